@@ -1,0 +1,11 @@
+// Signals: raising, delivering to a handler, and the way back (Linux signal(7), sigreturn(2)).
+import type { TrapFrame } from "../frame";
+
+/** Called by trap() for an exception of a user thread that nothing else resolved: the thread gets a signal. */
+export function raiseFault(frame: TrapFrame, vector: u32): void {}
+
+/**
+ * Called by trap() and syscall() as the last thing that may block before a return to user mode (interrupts on,
+ * before userLeaving): delivers pending signals into `frame`, and ends the thread when its process is ending.
+ */
+export function returningToUser(frame: TrapFrame): void {}
