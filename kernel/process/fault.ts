@@ -1,5 +1,5 @@
 // Page faults on user addresses (Intel SDM vol. 3A, 4.7 and 6.15 #PF).
-import type { TrapFrame } from "../frame";
+import { TrapFrame } from "../frame";
 
 /**
  * Called by trap() with interrupts on, for a #PF in user mode or in kernel mode on a user address. `address` is

@@ -1,5 +1,5 @@
 // The map of an address space: sorted entries, and for shared objects the way back from a page to its mappings.
-import type { SharedObject } from "../coherence/pager";
+import { SharedObject } from "../coherence/pager";
 
 /**
  * For the coherence engine: calls `visit` (table index of (space: usize, va: u64) => void) for every place where page

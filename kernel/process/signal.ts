@@ -1,5 +1,5 @@
 // Signals: raising, delivering to a handler, and the way back (Linux signal(7), sigreturn(2)).
-import type { TrapFrame } from "../frame";
+import { TrapFrame } from "../frame";
 
 /** Called by trap() for an exception of a user thread that nothing else resolved: the thread gets a signal. */
 export function raiseFault(frame: TrapFrame, vector: u32): void {}
