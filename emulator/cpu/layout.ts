@@ -1,0 +1,127 @@
+// The machine's shared memory, drawn. One `WebAssembly.Memory` holds everything that generated code touches:
+//
+//   0000_0000  machine words (64 KiB): RAM size, A20 mask, bus lock, ...
+//   0001_0000  core blocks, CORE_BYTES each, CORES_MAX of them
+//   CODE_GENERATIONS  one u32 per physical page of RAM: bit 0 = code was decoded from it, rest = its generation
+//   then, placed by `plan()` in engine.ts for the cores and the RAM that the machine has:
+//   decoded-op caches (one per core) · ROM · RAM (page aligned, physical 0 first)
+//
+// This file is read by TypeScript and by the microcode (AssemblyScript): plain numeric constants only, offsets in
+// bytes from the start of a core block unless the name says otherwise.
+
+export const MACHINE_WORDS = 0x0;
+export const RAM_BASE_WORD = 0x10; // u32: wasm address of physical 0
+export const RAM_BYTES_WORD = 0x14; // u32
+export const ROM_BASE_WORD = 0x18; // u32: wasm address of the ROM
+export const ROM_BYTES_WORD = 0x1c; // u32: it ends at physical 4 GiB; its last 128 KiB show below 1 MiB as well
+export const A20_MASK_WORD = 0x20; // u32: anded to physical address bits 31..0; all ones or ~0x100000
+export const BUS_LOCK_WORD = 0x24; // u32: 0 free, else owner core + 1
+export const CORE_COUNT_WORD = 0x28; // u32
+export const LIVE_WORD = 0x2c; // u32: 1 when each core runs on a thread of its own
+
+export const CORES_BASE = 0x1_0000;
+export const CORE_BYTES = 0x2_0000;
+export const CODE_GENERATIONS = 0x82_0000; // 64 * 128 KiB core blocks end at 0x81_0000
+export const CODE_GENERATIONS_BYTES = 0x30_0000; // 3 GiB / 4 KiB * 4
+export const PLANNED_BASE = 0xb2_0000;
+
+// --- Architectural state ---
+export const GPR = 0x000; // 16 u64: rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15
+export const RIP = 0x080; // u64: the current instruction's, exact at every instruction boundary and fault
+// The six arithmetic flags, lazily, from two words:
+//   RESULT  sign-extended result: ZF = it is 0, SF = its bit 63 (xor CARRIES bit 0), PF = even parity of its low
+//           byte (xor CARRIES bit 1)
+//   CARRIES carry-out vector of the operation shifted so that the top bit's carry is bit 63: CF = bit 63,
+//           OF = bit 63 xor bit 62, AF = bit 3 (the unshifted vector's bit 3); bits 0-2 are zero after arithmetic
+export const FLAGS_RESULT = 0x088;
+export const FLAGS_CARRIES = 0x090;
+export const FLAGS_OTHER = 0x098; // u64: RFLAGS without CF PF AF ZF SF OF; bit 1 always set
+export const CR0 = 0x0a0; // u64 each
+export const CR2 = 0x0a8;
+export const CR3 = 0x0b0;
+export const CR4 = 0x0b8;
+export const EFER = 0x0c0;
+export const CPL = 0x0c8; // u32
+export const MODE = 0x0cc; // u32: MODE_* below; kept by the microcode whenever CR0, EFER or CS change
+export const GDTR_BASE = 0x0d0;
+export const GDTR_LIMIT = 0x0d8; // u32
+export const IDTR_BASE = 0x0e0;
+export const IDTR_LIMIT = 0x0e8; // u32
+
+// Segment registers: SEGMENTS + index * SEGMENT_BYTES; order ES CS SS DS FS GS LDTR TR
+export const SEGMENTS = 0x100;
+export const SEGMENT_BYTES = 32;
+export const SEG_SELECTOR = 0; // u32
+export const SEG_ATTRIBUTES = 4; // u32: bits 8..23 of the descriptor's high dword, in place; 0 = null
+export const SEG_BASE = 8; // u64
+export const SEG_LIMIT = 16; // u32, in bytes, inclusive
+export const ES = 0;
+export const CS = 1;
+export const SS = 2;
+export const DS = 3;
+export const FS = 4;
+export const GS = 5;
+export const LDTR = 6;
+export const TR = 7;
+
+export const MSR_STAR = 0x200; // u64 each
+export const MSR_LSTAR = 0x208;
+export const MSR_CSTAR = 0x210;
+export const MSR_SFMASK = 0x218;
+export const MSR_KERNEL_GS_BASE = 0x220;
+export const MSR_TSC_AUX = 0x228;
+export const MSR_SYSENTER_CS = 0x230;
+export const MSR_SYSENTER_ESP = 0x238;
+export const MSR_SYSENTER_EIP = 0x240;
+export const MSR_PAT = 0x248;
+export const MSR_TSC_OFFSET = 0x250; // i64: TSC = machine nanoseconds + this
+export const DR = 0x280; // 8 u64
+export const XMM = 0x300; // 16 of 16 bytes
+export const MXCSR = 0x400; // u32
+export const FCW = 0x404; // u32; x87 words
+export const FSW = 0x408;
+export const FTW = 0x40c; // u32: abridged tag (1 = valid), one bit a register
+export const ST = 0x410; // 8 physical registers of 16 bytes (80 bits used), R0 first
+export const FOP = 0x490;
+export const FIP = 0x498;
+export const FDP = 0x4a0;
+
+// --- Execution state ---
+export const FAULT_VECTOR = 0x500; // i32: -1 none; else the exception that the current instruction raised
+export const FAULT_ERROR = 0x504; // u32
+export const FAULT_HAS_ERROR = 0x508; // u32
+export const SHADOW = 0x50c; // u32: 1 = interrupts are held off for one instruction (STI, MOV SS, POP SS)
+export const ACTIVITY = 0x510; // u32: ACTIVE, HALTED, WAIT_FOR_SIPI, SHUTDOWN
+export const NMI_BLOCKED = 0x514; // u32: until IRET
+export const CORE_INDEX = 0x518; // u32
+export const RETIRED = 0x520; // u64: instructions retired
+export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 1 running
+export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
+export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
+export const ATTENTION = 0x640; // = MAILBOX word 16: bit 0 interrupt, 1 NMI, 2 INIT, 3 SIPI, 4 stop (bus lock or host)
+
+export const ACTIVE = 0;
+export const HALTED = 1;
+export const WAIT_FOR_SIPI = 2;
+export const SHUTDOWN = 3;
+
+// MODE bits
+export const MODE_PROTECTED = 1; // CR0.PE and not virtual-8086
+export const MODE_LONG = 2; // EFER.LMA
+export const MODE_64 = 4; // LMA and CS.L
+export const MODE_CODE32 = 8; // CS.D, default operand and address size 32 (outside 64-bit mode)
+export const MODE_PAGING = 16;
+export const MODE_V86 = 32;
+export const MODE_STACK32 = 64; // SS.B: ESP is used (outside 64-bit mode)
+
+// --- TLB: two banks (supervisor, user) of direct-mapped entries ---
+export const TLB = 0x1000;
+export const TLB_ENTRIES = 512; // per bank
+export const TLB_ENTRY_BYTES = 40;
+export const TLB_READ = 0; // u64: page-aligned virtual address that may be read fast, or TLB_NONE
+export const TLB_WRITE = 8; // u64: ... written fast (dirty bit already set, RAM, not ROM)
+export const TLB_EXECUTE = 16; // u64
+export const TLB_HOST = 24; // u32: wasm address of the page
+export const TLB_PHYSICAL = 28; // u32: physical page number (may lie outside RAM: then no fast tag is set)
+export const TLB_FLAGS = 32; // u32: bit 0 valid, 1 global, 2 writable, 3 executable, 4 dirty, 5 large page; bits 8.. page size log2
+export const TLB_NONE = 1; // an odd tag never equals a page address
