@@ -1,0 +1,311 @@
+/* What a static threaded program asks of one machine's kernel: pthread create, join, mutex, condition variable with
+ * and without a time limit, thread-local storage, malloc from many threads, signals to a thread and from a
+ * fault, an alternate stack, clocks, the initial file system. Each step prints one line with a fixed text. */
+#include "cluster.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define THREADS 6
+#define ROUNDS 2000
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+static __thread unsigned mine = 17;
+static unsigned total, waiting, go;
+
+static void check(int right, const char *what)
+{
+	printf("threads: %s: %s\n", what, right ? "ok" : "WRONG");
+	fflush(stdout);
+	if (!right)
+		exit(1);
+}
+
+static void *count(void *argument)
+{
+	mine += (unsigned)(uintptr_t)argument;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pthread_mutex_lock(&mutex);
+		total++;
+		pthread_mutex_unlock(&mutex);
+	}
+	return (void *)(uintptr_t)mine;
+}
+
+static void *wait_for_go(void *argument)
+{
+	pthread_mutex_lock(&mutex);
+	waiting++;
+	pthread_cond_broadcast(&condition);
+	while (!go)
+		pthread_cond_wait(&condition, &mutex);
+	pthread_mutex_unlock(&mutex);
+	return argument;
+}
+
+static void *allocate(void *argument)
+{
+	unsigned seed = 1 + (unsigned)(uintptr_t)argument, wrong = 0;
+	unsigned char *blocks[32] = {0};
+	size_t sizes[32] = {0};
+	for (unsigned i = 0; i < 600; i++) {
+		seed = seed * 1103515245 + 12345;
+		unsigned slot = (seed >> 16) % 32;
+		for (size_t j = 0; j < sizes[slot]; j += 97)
+			wrong += blocks[slot][j] != (unsigned char)(slot + 1);
+		free(blocks[slot]);
+		sizes[slot] = (seed >> 8) % (i % 50 == 0 ? 300000 : 3000);
+		blocks[slot] = malloc(sizes[slot] + 1);
+		memset(blocks[slot], slot + 1, sizes[slot]);
+	}
+	for (unsigned slot = 0; slot < 32; slot++)
+		free(blocks[slot]);
+	return (void *)(uintptr_t)wrong;
+}
+
+static void test_threads(void)
+{
+	pthread_t threads[THREADS];
+	void *result;
+	unsigned sum = 0;
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], 0, count, (void *)(uintptr_t)i);
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &result);
+		sum += (unsigned)(uintptr_t)result;
+	}
+	check(total == THREADS * ROUNDS, "mutex");
+	check(sum == THREADS * 17 + THREADS * (THREADS - 1) / 2 && mine == 17, "thread-local storage");
+
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], 0, wait_for_go, 0);
+	pthread_mutex_lock(&mutex);
+	while (waiting < THREADS)
+		pthread_cond_wait(&condition, &mutex);
+	go = 1;
+	pthread_cond_broadcast(&condition);
+	pthread_mutex_unlock(&mutex);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], 0);
+	check(1, "condition variable");
+
+	unsigned wrong = 0;
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], 0, allocate, (void *)(uintptr_t)i);
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &result);
+		wrong += (unsigned)(uintptr_t)result;
+	}
+	check(wrong == 0, "malloc from many threads");
+}
+
+static void test_time(void)
+{
+	struct timespec before, after, limit;
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_nsec += 20000000;
+	if (limit.tv_nsec >= 1000000000)
+		limit.tv_sec++, limit.tv_nsec -= 1000000000;
+	pthread_mutex_lock(&mutex);
+	int error = 0;
+	go = 0;
+	while (!go && !error)
+		error = pthread_cond_timedwait(&condition, &mutex, &limit);
+	pthread_mutex_unlock(&mutex);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	long passed = (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
+	check(error == ETIMEDOUT && passed >= 19000000, "time limit of a wait");
+	nanosleep(&(struct timespec){0, 5000000}, 0);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	passed = (before.tv_sec - after.tv_sec) * 1000000000 + before.tv_nsec - after.tv_nsec;
+	check(passed >= 5000000, "nanosleep");
+}
+
+static volatile sig_atomic_t signals;
+static volatile pid_t signalled;
+static void *volatile fault_address;
+static volatile int fault_code;
+static sigjmp_buf back;
+
+static void on_signal(int number)
+{
+	signals += number == SIGUSR1;
+	signalled = syscall(SYS_gettid);
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	fault_address = info->si_addr;
+	fault_code = info->si_code;
+	siglongjmp(back, number);
+}
+
+static void *sleep_for_signal(void *argument)
+{
+	__atomic_store_n((pid_t *)argument, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	int error = 0;
+	if (nanosleep(&(struct timespec){20, 0}, 0) < 0)
+		error = errno;
+	return (void *)(uintptr_t)error;
+}
+
+static void *spin_for_signal(void *argument)
+{
+	__atomic_store_n((pid_t *)argument, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	while (signals < 3) /* no system call: the signal must come by an interrupt */
+		__asm__ volatile("pause");
+	return 0;
+}
+
+static int on_own_stack;
+static char alternate[32768];
+static void on_alternate(int number)
+{
+	char here;
+	(void)number;
+	on_own_stack = &here >= alternate && &here < alternate + sizeof alternate;
+}
+
+static void test_signals(void)
+{
+	signal(SIGUSR1, on_signal);
+	raise(SIGUSR1);
+	check(signals == 1 && signalled == syscall(SYS_gettid), "a signal to itself");
+
+	sigset_t set, old;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	raise(SIGUSR1);
+	int early = signals != 1;
+	pthread_sigmask(SIG_SETMASK, &old, 0);
+	check(!early && signals == 2, "a blocked signal comes later");
+
+	pid_t id = 0;
+	void *result;
+	pthread_t thread;
+	struct sigaction action = {.sa_handler = on_signal};
+	sigaction(SIGUSR1, &action, 0);
+	pthread_create(&thread, 0, sleep_for_signal, &id);
+	while (!__atomic_load_n(&id, __ATOMIC_SEQ_CST))
+		sched_yield();
+	nanosleep(&(struct timespec){0, 10000000}, 0);
+	signals = 0;
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, &result);
+	check((uintptr_t)result == EINTR && signals == 1 && signalled == id, "a signal ends a sleep");
+
+	pid_t spinner = 0;
+	signals = 2;
+	pthread_create(&thread, 0, spin_for_signal, &spinner);
+	while (!__atomic_load_n(&spinner, __ATOMIC_SEQ_CST))
+		sched_yield();
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, 0);
+	check(signals == 3, "a signal reaches a running thread");
+
+	stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
+	sigaltstack(&stack, 0);
+	struct sigaction other = {.sa_handler = on_alternate, .sa_flags = SA_ONSTACK};
+	sigaction(SIGUSR2, &other, 0);
+	raise(SIGUSR2);
+	check(on_own_stack, "alternate stack");
+}
+
+static int fault_of(void (*body)(void))
+{
+	int number = sigsetjmp(back, 1);
+	if (number == 0)
+		body();
+	return number;
+}
+
+static char *read_only;
+static volatile int zero;
+static volatile int *volatile near_null = (int *)16;
+static void write_null(void) { *near_null = 1; }
+static void write_read_only(void) { *(volatile char *)(read_only + 5) = 1; }
+static void divide(void) { zero = 100 / zero; }
+static void illegal(void) { __asm__ volatile("ud2"); }
+static void execute_data(void) { ((void (*)(void))read_only)(); }
+static void break_point(void) { __asm__ volatile("int3"); }
+static void non_canonical(void) { *(volatile int *)0x8000000000000000 = 1; }
+
+static void test_faults(void)
+{
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	for (unsigned i = 0; i < 5; i++)
+		sigaction((int[]){SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGBUS}[i], &action, 0);
+	read_only = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	*read_only = (char)0xc3; /* ret */
+	mprotect(read_only, 4096, PROT_READ);
+	check(fault_of(write_null) == SIGSEGV && fault_address == (void *)16 && fault_code == SEGV_MAPERR,
+	      "SIGSEGV, not mapped");
+	check(fault_of(write_read_only) == SIGSEGV && fault_address == read_only + 5 && fault_code == SEGV_ACCERR,
+	      "SIGSEGV, read only");
+	check(fault_of(execute_data) == SIGSEGV && fault_address == read_only && fault_code == SEGV_ACCERR,
+	      "SIGSEGV, not executable");
+	check(fault_of(non_canonical) == SIGSEGV, "SIGSEGV, not canonical");
+	check(fault_of(divide) == SIGFPE && fault_code == FPE_INTDIV, "SIGFPE");
+	check(fault_of(illegal) == SIGILL && fault_code == ILL_ILLOPN, "SIGILL");
+	check(fault_of(break_point) == SIGTRAP, "SIGTRAP");
+}
+
+static void test_memory(void)
+{
+	size_t page = 4096;
+	char *at = mmap(0, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(at, 1, 8 * page);
+	munmap(at + 2 * page, page);
+	check(mmap(at + 2 * page, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		      at + 2 * page && at[2 * page] == 0 && at[3 * page] == 1,
+	      "a hole is filled with zeros");
+	char *larger = mremap(at + 4 * page, 4 * page, 16 * page, MREMAP_MAYMOVE);
+	check(larger != MAP_FAILED && larger[0] == 1 && larger[4 * page - 1] == 1 && larger[4 * page] == 0, "mremap");
+	char *low = mmap(0, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	check(low != MAP_FAILED && (uintptr_t)low < 0x80000000u, "MAP_32BIT");
+	char *brk_before = sbrk(0);
+	check(brk_before != (char *)-1, "brk");
+}
+
+static void test_files(const char *self)
+{
+	char start[4] = {0};
+	struct stat stat;
+	int fd = open(self, O_RDONLY);
+	check(fd >= 0 && read(fd, start, 4) == 4 && memcmp(start, "\177ELF", 4) == 0, "reading my own file");
+	check(fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_size == lseek(fd, 0, SEEK_END), "fstat");
+	char *image = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	check(image != MAP_FAILED && memcmp(image, start, 4) == 0, "mapping my own file");
+	image[0] = 1;
+	check(pread(fd, start, 4, 0) == 4 && start[0] == 0x7f, "a private mapping stays private");
+	close(fd);
+	check(open("/no/such/file", O_RDONLY) < 0 && errno == ENOENT, "ENOENT");
+	check(write(99, "x", 1) < 0 && errno == EBADF, "EBADF");
+	check(write(1, (void *)8, 1) < 0 && errno == EFAULT, "EFAULT");
+	struct iovec parts[2] = {{"threads: wri", 12}, {"tev: ok\n", 8}};
+	check(writev(1, parts, 2) == 20, "writev's count");
+	fd = open("/dev/zero", O_RDONLY);
+	start[0] = 1;
+	check(read(fd, start, 4) == 4 && start[0] == 0, "/dev/zero");
+	close(fd);
+	check(syscall(SYS_getcpu, &(unsigned){0}, 0, 0) == 0, "getcpu");
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	test_threads();
+	test_time();
+	test_signals();
+	test_faults();
+	test_memory();
+	test_files(argv[0]);
+	printf("threads: all right\n");
+	return 0;
+}
