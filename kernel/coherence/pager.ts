@@ -40,6 +40,13 @@ export function pageFaultShared(
   return -5;
 }
 
+/**
+ * By process/mapping.ts when it has taken the page out of an address space by itself (munmap, exit): the entry is
+ * swapped out and every TLB has dropped it. `dirty` is what the entry said: E has silently become M. Called
+ * with the lock of sharedMappings held, so that a revocation sees either the entry or this call; never blocks.
+ */
+export function pageUnmapped(_object: SharedObject, _index: u64, _dirty: bool): void {}
+
 /** Bytes done, or a negative errno. Kernel buffers. */
 export function objectRead(_object: SharedObject, _offset: u64, _buffer: usize, _bytes: usize): i64 {
   return -5;
@@ -48,7 +55,11 @@ export function objectWrite(_object: SharedObject, _offset: u64, _buffer: usize,
   return -5;
 }
 
-/** FUTEX_WAIT on a page of a shared object. `user`: the word's user address; `timeout` in nanoseconds, 0 = for ever. */
+/**
+ * FUTEX_WAIT on a page of a shared object. `user`: the word's user address; `timeout` in nanoseconds, 0 = for ever.
+ * -EINTR when process/signal.ts's interrupted() is true for this thread (whoever raises a signal also wakes the
+ * thread from the queue it waits on).
+ */
 export function sharedFutexWait(
   _object: SharedObject,
   _offset: u64,

@@ -9,3 +9,8 @@ export function raiseFault(frame: TrapFrame, vector: u32): void {}
  * before userLeaving): delivers pending signals into `frame`, and ends the thread when its process is ending.
  */
 export function returningToUser(frame: TrapFrame): void {}
+
+/** The current thread has a signal to take or a process to leave: a wait that may be cut short returns -EINTR. */
+export function interrupted(): bool {
+  return false;
+}
