@@ -9,7 +9,11 @@
 //   and flags in written order. So a fault in any get() or in a store leaves the machine unchanged.
 // - A row that stores to memory twice, or must probe first, calls writable() before, or is microcode.
 
-import type { Mnemonic, Register } from "iced-x86";
+import type { Code, Mnemonic, Register } from "iced-x86";
+
+/** The six arithmetic flags, as `flags` of a row names them. */
+export const OSZAPC = "CF PF AF ZF SF OF";
+export const none = "";
 
 export type Width = 8 | 16 | 32 | 64;
 export type Condition =
@@ -63,6 +67,11 @@ export interface Meaning {
   setLow(o: Operand, v: Value): void; // memory: stores that width; xmm: merges into the low bits
   address(o: Operand): Value; // the effective address of a memory operand, without segment base, addressSize wide
   writable(o: Operand): void; // faults now if a store to it would
+  /**
+   * The same memory operand that many bytes further (signed, any width; the offset wraps at the address size):
+   * BT with a register offset, the second word of BOUND. LOCK covers it as it would cover `o`.
+   */
+  displaced(o: Operand, bytes: Value): Operand;
   isMemory(o: Operand): boolean; // decided while generating
   /** Memory at `segment:offset` outside the operands (string instructions, stack, XLAT). Load now, store deferred. */
   load(segment: Segment, offset: Value, width: Width): Value;
@@ -169,6 +178,11 @@ export interface Meaning {
 /** One row. */
 export interface Definition {
   readonly op: Mnemonic | readonly Mnemonic[];
+  /**
+   * Several rows may share a mnemonic (MOV to a control register, string MOVSD, far CALL, MMX): the first row of
+   * the table whose `forms` accepts the form has it; a row without `forms` takes what is left.
+   */
+  readonly forms?: (code: Code, kinds: readonly Operand["kind"][]) => boolean;
   /** How each explicit operand is accessed; checked against iced's own table by a test. */
   readonly access?: readonly ("r" | "w" | "rw" | "-")[];
   /** LOCK is allowed with a memory destination; the engine then makes the row one atomic step. "always": XCHG. */
@@ -190,4 +204,4 @@ export interface Definition {
   readonly does: (m: Meaning, ...operands: Operand[]) => void;
 }
 
-export type { Mnemonic, Register };
+export type { Code, Mnemonic, Register };
