@@ -1,0 +1,99 @@
+// A machine's end of the websocket: frames out, frames in, and a new connection whenever the old one is lost,
+// since a restart of the bridge is a link loss and nothing more (the guest's link layer retransmits).
+
+import { WebSocket } from "ws";
+import { FRAME_BYTES_MAX } from "./frame.js";
+
+const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
+const RETRY_MS_MIN = 50;
+const RETRY_MS_MAX = 1000;
+
+export interface ClientOptions {
+  readonly url: string;
+  readonly token?: string;
+  readonly onFrame: (frame: Uint8Array) => void;
+  /** Called on each change; `detail` says why a connection was lost or could not be made. */
+  readonly onState?: (state: "up" | "down", detail: string) => void;
+}
+
+export class BridgeClient {
+  readonly #options: ClientOptions;
+  #socket: WebSocket | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #retryMs = RETRY_MS_MIN;
+  #closed = false;
+  #wasUp = false;
+  /** Frames that could not be sent: no connection, or its queue was full. */
+  dropped = 0;
+
+  constructor(options: ClientOptions) {
+    const { protocol } = new URL(options.url); // throws on what is not a URL
+    if (protocol !== "ws:" && protocol !== "wss:")
+      throw new Error(`bridge ${options.url}: wanted a ws:// or wss:// URL`);
+    this.#options = options;
+  }
+
+  /** Connects; rejects when this first attempt fails (no bridge there, wrong token). */
+  connect(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = this.#open();
+      socket.once("open", resolve);
+      socket.once("error", (error) =>
+        reject(
+          new Error(
+            `bridge ${this.#options.url}: ${error.message || String((error as { code?: string }).code)}`,
+          ),
+        ),
+      );
+    });
+  }
+
+  send(frame: Uint8Array): void {
+    const socket = this.#socket;
+    if (socket === null || socket.readyState !== socket.OPEN || socket.bufferedAmount > QUEUE_BYTES_MAX) {
+      this.dropped++;
+      return;
+    }
+    socket.send(frame, { binary: true });
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#socket?.terminate();
+    this.#socket = null;
+  }
+
+  #open(): WebSocket {
+    const { url, token, onFrame, onState } = this.#options;
+    const socket = new WebSocket(url, {
+      perMessageDeflate: false,
+      maxPayload: FRAME_BYTES_MAX,
+      ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+    });
+    let problem = "closed";
+    socket.on("open", () => {
+      this.#wasUp = true;
+      this.#retryMs = RETRY_MS_MIN;
+      this.#socket = socket;
+      onState?.("up", "");
+    });
+    socket.on("message", (data, isBinary) => {
+      if (isBinary) onFrame(data as Buffer);
+    });
+    socket.on("error", (error) => {
+      problem = error.message;
+    });
+    socket.on("close", () => {
+      if (this.#socket === socket) {
+        this.#socket = null;
+        onState?.("down", problem);
+      }
+      // A first attempt that failed is connect()'s to report, and is not repeated.
+      if (this.#closed || !this.#wasUp) return;
+      this.#timer = setTimeout(() => this.#open(), this.#retryMs);
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+    });
+    return socket;
+  }
+}

@@ -1,0 +1,70 @@
+// What a bad wire does to frames: loss, duplication, delay (and so reordering) and partition, drawn from one
+// generator, so that a seed gives the same faults for the same sequence of frames. Pure: the caller delivers.
+
+export interface FaultOptions {
+  /** Probability, 0 to 1, that a frame is lost. */
+  readonly loss?: number;
+  /** Probability, 0 to 1, that a frame is delivered twice. */
+  readonly duplicate?: number;
+  /** Delay in microseconds: uniform between the two. */
+  readonly delay?: readonly [number, number];
+}
+
+export class Faults {
+  readonly #options: FaultOptions;
+  readonly #random: () => number;
+  #islands: readonly ReadonlySet<number>[] = [];
+  readonly counts = { lost: 0, duplicated: 0, parted: 0 };
+
+  /** `random` gives numbers in [0, 1). */
+  constructor(options: FaultOptions, random: () => number) {
+    checkProbability("loss", options.loss);
+    checkProbability("duplicate", options.duplicate);
+    const [from, to] = options.delay ?? [0, 0];
+    if (!(from >= 0 && to >= from)) throw new RangeError(`delay ${from}:${to}: wanted 0 <= from <= to`);
+    this.#options = options;
+    this.#random = random;
+  }
+
+  /** Ports in different islands no longer hear each other; a port in none hears all. Empty heals. */
+  partition(islands: readonly (readonly number[])[]): void {
+    this.#islands = islands.map((ports) => new Set(ports));
+  }
+
+  parted(from: number, to: number): boolean {
+    const a = this.#islands.findIndex((island) => island.has(from));
+    const b = this.#islands.findIndex((island) => island.has(to));
+    return a >= 0 && b >= 0 && a !== b;
+  }
+
+  /** The delays, in microseconds, at which copies of one frame arrive: none when it is lost. */
+  copies(from: number, to: number): number[] {
+    if (this.parted(from, to)) {
+      this.counts.parted++;
+      return [];
+    }
+    if (this.#chance(this.#options.loss)) {
+      this.counts.lost++;
+      return [];
+    }
+    const delays = [this.#delay()];
+    if (this.#chance(this.#options.duplicate)) {
+      this.counts.duplicated++;
+      delays.push(this.#delay());
+    }
+    return delays;
+  }
+
+  #chance(probability = 0): boolean {
+    return probability > 0 && this.#random() < probability;
+  }
+
+  #delay(): number {
+    const [from, to] = this.#options.delay ?? [0, 0];
+    return to > from ? from + this.#random() * (to - from) : from;
+  }
+}
+
+function checkProbability(name: string, value = 0): void {
+  if (!(value >= 0 && value <= 1)) throw new RangeError(`${name} ${value}: wanted a probability from 0 to 1`);
+}
