@@ -76,6 +76,7 @@ export interface Meaning {
   /** Memory at `segment:offset` outside the operands (string instructions, stack, XLAT). Load now, store deferred. */
   load(segment: Segment, offset: Value, width: Width): Value;
   store(segment: Segment, offset: Value, v: Value): void;
+  probe(segment: Segment, offset: Value, width: Width): void; // faults now if a store there would
   /** The segment of a memory operand, or the override of an implicit one (default DS). */
   segmentOf(o?: Operand): Segment;
 
@@ -87,9 +88,11 @@ export interface Meaning {
   jump(target: Value): void;
   jumpWhen(condition: Value, target: Value): void;
   branchTarget(o: Operand): Value; // of a relative branch operand
-  push(v: Value): void; // stack width from mode; the new RSP is committed with the rest
-  pop(width: Width): Value; // loads now; RSP's change is committed with the rest, before an explicit set of RSP
-  stackPointer(): Value;
+  /** Stack width from mode; several follow each other; the new RSP is committed with the rest. */
+  push(v: Value): void;
+  /** Loads now; RSP's change is committed with the rest, before an explicit set of RSP. */
+  pop(width: Width): Value;
+  stackPointer(): Value; // as wide as the stack is (SS.B, 64-bit mode), after the pushes and pops written so far
 
   // --- pure operations: no flags ---
   constant(n: number | bigint, width: Width): Value;
@@ -159,6 +162,10 @@ export interface Meaning {
   when(condition: Value, then: () => void, otherwise?: () => void): void;
   /** Calls a microcode function (microcode/index.ts) with i64 arguments; stops here if it raised a fault. */
   assist(name: string, ...args: (Value | number)[]): Value;
+  /** CPL, width 8 (3 in virtual-8086 mode, 0 in real mode). */
+  privilege(): Value;
+  /** MFENCE: no later access overtakes an earlier one. */
+  fence(): void;
   /** Interrupts stay off until the next instruction has run (STI, MOV SS, POP SS). */
   shadow(): void;
   /** Explicit immediate operand as a number while generating is impossible: forms are shared; use get(). */
