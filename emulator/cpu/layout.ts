@@ -76,6 +76,7 @@ export const MSR_SYSENTER_EIP = 0x240;
 export const MSR_PAT = 0x248;
 export const MSR_TSC_OFFSET = 0x250; // i64: TSC = machine nanoseconds + this
 export const DR = 0x280; // 8 u64
+export const PDPTE = 0x2c0; // 4 u64: the page-directory-pointer registers of PAE paging outside long mode
 export const XMM = 0x300; // 16 of 16 bytes
 export const MXCSR = 0x400; // u32
 export const FCW = 0x404; // u32; x87 words
@@ -96,6 +97,8 @@ export const NMI_BLOCKED = 0x514; // u32: until IRET
 export const CORE_INDEX = 0x518; // u32
 export const RETIRED = 0x520; // u64: instructions retired
 export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 1 running
+export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code; the engine clears it and ends the block
+export const TLB_HAS_LARGE = 0x530; // u32: some TLB entry since the last full flush is a fragment of a large page
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
 export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
 export const ATTENTION = 0x640; // = MAILBOX word 16: bit 0 interrupt, 1 NMI, 2 INIT, 3 SIPI, 4 stop (bus lock or host)
@@ -115,13 +118,37 @@ export const MODE_V86 = 32;
 export const MODE_STACK32 = 64; // SS.B: ESP is used (outside 64-bit mode)
 
 // --- TLB: two banks (supervisor, user) of direct-mapped entries ---
+// A tag is the page's virtual address when the access needs nothing but the host address; the address with bit 1 set
+// (TLB_SLOW) when the entry allows it but the slow path must look again (device memory, a store to ROM, a user page
+// under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names the page in every valid entry.
 export const TLB = 0x1000;
 export const TLB_ENTRIES = 512; // per bank
 export const TLB_ENTRY_BYTES = 40;
 export const TLB_READ = 0; // u64: page-aligned virtual address that may be read fast, or TLB_NONE
 export const TLB_WRITE = 8; // u64: ... written fast (dirty bit already set, RAM, not ROM)
 export const TLB_EXECUTE = 16; // u64
-export const TLB_HOST = 24; // u32: wasm address of the page
+export const TLB_HOST = 24; // u32: wasm address of the page; 0 when neither RAM nor ROM answers
 export const TLB_PHYSICAL = 28; // u32: physical page number (may lie outside RAM: then no fast tag is set)
-export const TLB_FLAGS = 32; // u32: bit 0 valid, 1 global, 2 writable, 3 executable, 4 dirty, 5 large page; bits 8.. page size log2
+export const TLB_FLAGS = 32; // u32: TLB_VALID ... | page size's log2 << 8
 export const TLB_NONE = 1; // an odd tag never equals a page address
+export const TLB_SLOW = 2;
+// bits of TLB_FLAGS
+export const TLB_VALID = 1;
+export const TLB_GLOBAL = 2;
+export const TLB_WRITABLE = 4; // by the tables' R/W bits alone
+export const TLB_EXECUTABLE = 8;
+export const TLB_DIRTY = 16;
+export const TLB_LARGE = 32; // a 4 KiB fragment of a larger page
+export const TLB_USER = 64;
+export const TLB_ROM = 128;
+
+// --- Microcode calls (emulator/cpu/microcode): `name(core, a, b, ...)`, all u64 but core ---
+// The access argument of translate(), linear() and, from bit 8 on, the bytes argument of the slow loads and stores:
+export const ACCESS_READ = 0;
+export const ACCESS_WRITE = 1;
+export const ACCESS_EXECUTE = 2;
+export const ACCESS_IMPLICIT = 4; // descriptor tables, TSS: supervisor whatever CPL is, and never to user pages under SMAP
+export const ACCESS_SUPERVISOR = 8; // as if CPL were below 3: pushes on the stack of an inner level
+export const ACCESS_STACK = 0x100; // based on RSP, RBP or SS: a non-canonical address is #SS(0), not #GP(0)
+/** translate() gives a wasm address; 0 after a fault; or the physical address with this bit set: ask the bus. */
+export const ON_BUS_BIT = 63;

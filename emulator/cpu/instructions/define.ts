@@ -202,6 +202,11 @@ export interface Definition {
   readonly aligned?: boolean;
   /** The decoder starts afresh after it: it may change RIP, the mode, translations or pending events. */
   readonly ends?: boolean;
+  /**
+   * An assist of the row writes RIP in the core block itself (far transfers, IRET, SYSCALL, INT n), unless it raised
+   * a fault: the engine leaves the block and must not store the next instruction's address over it.
+   */
+  readonly transfers?: boolean;
   /** Most privileged instructions: #GP(0) unless CPL is 0. */
   readonly privileged?: boolean;
   /** Checked before anything else, as vector names: "fpu" (#NM on CR0.TS|EM), "sse" (#UD/#NM by CR0.EM, CR4.OSFXSR, TS). */
