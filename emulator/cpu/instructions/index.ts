@@ -1,0 +1,42 @@
+// The table of all instruction rows: one row, one instruction. What is not here is #UD or, where CPUID would promise
+// it, a named unimplemented instruction. The first row of a mnemonic whose `forms` accepts the form has it.
+
+import type { Code, Mnemonic } from "../decode.js";
+import { control } from "./control.js";
+import type { Definition, Operand } from "./define.js";
+import { integer } from "./integer.js";
+import { move } from "./move.js";
+import { stack } from "./stack.js";
+
+export const families: Readonly<Record<string, readonly Definition[]>> = {
+  integer,
+  move,
+  control,
+  stack,
+};
+
+export const rows: readonly Definition[] = Object.values(families).flat();
+
+/** Rows by mnemonic, in the order of the table. */
+export function indexRows(table: readonly Definition[]): ReadonlyMap<Mnemonic, readonly Definition[]> {
+  const index = new Map<Mnemonic, Definition[]>();
+  for (const row of table)
+    for (const op of typeof row.op === "number" ? [row.op] : row.op) {
+      const others = index.get(op);
+      if (others === undefined) index.set(op, [row]);
+      else others.push(row);
+    }
+  return index;
+}
+
+const byMnemonic = indexRows(rows);
+
+/** The row of a form, or undefined: the instruction does not exist on this machine. */
+export function rowOf(
+  mnemonic: Mnemonic,
+  code: Code,
+  kinds: readonly Operand["kind"][],
+  index = byMnemonic,
+): Definition | undefined {
+  return index.get(mnemonic)?.find((row) => row.forms === undefined || row.forms(code, kinds));
+}
