@@ -44,7 +44,10 @@ export function threadCurrent(): Thread {
 export function threadYield(): void {}
 /** Ends the calling thread. Never returns. */
 export function threadExit(): void {}
-/** Makes the thread's core look at it again: a user thread passes through returningToUser() soon. From any core. */
+/**
+ * Makes the thread's core look at it again: a user thread passes through returningToUser() soon. One that is asleep
+ * in waitOn() is woken as by wakeOne (process/ raises signals by it; every waiter tests its condition again). From any core.
+ */
 export function threadKick(thread: Thread): void {}
 /** Gives the thread an FXSAVE area in the reset state: call once for a thread that will enter user mode. */
 export function fpuPrepare(thread: Thread): void {}
