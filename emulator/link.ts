@@ -1,0 +1,120 @@
+// The wire between a machine's network function and its peers, in both ways of running. A machine sees one
+// thing: frames out, frames in. Seeded, the wire is the bridge's own switch in virtual time; live, it is a
+// websocket to a bridge.
+
+import { BridgeClient } from "../netbridge/client.js";
+import { type FaultOptions, Faults } from "../netbridge/faults.js";
+import { Switch } from "../netbridge/switch.js";
+import { Timers } from "./clock.js";
+import type { Random } from "./random.js";
+
+/** A machine's end of a wire. The bytes of a sent frame are copied before send() returns. */
+export interface Link {
+  send(frame: Uint8Array): void;
+  close(): void;
+}
+
+export interface NetworkOptions {
+  /** Microseconds that a frame takes, uniform between the two. */
+  readonly delay?: readonly [number, number];
+  readonly faults?: Omit<FaultOptions, "delay">;
+  /** Lets a frame overtake an earlier one of the same pair of ports; otherwise pairs keep their order. */
+  readonly reorder?: boolean;
+}
+
+/** Who hears of each frame on the seeded wire: for traces and captures. Nanoseconds of virtual time. */
+export type FrameTap = (from: number, frame: Uint8Array, now: number) => void;
+
+/** The seeded wire: one switch, every delay and fault drawn from the seed. */
+export class SeededNetwork {
+  readonly #switch = new Switch();
+  readonly #timers = new Timers();
+  readonly #faults: Faults;
+  readonly #now: () => number;
+  readonly #taps: FrameTap[] = [];
+  readonly #reorder: boolean;
+  readonly #lastArrival = new Map<number, number>();
+  #sender = 0;
+  frames = 0;
+  bytes = 0;
+
+  constructor(random: Random, now: () => number, options: NetworkOptions = {}) {
+    this.#faults = new Faults({ ...options.faults, delay: options.delay ?? [20, 40] }, () => random.next());
+    this.#now = now;
+    this.#reorder = options.reorder ?? false;
+  }
+
+  get faultCounts(): Faults["counts"] {
+    return this.#faults.counts;
+  }
+
+  tap(tap: FrameTap): void {
+    this.#taps.push(tap);
+  }
+
+  /** Ports are numbered from 1 in the order in which they were attached. */
+  partition(islands: readonly (readonly number[])[]): void {
+    this.#faults.partition(islands);
+  }
+
+  attach(receive: (frame: Uint8Array) => void): Link {
+    const port: number = this.#switch.attach((frame) => {
+      for (const microseconds of this.#faults.copies(this.#sender, port)) {
+        this.#timers.at(this.#arrival(this.#sender, port, microseconds), () => receive(frame));
+      }
+    });
+    return {
+      send: (frame) => {
+        const copy = frame.slice();
+        this.frames++;
+        this.bytes += copy.length;
+        for (const tap of this.#taps) tap(port, copy, this.#now());
+        this.#sender = port;
+        this.#switch.receive(port, copy);
+      },
+      close: () => this.#switch.detach(port),
+    };
+  }
+
+  #arrival(from: number, to: number, microseconds: number): number {
+    const at = Math.ceil(this.#now() + microseconds * 1000);
+    if (this.#reorder) return at;
+    const pair = from * 65536 + to;
+    const inOrder = Math.max(at, this.#lastArrival.get(pair) ?? 0);
+    this.#lastArrival.set(pair, inOrder);
+    return inOrder;
+  }
+
+  nextDeadline(): number {
+    return this.#timers.nextDeadline();
+  }
+
+  run(until: number): void {
+    this.#timers.run(until);
+  }
+}
+
+export interface LiveLinkOptions {
+  readonly url: string;
+  readonly token?: string;
+  readonly receive: (frame: Uint8Array) => void;
+  /** Told when the bridge is lost or found again. */
+  readonly report: (line: string) => void;
+}
+
+/** The live wire. Rejects when there is no bridge, or it refuses us. */
+export async function liveLink({ url, token, receive, report }: LiveLinkOptions): Promise<Link> {
+  let first = true;
+  const client = new BridgeClient({
+    url,
+    ...(token === undefined ? {} : { token }),
+    onFrame: receive,
+    onState: (state, detail) => {
+      if (state === "down") report(`bridge ${url} is lost (${detail}); trying again`);
+      else if (!first) report(`bridge ${url} is back`);
+      first = false;
+    },
+  });
+  await client.connect();
+  return { send: (frame) => client.send(frame), close: () => client.close() };
+}

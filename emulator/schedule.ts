@@ -1,0 +1,130 @@
+// The seeded way to run: all cores of all machines on one thread, in virtual time, their interleaving drawn from
+// one seed. One instruction takes one nanosecond. Time moves in quanta: within one, every running core retires as
+// many instructions as the quantum has nanoseconds, in slices of random length and in random order.
+// Invariant: what happens depends on the seed and on the guests only, never on the host.
+
+import type { Random } from "./random.js";
+
+/** What the schedule needs of a machine. Cores are numbered from 0. */
+export interface Scheduled {
+  readonly cores: number;
+  /** False once the machine is off. */
+  readonly powered: boolean;
+  /** Whether the core would retire an instruction (or take an event) if run now. */
+  runnable(core: number): boolean;
+  /** Runs at most `budget` instructions; gives how many were retired. */
+  runCore(core: number, budget: number): number;
+  /** Virtual nanoseconds at which its devices next want to act; Infinity for never. */
+  nextDeadline(): number;
+  /** Lets its devices act up to this time. */
+  advance(now: number): void;
+}
+
+/** Something else that acts in virtual time: the network between the machines. */
+export interface Timed {
+  nextDeadline(): number;
+  run(until: number): void;
+}
+
+export interface ScheduleOptions {
+  /** Longest quantum in nanoseconds. */
+  readonly quantum?: number;
+  /** Longest slice in instructions; each quantum draws its own limit up to it. */
+  readonly slice?: number;
+}
+
+/** How a turn ended: "idle" means that nothing will ever happen again. */
+export type Turn = "ran" | "slept" | "idle" | "off";
+
+export class Schedule {
+  now = 0;
+  readonly #machines: readonly Scheduled[];
+  readonly #others: readonly Timed[];
+  readonly #random: Random;
+  readonly #quantum: number;
+  readonly #slice: number;
+  /** Cores that take part in this quantum: machine, core, instructions left. Kept to spare allocations. */
+  readonly #seats: { machine: Scheduled; core: number; left: number }[];
+
+  constructor(
+    machines: readonly Scheduled[],
+    others: readonly Timed[],
+    random: Random,
+    options: ScheduleOptions = {},
+  ) {
+    this.#machines = machines;
+    this.#others = others;
+    this.#random = random;
+    this.#quantum = options.quantum ?? 2000;
+    this.#slice = options.slice ?? 500;
+    this.#seats = machines.flatMap((machine) =>
+      Array.from({ length: machine.cores }, (_, core) => ({ machine, core, left: 0 })),
+    );
+  }
+
+  /** One quantum, or one sleep up to the next deadline when no core can run. `limit` bounds the time. */
+  turn(limit = Number.POSITIVE_INFINITY): Turn {
+    if (!this.#machines.some((m) => m.powered)) return "off";
+    const deadline = Math.max(Math.min(this.#nextDeadline(), limit), this.now);
+    const active = this.#seat();
+    if (active === 0) {
+      if (deadline === Number.POSITIVE_INFINITY) return "idle";
+      this.#advance(deadline);
+      return "slept";
+    }
+    const quantum = Math.max(1, Math.min(1 + this.#random.below(this.#quantum), deadline - this.now));
+    this.#interleave(active, quantum);
+    this.#advance(this.now + quantum);
+    return "ran";
+  }
+
+  #nextDeadline(): number {
+    let deadline = Number.POSITIVE_INFINITY;
+    for (const machine of this.#machines)
+      if (machine.powered) deadline = Math.min(deadline, machine.nextDeadline());
+    for (const other of this.#others) deadline = Math.min(deadline, other.nextDeadline());
+    return deadline;
+  }
+
+  #advance(to: number): void {
+    this.now = to;
+    for (const other of this.#others) other.run(to);
+    for (const machine of this.#machines) if (machine.powered) machine.advance(to);
+  }
+
+  /** Moves the seats of cores that can run to the front, in an order of their own; gives their number. */
+  #seat(): number {
+    const seats = this.#seats;
+    let active = 0;
+    for (let i = 0; i < seats.length; i++) {
+      const seat = seats[i]!;
+      if (!seat.machine.powered || !seat.machine.runnable(seat.core)) continue;
+      seats[i] = seats[active]!;
+      seats[active++] = seat;
+    }
+    return active;
+  }
+
+  #interleave(active: number, quantum: number): void {
+    const seats = this.#seats;
+    // Short slices find races, long ones are fast: each quantum has its own limit.
+    const slice =
+      active === 1
+        ? quantum
+        : 1 + this.#random.below(1 << this.#random.below(1 + Math.ceil(Math.log2(this.#slice))));
+    for (let i = 0; i < active; i++) seats[i]!.left = quantum;
+    let left = active;
+    while (left > 0) {
+      const at = left === 1 ? 0 : this.#random.below(left);
+      const seat = seats[at]!;
+      const budget = left === 1 ? seat.left : Math.min(seat.left, 1 + this.#random.below(slice));
+      const ran = seat.machine.runCore(seat.core, budget);
+      seat.left -= ran;
+      // A core that stopped short (HLT, power-off) sits out the rest of the quantum.
+      if (seat.left > 0 && ran >= budget) continue;
+      left--;
+      seats[at] = seats[left]!;
+      seats[left] = seat;
+    }
+  }
+}
