@@ -1,11 +1,17 @@
 // What sits on a core's own side of the bus: its local APIC. Used in the core's own thread only; other
 // threads reach it through its mailbox (mailbox.ts).
 
-import type { Clock } from "../clock.js";
+import { type Clock, Timers } from "../clock.js";
 import type { Trace } from "../devices/device.js";
+import { LocalApic } from "../devices/local-apic.js";
+import { Interrupts } from "./interrupts.js";
+import { attention, mailboxWords, SharedMailbox, word } from "./mailbox.js";
+import { address, frequency } from "./map.js";
 
-/** What `pendingVector` says when the 8259 pair holds the vector (ExtINT). */
-export const EXTERNAL_VECTOR = 256;
+export { EXTERNAL_VECTOR } from "../devices/local-apic.js";
+
+const NANOSECONDS = 1_000_000_000;
+const PAGE_BYTES = 4096;
 
 export interface CoreDevicesOptions {
   /** Core number, which is also its APIC id at reset. Core 0 is the bootstrap processor. */
@@ -23,41 +29,138 @@ export interface CoreDevicesOptions {
   trace: Trace;
 }
 
-export declare class CoreDevices {
-  constructor(options: CoreDevicesOptions);
-  /** Whether a physical address lies in the APIC page (never while the APIC is globally disabled). */
-  contains(physical: number): boolean;
+export class CoreDevices {
+  readonly #apic: LocalApic;
+  readonly #mailbox: SharedMailbox;
+  readonly #timers = new Timers();
+  readonly #physicalAddressBits: number;
+
+  /** Empties the core's mailbox: the core starts as after RESET. */
+  constructor(options: CoreDevicesOptions) {
+    const { core, cores, clock, mailboxes, trace } = options;
+    if (!(core >= 0 && core < cores)) throw new RangeError(`core ${core}: the machine has ${cores}`);
+    this.#physicalAddressBits = options.physicalAddressBits;
+    this.#mailbox = new SharedMailbox(mailboxWords(mailboxes, core));
+    this.#mailbox.reset();
+    this.#apic = new LocalApic({
+      core,
+      bootstrap: core === 0,
+      clockPeriod: NANOSECONDS / frequency.apicBus,
+      base: address.localApic,
+      clock,
+      mailbox: this.#mailbox,
+      bus: new Interrupts(mailboxes, cores, trace),
+      alarm: this.#timers.alarm(() => this.#apic.timerExpired()),
+      interruptAcknowledge: () => options.interruptAcknowledge(),
+      endOfInterrupt: (vector) => options.endOfInterrupt(vector),
+      trace,
+    });
+  }
+
   /** Base of the APIC page, or -1 while the APIC is globally disabled. */
-  readonly apicPage: number;
+  get apicPage(): number {
+    return this.#apic.page;
+  }
+
+  /** Whether a physical address lies in the APIC page (never while the APIC is globally disabled). */
+  contains(physical: number): boolean {
+    const page = this.#apic.page;
+    return page >= 0 && physical >= page && physical < page + PAGE_BYTES;
+  }
+
   /** Values are u32; an access of 8 bytes is two of 4, low first. */
-  read(physical: number, size: number): number;
-  write(physical: number, size: number, value: number): void;
+  read(physical: number, size: number): number {
+    return this.#apic.read(physical % PAGE_BYTES, size);
+  }
+
+  write(physical: number, size: number, value: number): void {
+    this.#apic.write(physical % PAGE_BYTES, size, value >>> 0);
+  }
+
+  /** Clears the `interrupt` attention bit; call it before `pendingVector`. */
+  clearAttention(): void {
+    this.#mailbox.takeAttention(attention.interrupt);
+  }
+
   /** Highest vector that the core could take now (above the processor priority), EXTERNAL_VECTOR, or -1.
    * Looks only: RFLAGS.IF and the interrupt shadow are the core's own business. */
-  pendingVector(): number;
+  pendingVector(): number {
+    return this.#apic.pendingVector();
+  }
+
   /** Takes the pending vector into service and returns it (for ExtINT by an INTA cycle); -1 if it went away. */
-  acknowledge(): number;
+  acknowledge(): number {
+    return this.#apic.acknowledge();
+  }
+
   /** Takes and clears: was an NMI, INIT or SIPI posted? `takeStartup` gives the start-up vector or -1. */
-  takeNmi(): boolean;
-  takeInit(): boolean;
-  takeStartup(): number;
-  /** Clears the `interrupt` attention bit; call it before `pendingVector`. */
-  clearAttention(): void;
-  nextDeadline(): number;
-  advance(now: number): void;
+  takeNmi(): boolean {
+    return this.#mailbox.takeAttention(attention.nmi) !== 0;
+  }
+
+  takeInit(): boolean {
+    return this.#mailbox.takeAttention(attention.init) !== 0;
+  }
+
+  takeStartup(): number {
+    if (this.#mailbox.takeAttention(attention.startup) === 0) return -1;
+    return Atomics.load(this.#mailbox.words, word.startupVector);
+  }
+
+  nextDeadline(): number {
+    return this.#timers.nextDeadline();
+  }
+
+  /** Runs what is due at or before `now`; the clock must have reached it. */
+  advance(now: number): void {
+    this.#timers.run(now);
+  }
+
   /** CR8 is TPR bits 7-4. */
-  cr8(): number;
-  setCr8(value: number): void;
+  cr8(): number {
+    return this.#apic.cr8;
+  }
+
+  setCr8(value: number): void {
+    this.#apic.cr8 = value;
+  }
+
   /** IA32_APIC_BASE. `setApicBase` returns false where WRMSR is #GP. */
-  apicBase(): bigint;
-  setApicBase(value: bigint): boolean;
+  apicBase(): bigint {
+    return this.#apic.base;
+  }
+
+  setApicBase(value: bigint): boolean {
+    return this.#apic.setBase(value, this.#physicalAddressBits);
+  }
+
   /** IA32_TSC_DEADLINE; give the TSC of now. After WRMSR to the TSC, set the same value again. */
-  tscDeadline(): bigint;
-  setTscDeadline(value: bigint, tscNow: bigint): void;
+  tscDeadline(): bigint {
+    return this.#apic.tscDeadline();
+  }
+
+  setTscDeadline(value: bigint, tscNow: bigint): void {
+    this.#apic.setTscDeadline(value, tscNow, NANOSECONDS / frequency.tsc);
+  }
+
   /** INIT: the local APIC as after power-up, but for its ID and IA32_APIC_BASE. */
-  init(): void;
-  /** RESET. */
-  reset(): void;
-  snapshot(): object;
-  restore(state: object): void;
+  init(): void {
+    this.#apic.init();
+  }
+
+  /** RESET, of the mailbox too (but for the machine's stop request). */
+  reset(): void {
+    this.#mailbox.reset();
+    this.#apic.reset();
+  }
+
+  snapshot(): object {
+    return { apic: this.#apic.snapshot(), mailbox: Array.from(this.#mailbox.words) };
+  }
+
+  restore(state: object): void {
+    const { apic, mailbox } = state as { apic: object; mailbox: number[] };
+    for (const [index, value] of mailbox.entries()) Atomics.store(this.#mailbox.words, index, value);
+    this.#apic.restore(apic);
+  }
 }

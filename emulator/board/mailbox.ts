@@ -137,6 +137,7 @@ export class SharedMailbox implements Mailbox {
   }
 
   takeErrors(): number {
+    if (Atomics.load(this.words, word.errors) === 0) return 0;
     return Atomics.exchange(this.words, word.errors, 0);
   }
 
@@ -155,6 +156,13 @@ export class SharedMailbox implements Mailbox {
 
   again(): void {
     this.attend(attention.interrupt);
+  }
+
+  /** RESET: empty but for a stop request, which is the machine's own. */
+  reset(): void {
+    for (let index = 0; index < MAILBOX_WORDS; index++)
+      if (index !== word.attention) Atomics.store(this.words, index, 0);
+    this.takeAttention(~attention.stop);
   }
 
   /** Raises attention bits and wakes the core if it sleeps on them. */
