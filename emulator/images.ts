@@ -1,0 +1,63 @@
+// Where the built images lie beside the built emulator: the firmware, the guest kernel and its programs. The
+// command line's business only; to the machine they are bytes.
+
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { initialFileSystem } from "./initfs.js";
+
+/** dist/, whether this file runs from there or from its source. */
+const here = dirname(fileURLToPath(import.meta.url));
+const root = basename(dirname(here)) === "dist" ? dirname(here) : join(dirname(here), "dist");
+
+export const kernelPath = join(root, "kernel", "kernel.elf");
+const programs = join(root, "kernel", "user");
+const firmwarePath = join(root, "firmware", "index.js");
+
+export async function firmware(): Promise<Uint8Array> {
+  const { firmwareImage } = (await import(firmwarePath)) as { firmwareImage: () => Uint8Array };
+  return firmwareImage();
+}
+
+/** Reads a file; throws an Error that says what it was for. */
+export function readImage(what: string, path: string): Uint8Array {
+  try {
+    if (statSync(path).isDirectory()) throw new Error("it is a folder");
+    return readFileSync(path);
+  } catch (error) {
+    throw new Error(`${what} ${path}: ${(error as Error).message}`);
+  }
+}
+
+export function bundledPrograms(): string[] {
+  return existsSync(programs)
+    ? readdirSync(programs)
+        .filter((name) => !name.includes("."))
+        .sort()
+    : [];
+}
+
+export interface Program {
+  /** Short name, for messages. */
+  readonly name: string;
+  readonly data: Uint8Array;
+}
+
+/** A bundled program by name, or any file by path. */
+export function program(nameOrPath: string): Program {
+  if (!nameOrPath.includes("/") && bundledPrograms().includes(nameOrPath)) {
+    return { name: nameOrPath, data: readImage("program", join(programs, nameOrPath)) };
+  }
+  if (!existsSync(nameOrPath)) {
+    throw new Error(
+      `no program "${nameOrPath}": neither a file nor one of the bundled ones (${bundledPrograms().join(", ") || "none built"})`,
+    );
+  }
+  return { name: basename(nameOrPath), data: readImage("program", nameOrPath) };
+}
+
+/** The initial file system that holds one program, and the path under which the kernel finds it. */
+export function archive({ name, data }: Program): { initrd: Uint8Array; init: string } {
+  const init = `/bin/${name.replace(/[^\w.-]/g, "_")}`;
+  return { initrd: initialFileSystem([{ path: init, data }]), init };
+}
