@@ -2,17 +2,29 @@
 // it, a named unimplemented instruction. The first row of a mnemonic whose `forms` accepts the form has it.
 
 import type { Code, Mnemonic } from "../decode.js";
+import { bits } from "./bits.js";
 import { control } from "./control.js";
+import { decimal } from "./decimal.js";
 import type { Definition, Operand } from "./define.js";
+import { flags } from "./flags.js";
 import { integer } from "./integer.js";
 import { move } from "./move.js";
+import { multiplication } from "./multiply.js";
+import { shift } from "./shift.js";
 import { stack } from "./stack.js";
+import { string } from "./string.js";
 
 export const families: Readonly<Record<string, readonly Definition[]>> = {
   integer,
   move,
+  shift,
+  bits,
+  multiplication,
+  string,
   control,
   stack,
+  flags,
+  decimal,
 };
 
 export const rows: readonly Definition[] = Object.values(families).flat();

@@ -1,0 +1,64 @@
+// Flags on their own: CLC STC CMC CLD STD CLI STI LAHF SAHF SALC. Intel SDM vol. 2.
+
+import { Mnemonic } from "../decode.js";
+import type { Definition, Flag, Meaning } from "./define.js";
+import { none, RAX } from "./define.js";
+import { ioPrivilege } from "./stack.js";
+
+const GP = 13;
+
+const put = (f: Flag, bit: 0 | 1) => (m: Meaning) => m.setFlag(f, m.constant(bit, 8));
+
+/** IF is the business of code at least as privileged as IOPL says (in virtual-8086 mode CPL is 3). */
+const checkIoPrivilege = (m: Meaning) => m.faultWhen(m.lessUnsigned(ioPrivilege(m), m.privilege()), GP, 0);
+
+export const flags = [
+  { op: Mnemonic.Clc, access: [], flags: "CF", does: put("CF", 0) },
+  { op: Mnemonic.Stc, access: [], flags: "CF", does: put("CF", 1) },
+  { op: Mnemonic.Cmc, access: [], flags: "CF", does: (m) => m.setFlag("CF", m.isZero(m.flag("CF"))) },
+  { op: Mnemonic.Cld, access: [], flags: "DF", does: put("DF", 0) },
+  { op: Mnemonic.Std, access: [], flags: "DF", does: put("DF", 1) },
+  {
+    op: Mnemonic.Cli,
+    access: [],
+    flags: "IF",
+    does: (m) => {
+      checkIoPrivilege(m);
+      m.setFlag("IF", m.constant(0, 8));
+    },
+  },
+  {
+    op: Mnemonic.Sti,
+    access: [],
+    ends: true,
+    flags: "IF",
+    does: (m) => {
+      checkIoPrivilege(m);
+      // Only a change from 0 to 1 holds interrupts off for one more instruction.
+      m.when(m.isZero(m.flag("IF")), () => m.shadow());
+      m.setFlag("IF", m.constant(1, 8));
+    },
+  },
+  {
+    op: Mnemonic.Lahf,
+    access: [],
+    flags: none,
+    does: (m) => {
+      const high = m.shiftLeft(m.truncate(m.rflags(), 16), m.constant(8, 8));
+      m.setRegister(RAX, m.or(high, m.and(m.register(RAX, 16), m.constant(0xff, 16))));
+    },
+  },
+  {
+    op: Mnemonic.Sahf,
+    access: [],
+    flags: "CF PF AF ZF SF",
+    does: (m) => m.setRflags(m.shiftRight(m.zeroExtend(m.register(RAX, 16), 64), m.constant(8, 8)), 0xd5n),
+  },
+  {
+    op: Mnemonic.Salc,
+    access: [],
+    only: "legacy",
+    flags: none,
+    does: (m) => m.setRegister(RAX, m.minus(m.constant(0, 8), m.flag("CF"))),
+  },
+] satisfies readonly Definition[] as readonly Definition[];
