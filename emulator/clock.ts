@@ -8,6 +8,20 @@ export interface Clock {
   now(): number;
 }
 
+const SECOND = 1_000_000_000;
+
+/** Whole periods of `hertz` that have gone by at `time`; exact, since no product passes 2^53. */
+export function ticksAt(time: number, hertz: number): number {
+  const seconds = Math.floor(time / SECOND);
+  return seconds * hertz + Math.floor(((time - seconds * SECOND) * hertz) / SECOND);
+}
+
+/** The earliest time at which `ticksAt` gives `ticks`. */
+export function timeOfTick(ticks: number, hertz: number): number {
+  const seconds = Math.floor(ticks / hertz);
+  return seconds * SECOND + Math.ceil(((ticks - seconds * hertz) * SECOND) / hertz);
+}
+
 /** A pending callback; only `Timers` looks inside. */
 export interface Timer {
   readonly time: number;

@@ -1,0 +1,144 @@
+// The I/O APIC: Intel 82093AA data sheet, with the EOI register that later chip sets (version 0x20) added.
+// Pins carry assertion, not voltage: a line of the board is either asserted or not, so the polarity bit is
+// kept and read back but changes nothing.
+// Invariant: a level-triggered pin sends one message, then nothing until its vector's EOI clears remote IRR.
+
+import { RegisterFile, type Trace } from "./device.js";
+import { delivery, type InterruptBus } from "./local-apic.js";
+
+const VERSION = 0x20;
+const MASKED = 0x1_0000;
+const LEVEL = 0x8000;
+const REMOTE_IRR = 0x4000;
+const LOGICAL = 0x800;
+/** Redirection bits 31-0 that software may write: all but delivery status (12) and remote IRR (14). */
+const WRITABLE = 0x0001_afff;
+const REDIRECTION = 0x10;
+
+const reset = (pins: number) => ({
+  select: 0,
+  id: 0,
+  low: new Array<number>(pins).fill(MASKED),
+  high: new Array<number>(pins).fill(0),
+  asserted: new Array<boolean>(pins).fill(false),
+});
+type State = ReturnType<typeof reset>;
+
+export class IoApic {
+  readonly #bus: InterruptBus;
+  readonly #trace: Trace;
+  readonly #registers: RegisterFile;
+  #state: State;
+
+  constructor(pins: number, bus: InterruptBus, trace: Trace) {
+    this.#bus = bus;
+    this.#trace = trace;
+    this.#state = reset(pins);
+    this.#registers = new RegisterFile(
+      "io-apic",
+      0x100,
+      {
+        IOREGSEL: [
+          0x00,
+          4,
+          { read: () => this.#state.select, write: (v) => this.#setSelect(v), bytewise: true },
+        ],
+        IOWIN: [0x10, 4, { read: () => this.#readWindow(), write: (v) => this.#writeWindow(v) }],
+        EOI: [0x40, 4, { write: (v) => this.endOfInterrupt(v & 0xff) }],
+      },
+      trace,
+    );
+  }
+
+  read(offset: number, size: number): number {
+    return this.#registers.read(offset, size);
+  }
+
+  write(offset: number, size: number, value: number): void {
+    this.#registers.write(offset, size, value);
+  }
+
+  /** An interrupt pin. Edges on a masked pin are lost, as the data sheet says. */
+  setPin(pin: number, asserted: boolean): void {
+    const rose = asserted && !this.#state.asserted[pin];
+    this.#state.asserted[pin] = asserted;
+    if (isLevel(this.#state.low[pin])) this.#deliverLevel(pin);
+    else if (rose && (this.#state.low[pin] & MASKED) === 0) this.#send(pin, false);
+  }
+
+  /** EOI of a level-triggered vector by some local APIC, or by the EOI register. */
+  endOfInterrupt(vector: number): void {
+    for (const [pin, low] of this.#state.low.entries()) {
+      if ((low & REMOTE_IRR) === 0 || (low & 0xff) !== vector) continue;
+      this.#state.low[pin] = low & ~REMOTE_IRR;
+      this.#deliverLevel(pin);
+    }
+  }
+
+  #deliverLevel(pin: number): void {
+    const low = this.#state.low[pin];
+    if (!this.#state.asserted[pin] || !isLevel(low) || (low & (MASKED | REMOTE_IRR)) !== 0) return;
+    this.#state.low[pin] = low | REMOTE_IRR;
+    this.#send(pin, true);
+  }
+
+  #send(pin: number, level: boolean): void {
+    const low = this.#state.low[pin];
+    this.#bus.deliver({
+      destination: this.#state.high[pin] >>> 24,
+      logical: (low & LOGICAL) !== 0,
+      mode: (low >> 8) & 7,
+      vector: low & 0xff,
+      level,
+    });
+  }
+
+  #setSelect(value: number): void {
+    this.#state.select = value & 0xff;
+  }
+
+  #readWindow(): number {
+    const { select, id, low, high } = this.#state;
+    if (select === 0 || select === 2) return id << 24; // ID; arbitration ID follows it
+    if (select === 1) return ((low.length - 1) << 16) | VERSION;
+    const pin = (select - REDIRECTION) >> 1;
+    if (select >= REDIRECTION && pin < low.length) return (select & 1) === 0 ? low[pin] : high[pin];
+    this.#trace("io-apic", `read of register ${select}, which does not exist`);
+    return 0;
+  }
+
+  #writeWindow(value: number): void {
+    const { select, low, high } = this.#state;
+    const pin = (select - REDIRECTION) >> 1;
+    if (select === 0) this.#state.id = (value >>> 24) & 15;
+    else if (select >= REDIRECTION && pin < low.length) {
+      if ((select & 1) !== 0) high[pin] = (value & 0xff00_0000) >>> 0;
+      else this.#setLow(pin, value);
+    } else this.#trace("io-apic", `write to register ${select}, which is read-only or does not exist`);
+  }
+
+  #setLow(pin: number, value: number): void {
+    // Changing a pin to edge-triggered clears remote IRR; system software relies on it to force an EOI.
+    const remoteIrr = (value & LEVEL) !== 0 ? this.#state.low[pin] & REMOTE_IRR : 0;
+    this.#state.low[pin] = (value & WRITABLE) | remoteIrr;
+    this.#deliverLevel(pin);
+  }
+
+  reset(): void {
+    this.#state = { ...reset(this.#state.low.length), asserted: this.#state.asserted };
+  }
+
+  snapshot(): State {
+    return structuredClone(this.#state);
+  }
+
+  restore(state: object): void {
+    this.#state = structuredClone(state) as State;
+  }
+}
+
+/** Only fixed and lowest-priority messages may be level-triggered; the other modes are edges. */
+const isLevel = (low: number): boolean => {
+  const mode = (low >> 8) & 7;
+  return (low & LEVEL) !== 0 && (mode === delivery.fixed || mode === delivery.lowestPriority);
+};
