@@ -1,0 +1,172 @@
+// `buslock boot`.
+
+import { createWriteStream } from "node:fs";
+import { macOf } from "./arguments.js";
+import { ConsoleReader } from "./console.js";
+import { archive, firmware, kernelPath, program, readImage } from "./images.js";
+import { interrupted, interruptSignal } from "./interrupt.js";
+import { type Link, liveLink } from "./link.js";
+import { LiveMachine } from "./live.js";
+import type { BootMessage } from "./live-cluster.js";
+import { Machine } from "./machine.js";
+import { Random } from "./random.js";
+import { type MachineReport, machineReport } from "./report.js";
+import { Schedule } from "./schedule.js";
+import { parseTrace, Tracer } from "./trace.js";
+
+export interface BootOptions {
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly program?: string;
+  readonly append?: string;
+  readonly cores: number;
+  readonly memory: number;
+  readonly seed?: number;
+  readonly bridge?: string;
+  readonly token?: string;
+  readonly node: number;
+  readonly name: string;
+  readonly serial: string;
+  readonly trace?: string;
+  readonly limit?: number;
+  readonly json?: boolean;
+}
+
+export async function boot(o: BootOptions): Promise<void> {
+  const signal = interruptSignal();
+  const output = serialOutput(o.serial);
+  const console = new ConsoleReader(() => {});
+  const packed = o.program === undefined ? null : archive(program(o.program));
+  const initrd =
+    packed?.initrd ?? (o.initrd === undefined ? undefined : readImage("initial file system", o.initrd));
+  const words = [packed === null ? "" : `init=${packed.init}`, o.append ?? ""].filter((w) => w !== "");
+  const tracer =
+    o.trace === undefined
+      ? null
+      : new Tracer(parseTrace(o.trace), (line) => process.stderr.write(`${line}\n`));
+  const options = {
+    name: o.name,
+    cores: o.cores,
+    memory: o.memory,
+    firmware: await firmware(),
+    kernel: readImage("kernel", o.kernel ?? kernelPath),
+    ...(initrd === undefined ? {} : { initrd }),
+    commandLine: words.join(" "),
+    mac: macOf(o.node),
+    console: (byte: number) => {
+      output.write(byte);
+      console.push(byte);
+    },
+    ...(tracer === null ? {} : { tracer }),
+  };
+  const { instructions, problem } = await (o.seed === undefined
+    ? bootLive(o, options, signal)
+    : bootSeeded(o, o.seed, options, signal));
+  console.end();
+  await output.end();
+  process.send?.({ instructions, problem } satisfies BootMessage);
+  const report = machineReport(o.name, instructions, console, problem);
+  if (o.json === true) process.stderr.write(`${JSON.stringify(report)}\n`);
+  else if (report.problem !== "") process.stderr.write(`${o.name}: ${report.problem}\n`);
+  process.exitCode = statusOf(report, signal);
+  if (process.connected) process.disconnect();
+}
+
+function statusOf(report: MachineReport, signal: AbortSignal): number {
+  if (signal.aborted) return 130;
+  if (report.problem !== "") return 1;
+  return report.exit === null || report.exit === 0 ? 0 : 1;
+}
+
+type Options = Parameters<typeof Machine.create>[0];
+interface Ending {
+  readonly instructions: number;
+  readonly problem: string;
+}
+
+async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): Promise<Ending> {
+  const machine = await LiveMachine.create(options);
+  let link: Link | null = null;
+  if (o.bridge !== undefined) {
+    link = await liveLink({
+      url: o.bridge,
+      ...(o.token === undefined ? {} : { token: o.token }),
+      receive: (frame) => machine.receiveFrame(frame),
+      report: (line) => process.stderr.write(`${o.name}: ${line}\n`),
+    });
+    machine.connect(link);
+  }
+  const input =
+    o.serial === "stdio" && process.stdin.isTTY ? (chunk: Buffer) => machine.receiveBytes(chunk) : null;
+  if (input !== null) process.stdin.on("data", input);
+  const limit =
+    o.limit === undefined
+      ? null
+      : setTimeout(() => machine.stop("the time limit was reached"), o.limit * 1000);
+  void interrupted(signal).then(() => machine.stop("interrupted"));
+  machine.start();
+  const ending = await machine.ended;
+  if (limit !== null) clearTimeout(limit);
+  if (input !== null) {
+    process.stdin.off("data", input);
+    process.stdin.unref();
+  }
+  link?.close();
+  return ending;
+}
+
+async function bootSeeded(
+  o: BootOptions,
+  seed: number,
+  options: Options,
+  signal: AbortSignal,
+): Promise<Ending> {
+  if (o.bridge !== undefined)
+    throw new Error("--bridge needs real time: leave --seed out, or use buslock run --seed");
+  const machine = await Machine.create(options);
+  const schedule = new Schedule([machine], [], new Random(seed));
+  const limit = (o.limit ?? 3600) * 1e9;
+  for (let turns = 0; ; turns++) {
+    const turn = schedule.turn(limit);
+    if (turn === "off") return { instructions: machine.instructions, problem: machine.problem };
+    if (turn === "idle") return { instructions: machine.instructions, problem: "all cores sleep for ever" };
+    if (schedule.now >= limit)
+      return { instructions: machine.instructions, problem: "the time limit was reached" };
+    // Signals are heard between turns, when the event loop gets its turn.
+    if (turns % 4096 === 4095) await new Promise((resolve) => setImmediate(resolve));
+    if (signal.aborted) return { instructions: machine.instructions, problem: "interrupted" };
+  }
+}
+
+interface Output {
+  write(byte: number): void;
+  end(): Promise<void>;
+}
+
+/** Bytes to the standard output or to a file, gathered for a moment so that a console byte is no system call. */
+function serialOutput(where: string): Output {
+  if (where === "null") return { write: () => {}, end: () => Promise.resolve() };
+  const file = /^file:(.+)$/.exec(where);
+  if (where !== "stdio" && file === null)
+    throw new Error(`--serial ${where}: wanted stdio, null or file:PATH`);
+  const stream = file === null ? process.stdout : createWriteStream(file[1]!);
+  stream.on("error", (error) => process.stderr.write(`serial console ${where}: ${error.message}\n`));
+  let pending: number[] = [];
+  const flush = () => {
+    if (pending.length > 0) stream.write(Uint8Array.from(pending));
+    pending = [];
+  };
+  return {
+    write: (byte) => {
+      if (pending.length === 0) setTimeout(flush, 2);
+      pending.push(byte);
+      if (byte === 0x0a) flush();
+    },
+    end: () =>
+      new Promise((resolve) => {
+        flush();
+        if (file === null) stream.write("", () => resolve());
+        else stream.end(() => resolve());
+      }),
+  };
+}

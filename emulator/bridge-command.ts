@@ -1,0 +1,56 @@
+// `buslock bridge`.
+
+import { Bridge } from "../netbridge/server.js";
+import { hostMicroseconds } from "./host-clock.js";
+import { interrupted } from "./interrupt.js";
+import { Random } from "./random.js";
+
+export interface BridgeCommandOptions {
+  readonly listen: string;
+  readonly token?: string;
+  readonly qemu?: number;
+  readonly pcap?: string;
+  readonly loss?: number;
+  readonly duplicate?: number;
+  readonly delay?: [number, number];
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+/** "host:port" or "[v6]:port". */
+export function hostAndPort(text: string): { host: string; port: number } {
+  const match = /^(?:\[([\da-f:]+)\]|([^:]+)):(\d{1,5})$/i.exec(text);
+  const port = match === null ? Number.NaN : Number(match[3]);
+  if (match === null || port > 65535)
+    throw new Error(`--listen ${text}: wanted HOST:PORT, such as 127.0.0.1:2640`);
+  return { host: match[1] ?? match[2]!, port };
+}
+
+export async function bridge(o: BridgeCommandOptions): Promise<void> {
+  const random = new Random(o.seed);
+  const server = await Bridge.open({
+    ...hostAndPort(o.listen),
+    ...(o.token === undefined ? {} : { token: o.token }),
+    ...(o.qemu === undefined ? {} : { qemuPort: o.qemu }),
+    ...(o.pcap === undefined ? {} : { pcap: o.pcap }),
+    faults: {
+      ...(o.loss === undefined ? {} : { loss: o.loss }),
+      ...(o.duplicate === undefined ? {} : { duplicate: o.duplicate }),
+      ...(o.delay === undefined ? {} : { delay: o.delay }),
+    },
+    random: () => random.next(),
+    clock: hostMicroseconds,
+    log: (line) => console.error(line),
+  });
+  if (o.json) console.log(JSON.stringify({ url: server.url, qemuPort: server.qemuPort }));
+  else {
+    console.log(
+      `bridge at ${server.url}${server.qemuPort === null ? "" : `, QEMU at 127.0.0.1:${server.qemuPort}`}`,
+    );
+  }
+  await interrupted();
+  const { members, ...counts } = server.counts;
+  await server.close();
+  const text = Object.entries(counts).map(([name, n]) => `${name} ${n}`);
+  console.error(o.json ? JSON.stringify(counts) : `frames: ${text.join(", ")}`);
+}

@@ -1,0 +1,187 @@
+#!/usr/bin/env node
+// The command line: `buslock run`, `buslock boot`, `buslock bridge`. The one door to commander, and with
+// clock.ts and the sockets the only place where the host's time and environment come in.
+// Exit status: 0 all went well, 1 the machines or the program failed, 2 wrong usage or input, 130 interrupted.
+
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { checkCores, checkMachines, memoryBytes, whole } from "./arguments.js";
+import { type BootOptions, boot } from "./boot.js";
+import { type BridgeCommandOptions, bridge } from "./bridge-command.js";
+import { type RunOptions, run } from "./run-command.js";
+
+/** Commander wants its own error class to name the option that was wrong. */
+function checked<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
+}
+
+const count = (check: (n: number) => number) =>
+  checked((text) => check(/^\d+$/.test(text) ? Number(text) : Number.NaN));
+const probability = checked((text) => {
+  const p = Number(text);
+  if (!(p >= 0 && p <= 1) || text.trim() === "")
+    throw new RangeError(`"${text}": wanted a probability from 0 to 1`);
+  return p;
+});
+const microseconds = checked((text): [number, number] => {
+  const match = /^(\d+)(?::(\d+))?$/.exec(text);
+  const range: [number, number] = match === null ? [1, 0] : [Number(match[1]), Number(match[2] ?? match[1])];
+  if (range[0] > range[1]) throw new RangeError(`"${text}": wanted MICROSECONDS or FROM:TO`);
+  return range;
+});
+
+const options = {
+  cores: () => new Option("--cores <n>", "processor cores of a machine, 1 to 64").argParser(count(checkCores)).default(2),
+  memory: () => new Option("--memory <size>", "RAM of a machine, such as 64M or 1G").argParser(checked(memoryBytes)).default(64 << 20, "64M"),
+  seed: () => new Option("--seed <n>", "run in virtual time, every choice drawn from this seed").argParser(checked(whole("seed", 0, 2 ** 32 - 1))),
+  kernel: () => new Option("--kernel <file>", "guest kernel: an ELF image with a PVH entry (default: our own)"),
+  append: () => new Option("--append <words>", "further words for the guest kernel's command line"),
+  bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join"),
+  token: () => new Option("--token <text>", "what the bridge asks for").env("BUSLOCK_TOKEN"),
+  limit: () => new Option("--limit <seconds>", "give up after so many seconds (of virtual time when seeded)").argParser(checked(whole("limit", 1, 1e6))),
+  loss: () => new Option("--loss <p>", "probability that a frame is lost").argParser(probability),
+  duplicate: () => new Option("--duplicate <p>", "probability that a frame comes twice").argParser(probability),
+  delay: () => new Option("--delay <us>", "microseconds that a frame is held, FROM:TO for a random time").argParser(microseconds),
+  pcap: () => new Option("--pcap <file>", "write every frame to a capture file"),
+  json: () => new Option("--json", "print the result as JSON"),
+}; // biome-ignore format: one option a line
+
+const version = (
+  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
+).version;
+
+const program = new Command("buslock")
+  .description("x86-64 machines that share one memory")
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError("(--help shows the options)");
+
+program
+  .command("run")
+  .description("start machines that share memory, run one program on all of them, and tell how it went")
+  .argument("<program>", "a bundled program's name, or the path of a static ELF64 file")
+  .argument("[args...]", "the program's own arguments")
+  .passThroughOptions()
+  .addOption(
+    new Option(
+      "--live",
+      "a process for each machine, a thread for each core (the default without --seed)",
+    ).conflicts("seed"),
+  )
+  .addOption(options.seed())
+  .addOption(new Option("--machines <n>", "how many machines").argParser(count(checkMachines)).default(3))
+  .addOption(options.cores())
+  .addOption(options.memory())
+  .addOption(options.kernel())
+  .addOption(options.append())
+  .addOption(options.bridge())
+  .addOption(options.token())
+  .addOption(options.loss())
+  .addOption(options.duplicate())
+  .addOption(options.delay())
+  .addOption(options.pcap())
+  .addOption(options.limit())
+  .addOption(options.json())
+  .addOption(new Option("--quiet", "no console lines, only the result"))
+  .addHelpText(
+    "after",
+    `
+Examples:
+  $ buslock run counter                          three machines of two cores count together
+  $ buslock run --machines 8 --cores 4 counter 1000
+  $ buslock run --seed 42 counter                the same in virtual time, repeatable to the instruction
+  $ buslock run --seed 42 --loss 0.02 --json counter
+  $ buslock run ./a.out                          any static ELF64, from musl-gcc -static for instance`,
+  )
+  .action((name: string, args: string[], o: RunOptions) => run(name, args, o));
+
+program
+  .command("boot")
+  .description("start one machine")
+  .addOption(options.kernel())
+  .addOption(new Option("--initrd <file>", "initial file system, handed to the kernel as it is"))
+  .addOption(
+    new Option(
+      "--program <name>",
+      "instead: a program to put into an initial file system and to run",
+    ).conflicts("initrd"),
+  )
+  .addOption(options.append())
+  .addOption(options.cores().default(1))
+  .addOption(options.memory())
+  .addOption(options.seed())
+  .addOption(options.bridge())
+  .addOption(options.token())
+  .addOption(
+    new Option("--node <n>", "the machine's number, which gives its station address")
+      .argParser(checked(whole("node", 1, 65535)))
+      .default(1),
+  )
+  .addOption(new Option("--name <text>", "the machine's name in messages").default("machine"))
+  .addOption(new Option("--serial <where>", "the serial console: stdio, null or file:PATH").default("stdio"))
+  .addOption(
+    new Option(
+      "--trace <list>",
+      "what to trace to the standard error: instructions,faults,interrupts,frames,devices; CORE:KIND for one core",
+    ),
+  )
+  .addOption(options.limit())
+  .addOption(options.json())
+  .addHelpText(
+    "after",
+    `
+Examples:
+  $ buslock boot --program hello                 our kernel, one program, the console on this terminal
+  $ buslock boot --cores 4 --memory 1G --kernel vmlinux --append "console=ttyS0"
+  $ buslock boot --seed 7 --trace faults,interrupts --program counter
+  $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter`,
+  )
+  .action((o: BootOptions) => boot(o));
+
+program
+  .command("bridge")
+  .description("join machines: an Ethernet switch, one frame a websocket message")
+  .addOption(new Option("--listen <host:port>", "where to listen").default("127.0.0.1:2640"))
+  .addOption(options.token())
+  .addOption(
+    new Option("--qemu <port>", "TCP port on loopback for QEMU's -netdev stream or socket").argParser(
+      checked(whole("port", 0, 65535)),
+    ),
+  )
+  .addOption(options.pcap())
+  .addOption(options.loss())
+  .addOption(options.duplicate())
+  .addOption(options.delay())
+  .addOption(
+    new Option("--seed <n>", "seed of the faults")
+      .argParser(checked(whole("seed", 0, 2 ** 32 - 1)))
+      .default(1),
+  )
+  .addOption(options.json())
+  .addHelpText(
+    "after",
+    `
+Examples:
+  $ buslock bridge                               open to this host only
+  $ buslock bridge --listen 0.0.0.0:2640 --token SECRET
+  $ buslock bridge --qemu 2641                   then: qemu-system-x86_64 ... -netdev stream,id=n,addr.type=inet,addr.host=127.0.0.1,addr.port=2641
+  $ buslock bridge --loss 0.01 --delay 100:2000 --pcap wire.pcap`,
+  )
+  .action((o: BridgeCommandOptions) => bridge(o));
+
+try {
+  process.exitCode = 0;
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    console.error(`buslock: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 2;
+  }
+}

@@ -1,0 +1,174 @@
+// Several machines that run one program: seeded (all in this process, virtual time) or live (a process for each
+// machine and one for the bridge). Both give the same report.
+
+import { createHash } from "node:crypto";
+import { Capture } from "../netbridge/pcap.js";
+import { macOf } from "./arguments.js";
+import { ConsoleReader } from "./console.js";
+import { archive, type Program } from "./images.js";
+import { type NetworkOptions, SeededNetwork } from "./link.js";
+import { Machine } from "./machine.js";
+import { Random } from "./random.js";
+import { type ClusterReport, machineReport, succeeded } from "./report.js";
+import { Schedule } from "./schedule.js";
+
+export interface ClusterOptions {
+  readonly machines: number;
+  readonly cores: number;
+  readonly memory: number;
+  readonly firmware: Uint8Array;
+  readonly kernel: Uint8Array;
+  readonly program: Program;
+  readonly arguments: readonly string[];
+  /** Further words for the guest kernel's command line. */
+  readonly append?: string;
+  /** Each console line, with the machine's name. */
+  readonly onLine: (machine: string, line: string) => void;
+}
+
+export interface SeededOptions extends ClusterOptions {
+  readonly seed: number;
+  readonly network?: NetworkOptions;
+  /** File for the frames on the wire. */
+  readonly pcap?: string;
+  /** Virtual nanoseconds after which the run is given up. */
+  readonly limit?: number;
+  /** Called now and then; gives true to stop the run. */
+  readonly onProgress?: (now: number, instructions: number) => boolean;
+}
+
+/** The kernel's command line for machine `node` (1-based). */
+export function commandLine(o: ClusterOptions, node: number, init: string, seed?: number): string {
+  const words = [`node=${node}`, `nodes=${o.machines}`, `init=${init}`, "exit=f4"];
+  if (seed !== undefined) words.push(`seed=${seed}`);
+  if (o.append !== undefined) words.push(o.append);
+  for (const word of o.arguments) {
+    if (/\s/.test(word)) throw new Error(`argument "${word}": a word of the command line has no blanks`);
+  }
+  return [...words, ...(o.arguments.length > 0 ? ["--", ...o.arguments] : [])].join(" ");
+}
+
+export const machineName = (node: number): string => `machine${node}`;
+
+/** The last line that the program itself printed: it begins with the program's name. */
+export function resultLine(lines: readonly string[], program: string): string {
+  return lines.findLast((line) => line.startsWith(`${program}: `)) ?? "";
+}
+
+interface Node {
+  readonly name: string;
+  readonly machine: Machine;
+  readonly console: ConsoleReader;
+}
+
+/** All machines of a seeded cluster, wired but not yet run. For tests that look inside. */
+export class SeededCluster {
+  readonly nodes: readonly Node[];
+  readonly network: SeededNetwork;
+  readonly schedule: Schedule;
+  /** Console lines of machine 1. */
+  readonly lines: readonly string[];
+
+  private constructor(nodes: Node[], network: SeededNetwork, schedule: Schedule, lines: string[]) {
+    this.nodes = nodes;
+    this.network = network;
+    this.schedule = schedule;
+    this.lines = lines;
+  }
+
+  static async create(o: SeededOptions): Promise<SeededCluster> {
+    const random = new Random(o.seed);
+    const clock = { now: () => 0 };
+    const network = new SeededNetwork(random.fork("network"), () => clock.now(), o.network);
+    const { initrd, init } = archive(o.program);
+    const lines: string[] = [];
+    const nodes: Node[] = [];
+    for (let node = 1; node <= o.machines; node++) {
+      const name = machineName(node);
+      const console = new ConsoleReader((line) => {
+        if (node === 1) lines.push(line);
+        o.onLine(name, line);
+      });
+      const machine = await Machine.create({
+        name,
+        cores: o.cores,
+        memory: o.memory,
+        firmware: o.firmware,
+        kernel: o.kernel,
+        initrd,
+        commandLine: commandLine(o, node, init, o.seed),
+        mac: macOf(node),
+        console: (byte) => console.push(byte),
+      });
+      machine.connect(network.attach((frame) => machine.receiveFrame(frame)));
+      nodes.push({ name, machine, console });
+    }
+    const schedule = new Schedule(
+      nodes.map((n) => n.machine),
+      [network],
+      random.fork("schedule"),
+    );
+    clock.now = () => schedule.now;
+    return new SeededCluster(nodes, network, schedule, lines);
+  }
+
+  get instructions(): number {
+    return this.nodes.reduce((sum, n) => sum + n.machine.instructions, 0);
+  }
+
+  /** Runs until every machine is off, the limit is reached, or nothing can ever happen; says which. */
+  run(limit: number, onProgress?: SeededOptions["onProgress"]): "off" | "limit" | "idle" | "stopped" {
+    for (let turns = 0; ; turns++) {
+      if (this.schedule.now >= limit) return "limit";
+      const turn = this.schedule.turn(limit);
+      if (turn === "off" || turn === "idle") return turn;
+      if (turns % 1024 === 1023 && onProgress?.(this.schedule.now, this.instructions) === true)
+        return "stopped";
+    }
+  }
+
+  memoryHash(): string {
+    const hash = createHash("sha256");
+    for (const { machine } of this.nodes) hash.update(machine.ram);
+    return hash.digest("hex");
+  }
+}
+
+const ENDINGS = {
+  off: "",
+  limit: "the time limit was reached",
+  idle: "all cores sleep for ever",
+  stopped: "stopped",
+};
+/** An hour of virtual time. */
+const LIMIT_NANOSECONDS = 3600e9;
+
+export async function runSeeded(o: SeededOptions): Promise<ClusterReport> {
+  const cluster = await SeededCluster.create(o);
+  const capture = o.pcap === undefined ? null : new Capture(o.pcap, (problem) => o.onLine("wire", problem));
+  if (capture !== null) cluster.network.tap((_from, frame, now) => capture.add(frame, now / 1000));
+  const ending = cluster.run(o.limit ?? LIMIT_NANOSECONDS, o.onProgress);
+  capture?.close();
+  const machines = cluster.nodes.map(({ name, machine, console }) => {
+    console.end();
+    return machineReport(
+      name,
+      machine.instructions,
+      console,
+      machine.powered ? ENDINGS[ending] : machine.problem,
+    );
+  });
+  return {
+    program: o.program.name,
+    mode: "seeded",
+    cores: o.cores,
+    seed: o.seed,
+    virtualNanoseconds: cluster.schedule.now,
+    frames: cluster.network.frames,
+    frameBytes: cluster.network.bytes,
+    memoryHash: cluster.memoryHash(),
+    machines,
+    result: resultLine(cluster.lines, o.program.name),
+    ok: succeeded(machines),
+  };
+}

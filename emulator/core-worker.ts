@@ -1,0 +1,79 @@
+// One core of a live machine, on its worker thread: runs guest code in slices, keeps its local APIC's time, and
+// sleeps on its mailbox while halted. The board is reached through the core's channel.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { CoreDevices } from "./board/core-devices.js";
+import { attention, word } from "./board/mailbox.js";
+import { CoreChannel } from "./channel.js";
+import { CoreHost } from "./core-host.js";
+import { Engine, type EngineModules, type EnginePlan } from "./cpu/engine.js";
+import { mailboxesOf } from "./hardware.js";
+import { hostNanosecondsSince } from "./host-clock.js";
+import { type Filter, Tracer } from "./trace.js";
+
+export interface CoreWorkerData {
+  readonly core: number;
+  readonly cores: number;
+  readonly memory: WebAssembly.Memory;
+  readonly plan: EnginePlan;
+  readonly modules: EngineModules;
+  readonly channel: Int32Array;
+  /** Milliseconds: machine time 0 on the scale of performance.timeOrigin. */
+  readonly epoch: number;
+  readonly trace: readonly Filter[] | null;
+}
+
+/** Worker to board. "ring": a request stands in the channel. */
+export type CoreWorkerMessage =
+  | { readonly kind: "ring" }
+  | { readonly kind: "trace"; readonly line: string }
+  | { readonly kind: "shutdown"; readonly text: string }
+  | { readonly kind: "ended" };
+
+/** Instructions between looks at the clock for the APIC timer: some hundred microseconds. */
+const SLICE = 20_000;
+/** Longest sleep of a halted core, so that it notices the end of the machine in any case. */
+const SLEEP_MS_MAX = 500;
+
+function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void): void {
+  const { core, cores } = data;
+  const now = hostNanosecondsSince(data.epoch);
+  const clock = { now };
+  const ring: CoreWorkerMessage = { kind: "ring" };
+  const channel = new CoreChannel(data.channel, () => post(ring));
+  const mailboxes = mailboxesOf(data.memory, cores);
+  const tracer = data.trace === null ? null : new Tracer(data.trace, (line) => post({ kind: "trace", line }));
+  const trace = (source: string, text: string) => tracer?.event("devices", core, now(), `${source}: ${text}`);
+  const devices = new CoreDevices({
+    core,
+    cores,
+    clock,
+    mailboxes,
+    interruptAcknowledge: () => channel.interruptAcknowledge(),
+    endOfInterrupt: (vector) => channel.endOfInterrupt(vector),
+    physicalAddressBits: 40,
+    trace,
+  });
+  const hosts: CoreHost[] = [];
+  hosts[core] = new CoreHost(channel, devices, clock, trace);
+  const engine = new Engine(data.memory, data.plan, hosts, { modules: data.modules, live: true, tracer });
+  devices.reset();
+  engine.reset(core);
+  const words = mailboxes[core]!;
+  while (!channel.ending) {
+    devices.advance(now());
+    if (engine.runnable(core)) engine.run(core, SLICE);
+    else {
+      const milliseconds = (devices.nextDeadline() - now()) / 1e6;
+      if (milliseconds > 0) Atomics.wait(words, word.attention, 0, Math.min(milliseconds, SLEEP_MS_MAX));
+    }
+    if (engine.isShutDown(core)) {
+      post({ kind: "shutdown", text: `core ${core} shut down (triple fault)\n${engine.describe(core)}` });
+      break;
+    }
+  }
+  post({ kind: "ended" });
+}
+
+main(workerData as CoreWorkerData, (message) => parentPort!.postMessage(message));
+void attention;

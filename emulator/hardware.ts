@@ -1,0 +1,97 @@
+// What both ways of running build alike: the shared memory with its parts, the board on it, and the options.
+
+import { checkCores, checkMemory } from "./arguments.js";
+import { MAILBOX_WORDS } from "./board/mailbox.js";
+import { Pc, type PowerEvent } from "./board/pc.js";
+import type { Clock } from "./clock.js";
+import { type EnginePlan, plan } from "./cpu/engine.js";
+import { CORE_BYTES, CORES_BASE, MAILBOX } from "./cpu/layout.js";
+import type { Trace } from "./devices/device.js";
+import type { Tracer } from "./trace.js";
+
+export interface MachineOptions {
+  readonly name?: string;
+  /** 1 to 64. */
+  readonly cores?: number;
+  /** RAM in bytes: whole pages, 1 MiB to 3 GiB. */
+  readonly memory?: number;
+  /** ROM that ends at 4 GiB; without one the reset vector finds nothing. */
+  readonly firmware?: Uint8Array;
+  /** Handed to the firmware through fw_cfg. */
+  readonly kernel?: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly commandLine?: string;
+  /** Station address; without one the board has no network function. */
+  readonly mac?: Uint8Array;
+  /** Each byte that the guest writes to COM1. */
+  readonly console?: (byte: number) => void;
+  readonly tracer?: Tracer;
+}
+
+export const MEMORY_DEFAULT = 64 << 20;
+const EMPTY_ROM = new Uint8Array(0);
+
+export interface Hardware {
+  readonly plan: EnginePlan;
+  readonly memory: WebAssembly.Memory;
+  readonly ram: Uint8Array;
+  readonly mailboxes: readonly Int32Array[];
+  readonly rom: Uint8Array;
+}
+
+/** Reserves the machine's memory; nothing of it is touched yet. */
+export function buildHardware(o: MachineOptions): Hardware {
+  const cores = checkCores(o.cores ?? 1);
+  const ramBytes = checkMemory(o.memory ?? MEMORY_DEFAULT);
+  const rom = o.firmware ?? EMPTY_ROM;
+  const layout = plan({ cores, ramBytes, romBytes: rom.length });
+  const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: layout.pages, shared: true });
+  return {
+    plan: layout,
+    memory,
+    ram: new Uint8Array(memory.buffer, layout.ramBase, ramBytes),
+    mailboxes: mailboxesOf(memory, cores),
+    rom,
+  };
+}
+
+/** Each core's mailbox lies in its own core block. */
+export function mailboxesOf(memory: WebAssembly.Memory, cores: number): Int32Array[] {
+  return Array.from(
+    { length: cores },
+    (_, core) => new Int32Array(memory.buffer, CORES_BASE + core * CORE_BYTES + MAILBOX, MAILBOX_WORDS),
+  );
+}
+
+export interface BoardWiring {
+  readonly trace: Trace;
+  readonly clock: Clock;
+  written(physical: number, length: number): void;
+  frame(frame: Uint8Array): void;
+  power(event: PowerEvent): void;
+  a20(open: boolean): void;
+}
+
+export function buildBoard(hardware: Hardware, o: MachineOptions, wiring: BoardWiring): Pc {
+  const { ram } = hardware;
+  return new Pc({
+    cores: o.cores ?? 1,
+    clock: wiring.clock,
+    memory: {
+      bytes: ram,
+      view: new DataView(ram.buffer, ram.byteOffset, ram.byteLength),
+      written: wiring.written,
+    },
+    mailboxes: hardware.mailboxes,
+    rom: hardware.rom,
+    ...(o.kernel === undefined ? {} : { kernel: o.kernel }),
+    ...(o.initrd === undefined ? {} : { initrd: o.initrd }),
+    ...(o.commandLine === undefined ? {} : { commandLine: o.commandLine }),
+    ...(o.mac === undefined ? {} : { mac: o.mac }),
+    console: o.console ?? (() => {}),
+    frame: wiring.frame,
+    power: wiring.power,
+    a20: wiring.a20,
+    trace: wiring.trace,
+  });
+}

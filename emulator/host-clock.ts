@@ -1,0 +1,12 @@
+// The host's time, for live machines and for time stamps. Seeded machines never come here.
+
+/** Microseconds since 1970. */
+export const hostMicroseconds = (): number => (performance.timeOrigin + performance.now()) * 1000;
+
+/** Nanoseconds since `epochMilliseconds` (of performance.timeOrigin's scale), the same on every thread. */
+export function hostNanosecondsSince(epochMilliseconds: number): () => number {
+  const offset = performance.timeOrigin - epochMilliseconds;
+  return () => Math.floor((performance.now() + offset) * 1e6);
+}
+
+export const hostEpoch = (): number => performance.timeOrigin + performance.now();

@@ -1,0 +1,299 @@
+// One machine on this thread: cores, memory and board, in virtual time. It is the library's main class, what a
+// seeded cluster is made of, and what hardware-level tests use. Cores run when a schedule says so, or run(); one
+// instruction takes one nanosecond.
+
+import { assemble, type Bits } from "./assembler.js";
+import { CoreDevices } from "./board/core-devices.js";
+import type { Pc, PowerEvent } from "./board/pc.js";
+import { CoreHost } from "./core-host.js";
+import { compile, Engine } from "./cpu/engine.js";
+import type { CoreState } from "./cpu/state.js";
+import { enterFlat, type FlatOptions } from "./flat.js";
+import { buildBoard, buildHardware, type Hardware, type MachineOptions } from "./hardware.js";
+import type { Link } from "./link.js";
+import { Random } from "./random.js";
+import { Schedule, type Scheduled } from "./schedule.js";
+import { decodeSnapshot, encodeSnapshot, type Snapshot } from "./snapshot.js";
+
+export type { MachineOptions } from "./hardware.js";
+
+export interface RunOptions {
+  /** Virtual nanoseconds (instructions of each core) at most; 1 s unless told. */
+  readonly limit?: number;
+  /** Draws the interleaving of several cores; 1 unless told. */
+  readonly seed?: number;
+  /** Longest slice of one core, in instructions. */
+  readonly slice?: number;
+}
+
+/** Why a run ended: every core sleeps with nothing to wake it, the limit came, or the machine is off. */
+export type RunEnd = "halted" | "limit" | "off";
+
+export class Machine implements Scheduled {
+  readonly name: string;
+  readonly cores: number;
+  /** Physical memory from 0. Writing here does not tell the cores of changed code: use load(). */
+  readonly ram: Uint8Array;
+  /** False once the guest has switched the machine off, or it has shut itself down. */
+  powered = true;
+  /** What ended the machine against its guest's will (a triple fault); empty otherwise. */
+  problem = "";
+  /** What the guest wrote to the exit port. */
+  exitCode: number | null = null;
+
+  readonly #options: MachineOptions;
+  readonly #hardware: Hardware;
+  readonly #engine: Engine;
+  readonly #board: Pc;
+  readonly #devices: readonly CoreDevices[];
+  /** Time at the start of this quantum, and the latest time that anyone has seen. */
+  #now = 0;
+  #seen = 0;
+  /** Instructions of each core since the start of this quantum. */
+  readonly #spent: number[];
+  #running = 0;
+  #link: Link | null = null;
+  #resetWanted = false;
+
+  private constructor(o: MachineOptions, hardware: Hardware, modules: Awaited<ReturnType<typeof compile>>) {
+    this.#options = o;
+    this.name = o.name ?? "machine";
+    this.cores = o.cores ?? 1;
+    this.#hardware = hardware;
+    this.ram = hardware.ram;
+    this.#spent = new Array<number>(this.cores).fill(0);
+    const clock = { now: () => this.#time() };
+    const trace = (source: string, text: string) =>
+      o.tracer?.event("devices", -1, this.#seen, `${source}: ${text}`);
+    this.#board = buildBoard(hardware, o, {
+      clock,
+      trace,
+      written: (physical, length) => this.#engine.written(physical, length),
+      frame: (frame) => {
+        o.tracer?.event("frames", -1, this.#seen, `sent ${frame.length} bytes`);
+        this.#link?.send(frame);
+      },
+      power: (event) => this.#power(event),
+      a20: (open) => this.#engine.setA20(open),
+    });
+    this.#devices = hardware.mailboxes.map(
+      (_, core) =>
+        new CoreDevices({
+          core,
+          cores: this.cores,
+          clock,
+          mailboxes: hardware.mailboxes,
+          interruptAcknowledge: () => this.#board.interruptAcknowledge(),
+          endOfInterrupt: (vector) => this.#board.endOfInterrupt(vector),
+          physicalAddressBits: 40,
+          trace,
+        }),
+    );
+    const hosts = this.#devices.map((devices) => new CoreHost(this.#board, devices, clock, trace));
+    this.#engine = new Engine(hardware.memory, hardware.plan, hosts, {
+      modules,
+      live: false,
+      tracer: o.tracer ?? null,
+    });
+    this.#engine.loadRom(hardware.rom);
+    this.#reset();
+  }
+
+  static async create(options: MachineOptions = {}): Promise<Machine> {
+    return new Machine(options, buildHardware(options), await compile());
+  }
+
+  // --- what a test does ---
+
+  /** A core's registers, to read and to write between runs. */
+  core(index = 0): CoreState {
+    return this.#engine.state(index);
+  }
+
+  /** Puts bytes into RAM; code that stood there is forgotten. */
+  load(address: number, bytes: Uint8Array): void {
+    if (address < 0 || address + bytes.length > this.ram.length) {
+      throw new RangeError(`load: ${bytes.length} bytes at ${address.toString(16)} are not all in RAM`);
+    }
+    this.ram.set(bytes, address);
+    this.#engine.written(address, bytes.length);
+  }
+
+  read(address: number, bytes: 1 | 2 | 4 | 8): bigint {
+    let value = 0n;
+    for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#byte(address + i));
+    return value;
+  }
+
+  write(address: number, bytes: 1 | 2 | 4 | 8, value: bigint | number): void {
+    const wide = BigInt.asUintN(64, BigInt(value));
+    this.load(
+      address,
+      Uint8Array.from({ length: bytes }, (_, i) => Number((wide >> BigInt(8 * i)) & 0xffn)),
+    );
+  }
+
+  #byte(address: number): number {
+    if (address < 0 || address >= this.ram.length)
+      throw new RangeError(`read: ${address.toString(16)} is not RAM`);
+    return this.ram[address]!;
+  }
+
+  /**
+   * Places a program and lets cores start in it, with flat segments and, in 64-bit mode, memory mapped one to
+   * one: the state in which most hardware-level tests begin. Text is assembled at `at`.
+   */
+  start(program: string | Uint8Array, options: FlatOptions = {}): void {
+    const at = options.at ?? 0x1_0000;
+    const bits: Bits = options.bits ?? 64;
+    this.load(at, typeof program === "string" ? assemble(program, { bits, origin: at }) : program);
+    enterFlat(this, options);
+  }
+
+  /** Runs all cores until they sleep for good, or the limit. */
+  run({ limit = 1e9, seed = 1, slice = 50 }: RunOptions = {}): RunEnd {
+    const schedule = new Schedule([this], [], new Random(seed), { slice });
+    schedule.now = this.#now;
+    const end = this.#now + limit;
+    for (;;) {
+      if (schedule.now >= end) return "limit";
+      const turn = schedule.turn(end);
+      if (turn === "off") return "off";
+      if (turn === "idle") return "halted";
+    }
+  }
+
+  /** Lets one core retire at most this many instructions; gives how many it did. */
+  step(core = 0, instructions = 1): number {
+    let done = 0;
+    while (done < instructions && this.powered && this.runnable(core)) {
+      const ran = this.runCore(core, instructions - done);
+      if (ran === 0) break;
+      done += ran;
+    }
+    this.advance(this.#now + done);
+    return done;
+  }
+
+  /** Raises or lowers an I/O APIC and 8259 input by its ISA number. */
+  raise(line: number, level = true): void {
+    this.#board.setLine(line, level);
+  }
+
+  /** A byte typed on the console; false when the UART has no room for it. */
+  receiveByte(byte: number): boolean {
+    return this.#board.receiveByte(byte);
+  }
+
+  // --- the wire ---
+
+  connect(link: Link): void {
+    this.#link = link;
+  }
+
+  receiveFrame(frame: Uint8Array): boolean {
+    if (!this.powered) return false;
+    this.#options.tracer?.event("frames", -1, this.#seen, `received ${frame.length} bytes`);
+    return this.#board.receiveFrame(frame);
+  }
+
+  // --- what a schedule does ---
+
+  /** Instructions retired by all cores. */
+  get instructions(): number {
+    let sum = 0;
+    for (let core = 0; core < this.cores; core++) sum += this.#engine.retired(core);
+    return sum;
+  }
+
+  runnable(core: number): boolean {
+    return this.#engine.runnable(core);
+  }
+
+  runCore(core: number, budget: number): number {
+    this.#running = core;
+    const ran = this.#engine.run(core, budget);
+    this.#spent[core]! += ran;
+    if (this.#engine.isShutDown(core)) this.#shutDown(core);
+    if (this.#resetWanted) this.#reset();
+    return ran;
+  }
+
+  nextDeadline(): number {
+    let deadline = this.#board.nextDeadline();
+    for (const devices of this.#devices) deadline = Math.min(deadline, devices.nextDeadline());
+    return deadline;
+  }
+
+  advance(now: number): void {
+    this.#now = now;
+    this.#seen = Math.max(this.#seen, now);
+    this.#spent.fill(0);
+    this.#board.advance(now);
+    for (const devices of this.#devices) devices.advance(now);
+  }
+
+  /** Machine time as the running core sees it; it never goes back, whichever core looks. */
+  #time(): number {
+    const core = this.#running;
+    const now = this.#now + this.#spent[core]! + this.#engine.executed(core);
+    if (now > this.#seen) this.#seen = now;
+    return this.#seen;
+  }
+
+  #power(event: PowerEvent): void {
+    if (event.kind === "reset") this.#resetWanted = true;
+    else {
+      this.powered = false;
+      if (event.kind === "exit") this.exitCode = event.code;
+    }
+    this.#engine.interruptRun();
+  }
+
+  #shutDown(core: number): void {
+    this.powered = false;
+    this.problem = `core ${core} shut down (triple fault)\n${this.#engine.describe(core)}`;
+  }
+
+  #reset(): void {
+    this.#resetWanted = false;
+    this.#board.reset();
+    for (const devices of this.#devices) devices.reset();
+    for (let core = 0; core < this.cores; core++) this.#engine.reset(core);
+  }
+
+  // --- snapshots ---
+
+  /** The whole machine as one record; restoring it on a machine of the same shape goes on from here exactly. */
+  snapshot(): Snapshot {
+    return encodeSnapshot({
+      cores: Array.from({ length: this.cores }, (_, core) => this.#engine.snapshot(core)),
+      devices: this.#devices.map((d) => d.snapshot()),
+      board: this.#board.snapshot(),
+      mailboxes: this.#hardware.mailboxes.map((words) => [...words]),
+      time: { now: this.#now, seen: this.#seen },
+      power: { powered: this.powered, problem: this.problem, exitCode: this.exitCode },
+      ram: this.ram,
+    });
+  }
+
+  restore(snapshot: Snapshot): void {
+    const s = decodeSnapshot(snapshot, { cores: this.cores, ramBytes: this.ram.length });
+    this.ram.set(s.ram);
+    this.#engine.written(0, this.ram.length);
+    s.cores.forEach((state, core) => {
+      this.#engine.restore(core, state);
+    });
+    s.mailboxes.forEach((words, core) => {
+      this.#hardware.mailboxes[core]!.set(words);
+    });
+    s.devices.forEach((state, core) => {
+      this.#devices[core]!.restore(state);
+    });
+    this.#board.restore(s.board);
+    this.#now = s.time.now;
+    this.#seen = s.time.seen;
+    this.#spent.fill(0);
+    Object.assign(this, s.power);
+  }
+}

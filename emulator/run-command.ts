@@ -1,0 +1,141 @@
+// `buslock run`.
+
+import { fileURLToPath } from "node:url";
+import { runSeeded } from "./cluster.js";
+import { hostMicroseconds } from "./host-clock.js";
+import { firmware, kernelPath, program, readImage } from "./images.js";
+import { interruptSignal } from "./interrupt.js";
+import { runLive } from "./live-cluster.js";
+import { Progress } from "./progress.js";
+import { type ClusterReport, table } from "./report.js";
+
+export interface RunOptions {
+  readonly live?: boolean;
+  readonly seed?: number;
+  readonly machines: number;
+  readonly cores: number;
+  readonly memory: number;
+  readonly kernel?: string;
+  readonly append?: string;
+  readonly bridge?: string;
+  readonly token?: string;
+  readonly loss?: number;
+  readonly duplicate?: number;
+  readonly delay?: [number, number];
+  readonly pcap?: string;
+  readonly limit?: number;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+const LIVE_LIMIT_SECONDS = 600;
+
+export async function run(name: string, args: string[], o: RunOptions): Promise<void> {
+  const signal = interruptSignal();
+  const progress = new Progress(o.quiet !== true && o.json !== true);
+  const common = {
+    machines: o.machines,
+    cores: o.cores,
+    memory: o.memory,
+    firmware: await firmware(),
+    kernel: readImage("kernel", o.kernel ?? kernelPath),
+    program: program(name),
+    arguments: args,
+    ...(o.append === undefined ? {} : { append: o.append }),
+    onLine: (machine: string, line: string) => progress.line(`${machine} | ${line}`),
+  };
+  const report = await (o.seed === undefined
+    ? live(common, o, signal, progress)
+    : seeded(common, o, signal, progress));
+  progress.end();
+  print(report, o.json === true);
+  process.exitCode = signal.aborted ? 130 : report.ok ? 0 : 1;
+}
+
+type Common = Parameters<typeof runSeeded>[0] extends infer T
+  ? Omit<T, "seed" | "network" | "limit" | "onProgress">
+  : never;
+
+async function seeded(
+  common: Common,
+  o: RunOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<ClusterReport> {
+  if (o.bridge !== undefined) throw new Error("--bridge goes with --live: a seeded run has its wire inside");
+  const started = hostMicroseconds();
+  return await runSeeded({
+    ...common,
+    seed: o.seed!,
+    network: {
+      ...(o.delay === undefined ? {} : { delay: o.delay }),
+      faults: {
+        ...(o.loss === undefined ? {} : { loss: o.loss }),
+        ...(o.duplicate === undefined ? {} : { duplicate: o.duplicate }),
+      },
+    },
+    ...(o.limit === undefined ? {} : { limit: o.limit * 1e9 }),
+    ...(o.pcap === undefined ? {} : { pcap: o.pcap }),
+    onProgress: (now, instructions) => {
+      const rate = instructions / (hostMicroseconds() - started);
+      progress.show(
+        `${(now / 1e6).toFixed(0)} ms of virtual time, ${(instructions / 1e6).toFixed(0)} M instructions, ${rate.toFixed(0)} M/s`,
+      );
+      return signal.aborted;
+    },
+  });
+}
+
+async function live(
+  common: Common,
+  o: RunOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<ClusterReport> {
+  const started = hostMicroseconds();
+  const tick = setInterval(() => {
+    progress.show(`${o.machines} machines running, ${((hostMicroseconds() - started) / 1e6).toFixed(1)} s`);
+  }, 500);
+  const faults = [
+    ...(o.loss === undefined ? [] : ["--loss", String(o.loss)]),
+    ...(o.duplicate === undefined ? [] : ["--duplicate", String(o.duplicate)]),
+    ...(o.delay === undefined ? [] : ["--delay", o.delay.join(":")]),
+    ...(o.pcap === undefined ? [] : ["--pcap", o.pcap]),
+  ];
+  if (o.bridge !== undefined && faults.length > 0) {
+    throw new Error(`${faults[0]} belongs to the bridge: give it to "buslock bridge"`);
+  }
+  try {
+    return await runLive({
+      ...common,
+      cli: fileURLToPath(new URL("./cli.js", import.meta.url)),
+      ...(o.kernel === undefined ? {} : { kernelPath: o.kernel }),
+      ...(o.bridge === undefined
+        ? {}
+        : { bridge: { url: o.bridge, ...(o.token === undefined ? {} : { token: o.token }) } }),
+      bridgeArguments: faults,
+      limitSeconds: o.limit ?? LIVE_LIMIT_SECONDS,
+      signal,
+      onNote: (line) => progress.line(`run | ${line}`),
+    });
+  } finally {
+    clearInterval(tick);
+  }
+}
+
+function print(report: ClusterReport, json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(report));
+    return;
+  }
+  console.log();
+  if (report.result !== "") console.log(`${report.result}\n`);
+  console.log(table(report));
+  if (report.mode === "seeded") {
+    const { seed, virtualNanoseconds, frames, frameBytes, memoryHash } = report;
+    console.log(
+      `\nseed ${seed}: ${virtualNanoseconds} ns of virtual time, ${frames} frames, ${frameBytes} bytes on the wire`,
+    );
+    console.log(`memory ${memoryHash}`);
+  } else console.log(`\n${((report.milliseconds ?? 0) / 1000).toFixed(1)} s`);
+}

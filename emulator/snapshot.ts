@@ -1,0 +1,53 @@
+// A machine's state as one plain record, with RAM as a list of the pages that are not all zero, so that it can be
+// kept, written as JSON and compared. Versioned: a record of another version or shape is refused by name.
+
+export const SNAPSHOT_VERSION = 1;
+const PAGE_BYTES = 4096;
+
+export interface MachineState {
+  readonly cores: readonly object[];
+  readonly devices: readonly object[];
+  readonly board: object;
+  readonly mailboxes: readonly (readonly number[])[];
+  readonly time: { readonly now: number; readonly seen: number };
+  readonly power: { readonly powered: boolean; readonly problem: string; readonly exitCode: number | null };
+  readonly ram: Uint8Array;
+}
+
+export interface Snapshot extends Omit<MachineState, "ram"> {
+  readonly version: number;
+  readonly ramBytes: number;
+  /** Page number to its bytes in base64. */
+  readonly pages: Readonly<Record<string, string>>;
+}
+
+export function encodeSnapshot({ ram, ...rest }: MachineState): Snapshot {
+  const pages: Record<string, string> = {};
+  for (let page = 0; page * PAGE_BYTES < ram.length; page++) {
+    const bytes = ram.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+    if (bytes.some((b) => b !== 0)) pages[page] = Buffer.from(bytes).toString("base64");
+  }
+  return structuredClone({ version: SNAPSHOT_VERSION, ...rest, ramBytes: ram.length, pages });
+}
+
+/** Throws an Error that says in what the record does not fit the machine. */
+export function decodeSnapshot(s: Snapshot, shape: { cores: number; ramBytes: number }): MachineState {
+  if (s.version !== SNAPSHOT_VERSION)
+    throw new Error(`snapshot: version ${s.version}, wanted ${SNAPSHOT_VERSION}`);
+  if (s.cores.length !== shape.cores)
+    throw new Error(`snapshot: ${s.cores.length} cores, the machine has ${shape.cores}`);
+  if (s.ramBytes !== shape.ramBytes) {
+    throw new Error(`snapshot: ${s.ramBytes} bytes of RAM, the machine has ${shape.ramBytes}`);
+  }
+  const ram = new Uint8Array(s.ramBytes);
+  for (const [page, text] of Object.entries(s.pages)) {
+    const bytes = Buffer.from(text, "base64");
+    const at = Number(page) * PAGE_BYTES;
+    if (!(at >= 0 && at + PAGE_BYTES <= ram.length) || bytes.length !== PAGE_BYTES) {
+      throw new Error(`snapshot: page ${page} of ${bytes.length} bytes is not a page of this RAM`);
+    }
+    ram.set(bytes, at);
+  }
+  const { cores, devices, board, mailboxes, time, power } = structuredClone(s);
+  return { cores, devices, board, mailboxes, time, power, ram };
+}
