@@ -1,0 +1,421 @@
+// Random cases for one form: an encoded instruction, and registers and memory under which it does something telling.
+// Everything comes from the seed: `silicon(seed, form)` is always the same case.
+
+import { Code, Encoder, Instruction, OpCodeOperandKind as Kind, Mnemonic, OpKind, Register } from "iced-x86";
+import { Random } from "../../emulator/random.js";
+import type { Form } from "./forms.js";
+import * as map from "./map.js";
+import { between, chance, integer, pick, random64, vector } from "./values.js";
+
+export interface Case {
+  readonly form: Form;
+  readonly seed: number;
+  /** Length of the instruction. */
+  readonly length: number;
+  /** The wire record: map.CASE_BYTES. */
+  readonly record: Uint8Array;
+}
+
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RBX = 3;
+const RSP = 4;
+const RBP = 5;
+const RSI = 6;
+const RDI = 7;
+const M64 = 0xffff_ffff_ffff_ffffn;
+const M32 = 0xffff_ffffn;
+const CODE_ADDRESS = map.CODE + 0x800;
+const CODE_CROSSING = map.CODE + 0xffd;
+
+const FLAGS_ALWAYS = 0x202n; // bit 1, and IF as user space has it
+const FLAGS_ARITHMETIC = 0x8d5n;
+const FLAG_DF = 0x400n;
+
+const STACK_USERS = new Set<Mnemonic>([
+  Mnemonic.Push,
+  Mnemonic.Pop,
+  Mnemonic.Pusha,
+  Mnemonic.Pushad,
+  Mnemonic.Popa,
+  Mnemonic.Popad,
+  Mnemonic.Pushf,
+  Mnemonic.Pushfd,
+  Mnemonic.Pushfq,
+  Mnemonic.Popf,
+  Mnemonic.Popfd,
+  Mnemonic.Popfq,
+  Mnemonic.Call,
+  Mnemonic.Ret,
+  Mnemonic.Enter,
+  Mnemonic.Leave,
+]);
+const POPS_FLAGS = new Set<Mnemonic>([Mnemonic.Popf, Mnemonic.Popfd, Mnemonic.Popfq]);
+const BIT_TESTS = new Set<Mnemonic>([Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc]);
+const DIVISIONS = new Set<Mnemonic>([Mnemonic.Div, Mnemonic.Idiv]);
+
+/** Instructions whose width is their 32-bit form's address registers. */
+class Builder {
+  readonly random: Random;
+  readonly instruction = new Instruction();
+  readonly registers: bigint[];
+  readonly pinned = new Set<number>();
+  readonly record = new Uint8Array(map.CASE_BYTES);
+  readonly view = new DataView(this.record.buffer);
+  readonly address: number;
+  /** Linear address of the memory operand. */
+  target = 0;
+
+  constructor(
+    readonly form: Form,
+    readonly seed: number,
+  ) {
+    this.random = new Random(seed);
+    const { random } = this;
+    this.registers = Array.from({ length: 16 }, () => integer(random));
+    this.address = chance(random, 10) ? CODE_CROSSING : CODE_ADDRESS;
+    for (let i = map.CASE_WINDOWS; i < map.CASE_BYTES; i += 16) vector(random, this.view, i);
+  }
+
+  pin(register: number, value: bigint | number): void {
+    this.registers[register] = BigInt.asUintN(64, BigInt(value));
+    this.pinned.add(register);
+  }
+
+  /** A place for `bytes` bytes: mostly in a window; sometimes across pages, read-only, or where nothing is. */
+  place(bytes: number): number {
+    const { random } = this;
+    const roll = random.below(100);
+    const [middle, end] = map.WINDOWS;
+    const size = Math.max(bytes, 1);
+    if (roll < 6 && size > 1) return middle + map.WINDOW_BYTES / 2 - between(random, 1, size - 1);
+    if (roll < 9) return end + map.WINDOW_BYTES - between(random, 0, size);
+    if (roll < 11) return map.READ_ONLY + random.below(map.READ_ONLY_BYTES - size);
+    if (roll < 12) return map.DATA + map.DATA_BYTES + random.below(0x800);
+    const window = pick(random, map.WINDOWS);
+    const at = window + 48 + random.below(map.WINDOW_BYTES - 96 - size);
+    return chance(random, 70) ? at - (at % Math.min(16, 1 << Math.ceil(Math.log2(size)))) : at;
+  }
+
+  /** Writes into the window bytes that the case will find at a linear address, where a window covers it. */
+  poke(at: number, value: bigint, bytes: number): void {
+    map.WINDOWS.forEach((window, i) => {
+      for (let k = 0; k < bytes; k++) {
+        const offset = at + k - window;
+        if (offset >= 0 && offset < map.WINDOW_BYTES)
+          this.record[map.CASE_WINDOWS + i * map.WINDOW_BYTES + offset] = Number(
+            (value >> BigInt(8 * k)) & 0xffn,
+          );
+      }
+    });
+  }
+
+  /** Somewhere in the code pages, clear of the instruction. */
+  codeTarget(reach = 0x700): number {
+    let at: number;
+    do at = this.address + between(this.random, -reach, reach);
+    while (at >= this.address - 1 && at < this.address + 16);
+    return at;
+  }
+
+  /** An addressing mode that reaches `target`. */
+  memoryOperand(i: number, target: number): void {
+    const { instruction: ins, random, form } = this;
+    this.target = target;
+    ins.setOpKind(i, OpKind.Memory);
+    const segmentBase = form.bits === 64 && chance(random, 5) ? map.FS_BASE : 0;
+    if (segmentBase !== 0) ins.segmentPrefix = Register.FS;
+    let goal = BigInt(target - segmentBase);
+    if (form.kinds[i] === Kind.mem_offs) {
+      ins.memoryDisplSize = form.bits === 64 && chance(random, 80) ? 8 : 4;
+      ins.memoryDisplacement = goal;
+      return;
+    }
+    const narrow = form.bits === 32 || chance(random, 10);
+    const mode = random.below(10);
+    if (form.bits === 64 && mode === 0 && !narrow) {
+      ins.memoryBase = Register.RIP;
+      ins.memoryDisplSize = 8;
+      ins.memoryDisplacement = goal;
+      return;
+    }
+    const register = (n: number): Register => (narrow ? Register.EAX : Register.RAX) + n;
+    const count = form.bits === 64 ? 16 : 8;
+    if (mode === 1) {
+      ins.memoryDisplSize = form.bits === 64 && !narrow ? 8 : 4;
+      ins.memoryDisplacement = goal;
+      return;
+    }
+    if (mode < 6) {
+      let index = random.below(count);
+      if (index === RSP) index = RBX;
+      if (!this.pinned.has(index)) this.pin(index, BigInt(between(random, -40, 40)));
+      const scale = pick(random, [1, 2, 4, 8] as const);
+      ins.memoryIndex = register(index);
+      ins.memoryIndexScale = scale;
+      goal -= this.registers[index]! * BigInt(scale);
+    }
+    const displacement = mode === 9 ? 0n : BigInt(between(random, -200, 200));
+    this.base(register, random.below(count), goal, displacement, narrow);
+  }
+
+  /** Chooses the base so that base + displacement is the goal; a register in use already fixes the displacement. */
+  base(register: (n: number) => Register, n: number, goal: bigint, wanted: bigint, narrow: boolean): void {
+    const { instruction: ins, random } = this;
+    const width = narrow ? 32 : 64;
+    let displacement = wanted;
+    if (this.pinned.has(n)) {
+      displacement = BigInt.asIntN(width, goal - this.registers[n]!);
+      if (BigInt.asIntN(32, displacement) !== displacement) {
+        // Out of reach: an absolute displacement will do, or a page fault.
+        displacement = BigInt.asIntN(32, goal);
+        ins.memoryDisplSize = narrow ? 4 : 8;
+        ins.memoryDisplacement = BigInt.asUintN(width, displacement);
+        return;
+      }
+    } else {
+      // Above a 32-bit address lies garbage that must not count.
+      const high = narrow && this.form.bits === 64 ? random64(random) & ~M32 : 0n;
+      this.pin(n, (BigInt.asUintN(width, goal - displacement) | high) & M64);
+      if (!narrow && chance(random, 1)) this.pin(n, this.registers[n]! ^ (1n << 62n)); // not canonical
+    }
+    ins.memoryBase = register(n);
+    ins.memoryDisplSize = displacement === 0n && chance(random, 50) ? 0 : 1;
+    ins.memoryDisplacement = BigInt.asUintN(width, displacement);
+  }
+
+  operand(i: number): void {
+    const { form, instruction: ins, random } = this;
+    const kind = form.kinds[i]!;
+    if (i === form.memory) {
+      this.memoryOperand(i, this.place(form.memoryBytes));
+      return;
+    }
+    const registers = form.bits === 64 ? 16 : 8;
+    const set = (r: Register) => {
+      ins.setOpKind(i, OpKind.Register);
+      ins.setOpRegister(i, r);
+    };
+    const immediate = (opKind: OpKind, value: bigint) => {
+      ins.setOpKind(i, opKind);
+      ins.setImmediateU64(i, BigInt.asUintN(64, value));
+    };
+    const branch = (opKind: OpKind, reach?: number) => {
+      ins.setOpKind(i, opKind);
+      const to = this.codeTarget(reach);
+      if (opKind === OpKind.NearBranch64) ins.nearBranch64 = BigInt(to);
+      else if (opKind === OpKind.NearBranch32) ins.nearBranch32 = to;
+      else ins.nearBranch16 = to & 0xffff;
+    };
+    const string = (k32: OpKind, k64: OpKind) =>
+      ins.setOpKind(i, form.bits === 64 && !this.narrowString ? k64 : k32);
+    // biome-ignore format: a table
+    switch (kind) {
+      case Kind.r8_reg: case Kind.r8_or_mem: case Kind.r8_opcode:
+        return set(form.bits === 32 || chance(random, 30) ? Register.AL + random.below(8)
+          : pick(random, BYTE_REGISTERS));
+      case Kind.r16_reg: case Kind.r16_or_mem: case Kind.r16_opcode: case Kind.r16_rm: case Kind.r16_reg_mem:
+        return set(Register.AX + random.below(registers));
+      case Kind.r32_reg: case Kind.r32_or_mem: case Kind.r32_opcode: case Kind.r32_rm: case Kind.r32_reg_mem:
+        return set(Register.EAX + random.below(registers));
+      case Kind.r64_reg: case Kind.r64_or_mem: case Kind.r64_opcode: case Kind.r64_rm: case Kind.r64_reg_mem:
+        return set(Register.RAX + random.below(registers));
+      case Kind.xmm_reg: case Kind.xmm_rm: case Kind.xmm_or_mem: return set(Register.XMM0 + random.below(registers));
+      case Kind.mm_reg: case Kind.mm_rm: case Kind.mm_or_mem: return set(Register.MM0 + random.below(8));
+      case Kind.st0: return set(Register.ST0);
+      case Kind.sti_opcode: return set(Register.ST0 + random.below(8));
+      case Kind.al: return set(Register.AL);
+      case Kind.cl: return set(Register.CL);
+      case Kind.ax: return set(Register.AX);
+      case Kind.dx: return set(Register.DX);
+      case Kind.eax: return set(Register.EAX);
+      case Kind.rax: return set(Register.RAX);
+      case Kind.imm8_const_1: return immediate(OpKind.Immediate8, 1n);
+      case Kind.imm8: return immediate(i > 0 && form.kinds[i - 1] === Kind.imm16 ? OpKind.Immediate8_2nd : OpKind.Immediate8, integer(random) & 0xffn);
+      case Kind.imm8sex16: return immediate(OpKind.Immediate8to16, BigInt.asIntN(8, integer(random)));
+      case Kind.imm8sex32: return immediate(OpKind.Immediate8to32, BigInt.asIntN(8, integer(random)));
+      case Kind.imm8sex64: return immediate(OpKind.Immediate8to64, BigInt.asIntN(8, integer(random)));
+      case Kind.imm16: return immediate(OpKind.Immediate16, integer(random) & 0xffffn);
+      case Kind.imm32: return immediate(OpKind.Immediate32, integer(random) & M32);
+      case Kind.imm32sex64: return immediate(OpKind.Immediate32to64, BigInt.asIntN(32, integer(random)));
+      case Kind.imm64: return immediate(OpKind.Immediate64, integer(random));
+      case Kind.br16_1: return branch(OpKind.NearBranch16, 100);
+      case Kind.br32_1: return branch(OpKind.NearBranch32, 100);
+      case Kind.br64_1: return branch(OpKind.NearBranch64, 100);
+      case Kind.br16_2: return branch(OpKind.NearBranch16);
+      case Kind.br32_4: return branch(OpKind.NearBranch32);
+      case Kind.br64_4: return branch(OpKind.NearBranch64);
+      case Kind.seg_rSI: return string(OpKind.MemorySegESI, OpKind.MemorySegRSI);
+      case Kind.es_rDI: return string(OpKind.MemoryESEDI, OpKind.MemoryESRDI);
+      case Kind.seg_rDI: return string(OpKind.MemorySegEDI, OpKind.MemorySegRDI);
+      case Kind.seg_rBX_al:
+        ins.setOpKind(i, OpKind.Memory);
+        ins.memoryBase = form.bits === 64 && !this.narrowString ? Register.RBX : Register.EBX;
+        ins.memoryIndex = Register.AL;
+        return;
+      default: throw new Error(`silicon: no way to choose an operand of kind ${Kind[kind]} (${Code[form.code]})`);
+    }
+  }
+
+  narrowString = false;
+
+  /** Registers that the instruction uses by itself. */
+  prepare(): void {
+    const { form, random } = this;
+    const { mnemonic: op } = form;
+    this.narrowString = form.bits === 64 && chance(random, 10);
+    if (STACK_USERS.has(op)) {
+      const at = this.place(op === Mnemonic.Enter ? 64 : 16);
+      this.pin(RSP, at);
+      if (op === Mnemonic.Ret) {
+        this.poke(at, BigInt(this.codeTarget()), form.bits / 8);
+      } else if (POPS_FLAGS.has(op)) {
+        // neither single steps nor NT, which belongs to the kernel when it returns
+        this.poke(at, integer(random) & ~0x4100n, 8);
+      }
+      if (op === Mnemonic.Leave || op === Mnemonic.Enter) this.pin(RBP, this.place(32));
+    }
+    if (usesStrings(form)) {
+      const bytes = Math.max(1, form.memoryBytes);
+      this.pin(RSI, this.place(bytes));
+      this.pin(RDI, this.place(bytes));
+      const low = BigInt(random.below(chance(random, 80) ? 6 : 24));
+      this.pin(RCX, this.narrowString ? low | (random64(random) & ~M32) : low);
+      if (chance(random, 50) && this.registers[RSI]! < map.READ_ONLY) {
+        const same = random64(random) & 0x0101n; // CMPS and SCAS should go on sometimes
+        for (let i = -48; i < 48; i++) {
+          this.poke(Number(this.registers[RSI]) + i, same, 1);
+          this.poke(Number(this.registers[RDI]) + i, same, 1);
+        }
+        this.pin(RAX, (same * 0x0101_0101_0101_0101n) & M64);
+      }
+    }
+    if (form.kinds.includes(Kind.seg_rBX_al)) {
+      this.pin(RAX, this.registers[RAX]!);
+      this.pin(RBX, this.place(1) - Number(this.registers[RAX]! & 0xffn));
+    }
+    if (op === Mnemonic.Maskmovdqu) this.pin(RDI, this.place(16));
+    if (form.kinds.some((k) => k === Kind.br64_1 || k === Kind.br32_1) && chance(random, 50))
+      this.pin(RCX, BigInt(random.below(3)) | (chance(random, 30) ? random64(random) & ~M32 : 0n));
+  }
+
+  /** Values that make sense only once the operands are known. */
+  adjust(): void {
+    const { form, instruction: ins, random } = this;
+    const { mnemonic: op } = form;
+    if (DIVISIONS.has(op) && !this.pinned.has(RDX) && chance(random, 60)) {
+      this.pin(RDX, chance(random, 50) ? 0 : BigInt.asIntN(64, this.registers[RAX]!) >> 63n);
+      if (chance(random, 50)) this.registers[RAX] = this.registers[RAX]! & ~0xff00n;
+    }
+    if (op === Mnemonic.Cmpxchg && chance(random, 40) && form.memory === 0)
+      this.poke(this.target, this.registers[RAX]!, 8);
+    if ((op === Mnemonic.Cmpxchg8b || op === Mnemonic.Cmpxchg16b) && chance(random, 50)) {
+      const half = op === Mnemonic.Cmpxchg8b ? 4 : 8;
+      this.poke(this.target, this.registers[RAX]!, half);
+      this.poke(this.target + half, this.registers[RDX]!, half);
+    }
+    if (BIT_TESTS.has(op) && form.memory === 0 && ins.op1Kind === OpKind.Register) {
+      const n = registerNumber(ins.op1Register);
+      const high = integer(random) & (M64 << BigInt(form.memoryBytes * 8));
+      if (!this.pinned.has(n))
+        this.registers[n] = high | BigInt.asUintN(form.memoryBytes * 8, BigInt(between(random, -300, 300)));
+    }
+    const indirect = op === Mnemonic.Jmp || op === Mnemonic.Call;
+    if (indirect && form.kinds.length === 1 && form.memory === 0)
+      this.poke(this.target, BigInt(this.codeTarget()), form.bits / 8);
+    if (indirect && ins.op0Kind === OpKind.Register) {
+      const n = registerNumber(ins.op0Register);
+      if (!this.pinned.has(n)) this.registers[n] = BigInt(this.codeTarget());
+    }
+    if (op === Mnemonic.Enter && chance(random, 80)) {
+      ins.immediate16 = random.below(64);
+      ins.immediate8_2nd = pick(random, [0, 0, 1, 2, 3, 5, 32, 33]);
+    }
+    if (op === Mnemonic.Ret && ins.opCount === 1) ins.immediate16 = random.below(300);
+    if (op === Mnemonic.Bound && chance(random, 70)) {
+      const n = registerNumber(ins.op0Register);
+      const half = form.memoryBytes / 2;
+      const value = BigInt.asIntN(half * 8, this.registers[n]!);
+      this.poke(this.target, value - BigInt(random.below(3)), half);
+      this.poke(this.target + half, value + BigInt(between(random, -1, 2)), half);
+    }
+  }
+
+  encode(): Uint8Array | undefined {
+    const { form, instruction: ins } = this;
+    if (form.prefix === "lock") ins.hasLockPrefix = true;
+    if (form.prefix === "rep") ins.hasRepePrefix = true;
+    if (form.prefix === "repne") ins.hasRepnePrefix = true;
+    const encoder = new Encoder(form.bits);
+    try {
+      encoder.encode(ins, BigInt(this.address));
+      return encoder.takeBuffer();
+    } catch {
+      return undefined; // AH with a REX prefix, and the like: another draw will do
+    } finally {
+      encoder.free();
+    }
+  }
+
+  build(): Case | undefined {
+    const { form, view, record, random } = this;
+    try {
+      this.instruction.code = form.code;
+      this.prepare();
+      for (let i = 0; i < form.kinds.length; i++) this.operand(i);
+      this.adjust();
+      const bytes = this.encode();
+      if (bytes === undefined) return undefined;
+      record.fill(map.INT3, map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
+      record.set(bytes, map.CASE_CODE);
+      let flags = FLAGS_ALWAYS | (random64(random) & FLAGS_ARITHMETIC);
+      if (chance(random, usesStrings(form) ? 30 : 5)) flags |= FLAG_DF;
+      view.setBigUint64(map.CASE_CODE_ADDRESS, BigInt(this.address), true);
+      view.setBigUint64(map.CASE_RFLAGS, flags, true);
+      view.setUint32(map.CASE_FAR_POINTER, this.address, true);
+      const selector = form.bits === 64 ? map.CODE_SELECTOR_64 : map.CODE_SELECTOR_32;
+      view.setUint16(map.CASE_FAR_POINTER + 4, selector, true);
+      const mask = form.bits === 64 ? M64 : M32;
+      this.registers.forEach((v, i) => {
+        view.setBigUint64(map.CASE_GPR + 8 * i, i < 8 || form.bits === 64 ? v & mask : 0n, true);
+      });
+      this.floatingPoint();
+      return { form, seed: this.seed, length: bytes.length, record };
+    } finally {
+      this.instruction.free();
+    }
+  }
+
+  floatingPoint(): void {
+    const { view, random } = this;
+    view.setUint16(map.CASE_FX, 0x37f, true);
+    view.setUint32(map.CASE_FX + 24, 0x1f80, true);
+    for (let i = 0; i < 16; i++) vector(random, view, map.CASE_FX + 160 + 16 * i);
+  }
+}
+
+// biome-ignore format: a table
+const BYTE_REGISTERS = [
+  Register.AL, Register.CL, Register.DL, Register.BL, Register.SPL, Register.BPL, Register.SIL, Register.DIL,
+  Register.R8L, Register.R9L, Register.R10L, Register.R11L, Register.R12L, Register.R13L, Register.R14L, Register.R15L,
+];
+
+const STRING_KINDS: readonly Kind[] = [Kind.seg_rSI, Kind.es_rDI];
+const usesStrings = (form: Form) => form.kinds.some((k) => STRING_KINDS.includes(k));
+
+/** Encoding number of a 16, 32 or 64-bit general register. */
+function registerNumber(r: Register): number {
+  for (const first of [Register.RAX, Register.EAX, Register.AX])
+    if (r >= first && r < first + 16) return r - first;
+  throw new Error(`silicon: ${Register[r]} is no general register of 16 bits or more`);
+}
+
+/** The case of a form and a seed. Draws that cannot be encoded are redrawn from seeds that follow from it. */
+export function makeCase(form: Form, seed: number): Case {
+  for (let attempt = 0; attempt < 64; attempt++) {
+    const made = new Builder(form, (seed + attempt * 0x9e37_79b1) >>> 0).build();
+    if (made !== undefined) return { ...made, seed };
+  }
+  throw new Error(`silicon: form ${Code[form.code]} does not encode from seed ${seed}`);
+}
