@@ -37,6 +37,7 @@ if (!existsSync(stamp) || statSync(stamp).mtimeMs < newest(...sources)) {
     "--tsBuildInfoFile",
     "dist/.tsbuildinfo",
   ]);
+  run("microcode", "dist/emulator/build-microcode.js", []);
   if (existsSync(join(root, "dist/kernel/build.js")))
     run("guest kernel and programs", "dist/kernel/build.js", []);
   const { utimesSync } = await import("node:fs");

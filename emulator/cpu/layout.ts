@@ -18,6 +18,9 @@ export const A20_MASK_WORD = 0x20; // u32: anded to physical address bits 31..0;
 export const BUS_LOCK_WORD = 0x24; // u32: 0 free, else owner core + 1
 export const CORE_COUNT_WORD = 0x28; // u32
 export const LIVE_WORD = 0x2c; // u32: 1 when each core runs on a thread of its own
+export const ZERO_WORD = 0x30; // u64: always 0; stands for the code generation of what is not RAM
+export const CODE_CACHES_WORD = 0x38; // u32: wasm address of core 0's decoded-op cache
+export const CODE_CACHE_BYTES_WORD = 0x3c; // u32: size of each core's
 
 export const CORES_BASE = 0x1_0000;
 export const CORE_BYTES = 0x2_0000;
@@ -101,7 +104,61 @@ export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit deco
 export const TLB_HAS_LARGE = 0x530; // u32: some TLB entry since the last full flush is a fragment of a large page
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
 export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
-export const ATTENTION = 0x640; // = MAILBOX word 16: bit 0 interrupt, 1 NMI, 2 INIT, 3 SIPI, 4 stop (bus lock or host)
+export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
+
+// ATTENTION bits
+export const ATTENTION_INTERRUPT = 1; // the local APIC may have an interrupt to give
+export const ATTENTION_NMI = 2;
+export const ATTENTION_INIT = 4;
+export const ATTENTION_SIPI = 8;
+export const ATTENTION_BUS_LOCK = 16; // another core holds the bus: park until BUS_LOCK_WORD is 0
+export const ATTENTION_STOP = 32; // the host wants the core back: run() returns "stop"
+
+// --- The engine's own words (decode.ts, interpreter.ts); nobody else writes them ---
+export const ZERO = 0x700; // u64: always 0; what an absent base or index register reads
+export const BLOCK_RIP = 0x708; // u64: RIP of the first instruction of the block that runs
+export const TLB_BANK = 0x710; // u32: wasm address of the TLB bank in use
+export const SSE_TRAP = 0x714; // u32: vector that an SSE instruction raises under the present CR0 and CR4, or 0
+export const FPU_TRAP = 0x718; // u32: the same for x87 and MMX instructions
+export const BLOCK_MODE = 0x71c; // u32: the bits of MODE by which code is decoded
+export const RUN_BUDGET = 0x720; // i32: what is left of run()'s budget, as of the last slow call or exit
+export const RUN_START = 0x724; // i32: run()'s budget
+export const RUN_OP = 0x728; // u32: wasm address of the op that made a slow call; 0 between instructions
+export const INTERRUPT_WANTED = 0x72c; // u32: an interrupt was announced while IF was clear
+export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
+export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
+
+// --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
+export const BLOCK_HASH_ENTRIES = 16384; // u32 each: wasm address of the first block, 0 none
+export const BLOCK_HEADER_BYTES = 64;
+export const BLOCK_PHYSICAL = 0; // u32: of its first byte
+export const BLOCK_KEY = 4; // u32: BLOCK_MODE it was decoded under
+export const BLOCK_GENERATION = 8; // u32: the page's CODE_GENERATIONS word then
+export const BLOCK_GENERATION_AT = 12; // u32: wasm address of that word
+export const BLOCK_COUNT = 16; // u32: instructions
+export const BLOCK_NEXT = 20; // u32: next block of the same hash
+export const BLOCK_BYTES = 24; // u32: code bytes
+export const BLOCK_SECOND_AT = 28; // u32: generation word of the page into which its only instruction runs on, or 0
+export const BLOCK_SECOND_GENERATION = 32;
+export const BLOCK_SECOND_PAGE = 36; // u32: physical page number
+
+export const OP_BYTES = 64;
+export const OP_HANDLER = 0; // u32: table slot of the form
+export const OP_REGISTERS = 4; // 3 u32: wasm addresses of the register operands, by operand number
+export const OP_BASE = 16; // u32: wasm address of the base register (ZERO, BLOCK_RIP), 64 wide
+export const OP_INDEX = 20; // u32: wasm address of the index register
+export const OP_SCALE = 24; // u8: log2
+export const OP_LENGTH = 25; // u8: bytes
+export const OP_OFFSET = 26; // u16: of its first byte from the block's
+export const OP_FLAGS = 28; // u8: OP_STACK_BASED
+export const OP_REST = 30; // u16: instructions of the block after this one
+export const OP_DISPLACEMENT = 32; // i64: from the base (RIP-relative: from BLOCK_RIP)
+export const OP_IMMEDIATE = 40; // u64: as wide as the operand; branches: the target's distance from BLOCK_RIP
+export const OP_CHAIN = 48; // u32: block that follows when the branch is taken, once known
+export const OP_PATCH = 52; // u32: where enter() writes that block: OP_CHAIN of this op, or CHAIN_SINK
+export const OP_CODE = 56; // u16: iced's Code, for reports
+export const OP_IMMEDIATE2 = 60; // u32: second immediate (ENTER)
+export const OP_STACK_BASED = 1; // the memory operand is in SS: non-canonical is #SS(0)
 
 export const ACTIVE = 0;
 export const HALTED = 1;
@@ -152,3 +209,17 @@ export const ACCESS_SUPERVISOR = 8; // as if CPL were below 3: pushes on the sta
 export const ACCESS_STACK = 0x100; // based on RSP, RBP or SS: a non-canonical address is #SS(0), not #GP(0)
 /** translate() gives a wasm address; 0 after a fault; or the physical address with this bit set: ask the bus. */
 export const ON_BUS_BIT = 63;
+
+/** The kind of event, last argument of interrupt() and third of softwareInterrupt(). */
+export const EVENT_EXTERNAL = 0;
+export const EVENT_NMI = 1;
+export const EVENT_SOFTWARE = 2; // INT n
+export const EVENT_SOFTWARE_EXCEPTION = 3; // INT3, INTO: no IOPL check in virtual-8086 mode
+export const EVENT_PRIVILEGED = 4; // INT1: no check of the gate's DPL
+export const EVENT_FAULT = 5;
+export const EVENT_TRAP = 6; // #DB after an instruction
+
+// Codes of the host's unimplemented(core, code): indices into `unimplementedNames` (unimplemented.ts).
+export const UNIMPLEMENTED_TASK_SWITCH = 0;
+export const UNIMPLEMENTED_BREAKPOINTS = 1;
+export const UNIMPLEMENTED_X87_STATE = 2;

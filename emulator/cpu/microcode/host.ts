@@ -1,0 +1,21 @@
+// What the microcode asks of the machine around the core: ports, the bus beyond RAM and ROM, time, CPUID, the local
+// APIC's registers that are also core state. asc imports them from a module named after this file; engine.ts supplies it.
+
+/** bytes is 1, 2 or 4; the port is as the instruction gave it, aligned or not. */
+export declare function portRead(core: u32, port: u32, bytes: u32): u32;
+export declare function portWrite(core: u32, port: u32, bytes: u32, value: u32): void;
+/** Naturally aligned accesses of 1, 2 or 4 bytes where neither RAM nor ROM answers, and writes to ROM. */
+export declare function busRead(core: u32, physical: f64, bytes: u32): u32;
+export declare function busWrite(core: u32, physical: f64, bytes: u32, value: u32): void;
+/** Writes the machine's nanoseconds, a u64, to SCRATCH. */
+export declare function timestamp(core: u32): void;
+/** Writes EAX EBX ECX EDX, four u32, to SCRATCH. */
+export declare function cpuid(core: u32, leaf: u32, subleaf: u32): void;
+/** IA32_APIC_BASE: read gives its low 32 bits; write may refuse (0), which is #GP(0). */
+export declare function readApicBase(core: u32): u32;
+export declare function writeApicBase(core: u32, low: u32, high: u32): u32;
+/** CR8: bits 7..4 of the local APIC's task priority. */
+export declare function readTaskPriority(core: u32): u32;
+export declare function writeTaskPriority(core: u32, value: u32): void;
+/** Reports that the guest touched something that is not modelled: UNIMPLEMENTED_* in layout.ts. */
+export declare function unimplemented(core: u32, code: u32): void;

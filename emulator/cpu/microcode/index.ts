@@ -1,0 +1,28 @@
+// The microcode: what a core does that is too long for a row of generated code. Every function takes the wasm address
+// of a core block and u64 arguments and gives a u64; a fault stands in FAULT_VECTOR afterwards, and nothing of the
+// instruction is committed then. Compiled by asc (build-microcode.ts) into a module without data of its own, which
+// imports the machine's memory and the functions in host.ts.
+
+export { linear, loadSlow, loadSlow16, probeRead, probeWrite, storeSlow, storeSlow16 } from "./access";
+export { deliver, interrupt, singleStep, softwareInterrupt } from "./events";
+export { farCall, farJump, farReturn, iret } from "./far";
+export { reset, startup } from "./reset";
+export {
+  checkUserMode,
+  lar,
+  loadGdtr,
+  loadIdtr,
+  loadLdtr,
+  loadSegment,
+  loadTr,
+  lsl,
+  readGdtrBase,
+  readGdtrLimit,
+  readIdtrBase,
+  readIdtrLimit,
+  readSegmentBase,
+  readSelector,
+  verr,
+  verw,
+} from "./segments";
+export { flushTlb, translate } from "./translation";

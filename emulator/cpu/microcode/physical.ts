@@ -1,0 +1,143 @@
+// Physical memory as a core sees it: RAM, the ROM and its copy below 1 MiB, and the bus for everything else.
+// board/map.ts draws the map. Invariant: whoever stores to RAM calls codeWritten() for that address afterwards, so
+// that decoded code never outlives the bytes that it came from.
+
+import {
+  A20_MASK_WORD,
+  CODE_GENERATIONS,
+  CODE_WRITTEN,
+  RAM_BASE_WORD,
+  RAM_BYTES_WORD,
+  ROM_BASE_WORD,
+  ROM_BYTES_WORD,
+} from "../layout";
+import { coreIndex } from "./core";
+import { busRead, busWrite } from "./host";
+
+const MIB: u64 = 0x10_0000;
+const GIB4: u64 = 0x1_0000_0000;
+const VIDEO_HOLE: u64 = 0xa_0000;
+const VIDEO_HOLE_END: u64 = 0xc_0000;
+const LOW_ROM: u64 = 0xe_0000;
+
+/** The processor drives 40 physical address bits (CPUID 8000_0008); page tables may set no others. */
+export const PHYSICAL_BITS: u64 = 40;
+export const PHYSICAL_MASK: u64 = ((1 as u64) << PHYSICAL_BITS) - 1;
+
+/** With A20 masked, bit 20 of every physical address reads as zero. */
+export function gateA20(physical: u64): u64 {
+  return physical & (load<u32>(A20_MASK_WORD) | 0xffff_ffff_0000_0000);
+}
+
+/** Wasm address of a physical address that RAM or the ROM answers, else 0. */
+export function hostOf(physical: u64): usize {
+  const ramBytes: u64 = load<u32>(RAM_BYTES_WORD);
+  if (physical - VIDEO_HOLE < MIB - VIDEO_HOLE) {
+    if (physical < VIDEO_HOLE_END) return 0;
+    if (physical >= LOW_ROM) return romOf(MIB - physical);
+  }
+  if (physical < ramBytes) return load<u32>(RAM_BASE_WORD) + <u32>physical;
+  if (physical < GIB4) return romOf(GIB4 - physical);
+  return 0;
+}
+
+/** The ROM is known by its end: `back` bytes before it. */
+function romOf(back: u64): usize {
+  const bytes = load<u32>(ROM_BYTES_WORD);
+  if (back > bytes) return 0;
+  return load<u32>(ROM_BASE_WORD) + bytes - <u32>back;
+}
+
+export function isRom(host: usize): bool {
+  return host - load<u32>(ROM_BASE_WORD) < load<u32>(ROM_BYTES_WORD);
+}
+
+/** A byte of RAM at this wasm address has changed: code decoded from its page is stale. */
+export function codeWritten(core: usize, host: usize): void {
+  const word: usize = <usize>CODE_GENERATIONS + (((host - load<u32>(RAM_BASE_WORD)) >> 12) << 2);
+  let old = atomic.load<u32>(word);
+  while (old & 1) {
+    const seen = atomic.cmpxchg<u32>(word, old, (old + 2) & ~1);
+    if (seen == old) {
+      store<u32>(core, 1, CODE_WRITTEN);
+      return;
+    }
+    old = seen;
+  }
+}
+
+// --- the bus: naturally aligned accesses of at most four bytes ---
+
+/** bytes 1, 2, 4 or 8. An unaligned access is made byte by byte, in ascending order; 8 as two of 4. */
+export function readBus(core: usize, physical: u64, bytes: u32): u64 {
+  const index = coreIndex(core);
+  if ((physical & (bytes - 1)) == 0) {
+    if (bytes < 8) return trim(busRead(index, <f64>physical, bytes), bytes);
+    const low: u64 = busRead(index, <f64>physical, 4);
+    const high: u64 = busRead(index, <f64>(physical + 4), 4);
+    return low | (high << 32);
+  }
+  let value: u64 = 0;
+  for (let i: u32 = 0; i < bytes; i++) {
+    value |= (<u64>busRead(index, <f64>(physical + i), 1) & 0xff) << (i << 3);
+  }
+  return value;
+}
+
+export function writeBus(core: usize, physical: u64, bytes: u32, value: u64): void {
+  const index = coreIndex(core);
+  if ((physical & (bytes - 1)) == 0) {
+    if (bytes < 8) {
+      busWrite(index, <f64>physical, bytes, <u32>trim(value, bytes));
+      return;
+    }
+    busWrite(index, <f64>physical, 4, <u32>value);
+    busWrite(index, <f64>(physical + 4), 4, <u32>(value >> 32));
+    return;
+  }
+  for (let i: u32 = 0; i < bytes; i++) {
+    busWrite(index, <f64>(physical + i), 1, <u32>(value >> (i << 3)) & 0xff);
+  }
+}
+
+/** The low 1, 2, 4 or 8 bytes. */
+export function trim(value: u64, bytes: u32): u64 {
+  return bytes >= 8 ? value : value & (((1 as u64) << (bytes << 3)) - 1);
+}
+
+// --- page-table entries: naturally aligned, read and updated atomically, since other cores walk and write them ---
+
+export function readEntry64(core: usize, physical: u64): u64 {
+  const host = hostOf(physical);
+  return host ? atomic.load<u64>(host) : readBus(core, physical, 8);
+}
+
+export function readEntry32(core: usize, physical: u64): u64 {
+  const host = hostOf(physical);
+  return host ? <u64>atomic.load<u32>(host) : readBus(core, physical, 4);
+}
+
+/** Sets bits if the entry still holds `old`. False: it changed meanwhile, walk again. */
+export function updateEntry64(core: usize, physical: u64, old: u64, bits: u64): bool {
+  const host = hostOf(physical);
+  if (host == 0) {
+    writeBus(core, physical, 8, old | bits);
+    return true;
+  }
+  if (isRom(host)) return true; // a ROM keeps its bits
+  if (atomic.cmpxchg<u64>(host, old, old | bits) != old) return false;
+  codeWritten(core, host);
+  return true;
+}
+
+export function updateEntry32(core: usize, physical: u64, old: u64, bits: u64): bool {
+  const host = hostOf(physical);
+  if (host == 0) {
+    writeBus(core, physical, 4, old | bits);
+    return true;
+  }
+  if (isRom(host)) return true;
+  if (<u64>atomic.cmpxchg<u32>(host, <u32>old, <u32>(old | bits)) != old) return false;
+  codeWritten(core, host);
+  return true;
+}
