@@ -55,7 +55,7 @@ const POPS_FLAGS = new Set<Mnemonic>([Mnemonic.Popf, Mnemonic.Popfd, Mnemonic.Po
 const BIT_TESTS = new Set<Mnemonic>([Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc]);
 const DIVISIONS = new Set<Mnemonic>([Mnemonic.Div, Mnemonic.Idiv]);
 
-/** Instructions whose width is their 32-bit form's address registers. */
+/** One case in the making. */
 class Builder {
   readonly random: Random;
   readonly instruction = new Instruction();
@@ -185,12 +185,11 @@ class Builder {
     ins.memoryDisplacement = BigInt.asUintN(width, displacement);
   }
 
-  operand(i: number): void {
+  operand(i: number): unknown {
     const { form, instruction: ins, random } = this;
     const kind = form.kinds[i]!;
     if (i === form.memory) {
-      this.memoryOperand(i, this.place(form.memoryBytes));
-      return;
+      return this.memoryOperand(i, this.place(form.memoryBytes));
     }
     const registers = form.bits === 64 ? 16 : 8;
     const set = (r: Register) => {
@@ -253,7 +252,7 @@ class Builder {
         ins.setOpKind(i, OpKind.Memory);
         ins.memoryBase = form.bits === 64 && !this.narrowString ? Register.RBX : Register.EBX;
         ins.memoryIndex = Register.AL;
-        return;
+        return undefined;
       default: throw new Error(`silicon: no way to choose an operand of kind ${Kind[kind]} (${Code[form.code]})`);
     }
   }
