@@ -1,5 +1,9 @@
 // Counters, one set per core; printed once, summed, as the `stats: {json}` line.
-// `stats().x += 1` is exact inside a critical section or in a handler.
+// `stats().x += 1` is exact inside a critical section or in a handler; elsewhere a preemption may lose one.
+
+import { coreBlock } from "./arch";
+import { print, printDecimal, printLetter } from "./console";
+import { CORE_STATS, coreAt, coreCount } from "./lwkt/core";
 
 @unmanaged
 export class Stats {
@@ -8,6 +12,7 @@ export class Stats {
   ipisSent: u64 = 0;
   ipisPassive: u64 = 0;
   shootDowns: u64 = 0;
+  systemCalls: u64 = 0;
   pageFaults: u64 = 0;
   pageFaultsCoherence: u64 = 0;
   pagesReceived: u64 = 0;
@@ -20,9 +25,40 @@ export class Stats {
   upgrades: u64 = 0;
   invalidations: u64 = 0;
   operationsShipped: u64 = 0;
-  systemCalls: u64 = 0;
 }
 
+/** The names of the fields above, in their order (a test compares). */
+const NAMES: string =
+  "threadSwitches interrupts ipisSent ipisPassive shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped ";
+
+/** This core's counters. */
 export function stats(): Stats {
-  return changetype<Stats>(0);
+  return changetype<Stats>(coreBlock() + CORE_STATS);
+}
+
+/** The sum over all cores of the counter at `offset`, as offsetof<Stats>("name") gives it. */
+export function statsSum(offset: usize): u64 {
+  let sum: u64 = 0;
+  for (let i: u32 = 0; i < coreCount(); i++)
+    sum += load<u64>(changetype<usize>(coreAt(i)) + CORE_STATS + offset);
+  return sum;
+}
+
+/** stats: {"threadSwitches":12,...} */
+export function statsPrint(): void {
+  print('stats: {"');
+  let offset: usize = 0;
+  for (let i = 0; i < NAMES.length; i++) {
+    const letter = load<u16>(changetype<usize>(NAMES) + ((<usize>i) << 1));
+    if (letter !== 0x20) {
+      printLetter(letter);
+      continue;
+    }
+    print('":');
+    printDecimal(statsSum(offset));
+    offset += 8;
+    if (i + 1 < NAMES.length) print(',"');
+  }
+  assert(offset === offsetof<Stats>(), "the names of the counters are as many as the counters");
+  print("}\n");
 }

@@ -1,13 +1,41 @@
-// A spinlock for the few tables that cores truly share. Holding one is a critical section.
+// A spinlock for the few tables that cores truly share. Holding one is a critical section, so that no handler on the
+// same core can want it: handlers wait for the critical count to reach zero.
+import { pause } from "../arch";
+import { thisCore } from "./core";
+import { criticalExit } from "./critical";
 
 @unmanaged
 export class SpinLock {
   /** 0 free, else the holder's core number + 1. All-zero memory is a free lock. */
   holder: u32 = 0;
 
-  acquire(): void {}
-  release(): void {}
-  held(): bool {
-    return false;
+  acquire(): void {
+    const core = thisCore();
+    core.critical++;
+    lockWord(changetype<usize>(this), core.index + 1);
   }
+
+  release(): void {
+    unlockWord(changetype<usize>(this), thisCore().index + 1);
+    criticalExit();
+  }
+
+  /** By this core. */
+  held(): bool {
+    return this.holder === thisCore().index + 1;
+  }
+}
+
+/** Takes the lock at `word` for `holder`; the caller is in a critical section. */
+export function lockWord(word: usize, holder: u32): void {
+  while (atomic.cmpxchg<u32>(word, 0, holder) !== 0) {
+    assert(atomic.load<u32>(word) !== holder, "spinlock taken twice by one core");
+    while (atomic.load<u32>(word) !== 0) pause();
+  }
+}
+
+/** A plain store releases: x86 stores become visible in order, and binaryen keeps stores in order. */
+export function unlockWord(word: usize, holder: u32): void {
+  assert(load<u32>(word) === holder, "spinlock released by a core that does not hold it");
+  store<u32>(word, 0);
 }
