@@ -59,6 +59,7 @@ export interface Meaning {
 
   // --- operands ---
   get(o: Operand): Value; // memory: loads; immediate: sign-extended by the encoding's rule to the operand's width
+  // ... a far immediate: selector << 32 | offset, 64 wide; a segment register: its selector
   set(o: Operand, v: Value): void; // 32-bit general registers zero-extend, 8 and 16-bit ones merge
   getVector(o: Operand): Vector; // xmm, or 16 bytes of memory; `aligned` rows fault with #GP(0) when it is not
   setVector(o: Operand, v: Vector): void; // all 128 bits
@@ -73,6 +74,8 @@ export interface Meaning {
    */
   displaced(o: Operand, bytes: Value): Operand;
   isMemory(o: Operand): boolean; // decided while generating
+  /** Number of a segment (ES CS SS DS FS GS), control or debug register operand, width 32. */
+  registerNumber(o: Operand): Value;
   /** Memory at `segment:offset` outside the operands (string instructions, stack, XLAT). Load now, store deferred. */
   load(segment: Segment, offset: Value, width: Width): Value;
   store(segment: Segment, offset: Value, v: Value): void;
