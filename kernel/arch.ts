@@ -54,11 +54,13 @@ export declare function mulhu(a: u64, b: u64): u64;
 
 // --- This core ---
 /** Wasm address of this core's block: GS:[0]. The block begins: 0 self u64 (wasm address), 8 kernel stack
- * top u64 (virtual, used by the SYSCALL stub), 16 scratch u64 (user RSP while the stub runs). */
+ * top u64 (virtual, used by the SYSCALL stub), 16 scratch u64 (user RSP while the stub runs). MSR GS_BASE
+ * holds the block's virtual address (DIRECT_MAP + wasm address: the stubs know the kernel's GS by its upper
+ * half), KERNEL_GS_BASE the user's; a user's GS base must never be in the upper half. */
 export declare function coreBlock(): usize;
 
 // --- User memory. A fault that trap() cannot resolve resumes at the fix-up address (fixupFor) ---
-/** Bytes NOT copied: 0 when all went well. */
+/** Bytes NOT copied: 0 when all went well. A user range that is not all in the lower half is refused whole. */
 export declare function copyFromUser(to: usize, from: u64, bytes: usize): usize;
 export declare function copyToUser(to: u64, from: usize, bytes: usize): usize;
 /** LOCK CMPXCHG of a u32 in user memory; the value seen goes to `seen`. False when it faulted. */
@@ -72,17 +74,21 @@ export declare function switchStack(save: usize, next: u64): void;
 /** A fresh context at the top of a stack (wasm address of its end): the first switch to the value returned
  * calls the exported `threadMain()` with interrupts off. */
 export declare function newStack(top: usize): u64;
-/** Load this TrapFrame (wasm address; on a kernel stack) and return to it; never returns. */
+/** Load this TrapFrame (wasm address, anywhere in kernel memory) and return to it by IRETQ; never returns. A
+ * frame for user mode must have a canonical RIP, CS 43, SS 35: else the IRETQ faults here ("return to user"). */
 export declare function resume(frame: usize): void;
 export declare function fxsave(area: usize): void;
 export declare function fxrstor(area: usize): void;
-/** Wasm address of 256 u64: the virtual address of each vector's entry stub. */
+/** Wasm address of 256 u64: the virtual address of each vector's entry stub. Vectors 1, 2, 8 and 18 (#DB, NMI,
+ * #DF, #MC) find out whose GS is loaded by reading its MSR and may have stacks of their own (IST); trap()
+ * must not switch threads there. All stubs expect interrupt gates, which clear IF. */
 export declare function trapStubs(): usize;
-/** Virtual address of the SYSCALL entry stub. */
+/** Virtual address of the SYSCALL entry stub. MSR SFMASK must clear IF, DF, TF and NT. */
 export declare function syscallStub(): u64;
 /** Real-mode start-up code to be copied to a page below 640 KiB: its wasm address and size. It calls the
  * exported `bootCore()` on the stack whose end (wasm address, u64) is in the last 8 bytes of that page, with
- * the page-table root (u32 physical) in the 4 bytes before. */
+ * the page-table root (u32 physical) in the 4 bytes before. The root
+ * must map that page and the image identically too, as the boot tables do (readCr3() in boot()). */
 export declare function coreStartCode(): usize;
 export declare function coreStartBytes(): usize;
 

@@ -64,7 +64,7 @@ function ascFlags(goal: Goal, debug: boolean): string[] {
     ...["--enable", "threads", "--sharedMemory", "--initialMemory", "1024", "--maximumMemory", "65536"],
     ...["--memoryBase", `${goal.memoryBase}`, "--exportTable", "--outFile", goal.wasm],
     ...(existsSync(join(root, "kernel/panic.ts")) && goal.name === "kernel"
-      ? ["--use", "abort=kernel/panic/abort"]
+      ? ["--use", "abort=kernel/panic/assertionFailed"]
       : []),
   ];
 }

@@ -4,7 +4,8 @@
 // A program's image is at 0x40_0000 and a wasm address is a virtual address below 4 GiB, so memory for
 // load and store must come from there (mmap with MAP_32BIT, or a fixed low address). The program exports
 // `start(stack: u64): void`: `stack` is the initial stack pointer, above 4 GiB, where argc, argv, envp and
-// the auxiliary vector stand; read them with peek. `start` must not return: leave by exit_group.
+// the auxiliary vector stand; read them with peek. When `start` returns, the program ends with status 0.
+// A failed assertion ends it by SIGILL.
 
 /** SYSCALL with the Linux x86-64 convention: the result, or a negative errno. */
 export declare function syscall(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64): i64;
