@@ -173,6 +173,10 @@ export interface Meaning {
   shadow(): void;
   /** Explicit immediate operand as a number while generating is impossible: forms are shared; use get(). */
 
+  // --- MXCSR, width 32 ---
+  mxcsr(): Value;
+  setMxcsr(v: Value): void; // deferred
+
   // --- vectors: WebAssembly SIMD, by its names ("i8x16.add", "f64x2.mul", "v128.and" ...) ---
   simd(operation: string, ...args: (Vector | Value)[]): Vector;
   simdToScalar(operation: string, ...args: Vector[]): Value; // i8x16.bitmask and the like: width 32
@@ -181,7 +185,11 @@ export interface Meaning {
   splat(v: Value): Vector; // every lane of that width
   shuffle(a: Vector, b: Vector, bytes: readonly number[]): Vector; // i8x16.shuffle
   vectorConstant(low: bigint, high: bigint): Vector;
-  /** IEEE doubles and singles on scalars' bit patterns: "f64.add", "f64.sqrt", "f32.lt" (gives 0/1) ... */
+  /**
+   * IEEE doubles and singles on scalars' bit patterns, by WebAssembly's names: "f64.add", "f64.sqrt", "f32.lt" (gives
+   * 0/1), conversions "f64.convert_i64_s", "i64.trunc_sat_f64_s", "f64.promote_f32", "f32.demote_f64" ...
+   * An integer argument is sign-extended from its width when the operation takes a signed one.
+   */
   float(operation: string, ...args: Value[]): Value;
 }
 
