@@ -24,6 +24,8 @@ export const address = {
   ecamEnd: 0xf000_0000,
   ioApic: 0xfec0_0000,
   localApic: 0xfee0_0000,
+  /** Bus masters' stores to this megabyte are message-signalled interrupts. */
+  messages: 0xfee0_0000,
   romEnd: 0x1_0000_0000,
   resetVector: 0xffff_fff0,
 } as const;
@@ -33,9 +35,12 @@ export const port = {
   pic2: 0xa0,
   pit: 0x40,
   speaker: 0x61,
+  /** Power-on self-test codes; also what software writes to for a short delay. */
+  post: 0x80,
   systemControlA: 0x92,
   exit: 0xf4,
   com1: 0x3f8,
+  elcr: 0x4d0,
   fwCfg: 0x510,
   fwCfgDma: 0x514,
   pm1Event: 0x600,
@@ -50,6 +55,8 @@ export const port = {
 export const line = { pit: 0, cascade: 2, com1: 4, sci: 9 } as const;
 export const ioApicPins = 24;
 export const ioApicPitPin = 2;
+/** I/O APIC pin of a PCI device's INTA; PCI interrupts do not reach the 8259 pair. */
+export const pciPin = (device: number): number => 16 + (device % 4);
 
 /** PCI functions: bus 0, device numbers. */
 export const pciDevice = { hostBridge: 0, virtioNet: 2 } as const;

@@ -1,8 +1,32 @@
 // The board on one page: every shared device, its ports, its addresses and its interrupt line. Lives on one
-// thread (the board's); cores reach it by the calls below.
+// thread (the board's); cores reach it by the calls below. Each core's local APIC is in core-devices.ts.
+// Invariant: one device answers an access; what nobody claims reads as all ones and is traced.
 
-import type { Clock } from "../clock.js";
-import type { GuestMemory, Trace } from "../devices/device.js";
+import { type Clock, Timers } from "../clock.js";
+import { AcpiPm } from "../devices/acpi-pm.js";
+import { type GuestMemory, hex, type Line, mask, type RegisterFile, type Trace } from "../devices/device.js";
+import { FwCfg } from "../devices/fw-cfg.js";
+import { IoApic } from "../devices/io-apic.js";
+import { type PciFunction, PciHost, PlainFunction } from "../devices/pci.js";
+import { PicPair } from "../devices/pic.js";
+import { Pit } from "../devices/pit.js";
+import { Power } from "../devices/power.js";
+import { Uart16550 } from "../devices/uart16550.js";
+import { VirtioNet } from "../devices/virtio-net.js";
+import { configurationFiles, configurationItems } from "./configuration.js";
+import { Interrupts } from "./interrupts.js";
+import {
+  address,
+  CORES_MAX,
+  frequency,
+  ioApicPins,
+  ioApicPitPin,
+  line,
+  pciDevice,
+  pciPin,
+  port,
+  RAM_BYTES_MAX,
+} from "./map.js";
 
 export type PowerEvent =
   | { readonly kind: "power-off" }
@@ -35,33 +59,368 @@ export interface PcOptions {
   trace: Trace;
 }
 
-export declare class Pc {
-  constructor(options: PcOptions);
-  /** size 1, 2 or 4; values are u32. Unclaimed reads give all ones. */
-  portRead(port: number, size: number): number;
-  portWrite(port: number, size: number, value: number): void;
-  /** Physical space that is neither RAM nor a local APIC page. An access of 8 bytes is two of 4, low first. */
-  read(physical: number, size: number): number;
-  write(physical: number, size: number, value: number): void;
-  /** INTA: the 8259 pair's vector. */
-  interruptAcknowledge(): number;
-  /** EOI of a level-triggered vector, from a local APIC. */
-  endOfInterrupt(vector: number): void;
-  nextDeadline(): number;
-  advance(now: number): void;
-  /** A frame from the wire; false when the device had no room and dropped it. */
-  receiveFrame(frame: Uint8Array): boolean;
-  /** A byte typed on the console; false when the UART's FIFO is full (try again later). */
-  receiveByte(byte: number): boolean;
-  readonly a20Open: boolean;
-  /** Frames dropped for want of buffers, and the like. */
-  readonly counters: {
-    readonly framesSent: number;
-    readonly framesReceived: number;
-    readonly framesDropped: number;
-  };
-  /** RESET of every shared device. */
+/** Who answers a range of ports. */
+interface Claim {
+  readonly first: number;
+  read(offset: number, size: number): number;
+  write(offset: number, size: number, value: number): void;
+}
+
+interface Part {
   reset(): void;
   snapshot(): object;
   restore(state: object): void;
+}
+
+const PAGE_BYTES = 0x1000;
+const IO_APIC_BYTES = 0x100;
+const ROM_UNIT = 0x1_0000;
+const CONFIG_DATA_BYTES = 4;
+/** The host bridge has no registers of interest; an identity without a chip set's quirks. */
+const hostBridge = {
+  vendor: 0x1b36,
+  device: 0x0008,
+  revision: 0,
+  classCode: 0x06_0000,
+  subsystemVendor: 0x1af4,
+  subsystem: 0x1100,
+  interruptPin: 0,
+} as const;
+
+export class Pc {
+  readonly #options: PcOptions;
+  readonly #timers = new Timers();
+  readonly #interrupts: Interrupts;
+  readonly #pic: PicPair;
+  readonly #ioApic: IoApic;
+  readonly #pit: Pit;
+  readonly #com1: Uart16550;
+  readonly #power: Power;
+  readonly #pm: AcpiPm;
+  readonly #fwCfg: FwCfg;
+  readonly #pci: PciHost;
+  readonly #net: VirtioNet | undefined;
+  readonly #hostBridge = new PlainFunction(hostBridge);
+  readonly #ports = new Map<number, Claim>();
+  readonly #parts: Record<string, Part>;
+
+  constructor(options: PcOptions) {
+    check(options);
+    this.#options = options;
+    const { cores, clock, memory, mailboxes, mac, trace } = options;
+    const alarm = (expired: () => void) => this.#timers.alarm(expired);
+    this.#interrupts = new Interrupts(mailboxes, cores, trace);
+    this.#pic = new PicPair(trace);
+    this.#ioApic = new IoApic(ioApicPins, this.#interrupts, trace);
+    this.#pit = new Pit(
+      frequency.pit,
+      clock,
+      alarm(() => this.#pit.timerExpired()),
+      trace,
+    );
+    this.#com1 = new Uart16550(
+      (byte) => options.console(byte),
+      clock,
+      alarm(() => this.#com1.timerExpired()),
+      trace,
+    );
+    this.#pm = new AcpiPm(
+      frequency.pmTimer,
+      clock,
+      alarm(() => this.#pm.timerExpired()),
+      () => options.power({ kind: "power-off" }),
+      trace,
+    );
+    this.#power = new Power(
+      {
+        initialise: () => this.#interrupts.initialiseAll(),
+        reset: () => options.power({ kind: "reset" }),
+        exit: (code) => options.power({ kind: "exit", code }),
+        a20: (open) => options.a20(open),
+      },
+      trace,
+    );
+    const configuration = { ...options, ramBytes: memory.bytes.length };
+    this.#fwCfg = new FwCfg(
+      configurationItems(configuration),
+      configurationFiles(configuration),
+      memory,
+      trace,
+    );
+    this.#net =
+      mac === undefined
+        ? undefined
+        : new VirtioNet(
+            mac,
+            memory,
+            (frame) => options.frame(frame),
+            (to, data) => this.#message(to, data),
+            trace,
+          );
+    const functions = new Map<number, PciFunction>([[pciDevice.hostBridge * 8, this.#hostBridge]]);
+    if (this.#net !== undefined) functions.set(pciDevice.virtioNet * 8, this.#net.pci);
+    this.#pci = new PciHost(functions, trace);
+    this.#parts = this.#listParts();
+    this.#wire();
+    this.#claimPorts();
+  }
+
+  // --- Lines ---
+
+  #wire(): void {
+    this.#pit.irq.to((level) => this.#isaLine(line.pit, level));
+    // A PC connects the UART's interrupt to the bus with OUT2.
+    const com1 = () => this.#isaLine(line.com1, this.#com1.irq.level && this.#com1.out2.level);
+    this.#com1.irq.to(com1);
+    this.#com1.out2.to(com1);
+    this.#pm.sci.to((level) => this.#isaLine(line.sci, level));
+    this.#net?.irq.to((level) => this.#ioApic.setPin(pciPin(pciDevice.virtioNet), level));
+    // The 8259 pair's INTR goes to every core's LINT0 and, on the I/O APIC, to pin 0.
+    this.#pic.intr.to((level) => {
+      this.#interrupts.setPin(0, level);
+      this.#ioApic.setPin(0, level);
+    });
+  }
+
+  /** ISA line n is the 8259 pair's input n and the I/O APIC's pin n, but for the timer. */
+  #isaLine(number: number, level: boolean): void {
+    this.#pic.setLine(number, level);
+    this.#ioApic.setPin(number === line.pit ? ioApicPitPin : number, level);
+  }
+
+  #message(to: number, data: number): void {
+    const inWindow = to >= address.messages && to < address.messages + 2 ** 20;
+    if (inWindow) this.#interrupts.message(to, data);
+    else this.#trace(`interrupt message to ${hex(to)}, which is not where messages go: lost`);
+  }
+
+  // --- Ports ---
+
+  #claimPorts(): void {
+    this.#claim(port.pic1, 2, this.#pic.master);
+    this.#claim(port.pic2, 2, this.#pic.slave);
+    this.#claim(port.elcr, 2, this.#pic.elcr);
+    this.#claim(port.pit, 4, this.#pit.registers);
+    this.#claim(port.speaker, 1, this.#pit.speaker);
+    this.#claim(port.systemControlA, 1, this.#power.controlA);
+    this.#claim(port.exit, 4, this.#power.exit);
+    this.#claim(port.com1, 8, this.#com1.registers);
+    this.#claim(port.fwCfg, 12, this.#fwCfg);
+    this.#claim(port.pm1Event, 12, this.#pm.registers);
+    this.#claim(port.post, 1, { read: () => 0xff, write: () => {} });
+    this.#claim(port.pciData, CONFIG_DATA_BYTES, {
+      read: (offset, size) => this.#pci.readData(offset, size),
+      write: (offset, size, value) => this.#pci.writeData(offset, size, value),
+    });
+    // The reset control register lies inside of CONFIG_ADDRESS, which takes 32-bit accesses only.
+    const within = (offset: number, size: number): RegisterFile | undefined => {
+      if (offset === 0 && size === 4) return this.#pci.address;
+      return offset === port.resetControl - port.pciAddress && size === 1
+        ? this.#power.resetControl
+        : undefined;
+    };
+    this.#claim(port.pciAddress, 4, {
+      read: (offset, size) =>
+        within(offset, size)?.read(0, size) ?? this.#unclaimedRead("port", port.pciAddress + offset, size),
+      write: (offset, size, value) => {
+        const register = within(offset, size);
+        if (register !== undefined) register.write(0, size, value);
+        else this.#unclaimedWrite("port", port.pciAddress + offset, size, value);
+      },
+    });
+  }
+
+  #claim(first: number, count: number, device: Omit<Claim, "first">): void {
+    const claim: Claim = {
+      first,
+      read: (offset, size) => device.read(offset, size),
+      write: (offset, size, value) => device.write(offset, size, value),
+    };
+    for (let number = first; number < first + count; number++) {
+      if (this.#ports.has(number)) throw new Error(`port ${hex(number)} is claimed twice`);
+      this.#ports.set(number, claim);
+    }
+  }
+
+  /** size 1, 2 or 4; values are u32. Unclaimed reads give all ones. */
+  portRead(number: number, size: number): number {
+    const claim = this.#ports.get(number);
+    if (claim === undefined) return this.#unclaimedRead("port", number, size);
+    return (claim.read(number - claim.first, size) & mask(size)) >>> 0;
+  }
+
+  portWrite(number: number, size: number, value: number): void {
+    const claim = this.#ports.get(number);
+    const bits = (value & mask(size)) >>> 0;
+    if (claim === undefined) this.#unclaimedWrite("port", number, size, bits);
+    else claim.write(number - claim.first, size, bits);
+  }
+
+  // --- Memory that is neither RAM nor a local APIC page ---
+
+  /** An access of 8 bytes is two of 4, low first. */
+  read(physical: number, size: number): number {
+    const rom = this.#romOffset(physical, size);
+    if (rom >= 0) return readBytes(this.#options.rom, rom, size);
+    if (isIoApic(physical)) return this.#ioApic.read(physical % IO_APIC_BYTES, size);
+    if (isEcam(physical)) return (this.#pci.readEcam(physical - address.ecam, size) & mask(size)) >>> 0;
+    const hit = this.#pci.decode(physical);
+    if (hit === undefined) return this.#unclaimedRead("address", physical, size);
+    return (hit.target.readBar(hit.bar, hit.offset, size) & mask(size)) >>> 0;
+  }
+
+  write(physical: number, size: number, value: number): void {
+    const bits = (value & mask(size)) >>> 0;
+    if (isIoApic(physical)) {
+      this.#ioApic.write(physical % IO_APIC_BYTES, size, bits);
+      return;
+    }
+    if (isEcam(physical)) {
+      this.#pci.writeEcam(physical - address.ecam, size, bits);
+      return;
+    }
+    const hit = this.#pci.decode(physical);
+    if (hit !== undefined) hit.target.writeBar(hit.bar, hit.offset, size, bits);
+    else this.#unclaimedWrite("address", physical, size, bits);
+  }
+
+  /** Offset into the ROM image, or -1. The ROM ends at 4 GiB; its last 128 KiB show below 1 MiB too. */
+  #romOffset(physical: number, size: number): number {
+    const { rom } = this.#options;
+    const low = physical < address.lowRomEnd && physical >= address.lowRom;
+    const offset = physical - (low ? address.lowRomEnd : address.romEnd) + rom.length;
+    return offset >= 0 && offset + size <= rom.length ? offset : -1;
+  }
+
+  #unclaimedRead(space: string, at: number, size: number): number {
+    this.#trace(`${space} ${hex(at)}: read of ${size} bytes, claimed by nobody`);
+    return mask(size) >>> 0;
+  }
+
+  #unclaimedWrite(space: string, at: number, size: number, value: number): void {
+    this.#trace(`${space} ${hex(at)}: write of ${size} bytes (${hex(value)}), claimed by nobody`);
+  }
+
+  #trace(text: string): void {
+    this.#options.trace("board", text);
+  }
+
+  // --- What the cores and the outside ask for ---
+
+  /** INTA: the 8259 pair's vector. */
+  interruptAcknowledge(): number {
+    return this.#pic.acknowledge();
+  }
+
+  /** EOI of a level-triggered vector, from a local APIC. */
+  endOfInterrupt(vector: number): void {
+    this.#ioApic.endOfInterrupt(vector);
+  }
+
+  nextDeadline(): number {
+    return this.#timers.nextDeadline();
+  }
+
+  /** Runs what is due at or before `now`; the clock must have reached it. */
+  advance(now: number): void {
+    this.#timers.run(now);
+  }
+
+  /** A frame from the wire; false when the device had no room and dropped it. */
+  receiveFrame(frame: Uint8Array): boolean {
+    return this.#net?.receive(frame) ?? false;
+  }
+
+  /** A byte typed on the console; false when the UART's FIFO is full (try again later). */
+  receiveByte(byte: number): boolean {
+    return this.#com1.receive(byte);
+  }
+
+  /** The network cable: plugged or pulled. */
+  setLink(up: boolean): void {
+    this.#net?.setLink(up);
+  }
+
+  pressPowerButton(): void {
+    this.#pm.pressPowerButton();
+  }
+
+  get a20Open(): boolean {
+    return this.#power.a20Open;
+  }
+
+  /** Frames dropped are those for which there was no buffer, and those that no card would carry. */
+  get counters(): {
+    readonly framesSent: number;
+    readonly framesReceived: number;
+    readonly framesDropped: number;
+  } {
+    return this.#net?.counters ?? { framesSent: 0, framesReceived: 0, framesDropped: 0 };
+  }
+
+  /** Interrupt lines by name, for whoever wants to watch them. */
+  get lines(): Readonly<Record<string, Line>> {
+    const lines = { pit: this.#pit.irq, com1: this.#com1.irq, sci: this.#pm.sci, intr: this.#pic.intr };
+    return this.#net === undefined ? lines : { ...lines, net: this.#net.irq };
+  }
+
+  // --- Life ---
+
+  #listParts(): Record<string, Part> {
+    const parts = {
+      pic: this.#pic,
+      ioApic: this.#ioApic,
+      pit: this.#pit,
+      com1: this.#com1,
+      power: this.#power,
+      pm: this.#pm,
+      fwCfg: this.#fwCfg,
+      pci: this.#pci,
+      hostBridge: {
+        reset: () => this.#hostBridge.config.reset(),
+        snapshot: () => ({ bytes: [...this.#hostBridge.config.bytes] }),
+        restore: (state: object) => {
+          this.#hostBridge.config.bytes = [...(state as { bytes: number[] }).bytes];
+        },
+      },
+    };
+    return this.#net === undefined ? parts : { ...parts, net: this.#net };
+  }
+
+  /** RESET of every shared device. */
+  reset(): void {
+    for (const part of Object.values(this.#parts)) part.reset();
+  }
+
+  /** Plain data; the mailboxes belong to the cores' snapshots. */
+  snapshot(): object {
+    return Object.fromEntries(Object.entries(this.#parts).map(([name, part]) => [name, part.snapshot()]));
+  }
+
+  restore(state: object): void {
+    const states = state as Record<string, object>;
+    for (const [name, part] of Object.entries(this.#parts)) {
+      if (states[name] === undefined) throw new Error(`snapshot of the board: no state of ${name}`);
+      part.restore(states[name]);
+    }
+  }
+}
+
+function check({ cores, memory, rom }: PcOptions): void {
+  const ramBytes = memory.bytes.length;
+  if (!(Number.isInteger(cores) && cores >= 1 && cores <= CORES_MAX))
+    throw new RangeError(`${cores} cores: a machine has 1 to ${CORES_MAX}`);
+  if (ramBytes < 2 * address.highRam || ramBytes > RAM_BYTES_MAX || ramBytes % PAGE_BYTES !== 0)
+    throw new RangeError(`${ramBytes} bytes of RAM: a machine has 2 MiB to 3 GiB, in whole pages`);
+  if (rom.length === 0 || rom.length % ROM_UNIT !== 0)
+    throw new RangeError(`a ROM of ${rom.length} bytes: it must be a multiple of 64 KiB`);
+}
+
+const isIoApic = (physical: number) => physical >= address.ioApic && physical < address.ioApic + PAGE_BYTES;
+const isEcam = (physical: number) => physical >= address.ecam && physical < address.ecamEnd;
+
+function readBytes(bytes: Uint8Array, at: number, size: number): number {
+  let value = 0;
+  for (let byte = 0; byte < size; byte++) value |= bytes[at + byte] << (8 * byte);
+  return value >>> 0;
 }
