@@ -1,10 +1,133 @@
-// Page faults on user addresses (Intel SDM vol. 3A, 4.7 and 6.15 #PF).
+// Page faults on user addresses (Intel SDM vol. 3A, 4.7 and 6.15 #PF): a missing page is made (zeros, or a private
+// copy of a file's bytes) or asked for (a page of a shared object); anything else becomes a signal.
+//
+// Invariant: no lock is held while a page or a right is fetched from another machine (PROMISES.md, "deadlock").
+import { pageFaultShared, SharedObject } from "../coherence/pager";
 import { TrapFrame } from "../frame";
+import { File, fileReadAt } from "../fs/file";
+import { threadCurrent } from "../lwkt/thread";
+import { frameAllocate, frameFree } from "../memory/frames";
+import {
+  entryOf,
+  FRAME_MASK,
+  mapPage,
+  NO_EXECUTE,
+  PRESENT,
+  setEntry,
+  USER,
+  WRITABLE,
+} from "../memory/paging";
+import { Lwp } from "./lwp";
+import {
+  AddressSpace,
+  ANONYMOUS,
+  awaitQuiet,
+  entryAt,
+  faultLanded,
+  MapEntry,
+  PAGE,
+  PROT_EXEC,
+  PROT_WRITE,
+  SHARED,
+} from "./mapping";
+import { entryFlags, pageReadOnly } from "./pages";
+import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from "./signal-numbers";
+import { USER_TOP } from "./user-memory";
+
+/** Bits of the error code. */
+const ERROR_PRESENT: u64 = 1;
+const ERROR_WRITE: u64 = 2;
+const ERROR_RESERVED: u64 = 8;
+const ERROR_FETCH: u64 = 16;
 
 /**
  * Called by trap() with interrupts on, for a #PF in user mode or in kernel mode on a user address. `address` is
  * CR2, read by trap() before it let interrupts in. True: resolved, run the instruction again. May block.
  */
 export function pageFault(frame: TrapFrame, address: u64): bool {
+  const thread = threadCurrent();
+  if (!thread.lwp) return false;
+  const lwp = changetype<Lwp>(thread.lwp);
+  assert(!(frame.error & ERROR_RESERVED), "a reserved bit is set in a page table");
+  lwp.faultAddress = address;
+  lwp.faultError = u32(frame.error);
+  lwp.faultCode = SEGV_MAPERR;
+  lwp.faultSignal = SIGSEGV;
+  if (address >= USER_TOP) return false;
+  const map = lwp.process.map;
+  map.sleepLock().acquire();
+  awaitQuiet(map);
+  const entry = entryAt(map, address);
+  const resolved = changetype<usize>(entry) != 0 && resolve(lwp, map, entry, address, frame.error);
+  map.sleepLock().release();
+  return resolved;
+}
+
+/** Lock held, and held again on return. */
+function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, error: u64): bool {
+  lwp.faultCode = SEGV_ACCERR;
+  const write = (error & ERROR_WRITE) != 0;
+  if (write && !(entry.protection & PROT_WRITE)) return false;
+  if ((error & ERROR_FETCH) != 0 && !(entry.protection & PROT_EXEC)) return false;
+  if (entry.protection == 0) return false;
+  const va = address & ~(PAGE - 1);
+  if (entry.kind == SHARED) return resolveShared(lwp, map, entry, va, write);
+  const present = entryOf(map.tables, va);
+  if (present & PRESENT) {
+    // Another thread was faster, or a stale translation was met.
+    const wanted = (present & FRAME_MASK) | entryFlags(entry.protection);
+    if ((present ^ wanted) & (WRITABLE | USER | NO_EXECUTE)) setEntry(map.tables, va, wanted);
+    return true;
+  }
+  return entry.kind == ANONYMOUS
+    ? install(lwp, map, entry, va, frameAllocate())
+    : resolveFile(lwp, map, entry, va);
+}
+
+function install(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, frame: usize): bool {
+  if (frame != 0) {
+    if (mapPage(map.tables, va, u64(frame), entryFlags(entry.protection))) {
+      map.frames++;
+      return true;
+    }
+    frameFree(frame);
+  }
+  return failed(lwp, SIGKILL, 0);
+}
+
+/** What raiseFault() is to make of it. SIGKILL stands for "no memory", which no handler can mend. */
+function failed(lwp: Lwp, signal: u32, code: u32): bool {
+  lwp.faultSignal = signal;
+  lwp.faultCode = code;
   return false;
+}
+
+function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): bool {
+  const offset = entry.offset + (va - entry.start);
+  if (offset >= entry.limit) return failed(lwp, SIGBUS, BUS_ADRERR);
+  const frame = frameAllocate();
+  if (frame == 0) return failed(lwp, SIGKILL, 0);
+  // The bytes may come from another machine.
+  entry.faults++;
+  map.sleepLock().release();
+  const bytes = usize(min<u64>(PAGE, entry.limit - offset));
+  const done = fileReadAt(changetype<File>(entry.file), offset, frame, bytes);
+  map.sleepLock().acquire();
+  faultLanded(map, entry);
+  if (done < 0 || entryOf(map.tables, va) & PRESENT) {
+    frameFree(frame);
+    return done < 0 ? failed(lwp, SIGBUS, BUS_ADRERR) : true;
+  }
+  return install(lwp, map, entry, va, frame);
+}
+
+function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, write: bool): bool {
+  const index = (entry.offset + (va - entry.start)) / PAGE;
+  entry.faults++;
+  map.sleepLock().release();
+  const result = pageFaultShared(changetype<SharedObject>(entry.object), index, write, map.tables, va);
+  map.sleepLock().acquire();
+  if (result == 0 && !(entry.protection & PROT_WRITE)) pageReadOnly(map, va);
+  faultLanded(map, entry);
+  return result == 0 ? true : failed(lwp, SIGBUS, BUS_ADRERR);
 }

@@ -1,4 +1,235 @@
-// Processes: an address space, its threads (lwps), its descriptors, its end.
+// Processes: an address space, its threads (lwps), its descriptors, its signal actions, and its end.
+//
+// Life: processCreate() makes an empty one; init's first thread loads the program (start.ts) and enters user mode; the
+// thread that ends last takes the process down and wakes whoever waits for it. `lock` guards the list of lwps,
+// the pending signals and the state; it is a spinlock, held for a few steps.
+import { clusterFarewell } from "../coherence/pager";
+import { print, printAsciiZ, printDecimal } from "../console";
+import { archiveMount } from "../fs/archive";
+import { Descriptors, descriptorsCreate, descriptorsDestroy } from "../fs/descriptors";
+import { coreCount } from "../lwkt/core";
+import { SpinLock } from "../lwkt/spinlock";
+import {
+  PRIORITY_KERNEL,
+  PRIORITY_USER,
+  Thread,
+  threadCreate,
+  threadCurrent,
+  threadExit,
+  threadKick,
+} from "../lwkt/thread";
+import { queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
+import { machineStop } from "../main";
+import { framesFree } from "../memory/frames";
+import { spaceCreate, spaceDestroy } from "../memory/paging";
+import { allocate, release } from "../memory/slab";
+import { bootNumber, bootOption } from "../options";
+import { lwpExitWork } from "./futex";
+import { waitQueueCreate } from "./lock";
+import { enterUser, Lwp, lwpAdopt, lwpCreate, lwpDestroy, lwpLeave, startFrame } from "./lwp";
+import { AddressSpace, mapCreate, mapDestroy } from "./mapping";
+import { mapEmpty } from "./memory-map";
+import { loadInit } from "./start";
+import { systemCallsPrepare } from "./syscalls";
+
+/** Process and thread ids: the machine's number above, so that they are unique in the cluster. */
+const ID_SHIFT: u32 = 16;
+/** A signal's action: handler u64, flags u64, restorer u64, mask u64, as rt_sigaction passes it. */
+export const ACTION_BYTES: usize = 32;
+export const SIGNALS: u32 = 64;
+
+@unmanaged
+export class Process {
+  lock: usize = 0;
+  id: u32 = 0;
+  /** The lwps, linked by Lwp.next. */
+  lwps: usize = 0;
+  count: u32 = 0;
+  /** Threads started so far: the next one's core. */
+  started: u32 = 0;
+  /** Set once, with the status: every thread ends on its way to user mode. */
+  ending: u32 = 0;
+  /** As the machine's exit status: 0-255, 128 + n for signal n. */
+  status: u32 = 0;
+  /** Zero-terminated: the last part of the program's path. */
+  name: usize = 0;
+  map: AddressSpace = changetype<AddressSpace>(0);
+  descriptors: Descriptors = changetype<Descriptors>(0);
+  actions: usize = 0;
+  /** Signals for the process as a whole, taken by whichever thread does not block them. */
+  pending: u64 = 0;
+  codes: usize = 0;
+  /** Gone: waited for on `ended`. */
+  gone: u32 = 0;
+  ended: usize = 0;
+
+  spinLock(): SpinLock {
+    return changetype<SpinLock>(this.lock);
+  }
+  action(signal: u32): usize {
+    return this.actions + <usize>(signal - 1) * ACTION_BYTES;
+  }
+}
+
+let lastId: u32 = 0;
+const idLock: usize = memory.data(16, 16);
+
+export function nextId(): u32 {
+  const lock = changetype<SpinLock>(idLock);
+  lock.acquire();
+  const id = ++lastId;
+  lock.release();
+  return (u32(bootNumber("node", 1)) << ID_SHIFT) | id;
+}
+
+function processCreate(): Process {
+  const process = changetype<Process>(allocate(offsetof<Process>()));
+  process.lock = allocate(offsetof<SpinLock>());
+  process.id = nextId();
+  process.map = mapCreate(spaceCreate());
+  process.descriptors = descriptorsCreate();
+  process.actions = allocate(<usize>SIGNALS * ACTION_BYTES);
+  process.codes = allocate(64 * 8);
+  process.ended = changetype<usize>(waitQueueCreate());
+  return process;
+}
+
+/** By the last thread, which has left the address space: everything but the record itself goes. */
+function processDismantle(process: Process): void {
+  descriptorsDestroy(process.descriptors);
+  mapEmpty(process.map);
+  const tables = process.map.tables;
+  mapDestroy(process.map);
+  spaceDestroy(tables);
+}
+
+function processDestroy(process: Process): void {
+  release(process.lock);
+  release(process.actions);
+  release(process.codes);
+  release(process.ended);
+  release(process.name);
+  release(changetype<usize>(process));
+}
+
+/** Puts a new lwp on the list; false when the process is ending. */
+export function processAddLwp(process: Process, lwp: Lwp): bool {
+  process.spinLock().acquire();
+  const welcome = process.ending == 0;
+  if (welcome) {
+    lwp.next = process.lwps;
+    process.lwps = changetype<usize>(lwp);
+    process.count++;
+    process.started++;
+  }
+  process.spinLock().release();
+  return welcome;
+}
+
+/** Every thread of the process ends on its way to user mode. The first call decides the status. */
+export function processEnd(process: Process, status: u32): void {
+  const self = changetype<usize>(threadCurrent());
+  process.spinLock().acquire();
+  if (process.ending == 0) {
+    process.ending = 1;
+    process.status = status;
+    let at = process.lwps;
+    while (at != 0) {
+      const lwp = changetype<Lwp>(at);
+      if (lwp.thread && lwp.thread != self) threadKick(changetype<Thread>(lwp.thread));
+      at = lwp.next;
+    }
+  }
+  process.spinLock().release();
+}
+
+/** The calling thread ends; the process too, with `status`, when it was the last. Never returns. */
+export function lwpExit(lwp: Lwp, status: u32): void {
+  const process = lwp.process;
+  lwpExitWork(lwp);
+  lwpLeave(lwp);
+  process.spinLock().acquire();
+  unlinkLwp(process, lwp);
+  const last = process.count == 0;
+  if (last && process.ending == 0) {
+    process.ending = 1;
+    process.status = status;
+  }
+  process.spinLock().release();
+  lwpDestroy(lwp);
+  if (last) {
+    processDismantle(process);
+    const queue = changetype<WaitQueue>(process.ended);
+    queueLock(queue);
+    process.gone = 1;
+    wakeAll(queue);
+    queueUnlock(queue);
+  }
+  threadExit();
+}
+
+function unlinkLwp(process: Process, lwp: Lwp): void {
+  const self = changetype<usize>(lwp);
+  if (process.lwps == self) process.lwps = lwp.next;
+  else {
+    let at = changetype<Lwp>(process.lwps);
+    while (at.next != self) at = changetype<Lwp>(at.next);
+    at.next = lwp.next;
+  }
+  process.count--;
+}
+
+/** Waits for the process's end, frees its record, returns its status. */
+function processWait(process: Process): u32 {
+  const queue = changetype<WaitQueue>(process.ended);
+  queueLock(queue);
+  while (process.gone == 0) waitOn(queue, 0);
+  queueUnlock(queue);
+  const status = process.status;
+  processDestroy(process);
+  return status;
+}
+
+// --- Init ---
 
 /** Called last by main.ts's boot: starts the thread that loads and runs init, and returns. */
-export function processStart(): void {}
+export function processStart(): void {
+  systemCallsPrepare();
+  archiveMount();
+  threadCreate(initWatch.index, 0, "init", 0, PRIORITY_KERNEL);
+}
+
+/** The thread that waits for init's end and stops the machine. `runs=N` runs init N times, to show what stays behind. */
+function initWatch(_argument: usize): void {
+  const runs = bootNumber("runs", 1);
+  let status: u32 = 0;
+  for (let run: u64 = 0; run < runs; run++) {
+    const process = processCreate();
+    const lwp = lwpCreate(process);
+    lwp.id = process.id;
+    processAddLwp(process, lwp);
+    threadCreate(initMain.index, changetype<usize>(lwp), "lwp", 0, PRIORITY_USER);
+    status = processWait(process);
+    if (bootOption("frames")) {
+      print("process: frames free ");
+      printDecimal(u64(framesFree()));
+      print("\n");
+    }
+  }
+  print("exit: ");
+  printDecimal(u64(status));
+  print("\n");
+  clusterFarewell();
+  machineStop(status);
+}
+
+/** Init's first thread: loads the program within its own address space, so that page faults do the work. */
+function initMain(argument: usize): void {
+  const lwp = changetype<Lwp>(argument);
+  lwpAdopt(lwp);
+  if (!loadInit(lwp)) {
+    processEnd(lwp.process, 127);
+    lwpExit(lwp, 127);
+  }
+  enterUser(lwp, startFrame(lwp));
+}

@@ -1,16 +1,315 @@
-// Signals: raising, delivering to a handler, and the way back (Linux signal(7), sigreturn(2)).
+// Signals: raising them, and taking them on the way back to user mode (Linux signal(7)).
+//
+// Invariant: a pending bit is set under process.lock before its thread is kicked, so that a thread that is about
+// to sleep or to leave for user mode either sees the bit or is woken from where it sleeps.
+import { print, printAsciiZ, printDecimal, printHex } from "../console";
 import { TrapFrame } from "../frame";
+import { Thread, threadCurrent, threadKick } from "../lwkt/thread";
+import { floatingPointCode } from "./fpu-fault";
+import { currentLwp, Lwp } from "./lwp";
+import { lwpExit, Process, processEnd } from "./process";
+import { signalFramePush } from "./signal-frame";
+import {
+  BUS_ADRALN,
+  FPE_INTDIV,
+  IGNORED,
+  ILL_ILLOPN,
+  printSignal,
+  SEGV_MAPERR,
+  SI_KERNEL,
+  SIGBUS,
+  SIGFPE,
+  SIGILL,
+  SIGKILL,
+  SIGSEGV,
+  SIGTRAP,
+  STOPPING,
+  signalBit,
+  TRAP_TRACE,
+} from "./signal-numbers";
 
-/** Called by trap() for an exception of a user thread that nothing else resolved: the thread gets a signal. */
-export function raiseFault(frame: TrapFrame, vector: u32): void {}
+/** sigaction's handler values */
+export const SIG_DFL: u64 = 0;
+export const SIG_IGN: u64 = 1;
+/** sigaction's flags */
+export const SA_SIGINFO: u64 = 4;
+export const SA_ONSTACK: u64 = 0x0800_0000;
+export const SA_RESTART: u64 = 0x1000_0000;
+export const SA_NODEFER: u64 = 0x4000_0000;
+export const SA_RESETHAND: u64 = 0x8000_0000;
+
+/** What a handler is told. */
+@unmanaged
+export class SignalInfo {
+  signal: u32 = 0;
+  code: u32 = 0;
+  /** si_addr of a fault, else si_pid. */
+  address: u64 = 0;
+  trap: u64 = 0;
+  error: u64 = 0;
+}
+
+export function actionHandler(process: Process, signal: u32): u64 {
+  return load<u64>(process.action(signal));
+}
+export function actionFlags(process: Process, signal: u32): u64 {
+  return load<u64>(process.action(signal) + 8);
+}
+
+function ignored(process: Process, signal: u32): bool {
+  const handler = actionHandler(process, signal);
+  if (handler == SIG_IGN) return true;
+  return handler == SIG_DFL && (IGNORED & signalBit(signal)) != 0;
+}
+
+// --- Raising ---
+
+/** To one thread (tgkill). process.lock is held: it keeps the lwp from going away. */
+export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32): void {
+  const process = lwp.process;
+  assert(process.spinLock().held(), "a signal sent to an lwp that may be gone");
+  if (ignored(process, signal)) return;
+  store<u64>(lwp.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
+  lwp.pending |= signalBit(signal);
+  kick(lwp);
+}
+
+function kick(lwp: Lwp): void {
+  if (lwp.thread && lwp.thread != changetype<usize>(threadCurrent()))
+    threadKick(changetype<Thread>(lwp.thread));
+}
+
+/** To the process (kill): the first thread that does not block it takes it. */
+export function signalProcess(process: Process, signal: u32, code: u32, sender: u32): void {
+  process.spinLock().acquire();
+  if (!ignored(process, signal)) {
+    store<u64>(process.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
+    process.pending |= signalBit(signal);
+    let at = process.lwps;
+    while (at != 0) {
+      const lwp = changetype<Lwp>(at);
+      if (!(lwp.blocked & signalBit(signal))) {
+        kick(lwp);
+        break;
+      }
+      at = lwp.next;
+    }
+  }
+  process.spinLock().release();
+}
+
+function takeable(lwp: Lwp): u64 {
+  return (lwp.pending | lwp.process.pending) & ~lwp.blocked;
+}
+
+/** The current thread has a signal to take or a process to leave: a wait that may be cut short returns -EINTR. */
+export function interrupted(): bool {
+  const thread = threadCurrent();
+  if (!thread.lwp) return false;
+  const lwp = changetype<Lwp>(thread.lwp);
+  return (
+    atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending")) != 0 || takeable(lwp) != 0
+  );
+}
+
+/** With interrupts off, just before user mode: is there something that returningToUser() would have to see? */
+export function userWorkPending(): bool {
+  return interrupted();
+}
+
+// --- Taking ---
 
 /**
  * Called by trap() and syscall() as the last thing that may block before a return to user mode (interrupts on,
  * before userLeaving): delivers pending signals into `frame`, and ends the thread when its process is ending.
  */
-export function returningToUser(frame: TrapFrame): void {}
+export function returningToUser(frame: TrapFrame): void {
+  const thread = threadCurrent();
+  if (!thread.lwp) return;
+  const lwp = changetype<Lwp>(thread.lwp);
+  const process = lwp.process;
+  if (process.ending) lwpExit(lwp, process.status);
+  let delivered = false;
+  while (takeable(lwp) != 0) {
+    const signal = take(lwp);
+    if (signal == 0) continue;
+    const handler = actionHandler(process, signal);
+    if (handler == SIG_IGN) continue;
+    if (handler == SIG_DFL) {
+      if (defaultAction(lwp, signal)) return lwpExit(lwp, process.status);
+      continue;
+    }
+    restartCall(lwp, frame, (actionFlags(process, signal) & SA_RESTART) != 0);
+    delivered = true;
+    if (!pushFrame(lwp, frame, changetype<SignalInfo>(lwp.info))) return lwpExit(lwp, process.status);
+  }
+  if (!delivered) {
+    restartCall(lwp, frame, true);
+    if (lwp.maskSaved) {
+      lwp.maskSaved = 0;
+      lwp.blocked = lwp.savedMask;
+    }
+  }
+}
 
-/** The current thread has a signal to take or a process to leave: a wait that may be cut short returns -EINTR. */
-export function interrupted(): bool {
-  return false;
+/** A call that a signal cut short runs again, unless the handler's flags say that it must fail with EINTR. */
+function restartCall(lwp: Lwp, frame: TrapFrame, again: bool): void {
+  if (!lwp.restart) return;
+  lwp.restart = 0;
+  if (!again) return;
+  frame.rax = lwp.restartNumber;
+  frame.rip -= 2; // SYSCALL is two bytes long
+}
+
+/** Takes the lowest signal out of the pending ones and describes it in lwp.info; 0 when another thread was faster. */
+function take(lwp: Lwp): u32 {
+  const process = lwp.process;
+  const info = changetype<SignalInfo>(lwp.info);
+  process.spinLock().acquire();
+  const set = takeable(lwp);
+  const signal: u32 = set == 0 ? 0 : u32(ctz<u64>(set)) + 1;
+  if (signal != 0) {
+    const own = (lwp.pending & signalBit(signal)) != 0;
+    const code = load<u64>((own ? lwp.codes : process.codes) + ((<usize>(signal - 1)) << 3));
+    if (own) lwp.pending &= ~signalBit(signal);
+    else process.pending &= ~signalBit(signal);
+    info.signal = signal;
+    info.code = u32(code);
+    info.address = code >> 32;
+    info.trap = 0;
+    info.error = 0;
+  }
+  process.spinLock().release();
+  return signal;
+}
+
+/** True: the process ends by it. */
+function defaultAction(lwp: Lwp, signal: u32): bool {
+  if (IGNORED & signalBit(signal)) return false;
+  if (STOPPING & signalBit(signal)) {
+    printAsciiZ(lwp.process.name);
+    print(": ");
+    printSignal(signal);
+    print(" ignored: there is no job control\n");
+    return false;
+  }
+  printAsciiZ(lwp.process.name);
+  print(": killed by ");
+  printSignal(signal);
+  print("\n");
+  processEnd(lwp.process, 128 + signal);
+  return true;
+}
+
+/** False: the stack took no frame, and the process ends by SIGSEGV. */
+function pushFrame(lwp: Lwp, frame: TrapFrame, info: SignalInfo): bool {
+  const process = lwp.process;
+  const signal = info.signal;
+  const flags = actionFlags(process, signal);
+  if (!signalFramePush(lwp, frame, info)) {
+    reportFault(lwp, SIGSEGV, frame, " (no room for a signal frame at 0x", frame.rsp);
+    processEnd(process, 128 + SIGSEGV);
+    return false;
+  }
+  if (flags & SA_RESETHAND) store<u64>(process.action(signal), SIG_DFL);
+  return true;
+}
+
+// --- Faults ---
+
+/** Called by trap() for an exception of a user thread that nothing else resolved: the thread gets a signal. */
+export function raiseFault(frame: TrapFrame, vector: u32): void {
+  const lwp = currentLwp();
+  const process = lwp.process;
+  const info = changetype<SignalInfo>(lwp.info);
+  info.trap = u64(vector);
+  info.error = frame.error;
+  info.address = frame.rip;
+  describeFault(lwp, info, vector);
+  const bit = signalBit(info.signal);
+  const handler = actionHandler(process, info.signal);
+  // A fault cannot wait: blocked, ignored or without handler it is the end.
+  if (handler <= SIG_IGN || lwp.blocked & bit || info.signal == SIGKILL) {
+    explain(lwp, frame, info, vector);
+    processEnd(process, 128 + info.signal);
+    return;
+  }
+  pushFrame(lwp, frame, info);
+}
+
+/** Exception vectors (Intel SDM vol. 3A, table 6-1). */
+const DIVIDE: u32 = 0;
+const DEBUG: u32 = 1;
+const BREAKPOINT: u32 = 3;
+const OVERFLOW: u32 = 4;
+const BOUND: u32 = 5;
+const INVALID_OPCODE: u32 = 6;
+const STACK: u32 = 12;
+const PAGE_FAULT: u32 = 14;
+const X87: u32 = 16;
+const ALIGNMENT: u32 = 17;
+const SIMD: u32 = 19;
+
+function describeFault(lwp: Lwp, info: SignalInfo, vector: u32): void {
+  switch (vector) {
+    case DIVIDE:
+      return describe(info, SIGFPE, FPE_INTDIV);
+    case DEBUG:
+      return describe(info, SIGTRAP, TRAP_TRACE);
+    case BREAKPOINT:
+      info.address = 0;
+      return describe(info, SIGTRAP, SI_KERNEL);
+    case INVALID_OPCODE:
+      return describe(info, SIGILL, ILL_ILLOPN);
+    case X87:
+    case SIMD:
+      return describe(info, SIGFPE, floatingPointCode(vector == SIMD));
+    case ALIGNMENT:
+      info.address = 0;
+      return describe(info, SIGBUS, BUS_ADRALN);
+    case PAGE_FAULT:
+      info.address = lwp.faultAddress;
+      return describe(info, lwp.faultSignal, lwp.faultCode);
+    case STACK:
+      info.address = 0;
+      return describe(info, SIGBUS, SI_KERNEL);
+  }
+  // #GP, #OF, #BR, #NP, #TS: no address that would mean anything.
+  info.address = 0;
+  describe(info, SIGSEGV, SI_KERNEL);
+}
+
+function describe(info: SignalInfo, signal: u32, code: u32): void {
+  info.signal = signal;
+  info.code = code;
+}
+
+/** `counter: killed by SIGSEGV (address 0x0 not mapped, write) at rip 0x401136` */
+function explain(lwp: Lwp, frame: TrapFrame, info: SignalInfo, vector: u32): void {
+  if (vector != PAGE_FAULT) return reportFault(lwp, info.signal, frame, " (exception ", u64(vector));
+  printAsciiZ(lwp.process.name);
+  print(": killed by ");
+  printSignal(info.signal);
+  print(" (address ");
+  printHex(lwp.faultAddress);
+  if (info.signal == SIGKILL) print(" wants memory and there is none");
+  else if (info.signal == SIGBUS) print(" has nothing behind it");
+  else print(info.code == SEGV_MAPERR ? " not mapped" : " not permitted");
+  print(lwp.faultError & 16 ? ", execute" : lwp.faultError & 2 ? ", write" : ", read");
+  printRip(frame);
+}
+
+function reportFault(lwp: Lwp, signal: u32, frame: TrapFrame, what: string, value: u64): void {
+  printAsciiZ(lwp.process.name);
+  print(": killed by ");
+  printSignal(signal);
+  print(what);
+  printDecimal(value);
+  printRip(frame);
+}
+
+function printRip(frame: TrapFrame): void {
+  print(") at rip ");
+  printHex(frame.rip);
+  print("\n");
 }

@@ -1,5 +1,298 @@
-// The system calls of Linux x86-64 that a static binary needs, one row each.
+// The system calls of Linux x86-64 that a static binary needs, one row each: number, name, argument names, handler.
+// The number of argument names is the handler's arity, and the trace (`trace=calls` on the command line) prints them.
+import { print, printAscii, printAsciiZ, printDecimal, printHex } from "../console";
 import { TrapFrame } from "../frame";
+import { pathIs } from "../fs/path";
+import { bootOption } from "../options";
+import { stats } from "../stats";
+import { absentCalls } from "./absent";
+import { EINTR, ENOSYS, ERESTART } from "./errno";
+import {
+  access,
+  chdir,
+  close,
+  dup,
+  dup2,
+  dup3,
+  faccessat,
+  fcntl,
+  fstat,
+  ftruncate,
+  getcwd,
+  ioctl,
+  lseek,
+  newfstatat,
+  open,
+  openat,
+  pread64,
+  pwrite64,
+  read,
+  readlink,
+  readv,
+  stat,
+  unlink,
+  unlinkat,
+  write,
+  writev,
+} from "./file-calls";
+import { futex } from "./futex";
+import { currentLwp, Lwp } from "./lwp";
+import { madvise, mmap, mprotect, mremap, munmap, setBreak } from "./memory-map";
+import {
+  kill,
+  rtSigaction,
+  rtSigpending,
+  rtSigprocmask,
+  rtSigreturn,
+  rtSigsuspend,
+  sigaltstack,
+  tgkill,
+  tkill,
+} from "./signal-calls";
+import { getrandom, getrlimit, prlimit64, sysinfo, uname } from "./system-calls";
+import {
+  archPrctl,
+  clone,
+  exitGroup,
+  exitThread,
+  getcpu,
+  getpid,
+  getppid,
+  getRoot,
+  gettid,
+  membarrier,
+  schedGetaffinity,
+  schedSetaffinity,
+  schedYield,
+  setRobustList,
+  setTidAddress,
+} from "./thread-calls";
+import { clockGetres, clockGettime, clockNanosleep, gettimeofday, nanosleep, time } from "./time-calls";
+
+const CALLS: u32 = 512;
+
+@unmanaged
+class Row {
+  /** A string, or for a call that is absent its letters' address. */
+  name: usize = 0;
+  nameLength: u32 = 0;
+  arguments: usize = 0;
+  arity: u32 = 0;
+  /** Table index; 0 = absent. */
+  handler: u32 = 0;
+  reported: u32 = 0;
+}
+
+const rows: usize = memory.data(14336, 16);
+let tracing = false;
+
+function rowAt(number: u32): Row {
+  return changetype<Row>(rows + <usize>number * offsetof<Row>());
+}
+
+function row(number: u32, name: string, names: string, handler: u32): void {
+  const at = rowAt(number);
+  assert(at.name == 0, "two rows for one system call");
+  at.name = changetype<usize>(name);
+  at.nameLength = u32(name.length);
+  at.arguments = changetype<usize>(names);
+  at.handler = handler;
+  let arity: u32 = names.length > 0 ? 1 : 0;
+  for (let i = 0; i < names.length; i++) if (names.charCodeAt(i) == 0x20) arity++;
+  at.arity = arity;
+}
+
+function absentRow(number: u32, name: usize, length: u32): void {
+  const at = rowAt(number);
+  assert(at.name == 0, "an absent system call that has a row");
+  at.name = name;
+  at.nameLength = length;
+}
+
+export function systemCallsPrepare(): void {
+  assert(CALLS * u32(offsetof<Row>()) <= 14336, "the table of system calls is larger than its memory");
+  const trace = bootOption("trace");
+  tracing = trace != 0 && pathIs(trace, "calls");
+  row(0, "read", "fd buffer bytes", read.index);
+  row(1, "write", "fd buffer bytes", write.index);
+  row(2, "open", "path flags mode", open.index);
+  row(3, "close", "fd", close.index);
+  row(4, "stat", "path to", stat.index);
+  row(5, "fstat", "fd to", fstat.index);
+  row(6, "lstat", "path to", stat.index);
+  row(8, "lseek", "fd offset whence", lseek.index);
+  row(9, "mmap", "at bytes protection flags fd offset", mmap.index);
+  row(10, "mprotect", "at bytes protection", mprotect.index);
+  row(11, "munmap", "at bytes", munmap.index);
+  row(12, "brk", "end", setBreak.index);
+  row(13, "rt_sigaction", "signal action old maskBytes", rtSigaction.index);
+  row(14, "rt_sigprocmask", "how set old maskBytes", rtSigprocmask.index);
+  row(15, "rt_sigreturn", "", rtSigreturn.index);
+  row(16, "ioctl", "fd request argument", ioctl.index);
+  row(17, "pread64", "fd buffer bytes offset", pread64.index);
+  row(18, "pwrite64", "fd buffer bytes offset", pwrite64.index);
+  row(19, "readv", "fd vector count", readv.index);
+  row(20, "writev", "fd vector count", writev.index);
+  row(21, "access", "path mode", access.index);
+  row(24, "sched_yield", "", schedYield.index);
+  row(25, "mremap", "at oldBytes newBytes flags", mremap.index);
+  row(28, "madvise", "at bytes advice", madvise.index);
+  row(32, "dup", "fd", dup.index);
+  row(33, "dup2", "fd target", dup2.index);
+  row(35, "nanosleep", "request remaining", nanosleep.index);
+  row(39, "getpid", "", getpid.index);
+  row(56, "clone", "flags stack parentId childId tls", clone.index);
+  row(60, "exit", "status", exitThread.index);
+  row(62, "kill", "id signal", kill.index);
+  row(63, "uname", "to", uname.index);
+  row(72, "fcntl", "fd command argument", fcntl.index);
+  row(77, "ftruncate", "fd bytes", ftruncate.index);
+  row(79, "getcwd", "buffer bytes", getcwd.index);
+  row(80, "chdir", "path", chdir.index);
+  row(87, "unlink", "path", unlink.index);
+  row(89, "readlink", "path", readlink.index);
+  row(96, "gettimeofday", "to zone", gettimeofday.index);
+  row(97, "getrlimit", "resource to", getrlimit.index);
+  row(99, "sysinfo", "to", sysinfo.index);
+  row(102, "getuid", "", getRoot.index);
+  row(104, "getgid", "", getRoot.index);
+  row(107, "geteuid", "", getRoot.index);
+  row(108, "getegid", "", getRoot.index);
+  row(110, "getppid", "", getppid.index);
+  row(127, "rt_sigpending", "set maskBytes", rtSigpending.index);
+  row(130, "rt_sigsuspend", "set maskBytes", rtSigsuspend.index);
+  row(131, "sigaltstack", "stack old", sigaltstack.index);
+  row(158, "arch_prctl", "code address", archPrctl.index);
+  row(186, "gettid", "", gettid.index);
+  row(200, "tkill", "id signal", tkill.index);
+  row(201, "time", "to", time.index);
+  row(202, "futex", "address operation value limit second third", futex.index);
+  row(203, "sched_setaffinity", "id bytes mask", schedSetaffinity.index);
+  row(204, "sched_getaffinity", "id bytes mask", schedGetaffinity.index);
+  row(218, "set_tid_address", "at", setTidAddress.index);
+  row(228, "clock_gettime", "clock to", clockGettime.index);
+  row(229, "clock_getres", "clock to", clockGetres.index);
+  row(230, "clock_nanosleep", "clock flags request remaining", clockNanosleep.index);
+  row(231, "exit_group", "status", exitGroup.index);
+  row(234, "tgkill", "group id signal", tgkill.index);
+  row(257, "openat", "directory path flags mode", openat.index);
+  row(262, "newfstatat", "directory path to flags", newfstatat.index);
+  row(263, "unlinkat", "directory path flags", unlinkat.index);
+  row(269, "faccessat", "directory path mode", faccessat.index);
+  row(273, "set_robust_list", "head bytes", setRobustList.index);
+  row(292, "dup3", "fd target flags", dup3.index);
+  row(302, "prlimit64", "id resource fresh old", prlimit64.index);
+  row(309, "getcpu", "core node", getcpu.index);
+  row(318, "getrandom", "buffer bytes flags", getrandom.index);
+  row(324, "membarrier", "command", membarrier.index);
+
+  absentCalls(absentRow.index);
+}
 
 /** Called by syscall() with interrupts on: number in frame.rax, arguments in rdi rsi rdx r10 r8 r9; result to rax. */
-export function systemCall(frame: TrapFrame): void {}
+export function systemCall(frame: TrapFrame): void {
+  const lwp = currentLwp();
+  const number = frame.rax;
+  lwp.frame = frame;
+  if (number >= u64(CALLS) || rowAt(u32(number)).handler == 0) {
+    reportAbsent(lwp, number);
+    frame.rax = u64(-ENOSYS);
+    return;
+  }
+  const at = rowAt(u32(number));
+  const result = dispatch(at, frame);
+  if (tracing) trace(lwp, at, frame, result);
+  lwp.restart = u32(result == -ERESTART);
+  lwp.restartNumber = number;
+  frame.rax = result == -ERESTART ? u64(-EINTR) : u64(result);
+}
+
+function dispatch(at: Row, frame: TrapFrame): i64 {
+  const f = at.handler;
+  switch (at.arity) {
+    case 0:
+      return call_indirect<i64>(f);
+    case 1:
+      return call_indirect<i64>(f, frame.rdi);
+    case 2:
+      return call_indirect<i64>(f, frame.rdi, frame.rsi);
+    case 3:
+      return call_indirect<i64>(f, frame.rdi, frame.rsi, frame.rdx);
+    case 4:
+      return call_indirect<i64>(f, frame.rdi, frame.rsi, frame.rdx, frame.r10);
+    case 5:
+      return call_indirect<i64>(f, frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8);
+  }
+  return call_indirect<i64>(f, frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9);
+}
+
+// --- What the console is told ---
+
+/** Once per number, or once for all numbers beyond the table. */
+function reportAbsent(lwp: Lwp, number: u64): void {
+  const at = rowAt(number < u64(CALLS) ? u32(number) : CALLS - 1);
+  if (at.reported) return;
+  at.reported = 1;
+  printAsciiZ(lwp.process.name);
+  print(": system call ");
+  printDecimal(number);
+  if (number < u64(CALLS) && at.name) {
+    print(" (");
+    printLetters(at.name, at.nameLength);
+    print(")");
+  }
+  print(" is not implemented\n");
+}
+
+function printLetters(at: usize, length: u32): void {
+  const letter = currentLwp().scratch;
+  for (let i: usize = 0; i < usize(length); i++) store<u8>(letter + i, load<u8>(at + (i << 1)));
+  printAscii(letter, usize(length));
+}
+
+/** `65537 write(fd=1, buffer=0x402000, bytes=12) = 12` */
+function trace(lwp: Lwp, at: Row, frame: TrapFrame, result: i64): void {
+  printDecimal(u64(lwp.id));
+  print(" ");
+  printLetters(at.name, at.nameLength);
+  print("(");
+  let word: usize = at.arguments;
+  for (let i: u32 = 0; i < at.arity; i++) {
+    if (i > 0) print(", ");
+    let length: u32 = 0;
+    while (
+      load<u16>(word + ((<usize>length) << 1)) != 0x20 &&
+      word + ((<usize>length) << 1) < argumentsEnd(at)
+    )
+      length++;
+    printLetters(word, length);
+    print("=");
+    printHex(argument(frame, i));
+    word += (<usize>(length + 1)) << 1;
+  }
+  print(") = ");
+  if (result < 0) print("-");
+  if (result < 0 || result < 0x1_0000) printDecimal(u64(result < 0 ? -result : result));
+  else printHex(u64(result));
+  print("\n");
+}
+
+function argumentsEnd(at: Row): usize {
+  return at.arguments + (usize(changetype<string>(at.arguments).length) << 1);
+}
+
+function argument(frame: TrapFrame, index: u32): u64 {
+  switch (index) {
+    case 0:
+      return frame.rdi;
+    case 1:
+      return frame.rsi;
+    case 2:
+      return frame.rdx;
+    case 3:
+      return frame.r10;
+    case 4:
+      return frame.r8;
+  }
+  return frame.r9;
+}

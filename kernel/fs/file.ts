@@ -1,0 +1,210 @@
+// Open files. A file is of a kind, and a kind is one row of functions (after Plan 9's Dev): what reads it, what
+// writes it, how long it is. Buffers here are kernel memory; process/file-calls.ts carries bytes to and from users.
+//
+// Invariant: a File lives as long as somebody holds a counted reference: a descriptor, a map entry, or a call in progress.
+import {
+  objectClose,
+  objectRead,
+  objectSize,
+  objectTruncate,
+  objectWrite,
+  SharedObject,
+} from "../coherence/pager";
+import { consoleWrite } from "../console";
+import { allocate, release } from "../memory/slab";
+import { EBADF, EINVAL, EISDIR, EROFS } from "../process/errno";
+import { SleepLock, sleepLockCreate, sleepLockDestroy } from "../process/lock";
+import { Inode, TYPE_CHARACTER, TYPE_DIRECTORY, TYPE_REGULAR } from "./archive";
+import { randomBytes } from "./random";
+
+/** open(2) flags */
+export const O_ACCESS: u32 = 3;
+export const O_RDONLY: u32 = 0;
+export const O_WRONLY: u32 = 1;
+export const O_RDWR: u32 = 2;
+export const O_CREAT: u32 = 0o100;
+export const O_EXCL: u32 = 0o200;
+export const O_TRUNC: u32 = 0o1000;
+export const O_APPEND: u32 = 0o2000;
+export const O_NONBLOCK: u32 = 0o4000;
+export const O_DIRECTORY: u32 = 0o200000;
+export const O_CLOEXEC: u32 = 0o2000000;
+
+/** File.kind: rows of the table below. */
+export const KIND_ARCHIVE: u32 = 0;
+export const KIND_DIRECTORY: u32 = 1;
+export const KIND_SHARED: u32 = 2;
+export const KIND_CONSOLE: u32 = 3;
+export const KIND_NULL: u32 = 4;
+export const KIND_ZERO: u32 = 5;
+export const KIND_RANDOM: u32 = 6;
+const KINDS: u32 = 7;
+
+@unmanaged
+export class File {
+  references: u32 = 0;
+  kind: u32 = 0;
+  /** O_* as opened, and as F_SETFL changed them. */
+  flags: u32 = 0;
+  /** Inode of the archive, or SharedObject; else 0. */
+  inode: usize = 0;
+  object: usize = 0;
+  /** Where read() and write() go on; `lock` is held for the length of such a call. */
+  position: u64 = 0;
+  lock: usize = 0;
+
+  sleepLock(): SleepLock {
+    return changetype<SleepLock>(this.lock);
+  }
+  readable(): bool {
+    return (this.flags & O_ACCESS) != O_WRONLY;
+  }
+  writable(): bool {
+    return (this.flags & O_ACCESS) != O_RDONLY;
+  }
+}
+
+@unmanaged
+class Kind {
+  /** (file: File, offset: u64, buffer: usize, bytes: usize) => i64, as table indices. */
+  read: u32 = 0;
+  write: u32 = 0;
+  /** (file: File) => u64 */
+  size: u32 = 0;
+  /** S_IFMT bits, and whether lseek() means anything. */
+  type: u32 = 0;
+  seekable: u32 = 0;
+}
+
+const kinds: usize = memory.data(140, 4);
+
+function kindAt(kind: u32): Kind {
+  assert(kind < KINDS, "a file of no kind");
+  return changetype<Kind>(kinds + <usize>kind * offsetof<Kind>());
+}
+
+function row(kind: u32, type: u32, seekable: bool, read: u32, write: u32, size: u32): void {
+  const at = kindAt(kind);
+  at.type = type;
+  at.seekable = u32(seekable);
+  at.read = read;
+  at.write = write;
+  at.size = size;
+}
+
+export function filesPrepare(): void {
+  //  kind            type            seekable  read                write                size
+  row(KIND_ARCHIVE, TYPE_REGULAR, true, readArchive.index, refuseWrite.index, sizeArchive.index);
+  row(KIND_DIRECTORY, TYPE_DIRECTORY, false, refuseDirectory.index, refuseDirectory.index, sizeNone.index);
+  row(KIND_SHARED, TYPE_REGULAR, true, readShared.index, writeShared.index, sizeShared.index);
+  row(KIND_CONSOLE, TYPE_CHARACTER, false, readNothing.index, writeConsole.index, sizeNone.index);
+  row(KIND_NULL, TYPE_CHARACTER, false, readNothing.index, swallow.index, sizeNone.index);
+  row(KIND_ZERO, TYPE_CHARACTER, false, readZeros.index, swallow.index, sizeNone.index);
+  row(KIND_RANDOM, TYPE_CHARACTER, false, readRandom.index, swallow.index, sizeNone.index);
+}
+
+/** With one reference, the caller's. For KIND_SHARED it takes over the caller's reference to the object. */
+export function fileCreate(kind: u32, flags: u32, inode: usize, object: usize): File {
+  const file = changetype<File>(allocate(offsetof<File>()));
+  file.references = 1;
+  file.kind = kind;
+  file.flags = flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
+  file.inode = inode;
+  file.object = object;
+  file.lock = changetype<usize>(sleepLockCreate());
+  return file;
+}
+
+export function fileReference(file: File): void {
+  atomic.add<u32>(changetype<usize>(file) + offsetof<File>("references"), 1);
+}
+
+export function fileRelease(file: File): void {
+  const before = atomic.sub<u32>(changetype<usize>(file) + offsetof<File>("references"), 1);
+  assert(before > 0, "a file released once too often");
+  if (before > 1) return;
+  if (file.object) objectClose(changetype<SharedObject>(file.object));
+  sleepLockDestroy(file.sleepLock());
+  release(changetype<usize>(file));
+}
+
+/** Bytes read into kernel memory, fewer at the end of the file; or a negative error. May block. */
+export function fileReadAt(file: File, offset: u64, buffer: usize, bytes: usize): i64 {
+  return call_indirect<i64>(kindAt(file.kind).read, file, offset, buffer, bytes);
+}
+
+export function fileWriteAt(file: File, offset: u64, buffer: usize, bytes: usize): i64 {
+  return call_indirect<i64>(kindAt(file.kind).write, file, offset, buffer, bytes);
+}
+
+export function fileSize(file: File): u64 {
+  return call_indirect<u64>(kindAt(file.kind).size, file);
+}
+
+export function fileSeekable(file: File): bool {
+  return kindAt(file.kind).seekable != 0;
+}
+
+/** st_mode: type and permissions. */
+export function fileMode(file: File): u32 {
+  if (file.inode) return changetype<Inode>(file.inode).mode;
+  const type = kindAt(file.kind).type;
+  return type | (type == TYPE_DIRECTORY ? 0o755 : 0o666);
+}
+
+export function fileTruncate(file: File, size: u64): i64 {
+  if (!file.writable()) return -EINVAL;
+  return file.kind == KIND_SHARED ? objectTruncate(changetype<SharedObject>(file.object), size) : -EINVAL;
+}
+
+// --- The rows' functions ---
+
+function sizeNone(_file: File): u64 {
+  return 0;
+}
+function sizeArchive(file: File): u64 {
+  return u64(changetype<Inode>(file.inode).bytes);
+}
+function sizeShared(file: File): u64 {
+  return objectSize(changetype<SharedObject>(file.object));
+}
+
+function readArchive(file: File, offset: u64, buffer: usize, bytes: usize): i64 {
+  const inode = changetype<Inode>(file.inode);
+  if (offset >= u64(inode.bytes)) return 0;
+  const count = min<usize>(bytes, usize(inode.bytes) - usize(offset));
+  memory.copy(buffer, inode.data + usize(offset), count);
+  return i64(count);
+}
+function readShared(file: File, offset: u64, buffer: usize, bytes: usize): i64 {
+  return objectRead(changetype<SharedObject>(file.object), offset, buffer, bytes);
+}
+/** The console has no input yet: a program sees its end. */
+function readNothing(_file: File, _offset: u64, _buffer: usize, _bytes: usize): i64 {
+  return 0;
+}
+function readZeros(_file: File, _offset: u64, buffer: usize, bytes: usize): i64 {
+  memory.fill(buffer, 0, bytes);
+  return i64(bytes);
+}
+function readRandom(_file: File, _offset: u64, buffer: usize, bytes: usize): i64 {
+  randomBytes(buffer, bytes);
+  return i64(bytes);
+}
+function refuseDirectory(_file: File, _offset: u64, _buffer: usize, _bytes: usize): i64 {
+  return -EISDIR;
+}
+function refuseWrite(_file: File, _offset: u64, _buffer: usize, _bytes: usize): i64 {
+  // open() has refused to write already, so nobody comes here with a writable archive file.
+  return _bytes == 0 ? -EBADF : -EROFS;
+}
+function writeShared(file: File, offset: u64, buffer: usize, bytes: usize): i64 {
+  return objectWrite(changetype<SharedObject>(file.object), offset, buffer, bytes);
+}
+function writeConsole(_file: File, _offset: u64, buffer: usize, bytes: usize): i64 {
+  consoleWrite(buffer, bytes);
+  return i64(bytes);
+}
+function swallow(_file: File, _offset: u64, _buffer: usize, bytes: usize): i64 {
+  return i64(bytes);
+}

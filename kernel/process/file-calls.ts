@@ -1,0 +1,429 @@
+// The system calls about files (Linux man pages, section 2): descriptors, bytes between user memory and files.
+//
+// Bytes pass through the calling thread's scratch page: user memory may fault and block at any byte, and a file's
+// bytes may come from another machine, so neither happens while the other is half done.
+
+import { SharedObject } from "../coherence/pager";
+import { Inode } from "../fs/archive";
+import {
+  descriptorAdd,
+  descriptorClose,
+  descriptorFile,
+  descriptorFlags,
+  descriptorSet,
+  descriptorSetFlags,
+} from "../fs/descriptors";
+import {
+  File,
+  fileMode,
+  fileReadAt,
+  fileReference,
+  fileRelease,
+  fileSeekable,
+  fileSize,
+  fileTruncate,
+  fileWriteAt,
+  KIND_CONSOLE,
+  KIND_DIRECTORY,
+  KIND_SHARED,
+  O_ACCESS,
+  O_APPEND,
+  O_CLOEXEC,
+  O_CREAT,
+  O_NONBLOCK,
+  O_RDONLY,
+} from "../fs/file";
+import { accessAllowed, PATH_MAX, pathNormalize, pathOpen, pathUnlink } from "../fs/path";
+import { WALL_CLOCK_EPOCH } from "../machine/time";
+import { EBADF, EFAULT, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTTY, ERANGE, ESPIPE } from "./errno";
+import { currentLwp } from "./lwp";
+import {
+  readUser,
+  readUserText,
+  SCRATCH_BYTES,
+  scratch,
+  userRange,
+  writeUser,
+  writeUser32,
+} from "./user-memory";
+
+const IOV_MAX: u64 = 1024;
+/** Where the vector entry being worked on stands: behind the bytes in flight. */
+const CHUNK_BYTES: usize = SCRATCH_BYTES - 16;
+
+function fileOf(fd: u64): usize {
+  return descriptorFile(currentLwp().process.descriptors, u64(u32(fd)));
+}
+
+// --- Reading and writing ---
+
+const AT_POSITION: u64 = 0xffff_ffff_ffff_ffff;
+
+export function read(fd: u64, buffer: u64, bytes: u64): i64 {
+  return transfer(fd, buffer, bytes, 0, 0, AT_POSITION, false);
+}
+export function write(fd: u64, buffer: u64, bytes: u64): i64 {
+  return transfer(fd, buffer, bytes, 0, 0, AT_POSITION, true);
+}
+export function pread64(fd: u64, buffer: u64, bytes: u64, offset: u64): i64 {
+  return i64(offset) < 0 ? -EINVAL : transfer(fd, buffer, bytes, 0, 0, offset, false);
+}
+export function pwrite64(fd: u64, buffer: u64, bytes: u64, offset: u64): i64 {
+  return i64(offset) < 0 ? -EINVAL : transfer(fd, buffer, bytes, 0, 0, offset, true);
+}
+export function readv(fd: u64, vector: u64, count: u64): i64 {
+  return transfer(fd, 0, 0, vector, count, AT_POSITION, false);
+}
+export function writev(fd: u64, vector: u64, count: u64): i64 {
+  return transfer(fd, 0, 0, vector, count, AT_POSITION, true);
+}
+
+function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, offset: u64, out: bool): i64 {
+  if (count > IOV_MAX) return -EINVAL;
+  const at = fileOf(fd);
+  if (at == 0) return -EBADF;
+  const file = changetype<File>(at);
+  let result = -EBADF;
+  if (out ? file.writable() : file.readable()) {
+    if (offset != AT_POSITION) {
+      result = fileSeekable(file) ? run(file, buffer, bytes, vector, count, offset, out) : -ESPIPE;
+    } else if (!fileSeekable(file)) result = run(file, buffer, bytes, vector, count, 0, out);
+    else result = runAtPosition(file, buffer, bytes, vector, count, out);
+  }
+  fileRelease(file);
+  return result;
+}
+
+/** The file's lock is held for the whole call: reads and writes of one open file do not interleave. */
+function runAtPosition(file: File, buffer: u64, bytes: u64, vector: u64, count: u64, out: bool): i64 {
+  file.sleepLock().acquire();
+  if (out && file.flags & O_APPEND) file.position = fileSize(file);
+  const result = run(file, buffer, bytes, vector, count, file.position, out);
+  if (result > 0) file.position += u64(result);
+  file.sleepLock().release();
+  return result;
+}
+
+/** Bytes moved, or an error when there were none. */
+function run(file: File, buffer: u64, bytes: u64, vector: u64, count: u64, offset: u64, out: bool): i64 {
+  if (vector == 0 && count == 0)
+    return out ? put(file, buffer, bytes, offset) : get(file, buffer, bytes, offset);
+  return out ? putVector(file, vector, count, offset) : getVector(file, vector, count, offset);
+}
+
+function get(file: File, buffer: u64, bytes: u64, offset: u64): i64 {
+  if (!userRange(buffer, bytes)) return -EFAULT;
+  let done: u64 = 0;
+  while (done < bytes) {
+    const chunk = usize(min<u64>(bytes - done, u64(CHUNK_BYTES)));
+    const got = fileReadAt(file, offset + done, scratch(), chunk);
+    if (got < 0) return done > 0 ? i64(done) : got;
+    if (got == 0) break;
+    if (!writeUser(buffer + done, scratch(), usize(got))) return done > 0 ? i64(done) : -EFAULT;
+    done += u64(got);
+    if (usize(got) < chunk) break;
+  }
+  return i64(done);
+}
+
+function put(file: File, buffer: u64, bytes: u64, offset: u64): i64 {
+  if (!userRange(buffer, bytes)) return -EFAULT;
+  let done: u64 = 0;
+  while (done < bytes) {
+    const chunk = usize(min<u64>(bytes - done, u64(CHUNK_BYTES)));
+    if (!readUser(scratch(), buffer + done, chunk)) return done > 0 ? i64(done) : -EFAULT;
+    const written = fileWriteAt(file, offset + done, scratch(), chunk);
+    if (written < 0) return done > 0 ? i64(done) : written;
+    done += u64(written);
+    if (usize(written) < chunk) break;
+  }
+  return i64(done);
+}
+
+function getVector(file: File, vector: u64, count: u64, offset: u64): i64 {
+  const entry = scratch() + CHUNK_BYTES;
+  let done: u64 = 0;
+  for (let i: u64 = 0; i < count; i++) {
+    if (!readUser(entry, vector + i * 16, 16)) return done > 0 ? i64(done) : -EFAULT;
+    const bytes = load<u64>(entry + 8);
+    const got = get(file, load<u64>(entry), bytes, offset + done);
+    if (got < 0) return done > 0 ? i64(done) : got;
+    done += u64(got);
+    if (u64(got) < bytes) break;
+  }
+  return i64(done);
+}
+
+/** Gathers: short pieces leave together, so that a line written in parts is one line on the console. */
+function putVector(file: File, vector: u64, count: u64, offset: u64): i64 {
+  const gathered = scratch();
+  const entry = gathered + CHUNK_BYTES;
+  let done: u64 = 0;
+  let held: usize = 0;
+  for (let i: u64 = 0; i < count; i++) {
+    if (!readUser(entry, vector + i * 16, 16)) return done > 0 ? i64(done) : -EFAULT;
+    let at = load<u64>(entry);
+    let left = load<u64>(entry + 8);
+    while (left > 0) {
+      const piece = usize(min<u64>(left, u64(CHUNK_BYTES - held)));
+      if (!readUser(gathered + held, at, piece)) return done > 0 ? i64(done) : -EFAULT;
+      held += piece;
+      at += u64(piece);
+      left -= u64(piece);
+      if (held < CHUNK_BYTES) continue;
+      const written = fileWriteAt(file, offset + done, gathered, held);
+      if (written < 0) return done > 0 ? i64(done) : written;
+      done += u64(held);
+      held = 0;
+    }
+  }
+  if (held == 0) return i64(done);
+  const written = fileWriteAt(file, offset + done, gathered, held);
+  if (written < 0) return done > 0 ? i64(done) : written;
+  return i64(done) + written;
+}
+
+const SEEK_SET: u64 = 0;
+const SEEK_CUR: u64 = 1;
+const SEEK_END: u64 = 2;
+
+export function lseek(fd: u64, offset: u64, whence: u64): i64 {
+  const at = fileOf(fd);
+  if (at == 0) return -EBADF;
+  const file = changetype<File>(at);
+  let result = -ESPIPE;
+  if (fileSeekable(file)) {
+    file.sleepLock().acquire();
+    result = -EINVAL;
+    let base: i64 = whence == SEEK_SET ? 0 : -1;
+    if (whence == SEEK_CUR) base = i64(file.position);
+    if (whence == SEEK_END) base = i64(fileSize(file));
+    if (base >= 0 && base + i64(offset) >= 0) {
+      file.position = u64(base) + offset;
+      result = i64(file.position);
+    }
+    file.sleepLock().release();
+  }
+  fileRelease(file);
+  return result;
+}
+
+// --- Opening and closing ---
+
+const AT_FDCWD: i32 = -100;
+const AT_EMPTY_PATH: u64 = 0x1000;
+
+/** The normalized path of a call at `scratch`; 0 or an error. The working directory is the root. */
+function pathArgument(directory: u64, path: u64): i64 {
+  const bytes = readUserText(scratch(), path, PATH_MAX);
+  if (bytes < 0) return bytes;
+  if (bytes == 0) return -ENOENT;
+  if (load<u8>(scratch()) != 0x2f && i32(directory) != AT_FDCWD) return -ENOTDIR;
+  pathNormalize(scratch());
+  return 0;
+}
+
+export function open(path: u64, flags: u64, mode: u64): i64 {
+  return openat(u64(AT_FDCWD), path, flags, mode);
+}
+
+export function openat(directory: u64, path: u64, flags: u64, _mode: u64): i64 {
+  const error = pathArgument(directory, path);
+  if (error < 0) return error;
+  const into = scratch() + CHUNK_BYTES;
+  const opened = pathOpen(scratch(), u32(flags), into);
+  if (opened < 0) return opened;
+  const file = changetype<File>(load<usize>(into));
+  const fd = descriptorAdd(currentLwp().process.descriptors, file, 0, (u32(flags) & O_CLOEXEC) != 0);
+  if (fd < 0) fileRelease(file);
+  return fd;
+}
+
+export function close(fd: u64): i64 {
+  return descriptorClose(currentLwp().process.descriptors, u64(u32(fd)));
+}
+
+export function unlink(path: u64): i64 {
+  const error = pathArgument(u64(AT_FDCWD), path);
+  return error < 0 ? error : pathUnlink(scratch());
+}
+
+export function unlinkat(directory: u64, path: u64, flags: u64): i64 {
+  if (flags) return -EINVAL;
+  const error = pathArgument(directory, path);
+  return error < 0 ? error : pathUnlink(scratch());
+}
+
+export function ftruncate(fd: u64, size: u64): i64 {
+  if (i64(size) < 0) return -EINVAL;
+  const at = fileOf(fd);
+  if (at == 0) return -EBADF;
+  const result = fileTruncate(changetype<File>(at), size);
+  fileRelease(changetype<File>(at));
+  return result;
+}
+
+export function dup(fd: u64): i64 {
+  return duplicate(fd, 0, false);
+}
+
+function duplicate(fd: u64, least: u64, closeOnExec: bool): i64 {
+  const file = fileOf(fd);
+  if (file == 0) return -EBADF;
+  const result = descriptorAdd(currentLwp().process.descriptors, changetype<File>(file), least, closeOnExec);
+  if (result < 0) fileRelease(changetype<File>(file));
+  return result;
+}
+
+export function dup2(fd: u64, target: u64): i64 {
+  if (u32(fd) != u32(target)) return dup3(fd, target, 0);
+  return descriptorFlags(currentLwp().process.descriptors, u64(u32(fd))) < 0 ? -EBADF : i64(u32(fd));
+}
+
+export function dup3(fd: u64, target: u64, flags: u64): i64 {
+  if (u32(fd) == u32(target)) return -EINVAL;
+  const file = fileOf(fd);
+  if (file == 0) return -EBADF;
+  const table = currentLwp().process.descriptors;
+  const closeOnExec = (u32(flags) & O_CLOEXEC) != 0;
+  const result = descriptorSet(table, u64(u32(target)), changetype<File>(file), closeOnExec);
+  if (result < 0) fileRelease(changetype<File>(file));
+  return result;
+}
+
+const F_DUPFD: u64 = 0;
+const F_GETFD: u64 = 1;
+const F_SETFD: u64 = 2;
+const F_GETFL: u64 = 3;
+const F_SETFL: u64 = 4;
+const F_DUPFD_CLOEXEC: u64 = 1030;
+
+export function fcntl(fd: u64, command: u64, argument: u64): i64 {
+  const table = currentLwp().process.descriptors;
+  switch (command) {
+    case F_DUPFD:
+      return duplicate(fd, argument, false);
+    case F_DUPFD_CLOEXEC:
+      return duplicate(fd, argument, true);
+    case F_GETFD:
+      return descriptorFlags(table, u64(u32(fd)));
+    case F_SETFD:
+      return descriptorSetFlags(table, u64(u32(fd)), u32(argument) & 1);
+  }
+  if (command != F_GETFL && command != F_SETFL) return -EINVAL;
+  const at = fileOf(fd);
+  if (at == 0) return -EBADF;
+  const file = changetype<File>(at);
+  const result: i64 = command == F_GETFL ? i64(file.flags) : 0;
+  if (command == F_SETFL) {
+    const changeable = O_APPEND | O_NONBLOCK;
+    file.flags = (file.flags & ~changeable) | (u32(argument) & changeable);
+  }
+  fileRelease(file);
+  return result;
+}
+
+// --- What a file is ---
+
+const STAT_BYTES: usize = 144;
+
+/** struct stat of x86-64: dev ino nlink mode uid gid pad rdev size blksize blocks, three times, three spare. */
+function writeStat(file: File, to: u64): i64 {
+  const size = fileSize(file);
+  const at = scratch();
+  memory.fill(at, 0, STAT_BYTES);
+  store<u64>(at, 1 + u64(file.kind));
+  store<u64>(at + 8, inodeNumber(file));
+  store<u64>(at + 16, 1);
+  store<u32>(at + 24, fileMode(file));
+  store<u64>(at + 40, file.kind == KIND_CONSOLE ? 0x501 : 0);
+  store<u64>(at + 48, size);
+  store<u64>(at + 56, 4096);
+  store<u64>(at + 64, (size + 511) / 512);
+  store<u64>(at + 72, WALL_CLOCK_EPOCH);
+  store<u64>(at + 88, WALL_CLOCK_EPOCH);
+  store<u64>(at + 104, WALL_CLOCK_EPOCH);
+  return writeUser(to, at, STAT_BYTES) ? 0 : -EFAULT;
+}
+
+function inodeNumber(file: File): u64 {
+  if (file.kind == KIND_SHARED) return changetype<SharedObject>(file.object).id;
+  return file.inode ? u64(changetype<Inode>(file.inode).number) : 1;
+}
+
+export function fstat(fd: u64, to: u64): i64 {
+  const at = fileOf(fd);
+  if (at == 0) return -EBADF;
+  const result = writeStat(changetype<File>(at), to);
+  fileRelease(changetype<File>(at));
+  return result;
+}
+
+export function stat(path: u64, to: u64): i64 {
+  return newfstatat(u64(AT_FDCWD), path, to, 0);
+}
+
+export function newfstatat(directory: u64, path: u64, to: u64, flags: u64): i64 {
+  if (flags & AT_EMPTY_PATH) {
+    const bytes = readUserText(scratch(), path, PATH_MAX);
+    if (bytes == 0) return fstat(directory, to);
+  }
+  const file = openForLook(directory, path);
+  if (file < 0) return file;
+  const result = writeStat(changetype<File>(usize(file)), to);
+  fileRelease(changetype<File>(usize(file)));
+  return result;
+}
+
+/** A File with one reference, or an error. */
+function openForLook(directory: u64, path: u64): i64 {
+  const error = pathArgument(directory, path);
+  if (error < 0) return error;
+  const into = scratch() + CHUNK_BYTES;
+  const opened = pathOpen(scratch(), O_RDONLY, into);
+  return opened < 0 ? opened : i64(load<usize>(into));
+}
+
+export function access(path: u64, mode: u64): i64 {
+  return faccessat(u64(AT_FDCWD), path, mode);
+}
+
+export function faccessat(directory: u64, path: u64, mode: u64): i64 {
+  const file = openForLook(directory, path);
+  if (file < 0) return file;
+  const result = accessAllowed(changetype<File>(usize(file)), u32(mode));
+  fileRelease(changetype<File>(usize(file)));
+  return result;
+}
+
+/** There are no symbolic links. */
+export function readlink(path: u64): i64 {
+  const file = openForLook(u64(AT_FDCWD), path);
+  if (file < 0) return file;
+  fileRelease(changetype<File>(usize(file)));
+  return -EINVAL;
+}
+
+export function getcwd(buffer: u64, bytes: u64): i64 {
+  if (bytes < 2) return -ERANGE;
+  store<u16>(scratch(), 0x2f);
+  return writeUser(buffer, scratch(), 2) ? 2 : -EFAULT;
+}
+
+export function chdir(path: u64): i64 {
+  const file = openForLook(u64(AT_FDCWD), path);
+  if (file < 0) return file;
+  const directory = changetype<File>(usize(file)).kind == KIND_DIRECTORY;
+  fileRelease(changetype<File>(usize(file)));
+  if (!directory) return -ENOTDIR;
+  // Only the root can be the working directory.
+  return load<u8>(scratch()) == 0 ? 0 : -EINVAL;
+}
+
+/** The console is a wire, not a terminal: programs then buffer by the block, as into a file. */
+export function ioctl(fd: u64, _request: u64, _argument: u64): i64 {
+  const file = fileOf(fd);
+  if (file == 0) return -EBADF;
+  fileRelease(changetype<File>(file));
+  return -ENOTTY;
+}

@@ -1,0 +1,198 @@
+// Light-weight processes: the threads of a process, each on a kernel thread of its own (DragonFly's lwp).
+//
+// Invariant: an lwp is on its process's list from lwpCreate() to the last step of lwpExit(); its fields belong to
+// its own thread, except `pending`, `thread` and the futex fields, which have their locks named at them.
+import { cli, resume, sti } from "../arch";
+import { userLeaving } from "../coherence/progress";
+import { TrapFrame } from "../frame";
+import { coreCount, thisCore } from "../lwkt/core";
+import {
+  criticalEnter,
+  criticalExit,
+  fpuPrepare,
+  fpuReload,
+  fpuSave,
+  PRIORITY_USER,
+  Thread,
+  threadCreate,
+  threadCurrent,
+  threadExit,
+  threadSetFsBase,
+} from "../lwkt/thread";
+import { useSpace } from "../memory/paging";
+import { allocate, release } from "../memory/slab";
+import { waitQueueCreate } from "./lock";
+import { Process } from "./process";
+import { returningToUser, SignalInfo, userWorkPending } from "./signal";
+
+/** The FXSAVE area (Intel SDM vol. 1, 10.5.1): two of its fields, and what Linux starts a program with. */
+export const FXSAVE_BYTES: usize = 512;
+const FX_FCW: usize = 0;
+export const FX_MXCSR: usize = 24;
+const FCW_RESET: u16 = 0x37f;
+const MXCSR_RESET: u32 = 0x1f80;
+
+@unmanaged
+export class Lwp {
+  process: Process = changetype<Process>(0);
+  /** Kernel thread; 0 until it runs and after it left (process.lock). */
+  thread: usize = 0;
+  /** Thread id, unique in the cluster: musl's process-shared mutexes compare them across machines. */
+  id: u32 = 0;
+  /** Next lwp of the process (process.lock). */
+  next: usize = 0;
+  /** A page for what system calls copy. */
+  scratch: usize = 0;
+  /** Trap frame of the system call that the thread is in. */
+  frame: TrapFrame = changetype<TrapFrame>(0);
+  /** Cores that it may run on. */
+  affinity: u64 = 0;
+  /** Where the thread begins in user mode: frame, FXSAVE area, FS base. */
+  start: usize = 0;
+
+  // Signals (signal.ts). Bit n-1 stands for signal n. `pending` and `codes` under process.lock.
+  blocked: u64 = 0;
+  pending: u64 = 0;
+  /** Per signal: si_code and the sender. */
+  codes: usize = 0;
+  /** SignalInfo of the signal being taken. */
+  info: usize = 0;
+  /** rt_sigsuspend and the like: the mask to go back to. */
+  savedMask: u64 = 0;
+  maskSaved: u32 = 0;
+  alternateBase: u64 = 0;
+  alternateBytes: u64 = 0;
+  alternateFlags: u32 = 0;
+  /** Set when the call returned -ERESTART: its number, to run it again. */
+  restart: u32 = 0;
+  restartNumber: u64 = 0;
+
+  // The last page fault that could not be resolved (fault.ts), for raiseFault.
+  faultAddress: u64 = 0;
+  faultError: u32 = 0;
+  faultCode: u32 = 0;
+  faultSignal: u32 = 0;
+
+  // Futexes (futex.ts); the links under the bucket's lock, as long as futexQueued.
+  wait: usize = 0;
+  futexNext: usize = 0;
+  futexPrevious: usize = 0;
+  futexSpace: usize = 0;
+  futexAddress: u64 = 0;
+  futexBits: u32 = 0;
+  futexQueued: u32 = 0;
+  clearChildId: u64 = 0;
+  robustList: u64 = 0;
+}
+
+/** Lwp.start: all that a fresh kernel thread needs to enter user mode. */
+const START_FX: usize = 0;
+const START_FS: usize = 512;
+/** Room below the frame for what the processor would push if IRET itself faulted. */
+const START_FRAME: usize = 2048;
+
+export function currentLwp(): Lwp {
+  return changetype<Lwp>(threadCurrent().lwp);
+}
+
+/** An lwp that does not run yet; it begins with the frame that startFrame() shows. On no list. */
+export function lwpCreate(process: Process): Lwp {
+  const lwp = changetype<Lwp>(allocate(offsetof<Lwp>()));
+  lwp.process = process;
+  lwp.affinity = u64.MAX_VALUE;
+  lwp.scratch = allocate(4096);
+  lwp.codes = allocate(64 * 8);
+  lwp.info = allocate(offsetof<SignalInfo>());
+  lwp.wait = changetype<usize>(waitQueueCreate());
+  lwp.start = allocate(START_FRAME + offsetof<TrapFrame>());
+  store<u16>(startFx(lwp) + FX_FCW, FCW_RESET);
+  store<u32>(startFx(lwp) + FX_MXCSR, MXCSR_RESET);
+  return lwp;
+}
+
+export function lwpDestroy(lwp: Lwp): void {
+  assert(lwp.futexQueued == 0, "an lwp ended on a futex queue");
+  release(lwp.scratch);
+  release(lwp.codes);
+  release(lwp.info);
+  release(lwp.wait);
+  release(lwp.start);
+  release(changetype<usize>(lwp));
+}
+
+export function startFrame(lwp: Lwp): TrapFrame {
+  return changetype<TrapFrame>(lwp.start + START_FRAME);
+}
+/** FXSAVE image to begin with (512 bytes). */
+export function startFx(lwp: Lwp): usize {
+  return lwp.start + START_FX;
+}
+export function setStartFsBase(lwp: Lwp, base: u64): void {
+  store<u64>(lwp.start + START_FS, base);
+}
+
+/** Spreads the threads over the cores: thread i of a process on core i mod cores. */
+export function lwpRun(lwp: Lwp, core: u32): Thread {
+  return threadCreate(lwpMain.index, changetype<usize>(lwp), "lwp", i32(core % coreCount()), PRIORITY_USER);
+}
+
+/** The first function of an lwp's kernel thread. */
+function lwpMain(argument: usize): void {
+  const lwp = changetype<Lwp>(argument);
+  lwpAdopt(lwp);
+  enterUser(lwp, startFrame(lwp));
+}
+
+/** Makes the calling kernel thread the one of this lwp. */
+export function lwpAdopt(lwp: Lwp): void {
+  const thread = threadCurrent();
+  fpuPrepare(thread);
+  criticalEnter();
+  memory.copy(thread.fpu, startFx(lwp), FXSAVE_BYTES);
+  fpuReload();
+  criticalExit();
+  threadSetFsBase(load<u64>(lwp.start + START_FS));
+  thread.process = changetype<usize>(lwp.process);
+  thread.lwp = changetype<usize>(lwp);
+  useSpace(lwp.process.map.tables);
+  lwp.process.spinLock().acquire();
+  lwp.thread = changetype<usize>(thread);
+  lwp.process.spinLock().release();
+}
+
+/** Leaves the kernel for user mode. Never returns. */
+export function enterUser(lwp: Lwp, frame: TrapFrame): void {
+  assert(thisCore().critical == 0, "user mode entered from a critical section");
+  lwp.frame = frame;
+  do {
+    sti();
+    returningToUser(frame);
+    cli();
+  } while (userWorkPending());
+  userLeaving(frame);
+  resume(changetype<usize>(frame));
+}
+
+/** The kernel thread lets go of its process: from here on it is a kernel thread like others. */
+export function lwpLeave(lwp: Lwp): void {
+  const thread = threadCurrent();
+  // Under the lock, because somebody may be kicking the thread that is about to end.
+  lwp.process.spinLock().acquire();
+  lwp.thread = 0;
+  lwp.process.spinLock().release();
+  thread.lwp = 0;
+  thread.process = 0;
+  useSpace(0);
+}
+
+/** Goes on with this lwp on another core: a new kernel thread takes over, the calling one ends. Never returns. */
+export function lwpMove(lwp: Lwp, frame: TrapFrame, core: u32): void {
+  const thread = threadCurrent();
+  memory.copy(changetype<usize>(startFrame(lwp)), changetype<usize>(frame), offsetof<TrapFrame>());
+  fpuSave();
+  memory.copy(startFx(lwp), thread.fpu, FXSAVE_BYTES);
+  setStartFsBase(lwp, thread.fsBase);
+  lwpLeave(lwp);
+  lwpRun(lwp, core);
+  threadExit();
+}

@@ -1,0 +1,325 @@
+// mmap, munmap, mprotect, mremap, brk, madvise (Linux man pages, section 2): changes to the map of an address space.
+//
+// Every function here takes the map's lock, waits until no fault is in flight in the range that it changes, and
+// changes entries and page tables together.
+
+import { print } from "../console";
+import { descriptorFile } from "../fs/descriptors";
+import {
+  File,
+  fileRelease,
+  fileSize,
+  KIND_ARCHIVE,
+  KIND_DIRECTORY,
+  KIND_SHARED,
+  KIND_ZERO,
+} from "../fs/file";
+import { EACCES, EBADF, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM } from "./errno";
+import { currentLwp } from "./lwp";
+import {
+  AddressSpace,
+  ANONYMOUS,
+  entryAdd,
+  entryAt,
+  entryRemove,
+  findFree,
+  indexAt,
+  MapEntry,
+  PAGE,
+  PRIVATE_FILE,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+  quiesce,
+  rangeFree,
+  SHARED,
+  splitAt,
+} from "./mapping";
+import { pagesDrop, pagesMove, pagesProtect } from "./pages";
+import { USER_TOP } from "./user-memory";
+
+const MAP_SHARED: u32 = 0x01;
+const MAP_PRIVATE: u32 = 0x02;
+const MAP_SHARED_VALIDATE: u32 = 0x03;
+const MAP_TYPE: u32 = 0x0f;
+const MAP_FIXED: u32 = 0x10;
+const MAP_ANONYMOUS: u32 = 0x20;
+const MAP_32BIT: u32 = 0x40;
+const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
+
+/** Where the kernel chooses addresses: from the top down, the stack and its gap stay above. */
+export const MMAP_LOW: u64 = 0x1_0000;
+export const MMAP_HIGH: u64 = 0x7f_f000_0000;
+/** MAP_32BIT: the second GiB, as on Linux. */
+const LOW_32BIT: u64 = 0x4000_0000;
+const HIGH_32BIT: u64 = 0x8000_0000;
+
+function pageUp(bytes: u64): u64 {
+  return (bytes + PAGE - 1) & ~(PAGE - 1);
+}
+
+/** A page-aligned range within the user half; `bytes` already rounded up. */
+function goodRange(start: u64, bytes: u64): bool {
+  return (start & (PAGE - 1)) == 0 && bytes <= USER_TOP && start <= USER_TOP - bytes;
+}
+
+export function mmap(at: u64, length: u64, protection: u64, flags64: u64, fd: u64, offset: u64): i64 {
+  const flags = u32(flags64);
+  const bytes = pageUp(length);
+  if (length == 0 || offset & (PAGE - 1)) return -EINVAL;
+  if (bytes == 0 || bytes > USER_TOP) return -ENOMEM;
+  const type = flags & MAP_TYPE;
+  if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE) return -EINVAL;
+  if (flags & MAP_ANONYMOUS) return mapAt(at, bytes, u32(protection), flags, 0, 0);
+  const file = descriptorFile(currentLwp().process.descriptors, fd);
+  if (file == 0) return -EBADF;
+  const result = mapFile(at, bytes, u32(protection), flags, changetype<File>(file), offset);
+  fileRelease(changetype<File>(file));
+  return result;
+}
+
+function mapFile(at: u64, bytes: u64, protection: u32, flags: u32, file: File, offset: u64): i64 {
+  if (!file.readable()) return -EACCES;
+  if (offset + bytes < offset) return -EOVERFLOW;
+  const shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+  switch (file.kind) {
+    case KIND_ZERO:
+      return mapAt(at, bytes, protection, flags, 0, 0);
+    case KIND_SHARED:
+      // Code does not run from shared objects, as from a file system mounted "noexec".
+      if (protection & PROT_EXEC) return -EPERM;
+      if (shared && protection & PROT_WRITE && !file.writable()) return -EACCES;
+      return mapAt(at, bytes, protection, flags, changetype<usize>(file), offset);
+    case KIND_ARCHIVE:
+      // Never written, so that a shared mapping cannot be told from a private one.
+      if (shared && protection & PROT_WRITE) return -EACCES;
+      return mapAt(at, bytes, protection, flags, changetype<usize>(file), offset);
+    case KIND_DIRECTORY:
+      return -EACCES;
+  }
+  return -ENODEV;
+}
+
+/** Shared anonymous memory is private here: there is no fork that could share it. */
+function mapAt(at: u64, bytes: u64, protection: u32, flags: u32, file: usize, offset: u64): i64 {
+  const map = currentLwp().process.map;
+  let kind = ANONYMOUS;
+  let limit: u64 = 0;
+  if (file) {
+    kind = PRIVATE_FILE;
+    if (changetype<File>(file).kind == KIND_SHARED && (flags & MAP_TYPE) != MAP_PRIVATE) kind = SHARED;
+    else limit = fileSize(changetype<File>(file));
+  }
+  map.sleepLock().acquire();
+  const start = place(map, at, bytes, flags);
+  if (start >= 0) entryAdd(map, u64(start), u64(start) + bytes, kind, protection & 7, file, offset, limit);
+  map.sleepLock().release();
+  return start;
+}
+
+/** Lock held: a free range for the mapping, or a negative error. MAP_FIXED makes it free. */
+function place(map: AddressSpace, at: u64, bytes: u64, flags: u32): i64 {
+  if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+    if (!goodRange(at, bytes)) return at & (PAGE - 1) ? -EINVAL : -ENOMEM;
+    if (at < PAGE) return -EPERM;
+    if (flags & MAP_FIXED_NOREPLACE) return rangeFree(map, at, at + bytes) ? i64(at) : -EEXIST;
+    unmapRange(map, at, at + bytes);
+    return i64(at);
+  }
+  const hint = at & ~(PAGE - 1);
+  if (hint >= MMAP_LOW && goodRange(hint, bytes) && rangeFree(map, hint, hint + bytes)) return i64(hint);
+  const low = flags & MAP_32BIT ? LOW_32BIT : MMAP_LOW;
+  const found = findFree(map, bytes, low, flags & MAP_32BIT ? HIGH_32BIT : MMAP_HIGH);
+  return found == 0 ? -ENOMEM : i64(found);
+}
+
+/** Lock held: nothing is mapped in [start, end) afterwards. */
+function unmapRange(map: AddressSpace, start: u64, end: u64): void {
+  quiesce(map, start, end);
+  splitAt(map, start);
+  splitAt(map, end);
+  const index = indexAt(map, start);
+  while (index < map.count && map.at(index).start < end) {
+    const entry = map.at(index);
+    pagesDrop(map, entry, entry.start, entry.end);
+    entryRemove(map, index);
+  }
+}
+
+/** By the last thread of a process: nothing is mapped any more. */
+export function mapEmpty(map: AddressSpace): void {
+  map.sleepLock().acquire();
+  unmapRange(map, 0, USER_TOP);
+  map.sleepLock().release();
+}
+
+export function munmap(start: u64, length: u64): i64 {
+  const bytes = pageUp(length);
+  if (bytes == 0 || !goodRange(start, bytes)) return -EINVAL;
+  const map = currentLwp().process.map;
+  map.sleepLock().acquire();
+  unmapRange(map, start, start + bytes);
+  map.sleepLock().release();
+  return 0;
+}
+
+/** Lock held: entries cover [start, end) without a hole. */
+function covered(map: AddressSpace, start: u64, end: u64): bool {
+  let at = start;
+  for (let index = indexAt(map, start); index < map.count && at < end; index++) {
+    if (map.at(index).start > at) return false;
+    at = map.at(index).end;
+  }
+  return at >= end;
+}
+
+export function mprotect(start: u64, length: u64, protection64: u64): i64 {
+  const protection = u32(protection64);
+  const bytes = pageUp(length);
+  if (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC) || !goodRange(start, bytes)) return -EINVAL;
+  if (bytes == 0) return 0;
+  const map = currentLwp().process.map;
+  map.sleepLock().acquire();
+  const result = protectRange(map, start, start + bytes, protection);
+  map.sleepLock().release();
+  return result;
+}
+
+function protectRange(map: AddressSpace, start: u64, end: u64, protection: u32): i64 {
+  if (!covered(map, start, end)) return -ENOMEM;
+  quiesce(map, start, end);
+  if (!covered(map, start, end)) return -ENOMEM;
+  for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
+    if (!mayProtect(map.at(index), protection)) return -EACCES;
+  }
+  splitAt(map, start);
+  splitAt(map, end);
+  for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
+    const entry = map.at(index);
+    if (entry.protection == protection) continue;
+    entry.protection = protection;
+    // A shared page is given back and asked for again: only the pager knows what right the machine holds.
+    if (entry.kind == SHARED) pagesDrop(map, entry, entry.start, entry.end);
+    else pagesProtect(map, entry.start, entry.end, protection);
+  }
+  return 0;
+}
+
+function mayProtect(entry: MapEntry, protection: u32): bool {
+  if (entry.kind != SHARED) return true;
+  if (protection & PROT_EXEC) return false;
+  return !(protection & PROT_WRITE) || changetype<File>(entry.file).writable();
+}
+
+const MREMAP_MAYMOVE: u32 = 1;
+
+/** Of one private or anonymous entry's range: smaller, larger in place, or moved. MREMAP_FIXED is refused. */
+export function mremap(start: u64, oldLength: u64, newLength: u64, flags64: u64): i64 {
+  const flags = u32(flags64);
+  const oldBytes = pageUp(oldLength);
+  const newBytes = pageUp(newLength);
+  if (flags & ~MREMAP_MAYMOVE || newBytes == 0 || oldBytes == 0 || !goodRange(start, oldBytes))
+    return -EINVAL;
+  if (newBytes > USER_TOP) return -ENOMEM;
+  const map = currentLwp().process.map;
+  map.sleepLock().acquire();
+  const result = resize(map, start, oldBytes, newBytes, (flags & MREMAP_MAYMOVE) != 0);
+  map.sleepLock().release();
+  return result;
+}
+
+function resize(map: AddressSpace, start: u64, oldBytes: u64, newBytes: u64, mayMove: bool): i64 {
+  quiesce(map, start, start + oldBytes);
+  const whole = entryAt(map, start);
+  if (changetype<usize>(whole) == 0 || whole.end < start + oldBytes) return -EFAULT;
+  if (newBytes <= oldBytes) {
+    if (newBytes < oldBytes) unmapRange(map, start + newBytes, start + oldBytes);
+    return i64(start);
+  }
+  splitAt(map, start);
+  splitAt(map, start + oldBytes);
+  const entry = entryAt(map, start);
+  const end = start + newBytes;
+  if (end <= USER_TOP && rangeFree(map, start + oldBytes, end)) {
+    const offset = entry.offset + oldBytes;
+    entryAdd(map, start + oldBytes, end, entry.kind, entry.protection, entry.file, offset, entry.limit);
+    return i64(start);
+  }
+  return mayMove ? move(map, entry, newBytes) : -ENOMEM;
+}
+
+function move(map: AddressSpace, entry: MapEntry, newBytes: u64): i64 {
+  const to = findFree(map, newBytes, MMAP_LOW, MMAP_HIGH);
+  if (to == 0) return -ENOMEM;
+  entryAdd(map, to, to + newBytes, entry.kind, entry.protection, entry.file, entry.offset, entry.limit);
+  // A shared object's pages are found again through the object; private ones have to come along.
+  if (entry.kind != SHARED && !pagesMove(map, entry.start, to, entry.end - entry.start)) {
+    pagesMove(map, to, entry.start, entry.end - entry.start);
+    unmapRange(map, to, to + newBytes);
+    return -ENOMEM;
+  }
+  unmapRange(map, entry.start, entry.end);
+  return i64(to);
+}
+
+/** brk: the end of the heap behind the program's data. Returns the end as it is afterwards, as Linux does. */
+export function setBreak(wanted: u64): i64 {
+  const map = currentLwp().process.map;
+  map.sleepLock().acquire();
+  if (wanted >= map.breakStart && wanted < MMAP_HIGH) {
+    const old = pageUp(map.breakEnd);
+    const end = pageUp(wanted);
+    if (end < old) unmapRange(map, end, old);
+    const grows = end > old;
+    const free = !grows || rangeFree(map, old, end);
+    if (grows && free) entryAdd(map, old, end, ANONYMOUS, PROT_READ | PROT_WRITE, 0, 0, 0);
+    if (free) map.breakEnd = wanted;
+  }
+  const result = map.breakEnd;
+  map.sleepLock().release();
+  return i64(result);
+}
+
+const MADV_DONTNEED: u64 = 4;
+const MADV_FREE: u64 = 8;
+const MADV_REMOVE: u64 = 9;
+
+/** Advice may be ignored, except DONTNEED: programs rely on finding zeros, or the file's bytes, afterwards. */
+export function madvise(start: u64, length: u64, advice: u64): i64 {
+  const bytes = pageUp(length);
+  if (!goodRange(start, bytes)) return -EINVAL;
+  if (advice == MADV_REMOVE) return -EINVAL;
+  if (advice != MADV_DONTNEED && advice != MADV_FREE) return 0;
+  const map = currentLwp().process.map;
+  const end = start + bytes;
+  map.sleepLock().acquire();
+  const whole = covered(map, start, end);
+  quiesce(map, start, end);
+  for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
+    const entry = map.at(index);
+    if (entry.kind != SHARED) pagesDrop(map, entry, max<u64>(entry.start, start), min<u64>(entry.end, end));
+  }
+  map.sleepLock().release();
+  return whole ? 0 : -ENOMEM;
+}
+
+/** For the loader: maps at exactly this range, over what is there. False, with a line on the console: no room. */
+export function mapProgram(
+  start: u64,
+  end: u64,
+  protection: u32,
+  file: usize,
+  offset: u64,
+  limit: u64,
+): bool {
+  const map = currentLwp().process.map;
+  if (start >= end || end > MMAP_HIGH) {
+    print("process: a segment outside of the user range\n");
+    return false;
+  }
+  map.sleepLock().acquire();
+  unmapRange(map, start, end);
+  entryAdd(map, start, end, file ? PRIVATE_FILE : ANONYMOUS, protection, file, offset, limit);
+  map.sleepLock().release();
+  return true;
+}

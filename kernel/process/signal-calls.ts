@@ -1,0 +1,136 @@
+// The system calls about signals (Linux man pages, section 2).
+import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
+import { EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH } from "./errno";
+import { currentLwp, Lwp } from "./lwp";
+import { ACTION_BYTES, Process, processEnd, SIGNALS } from "./process";
+import { interrupted, signalProcess, signalThread } from "./signal";
+import { alternateFlags, onAlternateStack, signalFramePop } from "./signal-frame";
+import { SI_TKILL, SI_USER, SIGSEGV, signalBit, UNBLOCKABLE } from "./signal-numbers";
+import { readUser, scratch, writeUser, writeUser64 } from "./user-memory";
+
+const MASK_BYTES: u64 = 8;
+
+function goodSignal(signal: u64): bool {
+  return signal >= 1 && signal <= u64(SIGNALS);
+}
+
+export function rtSigaction(signal64: u64, action: u64, old: u64, maskBytes: u64): i64 {
+  if (maskBytes != MASK_BYTES || !goodSignal(signal64)) return -EINVAL;
+  const signal = u32(signal64);
+  const process = currentLwp().process;
+  const fresh = scratch();
+  if (action) {
+    if (signalBit(signal) & UNBLOCKABLE) return -EINVAL;
+    if (!readUser(fresh, action, ACTION_BYTES)) return -EFAULT;
+  }
+  const previous = fresh + ACTION_BYTES;
+  process.spinLock().acquire();
+  memory.copy(previous, process.action(signal), ACTION_BYTES);
+  if (action) memory.copy(process.action(signal), fresh, ACTION_BYTES);
+  process.spinLock().release();
+  if (old && !writeUser(old, previous, ACTION_BYTES)) return -EFAULT;
+  return 0;
+}
+
+const SIG_BLOCK: u64 = 0;
+const SIG_UNBLOCK: u64 = 1;
+const SIG_SETMASK: u64 = 2;
+
+export function rtSigprocmask(how: u64, set: u64, old: u64, maskBytes: u64): i64 {
+  if (maskBytes != MASK_BYTES) return -EINVAL;
+  const lwp = currentLwp();
+  const before = lwp.blocked;
+  if (set) {
+    if (!readUser(scratch(), set, 8)) return -EFAULT;
+    const mask = load<u64>(scratch()) & ~UNBLOCKABLE;
+    if (how == SIG_BLOCK) lwp.blocked = before | mask;
+    else if (how == SIG_UNBLOCK) lwp.blocked = before & ~mask;
+    else if (how == SIG_SETMASK) lwp.blocked = mask;
+    else return -EINVAL;
+  }
+  return old && !writeUser64(old, before) ? -EFAULT : 0;
+}
+
+export function rtSigpending(set: u64, maskBytes: u64): i64 {
+  if (maskBytes != MASK_BYTES) return -EINVAL;
+  const lwp = currentLwp();
+  return writeUser64(set, (lwp.pending | lwp.process.pending) & lwp.blocked) ? 0 : -EFAULT;
+}
+
+/** The registers come from the frame, RAX among them: what this returns is what was interrupted. */
+export function rtSigreturn(): i64 {
+  const lwp = currentLwp();
+  if (!signalFramePop(lwp, lwp.frame)) {
+    processEnd(lwp.process, 128 + SIGSEGV);
+    return -EFAULT;
+  }
+  return i64(lwp.frame.rax);
+}
+
+export function rtSigsuspend(set: u64, maskBytes: u64): i64 {
+  if (maskBytes != MASK_BYTES) return -EINVAL;
+  if (!readUser(scratch(), set, 8)) return -EFAULT;
+  const lwp = currentLwp();
+  lwp.savedMask = lwp.blocked;
+  lwp.maskSaved = 1;
+  lwp.blocked = load<u64>(scratch()) & ~UNBLOCKABLE;
+  const queue = changetype<WaitQueue>(lwp.wait);
+  queueLock(queue);
+  while (!interrupted()) waitOn(queue, 0);
+  queueUnlock(queue);
+  return -EINTR;
+}
+
+const SS_DISABLE: u32 = 2;
+const MINSIGSTKSZ: u64 = 2048;
+const STACK_BYTES: usize = 24;
+
+export function sigaltstack(stack: u64, old: u64): i64 {
+  const lwp = currentLwp();
+  const at = scratch();
+  const previous = at + STACK_BYTES;
+  store<u64>(previous, lwp.alternateBase);
+  store<u64>(previous + 8, u64(alternateFlags(lwp, lwp.frame.rsp)));
+  store<u64>(previous + 16, lwp.alternateBytes);
+  if (stack) {
+    if (!readUser(at, stack, STACK_BYTES)) return -EFAULT;
+    if (onAlternateStack(lwp, lwp.frame.rsp)) return -EPERM;
+    const flags = load<u32>(at + 8);
+    if (flags & ~(SS_DISABLE | 1)) return -EINVAL;
+    if (!(flags & SS_DISABLE) && load<u64>(at + 16) < MINSIGSTKSZ) return -ENOMEM;
+    lwp.alternateBase = flags & SS_DISABLE ? 0 : load<u64>(at);
+    lwp.alternateBytes = flags & SS_DISABLE ? 0 : load<u64>(at + 16);
+  }
+  return old && !writeUser(old, previous, STACK_BYTES) ? -EFAULT : 0;
+}
+
+function sendToThread(process: Process, id: u32, signal: u32): i64 {
+  let target: usize = 0;
+  process.spinLock().acquire();
+  for (let at = process.lwps; at != 0; at = changetype<Lwp>(at).next) {
+    if (changetype<Lwp>(at).id == id) target = at;
+  }
+  if (target && signal) signalThread(changetype<Lwp>(target), signal, SI_TKILL, process.id);
+  process.spinLock().release();
+  return target ? 0 : -ESRCH;
+}
+
+/** There is one process a machine: signals go nowhere else. */
+export function kill(id64: u64, signal: u64): i64 {
+  const id = i32(id64);
+  const process = currentLwp().process;
+  if (signal > u64(SIGNALS)) return -EINVAL;
+  if (id != i32(process.id) && id != 0 && id != -1 && id != -i32(process.id)) return -ESRCH;
+  if (signal) signalProcess(process, u32(signal), SI_USER, process.id);
+  return 0;
+}
+
+export function tkill(id: u64, signal: u64): i64 {
+  if (signal > u64(SIGNALS)) return -EINVAL;
+  return sendToThread(currentLwp().process, u32(id), u32(signal));
+}
+
+export function tgkill(group: u64, id: u64, signal: u64): i64 {
+  if (u32(group) != currentLwp().process.id) return -ESRCH;
+  return tkill(id, signal);
+}

@@ -1,0 +1,206 @@
+// The system calls about threads and the identity of the caller (Linux man pages, section 2).
+import { print } from "../console";
+import { TrapFrame } from "../frame";
+import { coreCount, thisCore } from "../lwkt/core";
+import { fpuSave, threadCurrent, threadSetFsBase, threadYield } from "../lwkt/thread";
+import { EAGAIN, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "./errno";
+import {
+  currentLwp,
+  FXSAVE_BYTES,
+  Lwp,
+  lwpCreate,
+  lwpDestroy,
+  lwpMove,
+  lwpRun,
+  setStartFsBase,
+  startFrame,
+  startFx,
+} from "./lwp";
+import { lwpExit, nextId, processAddLwp, processEnd } from "./process";
+import { readUser, scratch, USER_TOP, writeUser32, writeUser64 } from "./user-memory";
+
+const CLONE_VM: u64 = 0x100;
+const CLONE_FS: u64 = 0x200;
+const CLONE_FILES: u64 = 0x400;
+const CLONE_SIGHAND: u64 = 0x800;
+const CLONE_THREAD: u64 = 0x1_0000;
+const CLONE_SETTLS: u64 = 0x8_0000;
+const CLONE_PARENT_SETTID: u64 = 0x10_0000;
+const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
+const CLONE_CHILD_SETTID: u64 = 0x100_0000;
+/** What makes the child a thread of this process. */
+const THREAD_FLAGS: u64 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+
+let forkReported = false;
+
+export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: u64): i64 {
+  if ((flags & THREAD_FLAGS) != THREAD_FLAGS) {
+    if (!forkReported)
+      print("clone: only threads (CLONE_VM, FS, FILES, SIGHAND, THREAD); there is no fork\n");
+    forkReported = true;
+    return -ENOSYS;
+  }
+  if (flags & CLONE_SETTLS && tls >= USER_TOP) return -EPERM;
+  const parent = currentLwp();
+  const process = parent.process;
+  const child = lwpCreate(process);
+  child.id = nextId();
+  child.blocked = parent.blocked;
+  child.affinity = parent.affinity;
+  if (flags & CLONE_CHILD_CLEARTID) child.clearChildId = childId;
+  inherit(parent, child, stack, flags & CLONE_SETTLS ? tls : threadCurrent().fsBase);
+  const id = child.id;
+  if (flags & CLONE_PARENT_SETTID && !writeUser32(parentId, id)) return discard(child, -EFAULT);
+  if (flags & CLONE_CHILD_SETTID && !writeUser32(childId, id)) return discard(child, -EFAULT);
+  const core = coreOf(child.affinity & allCores(), process.started);
+  if (!processAddLwp(process, child)) return discard(child, -EAGAIN);
+  lwpRun(child, core);
+  return i64(id);
+}
+
+function discard(child: Lwp, error: i64): i64 {
+  lwpDestroy(child);
+  return error;
+}
+
+/** The child returns from the same call with 0, on its own stack, with the parent's registers and rounding modes. */
+function inherit(parent: Lwp, child: Lwp, stack: u64, fsBase: u64): void {
+  memory.copy(changetype<usize>(startFrame(child)), changetype<usize>(parent.frame), offsetof<TrapFrame>());
+  const frame = startFrame(child);
+  frame.rax = 0;
+  if (stack) frame.rsp = stack;
+  fpuSave();
+  memory.copy(startFx(child), threadCurrent().fpu, FXSAVE_BYTES);
+  setStartFsBase(child, fsBase);
+}
+
+/** exit(2): this thread only. */
+export function exitThread(status: u64): i64 {
+  lwpExit(currentLwp(), u32(status) & 255);
+  return 0;
+}
+
+/** exit_group(2): the caller ends on its way back to user mode like every other thread. */
+export function exitGroup(status: u64): i64 {
+  processEnd(currentLwp().process, u32(status) & 255);
+  return 0;
+}
+
+export function getpid(): i64 {
+  return i64(currentLwp().process.id);
+}
+export function getppid(): i64 {
+  return 0;
+}
+export function gettid(): i64 {
+  return i64(currentLwp().id);
+}
+/** The one user is root: getuid, geteuid, getgid, getegid. */
+export function getRoot(): i64 {
+  return 0;
+}
+
+export function setTidAddress(at: u64): i64 {
+  const lwp = currentLwp();
+  lwp.clearChildId = at;
+  return i64(lwp.id);
+}
+
+const ROBUST_HEAD_BYTES: u64 = 24;
+
+export function setRobustList(head: u64, bytes: u64): i64 {
+  if (bytes != ROBUST_HEAD_BYTES) return -EINVAL;
+  currentLwp().robustList = head;
+  return 0;
+}
+
+const ARCH_SET_GS: u64 = 0x1001;
+const ARCH_SET_FS: u64 = 0x1002;
+const ARCH_GET_FS: u64 = 0x1003;
+const ARCH_GET_GS: u64 = 0x1004;
+
+export function archPrctl(code: u64, address: u64): i64 {
+  switch (code) {
+    case ARCH_SET_FS:
+      if (address >= USER_TOP) return -EPERM;
+      threadSetFsBase(address);
+      return 0;
+    case ARCH_GET_FS:
+      return writeUser64(address, threadCurrent().fsBase) ? 0 : -EFAULT;
+    case ARCH_GET_GS:
+      return writeUser64(address, 0) ? 0 : -EFAULT;
+    case ARCH_SET_GS:
+      // GS is the kernel's way to the core block, and its user base is not kept per thread.
+      return address == 0 ? 0 : -EPERM;
+  }
+  return -EINVAL;
+}
+
+// --- Scheduling ---
+
+export function schedYield(): i64 {
+  threadYield();
+  return 0;
+}
+
+/** The thread with this id must be one of the caller's process; 0 is the caller. */
+function knownThread(id: u32): bool {
+  const lwp = currentLwp();
+  if (id == 0 || id == lwp.id) return true;
+  const process = lwp.process;
+  let found = false;
+  process.spinLock().acquire();
+  for (let at = process.lwps; at != 0; at = changetype<Lwp>(at).next)
+    if (changetype<Lwp>(at).id == id) found = true;
+  process.spinLock().release();
+  return found;
+}
+
+function allCores(): u64 {
+  const cores = u64(coreCount());
+  return cores >= 64 ? u64.MAX_VALUE : (u64(1) << cores) - 1;
+}
+
+/** The n-th core of a mask, counted round. */
+function coreOf(mask: u64, n: u32): u32 {
+  let skip = n % u32(popcnt<u64>(mask));
+  let left = mask;
+  while (skip--) left &= left - 1;
+  return u32(ctz<u64>(left));
+}
+
+/** Returns the bytes of the mask, as the kernel's call does: 8 for up to 64 cores. */
+export function schedGetaffinity(id: u64, bytes: u64, mask: u64): i64 {
+  if (bytes < 8 || bytes & 7) return -EINVAL;
+  if (!knownThread(u32(id))) return -ESRCH;
+  return writeUser64(mask, currentLwp().affinity & allCores()) ? 8 : -EFAULT;
+}
+
+/** The caller moves to the first core of the mask unless it is on one of them. Other threads cannot be moved. */
+export function schedSetaffinity(id: u64, bytes: u64, mask: u64): i64 {
+  const lwp = currentLwp();
+  if (!knownThread(u32(id))) return -ESRCH;
+  if (bytes == 0) return -EINVAL;
+  store<u64>(scratch(), 0);
+  if (!readUser(scratch(), mask, usize(min<u64>(bytes, 8)))) return -EFAULT;
+  const wanted = load<u64>(scratch()) & allCores();
+  if (wanted == 0) return -EINVAL;
+  if (u32(id) != 0 && u32(id) != lwp.id) return -EPERM;
+  lwp.affinity = wanted;
+  if ((wanted >> u64(thisCore().index)) & 1) return 0;
+  lwp.frame.rax = 0;
+  lwpMove(lwp, lwp.frame, u32(ctz<u64>(wanted)));
+  return 0;
+}
+
+export function getcpu(core: u64, node: u64): i64 {
+  if (core && !writeUser32(core, thisCore().index)) return -EFAULT;
+  return node && !writeUser32(node, 0) ? -EFAULT : 0;
+}
+
+const MEMBARRIER_QUERY: u64 = 0;
+
+/** No command is offered: a program falls back to fences of its own. */
+export function membarrier(command: u64): i64 {
+  return command == MEMBARRIER_QUERY ? 0 : -EINVAL;
+}
