@@ -5,7 +5,7 @@ import { type Clock, Timers } from "../clock.js";
 import type { Trace } from "../devices/device.js";
 import { LocalApic } from "../devices/local-apic.js";
 import { Interrupts } from "./interrupts.js";
-import { attention, mailboxWords, SharedMailbox, word } from "./mailbox.js";
+import { attention, SharedMailbox, word } from "./mailbox.js";
 import { address, frequency } from "./map.js";
 
 export { EXTERNAL_VECTOR } from "../devices/local-apic.js";
@@ -18,8 +18,8 @@ export interface CoreDevicesOptions {
   core: number;
   cores: number;
   clock: Clock;
-  /** All cores' mailboxes: cores * MAILBOX_WORDS words of shared memory. */
-  mailboxes: Int32Array;
+  /** Every core's mailbox, in shared memory. */
+  mailboxes: readonly Int32Array[];
   /** Interrupt-acknowledge cycle: asks the board's 8259 pair for a vector (`Pc.interruptAcknowledge`). */
   interruptAcknowledge(): number;
   /** EOI of a level-triggered vector, told to the I/O APIC (`Pc.endOfInterrupt`). */
@@ -38,9 +38,10 @@ export class CoreDevices {
   /** Empties the core's mailbox: the core starts as after RESET. */
   constructor(options: CoreDevicesOptions) {
     const { core, cores, clock, mailboxes, trace } = options;
-    if (!(core >= 0 && core < cores)) throw new RangeError(`core ${core}: the machine has ${cores}`);
+    if (!(core >= 0 && core < cores && mailboxes.length === cores))
+      throw new RangeError(`core ${core} of ${cores} with ${mailboxes.length} mailboxes`);
     this.#physicalAddressBits = options.physicalAddressBits;
-    this.#mailbox = new SharedMailbox(mailboxWords(mailboxes, core));
+    this.#mailbox = new SharedMailbox(mailboxes[core]);
     this.#mailbox.reset();
     this.#apic = new LocalApic({
       core,
@@ -49,7 +50,7 @@ export class CoreDevices {
       base: address.localApic,
       clock,
       mailbox: this.#mailbox,
-      bus: new Interrupts(mailboxes, cores, trace),
+      bus: new Interrupts(mailboxes, trace),
       alarm: this.#timers.alarm(() => this.#apic.timerExpired()),
       interruptAcknowledge: () => options.interruptAcknowledge(),
       endOfInterrupt: (vector) => options.endOfInterrupt(vector),

@@ -12,7 +12,7 @@ import {
   type InterruptBus,
   type InterruptMessage,
 } from "../devices/local-apic.js";
-import { hardwareEnabled, mailboxWords, SharedMailbox, softwareEnabled, word } from "./mailbox.js";
+import { hardwareEnabled, SharedMailbox, softwareEnabled, word } from "./mailbox.js";
 
 const FLAT_MODEL = 0xf;
 
@@ -20,11 +20,8 @@ export class Interrupts implements InterruptBus {
   readonly #mailboxes: SharedMailbox[];
   readonly #trace: Trace;
 
-  constructor(mailboxes: Int32Array, cores: number, trace: Trace) {
-    this.#mailboxes = Array.from(
-      { length: cores },
-      (_, core) => new SharedMailbox(mailboxWords(mailboxes, core)),
-    );
+  constructor(mailboxes: readonly Int32Array[], trace: Trace) {
+    this.#mailboxes = mailboxes.map((words) => new SharedMailbox(words));
     this.#trace = trace;
   }
 

@@ -40,14 +40,6 @@ export const word = {
 export const hardwareEnabled = 1;
 export const softwareEnabled = 2;
 
-/** The 64 words of core `index` out of all cores' words. */
-export function mailboxWords(all: Int32Array, index: number): Int32Array {
-  const words = all.subarray(index * MAILBOX_WORDS, (index + 1) * MAILBOX_WORDS);
-  if (words.length !== MAILBOX_WORDS)
-    throw new RangeError(`mailbox of core ${index}: beyond the shared words`);
-  return words;
-}
-
 export class SharedMailbox implements Mailbox {
   readonly words: Int32Array;
 

@@ -38,8 +38,8 @@ export interface PcOptions {
   clock: Clock;
   /** RAM; its length is the machine's RAM size. */
   memory: GuestMemory;
-  /** All cores' mailboxes: cores * MAILBOX_WORDS words of shared memory. */
-  mailboxes: Int32Array;
+  /** Every core's mailbox, in shared memory. */
+  mailboxes: readonly Int32Array[];
   /** Firmware; ends at 4 GiB, and its last 128 KiB are seen below 1 MiB too. */
   rom: Uint8Array;
   kernel?: Uint8Array;
@@ -107,9 +107,9 @@ export class Pc {
   constructor(options: PcOptions) {
     check(options);
     this.#options = options;
-    const { cores, clock, memory, mailboxes, mac, trace } = options;
+    const { clock, memory, mailboxes, mac, trace } = options;
     const alarm = (expired: () => void) => this.#timers.alarm(expired);
-    this.#interrupts = new Interrupts(mailboxes, cores, trace);
+    this.#interrupts = new Interrupts(mailboxes, trace);
     this.#pic = new PicPair(trace);
     this.#ioApic = new IoApic(ioApicPins, this.#interrupts, trace);
     this.#pit = new Pit(
@@ -168,12 +168,12 @@ export class Pc {
   // --- Lines ---
 
   #wire(): void {
-    this.#pit.irq.to((level) => this.#isaLine(line.pit, level));
+    this.#pit.irq.to((level) => this.setLine(line.pit, level));
     // A PC connects the UART's interrupt to the bus with OUT2.
-    const com1 = () => this.#isaLine(line.com1, this.#com1.irq.level && this.#com1.out2.level);
+    const com1 = () => this.setLine(line.com1, this.#com1.irq.level && this.#com1.out2.level);
     this.#com1.irq.to(com1);
     this.#com1.out2.to(com1);
-    this.#pm.sci.to((level) => this.#isaLine(line.sci, level));
+    this.#pm.sci.to((level) => this.setLine(line.sci, level));
     this.#net?.irq.to((level) => this.#ioApic.setPin(pciPin(pciDevice.virtioNet), level));
     // The 8259 pair's INTR goes to every core's LINT0 and, on the I/O APIC, to pin 0.
     this.#pic.intr.to((level) => {
@@ -183,7 +183,7 @@ export class Pc {
   }
 
   /** ISA line n is the 8259 pair's input n and the I/O APIC's pin n, but for the timer. */
-  #isaLine(number: number, level: boolean): void {
+  setLine(number: number, level: boolean): void {
     this.#pic.setLine(number, level);
     this.#ioApic.setPin(number === line.pit ? ioApicPitPin : number, level);
   }
@@ -406,13 +406,15 @@ export class Pc {
   }
 }
 
-function check({ cores, memory, rom }: PcOptions): void {
+function check({ cores, memory, mailboxes, rom }: PcOptions): void {
   const ramBytes = memory.bytes.length;
   if (!(Number.isInteger(cores) && cores >= 1 && cores <= CORES_MAX))
     throw new RangeError(`${cores} cores: a machine has 1 to ${CORES_MAX}`);
-  if (ramBytes < 2 * address.highRam || ramBytes > RAM_BYTES_MAX || ramBytes % PAGE_BYTES !== 0)
-    throw new RangeError(`${ramBytes} bytes of RAM: a machine has 2 MiB to 3 GiB, in whole pages`);
-  if (rom.length === 0 || rom.length % ROM_UNIT !== 0)
+  if (mailboxes.length !== cores) throw new RangeError(`${cores} cores with ${mailboxes.length} mailboxes`);
+  if (ramBytes < address.highRam || ramBytes > RAM_BYTES_MAX || ramBytes % PAGE_BYTES !== 0)
+    throw new RangeError(`${ramBytes} bytes of RAM: a machine has 1 MiB to 3 GiB, in whole pages`);
+  // Without any ROM the reset vector finds nothing, which a test bench may want.
+  if (rom.length % ROM_UNIT !== 0)
     throw new RangeError(`a ROM of ${rom.length} bytes: it must be a multiple of 64 KiB`);
 }
 
