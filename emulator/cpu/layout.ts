@@ -111,8 +111,8 @@ export const ATTENTION_INTERRUPT = 1; // the local APIC may have an interrupt to
 export const ATTENTION_NMI = 2;
 export const ATTENTION_INIT = 4;
 export const ATTENTION_SIPI = 8;
-export const ATTENTION_BUS_LOCK = 16; // another core holds the bus: park until BUS_LOCK_WORD is 0
-export const ATTENTION_STOP = 32; // the host wants the core back: run() returns "stop"
+export const ATTENTION_STOP = 16; // the host wants the core back: run() returns
+export const ATTENTION_BUS_LOCK = 32; // another core holds the bus: park until BUS_LOCK_WORD is 0
 
 // --- The engine's own words (decode.ts, interpreter.ts); nobody else writes them ---
 export const ZERO = 0x700; // u64: always 0; what an absent base or index register reads
@@ -223,3 +223,6 @@ export const EVENT_TRAP = 6; // #DB after an instruction
 export const UNIMPLEMENTED_TASK_SWITCH = 0;
 export const UNIMPLEMENTED_BREAKPOINTS = 1;
 export const UNIMPLEMENTED_X87_STATE = 2;
+
+/** What MXCSR may hold: all but denormals-are-zeros (bit 6), as FXSAVE tells. */
+export const MXCSR_MASK = 0xffbf;

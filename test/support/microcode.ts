@@ -55,7 +55,9 @@ const host = {
     return 1;
   },
   readTaskPriority: () => current!.taskPriority,
-  writeTaskPriority: (_core: number, value: number) => void (current!.taskPriority = value),
+  writeTaskPriority: (_core: number, value: number): void => {
+    current!.taskPriority = value;
+  },
   unimplemented: (_core: number, code: number) => void current!.log.unimplemented.push(code),
 };
 const exported = new WebAssembly.Instance(module, { env: { memory }, host }).exports as Record<string, Call>;

@@ -4,8 +4,32 @@
 // imports the machine's memory and the functions in host.ts.
 
 export { linear, loadSlow, loadSlow16, probeRead, probeWrite, storeSlow, storeSlow16 } from "./access";
+export { swapgs, syscall, sysenter, sysexit, sysret } from "./calls";
+export {
+  clearTaskSwitched,
+  halt,
+  invalidate,
+  loadStatusWord,
+  readControl,
+  readDebug,
+  writeControl,
+  writeDebug,
+} from "./control";
 export { deliver, interrupt, singleStep, softwareInterrupt } from "./events";
 export { farCall, farJump, farReturn, iret } from "./far";
+export {
+  fnclex,
+  fninit,
+  fxrstor,
+  fxsave,
+  readFpuControl,
+  readFpuStatus,
+  readMxcsr,
+  writeFpuControl,
+  writeMxcsr,
+} from "./fpu-state";
+export { cpuidLower, cpuidUpper, rdpmc, rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
+export { portCheck, portIn, portOut } from "./ports";
 export { reset, startup } from "./reset";
 export {
   checkUserMode,

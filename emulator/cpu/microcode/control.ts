@@ -1,0 +1,247 @@
+// Control and debug registers, HLT and INVLPG. Intel SDM vol. 3A, 2.5 (control registers), 4.10.4.1 (what invalidates
+// the TLB), 17.2 (debug registers); vol. 2, MOV to and from control and debug registers.
+//
+// Invariant: a write is checked whole before any of it takes effect, and MODE and the TLB's tags follow at once.
+// Breakpoints are not modelled: enabling one in DR7 reports UNIMPLEMENTED_BREAKPOINTS and stores the value.
+
+import {
+  ACTIVITY,
+  CR0,
+  CR2,
+  CR3,
+  CR4,
+  CS,
+  DR,
+  EFER,
+  FS,
+  HALTED,
+  MODE_64,
+  PDPTE,
+  TR,
+  UNIMPLEMENTED_BREAKPOINTS,
+} from "../layout";
+import {
+  ATTRIBUTE_LONG,
+  attributesOf,
+  baseOf,
+  CR0_AM,
+  CR0_CD,
+  CR0_EM,
+  CR0_ET,
+  CR0_MP,
+  CR0_NE,
+  CR0_NW,
+  CR0_PE,
+  CR0_PG,
+  CR0_TS,
+  CR0_WP,
+  CR4_DE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_PAE,
+  CR4_PCE,
+  CR4_PGE,
+  CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
+  CR4_TSD,
+  CR4_UMIP,
+  coreIndex,
+  cr0,
+  cr4,
+  EFER_LMA,
+  EFER_LME,
+  efer,
+  GP,
+  mode,
+  raise,
+  raisePlain,
+  UD,
+  updateMode,
+} from "./core";
+import { readTaskPriority, unimplemented, writeTaskPriority } from "./host";
+import { gateA20, PHYSICAL_MASK, readEntry64 } from "./physical";
+import { flushLocal, flushPage, flushTlb, retag } from "./translation";
+
+const CR0_DEFINED: u64 =
+  CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
+/** Bits of features that CPUID does not promise are reserved: setting one is #GP(0). */
+const CR4_DEFINED: u64 =
+  CR4_TSD |
+  CR4_DE |
+  CR4_PSE |
+  CR4_PAE |
+  CR4_PGE |
+  CR4_PCE |
+  CR4_OSFXSR |
+  CR4_OSXMMEXCPT |
+  CR4_UMIP |
+  CR4_SMEP |
+  CR4_SMAP;
+/** Changing one of these leaves no translation behind. */
+const CR4_FLUSHES: u64 = CR4_PGE | CR4_PAE | CR4_PSE;
+
+function refuse(core: usize): u64 {
+  raise(core, GP, 0);
+  return 0;
+}
+
+/** MOV from CR0, CR2, CR3, CR4 or CR8; #UD for the others. */
+export function readControl(core: usize, number: u64): u64 {
+  if (number == 0) return load<u64>(core, CR0);
+  if (number == 2) return load<u64>(core, CR2);
+  if (number == 3) return load<u64>(core, CR3);
+  if (number == 4) return load<u64>(core, CR4);
+  if (number == 8) return readTaskPriority(coreIndex(core)) & 15;
+  raisePlain(core, UD);
+  return 0;
+}
+
+/** MOV to a control register; value is zero-extended from the operand's 32 bits outside 64-bit mode. */
+export function writeControl(core: usize, number: u64, value: u64): u64 {
+  if (number == 0) return writeCr0(core, value);
+  if (number == 2) {
+    store<u64>(core, value, CR2);
+    return 1;
+  }
+  if (number == 3) return writeCr3(core, value);
+  if (number == 4) return writeCr4(core, value);
+  if (number == 8) {
+    if (value > 15) return refuse(core);
+    writeTaskPriority(coreIndex(core), <u32>value);
+    return 1;
+  }
+  raisePlain(core, UD);
+  return 0;
+}
+
+function writeCr0(core: usize, value: u64): u64 {
+  const before = cr0(core);
+  if (value >> 32) return refuse(core);
+  if ((value & (CR0_PG | CR0_PE)) == CR0_PG) return refuse(core);
+  if ((value & (CR0_NW | CR0_CD)) == CR0_NW) return refuse(core);
+  const after = (value & CR0_DEFINED) | CR0_ET;
+  const changed = before ^ after;
+  const extended = efer(core);
+  if (changed & CR0_PG) {
+    if (after & CR0_PG && extended & EFER_LME) {
+      // Into long mode: from a code segment that is not 64-bit already, with PAE and no 16-bit TSS.
+      const narrowTask = ((attributesOf(core, TR) >> 8) & 13) == 1;
+      if ((cr4(core) & CR4_PAE) == 0 || attributesOf(core, CS) & ATTRIBUTE_LONG || narrowTask)
+        return refuse(core);
+    }
+    if ((after & CR0_PG) == 0 && mode(core) & MODE_64) return refuse(core);
+  }
+  const long = after & CR0_PG && extended & EFER_LME;
+  if (after & CR0_PG && !long && cr4(core) & CR4_PAE && changed & (CR0_PG | CR0_CD | CR0_NW)) {
+    if (!loadPointers(core, load<u64>(core, CR3))) return 0;
+  }
+  store<u64>(core, after, CR0);
+  if (changed & CR0_PG) {
+    store<u64>(core, long ? extended | EFER_LMA : extended & ~EFER_LMA, EFER);
+    flushTlb(core);
+  } else if (changed & after & CR0_WP) {
+    retag(core);
+  }
+  updateMode(core);
+  return 1;
+}
+
+function writeCr3(core: usize, value: u64): u64 {
+  if (value & ~PHYSICAL_MASK) return refuse(core);
+  const pae = (cr4(core) & CR4_PAE) != 0 && (efer(core) & EFER_LMA) == 0;
+  if (pae && cr0(core) & CR0_PG && !loadPointers(core, value)) return 0;
+  store<u64>(core, value, CR3);
+  flushLocal(core);
+  return 1;
+}
+
+function writeCr4(core: usize, value: u64): u64 {
+  const before = cr4(core);
+  const changed = before ^ value;
+  if (value & ~CR4_DEFINED) return refuse(core);
+  const long = (efer(core) & EFER_LMA) != 0;
+  if (long && (value & CR4_PAE) == 0) return refuse(core);
+  const reload = changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP);
+  if (!long && cr0(core) & CR0_PG && value & CR4_PAE && reload) {
+    if (!loadPointers(core, load<u64>(core, CR3))) return 0;
+  }
+  store<u64>(core, value, CR4);
+  if (changed & CR4_FLUSHES || changed & value & CR4_SMEP) flushTlb(core);
+  else if (changed & value & CR4_SMAP) retag(core);
+  return 1;
+}
+
+/** PAE paging's four page-directory-pointer registers (SDM 4.4.1): all are checked before one changes. */
+function loadPointers(core: usize, cr3: u64): bool {
+  const table = cr3 & 0xffff_ffe0;
+  const reserved = ~PHYSICAL_MASK | 0x1e6;
+  for (let i: u32 = 0; i < 4; i++) {
+    const pointer = readEntry64(core, gateA20(table + i * 8));
+    if (pointer & 1 && pointer & reserved) {
+      raise(core, GP, 0);
+      return false;
+    }
+  }
+  for (let i: u32 = 0; i < 4; i++) {
+    store<u64>(core + i * 8, readEntry64(core, gateA20(table + i * 8)), PDPTE);
+  }
+  return true;
+}
+
+/** LMSW: PE MP EM TS only, and PE cannot be cleared. */
+export function loadStatusWord(core: usize, value: u64): u64 {
+  const before = cr0(core);
+  return writeCr0(core, (before & ~0xe) | (value & 0xf));
+}
+
+/** CLTS. */
+export function clearTaskSwitched(core: usize): u64 {
+  store<u64>(core, cr0(core) & ~CR0_TS, CR0);
+  return 1;
+}
+
+/** HLT, after its privilege check: no instruction until an interrupt, NMI or reset. */
+export function halt(core: usize): u64 {
+  store<u32>(core, HALTED, ACTIVITY);
+  return 1;
+}
+
+/** INVLPG segment:offset: no limit or canonical fault. */
+export function invalidate(core: usize, segment: u64, offset: u64): u64 {
+  const index = <u32>segment;
+  if (mode(core) & MODE_64) flushPage(core, index >= <u32>FS ? offset + baseOf(core, index) : offset);
+  else flushPage(core, (baseOf(core, index) + offset) & 0xffff_ffff);
+  return 1;
+}
+
+// --- debug registers ---
+
+const DR7_ENABLES: u64 = 0xff;
+const DR7_GD: u64 = 0x2000;
+
+/** DR4 and DR5 are DR6 and DR7 unless CR4.DE forbids them; from 8 on there are none. -1 after #UD. */
+function debugRegister(core: usize, number: u64): i32 {
+  if (number < 4 || number == 6 || number == 7) return <i32>number;
+  if (number < 8 && (cr4(core) & CR4_DE) == 0) return <i32>number + 2;
+  raisePlain(core, UD);
+  return -1;
+}
+
+export function readDebug(core: usize, number: u64): u64 {
+  const n = debugRegister(core, number);
+  return n < 0 ? 0 : load<u64>(core + n * 8, DR);
+}
+
+export function writeDebug(core: usize, number: u64, value: u64): u64 {
+  const n = debugRegister(core, number);
+  if (n < 0) return 0;
+  let kept = value;
+  if (n >= 6) {
+    if (value >> 32) return refuse(core);
+    kept = n == 6 ? (value & 0xe00f) | 0xffff_0ff0 : (value & 0xffff_2fff) | 0x400;
+  }
+  if (n == 7 && kept & (DR7_ENABLES | DR7_GD)) unimplemented(coreIndex(core), UNIMPLEMENTED_BREAKPOINTS);
+  store<u64>(core + n * 8, kept, DR);
+  return 1;
+}

@@ -1,0 +1,163 @@
+// The x87 and SSE state as a whole: FXSAVE, FXRSTOR, FNINIT, control and status words, MXCSR. Intel SDM vol. 1, 8.1,
+// 10.5.1 (the 512-byte image), vol. 2.
+//
+//   image: 0 FCW | 2 FSW | 4 abridged tags | 6 FOP | 8 FIP | 16 FDP | 24 MXCSR | 28 MXCSR_MASK
+//          32 ST0..ST7, 16 bytes each, from the top of the stack | 160 XMM0..XMM15, 16 bytes each | 416 untouched
+
+import {
+  ACCESS_READ,
+  ACCESS_WRITE,
+  FCW,
+  FDP,
+  FIP,
+  FOP,
+  FSW,
+  FTW,
+  MODE_64,
+  MXCSR,
+  MXCSR_MASK,
+  ST,
+  XMM,
+} from "../layout";
+import { linear, loadLinear, probe, storeLinear } from "./access";
+import { faulted, GP, mode, raise } from "./core";
+
+const IMAGE_BYTES: u32 = 512;
+
+/** The image's linear address, aligned and accessible from end to end; check faulted(). */
+function imageAddress(core: usize, segment: u64, offset: u64, access: u32): u64 {
+  const va = linear(core, segment, offset, IMAGE_BYTES, access);
+  if (faulted(core)) return 0;
+  if (va & 15) {
+    raise(core, GP, 0);
+    return 0;
+  }
+  probe(core, va, IMAGE_BYTES, access);
+  return va;
+}
+
+/** Outside 64-bit mode XMM8..XMM15 are neither saved nor restored. */
+function vectorCount(core: usize): u32 {
+  return mode(core) & MODE_64 ? 16 : 8;
+}
+
+function top(core: usize): u32 {
+  return (load<u32>(core, FSW) >> 11) & 7;
+}
+
+/** Wasm address of ST(i). */
+function stackRegister(core: usize, i: u32): usize {
+  return core + ST + ((top(core) + i) & 7) * 16;
+}
+
+/** FXSAVE; wide (REX.W) saves 64-bit pointers. */
+export function fxsave(core: usize, segment: u64, offset: u64, wide: u64): u64 {
+  const va = imageAddress(core, segment, offset, ACCESS_WRITE);
+  if (faulted(core)) return 0;
+  const words: u64 = load<u16>(core, FCW) | ((<u64>load<u16>(core, FSW)) << 16);
+  put(core, va, words | ((<u64>load<u8>(core, FTW)) << 32) | ((<u64>(load<u16>(core, FOP) & 0x7ff)) << 48));
+  const pointers: u64 = wide ? ~(0 as u64) : 0xffff_ffff;
+  put(core, va + 8, load<u64>(core, FIP) & pointers);
+  put(core, va + 16, load<u64>(core, FDP) & pointers);
+  put(core, va + 24, load<u32>(core, MXCSR) | ((<u64>MXCSR_MASK) << 32));
+  for (let i: u32 = 0; i < 8; i++) {
+    const register = stackRegister(core, i);
+    put(core, va + 32 + i * 16, load<u64>(register));
+    put(core, va + 40 + i * 16, load<u16>(register, 8));
+  }
+  for (let i: u32 = 0; i < vectorCount(core); i++) {
+    put(core, va + 160 + i * 16, load<u64>(core + i * 16, XMM));
+    put(core, va + 168 + i * 16, load<u64>(core + i * 16, XMM + 8));
+  }
+  return 1;
+}
+
+function put(core: usize, va: u64, value: u64): void {
+  storeLinear(core, va, 8, value, 0);
+}
+
+function take(core: usize, va: u64): u64 {
+  return loadLinear(core, va, 8, 0);
+}
+
+/** FXRSTOR; a reserved bit in the image's MXCSR is #GP(0). */
+export function fxrstor(core: usize, segment: u64, offset: u64, wide: u64): u64 {
+  const va = imageAddress(core, segment, offset, ACCESS_READ);
+  if (faulted(core)) return 0;
+  const control = <u32>take(core, va + 24);
+  if (control & ~MXCSR_MASK) {
+    raise(core, GP, 0);
+    return 0;
+  }
+  const words = take(core, va);
+  const pointers: u64 = wide ? ~(0 as u64) : 0xffff_ffff;
+  store<u32>(core, <u32>words & 0xffff, FCW);
+  store<u32>(core, <u32>(words >> 16) & 0xffff, FSW);
+  store<u32>(core, <u32>(words >> 32) & 0xff, FTW);
+  store<u32>(core, <u32>(words >> 48) & 0x7ff, FOP);
+  store<u64>(core, take(core, va + 8) & pointers, FIP);
+  store<u64>(core, take(core, va + 16) & pointers, FDP);
+  store<u32>(core, control, MXCSR);
+  for (let i: u32 = 0; i < 8; i++) {
+    const register = stackRegister(core, i);
+    store<u64>(register, take(core, va + 32 + i * 16));
+    store<u64>(register, take(core, va + 40 + i * 16) & 0xffff, 8);
+  }
+  for (let i: u32 = 0; i < vectorCount(core); i++) {
+    store<u64>(core + i * 16, take(core, va + 160 + i * 16), XMM);
+    store<u64>(core + i * 16, take(core, va + 168 + i * 16), XMM + 8);
+  }
+  return 1;
+}
+
+/** FNINIT: round to nearest, extended precision, all masked, all empty. */
+export function fninit(core: usize): u64 {
+  store<u32>(core, 0x37f, FCW);
+  store<u32>(core, 0, FSW);
+  store<u32>(core, 0, FTW);
+  store<u32>(core, 0, FOP);
+  store<u64>(core, 0, FIP);
+  store<u64>(core, 0, FDP);
+  return 1;
+}
+
+/** FNCLEX: the exception flags, stack fault, summary and busy bits. */
+export function fnclex(core: usize): u64 {
+  store<u32>(core, load<u32>(core, FSW) & 0x7f00, FSW);
+  return 1;
+}
+
+export function readFpuControl(core: usize): u64 {
+  return load<u32>(core, FCW);
+}
+export function readFpuStatus(core: usize): u64 {
+  return load<u32>(core, FSW);
+}
+
+const EXCEPTIONS: u32 = 0x3f;
+const SUMMARY: u32 = 0x8080; // ES and B
+
+/** FLDCW: bit 6 reads as one; unmasking a flagged exception makes it pending. */
+export function writeFpuControl(core: usize, value: u64): u64 {
+  const control = (<u32>value & 0x1f7f) | 0x40;
+  store<u32>(core, control, FCW);
+  const status = load<u32>(core, FSW);
+  const pending = (status & ~control & EXCEPTIONS) != 0;
+  store<u32>(core, pending ? status | SUMMARY : status & ~SUMMARY, FSW);
+  return 1;
+}
+
+/** STMXCSR. */
+export function readMxcsr(core: usize): u64 {
+  return load<u32>(core, MXCSR);
+}
+
+/** LDMXCSR: a reserved bit is #GP(0). */
+export function writeMxcsr(core: usize, value: u64): u64 {
+  if (<u32>value & ~MXCSR_MASK) {
+    raise(core, GP, 0);
+    return 0;
+  }
+  store<u32>(core, <u32>value, MXCSR);
+  return 1;
+}
