@@ -37,7 +37,7 @@ let firstInode: usize = 0;
 /** Reads the archive's headers. Without a module the file system is empty. */
 export function archiveMount(): void {
   const start = moduleAddress();
-  if (start == 0) {
+  if (start === 0) {
     print("initial file system: the loader gave no module\n");
     return;
   }
@@ -46,7 +46,10 @@ export function archiveMount(): void {
   let last: usize = 0;
   while (true) {
     const inode = inodeAt(start, bytes, at);
-    if (inode == 0) return refuse(at);
+    if (inode === 0) {
+      refuse(at);
+      return;
+    }
     const entry = changetype<Inode>(inode);
     if (isTrailer(entry)) return;
     if (last) changetype<Inode>(last).next = inode;
@@ -71,7 +74,7 @@ function inodeAt(start: usize, bytes: usize, at: usize): usize {
   if (at > bytes || bytes - at < HEADER_BYTES) return 0;
   const header = start + at;
   // "070701", in memory order.
-  if (load<u32>(header) != 0x30373037 || load<u16>(header + 4) != 0x3130) return 0;
+  if (load<u32>(header) !== 0x30373037 || load<u16>(header + 4) !== 0x3130) return 0;
   for (let digit: usize = 6; digit < HEADER_BYTES; digit++) if (hexDigit(header + digit) > 15) return 0;
   const nameBytes = usize(hexField(header, FIELD_NAME_BYTES));
   const size = usize(hexField(header, FIELD_SIZE));
@@ -92,10 +95,10 @@ function inodeAt(start: usize, bytes: usize, at: usize): usize {
 
 /** "/bin/x", "./bin/x" and "bin/x" are one name. */
 function skipLeading(inode: Inode): void {
-  if (inode.nameBytes >= 1 && load<u8>(inode.name) == 0x2e) {
-    if (inode.nameBytes == 1 || load<u8>(inode.name + 1) == 0x2f) cut(inode);
+  if (inode.nameBytes >= 1 && load<u8>(inode.name) === 0x2e) {
+    if (inode.nameBytes === 1 || load<u8>(inode.name + 1) === 0x2f) cut(inode);
   }
-  while (inode.nameBytes > 0 && load<u8>(inode.name) == 0x2f) cut(inode);
+  while (inode.nameBytes > 0 && load<u8>(inode.name) === 0x2f) cut(inode);
 }
 
 function cut(inode: Inode): void {
@@ -106,10 +109,11 @@ function cut(inode: Inode): void {
 function isTrailer(inode: Inode): bool {
   // "TRAILER!!!"
   return (
-    inode.nameBytes == 10 &&
-    load<u64>(inode.name) == 0x2152454c49415254 &&
-    load<u16>(inode.name + 8) == 0x2121 &&
-    inode.bytes == 0
+    inode.nameBytes === 10 &&
+    load<u32>(inode.name) === 0x49415254 &&
+    load<u32>(inode.name + 4) === 0x2152454c &&
+    load<u16>(inode.name + 8) === 0x2121 &&
+    inode.bytes === 0
   );
 }
 
@@ -131,9 +135,9 @@ function hexDigit(at: usize): u32 {
 /** The inode of this path without leading slashes, or 0. Empty: the root, which need not be in the archive. */
 export function archiveFind(name: usize, nameBytes: usize): usize {
   let at = firstInode;
-  while (at != 0) {
+  while (at !== 0) {
     const inode = changetype<Inode>(at);
-    if (usize(inode.nameBytes) == nameBytes && memory.compare(inode.name, name, nameBytes) == 0) return at;
+    if (usize(inode.nameBytes) === nameBytes && memory.compare(inode.name, name, nameBytes) === 0) return at;
     at = inode.next;
   }
   return 0;

@@ -96,7 +96,7 @@ export function descriptorFlags(table: Descriptors, fd: u64): i64 {
 
 export function descriptorSetFlags(table: Descriptors, fd: u64, flags: u32): i64 {
   table.spinLock().acquire();
-  const open = slotFile(table, fd) != 0;
+  const open = slotFile(table, fd) !== 0;
   if (open) store<u32>(table.slots + (usize(fd) << SLOT_SHIFT) + 4, flags);
   table.spinLock().release();
   return open ? 0 : -EBADF;

@@ -57,10 +57,10 @@ export class File {
     return changetype<SleepLock>(this.lock);
   }
   readable(): bool {
-    return (this.flags & O_ACCESS) != O_WRONLY;
+    return (this.flags & O_ACCESS) !== O_WRONLY;
   }
   writable(): bool {
-    return (this.flags & O_ACCESS) != O_RDONLY;
+    return (this.flags & O_ACCESS) !== O_RDONLY;
   }
 }
 
@@ -142,19 +142,19 @@ export function fileSize(file: File): u64 {
 }
 
 export function fileSeekable(file: File): bool {
-  return kindAt(file.kind).seekable != 0;
+  return kindAt(file.kind).seekable !== 0;
 }
 
 /** st_mode: type and permissions. */
 export function fileMode(file: File): u32 {
   if (file.inode) return changetype<Inode>(file.inode).mode;
   const type = kindAt(file.kind).type;
-  return type | (type == TYPE_DIRECTORY ? 0o755 : 0o666);
+  return type | (type === TYPE_DIRECTORY ? 0o755 : 0o666);
 }
 
 export function fileTruncate(file: File, size: u64): i64 {
   if (!file.writable()) return -EINVAL;
-  return file.kind == KIND_SHARED ? objectTruncate(changetype<SharedObject>(file.object), size) : -EINVAL;
+  return file.kind === KIND_SHARED ? objectTruncate(changetype<SharedObject>(file.object), size) : -EINVAL;
 }
 
 // --- The rows' functions ---
@@ -196,7 +196,7 @@ function refuseDirectory(_file: File, _offset: u64, _buffer: usize, _bytes: usiz
 }
 function refuseWrite(_file: File, _offset: u64, _buffer: usize, _bytes: usize): i64 {
   // open() has refused to write already, so nobody comes here with a writable archive file.
-  return _bytes == 0 ? -EBADF : -EROFS;
+  return _bytes === 0 ? -EBADF : -EROFS;
 }
 function writeShared(file: File, offset: u64, buffer: usize, bytes: usize): i64 {
   return objectWrite(changetype<SharedObject>(file.object), offset, buffer, bytes);

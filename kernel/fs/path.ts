@@ -32,14 +32,14 @@ export function pathNormalize(path: usize): usize {
   let from: usize = 0;
   let to: usize = 0;
   while (true) {
-    while (load<u8>(path + from) == SLASH) from++;
-    if (load<u8>(path + from) == 0) break;
+    while (load<u8>(path + from) === SLASH) from++;
+    if (load<u8>(path + from) === 0) break;
     let bytes: usize = 0;
-    while (load<u8>(path + from + bytes) != 0 && load<u8>(path + from + bytes) != SLASH) bytes++;
-    const dot = load<u8>(path + from) == DOT;
-    if (dot && bytes == 2 && load<u8>(path + from + 1) == DOT) {
-      while (to > 0 && load<u8>(path + --to) != SLASH) {}
-    } else if (!(dot && bytes == 1)) {
+    while (load<u8>(path + from + bytes) !== 0 && load<u8>(path + from + bytes) !== SLASH) bytes++;
+    const dot = load<u8>(path + from) === DOT;
+    if (dot && bytes === 2 && load<u8>(path + from + 1) === DOT) {
+      while (to > 0 && load<u8>(path + --to) !== SLASH) {}
+    } else if (!(dot && bytes === 1)) {
       if (to > 0) store<u8>(path + to++, SLASH);
       memory.copy(path + to, path + from, bytes);
       to += bytes;
@@ -52,12 +52,12 @@ export function pathNormalize(path: usize): usize {
 
 /** Does the zero-terminated path equal this text? */
 export function pathIs(path: usize, text: string): bool {
-  return pathBegins(path, text) && load<u8>(path + usize(text.length)) == 0;
+  return pathBegins(path, text) && load<u8>(path + usize(text.length)) === 0;
 }
 
 function pathBegins(path: usize, text: string): bool {
   for (let i = 0; i < text.length; i++) {
-    if (u32(load<u8>(path + usize(i))) != u32(text.charCodeAt(i))) return false;
+    if (u32(load<u8>(path + usize(i))) !== u32(text.charCodeAt(i))) return false;
   }
   return true;
 }
@@ -67,32 +67,32 @@ export function pathOpen(path: usize, flags: u32, into: usize): i64 {
   if (pathBegins(path, "shm/")) return openShared(path + 4, flags, into);
   let kind = deviceKind(path);
   let inode: usize = 0;
-  if (kind == KIND_ARCHIVE) {
+  if (kind === KIND_ARCHIVE) {
     inode = archiveFind(path, textBytes(path));
-    if (inode == 0 && !isDirectory(path)) return flags & O_CREAT ? -EROFS : -ENOENT;
-    if (inode == 0 || (changetype<Inode>(inode).mode & TYPE_MASK) == TYPE_DIRECTORY) kind = KIND_DIRECTORY;
+    if (inode === 0 && !isDirectory(path)) return flags & O_CREAT ? -EROFS : -ENOENT;
+    if (inode === 0 || (changetype<Inode>(inode).mode & TYPE_MASK) === TYPE_DIRECTORY) kind = KIND_DIRECTORY;
   }
-  if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) return -EEXIST;
-  if (kind != KIND_DIRECTORY && flags & O_DIRECTORY) return -ENOTDIR;
-  if (kind == KIND_DIRECTORY && (flags & O_ACCESS) != O_RDONLY) return -EISDIR;
-  if (kind == KIND_ARCHIVE && ((flags & O_ACCESS) != O_RDONLY || flags & O_TRUNC)) return -EROFS;
+  if ((flags & (O_CREAT | O_EXCL)) === (O_CREAT | O_EXCL)) return -EEXIST;
+  if (kind !== KIND_DIRECTORY && flags & O_DIRECTORY) return -ENOTDIR;
+  if (kind === KIND_DIRECTORY && (flags & O_ACCESS) !== O_RDONLY) return -EISDIR;
+  if (kind === KIND_ARCHIVE && ((flags & O_ACCESS) !== O_RDONLY || flags & O_TRUNC)) return -EROFS;
   store<usize>(into, changetype<usize>(fileCreate(kind, flags, inode, 0)));
   return 0;
 }
 
 function openShared(name: usize, flags: u32, into: usize): i64 {
-  if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) {
+  if ((flags & (O_CREAT | O_EXCL)) === (O_CREAT | O_EXCL)) {
     // Two steps: of two machines that create at the same instant both may succeed.
     const there = objectOpen(name, false);
-    if (changetype<usize>(there) != 0) {
+    if (changetype<usize>(there) !== 0) {
       objectClose(there);
       return -EEXIST;
     }
   }
-  const object = objectOpen(name, (flags & O_CREAT) != 0);
-  if (changetype<usize>(object) == 0) return -ENOENT;
+  const object = objectOpen(name, (flags & O_CREAT) !== 0);
+  if (changetype<usize>(object) === 0) return -ENOENT;
   const file = fileCreate(KIND_SHARED, flags, 0, changetype<usize>(object));
-  if (flags & O_TRUNC && (flags & O_ACCESS) != O_RDONLY) objectTruncate(object, 0);
+  if (flags & O_TRUNC && (flags & O_ACCESS) !== O_RDONLY) objectTruncate(object, 0);
   store<usize>(into, changetype<usize>(file));
   return 0;
 }
@@ -111,12 +111,12 @@ function deviceKind(path: usize): u32 {
 /** The root, /dev and /shm, and what some archive entry lies in. */
 function isDirectory(path: usize): bool {
   const bytes = textBytes(path);
-  if (bytes == 0 || pathIs(path, "dev") || pathIs(path, "shm")) return true;
+  if (bytes === 0 || pathIs(path, "dev") || pathIs(path, "shm")) return true;
   let at = archiveFirst();
-  while (at != 0) {
+  while (at !== 0) {
     const inode = changetype<Inode>(at);
-    if (usize(inode.nameBytes) > bytes && load<u8>(inode.name + bytes) == SLASH) {
-      if (memory.compare(inode.name, path, bytes) == 0) return true;
+    if (usize(inode.nameBytes) > bytes && load<u8>(inode.name + bytes) === SLASH) {
+      if (memory.compare(inode.name, path, bytes) === 0) return true;
     }
     at = inode.next;
   }
@@ -127,15 +127,15 @@ function isDirectory(path: usize): bool {
 export function pathUnlink(path: usize): i64 {
   if (pathBegins(path, "shm/")) return objectUnlink(path + 4);
   if (isDirectory(path)) return -EISDIR;
-  return deviceKind(path) != KIND_ARCHIVE || archiveFind(path, textBytes(path)) ? -EROFS : -ENOENT;
+  return deviceKind(path) !== KIND_ARCHIVE || archiveFind(path, textBytes(path)) ? -EROFS : -ENOENT;
 }
 
 /** access(2) as root, except that nothing in the archive can be written. */
 export function accessAllowed(file: File, wanted: u32): i64 {
-  if (wanted & 2 && (file.kind == KIND_ARCHIVE || file.kind == KIND_DIRECTORY)) return -EROFS;
-  if (wanted & 1 && file.kind == KIND_ARCHIVE && !(changetype<Inode>(file.inode).mode & 0o111))
+  if (wanted & 2 && (file.kind === KIND_ARCHIVE || file.kind === KIND_DIRECTORY)) return -EROFS;
+  if (wanted & 1 && file.kind === KIND_ARCHIVE && !(changetype<Inode>(file.inode).mode & 0o111))
     return -EACCES;
-  if (wanted & 1 && file.kind == KIND_SHARED) return -EACCES;
+  if (wanted & 1 && file.kind === KIND_SHARED) return -EACCES;
   return 0;
 }
 

@@ -2,7 +2,7 @@
 // number. Not for secrets: an emulated cluster is to do the same thing twice.
 import { bootNumber } from "../options";
 
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+const GAMMA: u64 = (u64(0x9e37_79b9) << 32) | 0x7f4a_7c15;
 const state: usize = memory.data(8, 8);
 
 export function randomSeed(): void {
@@ -12,8 +12,8 @@ export function randomSeed(): void {
 /** Each call takes a step of its own, whichever core it is made on. */
 export function random64(): u64 {
   let z = atomic.add<u64>(state, GAMMA) + GAMMA;
-  z = (z ^ (z >> 30)) * 0xbf58_476d_1ce4_e5b9;
-  z = (z ^ (z >> 27)) * 0x94d0_49bb_1331_11eb;
+  z = (z ^ (z >> 30)) * ((u64(0xbf58_476d) << 32) | 0x1ce4_e5b9);
+  z = (z ^ (z >> 27)) * ((u64(0x94d0_49bb) << 32) | 0x1331_11eb);
   return z ^ (z >> 31);
 }
 

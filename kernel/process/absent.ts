@@ -79,9 +79,9 @@ function visit(text: string, each: u32): void {
   let at = 0;
   while (at < text.length) {
     let number: u32 = 0;
-    while (text.charCodeAt(at) != 0x20) number = number * 10 + u32(text.charCodeAt(at++) - 0x30);
+    while (text.charCodeAt(at) !== 0x20) number = number * 10 + u32(text.charCodeAt(at++) - 0x30);
     const start = ++at;
-    while (at < text.length && text.charCodeAt(at) != 0x20) at++;
+    while (at < text.length && text.charCodeAt(at) !== 0x20) at++;
     call_indirect(each, number, changetype<usize>(text) + (usize(start) << 1), u32(at - start));
     at++;
   }

@@ -78,13 +78,13 @@ export function loadElf(path: usize, file: File, program: Program): bool {
   const inode = changetype<Inode>(file.inode);
   if (!headerIsOurs(path, inode)) return false;
   const header = changetype<ElfHeader>(inode.data);
-  program.base = u32(header.type) == TYPE_DYN ? DYN_BASE : 0;
+  program.base = u32(header.type) === TYPE_DYN ? DYN_BASE : 0;
   if (!segmentsAreSound(path, inode, program.base)) return false;
   program.entry = header.entry + program.base;
   program.programHeaderCount = u32(header.programHeaderCount);
   for (let i: u32 = 0; i < u32(header.programHeaderCount); i++) {
     const segment = segmentAt(inode, i);
-    if (segment.type == PT_LOAD && !loadSegment(file, segment, program)) return false;
+    if (segment.type === PT_LOAD && !loadSegment(file, segment, program)) return false;
   }
   const map = currentLwp().process.map;
   map.breakStart = program.end;
@@ -114,16 +114,17 @@ function refuseSegment(path: usize, segment: ProgramHeader, why: string): bool {
 
 function headerIsOurs(path: usize, inode: Inode): bool {
   const header = changetype<ElfHeader>(inode.data);
-  if (inode.bytes < 4 || header.magic != ELF_MAGIC) return refuse(path, "not an ELF file");
+  if (inode.bytes < 4 || header.magic !== ELF_MAGIC) return refuse(path, "not an ELF file");
   if (inode.bytes < HEADER_BYTES) return refuse(path, "cut within the ELF header");
-  if (u32(header.class_) != CLASS_64) return refuse(path, "not a 64-bit ELF file");
-  if (u32(header.data) != LITTLE_ENDIAN) return refuse(path, "not little endian");
-  if (u32(header.machine) != MACHINE_X86_64) return refuse(path, "for another machine than x86-64");
-  if (u32(header.type) != TYPE_EXEC && u32(header.type) != TYPE_DYN) return refuse(path, "not an executable");
-  if (u32(header.programHeaderBytes) != PROGRAM_HEADER_BYTES)
+  if (u32(header.class_) !== CLASS_64) return refuse(path, "not a 64-bit ELF file");
+  if (u32(header.data) !== LITTLE_ENDIAN) return refuse(path, "not little endian");
+  if (u32(header.machine) !== MACHINE_X86_64) return refuse(path, "for another machine than x86-64");
+  if (u32(header.type) !== TYPE_EXEC && u32(header.type) !== TYPE_DYN)
+    return refuse(path, "not an executable");
+  if (u32(header.programHeaderBytes) !== PROGRAM_HEADER_BYTES)
     return refuse(path, "program headers of a foreign size");
   const count = u32(header.programHeaderCount);
-  if (count == 0) return refuse(path, "no program headers");
+  if (count === 0) return refuse(path, "no program headers");
   if (count > PROGRAM_HEADERS_MAX) return refuse(path, "more than 64 program headers");
   const bytes = u64(count * PROGRAM_HEADER_BYTES);
   if (header.programHeaders > u64(inode.bytes) || bytes > u64(inode.bytes) - header.programHeaders) {
@@ -144,14 +145,14 @@ function segmentsAreSound(path: usize, inode: Inode, base: u64): bool {
   let loads: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
     const segment = segmentAt(inode, i);
-    if (segment.type == PT_INTERP)
+    if (segment.type === PT_INTERP)
       return refuse(path, "dynamically linked (it asks for an interpreter): link it with -static");
-    if (segment.type != PT_LOAD) continue;
+    if (segment.type !== PT_LOAD) continue;
     loads++;
     if (!segmentIsSound(path, inode, segment, base)) return false;
     for (let j: u32 = 0; j < i; j++) {
       const other = segmentAt(inode, j);
-      if (other.type == PT_LOAD && overlap(segment, other))
+      if (other.type === PT_LOAD && overlap(segment, other))
         return refuseSegment(path, segment, "overlaps another one");
     }
   }
@@ -182,7 +183,7 @@ function entryIsCode(path: usize, inode: Inode, program: Program): bool {
   const entry = program.entry - program.base;
   for (let i: u32 = 0; i < count; i++) {
     const segment = segmentAt(inode, i);
-    if (segment.type != PT_LOAD || !(segment.flags & PF_X)) continue;
+    if (segment.type !== PT_LOAD || !(segment.flags & PF_X)) continue;
     if (entry >= segment.address && entry - segment.address < segment.memoryBytes) return true;
   }
   return refuse(path, "its entry point is not in executable memory");

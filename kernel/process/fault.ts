@@ -35,7 +35,6 @@ import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from "
 import { USER_TOP } from "./user-memory";
 
 /** Bits of the error code. */
-const ERROR_PRESENT: u64 = 1;
 const ERROR_WRITE: u64 = 2;
 const ERROR_RESERVED: u64 = 8;
 const ERROR_FETCH: u64 = 16;
@@ -58,7 +57,7 @@ export function pageFault(frame: TrapFrame, address: u64): bool {
   map.sleepLock().acquire();
   awaitQuiet(map);
   const entry = entryAt(map, address);
-  const resolved = changetype<usize>(entry) != 0 && resolve(lwp, map, entry, address, frame.error);
+  const resolved = changetype<usize>(entry) !== 0 && resolve(lwp, map, entry, address, frame.error);
   map.sleepLock().release();
   return resolved;
 }
@@ -66,12 +65,12 @@ export function pageFault(frame: TrapFrame, address: u64): bool {
 /** Lock held, and held again on return. */
 function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, error: u64): bool {
   lwp.faultCode = SEGV_ACCERR;
-  const write = (error & ERROR_WRITE) != 0;
+  const write = (error & ERROR_WRITE) !== 0;
   if (write && !(entry.protection & PROT_WRITE)) return false;
-  if ((error & ERROR_FETCH) != 0 && !(entry.protection & PROT_EXEC)) return false;
-  if (entry.protection == 0) return false;
+  if ((error & ERROR_FETCH) !== 0 && !(entry.protection & PROT_EXEC)) return false;
+  if (entry.protection === 0) return false;
   const va = address & ~(PAGE - 1);
-  if (entry.kind == SHARED) return resolveShared(lwp, map, entry, va, write);
+  if (entry.kind === SHARED) return resolveShared(lwp, map, entry, va, write);
   const present = entryOf(map.tables, va);
   if (present & PRESENT) {
     // Another thread was faster, or a stale translation was met.
@@ -79,13 +78,13 @@ function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, err
     if ((present ^ wanted) & (WRITABLE | USER | NO_EXECUTE)) setEntry(map.tables, va, wanted);
     return true;
   }
-  return entry.kind == ANONYMOUS
+  return entry.kind === ANONYMOUS
     ? install(lwp, map, entry, va, frameAllocate())
     : resolveFile(lwp, map, entry, va);
 }
 
 function install(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, frame: usize): bool {
-  if (frame != 0) {
+  if (frame !== 0) {
     if (mapPage(map.tables, va, u64(frame), entryFlags(entry.protection))) {
       map.frames++;
       return true;
@@ -106,7 +105,7 @@ function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): boo
   const offset = entry.offset + (va - entry.start);
   if (offset >= entry.limit) return failed(lwp, SIGBUS, BUS_ADRERR);
   const frame = frameAllocate();
-  if (frame == 0) return failed(lwp, SIGKILL, 0);
+  if (frame === 0) return failed(lwp, SIGKILL, 0);
   // The bytes may come from another machine.
   entry.faults++;
   map.sleepLock().release();
@@ -127,7 +126,7 @@ function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, wr
   map.sleepLock().release();
   const result = pageFaultShared(changetype<SharedObject>(entry.object), index, write, map.tables, va);
   map.sleepLock().acquire();
-  if (result == 0 && !(entry.protection & PROT_WRITE)) pageReadOnly(map, va);
+  if (result === 0 && !(entry.protection & PROT_WRITE)) pageReadOnly(map, va);
   faultLanded(map, entry);
-  return result == 0 ? true : failed(lwp, SIGBUS, BUS_ADRERR);
+  return result === 0 ? true : failed(lwp, SIGBUS, BUS_ADRERR);
 }

@@ -17,7 +17,6 @@ import {
   File,
   fileMode,
   fileReadAt,
-  fileReference,
   fileRelease,
   fileSeekable,
   fileSize,
@@ -26,26 +25,16 @@ import {
   KIND_CONSOLE,
   KIND_DIRECTORY,
   KIND_SHARED,
-  O_ACCESS,
   O_APPEND,
   O_CLOEXEC,
-  O_CREAT,
   O_NONBLOCK,
   O_RDONLY,
 } from "../fs/file";
 import { accessAllowed, PATH_MAX, pathNormalize, pathOpen, pathUnlink } from "../fs/path";
 import { WALL_CLOCK_EPOCH } from "../machine/time";
-import { EBADF, EFAULT, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTTY, ERANGE, ESPIPE } from "./errno";
+import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, ENOTTY, ERANGE, ESPIPE } from "./errno";
 import { currentLwp } from "./lwp";
-import {
-  readUser,
-  readUserText,
-  SCRATCH_BYTES,
-  scratch,
-  userRange,
-  writeUser,
-  writeUser32,
-} from "./user-memory";
+import { readUser, readUserText, SCRATCH_BYTES, scratch, userRange, writeUser } from "./user-memory";
 
 const IOV_MAX: u64 = 1024;
 /** Where the vector entry being worked on stands: behind the bytes in flight. */
@@ -57,7 +46,7 @@ function fileOf(fd: u64): usize {
 
 // --- Reading and writing ---
 
-const AT_POSITION: u64 = 0xffff_ffff_ffff_ffff;
+const AT_POSITION: u64 = -1;
 
 export function read(fd: u64, buffer: u64, bytes: u64): i64 {
   return transfer(fd, buffer, bytes, 0, 0, AT_POSITION, false);
@@ -81,11 +70,11 @@ export function writev(fd: u64, vector: u64, count: u64): i64 {
 function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, offset: u64, out: bool): i64 {
   if (count > IOV_MAX) return -EINVAL;
   const at = fileOf(fd);
-  if (at == 0) return -EBADF;
+  if (at === 0) return -EBADF;
   const file = changetype<File>(at);
   let result = -EBADF;
   if (out ? file.writable() : file.readable()) {
-    if (offset != AT_POSITION) {
+    if (offset !== AT_POSITION) {
       result = fileSeekable(file) ? run(file, buffer, bytes, vector, count, offset, out) : -ESPIPE;
     } else if (!fileSeekable(file)) result = run(file, buffer, bytes, vector, count, 0, out);
     else result = runAtPosition(file, buffer, bytes, vector, count, out);
@@ -106,7 +95,7 @@ function runAtPosition(file: File, buffer: u64, bytes: u64, vector: u64, count: 
 
 /** Bytes moved, or an error when there were none. */
 function run(file: File, buffer: u64, bytes: u64, vector: u64, count: u64, offset: u64, out: bool): i64 {
-  if (vector == 0 && count == 0)
+  if (vector === 0 && count === 0)
     return out ? put(file, buffer, bytes, offset) : get(file, buffer, bytes, offset);
   return out ? putVector(file, vector, count, offset) : getVector(file, vector, count, offset);
 }
@@ -118,7 +107,7 @@ function get(file: File, buffer: u64, bytes: u64, offset: u64): i64 {
     const chunk = usize(min<u64>(bytes - done, u64(CHUNK_BYTES)));
     const got = fileReadAt(file, offset + done, scratch(), chunk);
     if (got < 0) return done > 0 ? i64(done) : got;
-    if (got == 0) break;
+    if (got === 0) break;
     if (!writeUser(buffer + done, scratch(), usize(got))) return done > 0 ? i64(done) : -EFAULT;
     done += u64(got);
     if (usize(got) < chunk) break;
@@ -177,7 +166,7 @@ function putVector(file: File, vector: u64, count: u64, offset: u64): i64 {
       held = 0;
     }
   }
-  if (held == 0) return i64(done);
+  if (held === 0) return i64(done);
   const written = fileWriteAt(file, offset + done, gathered, held);
   if (written < 0) return done > 0 ? i64(done) : written;
   return i64(done) + written;
@@ -189,15 +178,15 @@ const SEEK_END: u64 = 2;
 
 export function lseek(fd: u64, offset: u64, whence: u64): i64 {
   const at = fileOf(fd);
-  if (at == 0) return -EBADF;
+  if (at === 0) return -EBADF;
   const file = changetype<File>(at);
   let result = -ESPIPE;
   if (fileSeekable(file)) {
     file.sleepLock().acquire();
     result = -EINVAL;
-    let base: i64 = whence == SEEK_SET ? 0 : -1;
-    if (whence == SEEK_CUR) base = i64(file.position);
-    if (whence == SEEK_END) base = i64(fileSize(file));
+    let base: i64 = whence === SEEK_SET ? 0 : -1;
+    if (whence === SEEK_CUR) base = i64(file.position);
+    if (whence === SEEK_END) base = i64(fileSize(file));
     if (base >= 0 && base + i64(offset) >= 0) {
       file.position = u64(base) + offset;
       result = i64(file.position);
@@ -217,8 +206,8 @@ const AT_EMPTY_PATH: u64 = 0x1000;
 function pathArgument(directory: u64, path: u64): i64 {
   const bytes = readUserText(scratch(), path, PATH_MAX);
   if (bytes < 0) return bytes;
-  if (bytes == 0) return -ENOENT;
-  if (load<u8>(scratch()) != 0x2f && i32(directory) != AT_FDCWD) return -ENOTDIR;
+  if (bytes === 0) return -ENOENT;
+  if (load<u8>(scratch()) !== 0x2f && i32(directory) !== AT_FDCWD) return -ENOTDIR;
   pathNormalize(scratch());
   return 0;
 }
@@ -234,7 +223,7 @@ export function openat(directory: u64, path: u64, flags: u64, _mode: u64): i64 {
   const opened = pathOpen(scratch(), u32(flags), into);
   if (opened < 0) return opened;
   const file = changetype<File>(load<usize>(into));
-  const fd = descriptorAdd(currentLwp().process.descriptors, file, 0, (u32(flags) & O_CLOEXEC) != 0);
+  const fd = descriptorAdd(currentLwp().process.descriptors, file, 0, (u32(flags) & O_CLOEXEC) !== 0);
   if (fd < 0) fileRelease(file);
   return fd;
 }
@@ -257,7 +246,7 @@ export function unlinkat(directory: u64, path: u64, flags: u64): i64 {
 export function ftruncate(fd: u64, size: u64): i64 {
   if (i64(size) < 0) return -EINVAL;
   const at = fileOf(fd);
-  if (at == 0) return -EBADF;
+  if (at === 0) return -EBADF;
   const result = fileTruncate(changetype<File>(at), size);
   fileRelease(changetype<File>(at));
   return result;
@@ -269,23 +258,23 @@ export function dup(fd: u64): i64 {
 
 function duplicate(fd: u64, least: u64, closeOnExec: bool): i64 {
   const file = fileOf(fd);
-  if (file == 0) return -EBADF;
+  if (file === 0) return -EBADF;
   const result = descriptorAdd(currentLwp().process.descriptors, changetype<File>(file), least, closeOnExec);
   if (result < 0) fileRelease(changetype<File>(file));
   return result;
 }
 
 export function dup2(fd: u64, target: u64): i64 {
-  if (u32(fd) != u32(target)) return dup3(fd, target, 0);
+  if (u32(fd) !== u32(target)) return dup3(fd, target, 0);
   return descriptorFlags(currentLwp().process.descriptors, u64(u32(fd))) < 0 ? -EBADF : i64(u32(fd));
 }
 
 export function dup3(fd: u64, target: u64, flags: u64): i64 {
-  if (u32(fd) == u32(target)) return -EINVAL;
+  if (u32(fd) === u32(target)) return -EINVAL;
   const file = fileOf(fd);
-  if (file == 0) return -EBADF;
+  if (file === 0) return -EBADF;
   const table = currentLwp().process.descriptors;
-  const closeOnExec = (u32(flags) & O_CLOEXEC) != 0;
+  const closeOnExec = (u32(flags) & O_CLOEXEC) !== 0;
   const result = descriptorSet(table, u64(u32(target)), changetype<File>(file), closeOnExec);
   if (result < 0) fileRelease(changetype<File>(file));
   return result;
@@ -310,12 +299,12 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
     case F_SETFD:
       return descriptorSetFlags(table, u64(u32(fd)), u32(argument) & 1);
   }
-  if (command != F_GETFL && command != F_SETFL) return -EINVAL;
+  if (command !== F_GETFL && command !== F_SETFL) return -EINVAL;
   const at = fileOf(fd);
-  if (at == 0) return -EBADF;
+  if (at === 0) return -EBADF;
   const file = changetype<File>(at);
-  const result: i64 = command == F_GETFL ? i64(file.flags) : 0;
-  if (command == F_SETFL) {
+  const result: i64 = command === F_GETFL ? i64(file.flags) : 0;
+  if (command === F_SETFL) {
     const changeable = O_APPEND | O_NONBLOCK;
     file.flags = (file.flags & ~changeable) | (u32(argument) & changeable);
   }
@@ -336,7 +325,7 @@ function writeStat(file: File, to: u64): i64 {
   store<u64>(at + 8, inodeNumber(file));
   store<u64>(at + 16, 1);
   store<u32>(at + 24, fileMode(file));
-  store<u64>(at + 40, file.kind == KIND_CONSOLE ? 0x501 : 0);
+  store<u64>(at + 40, file.kind === KIND_CONSOLE ? 0x501 : 0);
   store<u64>(at + 48, size);
   store<u64>(at + 56, 4096);
   store<u64>(at + 64, (size + 511) / 512);
@@ -347,13 +336,13 @@ function writeStat(file: File, to: u64): i64 {
 }
 
 function inodeNumber(file: File): u64 {
-  if (file.kind == KIND_SHARED) return changetype<SharedObject>(file.object).id;
+  if (file.kind === KIND_SHARED) return changetype<SharedObject>(file.object).id;
   return file.inode ? u64(changetype<Inode>(file.inode).number) : 1;
 }
 
 export function fstat(fd: u64, to: u64): i64 {
   const at = fileOf(fd);
-  if (at == 0) return -EBADF;
+  if (at === 0) return -EBADF;
   const result = writeStat(changetype<File>(at), to);
   fileRelease(changetype<File>(at));
   return result;
@@ -366,7 +355,7 @@ export function stat(path: u64, to: u64): i64 {
 export function newfstatat(directory: u64, path: u64, to: u64, flags: u64): i64 {
   if (flags & AT_EMPTY_PATH) {
     const bytes = readUserText(scratch(), path, PATH_MAX);
-    if (bytes == 0) return fstat(directory, to);
+    if (bytes === 0) return fstat(directory, to);
   }
   const file = openForLook(directory, path);
   if (file < 0) return file;
@@ -413,17 +402,17 @@ export function getcwd(buffer: u64, bytes: u64): i64 {
 export function chdir(path: u64): i64 {
   const file = openForLook(u64(AT_FDCWD), path);
   if (file < 0) return file;
-  const directory = changetype<File>(usize(file)).kind == KIND_DIRECTORY;
+  const directory = changetype<File>(usize(file)).kind === KIND_DIRECTORY;
   fileRelease(changetype<File>(usize(file)));
   if (!directory) return -ENOTDIR;
   // Only the root can be the working directory.
-  return load<u8>(scratch()) == 0 ? 0 : -EINVAL;
+  return load<u8>(scratch()) === 0 ? 0 : -EINVAL;
 }
 
 /** The console is a wire, not a terminal: programs then buffer by the block, as into a file. */
 export function ioctl(fd: u64, _request: u64, _argument: u64): i64 {
   const file = fileOf(fd);
-  if (file == 0) return -EBADF;
+  if (file === 0) return -EBADF;
   fileRelease(changetype<File>(file));
   return -ENOTTY;
 }

@@ -29,8 +29,8 @@ const SECOND: u64 = 1_000_000_000;
 
 // --- Buckets: a spinlock (16 bytes apart) and a doubly linked list of lwps each ---
 
-const BUCKETS: u32 = 64;
 const BUCKET_BYTES: usize = 16;
+/** 64 of them: bucketOf takes 6 bits. */
 const buckets: usize = memory.data(1024, 16);
 
 @unmanaged
@@ -72,7 +72,7 @@ function dequeue(bucket: usize, lwp: Lwp): void {
 }
 
 function queued(lwp: Lwp): bool {
-  return atomic.load<u32>(changetype<usize>(lwp) + offsetof<Lwp>("futexQueued")) != 0;
+  return atomic.load<u32>(changetype<usize>(lwp) + offsetof<Lwp>("futexQueued")) !== 0;
 }
 
 /** Takes a waiter off its queue and lets it run. Bucket's lock held, so that the lwp is still there. */
@@ -91,7 +91,7 @@ function sharedFileAt(map: AddressSpace, address: u64): usize {
   map.sleepLock().acquire();
   const entry = entryAt(map, address);
   let file: usize = 0;
-  if (changetype<usize>(entry) != 0 && entry.kind == SHARED) {
+  if (changetype<usize>(entry) !== 0 && entry.kind === SHARED) {
     file = entry.file;
     // Another thread may unmap it meanwhile.
     fileReference(changetype<File>(file));
@@ -131,7 +131,7 @@ export function futex(address: u64, operation64: u64, value: u64, fourth: u64, s
       return requeue(address, operation, u32(value), u32(fourth), second);
     case FUTEX_CMP_REQUEUE:
       if (!readUser(scratch(), address, 4)) return -EFAULT;
-      if (load<u32>(scratch()) != u32(third)) return -EAGAIN;
+      if (load<u32>(scratch()) !== u32(third)) return -EAGAIN;
       return requeue(address, operation, u32(value), u32(fourth), second);
   }
   return -ENOSYS;
@@ -139,7 +139,7 @@ export function futex(address: u64, operation64: u64, value: u64, fourth: u64, s
 
 /** The timeout at a user address as nanoseconds from now, at least 1; 0 = for ever; negative: an error. */
 function timeoutAt(address: u64, absolute: bool, realTime: bool): i64 {
-  if (address == 0) return 0;
+  if (address === 0) return 0;
   if (!readUser(scratch(), address, 16)) return -EFAULT;
   const seconds = load<i64>(scratch());
   const fraction = load<i64>(scratch() + 8);
@@ -155,8 +155,8 @@ function timeoutAt(address: u64, absolute: bool, realTime: bool): i64 {
 }
 
 function waitUntil(address: u64, operation: u32, value: u32, limit: u64, absolute: bool, bits: u32): i64 {
-  if (bits == 0) return -EINVAL;
-  const timeout = timeoutAt(limit, absolute, (operation & FUTEX_CLOCK_REALTIME) != 0);
+  if (bits === 0) return -EINVAL;
+  const timeout = timeoutAt(limit, absolute, (operation & FUTEX_CLOCK_REALTIME) !== 0);
   if (timeout < 0) return timeout;
   const file = wordFile(address, operation);
   let result: i64;
@@ -166,13 +166,13 @@ function waitUntil(address: u64, operation: u32, value: u32, limit: u64, absolut
     result = sharedFutexWait(object, offset, value, address, u64(timeout));
     fileRelease(changetype<File>(file));
   } else result = waitPrivate(address, value, u64(timeout), bits);
-  return result == -EINTR && timeout == 0 ? -ERESTART : result;
+  return result === -EINTR && timeout === 0 ? -ERESTART : result;
 }
 
 function waitPrivate(address: u64, value: u32, timeout: u64, bits: u32): i64 {
   const lwp = currentLwp();
   const space = lwp.process.map.tables;
-  const deadline: u64 = timeout == 0 ? 0 : nanoseconds() + timeout;
+  const deadline: u64 = timeout === 0 ? 0 : nanoseconds() + timeout;
   const bucket = bucketOf(space, address);
   lwp.futexSpace = space;
   lwp.futexAddress = address;
@@ -181,13 +181,13 @@ function waitPrivate(address: u64, value: u32, timeout: u64, bits: u32): i64 {
   enqueue(bucket, lwp);
   lockOf(bucket).release();
   if (!readUser(scratch(), address, 4)) return withdraw(lwp, -EFAULT);
-  if (load<u32>(scratch()) != value) return withdraw(lwp, -EAGAIN);
+  if (load<u32>(scratch()) !== value) return withdraw(lwp, -EAGAIN);
   const queue = changetype<WaitQueue>(lwp.wait);
   let result: i64 = 0;
   queueLock(queue);
-  while (queued(lwp) && result == 0) {
+  while (queued(lwp) && result === 0) {
     if (interrupted()) result = -EINTR;
-    else if (deadline == 0) waitOn(queue, 0);
+    else if (deadline === 0) waitOn(queue, 0);
     else {
       const now = nanoseconds();
       if (now >= deadline) result = -ETIMEDOUT;
@@ -207,7 +207,7 @@ function withdraw(lwp: Lwp, result: i64): i64 {
       atomic.load<u64>(changetype<usize>(lwp) + offsetof<Lwp>("futexAddress")),
     );
     lockOf(bucket).acquire();
-    const here = queued(lwp) && bucketOf(lwp.futexSpace, lwp.futexAddress) == bucket;
+    const here = queued(lwp) && bucketOf(lwp.futexSpace, lwp.futexAddress) === bucket;
     if (here) dequeue(bucket, lwp);
     lockOf(bucket).release();
     if (here) return result;
@@ -216,7 +216,7 @@ function withdraw(lwp: Lwp, result: i64): i64 {
 }
 
 function wakeWord(address: u64, operation: u32, count: u32, bits: u32): i64 {
-  if (bits == 0) return -EINVAL;
+  if (bits === 0) return -EINVAL;
   const file = wordFile(address, operation);
   if (file) return wakeShared(file, load<u64>(scratch()), count);
   return i64(wakePrivate(currentLwp().process.map.tables, address, count, bits));
@@ -227,10 +227,10 @@ function wakePrivate(space: usize, address: u64, count: u32, bits: u32): u32 {
   let woken: u32 = 0;
   lockOf(bucket).acquire();
   let at = changetype<Bucket>(bucket).first;
-  while (at != 0 && woken < count) {
+  while (at !== 0 && woken < count) {
     const lwp = changetype<Lwp>(at);
     at = lwp.futexNext;
-    if (lwp.futexAddress != address || lwp.futexSpace != space || !(lwp.futexBits & bits)) continue;
+    if (lwp.futexAddress !== address || lwp.futexSpace !== space || !(lwp.futexBits & bits)) continue;
     wake(bucket, lwp);
     woken++;
   }
@@ -249,7 +249,7 @@ function requeue(address: u64, operation: u32, count: u32, moves: u32, to: u64):
   }
   const space = currentLwp().process.map.tables;
   const woken = wakePrivate(space, address, count, ANY_BIT);
-  const moved = to == address ? 0 : movePrivate(space, address, to, moves);
+  const moved = to === address ? 0 : movePrivate(space, address, to, moves);
   return i64(woken + moved);
 }
 
@@ -261,16 +261,16 @@ function movePrivate(space: usize, from: u64, to: u64, moves: u32): u32 {
   const high = max<usize>(source, target);
   let moved: u32 = 0;
   lockOf(low).acquire();
-  if (high != low) lockOf(high).acquire();
+  if (high !== low) lockOf(high).acquire();
   let at = changetype<Bucket>(source).first;
-  while (at != 0 && moved < moves) {
+  while (at !== 0 && moved < moves) {
     const lwp = changetype<Lwp>(at);
     at = lwp.futexNext;
-    if (lwp.futexAddress != from || lwp.futexSpace != space) continue;
+    if (lwp.futexAddress !== from || lwp.futexSpace !== space) continue;
     moveWaiter(source, target, lwp, to);
     moved++;
   }
-  if (high != low) lockOf(high).release();
+  if (high !== low) lockOf(high).release();
   lockOf(low).release();
   return moved;
 }
@@ -297,7 +297,7 @@ const FUTEX_ID_MASK: u32 = 0x3fff_ffff;
 export function lwpExitWork(lwp: Lwp): void {
   if (lwp.robustList) releaseRobust(lwp);
   const word = lwp.clearChildId;
-  if (word == 0 || word & 3 || !writeUser32(word, 0)) return;
+  if (word === 0 || word & 3 || !writeUser32(word, 0)) return;
   wakeWord(word, 0, 1, ANY_BIT);
 }
 
@@ -308,12 +308,12 @@ function releaseRobust(lwp: Lwp): void {
   let entry = load<u64>(scratch());
   const offset = load<u64>(scratch() + 8);
   const underway = load<u64>(scratch() + 16);
-  for (let i: u32 = 0; i < ROBUST_LIST_MAX && entry != 0 && (entry & ~1) != head; i++) {
+  for (let i: u32 = 0; i < ROBUST_LIST_MAX && entry !== 0 && (entry & ~1) !== head; i++) {
     // Bit 0 marks a lock with priority inheritance, which nobody can have taken here.
     const at = entry & ~1;
     if (!readUser(scratch(), at, 8)) return;
     const next = load<u64>(scratch());
-    if (at != (underway & ~1)) ownerDied(lwp, at + offset);
+    if (at !== (underway & ~1)) ownerDied(lwp, at + offset);
     entry = next;
   }
   if (underway & ~1) ownerDied(lwp, (underway & ~1) + offset);
@@ -325,10 +325,10 @@ function ownerDied(lwp: Lwp, word: u64): void {
   if (!readUser(seen, word, 4)) return;
   while (true) {
     const value = load<u32>(seen);
-    if ((value & FUTEX_ID_MASK) != lwp.id) return;
+    if ((value & FUTEX_ID_MASK) !== lwp.id) return;
     const fresh = (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
     if (!userCompareExchange32(word, value, fresh, seen)) return;
-    if (load<u32>(seen) != value) continue;
+    if (load<u32>(seen) !== value) continue;
     if (value & FUTEX_WAITERS) wakeWord(word, 0, 1, ANY_BIT);
     return;
   }

@@ -14,9 +14,9 @@ export class SleepLock {
   acquire(): void {
     const queue = changetype<WaitQueue>(this.queue);
     const self = changetype<usize>(threadCurrent());
-    assert(this.holder != self, "a sleep lock taken twice by one thread");
+    assert(this.holder !== self, "a sleep lock taken twice by one thread");
     queueLock(queue);
-    while (this.holder != 0) waitOn(queue, 0);
+    while (this.holder !== 0) waitOn(queue, 0);
     this.holder = self;
     queueUnlock(queue);
   }
@@ -31,7 +31,7 @@ export class SleepLock {
   }
 
   held(): bool {
-    return this.holder == changetype<usize>(threadCurrent());
+    return this.holder === changetype<usize>(threadCurrent());
   }
 
   /** Lets go of the lock while asleep on `condition`; whoever changes it holds this lock, then wakes the queue. */
@@ -55,7 +55,7 @@ export function sleepLockCreate(): SleepLock {
 }
 
 export function sleepLockDestroy(lock: SleepLock): void {
-  assert(lock.holder == 0, "a sleep lock destroyed while held");
+  assert(lock.holder === 0, "a sleep lock destroyed while held");
   release(lock.queue);
   release(changetype<usize>(lock));
 }

@@ -111,7 +111,7 @@ export function lwpCreate(process: Process): Lwp {
 }
 
 export function lwpDestroy(lwp: Lwp): void {
-  assert(lwp.futexQueued == 0, "an lwp ended on a futex queue");
+  assert(lwp.futexQueued === 0, "an lwp ended on a futex queue");
   release(lwp.scratch);
   release(lwp.codes);
   release(lwp.info);
@@ -162,7 +162,7 @@ export function lwpAdopt(lwp: Lwp): void {
 
 /** Leaves the kernel for user mode. Never returns. */
 export function enterUser(lwp: Lwp, frame: TrapFrame): void {
-  assert(thisCore().critical == 0, "user mode entered from a critical section");
+  assert(thisCore().critical === 0, "user mode entered from a critical section");
   lwp.frame = frame;
   do {
     sti();

@@ -92,8 +92,8 @@ export function mapCreate(tables: usize): AddressSpace {
 
 /** The map is empty and nobody else knows of it. */
 export function mapDestroy(map: AddressSpace): void {
-  assert(map.count == 0, "a map destroyed with entries");
-  assert(map.frames == 0, "an address space ended with frames that nobody freed");
+  assert(map.count === 0, "a map destroyed with entries");
+  assert(map.frames === 0, "an address space ended with frames that nobody freed");
   sleepLockDestroy(map.sleepLock());
   release(map.settled);
   release(map.batch);
@@ -116,14 +116,14 @@ export function indexAt(map: AddressSpace, va: u64): u32 {
 /** The entry that contains `va`, or 0. */
 export function entryAt(map: AddressSpace, va: u64): MapEntry {
   const index = indexAt(map, va);
-  if (index == map.count || map.at(index).start > va) return changetype<MapEntry>(0);
+  if (index === map.count || map.at(index).start > va) return changetype<MapEntry>(0);
   return map.at(index);
 }
 
 /** True when no entry lies in [start, end). */
 export function rangeFree(map: AddressSpace, start: u64, end: u64): bool {
   const index = indexAt(map, start);
-  return index == map.count || map.at(index).start >= end;
+  return index === map.count || map.at(index).start >= end;
 }
 
 /** The highest free range of `bytes` that ends at or below `high` and starts at or above `low`; 0 = none. */
@@ -131,9 +131,9 @@ export function findFree(map: AddressSpace, bytes: u64, low: u64, high: u64): u6
   let top = high;
   let index = map.count;
   while (top > low) {
-    const below: u64 = index == 0 ? low : max<u64>(map.at(index - 1).end, low);
+    const below: u64 = index === 0 ? low : max<u64>(map.at(index - 1).end, low);
     if (top >= below && top - below >= bytes) return top - bytes;
-    if (index == 0) return 0;
+    if (index === 0) return 0;
     index--;
     top = min<u64>(top, map.at(index).start);
   }
@@ -154,12 +154,12 @@ export function entryAdd(
   offset: u64,
   limit: u64,
 ): void {
-  assert(start < end && end <= USER_TOP && ((start | end) & (PAGE - 1)) == 0, "a map entry of bad bounds");
+  assert(start < end && end <= USER_TOP && ((start | end) & (PAGE - 1)) === 0, "a map entry of bad bounds");
   assert(rangeFree(map, start, end), "map entries overlap");
   const index = indexAt(map, start);
-  if (kind == ANONYMOUS && index > 0) {
+  if (kind === ANONYMOUS && index > 0) {
     const below = map.at(index - 1);
-    if (below.end == start && below.kind == ANONYMOUS && below.protection == protection) {
+    if (below.end === start && below.kind === ANONYMOUS && below.protection === protection) {
       below.end = end;
       return;
     }
@@ -177,23 +177,23 @@ export function entryAdd(
     fileReference(changetype<File>(file));
   }
   insert(map, index, entry);
-  if (kind == SHARED) sharedInsert(entry);
+  if (kind === SHARED) sharedInsert(entry);
 }
 
 /** Makes `va` a boundary between entries if it lies inside one. No fault may be in flight there. */
 export function splitAt(map: AddressSpace, va: u64): void {
   const index = indexAt(map, va);
-  if (index == map.count) return;
+  if (index === map.count) return;
   const low = map.at(index);
   if (low.start >= va) return;
-  assert(low.faults == 0, "an entry split under a fault");
+  assert(low.faults === 0, "an entry split under a fault");
   const high = changetype<MapEntry>(allocate(offsetof<MapEntry>()));
   memory.copy(changetype<usize>(high), changetype<usize>(low), offsetof<MapEntry>());
   if (high.file) fileReference(changetype<File>(high.file));
   high.start = va;
   high.offset = low.offset + (va - low.start);
   insert(map, index + 1, high);
-  if (low.kind == SHARED) {
+  if (low.kind === SHARED) {
     // Both halves in one step: the engine must find every page of the object in one of them.
     sharedLock().acquire();
     low.end = va;
@@ -205,8 +205,8 @@ export function splitAt(map: AddressSpace, va: u64): void {
 /** Takes the entry out; its pages must be out of the page tables already. */
 export function entryRemove(map: AddressSpace, index: u32): void {
   const entry = map.at(index);
-  assert(entry.faults == 0, "an entry removed under a fault");
-  if (entry.kind == SHARED) {
+  assert(entry.faults === 0, "an entry removed under a fault");
+  if (entry.kind === SHARED) {
     sharedLock().acquire();
     unlink(entry);
     sharedLock().release();
@@ -219,7 +219,7 @@ export function entryRemove(map: AddressSpace, index: u32): void {
 }
 
 function insert(map: AddressSpace, index: u32, entry: MapEntry): void {
-  if (map.count == map.capacity) {
+  if (map.count === map.capacity) {
     const larger = allocate((<usize>map.capacity) << 3);
     memory.copy(larger, map.entries, (<usize>map.count) << 2);
     release(map.entries);
@@ -236,7 +236,7 @@ function insert(map: AddressSpace, index: u32, entry: MapEntry): void {
 
 /** By a fault, lock held: waits while somebody wants the map to be quiet. What was looked up before is stale then. */
 export function awaitQuiet(map: AddressSpace): void {
-  while (map.quiescing != 0) map.sleepLock().sleepOn(changetype<WaitQueue>(map.settled));
+  while (map.quiescing !== 0) map.sleepLock().sleepOn(changetype<WaitQueue>(map.settled));
 }
 
 /** Lock held: on return no fault is in flight in [start, end), and none has begun since. */
@@ -252,14 +252,14 @@ export function quiesce(map: AddressSpace, start: u64, end: u64): void {
 export function faultLanded(map: AddressSpace, entry: MapEntry): void {
   assert(entry.faults > 0, "a fault landed that never left");
   entry.faults--;
-  if (map.quiescing != 0) wakeAll(changetype<WaitQueue>(map.settled));
+  if (map.quiescing !== 0) wakeAll(changetype<WaitQueue>(map.settled));
 }
 
 function faultsIn(map: AddressSpace, start: u64, end: u64): bool {
   for (let index = indexAt(map, start); index < map.count; index++) {
     const entry = map.at(index);
     if (entry.start >= end) return false;
-    if (entry.faults != 0) return true;
+    if (entry.faults !== 0) return true;
   }
   return false;
 }
@@ -310,9 +310,9 @@ export function sharedMappings(object: SharedObject, index: u64, visit: u32): vo
   const offset = index * PAGE;
   sharedLock().acquire();
   let at = load<usize>(bucketOf(changetype<usize>(object)));
-  while (at != 0) {
+  while (at !== 0) {
     const entry = changetype<MapEntry>(at);
-    if (entry.object == changetype<usize>(object) && offset >= entry.offset) {
+    if (entry.object === changetype<usize>(object) && offset >= entry.offset) {
       const va = entry.start + (offset - entry.offset);
       if (va < entry.end) call_indirect(visit, entry.space, va);
     }

@@ -60,19 +60,19 @@ function pageUp(bytes: u64): u64 {
 
 /** A page-aligned range within the user half; `bytes` already rounded up. */
 function goodRange(start: u64, bytes: u64): bool {
-  return (start & (PAGE - 1)) == 0 && bytes <= USER_TOP && start <= USER_TOP - bytes;
+  return (start & (PAGE - 1)) === 0 && bytes <= USER_TOP && start <= USER_TOP - bytes;
 }
 
 export function mmap(at: u64, length: u64, protection: u64, flags64: u64, fd: u64, offset: u64): i64 {
   const flags = u32(flags64);
   const bytes = pageUp(length);
-  if (length == 0 || offset & (PAGE - 1)) return -EINVAL;
-  if (bytes == 0 || bytes > USER_TOP) return -ENOMEM;
+  if (length === 0 || offset & (PAGE - 1)) return -EINVAL;
+  if (bytes === 0 || bytes > USER_TOP) return -ENOMEM;
   const type = flags & MAP_TYPE;
-  if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE) return -EINVAL;
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
   if (flags & MAP_ANONYMOUS) return mapAt(at, bytes, u32(protection), flags, 0, 0);
   const file = descriptorFile(currentLwp().process.descriptors, fd);
-  if (file == 0) return -EBADF;
+  if (file === 0) return -EBADF;
   const result = mapFile(at, bytes, u32(protection), flags, changetype<File>(file), offset);
   fileRelease(changetype<File>(file));
   return result;
@@ -81,7 +81,7 @@ export function mmap(at: u64, length: u64, protection: u64, flags64: u64, fd: u6
 function mapFile(at: u64, bytes: u64, protection: u32, flags: u32, file: File, offset: u64): i64 {
   if (!file.readable()) return -EACCES;
   if (offset + bytes < offset) return -EOVERFLOW;
-  const shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+  const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
   switch (file.kind) {
     case KIND_ZERO:
       return mapAt(at, bytes, protection, flags, 0, 0);
@@ -107,7 +107,7 @@ function mapAt(at: u64, bytes: u64, protection: u32, flags: u32, file: usize, of
   let limit: u64 = 0;
   if (file) {
     kind = PRIVATE_FILE;
-    if (changetype<File>(file).kind == KIND_SHARED && (flags & MAP_TYPE) != MAP_PRIVATE) kind = SHARED;
+    if (changetype<File>(file).kind === KIND_SHARED && (flags & MAP_TYPE) !== MAP_PRIVATE) kind = SHARED;
     else limit = fileSize(changetype<File>(file));
   }
   map.sleepLock().acquire();
@@ -130,7 +130,7 @@ function place(map: AddressSpace, at: u64, bytes: u64, flags: u32): i64 {
   if (hint >= MMAP_LOW && goodRange(hint, bytes) && rangeFree(map, hint, hint + bytes)) return i64(hint);
   const low = flags & MAP_32BIT ? LOW_32BIT : MMAP_LOW;
   const found = findFree(map, bytes, low, flags & MAP_32BIT ? HIGH_32BIT : MMAP_HIGH);
-  return found == 0 ? -ENOMEM : i64(found);
+  return found === 0 ? -ENOMEM : i64(found);
 }
 
 /** Lock held: nothing is mapped in [start, end) afterwards. */
@@ -155,7 +155,7 @@ export function mapEmpty(map: AddressSpace): void {
 
 export function munmap(start: u64, length: u64): i64 {
   const bytes = pageUp(length);
-  if (bytes == 0 || !goodRange(start, bytes)) return -EINVAL;
+  if (bytes === 0 || !goodRange(start, bytes)) return -EINVAL;
   const map = currentLwp().process.map;
   map.sleepLock().acquire();
   unmapRange(map, start, start + bytes);
@@ -177,7 +177,7 @@ export function mprotect(start: u64, length: u64, protection64: u64): i64 {
   const protection = u32(protection64);
   const bytes = pageUp(length);
   if (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC) || !goodRange(start, bytes)) return -EINVAL;
-  if (bytes == 0) return 0;
+  if (bytes === 0) return 0;
   const map = currentLwp().process.map;
   map.sleepLock().acquire();
   const result = protectRange(map, start, start + bytes, protection);
@@ -196,17 +196,17 @@ function protectRange(map: AddressSpace, start: u64, end: u64, protection: u32):
   splitAt(map, end);
   for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
     const entry = map.at(index);
-    if (entry.protection == protection) continue;
+    if (entry.protection === protection) continue;
     entry.protection = protection;
     // A shared page is given back and asked for again: only the pager knows what right the machine holds.
-    if (entry.kind == SHARED) pagesDrop(map, entry, entry.start, entry.end);
+    if (entry.kind === SHARED) pagesDrop(map, entry, entry.start, entry.end);
     else pagesProtect(map, entry.start, entry.end, protection);
   }
   return 0;
 }
 
 function mayProtect(entry: MapEntry, protection: u32): bool {
-  if (entry.kind != SHARED) return true;
+  if (entry.kind !== SHARED) return true;
   if (protection & PROT_EXEC) return false;
   return !(protection & PROT_WRITE) || changetype<File>(entry.file).writable();
 }
@@ -218,12 +218,12 @@ export function mremap(start: u64, oldLength: u64, newLength: u64, flags64: u64)
   const flags = u32(flags64);
   const oldBytes = pageUp(oldLength);
   const newBytes = pageUp(newLength);
-  if (flags & ~MREMAP_MAYMOVE || newBytes == 0 || oldBytes == 0 || !goodRange(start, oldBytes))
+  if (flags & ~MREMAP_MAYMOVE || newBytes === 0 || oldBytes === 0 || !goodRange(start, oldBytes))
     return -EINVAL;
   if (newBytes > USER_TOP) return -ENOMEM;
   const map = currentLwp().process.map;
   map.sleepLock().acquire();
-  const result = resize(map, start, oldBytes, newBytes, (flags & MREMAP_MAYMOVE) != 0);
+  const result = resize(map, start, oldBytes, newBytes, (flags & MREMAP_MAYMOVE) !== 0);
   map.sleepLock().release();
   return result;
 }
@@ -231,7 +231,7 @@ export function mremap(start: u64, oldLength: u64, newLength: u64, flags64: u64)
 function resize(map: AddressSpace, start: u64, oldBytes: u64, newBytes: u64, mayMove: bool): i64 {
   quiesce(map, start, start + oldBytes);
   const whole = entryAt(map, start);
-  if (changetype<usize>(whole) == 0 || whole.end < start + oldBytes) return -EFAULT;
+  if (changetype<usize>(whole) === 0 || whole.end < start + oldBytes) return -EFAULT;
   if (newBytes <= oldBytes) {
     if (newBytes < oldBytes) unmapRange(map, start + newBytes, start + oldBytes);
     return i64(start);
@@ -250,10 +250,10 @@ function resize(map: AddressSpace, start: u64, oldBytes: u64, newBytes: u64, may
 
 function move(map: AddressSpace, entry: MapEntry, newBytes: u64): i64 {
   const to = findFree(map, newBytes, MMAP_LOW, MMAP_HIGH);
-  if (to == 0) return -ENOMEM;
+  if (to === 0) return -ENOMEM;
   entryAdd(map, to, to + newBytes, entry.kind, entry.protection, entry.file, entry.offset, entry.limit);
   // A shared object's pages are found again through the object; private ones have to come along.
-  if (entry.kind != SHARED && !pagesMove(map, entry.start, to, entry.end - entry.start)) {
+  if (entry.kind !== SHARED && !pagesMove(map, entry.start, to, entry.end - entry.start)) {
     pagesMove(map, to, entry.start, entry.end - entry.start);
     unmapRange(map, to, to + newBytes);
     return -ENOMEM;
@@ -288,8 +288,8 @@ const MADV_REMOVE: u64 = 9;
 export function madvise(start: u64, length: u64, advice: u64): i64 {
   const bytes = pageUp(length);
   if (!goodRange(start, bytes)) return -EINVAL;
-  if (advice == MADV_REMOVE) return -EINVAL;
-  if (advice != MADV_DONTNEED && advice != MADV_FREE) return 0;
+  if (advice === MADV_REMOVE) return -EINVAL;
+  if (advice !== MADV_DONTNEED && advice !== MADV_FREE) return 0;
   const map = currentLwp().process.map;
   const end = start + bytes;
   map.sleepLock().acquire();
@@ -297,7 +297,7 @@ export function madvise(start: u64, length: u64, advice: u64): i64 {
   quiesce(map, start, end);
   for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
     const entry = map.at(index);
-    if (entry.kind != SHARED) pagesDrop(map, entry, max<u64>(entry.start, start), min<u64>(entry.end, end));
+    if (entry.kind !== SHARED) pagesDrop(map, entry, max<u64>(entry.start, start), min<u64>(entry.end, end));
   }
   map.sleepLock().release();
   return whole ? 0 : -ENOMEM;

@@ -35,7 +35,7 @@ const DIRECTORY_SHIFT: u64 = 30; // what one page directory maps
 /** The page-table flags of a protection. PROT_NONE keeps the page but takes it from user mode. */
 export function entryFlags(protection: u32): u64 {
   let flags = PRESENT;
-  if (protection != 0) flags |= USER;
+  if (protection !== 0) flags |= USER;
   if (protection & PROT_WRITE) flags |= WRITABLE;
   if (!(protection & PROT_EXEC)) flags |= NO_EXECUTE;
   return flags;
@@ -62,7 +62,7 @@ export function pagesDrop(map: AddressSpace, entry: MapEntry, start: u64, end: u
   while (va < end) {
     // A batch stays within one page table, so that what it covers is short enough to shoot down at once.
     const pages = min<u64>(u64(BATCH_PAGES) - ((va / PAGE) & u64(BATCH_PAGES - 1)), (end - va) / PAGE);
-    if (entry.kind == SHARED) dropShared(map, entry, va, u32(pages));
+    if (entry.kind === SHARED) dropShared(map, entry, va, u32(pages));
     else dropPrivate(map, va, u32(pages));
     va = skipHoles(map.tables, va + pages * PAGE, end);
   }
@@ -76,7 +76,7 @@ function dropPrivate(map: AddressSpace, va: u64, pages: u32): void {
     store<u32>(map.batch + ((<usize>found) << 2), u32(old & FRAME_MASK));
     found++;
   }
-  if (found == 0) return;
+  if (found === 0) return;
   shootDown(map.tables, va, pages);
   for (let i: u32 = 0; i < found; i++) frameFree(load<u32>(map.batch + ((<usize>i) << 2)));
   map.frames -= u64(found);
@@ -91,7 +91,7 @@ function dropShared(map: AddressSpace, entry: MapEntry, va: u64, pages: u32): vo
     if (old & PRESENT) present |= u64(1) << i;
     if (old & DIRTY) dirty |= u64(1) << i;
   }
-  if (present != 0) {
+  if (present !== 0) {
     shootDown(map.tables, va, pages);
     const object = changetype<SharedObject>(entry.object);
     const first = (entry.offset + (va - entry.start)) / PAGE;

@@ -4,10 +4,11 @@
 // thread that ends last takes the process down and wakes whoever waits for it. `lock` guards the list of lwps,
 // the pending signals and the state; it is a spinlock, held for a few steps.
 import { clusterFarewell } from "../coherence/pager";
-import { print, printAsciiZ, printDecimal } from "../console";
+import { print, printDecimal } from "../console";
 import { archiveMount } from "../fs/archive";
 import { Descriptors, descriptorsCreate, descriptorsDestroy } from "../fs/descriptors";
-import { coreCount } from "../lwkt/core";
+import { filesPrepare } from "../fs/file";
+import { randomSeed } from "../fs/random";
 import { SpinLock } from "../lwkt/spinlock";
 import {
   PRIORITY_KERNEL,
@@ -115,7 +116,7 @@ function processDestroy(process: Process): void {
 /** Puts a new lwp on the list; false when the process is ending. */
 export function processAddLwp(process: Process, lwp: Lwp): bool {
   process.spinLock().acquire();
-  const welcome = process.ending == 0;
+  const welcome = process.ending === 0;
   if (welcome) {
     lwp.next = process.lwps;
     process.lwps = changetype<usize>(lwp);
@@ -130,13 +131,13 @@ export function processAddLwp(process: Process, lwp: Lwp): bool {
 export function processEnd(process: Process, status: u32): void {
   const self = changetype<usize>(threadCurrent());
   process.spinLock().acquire();
-  if (process.ending == 0) {
+  if (process.ending === 0) {
     process.ending = 1;
     process.status = status;
     let at = process.lwps;
-    while (at != 0) {
+    while (at !== 0) {
       const lwp = changetype<Lwp>(at);
-      if (lwp.thread && lwp.thread != self) threadKick(changetype<Thread>(lwp.thread));
+      if (lwp.thread && lwp.thread !== self) threadKick(changetype<Thread>(lwp.thread));
       at = lwp.next;
     }
   }
@@ -150,8 +151,8 @@ export function lwpExit(lwp: Lwp, status: u32): void {
   lwpLeave(lwp);
   process.spinLock().acquire();
   unlinkLwp(process, lwp);
-  const last = process.count == 0;
-  if (last && process.ending == 0) {
+  const last = process.count === 0;
+  if (last && process.ending === 0) {
     process.ending = 1;
     process.status = status;
   }
@@ -170,10 +171,10 @@ export function lwpExit(lwp: Lwp, status: u32): void {
 
 function unlinkLwp(process: Process, lwp: Lwp): void {
   const self = changetype<usize>(lwp);
-  if (process.lwps == self) process.lwps = lwp.next;
+  if (process.lwps === self) process.lwps = lwp.next;
   else {
     let at = changetype<Lwp>(process.lwps);
-    while (at.next != self) at = changetype<Lwp>(at.next);
+    while (at.next !== self) at = changetype<Lwp>(at.next);
     at.next = lwp.next;
   }
   process.count--;
@@ -183,7 +184,7 @@ function unlinkLwp(process: Process, lwp: Lwp): void {
 function processWait(process: Process): u32 {
   const queue = changetype<WaitQueue>(process.ended);
   queueLock(queue);
-  while (process.gone == 0) waitOn(queue, 0);
+  while (process.gone === 0) waitOn(queue, 0);
   queueUnlock(queue);
   const status = process.status;
   processDestroy(process);
@@ -195,6 +196,8 @@ function processWait(process: Process): u32 {
 /** Called last by main.ts's boot: starts the thread that loads and runs init, and returns. */
 export function processStart(): void {
   systemCallsPrepare();
+  filesPrepare();
+  randomSeed();
   archiveMount();
   threadCreate(initWatch.index, 0, "init", 0, PRIORITY_KERNEL);
 }

@@ -15,7 +15,7 @@ function goodSignal(signal: u64): bool {
 }
 
 export function rtSigaction(signal64: u64, action: u64, old: u64, maskBytes: u64): i64 {
-  if (maskBytes != MASK_BYTES || !goodSignal(signal64)) return -EINVAL;
+  if (maskBytes !== MASK_BYTES || !goodSignal(signal64)) return -EINVAL;
   const signal = u32(signal64);
   const process = currentLwp().process;
   const fresh = scratch();
@@ -37,22 +37,22 @@ const SIG_UNBLOCK: u64 = 1;
 const SIG_SETMASK: u64 = 2;
 
 export function rtSigprocmask(how: u64, set: u64, old: u64, maskBytes: u64): i64 {
-  if (maskBytes != MASK_BYTES) return -EINVAL;
+  if (maskBytes !== MASK_BYTES) return -EINVAL;
   const lwp = currentLwp();
   const before = lwp.blocked;
   if (set) {
     if (!readUser(scratch(), set, 8)) return -EFAULT;
     const mask = load<u64>(scratch()) & ~UNBLOCKABLE;
-    if (how == SIG_BLOCK) lwp.blocked = before | mask;
-    else if (how == SIG_UNBLOCK) lwp.blocked = before & ~mask;
-    else if (how == SIG_SETMASK) lwp.blocked = mask;
+    if (how === SIG_BLOCK) lwp.blocked = before | mask;
+    else if (how === SIG_UNBLOCK) lwp.blocked = before & ~mask;
+    else if (how === SIG_SETMASK) lwp.blocked = mask;
     else return -EINVAL;
   }
   return old && !writeUser64(old, before) ? -EFAULT : 0;
 }
 
 export function rtSigpending(set: u64, maskBytes: u64): i64 {
-  if (maskBytes != MASK_BYTES) return -EINVAL;
+  if (maskBytes !== MASK_BYTES) return -EINVAL;
   const lwp = currentLwp();
   return writeUser64(set, (lwp.pending | lwp.process.pending) & lwp.blocked) ? 0 : -EFAULT;
 }
@@ -68,7 +68,7 @@ export function rtSigreturn(): i64 {
 }
 
 export function rtSigsuspend(set: u64, maskBytes: u64): i64 {
-  if (maskBytes != MASK_BYTES) return -EINVAL;
+  if (maskBytes !== MASK_BYTES) return -EINVAL;
   if (!readUser(scratch(), set, 8)) return -EFAULT;
   const lwp = currentLwp();
   lwp.savedMask = lwp.blocked;
@@ -107,8 +107,8 @@ export function sigaltstack(stack: u64, old: u64): i64 {
 function sendToThread(process: Process, id: u32, signal: u32): i64 {
   let target: usize = 0;
   process.spinLock().acquire();
-  for (let at = process.lwps; at != 0; at = changetype<Lwp>(at).next) {
-    if (changetype<Lwp>(at).id == id) target = at;
+  for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) {
+    if (changetype<Lwp>(at).id === id) target = at;
   }
   if (target && signal) signalThread(changetype<Lwp>(target), signal, SI_TKILL, process.id);
   process.spinLock().release();
@@ -120,7 +120,7 @@ export function kill(id64: u64, signal: u64): i64 {
   const id = i32(id64);
   const process = currentLwp().process;
   if (signal > u64(SIGNALS)) return -EINVAL;
-  if (id != i32(process.id) && id != 0 && id != -1 && id != -i32(process.id)) return -ESRCH;
+  if (id !== i32(process.id) && id !== 0 && id !== -1 && id !== -i32(process.id)) return -ESRCH;
   if (signal) signalProcess(process, u32(signal), SI_USER, process.id);
   return 0;
 }
@@ -131,6 +131,6 @@ export function tkill(id: u64, signal: u64): i64 {
 }
 
 export function tgkill(group: u64, id: u64, signal: u64): i64 {
-  if (u32(group) != currentLwp().process.id) return -ESRCH;
+  if (u32(group) !== currentLwp().process.id) return -ESRCH;
   return tkill(id, signal);
 }

@@ -32,12 +32,12 @@ const SELECTOR_CODE: u64 = 40 | 3;
 const SELECTOR_DATA: u64 = 32 | 3;
 
 export function onAlternateStack(lwp: Lwp, rsp: u64): bool {
-  return lwp.alternateBytes != 0 && rsp - lwp.alternateBase <= lwp.alternateBytes;
+  return lwp.alternateBytes !== 0 && rsp - lwp.alternateBase <= lwp.alternateBytes;
 }
 
 /** SS_* of sigaltstack as seen from a stack pointer. */
 export function alternateFlags(lwp: Lwp, rsp: u64): u32 {
-  if (lwp.alternateBytes == 0) return SS_DISABLE;
+  if (lwp.alternateBytes === 0) return SS_DISABLE;
   return onAlternateStack(lwp, rsp) ? SS_ONSTACK : 0;
 }
 
@@ -47,7 +47,7 @@ export function signalFramePush(lwp: Lwp, frame: TrapFrame, info: SignalInfo): b
   const action = process.action(info.signal);
   const flags = load<u64>(action + 8);
   let top = frame.rsp - RED_ZONE;
-  if (flags & SA_ONSTACK && lwp.alternateBytes != 0 && !onAlternateStack(lwp, frame.rsp)) {
+  if (flags & SA_ONSTACK && lwp.alternateBytes !== 0 && !onAlternateStack(lwp, frame.rsp)) {
     top = lwp.alternateBase + lwp.alternateBytes;
   }
   const fx = (top - u64(FXSAVE_BYTES)) & ~63;
@@ -154,7 +154,7 @@ export function signalFramePop(lwp: Lwp, frame: TrapFrame): bool {
   if (!readUser(image, at, FRAME_BYTES)) return false;
   const fx = load<u64>(image + FP_POINTER);
   if (load<u64>(image + REGISTERS + 128) >= USER_TOP) return false;
-  if (fx != 0 && !restoreFpu(fx)) return false;
+  if (fx !== 0 && !restoreFpu(fx)) return false;
   restoreRegisters(image + REGISTERS, frame);
   lwp.blocked = load<u64>(image + MASK) & ~UNBLOCKABLE;
   lwp.alternateBase = load<u64>(image + STACK);
@@ -171,7 +171,7 @@ function restoreFpu(from: u64): bool {
   const area = threadCurrent().fpu;
   // Reserved bits of MXCSR would make FXRSTOR fault; the mask that FXSAVE reports tells them (Intel SDM vol. 1, 11.6.6).
   const reported = load<u32>(area + FX_MXCSR + 4);
-  const allowed: u32 = reported == 0 ? 0xffbf : reported;
+  const allowed: u32 = reported === 0 ? 0xffbf : reported;
   store<u32>(image + FX_MXCSR, load<u32>(image + FX_MXCSR) & allowed);
   memory.copy(area, image, FXSAVE_BYTES);
   fpuReload();

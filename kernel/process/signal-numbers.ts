@@ -1,5 +1,5 @@
 // Signals of Linux x86-64 (asm/signal.h, asm-generic/siginfo.h): numbers, names and default actions.
-import { print, printDecimal } from "../console";
+import { print, printAscii, printDecimal } from "../console";
 
 export const SIGHUP: u32 = 1;
 export const SIGINT: u32 = 2;
@@ -43,6 +43,8 @@ export const BUS_ADRERR: u32 = 2;
 export const TRAP_BRKPT: u32 = 1;
 export const TRAP_TRACE: u32 = 2;
 
+const letter: usize = memory.data(1);
+
 export function signalBit(signal: u32): u64 {
   return u64(1) << u64(signal - 1);
 }
@@ -54,39 +56,18 @@ export const IGNORED: u64 = (1 << 16) | (1 << 17) | (1 << 22) | (1 << 27);
 /** Would stop the process: there is no job control, so they do nothing but say so. */
 export const STOPPING: u64 = (1 << 18) | (1 << 19) | (1 << 20) | (1 << 21);
 
+/** The names of 1 to 15, five letters each behind "SIG". */
+const NAMES: string = "HUP  INT  QUIT ILL  TRAP ABRT BUS  FPE  KILL USR1 SEGV USR2 PIPE ALRM TERM ";
+
 export function printSignal(signal: u32): void {
-  switch (signal) {
-    case SIGHUP:
-      return print("SIGHUP");
-    case SIGINT:
-      return print("SIGINT");
-    case SIGQUIT:
-      return print("SIGQUIT");
-    case SIGILL:
-      return print("SIGILL");
-    case SIGTRAP:
-      return print("SIGTRAP");
-    case SIGABRT:
-      return print("SIGABRT");
-    case SIGBUS:
-      return print("SIGBUS");
-    case SIGFPE:
-      return print("SIGFPE");
-    case SIGKILL:
-      return print("SIGKILL");
-    case SIGUSR1:
-      return print("SIGUSR1");
-    case SIGSEGV:
-      return print("SIGSEGV");
-    case SIGUSR2:
-      return print("SIGUSR2");
-    case SIGPIPE:
-      return print("SIGPIPE");
-    case SIGALRM:
-      return print("SIGALRM");
-    case SIGTERM:
-      return print("SIGTERM");
+  if (signal > SIGTERM) {
+    print("signal ");
+    printDecimal(u64(signal));
+    return;
   }
-  print("signal ");
-  printDecimal(u64(signal));
+  print("SIG");
+  for (let at = i32(signal - 1) * 5; NAMES.charCodeAt(at) !== 0x20; at++) {
+    store<u8>(letter, u8(NAMES.charCodeAt(at)));
+    printAscii(letter, 1);
+  }
 }

@@ -58,8 +58,8 @@ export function actionFlags(process: Process, signal: u32): u64 {
 
 function ignored(process: Process, signal: u32): bool {
   const handler = actionHandler(process, signal);
-  if (handler == SIG_IGN) return true;
-  return handler == SIG_DFL && (IGNORED & signalBit(signal)) != 0;
+  if (handler === SIG_IGN) return true;
+  return handler === SIG_DFL && (IGNORED & signalBit(signal)) !== 0;
 }
 
 // --- Raising ---
@@ -75,7 +75,7 @@ export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32): voi
 }
 
 function kick(lwp: Lwp): void {
-  if (lwp.thread && lwp.thread != changetype<usize>(threadCurrent()))
+  if (lwp.thread && lwp.thread !== changetype<usize>(threadCurrent()))
     threadKick(changetype<Thread>(lwp.thread));
 }
 
@@ -86,7 +86,7 @@ export function signalProcess(process: Process, signal: u32, code: u32, sender: 
     store<u64>(process.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
     process.pending |= signalBit(signal);
     let at = process.lwps;
-    while (at != 0) {
+    while (at !== 0) {
       const lwp = changetype<Lwp>(at);
       if (!(lwp.blocked & signalBit(signal))) {
         kick(lwp);
@@ -108,7 +108,8 @@ export function interrupted(): bool {
   if (!thread.lwp) return false;
   const lwp = changetype<Lwp>(thread.lwp);
   return (
-    atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending")) != 0 || takeable(lwp) != 0
+    atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending")) !== 0 ||
+    takeable(lwp) !== 0
   );
 }
 
@@ -130,18 +131,18 @@ export function returningToUser(frame: TrapFrame): void {
   const process = lwp.process;
   if (process.ending) lwpExit(lwp, process.status);
   let delivered = false;
-  while (takeable(lwp) != 0) {
+  while (takeable(lwp) !== 0) {
     const signal = take(lwp);
-    if (signal == 0) continue;
+    if (signal === 0) continue;
     const handler = actionHandler(process, signal);
-    if (handler == SIG_IGN) continue;
-    if (handler == SIG_DFL) {
-      if (defaultAction(lwp, signal)) return lwpExit(lwp, process.status);
+    if (handler === SIG_IGN) continue;
+    if (handler === SIG_DFL) {
+      if (defaultAction(lwp, signal)) lwpExit(lwp, process.status);
       continue;
     }
-    restartCall(lwp, frame, (actionFlags(process, signal) & SA_RESTART) != 0);
+    restartCall(lwp, frame, (actionFlags(process, signal) & SA_RESTART) !== 0);
     delivered = true;
-    if (!pushFrame(lwp, frame, changetype<SignalInfo>(lwp.info))) return lwpExit(lwp, process.status);
+    if (!pushFrame(lwp, frame, changetype<SignalInfo>(lwp.info))) lwpExit(lwp, process.status);
   }
   if (!delivered) {
     restartCall(lwp, frame, true);
@@ -167,9 +168,9 @@ function take(lwp: Lwp): u32 {
   const info = changetype<SignalInfo>(lwp.info);
   process.spinLock().acquire();
   const set = takeable(lwp);
-  const signal: u32 = set == 0 ? 0 : u32(ctz<u64>(set)) + 1;
-  if (signal != 0) {
-    const own = (lwp.pending & signalBit(signal)) != 0;
+  const signal: u32 = set === 0 ? 0 : u32(ctz<u64>(set)) + 1;
+  if (signal !== 0) {
+    const own = (lwp.pending & signalBit(signal)) !== 0;
     const code = load<u64>((own ? lwp.codes : process.codes) + ((<usize>(signal - 1)) << 3));
     if (own) lwp.pending &= ~signalBit(signal);
     else process.pending &= ~signalBit(signal);
@@ -224,12 +225,11 @@ export function raiseFault(frame: TrapFrame, vector: u32): void {
   const info = changetype<SignalInfo>(lwp.info);
   info.trap = u64(vector);
   info.error = frame.error;
-  info.address = frame.rip;
-  describeFault(lwp, info, vector);
+  describeFault(lwp, info, vector, frame.rip);
   const bit = signalBit(info.signal);
   const handler = actionHandler(process, info.signal);
   // A fault cannot wait: blocked, ignored or without handler it is the end.
-  if (handler <= SIG_IGN || lwp.blocked & bit || info.signal == SIGKILL) {
+  if (handler <= SIG_IGN || lwp.blocked & bit || info.signal === SIGKILL) {
     explain(lwp, frame, info, vector);
     processEnd(process, 128 + info.signal);
     return;
@@ -241,8 +241,6 @@ export function raiseFault(frame: TrapFrame, vector: u32): void {
 const DIVIDE: u32 = 0;
 const DEBUG: u32 = 1;
 const BREAKPOINT: u32 = 3;
-const OVERFLOW: u32 = 4;
-const BOUND: u32 = 5;
 const INVALID_OPCODE: u32 = 6;
 const STACK: u32 = 12;
 const PAGE_FAULT: u32 = 14;
@@ -250,33 +248,29 @@ const X87: u32 = 16;
 const ALIGNMENT: u32 = 17;
 const SIMD: u32 = 19;
 
-function describeFault(lwp: Lwp, info: SignalInfo, vector: u32): void {
-  switch (vector) {
-    case DIVIDE:
-      return describe(info, SIGFPE, FPE_INTDIV);
-    case DEBUG:
-      return describe(info, SIGTRAP, TRAP_TRACE);
-    case BREAKPOINT:
-      info.address = 0;
-      return describe(info, SIGTRAP, SI_KERNEL);
-    case INVALID_OPCODE:
-      return describe(info, SIGILL, ILL_ILLOPN);
-    case X87:
-    case SIMD:
-      return describe(info, SIGFPE, floatingPointCode(vector == SIMD));
-    case ALIGNMENT:
-      info.address = 0;
-      return describe(info, SIGBUS, BUS_ADRALN);
-    case PAGE_FAULT:
-      info.address = lwp.faultAddress;
-      return describe(info, lwp.faultSignal, lwp.faultCode);
-    case STACK:
-      info.address = 0;
-      return describe(info, SIGBUS, SI_KERNEL);
-  }
-  // #GP, #OF, #BR, #NP, #TS: no address that would mean anything.
+/** #GP, #OF, #BR, #NP and #TS stay SIGSEGV without an address that would mean anything. */
+function describeFault(lwp: Lwp, info: SignalInfo, vector: u32, rip: u64): void {
   info.address = 0;
   describe(info, SIGSEGV, SI_KERNEL);
+  if (vector === PAGE_FAULT) {
+    info.address = lwp.faultAddress;
+    describe(info, lwp.faultSignal, lwp.faultCode);
+  } else if (vector === BREAKPOINT) describe(info, SIGTRAP, SI_KERNEL);
+  else if (vector === ALIGNMENT) describe(info, SIGBUS, BUS_ADRALN);
+  else if (vector === STACK) describe(info, SIGBUS, SI_KERNEL);
+  else {
+    // The address is the instruction's.
+    if (vector === DIVIDE) describeAt(info, SIGFPE, FPE_INTDIV, rip);
+    if (vector === DEBUG) describeAt(info, SIGTRAP, TRAP_TRACE, rip);
+    if (vector === INVALID_OPCODE) describeAt(info, SIGILL, ILL_ILLOPN, rip);
+    if (vector === X87) describeAt(info, SIGFPE, floatingPointCode(false), rip);
+    if (vector === SIMD) describeAt(info, SIGFPE, floatingPointCode(true), rip);
+  }
+}
+
+function describeAt(info: SignalInfo, signal: u32, code: u32, address: u64): void {
+  describe(info, signal, code);
+  info.address = address;
 }
 
 function describe(info: SignalInfo, signal: u32, code: u32): void {
@@ -286,15 +280,18 @@ function describe(info: SignalInfo, signal: u32, code: u32): void {
 
 /** `counter: killed by SIGSEGV (address 0x0 not mapped, write) at rip 0x401136` */
 function explain(lwp: Lwp, frame: TrapFrame, info: SignalInfo, vector: u32): void {
-  if (vector != PAGE_FAULT) return reportFault(lwp, info.signal, frame, " (exception ", u64(vector));
+  if (vector !== PAGE_FAULT) {
+    reportFault(lwp, info.signal, frame, " (exception ", u64(vector));
+    return;
+  }
   printAsciiZ(lwp.process.name);
   print(": killed by ");
   printSignal(info.signal);
   print(" (address ");
   printHex(lwp.faultAddress);
-  if (info.signal == SIGKILL) print(" wants memory and there is none");
-  else if (info.signal == SIGBUS) print(" has nothing behind it");
-  else print(info.code == SEGV_MAPERR ? " not mapped" : " not permitted");
+  if (info.signal === SIGKILL) print(" wants memory and there is none");
+  else if (info.signal === SIGBUS) print(" has nothing behind it");
+  else print(info.code === SEGV_MAPERR ? " not mapped" : " not permitted");
   print(lwp.faultError & 16 ? ", execute" : lwp.faultError & 2 ? ", write" : ", read");
   printRip(frame);
 }

@@ -81,7 +81,7 @@ export function loadInit(lwp: Lwp): bool {
 /** The file that `init=` names, its path at `path`; 0 when there is none. */
 function openInit(path: usize): usize {
   const option = bootOption("init");
-  if (option == 0 || load<u8>(option) == 0) {
+  if (option === 0 || load<u8>(option) === 0) {
     print("init: the command line names no program (init=/bin/...)\n");
     return 0;
   }
@@ -93,7 +93,7 @@ function openInit(path: usize): usize {
   const bytes = pathNormalize(path + 1);
   store<u8>(path, 0x2f);
   const inode = archiveFind(path + 1, bytes);
-  if (inode && (changetype<Inode>(inode).mode & TYPE_MASK) == TYPE_REGULAR) {
+  if (inode && (changetype<Inode>(inode).mode & TYPE_MASK) === TYPE_REGULAR) {
     return changetype<usize>(fileCreate(KIND_ARCHIVE, O_RDONLY, inode, 0));
   }
   print("init: ");
@@ -111,7 +111,7 @@ function begin(lwp: Lwp, file: File, path: usize): bool {
   if (good) good = mapProgram(STACK_TOP - STACK_BYTES, STACK_TOP, PROT_READ | PROT_WRITE, 0, 0, 0);
   if (good) {
     const stack = buildStack(path, program);
-    good = stack != 0;
+    good = stack !== 0;
     enterAt(lwp, program.entry, stack);
   }
   release(changetype<usize>(program));
@@ -120,7 +120,7 @@ function begin(lwp: Lwp, file: File, path: usize): bool {
 
 function nameProcess(process: Process, path: usize): void {
   let last = path;
-  for (let at = path; load<u8>(at); at++) if (load<u8>(at) == 0x2f) last = at + 1;
+  for (let at = path; load<u8>(at); at++) if (load<u8>(at) === 0x2f) last = at + 1;
   process.name = allocate(textBytes(last) + 1);
   memory.copy(process.name, last, textBytes(last) + 1);
 }
@@ -161,14 +161,14 @@ function buildStack(path: usize, program: Program): u64 {
   pushWord(building, 0);
   pushAuxiliary(building, program, name);
   const stack = placeWords(building);
-  if (stack == 0) print("init: too many arguments\n");
+  if (stack === 0) print("init: too many arguments\n");
   release(building.words);
   release(changetype<usize>(building));
   return stack;
 }
 
 function pushWord(building: Building, word: u64): void {
-  if (building.count == WORDS_MAX) {
+  if (building.count === WORDS_MAX) {
     building.failed = 1;
     return;
   }
@@ -188,12 +188,12 @@ function pushText(building: Building, text: usize, bytes: usize): u64 {
 /** The words behind `--`, split at spaces. */
 function pushArguments(building: Building): void {
   let at = bootArguments();
-  if (at == 0) return;
+  if (at === 0) return;
   while (true) {
-    while (load<u8>(at) == 0x20) at++;
-    if (load<u8>(at) == 0) return;
+    while (load<u8>(at) === 0x20) at++;
+    if (load<u8>(at) === 0) return;
     let bytes: usize = 0;
-    while (load<u8>(at + bytes) != 0 && load<u8>(at + bytes) != 0x20) bytes++;
+    while (load<u8>(at + bytes) !== 0 && load<u8>(at + bytes) !== 0x20) bytes++;
     if (building.count < WORDS_MAX - AUXILIARY_WORDS) pushWord(building, pushText(building, at, bytes));
     else building.failed = 1;
     at += bytes;
@@ -213,7 +213,7 @@ function pushVariable(building: Building, name: string, number: u64): void {
   const text = allocate(64);
   let bytes: usize = 0;
   for (; bytes < usize(name.length); bytes++) store<u8>(text + bytes, u8(name.charCodeAt(i32(bytes))));
-  if (number != NO_NUMBER) bytes += digits(text + bytes, number);
+  if (number !== NO_NUMBER) bytes += digits(text + bytes, number);
   pushWord(building, pushText(building, text, bytes));
   release(text);
 }

@@ -4,7 +4,6 @@ import { print, printAscii, printAsciiZ, printDecimal, printHex } from "../conso
 import { TrapFrame } from "../frame";
 import { pathIs } from "../fs/path";
 import { bootOption } from "../options";
-import { stats } from "../stats";
 import { absentCalls } from "./absent";
 import { EINTR, ENOSYS, ERESTART } from "./errno";
 import {
@@ -92,19 +91,19 @@ function rowAt(number: u32): Row {
 
 function row(number: u32, name: string, names: string, handler: u32): void {
   const at = rowAt(number);
-  assert(at.name == 0, "two rows for one system call");
+  assert(at.name === 0, "two rows for one system call");
   at.name = changetype<usize>(name);
   at.nameLength = u32(name.length);
   at.arguments = changetype<usize>(names);
   at.handler = handler;
   let arity: u32 = names.length > 0 ? 1 : 0;
-  for (let i = 0; i < names.length; i++) if (names.charCodeAt(i) == 0x20) arity++;
+  for (let i = 0; i < names.length; i++) if (names.charCodeAt(i) === 0x20) arity++;
   at.arity = arity;
 }
 
 function absentRow(number: u32, name: usize, length: u32): void {
   const at = rowAt(number);
-  assert(at.name == 0, "an absent system call that has a row");
+  assert(at.name === 0, "an absent system call that has a row");
   at.name = name;
   at.nameLength = length;
 }
@@ -112,7 +111,7 @@ function absentRow(number: u32, name: usize, length: u32): void {
 export function systemCallsPrepare(): void {
   assert(CALLS * u32(offsetof<Row>()) <= 14336, "the table of system calls is larger than its memory");
   const trace = bootOption("trace");
-  tracing = trace != 0 && pathIs(trace, "calls");
+  tracing = trace !== 0 && pathIs(trace, "calls");
   row(0, "read", "fd buffer bytes", read.index);
   row(1, "write", "fd buffer bytes", write.index);
   row(2, "open", "path flags mode", open.index);
@@ -194,7 +193,7 @@ export function systemCall(frame: TrapFrame): void {
   const lwp = currentLwp();
   const number = frame.rax;
   lwp.frame = frame;
-  if (number >= u64(CALLS) || rowAt(u32(number)).handler == 0) {
+  if (number >= u64(CALLS) || rowAt(u32(number)).handler === 0) {
     reportAbsent(lwp, number);
     frame.rax = u64(-ENOSYS);
     return;
@@ -202,9 +201,9 @@ export function systemCall(frame: TrapFrame): void {
   const at = rowAt(u32(number));
   const result = dispatch(at, frame);
   if (tracing) trace(lwp, at, frame, result);
-  lwp.restart = u32(result == -ERESTART);
+  lwp.restart = u32(result === -ERESTART);
   lwp.restartNumber = number;
-  frame.rax = result == -ERESTART ? u64(-EINTR) : u64(result);
+  frame.rax = result === -ERESTART ? u64(-EINTR) : u64(result);
 }
 
 function dispatch(at: Row, frame: TrapFrame): i64 {
@@ -261,7 +260,7 @@ function trace(lwp: Lwp, at: Row, frame: TrapFrame, result: i64): void {
     if (i > 0) print(", ");
     let length: u32 = 0;
     while (
-      load<u16>(word + ((<usize>length) << 1)) != 0x20 &&
+      load<u16>(word + ((<usize>length) << 1)) !== 0x20 &&
       word + ((<usize>length) << 1) < argumentsEnd(at)
     )
       length++;

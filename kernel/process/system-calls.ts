@@ -63,14 +63,14 @@ const RLIMIT_STACK: u64 = 3;
 const RLIMIT_CORE: u64 = 4;
 const RLIMIT_NOFILE: u64 = 7;
 const RLIMITS: u64 = 16;
-const INFINITY: u64 = 0xffff_ffff_ffff_ffff;
+const INFINITY: u64 = -1;
 
 export function getrlimit(resource: u64, to: u64): i64 {
   if (resource >= RLIMITS) return -EINVAL;
   let limit = INFINITY;
-  if (resource == RLIMIT_STACK) limit = STACK_BYTES;
-  if (resource == RLIMIT_CORE) limit = 0;
-  if (resource == RLIMIT_NOFILE) limit = u64(DESCRIPTORS_MAX);
+  if (resource === RLIMIT_STACK) limit = STACK_BYTES;
+  if (resource === RLIMIT_CORE) limit = 0;
+  if (resource === RLIMIT_NOFILE) limit = u64(DESCRIPTORS_MAX);
   store<u64>(scratch(), limit);
   store<u64>(scratch() + 8, limit);
   return writeUser(to, scratch(), 16) ? 0 : -EFAULT;
@@ -78,7 +78,7 @@ export function getrlimit(resource: u64, to: u64): i64 {
 
 /** Limits are fixed: a new one is refused. */
 export function prlimit64(id: u64, resource: u64, fresh: u64, old: u64): i64 {
-  if (u32(id) != 0 && u32(id) != currentLwp().process.id) return -EINVAL;
+  if (u32(id) !== 0 && u32(id) !== currentLwp().process.id) return -EINVAL;
   if (fresh) return -EPERM;
   return old ? getrlimit(resource, old) : 0;
 }

@@ -34,7 +34,7 @@ const THREAD_FLAGS: u64 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CL
 let forkReported = false;
 
 export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: u64): i64 {
-  if ((flags & THREAD_FLAGS) != THREAD_FLAGS) {
+  if ((flags & THREAD_FLAGS) !== THREAD_FLAGS) {
     if (!forkReported)
       print("clone: only threads (CLONE_VM, FS, FILES, SIGHAND, THREAD); there is no fork\n");
     forkReported = true;
@@ -109,7 +109,7 @@ export function setTidAddress(at: u64): i64 {
 const ROBUST_HEAD_BYTES: u64 = 24;
 
 export function setRobustList(head: u64, bytes: u64): i64 {
-  if (bytes != ROBUST_HEAD_BYTES) return -EINVAL;
+  if (bytes !== ROBUST_HEAD_BYTES) return -EINVAL;
   currentLwp().robustList = head;
   return 0;
 }
@@ -131,7 +131,7 @@ export function archPrctl(code: u64, address: u64): i64 {
       return writeUser64(address, 0) ? 0 : -EFAULT;
     case ARCH_SET_GS:
       // GS is the kernel's way to the core block, and its user base is not kept per thread.
-      return address == 0 ? 0 : -EPERM;
+      return address === 0 ? 0 : -EPERM;
   }
   return -EINVAL;
 }
@@ -146,12 +146,12 @@ export function schedYield(): i64 {
 /** The thread with this id must be one of the caller's process; 0 is the caller. */
 function knownThread(id: u32): bool {
   const lwp = currentLwp();
-  if (id == 0 || id == lwp.id) return true;
+  if (id === 0 || id === lwp.id) return true;
   const process = lwp.process;
   let found = false;
   process.spinLock().acquire();
-  for (let at = process.lwps; at != 0; at = changetype<Lwp>(at).next)
-    if (changetype<Lwp>(at).id == id) found = true;
+  for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next)
+    if (changetype<Lwp>(at).id === id) found = true;
   process.spinLock().release();
   return found;
 }
@@ -180,12 +180,12 @@ export function schedGetaffinity(id: u64, bytes: u64, mask: u64): i64 {
 export function schedSetaffinity(id: u64, bytes: u64, mask: u64): i64 {
   const lwp = currentLwp();
   if (!knownThread(u32(id))) return -ESRCH;
-  if (bytes == 0) return -EINVAL;
+  if (bytes === 0) return -EINVAL;
   store<u64>(scratch(), 0);
   if (!readUser(scratch(), mask, usize(min<u64>(bytes, 8)))) return -EFAULT;
   const wanted = load<u64>(scratch()) & allCores();
-  if (wanted == 0) return -EINVAL;
-  if (u32(id) != 0 && u32(id) != lwp.id) return -EPERM;
+  if (wanted === 0) return -EINVAL;
+  if (u32(id) !== 0 && u32(id) !== lwp.id) return -EPERM;
   lwp.affinity = wanted;
   if ((wanted >> u64(thisCore().index)) & 1) return 0;
   lwp.frame.rax = 0;
@@ -202,5 +202,5 @@ const MEMBARRIER_QUERY: u64 = 0;
 
 /** No command is offered: a program falls back to fences of its own. */
 export function membarrier(command: u64): i64 {
-  return command == MEMBARRIER_QUERY ? 0 : -EINVAL;
+  return command === MEMBARRIER_QUERY ? 0 : -EINVAL;
 }

@@ -17,14 +17,14 @@ const SECOND: u64 = 1_000_000_000;
 const MICROSECOND: u64 = 1_000;
 
 function isRealTime(clock: u64): bool {
-  return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE;
+  return clock === CLOCK_REALTIME || clock === CLOCK_REALTIME_COARSE;
 }
 function isMonotonic(clock: u64): bool {
   return (
-    clock == CLOCK_MONOTONIC ||
-    clock == CLOCK_MONOTONIC_RAW ||
-    clock == CLOCK_MONOTONIC_COARSE ||
-    clock == CLOCK_BOOTTIME
+    clock === CLOCK_MONOTONIC ||
+    clock === CLOCK_MONOTONIC_RAW ||
+    clock === CLOCK_MONOTONIC_COARSE ||
+    clock === CLOCK_BOOTTIME
   );
 }
 
@@ -54,7 +54,7 @@ export function clockGetres(clock: u64, to: u64): i64 {
 export function gettimeofday(to: u64, zone: u64): i64 {
   if (to) {
     const now = read(CLOCK_REALTIME);
-    if (writePair(to, now / SECOND, (now % SECOND) / MICROSECOND) != 0) return -EFAULT;
+    if (writePair(to, now / SECOND, (now % SECOND) / MICROSECOND) !== 0) return -EFAULT;
   }
   return zone ? writePair(zone, 0, 0) : 0;
 }
@@ -78,14 +78,14 @@ export function clockNanosleep(clock: u64, flags: u64, request: u64, remaining: 
   const fraction = load<i64>(scratch() + 8);
   if (seconds < 0 || fraction < 0 || fraction >= i64(SECOND)) return -EINVAL;
   const span = min<u64>(u64(seconds), 6_000_000_000) * SECOND + u64(fraction);
-  const absolute = (flags & TIMER_ABSTIME) != 0;
+  const absolute = (flags & TIMER_ABSTIME) !== 0;
   let deadline = span;
   if (!absolute) deadline += nanoseconds();
   else if (isRealTime(clock)) deadline -= min<u64>(span, WALL_CLOCK_EPOCH * SECOND);
   if (sleepUntil(deadline)) return 0;
   const now = nanoseconds();
   const left: u64 = deadline > now ? deadline - now : 0;
-  if (!absolute && remaining && writePair(remaining, left / SECOND, left % SECOND) != 0) return -EFAULT;
+  if (!absolute && remaining && writePair(remaining, left / SECOND, left % SECOND) !== 0) return -EFAULT;
   return -EINTR;
 }
 

@@ -19,12 +19,12 @@ export function userRange(at: u64, bytes: u64): bool {
 
 export function readUser(to: usize, from: u64, bytes: usize): bool {
   assertMayBlock();
-  return userRange(from, u64(bytes)) && copyFromUser(to, from, bytes) == 0;
+  return userRange(from, u64(bytes)) && copyFromUser(to, from, bytes) === 0;
 }
 
 export function writeUser(to: u64, from: usize, bytes: usize): bool {
   assertMayBlock();
-  return userRange(to, u64(bytes)) && copyToUser(to, from, bytes) == 0;
+  return userRange(to, u64(bytes)) && copyToUser(to, from, bytes) === 0;
 }
 
 /** The calling thread's page of kernel memory for what a system call copies in or out. */
@@ -55,7 +55,7 @@ export function readUserText(to: usize, from: u64, limit: usize): i64 {
     const bytes = min<usize>(inPage, limit - done);
     if (!readUser(to + done, from + u64(done), bytes)) return -EFAULT;
     for (let i: usize = 0; i < bytes; i++) {
-      if (load<u8>(to + done + i) == 0) return i64(done + i);
+      if (load<u8>(to + done + i) === 0) return i64(done + i);
     }
     done += bytes;
   }
@@ -63,5 +63,5 @@ export function readUserText(to: usize, from: u64, limit: usize): i64 {
 }
 
 function assertMayBlock(): void {
-  assert(thisCore().critical == 0, "user memory touched in a critical section");
+  assert(thisCore().critical === 0, "user memory touched in a critical section");
 }
