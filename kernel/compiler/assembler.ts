@@ -249,7 +249,12 @@ export class Assembler {
       return Instruction.createReg(code, icedRegisters[size][first.number]!);
     }
     const far = this.bitness === 64 ? "m1664" : "m1632";
-    const code = codeOf([`${mnemonic}_rm${size}`, `${mnemonic}_m`, `${mnemonic}_${far}`]);
+    const code = codeOf([
+      `${mnemonic}_rm${size}`,
+      `${mnemonic}_m`,
+      `${mnemonic}_${far}`,
+      `${mnemonic}_m512byte`,
+    ]);
     return Instruction.createMem(code, icedMemory(first, this.bitness));
   }
 
