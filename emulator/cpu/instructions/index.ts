@@ -11,6 +11,9 @@ import { integer } from "./integer.js";
 import { move } from "./move.js";
 import { multiplication } from "./multiply.js";
 import { shift } from "./shift.js";
+import { sseFloat } from "./sse-float.js";
+import { sseInteger } from "./sse-integer.js";
+import { sseMove } from "./sse-move.js";
 import { stack } from "./stack.js";
 import { string } from "./string.js";
 
@@ -25,6 +28,9 @@ export const families: Readonly<Record<string, readonly Definition[]>> = {
   stack,
   flags,
   decimal,
+  sseMove,
+  sseInteger,
+  sseFloat,
 };
 
 export const rows: readonly Definition[] = Object.values(families).flat();

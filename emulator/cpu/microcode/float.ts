@@ -25,7 +25,6 @@ const MULTIPLY: u32 = 2;
 const DIVIDE: u32 = 3;
 const SQUARE_ROOT: u32 = 4;
 const MINIMUM: u32 = 5;
-const MAXIMUM: u32 = 6;
 /** 8 to 15: CMPPS and its kin by predicate; the result is all ones or zero. */
 const COMPARE: u32 = 8;
 const PREDICATE_NEGATED: u32 = 4;
@@ -80,7 +79,7 @@ function compute(op: u32): void {
 function takesFirst(op: u32): bool {
   const relation = soft.compare(true);
   if (op == MINIMUM) return (relation & soft.LESS) != 0;
-  return relation == 0;
+  return relation == 0; // maximum, 6: greater
 }
 
 function holds(predicate: u32): bool {

@@ -192,9 +192,9 @@ export function round(precision: i32, least: i32, most: i32): void {
   }
   const below = remainder(precision);
   const inexact = below != 0;
-  if (precision < 64) significandR &= ~((<u64>1 << (64 - precision)) - 1);
+  if (precision < 64) significandR &= ~(((<u64>1) << (64 - precision)) - 1);
   extraR = 0;
-  const unit: u64 = <u64>1 << (64 - precision);
+  const unit: u64 = (<u64>1) << (64 - precision);
   roundedUp = goesUp(below, (significandR & unit) != 0);
   if (roundedUp) {
     significandR += unit;
@@ -217,7 +217,7 @@ function overflow(precision: i32, most: i32): void {
   if (roundedUp) classR = INFINITE;
   else {
     exponentR = most;
-    significandR = ~((<u64>1 << (64 - precision)) - 1);
+    significandR = ~(((<u64>1) << (64 - precision)) - 1);
     if (precision == 64) significandR = ~(<u64>0);
   }
 }
@@ -225,7 +225,7 @@ function overflow(precision: i32, most: i32): void {
 /** What lies below the last kept bit, compared with half of it: 0 nothing, 1 less, 2 half, 3 more. */
 function remainder(precision: i32): u32 {
   if (precision == 64) return extraR == 0 ? 0 : extraR < TOP ? 1 : extraR == TOP ? 2 : 3;
-  const half: u64 = <u64>1 << (63 - precision);
+  const half: u64 = (<u64>1) << (63 - precision);
   const rest = significandR & ((half << 1) - 1);
   if (rest == 0 && extraR == 0) return 0;
   if (rest < half) return 1;
@@ -237,7 +237,7 @@ function goesUp(below: u32, odd: bool): bool {
   return rounding == (signR ? DOWN : UP);
 }
 function roundsToPower(precision: i32): bool {
-  const kept: u64 = precision == 64 ? ~(<u64>0) : ~((<u64>1 << (64 - precision)) - 1);
+  const kept: u64 = precision == 64 ? ~(<u64>0) : ~(((<u64>1) << (64 - precision)) - 1);
   return (significandR & kept) == kept && goesUp(remainder(precision), true);
 }
 
@@ -259,13 +259,13 @@ function shiftRightSticky(count: i32): void {
 function pack(fraction: u32, exponentBits: u32): u64 {
   const exponentMax: u64 = (1 << exponentBits) - 1;
   const bias: i32 = (1 << (exponentBits - 1)) - 1;
-  const sign = <u64>signR << (fraction + exponentBits);
+  const sign = (<u64>signR) << (fraction + exponentBits);
   const payload = (significandR << 1) >> (64 - fraction);
   if (classR == ZERO) return sign;
   if (classR == INFINITE) return sign | (exponentMax << fraction);
   if (isNan(classR)) return sign | (exponentMax << fraction) | payload;
   if (!(significandR & TOP)) return sign | (significandR >> (63 - fraction));
-  return sign | (<u64>(exponentR + bias) << fraction) | payload;
+  return sign | ((<u64>(exponentR + bias)) << fraction) | payload;
 }
 /** R rounded and packed. */
 export function pack32(): u64 {
@@ -344,7 +344,7 @@ export function clearB(): void {
 export function add(): void {
   noteDenormals();
   if (classA == INFINITE) {
-    if (classB == INFINITE && signA != signB) invalidAfterDenormal();
+    if (classB == INFINITE && signA != signB) invalid();
     else takeA();
   } else if (classB == INFINITE) takeB();
   else if (classA == ZERO && classB == ZERO) {
@@ -353,9 +353,6 @@ export function add(): void {
   } else if (classB == ZERO) takeA();
   else if (classA == ZERO) takeB();
   else addFinite();
-}
-function invalidAfterDenormal(): void {
-  invalid();
 }
 
 function addFinite(): void {
@@ -405,13 +402,9 @@ export function subtract(): void {
 export function multiply(): void {
   const sign = signA ^ signB;
   if (classA == INFINITE || classB == INFINITE) {
-    if (classA == ZERO || classB == ZERO) {
-      noteDenormals();
-      invalid();
-    } else {
-      noteDenormals();
-      setResult(INFINITE, sign, 0, TOP, 0);
-    }
+    noteDenormals();
+    if (classA == ZERO || classB == ZERO) invalid();
+    else setResult(INFINITE, sign, 0, TOP, 0);
     return;
   }
   noteDenormals();
@@ -481,16 +474,15 @@ function divideFinite(sign: u32): void {
 
 /** R := the square root of A. */
 export function squareRoot(): void {
-  noteDenormalA();
   if (classA == ZERO) {
     takeA();
     return;
   }
   if (signA) {
-    raised &= ~DENORMAL;
     invalid();
     return;
   }
+  noteDenormalA();
   if (classA == INFINITE) {
     takeA();
     return;
@@ -540,8 +532,7 @@ export function compare(signalling: bool): u32 {
   return magnitude < 0 != (signA != 0) ? LESS : 0;
 }
 function compareMagnitudes(): i32 {
-  if (classA == INFINITE || classB == INFINITE)
-    return classA == classB ? 0 : classA == INFINITE ? 1 : -1;
+  if (classA == INFINITE || classB == INFINITE) return classA == classB ? 0 : classA == INFINITE ? 1 : -1;
   if (exponentA != exponentB) return exponentA < exponentB ? -1 : 1;
   if (significandA == significandB) return 0;
   return significandA < significandB ? -1 : 1;
@@ -562,7 +553,7 @@ export function fromInteger(value: i64): void {
 
 /** A as a signed integer of that many bits; what does not fit is invalid, and gives the integer indefinite. */
 export function toInteger(bits: i32): i64 {
-  const indefinite: i64 = <i64>(<u64>-1 << (bits - 1));
+  const indefinite: i64 = <i64>((<u64>-1) << (bits - 1));
   if (classA == ZERO) return 0;
   if (classA != FINITE || exponentA > bits) {
     raised |= INVALID;
@@ -576,7 +567,7 @@ export function toInteger(bits: i32): i64 {
   roundedUp = goesUp(below, (significandR & 1) != 0);
   if (roundedUp) significandR++;
   if (below != 0) raised |= PRECISION;
-  const limit: u64 = (<u64>1 << (bits - 1)) - (signA ? 0 : 1);
+  const limit: u64 = ((<u64>1) << (bits - 1)) - (signA ? 0 : 1);
   if (significandR > limit || exponentA > 63) {
     raised = before | INVALID;
     roundedUp = false;
