@@ -26,7 +26,7 @@ export function panicked(): bool {
 /** Never returns. */
 export function panic(text: string): void {
   begin(text);
-  backTrace(framePointer());
+  backTrace(0);
   end();
 }
 
@@ -49,7 +49,7 @@ export function assertionFailed(message: string | null, file: string | null, lin
     printDecimal(u64(line));
     print("\n");
   }
-  backTrace(framePointer());
+  backTrace(0);
   end();
 }
 
@@ -112,9 +112,9 @@ function registers(frame: TrapFrame): void {
   print("\n");
 }
 
-/** Follows saved frame pointers: [rbp] the caller's, [rbp + 8] the return address. */
+/** Follows saved frame pointers: [rbp] the caller's, [rbp + 8] the return address. From frame `first`; 0: from here. */
 function backTrace(first: usize): void {
-  let frame = first;
+  let frame = first !== 0 ? first : framePointer();
   for (let depth: u32 = 0; depth < FRAMES_MAX && frame >= 4096 && (frame & 7) === 0; depth++) {
     place(load<u64>(frame, 8));
     const caller = load<u64>(frame);

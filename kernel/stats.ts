@@ -11,6 +11,8 @@ export class Stats {
   interrupts: u64 = 0;
   ipisSent: u64 = 0;
   ipisPassive: u64 = 0;
+  /** Interrupts that messages raised, on the receiving side. */
+  ipiInterrupts: u64 = 0;
   shootDowns: u64 = 0;
   systemCalls: u64 = 0;
   pageFaults: u64 = 0;
@@ -29,7 +31,7 @@ export class Stats {
 
 /** The names of the fields above, in their order (a test compares). */
 const NAMES: string =
-  "threadSwitches interrupts ipisSent ipisPassive shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped ";
+  "threadSwitches interrupts ipisSent ipisPassive ipiInterrupts shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped ";
 
 /** This core's counters. */
 export function stats(): Stats {

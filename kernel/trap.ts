@@ -73,8 +73,10 @@ function interrupt(vector: u32): void {
   const core = thisCore();
   statsOf(core).interrupts++;
   let bit: u32 = 0;
-  if (vector === MESSAGES_VECTOR) bit = PENDING_MESSAGES;
-  else if (vector === TIMER_VECTOR) bit = PENDING_TICK;
+  if (vector === MESSAGES_VECTOR) {
+    statsOf(core).ipiInterrupts++;
+    bit = PENDING_MESSAGES;
+  } else if (vector === TIMER_VECTOR) bit = PENDING_TICK;
   else if (vector === SHOOT_DOWN_VECTOR) shootDownAnswer(core);
   else if (vector - FIRST_DEVICE_VECTOR < DEVICE_VECTORS) {
     core.devices |= 1 << (vector - FIRST_DEVICE_VECTOR);

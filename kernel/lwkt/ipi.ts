@@ -13,7 +13,7 @@ import { pause } from "../arch";
 import { apicSend, MESSAGES_VECTOR } from "../machine/apic";
 import { Stats } from "../stats";
 import { CORE_STATS, Core, coreAt, coreCount, thisCore } from "./core";
-import { criticalExit } from "./critical";
+import { criticalLeave } from "./critical";
 
 const ENTRIES: u32 = 128;
 const TAIL: usize = 64;
@@ -37,7 +37,7 @@ export function ipiSend(target: u32, fn: u32, argument: usize): void {
     statsOf(core).ipisSent++;
     apicSend(other.apicId, MESSAGES_VECTOR);
   }
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** Passive: no interrupt. */
@@ -49,7 +49,7 @@ export function ipiSendPassive(target: u32, fn: u32, argument: usize): void {
     enqueue(core, coreAt(target), fn, argument);
     statsOf(core).ipisPassive++;
   }
-  criticalExit();
+  criticalLeave(core);
 }
 
 function enqueue(core: Core, target: Core, fn: u32, argument: usize): void {
@@ -91,7 +91,7 @@ export function ipiPoll(): void {
   const core = thisCore();
   core.critical++;
   messagesRun(core);
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** Returns when every other core has run it. Not from an IPI message, not with a spinlock held. */
@@ -111,7 +111,7 @@ export function ipiCallAll(fn: u32, argument: usize): void {
     messagesRun(core);
     pause();
   }
-  criticalExit();
+  criticalLeave(core);
 }
 
 function callAnswer(caller: usize): void {

@@ -9,7 +9,7 @@
 
 import { allocate, release } from "../memory/slab";
 import { thisCore } from "./core";
-import { criticalExit } from "./critical";
+import { criticalLeave } from "./critical";
 import { ipiSend } from "./ipi";
 import { block, ready } from "./scheduler";
 import { Thread } from "./thread";
@@ -89,7 +89,7 @@ export function portCall(port: Port, message: Message): i64 {
     if (result !== ASYNCHRONOUS) {
       message.flags = MESSAGE_DONE;
       message.result = result;
-      criticalExit();
+      criticalLeave(core);
       return result;
     }
   } else {
@@ -97,7 +97,7 @@ export function portCall(port: Port, message: Message): i64 {
     send(port, message, core.thread);
   }
   while ((message.flags & MESSAGE_DONE) === 0) block(core);
-  criticalExit();
+  criticalLeave(core);
   return message.result;
 }
 
@@ -133,7 +133,7 @@ export function portDefer(port: Port, message: Message): void {
     port.waiting = 0;
     ready(core, changetype<Thread>(port.thread));
   }
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** By the port's thread: the next message, waiting for one. */
@@ -146,7 +146,7 @@ export function portWait(port: Port): Message {
     block(core);
   }
   const message = take(port);
-  criticalExit();
+  criticalLeave(core);
   return message;
 }
 
@@ -156,7 +156,7 @@ export function portPoll(port: Port): Message {
   assert(port.core === core.index, "portPoll on another core than the port's");
   core.critical++;
   const message = port.first !== 0 ? take(port) : changetype<Message>(0);
-  criticalExit();
+  criticalLeave(core);
   return message;
 }
 

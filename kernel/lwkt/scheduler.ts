@@ -89,12 +89,13 @@ function switchThread(core: Core): void {
   core.critical = next.critical;
   core.thread = changetype<usize>(next);
   next.state = RUNNING;
-  if (next.space !== 0 && core.userThread !== changetype<usize>(next)) loadUserThread(core, next);
+  if (next.space !== 0) loadUserThread(core, next);
   switchStack(changetype<usize>(current), next.stackPointer);
 }
 
 /** What only user mode sees: kernel threads run in whatever is loaded. */
 function loadUserThread(core: Core, next: Thread): void {
+  if (core.userThread === changetype<usize>(next)) return;
   core.userThread = changetype<usize>(next);
   const top = DIRECT_MAP + u64(next.kernelStack);
   core.kernelStackTop = top;

@@ -2,7 +2,7 @@
 // same core can want it: handlers wait for the critical count to reach zero.
 import { pause } from "../arch";
 import { thisCore } from "./core";
-import { criticalExit } from "./critical";
+import { criticalLeave } from "./critical";
 
 @unmanaged
 export class SpinLock {
@@ -16,8 +16,9 @@ export class SpinLock {
   }
 
   release(): void {
-    unlockWord(changetype<usize>(this), thisCore().index + 1);
-    criticalExit();
+    const core = thisCore();
+    unlockWord(changetype<usize>(this), core.index + 1);
+    criticalLeave(core);
   }
 
   /** By this core. */

@@ -5,7 +5,7 @@ import { framesAllocate, framesRelease } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { panic } from "../panic";
 import { Core, coreCount, thisCore } from "./core";
-import { criticalEnter, criticalExit } from "./critical";
+import { criticalEnter, criticalLeave } from "./critical";
 import { ipiSend } from "./ipi";
 import { begin, giveWay, leave, ready } from "./scheduler";
 import { kickHere } from "./wait";
@@ -167,7 +167,7 @@ export function threadYield(): void {
   const core = thisCore();
   core.critical++;
   giveWay(core);
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** Ends the calling thread. Never returns. */
@@ -226,7 +226,7 @@ export function fpuSave(): void {
   criticalEnter();
   const core = thisCore();
   if (core.fpuOwner === core.thread) fxsave(changetype<Thread>(core.thread).fpu);
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** Makes the calling thread's FXSAVE area, which was changed, the one that counts. */
@@ -237,7 +237,7 @@ export function fpuReload(): void {
   if (core.fpuOwner !== 0 && core.fpuOwner !== core.thread) fxsave(changetype<Thread>(core.fpuOwner).fpu);
   fxrstor(thread.fpu);
   core.fpuOwner = core.thread;
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** The calling thread's FS base (arch_prctl, CLONE_SETTLS). */
@@ -247,5 +247,5 @@ export function threadSetFsBase(base: u64): void {
   changetype<Thread>(core.thread).fsBase = base;
   core.fsBase = base;
   wrmsr(MSR_FS_BASE, base);
-  criticalExit();
+  criticalLeave(core);
 }

@@ -9,7 +9,7 @@
 // A queue's memory may be freed when nobody is inside waitOn any more, not as soon as nobody is queued.
 import { timeoutAdd, timeoutRemove } from "../machine/timer";
 import { Core, thisCore } from "./core";
-import { criticalEnter, criticalExit } from "./critical";
+import { criticalEnter, criticalExit, criticalLeave } from "./critical";
 import { block, ready } from "./scheduler";
 import { lockWord, unlockWord } from "./spinlock";
 import { readyAnywhere, Thread } from "./thread";
@@ -29,8 +29,9 @@ export function queueLock(queue: WaitQueue): void {
 }
 
 export function queueUnlock(queue: WaitQueue): void {
-  unlockWord(changetype<usize>(queue), thisCore().index + 1);
-  criticalExit();
+  const core = thisCore();
+  unlockWord(changetype<usize>(queue), core.index + 1);
+  criticalLeave(core);
 }
 
 function append(queue: WaitQueue, thread: Thread): void {
@@ -68,7 +69,7 @@ export function waitOn(queue: WaitQueue, timeoutNanoseconds: u64): bool {
   block(core);
   if (thread.deadline !== 0) timeoutRemove(core, thread);
   if (locked) lockWord(changetype<usize>(queue), holder);
-  criticalExit();
+  criticalLeave(core);
   return thread.timedOut === 0;
 }
 
@@ -111,14 +112,31 @@ export function wakeOne(queue: WaitQueue): bool {
   if (found) remove(queue, thread);
   if (!locked) unlockWord(changetype<usize>(queue), holder);
   if (found) readyAnywhere(thread);
-  criticalExit();
+  criticalLeave(core);
   return found;
 }
 
-/** The number of threads woken. */
+/** Wakes the threads that wait now, not those that come back to wait again; returns how many. */
 export function wakeAll(queue: WaitQueue): u32 {
+  const core = thisCore();
+  const holder = core.index + 1;
+  core.critical++;
+  const locked = queue.lock === holder;
+  if (!locked) lockWord(changetype<usize>(queue), holder);
+  let thread = changetype<Thread>(queue.first);
+  for (let each = thread; changetype<usize>(each) !== 0; each = changetype<Thread>(each.next))
+    each.waitQueue = 0;
+  queue.first = 0;
+  queue.last = 0;
+  if (!locked) unlockWord(changetype<usize>(queue), holder);
   let woken: u32 = 0;
-  while (wakeOne(queue)) woken++;
+  while (changetype<usize>(thread) !== 0) {
+    const next = changetype<Thread>(thread.next); // before a run queue takes the link
+    readyAnywhere(thread);
+    thread = next;
+    woken++;
+  }
+  criticalLeave(core);
   return woken;
 }
 

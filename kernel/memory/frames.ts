@@ -4,7 +4,7 @@
 // One byte per frame says what it is; a block of 2^order frames is described by its first. Invariant: two free buddies
 // of one order never lie beside each other.
 import { Core, coreAt, coreCount, thisCore } from "../lwkt/core";
-import { criticalExit } from "../lwkt/critical";
+import { criticalLeave } from "../lwkt/critical";
 import { SpinLock } from "../lwkt/spinlock";
 
 export const FRAME_BYTES: usize = 4096;
@@ -122,7 +122,7 @@ export function frameAllocate(): usize {
     core.frameCount--;
     setKind(frame, USED);
   }
-  criticalExit();
+  criticalLeave(core);
   if (frame !== 0) memory.fill(frame, 0, 4096);
   return frame;
 }
@@ -153,7 +153,7 @@ export function frameFree(frame: usize): void {
   core.critical++;
   shelve(core, frame);
   if (core.frameCount > STOCK_MAX) giveBack(core, STOCK_BATCH);
-  criticalExit();
+  criticalLeave(core);
 }
 
 function giveBack(core: Core, count: u32): void {

@@ -25,7 +25,7 @@ import {
   wrmsr,
 } from "../arch";
 import { CORE_STATS, Core, coreAt, coreCount, thisCore } from "../lwkt/core";
-import { criticalExit } from "../lwkt/critical";
+import { criticalLeave } from "../lwkt/critical";
 import { Thread } from "../lwkt/thread";
 import { apicSend, SHOOT_DOWN_VECTOR } from "../machine/apic";
 import { panic } from "../panic";
@@ -264,7 +264,7 @@ export function useSpace(space: usize): void {
   changetype<Thread>(core.thread).space = space;
   core.userThread = 0; // so that the next switch to this thread loads everything
   if (core.space !== space) loadSpace(core, space);
-  criticalExit();
+  criticalLeave(core);
 }
 
 /**
@@ -297,7 +297,7 @@ export function shootDown(space: usize, va: u64, pages: u32): void {
     shootDownAnswer(core);
     pause();
   }
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** On `core`: what `asker` wants dropped. */

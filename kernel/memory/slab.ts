@@ -5,7 +5,7 @@
 // says how large it is. Objects never touched follow the header; freed ones are linked through their first word and
 // marked, so that freeing one twice is noticed. Above 3072 bytes an object is a block of frames.
 import { CORE_SLABS, Core, thisCore } from "../lwkt/core";
-import { criticalExit } from "../lwkt/critical";
+import { criticalLeave } from "../lwkt/critical";
 import { ipiSendPassive } from "../lwkt/ipi";
 import { panic } from "../panic";
 import {
@@ -95,7 +95,7 @@ export function allocateOrNone(bytes: usize): usize {
   let slab = changetype<Slab>(load<usize>(head));
   if (changetype<usize>(slab) === 0) slab = slabCreate(core, kind);
   if (changetype<usize>(slab) === 0) {
-    criticalExit();
+    criticalLeave(core);
     return 0;
   }
   const size = sizeOf(kind);
@@ -107,7 +107,7 @@ export function allocateOrNone(bytes: usize): usize {
   }
   slab.used++;
   if (slab.freed === 0 && slab.fresh + size > slab.end) unlink(head, slab);
-  criticalExit();
+  criticalLeave(core);
   memory.fill(object, 0, size);
   return object;
 }
@@ -166,7 +166,7 @@ export function release(pointer: usize): void {
   core.critical++;
   if (slab.core === core.index) giveBack(core, slab, pointer);
   else ipiSendPassive(slab.core, releaseHere.index, pointer);
-  criticalExit();
+  criticalLeave(core);
 }
 
 /** IPI message from a core that released an object of this one. */
