@@ -6,16 +6,20 @@ import { bits } from "./bits.js";
 import { control } from "./control.js";
 import { decimal } from "./decimal.js";
 import type { Definition, Operand } from "./define.js";
+import { farTransfers } from "./far.js";
 import { flags } from "./flags.js";
 import { integer } from "./integer.js";
 import { move } from "./move.js";
+import { msr } from "./msr.js";
 import { multiplication } from "./multiply.js";
+import { segments } from "./segments.js";
 import { shift } from "./shift.js";
 import { sseFloat } from "./sse-float.js";
 import { sseInteger } from "./sse-integer.js";
 import { sseMove } from "./sse-move.js";
 import { stack } from "./stack.js";
 import { string } from "./string.js";
+import { system } from "./system.js";
 
 export const families: Readonly<Record<string, readonly Definition[]>> = {
   integer,
@@ -28,6 +32,10 @@ export const families: Readonly<Record<string, readonly Definition[]>> = {
   stack,
   flags,
   decimal,
+  segments,
+  farTransfers,
+  msr,
+  system,
   sseMove,
   sseInteger,
   sseFloat,

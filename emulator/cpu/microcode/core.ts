@@ -48,6 +48,7 @@ export const NP: u32 = 11;
 export const STACK_FAULT: u32 = 12;
 export const GP: u32 = 13;
 export const PF: u32 = 14;
+export const MF: u32 = 16;
 
 /** Raises an exception with an error code. Nothing else of the instruction may be committed after it. */
 export function raise(core: usize, vector: u32, error: u32): void {

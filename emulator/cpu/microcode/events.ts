@@ -49,6 +49,7 @@ import {
   FLAG_AC,
   FLAG_IF,
   FLAG_NT,
+  FLAG_OF,
   FLAG_RF,
   FLAG_TF,
   FLAG_VM,
@@ -60,6 +61,7 @@ import {
   mode,
   must,
   NP,
+  OF,
   PF,
   RSP,
   raise,
@@ -140,6 +142,13 @@ export function softwareInterrupt(core: usize, number: u64, eventKind: u64, next
     return 0;
   }
   return u64(enter(core));
+}
+
+/** INTO: INT 4 when OF is set, else on to the next instruction. */
+export function overflowInterrupt(core: usize, next: u64): u64 {
+  if (rflags(core) & FLAG_OF) return softwareInterrupt(core, OF, EVENT_SOFTWARE_EXCEPTION, next);
+  store<u64>(core, next, RIP);
+  return 1;
 }
 
 function takeFault(core: usize): u32 {

@@ -20,7 +20,7 @@ import {
   XMM,
 } from "../layout";
 import { linear, loadLinear, probe, storeLinear } from "./access";
-import { faulted, GP, mode, raise } from "./core";
+import { CR0_MP, CR0_TS, cr0, faulted, GP, MF, mode, NM, raise, raisePlain } from "./core";
 
 const IMAGE_BYTES: u32 = 512;
 
@@ -145,6 +145,14 @@ export function writeFpuControl(core: usize, value: u64): u64 {
   const pending = (status & ~control & EXCEPTIONS) != 0;
   store<u32>(core, pending ? status | SUMMARY : status & ~SUMMARY, FSW);
   return 1;
+}
+
+/** WAIT: the x87 unit is asked for unless CR0.MP leaves it alone; a pending exception is #MF. */
+export function waitFpu(core: usize): u64 {
+  const both = CR0_MP | CR0_TS;
+  if ((cr0(core) & both) == both) raisePlain(core, NM);
+  else if (load<u32>(core, FSW) & SUMMARY) raisePlain(core, MF);
+  return 0;
 }
 
 /** STMXCSR. */

@@ -15,7 +15,7 @@ export {
   writeControl,
   writeDebug,
 } from "./control";
-export { deliver, interrupt, singleStep, softwareInterrupt } from "./events";
+export { deliver, interrupt, overflowInterrupt, singleStep, softwareInterrupt } from "./events";
 export { farCall, farJump, farReturn, iret } from "./far";
 export {
   fnclex,
@@ -25,6 +25,7 @@ export {
   readFpuControl,
   readFpuStatus,
   readMxcsr,
+  waitFpu,
   writeFpuControl,
   writeMxcsr,
 } from "./fpu-state";
@@ -40,12 +41,8 @@ export {
   loadSegment,
   loadTr,
   lsl,
-  readGdtrBase,
-  readGdtrLimit,
-  readIdtrBase,
-  readIdtrLimit,
-  readSegmentBase,
   readSelector,
+  storeTable,
   verr,
   verw,
 } from "./segments";

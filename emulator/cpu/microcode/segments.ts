@@ -2,6 +2,7 @@
 // LLDT, LTR, LAR, LSL, VERR, VERW; vol. 3A, chapter 5.
 
 import {
+  ACCESS_WRITE,
   DS,
   ES,
   FS,
@@ -18,6 +19,7 @@ import {
   SS,
   TR,
 } from "../layout";
+import { linear, probe, storeLinear } from "./access";
 import {
   ATTRIBUTE_CODE,
   ATTRIBUTE_EXPAND_DOWN,
@@ -41,6 +43,7 @@ import {
   updateMode,
 } from "./core";
 import * as descriptor from "./descriptors";
+import { trim } from "./physical";
 
 /** What every segment register holds in virtual-8086 mode: writable data, accessed, present, DPL 3, 64 KiB. */
 export const VIRTUAL_ATTRIBUTES: u32 = 0xf300;
@@ -249,22 +252,18 @@ export function readSelector(core: usize, register: u64): u64 {
   return selectorOf(core, <u32>register);
 }
 
-/** FS or GS base and the like, by index. */
-export function readSegmentBase(core: usize, register: u64): u64 {
-  return baseOf(core, <u32>register);
-}
-
-export function readGdtrBase(core: usize): u64 {
-  return load<u64>(core, GDTR_BASE);
-}
-export function readGdtrLimit(core: usize): u64 {
-  return load<u32>(core, GDTR_LIMIT);
-}
-export function readIdtrBase(core: usize): u64 {
-  return load<u64>(core, IDTR_BASE);
-}
-export function readIdtrLimit(core: usize): u64 {
-  return load<u32>(core, IDTR_LIMIT);
+/** SGDT (interrupts 0), SIDT (1): the limit and a base of 32 bits, or 64 in 64-bit mode, at segment:offset. */
+export function storeTable(core: usize, segment: u64, offset: u64, interrupts: u64): u64 {
+  if (!checkUserMode(core)) return 0;
+  const wide = (mode(core) & MODE_64) != 0;
+  const bytes: u32 = wide ? 10 : 6;
+  const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
+  if (faulted(core) || !probe(core, va, bytes, ACCESS_WRITE)) return 0;
+  const base = load<u64>(core + (interrupts ? IDTR_BASE : GDTR_BASE));
+  const limit = load<u32>(core + (interrupts ? IDTR_LIMIT : GDTR_LIMIT));
+  storeLinear(core, va, 2, limit, 0);
+  storeLinear(core, wide ? va + 2 : (va + 2) & 0xffff_ffff, wide ? 8 : 4, trim(base, wide ? 8 : 4), 0);
+  return 1;
 }
 
 /** LGDT, LIDT; a non-canonical base is #GP(0) in 64-bit mode. */
