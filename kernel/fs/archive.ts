@@ -74,7 +74,7 @@ function inodeAt(start: usize, bytes: usize, at: usize): usize {
   if (at > bytes || bytes - at < HEADER_BYTES) return 0;
   const header = start + at;
   // "070701", in memory order.
-  if (load<u32>(header) !== 0x30373037 || load<u16>(header + 4) !== 0x3130) return 0;
+  if (load<u32>(header) !== 0x37303730 || load<u16>(header + 4) !== 0x3130) return 0;
   for (let digit: usize = 6; digit < HEADER_BYTES; digit++) if (hexDigit(header + digit) > 15) return 0;
   const nameBytes = usize(hexField(header, FIELD_NAME_BYTES));
   const size = usize(hexField(header, FIELD_SIZE));

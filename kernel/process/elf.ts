@@ -84,7 +84,7 @@ export function loadElf(path: usize, file: File, program: Program): bool {
   program.programHeaderCount = u32(header.programHeaderCount);
   for (let i: u32 = 0; i < u32(header.programHeaderCount); i++) {
     const segment = segmentAt(inode, i);
-    if (segment.type === PT_LOAD && !loadSegment(file, segment, program)) return false;
+    if (segment.type === PT_LOAD) loadSegment(file, segment, program);
   }
   const map = currentLwp().process.map;
   map.breakStart = program.end;
@@ -190,7 +190,7 @@ function entryIsCode(path: usize, inode: Inode, program: Program): bool {
 }
 
 /** File pages, then zeros: the file's last page is cleared behind the file's bytes by the fault that makes it. */
-function loadSegment(file: File, segment: ProgramHeader, program: Program): bool {
+function loadSegment(file: File, segment: ProgramHeader, program: Program): void {
   const address = segment.address + program.base;
   const start = address & ~(PAGE - 1);
   const fileEnd = (address + segment.fileBytes + PAGE - 1) & ~(PAGE - 1);
@@ -198,16 +198,11 @@ function loadSegment(file: File, segment: ProgramHeader, program: Program): bool
   const protection = protectionOf(segment.flags);
   const offset = segment.offset & ~(PAGE - 1);
   const limit = segment.offset + segment.fileBytes;
-  if (
-    segment.fileBytes > 0 &&
-    !mapProgram(start, fileEnd, protection, changetype<usize>(file), offset, limit)
-  )
-    return false;
+  if (segment.fileBytes > 0) mapProgram(start, fileEnd, protection, changetype<usize>(file), offset, limit);
   const zeros = segment.fileBytes > 0 ? fileEnd : start;
-  if (end > zeros && !mapProgram(zeros, end, protection, 0, 0, 0)) return false;
+  if (end > zeros) mapProgram(zeros, end, protection, 0, 0, 0);
   program.end = max<u64>(program.end, end);
   findProgramHeaders(changetype<Inode>(file.inode), segment, program);
-  return true;
 }
 
 function protectionOf(flags: u32): u32 {

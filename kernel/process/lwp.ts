@@ -5,19 +5,15 @@
 import { cli, resume, sti } from "../arch";
 import { userLeaving } from "../coherence/progress";
 import { TrapFrame } from "../frame";
-import { coreCount, thisCore } from "../lwkt/core";
+import { thisCore } from "../lwkt/core";
 import {
-  criticalEnter,
-  criticalExit,
   fpuPrepare,
-  fpuReload,
   fpuSave,
   PRIORITY_USER,
-  Thread,
-  threadCreate,
   threadCurrent,
   threadExit,
-  threadSetFsBase,
+  threadNew,
+  threadStart,
 } from "../lwkt/thread";
 import { useSpace } from "../memory/paging";
 import { allocate, release } from "../memory/slab";
@@ -131,33 +127,25 @@ export function setStartFsBase(lwp: Lwp, base: u64): void {
   store<u64>(lwp.start + START_FS, base);
 }
 
-/** Spreads the threads over the cores: thread i of a process on core i mod cores. */
-export function lwpRun(lwp: Lwp, core: u32): Thread {
-  return threadCreate(lwpMain.index, changetype<usize>(lwp), "lwp", i32(core % coreCount()), PRIORITY_USER);
-}
-
-/** The first function of an lwp's kernel thread. */
-function lwpMain(argument: usize): void {
-  const lwp = changetype<Lwp>(argument);
-  lwpAdopt(lwp);
-  enterUser(lwp, startFrame(lwp));
-}
-
-/** Makes the calling kernel thread the one of this lwp. */
-export function lwpAdopt(lwp: Lwp): void {
-  const thread = threadCurrent();
+/** Gives the lwp a kernel thread on this core that begins with `entry` (lwpMain for one that has a start frame). */
+export function lwpRun(lwp: Lwp, core: u32, entry: u32): void {
+  const thread = threadNew(entry, changetype<usize>(lwp), "lwp", i32(core), PRIORITY_USER);
   fpuPrepare(thread);
-  criticalEnter();
   memory.copy(thread.fpu, startFx(lwp), FXSAVE_BYTES);
-  fpuReload();
-  criticalExit();
-  threadSetFsBase(load<u64>(lwp.start + START_FS));
+  thread.fsBase = load<u64>(lwp.start + START_FS);
+  thread.space = lwp.process.map.tables;
   thread.process = changetype<usize>(lwp.process);
   thread.lwp = changetype<usize>(lwp);
-  useSpace(lwp.process.map.tables);
   lwp.process.spinLock().acquire();
   lwp.thread = changetype<usize>(thread);
   lwp.process.spinLock().release();
+  threadStart(thread);
+}
+
+/** The first function of an lwp's kernel thread. */
+export function lwpMain(argument: usize): void {
+  const lwp = changetype<Lwp>(argument);
+  enterUser(lwp, startFrame(lwp));
 }
 
 /** Leaves the kernel for user mode. Never returns. */
@@ -193,6 +181,6 @@ export function lwpMove(lwp: Lwp, frame: TrapFrame, core: u32): void {
   memory.copy(startFx(lwp), thread.fpu, FXSAVE_BYTES);
   setStartFsBase(lwp, thread.fsBase);
   lwpLeave(lwp);
-  lwpRun(lwp, core);
+  lwpRun(lwp, core, lwpMain.index);
   threadExit();
 }

@@ -3,7 +3,6 @@
 // Every function here takes the map's lock, waits until no fault is in flight in the range that it changes, and
 // changes entries and page tables together.
 
-import { print } from "../console";
 import { descriptorFile } from "../fs/descriptors";
 import {
   File,
@@ -303,7 +302,7 @@ export function madvise(start: u64, length: u64, advice: u64): i64 {
   return whole ? 0 : -ENOMEM;
 }
 
-/** For the loader: maps at exactly this range, over what is there. False, with a line on the console: no room. */
+/** For the loader: maps at exactly this range, over what is there. */
 export function mapProgram(
   start: u64,
   end: u64,
@@ -311,15 +310,10 @@ export function mapProgram(
   file: usize,
   offset: u64,
   limit: u64,
-): bool {
+): void {
   const map = currentLwp().process.map;
-  if (start >= end || end > MMAP_HIGH) {
-    print("process: a segment outside of the user range\n");
-    return false;
-  }
   map.sleepLock().acquire();
   unmapRange(map, start, end);
   entryAdd(map, start, end, file ? PRIVATE_FILE : ANONYMOUS, protection, file, offset, limit);
   map.sleepLock().release();
-  return true;
 }

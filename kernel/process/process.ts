@@ -10,15 +10,7 @@ import { Descriptors, descriptorsCreate, descriptorsDestroy } from "../fs/descri
 import { filesPrepare } from "../fs/file";
 import { randomSeed } from "../fs/random";
 import { SpinLock } from "../lwkt/spinlock";
-import {
-  PRIORITY_KERNEL,
-  PRIORITY_USER,
-  Thread,
-  threadCreate,
-  threadCurrent,
-  threadExit,
-  threadKick,
-} from "../lwkt/thread";
+import { PRIORITY_KERNEL, Thread, threadCreate, threadCurrent, threadExit, threadKick } from "../lwkt/thread";
 import { queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { machineStop } from "../main";
 import { framesFree } from "../memory/frames";
@@ -27,7 +19,7 @@ import { allocate, release } from "../memory/slab";
 import { bootNumber, bootOption } from "../options";
 import { lwpExitWork } from "./futex";
 import { waitQueueCreate } from "./lock";
-import { enterUser, Lwp, lwpAdopt, lwpCreate, lwpDestroy, lwpLeave, startFrame } from "./lwp";
+import { enterUser, Lwp, lwpCreate, lwpDestroy, lwpLeave, lwpRun, startFrame } from "./lwp";
 import { AddressSpace, mapCreate, mapDestroy } from "./mapping";
 import { mapEmpty } from "./memory-map";
 import { loadInit } from "./start";
@@ -211,7 +203,7 @@ function initWatch(_argument: usize): void {
     const lwp = lwpCreate(process);
     lwp.id = process.id;
     processAddLwp(process, lwp);
-    threadCreate(initMain.index, changetype<usize>(lwp), "lwp", 0, PRIORITY_USER);
+    lwpRun(lwp, 0, initMain.index);
     status = processWait(process);
     if (bootOption("frames")) {
       print("process: frames free ");
@@ -229,7 +221,6 @@ function initWatch(_argument: usize): void {
 /** Init's first thread: loads the program within its own address space, so that page faults do the work. */
 function initMain(argument: usize): void {
   const lwp = changetype<Lwp>(argument);
-  lwpAdopt(lwp);
   if (!loadInit(lwp)) {
     processEnd(lwp.process, 127);
     lwpExit(lwp, 127);

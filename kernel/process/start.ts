@@ -108,8 +108,8 @@ function begin(lwp: Lwp, file: File, path: usize): bool {
   openConsole(process);
   const program = changetype<Program>(allocate(offsetof<Program>()));
   let good = loadElf(path, file, program);
-  if (good) good = mapProgram(STACK_TOP - STACK_BYTES, STACK_TOP, PROT_READ | PROT_WRITE, 0, 0, 0);
   if (good) {
+    mapProgram(STACK_TOP - STACK_BYTES, STACK_TOP, PROT_READ | PROT_WRITE, 0, 0, 0);
     const stack = buildStack(path, program);
     good = stack !== 0;
     enterAt(lwp, program.entry, stack);

@@ -10,6 +10,7 @@ import {
   Lwp,
   lwpCreate,
   lwpDestroy,
+  lwpMain,
   lwpMove,
   lwpRun,
   setStartFsBase,
@@ -54,7 +55,7 @@ export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: 
   if (flags & CLONE_CHILD_SETTID && !writeUser32(childId, id)) return discard(child, -EFAULT);
   const core = coreOf(child.affinity & allCores(), process.started);
   if (!processAddLwp(process, child)) return discard(child, -EAGAIN);
-  lwpRun(child, core);
+  lwpRun(child, core, lwpMain.index);
   return i64(id);
 }
 
