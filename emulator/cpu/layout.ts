@@ -19,8 +19,6 @@ export const BUS_LOCK_WORD = 0x24; // u32: 0 free, else owner core + 1
 export const CORE_COUNT_WORD = 0x28; // u32
 export const LIVE_WORD = 0x2c; // u32: 1 when each core runs on a thread of its own
 export const ZERO_WORD = 0x30; // u64: always 0; stands for the code generation of what is not RAM
-export const CODE_CACHES_WORD = 0x38; // u32: wasm address of core 0's decoded-op cache
-export const CODE_CACHE_BYTES_WORD = 0x3c; // u32: size of each core's
 
 export const CORES_BASE = 0x1_0000;
 export const CORE_BYTES = 0x2_0000;
@@ -127,6 +125,7 @@ export const RUN_OP = 0x728; // u32: wasm address of the op that made a slow cal
 export const INTERRUPT_WANTED = 0x72c; // u32: an interrupt was announced while IF was clear
 export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
+export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
 export const BLOCK_HASH_ENTRIES = 16384; // u32 each: wasm address of the first block, 0 none
@@ -224,5 +223,5 @@ export const UNIMPLEMENTED_TASK_SWITCH = 0;
 export const UNIMPLEMENTED_BREAKPOINTS = 1;
 export const UNIMPLEMENTED_X87_STATE = 2;
 
-/** What MXCSR may hold: all but denormals-are-zeros (bit 6), as FXSAVE tells. */
-export const MXCSR_MASK = 0xffbf;
+/** What MXCSR may hold, as FXSAVE tells. */
+export const MXCSR_MASK = 0xffff;

@@ -1,5 +1,5 @@
 // What only an operating system runs: control and debug registers, descriptor-table registers, HLT, INVLPG, ports;
-// and the processor's own state: CPUID, FXSAVE, MXCSR, the x87 control words. Intel SDM vol. 2. The rows check
+// and the processor's own state: CPUID, FXSAVE, the x87 control words. Intel SDM vol. 2. The rows check
 // privilege and carry operands; microcode does the rest.
 
 import { Mnemonic } from "../decode.js";
@@ -38,6 +38,12 @@ const storeTable = (interrupts: 0 | 1) => (m: Meaning, table: Operand) => {
 const saveState = (name: "fxsave" | "fxrstor", wide: 0 | 1) => (m: Meaning, image: Operand) => {
   m.assist(name, segmentNumber(m, image), m.address(image), wide);
 };
+
+const UD = 6;
+function setAlignmentCheck(m: Meaning, bit: 0 | 1): void {
+  m.faultWhen(m.privilege(), UD);
+  m.setFlag("AC", m.constant(bit, 8));
+}
 
 /** IN, OUT: the port is an immediate byte or DX. */
 const portOf = (m: Meaning, o: Operand): Value => m.zeroExtend(m.get(o), 64);
@@ -181,20 +187,6 @@ export const system = [
   { op: Mnemonic.Fxsave64, access: ["w"], needs: "fpu", flags: none, does: saveState("fxsave", 1) },
   { op: Mnemonic.Fxrstor, access: ["r"], needs: "fpu", flags: none, does: saveState("fxrstor", 0) },
   { op: Mnemonic.Fxrstor64, access: ["r"], needs: "fpu", flags: none, does: saveState("fxrstor", 1) },
-  {
-    op: Mnemonic.Ldmxcsr,
-    access: ["r"],
-    needs: "sse",
-    flags: none,
-    does: (m, src) => void m.assist("writeMxcsr", m.get(src)),
-  },
-  {
-    op: Mnemonic.Stmxcsr,
-    access: ["w"],
-    needs: "sse",
-    flags: none,
-    does: (m, dst) => m.set(dst, m.truncate(m.assist("readMxcsr"), 32)),
-  },
   { op: Mnemonic.Fninit, access: [], needs: "fpu", flags: none, does: (m) => void m.assist("fninit") },
   { op: Mnemonic.Fnclex, access: [], needs: "fpu", flags: none, does: (m) => void m.assist("fnclex") },
   {

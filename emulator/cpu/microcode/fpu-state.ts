@@ -1,5 +1,4 @@
-// The x87 and SSE state as a whole: FXSAVE, FXRSTOR, FNINIT, control and status words, MXCSR. Intel SDM vol. 1, 8.1,
-// 10.5.1 (the 512-byte image), vol. 2.
+// The x87 and SSE state as a whole: FXSAVE, FXRSTOR, FNINIT, control and status words. Intel SDM vol. 1, 8.1, 10.5.1 (the 512-byte image), vol. 2.
 //
 //   image: 0 FCW | 2 FSW | 4 abridged tags | 6 FOP | 8 FIP | 16 FDP | 24 MXCSR | 28 MXCSR_MASK
 //          32 ST0..ST7, 16 bytes each, from the top of the stack | 160 XMM0..XMM15, 16 bytes each | 416 untouched
@@ -153,19 +152,4 @@ export function waitFpu(core: usize): u64 {
   if ((cr0(core) & both) == both) raisePlain(core, NM);
   else if (load<u32>(core, FSW) & SUMMARY) raisePlain(core, MF);
   return 0;
-}
-
-/** STMXCSR. */
-export function readMxcsr(core: usize): u64 {
-  return load<u32>(core, MXCSR);
-}
-
-/** LDMXCSR: a reserved bit is #GP(0). */
-export function writeMxcsr(core: usize, value: u64): u64 {
-  if (<u32>value & ~MXCSR_MASK) {
-    raise(core, GP, 0);
-    return 0;
-  }
-  store<u32>(core, <u32>value, MXCSR);
-  return 1;
 }

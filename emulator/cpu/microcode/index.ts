@@ -18,16 +18,27 @@ export {
 export { deliver, interrupt, overflowInterrupt, singleStep, softwareInterrupt } from "./events";
 export { farCall, farJump, farReturn, iret } from "./far";
 export {
+  float32,
+  float32ToInteger,
+  float64,
+  float64ToInteger,
+  floatCommit,
+  floatNarrow,
+  floatRelation32,
+  floatRelation64,
+  floatWiden,
+  integerToFloat32,
+  integerToFloat64,
+} from "./float";
+export {
   fnclex,
   fninit,
   fxrstor,
   fxsave,
   readFpuControl,
   readFpuStatus,
-  readMxcsr,
   waitFpu,
   writeFpuControl,
-  writeMxcsr,
 } from "./fpu-state";
 export { cpuidLower, cpuidUpper, rdpmc, rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
 export { portCheck, portIn, portOut } from "./ports";
