@@ -5,36 +5,40 @@
 //   kernel/unit.ts       -> dist/kernel/unit.wasm, when there is one: pure modules for unit tests
 //   kernel/user/NAME.ts  -> dist/kernel/user/NAME, except arch.ts and what begins with "lib"
 //
-// A step is left out when nothing that it reads is newer than what it made. `--debug` builds with -O0;
-// `--force` builds everything; names (kernel, unit, or a program's) build only those.
-import { spawnSync } from "node:child_process";
+// A goal is left out when no source that it was made from, and nothing of the compiler, is newer. `--debug`
+// builds with -O0; `--force` builds everything; names (kernel, unit, or a program's) build only those.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileDialect } from "./compiler/asc.js";
 import { type Image, kernelImage, layout, programImage } from "./compiler/image.js";
 
 /** dist/kernel/build.js -> the repository. */
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const output = join(root, "dist/kernel");
+const compiler = join(output, "compiler");
 
 interface Goal {
   readonly name: string;
   readonly entry: string;
-  readonly wasm: string;
+  /** Below dist/kernel; the .wasm stands beside it. */
+  readonly path: string;
   readonly memoryBase: number;
+  readonly abort?: string;
   /** Undefined: the .wasm is all that is wanted. */
-  readonly image?: { readonly path: string; readonly make: (wasm: Uint8Array) => Image };
+  readonly image?: (wasm: Uint8Array) => Image;
 }
 
-const kernelGoals: Goal[] = [
+const kernelGoals: readonly Goal[] = [
   {
     name: "kernel",
     entry: "kernel/main.ts",
-    wasm: join(output, "kernel.wasm"),
+    path: "kernel.elf",
     memoryBase: layout.kernel.data,
-    image: { path: join(output, "kernel.elf"), make: kernelImage },
+    abort: "kernel/panic/assertionFailed",
+    image: kernelImage,
   },
-  { name: "unit", entry: "kernel/unit.ts", wasm: join(output, "unit.wasm"), memoryBase: layout.kernel.data },
+  { name: "unit", entry: "kernel/unit.ts", path: "unit.wasm", memoryBase: layout.kernel.data },
 ];
 
 function programGoals(): Goal[] {
@@ -45,72 +49,63 @@ function programGoals(): Goal[] {
     .sort()
     .map((file) => {
       const name = file.slice(0, -3);
+      const path = join("user", name);
       return {
         name,
         entry: `kernel/user/${file}`,
-        wasm: join(output, "user", `${name}.wasm`),
+        path,
         memoryBase: layout.program.data,
-        image: { path: join(output, "user", name), make: programImage },
+        image: programImage,
       };
     });
 }
 
-/** Flags for asc; KERNEL-LANGUAGE in the kernel's README says what each is for. */
-function ascFlags(goal: Goal, debug: boolean): string[] {
-  return [
-    goal.entry,
-    debug ? "-O0" : "-O3",
-    ...["--debug", "--sourceMap", "--runtime", "stub", "--lowMemoryLimit"],
-    ...["--enable", "threads", "--sharedMemory", "--initialMemory", "1024", "--maximumMemory", "65536"],
-    ...["--memoryBase", `${goal.memoryBase}`, "--exportTable", "--outFile", goal.wasm],
-    ...(existsSync(join(root, "kernel/panic.ts")) && goal.name === "kernel"
-      ? ["--use", "abort=kernel/panic/assertionFailed"]
-      : []),
-  ];
-}
+const wasmPath = (goal: Goal) => join(output, goal.path.replace(/(\.\w+)?$/, ".wasm"));
+const sourcesPath = (goal: Goal) => `${wasmPath(goal)}.sources`;
 
-/** Newest modification, in milliseconds, of the sources that can go into a goal. */
-function newestSource(folder: string): number {
-  let time = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) time = Math.max(time, newestSource(path));
-    else time = Math.max(time, statSync(path).mtimeMs);
-  }
-  return time;
-}
-
-function isFresh(goal: Goal, sources: number): boolean {
-  const made = [goal.wasm, ...(goal.image ? [goal.image.path] : [])];
-  return made.every((path) => existsSync(path) && statSync(path).mtimeMs >= sources);
-}
-
-const seconds = (since: number) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
-
-function build(goal: Goal, debug: boolean): void {
-  const since = performance.now();
-  mkdirSync(dirname(goal.wasm), { recursive: true });
-  const asc = join(root, "node_modules/assemblyscript/bin/asc.js");
-  const { status, stderr, stdout } = spawnSync(process.execPath, [asc, ...ascFlags(goal, debug)], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  if (status !== 0) throw new Error(`asc ${goal.entry}:\n${stdout}${stderr}`);
-  if (stderr.trim() !== "") console.error(stderr.trimEnd());
-  if (goal.image === undefined) {
-    console.error(`  ${goal.name}: ${goal.wasm.slice(root.length)} (${seconds(since)})`);
-    return;
-  }
-  const image = goal.image.make(readFileSync(goal.wasm));
-  writeFileSync(goal.image.path, image.elf, { mode: 0o755 });
-  const ratio = (image.codeBytes / Math.max(1, image.wasmCodeBytes)).toFixed(2);
-  console.error(
-    `  ${goal.name}: ${image.functions} functions, ${image.codeBytes} bytes of code (${ratio} of wasm's), ` +
-      `${goal.image.path.slice(root.length)} ${image.elf.length} bytes (${seconds(since)})`,
+const modified = (path: string) => (existsSync(path) ? statSync(path).mtimeMs : Number.POSITIVE_INFINITY);
+const compilerModified = () =>
+  Math.max(
+    ...readdirSync(compiler).map((file) => modified(join(compiler, file))),
+    modified(fileURLToPath(import.meta.url)),
   );
+
+/** Made after its sources, with the same optimisation; the list of sources was written with it. */
+function isFresh(goal: Goal, level: string, compilerTime: number): boolean {
+  const made = [join(output, goal.path), wasmPath(goal), sourcesPath(goal)];
+  if (!made.every((path) => existsSync(path))) return false;
+  const time = Math.min(...made.map(modified));
+  const [madeLevel, ...sources] = readFileSync(sourcesPath(goal), "utf8").split("\n");
+  if (madeLevel !== level || compilerTime > time) return false;
+  return sources.every((source) => modified(join(root, source)) <= time);
 }
 
-function main(words: readonly string[]): number {
+async function build(goal: Goal, level: 0 | 3): Promise<void> {
+  const since = performance.now();
+  const { entry, memoryBase, abort } = goal;
+  const options = { entry, root, memoryBase, optimize: level, ...(abort === undefined ? {} : { abort }) };
+  const { wasm, sourceMap, read, warnings } = await compileDialect(options);
+  if (warnings.trim() !== "") console.error(warnings.trimEnd());
+  mkdirSync(dirname(wasmPath(goal)), { recursive: true });
+  writeFileSync(wasmPath(goal), wasm);
+  writeFileSync(`${wasmPath(goal)}.map`, sourceMap);
+  const seconds = () => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+  const path = join(output, goal.path);
+  const shown = relative(root, path);
+  if (goal.image === undefined) console.error(`  ${shown}: ${wasm.length} bytes (${seconds()})`);
+  else {
+    const image = goal.image(wasm);
+    writeFileSync(path, image.elf, { mode: 0o755 });
+    const ratio = (image.codeBytes / Math.max(1, image.wasmCodeBytes)).toFixed(2);
+    console.error(
+      `  ${shown}: ${image.elf.length} bytes, ${image.functions} functions, ` +
+        `${image.codeBytes} bytes of code, ${ratio} a byte of wasm (${seconds()})`,
+    );
+  }
+  writeFileSync(sourcesPath(goal), [`O${level}`, ...read].join("\n"));
+}
+
+async function main(words: readonly string[]): Promise<number> {
   const flags = new Set(words.filter((word) => word.startsWith("--")));
   const wanted = words.filter((word) => !word.startsWith("--"));
   for (const flag of flags)
@@ -121,22 +116,18 @@ function main(words: readonly string[]): number {
   const goals = [...kernelGoals, ...programGoals()].filter(({ entry }) => existsSync(join(root, entry)));
   for (const name of wanted)
     if (!goals.some((goal) => goal.name === name)) {
-      console.error(
-        `build: nothing is called "${name}"; there are ${goals.map((goal) => goal.name).join(", ")}`,
-      );
+      const known = goals.map((goal) => goal.name).join(", ");
+      console.error(`build: nothing is called "${name}"; there are ${known}`);
       return 2;
     }
-  const debug = flags.has("--debug");
-  const sources = Math.max(
-    newestSource(join(root, "kernel")),
-    newestSource(join(root, "dist/kernel/compiler")),
-  );
+  const level = flags.has("--debug") ? 0 : 3;
+  const compilerTime = compilerModified();
   let failures = 0;
   for (const goal of goals) {
-    if (wanted.length > 0 ? !wanted.includes(goal.name) : false) continue;
-    if (!flags.has("--force") && !debug && isFresh(goal, sources)) continue;
+    if (wanted.length > 0 && !wanted.includes(goal.name)) continue;
+    if (!flags.has("--force") && isFresh(goal, `O${level}`, compilerTime)) continue;
     try {
-      build(goal, debug);
+      await build(goal, level);
     } catch (error) {
       failures++;
       console.error(`build: ${goal.name}: ${error instanceof Error ? error.message : String(error)}`);
@@ -145,4 +136,4 @@ function main(words: readonly string[]): number {
   return failures === 0 ? 0 : 1;
 }
 
-process.exitCode = main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2));
