@@ -60,8 +60,8 @@ export const bits = [
     does: bitTest((m, word, mask) => m.xor(word, mask)),
   },
   // CPUID does not promise BMI1, so F3 0F BC is BSF with a prefix that does nothing.
-  { op: [Mnemonic.Bsf, Mnemonic.Tzcnt], access: ["w", "r"], flags: OSZAPC, does: forward },
-  { op: Mnemonic.Bsr, access: ["w", "r"], flags: OSZAPC, does: reverse },
+  { op: [Mnemonic.Bsf, Mnemonic.Tzcnt], access: ["rw", "r"], flags: OSZAPC, does: forward },
+  { op: Mnemonic.Bsr, access: ["rw", "r"], flags: OSZAPC, does: reverse },
   {
     op: Mnemonic.Lzcnt,
     access: ["w", "r"],

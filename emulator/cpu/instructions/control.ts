@@ -69,13 +69,13 @@ export const control = [
       m.jump(to);
     },
   },
-  { op: JCC, access: ["-"], flags: none, does: (m, to) => m.jumpWhen(m.conditionOf(), m.branchTarget(to)) },
-  { op: Mnemonic.Jcxz, access: ["-"], flags: none, does: jumpWhenCountIsZero(16) },
-  { op: Mnemonic.Jecxz, access: ["-"], flags: none, does: jumpWhenCountIsZero(32) },
-  { op: Mnemonic.Jrcxz, access: ["-"], flags: none, does: jumpWhenCountIsZero(64) },
-  { op: Mnemonic.Loop, access: ["-"], flags: none, does: loop() },
-  { op: Mnemonic.Loope, access: ["-"], flags: none, does: loop((m) => m.flag("ZF")) },
-  { op: Mnemonic.Loopne, access: ["-"], flags: none, does: loop((m) => m.isZero(m.flag("ZF"))) },
+  { op: JCC, access: ["r"], flags: none, does: (m, to) => m.jumpWhen(m.conditionOf(), m.branchTarget(to)) },
+  { op: Mnemonic.Jcxz, access: ["r"], flags: none, does: jumpWhenCountIsZero(16) },
+  { op: Mnemonic.Jecxz, access: ["r"], flags: none, does: jumpWhenCountIsZero(32) },
+  { op: Mnemonic.Jrcxz, access: ["r"], flags: none, does: jumpWhenCountIsZero(64) },
+  { op: Mnemonic.Loop, access: ["r"], flags: none, does: loop() },
+  { op: Mnemonic.Loope, access: ["r"], flags: none, does: loop((m) => m.flag("ZF")) },
+  { op: Mnemonic.Loopne, access: ["r"], flags: none, does: loop((m) => m.isZero(m.flag("ZF"))) },
 
   // ENDBR and RDSSP are in the space of reserved NOPs: without CET that is all they are.
   {
@@ -107,7 +107,7 @@ export const control = [
   },
   {
     op: Mnemonic.Clflush,
-    access: ["-"],
+    access: ["r"],
     flags: none,
     // There is no cache to flush; the manual has it checked like a load of one byte.
     does: (m, line) => void m.load(m.segmentOf(line), m.address(line), 8),

@@ -1,11 +1,9 @@
-// SSE and SSE2: moves, shuffles and unpacks of XMM registers, and MXCSR. Intel SDM vol. 2, AMD APM vol. 4.
+// SSE and SSE2: moves, shuffles and unpacks of XMM registers. Intel SDM vol. 2, AMD APM vol. 4.
 // Only the XMM forms: the MMX ones, which share mnemonics, have an operand of kind "mm".
 
 import { Code, Mnemonic } from "../decode.js";
 import type { Definition, Meaning, Operand, Value, Vector, Width } from "./define.js";
 import { none, RDI } from "./define.js";
-
-const GP = 13;
 
 export const xmmOnly = (_code: unknown, kinds: readonly Operand["kind"][]) => !kinds.includes("mm");
 const zero = (m: Meaning): Vector => m.vectorConstant(0n, 0n);
@@ -128,7 +126,7 @@ const mask = (operation: string) => (m: Meaning, dst: Operand, src: Operand) =>
   m.set(dst, m.zeroExtend(m.simdToScalar(operation, m.getVector(src)), dst.width as Width));
 
 /** MASKMOVDQU: a byte is stored where the mask's byte has its top bit; the others are not touched at all. */
-function maskedStore(m: Meaning, data: Operand, selector: Operand): void {
+function maskedStore(m: Meaning, _target: Operand, data: Operand, selector: Operand): void {
   const bytes = m.getVector(data);
   const chosen = m.simdToScalar("i8x16.bitmask", m.getVector(selector));
   const start = m.register(RDI, m.addressSize);
@@ -175,7 +173,7 @@ export const sseMove = [
   scalar(Mnemonic.Movmskps, mask("i32x4.bitmask"), ["w", "r"]),
   scalar(Mnemonic.Movmskpd, mask("i64x2.bitmask"), ["w", "r"]),
   scalar(Mnemonic.Pmovmskb, mask("i8x16.bitmask"), ["w", "r"]),
-  scalar(Mnemonic.Maskmovdqu, maskedStore, ["r", "r"]),
+  scalar(Mnemonic.Maskmovdqu, maskedStore, ["w", "r", "r"]),
 
   vector([Mnemonic.Punpcklbw], unpack(1, false), ["rw", "r"]),
   vector([Mnemonic.Punpcklwd], unpack(2, false), ["rw", "r"]),
@@ -199,16 +197,4 @@ export const sseMove = [
     forms: (code, kinds) =>
       code !== Code.Pextrw_r32m16_xmm_imm8 && code !== Code.Pextrw_r64m16_xmm_imm8 && xmmOnly(code, kinds),
   },
-  {
-    op: Mnemonic.Ldmxcsr,
-    access: ["r"],
-    needs: "sse",
-    flags: none,
-    does: (m, src) => {
-      const v = m.get(src);
-      m.faultWhen(m.notEqual(m.bitsOf(v, 16, 16), m.constant(0, 32)), GP, 0);
-      m.setMxcsr(v);
-    },
-  },
-  { op: Mnemonic.Stmxcsr, access: ["w"], needs: "sse", flags: none, does: (m, dst) => m.set(dst, m.mxcsr()) },
 ] satisfies readonly Definition[] as readonly Definition[];

@@ -14,7 +14,7 @@ const RF = 1n << 16n;
 /** What POPF may change at CPL 0: CF PF AF ZF SF TF IF DF OF IOPL NT, and with 32 bits AC and ID. */
 const POPF_WORD = 0x7fd5n;
 const POPF_ALL = POPF_WORD | (1n << 18n) | (1n << 21n);
-const POPF_FLAGS = "CF PF AF ZF SF TF IF DF OF AC ID";
+const POPF_FLAGS = "CF PF AF ZF SF TF IF DF OF";
 
 const general = (_code: unknown, kinds: readonly Operand["kind"][]) => kinds[0] !== "segment";
 
@@ -118,8 +118,8 @@ export const stack = [
   { op: Mnemonic.Pushfd, access: [], flags: none, does: pushFlags(32) },
   { op: Mnemonic.Pushfq, access: [], flags: none, does: pushFlags(64) },
   { op: Mnemonic.Popf, access: [], ends: true, flags: POPF_FLAGS, does: popFlags(16) },
-  { op: Mnemonic.Popfd, access: [], ends: true, flags: POPF_FLAGS, does: popFlags(32) },
-  { op: Mnemonic.Popfq, access: [], ends: true, flags: POPF_FLAGS, does: popFlags(64) },
+  { op: Mnemonic.Popfd, access: [], ends: true, flags: `${POPF_FLAGS} AC ID`, does: popFlags(32) },
+  { op: Mnemonic.Popfq, access: [], ends: true, flags: `${POPF_FLAGS} AC ID`, does: popFlags(64) },
   { op: Mnemonic.Enter, access: ["r", "r"], flags: none, does: enter },
   { op: Mnemonic.Leave, access: [], flags: none, does: leave },
 ] satisfies readonly Definition[] as readonly Definition[];
