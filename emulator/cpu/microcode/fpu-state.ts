@@ -1,4 +1,5 @@
-// The x87 and SSE state as a whole: FXSAVE, FXRSTOR, FNINIT, control and status words. Intel SDM vol. 1, 8.1, 10.5.1 (the 512-byte image), vol. 2.
+// The x87 and SSE state as a whole: FXSAVE, FXRSTOR, FNINIT, control and status words. Intel SDM vol. 1, 8.1,
+// 10.5.1 (the 512-byte image), vol. 2.
 //
 //   image: 0 FCW | 2 FSW | 4 abridged tags | 6 FOP | 8 FIP | 16 FDP | 24 MXCSR | 28 MXCSR_MASK
 //          32 ST0..ST7, 16 bytes each, from the top of the stack | 160 XMM0..XMM15, 16 bytes each | 416 untouched
