@@ -1,0 +1,320 @@
+// The page protocol, as one table: what a machine does when something happens to a page. MESI with a home directory,
+// and O, the dirty master copy that other readers may share (PROMISES.md, "M to S").
+//
+// Two machines of states live in a page's record: its cache state on every machine, and its directory state at its home.
+// A row is: state, event, next state, up to four actions in order. engine.ts runs the rows, the simulator in test/kernel runs
+// the engine, ARCHITECTURE.md is printed from the rows. A pair with no row stops the machine; ILLEGAL says why it cannot
+// happen, and a test asks that every pair is in exactly one of the two.
+//
+// The home never waits: it orders the requests for a page by answering or forwarding each at once, and names the newest
+// writer its owner. A forward that reaches a machine before that machine's own page does is kept there (`later`), so
+// the waiting writers form a queue through which the page goes from hand to hand, one hop each. Everyone in the queue waits
+// only for requests that the home ordered before his own, so the waiting ends.
+
+// --- Cache states ---
+export const INVALID: u8 = 0;
+/** Asked to read, to write. */
+export const INVALID_READ: u8 = 1;
+export const INVALID_WRITE: u8 = 2;
+/** The page and the right are here, but some sharer has not said yet that its copy is gone. */
+export const COLLECTING: u8 = 3;
+export const SHARED: u8 = 4;
+export const SHARED_WRITE: u8 = 5;
+/** Being taken from the page tables of this machine: pins and the shoot-down are awaited. */
+export const SHARED_LEAVING: u8 = 6;
+export const SHARED_WRITE_LEAVING: u8 = 7;
+/** Read-only, shared, and this machine answers for it: the backing store may be stale. */
+export const OWNED: u8 = 8;
+export const OWNED_WRITE: u8 = 9;
+export const OWNED_LEAVING: u8 = 10;
+export const OWNED_WRITE_LEAVING: u8 = 11;
+export const EXCLUSIVE: u8 = 12;
+export const MODIFIED: u8 = 13;
+/** E or M, becoming O; becoming I. */
+export const LOWERING: u8 = 14;
+export const LEAVING: u8 = 15;
+/** A machine that was to send the page died: being taken from the page tables; the home is being told. */
+export const FAILING: u8 = 16;
+export const FAILED: u8 = 17;
+/** The home died: being taken from the page tables. */
+export const ORPHANED: u8 = 18;
+
+// --- Directory states, at the home ---
+export const UNUSED: u8 = 19;
+/** The backing store is right; some machines hold copies. */
+export const CLEAN_SHARED: u8 = 20;
+/** One machine answers for the page. */
+export const HELD: u8 = 21;
+/** The machine that held it died; nobody has been told yet. */
+export const LOST: u8 = 22;
+export const STATES: u32 = 23;
+
+// --- Events of a cache ---
+/** A thread of this machine needs the page. */
+export const READ: u8 = 0;
+export const WRITE: u8 = 1;
+/** The answer to its request. COLLECT: a right to write, with acknowledgements outstanding. */
+export const GOT_SHARED: u8 = 2;
+export const GOT_EXCLUSIVE: u8 = 3;
+export const GOT_COLLECT: u8 = 4;
+export const GOT_MODIFIED: u8 = 5;
+export const ACKNOWLEDGED: u8 = 6;
+export const LAST_ACKNOWLEDGED: u8 = 7;
+/** From the home. */
+export const INVALIDATE: u8 = 8;
+export const FORWARD_READ: u8 = 9;
+export const FORWARD_WRITE: u8 = 10;
+/** This machine's page tables and every core's TLB have let go. */
+export const GONE_CLEAN: u8 = 11;
+export const GONE_DIRTY: u8 = 12;
+export const FAILURE: u8 = 13;
+export const HOME_DIED: u8 = 14;
+/** The home makes a sharer the owner, because the owner died. */
+export const ADOPT: u8 = 15;
+export const FAILURE_KNOWN: u8 = 16;
+
+// --- Events of a directory ---
+export const GET_READ: u8 = 17;
+/** By a machine that holds nothing, a copy, the page. */
+export const GET_WRITE: u8 = 18;
+export const GET_WRITE_SHARER: u8 = 19;
+export const GET_WRITE_OWNER: u8 = 20;
+/** The owner says that the backing store is right again; one that is no owner any more says so. */
+export const CLEAN: u8 = 21;
+export const CLEAN_LATE: u8 = 22;
+/** The home's own cache has received a copy, and the backing store with it. */
+export const COPIED: u8 = 23;
+/** A machine reports that the page did not reach it: the owner, while others share it; one that is not the owner. */
+export const OWNER_FAILED: u8 = 24;
+export const OTHER_FAILED: u8 = 25;
+/** The owner reports it, and no sharer is left that might have the page. */
+export const LAST_FAILED: u8 = 26;
+/** The owner died and left sharers, or none. */
+export const OWNER_DIED: u8 = 27;
+export const LAST_DIED: u8 = 28;
+/** A sharer died; the last one of a clean page. */
+export const SHARER_DIED: u8 = 29;
+export const SHARERS_DIED: u8 = 30;
+export const EVENTS: u32 = 31;
+
+// --- Actions ---
+export const NONE: u8 = 0;
+/** Open a transaction with the home. */
+export const ASK_READ: u8 = 1;
+export const ASK_WRITE: u8 = 2;
+/** Put the data that came into this machine's frame. */
+export const TAKE: u8 = 3;
+/** Let this machine's waiting threads have the page with the right of the next state. */
+export const GRANT: u8 = 4;
+/** Take the right to write, or the page, from every address space; GONE_* follows. */
+export const REVOKE_WRITE: u8 = 5;
+export const REVOKE: u8 = 6;
+/** Send the page to the readers that were forwarded here. */
+export const GIVE_READERS: u8 = 7;
+/** Answer what made this machine let go: the page to the writer, or an acknowledgement to him. */
+export const ANSWER: u8 = 8;
+export const TELL_CLEAN: u8 = 9;
+/** The threads that waited for this page ask again if they still lack something. */
+export const WAKE: u8 = 10;
+/** End the transaction: the waiting threads get an error, everybody forwarded here gets FAILURE. */
+export const LOSE: u8 = 11;
+export const TELL_LOSS: u8 = 12;
+/** FAILURE for what was just forwarded here. */
+export const REFUSE: u8 = 13;
+export const GRANT_SHARED: u8 = 16;
+export const GRANT_EXCLUSIVE: u8 = 17;
+export const GRANT_MODIFIED: u8 = 18;
+export const PASS_READ: u8 = 19;
+export const PASS_WRITE: u8 = 20;
+/** To every sharer but the requester, all at once; each answers the requester. */
+export const INVALIDATE_SHARERS: u8 = 21;
+export const RELEASE_OWNER: u8 = 22;
+export const DROP_SENDER: u8 = 23;
+export const ADOPT_SHARER: u8 = 24;
+export const FAIL_ONCE: u8 = 25;
+export const CONFIRM_LOSS: u8 = 26;
+export const ACTIONS: u32 = 27;
+
+/** The last byte of a row counts whether it was ever used. */
+export const ROW_BYTES: u32 = 8;
+export const END: u8 = 255;
+// biome-ignore format: a table reads by columns
+export const ROWS: usize = memory.data<u8>([
+  // --- Cache ---
+  INVALID,        READ,           INVALID_READ,   ASK_READ,       NONE,         NONE,       NONE, 0,
+  INVALID,        WRITE,          INVALID_WRITE,  ASK_WRITE,      NONE,         NONE,       NONE, 0,
+  INVALID,        HOME_DIED,      INVALID,        NONE,           NONE,         NONE,       NONE, 0,
+
+  INVALID_READ,   READ,           INVALID_READ,   NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_READ,   WRITE,          INVALID_READ,   NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_READ,   GOT_SHARED,     SHARED,         TAKE,           GRANT,        NONE,       NONE, 0,
+  INVALID_READ,   GOT_EXCLUSIVE,  EXCLUSIVE,      TAKE,           GRANT,        NONE,       NONE, 0,
+  INVALID_READ,   INVALIDATE,     INVALID_READ,   NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_READ,   FAILURE,        FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
+  INVALID_READ,   ADOPT,          FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
+  INVALID_READ,   HOME_DIED,      INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+
+  INVALID_WRITE,  READ,           INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_WRITE,  WRITE,          INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_WRITE,  GOT_COLLECT,    COLLECTING,     TAKE,           NONE,         NONE,       NONE, 0,
+  INVALID_WRITE,  GOT_MODIFIED,   MODIFIED,       TAKE,           GRANT,        NONE,       NONE, 0,
+  INVALID_WRITE,  ACKNOWLEDGED,   INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_WRITE,  FORWARD_READ,   INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_WRITE,  FORWARD_WRITE,  INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
+  INVALID_WRITE,  FAILURE,        FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
+  INVALID_WRITE,  HOME_DIED,      INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+
+  COLLECTING,     READ,           COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  COLLECTING,     WRITE,          COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  COLLECTING,     ACKNOWLEDGED,   COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  COLLECTING,     LAST_ACKNOWLEDGED, MODIFIED,    GRANT,          NONE,         NONE,       NONE, 0,
+  COLLECTING,     FORWARD_READ,   COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  COLLECTING,     FORWARD_WRITE,  COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  COLLECTING,     FAILURE,        COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  COLLECTING,     HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  SHARED,         READ,           SHARED,         GRANT,          NONE,         NONE,       NONE, 0,
+  SHARED,         WRITE,          SHARED_WRITE,   ASK_WRITE,      NONE,         NONE,       NONE, 0,
+  SHARED,         INVALIDATE,     SHARED_LEAVING, REVOKE,         NONE,         NONE,       NONE, 0,
+  SHARED,         ADOPT,          OWNED,          NONE,           NONE,         NONE,       NONE, 0,
+  SHARED,         HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  SHARED_WRITE,   READ,           SHARED_WRITE,   GRANT,          NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   WRITE,          SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   GOT_COLLECT,    COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   GOT_MODIFIED,   MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   ACKNOWLEDGED,   SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   INVALIDATE,     SHARED_WRITE_LEAVING, REVOKE,   NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   FORWARD_READ,   SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   FORWARD_WRITE,  SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   ADOPT,          OWNED_WRITE,    NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   FAILURE,        FAILING,        REVOKE,         NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,   HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  SHARED_LEAVING, READ,           SHARED_LEAVING, NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_LEAVING, WRITE,          SHARED_LEAVING, NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_LEAVING, GONE_CLEAN,     INVALID,        ANSWER,         WAKE,         NONE,       NONE, 0,
+  SHARED_LEAVING, HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+
+  SHARED_WRITE_LEAVING, READ,     SHARED_WRITE_LEAVING, NONE,     NONE,         NONE,       NONE, 0,
+  SHARED_WRITE_LEAVING, WRITE,    SHARED_WRITE_LEAVING, NONE,     NONE,         NONE,       NONE, 0,
+  SHARED_WRITE_LEAVING, FORWARD_READ,  SHARED_WRITE_LEAVING, NONE, NONE,        NONE,       NONE, 0,
+  SHARED_WRITE_LEAVING, FORWARD_WRITE, SHARED_WRITE_LEAVING, NONE, NONE,        NONE,       NONE, 0,
+  SHARED_WRITE_LEAVING, GONE_CLEAN, INVALID_WRITE, ANSWER,        NONE,         NONE,       NONE, 0,
+  SHARED_WRITE_LEAVING, FAILURE,  FAILING,        NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE_LEAVING, HOME_DIED, ORPHANED,      NONE,           NONE,         NONE,       NONE, 0,
+
+  OWNED,          READ,           OWNED,          GRANT,          NONE,         NONE,       NONE, 0,
+  OWNED,          WRITE,          OWNED_WRITE,    ASK_WRITE,      NONE,         NONE,       NONE, 0,
+  OWNED,          FORWARD_READ,   OWNED,          GIVE_READERS,   NONE,         NONE,       NONE, 0,
+  OWNED,          FORWARD_WRITE,  OWNED_LEAVING,  REVOKE,         NONE,         NONE,       NONE, 0,
+  OWNED,          INVALIDATE,     OWNED_LEAVING,  REVOKE,         NONE,         NONE,       NONE, 0,
+  OWNED,          HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  OWNED_WRITE,    READ,           OWNED_WRITE,    GRANT,          NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    WRITE,          OWNED_WRITE,    NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    GOT_COLLECT,    COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    GOT_MODIFIED,   MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    ACKNOWLEDGED,   OWNED_WRITE,    NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    FORWARD_READ,   OWNED_WRITE,    GIVE_READERS,   NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    FORWARD_WRITE,  OWNED_WRITE_LEAVING, REVOKE,    NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    INVALIDATE,     OWNED_WRITE_LEAVING, REVOKE,    NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,    HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  OWNED_LEAVING,  READ,           OWNED_LEAVING,  NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_LEAVING,  WRITE,          OWNED_LEAVING,  NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_LEAVING,  GONE_CLEAN,     INVALID,        ANSWER,         WAKE,         NONE,       NONE, 0,
+  OWNED_LEAVING,  GONE_DIRTY,     INVALID,        ANSWER,         WAKE,         NONE,       NONE, 0,
+  OWNED_LEAVING,  HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+
+  OWNED_WRITE_LEAVING, READ,      OWNED_WRITE_LEAVING, NONE,      NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING, WRITE,     OWNED_WRITE_LEAVING, NONE,      NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING, FORWARD_READ,  OWNED_WRITE_LEAVING, NONE,  NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING, FORWARD_WRITE, OWNED_WRITE_LEAVING, NONE,  NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING, GONE_CLEAN, INVALID_WRITE, ANSWER,         NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING, GONE_DIRTY, INVALID_WRITE, ANSWER,         NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING, FAILURE,   FAILING,        NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING, HOME_DIED, ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+
+  EXCLUSIVE,      READ,           EXCLUSIVE,      GRANT,          NONE,         NONE,       NONE, 0,
+  EXCLUSIVE,      WRITE,          MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
+  EXCLUSIVE,      FORWARD_READ,   LOWERING,       REVOKE_WRITE,   NONE,         NONE,       NONE, 0,
+  EXCLUSIVE,      FORWARD_WRITE,  LEAVING,        REVOKE,         NONE,         NONE,       NONE, 0,
+  EXCLUSIVE,      HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  MODIFIED,       READ,           MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
+  MODIFIED,       WRITE,          MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
+  MODIFIED,       FORWARD_READ,   LOWERING,       REVOKE_WRITE,   NONE,         NONE,       NONE, 0,
+  MODIFIED,       FORWARD_WRITE,  LEAVING,        REVOKE,         NONE,         NONE,       NONE, 0,
+  MODIFIED,       HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  LOWERING,       READ,           LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
+  LOWERING,       WRITE,          LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
+  LOWERING,       FORWARD_READ,   LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
+  LOWERING,       FORWARD_WRITE,  LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
+  LOWERING,       GONE_CLEAN,     OWNED,          GIVE_READERS,   TELL_CLEAN,   WAKE,       NONE, 0,
+  LOWERING,       GONE_DIRTY,     OWNED,          GIVE_READERS,   WAKE,         NONE,       NONE, 0,
+  LOWERING,       HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+
+  LEAVING,        READ,           LEAVING,        NONE,           NONE,         NONE,       NONE, 0,
+  LEAVING,        WRITE,          LEAVING,        NONE,           NONE,         NONE,       NONE, 0,
+  LEAVING,        GONE_CLEAN,     INVALID,        GIVE_READERS,   ANSWER,       WAKE,       NONE, 0,
+  LEAVING,        GONE_DIRTY,     INVALID,        GIVE_READERS,   ANSWER,       WAKE,       NONE, 0,
+  LEAVING,        HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+
+  FAILING,        READ,           FAILING,        NONE,           NONE,         NONE,       NONE, 0,
+  FAILING,        WRITE,          FAILING,        NONE,           NONE,         NONE,       NONE, 0,
+  FAILING,        FORWARD_READ,   FAILING,        NONE,           NONE,         NONE,       NONE, 0,
+  FAILING,        FORWARD_WRITE,  FAILING,        NONE,           NONE,         NONE,       NONE, 0,
+  FAILING,        GONE_CLEAN,     FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
+  FAILING,        GONE_DIRTY,     FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
+  FAILING,        HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+
+  FAILED,         READ,           FAILED,         NONE,           NONE,         NONE,       NONE, 0,
+  FAILED,         WRITE,          FAILED,         NONE,           NONE,         NONE,       NONE, 0,
+  FAILED,         INVALIDATE,     FAILED,         REFUSE,         NONE,         NONE,       NONE, 0,
+  FAILED,         FORWARD_READ,   FAILED,         REFUSE,         NONE,         NONE,       NONE, 0,
+  FAILED,         FORWARD_WRITE,  FAILED,         REFUSE,         NONE,         NONE,       NONE, 0,
+  FAILED,         ADOPT,          FAILED,         NONE,           NONE,         NONE,       NONE, 0,
+  FAILED,         FAILURE_KNOWN,  INVALID,        WAKE,           NONE,         NONE,       NONE, 0,
+  FAILED,         HOME_DIED,      INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+
+  ORPHANED,       READ,           ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+  ORPHANED,       WRITE,          ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+  ORPHANED,       GONE_CLEAN,     INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+  ORPHANED,       GONE_DIRTY,     INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+
+  // --- Directory ---
+  UNUSED,         GET_READ,       HELD,           GRANT_EXCLUSIVE, NONE,        NONE,       NONE, 0,
+  UNUSED,         GET_WRITE,      HELD,           GRANT_MODIFIED, NONE,         NONE,       NONE, 0,
+  UNUSED,         CLEAN_LATE,     UNUSED,         NONE,           NONE,         NONE,       NONE, 0,
+  UNUSED,         OTHER_FAILED,   UNUSED,         CONFIRM_LOSS,   NONE,         NONE,       NONE, 0,
+
+  CLEAN_SHARED,   GET_READ,       CLEAN_SHARED,   GRANT_SHARED,   NONE,         NONE,       NONE, 0,
+  CLEAN_SHARED,   GET_WRITE,      HELD,           INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
+  CLEAN_SHARED,   GET_WRITE_SHARER, HELD,         INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
+  CLEAN_SHARED,   CLEAN_LATE,     CLEAN_SHARED,   NONE,           NONE,         NONE,       NONE, 0,
+  CLEAN_SHARED,   OTHER_FAILED,   CLEAN_SHARED,   DROP_SENDER,    CONFIRM_LOSS, NONE,       NONE, 0,
+  CLEAN_SHARED,   SHARER_DIED,    CLEAN_SHARED,   DROP_SENDER,    NONE,         NONE,       NONE, 0,
+  CLEAN_SHARED,   SHARERS_DIED,   UNUSED,         DROP_SENDER,    NONE,         NONE,       NONE, 0,
+
+  HELD,           GET_READ,       HELD,           PASS_READ,      NONE,         NONE,       NONE, 0,
+  HELD,           GET_WRITE,      HELD,           INVALIDATE_SHARERS, PASS_WRITE, NONE,     NONE, 0,
+  HELD,           GET_WRITE_SHARER, HELD,         INVALIDATE_SHARERS, PASS_WRITE, NONE,     NONE, 0,
+  HELD,           GET_WRITE_OWNER, HELD,          INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
+  HELD,           CLEAN,          CLEAN_SHARED,   RELEASE_OWNER,  NONE,         NONE,       NONE, 0,
+  HELD,           CLEAN_LATE,     HELD,           NONE,           NONE,         NONE,       NONE, 0,
+  HELD,           COPIED,         CLEAN_SHARED,   RELEASE_OWNER,  NONE,         NONE,       NONE, 0,
+  HELD,           OTHER_FAILED,   HELD,           DROP_SENDER,    CONFIRM_LOSS, NONE,       NONE, 0,
+  HELD,           OWNER_FAILED,   HELD,           ADOPT_SHARER,   CONFIRM_LOSS, NONE,       NONE, 0,
+  HELD,           LAST_FAILED,    UNUSED,         DROP_SENDER,    CONFIRM_LOSS, NONE,       NONE, 0,
+  HELD,           SHARER_DIED,    HELD,           DROP_SENDER,    NONE,         NONE,       NONE, 0,
+  HELD,           OWNER_DIED,     HELD,           ADOPT_SHARER,   NONE,         NONE,       NONE, 0,
+  HELD,           LAST_DIED,      LOST,           NONE,           NONE,         NONE,       NONE, 0,
+
+  LOST,           GET_READ,       UNUSED,         FAIL_ONCE,      NONE,         NONE,       NONE, 0,
+  LOST,           GET_WRITE,      UNUSED,         FAIL_ONCE,      NONE,         NONE,       NONE, 0,
+  LOST,           CLEAN_LATE,     LOST,           NONE,           NONE,         NONE,       NONE, 0,
+  LOST,           OTHER_FAILED,   LOST,           CONFIRM_LOSS,   NONE,         NONE,       NONE, 0,
+  END,            0,              0,              NONE,           NONE,         NONE,       NONE, 0,
+]);

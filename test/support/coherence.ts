@@ -1,0 +1,507 @@
+// A cluster for the page protocol in Node: the compiled engine of every machine, a wire that keeps the order of a pair
+// of machines but not between pairs, page tables and TLBs that let go late, and threads that read and write. It knows
+// the whole cluster, so it can say after every event whether two writers met or a reader saw an old value.
+import { createHash } from "node:crypto";
+import type { Call, KernelWasm } from "./kernel-wasm.js";
+
+/** What the threads of a machine are to do, in order: r = read, w = read, add and write back. */
+export type Program = string;
+
+export interface Setup {
+  machines: number;
+  /** Home of the one page. */
+  home: number;
+  /** Per machine, per thread. */
+  programs: Program[][];
+}
+
+/** One step that the world can take next. */
+export type Step =
+  | { do: "start"; machine: number; thread: number }
+  | { do: "retire"; machine: number; thread: number }
+  | { do: "gone"; machine: number }
+  | { do: "deliver"; from: number; to: number }
+  | { do: "kill"; machine: number }
+  | { do: "notice"; machine: number; dead: number };
+
+interface Wire {
+  bytes: Uint8Array;
+  value: number;
+}
+
+interface Thread {
+  program: Program;
+  at: number;
+  /** 0 ready, 1 waits for the page, 2 has it and has not retired its instruction. */
+  state: number;
+}
+
+interface Machine {
+  threads: Thread[];
+  /** What the page tables allow, and what some core's TLB may still allow: 0 nothing, 1 reading, 2 writing. */
+  table: number;
+  tlb: number;
+  dirty: boolean;
+  /** A revocation in progress: -1 none, 0 everything, 1 the right to write. */
+  revoking: number;
+  frame: number;
+  alive: boolean;
+  /** Bit per machine that it knows to be dead. */
+  noticed: number;
+  /** A thread was told that the page is gone. */
+  failures: number;
+}
+
+export class Violation extends Error {}
+
+
+export class World {
+  readonly setup: Setup;
+  /** Newest value that was written. */
+  latest = 0;
+  /** Values that went with a dead machine may be forgotten once each; this many may be. */
+  forgivable = 0;
+  deaths = 0;
+  messages = 0;
+  dataMessages = 0;
+  readonly #kernel: KernelWasm;
+  readonly #region: number;
+  readonly #regionBytes: number;
+  readonly #message: number;
+  readonly #stride: number;
+  readonly #engineBytes: number;
+  #machines: Machine[] = [];
+  #wires: Wire[][] = [];
+  readonly #do: Record<
+    "ask" | "message" | "gone" | "peerDied" | "dead" | "count" | "state" | "directory" | "owner",
+    Call
+  >;
+  readonly #c: Record<string, number>;
+
+  constructor(kernel: KernelWasm, setup: Setup) {
+    this.#kernel = kernel;
+    this.setup = setup;
+    this.#c = Object.fromEntries(kernel.constants());
+    const { machines, home } = setup;
+    this.#engineBytes = (kernel.call("engineRecordBytes")() + 15) & ~15;
+    const pageBytes = (kernel.call("pageRecordBytes")() + 15) & ~15;
+    const peerBytes = (machines * this.#c["PEER_BYTES"]! + 15) & ~15;
+    this.#stride = this.#engineBytes + pageBytes + peerBytes;
+    this.#regionBytes = machines * this.#stride;
+    this.#region = kernel.room(this.#regionBytes);
+    const actions = kernel.room(this.#c["ACTIONS_MAX"]! * this.#c["ACTION_BYTES"]!);
+    const local = kernel.room(this.#c["LOCAL_BYTES"]! + 64);
+    this.#message = kernel.room(64);
+    this.#do = {
+      ask: kernel.call("engineAsk"),
+      message: kernel.call("engineMessage"),
+      gone: kernel.call("engineGone"),
+      peerDied: kernel.call("enginePeerDied"),
+      dead: kernel.call("engineDead"),
+      count: kernel.call("engineActionCount"),
+      state: kernel.call("pageState"),
+      directory: kernel.call("pageDirectory"),
+      owner: kernel.call("pageOwner"),
+    };
+    for (let m = 1; m <= machines; m++) {
+      kernel.call("engineCreate")(this.engine(m), m, machines, actions, local);
+      kernel.call("pageCreate")(this.page(m), home, this.page(m) + pageBytes);
+      this.#machines.push({
+        threads: setup.programs[m - 1]!.map((program) => ({ program, at: 0, state: 0 })),
+        table: 0,
+        tlb: 0,
+        dirty: false,
+        revoking: -1,
+        frame: m === home ? 0 : -1,
+        alive: true,
+        noticed: 0,
+        failures: 0,
+      });
+    }
+    for (let i = 0; i < machines * machines; i++) this.#wires.push([]);
+    this.#actions = actions;
+  }
+
+  readonly #actions: number;
+
+  engine(machine: number): number {
+    return this.#region + (machine - 1) * this.#stride;
+  }
+  page(machine: number): number {
+    return this.engine(machine) + this.#engineBytes;
+  }
+  machine(number: number): Machine {
+    return this.#machines[number - 1]!;
+  }
+  state(machine: number): number {
+    return this.#do.state(this.page(machine));
+  }
+  directory(): number {
+    return this.#do.directory(this.page(this.setup.home));
+  }
+  #wire(from: number, to: number): Wire[] {
+    return this.#wires[(from - 1) * this.setup.machines + to - 1]!;
+  }
+
+  // --- Stepping ---
+
+  /** Everything that may happen next. */
+  steps(kills = 0): Step[] {
+    const steps: Step[] = [];
+    const n = this.setup.machines;
+    for (let m = 1; m <= n; m++) {
+      const machine = this.machine(m);
+      if (!machine.alive) continue;
+      machine.threads.forEach((thread, index) => {
+        if (thread.state === 0 && thread.at < thread.program.length)
+          steps.push({ do: "start", machine: m, thread: index });
+        if (thread.state === 2) steps.push({ do: "retire", machine: m, thread: index });
+      });
+      if (machine.revoking >= 0 && !machine.threads.some((thread) => thread.state === 2))
+        steps.push({ do: "gone", machine: m });
+      for (let from = 1; from <= n; from++) {
+        if (this.#wire(from, m).length > 0 && !this.knowsDead(m, from))
+          steps.push({ do: "deliver", from, to: m });
+        if (from !== m && !this.machine(from).alive && !this.knowsDead(m, from))
+          steps.push({ do: "notice", machine: m, dead: from });
+      }
+      if (this.deaths < kills) steps.push({ do: "kill", machine: m });
+    }
+    return steps;
+  }
+
+  knowsDead(machine: number, dead: number): boolean {
+    return (this.machine(machine).noticed & (1 << dead)) !== 0;
+  }
+
+  take(step: Step): void {
+    const machine = "machine" in step ? this.machine(step.machine) : this.machine(step.to);
+    switch (step.do) {
+      case "start":
+        this.#start(step.machine, machine.threads[step.thread]!);
+        break;
+      case "retire":
+        this.#execute(step.machine, machine.threads[step.thread]!);
+        break;
+      case "gone":
+        this.#gone(step.machine);
+        break;
+      case "deliver":
+        this.#deliver(step.from, step.to);
+        break;
+      case "kill":
+        this.#kill(step.machine);
+        break;
+      case "notice":
+        machine.noticed |= 1 << step.dead;
+        this.#do.dead(this.engine(step.machine), step.dead);
+        this.#run(step.machine, () =>
+          this.#do.peerDied(this.engine(step.machine), this.page(step.machine), step.dead),
+        );
+        break;
+    }
+    this.check();
+  }
+
+  #kill(number: number): void {
+    const machine = this.machine(number);
+    machine.alive = false;
+    machine.table = 0;
+    machine.tlb = 0;
+    machine.revoking = -1;
+    this.deaths++;
+    this.forgivable++;
+  }
+
+  #need(thread: Thread): number {
+    return thread.program[thread.at] === "w" ? 2 : 1;
+  }
+
+  #start(number: number, thread: Thread): void {
+    const machine = this.machine(number);
+    if (machine.tlb >= this.#need(thread)) {
+      this.#execute(number, thread);
+      return;
+    }
+    if (this.knowsDead(number, this.setup.home)) {
+      this.#fail(number, thread);
+      return;
+    }
+    thread.state = 1;
+    this.#ask(number, this.#need(thread) === 2);
+  }
+
+  #ask(number: number, write: boolean): void {
+    this.#run(number, () => this.#do.ask(this.engine(number), this.page(number), write ? 1 : 0));
+  }
+
+  #fail(number: number, thread: Thread): void {
+    this.machine(number).failures++;
+    thread.state = 0;
+    thread.at++;
+  }
+
+  #execute(number: number, thread: Thread): void {
+    const machine = this.machine(number);
+    const need = this.#need(thread);
+    if (machine.tlb < need) throw new Violation(`machine ${number} runs an instruction without the right`);
+    this.#see(number, machine.frame);
+    if (need === 2) {
+      this.latest++;
+      machine.frame = this.latest;
+      machine.dirty = true;
+    }
+    thread.state = 0;
+    thread.at++;
+  }
+
+  #see(number: number, value: number): void {
+    if (value === this.latest) return;
+    if (this.forgivable === 0 || value > this.latest)
+      throw new Violation(`machine ${number} sees ${value}, the newest value is ${this.latest}`);
+    this.forgivable--;
+    this.latest = value;
+  }
+
+  #gone(number: number): void {
+    const machine = this.machine(number);
+    machine.tlb = machine.table;
+    machine.revoking = -1;
+    const dirty = machine.dirty;
+    machine.dirty = false;
+    this.#run(number, () => this.#do.gone(this.engine(number), this.page(number), dirty ? 1 : 0));
+  }
+
+  #deliver(from: number, to: number): void {
+    const wire = this.#wire(from, to).shift()!;
+    this.#kernel.bytes.set(wire.bytes, this.#message);
+    this.#run(to, () => this.#do.message(this.engine(to), this.page(to), this.#message), wire.value);
+  }
+
+  /** Runs the engine and carries out what it wants, as pager.ts does. */
+  #run(number: number, call: () => void, value = 0): void {
+    try {
+      call();
+    } catch (error) {
+      const illegal = this.#kernel.call("engineIllegal")(this.engine(number));
+      throw new Violation(
+        `machine ${number}: ${error instanceof Error ? error.message : error} (state ${illegal >> 8}, event ${illegal & 255})`,
+      );
+    }
+    const machine = this.machine(number);
+    const count = this.#do.count(this.engine(number));
+    const list = this.#kernel.bytes.slice(this.#actions, this.#actions + count * this.#c["ACTION_BYTES"]!);
+    let again = false;
+    for (let i = 0; i < count; i++) {
+      const at = i * this.#c["ACTION_BYTES"]!;
+      const kind = list[at]!;
+      const flags = list[at + 2]!;
+      if (kind === this.#c["ACT_SEND"]) this.#send(number, list[at + 1]!, list.slice(at + 8, at + 24));
+      else if (kind === this.#c["ACT_TAKE"]) machine.frame = value;
+      else if (kind === this.#c["ACT_GRANT"]) again = this.#grant(machine, flags) || again;
+      else if (kind === this.#c["ACT_REVOKE"]) {
+        machine.table = Math.min(machine.table, flags);
+        machine.revoking = flags;
+      } else if (kind === this.#c["ACT_WAKE"]) again = true;
+      else if (kind === this.#c["ACT_FAIL"])
+        for (const thread of machine.threads) if (thread.state === 1) this.#fail(number, thread);
+    }
+    if (again) this.#askAgain(number);
+  }
+
+  #send(from: number, to: number, bytes: Uint8Array): void {
+    this.messages++;
+    const data = (bytes[3]! & this.#c["WITH_DATA"]!) !== 0;
+    if (data) this.dataMessages++;
+    if (this.knowsDead(from, to)) return;
+    this.#wire(from, to).push({ bytes, value: data ? this.machine(from).frame : -2 });
+  }
+
+  /** True when some thread still lacks something. */
+  #grant(machine: Machine, right: number): boolean {
+    const allowed = right === this.#c["RIGHT_MODIFIED"] ? 2 : 1;
+    machine.table = Math.max(machine.table, allowed);
+    machine.tlb = Math.max(machine.tlb, machine.table);
+    for (const thread of machine.threads)
+      if (thread.state === 1 && this.#need(thread) <= allowed) thread.state = 2;
+    return machine.threads.some((thread) => thread.state === 1);
+  }
+
+  #askAgain(number: number): void {
+    const machine = this.machine(number);
+    const waiting = machine.threads.filter((thread) => thread.state === 1);
+    if (waiting.length === 0) return;
+    if (this.knowsDead(number, this.setup.home)) {
+      for (const thread of waiting) this.#fail(number, thread);
+      return;
+    }
+    this.#ask(
+      number,
+      waiting.some((thread) => this.#need(thread) === 2),
+    );
+  }
+
+  // --- Judging ---
+
+  /** One writer or any number of readers, and every copy that can be read is the newest. */
+  check(): void {
+    let writers = 0;
+    let readers = 0;
+    let value = -1;
+    for (let m = 1; m <= this.setup.machines; m++) {
+      const machine = this.machine(m);
+      // Who serves a home that he does not yet know to be dead is an orphan already.
+      if (machine.tlb === 0 || !this.machine(this.setup.home).alive) continue;
+      if (machine.tlb === 2) writers++;
+      else readers++;
+      if (value >= 0 && value !== machine.frame)
+        throw new Violation(`machine ${m} can read ${machine.frame} while another can read ${value}`);
+      value = machine.frame;
+      if (this.deaths === 0 && value !== this.latest)
+        throw new Violation(`machine ${m} can read ${value}, the newest value is ${this.latest}`);
+    }
+    if (writers > 1 || (writers === 1 && readers > 0))
+      throw new Violation(`${writers} machines can write while ${readers} can read`);
+  }
+
+  /** Nothing can happen any more: then every thread must be done. */
+  checkEnd(): void {
+    this.#machines.forEach((machine, index) => {
+      if (!machine.alive) return;
+      for (const thread of machine.threads)
+        if (thread.at < thread.program.length)
+          throw new Violation(`machine ${index + 1} waits for ever (state ${this.state(index + 1)})`);
+    });
+  }
+
+  failures(): number {
+    return this.#machines.reduce((sum, machine) => sum + (machine.alive ? machine.failures : 0), 0);
+  }
+
+  // --- Saving, for the exhaustive search ---
+
+  save(): Saved {
+    return {
+      region: this.#kernel.bytes.slice(this.#region, this.#region + this.#regionBytes),
+      machines: this.#machines.map((machine) => ({
+        ...machine,
+        threads: machine.threads.map((thread) => ({ ...thread })),
+      })),
+      wires: this.#wires.map((wire) => wire.slice()),
+      counts: [this.latest, this.forgivable, this.deaths],
+    };
+  }
+
+  load(saved: Saved): void {
+    this.#kernel.bytes.set(saved.region, this.#region);
+    this.#machines = saved.machines.map((machine) => ({
+      ...machine,
+      threads: machine.threads.map((thread) => ({ ...thread })),
+    }));
+    this.#wires = saved.wires.map((wire) => wire.slice());
+    [this.latest, this.forgivable, this.deaths] = saved.counts;
+  }
+
+  /** Equal for states that cannot be told apart. */
+  key(): string {
+    const hash = createHash("md5");
+    const kernel = this.#kernel;
+    const protocol = kernel.call("pageProtocolBytes")();
+    const env: number[] = [this.latest, this.forgivable, this.deaths];
+    for (let m = 1; m <= this.setup.machines; m++) {
+      const engine = this.engine(m);
+      env.push(kernel.view.getUint32(engine + 16, true)); // lastTransaction
+      hash.update(kernel.bytes.slice(this.page(m), this.page(m) + protocol));
+      hash.update(kernel.bytes.slice(this.page(m) + protocol, engine + this.#stride));
+      const machine = this.machine(m);
+      env.push(machine.table, machine.tlb, machine.dirty ? 1 : 0, machine.revoking, machine.frame);
+      env.push(machine.alive ? 1 : 0, machine.noticed);
+      for (const thread of machine.threads) env.push(thread.at, thread.state);
+    }
+    for (const wire of this.#wires) {
+      env.push(wire.length);
+      for (const { bytes, value } of wire) {
+        hash.update(bytes);
+        env.push(value);
+      }
+    }
+    hash.update(new Uint8Array(Int32Array.from(env).buffer));
+    return hash.digest("latin1");
+  }
+}
+
+export interface Saved {
+  region: Uint8Array;
+  machines: Machine[];
+  wires: Wire[][];
+  counts: [number, number, number];
+}
+
+/** xorshift32: the same run for the same seed. */
+export function chance(seed: number): (limit: number) => number {
+  let x = (seed * 2654435761) >>> 0 || 1;
+  return (limit) => {
+    x ^= x << 13;
+    x >>>= 0;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    x >>>= 0;
+    return x % limit;
+  };
+}
+
+/** One run at random, to its end. */
+export function wander(world: World, seed: number, kills = 0, limit = 100_000): number {
+  const next = chance(seed);
+  for (let count = 0; count < limit; count++) {
+    let steps = world.steps(kills);
+    // Deaths are rare, so that they meet a cluster at work.
+    if (steps.length > 1 && next(20) !== 0) {
+      const living = steps.filter((step) => step.do !== "kill");
+      if (living.length > 0) steps = living;
+      else if (world.deaths < kills) steps = [];
+    } else if (steps.every((step) => step.do === "kill")) steps = [];
+    if (steps.length === 0) {
+      world.checkEnd();
+      return count;
+    }
+    world.take(steps[next(steps.length)]!);
+  }
+  throw new Violation(`no end after ${limit} steps`);
+}
+
+export interface Found {
+  states: number;
+  ends: number;
+  /** Longest path from the start. */
+  depth: number;
+}
+
+/** Every order in which things can happen, each state once. */
+export function explore(world: World, kills = 0, limit = 2_000_000): Found {
+  const seen = new Set<string>();
+  const found: Found = { states: 0, ends: 0, depth: 0 };
+  const stack: { saved: Saved; depth: number }[] = [{ saved: world.save(), depth: 0 }];
+  seen.add(world.key());
+  while (stack.length > 0) {
+    const { saved, depth } = stack.pop()!;
+    world.load(saved);
+    found.states++;
+    found.depth = Math.max(found.depth, depth);
+    if (found.states > limit) throw new Error(`more than ${limit} states`);
+    const steps = world.steps(kills);
+    if (steps.every((step) => step.do === "kill")) {
+      found.ends++;
+      world.checkEnd();
+    }
+    for (const step of steps) {
+      world.load(saved);
+      world.take(step);
+      const key = world.key();
+      if (seen.has(key)) continue;
+      seen.add(key);
+      stack.push({ saved: world.save(), depth: depth + 1 });
+    }
+  }
+  return found;
+}

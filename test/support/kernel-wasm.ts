@@ -1,0 +1,112 @@
+// The kernel's pure modules (kernel/unit.ts) in Node: the same WebAssembly that the back end turns into machine code.
+// dist/kernel/unit.wasm is used when it is newer than every source of the kernel, else asc is run here.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const root = process.cwd();
+const built = join(root, "dist/kernel/unit.wasm");
+const ours = join(root, "dist/kernel/unit-test.wasm");
+
+function newest(folder: string): number {
+  let time = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) time = Math.max(time, entry.name === "compiler" ? 0 : newest(path));
+    else if (entry.name !== "build.ts") time = Math.max(time, statSync(path).mtimeMs);
+  }
+  return time;
+}
+
+function compile(): Buffer {
+  const sources = newest(join(root, "kernel"));
+  for (const path of [built, ours])
+    if (existsSync(path) && statSync(path).mtimeMs >= sources) return readFileSync(path);
+  mkdirSync(join(root, "dist/kernel"), { recursive: true });
+  const temporary = join(root, `dist/kernel/unit-test.${process.pid}.wasm`);
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [
+      join(root, "node_modules/assemblyscript/bin/asc.js"),
+      ...["kernel/unit.ts", "-O3", "--debug", "--runtime", "stub", "--lowMemoryLimit", "--exportTable"],
+      ...["--enable", "threads", "--sharedMemory", "--initialMemory", "1024", "--maximumMemory", "65536"],
+      ...["--outFile", temporary],
+    ],
+    { cwd: root, encoding: "utf8" },
+  );
+  if (status !== 0) throw new Error(`asc kernel/unit.ts:\n${stdout}${stderr}`);
+  renameSync(temporary, ours);
+  return readFileSync(ours);
+}
+
+let module: WebAssembly.Module | undefined;
+
+/** A function that the kernel exports. */
+export type Call = (...args: (number | bigint)[]) => number;
+
+export class KernelWasm {
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly #exports: WebAssembly.Exports;
+  #heap: number;
+
+  constructor(imports: Record<string, (...args: never[]) => unknown> = {}) {
+    module ??= new WebAssembly.Module(compile());
+    const missing = (name: string) => () => {
+      throw new Error(`kernel: ${name}() is privileged, and the test supplies none`);
+    };
+    const given: WebAssembly.Imports = {};
+    for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
+      if (kind !== "function") throw new Error(`kernel: imports ${from}.${name}, a ${kind}`);
+      given[from] ??= {};
+      given[from][name] =
+        name === "abort" ? this.#abort.bind(this) : ((imports[name] as () => number) ?? missing(name));
+    }
+    this.#exports = new WebAssembly.Instance(module, given).exports;
+    this.memory = this.#exports["memory"] as WebAssembly.Memory;
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.view = new DataView(this.memory.buffer);
+    this.#heap = (this.call("unitHeap")() + 15) & ~15;
+  }
+
+  call(name: string): Call {
+    const fn = this.#exports[name];
+    if (typeof fn !== "function") throw new Error(`kernel/unit.ts exports no function ${name}`);
+    return fn as Call;
+  }
+
+  constant(name: string): number {
+    const value = this.#exports[name];
+    if (!(value instanceof WebAssembly.Global)) throw new Error(`kernel/unit.ts exports no constant ${name}`);
+    return Number(value.value);
+  }
+
+  /** Names of exported constants that begin so and hold this value. */
+  constants(): [string, number][] {
+    return Object.entries(this.#exports)
+      .filter(([, value]) => value instanceof WebAssembly.Global)
+      .map(([name, value]) => [name, Number((value as WebAssembly.Global).value)]);
+  }
+
+  /** Zeroed room for a test's records, 16-aligned; never freed. */
+  room(bytes: number): number {
+    const at = this.#heap;
+    this.#heap = (at + bytes + 15) & ~15;
+    if (this.#heap > this.bytes.length) throw new Error("the test has no room left in the kernel's memory");
+    return at;
+  }
+
+  /** A static string of AssemblyScript: UTF-16, its length in bytes 4 before. */
+  text(at: number): string {
+    if (at === 0) return "";
+    const units = this.view.getUint32(at - 4, true) / 2;
+    let text = "";
+    for (let i = 0; i < units; i++) text += String.fromCharCode(this.view.getUint16(at + 2 * i, true));
+    return text;
+  }
+
+  #abort(message: number, file: number, line: number, column: number): never {
+    throw new Error(`${this.text(message)} (${this.text(file)}:${line}:${column})`);
+  }
+}
