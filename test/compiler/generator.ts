@@ -276,7 +276,9 @@ class ProgramWriter {
       label.carries === undefined || label.loop ? [] : this.expression(scope, label.carries, depth - 1);
     scope.labels.pop();
     const jump =
-      kind < 7 ? op("br", ...unsigned(nested)) : this.branchTable(scope, depth, label.loop ? undefined : label.carries, nested);
+      kind < 7
+        ? op("br", ...unsigned(nested))
+        : this.branchTable(scope, depth, label.loop ? undefined : label.carries, nested);
     const dead = random.chance(20) ? [...i32(1), ...op("drop")] : [];
     return [...condition, ...op("if", 0x40), ...value, ...jump, ...dead, ...op("end")];
   }

@@ -92,7 +92,10 @@ const typeKey = ({ parameters, result }: SignatureSource) => [
 ];
 
 /** Type numbers in the order of first use: imports, then functions. */
-export function typesOf(source: ModuleSource): { readonly rows: number[][]; indexOf(s: SignatureSource): number } {
+export function typesOf(source: ModuleSource): {
+  readonly rows: number[][];
+  indexOf(s: SignatureSource): number;
+} {
   const rows: number[][] = [];
   const indexOf = (s: SignatureSource) => {
     const key = typeKey(s);
