@@ -386,10 +386,23 @@ class Builder {
     }
   }
 
+  /** Mostly all masked; every rounding mode, sticky flags already there or not, DAZ, FTZ, now and then unmasked. */
+  mxcsr(): number {
+    const { random } = this;
+    let mxcsr = 0x1f80;
+    if (chance(random, 50)) mxcsr |= 0x20; // PE: the fast path's case
+    if (chance(random, 20)) mxcsr |= random.bits() & 0x3f;
+    if (chance(random, 40)) mxcsr |= random.below(4) << 13;
+    if (chance(random, 8)) mxcsr |= 0x40;
+    if (chance(random, 8)) mxcsr |= 0x8000;
+    if (chance(random, 8)) mxcsr &= ~(random.bits() & 0x1f80);
+    return mxcsr;
+  }
+
   floatingPoint(): void {
     const { view, random } = this;
     view.setUint16(map.CASE_FX, 0x37f, true);
-    view.setUint32(map.CASE_FX + 24, 0x1f80, true);
+    view.setUint32(map.CASE_FX + 24, this.mxcsr(), true);
     for (let i = 0; i < 16; i++) vector(random, view, map.CASE_FX + 160 + 16 * i);
   }
 }

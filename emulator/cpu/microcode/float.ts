@@ -36,12 +36,11 @@ const LANE: u32 = 0x100;
 
 function begin(core: usize): void {
   const mxcsr = load<u32>(core, MXCSR);
-  const maskUnderflow = ((mxcsr >> MXCSR_MASKS_SHIFT) & soft.UNDERFLOW) != 0;
   soft.begin(
     (mxcsr >> MXCSR_ROUNDING_SHIFT) & 3,
     (mxcsr & MXCSR_DAZ) != 0,
-    (mxcsr & MXCSR_FTZ) != 0 && maskUnderflow,
-    maskUnderflow,
+    (mxcsr & MXCSR_FTZ) != 0,
+    mxcsr >> MXCSR_MASKS_SHIFT,
   );
 }
 
@@ -101,7 +100,7 @@ export function float64(core: usize, operation: u64, a: u64, b: u64): u64 {
   soft.unpack64(a);
   let result: u64;
   if (op >= COMPARE) result = holds(op - COMPARE) ? -1 : 0;
-  else if (op >= MINIMUM) result = takesFirst(op) ? a : b;
+  else if (op >= MINIMUM) result = soft.flushed(takesFirst(op) ? a : b, 52, 11);
   else {
     compute(op);
     result = soft.pack64();
@@ -118,7 +117,7 @@ export function float32(core: usize, operation: u64, a: u64, b: u64): u64 {
   soft.unpack32(a);
   let result: u64;
   if (op >= COMPARE) result = holds(op - COMPARE) ? 0xffff_ffff : 0;
-  else if (op >= MINIMUM) result = takesFirst(op) ? a : b;
+  else if (op >= MINIMUM) result = soft.flushed(takesFirst(op) ? a : b, 23, 8);
   else {
     compute(op);
     result = soft.pack32();
@@ -195,7 +194,7 @@ export function integerToFloat32(core: usize, lane: u64, value: u64): u64 {
 /** Floats to integers of 32 or 64 bits; bit 8 of `how`: a lane; bit 9: truncate whatever MXCSR says. */
 const TRUNCATE: u32 = 0x200;
 function toInteger(core: usize, how: u32): u64 {
-  if (how & TRUNCATE) soft.begin(soft.TOWARD_ZERO, false, false, true);
+  if (how & TRUNCATE) soft.begin(soft.TOWARD_ZERO, false, false, 0x3f);
   const bits = how & 0xff;
   const result = <u64>soft.toInteger(bits);
   if (!(how & LANE)) floatCommit(core);

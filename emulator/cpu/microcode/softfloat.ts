@@ -36,14 +36,17 @@ let denormalsAreZeros: bool = false;
 /** MXCSR.FTZ with underflow masked: tiny results become zeros. */
 let flushToZero: bool = false;
 let underflowMasked: bool = true;
+let overflowMasked: bool = true;
 /** The last rounding went away from zero (x87's C1). */
 export let roundedUp: bool = false;
 
-export function begin(mode: u32, daz: bool, ftz: bool, maskUnderflow: bool): void {
+/** `masks`: the exceptions that are masked, at their flags' bits. */
+export function begin(mode: u32, daz: bool, ftz: bool, masks: u32): void {
   rounding = mode;
   denormalsAreZeros = daz;
-  flushToZero = ftz;
-  underflowMasked = maskUnderflow;
+  underflowMasked = (masks & UNDERFLOW) != 0;
+  overflowMasked = (masks & OVERFLOW) != 0;
+  flushToZero = ftz && underflowMasked;
   roundedUp = false;
 }
 export function raiseFlags(flags: u32): void {
@@ -168,6 +171,13 @@ export function isUnsupportedA(): bool {
 export function isUnsupportedB(): bool {
   return classB == SIGNALLING && signB == 2;
 }
+/** The operands as MIN and MAX hand them on: denormals as zeros if MXCSR says so. */
+export function flushed(bits: u64, fraction: u32, exponentBits: u32): u64 {
+  const biased = (bits >> fraction) & (((<u64>1) << exponentBits) - 1);
+  return denormalsAreZeros && biased == 0
+    ? (bits >> (fraction + exponentBits)) << (fraction + exponentBits)
+    : bits;
+}
 export const isNan = (kind: u32): bool => kind >= QUIET;
 
 // --- rounding ---
@@ -179,16 +189,17 @@ export function round(precision: i32, least: i32, most: i32): void {
   if (exponentR < least) {
     // Tininess is detected after rounding as if the exponent had no bound.
     tiny = !(exponentR == least - 1 && roundsToPower(precision));
-    if (tiny) {
-      if (!underflowMasked) raised |= UNDERFLOW;
-      if (flushToZero) {
-        raised |= UNDERFLOW | PRECISION;
-        classR = ZERO;
-        return;
-      }
+    if (tiny && flushToZero) {
+      raised |= UNDERFLOW | PRECISION;
+      classR = ZERO;
+      return;
     }
-    shiftRightSticky(least - exponentR);
-    exponentR = least;
+    if (tiny && !underflowMasked) {
+      raised |= UNDERFLOW; // and inexact only if the exponent's bound is not to blame
+    } else {
+      shiftRightSticky(least - exponentR);
+      exponentR = least;
+    }
   }
   const below = remainder(precision);
   const inexact = below != 0;
@@ -212,7 +223,8 @@ export function round(precision: i32, least: i32, most: i32): void {
 }
 
 function overflow(precision: i32, most: i32): void {
-  raised |= OVERFLOW | PRECISION;
+  raised |= OVERFLOW;
+  if (overflowMasked) raised |= PRECISION;
   roundedUp = rounding == TO_NEAREST || (rounding == DOWN && signR != 0) || (rounding == UP && signR == 0);
   if (roundedUp) classR = INFINITE;
   else {
@@ -429,7 +441,7 @@ function multiplyHigh(a: u64, b: u64): u64 {
 
 export function divide(): void {
   const sign = signA ^ signB;
-  noteDenormals();
+  if (classB != ZERO) noteDenormals();
   if (classA == INFINITE) {
     if (classB == INFINITE) invalid();
     else setResult(INFINITE, sign, 0, TOP, 0);

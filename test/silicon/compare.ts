@@ -1,0 +1,159 @@
+// Two outcomes of one case, field by field. Masked out: flags that the manual leaves undefined (iced's tables, made
+// exact for shift counts), and a few differences between models, each with its reason.
+
+import {
+  Decoder,
+  Formatter,
+  FormatterSyntax,
+  type Instruction,
+  Mnemonic,
+  OpKind,
+  RegisterExt,
+  RflagsBits,
+} from "iced-x86";
+import type { Case } from "./cases.js";
+import { formName } from "./forms.js";
+import * as map from "./map.js";
+
+const CF = 0x001;
+const PF = 0x004;
+const AF = 0x010;
+const ZF = 0x040;
+const SF = 0x080;
+const OF = 0x800;
+const RFLAGS_COMPARED = 0x244dd5 & ~0x3000 & ~0x100; // neither RF, nor IOPL, which user code cannot change, nor TF
+
+const FLAG_BITS: readonly (readonly [number, number])[] = [
+  [RflagsBits.CF, CF],
+  [RflagsBits.PF, PF],
+  [RflagsBits.AF, AF],
+  [RflagsBits.ZF, ZF],
+  [RflagsBits.SF, SF],
+  [RflagsBits.OF, OF],
+];
+
+const SHIFTS = new Set<Mnemonic>([Mnemonic.Shl, Mnemonic.Sal, Mnemonic.Shr, Mnemonic.Sar]);
+const ROTATES = new Set<Mnemonic>([Mnemonic.Rol, Mnemonic.Ror, Mnemonic.Rcl, Mnemonic.Rcr]);
+const DOUBLE_SHIFTS = new Set<Mnemonic>([Mnemonic.Shld, Mnemonic.Shrd]);
+
+const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+export function decode(c: Case): Instruction {
+  const code = c.record.subarray(map.CASE_CODE, map.CASE_CODE + c.length);
+  const decoder = new Decoder(c.form.bits, code, 0);
+  decoder.ip = view(c.record).getBigUint64(map.CASE_CODE_ADDRESS, true);
+  const instruction = decoder.decode();
+  decoder.free();
+  return instruction;
+}
+
+/** RFLAGS bits that the manual leaves undefined after this very case. */
+export function undefinedFlags(c: Case): number {
+  const { mnemonic, kinds, memory, memoryBytes } = c.form;
+  const instruction = decode(c);
+  try {
+    const counted = SHIFTS.has(mnemonic) || ROTATES.has(mnemonic) || DOUBLE_SHIFTS.has(mnemonic);
+    if (!counted) {
+      const bits = instruction.rflagsUndefined;
+      return FLAG_BITS.reduce((mask, [theirs, ours]) => (bits & theirs ? mask | ours : mask), 0);
+    }
+    const last = kinds.length - 1;
+    const cl = Number(view(c.record).getBigUint64(map.CASE_GPR + 8, true) & 0xffn);
+    const given = instruction.opKind(last) === OpKind.Register ? cl : instruction.immediate8;
+    const width = memory === 0 ? memoryBytes * 8 : RegisterExt.size(instruction.op0Register) * 8;
+    const count = given & (width === 64 ? 63 : 31);
+    if (count === 0) return 0;
+    let mask = count > 1 ? OF : 0;
+    if (!ROTATES.has(mnemonic)) mask |= AF;
+    if (mnemonic !== Mnemonic.Sar && !ROTATES.has(mnemonic) && count > width) mask |= CF;
+    if (SHIFTS.has(mnemonic) && mnemonic !== Mnemonic.Sar && count === width) mask |= CF;
+    return mask;
+  } finally {
+    instruction.free();
+  }
+}
+/** Differences between processor models, and between a processor and this machine's CPUID, each with its reason. */
+const MODEL_DIFFERENCES: readonly { readonly applies: (c: Case) => boolean; readonly why: string }[] = [
+  {
+    applies: (c) => c.form.mnemonic === Mnemonic.Tzcnt,
+    why: "CPUID does not promise BMI1: here F3 0F BC is BSF",
+  },
+];
+export const skipped = (c: Case): boolean => MODEL_DIFFERENCES.some((d) => d.applies(c));
+
+export const vectorOf = (outcome: Uint8Array): number =>
+  Number(view(outcome).getBigUint64(map.OUTCOME_GREGS + 8 * map.GREG_VECTOR, true));
+
+const GPR_NAMES = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
+const VECTOR_PF = 14;
+const ERRORS = new Set([8, 10, 11, 12, 13, 14, 17]);
+const hex = (n: bigint | number) => "0x" + n.toString(16);
+
+/** What differs, one line a field; empty when the outcomes agree. */
+export function differences(c: Case, native: Uint8Array, emulated: Uint8Array): string[] {
+  const found: string[] = [];
+  const [n, e] = [view(native), view(emulated)];
+  const greg = (v: DataView, i: number) => v.getBigUint64(map.OUTCOME_GREGS + 8 * i, true);
+  const check = (field: string, theirs: bigint, ours: bigint) => {
+    if (theirs !== ours) found.push(`${field}: silicon ${hex(theirs)}, here ${hex(ours)}`);
+  };
+  check("vector", greg(n, map.GREG_VECTOR), greg(e, map.GREG_VECTOR));
+  const vector = vectorOf(native);
+  if (found.length === 0 && ERRORS.has(vector))
+    check("error code", greg(n, map.GREG_ERROR), greg(e, map.GREG_ERROR));
+  if (found.length === 0 && vector === VECTOR_PF) check("cr2", greg(n, map.GREG_CR2), greg(e, map.GREG_CR2));
+  const mask = c.form.bits === 64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
+  check("rip", greg(n, map.GREG_RIP) & mask, greg(e, map.GREG_RIP) & mask);
+  GPR_NAMES.slice(0, c.form.bits === 64 ? 16 : 8).forEach((name, i) => {
+    const at = map.GREG_OF_GPR[i]!;
+    check(name, greg(n, at) & mask, greg(e, at) & mask);
+  });
+  const flags = BigInt(RFLAGS_COMPARED & ~undefinedFlags(c));
+  check("rflags", greg(n, map.GREG_RFLAGS) & flags, greg(e, map.GREG_RFLAGS) & flags);
+  compareVectors(found, n, e, c.form.bits === 64 ? 16 : 8);
+  compareMemory(found, native, emulated);
+  return found;
+}
+
+function compareVectors(found: string[], n: DataView, e: DataView, count: number): void {
+  const mxcsr = (v: DataView) => v.getUint32(map.OUTCOME_FX + 24, true);
+  if (mxcsr(n) !== mxcsr(e)) found.push(`mxcsr: silicon ${hex(mxcsr(n))}, here ${hex(mxcsr(e))}`);
+  for (let i = 0; i < count; i++) {
+    const at = map.OUTCOME_FX + 160 + 16 * i;
+    const text = (v: DataView) =>
+      hex(v.getBigUint64(at + 8, true)) + "_" + v.getBigUint64(at, true).toString(16).padStart(16, "0");
+    if (text(n) !== text(e)) found.push(`xmm${i}: silicon ${text(n)}, here ${text(e)}`);
+  }
+}
+
+function compareMemory(found: string[], native: Uint8Array, emulated: Uint8Array): void {
+  map.WINDOWS.forEach((window, w) => {
+    const start = map.OUTCOME_WINDOWS + w * map.WINDOW_BYTES;
+    for (let i = 0; i < map.WINDOW_BYTES; i++)
+      if (native[start + i] !== emulated[start + i])
+        found.push(
+          `[${hex(window + i)}]: silicon ${hex(native[start + i]!)}, here ${hex(emulated[start + i]!)}`,
+        );
+  });
+}
+
+const formatter = new Formatter(FormatterSyntax.Intel);
+
+/** Everything needed to see and repeat a case. */
+export function describe(c: Case, lines: readonly string[]): string {
+  const bytes = Buffer.from(c.record.subarray(map.CASE_CODE, map.CASE_CODE + c.length)).toString("hex");
+  const instruction = decode(c);
+  const text = formatter.format(instruction);
+  instruction.free();
+  const v = view(c.record);
+  const registers = GPR_NAMES.slice(0, c.form.bits === 64 ? 16 : 8).map(
+    (name, i) => `${name}=${hex(v.getBigUint64(map.CASE_GPR + 8 * i, true))}`,
+  );
+  const flags = hex(v.getBigUint64(map.CASE_RFLAGS, true));
+  return [
+    `${formName(c.form)}: ${text}  (${bytes})`,
+    ...lines.slice(0, 12).map((line) => `    ${line}`),
+    `    before: ${registers.join(" ")} rflags=${flags}`,
+    `    again: SILICON="${formName(c.form)}" SEED=${c.seed} npx vitest run --project quick test/silicon`,
+  ].join("\n");
+}
