@@ -20,7 +20,7 @@ import {
 import { shootDownAnswer, USER_END } from "./memory/paging";
 import { panicFrame, panicked } from "./panic";
 import { pageFault } from "./process/fault";
-import { raiseFault, returningToUser } from "./process/signal";
+import { raiseFault, returningToUser, userWorkPending } from "./process/signal";
 import { systemCall } from "./process/syscalls";
 import { Stats } from "./stats";
 
@@ -61,9 +61,11 @@ export function syscall(frame: usize): void {
 
 /** What is owed before user mode goes on. */
 function toUser(f: TrapFrame): void {
-  sti();
-  returningToUser(f);
-  cli();
+  do {
+    sti();
+    returningToUser(f);
+    cli();
+  } while (userWorkPending()); // a signal that came in between
   assert(thisCore().critical === 0, "a critical section is left open towards user mode");
   userLeaving(f);
 }

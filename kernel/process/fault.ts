@@ -17,6 +17,7 @@ import {
   USER,
   WRITABLE,
 } from "../memory/paging";
+import { stats } from "../stats";
 import { Lwp } from "./lwp";
 import {
   AddressSpace,
@@ -48,6 +49,7 @@ export function pageFault(frame: TrapFrame, address: u64): bool {
   if (!thread.lwp) return false;
   const lwp = changetype<Lwp>(thread.lwp);
   assert(!(frame.error & ERROR_RESERVED), "a reserved bit is set in a page table");
+  stats().pageFaults++;
   lwp.faultAddress = address;
   lwp.faultError = u32(frame.error);
   lwp.faultCode = SEGV_MAPERR;

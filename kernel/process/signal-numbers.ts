@@ -1,5 +1,5 @@
 // Signals of Linux x86-64 (asm/signal.h, asm-generic/siginfo.h): numbers, names and default actions.
-import { print, printAscii, printDecimal } from "../console";
+import { print, printDecimal, printLetter } from "../console";
 
 export const SIGHUP: u32 = 1;
 export const SIGINT: u32 = 2;
@@ -43,8 +43,6 @@ export const BUS_ADRERR: u32 = 2;
 export const TRAP_BRKPT: u32 = 1;
 export const TRAP_TRACE: u32 = 2;
 
-const letter: usize = memory.data(1);
-
 export function signalBit(signal: u32): u64 {
   return u64(1) << u64(signal - 1);
 }
@@ -67,7 +65,6 @@ export function printSignal(signal: u32): void {
   }
   print("SIG");
   for (let at = i32(signal - 1) * 5; NAMES.charCodeAt(at) !== 0x20; at++) {
-    store<u8>(letter, u8(NAMES.charCodeAt(at)));
-    printAscii(letter, 1);
+    printLetter(u32(NAMES.charCodeAt(at)));
   }
 }

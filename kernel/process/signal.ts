@@ -2,7 +2,7 @@
 //
 // Invariant: a pending bit is set under process.lock before its thread is kicked, so that a thread that is about
 // to sleep or to leave for user mode either sees the bit or is woken from where it sleeps.
-import { print, printAsciiZ, printDecimal, printHex } from "../console";
+import { print, printAsciiZ, printHex, printLetter } from "../console";
 import { TrapFrame } from "../frame";
 import { Thread, threadCurrent, threadKick } from "../lwkt/thread";
 import { floatingPointCode } from "./fpu-fault";
@@ -194,9 +194,7 @@ function defaultAction(lwp: Lwp, signal: u32): bool {
     print(" ignored: there is no job control\n");
     return false;
   }
-  printAsciiZ(lwp.process.name);
-  print(": killed by ");
-  printSignal(signal);
+  printKilled(lwp, signal);
   print("\n");
   processEnd(lwp.process, 128 + signal);
   return true;
@@ -208,7 +206,10 @@ function pushFrame(lwp: Lwp, frame: TrapFrame, info: SignalInfo): bool {
   const signal = info.signal;
   const flags = actionFlags(process, signal);
   if (!signalFramePush(lwp, frame, info)) {
-    reportFault(lwp, SIGSEGV, frame, " (no room for a signal frame at 0x", frame.rsp);
+    printKilled(lwp, SIGSEGV);
+    print(" (no room for a signal frame below ");
+    printHex(frame.rsp);
+    printRip(frame);
     processEnd(process, 128 + SIGSEGV);
     return false;
   }
@@ -278,15 +279,20 @@ function describe(info: SignalInfo, signal: u32, code: u32): void {
   info.code = code;
 }
 
+/** The manual's mnemonics, two letters a vector. */
+const EXCEPTIONS: string = "DEDBNMBPOFBRUDNMDF??TSNPSSGPPF??MFACMCXM";
+
 /** `counter: killed by SIGSEGV (address 0x0 not mapped, write) at rip 0x401136` */
 function explain(lwp: Lwp, frame: TrapFrame, info: SignalInfo, vector: u32): void {
   if (vector !== PAGE_FAULT) {
-    reportFault(lwp, info.signal, frame, " (exception ", u64(vector));
+    printKilled(lwp, info.signal);
+    print(" (#");
+    for (let at = i32(vector) << 1; at < (i32(vector) << 1) + 2; at++)
+      printLetter(u32(EXCEPTIONS.charCodeAt(at)));
+    printRip(frame);
     return;
   }
-  printAsciiZ(lwp.process.name);
-  print(": killed by ");
-  printSignal(info.signal);
+  printKilled(lwp, info.signal);
   print(" (address ");
   printHex(lwp.faultAddress);
   if (info.signal === SIGKILL) print(" wants memory and there is none");
@@ -296,13 +302,10 @@ function explain(lwp: Lwp, frame: TrapFrame, info: SignalInfo, vector: u32): voi
   printRip(frame);
 }
 
-function reportFault(lwp: Lwp, signal: u32, frame: TrapFrame, what: string, value: u64): void {
+function printKilled(lwp: Lwp, signal: u32): void {
   printAsciiZ(lwp.process.name);
   print(": killed by ");
   printSignal(signal);
-  print(what);
-  printDecimal(value);
-  printRip(frame);
 }
 
 function printRip(frame: TrapFrame): void {

@@ -1,9 +1,10 @@
 // The system calls of Linux x86-64 that a static binary needs, one row each: number, name, argument names, handler.
 // The number of argument names is the handler's arity, and the trace (`trace=calls` on the command line) prints them.
-import { print, printAscii, printAsciiZ, printDecimal, printHex } from "../console";
+import { print, printAsciiZ, printDecimal, printHex, printLetter } from "../console";
 import { TrapFrame } from "../frame";
 import { pathIs } from "../fs/path";
 import { bootOption } from "../options";
+import { stats } from "../stats";
 import { absentCalls } from "./absent";
 import { EINTR, ENOSYS, ERESTART } from "./errno";
 import {
@@ -193,6 +194,7 @@ export function systemCall(frame: TrapFrame): void {
   const lwp = currentLwp();
   const number = frame.rax;
   lwp.frame = frame;
+  stats().systemCalls++;
   if (number >= u64(CALLS) || rowAt(u32(number)).handler === 0) {
     reportAbsent(lwp, number);
     frame.rax = u64(-ENOSYS);
@@ -244,9 +246,7 @@ function reportAbsent(lwp: Lwp, number: u64): void {
 }
 
 function printLetters(at: usize, length: u32): void {
-  const letter = currentLwp().scratch;
-  for (let i: usize = 0; i < usize(length); i++) store<u8>(letter + i, load<u8>(at + (i << 1)));
-  printAscii(letter, usize(length));
+  for (let i: usize = 0; i < usize(length); i++) printLetter(load<u16>(at + (i << 1)));
 }
 
 /** `65537 write(fd=1, buffer=0x402000, bytes=12) = 12` */
