@@ -69,14 +69,20 @@ interface Statement {
   readonly operands: readonly Operand[];
 }
 
+export interface AssembleOptions {
+  readonly bits?: Bits;
+  /** Address of the first byte; 0 unless told. */
+  readonly origin?: number | bigint;
+}
+
 /** Bytes of the program placed at `origin`. Throws an Error naming the line that cannot be assembled. */
-export function assemble(text: string, options: { bits?: Bits; origin?: number | bigint } = {}): Uint8Array {
+export function assemble(text: string, options: AssembleOptions = {}): Uint8Array {
   return assembleWithLabels(text, options).bytes;
 }
 
 export function assembleWithLabels(
   text: string,
-  { bits = 64, origin = 0 }: { bits?: Bits; origin?: number | bigint } = {},
+  { bits = 64, origin = 0 }: AssembleOptions = {},
 ): { bytes: Uint8Array; labels: ReadonlyMap<string, bigint> } {
   const statements = parse(text);
   const start = BigInt(origin);

@@ -3,7 +3,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { CoreDevices } from "./board/core-devices.js";
-import { attention, word } from "./board/mailbox.js";
+import { word } from "./board/mailbox.js";
 import { CoreChannel } from "./channel.js";
 import { CoreHost } from "./core-host.js";
 import { Engine, type EngineModules, type EnginePlan } from "./cpu/engine.js";
@@ -76,4 +76,3 @@ function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void):
 }
 
 main(workerData as CoreWorkerData, (message) => parentPort!.postMessage(message));
-void attention;

@@ -3,11 +3,12 @@
 // taken at once, however busy the cores are.
 
 import { Worker } from "node:worker_threads";
-import { attention, SharedMailbox } from "./board/mailbox.js";
+import { SharedMailbox } from "./board/mailbox.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
 import { BoardChannel, CHANNEL_WORDS } from "./channel.js";
 import type { CoreWorkerData, CoreWorkerMessage } from "./core-worker.js";
 import { compile, type EngineModules, retiredOf, setA20, writtenBy } from "./cpu/engine.js";
+import { ATTENTION_STOP } from "./cpu/layout.js";
 import { buildBoard, buildHardware, type Hardware, type MachineOptions } from "./hardware.js";
 import { hostEpoch, hostNanosecondsSince } from "./host-clock.js";
 import type { Link } from "./link.js";
@@ -154,7 +155,7 @@ export class LiveMachine {
   /** Asks the cores' threads to end; one that does not is terminated. */
   async #endCores(): Promise<void> {
     for (const channel of this.#channels) channel.end();
-    for (const words of this.#hardware.mailboxes) new SharedMailbox(words).attend(attention.stop);
+    for (const words of this.#hardware.mailboxes) new SharedMailbox(words).attend(ATTENTION_STOP);
     await Promise.all(
       this.#workers.map(
         (worker) =>
