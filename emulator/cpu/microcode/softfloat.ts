@@ -178,7 +178,9 @@ export function flushed(bits: u64, fraction: u32, exponentBits: u32): u64 {
     ? (bits >> (fraction + exponentBits)) << (fraction + exponentBits)
     : bits;
 }
-export const isNan = (kind: u32): bool => kind >= QUIET;
+export function isNan(kind: u32): bool {
+  return kind >= QUIET;
+}
 
 // --- rounding ---
 
