@@ -61,6 +61,7 @@ export const features: readonly Feature[] = [
   { name: "umip", leaf: 7, register: "ecx", bit: 2 },
   { name: "arch_capabilities", leaf: 7, register: "edx", bit: 29 }, // microcode/msr.ts
   { name: "lahf_lm", leaf: 0x8000_0001, register: "ecx", bit: 0 }, // LAHF and SAHF in 64-bit mode
+  { name: "abm", leaf: 0x8000_0001, register: "ecx", bit: 5, instructions: ["LZCNT"] },
   { name: "prefetchw", leaf: 0x8000_0001, register: "ecx", bit: 8, instructions: ["PREFETCHW"] },
   { name: "syscall", leaf: 0x8000_0001, register: "edx", bit: 11, instructions: ["SYSCALL"] },
   { name: "nx", leaf: 0x8000_0001, register: "edx", bit: 20 },

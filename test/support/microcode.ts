@@ -142,6 +142,10 @@ export class Microcode {
     return this.u64(L.RIP);
   }
 
+  setA20(on: boolean): void {
+    this.#view.setUint32(L.A20_MASK_WORD, on ? 0xffff_ffff : 0xffef_ffff, true);
+  }
+
   // --- physical memory ---
   readonly ram = new Uint8Array(memory.buffer, RAM_BASE, RAM_BYTES);
   readonly rom = new Uint8Array(memory.buffer, ROM_BASE, ROM_BYTES);

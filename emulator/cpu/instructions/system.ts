@@ -3,7 +3,7 @@
 // privilege and carry operands; microcode does the rest.
 
 import { Mnemonic } from "../decode.js";
-import { CS, DS, ES, FS, GS, SS } from "../layout.js";
+import { CS, DS, ES, FS, GS, MXCSR_MASK, SS } from "../layout.js";
 import type { Definition, Meaning, Operand, Segment, Value, Width } from "./define.js";
 import { none, RAX, RBX, RCX, RDX } from "./define.js";
 
@@ -40,6 +40,7 @@ const saveState = (name: "fxsave" | "fxrstor", wide: 0 | 1) => (m: Meaning, imag
 };
 
 const UD = 6;
+const GP = 13;
 function setAlignmentCheck(m: Meaning, bit: 0 | 1): void {
   m.faultWhen(m.privilege(), UD);
   m.setFlag("AC", m.constant(bit, 8));
@@ -191,6 +192,18 @@ export const system = [
   { op: Mnemonic.Fxsave64, access: ["w"], needs: "fpu", flags: none, does: saveState("fxsave", 1) },
   { op: Mnemonic.Fxrstor, access: ["r"], needs: "fpu", flags: none, does: saveState("fxrstor", 0) },
   { op: Mnemonic.Fxrstor64, access: ["r"], needs: "fpu", flags: none, does: saveState("fxrstor", 1) },
+  {
+    op: Mnemonic.Ldmxcsr,
+    access: ["r"],
+    needs: "sse",
+    flags: none,
+    does: (m, src) => {
+      const v = m.get(src);
+      m.faultWhen(m.notEqual(m.and(v, m.constant(~MXCSR_MASK, 32)), m.constant(0, 32)), GP, 0);
+      m.setMxcsr(v);
+    },
+  },
+  { op: Mnemonic.Stmxcsr, access: ["w"], needs: "sse", flags: none, does: (m, dst) => m.set(dst, m.mxcsr()) },
   { op: Mnemonic.Fninit, access: [], needs: "fpu", flags: none, does: (m) => void m.assist("fninit") },
   { op: Mnemonic.Fnclex, access: [], needs: "fpu", flags: none, does: (m) => void m.assist("fnclex") },
   {

@@ -1,0 +1,77 @@
+// CPUID against the rows: iced knows which instructions come with which CPUID feature, the rows are what exists.
+
+import { Code, CpuidFeature, Instruction, Mnemonic } from "iced-x86";
+import { describe, expect, test } from "vitest";
+import { baseInstructions, cpuid, features, instructionSets } from "../../emulator/cpu/features.js";
+import { rows } from "../../emulator/cpu/instructions/index.js";
+
+const context = { core: 3, apicEnabled: true };
+
+/** Rows without a CPUID bit of their own: NOPs where the feature is missing, and what does no harm. */
+const optional = new Set(["Tzcnt", "Endbr64", "Endbr32", "Rdsspd", "Rdsspq", "Prefetchwt1"]);
+
+/** x87 arithmetic, and SSE's instructions on MMX registers: named, and reported when they are met. */
+const isMissing = (mnemonic: string, codes: readonly string[]) =>
+  /^F[a-z0-9]+$/.test(mnemonic) || codes.every((code) => /_mm(_|m64|$)|_mmm64/.test(code));
+
+/** Mnemonics that CPUID promises through the given instruction sets, with the codes that need nothing else. */
+function promisedMnemonics(): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  const instruction = new Instruction();
+  for (const name of Object.keys(Code).filter((key) => Number.isNaN(Number(key)))) {
+    const code = Code[name as keyof typeof Code];
+    if (code === Code.INVALID || name.startsWith("Declare") || name.startsWith("Zero_bytes")) continue;
+    instruction.code = code;
+    const needed = [...instruction.cpuidFeatures()].map((f) => CpuidFeature[f]);
+    if (needed.length === 0 || !needed.every((f) => instructionSets.has(f))) continue;
+    const mnemonic = Mnemonic[instruction.mnemonic];
+    found.set(mnemonic, [...(found.get(mnemonic) ?? []), name]);
+  }
+  instruction.free();
+  return found;
+}
+
+const has = new Set(
+  rows.flatMap((row) => (typeof row.op === "number" ? [row.op] : row.op)).map((op) => Mnemonic[op]),
+);
+
+describe("CPUID", () => {
+  test("every instruction that a bit promises has a row, but for x87 arithmetic and MMX registers", () => {
+    const missing = [...promisedMnemonics()].filter(([mnemonic]) => !has.has(mnemonic));
+    const others = missing.filter(([mnemonic, codes]) => !isMissing(mnemonic, codes));
+    expect(others.map(([mnemonic, codes]) => `${mnemonic}: ${codes.join(" ")}`)).toEqual([]);
+  });
+
+  test("every row belongs to an instruction set that CPUID promises", () => {
+    const promised = promisedMnemonics();
+    const extra = [...has].filter((mnemonic) => !promised.has(mnemonic) && !optional.has(mnemonic));
+    expect(extra).toEqual([]);
+  });
+
+  test("iced knows every instruction set named here, and no bit is listed twice", () => {
+    for (const name of instructionSets) expect(CpuidFeature).toHaveProperty(name);
+    const places = features.map(({ leaf, register, bit }) => `${leaf} ${register} ${bit}`);
+    expect(new Set(places).size).toBe(places.length);
+    expect(new Set(baseInstructions).size).toBe(baseInstructions.length);
+  });
+
+  test("what 64-bit Linux cannot do without is there: fpu msr pae cx8 cmov fxsr sse sse2 lm syscall", () => {
+    const [, , , edx] = cpuid(1, 0, context);
+    for (const bit of [0, 5, 6, 8, 15, 24, 25, 26]) expect((edx >>> bit) & 1).toBe(1);
+    const [, , , extended] = cpuid(0x8000_0001, 0, context);
+    for (const bit of [11, 29]) expect((extended >>> bit) & 1).toBe(1);
+  });
+
+  test("vendor, brand, APIC ID and the enabled APIC", () => {
+    const text = (...words: number[]) =>
+      words.map((w) => String.fromCharCode(w & 255, (w >> 8) & 255, (w >> 16) & 255, w >>> 24)).join("");
+    const [max, b, c, d] = cpuid(0, 0, context);
+    expect([max, text(b, d, c)]).toEqual([7, "BuslockCPU64"]);
+    const brand = [2, 3, 4].map((n) => text(...cpuid(0x8000_0000 + n, 0, context))).join("");
+    expect(brand.replace(/\0+$/, "")).toBe("Buslock x86-64 processor");
+    expect(cpuid(1, 0, context)[1] >>> 24).toBe(3);
+    expect((cpuid(1, 0, context)[3] >>> 9) & 1).toBe(1);
+    expect((cpuid(1, 0, { ...context, apicEnabled: false })[3] >>> 9) & 1).toBe(0);
+    expect(cpuid(0x4000_0000, 0, context)).toEqual([0, 0, 0, 0]);
+  });
+});
