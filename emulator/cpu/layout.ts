@@ -125,6 +125,8 @@ export const RUN_OP = 0x728; // u32: wasm address of the op that made a slow cal
 export const INTERRUPT_WANTED = 0x72c; // u32: an interrupt was announced while IF was clear
 export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
+export const NMI_WANTED = 0x73c; // u32: an NMI was announced while NMIs were blocked
+export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB was filled
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---

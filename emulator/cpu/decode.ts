@@ -1,0 +1,379 @@
+// The one door to iced-x86 for the CPU: turns instruction bytes into forms and decoded-op fields. iced knows lengths,
+// operands, LOCK's validity and which encodings exist; the rows know what they mean. Everything that can be said of
+// an op independently of where its block is mapped is said here.
+// Invariant: iced's objects are reused or freed; none outlives a call.
+
+import {
+  Code,
+  CodeExt,
+  ConditionCode,
+  Decoder,
+  DecoderError,
+  DecoderOptions,
+  FlowControl,
+  Instruction,
+  MemorySizeExt,
+  Mnemonic,
+  OpKind,
+  Register,
+} from "iced-x86";
+import type { Form, FormOperand } from "./form.js";
+import type { Condition, Definition, Operand, Segment } from "./instructions/define.js";
+import { rowOf } from "./instructions/index.js";
+import {
+  BLOCK_RIP,
+  GPR,
+  MODE_64,
+  MODE_CODE32,
+  MODE_PROTECTED,
+  MODE_STACK32,
+  ST,
+  XMM,
+  ZERO,
+} from "./layout.js";
+
+export { Code, Mnemonic };
+
+/** The bits of MODE by which decoding differs. */
+export const MODE_KEY = MODE_64 | MODE_CODE32 | MODE_STACK32 | MODE_PROTECTED;
+const LENGTH_MAX = 15;
+
+/** What iced says of a Code, kept: asking creates an object. */
+interface CodeFacts {
+  readonly operandSize: number;
+  readonly addressSize: number;
+}
+
+/** A decoded instruction, before it is put into the cache. */
+export interface Decoded {
+  /** What to run: a form of a row, or a reason why there is none. */
+  readonly form: Form | "invalid" | "too long" | "unimplemented";
+  readonly code: Code;
+  readonly length: number;
+  /** The block cannot go on after it. */
+  readonly ends: boolean;
+  /** By operand number: offset of the register in the core block, or a register's number. */
+  readonly registers: readonly { readonly at: number; readonly isAddress: boolean }[];
+  readonly base: number;
+  readonly index: number;
+  readonly scale: number;
+  readonly stackBased: boolean;
+  readonly displacement: bigint;
+  readonly immediate: bigint;
+  readonly immediate2: number;
+}
+
+const SEGMENT_NAMES: Record<number, Segment> = {
+  [Register.ES]: "es",
+  [Register.CS]: "cs",
+  [Register.SS]: "ss",
+  [Register.DS]: "ds",
+  [Register.FS]: "fs",
+  [Register.GS]: "gs",
+};
+
+const instruction = new Instruction();
+const facts = new Map<Code, CodeFacts>();
+
+function factsOf(code: Code): CodeFacts {
+  let known = facts.get(code);
+  if (known === undefined) {
+    const info = instruction.opCode;
+    known = { operandSize: info.operandSize, addressSize: info.addressSize };
+    info.free();
+    facts.set(code, known);
+  }
+  return known;
+}
+
+/** Gives instruction after instruction; undefined where the bytes end in the middle of one. */
+export class InstructionStream {
+  readonly #decoder: Decoder;
+  readonly #bytes: number;
+  readonly #rip: bigint;
+  readonly #mode: number;
+
+  /** `rip` is that of the first byte; displacements are given relative to it. */
+  constructor(bytes: Uint8Array, rip: bigint, mode: number) {
+    const bitness = mode & MODE_64 ? 64 : mode & MODE_CODE32 ? 32 : 16;
+    this.#decoder = new Decoder(bitness, bytes, DecoderOptions.None);
+    this.#decoder.ip = rip;
+    this.#bytes = bytes.length;
+    this.#rip = rip;
+    this.#mode = mode;
+  }
+  free(): void {
+    this.#decoder.free();
+  }
+
+  next(): Decoded | undefined {
+    const start = this.#decoder.position;
+    this.#decoder.decodeOut(instruction);
+    const { length, code } = instruction;
+    if (code === Code.INVALID) {
+      const cut = this.#decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
+      if (cut && start + length >= this.#bytes) return undefined;
+      return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+    }
+    return decoded(this.#rip, this.#mode);
+  }
+}
+
+const NOTHING = { registers: [], base: ZERO, index: ZERO, scale: 0, stackBased: false } as const;
+
+function withoutForm(form: "invalid" | "too long" | "unimplemented", code: Code, length: number): Decoded {
+  const none = { displacement: 0n, immediate: 0n, immediate2: 0 };
+  return { form, code, length, ends: true, ...NOTHING, ...none };
+}
+
+/** The instruction just decoded. */
+function decoded(blockRip: bigint, mode: number): Decoded {
+  const { code, length } = instruction;
+  const operands = operandsOf();
+  const row = rowOf(
+    instruction.mnemonic,
+    code,
+    operands.map((o) => o.kind),
+  );
+  const locked = lockOf(row, operands);
+  if (row === undefined || locked === undefined) return withoutForm("unimplemented", code, length);
+  const form = formOf(row, mode, locked, operands);
+  const flow = instruction.flowControl;
+  const ends =
+    row.ends === true ||
+    row.transfers === true ||
+    form.repeat !== "no" ||
+    (flow !== FlowControl.Next && flow !== FlowControl.ConditionalBranch);
+  const address = addressOf(operands, blockRip);
+  return { form, code, length, ends, ...address, ...valuesOf(operands, blockRip) };
+}
+
+/** undefined: LOCK on an instruction whose row does not know it. */
+function lockOf(row: Definition | undefined, operands: readonly FormOperand[]): Form["lock"] | undefined {
+  const memory = operands.find((o) => o.kind === "memory");
+  if (instruction.hasLockPrefix && row?.lock === undefined) return undefined;
+  if (memory === undefined || !(instruction.hasLockPrefix || row?.lock === "always")) return "no";
+  return memory.width > 64 ? "bus" : "atomic";
+}
+
+function formOf(row: Definition, mode: number, lock: Form["lock"], operands: readonly FormOperand[]): Form {
+  const mode64 = (mode & MODE_64) !== 0;
+  const { operandSize } = factsOf(instruction.code);
+  const fallback = mode64 || mode & MODE_CODE32 ? 32 : 16;
+  const repeats = row.repeat !== undefined;
+  const condition = instruction.conditionCode;
+  return {
+    row,
+    mnemonic: instruction.mnemonic,
+    name: Code[instruction.code],
+    condition: condition === ConditionCode.None ? undefined : (ConditionCode[condition] as Condition),
+    operands: operands.map((o, i) => ({ ...o, access: row.access?.[i] ?? "-" })),
+    operandSize: (operandSize || fallback) as 16 | 32 | 64,
+    addressSize: addressSize(operands, mode64 ? 64 : fallback) as 16 | 32 | 64,
+    stackSize: mode64 ? 64 : mode & MODE_STACK32 ? 32 : 16,
+    mode64,
+    protectedMode: (mode & MODE_PROTECTED) !== 0,
+    segment: segmentOf(operands, mode64),
+    indexed: isModrm(operands) && instruction.memoryIndex !== Register.None,
+    lock,
+    repeat:
+      repeats && instruction.hasRepPrefix
+        ? "equal"
+        : repeats && instruction.hasRepnePrefix
+          ? "unequal"
+          : "no",
+  };
+}
+
+const isModrm = (operands: readonly FormOperand[]) => operands.some((o) => o.place === "modrm");
+
+function segmentOf(operands: readonly FormOperand[], mode64: boolean): Segment {
+  if (!operands.some((o) => o.kind === "memory")) return "ds";
+  const segment = SEGMENT_NAMES[instruction.memorySegment];
+  return mode64 && segment !== "fs" && segment !== "gs" ? "ds" : segment;
+}
+
+function addressSize(operands: readonly FormOperand[], fallback: number): number {
+  for (const { place, kind } of operands) {
+    if (kind !== "memory") continue;
+    if (place === "modrm") {
+      const register = instruction.memoryBase || instruction.memoryIndex;
+      return register === Register.None ? instruction.memoryDisplSize * 8 : generalWidth(register);
+    }
+    return stringAddressSize();
+  }
+  return factsOf(instruction.code).addressSize || fallback;
+}
+function stringAddressSize(): number {
+  for (let i = 0; i < instruction.opCount; i++) {
+    const kind = instruction.opKind(i);
+    if (kind === OpKind.MemorySegSI || kind === OpKind.MemoryESDI || kind === OpKind.MemorySegDI) return 16;
+    if (kind === OpKind.MemorySegESI || kind === OpKind.MemoryESEDI || kind === OpKind.MemorySegEDI)
+      return 32;
+  }
+  return 64;
+}
+
+// --- operands ---
+
+function operandsOf(): FormOperand[] {
+  const operands: FormOperand[] = [];
+  for (let i = 0; i < instruction.opCount; i++) operands.push(operandOf(i));
+  return operands;
+}
+function operandOf(index: number): FormOperand {
+  const operand = (kind: Operand["kind"], width: number, place: FormOperand["place"]): FormOperand => ({
+    kind,
+    width,
+    index,
+    place,
+    access: "-",
+  });
+  switch (instruction.opKind(index)) {
+    case OpKind.Register: {
+      const { kind, width } = registerFacts(instruction.opRegister(index));
+      return operand(kind, width, "register");
+    }
+    case OpKind.NearBranch16:
+      return operand("branch", 16, "immediate");
+    case OpKind.NearBranch32:
+      return operand("branch", 32, "immediate");
+    case OpKind.NearBranch64:
+      return operand("branch", 64, "immediate");
+    case OpKind.FarBranch16:
+      return operand("far", 32, "immediate");
+    case OpKind.FarBranch32:
+      return operand("far", 48, "immediate");
+    case OpKind.Immediate8:
+      return operand("immediate", 8, "immediate");
+    case OpKind.Immediate8_2nd:
+      return operand("immediate", 8, "immediate2");
+    case OpKind.Immediate16:
+    case OpKind.Immediate8to16:
+      return operand("immediate", 16, "immediate");
+    case OpKind.Immediate32:
+    case OpKind.Immediate8to32:
+      return operand("immediate", 32, "immediate");
+    case OpKind.Immediate64:
+    case OpKind.Immediate8to64:
+    case OpKind.Immediate32to64:
+      return operand("immediate", 64, "immediate");
+    case OpKind.MemorySegSI:
+    case OpKind.MemorySegESI:
+    case OpKind.MemorySegRSI:
+      return operand("memory", memoryWidth(), "si");
+    case OpKind.Memory:
+      return operand("memory", memoryWidth(), "modrm");
+    default: // [es:rDI], and MASKMOVQ's [seg:rDI], whose rows address it themselves
+      return operand("memory", memoryWidth(), "di");
+  }
+}
+const memoryWidth = (): number => MemorySizeExt.size(instruction.memorySize) * 8;
+
+interface RegisterFacts {
+  readonly kind: Operand["kind"];
+  readonly width: number;
+  /** Offset in the core block, or the register's number. */
+  readonly at: number;
+  readonly isAddress: boolean;
+}
+
+const generalWidth = (r: Register): number =>
+  r >= Register.RAX && r <= Register.R15
+    ? 64
+    : r === Register.RIP
+      ? 64
+      : r < Register.AX
+        ? 8
+        : r < Register.EAX
+          ? 16
+          : 32;
+
+function registerFacts(r: Register): RegisterFacts {
+  const general = (width: number, at: number) => ({ kind: "general", width, at, isAddress: true }) as const;
+  if (r < Register.AX) {
+    const n = r - Register.AL;
+    if (n < 4) return general(8, GPR + 8 * n);
+    if (n < 8) return general(8, GPR + 8 * (n - 4) + 1); // AH CH DH BH
+    return general(8, GPR + 8 * (n - 4)); // SPL ... R15L
+  }
+  if (r < Register.EAX) return general(16, GPR + 8 * (r - Register.AX));
+  if (r < Register.RAX) return general(32, GPR + 8 * (r - Register.EAX));
+  if (r <= Register.R15) return general(64, GPR + 8 * (r - Register.RAX));
+  const numbered = (kind: Operand["kind"], width: number, first: Register): RegisterFacts => ({
+    kind,
+    width,
+    at: r - first,
+    isAddress: false,
+  });
+  if (r >= Register.ES && r <= Register.GS) return numbered("segment", 16, Register.ES);
+  if (r >= Register.CR0 && r <= Register.CR15) return numbered("control", 64, Register.CR0);
+  if (r >= Register.DR0 && r <= Register.DR15) return numbered("debug", 64, Register.DR0);
+  if (r >= Register.ST0 && r <= Register.ST7) return numbered("st", 80, Register.ST0);
+  if (r >= Register.MM0 && r <= Register.MM7)
+    return { kind: "mm", width: 64, at: ST + 16 * (r - Register.MM0), isAddress: true };
+  if (r >= Register.XMM0 && r <= Register.XMM15)
+    return { kind: "xmm", width: 128, at: XMM + 16 * (r - Register.XMM0), isAddress: true };
+  // Wider vectors and the like: no row takes them.
+  return { kind: "xmm", width: 0, at: 0, isAddress: false };
+}
+
+// --- what goes into the record ---
+
+function addressOf(operands: readonly FormOperand[], blockRip: bigint) {
+  if (!isModrm(operands)) return { base: ZERO, index: ZERO, scale: 0, stackBased: false, displacement: 0n };
+  const { memoryBase, memoryIndex } = instruction;
+  let displacement = instruction.memoryDisplacement;
+  let base: number = ZERO;
+  if (instruction.isIpRelMemoryOperand) {
+    base = BLOCK_RIP;
+    displacement -= blockRip;
+  } else if (memoryBase !== Register.None) base = registerFacts(memoryBase).at;
+  // POP addresses its destination with the stack pointer already moved.
+  if (instruction.mnemonic === Mnemonic.Pop && base === GPR + 8 * 4)
+    displacement += BigInt(operands[0].width / 8);
+  return {
+    base,
+    index: memoryIndex === Register.None ? ZERO : registerFacts(memoryIndex).at,
+    scale: Math.log2(instruction.memoryIndexScale),
+    stackBased: instruction.memorySegment === Register.SS,
+    displacement,
+  };
+}
+
+function valuesOf(operands: readonly FormOperand[], blockRip: bigint) {
+  let immediate = 0n;
+  let immediate2 = 0;
+  const registers = operands.map(({ kind, width, place, index }) => {
+    if (place === "register") {
+      const { at, isAddress } = registerFacts(instruction.opRegister(index));
+      return { at, isAddress };
+    }
+    if (place === "immediate2") immediate2 = instruction.immediate8_2nd;
+    else if (kind === "branch") immediate = instruction.nearBranchTarget - blockRip;
+    else if (kind === "far") immediate = farPointer(width);
+    else if (kind === "immediate") immediate = BigInt.asUintN(width, instruction.immediate(index));
+    return { at: 0, isAddress: false };
+  });
+  return { registers, immediate, immediate2 };
+}
+/** The selector above an offset of 32 bits. */
+function farPointer(width: number): bigint {
+  const offset = width === 32 ? instruction.farBranch16 : instruction.farBranch32;
+  return (BigInt(instruction.farBranchSelector) << 32n) | BigInt(offset >>> 0);
+}
+
+/** The name that reports give an instruction. */
+export const codeName = (code: Code): string => Code[code] ?? `code ${code}`;
+
+const mnemonics = new Map<Code, Mnemonic>();
+export function mnemonicOf(code: Code): Mnemonic {
+  let mnemonic = mnemonics.get(code);
+  if (mnemonic === undefined) {
+    const info = CodeExt.opCode(code);
+    mnemonic = info.mnemonic;
+    info.free();
+    mnemonics.set(code, mnemonic);
+  }
+  return mnemonic;
+}

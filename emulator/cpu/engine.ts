@@ -1,0 +1,653 @@
+// The engine: runs cores over a machine's shared memory. Generated code does the instructions; here is what stands
+// between them: events, exceptions, decoding, the budget, and the doors for the machine around.
+//
+// A budget is counted in instructions retired, where each iteration of a repeated string instruction counts as one,
+// and so does each exception delivered (a guest that only faults must come to an end as well). run() never retires
+// more than its budget, and in seeded mode the same state and budget always lead to the same state.
+// Invariant: between calls of run() a core stands at an instruction boundary and RIP is exact.
+
+import { Blocks, type CodePlace, type SecondPage } from "./blocks.js";
+import { BusLock } from "./bus-lock.js";
+import { codeName, Mnemonic, MODE_KEY, mnemonicOf } from "./decode.js";
+import { EXIT } from "./interpreter.js";
+import {
+  A20_MASK_WORD,
+  A20_SEEN,
+  ACCESS_EXECUTE,
+  ACTIVE,
+  ACTIVITY,
+  ATTENTION,
+  ATTENTION_BUS_LOCK,
+  ATTENTION_INIT,
+  ATTENTION_INTERRUPT,
+  ATTENTION_NMI,
+  ATTENTION_SIPI,
+  ATTENTION_STOP,
+  BLOCK_FOUND,
+  BLOCK_HEADER_BYTES,
+  BLOCK_RIP,
+  CHAIN_SINK,
+  CODE_GENERATIONS,
+  CS,
+  EVENT_EXTERNAL,
+  EVENT_NMI,
+  FAULT_ERROR,
+  FAULT_HAS_ERROR,
+  FAULT_VECTOR,
+  FLAGS_OTHER,
+  HALTED,
+  INTERRUPT_WANTED,
+  MAILBOX,
+  MODE,
+  MODE_64,
+  NMI_BLOCKED,
+  NMI_WANTED,
+  ON_BUS_BIT,
+  OP_CODE,
+  OP_REST,
+  RETIRED,
+  RIP,
+  RUN_BUDGET,
+  RUN_OP,
+  RUN_START,
+  SCRATCH,
+  SEG_BASE,
+  SEG_LIMIT,
+  SEGMENT_BYTES,
+  SEGMENTS,
+  SHADOW,
+  SHUTDOWN,
+  TLB_BANK,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_PHYSICAL,
+  WAIT_FOR_SIPI,
+  ZERO_WORD,
+} from "./layout.js";
+import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
+import { type EngineModules, type Program, programOf } from "./program.js";
+import { type CoreRecord, CoreState } from "./state.js";
+import { unimplementedNames } from "./unimplemented.js";
+
+export { type EnginePlan, plan } from "./memory-plan.js";
+export { compile, type EngineModules } from "./program.js";
+export { CoreState } from "./state.js";
+
+/** What one core finds outside: called on the core's own thread, at its own moment in time. */
+export interface Host {
+  portRead(port: number, bytes: number): number;
+  portWrite(port: number, bytes: number, value: number): void;
+  /** Naturally aligned accesses of 1, 2 or 4 bytes outside RAM and ROM. */
+  busRead(physical: number, bytes: number): number;
+  busWrite(physical: number, bytes: number, value: number): void;
+  /** Machine time in nanoseconds. */
+  timestamp(): number;
+  /** CPUID: EAX EBX ECX EDX, unsigned. */
+  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
+  /** Whether the local APIC has an interrupt to give now; looks only. */
+  pendingInterrupt(): boolean;
+  /** Takes it into service: the vector, or -1 when it went away. */
+  acknowledge(): number;
+  readApicBase(): number;
+  /** False: the value has reserved bits set. */
+  writeApicBase(low: number, high: number): boolean;
+  readTaskPriority(): number;
+  writeTaskPriority(value: number): void;
+  /** Something that is not modelled was touched. */
+  unimplemented(what: string): void;
+}
+
+export interface EngineTracer {
+  wants(kind: "instructions" | "faults" | "interrupts"): boolean;
+  event(kind: "instructions" | "faults" | "interrupts", core: number, now: number, text: string): void;
+}
+
+export interface EngineOptions {
+  readonly modules: EngineModules;
+  /** Each core on a thread of its own, over the same memory: LOCK and code changes must be seen across threads. */
+  readonly live: boolean;
+  readonly tracer?: EngineTracer | null;
+}
+
+const PAGE = 4096;
+const TABLE_SLOTS = 4096;
+const STARTUP_VECTOR = MAILBOX + 17 * 4;
+const CS_AT = SEGMENTS + CS * SEGMENT_BYTES;
+const FLAG_TF = 0x100;
+const FLAG_IF = 0x200;
+const FLAG_RF = 0x1_0000;
+const UD = 6;
+const GP = 13;
+const LENGTH_MAX = 15;
+const ON_BUS = 1n << BigInt(ON_BUS_BIT);
+const EXCEPTION_NAMES: Record<number, string> = {
+  0: "#DE", 1: "#DB", 3: "#BP", 4: "#OF", 5: "#BR", 6: "#UD", 7: "#NM", 8: "#DF", 10: "#TS", 11: "#NP", 12: "#SS",
+  13: "#GP", 14: "#PF", 16: "#MF", 17: "#AC", 19: "#XM",
+}; // biome-ignore format: a table
+
+type Microcode = (core: number, ...args: bigint[]) => bigint;
+interface Exports {
+  enter(core: number, patch: number, budget: number): number;
+  start(core: number, op: number, budget: number): number;
+  refresh(core: number): void;
+}
+
+export class Engine {
+  readonly ram: Uint8Array;
+  readonly plan: EnginePlan;
+  readonly #memory: WebAssembly.Memory;
+  readonly #hosts: readonly Host[];
+  readonly #live: boolean;
+  readonly #tracer: EngineTracer | null;
+  readonly #words: Int32Array;
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #bus: BusLock;
+  readonly #program: Program;
+  readonly #table: WebAssembly.Table;
+  #modulesReady = 0;
+  readonly #generated: Exports;
+  readonly #microcode: Record<string, Microcode>;
+  readonly #blocks: (Blocks | undefined)[] = [];
+  readonly #states: (CoreState | undefined)[] = [];
+  /** The core inside run(), or -1. */
+  #running = -1;
+  /** interruptRun() was called: run() comes back at the next boundary. */
+  #stopping = false;
+
+  constructor(memory: WebAssembly.Memory, plan: EnginePlan, hosts: readonly Host[], options: EngineOptions) {
+    this.#memory = memory;
+    this.plan = plan;
+    this.#hosts = hosts;
+    this.#live = options.live;
+    this.#tracer = options.tracer ?? null;
+    this.#words = new Int32Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.ram = new Uint8Array(memory.buffer, plan.ramBase, plan.ramBytes);
+    this.#bus = new BusLock(memory, plan.cores, options.live);
+    this.#program = programOf(options.modules);
+    writeMachineWords(memory, plan, options.live);
+
+    this.#table = new WebAssembly.Table({ element: "anyfunc", initial: TABLE_SLOTS });
+    const microcode = new WebAssembly.Instance(options.modules.microcode, {
+      env: { memory, abort: () => this.#abort() },
+      host: this.#hostImports(),
+    });
+    this.#microcode = microcode.exports as unknown as Record<string, Microcode>;
+    for (const [name, { slot }] of this.#program.linkage.microcode)
+      this.#table.set(slot, microcode.exports[name]);
+    const engine = new WebAssembly.Instance(options.modules.engine, {
+      env: {
+        memory,
+        table: this.#table,
+        lockBus: (core: number) => this.#bus.lock(this.#indexOf(core)),
+        unlockBus: (core: number) => this.#bus.unlock(this.#indexOf(core)),
+      },
+    });
+    this.#generated = engine.exports as unknown as Exports;
+  }
+
+  // --- words of a core block ---
+  #get(address: number): number {
+    return this.#words[address >>> 2];
+  }
+  #set(address: number, value: number): void {
+    this.#words[address >>> 2] = value;
+  }
+  #indexOf(address: number): number {
+    return (address - coreAddress(0)) / (coreAddress(1) - coreAddress(0));
+  }
+  #abort(): never {
+    throw new Error("the microcode aborted");
+  }
+
+  // --- what the microcode asks for ---
+  #hostImports(): Record<string, (...args: never[]) => number | undefined> {
+    const hosts = this.#hosts;
+    const u32 = (n: number) => n >>> 0;
+    const imports = {
+      portRead: (core: number, port: number, bytes: number) => hosts[core].portRead(port, bytes),
+      portWrite: (core: number, port: number, bytes: number, value: number) =>
+        hosts[core].portWrite(port, bytes, u32(value)),
+      busRead: (core: number, physical: number, bytes: number) => hosts[core].busRead(physical, bytes),
+      busWrite: (core: number, physical: number, bytes: number, value: number) =>
+        hosts[core].busWrite(physical, bytes, u32(value)),
+      timestamp: (core: number) => {
+        this.#view.setBigUint64(
+          coreAddress(core) + SCRATCH,
+          BigInt(Math.floor(hosts[core].timestamp())),
+          true,
+        );
+      },
+      cpuid: (core: number, leaf: number, subleaf: number) => {
+        hosts[core].cpuid(u32(leaf), u32(subleaf)).forEach((value, i) => {
+          this.#set(coreAddress(core) + SCRATCH + 4 * i, value);
+        });
+      },
+      readApicBase: (core: number) => hosts[core].readApicBase(),
+      writeApicBase: (core: number, low: number, high: number) =>
+        hosts[core].writeApicBase(u32(low), u32(high)) ? 1 : 0,
+      readTaskPriority: (core: number) => hosts[core].readTaskPriority(),
+      writeTaskPriority: (core: number, value: number) => hosts[core].writeTaskPriority(u32(value)),
+      unimplemented: (core: number, code: number) =>
+        hosts[core].unimplemented(unimplementedNames[code] ?? `feature ${code}`),
+    };
+    return imports as Record<string, (...args: never[]) => number | undefined>;
+  }
+
+  // --- running ---
+
+  /** Runs one core for at most `budget` instructions; gives how many it retired. Comes back early when it sleeps. */
+  run(core: number, budget: number): number {
+    if (this.#running >= 0) throw new Error(`run(${core}) inside run(${this.#running})`);
+    if (!Number.isInteger(budget) || budget < 0 || budget > 0x7fff_ffff)
+      throw new RangeError(`run: a budget of ${budget}`);
+    const c = coreAddress(core);
+    this.#running = core;
+    this.#stopping = false;
+    this.#set(c + RUN_START, budget);
+    let left = budget;
+    if (this.#live) this.#bus.unpark(core);
+    try {
+      left = this.#loop(core, c, budget);
+    } finally {
+      this.#running = -1;
+      if (this.#live) this.#bus.park(core);
+    }
+    const retired = budget - left;
+    this.#view.setBigUint64(c + RETIRED, this.#view.getBigUint64(c + RETIRED, true) + BigInt(retired), true);
+    return retired;
+  }
+
+  #loop(core: number, c: number, budget: number): number {
+    const { enter, refresh } = this.#generated;
+    const stepwise = this.#tracer?.wants("instructions") ?? false;
+    let left = budget;
+    for (;;) {
+      this.#set(c + RUN_BUDGET, left);
+      this.#set(c + RUN_OP, 0);
+      this.#service(core, c);
+      if (this.#stopping || left <= 0 || this.#get(c + ACTIVITY) !== ACTIVE) return left;
+      refresh(c);
+      const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
+      if (special || stepwise) left = this.#step(core, c, left, stepwise);
+      else left = this.#handle(enter(c, c + CHAIN_SINK, left), core, c);
+    }
+  }
+
+  /** What generated code came back for; gives the budget that is left. */
+  #handle(why: number, core: number, c: number): number {
+    let next = why;
+    if (next === EXIT.partial) next = this.#partial(core, c, this.#get(c + RUN_BUDGET));
+    switch (next) {
+      case EXIT.decode:
+        this.#set(c + RUN_OP, 0);
+        this.#decode(core, c);
+        break;
+      case EXIT.unimplemented:
+        this.#unimplemented(core, c);
+        break;
+      default:
+    }
+    if (this.#get(c + FAULT_VECTOR) < 0) return this.#get(c + RUN_BUDGET);
+    const left = this.#get(c + RUN_BUDGET) - 1;
+    this.#set(c + RUN_BUDGET, left);
+    this.#set(c + RUN_OP, 0);
+    this.#traceFault(core, c);
+    this.#microcode["deliver"](c);
+    return left;
+  }
+
+  /** Runs as much of the block at BLOCK_FOUND as the budget covers. */
+  #partial(core: number, c: number, budget: number): number {
+    const head = this.#blocksOf(core).head(this.#get(c + BLOCK_FOUND), budget);
+    this.#view.setBigUint64(c + BLOCK_RIP, this.#view.getBigUint64(c + RIP, true), true);
+    return this.#generated.start(c, head + BLOCK_HEADER_BYTES, 0);
+  }
+
+  /**
+   * One instruction on its own: in an interrupt shadow, with TF or RF set, or traced. RF holds for one instruction
+   * only; TF traps after it, unless the instruction holds debug traps off itself (MOV SS, POP SS) or has given
+   * control away by an event of its own.
+   */
+  #step(core: number, c: number, left: number, traced: boolean): number {
+    const flags = this.#get(c + FLAGS_OTHER);
+    this.#set(c + SHADOW, 0);
+    this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
+    if (traced) this.#traceInstruction(core, c);
+    const { enter } = this.#generated;
+    const mnemonic = this.#mnemonicAtRip(core, c);
+    let why = mnemonic === undefined ? EXIT.fault : enter(c, c + CHAIN_SINK, 1);
+    if (mnemonic === undefined) this.#set(c + RUN_BUDGET, 1);
+    if (why === EXIT.partial) why = this.#partial(core, c, 1);
+    const after = left - 1 + this.#get(c + RUN_BUDGET);
+    if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
+      this.#set(c + RUN_BUDGET, after);
+      return this.#handle(why, core, c);
+    }
+    const retired = after < left;
+    const holdsTraps = this.#get(c + SHADOW) !== 0 && mnemonic !== Mnemonic.Sti;
+    if (retired && flags & FLAG_TF && !holdsTraps && !givesControlAway(mnemonic)) {
+      this.#set(c + RUN_BUDGET, after);
+      this.#microcode["singleStep"](c);
+    }
+    return after;
+  }
+
+  /** Decodes at RIP if need be. undefined: the fetch faulted. */
+  #mnemonicAtRip(core: number, c: number): Mnemonic | undefined {
+    const block = this.#decode(core, c);
+    return block === undefined
+      ? undefined
+      : mnemonicOf(this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true));
+  }
+
+  #unimplemented(core: number, c: number): void {
+    const code = this.#view.getUint16(this.#get(c + RUN_OP) + OP_CODE, true);
+    this.#hosts[core].unimplemented(`instruction ${codeName(code)} at ${this.state(core).rip.toString(16)}`);
+    this.#raise(c, UD);
+  }
+  #raise(c: number, vector: number, error?: number): void {
+    this.#set(c + FAULT_VECTOR, vector);
+    this.#set(c + FAULT_ERROR, error ?? 0);
+    this.#set(c + FAULT_HAS_ERROR, error === undefined ? 0 : 1);
+  }
+
+  // --- events between instructions ---
+
+  /** INIT, SIPI, NMI, interrupts, bus lock and stop requests: takes what may be taken now. */
+  #service(core: number, c: number): void {
+    const raised = Atomics.load(this.#words, (c + ATTENTION) >>> 2);
+    if (raised !== 0) this.#attend(core, c, raised);
+    if (this.#get(c + A20_SEEN) !== this.#get(A20_MASK_WORD)) this.#flushForA20(c);
+    if (this.#get(c + SHADOW) !== 0) return;
+    if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) {
+      this.#set(c + NMI_WANTED, 0);
+      this.#event(core, c, 2, EVENT_NMI);
+      return;
+    }
+    if (this.#get(c + INTERRUPT_WANTED) === 0 || (this.#get(c + FLAGS_OTHER) & FLAG_IF) === 0) return;
+    const activity = this.#get(c + ACTIVITY);
+    if (activity !== ACTIVE && activity !== HALTED) return;
+    const host = this.#hosts[core];
+    if (host.pendingInterrupt()) {
+      const vector = host.acknowledge();
+      if (vector >= 0) this.#event(core, c, vector, EVENT_EXTERNAL);
+    }
+    this.#set(c + INTERRUPT_WANTED, host.pendingInterrupt() ? 1 : 0);
+  }
+  #attend(core: number, c: number, raised: number): void {
+    const words = this.#words;
+    const bits = Atomics.and(words, (c + ATTENTION) >>> 2, ~raised) & raised;
+    if (bits & ATTENTION_BUS_LOCK && this.#running === core) {
+      this.#bus.park(core);
+      this.#bus.unpark(core);
+    }
+    if (bits & ATTENTION_STOP) this.#stopping = true;
+    if (bits & ATTENTION_INIT) {
+      this.#microcode["reset"](c, 1n);
+      this.#set(c + INTERRUPT_WANTED, 0);
+      this.#set(c + NMI_WANTED, 0);
+    }
+    if (bits & ATTENTION_SIPI) this.#microcode["startup"](c, BigInt(this.#get(c + STARTUP_VECTOR) & 0xff));
+    if (bits & ATTENTION_NMI) this.#set(c + NMI_WANTED, 1);
+    if (bits & ATTENTION_INTERRUPT) this.#set(c + INTERRUPT_WANTED, 1);
+  }
+  #event(core: number, c: number, vector: number, kind: number): void {
+    const now = this.#hosts[core].timestamp();
+    if (this.#tracer?.wants("interrupts")) this.#tracer.event("interrupts", core, now, `vector ${vector}`);
+    this.#microcode["interrupt"](c, BigInt(vector), BigInt(kind));
+  }
+  #flushForA20(c: number): void {
+    this.#set(c + A20_SEEN, this.#get(A20_MASK_WORD));
+    this.#microcode["flushTlb"](c);
+  }
+
+  // --- decoding ---
+
+  #blocksOf(core: number): Blocks {
+    let blocks = this.#blocks[core];
+    if (blocks === undefined) {
+      const { cacheBase, cacheBytes } = this.plan;
+      const at = cacheBase + core * cacheBytes;
+      const { forms } = this.#program;
+      blocks = new Blocks(this.#memory.buffer, coreAddress(core), at, cacheBytes, (form) => forms.slot(form));
+      this.#blocks[core] = blocks;
+    }
+    return blocks;
+  }
+
+  /** The block at RIP, decoded unless it is there. undefined: an exception is pending. */
+  #decode(core: number, c: number): number | undefined {
+    const mode = this.#get(c + MODE);
+    const rip = this.#view.getBigUint64(c + RIP, true);
+    let linear = rip;
+    let room = LENGTH_MAX * PAGE;
+    if ((mode & MODE_64) === 0) {
+      const limit = this.#get(c + CS_AT + SEG_LIMIT) >>> 0;
+      room = limit - Number(rip) + 1;
+      if (room <= 0) {
+        this.#raise(c, GP, 0);
+        return undefined;
+      }
+      linear = BigInt.asUintN(32, this.#view.getBigUint64(c + CS_AT + SEG_BASE, true) + rip);
+    }
+    const page = this.#fetchPage(core, c, linear);
+    if (page === undefined) return undefined;
+    const offset = Number(linear & 0xfffn);
+    const place: CodePlace = {
+      rip,
+      physical: (page.number * PAGE + offset) >>> 0,
+      key: mode & MODE_KEY,
+      bytes: page.bytes.subarray(offset, Math.min(PAGE, offset + room)),
+      generationAt: page.generationAt,
+    };
+    const blocks = this.#blocksOf(core);
+    const known = blocks.find(place);
+    if (known !== 0) return known;
+    const block = blocks.decode(place) ?? this.#decodeAcross(core, c, linear, place, room);
+    this.#makeReady();
+    return block;
+  }
+  /** The first instruction runs on into the next page, or over the end of the code segment. */
+  #decodeAcross(core: number, c: number, linear: bigint, place: CodePlace, room: number): number | undefined {
+    const inPage = PAGE - Number(linear & 0xfffn);
+    if (room <= inPage) {
+      this.#raise(c, GP, 0);
+      return undefined;
+    }
+    let next = (linear | 0xfffn) + 1n;
+    if ((place.key & MODE_64) === 0) next = BigInt.asUintN(32, next);
+    const page = this.#fetchPage(core, c, next);
+    if (page === undefined) return undefined;
+    const bytes = page.bytes.subarray(0, Math.min(LENGTH_MAX, room - inPage));
+    const second: SecondPage = { bytes, page: page.number, generationAt: page.generationAt };
+    const block = this.#blocksOf(core).decode(place, second);
+    if (block === undefined) this.#raise(c, GP, 0);
+    return block;
+  }
+
+  /** The page that holds code at a linear address, marked as such. undefined: an exception is pending. */
+  #fetchPage(core: number, c: number, linear: bigint) {
+    const host = this.#microcode["translate"](c, linear, BigInt(ACCESS_EXECUTE));
+    if (this.#get(c + FAULT_VECTOR) >= 0) return undefined;
+    if ((BigInt.asUintN(64, host) & ON_BUS) !== 0n) {
+      this.#hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`);
+      this.#raise(c, UD);
+      return undefined;
+    }
+    const { ramBase, ramBytes } = this.plan;
+    const at = Number(BigInt.asUintN(32, host)) - Number(linear & 0xfffn);
+    const bytes = this.#bytes.subarray(at, at + PAGE);
+    const entry = Number((linear >> 12n) % BigInt(TLB_ENTRIES)) * TLB_ENTRY_BYTES;
+    const number = this.#get(this.#get(c + TLB_BANK) + entry + TLB_PHYSICAL);
+    const inRam = at >= ramBase && at < ramBase + ramBytes;
+    const generationAt = inRam ? CODE_GENERATIONS + ((at - ramBase) / PAGE) * 4 : ZERO_WORD;
+    if (inRam) this.#markCode(core, generationAt);
+    return { bytes, number, generationAt };
+  }
+  /** From here on a store to the page is noticed. The bus lock lets stores that are under way finish first. */
+  #markCode(core: number, generationAt: number): void {
+    const index = generationAt >>> 2;
+    if (Atomics.load(this.#words, index) & 1) return;
+    this.#bus.lock(core);
+    Atomics.or(this.#words, index, 1);
+    this.#bus.unlock(core);
+  }
+  /** Handlers generated since the last time come into this engine's table. */
+  #makeReady(): void {
+    const { forms } = this.#program;
+    forms.flush();
+    if (forms.slotsEnd > this.#table.length)
+      this.#table.grow(forms.slotsEnd - this.#table.length + TABLE_SLOTS);
+    for (; this.#modulesReady < forms.modules.length; this.#modulesReady++) {
+      const env = { memory: this.#memory, table: this.#table };
+      new WebAssembly.Instance(forms.modules[this.#modulesReady], { env });
+    }
+  }
+
+  // --- the machine around ---
+
+  /** RESET: the core starts as after power-on; what it has decoded is forgotten. */
+  reset(core: number): void {
+    const c = coreAddress(core);
+    this.#microcode["reset"](c, 0n);
+    this.#set(c + INTERRUPT_WANTED, 0);
+    this.#set(c + NMI_WANTED, 0);
+    this.#set(c + A20_SEEN, this.#get(A20_MASK_WORD));
+    this.#blocks[core]?.flush();
+  }
+
+  /** Whether run() would do anything: the core is active, or something is there that wakes it. */
+  runnable(core: number): boolean {
+    const c = coreAddress(core);
+    const activity = this.#get(c + ACTIVITY);
+    if (activity === ACTIVE) return true;
+    const raised = Atomics.load(this.#words, (c + ATTENTION) >>> 2);
+    if (raised & ATTENTION_INIT) return true;
+    if (activity === WAIT_FOR_SIPI && raised & ATTENTION_SIPI) return true;
+    // What wakes nobody is noted, so that a sleeper on the attention word does sleep.
+    if (raised !== 0) this.#attend(core, c, raised);
+    if (activity !== HALTED) return false;
+    if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) return true;
+    const open = (this.#get(c + FLAGS_OTHER) & FLAG_IF) !== 0;
+    return open && this.#get(c + INTERRUPT_WANTED) !== 0 && this.#hosts[core].pendingInterrupt();
+  }
+  isShutDown(core: number): boolean {
+    return this.#get(coreAddress(core) + ACTIVITY) === SHUTDOWN;
+  }
+
+  /** Instructions that the core has retired since its reset, exact inside run() as well. */
+  retired(core: number): number {
+    return retiredOf(this.#memory, core) + this.executed(core);
+  }
+  /** Instructions since the start of the run() that is under way; 0 outside. */
+  executed(core: number): number {
+    if (this.#running !== core) return 0;
+    const c = coreAddress(core);
+    const op = this.#get(c + RUN_OP);
+    // Blocks are charged as a whole: the op under way and those after it have not happened yet.
+    const ahead = op === 0 ? 0 : this.#view.getUint16(op + OP_REST, true) + 1;
+    return this.#get(c + RUN_START) - this.#get(c + RUN_BUDGET) - ahead;
+  }
+  /** Lets the run() that is under way come back at the next instruction boundary that looks. */
+  interruptRun(): void {
+    if (this.#running < 0) return;
+    const c = coreAddress(this.#running);
+    Atomics.or(this.#words, (c + ATTENTION) >>> 2, ATTENTION_STOP);
+  }
+
+  /** RAM was changed from outside the cores (DMA, loading): what was decoded from it is stale. */
+  written(physical: number, length: number): void {
+    writtenBy(this.#memory, physical, length);
+  }
+  loadRom(bytes: Uint8Array): void {
+    const { romBase, romBytes } = this.plan;
+    if (bytes.length !== romBytes)
+      throw new RangeError(`loadRom: ${bytes.length} bytes, planned ${romBytes}`);
+    this.#bytes.set(bytes, romBase);
+  }
+  setA20(open: boolean): void {
+    setA20(this.#memory, open);
+  }
+
+  state(core: number): CoreState {
+    let state = this.#states[core];
+    if (state === undefined) {
+      const c = coreAddress(core);
+      state = new CoreState(this.#memory.buffer, c, () => this.#microcode["flushTlb"](c));
+      this.#states[core] = state;
+    }
+    return state;
+  }
+  describe(core: number): string {
+    return this.state(core).describe();
+  }
+  snapshot(core: number): CoreRecord {
+    return this.state(core).record();
+  }
+  restore(core: number, record: CoreRecord): void {
+    this.state(core).restore(record);
+    this.#blocks[core]?.flush();
+  }
+
+  // --- tracing ---
+  #traceFault(core: number, c: number): void {
+    if (!this.#tracer?.wants("faults")) return;
+    const vector = this.#get(c + FAULT_VECTOR);
+    const error = this.#get(c + FAULT_HAS_ERROR)
+      ? ` error ${(this.#get(c + FAULT_ERROR) >>> 0).toString(16)}`
+      : "";
+    const s = this.state(core);
+    const address = vector === 14 ? ` cr2 ${s.register("cr2").toString(16)}` : "";
+    const text = `${EXCEPTION_NAMES[vector] ?? vector}${error}${address} at ${s.rip.toString(16)}`;
+    this.#tracer.event("faults", core, this.#hosts[core].timestamp(), text);
+  }
+  #traceInstruction(core: number, c: number): void {
+    const block = this.#decode(core, c);
+    if (block === undefined) return;
+    const code = this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true);
+    const text = `${this.state(core).rip.toString(16)} ${codeName(code)}`;
+    this.#tracer?.event("instructions", core, this.#hosts[core].timestamp(), text);
+  }
+}
+
+/** Software interrupts and system calls take control away before a single-step trap could come. */
+function givesControlAway(mnemonic: Mnemonic | undefined): boolean {
+  return (
+    mnemonic === Mnemonic.Int ||
+    mnemonic === Mnemonic.Int3 ||
+    mnemonic === Mnemonic.Int1 ||
+    mnemonic === Mnemonic.Into ||
+    mnemonic === Mnemonic.Syscall ||
+    mnemonic === Mnemonic.Sysenter
+  );
+}
+
+// --- doors for threads that run no core ---
+
+/** As Engine.written(), for whoever has only the memory. */
+export function writtenBy(memory: WebAssembly.Memory, physical: number, length: number): void {
+  if (length <= 0) return;
+  const words = new Int32Array(memory.buffer);
+  const last = Math.floor((physical + length - 1) / PAGE);
+  for (let page = Math.floor(physical / PAGE); page <= last; page++) {
+    const index = (CODE_GENERATIONS + page * 4) >>> 2;
+    for (let old = Atomics.load(words, index); old & 1; ) {
+      const seen = Atomics.compareExchange(words, index, old, (old + 2) & ~1);
+      if (seen === old) break;
+      old = seen;
+    }
+  }
+}
+export function retiredOf(memory: WebAssembly.Memory, core: number): number {
+  return Number(new DataView(memory.buffer).getBigUint64(coreAddress(core) + RETIRED, true));
+}
+/** Opens or closes the A20 gate. Each core drops its translations before it goes on. */
+export function setA20(memory: WebAssembly.Memory, open: boolean): void {
+  const words = new Int32Array(memory.buffer);
+  Atomics.store(words, A20_MASK_WORD >>> 2, open ? -1 : ~0x10_0000);
+  for (let core = 0; core < 64; core++)
+    Atomics.or(words, (coreAddress(core) + ATTENTION) >>> 2, ATTENTION_BUS_LOCK);
+}

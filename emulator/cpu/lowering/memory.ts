@@ -1,0 +1,499 @@
+// Memory: effective and linear addresses, the inline TLB check with its slow path, stores held back until commit,
+// and locked read-modify-writes. Intel SDM vol. 3A, 9.1 (locked atomic operations).
+//
+// The fast path: a TLB tag equals the page of the operand's last byte, looked up under its first; so an operand that
+// crosses pages never hits. Stores must also find that no code was decoded from the page (CODE_GENERATIONS bit 0).
+// Invariant: a store happens at commit only, and everything that can fault comes before it.
+
+import type { Form, FormOperand } from "../form.js";
+import type { Operand, Segment, Value, Width } from "../instructions/define.js";
+import {
+  ACCESS_READ,
+  ACCESS_STACK,
+  ACCESS_WRITE,
+  CODE_GENERATIONS,
+  FAULT_ERROR,
+  FAULT_HAS_ERROR,
+  FAULT_VECTOR,
+  GPR,
+  OP_BASE,
+  OP_DISPLACEMENT,
+  OP_FLAGS,
+  OP_INDEX,
+  OP_SCALE,
+  OP_STACK_BASED,
+  SCRATCH,
+  SEG_BASE,
+  SEGMENT_BYTES,
+  SEGMENTS,
+  TLB_BANK,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_HOST,
+  TLB_PHYSICAL,
+  TLB_READ,
+  TLB_WRITE,
+} from "../layout.js";
+import type { Access, Atomic, Body, Label } from "../wasm.js";
+import { CORE, Flags } from "./flags.js";
+import { type Linkage, SLOT, TYPE } from "./linkage.js";
+import { Scalar } from "./values.js";
+
+/** The locals of the other two parameters of every handler. */
+export const OP = 1;
+export const BUDGET = 2;
+
+const PAGE_OFFSET = 0xfffn;
+const GENERAL_PROTECTION = 13;
+const SEGMENT_NUMBERS: Record<Segment, number> = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5 };
+export const segmentAt = (s: Segment): number => SEGMENTS + SEGMENT_NUMBERS[s] * SEGMENT_BYTES;
+
+type Bytes = 1 | 2 | 4 | 8 | 16;
+// biome-ignore format: tables
+const LOADS: Record<Bytes, Access> = { 1: "i64.load8_u", 2: "i64.load16_u", 4: "i64.load32_u", 8: "i64.load", 16: "v128.load" };
+// biome-ignore format: tables
+const STORES: Record<Bytes, Access> = { 1: "i64.store8", 2: "i64.store16", 4: "i64.store32", 8: "i64.store", 16: "v128.store" };
+// biome-ignore format: tables
+const ATOMIC_LOADS: Record<number, Atomic> = { 1: "i64.atomic.load8_u", 2: "i64.atomic.load16_u", 4: "i64.atomic.load32_u", 8: "i64.atomic.load" };
+// biome-ignore format: tables
+const EXCHANGES: Record<number, Atomic> = {
+  1: "i64.atomic.rmw8.cmpxchg_u", 2: "i64.atomic.rmw16.cmpxchg_u", 4: "i64.atomic.rmw32.cmpxchg_u", 8: "i64.atomic.rmw.cmpxchg",
+};
+
+/** A memory operand that lies further on: what displaced() gives. */
+interface Displaced extends FormOperand {
+  readonly by: Value;
+}
+/** Whether the operand is relative to the stack: known, or a flag of the op. */
+type Stack = "yes" | "no" | "flag";
+
+/** Where an operand that the row also writes was found: a wasm address, or 0 for the slow path. */
+interface Place {
+  readonly linear: Scalar;
+  readonly host: number;
+  readonly bytes: Bytes;
+  readonly stack: Stack;
+  /** The value that a locked store must still find there. */
+  expected?: Scalar;
+}
+export type Store =
+  | { readonly kind: "place"; readonly place: Place; readonly value: StoredValue }
+  | {
+      readonly kind: "linear";
+      readonly linear: Scalar;
+      readonly bytes: Bytes;
+      readonly stack: Stack;
+      readonly value: StoredValue;
+    };
+type StoredValue = { readonly scalar: Value } | { readonly vector: number };
+
+export class Memory extends Flags {
+  /** Stores of the scope that is open. */
+  protected stores: Store[] = [];
+  /** The row may have hit decoded code: its end must look at CODE_WRITTEN. */
+  protected mayStore = false;
+  #places = new Map<Operand, Place>();
+  /** Start of the compare-and-exchange loop of a locked form. */
+  #retry: Label | undefined;
+
+  constructor(
+    code: Body,
+    protected readonly form: Form,
+    protected readonly linkage: Linkage,
+    /** Table slot of the bus-locked twin of an atomic form. */
+    protected readonly busSlot: number,
+  ) {
+    super(code, form.name);
+  }
+
+  // --- leaving a handler ---
+  /** Calls another handler-shaped function in tail position. */
+  protected leaveTo(slot: number): void {
+    this.code.get(CORE).get(OP).get(BUDGET).i32(slot).returnCallIndirect(TYPE.handler);
+  }
+  protected leaveWithFault(): void {
+    this.releaseBus();
+    this.leaveTo(SLOT.fault);
+  }
+  protected releaseBus(): void {
+    if (this.form.lock === "bus") this.code.get(CORE).i32(SLOT.unlockBus).callIndirect(TYPE.core);
+  }
+  protected checkFault(): void {
+    this.code.get(CORE).access("i32.load", FAULT_VECTOR).i32(0).op("i32.ge_s");
+    this.code.if();
+    this.leaveWithFault();
+    this.code.end();
+  }
+  faultWhen(condition: Value, vector: number, error?: Value | number): void {
+    this.pushCondition(condition);
+    this.code.if();
+    this.fault(vector, error);
+    this.code.end();
+  }
+  fault(vector: number, error?: Value | number): void {
+    const { code } = this;
+    code.get(CORE).i32(vector).access("i32.store", FAULT_VECTOR);
+    code.get(CORE);
+    if (typeof error === "object") this.push32(error);
+    else code.i32(error ?? 0);
+    code.access("i32.store", FAULT_ERROR);
+    code
+      .get(CORE)
+      .i32(error === undefined ? 0 : 1)
+      .access("i32.store", FAULT_HAS_ERROR);
+    this.leaveWithFault();
+  }
+
+  // --- addresses ---
+  address(o: Operand): Scalar {
+    const { place, index } = this.#memory(o);
+    const width = this.form.addressSize;
+    const { code } = this;
+    if (place === "si" || place === "di") {
+      const register = place === "si" ? 6 : 7;
+      code
+        .get(CORE)
+        .access(
+          width === 64 ? "i64.load" : width === 32 ? "i64.load32_u" : "i64.load16_u",
+          GPR + 8 * register,
+        );
+    } else {
+      if (place !== "modrm") this.refuse(`operand ${index} has no address`);
+      code.get(OP).access("i32.load", OP_BASE).access("i64.load").get(OP).access("i64.load", OP_DISPLACEMENT);
+      code.op("i64.add");
+      if (this.form.indexed) {
+        code.get(OP).access("i32.load", OP_INDEX).access("i64.load");
+        code.get(OP).access("i64.load8_u", OP_SCALE).op("i64.shl").op("i64.add");
+      }
+    }
+    const by = (o as Displaced).by as Value | undefined;
+    if (by === undefined) return place === "modrm" ? this.takeMasked(width) : this.take(width);
+    this.pushSigned(by).op("i64.add");
+    return this.takeMasked(width);
+  }
+  displaced(o: Operand, bytes: Value): Operand {
+    const before = (o as Displaced).by as Value | undefined;
+    const displaced: Displaced = {
+      ...this.#memory(o),
+      by: before === undefined ? bytes : this.plus(before, bytes),
+    };
+    return displaced;
+  }
+  isMemory(o: Operand): boolean {
+    return o.kind === "memory";
+  }
+  segmentOf(o?: Operand): Segment {
+    return (o as FormOperand | undefined)?.place === "di" ? "es" : this.form.segment;
+  }
+  #memory(o: Operand): FormOperand {
+    if (o.kind !== "memory") this.refuse(`a ${o.kind} operand is no memory`);
+    return o as FormOperand;
+  }
+  #bytesOf(o: Operand): Bytes {
+    const bytes = o.width / 8;
+    if (LOADS[bytes as Bytes] === undefined) this.refuse(`memory operand of ${o.width} bits`);
+    return bytes as Bytes;
+  }
+
+  /** After segmentation; outside 64-bit mode with its type and limit checks. */
+  protected linear(segment: Segment, offset: Value, bytes: number, access: number): Scalar {
+    const { code } = this;
+    if (this.form.mode64) {
+      if (segment !== "fs" && segment !== "gs") return offset as Scalar;
+      this.push64(offset);
+      code
+        .get(CORE)
+        .access("i64.load", segmentAt(segment) + SEG_BASE)
+        .op("i64.add");
+      return this.take(64);
+    }
+    const { slot, type } = this.linkage.function("linear");
+    code.get(CORE).i64(BigInt(SEGMENT_NUMBERS[segment]));
+    this.push64(offset).i64(BigInt(bytes)).i64(BigInt(access)).i32(slot).callIndirect(type);
+    const linear = this.take(64);
+    this.checkFault();
+    return linear;
+  }
+  #operandLinear(o: Operand, bytes: number, access: number): Scalar {
+    const linear = this.linear(this.segmentOf(o), this.address(o), bytes, access);
+    if (bytes === 16 && this.form.row.aligned) {
+      this.push64(linear).i64(15n).op("i64.and").i64(0n).op("i64.ne");
+      this.faultWhen(this.takeBit(), GENERAL_PROTECTION, 0);
+    }
+    return linear;
+  }
+
+  // --- the TLB ---
+  /** Leaves the address of the TLB entry in a local, and 1 on the stack when the tag hits. */
+  #lookUp(linear: Scalar, bytes: number, tag: number): number {
+    const { code } = this;
+    const entry = code.local("i32");
+    this.push64(linear).i64(12n).op("i64.shr_u").op("i32.wrap_i64");
+    code
+      .i32(TLB_ENTRIES - 1)
+      .op("i32.and")
+      .i32(TLB_ENTRY_BYTES)
+      .op("i32.mul");
+    code.get(CORE).access("i32.load", TLB_BANK).op("i32.add").tee(entry).access("i64.load", tag);
+    this.push64(linear);
+    if (bytes > 1) code.i64(BigInt(bytes - 1)).op("i64.add");
+    code.i64(~PAGE_OFFSET).op("i64.and").op("i64.eq");
+    return entry;
+  }
+  #pushHost(entry: number, linear: Scalar): Body {
+    this.code.get(entry).access("i32.load", TLB_HOST);
+    return this.push64(linear).op("i32.wrap_i64").i32(Number(PAGE_OFFSET)).op("i32.and").op("i32.add");
+  }
+  /** 1 on the stack when no code was decoded from the page. */
+  #pushNoCode(entry: number): void {
+    const { code } = this;
+    code.get(entry).access("i32.load", TLB_PHYSICAL).i32(2).op("i32.shl");
+    code.access("i32.load8_u", CODE_GENERATIONS).i32(1).op("i32.and").op("i32.eqz");
+  }
+  /** Pushes the operand's bytes with ACCESS_STACK, as the slow calls take them. */
+  #pushBytes(bytes: number, stack: Stack): void {
+    const { code } = this;
+    code.i64(BigInt(bytes | (stack === "yes" ? ACCESS_STACK : 0)));
+    if (stack !== "flag") return;
+    code.get(OP).access("i64.load8_u", OP_FLAGS).i64(BigInt(OP_STACK_BASED)).op("i64.and");
+    code
+      .i64(BigInt(Math.log2(ACCESS_STACK)))
+      .op("i64.shl")
+      .op("i64.or");
+  }
+  #slow(slot: number, type: number, linear: Scalar, bytes: number, stack: Stack, value?: () => void): void {
+    const { code } = this;
+    code.get(CORE).get(OP).get(BUDGET);
+    this.push64(linear);
+    this.#pushBytes(bytes, stack);
+    value?.();
+    code.i32(slot).callIndirect(type);
+  }
+  #stackOf(segment: Segment): Stack {
+    return segment === "ss" ? "yes" : "no";
+  }
+  /** In 64-bit mode the op's flag says whether the operand is in SS; elsewhere limits were checked. */
+  #stackOfOperand(o: Operand): Stack {
+    return this.form.mode64 && (o as FormOperand).place === "modrm" ? "flag" : "no";
+  }
+
+  // --- loads ---
+  #loadAt(linear: Scalar, width: Width, stack: Stack): Scalar {
+    const { code } = this;
+    const bytes = (width / 8) as Bytes;
+    const value = code.local("i64");
+    const entry = this.#lookUp(linear, bytes, TLB_READ);
+    code.if();
+    this.#pushHost(entry, linear).access(LOADS[bytes]).set(value);
+    code.else();
+    this.#slow(SLOT.loadSlow, TYPE.loadSlow, linear, bytes, stack);
+    code.set(value);
+    this.checkFault();
+    code.end();
+    return new Scalar(width, value);
+  }
+  #loadVectorAt(linear: Scalar, stack: Stack): number {
+    const { code } = this;
+    const value = code.local("v128");
+    const entry = this.#lookUp(linear, 16, TLB_READ);
+    code.if();
+    this.#pushHost(entry, linear).access("v128.load").set(value);
+    code.else();
+    this.#slow(SLOT.loadSlow, TYPE.loadSlow, linear, 16, stack);
+    code.op("drop");
+    this.checkFault();
+    code.get(CORE).access("v128.load", SCRATCH).set(value);
+    code.end();
+    return value;
+  }
+  protected getMemory(o: Operand): Scalar {
+    const bytes = this.#bytesOf(o);
+    if (bytes === 16) this.refuse("a 128-bit operand is no scalar");
+    const width = o.width as Width;
+    if ((o as FormOperand).access === "rw" || this.#places.has(o)) return this.#getWritable(o, bytes, width);
+    return this.#loadAt(this.#operandLinear(o, bytes, ACCESS_READ), width, this.#stackOfOperand(o));
+  }
+  protected getMemoryLow(o: Operand, width: Width): Scalar {
+    return this.#loadAt(this.#operandLinear(o, width / 8, ACCESS_READ), width, this.#stackOfOperand(o));
+  }
+  protected getMemoryVector(o: Operand): number {
+    if ((o as FormOperand).access === "rw" || this.#places.has(o)) {
+      const place = this.#place(o, 16);
+      const { code } = this;
+      const value = code.local("v128");
+      code.get(place.host);
+      code.if();
+      code.get(place.host).access("v128.load").set(value);
+      code.else();
+      this.#slow(SLOT.loadSlow, TYPE.loadSlow, place.linear, 16, place.stack);
+      code.op("drop");
+      this.checkFault();
+      code.get(CORE).access("v128.load", SCRATCH).set(value);
+      code.end();
+      return value;
+    }
+    return this.#loadVectorAt(this.#operandLinear(o, 16, ACCESS_READ), this.#stackOfOperand(o));
+  }
+  load(segment: Segment, offset: Value, width: Width): Scalar {
+    return this.#loadAt(this.linear(segment, offset, width / 8, ACCESS_READ), width, this.#stackOf(segment));
+  }
+
+  // --- operands that are read and written ---
+  writable(o: Operand): void {
+    if (o.kind === "memory") this.#place(o, this.#bytesOf(o));
+  }
+  probe(segment: Segment, offset: Value, width: Width): void {
+    const linear = this.linear(segment, offset, width / 8, ACCESS_WRITE);
+    this.#lookUp(linear, width / 8, TLB_WRITE);
+    this.code.op("i32.eqz");
+    this.code.if();
+    this.#slow(SLOT.probeWrite, TYPE.loadSlow, linear, width / 8, this.#stackOf(segment));
+    this.code.op("drop");
+    this.checkFault();
+    this.code.end();
+  }
+  #getWritable(o: Operand, bytes: Bytes, width: Width): Scalar {
+    const { code } = this;
+    const place = this.#place(o, bytes);
+    const value = code.local("i64");
+    if (this.form.lock === "atomic") {
+      code.get(place.host).atomic(ATOMIC_LOADS[bytes]).set(value);
+      place.expected = new Scalar(width, value);
+      return place.expected;
+    }
+    code.get(place.host);
+    code.if();
+    code.get(place.host).access(LOADS[bytes]).set(value);
+    code.else();
+    this.#slow(SLOT.loadSlow, TYPE.loadSlow, place.linear, bytes, place.stack);
+    code.set(value);
+    this.checkFault();
+    code.end();
+    return new Scalar(width, value);
+  }
+  #place(o: Operand, bytes: Bytes): Place {
+    const known = this.#places.get(o);
+    if (known !== undefined) return known;
+    const linear = this.#operandLinear(o, bytes, ACCESS_WRITE);
+    const place: Place = { linear, host: this.code.local("i32"), bytes, stack: this.#stackOfOperand(o) };
+    this.#places.set(o, place);
+    this.mayStore = true;
+    if (this.form.lock === "atomic") this.#lockPlace(place);
+    else this.#findPlace(place);
+    return place;
+  }
+  #findPlace({ linear, host, bytes, stack }: Place): void {
+    const { code } = this;
+    const entry = this.#lookUp(linear, bytes, TLB_WRITE);
+    code.if();
+    this.#pushNoCode(entry);
+    code.if();
+    this.#pushHost(entry, linear).set(host);
+    code.end();
+    code.else();
+    this.#slow(SLOT.probeWrite, TYPE.loadSlow, linear, bytes, stack);
+    code.op("drop");
+    this.checkFault();
+    code.end();
+  }
+  /** Aligned, in plain RAM: atomics from here on, in a loop until the exchange succeeds. Else the bus lock. */
+  #lockPlace(place: Place): void {
+    const { code } = this;
+    const { linear, host, bytes } = place;
+    if (this.#retry !== undefined) this.refuse("two locked operands");
+    this.push64(linear)
+      .i64(BigInt(bytes - 1))
+      .op("i64.and")
+      .op("i64.eqz");
+    code.if();
+    this.#findPlace(place);
+    code.get(host).op("i32.eqz"); // a TLB miss: probeWrite has filled the entry, unless it cannot be fast
+    code.if();
+    this.#findPlace(place);
+    code.end();
+    code.end();
+    code.get(host).op("i32.eqz");
+    code.if();
+    this.leaveTo(this.busSlot);
+    code.end();
+    this.#retry = code.loop();
+  }
+  protected closeLock(): void {
+    if (this.#retry !== undefined) this.code.end();
+    else if (this.form.lock === "atomic") this.refuse("a locked row must get() its destination");
+  }
+
+  // --- stores: held back ---
+  protected setMemory(o: Operand, bytes: number, value: StoredValue): void {
+    this.mayStore = true;
+    const place = this.#places.get(o);
+    if (place !== undefined) {
+      if (place.bytes !== bytes) this.refuse("stores another width than it loaded");
+      this.stores.push({ kind: "place", place, value });
+      return;
+    }
+    if (this.form.lock !== "no") this.refuse("a locked row must get() its destination");
+    const linear = this.#operandLinear(o, bytes, ACCESS_WRITE);
+    const stack = this.#stackOfOperand(o);
+    this.stores.push({ kind: "linear", linear, bytes: bytes as Bytes, stack, value });
+  }
+  store(segment: Segment, offset: Value, v: Value): void {
+    this.mayStore = true;
+    const bytes = (v.width / 8) as Bytes;
+    const linear = this.linear(segment, offset, bytes, ACCESS_WRITE);
+    const stack = this.#stackOf(segment);
+    this.stores.push({ kind: "linear", linear, bytes, stack, value: { scalar: v } });
+  }
+
+  protected commitStores(): void {
+    for (const store of this.stores) {
+      if (store.kind === "linear") this.#storeAt(store.linear, store.bytes, store.stack, store.value);
+      else if (this.form.lock === "atomic") this.#exchange(store.place, store.value);
+      else this.#storePlace(store.place, store.value);
+    }
+  }
+  #pushValue(value: StoredValue): Body {
+    return "scalar" in value ? this.push64(value.scalar) : this.code.get(value.vector);
+  }
+  #exchange(place: Place, value: StoredValue): void {
+    const { expected } = place;
+    if (expected === undefined || this.#retry === undefined)
+      this.refuse("a locked row must get() its destination");
+    this.code.get(place.host);
+    this.push64(expected);
+    this.#pushValue(value).atomic(EXCHANGES[place.bytes]);
+    this.push64(expected).op("i64.ne").brIf(this.#retry);
+  }
+  #storePlace({ host, linear, bytes, stack }: Place, value: StoredValue): void {
+    const { code } = this;
+    code.get(host);
+    code.if();
+    code.get(host);
+    this.#pushValue(value).access(STORES[bytes]);
+    code.else();
+    this.#storeSlow(linear, bytes, stack, value);
+    code.end();
+  }
+  #storeAt(linear: Scalar, bytes: Bytes, stack: Stack, value: StoredValue): void {
+    const { code } = this;
+    const done = code.block();
+    const entry = this.#lookUp(linear, bytes, TLB_WRITE);
+    code.if();
+    this.#pushNoCode(entry);
+    code.if();
+    this.#pushHost(entry, linear);
+    this.#pushValue(value).access(STORES[bytes]).br(done);
+    code.end();
+    code.end();
+    this.#storeSlow(linear, bytes, stack, value);
+    code.end();
+  }
+  #storeSlow(linear: Scalar, bytes: Bytes, stack: Stack, value: StoredValue): void {
+    const { code } = this;
+    if ("vector" in value) code.get(CORE).get(value.vector).access("v128.store", SCRATCH);
+    this.#slow(SLOT.storeSlow, TYPE.storeSlow, linear, bytes, stack, () =>
+      "scalar" in value ? this.push64(value.scalar) : code.i64(0n),
+    );
+    this.checkFault();
+  }
+}

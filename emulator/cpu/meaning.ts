@@ -1,0 +1,578 @@
+// Lowers one form of a row to a handler: a WebAssembly function (core, op, budget) that does the instruction and
+// calls the next op's handler in tail position. lowering/ has values, flags, memory and vectors; here are operands,
+// registers, control, and the order in which a row takes effect.
+//
+// Order: checks, the row (loads; nothing is written), then stores, registers in written order, flags, and the way
+// on. So a fault in the row or in its first store leaves the machine as it was.
+
+import type { Form, FormOperand } from "./form.js";
+import {
+  type Condition,
+  type General,
+  type Meaning,
+  type Operand,
+  RCX,
+  RSP,
+  type Value,
+  type Vector,
+  type Width,
+} from "./instructions/define.js";
+import {
+  ATTENTION,
+  BLOCK_COUNT,
+  BLOCK_GENERATION,
+  BLOCK_GENERATION_AT,
+  BLOCK_HEADER_BYTES,
+  BLOCK_RIP,
+  CHAIN_SINK,
+  CODE_WRITTEN,
+  CPL,
+  CS,
+  FPU_TRAP,
+  GPR,
+  MXCSR,
+  OP_BYTES,
+  OP_CHAIN,
+  OP_HANDLER,
+  OP_IMMEDIATE,
+  OP_IMMEDIATE2,
+  OP_LENGTH,
+  OP_OFFSET,
+  OP_PATCH,
+  OP_REGISTERS,
+  OP_REST,
+  RIP,
+  SEG_LIMIT,
+  SEG_SELECTOR,
+  SEGMENT_BYTES,
+  SEGMENTS,
+  SHADOW,
+  SSE_TRAP,
+} from "./layout.js";
+import { CORE } from "./lowering/flags.js";
+import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
+import { BUDGET, OP, type Store } from "./lowering/memory.js";
+import { type RepeatedMove, repeatedMove } from "./lowering/repeat.js";
+import { Scalar } from "./lowering/values.js";
+import { Vectors, Wide } from "./lowering/vectors.js";
+import { type Access, Body, type FunctionCode } from "./wasm.js";
+
+const INVALID_OPCODE = 6;
+const GENERAL_PROTECTION = 13;
+const CS_LIMIT = SEGMENTS + CS * SEGMENT_BYTES + SEG_LIMIT;
+
+const LOADS: Record<Width, Access> = {
+  8: "i64.load8_u",
+  16: "i64.load16_u",
+  32: "i64.load32_u",
+  64: "i64.load",
+};
+/** A 32-bit result clears the register's upper half. */
+const STORES: Record<Width, Access> = {
+  8: "i64.store8",
+  16: "i64.store16",
+  32: "i64.store",
+  64: "i64.store",
+};
+
+/** The handlers of a form: the form itself and, for an atomic one, its bus-locked twin in the next slot. */
+export function lower(form: Form, slot: number, linkage: Linkage): FunctionCode[] {
+  const handlers = [new Lowering(form, slot + 1, linkage).handler(slot)];
+  if (form.lock === "atomic")
+    handlers.push(new Lowering({ ...form, lock: "bus" }, 0, linkage).handler(slot + 1));
+  return handlers;
+}
+
+/** What follows the last op of a block that no instruction ends: not an instruction, only the way to the next block. */
+const fallThrough: FormOperand = { kind: "branch", width: 64, index: 0, place: "immediate", access: "-" };
+export const END_OF_BLOCK: Form = {
+  row: { op: 0, does: (m, next) => m.jump(m.branchTarget(next)) },
+  mnemonic: 0,
+  name: "end of block",
+  condition: undefined,
+  operands: [fallThrough],
+  operandSize: 64,
+  addressSize: 64,
+  stackSize: 64,
+  mode64: true,
+  protectedMode: true,
+  segment: "ds",
+  indexed: false,
+  lock: "no",
+  repeat: "no",
+};
+
+/** Deferred effects of one scope: the row's, or a when()'s body. */
+interface Scope {
+  readonly registers: (() => void)[];
+  stackPointer: Scalar | undefined;
+  shadow: boolean;
+}
+const scope = (): Scope => ({ registers: [], stackPointer: undefined, shadow: false });
+
+class Lowering extends Vectors implements Meaning {
+  readonly operandSize: 16 | 32 | 64;
+  readonly addressSize: 16 | 32 | 64;
+  readonly mode64: boolean;
+  #scope = scope();
+  #outer: { scope: Scope; stores: Store[]; flags: unknown }[] = [];
+  #jump: { target: Scalar; condition: Scalar | undefined } | undefined;
+  /** Emission has left the function on every path: nothing more runs. */
+  #left = false;
+
+  constructor(form: Form, busSlot: number, linkage: Linkage) {
+    super(new Body(3), form, linkage, busSlot);
+    this.operandSize = form.operandSize;
+    this.addressSize = form.addressSize;
+    this.mode64 = form.mode64;
+  }
+
+  handler(slot: number): FunctionCode {
+    const { form, code } = this;
+    this.#checks();
+    if (form.lock === "bus") code.get(CORE).i32(SLOT.lockBus).callIndirect(TYPE.core);
+    if (form.repeat !== "no") this.#repeated();
+    else {
+      this.#row();
+      this.closeLock();
+      this.#wayOn();
+    }
+    code.op("unreachable");
+    return { type: TYPE.handler, body: code.finish(), slot };
+  }
+
+  #row(): void {
+    const { row, operands } = this.form;
+    row.does(this, ...operands);
+    if (this.#outer.length > 0) this.refuse("a when() was left open");
+    this.#checkJump();
+    this.#commit();
+  }
+
+  /** What the manual has checked before anything else. */
+  #checks(): void {
+    const { row, protectedMode, mode64 } = this.form;
+    const here = { mode64, legacy: !mode64, protected: protectedMode };
+    if (row.only !== undefined && !here[row.only]) this.fault(INVALID_OPCODE);
+    if (row.needs !== undefined) {
+      const { code } = this;
+      code.get(CORE).access("i64.load32_u", row.needs === "sse" ? SSE_TRAP : FPU_TRAP);
+      const trap = this.take(32);
+      this.pushCondition(trap);
+      code.if();
+      this.#faultNumber(trap);
+      code.end();
+    }
+    if (row.privileged === true) this.faultWhen(this.privilege(), GENERAL_PROTECTION, 0);
+  }
+  /** #UD or #NM, whichever the word says. */
+  #faultNumber(vector: Scalar): void {
+    const device = this.equal(vector, this.constant(INVALID_OPCODE, 32));
+    this.faultWhen(device, INVALID_OPCODE);
+    this.fault(7);
+  }
+
+  // --- operands ---
+  get(o: Operand): Scalar {
+    const { code } = this;
+    const { place, index } = o as FormOperand;
+    const width = o.width as Width;
+    switch (o.kind) {
+      case "memory":
+        return this.getMemory(o);
+      case "general":
+        code
+          .get(OP)
+          .access("i32.load", OP_REGISTERS + 4 * index)
+          .access(LOADS[width]);
+        return this.take(width);
+      case "mm":
+        code
+          .get(OP)
+          .access("i32.load", OP_REGISTERS + 4 * index)
+          .access("i64.load");
+        return this.take(64);
+      case "xmm":
+        return this.getLow(o, width > 32 ? 64 : 32);
+      case "segment":
+        code.get(CORE);
+        this.push32(this.registerNumber(o)).i32(Math.log2(SEGMENT_BYTES)).op("i32.shl").op("i32.add");
+        code.access("i64.load16_u", SEGMENTS + SEG_SELECTOR);
+        return this.take(16);
+      case "immediate":
+      case "far":
+        if (place === "immediate2") code.get(OP).access("i64.load32_u", OP_IMMEDIATE2);
+        else code.get(OP).access("i64.load", OP_IMMEDIATE);
+        return this.take(o.kind === "far" ? 64 : width);
+      case "branch":
+        return this.branchTarget(o);
+      default:
+        return this.refuse(`get() of a ${o.kind} operand`);
+    }
+  }
+  set(o: Operand, v: Value): void {
+    if (o.kind === "xmm") return this.setLow(o, v);
+    if (v.width !== o.width) this.refuse(`${v.width} bits set into an operand of ${o.width}`);
+    if (o.kind === "memory") return this.setMemory(o, o.width / 8, { scalar: v });
+    if (o.kind !== "general" && o.kind !== "mm") this.refuse(`set() of a ${o.kind} operand`);
+    this.#later(() => this.#registerAddress(o), v, o.width as Width);
+  }
+  #registerAddress(o: Operand): void {
+    this.code.get(OP).access("i32.load", OP_REGISTERS + 4 * (o as FormOperand).index);
+  }
+  #later(pushAddress: () => void, v: Value, width: Width, offset = 0): void {
+    this.#scope.registers.push(() => {
+      pushAddress();
+      this.push64(v).access(STORES[width], offset);
+    });
+  }
+  registerNumber(o: Operand): Scalar {
+    this.#registerAddress(o);
+    this.code.op("i64.extend_i32_u");
+    return this.take(32);
+  }
+  getVector(o: Operand): Vector {
+    if (o.kind === "memory") return new Wide(this.getMemoryVector(o));
+    this.#registerAddress(o);
+    this.code.access("v128.load");
+    return this.takeVector();
+  }
+  setVector(o: Operand, v: Vector): void {
+    const { local } = v as Wide;
+    if (o.kind === "memory") return this.setMemory(o, 16, { vector: local });
+    this.#scope.registers.push(() => {
+      this.#registerAddress(o);
+      this.code.get(local).access("v128.store");
+    });
+  }
+  getLow(o: Operand, width: 32 | 64): Scalar {
+    if (o.kind === "memory") return this.getMemoryLow(o, width);
+    this.#registerAddress(o);
+    this.code.access(LOADS[width]);
+    return this.take(width);
+  }
+  setLow(o: Operand, v: Value): void {
+    if (o.kind === "memory") return this.setMemory(o, v.width / 8, { scalar: v });
+    this.#scope.registers.push(() => {
+      this.#registerAddress(o);
+      this.push64(v).access(v.width === 32 ? "i64.store32" : STORES[v.width]);
+    });
+  }
+
+  // --- registers ---
+  register(r: General, width: Width): Scalar {
+    this.code.get(CORE).access(LOADS[width], GPR + 8 * r);
+    return this.take(width);
+  }
+  setRegister(r: General, v: Value): void {
+    this.#later(() => this.code.get(CORE), v, v.width, GPR + 8 * r);
+  }
+  mxcsr(): Scalar {
+    this.code.get(CORE).access("i64.load32_u", MXCSR);
+    return this.take(32);
+  }
+  setMxcsr(v: Value): void {
+    this.#scope.registers.push(() => {
+      this.code.get(CORE);
+      this.push32(v).access("i32.store", MXCSR);
+    });
+  }
+  #fromBlock(push: () => void): Scalar {
+    this.code.get(CORE).access("i64.load", BLOCK_RIP);
+    push();
+    this.code.op("i64.add");
+    return this.mode64 ? this.take(64) : this.#as64(this.takeMasked(32));
+  }
+  #as64(v: Scalar): Scalar {
+    return this.zeroExtend(v, 64);
+  }
+  nextRip(): Scalar {
+    const { code } = this;
+    return this.#fromBlock(() => {
+      code.get(OP).access("i64.load16_u", OP_OFFSET);
+      code.get(OP).access("i64.load8_u", OP_LENGTH).op("i64.add");
+    });
+  }
+  #thisRip(): Scalar {
+    return this.#fromBlock(() => this.code.get(OP).access("i64.load16_u", OP_OFFSET));
+  }
+  branchTarget(o: Operand): Scalar {
+    const { index } = o as FormOperand;
+    if (o.kind !== "branch") this.refuse(`operand ${index} is no branch`);
+    let target = this.#fromBlock(() => this.code.get(OP).access("i64.load", OP_IMMEDIATE));
+    if (this.operandSize === 16) target = this.bitsOf(target, 0, 16);
+    return new Scalar(64, target.local, 0n, false, true);
+  }
+  #stackWidth(): Width {
+    return this.form.stackSize;
+  }
+  stackPointer(): Scalar {
+    return this.#scope.stackPointer ?? this.register(RSP, this.#stackWidth());
+  }
+  #moveStack(by: number): Scalar {
+    if (this.#outer.length > 0) this.refuse("push() or pop() inside a when()");
+    const width = this.#stackWidth();
+    const pointer = this.plus(this.stackPointer(), this.constant(by, width));
+    this.#scope.stackPointer = pointer;
+    return pointer;
+  }
+  push(v: Value): void {
+    this.store("ss", this.#moveStack(-v.width / 8), v);
+  }
+  pop(width: Width): Scalar {
+    const value = this.load("ss", this.stackPointer(), width);
+    this.#moveStack(width / 8);
+    return value;
+  }
+
+  // --- control ---
+  jump(target: Value): void {
+    if (this.#outer.length > 0) this.refuse("jump() inside a when(): use jumpWhen()");
+    this.#jump = { target: this.#destination(target), condition: undefined };
+  }
+  jumpWhen(condition: Value, target: Value): void {
+    if (this.#outer.length > 0) this.refuse("jumpWhen() inside a when()");
+    this.#jump = { target: this.#destination(target), condition: condition as Scalar };
+  }
+  #destination(target: Value): Scalar {
+    const t = target as Scalar;
+    if (t.direct) return t;
+    const size = this.operandSize;
+    return this.#as64(t.width > size ? this.truncate(t, size) : t);
+  }
+  /** #GP(0) for a target that is not canonical or beyond CS's limit, before anything is committed. */
+  #checkJump(): void {
+    if (this.#jump === undefined) return;
+    const { target, condition } = this.#jump;
+    // A direct branch without other effects is checked only where it is not linked to its block yet.
+    if (this.#checkedWhenFollowed()) return;
+    let bad = this.#badTarget(target);
+    if (condition !== undefined) bad = this.and(bad, condition);
+    this.faultWhen(bad, GENERAL_PROTECTION, 0);
+  }
+  #checkedWhenFollowed(): boolean {
+    const { registers, stackPointer } = this.#scope;
+    return (
+      this.#jump?.target.direct === true &&
+      registers.length === 0 &&
+      stackPointer === undefined &&
+      this.stores.length === 0
+    );
+  }
+  #badTarget(target: Scalar): Scalar {
+    const { code } = this;
+    if (this.mode64) {
+      this.push64(target).i64(16n).op("i64.shl").i64(16n).op("i64.shr_s");
+      this.push64(target).op("i64.ne");
+    } else {
+      this.push64(target);
+      code.get(CORE).access("i64.load32_u", CS_LIMIT).op("i64.gt_u");
+    }
+    return this.takeBit();
+  }
+
+  when(condition: Value, then: () => void, otherwise?: () => void): void {
+    this.pushCondition(condition);
+    this.code.if();
+    this.#nested(then);
+    if (otherwise !== undefined) {
+      this.code.else();
+      this.#nested(otherwise);
+    }
+    this.code.end();
+  }
+  #nested(body: () => void): void {
+    this.#outer.push({ scope: this.#scope, stores: this.stores, flags: this.openFlags() });
+    this.#scope = { ...scope(), stackPointer: this.#scope.stackPointer };
+    this.stores = [];
+    const before = this.#scope.stackPointer;
+    body();
+    if (this.#scope.stackPointer === before) this.#scope.stackPointer = undefined;
+    this.#commit();
+    const outer = this.#outer.pop();
+    if (outer === undefined) return;
+    this.closeFlags(outer.flags);
+    this.#scope = outer.scope;
+    this.stores = outer.stores;
+  }
+
+  assist(name: string, ...args: (Value | number)[]): Scalar {
+    const { code } = this;
+    const { slot, type, signature } = this.linkage.function(name);
+    if (signature.parameters.length !== args.length + 1)
+      this.refuse(`${name} takes ${signature.parameters.length - 1} arguments, not ${args.length}`);
+    // The microcode and the host may want to know where the core is.
+    code.get(CORE).get(OP).get(BUDGET).i32(SLOT.slowCall).callIndirect(TYPE.handler).op("drop");
+    code.get(CORE);
+    args.forEach((arg, i) => {
+      const wide = signature.parameters[i + 1] === "i64";
+      const value = typeof arg === "number" ? this.constant(arg, 64) : arg;
+      if (wide) this.push64(value);
+      else this.push32(value);
+    });
+    code.i32(slot).callIndirect(type);
+    let value = this.constant(0, 64);
+    if (signature.results[0] === "i32") code.op("i64.extend_i32_u");
+    if (signature.results.length > 0) value = this.take(64);
+    this.checkFault();
+    this.mayStore = true;
+    return value;
+  }
+  privilege(): Scalar {
+    this.code.get(CORE).access("i64.load32_u", CPL);
+    return this.take(8);
+  }
+  fence(): void {
+    this.code.fence();
+  }
+  shadow(): void {
+    this.#scope.shadow = true;
+  }
+  conditionOf(): Scalar {
+    const { condition } = this.form;
+    if (condition === undefined) this.refuse("the mnemonic has no condition");
+    return this.condition(condition as Condition);
+  }
+
+  // --- commit ---
+  #commit(): void {
+    this.commitStores();
+    const { registers, stackPointer, shadow } = this.#scope;
+    if (stackPointer !== undefined) {
+      this.code.get(CORE);
+      this.push64(stackPointer).access(STORES[stackPointer.width], GPR + 8 * RSP);
+    }
+    for (const commit of registers) commit();
+    this.commitFlags();
+    if (shadow) this.code.get(CORE).i32(1).access("i32.store", SHADOW);
+  }
+
+  // --- the way on ---
+  #wayOn(): void {
+    if (this.#left) return;
+    this.releaseBus();
+    const { row } = this.form;
+    if (row.ends === true || row.transfers === true) return this.#resume();
+    if (this.#jump === undefined) return this.#next();
+    const { target, condition } = this.#jump;
+    if (condition === undefined) return this.#follow(target);
+    this.pushCondition(condition);
+    this.code.if();
+    this.#follow(target);
+    this.code.end();
+    this.#next();
+  }
+
+  /** On to the next op, unless the row has written over code that is decoded already. */
+  #next(): void {
+    const { code } = this;
+    if (this.mayStore) {
+      code.get(CORE).access("i32.load", CODE_WRITTEN);
+      code.if();
+      code.get(CORE).i32(0).access("i32.store", CODE_WRITTEN);
+      this.#setRip(this.nextRip());
+      this.#enterAnew();
+      code.end();
+    }
+    code.get(CORE);
+    code.get(OP).i32(OP_BYTES).op("i32.add");
+    code.get(BUDGET);
+    code
+      .get(OP)
+      .access("i32.load", OP_BYTES + OP_HANDLER)
+      .returnCallIndirect(TYPE.handler);
+  }
+  #setRip(rip: Scalar): void {
+    this.code.get(CORE);
+    this.push64(rip).access("i64.store", RIP);
+  }
+  /** budget, with what the rest of the block was charged. */
+  #pushRefunded(): Body {
+    return this.code.get(BUDGET).get(OP).access("i32.load16_u", OP_REST).op("i32.add");
+  }
+  /** Looks the block at RIP up. */
+  #enterAnew(): void {
+    this.code.get(CORE).get(CORE).i32(CHAIN_SINK).op("i32.add");
+    this.#pushRefunded().i32(SLOT.enter).returnCallIndirect(TYPE.handler);
+  }
+  #resume(): void {
+    if (this.form.row.transfers !== true) this.#setRip(this.nextRip());
+    this.code.get(CORE).get(OP);
+    this.#pushRefunded().i32(SLOT.resume).returnCallIndirect(TYPE.handler);
+  }
+
+  /** A near transfer. A direct one goes straight to the block that it is linked to while that is still good. */
+  #follow(target: Scalar): void {
+    const { code } = this;
+    if (!target.direct) {
+      this.#setRip(target);
+      return this.#enterAnew();
+    }
+    const block = code.local("i32");
+    const left = code.local("i32");
+    const slow = code.block();
+    code.get(OP).access("i32.load", OP_CHAIN).tee(block).op("i32.eqz").brIf(slow);
+    code.get(block).access("i32.load", BLOCK_GENERATION_AT).access("i32.load");
+    code.get(block).access("i32.load", BLOCK_GENERATION).op("i32.ne");
+    code.get(CORE).access("i32.load", ATTENTION).op("i32.or").brIf(slow);
+    this.#pushRefunded().get(block).access("i32.load", BLOCK_COUNT).op("i32.sub").tee(left);
+    code.i32(0).op("i32.lt_s").brIf(slow);
+    code.get(CORE);
+    this.push64(target).access("i64.store", BLOCK_RIP);
+    code.get(CORE).get(block).i32(BLOCK_HEADER_BYTES).op("i32.add").get(left);
+    code
+      .get(block)
+      .access("i32.load", BLOCK_HEADER_BYTES + OP_HANDLER)
+      .returnCallIndirect(TYPE.handler);
+    code.end();
+    if (this.#checkedWhenFollowed() && this.form !== END_OF_BLOCK)
+      this.faultWhen(this.#badTarget(target), GENERAL_PROTECTION, 0);
+    this.#setRip(target);
+    code.get(CORE).get(OP).access("i32.load", OP_PATCH);
+    this.#pushRefunded().i32(SLOT.enter).returnCallIndirect(TYPE.handler);
+  }
+
+  // --- REP: the row is one iteration; the count in rCX says how many ---
+  #repeated(): void {
+    const { code, form } = this;
+    const width = form.addressSize;
+    this.pushCondition(this.isZero(this.register(RCX, width)));
+    code.if();
+    this.#next();
+    code.end();
+    const done = code.block();
+    const again = code.block();
+    const loop = code.loop();
+    const fast: RepeatedMove | undefined = repeatedMove(form);
+    if (fast !== undefined) this.#moveMany(fast, done, again, loop);
+    this.#row();
+    const left = this.minus(this.register(RCX, width), this.constant(1, width));
+    code.get(CORE);
+    this.push64(left).access(STORES[width], GPR + 8 * RCX);
+    this.pushCondition(this.isZero(left)).brIf(done);
+    if (form.row.repeat === "while") {
+      const stop = form.repeat === "equal" ? this.condition("ne") : this.condition("e");
+      this.pushCondition(stop).brIf(done);
+    }
+    code.get(CORE).access("i32.load", CODE_WRITTEN);
+    this.#pushPause().op("i32.or").brIf(again);
+    this.#chargeIteration().br(loop);
+    code.end();
+    code.end();
+    // Paused between iterations: RIP stays here.
+    code.get(CORE).i32(0).access("i32.store", CODE_WRITTEN);
+    this.#setRip(this.#thisRip());
+    this.#enterAnew();
+    code.end();
+    this.#next();
+  }
+  /** True when no budget is left, or something wants attention. */
+  #pushPause(): Body {
+    this.code.get(BUDGET).i32(0).op("i32.le_s");
+    return this.code.get(CORE).access("i32.load", ATTENTION).op("i32.or");
+  }
+  #chargeIteration(): Body {
+    return this.code.get(BUDGET).i32(1).op("i32.sub").set(BUDGET);
+  }
+  #moveMany(_fast: RepeatedMove, _done: number, _again: number, _loop: number): void {}
+}

@@ -1,0 +1,319 @@
+// A core's architectural state, to read and to write between runs: for tests, tracing, the debugger and snapshots.
+// Invariant: what is written here takes effect at the next instruction; derived words (MODE, the TLB) follow.
+
+import {
+  ACTIVITY,
+  CORE_BYTES,
+  CPL,
+  CR0,
+  CR2,
+  CR3,
+  CR4,
+  CS,
+  DR,
+  DS,
+  EFER,
+  ES,
+  FLAGS_CARRIES,
+  FLAGS_OTHER,
+  FLAGS_RESULT,
+  FS,
+  GDTR_BASE,
+  GDTR_LIMIT,
+  GPR,
+  GS,
+  IDTR_BASE,
+  IDTR_LIMIT,
+  LDTR,
+  MODE,
+  MODE_64,
+  MODE_CODE32,
+  MODE_LONG,
+  MODE_PAGING,
+  MODE_PROTECTED,
+  MODE_STACK32,
+  MODE_V86,
+  MSR_CSTAR,
+  MSR_KERNEL_GS_BASE,
+  MSR_LSTAR,
+  MSR_PAT,
+  MSR_SFMASK,
+  MSR_STAR,
+  MSR_SYSENTER_CS,
+  MSR_SYSENTER_EIP,
+  MSR_SYSENTER_ESP,
+  MSR_TSC_AUX,
+  MSR_TSC_OFFSET,
+  MXCSR,
+  RETIRED,
+  RIP,
+  SEG_ATTRIBUTES,
+  SEG_BASE,
+  SEG_LIMIT,
+  SEG_SELECTOR,
+  SEGMENT_BYTES,
+  SEGMENTS,
+  SS,
+  TR,
+  XMM,
+} from "./layout.js";
+
+// biome-ignore format: a table
+export const generalNames = [
+  "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+] as const;
+export type GeneralName = (typeof generalNames)[number];
+
+export const segmentNumbers = { es: ES, cs: CS, ss: SS, ds: DS, fs: FS, gs: GS, ldtr: LDTR, tr: TR } as const;
+export type SegmentName = keyof typeof segmentNumbers;
+
+/** Registers of 64 bits that are one word of the core block each. */
+const words = {
+  rip: RIP,
+  cr0: CR0,
+  cr2: CR2,
+  cr3: CR3,
+  cr4: CR4,
+  efer: EFER,
+  star: MSR_STAR,
+  lstar: MSR_LSTAR,
+  cstar: MSR_CSTAR,
+  sfmask: MSR_SFMASK,
+  kernelGsBase: MSR_KERNEL_GS_BASE,
+  tscAux: MSR_TSC_AUX,
+  sysenterCs: MSR_SYSENTER_CS,
+  sysenterEsp: MSR_SYSENTER_ESP,
+  sysenterEip: MSR_SYSENTER_EIP,
+  pat: MSR_PAT,
+  tscOffset: MSR_TSC_OFFSET,
+} as const;
+type WordName = keyof typeof words;
+
+export interface SegmentState {
+  readonly selector: number;
+  /** Bits 8 to 23 of the descriptor's high dword, in place; 0 for a null segment. */
+  readonly attributes: number;
+  readonly base: bigint;
+  /** In bytes, inclusive. */
+  readonly limit: number;
+}
+export interface TableState {
+  readonly base: bigint;
+  readonly limit: number;
+}
+
+const ARITHMETIC = 0x8d5n;
+const FLAGS_FIXED = 2n;
+const VM = 1n << 17n;
+const evenParity = (byte: bigint): bigint => {
+  let bits = 0n;
+  for (let i = 0n; i < 8n; i++) bits ^= (byte >> i) & 1n;
+  return bits ^ 1n;
+};
+
+/** What a snapshot of a core holds: the architectural part of its block, as bytes, and what it is doing. */
+export interface CoreRecord {
+  readonly version: 1;
+  readonly block: string;
+}
+/** The architectural state and the execution state that belongs to it lie below the engine's own words. */
+const RECORDED_BYTES = 0x600;
+
+type Registers = { [name in GeneralName | WordName]: bigint };
+
+export class CoreState {
+  readonly #view: DataView;
+  readonly #changed: () => void;
+
+  /** `changed` is called after a write that translations or decoding depend on. */
+  constructor(buffer: ArrayBufferLike, address: number, changed: () => void) {
+    this.#view = new DataView(buffer, address, CORE_BYTES);
+    this.#changed = changed;
+  }
+
+  #u64(at: number): bigint {
+    return this.#view.getBigUint64(at, true);
+  }
+  #setU64(at: number, value: bigint): void {
+    this.#view.setBigUint64(at, BigInt.asUintN(64, value), true);
+  }
+
+  register(name: GeneralName | WordName): bigint {
+    return this.#u64(offsetOf(name));
+  }
+  setRegister(name: GeneralName | WordName, value: bigint | number): void {
+    this.#setU64(offsetOf(name), BigInt(value));
+    if (name.startsWith("cr") || name === "efer") this.#updateMode();
+  }
+  /** Several at once: set({ rax: 1, rip: 0x1000 }). */
+  set(values: Partial<Record<GeneralName | WordName, bigint | number>>): void {
+    for (const [name, value] of Object.entries(values))
+      this.setRegister(name as GeneralName, value as bigint | number);
+  }
+  /** All general registers and RIP. */
+  general(): Record<GeneralName | "rip", bigint> {
+    const names = [...generalNames, "rip"] as const;
+    return Object.fromEntries(names.map((n) => [n, this.register(n)])) as Record<GeneralName | "rip", bigint>;
+  }
+
+  get rip(): bigint {
+    return this.register("rip");
+  }
+  set rip(value: bigint | number) {
+    this.setRegister("rip", value);
+  }
+
+  get rflags(): bigint {
+    const result = this.#u64(FLAGS_RESULT);
+    const carries = this.#u64(FLAGS_CARRIES);
+    const bit = (v: bigint, n: bigint) => (v >> n) & 1n;
+    let flags = this.#u64(FLAGS_OTHER) | bit(carries, 63n) | (bit(carries, 3n) << 4n);
+    if (result === 0n) flags |= 1n << 6n;
+    flags |= (bit(result, 63n) ^ bit(carries, 0n)) << 7n;
+    flags |= (bit(carries, 63n) ^ bit(carries, 62n)) << 11n;
+    flags |= (evenParity(result & 0xffn) ^ bit(carries, 1n)) << 2n;
+    return flags;
+  }
+  set rflags(flags: bigint | number) {
+    const f = BigInt(flags);
+    const bit = (n: bigint) => (f >> n) & 1n;
+    // RESULT 0 says ZF and even parity, 1 neither; CARRIES bits 0 and 1 put SF and PF right (layout.ts).
+    this.#setU64(FLAGS_RESULT, bit(6n) ^ 1n);
+    const carries = (bit(0n) << 63n) | ((bit(0n) ^ bit(11n)) << 62n) | (bit(4n) << 3n);
+    this.#setU64(FLAGS_CARRIES, carries | ((bit(2n) ^ bit(6n)) << 1n) | bit(7n));
+    this.#setU64(FLAGS_OTHER, (f & ~ARITHMETIC) | FLAGS_FIXED);
+    this.#updateMode();
+  }
+
+  segment(name: SegmentName): SegmentState {
+    const at = SEGMENTS + segmentNumbers[name] * SEGMENT_BYTES;
+    return {
+      selector: this.#view.getUint32(at + SEG_SELECTOR, true),
+      attributes: this.#view.getUint32(at + SEG_ATTRIBUTES, true),
+      base: this.#u64(at + SEG_BASE),
+      limit: this.#view.getUint32(at + SEG_LIMIT, true),
+    };
+  }
+  setSegment(name: SegmentName, state: Partial<SegmentState>): void {
+    const at = SEGMENTS + segmentNumbers[name] * SEGMENT_BYTES;
+    const s = { ...this.segment(name), ...state };
+    this.#view.setUint32(at + SEG_SELECTOR, s.selector, true);
+    this.#view.setUint32(at + SEG_ATTRIBUTES, s.attributes, true);
+    this.#setU64(at + SEG_BASE, s.base);
+    this.#view.setUint32(at + SEG_LIMIT, s.limit, true);
+    this.#updateMode();
+  }
+  get gdtr(): TableState {
+    return { base: this.#u64(GDTR_BASE), limit: this.#view.getUint32(GDTR_LIMIT, true) };
+  }
+  set gdtr({ base, limit }: TableState) {
+    this.#setU64(GDTR_BASE, base);
+    this.#view.setUint32(GDTR_LIMIT, limit, true);
+  }
+  get idtr(): TableState {
+    return { base: this.#u64(IDTR_BASE), limit: this.#view.getUint32(IDTR_LIMIT, true) };
+  }
+  set idtr({ base, limit }: TableState) {
+    this.#setU64(IDTR_BASE, base);
+    this.#view.setUint32(IDTR_LIMIT, limit, true);
+  }
+  get cpl(): number {
+    return this.#view.getUint32(CPL, true);
+  }
+  set cpl(level: number) {
+    this.#view.setUint32(CPL, level, true);
+    this.#changed();
+  }
+
+  /** 128 bits. */
+  xmm(n: number): bigint {
+    return (this.#u64(XMM + 16 * n + 8) << 64n) | this.#u64(XMM + 16 * n);
+  }
+  setXmm(n: number, value: bigint): void {
+    this.#setU64(XMM + 16 * n, value);
+    this.#setU64(XMM + 16 * n + 8, value >> 64n);
+  }
+  get mxcsr(): number {
+    return this.#view.getUint32(MXCSR, true);
+  }
+  set mxcsr(value: number) {
+    this.#view.setUint32(MXCSR, value, true);
+  }
+  dr(n: number): bigint {
+    return this.#u64(DR + 8 * n);
+  }
+
+  /** ACTIVE, HALTED, WAIT_FOR_SIPI or SHUTDOWN (layout.ts). */
+  get activity(): number {
+    return this.#view.getUint32(ACTIVITY, true);
+  }
+  set activity(value: number) {
+    this.#view.setUint32(ACTIVITY, value, true);
+  }
+  get mode(): number {
+    return this.#view.getUint32(MODE, true);
+  }
+  get retired(): number {
+    return Number(this.#u64(RETIRED));
+  }
+
+  /** As microcode/core.ts updateMode(). */
+  #updateMode(): void {
+    const LONG = 0x20_0000;
+    const BIG = 0x40_0000;
+    const code = this.segment("cs").attributes;
+    const cr0 = this.#u64(CR0);
+    let mode = (cr0 >> 31n) & 1n ? MODE_PAGING : 0;
+    if (cr0 & 1n) mode |= this.#u64(FLAGS_OTHER) & VM ? MODE_V86 : MODE_PROTECTED;
+    const long = (this.#u64(EFER) >> 10n) & 1n;
+    if (long) mode |= MODE_LONG;
+    if (long && code & LONG) mode |= MODE_64;
+    else {
+      if (code & BIG) mode |= MODE_CODE32;
+      if (this.segment("ss").attributes & BIG) mode |= MODE_STACK32;
+    }
+    this.#view.setUint32(MODE, mode, true);
+    this.#changed();
+  }
+
+  // --- snapshots ---
+  record(): CoreRecord {
+    const bytes = new Uint8Array(this.#view.buffer, this.#view.byteOffset, RECORDED_BYTES).slice();
+    return { version: 1, block: Buffer.from(bytes).toString("base64") };
+  }
+  restore(record: CoreRecord): void {
+    const bytes = Buffer.from(record.block, "base64");
+    if (record.version !== 1 || bytes.length !== RECORDED_BYTES)
+      throw new Error(
+        `core record of version ${record.version} with ${bytes.length} bytes is not of this engine`,
+      );
+    new Uint8Array(this.#view.buffer, this.#view.byteOffset, RECORDED_BYTES).set(bytes);
+    this.#changed();
+  }
+
+  /** A few lines that say where the core stands. */
+  describe(): string {
+    const hex = (n: bigint) => n.toString(16).padStart(16, "0");
+    const lines: string[] = [];
+    for (let row = 0; row < 4; row++)
+      lines.push(
+        generalNames
+          .slice(4 * row, 4 * row + 4)
+          .map((n) => `${n.padStart(3)} ${hex(this.register(n))}`)
+          .join("  "),
+      );
+    lines.push(
+      `rip ${hex(this.rip)}  flags ${hex(this.rflags)}  cpl ${this.cpl}  mode ${this.mode.toString(16)}`,
+    );
+    const control = (["cr0", "cr2", "cr3", "cr4"] as const).map((n) => `${n} ${hex(this.register(n))}`);
+    lines.push(control.join("  "));
+    return lines.join("\n");
+  }
+}
+
+function offsetOf(name: keyof Registers): number {
+  const general = generalNames.indexOf(name as GeneralName);
+  const offset = general >= 0 ? GPR + 8 * general : words[name as WordName];
+  if (offset === undefined) throw new RangeError(`no register named ${name}`);
+  return offset;
+}
