@@ -34,7 +34,16 @@ import { accessAllowed, PATH_MAX, pathNormalize, pathOpen, pathUnlink } from "..
 import { WALL_CLOCK_EPOCH } from "../machine/time";
 import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, ENOTTY, ERANGE, ESPIPE } from "./errno";
 import { currentLwp } from "./lwp";
-import { readUser, readUserText, SCRATCH_BYTES, scratch, userRange, writeUser } from "./user-memory";
+import {
+  readUser,
+  readUserPart,
+  readUserText,
+  SCRATCH_BYTES,
+  scratch,
+  userRange,
+  writeUser,
+  writeUserPart,
+} from "./user-memory";
 
 const IOV_MAX: u64 = 1024;
 /** Where the vector entry being worked on stands: behind the bytes in flight. */
@@ -108,9 +117,10 @@ function get(file: File, buffer: u64, bytes: u64, offset: u64): i64 {
     const got = fileReadAt(file, offset + done, scratch(), chunk);
     if (got < 0) return done > 0 ? i64(done) : got;
     if (got === 0) break;
-    if (!writeUser(buffer + done, scratch(), usize(got))) return done > 0 ? i64(done) : -EFAULT;
-    done += u64(got);
-    if (usize(got) < chunk) break;
+    const copied = writeUserPart(buffer + done, scratch(), usize(got));
+    done += u64(copied);
+    if (copied < usize(got)) return done > 0 ? i64(done) : -EFAULT;
+    if (copied < chunk) break;
   }
   return i64(done);
 }
@@ -120,8 +130,9 @@ function put(file: File, buffer: u64, bytes: u64, offset: u64): i64 {
   let done: u64 = 0;
   while (done < bytes) {
     const chunk = usize(min<u64>(bytes - done, u64(CHUNK_BYTES)));
-    if (!readUser(scratch(), buffer + done, chunk)) return done > 0 ? i64(done) : -EFAULT;
-    const written = fileWriteAt(file, offset + done, scratch(), chunk);
+    const copied = readUserPart(scratch(), buffer + done, chunk);
+    if (copied === 0) return done > 0 ? i64(done) : -EFAULT;
+    const written = fileWriteAt(file, offset + done, scratch(), copied);
     if (written < 0) return done > 0 ? i64(done) : written;
     done += u64(written);
     if (usize(written) < chunk) break;

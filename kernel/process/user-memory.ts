@@ -27,6 +27,17 @@ export function writeUser(to: u64, from: usize, bytes: usize): bool {
   return userRange(to, u64(bytes)) && copyToUser(to, from, bytes) === 0;
 }
 
+/** Like readUser, but what lies before a hole is taken: returns the bytes copied. */
+export function readUserPart(to: usize, from: u64, bytes: usize): usize {
+  assertMayBlock();
+  return userRange(from, u64(bytes)) ? bytes - copyFromUser(to, from, bytes) : 0;
+}
+
+export function writeUserPart(to: u64, from: usize, bytes: usize): usize {
+  assertMayBlock();
+  return userRange(to, u64(bytes)) ? bytes - copyToUser(to, from, bytes) : 0;
+}
+
 /** The calling thread's page of kernel memory for what a system call copies in or out. */
 export function scratch(): usize {
   return changetype<Lwp>(threadCurrent().lwp).scratch;

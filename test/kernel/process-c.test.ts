@@ -1,0 +1,33 @@
+// C programs, static with musl, on the guest kernel: the same binary runs on the host's Linux, which is the judge of
+// what it prints.
+import { spawnSync } from "node:child_process";
+import { describe, expect, test } from "vitest";
+import { bootQemu, cProgram, hasMusl, hasQemu, missing } from "../support/guest.js";
+
+const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
+
+function onLinux(path: string, args: readonly string[] = []): { lines: string[]; status: number | null } {
+  const { stdout, status } = spawnSync(path, args, { encoding: "utf8", timeout: 30_000 });
+  return { lines: stdout.split("\n").filter((line) => line !== ""), status };
+}
+
+both(`the same as on Linux${missing("qemu", "musl")}`, () => {
+  test.each([
+    ["threads", 1],
+    ["threads", 2],
+    ["threads", 4],
+    ["fpu", 2],
+  ])("%s on %i cores", async (name, cores) => {
+    const built = cProgram(name);
+    const { lines, status } = await bootQemu({ files: [built], cores });
+    expect(lines).toEqual(onLinux(built.host).lines);
+    expect(status).toBe(0);
+  });
+
+  test("a position-independent program (static-pie)", async () => {
+    const built = cProgram("fpu", "-static-pie");
+    const { lines, status } = await bootQemu({ files: [built] });
+    expect(lines).toEqual(onLinux(built.host).lines);
+    expect(status).toBe(0);
+  });
+});

@@ -1,0 +1,164 @@
+// The guest kernel with programs, as a test boots it: the images of dist/kernel when they are newer than every source,
+// else made here; C programs by musl-gcc; and QEMU as the machine that nobody here wrote.
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { type InitialFile, initialFileSystem } from "../../emulator/initfs.js";
+import { compileDialect } from "../../kernel/compiler/asc.js";
+import { kernelImage, layout, programImage } from "../../kernel/compiler/image.js";
+import { temporaryFolder } from "./folder.js";
+
+const root = process.cwd();
+
+const has = (program: string, ...args: string[]) => spawnSync(program, args).error === undefined;
+export const hasQemu = has("qemu-system-x86_64", "--version");
+export const hasMusl = has("musl-gcc", "--version");
+/** For a test's title: why it skips itself, or nothing. */
+export const missing = (...wanted: ("qemu" | "musl")[]): string => {
+  const absent = [
+    ...(wanted.includes("qemu") && !hasQemu ? ["qemu-system-x86_64 (package qemu-system-x86)"] : []),
+    ...(wanted.includes("musl") && !hasMusl ? ["musl-gcc (package musl-tools)"] : []),
+  ];
+  return absent.length === 0 ? "" : ` [skipped: no ${absent.join(", no ")}]`;
+};
+
+function newest(folder: string): number {
+  let time = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    time = Math.max(time, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs);
+  }
+  return time;
+}
+
+const isFresh = (path: string, sources: number) => existsSync(path) && statSync(path).mtimeMs >= sources;
+
+async function image(name: string, built: string, entry: string): Promise<string> {
+  const sources = newest(join(root, "kernel"));
+  const ours = join(root, "dist/kernel/test", name);
+  for (const path of [join(root, built), ours]) if (isFresh(path, sources)) return path;
+  const isKernel = name === "kernel.elf";
+  const { wasm } = await compileDialect({
+    entry,
+    root,
+    memoryBase: isKernel ? layout.kernel.data : layout.program.data,
+    optimize: 3,
+    ...(isKernel ? { abort: "kernel/panic/assertionFailed" } : {}),
+  });
+  mkdirSync(dirname(ours), { recursive: true });
+  const temporary = `${ours}.${process.pid}`;
+  writeFileSync(temporary, (isKernel ? kernelImage : programImage)(wasm).elf);
+  renameSync(temporary, ours);
+  return ours;
+}
+
+/** Path of the kernel's ELF file. */
+export const kernelPath = () => image("kernel.elf", "dist/kernel/kernel.elf", "kernel/main.ts");
+
+/** A program of kernel/user, as /bin/NAME. */
+export async function program(name: string): Promise<InitialFile> {
+  const path = await image(name, `dist/kernel/user/${name}`, `kernel/user/${name}.ts`);
+  return { path: `/bin/${name}`, data: readFileSync(path) };
+}
+
+/** A C program of test/c, static with musl, as /bin/NAME; `flags` come last. */
+export function cProgram(name: string, ...flags: string[]): InitialFile & { readonly host: string } {
+  const folder = join(root, "dist/test/c");
+  mkdirSync(folder, { recursive: true });
+  const host = join(folder, [name, ...flags].join(""));
+  const sources = newest(join(root, "test/c"));
+  if (!isFresh(host, sources)) {
+    const temporary = `${host}.${process.pid}`;
+    const source = join(root, "test/c", `${name}.c`);
+    const common = ["-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-mcx16"];
+    const { status, stderr } = spawnSync("musl-gcc", [...common, "-o", temporary, source, "-lm", ...flags]);
+    if (status !== 0) throw new Error(`musl-gcc ${source}: ${stderr}`);
+    renameSync(temporary, host);
+  }
+  return { path: `/bin/${name}`, data: readFileSync(host), host };
+}
+
+export interface Boot {
+  readonly files: readonly InitialFile[];
+  /** Path of init; the first file unless told. */
+  readonly init?: string;
+  readonly args?: readonly string[];
+  readonly cores?: number;
+  /** Further words of the command line. */
+  readonly options?: readonly string[];
+  readonly memoryMiB?: number;
+  readonly seconds?: number;
+}
+
+export interface Outcome {
+  /** Everything on the console. */
+  readonly console: string;
+  /** What the program and the kernel said: without the kernel's banner, the exit line and the statistics. */
+  readonly lines: readonly string[];
+  /** Init's status from the exit line; undefined when there was none. */
+  readonly status: number | undefined;
+  readonly stats: Readonly<Record<string, number>>;
+}
+
+/** Boots the kernel under QEMU and waits for its end. */
+export async function bootQemu(boot: Boot): Promise<Outcome> {
+  const folder = temporaryFolder();
+  try {
+    const initrd = join(folder.path, "initrd");
+    writeFileSync(initrd, initialFileSystem(boot.files));
+    const init = boot.init ?? `/${boot.files[0]!.path.replace(/^\//, "")}`;
+    const words = [`init=${init}`, "exit=f4", ...(boot.options ?? [])];
+    if (boot.args !== undefined) words.push("--", ...boot.args);
+    return outcome(
+      await run("qemu-system-x86_64", boot.seconds ?? 60, [
+        ...["-machine", "q35", "-m", `${boot.memoryMiB ?? 256}`, "-smp", `${boot.cores ?? 2}`],
+        ...["-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", await kernelPath()],
+        ...["-initrd", initrd, "-append", words.join(" "), "-device", "isa-debug-exit,iobase=0xf4"],
+      ]),
+    );
+  } finally {
+    folder.remove();
+  }
+}
+
+function run(command: string, seconds: number, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    child.stdout.on("data", (bytes: Buffer) => {
+      output += bytes.toString("latin1");
+    });
+    child.stderr.on("data", (bytes: Buffer) => {
+      output += bytes.toString("latin1");
+    });
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`${basename(command)} did not end within ${seconds} s; it said:\n${output}`));
+    }, seconds * 1000);
+    child.on("error", reject);
+    child.on("close", () => {
+      clearTimeout(timer);
+      resolve(output);
+    });
+  });
+}
+
+function outcome(console: string): Outcome {
+  const all = console.split(/\r?\n/).filter((line) => line !== "");
+  const exit = all.find((line) => /^exit: \d+$/.test(line));
+  const stats = all.find((line) => line.startsWith("stats: "));
+  return {
+    console,
+    lines: all.filter((line) => line !== exit && line !== stats && !line.startsWith("Buslock: ")),
+    status: exit === undefined ? undefined : Number(exit.slice(6)),
+    stats: stats === undefined ? {} : JSON.parse(stats.slice(7)),
+  };
+}
