@@ -270,12 +270,13 @@ export const userIntrinsics: readonly Intrinsic[] = [
   inline("imageEnd", ">i", [], (a) => a.address(r(RAX), symbolOf.imageEnd)),
 ];
 
-export const kernelTarget: Target = {
-  base: R15,
-  intrinsics: new Map(kernelIntrinsics.map((row) => [row.name, row])),
-};
+/** Where a failed assertion ends when asc was given no function for it (--use abort=...). */
+const abort = inline("abort", "iiii>", [RDI, RSI, RDX, RCX], (a) => a.plain("Ud2"));
 
-export const userTarget: Target = {
-  base: undefined,
-  intrinsics: new Map(userIntrinsics.map((row) => [row.name, row])),
-};
+const target = (base: Reg | undefined, rows: readonly Intrinsic[]): Target => ({
+  base,
+  intrinsics: new Map([...rows, abort].map((row) => [row.name, row])),
+});
+
+export const kernelTarget = target(R15, kernelIntrinsics);
+export const userTarget = target(undefined, userIntrinsics);

@@ -1,0 +1,37 @@
+// Programs in the kernel's dialect through asc, at -O0 and -O3, by V8 and by the back end on the processor.
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { compileDialect } from "../../kernel/compiler/asc.js";
+import { layout } from "../../kernel/compiler/image.js";
+import { difference, hostRunsPrograms, runInEngine, whyNot } from "./run.js";
+import { sample } from "./sample.js";
+
+const arch = readFileSync("kernel/user/arch.ts", "utf8");
+
+async function compile(text: string, optimize: 0 | 3): Promise<Uint8Array> {
+  const files = new Map([
+    ["test/program/main.ts", text],
+    ["test/program/arch.ts", arch],
+  ]);
+  const { wasm } = await compileDialect({
+    entry: "test/program/main.ts",
+    root: process.cwd(),
+    memoryBase: layout.program.data,
+    optimize,
+    files,
+  });
+  return wasm;
+}
+
+describe.skipIf(!hostRunsPrograms).each([0, 3] as const)(
+  `at -O%i${hostRunsPrograms ? "" : ` (skipped: ${whyNot})`}`,
+  (optimize) => {
+    test("tree, page tables, SHA-256, sieve and messages leave the same memory", async () => {
+      const wasm = await compile(sample, optimize);
+      const { output, end } = runInEngine(wasm);
+      expect(end).toBe("exit 0");
+      expect(output.readBigUInt64LE(24)).toBe(6057n); // primes below 60000
+      expect(difference(wasm)).toBeUndefined();
+    });
+  },
+);
