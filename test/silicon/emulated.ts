@@ -2,9 +2,11 @@
 // codes and CR2 can be compared with what Linux reports. The kernel half holds tables and, for every vector, a HLT;
 // a case ends when one of them is reached, INT3's like all others.
 
-import { compile, Engine, type Host, plan } from "../../emulator/cpu/engine.js";
+import { InstructionStream } from "../../emulator/cpu/decode.js";
+import { compile, Engine, type EngineModules, type Host, plan } from "../../emulator/cpu/engine.js";
 import * as L from "../../emulator/cpu/layout.js";
 import { coreAddress } from "../../emulator/cpu/memory-plan.js";
+import { programOf } from "../../emulator/cpu/program.js";
 import type { Case } from "./cases.js";
 import * as map from "./map.js";
 
@@ -59,6 +61,7 @@ const host: Host = {
 
 export class Emulated {
   readonly engine: Engine;
+  readonly #modules: EngineModules;
   readonly #ram: DataView;
   readonly #core: DataView;
   /** The core block at the start of a case, for each mode. */
@@ -68,7 +71,8 @@ export class Emulated {
     return new Emulated(await compile());
   }
 
-  private constructor(modules: Awaited<ReturnType<typeof compile>>) {
+  private constructor(modules: EngineModules) {
+    this.#modules = modules;
     const layout = plan({ cores: 1, ramBytes: RAM_BYTES, romBytes: 0x1000 });
     const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: 65536, shared: true });
     this.engine = new Engine(memory, layout, [host], { modules, live: false });
@@ -152,6 +156,21 @@ export class Emulated {
     state.activity = L.ACTIVE;
     state.cpl = 3;
     return new Uint8Array(this.#core.buffer, this.#core.byteOffset, BLOCK_BYTES).slice();
+  }
+
+  /** Generates the handlers of many cases at once: one module, not one for every new form. */
+  prepare(cases: readonly Case[]): void {
+    const { forms } = programOf(this.#modules);
+    const modes = { 64: L.MODE_64, 32: L.MODE_CODE32 | L.MODE_STACK32 };
+    for (const { record, form } of cases) {
+      const code = record.subarray(map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
+      const rip = view(record).getBigUint64(map.CASE_CODE_ADDRESS, true);
+      const mode = modes[form.bits] | L.MODE_PROTECTED | L.MODE_PAGING | L.MODE_LONG;
+      const stream = new InstructionStream(code, rip, mode);
+      const decoded = stream.next();
+      if (decoded !== undefined && typeof decoded.form === "object") forms.slot(decoded.form);
+      stream.free();
+    }
   }
 
   /** Runs a case; gives its outcome in the shape of the native child's. */

@@ -128,8 +128,18 @@ export const integer = [
       const accumulator = m.register(RAX, old.width);
       m.sub(accumulator, old);
       const same = m.equal(accumulator, old);
-      setUnless(m, RAX, same, old);
-      m.set(dst, m.select(same, m.get(src), old)); // always written, and last: the destination may be RAX
+      const fresh = m.get(src);
+      if (m.isMemory(dst)) {
+        setUnless(m, RAX, same, old);
+        m.set(dst, m.select(same, fresh, old)); // a write cycle happens either way
+      } else {
+        // Only one of the two registers is written at all: a 32-bit result clears the upper half.
+        m.when(
+          same,
+          () => m.set(dst, fresh),
+          () => m.setRegister(RAX, old),
+        );
+      }
     },
   },
   {

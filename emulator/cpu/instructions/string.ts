@@ -40,15 +40,19 @@ const scans = (width: Width) => (m: Meaning) => {
   m.sub(m.register(RAX, width), destination(m, width));
   advance(m, width, RDI);
 };
-/** INS probes first: a port that has been read cannot be read again after a fault. */
+const port = (m: Meaning): Value => m.zeroExtend(m.register(RDX, 16), 64);
+
+/** Permission comes first; and INS probes, as a port that has been read cannot be read again after a fault. */
 const inputs = (width: Width) => (m: Meaning) => {
+  m.assist("portCheck", port(m), width / 8);
   m.probe("es", m.register(RDI, m.addressSize), width);
-  store(m, m.truncate(m.assist("portIn", m.zeroExtend(m.register(RDX, 16), 64), width / 8), width));
+  store(m, m.truncate(m.assist("portIn", port(m), width / 8), width));
   advance(m, width, RDI);
 };
 const outputs = (width: Width) => (m: Meaning) => {
+  m.assist("portCheck", port(m), width / 8);
   const v = source(m, width);
-  m.assist("portOut", m.zeroExtend(m.register(RDX, 16), 64), width / 8, m.zeroExtend(v, 64));
+  m.assist("portOut", port(m), width / 8, m.zeroExtend(v, 64));
   advance(m, width, RSI);
 };
 
