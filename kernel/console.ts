@@ -26,6 +26,8 @@ const NEWLINE: u32 = 0x0a;
 const lock = changetype<SpinLock>(memory.data(offsetof<SpinLock>()));
 /** The first thread's line: it prints before there is a slab. */
 const firstLine: usize = memory.data(256);
+/** A panic's line: memory may be what it is about. */
+const lastLine: usize = memory.data(256);
 /** Bytes that the transmitter takes once it is empty. */
 let burst: usize = 1;
 
@@ -105,8 +107,10 @@ export function printAsciiZ(pointer: usize): void {
   for (let at = pointer; load<u8>(at) !== 0; at++) printLetter(load<u8>(at));
 }
 
-/** For panic: nothing is waited for any more but the wire. */
+/** For panic: nothing is waited for any more but the wire, and no memory is needed. */
 export function consoleSeize(): void {
   lock.holder = 0;
-  changetype<Thread>(thisCore().thread).lineBytes = 0;
+  const thread = changetype<Thread>(thisCore().thread);
+  thread.line = lastLine;
+  thread.lineBytes = 0;
 }

@@ -3,7 +3,7 @@
 //
 // Who runs: the highest priority with a runnable thread. A thread is in a run queue, or running, or waiting; the idle
 // thread is in no queue and runs when `runnable` is 0.
-import { cli, fxrstor, fxsave, sti, switchStack, wrmsr } from "../arch";
+import { cli, fxrstor, fxsave, readFlags, sti, switchStack, wrmsr } from "../arch";
 import { deviceInterrupts } from "../machine/apic";
 import { timerTick } from "../machine/timer";
 import { loadSpace } from "../memory/paging";
@@ -23,6 +23,7 @@ import {
 import { messagesRun } from "./ipi";
 import { RUNNABLE, RUNNING, Thread, WAITING } from "./thread";
 
+const INTERRUPT_FLAG: u64 = 0x200;
 const MSR_FS_BASE: u32 = 0xc000_0100;
 
 function queueOf(core: Core, priority: u32): usize {
@@ -93,8 +94,11 @@ function switchThread(core: Core): void {
   switchStack(changetype<usize>(current), next.stackPointer);
 }
 
-/** What only user mode sees: kernel threads run in whatever is loaded. */
-function loadUserThread(core: Core, next: Thread): void {
+/**
+ * What only user mode sees: kernel threads run in whatever is loaded. At a switch, and by useSpace for the running
+ * thread.
+ */
+export function loadUserThread(core: Core, next: Thread): void {
   if (core.userThread === changetype<usize>(next)) return;
   core.userThread = changetype<usize>(next);
   const top = DIRECT_MAP + u64(next.kernelStack);
@@ -114,6 +118,7 @@ function loadUserThread(core: Core, next: Thread): void {
 
 /** The current thread waits: it is where a waker finds it. Interrupts on, in a critical section, which it keeps. */
 export function block(core: Core): void {
+  assert((readFlags() & INTERRUPT_FLAG) !== 0, "a thread waits with interrupts off");
   cli();
   changetype<Thread>(core.thread).state = WAITING;
   switchThread(core);

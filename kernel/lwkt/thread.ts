@@ -5,7 +5,7 @@ import { framesAllocate, framesRelease } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { panic } from "../panic";
 import { Core, coreCount, thisCore } from "./core";
-import { criticalEnter, criticalLeave } from "./critical";
+import { criticalEnter, criticalExit, criticalLeave } from "./critical";
 import { ipiSend } from "./ipi";
 import { begin, giveWay, leave, ready } from "./scheduler";
 import { kickHere } from "./wait";
@@ -119,6 +119,9 @@ export function threadNew(entry: u32, argument: usize, name: string, core: i32, 
     core < <i32>coreCount() && priority !== PRIORITY_IDLE && priority < 32,
     "threadNew: core or priority",
   );
+  criticalEnter();
+  threadsReap(thisCore());
+  criticalExit();
   const base = framesAllocate(STACK_ORDER);
   if (base === 0) panic("out of memory for a thread's stack");
   store<u64>(base, STACK_MARK);
@@ -186,14 +189,19 @@ export function threadExit(): void {
   leave(core);
 }
 
+/** By every tick, for the running thread, and at a thread's end. */
+export function stackCheck(thread: Thread): void {
+  if (thread.kernelStack === 0) return; // an idle thread's stack is its boot's
+  assert(load<u64>(thread.kernelStack - STACK_BYTES) === STACK_MARK, "a kernel stack has overflowed");
+}
+
 /** Frees ended threads: never from the stack of one, since its core is past leave(). In a critical section. */
 export function threadsReap(core: Core): void {
   while (core.dead !== 0) {
     const thread = changetype<Thread>(core.dead);
     core.dead = thread.next;
-    const base = thread.kernelStack - STACK_BYTES;
-    assert(load<u64>(base) === STACK_MARK, "a kernel stack has overflowed");
-    framesRelease(base, STACK_ORDER);
+    stackCheck(thread);
+    framesRelease(thread.kernelStack - STACK_BYTES, STACK_ORDER);
     if (thread.fpu !== 0) release(thread.fpu);
     if (thread.line !== 0) release(thread.line);
     release(changetype<usize>(thread));

@@ -9,6 +9,7 @@ import { sleep } from "../lwkt/wait";
 import { frameAllocate, framesAllocate } from "../memory/frames";
 import { pagingCore, pagingTop } from "../memory/paging";
 import { allocate } from "../memory/slab";
+import { panic } from "../panic";
 import { apicIdAt, apicIdCount } from "./acpi";
 import { apicId, apicSendInit, apicSendStartup, apicStart } from "./apic";
 import { coreBlockUse, descriptorsCore, descriptorsPrepare } from "./descriptors";
@@ -45,7 +46,7 @@ export function coresStart(): void {
   }
 }
 
-/** What core `index` needs before it can run; its idle thread's stack is where it begins. */
+/** What core `index` needs before it can run. */
 function coreCreate(index: u32, id: u32, cores: u32): Core {
   const core = changetype<Core>(frameAllocate());
   core.index = index;
@@ -55,7 +56,6 @@ function coreCreate(index: u32, id: u32, cores: u32): Core {
   core.critical = 1;
   descriptorsPrepare(core);
   threadAdopt(core, allocate(offsetof<Thread>()), "idle");
-  changetype<Thread>(core.idle).kernelStack = framesAllocate(IDLE_STACK_ORDER) + IDLE_STACK_BYTES;
   return core;
 }
 
@@ -64,7 +64,9 @@ function coreStart(index: u32, id: u32): bool {
   const core = coreCreate(index, id, apicIdCount);
   const started = changetype<usize>(core) + offsetof<Core>("started");
   starting = changetype<usize>(core);
-  store<u64>(START_PAGE + 4088, u64(changetype<Thread>(core.idle).kernelStack));
+  const stack = framesAllocate(IDLE_STACK_ORDER);
+  if (stack === 0) panic("out of memory for a core's stack");
+  store<u64>(START_PAGE + 4088, u64(stack + IDLE_STACK_BYTES));
   store<u32>(START_PAGE + 4084, <u32>startTables);
   for (let tries = 0; tries < 2 && atomic.load<u32>(started) === 0; tries++) {
     apicSendStartup(id, <u32>(START_PAGE >> 12));

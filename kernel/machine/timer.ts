@@ -2,7 +2,7 @@
 // next tick or the earliest timeout, whichever comes first. An idle core ticks seldom.
 import { Core, PENDING_RESCHEDULE } from "../lwkt/core";
 import { messagesRun } from "../lwkt/ipi";
-import { Thread, threadsReap } from "../lwkt/thread";
+import { stackCheck, Thread, threadsReap } from "../lwkt/thread";
 import { timeoutExpired } from "../lwkt/wait";
 import { apicTimerSet } from "./apic";
 import { apicTicks, nanoseconds } from "./time";
@@ -38,6 +38,7 @@ export function timerTick(core: Core): void {
   }
   messagesRun(core); // the passive ones
   threadsReap(core);
+  stackCheck(changetype<Thread>(core.thread));
   // A thread that ran at two ticks has had its slice. (A timeout that comes between them shortens it.)
   if (core.tickThread === core.thread) {
     core.rotate = 1;

@@ -152,12 +152,16 @@ export function frameFree(frame: usize): void {
   const core = thisCore();
   core.critical++;
   shelve(core, frame);
-  if (core.frameCount > STOCK_MAX) giveBack(core, STOCK_BATCH);
+  if (core.frameCount > STOCK_MAX) {
+    lock.acquire();
+    giveBack(core, STOCK_BATCH);
+    lock.release();
+  }
   criticalLeave(core);
 }
 
+/** With the lock held. */
 function giveBack(core: Core, count: u32): void {
-  lock.acquire();
   for (let i: u32 = 0; i < count; i++) {
     const frame = core.frames;
     core.frames = load<usize>(frame);
@@ -165,7 +169,6 @@ function giveBack(core: Core, count: u32): void {
     setKind(frame, USED);
     blockGive(frame, 0);
   }
-  lock.release();
 }
 
 /** 2^order adjacent frames, aligned to their size, zeroed; 0 = none. */
@@ -173,7 +176,13 @@ export function framesAllocate(order: u32): usize {
   assert(order <= ORDER_MAX, "a block of frames is too large");
   if (order === 0) return frameAllocate();
   lock.acquire();
-  const frame = blockTake(order);
+  let frame = blockTake(order);
+  if (frame === 0) {
+    // This core's single frames may be what keeps larger blocks apart.
+    const core = thisCore();
+    giveBack(core, core.frameCount);
+    frame = blockTake(order);
+  }
   lock.release();
   if (frame !== 0) memory.fill(frame, 0, 4096 << order);
   return frame;

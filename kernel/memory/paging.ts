@@ -26,6 +26,7 @@ import {
 } from "../arch";
 import { CORE_STATS, Core, coreAt, coreCount, thisCore } from "../lwkt/core";
 import { criticalLeave } from "../lwkt/critical";
+import { loadUserThread } from "../lwkt/scheduler";
 import { Thread } from "../lwkt/thread";
 import { apicSend, SHOOT_DOWN_VECTOR } from "../machine/apic";
 import { panic } from "../panic";
@@ -261,9 +262,11 @@ export function loadSpace(core: Core, space: usize): void {
 export function useSpace(space: usize): void {
   const core = thisCore();
   core.critical++;
-  changetype<Thread>(core.thread).space = space;
-  core.userThread = 0; // so that the next switch to this thread loads everything
-  if (core.space !== space) loadSpace(core, space);
+  const thread = changetype<Thread>(core.thread);
+  thread.space = space;
+  core.userThread = 0;
+  if (space !== 0) loadUserThread(core, thread);
+  else if (core.space !== 0) loadSpace(core, 0);
   criticalLeave(core);
 }
 
