@@ -156,3 +156,51 @@ export class Tables {
     return this;
   }
 }
+
+/** A 16-byte gate of long mode, written to the IDT. */
+export function longGate(
+  m: Microcode,
+  vector: number,
+  gate: { selector?: number; offset?: bigint; type?: number; dpl?: number; present?: boolean; ist?: number },
+): void {
+  const {
+    selector: s = selector.code64,
+    offset = HANDLER(vector),
+    type = 14,
+    dpl = 0,
+    present = true,
+    ist = 0,
+  } = gate;
+  const attributes = BigInt(type | (dpl << 5) | (present ? 0x80 : 0));
+  m.write64(
+    IDT + vector * 16,
+    (offset & 0xffffn) |
+      (BigInt(s) << 16n) |
+      (BigInt(ist) << 32n) |
+      (attributes << 40n) |
+      (((offset >> 16n) & 0xffffn) << 48n),
+  );
+  m.write64(IDT + vector * 16 + 8, offset >> 32n);
+}
+
+/** An 8-byte gate of protected mode. */
+export function gate(
+  m: Microcode,
+  vector: number,
+  {
+    selector: s = selector.code32 as number,
+    offset = Number(HANDLER(vector)),
+    type = 14,
+    dpl = 0,
+    present = true,
+  } = {},
+): void {
+  const attributes = BigInt(type | (dpl << 5) | (present ? 0x80 : 0));
+  m.write64(
+    IDT + vector * 8,
+    BigInt(offset & 0xffff) | (BigInt(s) << 16n) | (attributes << 40n) | (BigInt(offset >>> 16) << 48n),
+  );
+}
+
+/** Where the gates lead unless told otherwise. */
+export const HANDLER = (vector: number): bigint => 0x9000n + BigInt(vector) * 16n;

@@ -19,6 +19,8 @@ import {
   MSR_TSC_OFFSET,
   SCRATCH,
   SEG_BASE,
+  SEGMENT_BYTES,
+  SEGMENTS,
 } from "../layout";
 import {
   baseOf,
@@ -35,7 +37,6 @@ import {
   efer,
   GP,
   raise,
-  segment,
 } from "./core";
 import { cpuid, readApicBase, timestamp, writeApicBase } from "./host";
 import { PHYSICAL_MASK } from "./physical";
@@ -146,9 +147,9 @@ export function writeMsr(core: usize, index: u64, value: u64): u64 {
     case IA32_FMASK:
       return keep(core, MSR_SFMASK, value, value >> 32 == 0);
     case IA32_FS_BASE:
-      return keep(segment(core, FS), SEG_BASE, value, canonical(value));
+      return keep(core, SEGMENTS + FS * SEGMENT_BYTES + SEG_BASE, value, canonical(value));
     case IA32_GS_BASE:
-      return keep(segment(core, GS), SEG_BASE, value, canonical(value));
+      return keep(core, SEGMENTS + GS * SEGMENT_BYTES + SEG_BASE, value, canonical(value));
     case IA32_KERNEL_GS_BASE:
       return keep(core, MSR_KERNEL_GS_BASE, value, canonical(value));
     case IA32_TSC_AUX:
