@@ -327,8 +327,9 @@ class Builder {
       const n = registerNumber(ins.op0Register);
       if (!this.pinned.has(n)) this.registers[n] = BigInt(this.codeTarget());
     }
-    if (op === Mnemonic.Enter && chance(random, 80)) {
-      ins.immediate16 = random.below(64);
+    if (op === Mnemonic.Enter) {
+      // Deeper displays would reach out of the windows.
+      if (chance(random, 80)) ins.immediate16 = random.below(64);
       ins.immediate8_2nd = pick(random, [0, 0, 1, 2, 3, 5, 32, 33]);
     }
     if (op === Mnemonic.Ret && ins.opCount === 1) ins.immediate16 = random.below(300);

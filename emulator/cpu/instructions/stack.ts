@@ -77,17 +77,18 @@ function enter(m: Meaning, size: Operand, nesting: Operand): void {
   const frame = m.minus(before, constant(bytes));
   const end = m.minus(frame, m.times(level, constant(bytes)));
   const bottom = m.minus(end, resize(m, m.get(size), before.width));
-  m.probe("ss", bottom, width); // the manual has the final stack pointer checked as if it were written
   const display = m.register(RBP, before.width);
+  const old = m.register(RBP, width);
+  // Each word is stored before the next is loaded: the display may overlap the frame.
+  m.when(m.constant(1, 8), () => m.store("ss", frame, old));
   for (let i = 1; i < ENTER_LEVELS - 1; i++) {
     const offset = constant(i * bytes);
     m.when(m.lessUnsigned(constant(i), level), () =>
       m.store("ss", m.minus(frame, offset), m.load("ss", m.minus(display, offset), width)),
     );
   }
-  // With level 0 both stores meet at the same place, and the old RBP, written last, stays.
-  m.store("ss", end, resize(m, frame, width));
-  m.store("ss", frame, m.register(RBP, width));
+  m.when(m.notEqual(level, constant(0)), () => m.store("ss", end, resize(m, frame, width)));
+  m.probe("ss", bottom, width); // the manual has the final stack pointer checked as if it were written
   m.setRegister(RSP, bottom);
   m.setRegister(RBP, frame);
 }
