@@ -267,8 +267,13 @@ function encodeStatement(s: Statement, at: bigint, bits: Bits, labels: Labels): 
   // XCHG and TEST take their operands either way round; the tables list memory first.
   const swapped = /^(xchg|test)$/.test(s.mnemonic) && first?.kind === "register" && second?.kind === "memory";
   const statement = swapped ? { ...s, operands: [second!, first!] } : s;
-  for (const form of formsOf(s.mnemonic, bits, s)) {
-    const bytes = tryForm(form, statement, at, bits, labels);
+  const forms = formsOf(s.mnemonic, bits, s);
+  // A memory operand without a size: a register operand must tell, or all forms agree.
+  const sized =
+    s.operands.some((o) => o.kind === "register" && !RegisterExt.isSegmentRegister(o.register)) ||
+    forms.every((f) => f.memorySize === forms[0]!.memorySize);
+  for (const form of forms) {
+    const bytes = tryForm(form, statement, at, bits, labels, sized);
     if (bytes !== null && (best === null || bytes.length < best.length)) best = bytes;
   }
   if (best === null) throw problem(s, "no encoding takes these operands");
@@ -347,7 +352,14 @@ function sizeInBits(size: MemorySize): number {
   return size === MemorySize.Unknown ? 0 : MemorySizeExt.size(size) * 8;
 }
 
-function tryForm(form: Form, s: Statement, at: bigint, bits: Bits, labels: Labels): Uint8Array | null {
+function tryForm(
+  form: Form,
+  s: Statement,
+  at: bigint,
+  bits: Bits,
+  labels: Labels,
+  sized: boolean,
+): Uint8Array | null {
   const explicit = form.kinds.filter((k) => !IMPLICIT.has(k));
   const operands = s.operands.length === form.kinds.length ? s.operands : null;
   if (operands === null && !(s.operands.length === 0 && explicit.length === 0)) return null;
@@ -360,7 +372,7 @@ function tryForm(form: Form, s: Statement, at: bigint, bits: Bits, labels: Label
       const ok =
         operands === null
           ? setImplicit(instruction, i, kind, addressBits)
-          : setOperand(instruction, i, kind, operands[i]!, form, s, labels, bits);
+          : setOperand(instruction, i, kind, operands[i]!, form, s, labels, bits, sized);
       if (!ok) return null;
     }
     if (s.prefixes.has("lock")) instruction.hasLockPrefix = true;
@@ -496,6 +508,7 @@ function setOperand(
   s: Statement,
   labels: Labels,
   bits: Bits,
+  sized: boolean,
 ): boolean {
   if (operand.kind === "register") {
     const fits =
@@ -508,7 +521,7 @@ function setOperand(
   if (operand.kind === "memory") {
     if (SHAPES.get(kind)?.memory !== true) return false;
     if (operand.size !== 0 && form.memorySize !== 0 && operand.size !== form.memorySize) return false;
-    if (operand.size === 0 && !sizeIsKnown(form, s)) return false;
+    if (operand.size === 0 && !sized) return false;
     setMemory(instruction, i, operand, evaluate(operand.displacement, labels, s), bits);
     return true;
   }
@@ -524,13 +537,6 @@ function setOperand(
     return true;
   }
   return setImmediate(instruction, i, kind, operand, s, labels, bits);
-}
-
-/** A memory operand without a size: some register operand of the form, or the form itself, must tell. */
-function sizeIsKnown(form: Form, s: Statement): boolean {
-  if (s.operands.some((o) => o.kind === "register" && !RegisterExt.isSegmentRegister(o.register)))
-    return true;
-  return formIndex!.get(ALIASES[s.mnemonic!] ?? s.mnemonic!)!.every((f) => f.memorySize === form.memorySize);
 }
 
 function setMemory(

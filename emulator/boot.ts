@@ -8,7 +8,7 @@ import { interrupted, interruptSignal } from "./interrupt.js";
 import { type Link, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
 import type { BootMessage } from "./live-cluster.js";
-import { Machine } from "./machine.js";
+import { Machine, type MachineOptions } from "./machine.js";
 import { Random } from "./random.js";
 import { type MachineReport, machineReport } from "./report.js";
 import { Schedule } from "./schedule.js";
@@ -78,7 +78,7 @@ function statusOf(report: MachineReport, signal: AbortSignal): number {
   return report.exit === null || report.exit === 0 ? 0 : 1;
 }
 
-type Options = Parameters<typeof Machine.create>[0];
+type Options = MachineOptions;
 interface Ending {
   readonly instructions: number;
   readonly problem: string;

@@ -5,5 +5,75 @@ import type { CoreDevices } from "./board/core-devices.js";
 import type { BoardService } from "./channel.js";
 import type { Clock } from "./clock.js";
 import type { Host } from "./cpu/engine.js";
+import { cpuid } from "./cpu/features.js";
+import type { Trace } from "./devices/device.js";
 
-export class CoreHost implements Host {}
+const APIC_ENABLED = 1n << 11n;
+
+export interface CoreHostOptions {
+  readonly core: number;
+  readonly board: BoardService;
+  readonly devices: CoreDevices;
+  readonly clock: Clock;
+  readonly trace: Trace;
+}
+
+export class CoreHost implements Host {
+  readonly #core: number;
+  readonly #board: BoardService;
+  readonly #devices: CoreDevices;
+  readonly #clock: Clock;
+  readonly #trace: Trace;
+
+  constructor({ core, board, devices, clock, trace }: CoreHostOptions) {
+    this.#core = core;
+    this.#board = board;
+    this.#devices = devices;
+    this.#clock = clock;
+    this.#trace = trace;
+  }
+
+  portRead(port: number, bytes: number): number {
+    return this.#board.portRead(port, bytes);
+  }
+  portWrite(port: number, bytes: number, value: number): void {
+    this.#board.portWrite(port, bytes, value);
+  }
+  busRead(physical: number, bytes: number): number {
+    const devices = this.#devices;
+    return devices.contains(physical) ? devices.read(physical, bytes) : this.#board.read(physical, bytes);
+  }
+  busWrite(physical: number, bytes: number, value: number): void {
+    const devices = this.#devices;
+    if (devices.contains(physical)) devices.write(physical, bytes, value);
+    else this.#board.write(physical, bytes, value);
+  }
+  timestamp(): number {
+    return this.#clock.now();
+  }
+  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number] {
+    const apicEnabled = (this.#devices.apicBase() & APIC_ENABLED) !== 0n;
+    return cpuid(leaf, subleaf, { core: this.#core, apicEnabled });
+  }
+  pendingInterrupt(): boolean {
+    return this.#devices.pendingVector() >= 0;
+  }
+  acknowledge(): number {
+    return this.#devices.acknowledge();
+  }
+  readApicBase(): number {
+    return Number(this.#devices.apicBase() & 0xffff_ffffn);
+  }
+  writeApicBase(low: number, high: number): boolean {
+    return this.#devices.setApicBase((BigInt(high) << 32n) | BigInt(low));
+  }
+  readTaskPriority(): number {
+    return this.#devices.cr8();
+  }
+  writeTaskPriority(value: number): void {
+    this.#devices.setCr8(value);
+  }
+  unimplemented(what: string): void {
+    this.#trace(`core ${this.#core}`, `not implemented: ${what}`);
+  }
+}

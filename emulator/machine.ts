@@ -7,6 +7,7 @@ import { CoreDevices } from "./board/core-devices.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
 import { CoreHost } from "./core-host.js";
 import { compile, Engine } from "./cpu/engine.js";
+import { ACTIVE, HALTED } from "./cpu/layout.js";
 import type { CoreState } from "./cpu/state.js";
 import { enterFlat, type FlatOptions } from "./flat.js";
 import { buildBoard, buildHardware, type Hardware, type MachineOptions } from "./hardware.js";
@@ -26,8 +27,10 @@ export interface RunOptions {
   readonly slice?: number;
 }
 
-/** Why a run ended: every core sleeps with nothing to wake it, the limit came, or the machine is off. */
+/** Why a run ended: every core sleeps where no interrupt can wake it, the limit came, or the machine is off. */
 export type RunEnd = "halted" | "limit" | "off";
+
+const FLAG_IF = 0x200n;
 
 export class Machine implements Scheduled {
   readonly name: string;
@@ -42,7 +45,6 @@ export class Machine implements Scheduled {
   exitCode: number | null = null;
 
   readonly #options: MachineOptions;
-  readonly #hardware: Hardware;
   readonly #engine: Engine;
   readonly #board: Pc;
   readonly #devices: readonly CoreDevices[];
@@ -59,12 +61,18 @@ export class Machine implements Scheduled {
     this.#options = o;
     this.name = o.name ?? "machine";
     this.cores = o.cores ?? 1;
-    this.#hardware = hardware;
     this.ram = hardware.ram;
     this.#spent = new Array<number>(this.cores).fill(0);
     const clock = { now: () => this.#time() };
     const trace = (source: string, text: string) =>
       o.tracer?.event("devices", -1, this.#seen, `${source}: ${text}`);
+    // Board, local APICs and engine know each other; the engine comes first, its hosts last.
+    const hosts: CoreHost[] = [];
+    this.#engine = new Engine(hardware.memory, hardware.plan, hosts, {
+      modules,
+      live: false,
+      tracer: o.tracer ?? null,
+    });
     this.#board = buildBoard(hardware, o, {
       clock,
       trace,
@@ -89,11 +97,8 @@ export class Machine implements Scheduled {
           trace,
         }),
     );
-    const hosts = this.#devices.map((devices) => new CoreHost(this.#board, devices, clock, trace));
-    this.#engine = new Engine(hardware.memory, hardware.plan, hosts, {
-      modules,
-      live: false,
-      tracer: o.tracer ?? null,
+    this.#devices.forEach((devices, core) => {
+      hosts.push(new CoreHost({ core, board: this.#board, devices, clock, trace }));
     });
     this.#engine.loadRom(hardware.rom);
     this.#reset();
@@ -158,9 +163,19 @@ export class Machine implements Scheduled {
     for (;;) {
       if (schedule.now >= end) return "limit";
       const turn = schedule.turn(end);
-      if (turn === "off") return "off";
-      if (turn === "idle") return "halted";
+      if (!this.powered) return "off";
+      if (turn === "idle" || this.#asleep()) return "halted";
     }
+  }
+
+  /** Whether every core has stopped with interrupts off, or has not been started. */
+  #asleep(): boolean {
+    for (let index = 0; index < this.cores; index++) {
+      const core = this.core(index);
+      const deaf = core.activity !== HALTED || (core.rflags & FLAG_IF) === 0n;
+      if (core.activity === ACTIVE || !deaf || this.runnable(index)) return false;
+    }
+    return true;
   }
 
   /** Lets one core retire at most this many instructions; gives how many it did. */
@@ -270,7 +285,6 @@ export class Machine implements Scheduled {
       cores: Array.from({ length: this.cores }, (_, core) => this.#engine.snapshot(core)),
       devices: this.#devices.map((d) => d.snapshot()),
       board: this.#board.snapshot(),
-      mailboxes: this.#hardware.mailboxes.map((words) => [...words]),
       time: { now: this.#now, seen: this.#seen },
       power: { powered: this.powered, problem: this.problem, exitCode: this.exitCode },
       ram: this.ram,
@@ -283,9 +297,6 @@ export class Machine implements Scheduled {
     this.#engine.written(0, this.ram.length);
     s.cores.forEach((state, core) => {
       this.#engine.restore(core, state);
-    });
-    s.mailboxes.forEach((words, core) => {
-      this.#hardware.mailboxes[core]!.set(words);
     });
     s.devices.forEach((state, core) => {
       this.#devices[core]!.restore(state);

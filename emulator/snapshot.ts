@@ -1,14 +1,15 @@
 // A machine's state as one plain record, with RAM as a list of the pages that are not all zero, so that it can be
 // kept, written as JSON and compared. Versioned: a record of another version or shape is refused by name.
 
+import type { CoreRecord } from "./cpu/state.js";
+
 export const SNAPSHOT_VERSION = 1;
 const PAGE_BYTES = 4096;
 
 export interface MachineState {
-  readonly cores: readonly object[];
+  readonly cores: readonly CoreRecord[];
   readonly devices: readonly object[];
   readonly board: object;
-  readonly mailboxes: readonly (readonly number[])[];
   readonly time: { readonly now: number; readonly seen: number };
   readonly power: { readonly powered: boolean; readonly problem: string; readonly exitCode: number | null };
   readonly ram: Uint8Array;
@@ -48,6 +49,6 @@ export function decodeSnapshot(s: Snapshot, shape: { cores: number; ramBytes: nu
     }
     ram.set(bytes, at);
   }
-  const { cores, devices, board, mailboxes, time, power } = structuredClone(s);
-  return { cores, devices, board, mailboxes, time, power, ram };
+  const { cores, devices, board, time, power } = structuredClone(s);
+  return { cores, devices, board, time, power, ram };
 }
