@@ -2,7 +2,6 @@
 
 import { item } from "../devices/fw-cfg.js";
 import { acpiFiles } from "./acpi.js";
-import { address } from "./map.js";
 
 export interface Configuration {
   cores: number;
@@ -43,20 +42,11 @@ export function configurationFiles(configuration: Configuration): Map<string, Ui
   return built;
 }
 
-const memoryType = { ram: 1, reserved: 2 } as const;
+const RAM = 1;
 
 /** `etc/e820`: {address u64, length u64, type u32}. RAM as fitted; the firmware takes its own share out. */
-function memoryMap(ramBytes: number): Uint8Array {
-  const row = (start: number, length: number, type: number) => [
-    ...little(start, 8),
-    ...little(length, 8),
-    ...little(type, 4),
-  ];
-  return Uint8Array.from([
-    ...row(0, ramBytes, memoryType.ram),
-    ...row(address.ecam, address.ecamEnd - address.ecam, memoryType.reserved),
-  ]);
-}
+const memoryMap = (ramBytes: number): Uint8Array =>
+  Uint8Array.from([...little(0, 8), ...little(ramBytes, 8), ...little(RAM, 4)]);
 
 const little = (value: number, bytes: number): Uint8Array =>
   Uint8Array.from({ length: bytes }, (_, index) => Math.floor(value / 2 ** (8 * index)) & 0xff);

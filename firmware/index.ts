@@ -1,0 +1,208 @@
+// The firmware: a ROM image that ends at 4 GiB. From the reset vector in real mode to the kernel's PVH
+// entry, one call a line in `image`. It learns everything about the machine from fw_cfg, so that the same
+// image starts our board and QEMU's. The other cores stay where RESET left them, waiting for a SIPI.
+
+import { address, port } from "../emulator/board/map.js";
+import { acpiRoutines, placeTables } from "./acpi.js";
+import {
+  Address,
+  Assembler,
+  al,
+  ax,
+  byte,
+  cr0,
+  cs,
+  ds,
+  dword,
+  eax,
+  ecx,
+  edi,
+  es,
+  esi,
+  esp,
+  FarOperand,
+  fs,
+  gs,
+  memoryAt,
+  ss,
+  word,
+} from "./assembler.js";
+import { consoleRoutines, fail, initialiseConsole, say } from "./console.js";
+import { fwCfgRoutines, openFwCfg } from "./fw-cfg.js";
+import {
+  enterKernel,
+  findKernel,
+  kernelRoutines,
+  loadCommandLine,
+  loadInitrd,
+  loadKernel,
+  writeStartInfo,
+} from "./kernel.js";
+import { area, areaEnd, ebdaPointer, gdt, variable } from "./layout.js";
+import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
+import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
+
+const ROM_BYTES = 0x1_0000;
+const romBase = address.romEnd - ROM_BYTES;
+/** Real-mode code stands here, within reach of the vector; its offset in the segment is the low half. */
+const realMode = address.resetVector - 0x80;
+
+const selector = { code: 0x08, data: 0x10, tss: 0x18 } as const;
+const GDT_BYTES = 32;
+const A20 = 2;
+const FAST_RESET = 1;
+const MIB_SHIFT = 20;
+
+let image: Uint8Array | undefined;
+
+/** The ROM, assembled once: 64 KiB. */
+export function firmwareImage(): Uint8Array {
+  image ??= assemble();
+  return image;
+}
+
+function assemble(): Uint8Array {
+  const a = new Assembler(romBase);
+  a.bits(32);
+  a.label("protectedMode");
+  flatSegments(a);
+  initialiseConsole(a);
+  checkA20(a);
+  openFwCfg(a);
+  findMemory(a);
+  banner(a);
+  nameArea(a);
+  placeInterrupts(a);
+  placeChipSet(a);
+  assignBars(a);
+  placeTables(a);
+  findKernel(a);
+  loadKernel(a);
+  loadInitrd(a);
+  loadCommandLine(a);
+  buildMemoryMap(a, romBase);
+  writeStartInfo(a);
+  enterKernel(a, selector.tss);
+
+  consoleRoutines(a);
+  fwCfgRoutines(a);
+  memoryRoutines(a);
+  pciRoutines(a);
+  acpiRoutines(a);
+  kernelRoutines(a);
+  a.strings();
+  descriptors(a);
+  reset(a);
+  const { bytes } = a.assemble();
+  if (bytes.length !== ROM_BYTES) throw new Error(`the ROM has ${bytes.length} bytes, not ${ROM_BYTES}`);
+  return bytes;
+}
+
+/** From the vector to protected mode. CS still has the base with which RESET set it: the ROM's last 64 KiB. */
+function reset(a: Assembler): void {
+  const { op } = a;
+  a.org(realMode);
+  a.bits(16);
+  a.label("realMode");
+  op.cli();
+  op.cld();
+  op.in(al, port.systemControlA);
+  op.or(al, A20);
+  op.and(al, ~FAST_RESET & 0xff);
+  op.out(port.systemControlA, al);
+  a.bytes(0x66); // a 32-bit base
+  op.lgdt(memoryAt(new Address("gdtOperand", 0, 0xffff)).in(cs));
+  op.mov(eax, 0x11); // PE and ET; caching on
+  op.mov(cr0, eax);
+  op.jmp(new FarOperand(selector.code, new Address("protectedMode")));
+  a.org(address.resetVector);
+  op.jmp("realMode");
+  a.org(address.romEnd);
+}
+
+/** Flat code and data, and a TSS that PVH wants loaded and nobody uses. */
+function descriptors(a: Assembler): void {
+  a.align(8);
+  a.label("gdt");
+  a.bytes(0, 0, 0, 0, 0, 0, 0, 0);
+  a.bytes(0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0);
+  a.bytes(0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0);
+  a.bytes(0x67, 0, 0, 0, 0, 0x89, 0, 0);
+  a.label("gdtOperand");
+  a.bytes(GDT_BYTES - 1, 0);
+  a.address("gdt");
+  a.label("gdtOperandInRam");
+  a.bytes(GDT_BYTES - 1, 0, ...little(gdt));
+}
+
+/** Segments and a stack, and the GDT in RAM: LTR marks its TSS busy, which a ROM could not take. */
+function flatSegments(a: Assembler): void {
+  const { op } = a;
+  op.mov(ax, selector.data);
+  for (const segment of [ds, es, fs, gs, ss]) op.mov(segment, ax);
+  op.mov(esp, areaEnd);
+  op.mov(esi, "gdt");
+  op.mov(edi, gdt);
+  op.mov(ecx, GDT_BYTES / 4);
+  a.rep.movsd();
+  op.lgdt(memoryAt("gdtOperandInRam"));
+}
+
+/** Two addresses that differ in bit 20 only must be two places. */
+function checkA20(a: Assembler): void {
+  const { op } = a;
+  const [low, high] = [dword(gdt + GDT_BYTES), dword(gdt + GDT_BYTES + 0x10_0000)];
+  op.mov(low, 0x2020_2020);
+  op.mov(high, 0x1010_1010);
+  op.cmp(low, 0x2020_2020);
+  op.je("checkA20.open");
+  fail(a, "the A20 gate stays closed: address bit 20 has no effect");
+  a.label("checkA20.open");
+}
+
+function banner(a: Assembler): void {
+  const { op } = a;
+  say(a, "Buslock firmware: cores ");
+  op.mov(eax, variable("cores"));
+  op.call("printDecimal");
+  say(a, ", RAM ");
+  op.mov(eax, variable("ramEnd"));
+  op.shr(eax, MIB_SHIFT);
+  op.call("printDecimal");
+  say(a, " MiB\r\n");
+}
+
+/** The BIOS data area names our area as the extended one, by segment; its first byte is its size in KiB. */
+function nameArea({ op }: Assembler): void {
+  op.mov(word(ebdaPointer), area >> 4);
+  op.mov(byte(area), (areaEnd - area) >> 10);
+}
+
+/**
+ * Virtual wire mode, in which software that knows no APIC runs (Intel MultiProcessor Specification, 3.6.2.2):
+ * LINT0 passes the 8259 pair's interrupts on, LINT1 the NMI. The 8259 pair gets a PC's vectors, all masked.
+ */
+function placeInterrupts({ op }: Assembler): void {
+  const apic = (register: number, value: number) => op.mov(dword(address.localApic + register), value);
+  apic(0xf0, 0x1ff);
+  apic(0x350, 0x700);
+  apic(0x360, 0x400);
+  const words = [
+    [port.pic1, 0x11, 0x08, 1 << 2],
+    [port.pic2, 0x11, 0x70, 2],
+  ] as const;
+  for (const [base, icw1, icw2, icw3] of words) {
+    for (const [offset, value] of [
+      [0, icw1],
+      [1, icw2],
+      [1, icw3],
+      [1, 0x01],
+      [1, 0xff],
+    ] as const) {
+      op.mov(al, value);
+      op.out(base + offset, al);
+    }
+  }
+}
+
+const little = (value: number) => [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];

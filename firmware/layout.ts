@@ -1,0 +1,81 @@
+// Where the firmware keeps things in RAM: one reserved area of 64 KiB below 640 KiB, which the memory map
+// withholds from the kernel, since the start information that it reads lies there. The BIOS data area
+// names it as the extended BIOS data area, in whose first KiB ACPI's root pointer may be found.
+//
+//   9_0000 EBDA: its size in KiB, then the pool for the RSDP     9_5000 table-loader script
+//   9_0400 variables                                             9_9000 files that the script placed
+//   9_0800 start information, module list, memory map            9_A000 head of the kernel's ELF file
+//   9_1000 command line                                          9_B000 its notes
+//   9_2000 etc/e820                                              9_C000 GDT
+//   9_3000 fw_cfg's file directory                               A_0000 stack, downwards
+
+import { dword, type MemoryOperand } from "./assembler.js";
+
+export const area = 0x9_0000;
+export const areaEnd = 0xa_0000;
+export const ebdaPointer = 0x40e;
+
+export const rsdpPool = area + 0x10;
+export const rsdpPoolEnd = area + 0x400;
+const variables = area + 0x400;
+const variablesEnd = area + 0x800;
+export const startInfo = area + 0x800;
+export const moduleList = area + 0x840;
+export const memoryMap = area + 0x880;
+export const memoryMapEntriesMax = 64;
+export const commandLine = area + 0x1000;
+export const commandLineBytesMax = 0x1000;
+export const e820 = area + 0x2000;
+export const e820BytesMax = 0x400;
+export const directory = area + 0x3000;
+export const directoryEntriesMax = 127;
+export const script = area + 0x5000;
+export const scriptBytesMax = 0x4000;
+export const placedFiles = area + 0x9000;
+export const placedFilesMax = 16;
+export const elfHead = area + 0xa000;
+export const elfHeadBytes = 0x1000;
+export const notes = area + 0xb000;
+export const notesBytesMax = 0x1000;
+export const gdt = area + 0xc000;
+
+/** The DMA command: 16 bytes at the start of the variables. */
+export const dmaCommand = variables;
+const DMA_COMMAND_BYTES = 16;
+
+const names = [
+  "cores",
+  "fileCount",
+  "ramEnd",
+  "ramTop",
+  "acpiStart",
+  "rsdpPool",
+  "rsdp",
+  "placedCount",
+  "scriptLeft",
+  "key",
+  "size",
+  "kernelEnd",
+  "entry",
+  "elfClass",
+  "headersLeft",
+  "segmentType",
+  "segmentOffset",
+  "segmentAddress",
+  "segmentFileBytes",
+  "segmentMemoryBytes",
+  "initrd",
+  "initrdBytes",
+  "commandLineBytes",
+  "e820Bytes",
+  "mapEntries",
+  "pciNext",
+  "ioNext",
+] as const;
+
+/** A variable of 32 bits, as an operand. */
+export function variable(name: (typeof names)[number]): MemoryOperand {
+  const address = variables + DMA_COMMAND_BYTES + 4 * names.indexOf(name);
+  if (address >= variablesEnd) throw new RangeError(`variable ${name}: out of room`);
+  return dword(address);
+}
