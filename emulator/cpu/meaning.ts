@@ -11,38 +11,19 @@ import {
   type General,
   type Meaning,
   type Operand,
-  RCX,
   RSP,
   type Value,
   type Vector,
   type Width,
 } from "./instructions/define.js";
 import {
-  ATTENTION,
-  BLOCK_COUNT,
-  BLOCK_GENERATION,
-  BLOCK_GENERATION_AT,
-  BLOCK_HEADER_BYTES,
-  BLOCK_RIP,
-  CHAIN_SINK,
-  CODE_WRITTEN,
   CPL,
-  CS,
   FPU_TRAP,
   GPR,
   MXCSR,
-  OP_BYTES,
-  OP_CHAIN,
-  OP_HANDLER,
   OP_IMMEDIATE,
   OP_IMMEDIATE2,
-  OP_LENGTH,
-  OP_OFFSET,
-  OP_PATCH,
   OP_REGISTERS,
-  OP_REST,
-  RIP,
-  SEG_LIMIT,
   SEG_SELECTOR,
   SEGMENT_BYTES,
   SEGMENTS,
@@ -52,28 +33,13 @@ import {
 import { CORE } from "./lowering/flags.js";
 import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
 import { BUDGET, OP, type Store } from "./lowering/memory.js";
-import { type RepeatedMove, repeatedMove } from "./lowering/repeat.js";
+import { Repeats } from "./lowering/repeat.js";
+import { GENERAL_PROTECTION, REGISTER_LOADS, REGISTER_STORES } from "./lowering/transfers.js";
 import { Scalar } from "./lowering/values.js";
-import { Vectors, Wide } from "./lowering/vectors.js";
-import { type Access, Body, type FunctionCode } from "./wasm.js";
+import { Wide } from "./lowering/vectors.js";
+import { Body, type FunctionCode } from "./wasm.js";
 
 const INVALID_OPCODE = 6;
-const GENERAL_PROTECTION = 13;
-const CS_LIMIT = SEGMENTS + CS * SEGMENT_BYTES + SEG_LIMIT;
-
-const LOADS: Record<Width, Access> = {
-  8: "i64.load8_u",
-  16: "i64.load16_u",
-  32: "i64.load32_u",
-  64: "i64.load",
-};
-/** A 32-bit result clears the register's upper half. */
-const STORES: Record<Width, Access> = {
-  8: "i64.store8",
-  16: "i64.store16",
-  32: "i64.store",
-  64: "i64.store",
-};
 
 /** The handlers of a form: the form itself and, for an atomic one, its bus-locked twin in the next slot. */
 export function lower(form: Form, slot: number, linkage: Linkage): FunctionCode[] {
@@ -110,15 +76,13 @@ interface Scope {
 }
 const scope = (): Scope => ({ registers: [], stackPointer: undefined, shadow: false });
 
-class Lowering extends Vectors implements Meaning {
+class Lowering extends Repeats implements Meaning {
   readonly operandSize: 16 | 32 | 64;
   readonly addressSize: 16 | 32 | 64;
   readonly mode64: boolean;
   #scope = scope();
   #outer: { scope: Scope; stores: Store[]; flags: unknown }[] = [];
   #jump: { target: Scalar; condition: Scalar | undefined } | undefined;
-  /** Emission has left the function on every path: nothing more runs. */
-  #left = false;
 
   constructor(form: Form, busSlot: number, linkage: Linkage) {
     super(new Body(3), form, linkage, busSlot);
@@ -131,9 +95,9 @@ class Lowering extends Vectors implements Meaning {
     const { form, code } = this;
     this.#checks();
     if (form.lock === "bus") code.get(CORE).i32(SLOT.lockBus).callIndirect(TYPE.core);
-    if (form.repeat !== "no") this.#repeated();
+    if (form.repeat !== "no") this.repeated();
     else {
-      this.#row();
+      this.iteration();
       this.closeLock();
       this.#wayOn();
     }
@@ -141,7 +105,7 @@ class Lowering extends Vectors implements Meaning {
     return { type: TYPE.handler, body: code.finish(), slot };
   }
 
-  #row(): void {
+  protected iteration(): void {
     const { row, operands } = this.form;
     row.does(this, ...operands);
     if (this.#outer.length > 0) this.refuse("a when() was left open");
@@ -184,7 +148,7 @@ class Lowering extends Vectors implements Meaning {
         code
           .get(OP)
           .access("i32.load", OP_REGISTERS + 4 * index)
-          .access(LOADS[width]);
+          .access(REGISTER_LOADS[width]);
         return this.take(width);
       case "mm":
         code
@@ -211,11 +175,15 @@ class Lowering extends Vectors implements Meaning {
     }
   }
   set(o: Operand, v: Value): void {
-    if (o.kind === "xmm") return this.setLow(o, v);
+    if (o.kind === "xmm") {
+      this.setLow(o, v);
+      return;
+    }
     if (v.width !== o.width) this.refuse(`${v.width} bits set into an operand of ${o.width}`);
-    if (o.kind === "memory") return this.setMemory(o, o.width / 8, { scalar: v });
-    if (o.kind !== "general" && o.kind !== "mm") this.refuse(`set() of a ${o.kind} operand`);
-    this.#later(() => this.#registerAddress(o), v, o.width as Width);
+    if (o.kind === "memory") this.setMemory(o, o.width / 8, { scalar: v });
+    else if (o.kind === "general" || o.kind === "mm")
+      this.#later(() => this.#registerAddress(o), v, o.width as Width);
+    else this.refuse(`set() of a ${o.kind} operand`);
   }
   #registerAddress(o: Operand): void {
     this.code.get(OP).access("i32.load", OP_REGISTERS + 4 * (o as FormOperand).index);
@@ -223,7 +191,7 @@ class Lowering extends Vectors implements Meaning {
   #later(pushAddress: () => void, v: Value, width: Width, offset = 0): void {
     this.#scope.registers.push(() => {
       pushAddress();
-      this.push64(v).access(STORES[width], offset);
+      this.push64(v).access(REGISTER_STORES[width], offset);
     });
   }
   registerNumber(o: Operand): Scalar {
@@ -239,31 +207,29 @@ class Lowering extends Vectors implements Meaning {
   }
   setVector(o: Operand, v: Vector): void {
     const { local } = v as Wide;
-    if (o.kind === "memory") return this.setMemory(o, 16, { vector: local });
-    this.#scope.registers.push(() => {
-      this.#registerAddress(o);
-      this.code.get(local).access("v128.store");
-    });
+    if (o.kind === "memory") this.setMemory(o, 16, { vector: local });
+    else
+      this.#scope.registers.push(() => {
+        this.#registerAddress(o);
+        this.code.get(local).access("v128.store");
+      });
   }
   getLow(o: Operand, width: 32 | 64): Scalar {
     if (o.kind === "memory") return this.getMemoryLow(o, width);
     this.#registerAddress(o);
-    this.code.access(LOADS[width]);
+    this.code.access(REGISTER_LOADS[width]);
     return this.take(width);
   }
   setLow(o: Operand, v: Value): void {
-    if (o.kind === "memory") return this.setMemory(o, v.width / 8, { scalar: v });
-    this.#scope.registers.push(() => {
-      this.#registerAddress(o);
-      this.push64(v).access(v.width === 32 ? "i64.store32" : STORES[v.width]);
-    });
+    if (o.kind === "memory") this.setMemory(o, v.width / 8, { scalar: v });
+    else
+      this.#scope.registers.push(() => {
+        this.#registerAddress(o);
+        this.push64(v).access(v.width === 32 ? "i64.store32" : REGISTER_STORES[v.width]);
+      });
   }
 
   // --- registers ---
-  register(r: General, width: Width): Scalar {
-    this.code.get(CORE).access(LOADS[width], GPR + 8 * r);
-    return this.take(width);
-  }
   setRegister(r: General, v: Value): void {
     this.#later(() => this.code.get(CORE), v, v.width, GPR + 8 * r);
   }
@@ -277,29 +243,13 @@ class Lowering extends Vectors implements Meaning {
       this.push32(v).access("i32.store", MXCSR);
     });
   }
-  #fromBlock(push: () => void): Scalar {
-    this.code.get(CORE).access("i64.load", BLOCK_RIP);
-    push();
-    this.code.op("i64.add");
-    return this.mode64 ? this.take(64) : this.#as64(this.takeMasked(32));
-  }
   #as64(v: Scalar): Scalar {
     return this.zeroExtend(v, 64);
-  }
-  nextRip(): Scalar {
-    const { code } = this;
-    return this.#fromBlock(() => {
-      code.get(OP).access("i64.load16_u", OP_OFFSET);
-      code.get(OP).access("i64.load8_u", OP_LENGTH).op("i64.add");
-    });
-  }
-  #thisRip(): Scalar {
-    return this.#fromBlock(() => this.code.get(OP).access("i64.load16_u", OP_OFFSET));
   }
   branchTarget(o: Operand): Scalar {
     const { index } = o as FormOperand;
     if (o.kind !== "branch") this.refuse(`operand ${index} is no branch`);
-    let target = this.#fromBlock(() => this.code.get(OP).access("i64.load", OP_IMMEDIATE));
+    let target = this.fromBlock(() => void this.code.get(OP).access("i64.load", OP_IMMEDIATE));
     if (this.operandSize === 16) target = this.bitsOf(target, 0, 16);
     return new Scalar(64, target.local, 0n, false, true);
   }
@@ -346,7 +296,7 @@ class Lowering extends Vectors implements Meaning {
     const { target, condition } = this.#jump;
     // A direct branch without other effects is checked only where it is not linked to its block yet.
     if (this.#checkedWhenFollowed()) return;
-    let bad = this.#badTarget(target);
+    let bad = this.badTarget(target);
     if (condition !== undefined) bad = this.and(bad, condition);
     this.faultWhen(bad, GENERAL_PROTECTION, 0);
   }
@@ -359,18 +309,6 @@ class Lowering extends Vectors implements Meaning {
       this.stores.length === 0
     );
   }
-  #badTarget(target: Scalar): Scalar {
-    const { code } = this;
-    if (this.mode64) {
-      this.push64(target).i64(16n).op("i64.shl").i64(16n).op("i64.shr_s");
-      this.push64(target).op("i64.ne");
-    } else {
-      this.push64(target);
-      code.get(CORE).access("i64.load32_u", CS_LIMIT).op("i64.gt_u");
-    }
-    return this.takeBit();
-  }
-
   when(condition: Value, then: () => void, otherwise?: () => void): void {
     this.pushCondition(condition);
     this.code.if();
@@ -440,7 +378,7 @@ class Lowering extends Vectors implements Meaning {
     const { registers, stackPointer, shadow } = this.#scope;
     if (stackPointer !== undefined) {
       this.code.get(CORE);
-      this.push64(stackPointer).access(STORES[stackPointer.width], GPR + 8 * RSP);
+      this.push64(stackPointer).access(REGISTER_STORES[stackPointer.width], GPR + 8 * RSP);
     }
     for (const commit of registers) commit();
     this.commitFlags();
@@ -449,130 +387,24 @@ class Lowering extends Vectors implements Meaning {
 
   // --- the way on ---
   #wayOn(): void {
-    if (this.#left) return;
     this.releaseBus();
     const { row } = this.form;
-    if (row.ends === true || row.transfers === true) return this.#resume();
-    if (this.#jump === undefined) return this.#next();
-    const { target, condition } = this.#jump;
-    if (condition === undefined) return this.#follow(target);
-    this.pushCondition(condition);
-    this.code.if();
-    this.#follow(target);
-    this.code.end();
-    this.#next();
-  }
-
-  /** On to the next op, unless the row has written over code that is decoded already. */
-  #next(): void {
-    const { code } = this;
-    if (this.mayStore) {
-      code.get(CORE).access("i32.load", CODE_WRITTEN);
-      code.if();
-      code.get(CORE).i32(0).access("i32.store", CODE_WRITTEN);
-      this.#setRip(this.nextRip());
-      this.#enterAnew();
-      code.end();
+    if (row.ends === true || row.transfers === true) this.resume();
+    else if (this.#jump === undefined) this.next();
+    else {
+      const { target, condition } = this.#jump;
+      if (condition === undefined) this.#follow(target);
+      else {
+        this.pushCondition(condition);
+        this.code.if();
+        this.#follow(target);
+        this.code.end();
+        this.next();
+      }
     }
-    code.get(CORE);
-    code.get(OP).i32(OP_BYTES).op("i32.add");
-    code.get(BUDGET);
-    code
-      .get(OP)
-      .access("i32.load", OP_BYTES + OP_HANDLER)
-      .returnCallIndirect(TYPE.handler);
   }
-  #setRip(rip: Scalar): void {
-    this.code.get(CORE);
-    this.push64(rip).access("i64.store", RIP);
-  }
-  /** budget, with what the rest of the block was charged. */
-  #pushRefunded(): Body {
-    return this.code.get(BUDGET).get(OP).access("i32.load16_u", OP_REST).op("i32.add");
-  }
-  /** Looks the block at RIP up. */
-  #enterAnew(): void {
-    this.code.get(CORE).get(CORE).i32(CHAIN_SINK).op("i32.add");
-    this.#pushRefunded().i32(SLOT.enter).returnCallIndirect(TYPE.handler);
-  }
-  #resume(): void {
-    if (this.form.row.transfers !== true) this.#setRip(this.nextRip());
-    this.code.get(CORE).get(OP);
-    this.#pushRefunded().i32(SLOT.resume).returnCallIndirect(TYPE.handler);
-  }
-
-  /** A near transfer. A direct one goes straight to the block that it is linked to while that is still good. */
   #follow(target: Scalar): void {
-    const { code } = this;
-    if (!target.direct) {
-      this.#setRip(target);
-      return this.#enterAnew();
-    }
-    const block = code.local("i32");
-    const left = code.local("i32");
-    const slow = code.block();
-    code.get(OP).access("i32.load", OP_CHAIN).tee(block).op("i32.eqz").brIf(slow);
-    code.get(block).access("i32.load", BLOCK_GENERATION_AT).access("i32.load");
-    code.get(block).access("i32.load", BLOCK_GENERATION).op("i32.ne");
-    code.get(CORE).access("i32.load", ATTENTION).op("i32.or").brIf(slow);
-    this.#pushRefunded().get(block).access("i32.load", BLOCK_COUNT).op("i32.sub").tee(left);
-    code.i32(0).op("i32.lt_s").brIf(slow);
-    code.get(CORE);
-    this.push64(target).access("i64.store", BLOCK_RIP);
-    code.get(CORE).get(block).i32(BLOCK_HEADER_BYTES).op("i32.add").get(left);
-    code
-      .get(block)
-      .access("i32.load", BLOCK_HEADER_BYTES + OP_HANDLER)
-      .returnCallIndirect(TYPE.handler);
-    code.end();
-    if (this.#checkedWhenFollowed() && this.form !== END_OF_BLOCK)
-      this.faultWhen(this.#badTarget(target), GENERAL_PROTECTION, 0);
-    this.#setRip(target);
-    code.get(CORE).get(OP).access("i32.load", OP_PATCH);
-    this.#pushRefunded().i32(SLOT.enter).returnCallIndirect(TYPE.handler);
+    if (!target.direct) this.followComputed(target);
+    else this.followDirect(target, !this.#checkedWhenFollowed() || this.form === END_OF_BLOCK);
   }
-
-  // --- REP: the row is one iteration; the count in rCX says how many ---
-  #repeated(): void {
-    const { code, form } = this;
-    const width = form.addressSize;
-    this.pushCondition(this.isZero(this.register(RCX, width)));
-    code.if();
-    this.#next();
-    code.end();
-    const done = code.block();
-    const again = code.block();
-    const loop = code.loop();
-    const fast: RepeatedMove | undefined = repeatedMove(form);
-    if (fast !== undefined) this.#moveMany(fast, done, again, loop);
-    this.#row();
-    const left = this.minus(this.register(RCX, width), this.constant(1, width));
-    code.get(CORE);
-    this.push64(left).access(STORES[width], GPR + 8 * RCX);
-    this.pushCondition(this.isZero(left)).brIf(done);
-    if (form.row.repeat === "while") {
-      const stop = form.repeat === "equal" ? this.condition("ne") : this.condition("e");
-      this.pushCondition(stop).brIf(done);
-    }
-    code.get(CORE).access("i32.load", CODE_WRITTEN);
-    this.#pushPause().op("i32.or").brIf(again);
-    this.#chargeIteration().br(loop);
-    code.end();
-    code.end();
-    // Paused between iterations: RIP stays here.
-    code.get(CORE).i32(0).access("i32.store", CODE_WRITTEN);
-    this.#setRip(this.#thisRip());
-    this.#enterAnew();
-    code.end();
-    this.#next();
-  }
-  /** True when no budget is left, or something wants attention. */
-  #pushPause(): Body {
-    this.code.get(BUDGET).i32(0).op("i32.le_s");
-    return this.code.get(CORE).access("i32.load", ATTENTION).op("i32.or");
-  }
-  #chargeIteration(): Body {
-    return this.code.get(BUDGET).i32(1).op("i32.sub").set(BUDGET);
-  }
-  #moveMany(_fast: RepeatedMove, _done: number, _again: number, _loop: number): void {}
 }

@@ -16,7 +16,7 @@ import {
   type Host,
   plan,
 } from "../../emulator/cpu/engine.js";
-import { ACTIVE } from "../../emulator/cpu/layout.js";
+import { ACTIVE, ATTENTION, CORE_BYTES, CORES_BASE } from "../../emulator/cpu/layout.js";
 
 /** Physical addresses of what setUp() lays out; programs start at CODE and stacks end at STACK_TOP. */
 export const PAGE_TABLES = 0x1000; // PML4, then one PDPT and 4 page directories of 2 MiB pages: identity, 4 GiB
@@ -232,7 +232,9 @@ export class Cpu {
       0x0000_8b00_0000_0067n | (BigInt(TSS) << 16n), // 38 TSS, with the null upper half of its base
       0n,
     ];
-    descriptors.forEach((d, i) => put(GDT + 8 * i, d));
+    descriptors.forEach((d, i) => {
+      put(GDT + 8 * i, d);
+    });
     put(TSS + 4, BigInt(STACK_TOP)); // RSP0
   }
 
@@ -242,6 +244,11 @@ export class Cpu {
     const low = BigInt(handler & 0xffff) | (BigInt(selectors.code) << 16n) | (0x8e00n << 32n);
     this.write(at, 8, low | (BigInt(handler >>> 16) << 48n));
     this.write(at + 8, 8, 0);
+  }
+
+  /** Raises bits of a core's attention word, as its local APIC would. */
+  attend(core: number, bits: number): void {
+    Atomics.or(new Int32Array(this.memory.buffer), (CORES_BASE + core * CORE_BYTES + ATTENTION) >>> 2, bits);
   }
 
   /** Runs until the budget is spent or the core stops; gives how many instructions it retired. */

@@ -240,6 +240,19 @@ export class Memory extends Flags {
     code.i64(~PAGE_OFFSET).op("i64.and").op("i64.eq");
     return entry;
   }
+  /** The wasm address of a byte in plain RAM, in a local; branches to `otherwise` where there is no fast way. */
+  protected fastHost(linear: Scalar, access: "read" | "write", otherwise: Label): number {
+    const { code } = this;
+    const host = code.local("i32");
+    const entry = this.#lookUp(linear, 1, access === "read" ? TLB_READ : TLB_WRITE);
+    code.op("i32.eqz").brIf(otherwise);
+    if (access === "write") {
+      this.#pushNoCode(entry);
+      code.op("i32.eqz").brIf(otherwise);
+    }
+    this.#pushHost(entry, linear).set(host);
+    return host;
+  }
   #pushHost(entry: number, linear: Scalar): Body {
     this.code.get(entry).access("i32.load", TLB_HOST);
     return this.push64(linear).op("i32.wrap_i64").i32(Number(PAGE_OFFSET)).op("i32.and").op("i32.add");
