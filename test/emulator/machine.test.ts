@@ -101,7 +101,7 @@ describe("machine", () => {
          mov rbp, 0xfee00000
          mov dword ptr [rbp+0xf0], 0x1ff       ; the local APIC on, and LINT0 as a virtual wire (SDM 3A, 11.5.1)
          mov dword ptr [rbp+0x350], 0x700
-         lidt [0x6000]
+         lidt [0x9000]
          sti
          hlt
          mov ebx, 1
@@ -109,9 +109,9 @@ describe("machine", () => {
   handler: mov ecx, 0x24
          iretq`,
     );
-    const gate = 0x7000 + 16 * 0x24;
-    machine.write(0x6000, 2, 0xfff);
-    machine.write(0x6002, 8, 0x7000);
+    const gate = 0x8000 + 16 * 0x24;
+    machine.write(0x9000, 2, 0xfff);
+    machine.write(0x9002, 8, 0x8000);
     expect(machine.run()).toBe("limit"); // HLT with interrupts on waits
     const handler = Number(machine.core().rip) + 6;
     machine.write(
