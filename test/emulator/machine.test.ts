@@ -108,17 +108,14 @@ describe("machine", () => {
          hlt
   handler: mov ecx, 0x24
          iretq`,
+      { at: 0xa000 },
     );
     const gate = 0x8000 + 16 * 0x24;
     machine.write(0x9000, 2, 0xfff);
     machine.write(0x9002, 8, 0x8000);
     expect(machine.run()).toBe("limit"); // HLT with interrupts on waits
     const handler = Number(machine.core().rip) + 6;
-    machine.write(
-      gate,
-      8,
-      BigInt(handler & 0xffff) | (BigInt(flat.selector.code64) << 16n) | (0x8e00n << 32n),
-    );
+    machine.write(gate, 8, BigInt(handler) | (BigInt(flat.selector.code64) << 16n) | (0x8e00n << 32n));
     machine.raise(4);
     expect(machine.run()).toBe("limit");
     expect([machine.core().register("rcx"), machine.core().register("rbx")]).toEqual([0x24n, 1n]);
