@@ -3,7 +3,7 @@
 
 import { Code, Encoder, Instruction, OpCodeOperandKind as Kind, Mnemonic, OpKind, Register } from "iced-x86";
 import { Random } from "../../emulator/random.js";
-import type { Form } from "./forms.js";
+import { type Form, formName } from "./forms.js";
 import * as map from "./map.js";
 import { between, chance, integer, pick, random64, vector } from "./values.js";
 
@@ -71,7 +71,8 @@ class Builder {
     readonly form: Form,
     readonly seed: number,
   ) {
-    this.random = new Random(seed);
+    // Forms draw apart from each other, whatever the seed.
+    this.random = new Random(seed).fork(formName(form));
     const { random } = this;
     this.registers = Array.from({ length: 16 }, () => integer(random));
     this.address = chance(random, 10) ? CODE_CROSSING : CODE_ADDRESS;
@@ -427,7 +428,7 @@ function registerNumber(r: Register): number {
 /** The case of a form and a seed. Draws that cannot be encoded are redrawn from seeds that follow from it. */
 export function makeCase(form: Form, seed: number): Case {
   for (let attempt = 0; attempt < 64; attempt++) {
-    const made = new Builder(form, (seed + attempt * 0x9e37_79b1) >>> 0).build();
+    const made = new Builder(form, seed + attempt * 0x10_0000).build();
     if (made !== undefined) return { ...made, seed };
   }
   throw new Error(`silicon: form ${Code[form.code]} does not encode from seed ${seed}`);

@@ -67,8 +67,10 @@ export class Emulated {
   /** The core block at the start of a case, for each mode. */
   readonly #start: Record<32 | 64, Uint8Array>;
 
-  static async create(): Promise<Emulated> {
-    return new Emulated(await compile());
+  /** "fresh" generates its own handlers, for rows that were changed on purpose. */
+  static async create(handlers: "shared" | "fresh" = "shared"): Promise<Emulated> {
+    const modules = await compile();
+    return new Emulated(handlers === "fresh" ? { ...modules } : modules);
   }
 
   private constructor(modules: EngineModules) {

@@ -4,7 +4,9 @@
 import {
   Code,
   CodeExt,
+  CpuidFeature,
   EncodingKind,
+  Instruction,
   OpCodeOperandKind as Kind,
   MemorySizeExt,
   type Mnemonic,
@@ -143,6 +145,41 @@ export function allForms(bits: Bits): Form[] {
     .filter((e) => (bits === 64 ? e.mode64 : e.mode32))
     .flatMap((e) => formsOf(e, bits))
     .filter((f): f is Form => f.row !== undefined);
+}
+
+/** Operands that the generator has no values for: they are no business of user space, or do not exist here. */
+const NOT_BUILT = new Set<Kind>([
+  ...[
+    Kind.seg_reg,
+    Kind.es,
+    Kind.cs,
+    Kind.ss,
+    Kind.ds,
+    Kind.fs,
+    Kind.gs,
+    Kind.cr_reg,
+    Kind.dr_reg,
+    Kind.tr_reg,
+  ],
+  ...[
+    Kind.farbr2_2,
+    Kind.farbr4_2,
+    Kind.bnd_reg,
+    Kind.bnd_or_mem_mpx,
+    Kind.r32_or_mem_mpx,
+    Kind.r64_or_mem_mpx,
+  ],
+  ...[Kind.mem_mpx, Kind.mem_mib],
+]);
+export const isBuildable = (form: Pick<Form, "kinds">): boolean => !form.kinds.some((k) => NOT_BUILT.has(k));
+
+/** The instruction sets that an encoding needs, by iced's names. */
+export function featuresOf(code: Code): string[] {
+  const instruction = new Instruction();
+  instruction.code = code;
+  const names = [...instruction.cpuidFeatures()].map((feature) => CpuidFeature[feature]!);
+  instruction.free();
+  return names;
 }
 
 export const formName = (f: Omit<Form, "row">): string =>

@@ -1,0 +1,74 @@
+// Runs cases on both sides and gathers what differs.
+
+import type { Definition } from "../../emulator/cpu/instructions/define.js";
+import { families } from "../../emulator/cpu/instructions/index.js";
+import { type Case, makeCase } from "./cases.js";
+import { describe, differences, skipped } from "./compare.js";
+import type { Emulated } from "./emulated.js";
+import { allForms, type Bits, type Form, formName, isBuildable } from "./forms.js";
+import * as map from "./map.js";
+import { runNative } from "./native.js";
+
+/** These act on the system, not on what user space sees; test/cpu looks at them. */
+const SYSTEM_FAMILIES = ["segments", "farTransfers", "msr", "system"];
+const systemRows = new Set(SYSTEM_FAMILIES.flatMap((name) => families[name]));
+export const isSystem = (row: Definition): boolean => systemRows.has(row);
+
+/** Every form that user space can run and that the generator can build. */
+export function userForms(bits: Bits): Form[] {
+  return allForms(bits).filter((form) => !isSystem(form.row) && isBuildable(form));
+}
+
+export interface Verdict {
+  readonly tested: number;
+  readonly skipped: number;
+  /** Descriptions of the cases that differ, at most a few of each form. */
+  readonly failures: readonly string[];
+  readonly failed: number;
+}
+
+const CHUNK = 20_000;
+const SHOWN_PER_FORM = 2;
+
+export function judge(emulated: Emulated, forms: readonly Form[], seeds: readonly number[]): Verdict {
+  const failures = new Map<string, string[]>();
+  let [tested, left, failed] = [0, 0, 0];
+  const chunk: Case[] = [];
+  const flush = () => {
+    const outcomes = runNative(wire(chunk));
+    emulated.prepare(chunk);
+    chunk.forEach((c, i) => {
+      const native = outcomes.subarray(i * map.OUTCOME_BYTES, (i + 1) * map.OUTCOME_BYTES);
+      tested++;
+      const lines = differences(c, native, emulated.run(c));
+      if (lines.length === 0) return;
+      failed++;
+      const name = formName(c.form);
+      const shown = failures.get(name) ?? [];
+      if (shown.length < SHOWN_PER_FORM) shown.push(describe(c, lines));
+      failures.set(name, shown);
+    });
+    chunk.length = 0;
+  };
+  for (const form of forms)
+    for (const seed of seeds) {
+      const made = makeCase(form, seed);
+      if (skipped(made)) left++;
+      else if (chunk.push(made) === CHUNK) flush();
+    }
+  if (chunk.length > 0) flush();
+  return { tested, skipped: left, failed, failures: [...failures.values()].flat() };
+}
+
+function wire(cases: readonly Case[]): Uint8Array {
+  const all = new Uint8Array(cases.length * map.CASE_BYTES);
+  cases.forEach(({ record }, i) => {
+    all.set(record, i * map.CASE_BYTES);
+  });
+  return all;
+}
+
+export function report(verdict: Verdict): string {
+  const { failed, tested, failures } = verdict;
+  return [`${failed} of ${tested} cases differ`, ...failures.slice(0, 25)].join("\n");
+}
