@@ -58,12 +58,11 @@ import {
   SHADOW,
   SHUTDOWN,
   TLB_BANK,
-  TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
   TLB_PHYSICAL,
   WAIT_FOR_SIPI,
   ZERO_WORD,
 } from "./layout.js";
+import { tlbEntryOffset } from "./lowering/tlb.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
 import { type CoreRecord, CoreState } from "./state.js";
@@ -480,8 +479,7 @@ export class Engine {
     const { ramBase, ramBytes } = this.plan;
     const at = Number(BigInt.asUintN(32, host)) - Number(linear & 0xfffn);
     const bytes = this.#bytes.subarray(at, at + PAGE);
-    const entry = Number((linear >> 12n) % BigInt(TLB_ENTRIES)) * TLB_ENTRY_BYTES;
-    const number = this.#get(this.#get(c + TLB_BANK) + entry + TLB_PHYSICAL);
+    const number = this.#get(this.#get(c + TLB_BANK) + tlbEntryOffset(linear) + TLB_PHYSICAL);
     const inRam = at >= ramBase && at < ramBase + ramBytes;
     const generationAt = inRam ? CODE_GENERATIONS + ((at - ramBase) / PAGE) * 4 : ZERO_WORD;
     if (inRam) this.#markCode(core, generationAt);

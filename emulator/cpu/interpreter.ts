@@ -63,6 +63,7 @@ import {
   TLB_PHYSICAL,
 } from "./layout.js";
 import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
+import { pushTlbEntry } from "./lowering/tlb.js";
 import { END_OF_BLOCK, lower } from "./meaning.js";
 import { Body, type FunctionCode, type Label, module } from "./wasm.js";
 
@@ -183,14 +184,7 @@ function enter(linkage: Linkage): FunctionCode {
     code.end();
 
     // The page by the TLB; on a miss the microcode walks, and either faults or fills the entry.
-    code
-      .get(linear)
-      .i64(12n)
-      .op("i64.shr_u")
-      .op("i32.wrap_i64")
-      .i32(TLB_ENTRIES - 1)
-      .op("i32.and");
-    code.i32(TLB_ENTRY_BYTES).op("i32.mul").get(CORE).access("i32.load", TLB_BANK).op("i32.add").set(entry);
+    pushTlbEntry(code, () => code.get(linear)).set(entry);
     const pushMiss = () =>
       code.get(entry).access("i64.load", TLB_EXECUTE).get(linear).i64(~0xfffn).op("i64.and").op("i64.ne");
     pushMiss();
@@ -289,14 +283,7 @@ function checkSecondPage(code: Body, block: number, linear: number, otherwise: L
   const entry = code.local("i32");
   const page = code.local("i64");
   code.get(linear).i64(~0xfffn).op("i64.and").i64(0x1000n).op("i64.add").set(page);
-  code
-    .get(page)
-    .i64(12n)
-    .op("i64.shr_u")
-    .op("i32.wrap_i64")
-    .i32(TLB_ENTRIES - 1)
-    .op("i32.and");
-  code.i32(TLB_ENTRY_BYTES).op("i32.mul").get(CORE).access("i32.load", TLB_BANK).op("i32.add").tee(entry);
+  pushTlbEntry(code, () => code.get(page)).tee(entry);
   code.access("i64.load", TLB_EXECUTE).get(page).op("i64.ne").brIf(otherwise);
   code.get(entry).access("i32.load", TLB_PHYSICAL);
   code.get(block).access("i32.load", BLOCK_SECOND_PAGE).op("i32.ne").brIf(otherwise);

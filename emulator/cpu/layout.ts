@@ -180,8 +180,8 @@ export const MODE_STACK32 = 64; // SS.B: ESP is used (outside 64-bit mode)
 // (TLB_SLOW) when the entry allows it but the slow path must look again (device memory, a store to ROM, a user page
 // under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names the page in every valid entry.
 export const TLB = 0x1000;
-export const TLB_ENTRIES = 512; // per bank
-export const TLB_ENTRY_BYTES = 40;
+export const TLB_ENTRIES = 512; // per bank; va's is number (va >> 12 ^ va >> 21) & 511
+export const TLB_ENTRY_BYTES = 64; // a cache line
 export const TLB_READ = 0; // u64: page-aligned virtual address that may be read fast, or TLB_NONE
 export const TLB_WRITE = 8; // u64: ... written fast (dirty bit already set, RAM, not ROM)
 export const TLB_EXECUTE = 16; // u64

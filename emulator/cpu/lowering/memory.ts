@@ -26,9 +26,6 @@ import {
   SEG_BASE,
   SEGMENT_BYTES,
   SEGMENTS,
-  TLB_BANK,
-  TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
   TLB_HOST,
   TLB_PHYSICAL,
   TLB_READ,
@@ -37,6 +34,7 @@ import {
 import type { Access, Atomic, Body, Label } from "../wasm.js";
 import { CORE, Flags } from "./flags.js";
 import { type Linkage, SLOT, TYPE } from "./linkage.js";
+import { pushTlbEntry } from "./tlb.js";
 import { Scalar } from "./values.js";
 
 /** The locals of the other two parameters of every handler. */
@@ -228,13 +226,9 @@ export class Memory extends Flags {
   #lookUp(linear: Scalar, bytes: number, tag: number): number {
     const { code } = this;
     const entry = code.local("i32");
-    this.push64(linear).i64(12n).op("i64.shr_u").op("i32.wrap_i64");
-    code
-      .i32(TLB_ENTRIES - 1)
-      .op("i32.and")
-      .i32(TLB_ENTRY_BYTES)
-      .op("i32.mul");
-    code.get(CORE).access("i32.load", TLB_BANK).op("i32.add").tee(entry).access("i64.load", tag);
+    pushTlbEntry(code, () => this.push64(linear))
+      .tee(entry)
+      .access("i64.load", tag);
     this.push64(linear);
     if (bytes > 1) code.i64(BigInt(bytes - 1)).op("i64.add");
     code.i64(~PAGE_OFFSET).op("i64.and").op("i64.eq");

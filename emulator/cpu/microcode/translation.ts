@@ -136,9 +136,9 @@ export function translate(core: usize, va: u64, access: u64): u64 {
   return walkAndFill(core, entry, va, a, user);
 }
 
-/** Address bits 20..12 choose among a bank's entries; the user bank follows the supervisor's. */
+/** Address bits 20..12, folded with the next ones, choose among a bank's entries; the user bank follows the supervisor's. */
 function entryOf(core: usize, va: u64, user: bool): usize {
-  const index = (<u32>(va >> 12) & (TLB_ENTRIES - 1)) + (user ? TLB_ENTRIES : 0);
+  const index = (<u32>((va >> 12) ^ (va >> 21)) & (TLB_ENTRIES - 1)) + (user ? TLB_ENTRIES : 0);
   return core + TLB + index * TLB_ENTRY_BYTES;
 }
 
