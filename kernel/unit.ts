@@ -26,7 +26,6 @@ export {
   RIGHT_MODIFIED,
   RIGHT_SHARED,
   SAY_ACKNOWLEDGED,
-  SAY_ADOPT,
   SAY_CLEAN,
   SAY_FAILURE,
   SAY_FORWARD_READ,
@@ -37,6 +36,8 @@ export {
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
+  SAY_PURGE,
+  SAY_SURRENDER,
   tableIndex,
   WITH_DATA,
 } from "./coherence/engine";

@@ -9,13 +9,12 @@
 // its way to, or queued for.
 import {
   ACKNOWLEDGED,
-  ADOPT,
-  ADOPT_SHARER,
   ANSWER,
   ASK_READ,
   ASK_WRITE,
   CLEAN,
   CLEAN_LATE,
+  CLEAN_SHARED,
   COLLECTING,
   CONFIRM_LOSS,
   COPIED,
@@ -45,34 +44,47 @@ import {
   GRANT_SHARED,
   HELD,
   HOME_DIED,
+  INVALID,
+  INVALID_READ,
+  INVALID_WRITE,
   INVALIDATE,
   INVALIDATE_SHARERS,
+  KEEP,
   LAST_ACKNOWLEDGED,
-  LAST_DIED,
-  LAST_FAILED,
   LOSE,
   MODIFIED,
   NONE,
   OTHER_FAILED,
   OWNED,
+  OWNED_WRITE,
   OWNER_DIED,
   OWNER_FAILED,
   PASS_READ,
   PASS_WRITE,
+  PURGE,
+  PURGE_ALL,
   READ,
+  RECOVERED,
+  RECOVERING,
   REFUSE,
   RELEASE_OWNER,
+  RESUME,
   REVOKE,
   REVOKE_WRITE,
   ROW_BYTES,
   ROWS,
   SHARED,
+  SHARED_WRITE,
   SHARER_DIED,
   SHARERS_DIED,
   STATES,
+  SURRENDER,
+  SURRENDERED,
   TAKE,
+  TAKE_BACK,
   TELL_CLEAN,
   TELL_LOSS,
+  UNRECOVERED,
   UNUSED,
   WAKE,
   WRITE,
@@ -90,7 +102,9 @@ export const SAY_CLEAN: u8 = 8;
 export const SAY_LOSS: u8 = 9;
 export const SAY_LOSS_KNOWN: u8 = 10;
 export const SAY_FAILURE: u8 = 11;
-export const SAY_ADOPT: u8 = 12;
+/** `transaction`: the last one of the receiver's that the home ordered. */
+export const SAY_PURGE: u8 = 12;
+export const SAY_SURRENDER: u8 = 13;
 
 /** PageMessage.flags: the right that is granted, and what comes with it. */
 export const RIGHT: u8 = 3;
@@ -149,9 +163,9 @@ export const ACTION_BYTES: u32 = 24;
 /** One event acts at most so often: everyone is answered, invalidated or failed, and a few more. */
 export const ACTIONS_MAX: u32 = 256;
 
-/** A ring of them, and one more for what a dead machine might have said. */
+/** A ring of them, one more for what a dead machine might have said, one for a request that was kept. */
 const LOCAL_MAX: u32 = 16;
-export const LOCAL_BYTES: u32 = 17 * 16;
+export const LOCAL_BYTES: u32 = 18 * 16;
 
 @unmanaged
 export class Engine {
@@ -191,8 +205,13 @@ export class Page {
   /** Directory, at the home only. */
   directory: u8 = 0;
   owner: u8 = 0;
+  /** Recovering: a copy was found, or its loss is known. */
+  found: u8 = 0;
+  /** The home wants what is here, as soon as nothing is open that it ordered before (`purgeTransaction`). */
+  purge: u8 = 0;
   spare: u8 = 0;
   transaction: u32 = 0;
+  purgeTransaction: u32 = 0;
   causeTransaction: u32 = 0;
   laterTransaction: u32 = 0;
   causeAcks: u64 = 0;
@@ -202,8 +221,8 @@ export class Page {
   /** Machines that wait for this one to send them a copy; their transactions are in the peers' slots. */
   readers: u64 = 0;
   sharers: u64 = 0;
-  /** The acknowledgements that the last writer who had a copy waits for, should his grant have died on its way. */
-  upgradeAcks: u64 = 0;
+  /** Recovering: the machines that have not surrendered yet. */
+  awaited: u64 = 0;
   /** Address of the peers' slots. */
   peers: usize = 0;
 
@@ -230,11 +249,13 @@ export class Peer {
   /** At the home: its last request, and the machine that was to answer it; 0 = the home itself. */
   served: u32 = 0;
   server: u8 = 0;
-  upgrade: u8 = 0;
+  /** Recovering: its request that waits, 1 to read, 2 to write. */
+  kept: u8 = 0;
+  keptTransaction: u32 = 0;
 }
-export const PEER_BYTES: u32 = 12;
+export const PEER_BYTES: u32 = 16;
 
-const INDEX: usize = memory.data(720, 8); // STATES * EVENTS: row number + 1
+const INDEX: usize = memory.data(800, 8); // STATES * EVENTS: row number + 1
 let indexed: bool = false;
 
 /** Numbers the rows by state and event. Again after a test has changed them. */
@@ -333,14 +354,44 @@ function settle(engine: Engine, page: Page): void {
 }
 
 function replay(engine: Engine, page: Page): bool {
-  const state = page.state;
-  if (state != SHARED && state != OWNED && state != EXCLUSIVE && state != MODIFIED) return false;
   const none = changetype<PageMessage>(0);
-  // The writer first: the readers before him are served by the same revocation.
-  if (page.laterKind != 0) cacheEvent(engine, page, page.laterKind, none);
-  else if (page.readers != 0) cacheEvent(engine, page, FORWARD_READ, none);
-  else return false;
+  const state = page.state;
+  if (state == SHARED || state == OWNED || state == EXCLUSIVE || state == MODIFIED) {
+    // The writer first: the readers before him are served by the same revocation.
+    if (page.laterKind != 0) {
+      cacheEvent(engine, page, page.laterKind, none);
+      return true;
+    }
+    if (page.readers != 0) {
+      cacheEvent(engine, page, FORWARD_READ, none);
+      return true;
+    }
+  }
+  if (page.purge == 0 || !purgeable(page)) return false;
+  page.purge = 0;
+  page.causeKind = PURGE;
+  page.causeMachine = page.home;
+  cacheEvent(engine, page, PURGE, none);
   return true;
+}
+
+/** Nothing is open here that the home ordered before it began to recover the page. */
+function purgeable(page: Page): bool {
+  switch (page.state) {
+    case INVALID:
+    case SHARED:
+    case OWNED:
+    case EXCLUSIVE:
+    case MODIFIED:
+      return true;
+    case INVALID_READ:
+    case INVALID_WRITE:
+    case SHARED_WRITE:
+    case OWNED_WRITE:
+      return page.transaction != page.purgeTransaction;
+    default:
+      return false;
+  }
 }
 
 function receive(engine: Engine, page: Page, message: PageMessage): void {
@@ -349,6 +400,7 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
     case SAY_GET_WRITE:
     case SAY_CLEAN:
     case SAY_LOSS:
+    case SAY_SURRENDER:
       directoryMessage(engine, page, message);
       break;
     case SAY_GRANT:
@@ -371,10 +423,10 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
     case SAY_LOSS_KNOWN:
       cacheEvent(engine, page, FAILURE_KNOWN, message);
       break;
-    case SAY_ADOPT:
-      page.dirty = 1;
-      cacheEvent(engine, page, ADOPT, message);
-      break;
+    case SAY_PURGE:
+      page.purge = 1;
+      page.purgeTransaction = message.transaction;
+      break; // settle() does it when it can be done
     default:
       assert(false, "a page message of no kind");
   }
@@ -431,15 +483,30 @@ function granted(engine: Engine, page: Page, event: u8): void {
 
 function directoryMessage(engine: Engine, page: Page, message: PageMessage): void {
   assert(engine.self == page.home, "a directory message to a machine that is not the home");
-  const from = bitOf(message.from);
   const owns = page.owner == message.from;
   let event = GET_READ;
-  if (message.kind == SAY_GET_WRITE) {
-    event = owns ? GET_WRITE_OWNER : page.sharers & from ? GET_WRITE_SHARER : GET_WRITE;
-  } else if (message.kind == SAY_CLEAN) event = owns ? CLEAN : CLEAN_LATE;
-  else if (message.kind == SAY_LOSS) {
-    event = !owns ? OTHER_FAILED : page.sharers & ~from ? OWNER_FAILED : LAST_FAILED;
+  switch (message.kind) {
+    case SAY_GET_WRITE:
+      event = owns ? GET_WRITE_OWNER : page.sharers & bitOf(message.from) ? GET_WRITE_SHARER : GET_WRITE;
+      break;
+    case SAY_CLEAN:
+      event = owns ? CLEAN : CLEAN_LATE;
+      break;
+    case SAY_LOSS:
+      event = owns ? OWNER_FAILED : OTHER_FAILED;
+      break;
+    case SAY_SURRENDER:
+      surrendered(engine, page, message);
+      return;
   }
+  directoryEvent(engine, page, event, message);
+}
+
+function surrendered(engine: Engine, page: Page, message: PageMessage): void {
+  if (!(page.awaited & bitOf(message.from))) return;
+  page.awaited &= ~bitOf(message.from);
+  if (message.flags & WITH_DATA) page.found = 1;
+  const event = page.awaited != 0 ? SURRENDERED : page.found ? RECOVERED : UNRECOVERED;
   directoryEvent(engine, page, event, message);
 }
 
@@ -463,7 +530,7 @@ function cacheEvent(engine: Engine, page: Page, event: u8, message: PageMessage)
   for (let i: usize = 3; i < 7; i++) {
     const action = load<u8>(row + i);
     if (action == NONE) break;
-    cacheAct(engine, page, action, message);
+    cacheAct(engine, page, event, action, message);
   }
 }
 
@@ -479,7 +546,7 @@ function directoryEvent(engine: Engine, page: Page, event: u8, message: PageMess
 
 // --- Actions of a cache ---
 
-function cacheAct(engine: Engine, page: Page, action: u8, message: PageMessage): void {
+function cacheAct(engine: Engine, page: Page, event: u8, action: u8, message: PageMessage): void {
   switch (action) {
     case ASK_READ:
       ask(engine, page, SAY_GET_READ);
@@ -500,7 +567,7 @@ function cacheAct(engine: Engine, page: Page, action: u8, message: PageMessage):
       );
       break;
     case REVOKE:
-      if (page.causeKind == 0) causeFromLater(page);
+      if (event == INVALIDATE || event == FORWARD_WRITE) causeFromLater(page);
       put(engine, page, ACT_REVOKE, 0);
       break;
     case REVOKE_WRITE:
@@ -520,6 +587,7 @@ function cacheAct(engine: Engine, page: Page, action: u8, message: PageMessage):
       break;
     case LOSE:
       page.transaction = 0;
+      if (page.causeKind == 0) page.dirty = 0;
       put(engine, page, ACT_FAIL, 0);
       refuse(engine, page);
       break;
@@ -528,6 +596,10 @@ function cacheAct(engine: Engine, page: Page, action: u8, message: PageMessage):
       break;
     case REFUSE:
       refuse(engine, page);
+      break;
+    case SURRENDER:
+      clearCause(page);
+      say(engine, page, page.home, SAY_SURRENDER, 0, 0, 0, 0);
       break;
     default:
       assert(false, "an action that no cache takes");
@@ -589,12 +661,14 @@ function answer(engine: Engine, page: Page): void {
     if (!(page.causeFlags & HAS_COPY)) flags |= WITH_DATA;
     if (page.dirty) flags |= DATA_DIRTY;
     say(engine, page, page.causeMachine, SAY_GRANT, 0, flags, page.causeTransaction, page.causeAcks);
+  } else if (page.causeKind == PURGE) {
+    say(engine, page, page.home, SAY_SURRENDER, 0, WITH_DATA, 0, 0);
   }
   clearCause(page);
   page.dirty = 0;
 }
 
-/** Nobody whom the home sent here will get the page from here. */
+/** Nobody whom the home ordered behind this machine's request will get the page from here. */
 function refuse(engine: Engine, page: Page): void {
   let readers = page.readers;
   page.readers = 0;
@@ -604,16 +678,12 @@ function refuse(engine: Engine, page: Page): void {
     say(engine, page, machine, SAY_FAILURE, 0, 0, peerAt(page, machine).reader, 0);
     peerAt(page, machine).reader = 0;
   }
-  refuseOne(engine, page, page.causeKind, page.causeMachine, page.causeTransaction);
-  clearCause(page);
-  refuseOne(engine, page, page.laterKind, page.laterMachine, page.laterTransaction);
+  if (page.laterKind == INVALIDATE) {
+    say(engine, page, page.laterMachine, SAY_ACKNOWLEDGED, 0, 0, page.laterTransaction, 0);
+  } else if (page.laterKind == FORWARD_WRITE) {
+    say(engine, page, page.laterMachine, SAY_FAILURE, 0, 0, page.laterTransaction, 0);
+  }
   clearLater(page);
-  page.dirty = 0;
-}
-
-function refuseOne(engine: Engine, page: Page, kind: u8, machine: u8, transaction: u32): void {
-  if (kind == INVALIDATE) say(engine, page, machine, SAY_ACKNOWLEDGED, 0, 0, transaction, 0);
-  else if (kind == FORWARD_WRITE) say(engine, page, machine, SAY_FAILURE, 0, 0, transaction, 0);
 }
 
 // --- Actions of a directory ---
@@ -633,7 +703,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       grantModified(engine, page, message);
       break;
     case PASS_READ:
-      served(page, message, page.owner, false);
+      served(page, message, page.owner);
       say(engine, page, page.owner, SAY_FORWARD_READ, from, 0, message.transaction, 0);
       page.sharers |= bitOf(from);
       break;
@@ -650,17 +720,26 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
     case DROP_SENDER:
       page.sharers &= ~bitOf(from);
       break;
-    case ADOPT_SHARER:
-      adoptSharer(engine, page, from);
-      break;
     case FAIL_ONCE:
-      served(page, message, 0, false);
-      page.owner = 0;
+      served(page, message, 0);
       say(engine, page, from, SAY_FAILURE, 0, 0, message.transaction, 0);
       break;
     case CONFIRM_LOSS:
-      if (<u32>page.owner == from) page.owner = 0;
+      page.found = 1; // whoever reports it has told his threads
       say(engine, page, from, SAY_LOSS_KNOWN, 0, 0, 0, 0);
+      break;
+    case PURGE_ALL:
+      purgeAll(engine, page);
+      break;
+    case KEEP:
+      peerAt(page, from).kept = message.kind;
+      peerAt(page, from).keptTransaction = message.transaction;
+      break;
+    case TAKE_BACK:
+      if (message.flags & WITH_DATA && from != engine.self) put(engine, page, ACT_TAKE, 0);
+      break;
+    case RESUME:
+      resume(engine, page);
       break;
     default:
       assert(false, "an action that no directory takes");
@@ -668,15 +747,14 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
 }
 
 /** Who is to answer the request: should he die, the requester must be told. */
-function served(page: Page, message: PageMessage, server: u32, upgrade: bool): void {
+function served(page: Page, message: PageMessage, server: u32): void {
   const peer = peerAt(page, message.from);
   peer.served = message.transaction;
   peer.server = <u8>server;
-  peer.upgrade = u8(upgrade);
 }
 
 function grantFromHome(engine: Engine, page: Page, message: PageMessage, flags: u8): void {
-  served(page, message, 0, false);
+  served(page, message, 0);
   say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, 0);
 }
 
@@ -702,7 +780,7 @@ function grantModified(engine: Engine, page: Page, message: PageMessage): void {
   const acks = invalidated;
   invalidated = 0;
   wasSharer = false;
-  served(page, message, 0, false);
+  served(page, message, 0);
   page.owner = message.from;
   const flags: u8 = has ? RIGHT_MODIFIED : RIGHT_MODIFIED | WITH_DATA;
   say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, acks);
@@ -713,20 +791,40 @@ function passWrite(engine: Engine, page: Page, message: PageMessage): void {
   const copy = wasSharer;
   invalidated = 0;
   wasSharer = false;
-  served(page, message, page.owner, copy);
-  if (copy) page.upgradeAcks = acks;
+  served(page, message, page.owner);
   const flags: u8 = copy ? HAS_COPY : 0;
   say(engine, page, page.owner, SAY_FORWARD_WRITE, message.from, flags, message.transaction, acks);
   page.owner = message.from;
 }
 
-/** A machine that shared a dirty page has what the dead owner had. `from`: the owner that failed, or is dead. */
-function adoptSharer(engine: Engine, page: Page, from: u32): void {
-  page.sharers &= ~bitOf(from);
-  const machine = <u32>ctz(page.sharers) + 1;
-  page.sharers &= page.sharers - 1;
-  page.owner = <u8>machine;
-  say(engine, page, machine, SAY_ADOPT, 0, 0, 0, 0);
+/** Every living machine is to let go of the page, and to hand it in if it has it. */
+function purgeAll(engine: Engine, page: Page): void {
+  page.owner = 0;
+  page.sharers = 0;
+  page.awaited = 0;
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    if (engine.dead & bitOf(machine)) continue;
+    page.awaited |= bitOf(machine);
+    say(engine, page, machine, SAY_PURGE, 0, 0, peerAt(page, machine).served, 0);
+  }
+}
+
+/** Recovered, or lost for good: the requests that came meanwhile. */
+function resume(engine: Engine, page: Page): void {
+  page.found = 0;
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    const peer = peerAt(page, machine);
+    if (peer.kept == 0) continue;
+    const kept = changetype<PageMessage>(engine.local + (LOCAL_MAX + 1) * PAGE_MESSAGE_BYTES);
+    kept.kind = peer.kept;
+    kept.from = <u8>machine;
+    kept.requester = 0;
+    kept.flags = 0;
+    kept.transaction = peer.keptTransaction;
+    kept.acks = 0;
+    peer.kept = 0;
+    directoryMessage(engine, page, kept);
+  }
 }
 
 function directoryDeath(engine: Engine, page: Page, peer: u32): void {
@@ -735,23 +833,22 @@ function directoryDeath(engine: Engine, page: Page, peer: u32): void {
     const slot = peerAt(page, machine);
     if (<u32>slot.server != peer || machine == peer) continue;
     slot.server = 0;
-    if (slot.upgrade) {
-      // It has a copy of what the dead machine had: the right is all that it lacked.
-      say(engine, page, machine, SAY_GRANT, 0, RIGHT_MODIFIED | DATA_DIRTY, slot.served, page.upgradeAcks);
+    if (page.directory == CLEAN_SHARED && page.sharers & bitOf(machine)) {
+      say(engine, page, machine, SAY_GRANT, 0, RIGHT_SHARED | WITH_DATA, slot.served, 0);
     } else say(engine, page, machine, SAY_FAILURE, 0, 0, slot.served, 0);
   }
+  peerAt(page, peer).kept = 0;
   // As if the dead machine had said it.
   const message = changetype<PageMessage>(engine.local + LOCAL_MAX * PAGE_MESSAGE_BYTES);
   message.kind = 0;
   message.from = <u8>peer;
+  message.flags = 0;
   if (page.sharers & bitOf(peer)) {
     const last = page.owner == 0 && page.sharers == bitOf(peer);
     directoryEvent(engine, page, last ? SHARERS_DIED : SHARER_DIED, message);
   }
-  if (<u32>page.owner == peer) {
-    directoryEvent(engine, page, page.sharers != 0 ? OWNER_DIED : LAST_DIED, message);
-    if (<u32>page.owner == peer) page.owner = 0;
-  }
+  if (<u32>page.owner == peer) directoryEvent(engine, page, OWNER_DIED, message);
+  else if (page.directory == RECOVERING) surrendered(engine, page, message);
 }
 
 // --- Output ---

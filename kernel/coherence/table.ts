@@ -33,21 +33,25 @@ export const MODIFIED: u8 = 13;
 /** E or M, becoming O; becoming I. */
 export const LOWERING: u8 = 14;
 export const LEAVING: u8 = 15;
-/** A machine that was to send the page died: being taken from the page tables; the home is being told. */
-export const FAILING: u8 = 16;
-export const FAILED: u8 = 17;
+/** The machine that was to answer died: nothing came, or only the copy is here. The home is being told. */
+export const FAILED: u8 = 16;
+export const FAILED_SHARED: u8 = 17;
+/** The same while it is being taken from the page tables. */
+export const FAILED_LEAVING: u8 = 18;
 /** The home died: being taken from the page tables. */
-export const ORPHANED: u8 = 18;
+export const ORPHANED: u8 = 19;
 
 // --- Directory states, at the home ---
-export const UNUSED: u8 = 19;
+export const UNUSED: u8 = 20;
 /** The backing store is right; some machines hold copies. */
-export const CLEAN_SHARED: u8 = 20;
+export const CLEAN_SHARED: u8 = 21;
 /** One machine answers for the page. */
-export const HELD: u8 = 21;
-/** The machine that held it died; nobody has been told yet. */
-export const LOST: u8 = 22;
-export const STATES: u32 = 23;
+export const HELD: u8 = 22;
+/** The machine that held it died: all others are asked for what they have, and to let go of it. Requests wait. */
+export const RECOVERING: u8 = 23;
+/** None of them had it; nobody has been told yet. */
+export const LOST: u8 = 24;
+export const STATES: u32 = 25;
 
 // --- Events of a cache ---
 /** A thread of this machine needs the page. */
@@ -69,8 +73,8 @@ export const GONE_CLEAN: u8 = 11;
 export const GONE_DIRTY: u8 = 12;
 export const FAILURE: u8 = 13;
 export const HOME_DIED: u8 = 14;
-/** The home makes a sharer the owner, because the owner died. */
-export const ADOPT: u8 = 15;
+/** The home recovers the page: it wants whatever is here. Comes to the table when nothing that was ordered before is open. */
+export const PURGE: u8 = 15;
 export const FAILURE_KNOWN: u8 = 16;
 
 // --- Events of a directory ---
@@ -84,18 +88,18 @@ export const CLEAN: u8 = 21;
 export const CLEAN_LATE: u8 = 22;
 /** The home's own cache has received a copy, and the backing store with it. */
 export const COPIED: u8 = 23;
-/** A machine reports that the page did not reach it: the owner, while others share it; one that is not the owner. */
+/** A machine reports that the page did not reach it: the owner, or another. */
 export const OWNER_FAILED: u8 = 24;
 export const OTHER_FAILED: u8 = 25;
-/** The owner reports it, and no sharer is left that might have the page. */
-export const LAST_FAILED: u8 = 26;
-/** The owner died and left sharers, or none. */
-export const OWNER_DIED: u8 = 27;
-export const LAST_DIED: u8 = 28;
+export const OWNER_DIED: u8 = 26;
 /** A sharer died; the last one of a clean page. */
-export const SHARER_DIED: u8 = 29;
-export const SHARERS_DIED: u8 = 30;
-export const EVENTS: u32 = 31;
+export const SHARER_DIED: u8 = 27;
+export const SHARERS_DIED: u8 = 28;
+/** Recovering: one has answered; the last one, and some copy was found or the loss is known; the last one, and none was. */
+export const SURRENDERED: u8 = 29;
+export const RECOVERED: u8 = 30;
+export const UNRECOVERED: u8 = 31;
+export const EVENTS: u32 = 32;
 
 // --- Actions ---
 export const NONE: u8 = 0;
@@ -111,16 +115,18 @@ export const REVOKE_WRITE: u8 = 5;
 export const REVOKE: u8 = 6;
 /** Send the page to the readers that were forwarded here. */
 export const GIVE_READERS: u8 = 7;
-/** Answer what made this machine let go: the page to the writer, or an acknowledgement to him. */
+/** Answer what made this machine let go: the page to the writer, an acknowledgement to him, what was here to the home. */
 export const ANSWER: u8 = 8;
 export const TELL_CLEAN: u8 = 9;
 /** The threads that waited for this page ask again if they still lack something. */
 export const WAKE: u8 = 10;
-/** End the transaction: the waiting threads get an error, everybody forwarded here gets FAILURE. */
+/** End the transaction: the waiting threads get an error, everybody whom the home ordered behind it gets FAILURE. */
 export const LOSE: u8 = 11;
 export const TELL_LOSS: u8 = 12;
 /** FAILURE for what was just forwarded here. */
 export const REFUSE: u8 = 13;
+/** Tell the home that nothing is here. */
+export const SURRENDER: u8 = 14;
 export const GRANT_SHARED: u8 = 16;
 export const GRANT_EXCLUSIVE: u8 = 17;
 export const GRANT_MODIFIED: u8 = 18;
@@ -130,10 +136,14 @@ export const PASS_WRITE: u8 = 20;
 export const INVALIDATE_SHARERS: u8 = 21;
 export const RELEASE_OWNER: u8 = 22;
 export const DROP_SENDER: u8 = 23;
-export const ADOPT_SHARER: u8 = 24;
-export const FAIL_ONCE: u8 = 25;
-export const CONFIRM_LOSS: u8 = 26;
-export const ACTIONS: u32 = 27;
+export const FAIL_ONCE: u8 = 24;
+export const CONFIRM_LOSS: u8 = 25;
+export const PURGE_ALL: u8 = 26;
+/** Recovering: keep a request, put what a machine had into the backing store, go on with what was kept. */
+export const KEEP: u8 = 27;
+export const TAKE_BACK: u8 = 28;
+export const RESUME: u8 = 29;
+export const ACTIONS: u32 = 30;
 
 /** The last byte of a row counts whether it was ever used. */
 export const ROW_BYTES: u32 = 8;
@@ -141,180 +151,249 @@ export const END: u8 = 255;
 // biome-ignore format: a table reads by columns
 export const ROWS: usize = memory.data<u8>([
   // --- Cache ---
-  INVALID,        READ,           INVALID_READ,   ASK_READ,       NONE,         NONE,       NONE, 0,
-  INVALID,        WRITE,          INVALID_WRITE,  ASK_WRITE,      NONE,         NONE,       NONE, 0,
-  INVALID,        HOME_DIED,      INVALID,        NONE,           NONE,         NONE,       NONE, 0,
+  INVALID,              READ,              INVALID_READ,         ASK_READ,           NONE,           NONE, NONE, 0,
+  INVALID,              WRITE,             INVALID_WRITE,        ASK_WRITE,          NONE,           NONE, NONE, 0,
+  INVALID,              HOME_DIED,         INVALID,              NONE,               NONE,           NONE, NONE, 0,
+  INVALID,              PURGE,             INVALID,              SURRENDER,          NONE,           NONE, NONE, 0,
 
-  INVALID_READ,   READ,           INVALID_READ,   NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_READ,   WRITE,          INVALID_READ,   NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_READ,   GOT_SHARED,     SHARED,         TAKE,           GRANT,        NONE,       NONE, 0,
-  INVALID_READ,   GOT_EXCLUSIVE,  EXCLUSIVE,      TAKE,           GRANT,        NONE,       NONE, 0,
-  INVALID_READ,   INVALIDATE,     INVALID_READ,   NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_READ,   FAILURE,        FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
-  INVALID_READ,   ADOPT,          FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
-  INVALID_READ,   HOME_DIED,      INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+  INVALID_READ,         READ,              INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
+  INVALID_READ,         WRITE,             INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
+  INVALID_READ,         GOT_SHARED,        SHARED,               TAKE,               GRANT,          NONE, NONE, 0,
+  INVALID_READ,         GOT_EXCLUSIVE,     EXCLUSIVE,            TAKE,               GRANT,          NONE, NONE, 0,
+  INVALID_READ,         INVALIDATE,        INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
+  INVALID_READ,         FAILURE,           FAILED,               LOSE,               TELL_LOSS,      NONE, NONE, 0,
+  INVALID_READ,         HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
+  INVALID_READ,         PURGE,             INVALID_READ,         SURRENDER,          NONE,           NONE, NONE, 0,
 
-  INVALID_WRITE,  READ,           INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_WRITE,  WRITE,          INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_WRITE,  GOT_COLLECT,    COLLECTING,     TAKE,           NONE,         NONE,       NONE, 0,
-  INVALID_WRITE,  GOT_MODIFIED,   MODIFIED,       TAKE,           GRANT,        NONE,       NONE, 0,
-  INVALID_WRITE,  ACKNOWLEDGED,   INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_WRITE,  FORWARD_READ,   INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_WRITE,  FORWARD_WRITE,  INVALID_WRITE,  NONE,           NONE,         NONE,       NONE, 0,
-  INVALID_WRITE,  FAILURE,        FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
-  INVALID_WRITE,  HOME_DIED,      INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+  INVALID_WRITE,        READ,              INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        WRITE,             INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        GOT_COLLECT,       COLLECTING,           TAKE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        GOT_MODIFIED,      MODIFIED,             TAKE,               GRANT,          NONE, NONE, 0,
+  INVALID_WRITE,        ACKNOWLEDGED,      INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        FORWARD_READ,      INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        FORWARD_WRITE,     INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        FAILURE,           FAILED,               LOSE,               TELL_LOSS,      NONE, NONE, 0,
+  INVALID_WRITE,        HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        PURGE,             INVALID_WRITE,        SURRENDER,          NONE,           NONE, NONE, 0,
 
-  COLLECTING,     READ,           COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  COLLECTING,     WRITE,          COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  COLLECTING,     ACKNOWLEDGED,   COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  COLLECTING,     LAST_ACKNOWLEDGED, MODIFIED,    GRANT,          NONE,         NONE,       NONE, 0,
-  COLLECTING,     FORWARD_READ,   COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  COLLECTING,     FORWARD_WRITE,  COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  COLLECTING,     FAILURE,        COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  COLLECTING,     HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  COLLECTING,           READ,              COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  COLLECTING,           WRITE,             COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  COLLECTING,           ACKNOWLEDGED,      COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  COLLECTING,           LAST_ACKNOWLEDGED, MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
+  COLLECTING,           FORWARD_READ,      COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  COLLECTING,           FORWARD_WRITE,     COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  COLLECTING,           FAILURE,           COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  COLLECTING,           HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
 
-  SHARED,         READ,           SHARED,         GRANT,          NONE,         NONE,       NONE, 0,
-  SHARED,         WRITE,          SHARED_WRITE,   ASK_WRITE,      NONE,         NONE,       NONE, 0,
-  SHARED,         INVALIDATE,     SHARED_LEAVING, REVOKE,         NONE,         NONE,       NONE, 0,
-  SHARED,         ADOPT,          OWNED,          NONE,           NONE,         NONE,       NONE, 0,
-  SHARED,         HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  SHARED,               READ,              SHARED,               GRANT,              NONE,           NONE, NONE, 0,
+  SHARED,               WRITE,             SHARED_WRITE,         ASK_WRITE,          NONE,           NONE, NONE, 0,
+  SHARED,               INVALIDATE,        SHARED_LEAVING,       REVOKE,             NONE,           NONE, NONE, 0,
+  SHARED,               HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  SHARED,               PURGE,             SHARED_LEAVING,       REVOKE,             NONE,           NONE, NONE, 0,
 
-  SHARED_WRITE,   READ,           SHARED_WRITE,   GRANT,          NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   WRITE,          SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   GOT_COLLECT,    COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   GOT_MODIFIED,   MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   ACKNOWLEDGED,   SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   INVALIDATE,     SHARED_WRITE_LEAVING, REVOKE,   NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   FORWARD_READ,   SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   FORWARD_WRITE,  SHARED_WRITE,   NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   ADOPT,          OWNED_WRITE,    NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   FAILURE,        FAILING,        REVOKE,         NONE,         NONE,       NONE, 0,
-  SHARED_WRITE,   HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  SHARED_WRITE,         READ,              SHARED_WRITE,         GRANT,              NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         WRITE,             SHARED_WRITE,         NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         GOT_COLLECT,       COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         GOT_MODIFIED,      MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         ACKNOWLEDGED,      SHARED_WRITE,         NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         INVALIDATE,        SHARED_WRITE_LEAVING, REVOKE,             NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         FORWARD_READ,      SHARED_WRITE,         NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         FORWARD_WRITE,     SHARED_WRITE,         NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         FAILURE,           FAILED_SHARED,        LOSE,               TELL_LOSS,      NONE, NONE, 0,
+  SHARED_WRITE,         HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         PURGE,             SHARED_WRITE_LEAVING, REVOKE,             NONE,           NONE, NONE, 0,
 
-  SHARED_LEAVING, READ,           SHARED_LEAVING, NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_LEAVING, WRITE,          SHARED_LEAVING, NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_LEAVING, GONE_CLEAN,     INVALID,        ANSWER,         WAKE,         NONE,       NONE, 0,
-  SHARED_LEAVING, HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_LEAVING,       READ,              SHARED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
+  SHARED_LEAVING,       WRITE,             SHARED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
+  SHARED_LEAVING,       GONE_CLEAN,        INVALID,              ANSWER,             WAKE,           NONE, NONE, 0,
+  SHARED_LEAVING,       HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
 
-  SHARED_WRITE_LEAVING, READ,     SHARED_WRITE_LEAVING, NONE,     NONE,         NONE,       NONE, 0,
-  SHARED_WRITE_LEAVING, WRITE,    SHARED_WRITE_LEAVING, NONE,     NONE,         NONE,       NONE, 0,
-  SHARED_WRITE_LEAVING, FORWARD_READ,  SHARED_WRITE_LEAVING, NONE, NONE,        NONE,       NONE, 0,
-  SHARED_WRITE_LEAVING, FORWARD_WRITE, SHARED_WRITE_LEAVING, NONE, NONE,        NONE,       NONE, 0,
-  SHARED_WRITE_LEAVING, GONE_CLEAN, INVALID_WRITE, ANSWER,        NONE,         NONE,       NONE, 0,
-  SHARED_WRITE_LEAVING, FAILURE,  FAILING,        NONE,           NONE,         NONE,       NONE, 0,
-  SHARED_WRITE_LEAVING, HOME_DIED, ORPHANED,      NONE,           NONE,         NONE,       NONE, 0,
+  SHARED_WRITE_LEAVING, READ,              SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, WRITE,             SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, FORWARD_READ,      SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, FORWARD_WRITE,     SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, ACKNOWLEDGED,      SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, GONE_CLEAN,        INVALID_WRITE,        ANSWER,             NONE,           NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, FAILURE,           FAILED_LEAVING,       LOSE,               TELL_LOSS,      NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
 
-  OWNED,          READ,           OWNED,          GRANT,          NONE,         NONE,       NONE, 0,
-  OWNED,          WRITE,          OWNED_WRITE,    ASK_WRITE,      NONE,         NONE,       NONE, 0,
-  OWNED,          FORWARD_READ,   OWNED,          GIVE_READERS,   NONE,         NONE,       NONE, 0,
-  OWNED,          FORWARD_WRITE,  OWNED_LEAVING,  REVOKE,         NONE,         NONE,       NONE, 0,
-  OWNED,          INVALIDATE,     OWNED_LEAVING,  REVOKE,         NONE,         NONE,       NONE, 0,
-  OWNED,          HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  OWNED,                READ,              OWNED,                GRANT,              NONE,           NONE, NONE, 0,
+  OWNED,                WRITE,             OWNED_WRITE,          ASK_WRITE,          NONE,           NONE, NONE, 0,
+  OWNED,                FORWARD_READ,      OWNED,                GIVE_READERS,       NONE,           NONE, NONE, 0,
+  OWNED,                FORWARD_WRITE,     OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED,                INVALIDATE,        OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED,                HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
 
-  OWNED_WRITE,    READ,           OWNED_WRITE,    GRANT,          NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    WRITE,          OWNED_WRITE,    NONE,           NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    GOT_COLLECT,    COLLECTING,     NONE,           NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    GOT_MODIFIED,   MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    ACKNOWLEDGED,   OWNED_WRITE,    NONE,           NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    FORWARD_READ,   OWNED_WRITE,    GIVE_READERS,   NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    FORWARD_WRITE,  OWNED_WRITE_LEAVING, REVOKE,    NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    INVALIDATE,     OWNED_WRITE_LEAVING, REVOKE,    NONE,         NONE,       NONE, 0,
-  OWNED_WRITE,    HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  OWNED_WRITE,          READ,              OWNED_WRITE,          GRANT,              NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          WRITE,             OWNED_WRITE,          NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          GOT_COLLECT,       COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          GOT_MODIFIED,      MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          ACKNOWLEDGED,      OWNED_WRITE,          NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          FORWARD_READ,      OWNED_WRITE,          GIVE_READERS,       NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          FORWARD_WRITE,     OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          INVALIDATE,        OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          FAILURE,           FAILED_SHARED,        LOSE,               TELL_LOSS,      NONE, NONE, 0,
+  OWNED_WRITE,          HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
 
-  OWNED_LEAVING,  READ,           OWNED_LEAVING,  NONE,           NONE,         NONE,       NONE, 0,
-  OWNED_LEAVING,  WRITE,          OWNED_LEAVING,  NONE,           NONE,         NONE,       NONE, 0,
-  OWNED_LEAVING,  GONE_CLEAN,     INVALID,        ANSWER,         WAKE,         NONE,       NONE, 0,
-  OWNED_LEAVING,  GONE_DIRTY,     INVALID,        ANSWER,         WAKE,         NONE,       NONE, 0,
-  OWNED_LEAVING,  HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_LEAVING,        READ,              OWNED_LEAVING,        NONE,               NONE,           NONE, NONE, 0,
+  OWNED_LEAVING,        WRITE,             OWNED_LEAVING,        NONE,               NONE,           NONE, NONE, 0,
+  OWNED_LEAVING,        GONE_CLEAN,        INVALID,              ANSWER,             WAKE,           NONE, NONE, 0,
+  OWNED_LEAVING,        GONE_DIRTY,        INVALID,              ANSWER,             WAKE,           NONE, NONE, 0,
+  OWNED_LEAVING,        HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
 
-  OWNED_WRITE_LEAVING, READ,      OWNED_WRITE_LEAVING, NONE,      NONE,         NONE,       NONE, 0,
-  OWNED_WRITE_LEAVING, WRITE,     OWNED_WRITE_LEAVING, NONE,      NONE,         NONE,       NONE, 0,
-  OWNED_WRITE_LEAVING, FORWARD_READ,  OWNED_WRITE_LEAVING, NONE,  NONE,         NONE,       NONE, 0,
-  OWNED_WRITE_LEAVING, FORWARD_WRITE, OWNED_WRITE_LEAVING, NONE,  NONE,         NONE,       NONE, 0,
-  OWNED_WRITE_LEAVING, GONE_CLEAN, INVALID_WRITE, ANSWER,         NONE,         NONE,       NONE, 0,
-  OWNED_WRITE_LEAVING, GONE_DIRTY, INVALID_WRITE, ANSWER,         NONE,         NONE,       NONE, 0,
-  OWNED_WRITE_LEAVING, FAILURE,   FAILING,        NONE,           NONE,         NONE,       NONE, 0,
-  OWNED_WRITE_LEAVING, HOME_DIED, ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+  OWNED_WRITE_LEAVING,  READ,              OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  WRITE,             OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  FORWARD_READ,      OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  FORWARD_WRITE,     OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  ACKNOWLEDGED,      OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  GONE_CLEAN,        INVALID_WRITE,        ANSWER,             NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  GONE_DIRTY,        INVALID_WRITE,        ANSWER,             NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  FAILURE,           FAILED_LEAVING,       LOSE,               TELL_LOSS,      NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
 
-  EXCLUSIVE,      READ,           EXCLUSIVE,      GRANT,          NONE,         NONE,       NONE, 0,
-  EXCLUSIVE,      WRITE,          MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
-  EXCLUSIVE,      FORWARD_READ,   LOWERING,       REVOKE_WRITE,   NONE,         NONE,       NONE, 0,
-  EXCLUSIVE,      FORWARD_WRITE,  LEAVING,        REVOKE,         NONE,         NONE,       NONE, 0,
-  EXCLUSIVE,      HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  EXCLUSIVE,            READ,              EXCLUSIVE,            GRANT,              NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
 
-  MODIFIED,       READ,           MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
-  MODIFIED,       WRITE,          MODIFIED,       GRANT,          NONE,         NONE,       NONE, 0,
-  MODIFIED,       FORWARD_READ,   LOWERING,       REVOKE_WRITE,   NONE,         NONE,       NONE, 0,
-  MODIFIED,       FORWARD_WRITE,  LEAVING,        REVOKE,         NONE,         NONE,       NONE, 0,
-  MODIFIED,       HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  MODIFIED,             READ,              MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
+  MODIFIED,             WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
+  MODIFIED,             FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
+  MODIFIED,             FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
+  MODIFIED,             HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
 
-  LOWERING,       READ,           LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
-  LOWERING,       WRITE,          LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
-  LOWERING,       FORWARD_READ,   LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
-  LOWERING,       FORWARD_WRITE,  LOWERING,       NONE,           NONE,         NONE,       NONE, 0,
-  LOWERING,       GONE_CLEAN,     OWNED,          GIVE_READERS,   TELL_CLEAN,   WAKE,       NONE, 0,
-  LOWERING,       GONE_DIRTY,     OWNED,          GIVE_READERS,   WAKE,         NONE,       NONE, 0,
-  LOWERING,       HOME_DIED,      ORPHANED,       REVOKE,         NONE,         NONE,       NONE, 0,
+  LOWERING,             READ,              LOWERING,             NONE,               NONE,           NONE, NONE, 0,
+  LOWERING,             WRITE,             LOWERING,             NONE,               NONE,           NONE, NONE, 0,
+  LOWERING,             FORWARD_READ,      LOWERING,             NONE,               NONE,           NONE, NONE, 0,
+  LOWERING,             FORWARD_WRITE,     LOWERING,             NONE,               NONE,           NONE, NONE, 0,
+  LOWERING,             GONE_CLEAN,        OWNED,                GIVE_READERS,       TELL_CLEAN,     WAKE, NONE, 0,
+  LOWERING,             GONE_DIRTY,        OWNED,                GIVE_READERS,       WAKE,           NONE, NONE, 0,
+  LOWERING,             HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
 
-  LEAVING,        READ,           LEAVING,        NONE,           NONE,         NONE,       NONE, 0,
-  LEAVING,        WRITE,          LEAVING,        NONE,           NONE,         NONE,       NONE, 0,
-  LEAVING,        GONE_CLEAN,     INVALID,        GIVE_READERS,   ANSWER,       WAKE,       NONE, 0,
-  LEAVING,        GONE_DIRTY,     INVALID,        GIVE_READERS,   ANSWER,       WAKE,       NONE, 0,
-  LEAVING,        HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+  LEAVING,              READ,              LEAVING,              NONE,               NONE,           NONE, NONE, 0,
+  LEAVING,              WRITE,             LEAVING,              NONE,               NONE,           NONE, NONE, 0,
+  LEAVING,              GONE_CLEAN,        INVALID,              GIVE_READERS,       ANSWER,         WAKE, NONE, 0,
+  LEAVING,              GONE_DIRTY,        INVALID,              GIVE_READERS,       ANSWER,         WAKE, NONE, 0,
+  LEAVING,              HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
 
-  FAILING,        READ,           FAILING,        NONE,           NONE,         NONE,       NONE, 0,
-  FAILING,        WRITE,          FAILING,        NONE,           NONE,         NONE,       NONE, 0,
-  FAILING,        FORWARD_READ,   FAILING,        NONE,           NONE,         NONE,       NONE, 0,
-  FAILING,        FORWARD_WRITE,  FAILING,        NONE,           NONE,         NONE,       NONE, 0,
-  FAILING,        GONE_CLEAN,     FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
-  FAILING,        GONE_DIRTY,     FAILED,         LOSE,           TELL_LOSS,    NONE,       NONE, 0,
-  FAILING,        HOME_DIED,      ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
+  FAILED,               READ,              FAILED,               NONE,               NONE,           NONE, NONE, 0,
+  FAILED,               WRITE,             FAILED,               NONE,               NONE,           NONE, NONE, 0,
+  FAILED,               INVALIDATE,        FAILED,               REFUSE,             NONE,           NONE, NONE, 0,
+  FAILED,               FORWARD_READ,      FAILED,               REFUSE,             NONE,           NONE, NONE, 0,
+  FAILED,               FORWARD_WRITE,     FAILED,               REFUSE,             NONE,           NONE, NONE, 0,
+  FAILED,               FAILURE_KNOWN,     INVALID,              WAKE,               NONE,           NONE, NONE, 0,
+  FAILED,               HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
 
-  FAILED,         READ,           FAILED,         NONE,           NONE,         NONE,       NONE, 0,
-  FAILED,         WRITE,          FAILED,         NONE,           NONE,         NONE,       NONE, 0,
-  FAILED,         INVALIDATE,     FAILED,         REFUSE,         NONE,         NONE,       NONE, 0,
-  FAILED,         FORWARD_READ,   FAILED,         REFUSE,         NONE,         NONE,       NONE, 0,
-  FAILED,         FORWARD_WRITE,  FAILED,         REFUSE,         NONE,         NONE,       NONE, 0,
-  FAILED,         ADOPT,          FAILED,         NONE,           NONE,         NONE,       NONE, 0,
-  FAILED,         FAILURE_KNOWN,  INVALID,        WAKE,           NONE,         NONE,       NONE, 0,
-  FAILED,         HOME_DIED,      INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+  FAILED_SHARED,        READ,              FAILED_SHARED,        GRANT,              NONE,           NONE, NONE, 0,
+  FAILED_SHARED,        WRITE,             FAILED_SHARED,        NONE,               NONE,           NONE, NONE, 0,
+  FAILED_SHARED,        FORWARD_READ,      FAILED_SHARED,        REFUSE,             NONE,           NONE, NONE, 0,
+  FAILED_SHARED,        FORWARD_WRITE,     FAILED_SHARED,        REFUSE,             NONE,           NONE, NONE, 0,
+  FAILED_SHARED,        INVALIDATE,        FAILED_LEAVING,       REVOKE,             NONE,           NONE, NONE, 0,
+  FAILED_SHARED,        FAILURE_KNOWN,     SHARED,               WAKE,               NONE,           NONE, NONE, 0,
+  FAILED_SHARED,        HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
 
-  ORPHANED,       READ,           ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
-  ORPHANED,       WRITE,          ORPHANED,       NONE,           NONE,         NONE,       NONE, 0,
-  ORPHANED,       GONE_CLEAN,     INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
-  ORPHANED,       GONE_DIRTY,     INVALID,        LOSE,           NONE,         NONE,       NONE, 0,
+  FAILED_LEAVING,       READ,              FAILED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       WRITE,             FAILED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       FORWARD_READ,      FAILED_LEAVING,       REFUSE,             NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       FORWARD_WRITE,     FAILED_LEAVING,       REFUSE,             NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       GONE_CLEAN,        FAILED,               ANSWER,             NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       GONE_DIRTY,        FAILED,               ANSWER,             NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       FAILURE_KNOWN,     OWNED_LEAVING,        NONE,               NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+
+  ORPHANED,             GONE_CLEAN,        INVALID,              LOSE,               NONE,           NONE, NONE, 0,
+  ORPHANED,             GONE_DIRTY,        INVALID,              LOSE,               NONE,           NONE, NONE, 0,
 
   // --- Directory ---
-  UNUSED,         GET_READ,       HELD,           GRANT_EXCLUSIVE, NONE,        NONE,       NONE, 0,
-  UNUSED,         GET_WRITE,      HELD,           GRANT_MODIFIED, NONE,         NONE,       NONE, 0,
-  UNUSED,         CLEAN_LATE,     UNUSED,         NONE,           NONE,         NONE,       NONE, 0,
-  UNUSED,         OTHER_FAILED,   UNUSED,         CONFIRM_LOSS,   NONE,         NONE,       NONE, 0,
+  UNUSED,               GET_READ,          HELD,                 GRANT_EXCLUSIVE,    NONE,           NONE, NONE, 0,
+  UNUSED,               GET_WRITE,         HELD,                 GRANT_MODIFIED,     NONE,           NONE, NONE, 0,
+  UNUSED,               CLEAN_LATE,        UNUSED,               NONE,               NONE,           NONE, NONE, 0,
+  UNUSED,               OTHER_FAILED,      UNUSED,               CONFIRM_LOSS,       NONE,           NONE, NONE, 0,
 
-  CLEAN_SHARED,   GET_READ,       CLEAN_SHARED,   GRANT_SHARED,   NONE,         NONE,       NONE, 0,
-  CLEAN_SHARED,   GET_WRITE,      HELD,           INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
-  CLEAN_SHARED,   GET_WRITE_SHARER, HELD,         INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
-  CLEAN_SHARED,   CLEAN_LATE,     CLEAN_SHARED,   NONE,           NONE,         NONE,       NONE, 0,
-  CLEAN_SHARED,   OTHER_FAILED,   CLEAN_SHARED,   DROP_SENDER,    CONFIRM_LOSS, NONE,       NONE, 0,
-  CLEAN_SHARED,   SHARER_DIED,    CLEAN_SHARED,   DROP_SENDER,    NONE,         NONE,       NONE, 0,
-  CLEAN_SHARED,   SHARERS_DIED,   UNUSED,         DROP_SENDER,    NONE,         NONE,       NONE, 0,
+  CLEAN_SHARED,         GET_READ,          CLEAN_SHARED,         GRANT_SHARED,       NONE,           NONE, NONE, 0,
+  CLEAN_SHARED,         GET_WRITE,         HELD,                 INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
+  CLEAN_SHARED,         GET_WRITE_SHARER,  HELD,                 INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
+  CLEAN_SHARED,         CLEAN_LATE,        CLEAN_SHARED,         NONE,               NONE,           NONE, NONE, 0,
+  CLEAN_SHARED,         OTHER_FAILED,      CLEAN_SHARED,         DROP_SENDER,        CONFIRM_LOSS,   NONE, NONE, 0,
+  CLEAN_SHARED,         SHARER_DIED,       CLEAN_SHARED,         DROP_SENDER,        NONE,           NONE, NONE, 0,
+  CLEAN_SHARED,         SHARERS_DIED,      UNUSED,               DROP_SENDER,        NONE,           NONE, NONE, 0,
 
-  HELD,           GET_READ,       HELD,           PASS_READ,      NONE,         NONE,       NONE, 0,
-  HELD,           GET_WRITE,      HELD,           INVALIDATE_SHARERS, PASS_WRITE, NONE,     NONE, 0,
-  HELD,           GET_WRITE_SHARER, HELD,         INVALIDATE_SHARERS, PASS_WRITE, NONE,     NONE, 0,
-  HELD,           GET_WRITE_OWNER, HELD,          INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
-  HELD,           CLEAN,          CLEAN_SHARED,   RELEASE_OWNER,  NONE,         NONE,       NONE, 0,
-  HELD,           CLEAN_LATE,     HELD,           NONE,           NONE,         NONE,       NONE, 0,
-  HELD,           COPIED,         CLEAN_SHARED,   RELEASE_OWNER,  NONE,         NONE,       NONE, 0,
-  HELD,           OTHER_FAILED,   HELD,           DROP_SENDER,    CONFIRM_LOSS, NONE,       NONE, 0,
-  HELD,           OWNER_FAILED,   HELD,           ADOPT_SHARER,   CONFIRM_LOSS, NONE,       NONE, 0,
-  HELD,           LAST_FAILED,    UNUSED,         DROP_SENDER,    CONFIRM_LOSS, NONE,       NONE, 0,
-  HELD,           SHARER_DIED,    HELD,           DROP_SENDER,    NONE,         NONE,       NONE, 0,
-  HELD,           OWNER_DIED,     HELD,           ADOPT_SHARER,   NONE,         NONE,       NONE, 0,
-  HELD,           LAST_DIED,      LOST,           NONE,           NONE,         NONE,       NONE, 0,
+  HELD,                 GET_READ,          HELD,                 PASS_READ,          NONE,           NONE, NONE, 0,
+  HELD,                 GET_WRITE,         HELD,                 INVALIDATE_SHARERS, PASS_WRITE,     NONE, NONE, 0,
+  HELD,                 GET_WRITE_SHARER,  HELD,                 INVALIDATE_SHARERS, PASS_WRITE,     NONE, NONE, 0,
+  HELD,                 GET_WRITE_OWNER,   HELD,                 INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
+  HELD,                 CLEAN,             CLEAN_SHARED,         RELEASE_OWNER,      NONE,           NONE, NONE, 0,
+  HELD,                 CLEAN_LATE,        HELD,                 NONE,               NONE,           NONE, NONE, 0,
+  HELD,                 COPIED,            CLEAN_SHARED,         RELEASE_OWNER,      NONE,           NONE, NONE, 0,
+  HELD,                 OTHER_FAILED,      HELD,                 DROP_SENDER,        CONFIRM_LOSS,   NONE, NONE, 0,
+  HELD,                 OWNER_FAILED,      RECOVERING,           CONFIRM_LOSS,       PURGE_ALL,      NONE, NONE, 0,
+  HELD,                 SHARER_DIED,       HELD,                 DROP_SENDER,        NONE,           NONE, NONE, 0,
+  HELD,                 OWNER_DIED,        RECOVERING,           PURGE_ALL,          NONE,           NONE, NONE, 0,
 
-  LOST,           GET_READ,       UNUSED,         FAIL_ONCE,      NONE,         NONE,       NONE, 0,
-  LOST,           GET_WRITE,      UNUSED,         FAIL_ONCE,      NONE,         NONE,       NONE, 0,
-  LOST,           CLEAN_LATE,     LOST,           NONE,           NONE,         NONE,       NONE, 0,
-  LOST,           OTHER_FAILED,   LOST,           CONFIRM_LOSS,   NONE,         NONE,       NONE, 0,
-  END,            0,              0,              NONE,           NONE,         NONE,       NONE, 0,
+  RECOVERING,           GET_READ,          RECOVERING,           KEEP,               NONE,           NONE, NONE, 0,
+  RECOVERING,           GET_WRITE,         RECOVERING,           KEEP,               NONE,           NONE, NONE, 0,
+  RECOVERING,           CLEAN_LATE,        RECOVERING,           NONE,               NONE,           NONE, NONE, 0,
+  RECOVERING,           OTHER_FAILED,      RECOVERING,           CONFIRM_LOSS,       NONE,           NONE, NONE, 0,
+  RECOVERING,           SURRENDERED,       RECOVERING,           TAKE_BACK,          NONE,           NONE, NONE, 0,
+  RECOVERING,           RECOVERED,         UNUSED,               TAKE_BACK,          RESUME,         NONE, NONE, 0,
+  RECOVERING,           UNRECOVERED,       LOST,                 RESUME,             NONE,           NONE, NONE, 0,
+
+  LOST,                 GET_READ,          UNUSED,               FAIL_ONCE,          NONE,           NONE, NONE, 0,
+  LOST,                 GET_WRITE,         UNUSED,               FAIL_ONCE,          NONE,           NONE, NONE, 0,
+  END,                  0,                 0,                    NONE,               NONE,           NONE, NONE, 0,
 ]);
+
+/** Why an event that has no row in some state cannot happen there. Said when it does. */
+export function illegalReason(event: u8): string {
+  switch (event) {
+    case READ:
+    case WRITE:
+      return "threads are not let in after the home died, nor into a directory";
+    case GOT_SHARED:
+    case GOT_EXCLUSIVE:
+      return "only an open request to read is answered so";
+    case GOT_COLLECT:
+    case GOT_MODIFIED:
+      return "only an open request to write is answered so, and by someone who waits for earlier acknowledgements of ours";
+    case ACKNOWLEDGED:
+      return "sharers acknowledge to an open request to write";
+    case LAST_ACKNOWLEDGED:
+      return "the last acknowledgement counts when the page is here already";
+    case INVALIDATE:
+      return "the home invalidates sharers only, before it orders a request of theirs";
+    case FORWARD_READ:
+    case FORWARD_WRITE:
+      return "the home forwards to the owner only, and to nobody behind his successor";
+    case GONE_CLEAN:
+    case GONE_DIRTY:
+      return "follows a revocation; a copy that is not owned is never dirty";
+    case FAILURE:
+      return "ends an open request whose answer another machine owed";
+    case HOME_DIED:
+      return "a home dies once, and knows it least of all";
+    case PURGE:
+      return "comes when nothing ordered before is open; who owns the page was forwarded the next owner's request before";
+    case FAILURE_KNOWN:
+      return "answers a reported failure";
+    case GET_READ:
+    case GET_WRITE:
+    case GET_WRITE_SHARER:
+    case GET_WRITE_OWNER:
+      return "to the directory; the owner has no need to read, and who was purged or lost shares nothing";
+    case CLEAN:
+    case CLEAN_LATE:
+      return "to the directory; there is an owner or not, and who surrendered had told before";
+    case COPIED:
+      return "to the directory: the home reads from an owner";
+    case OWNER_FAILED:
+    case OTHER_FAILED:
+      return "to the directory: a failure comes from the owner or not, and before its sender surrenders";
+    case OWNER_DIED:
+    case SHARER_DIED:
+    case SHARERS_DIED:
+      return "to the directory, which has an owner or sharers in these states only";
+    default:
+      return "to the directory, while it recovers";
+  }
+}

@@ -34,13 +34,12 @@ interface Thread {
   at: number;
   /** 0 ready, 1 waits for the page, 2 has it and has not retired its instruction. */
   state: number;
+  /** What its core may still do through its page tables and TLB: 0 nothing, 1 read, 2 write. Each thread has a space of its own. */
+  right: number;
 }
 
 interface Machine {
   threads: Thread[];
-  /** What the page tables allow, and what some core's TLB may still allow: 0 nothing, 1 reading, 2 writing. */
-  table: number;
-  tlb: number;
   dirty: boolean;
   /** A revocation in progress: -1 none, 0 everything, 1 the right to write. */
   revoking: number;
@@ -53,7 +52,6 @@ interface Machine {
 }
 
 export class Violation extends Error {}
-
 
 export class World {
   readonly setup: Setup;
@@ -107,9 +105,7 @@ export class World {
       kernel.call("engineCreate")(this.engine(m), m, machines, actions, local);
       kernel.call("pageCreate")(this.page(m), home, this.page(m) + pageBytes);
       this.#machines.push({
-        threads: setup.programs[m - 1]!.map((program) => ({ program, at: 0, state: 0 })),
-        table: 0,
-        tlb: 0,
+        threads: setup.programs[m - 1]!.map((program) => ({ program, at: 0, state: 0, right: 0 })),
         dirty: false,
         revoking: -1,
         frame: m === home ? 0 : -1,
@@ -206,8 +202,7 @@ export class World {
   #kill(number: number): void {
     const machine = this.machine(number);
     machine.alive = false;
-    machine.table = 0;
-    machine.tlb = 0;
+    for (const thread of machine.threads) thread.right = 0;
     machine.revoking = -1;
     this.deaths++;
     this.forgivable++;
@@ -218,8 +213,7 @@ export class World {
   }
 
   #start(number: number, thread: Thread): void {
-    const machine = this.machine(number);
-    if (machine.tlb >= this.#need(thread)) {
+    if (thread.right >= this.#need(thread)) {
       this.#execute(number, thread);
       return;
     }
@@ -244,7 +238,7 @@ export class World {
   #execute(number: number, thread: Thread): void {
     const machine = this.machine(number);
     const need = this.#need(thread);
-    if (machine.tlb < need) throw new Violation(`machine ${number} runs an instruction without the right`);
+    if (thread.right < need) throw new Violation(`machine ${number} runs an instruction without the right`);
     this.#see(number, machine.frame);
     if (need === 2) {
       this.latest++;
@@ -265,7 +259,7 @@ export class World {
 
   #gone(number: number): void {
     const machine = this.machine(number);
-    machine.tlb = machine.table;
+    for (const thread of machine.threads) thread.right = Math.min(thread.right, machine.revoking);
     machine.revoking = -1;
     const dirty = machine.dirty;
     machine.dirty = false;
@@ -300,8 +294,7 @@ export class World {
       else if (kind === this.#c["ACT_TAKE"]) machine.frame = value;
       else if (kind === this.#c["ACT_GRANT"]) again = this.#grant(machine, flags) || again;
       else if (kind === this.#c["ACT_REVOKE"]) {
-        machine.table = Math.min(machine.table, flags);
-        machine.revoking = flags;
+        machine.revoking = machine.revoking < 0 ? flags : Math.min(machine.revoking, flags);
       } else if (kind === this.#c["ACT_WAKE"]) again = true;
       else if (kind === this.#c["ACT_FAIL"])
         for (const thread of machine.threads) if (thread.state === 1) this.#fail(number, thread);
@@ -320,10 +313,11 @@ export class World {
   /** True when some thread still lacks something. */
   #grant(machine: Machine, right: number): boolean {
     const allowed = right === this.#c["RIGHT_MODIFIED"] ? 2 : 1;
-    machine.table = Math.max(machine.table, allowed);
-    machine.tlb = Math.max(machine.tlb, machine.table);
-    for (const thread of machine.threads)
-      if (thread.state === 1 && this.#need(thread) <= allowed) thread.state = 2;
+    for (const thread of machine.threads) {
+      if (thread.state !== 1 || this.#need(thread) > allowed) continue;
+      thread.state = 2;
+      thread.right = allowed;
+    }
     return machine.threads.some((thread) => thread.state === 1);
   }
 
@@ -351,8 +345,9 @@ export class World {
     for (let m = 1; m <= this.setup.machines; m++) {
       const machine = this.machine(m);
       // Who serves a home that he does not yet know to be dead is an orphan already.
-      if (machine.tlb === 0 || !this.machine(this.setup.home).alive) continue;
-      if (machine.tlb === 2) writers++;
+      const right = Math.max(...machine.threads.map((thread) => thread.right));
+      if (right <= 0 || !this.machine(this.setup.home).alive) continue;
+      if (right === 2) writers++;
       else readers++;
       if (value >= 0 && value !== machine.frame)
         throw new Violation(`machine ${m} can read ${machine.frame} while another can read ${value}`);
@@ -414,9 +409,9 @@ export class World {
       hash.update(kernel.bytes.slice(this.page(m), this.page(m) + protocol));
       hash.update(kernel.bytes.slice(this.page(m) + protocol, engine + this.#stride));
       const machine = this.machine(m);
-      env.push(machine.table, machine.tlb, machine.dirty ? 1 : 0, machine.revoking, machine.frame);
+      env.push(machine.dirty ? 1 : 0, machine.revoking, machine.frame);
       env.push(machine.alive ? 1 : 0, machine.noticed);
-      for (const thread of machine.threads) env.push(thread.at, thread.state);
+      for (const thread of machine.threads) env.push(thread.at, thread.state, thread.right);
     }
     for (const wire of this.#wires) {
       env.push(wire.length);
@@ -477,14 +472,28 @@ export interface Found {
   depth: number;
 }
 
+interface Node {
+  saved: Saved;
+  depth: number;
+  step: Step | undefined;
+  before: Node | undefined;
+}
+
+function path(node: Node, last?: Step): string {
+  const steps: string[] = last ? [JSON.stringify(last)] : [];
+  for (let at: Node | undefined = node; at?.step; at = at.before) steps.unshift(JSON.stringify(at.step));
+  return steps.join("\n");
+}
+
 /** Every order in which things can happen, each state once. */
 export function explore(world: World, kills = 0, limit = 2_000_000): Found {
   const seen = new Set<string>();
   const found: Found = { states: 0, ends: 0, depth: 0 };
-  const stack: { saved: Saved; depth: number }[] = [{ saved: world.save(), depth: 0 }];
+  const stack: Node[] = [{ saved: world.save(), depth: 0, step: undefined, before: undefined }];
   seen.add(world.key());
   while (stack.length > 0) {
-    const { saved, depth } = stack.pop()!;
+    const node = stack.pop()!;
+    const { saved, depth } = node;
     world.load(saved);
     found.states++;
     found.depth = Math.max(found.depth, depth);
@@ -492,15 +501,23 @@ export function explore(world: World, kills = 0, limit = 2_000_000): Found {
     const steps = world.steps(kills);
     if (steps.every((step) => step.do === "kill")) {
       found.ends++;
-      world.checkEnd();
+      try {
+        world.checkEnd();
+      } catch (error) {
+        throw new Violation(`${error instanceof Error ? error.message : error}\n${path(node)}`);
+      }
     }
     for (const step of steps) {
       world.load(saved);
-      world.take(step);
+      try {
+        world.take(step);
+      } catch (error) {
+        throw new Violation(`${error instanceof Error ? error.message : error}\n${path(node, step)}`);
+      }
       const key = world.key();
       if (seen.has(key)) continue;
       seen.add(key);
-      stack.push({ saved: world.save(), depth: depth + 1 });
+      stack.push({ saved: world.save(), depth: depth + 1, step, before: node });
     }
   }
   return found;

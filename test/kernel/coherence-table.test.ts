@@ -1,0 +1,54 @@
+// The page protocol's table itself: complete, unambiguous, and the one that ARCHITECTURE.md shows. To print it
+// there again after a change: UPDATE_TABLE=1 npx vitest run --project quick test/kernel/coherence-table.test.ts
+import { readFileSync, writeFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { KernelWasm } from "../support/kernel-wasm.js";
+import { events, isDirectory, printed, rows, states } from "../support/page-table.js";
+
+const kernel = new KernelWasm();
+const BEGIN = "<!-- kernel/coherence/table.ts, printed by test/kernel/coherence-table.test.ts -->\n";
+const END = "\n<!-- end of the table -->";
+
+test("the compiled rows are the written rows", () => {
+  const end = kernel.constant("END");
+  const compiled: string[] = [];
+  for (let at = kernel.constant("ROWS"); kernel.bytes[at] !== end; at += kernel.constant("ROW_BYTES"))
+    compiled.push(
+      `${states[kernel.bytes[at]!]} ${events[kernel.bytes[at + 1]!]} ${states[kernel.bytes[at + 2]!]}`,
+    );
+  expect(compiled).toEqual(rows.map(({ state, event, next }) => `${state} ${event} ${next}`));
+  expect(states.length).toBe(kernel.constant("STATES"));
+  expect(events.length).toBe(kernel.constant("EVENTS"));
+});
+
+test("every state and event is in one row, or its absence has a reason", () => {
+  const reason = kernel.call("illegalReason");
+  const pairs = new Set(rows.map(({ state, event }) => `${state} ${event}`));
+  expect(pairs.size).toBe(rows.length);
+  for (const state of states)
+    events.forEach((event, number) => {
+      if (!pairs.has(`${state} ${event}`))
+        expect(kernel.text(reason(number)).length, `${state} ${event}`).toBeGreaterThan(10);
+    });
+});
+
+test("no row leads from a cache into a directory, and every state can be entered", () => {
+  for (const { state, next } of rows) expect(isDirectory(next)).toBe(isDirectory(state));
+  for (const state of states)
+    if (state !== "INVALID" && state !== "UNUSED")
+      expect(
+        rows.some((row) => row.next === state && row.state !== state),
+        state,
+      ).toBe(true);
+});
+
+test("ARCHITECTURE.md shows the table", () => {
+  const text = readFileSync("ARCHITECTURE.md", "utf8");
+  const from = text.indexOf(BEGIN);
+  const to = text.indexOf(END, from);
+  expect(from, "ARCHITECTURE.md has the table's marks").toBeGreaterThan(0);
+  const table = printed(kernel);
+  if (process.env["UPDATE_TABLE"])
+    writeFileSync("ARCHITECTURE.md", text.slice(0, from + BEGIN.length) + table + text.slice(to));
+  else expect(text.slice(from + BEGIN.length, to)).toBe(table);
+});
