@@ -6,6 +6,7 @@
 import { SharedObject } from "../coherence/pager";
 import { Inode } from "../fs/archive";
 import {
+  DESCRIPTORS_MAX,
   descriptorAdd,
   descriptorClose,
   descriptorFile,
@@ -396,9 +397,13 @@ export function faccessat(directory: u64, path: u64, mode: u64): i64 {
   return result;
 }
 
-/** There are no symbolic links. */
 export function readlink(path: u64): i64 {
-  const file = openForLook(u64(AT_FDCWD), path);
+  return readlinkat(u64(AT_FDCWD), path);
+}
+
+/** There are no symbolic links. */
+export function readlinkat(directory: u64, path: u64): i64 {
+  const file = openForLook(directory, path);
   if (file < 0) return file;
   fileRelease(changetype<File>(usize(file)));
   return -EINVAL;
@@ -418,6 +423,33 @@ export function chdir(path: u64): i64 {
   if (!directory) return -ENOTDIR;
   // Only the root can be the working directory.
   return load<u8>(scratch()) === 0 ? 0 : -EINVAL;
+}
+
+const POLLFD_BYTES: u64 = 8;
+const POLL_MAX: u64 = u64(DESCRIPTORS_MAX);
+const POLLNVAL: u32 = 0x20;
+/** POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM: no file here ever keeps a reader or a writer waiting. */
+const POLL_READY: u32 = 0x145;
+
+/** poll(2); the limit is the caller's to sleep out when nothing was asked that is ready. Returns how many are. */
+export function pollFiles(fds: u64, count: u64): i64 {
+  if (count > POLL_MAX) return -EINVAL;
+  let ready: i64 = 0;
+  for (let i: u64 = 0; i < count; i++) {
+    const entry = scratch();
+    if (!readUser(entry, fds + i * POLLFD_BYTES, 8)) return -EFAULT;
+    const fd = load<i32>(entry);
+    let events: u32 = 0;
+    if (fd >= 0) {
+      const file = fileOf(u64(fd));
+      events = file === 0 ? POLLNVAL : u32(load<u16>(entry + 4)) & POLL_READY;
+      if (file) fileRelease(changetype<File>(file));
+    }
+    store<u16>(entry + 6, u16(events));
+    if (!writeUser(fds + i * POLLFD_BYTES, entry, 8)) return -EFAULT;
+    if (events) ready++;
+  }
+  return ready;
 }
 
 /** The console is a wire, not a terminal: programs then buffer by the block, as into a file. */

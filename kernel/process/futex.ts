@@ -198,21 +198,26 @@ function waitPrivate(address: u64, value: u32, timeout: u64, bits: u32): i64 {
   return withdraw(lwp, result);
 }
 
-/** Off the queue, if still on it. Who was woken meanwhile has used up a wake-up: that counts, whatever else happened. */
+/**
+ * Off the queue, if still on it. Who was woken meanwhile has used up a wake-up: that counts, whatever else happened.
+ * The bucket's lock is taken in any case: until the waker has let go of it, it still touches this lwp.
+ */
 function withdraw(lwp: Lwp, result: i64): i64 {
-  // A requeue may have moved the waiter to another bucket while its lock was awaited.
-  while (queued(lwp)) {
-    const bucket = bucketOf(
-      lwp.futexSpace,
-      atomic.load<u64>(changetype<usize>(lwp) + offsetof<Lwp>("futexAddress")),
-    );
+  while (true) {
+    const address = addressOf(lwp);
+    const bucket = bucketOf(lwp.futexSpace, address);
     lockOf(bucket).acquire();
-    const here = queued(lwp) && bucketOf(lwp.futexSpace, lwp.futexAddress) === bucket;
-    if (here) dequeue(bucket, lwp);
+    const here = addressOf(lwp) === address; // else a requeue moved the waiter while the lock was awaited
+    const waiting = here && queued(lwp);
+    if (waiting) dequeue(bucket, lwp);
     lockOf(bucket).release();
-    if (here) return result;
+    if (here) return waiting ? result : 0;
   }
-  return 0;
+}
+
+/** A requeue changes it, holding the locks of both buckets. */
+function addressOf(lwp: Lwp): u64 {
+  return atomic.load<u64>(changetype<usize>(lwp) + offsetof<Lwp>("futexAddress"));
 }
 
 function wakeWord(address: u64, operation: u32, count: u32, bits: u32): i64 {

@@ -28,6 +28,7 @@ import {
   pwrite64,
   read,
   readlink,
+  readlinkat,
   readv,
   stat,
   unlink,
@@ -67,7 +68,16 @@ import {
   setRobustList,
   setTidAddress,
 } from "./thread-calls";
-import { clockGetres, clockGettime, clockNanosleep, gettimeofday, nanosleep, time } from "./time-calls";
+import {
+  clockGetres,
+  clockGettime,
+  clockNanosleep,
+  gettimeofday,
+  nanosleep,
+  poll,
+  ppoll,
+  time,
+} from "./time-calls";
 
 const CALLS: u32 = 512;
 
@@ -102,6 +112,11 @@ function row(number: u32, name: string, names: string, handler: u32): void {
   at.arity = arity;
 }
 
+/** C libraries try these two first and do without: not worth a line on the console. */
+function notOffered(): i64 {
+  return -ENOSYS;
+}
+
 function absentRow(number: u32, name: usize, length: u32): void {
   const at = rowAt(number);
   assert(at.name === 0, "an absent system call that has a row");
@@ -120,6 +135,7 @@ export function systemCallsPrepare(): void {
   row(4, "stat", "path to", stat.index);
   row(5, "fstat", "fd to", fstat.index);
   row(6, "lstat", "path to", stat.index);
+  row(7, "poll", "fds count limit", poll.index);
   row(8, "lseek", "fd offset whence", lseek.index);
   row(9, "mmap", "at bytes protection flags fd offset", mmap.index);
   row(10, "mprotect", "at bytes protection", mprotect.index);
@@ -178,13 +194,17 @@ export function systemCallsPrepare(): void {
   row(257, "openat", "directory path flags mode", openat.index);
   row(262, "newfstatat", "directory path to flags", newfstatat.index);
   row(263, "unlinkat", "directory path flags", unlinkat.index);
+  row(267, "readlinkat", "directory path", readlinkat.index);
   row(269, "faccessat", "directory path mode", faccessat.index);
+  row(271, "ppoll", "fds count limit mask", ppoll.index);
   row(273, "set_robust_list", "head bytes", setRobustList.index);
   row(292, "dup3", "fd target flags", dup3.index);
   row(302, "prlimit64", "id resource fresh old", prlimit64.index);
   row(309, "getcpu", "core node", getcpu.index);
   row(318, "getrandom", "buffer bytes flags", getrandom.index);
   row(324, "membarrier", "command", membarrier.index);
+  row(334, "rseq", "", notOffered.index);
+  row(435, "clone3", "", notOffered.index);
 
   absentCalls(absentRow.index);
 }
