@@ -99,7 +99,6 @@ export const CORE_INDEX = 0x518; // u32
 export const RETIRED = 0x520; // u64: instructions retired
 export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 1 running
 export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code; the engine clears it and ends the block
-export const TLB_HAS_LARGE = 0x530; // u32: some TLB entry since the last full flush is a fragment of a large page
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
 export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
 export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
@@ -190,6 +189,12 @@ export const TLB_PHYSICAL = 28; // u32: physical page number (may lie outside RA
 export const TLB_FLAGS = 32; // u32: TLB_VALID ... | page size's log2 << 8
 export const TLB_NONE = 1; // an odd tag never equals a page address
 export const TLB_SLOW = 2;
+// What microcode/translation.ts keeps so that a flush costs what it drops; nobody else writes it.
+export const TLB_LIVE_COUNT = 0x1_1000; // u32: length of TLB_LIVE
+export const TLB_SWEPT = 0x1_1004; // u32: 0 until the whole TLB has been cleared once
+export const TLB_HUGE = 0x1_1008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
+export const TLB_REGIONS = 0x1_1040; // 512 bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
+export const TLB_LIVE = 0x1_1100; // u16 each: entries (both banks) that were filled, each at least once
 // bits of TLB_FLAGS
 export const TLB_VALID = 1;
 export const TLB_GLOBAL = 2;

@@ -30,14 +30,18 @@ import {
   TLB_EXECUTE,
   TLB_FLAGS,
   TLB_GLOBAL,
-  TLB_HAS_LARGE,
   TLB_HOST,
+  TLB_HUGE,
   TLB_LARGE,
+  TLB_LIVE,
+  TLB_LIVE_COUNT,
   TLB_NONE,
   TLB_PHYSICAL,
   TLB_READ,
+  TLB_REGIONS,
   TLB_ROM,
   TLB_SLOW,
+  TLB_SWEPT,
   TLB_USER,
   TLB_VALID,
   TLB_WRITABLE,
@@ -328,9 +332,10 @@ function fill(core: usize, entry: usize, va: u64, physical: u64, granted: u32, s
   let flags = granted | TLB_VALID | (shift << 8);
   if (shift > 12) {
     flags |= TLB_LARGE;
-    store<u32>(core, 1, TLB_HAS_LARGE);
+    noteLarge(core, va, shift);
   }
   if (host != 0 && isRom(host)) flags |= TLB_ROM;
+  if ((load<u32>(entry, TLB_FLAGS) & TLB_VALID) == 0) noteLive(core, entry);
   store<u32>(entry, <u32>host, TLB_HOST);
   store<u32>(entry, <u32>(physical >> 12), TLB_PHYSICAL);
   store<u32>(entry, flags, TLB_FLAGS);
@@ -353,22 +358,58 @@ function drop(entry: usize): void {
   store<u64>(entry, TLB_NONE, TLB_EXECUTE);
 }
 
-const TLB_BYTES: u32 = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
+const ENTRIES: u32 = 2 * TLB_ENTRIES;
+
+function entryAt(core: usize, index: u32): usize {
+  return core + TLB + index * TLB_ENTRY_BYTES;
+}
+
+/** Notes that an entry that was empty is filled. A list grown full of repeats is made anew from the entries. */
+function noteLive(core: usize, entry: usize): void {
+  let count = load<u32>(core, TLB_LIVE_COUNT);
+  if (count == ENTRIES) {
+    count = 0;
+    for (let i: u32 = 0; i < ENTRIES; i++) {
+      if ((load<u32>(entryAt(core, i), TLB_FLAGS) & TLB_VALID) == 0) continue;
+      store<u16>(core + count * 2, <u16>i, TLB_LIVE);
+      count++;
+    }
+  }
+  must(count < ENTRIES); // this entry is not valid yet
+  store<u16>(core + count * 2, <u16>((entry - core - TLB) / TLB_ENTRY_BYTES), TLB_LIVE);
+  store<u32>(core, count + 1, TLB_LIVE_COUNT);
+}
 
 /** Drops everything, global entries included; also what a core starts from, and what a change of A20 needs. */
 export function flushTlb(core: usize): u64 {
-  const end = core + TLB + TLB_BYTES;
-  for (let entry = core + TLB; entry < end; entry += TLB_ENTRY_BYTES) drop(entry);
-  store<u32>(core, 0, TLB_HAS_LARGE);
+  if (load<u32>(core, TLB_SWEPT) == 0) {
+    for (let i: u32 = 0; i < ENTRIES; i++) drop(entryAt(core, i));
+    store<u32>(core, 1, TLB_SWEPT);
+  } else {
+    const count = load<u32>(core, TLB_LIVE_COUNT);
+    for (let i: u32 = 0; i < count; i++) drop(entryAt(core, load<u16>(core + i * 2, TLB_LIVE)));
+  }
+  store<u32>(core, 0, TLB_LIVE_COUNT);
+  store<u32>(core, 0, TLB_HUGE);
+  memory.fill(core + TLB_REGIONS, 0, 64);
   return 0;
 }
 
 /** MOV to CR3: all but global entries. */
 export function flushLocal(core: usize): void {
-  const end = core + TLB + TLB_BYTES;
-  for (let entry = core + TLB; entry < end; entry += TLB_ENTRY_BYTES) {
-    if ((load<u32>(entry, TLB_FLAGS) & TLB_GLOBAL) == 0) drop(entry);
+  const count = load<u32>(core, TLB_LIVE_COUNT);
+  let kept: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const index = load<u16>(core + i * 2, TLB_LIVE);
+    const entry = entryAt(core, index);
+    if (load<u32>(entry, TLB_FLAGS) & TLB_GLOBAL) {
+      store<u16>(core + kept * 2, index, TLB_LIVE);
+      kept++;
+    } else {
+      drop(entry);
+    }
   }
+  store<u32>(core, kept, TLB_LIVE_COUNT);
 }
 
 /** INVLPG: the page that holds va, global or not, whatever its size; nothing else. A non-canonical va does nothing. */
@@ -379,14 +420,41 @@ export function flushPage(core: usize, va: u64): void {
     const entry = entryOf(core, va, user != 0);
     if ((load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW)) == page) drop(entry);
   }
-  if (load<u32>(core, TLB_HAS_LARGE) == 0) return;
-  const end = core + TLB + TLB_BYTES;
-  for (let entry = core + TLB; entry < end; entry += TLB_ENTRY_BYTES) {
+  if (!maybeLarge(core, va)) return;
+  const count = load<u32>(core, TLB_LIVE_COUNT);
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryAt(core, load<u16>(core + i * 2, TLB_LIVE));
     const flags = load<u32>(entry, TLB_FLAGS);
     if ((flags & TLB_LARGE) == 0) continue;
     const shift = flags >> 8;
     if (load<u64>(entry, TLB_READ) >> shift == va >> shift) drop(entry);
   }
+}
+
+// Nearly every INVLPG is of a 4 KiB page; only where a large page has been seen must its fragments be looked for.
+
+const SHIFT_2M: u32 = 21;
+
+/** The filter's bit for a 2 MiB region: byte address and mask. */
+function regionByte(core: usize, va: u64): usize {
+  return core + TLB_REGIONS + (region(va) >> 3);
+}
+function region(va: u64): u32 {
+  return <u32>((va >> 21) ^ (va >> 30)) & 511;
+}
+
+function noteLarge(core: usize, va: u64, shift: u32): void {
+  if (shift != SHIFT_2M) {
+    store<u32>(core, 1, TLB_HUGE);
+    return;
+  }
+  const at = regionByte(core, va);
+  store<u8>(at, <u8>(<u32>load<u8>(at) | ((1 as u32) << (region(va) & 7))));
+}
+
+function maybeLarge(core: usize, va: u64): bool {
+  if (load<u32>(core, TLB_HUGE)) return true;
+  return ((<u32>load<u8>(regionByte(core, va)) >> (region(va) & 7)) & 1) != 0;
 }
 
 /** After CR0.WP or CR4.SMAP was set: takes fast tags back that supervisor entries hold no longer by right. */
