@@ -8,12 +8,16 @@ import { access } from "./access.js";
 import {
   Assembler,
   type Chunk,
+  fits32,
   inverse,
   join,
   Label,
   type Memory,
+  R,
   R8,
   R9,
+  R10,
+  R11,
   R12,
   R13,
   R14,
@@ -29,10 +33,11 @@ import {
   RSP,
   r,
 } from "./assembler.js";
+import { isWrite } from "./flow.js";
 import { integer } from "./integer.js";
 import type { Intrinsic } from "./intrinsics.js";
-import { type LocalPlan, planLocals } from "./locals.js";
-import { Operands, sizeOf, type Value } from "./operands.js";
+import { type Clobber, type Home, type LocalPlan, planLocals } from "./locals.js";
+import { type Move, moveAll, Operands, sizeOf, type Value } from "./operands.js";
 import { symbolOf } from "./symbols.js";
 import type { Instruction, Signature, ValueType, WasmFunction, WasmModule } from "./wasm.js";
 
@@ -80,8 +85,8 @@ export class Generator {
     this.module = module;
     this.f = f;
     this.target = target;
-    const free = target.base === R15 ? [] : [R15];
-    this.#plan = planLocals(f, [RBX, R12, R13, R14, ...free]);
+    const preserved = target.base === R15 ? [RBX, R12, R13, R14] : [RBX, R12, R13, R14, R15];
+    this.#plan = planLocals(f, preserved, argumentRegisters, this.#clobbers());
     this.operands = new Operands(this.a, this.#plan);
   }
 
@@ -109,31 +114,45 @@ export class Generator {
 
   #prologue(): Chunk {
     const a = new Assembler();
-    const { saved, homes, zeroed } = this.#plan;
+    const { saved, zeroed } = this.#plan;
     a.op("Push", 64, r(RBP));
     a.op("Mov", 64, r(RBP), r(RSP));
     for (const reg of saved) a.op("Push", 64, r(reg));
     if (this.operands.slots > 0) a.op("Sub", 64, r(RSP), 8 * this.operands.slots);
-    this.f.signature.parameters.forEach((type, n) => {
-      if (homes[n] === undefined) return;
-      const home = this.operands.home(n);
-      const size = sizeOf(type);
-      const passed = argumentRegisters[n];
-      if (passed !== undefined) {
-        a.op("Mov", size, typeof home === "number" ? r(home) : home, r(passed));
-        return;
-      }
-      const through = typeof home === "number" ? home : RAX;
-      const memory = { base: RBP, displacement: 16 + 8 * (n - argumentRegisters.length) };
-      a.op("Mov", size, r(through), memory);
-      if (typeof home !== "number") a.op("Mov", size, home, r(RAX));
-    });
-    for (const local of zeroed) {
-      const home = this.operands.home(local);
-      if (typeof home === "number") a.op("Xor", 32, r(home), r(home));
-      else a.op("Mov", sizeOf(this.f.locals[local]!), home, 0);
+    this.#receive(a);
+    for (const { home, type } of zeroed) {
+      const place = this.operands.place(home);
+      if (typeof place === "number") a.op("Xor", 32, r(place), r(place));
+      else a.op("Mov", sizeOf(type), place, 0);
     }
     return a.finish("prologue");
+  }
+
+  /** Brings the parameters home: those for the frame first, then the others at once, then those that came
+   * on the stack. */
+  #receive(a: Assembler): void {
+    const moves: Move[] = [];
+    const late: (() => void)[] = [];
+    this.f.signature.parameters.forEach((type, n) => {
+      const home = this.#plan.parameters[n];
+      if (home === undefined) return;
+      const place = this.operands.place(home);
+      const size = sizeOf(type);
+      const from = argumentRegisters[n];
+      if (from !== undefined) {
+        if (typeof place === "number") moves.push({ to: place, from, size });
+        else a.op("Mov", size, place, r(from));
+        return;
+      }
+      const passed = { base: RBP, displacement: 16 + 8 * (n - argumentRegisters.length) };
+      late.push(() => {
+        const through = typeof place === "number" ? place : RAX;
+        a.op("Mov", size, r(through), passed);
+        if (typeof place !== "number") a.op("Mov", size, place, r(RAX));
+      });
+    });
+    moveAll(a, moves);
+    for (const load of late) load();
   }
 
   #epilogue(): void {
@@ -184,9 +203,9 @@ export class Generator {
   destination(): Reg | undefined {
     const next = this.next;
     if (next?.opcode.name !== "local.set" && next?.opcode.name !== "local.tee") return undefined;
-    const home = this.#plan.homes[next.index];
+    const home = this.#plan.homes.get(this.#at + 1);
     if (home === undefined || !("register" in home)) return undefined;
-    this.operands.copyReadsOf(next.index);
+    this.operands.copyReadsOf(home);
     return home.register;
   }
 
@@ -233,7 +252,10 @@ export class Generator {
     const { operands } = this;
     const condition = kind === "if" ? operands.pop() : undefined;
     const otherwise = kind === "if" ? new Label() : undefined;
-    operands.stabilise(this.#plan.written.get(this.#at)!);
+    const changed = new Set(
+      operands.stack.some(({ place }) => place === "local") ? this.#changedInside() : [],
+    );
+    operands.stabilise((home) => changed.has("register" in home ? home.register : home));
     if (condition !== undefined) this.#branchUnless(condition, otherwise!);
     const label = new Label();
     if (kind === "loop") this.a.bind(label);
@@ -244,6 +266,22 @@ export class Generator {
       label,
       otherwise,
     });
+  }
+
+  /** Registers and homes that the block which begins here may change. */
+  #changedInside(): (Reg | Home)[] {
+    const changed: (Reg | Home)[] = [];
+    let depth = 0;
+    for (let at = this.#at; at < this.f.body.length; at++) {
+      const instruction = this.f.body[at]!;
+      const { name } = instruction.opcode;
+      if (name === "block" || name === "loop" || name === "if") depth++;
+      else if (name === "end" && --depth === 0) break;
+      changed.push(...this.#clobbersOf(instruction));
+      const home = isWrite(name) ? this.#plan.homes.get(at) : undefined;
+      if (home !== undefined) changed.push("register" in home ? home.register : home);
+    }
+    return changed;
   }
 
   #branchUnless(condition: Value, target: Label): void {
@@ -407,12 +445,16 @@ export class Generator {
     const { operands, a } = this;
     const count = signature.parameters.length;
     const base = operands.stack.length - count;
-    operands.spillScratch(base);
+    operands.spillRegisters(base, changedByCalls);
+    // What PUSH cannot take goes to a register while the others may still be spilled.
+    for (const value of operands.stack.slice(base + argumentRegisters.length))
+      if (value.place === "constant" && !fits32(value.constant)) operands.own(value);
     const values = operands.stack.splice(base, count);
     const onStack = values.slice(argumentRegisters.length);
     for (const value of [...onStack].reverse()) {
-      const reg = operands.register(value);
-      a.op("Push", 64, r(reg));
+      // The callee reads 32 bits of an i32, so what stands above them does not matter.
+      const source = operands.source(value);
+      a.op(typeof source === "number" ? "Pushq" : "Push", 64, source);
       operands.free(value);
     }
     operands.transfer(values.slice(0, argumentRegisters.length), argumentRegisters);
@@ -446,9 +488,7 @@ export class Generator {
     const values = operands.stack.splice(operands.stack.length - count, count);
     const to = intrinsic.arguments;
     // Values that stay must leave the registers that the code changes.
-    const touched = new Set<Reg>([...to, ...intrinsic.changes, ...(signature.result ? [RAX] : [])]);
-    for (const value of operands.stack)
-      if (value.place === "register" && touched.has(value.index)) operands.spill(value);
+    operands.spillRegisters(operands.stack.length, registersOf(intrinsic));
     operands.transfer(values, to);
     intrinsic.code!(a, this.target);
     if (signature.result !== undefined) operands.pushRegister(signature.result, RAX);
@@ -456,28 +496,57 @@ export class Generator {
 
   // --- Variables ---
 
-  localSet(local: number): void {
+  /** local.set, or local.tee when `keep`: the value is then the local's. */
+  localSet(keep: boolean): void {
     const { operands, a } = this;
-    const value = operands.pop();
-    if (this.#plan.homes[local] === undefined) {
-      operands.free(value);
+    const home = this.#plan.homes.get(this.#at);
+    if (home === undefined) {
+      if (!keep) operands.free(operands.pop());
       return;
     }
-    const home = operands.home(local);
-    if (value.place === "local" && value.index === local) return;
-    operands.copyReadsOf(local);
-    if (typeof home === "number") operands.move(home, value);
-    else {
-      const size = sizeOf(value.type);
-      const source = operands.source(value);
-      if (typeof source === "object" && "base" in source) {
-        const reg = operands.register(value);
-        a.op("Mov", size, home, r(reg));
-      } else a.op("Mov", size, home, source);
+    const value = operands.pop();
+    const { type } = value;
+    if (value.place !== "local" || value.home !== home) {
+      operands.copyReadsOf(home);
+      const place = operands.place(home);
+      if (typeof place === "number") operands.move(place, value);
+      else {
+        const source = operands.memory(value) === undefined ? operands.source(value) : undefined;
+        a.op("Mov", sizeOf(type), place, source ?? r(operands.register(value)));
+      }
+      operands.free(value);
     }
-    operands.free(value);
+    if (keep) operands.pushLocal(type, home);
+  }
+
+  localGet(local: number): void {
+    const home = this.#plan.homes.get(this.#at);
+    if (home === undefined) throw new Error(`function ${this.f.name}: local ${local} has no home`);
+    this.operands.pushLocal(this.f.locals[local]!, home);
+  }
+
+  // --- What instructions change ---
+
+  #clobbers(): Clobber[] {
+    return this.f.body.flatMap((instruction, at) => {
+      const registers = this.#clobbersOf(instruction);
+      return registers.length > 0 ? [{ at, registers }] : [];
+    });
+  }
+
+  #clobbersOf({ opcode: { name }, index }: Instruction): readonly Reg[] {
+    if (callsHelper.has(name)) return changedByCalls;
+    if (name !== "call") return [];
+    const entry = this.module.imports[index];
+    const intrinsic = entry === undefined ? undefined : this.target.intrinsics.get(entry.name);
+    return intrinsic === undefined || intrinsic.stub !== undefined ? changedByCalls : registersOf(intrinsic);
   }
 }
+
+/** Everything but RBX, RBP, RSP and R12 to R15. */
+const changedByCalls: readonly Reg[] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11];
+const callsHelper = new Set(["call_indirect", "memory.copy", "memory.fill", "i32.popcnt", "i64.popcnt"]);
+const registersOf = (intrinsic: Intrinsic): Reg[] => [...intrinsic.arguments, ...intrinsic.changes, RAX];
 
 /** Equal signatures have equal numbers. */
 export function canonicalType(module: WasmModule, signature: Signature): number {
@@ -492,12 +561,9 @@ function jumpTableChunk({ name, labels }: { name: string; labels: string[] }): C
 }
 
 const variables: Record<string, Handler> = {
-  "local.get": (g, { index }) => g.operands.pushLocal(g.f.locals[index]!, index),
-  "local.set": (g, { index }) => g.localSet(index),
-  "local.tee": (g, { index }) => {
-    g.localSet(index);
-    g.operands.pushLocal(g.f.locals[index]!, index);
-  },
+  "local.get": (g, { index }) => g.localGet(index),
+  "local.set": (g) => g.localSet(false),
+  "local.tee": (g) => g.localSet(true),
   "global.get": (g, { index }) => {
     const { type } = g.module.globals[index]!;
     const to = g.destination() ?? g.operands.allocate();
@@ -508,7 +574,7 @@ const variables: Record<string, Handler> = {
     const value = g.operands.pop();
     const memory = g.symbolMemory(symbolOf.global(index));
     const source = g.operands.source(value);
-    const simple = typeof source === "number" || !("base" in source);
+    const simple = typeof source === "number" || source instanceof R;
     g.a.op("Mov", sizeOf(value.type), memory, simple ? source : r(g.operands.register(value)));
     g.operands.free(value);
   },

@@ -10,20 +10,11 @@ import {
   fits32,
   type Memory,
   type Operand,
-  R8,
-  R9,
-  R10,
-  R11,
-  RAX,
   RBP,
-  RCX,
-  RDI,
-  RDX,
   type Reg,
-  RSI,
   r,
 } from "./assembler.js";
-import type { LocalPlan } from "./locals.js";
+import type { Home, LocalPlan } from "./locals.js";
 import type { ValueType } from "./wasm.js";
 
 export type Place = "constant" | "local" | "register" | "slot" | "flags";
@@ -31,20 +22,48 @@ export type Place = "constant" | "local" | "register" | "slot" | "flags";
 export interface Value {
   readonly type: ValueType;
   place: Place;
-  /** Local, register or slot number. */
+  /** Register or slot number. */
   index: number;
+  /** Where the local is that a lazy read refers to. */
+  readonly home: Home | undefined;
   readonly constant: bigint;
   condition: Condition;
 }
 
-/** Registers that a call may change, in the order in which they are handed out. */
-export const scratch: readonly Reg[] = [RAX, RSI, RDI, RDX, RCX, R8, R9, R10, R11];
+export interface Move {
+  readonly to: Reg;
+  from: Reg;
+  readonly size: 32 | 64;
+}
+
+/** Moves between registers as if all at once. */
+export function moveAll(a: Assembler, moves: readonly Move[]): void {
+  const pending = moves.filter(({ to, from }) => to !== from).map((move) => ({ ...move }));
+  while (pending.length > 0) {
+    const ready = pending.findIndex(({ to }) => !pending.some(({ from }) => from === to));
+    if (ready >= 0) {
+      const [move] = pending.splice(ready, 1);
+      a.op("Mov", move!.size, r(move!.to), r(move!.from));
+      continue;
+    }
+    // Only cycles are left: every target is a source.
+    const { to: one, from: other } = pending.shift()!;
+    a.op("Xchg", 64, r(one), r(other));
+    for (const move of pending) {
+      if (move.from === one) move.from = other;
+      else if (move.from === other) move.from = one;
+    }
+    for (let n = pending.length - 1; n >= 0; n--)
+      if (pending[n]!.from === pending[n]!.to) pending.splice(n, 1);
+  }
+}
 
 export const sizeOf = (type: ValueType): 32 | 64 => (type === "i32" ? 32 : 64);
 
 export class Operands {
   readonly stack: Value[] = [];
-  readonly #busy = new Array<boolean>(16).fill(false);
+  readonly #busy = new Array<boolean>(16).fill(true);
+  readonly #isScratch = new Array<boolean>(16).fill(false);
   readonly #freeSlots: number[] = [];
   #slots: number;
 
@@ -53,7 +72,10 @@ export class Operands {
     readonly plan: LocalPlan,
   ) {
     this.#slots = plan.slots;
-    for (let reg = 0; reg < 16; reg++) if (!scratch.includes(reg)) this.#busy[reg] = true;
+    for (const reg of plan.scratch) {
+      this.#isScratch[reg] = true;
+      this.#busy[reg] = false;
+    }
   }
 
   /** Slots that the frame must have. */
@@ -67,26 +89,27 @@ export class Operands {
 
   // --- Pushing and popping ---
 
-  push(type: ValueType, place: Place, index: number, constant = 0n, condition: Condition = "e"): void {
-    this.stack.push({ type, place, index, constant, condition });
+  #push(type: ValueType, place: Place, rest: Partial<Value>): void {
+    this.stack.push({ type, place, index: 0, home: undefined, constant: 0n, condition: "e", ...rest });
   }
 
   pushConstant(type: ValueType, value: bigint): void {
-    this.push(type, "constant", 0, BigInt.asIntN(sizeOf(type), value));
+    this.#push(type, "constant", { constant: BigInt.asIntN(sizeOf(type), value) });
   }
 
-  pushLocal(type: ValueType, local: number): void {
-    this.push(type, "local", local);
+  /** A read of a local that is done when the value is used. */
+  pushLocal(type: ValueType, home: Home): void {
+    this.#push(type, "local", { home });
   }
 
   /** A result in a scratch register, or in the home of the local that the next instruction sets. */
   pushRegister(type: ValueType, reg: Reg): void {
     this.#busy[reg] = true;
-    this.push(type, "register", reg);
+    this.#push(type, "register", { index: reg });
   }
 
   pushFlags(condition: Condition): void {
-    this.push("i32", "flags", 0, 0n, condition);
+    this.#push("i32", "flags", { condition });
   }
 
   pop(): Value {
@@ -101,12 +124,12 @@ export class Operands {
 
   /** Gives back what a popped value held. */
   free(value: Value): void {
-    if (value.place === "register" && scratch.includes(value.index)) this.#busy[value.index] = false;
+    if (value.place === "register" && this.#isScratch[value.index]) this.#busy[value.index] = false;
     if (value.place === "slot") this.#freeSlots.push(value.index);
   }
 
   freeRegister(reg: Reg): void {
-    this.#busy[reg] = !scratch.includes(reg);
+    this.#busy[reg] = !this.#isScratch[reg];
   }
 
   truncate(height: number): void {
@@ -117,11 +140,10 @@ export class Operands {
 
   /** A scratch register that is free now, other than those to avoid. */
   allocate(avoid: readonly Reg[] = []): Reg {
-    let reg = scratch.find((candidate) => !this.#busy[candidate] && !avoid.includes(candidate));
+    let reg = this.plan.scratch.find((candidate) => !this.#busy[candidate] && !avoid.includes(candidate));
     if (reg === undefined) {
       const victim = this.stack.find(
-        (value) =>
-          value.place === "register" && scratch.includes(value.index) && !avoid.includes(value.index),
+        ({ place, index }) => place === "register" && this.#isScratch[index] && !avoid.includes(index),
       );
       if (victim === undefined) throw new Error("operand stack: out of registers");
       reg = victim.index;
@@ -135,7 +157,7 @@ export class Operands {
   claim(reg: Reg, avoid: readonly Reg[] = []): void {
     const holder = this.stack.find((value) => value.place === "register" && value.index === reg);
     if (holder !== undefined) {
-      const free = scratch.find(
+      const free = this.plan.scratch.find(
         (candidate) => !this.#busy[candidate] && candidate !== reg && !avoid.includes(candidate),
       );
       if (free === undefined) this.spill(holder);
@@ -176,23 +198,16 @@ export class Operands {
 
   // --- Reading values ---
 
-  home(local: number): Reg | Memory {
-    const home = this.plan.homes[local];
-    if (home === undefined) throw new Error(`local ${local} has no home`);
+  /** A home as an operand. */
+  place(home: Home): Reg | Memory {
     return "register" in home ? home.register : this.slotMemory(home.slot);
   }
 
   /** Register that a value can be read from; it must not be changed. */
   register(value: Value, avoid: readonly Reg[] = []): Reg {
-    if (value.place === "register") return value.index;
-    if (value.place === "local") {
-      const home = this.home(value.index);
-      if (typeof home === "number") return home;
-    }
-    if (value.place === "flags") {
-      this.settle(value);
-      return value.index;
-    }
+    this.settle(value);
+    const now = this.registerNow(value);
+    if (now !== undefined) return now;
     const reg = this.allocate(avoid);
     this.move(reg, value);
     this.free(value);
@@ -203,9 +218,9 @@ export class Operands {
 
   /** Register that holds the value and may be overwritten; the value is used up. */
   own(value: Value, avoid: readonly Reg[] = []): Reg {
-    if (value.place === "register" && scratch.includes(value.index) && !avoid.includes(value.index))
-      return value.index;
-    if (value.place === "flags") return this.register(value);
+    this.settle(value);
+    const { place, index } = value;
+    if (place === "register" && this.#isScratch[index] && !avoid.includes(index)) return index;
     const reg = this.allocate(avoid);
     this.move(reg, value);
     this.free(value);
@@ -224,17 +239,15 @@ export class Operands {
   /** Memory that holds the value, if it is in memory. */
   memory(value: Value): Memory | undefined {
     if (value.place === "slot") return this.slotMemory(value.index);
-    if (value.place !== "local") return undefined;
-    const home = this.home(value.index);
-    return typeof home === "number" ? undefined : home;
+    const { home } = value;
+    return value.place === "local" && "slot" in home! ? this.slotMemory(home.slot) : undefined;
   }
 
   /** Register in which the value is now, if it is in one. */
   registerNow(value: Value): Reg | undefined {
     if (value.place === "register") return value.index;
-    if (value.place !== "local") return undefined;
-    const home = this.home(value.index);
-    return typeof home === "number" ? home : undefined;
+    const { home } = value;
+    return value.place === "local" && "register" in home! ? home.register : undefined;
   }
 
   /** Copies a value to a register, without using it up. */
@@ -251,47 +264,33 @@ export class Operands {
 
   // --- Keeping lazy reads right ---
 
-  /** Before a local changes: values that only refer to it become copies. */
-  copyReadsOf(local: number): void {
-    for (const value of this.stack) if (value.place === "local" && value.index === local) this.own(value);
+  /** Before a home is written: values that only refer to it become copies. */
+  copyReadsOf(home: Home): void {
+    for (const value of this.stack) if (value.place === "local" && value.home === home) this.own(value);
   }
 
-  /** Before control flow splits: nothing on the stack may depend on registers or on locals that change. */
-  stabilise(written: ReadonlySet<number>): void {
-    for (const value of this.stack) {
-      const moves = value.place === "register" || value.place === "flags";
-      if (moves || (value.place === "local" && written.has(value.index))) this.spill(value);
+  /** Before control flow splits: nothing on the stack may depend on registers or on homes that change. */
+  stabilise(changes: (home: Home) => boolean): void {
+    for (const value of this.stack)
+      if (value.place === "register" || (value.place === "local" && changes(value.home!))) this.spill(value);
+  }
+
+  /** Before code that changes registers: the deepest `count` values leave them. */
+  spillRegisters(count: number, changed: readonly Reg[]): void {
+    for (const value of this.stack.slice(0, count)) {
+      const reg = this.registerNow(value);
+      if (reg !== undefined && changed.includes(reg)) this.spill(value);
     }
-  }
-
-  /** Before a call: values in registers that it may change go to the frame. */
-  spillScratch(count: number): void {
-    for (const value of this.stack.slice(0, count)) if (value.place === "register") this.spill(value);
   }
 
   /** Moves values to registers all at once, whatever the overlaps; the values are used up. */
   transfer(values: readonly Value[], to: readonly Reg[]): void {
-    const pending: { to: Reg; from: Reg; size: 32 | 64 }[] = [];
+    const moves: Move[] = [];
     values.forEach((value, n) => {
       const from = this.registerNow(value);
-      if (from !== undefined && from !== to[n]) pending.push({ to: to[n]!, from, size: sizeOf(value.type) });
+      if (from !== undefined) moves.push({ to: to[n]!, from, size: sizeOf(value.type) });
     });
-    while (pending.length > 0) {
-      const ready = pending.findIndex((move) => !pending.some((other) => other.from === move.to));
-      if (ready >= 0) {
-        const [move] = pending.splice(ready, 1);
-        this.a.op("Mov", move!.size, r(move!.to), r(move!.from));
-        continue;
-      }
-      const { to: one, from: other } = pending.shift()!;
-      this.a.op("Xchg", 64, r(one), r(other));
-      for (const move of pending) {
-        if (move.from === one) move.from = other;
-        else if (move.from === other) move.from = one;
-      }
-      for (let n = pending.length - 1; n >= 0; n--)
-        if (pending[n]!.from === pending[n]!.to) pending.splice(n, 1);
-    }
+    moveAll(this.a, moves);
     values.forEach((value, n) => {
       if (this.registerNow(value) === undefined) this.move(to[n]!, value);
       this.free(value);
