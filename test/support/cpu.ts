@@ -12,6 +12,7 @@ import {
   type CoreState,
   compile,
   Engine,
+  type EngineModules,
   type EngineTracer,
   type Host,
   plan,
@@ -109,6 +110,8 @@ export interface CpuOptions {
   readonly cores?: number;
   readonly ramBytes?: number;
   readonly tracer?: EngineTracer;
+  /** The cores will run on threads of their own (threads.ts). */
+  readonly live?: boolean;
   readonly rom?: Uint8Array;
 }
 
@@ -118,13 +121,20 @@ export class Cpu {
   readonly ram: Uint8Array;
   readonly view: DataView;
   readonly memory: WebAssembly.Memory;
+  readonly modules: EngineModules;
 
-  private constructor(engine: Engine, hosts: readonly TestHost[], memory: WebAssembly.Memory) {
+  private constructor(
+    engine: Engine,
+    hosts: readonly TestHost[],
+    memory: WebAssembly.Memory,
+    modules: EngineModules,
+  ) {
     this.engine = engine;
     this.hosts = hosts;
     this.ram = engine.ram;
     this.view = new DataView(this.ram.buffer, this.ram.byteOffset, this.ram.byteLength);
     this.memory = memory;
+    this.modules = modules;
   }
 
   static async create(options: CpuOptions = {}): Promise<Cpu> {
@@ -135,10 +145,14 @@ export class Cpu {
     const p = plan({ cores, ramBytes: options.ramBytes ?? 16 << 20, romBytes: rom.length });
     const memory = new WebAssembly.Memory({ initial: p.pages, maximum: p.pages, shared: true });
     const hosts = Array.from({ length: cores }, () => new TestHost());
-    const engine = new Engine(memory, p, hosts, { modules, live: false, tracer: options.tracer ?? null });
+    const engine = new Engine(memory, p, hosts, {
+      modules,
+      live: options.live ?? false,
+      tracer: options.tracer ?? null,
+    });
     engine.loadRom(rom);
     for (let core = 0; core < cores; core++) engine.reset(core);
-    return new Cpu(engine, hosts, memory);
+    return new Cpu(engine, hosts, memory, modules);
   }
 
   get host(): TestHost {

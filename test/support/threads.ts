@@ -1,0 +1,87 @@
+// Cores on real threads, over one machine's memory, without a board: for tests of what only true parallelism shows.
+// Node runs no TypeScript in worker threads, so the engine's sources are transpiled (types stripped, nothing checked)
+// into dist/threads first.
+
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
+import ts from "typescript";
+import type { EngineModules, EnginePlan } from "../../emulator/cpu/engine.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const output = join(root, "dist/threads");
+
+/** The engine as JavaScript; gives the URL of engine.js. */
+function transpile(): string {
+  const visit = (folder: string): void => {
+    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        if (entry.name !== "microcode") visit(path);
+      } else if (entry.name.endsWith(".ts")) transpileFile(path);
+    }
+  };
+  visit("emulator/cpu");
+  return pathToFileURL(join(output, "emulator/cpu/engine.js")).href;
+}
+function transpileFile(path: string): void {
+  const source = join(root, path);
+  const target = join(output, path.replace(/\.ts$/, ".js"));
+  const built = statSync(target, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (built > statSync(source).mtimeMs) return;
+  const { outputText } = ts.transpileModule(readFileSync(source, "utf8"), {
+    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
+  });
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, outputText);
+}
+
+/** What each thread does: runs its core until it sleeps, and says how many instructions that took. */
+const program = `
+  import { parentPort, workerData } from "node:worker_threads";
+  const { Engine } = await import(workerData.engine);
+  const { memory, plan, modules, core } = workerData;
+  const host = {
+    portRead: () => 0, portWrite() {}, busRead: () => 0xffffffff, busWrite() {},
+    timestamp: () => Number(process.hrtime.bigint()), cpuid: () => [0, 0, 0, 0],
+    pendingInterrupt: () => false, acknowledge: () => -1,
+    readApicBase: () => 0, writeApicBase: () => true, readTaskPriority: () => 0, writeTaskPriority() {},
+    unimplemented(what) { throw new Error(what); },
+  };
+  const engine = new Engine(memory, plan, Array(plan.cores).fill(host), { modules, live: true });
+  parentPort.postMessage("ready");
+  parentPort.once("message", () => {
+    let retired = 0;
+    while (engine.runnable(core)) retired += engine.run(core, 100000);
+    parentPort.postMessage(retired);
+  });
+`;
+
+/** Runs cores 0 to n-1, each on a thread of its own, until all sleep; gives the instructions of each. */
+export async function runOnThreads(
+  memory: WebAssembly.Memory,
+  plan: EnginePlan,
+  modules: EngineModules,
+  cores = plan.cores,
+): Promise<number[]> {
+  const engine = transpile();
+  const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
+  const workers = Array.from(
+    { length: cores },
+    (_, core) => new Worker(url, { workerData: { engine, memory, plan, modules, core } }),
+  );
+  const message = (worker: Worker) =>
+    new Promise<unknown>((resolve, reject) => {
+      worker.once("message", resolve);
+      worker.once("error", reject);
+    });
+  try {
+    await Promise.all(workers.map(message));
+    const results = workers.map(message);
+    for (const worker of workers) worker.postMessage("go");
+    return (await Promise.all(results)) as number[];
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}
