@@ -8,7 +8,20 @@ import { rows } from "../../emulator/cpu/instructions/index.js";
 const context = { core: 3, apicEnabled: true };
 
 /** Rows without a CPUID bit of their own: NOPs where the feature is missing, and what does no harm. */
-const optional = new Set(["Tzcnt", "Endbr64", "Endbr32", "Rdsspd", "Rdsspq", "Prefetchwt1"]);
+const optional = new Set([
+  ...[
+    "Tzcnt",
+    "Endbr64",
+    "Endbr32",
+    "Rdsspd",
+    "Rdsspq",
+    "Prefetchwt1",
+    "Cldemote",
+    "Prefetchit0",
+    "Prefetchit1",
+  ],
+  ...["Bndmk", "Bndmov", "Bndcl", "Bndcu", "Bndcn", "Bndldx", "Bndstx"],
+]);
 
 /** x87 arithmetic, and SSE's instructions on MMX registers: named, and reported when they are met. */
 const isMissing = (mnemonic: string, codes: readonly string[]) =>
