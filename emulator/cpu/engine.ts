@@ -57,8 +57,16 @@ import {
   SEGMENTS,
   SHADOW,
   SHUTDOWN,
+  TLB,
   TLB_BANK,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_FLAGS,
+  TLB_NONE,
   TLB_PHYSICAL,
+  TLB_SLOW,
+  TLB_VALID,
+  TLB_WRITE,
   WAIT_FOR_SIPI,
   ZERO_WORD,
 } from "./layout.js";
@@ -482,16 +490,28 @@ export class Engine {
     const number = this.#get(this.#get(c + TLB_BANK) + tlbEntryOffset(linear) + TLB_PHYSICAL);
     const inRam = at >= ramBase && at < ramBase + ramBytes;
     const generationAt = inRam ? CODE_GENERATIONS + ((at - ramBase) / PAGE) * 4 : ZERO_WORD;
-    if (inRam) this.#markCode(core, generationAt);
+    if (inRam) this.#markCode(core, generationAt, number);
     return { bytes, number, generationAt };
   }
   /** From here on a store to the page is noticed. The bus lock lets stores that are under way finish first. */
-  #markCode(core: number, generationAt: number): void {
+  #markCode(core: number, generationAt: number, page: number): void {
     const index = generationAt >>> 2;
     if (Atomics.load(this.#words, index) & 1) return;
     this.#bus.lock(core);
     Atomics.or(this.#words, index, 1);
+    for (let other = 0; other < this.plan.cores; other++) this.#slowStores(coreAddress(other), page);
     this.#bus.unlock(core);
+  }
+  /** Takes the fast tags for stores to a physical page out of a core's TLB. */
+  #slowStores(c: number, page: number): void {
+    const words = this.#words;
+    const end = (c + TLB + 2 * TLB_ENTRIES * TLB_ENTRY_BYTES) >>> 2;
+    for (let entry = (c + TLB) >>> 2; entry < end; entry += TLB_ENTRY_BYTES >>> 2) {
+      if (words[entry + (TLB_PHYSICAL >>> 2)] !== page) continue;
+      if ((words[entry + (TLB_FLAGS >>> 2)] & TLB_VALID) === 0) continue;
+      const tag = entry + (TLB_WRITE >>> 2);
+      if ((words[tag] & TLB_NONE) === 0) words[tag] |= TLB_SLOW;
+    }
   }
   /** Handlers generated since the last time come into this engine's table. */
   #makeReady(): void {

@@ -176,8 +176,8 @@ export const MODE_STACK32 = 64; // SS.B: ESP is used (outside 64-bit mode)
 
 // --- TLB: two banks (supervisor, user) of direct-mapped entries ---
 // A tag is the page's virtual address when the access needs nothing but the host address; the address with bit 1 set
-// (TLB_SLOW) when the entry allows it but the slow path must look again (device memory, a store to ROM, a user page
-// under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names the page in every valid entry.
+// (TLB_SLOW) when the entry allows it but the slow path must look again (device memory, a store to ROM or to a page
+// that code was decoded from, a user page under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names the page in every valid entry.
 export const TLB = 0x1000;
 export const TLB_ENTRIES = 512; // per bank; va's is number (va >> 12 ^ va >> 21) & 511
 export const TLB_ENTRY_BYTES = 64; // a cache line

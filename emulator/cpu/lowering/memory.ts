@@ -2,7 +2,7 @@
 // and locked read-modify-writes. Intel SDM vol. 3A, 9.1 (locked atomic operations).
 //
 // The fast path: a TLB tag equals the page of the operand's last byte, looked up under its first; so an operand that
-// crosses pages never hits. Stores must also find that no code was decoded from the page (CODE_GENERATIONS bit 0).
+// crosses pages never hits. Pages that code was decoded from have no fast tag for stores.
 // Invariant: a store happens at commit only, and everything that can fault comes before it.
 
 import type { Form, FormOperand } from "../form.js";
@@ -11,7 +11,6 @@ import {
   ACCESS_READ,
   ACCESS_STACK,
   ACCESS_WRITE,
-  CODE_GENERATIONS,
   FAULT_ERROR,
   FAULT_HAS_ERROR,
   FAULT_VECTOR,
@@ -27,7 +26,6 @@ import {
   SEGMENT_BYTES,
   SEGMENTS,
   TLB_HOST,
-  TLB_PHYSICAL,
   TLB_READ,
   TLB_WRITE,
 } from "../layout.js";
@@ -240,22 +238,12 @@ export class Memory extends Flags {
     const host = code.local("i32");
     const entry = this.#lookUp(linear, 1, access === "read" ? TLB_READ : TLB_WRITE);
     code.op("i32.eqz").brIf(otherwise);
-    if (access === "write") {
-      this.#pushNoCode(entry);
-      code.op("i32.eqz").brIf(otherwise);
-    }
     this.#pushHost(entry, linear).set(host);
     return host;
   }
   #pushHost(entry: number, linear: Scalar): Body {
     this.code.get(entry).access("i32.load", TLB_HOST);
     return this.push64(linear).op("i32.wrap_i64").i32(Number(PAGE_OFFSET)).op("i32.and").op("i32.add");
-  }
-  /** 1 on the stack when no code was decoded from the page. */
-  #pushNoCode(entry: number): void {
-    const { code } = this;
-    code.get(entry).access("i32.load", TLB_PHYSICAL).i32(2).op("i32.shl");
-    code.access("i32.load8_u", CODE_GENERATIONS).i32(1).op("i32.and").op("i32.eqz");
   }
   /** Pushes the operand's bytes with ACCESS_STACK, as the slow calls take them. */
   #pushBytes(bytes: number, stack: Stack): void {
@@ -393,10 +381,7 @@ export class Memory extends Flags {
     const { code } = this;
     const entry = this.#lookUp(linear, bytes, TLB_WRITE);
     code.if();
-    this.#pushNoCode(entry);
-    code.if();
     this.#pushHost(entry, linear).set(host);
-    code.end();
     code.else();
     this.#slow(SLOT.probeWrite, TYPE.loadSlow, linear, bytes, stack);
     code.op("drop");
@@ -483,15 +468,11 @@ export class Memory extends Flags {
   }
   #storeAt(linear: Scalar, bytes: Bytes, stack: Stack, value: StoredValue): void {
     const { code } = this;
-    const done = code.block();
     const entry = this.#lookUp(linear, bytes, TLB_WRITE);
     code.if();
-    this.#pushNoCode(entry);
-    code.if();
     this.#pushHost(entry, linear);
-    this.#pushValue(value).access(STORES[bytes]).br(done);
-    code.end();
-    code.end();
+    this.#pushValue(value).access(STORES[bytes]);
+    code.else();
     this.#storeSlow(linear, bytes, stack, value);
     code.end();
   }

@@ -52,9 +52,14 @@ export function isRom(host: usize): bool {
   return host - load<u32>(ROM_BASE_WORD) < load<u32>(ROM_BYTES_WORD);
 }
 
+/** The CODE_GENERATIONS word of the page of RAM at this wasm address. */
+export function generationWord(host: usize): usize {
+  return <usize>CODE_GENERATIONS + (((host - load<u32>(RAM_BASE_WORD)) >> 12) << 2);
+}
+
 /** A byte of RAM at this wasm address has changed: code decoded from its page is stale. */
 export function codeWritten(core: usize, host: usize): void {
-  const word: usize = <usize>CODE_GENERATIONS + (((host - load<u32>(RAM_BASE_WORD)) >> 12) << 2);
+  const word = generationWord(host);
   let old = atomic.load<u32>(word);
   while (old & 1) {
     const seen = atomic.cmpxchg<u32>(word, old, (old + 2) & ~1);

@@ -71,6 +71,7 @@ import {
 } from "./core";
 import {
   gateA20,
+  generationWord,
   hostOf,
   isRom,
   PHYSICAL_BITS,
@@ -131,7 +132,10 @@ export function translate(core: usize, va: u64, access: u64): u64 {
   const entry = entryOf(core, va, user);
   const tag = load<u64>(entry + ((a & 3) << 3), TLB_READ);
   if ((tag & ~(<u64>TLB_SLOW)) == (va & ~PAGE_OFFSET)) {
-    if (user || smapAllows(core, load<u32>(entry, TLB_FLAGS), a)) return answer(entry, va, a);
+    if (user || smapAllows(core, load<u32>(entry, TLB_FLAGS), a)) {
+      if (tag & TLB_SLOW && (a & 3) == ACCESS_WRITE) reopen(entry, va & ~PAGE_OFFSET);
+      return answer(entry, va, a);
+    }
   }
   if ((mode(core) & MODE_PAGING) == 0) {
     fill(core, entry, va, gateA20(va), TLB_WRITABLE | TLB_EXECUTABLE | TLB_DIRTY, 12, user);
@@ -344,11 +348,22 @@ function fill(core: usize, entry: usize, va: u64, physical: u64, granted: u32, s
   store<u64>(entry, page | slow, TLB_READ);
   let write: u64 = TLB_NONE;
   if (flags & TLB_DIRTY && (flags & TLB_WRITABLE || (!user && (cr0(core) & CR0_WP) == 0))) {
-    write = page | (flags & TLB_ROM ? TLB_SLOW : slow);
+    write = page | (flags & TLB_ROM || holdsCode(<usize>host) ? TLB_SLOW : slow);
   }
   store<u64>(entry, write, TLB_WRITE);
   const executes = user ? (flags & TLB_EXECUTABLE) != 0 : supervisorExecutes(core, flags);
   store<u64>(entry, executes ? page | (host == 0 ? TLB_SLOW : 0) : TLB_NONE, TLB_EXECUTE);
+}
+
+/** Stores to a page that code was decoded from take the slow path, which makes that code stale. */
+function holdsCode(host: usize): bool {
+  return host != 0 && !isRom(host) && (load<u32>(generationWord(host)) & 1) != 0;
+}
+
+/** The store tag is fast again once the code of the page is forgotten; the engine takes it back when code is decoded. */
+function reopen(entry: usize, page: u64): void {
+  if (load<u64>(entry, TLB_READ) != page || (load<u32>(entry, TLB_FLAGS) & TLB_ROM) != 0) return;
+  if (!holdsCode(load<u32>(entry, TLB_HOST))) store<u64>(entry, page, TLB_WRITE);
 }
 
 function drop(entry: usize): void {
