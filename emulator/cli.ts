@@ -59,6 +59,7 @@ const version = (
 const program = new Command("buslock")
   .description("x86-64 machines that share one memory")
   .version(version)
+  .enablePositionalOptions()
   .exitOverride()
   .showHelpAfterError("(--help shows the options)");
 
