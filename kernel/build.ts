@@ -70,18 +70,20 @@ const compilerModified = () =>
     modified(fileURLToPath(import.meta.url)),
   );
 
-/** Made after its sources, with the same optimisation; the list of sources was written with it. */
+/** Begun after its sources were last changed, with the same optimisation. */
 function isFresh(goal: Goal, level: string, compilerTime: number): boolean {
   const made = [join(output, goal.path), wasmPath(goal), sourcesPath(goal)];
   if (!made.every((path) => existsSync(path))) return false;
-  const time = Math.min(...made.map(modified));
-  const [madeLevel, ...sources] = readFileSync(sourcesPath(goal), "utf8").split("\n");
-  if (madeLevel !== level || compilerTime > time) return false;
+  const [begun, madeLevel, ...sources] = readFileSync(sourcesPath(goal), "utf8").split("\n");
+  const time = Number(begun);
+  if (madeLevel !== level || !(compilerTime <= time)) return false;
   return sources.every((source) => modified(join(root, source)) <= time);
 }
 
 async function build(goal: Goal, level: 0 | 3): Promise<void> {
   const since = performance.now();
+  // What changes while asc reads it counts as newer.
+  const begun = Date.now();
   const { entry, memoryBase, abort } = goal;
   const options = { entry, root, memoryBase, optimize: level, ...(abort === undefined ? {} : { abort }) };
   const { wasm, sourceMap, read, warnings } = await compileDialect(options);
@@ -102,7 +104,7 @@ async function build(goal: Goal, level: 0 | 3): Promise<void> {
         `${image.codeBytes} bytes of code, ${ratio} a byte of wasm (${seconds()})`,
     );
   }
-  writeFileSync(sourcesPath(goal), [`O${level}`, ...read].join("\n"));
+  writeFileSync(sourcesPath(goal), [`${begun}`, `O${level}`, ...read].join("\n"));
 }
 
 async function main(words: readonly string[]): Promise<number> {
