@@ -39,13 +39,14 @@ export interface Hardware {
   readonly rom: Uint8Array;
 }
 
-/** Reserves the machine's memory; nothing of it is touched yet. */
+/** Reserves the machine's memory and puts the ROM into it; RAM is not touched yet. */
 export function buildHardware(o: MachineOptions): Hardware {
   const cores = checkCores(o.cores ?? 1);
   const ramBytes = checkMemory(o.memory ?? MEMORY_DEFAULT);
   const rom = o.firmware ?? EMPTY_ROM;
   const layout = plan({ cores, ramBytes, romBytes: rom.length });
   const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: layout.pages, shared: true });
+  new Uint8Array(memory.buffer, layout.romBase, rom.length).set(rom);
   return {
     plan: layout,
     memory,

@@ -100,7 +100,6 @@ export class Machine implements Scheduled {
     this.#devices.forEach((devices, core) => {
       hosts.push(new CoreHost({ core, board: this.#board, devices, clock, trace }));
     });
-    this.#engine.loadRom(hardware.rom);
     this.#reset();
   }
 
