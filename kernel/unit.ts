@@ -1,6 +1,7 @@
 // Entry for the unit tests in Node: the kernel's pure modules as one .wasm (dist/kernel/unit.wasm). Nothing here
 // touches a device; imports that a test does not supply throw.
 import { Engine, Page } from "./coherence/engine";
+import { Link } from "./syslink/link";
 
 export {
   ACT_FAIL,
@@ -42,7 +43,8 @@ export {
   WITH_DATA,
 } from "./coherence/engine";
 export * from "./coherence/table";
-export * from "./unit-core";
+export { fold16, mix32, sumsAdd } from "./net/checksum";
+export { commandCheck, commandName, commandRows } from "./syslink/commands";
 export {
   fifoAddress,
   fifoCommit,
@@ -54,6 +56,21 @@ export {
   fifoUsed,
 } from "./syslink/fifo";
 export {
+  LINK_DOWN,
+  LINK_HEADER_BYTES,
+  LINK_LOST,
+  LINK_UP,
+  linkBytes,
+  linkCommit,
+  linkCreate,
+  linkInput,
+  linkNext,
+  linkOutput,
+  linkReserve,
+  linkReset,
+  linkTick,
+} from "./syslink/link";
+export {
   itemBegin,
   itemEnd,
   itemFind,
@@ -64,6 +81,7 @@ export {
   writerBegin,
   writerEnd,
 } from "./syslink/message";
+export * from "./unit-core";
 
 /** Where the static data ends: tests place their records from here on. */
 export function unitHeap(): usize {
@@ -98,4 +116,36 @@ export function pageOwner(page: Page): u32 {
 }
 export function pageTransaction(page: Page): u32 {
   return page.transaction;
+}
+export function linkField(link: Link, field: u32): u64 {
+  switch (field) {
+    case 0:
+      return link.state;
+    case 1:
+      return link.header;
+    case 2:
+      return link.outAt;
+    case 3:
+      return link.outBytes;
+    case 4:
+      return link.retransmissions;
+    case 5:
+      return link.duplicates;
+    case 6:
+      return link.damaged;
+    case 7:
+      return link.malformed;
+    case 8:
+      return link.pureAcks;
+    case 9:
+      return link.datagramsSent;
+    case 10:
+      return link.stale;
+    case 11:
+      return link.roundTrip;
+    case 12:
+      return link.lastConfirmed;
+    default:
+      return 0;
+  }
 }

@@ -1,0 +1,223 @@
+// Every SYSLINK command, once: number, name, and the items that it and its response carry. Numbers are never reused.
+//
+//   name            items of the command                       items of the response
+//
+// linkid names the end point at the receiver: a shared object by its id, or DIRECTORY_LINKID. msgid is the transaction
+// of the machine that began it, and stays with it while the command is passed on: the response may come from a third.
+import {
+  GOOD,
+  ITEM_NUMBER,
+  itemDataBytes,
+  itemFirst,
+  itemNext,
+  MessageHeader,
+  RECURSION,
+  REFERENCES,
+  RESPONSE,
+} from "./message";
+
+/** The end point of every machine that opens and removes objects by name. */
+export const DIRECTORY_LINKID: u64 = 1;
+
+export const COMMAND_FAREWELL: u32 = 1;
+export const COMMAND_OPEN: u32 = 8;
+export const COMMAND_CLOSE: u32 = 9;
+export const COMMAND_SIZE: u32 = 10;
+export const COMMAND_TRUNCATE: u32 = 11;
+export const COMMAND_UNLINK: u32 = 12;
+export const COMMAND_EXTEND: u32 = 13;
+export const COMMAND_READ_PAGE: u32 = 16;
+export const COMMAND_WRITE_PAGE: u32 = 17;
+export const COMMAND_FORWARD_READ: u32 = 18;
+export const COMMAND_FORWARD_WRITE: u32 = 19;
+export const COMMAND_INVALIDATE: u32 = 20;
+export const COMMAND_CLEAN: u32 = 21;
+export const COMMAND_PAGE_LOSS: u32 = 22;
+export const COMMAND_PURGE: u32 = 23;
+export const COMMAND_FUTEX_WAIT: u32 = 24;
+export const COMMAND_FUTEX_CANCEL: u32 = 25;
+export const COMMAND_FUTEX_WAKE: u32 = 26;
+export const COMMAND_FUTEX_WOKEN: u32 = 27;
+
+/** Items. aux: */
+export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
+export const ITEM_OBJECT: u32 = 2; // data: the object's linkid
+export const ITEM_SIZE: u32 = 3; // data: bytes[8]
+export const ITEM_ERROR: u32 = 4; // the errno; no data
+export const ITEM_PAGE: u32 = 5; // PageMessage.flags; data: index[8]
+export const ITEM_REQUESTER: u32 = 6; // the machine; no data
+export const ITEM_ACKS: u32 = 7; // data: bit per machine[8]
+export const ITEM_DATA: u32 = 8; // data: the page
+export const ITEM_FUTEX: u32 = 9; // a msgid or a count; data: offset[8]
+
+const ONE: u32 = 1;
+const ANY: u32 = 0;
+const R: u32 = 0x8000;
+
+/** command, item, least and most bytes of data, 1 = must be there. A command without items: item 0. */
+// biome-ignore format: a table reads by columns
+const ROWS: usize = memory.data<u32>([
+  COMMAND_FAREWELL,          0,              0,    0,    ANY,
+
+  COMMAND_OPEN,              ITEM_NAME,      1,    255,  ONE,
+  COMMAND_OPEN | R,          ITEM_OBJECT,    8,    8,    ANY,
+  COMMAND_OPEN | R,          ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_OPEN | R,          ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_CLOSE,             0,              0,    0,    ANY,
+  COMMAND_SIZE,              0,              0,    0,    ANY,
+  COMMAND_SIZE | R,          ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_SIZE | R,          ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_TRUNCATE,          ITEM_SIZE,      8,    8,    ONE,
+  COMMAND_TRUNCATE | R,      ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_TRUNCATE | R,      ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_EXTEND,            ITEM_SIZE,      8,    8,    ONE,
+  COMMAND_EXTEND | R,        ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_EXTEND | R,        ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_UNLINK,            ITEM_NAME,      1,    255,  ONE,
+  COMMAND_UNLINK | R,        ITEM_ERROR,     0,    0,    ANY,
+
+  COMMAND_READ_PAGE,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_READ_PAGE | R,     ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_READ_PAGE | R,     ITEM_DATA,      4096, 4096, ANY,
+  COMMAND_READ_PAGE | R,     ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_WRITE_PAGE,        ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_WRITE_PAGE | R,    ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_WRITE_PAGE | R,    ITEM_ACKS,      8,    8,    ANY,
+  COMMAND_WRITE_PAGE | R,    ITEM_DATA,      4096, 4096, ANY,
+  COMMAND_FORWARD_READ,      ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_FORWARD_READ,      ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_FORWARD_WRITE,     ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_FORWARD_WRITE,     ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_FORWARD_WRITE,     ITEM_ACKS,      8,    8,    ANY,
+  COMMAND_INVALIDATE,        ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_INVALIDATE,        ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_INVALIDATE | R,    ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_CLEAN,             ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_PAGE_LOSS,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_PAGE_LOSS | R,     ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_PURGE,             ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_PURGE | R,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_PURGE | R,         ITEM_DATA,      4096, 4096, ANY,
+
+  COMMAND_FUTEX_WAIT,        ITEM_FUTEX,     8,    8,    ONE,
+  COMMAND_FUTEX_WAIT | R,    ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_FUTEX_CANCEL,      ITEM_FUTEX,     8,    8,    ONE,
+  COMMAND_FUTEX_CANCEL | R,  ITEM_FUTEX,     8,    8,    ANY,
+  COMMAND_FUTEX_CANCEL | R,  ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_FUTEX_WAKE,        ITEM_FUTEX,     8,    8,    ONE,
+  COMMAND_FUTEX_WAKE | R,    ITEM_FUTEX,     8,    8,    ANY,
+  COMMAND_FUTEX_WAKE | R,    ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_FUTEX_WOKEN,       ITEM_FUTEX,     8,    8,    ONE,
+  0,                         0,              0,    0,    0,
+]);
+const ROW_BYTES: usize = 20;
+
+export function commandName(command: u32): string {
+  switch (command & ~RESPONSE) {
+    case COMMAND_FAREWELL:
+      return "FAREWELL";
+    case COMMAND_OPEN:
+      return "OPEN";
+    case COMMAND_CLOSE:
+      return "CLOSE";
+    case COMMAND_SIZE:
+      return "SIZE";
+    case COMMAND_TRUNCATE:
+      return "TRUNCATE";
+    case COMMAND_EXTEND:
+      return "EXTEND";
+    case COMMAND_UNLINK:
+      return "UNLINK";
+    case COMMAND_READ_PAGE:
+      return "READ_PAGE";
+    case COMMAND_WRITE_PAGE:
+      return "WRITE_PAGE";
+    case COMMAND_FORWARD_READ:
+      return "FORWARD_READ";
+    case COMMAND_FORWARD_WRITE:
+      return "FORWARD_WRITE";
+    case COMMAND_INVALIDATE:
+      return "INVALIDATE";
+    case COMMAND_CLEAN:
+      return "CLEAN";
+    case COMMAND_PAGE_LOSS:
+      return "PAGE_LOSS";
+    case COMMAND_PURGE:
+      return "PURGE";
+    case COMMAND_FUTEX_WAIT:
+      return "FUTEX_WAIT";
+    case COMMAND_FUTEX_CANCEL:
+      return "FUTEX_CANCEL";
+    case COMMAND_FUTEX_WAKE:
+      return "FUTEX_WAKE";
+    case COMMAND_FUTEX_WOKEN:
+      return "FUTEX_WOKEN";
+    default:
+      return "?";
+  }
+}
+
+/** Beyond the reasons of messageCheck(). */
+export const COMMAND_UNKNOWN: u32 = 32;
+export const ITEM_UNKNOWN: u32 = 33;
+export const ITEM_MISSING: u32 = 34;
+export const ITEM_LENGTH: u32 = 35;
+export const ITEM_TWICE: u32 = 36;
+
+/** By command, responses behind: number + 1 of its first row. */
+const INDEX: usize = memory.data(64);
+let indexed: bool = false;
+
+function slotOf(command: u32): u32 {
+  return (command & 31) | ((command & RESPONSE) >> 10);
+}
+
+function index(): void {
+  let number: u32 = 1;
+  for (let row = ROWS; load<u32>(row) != 0; row += ROW_BYTES) {
+    const slot = INDEX + slotOf(load<u32>(row));
+    if (load<u8>(slot) == 0) store<u8>(slot, <u8>number);
+    number++;
+  }
+  indexed = true;
+}
+
+/** The command's first row; its others follow. 0 = no such command. */
+function firstRow(command: u32): usize {
+  if (!indexed) index();
+  const number = <usize>load<u8>(INDEX + slotOf(command));
+  if (number == 0) return 0;
+  const row = ROWS + (number - 1) * ROW_BYTES;
+  return load<u32>(row) == command ? row : 0;
+}
+
+/** GOOD, or why a well-formed message is no command of this table. */
+export function commandCheck(message: MessageHeader): u32 {
+  const command = <u32>message.command;
+  const first = firstRow(command);
+  if (first == 0) return COMMAND_UNKNOWN;
+  let seen: u32 = 0;
+  let item = itemFirst(message);
+  while (changetype<usize>(item) != 0) {
+    const number = <u32>item.id & ITEM_NUMBER;
+    if (number == 0 || number > 31 || (item.id & RECURSION) != 0) return ITEM_UNKNOWN;
+    if (((item.id & REFERENCES) != 0) != (number == ITEM_OBJECT)) return ITEM_UNKNOWN;
+    let row = first;
+    while (load<u32>(row) == command && load<u32>(row, 4) != number) row += ROW_BYTES;
+    if (load<u32>(row) != command) return ITEM_UNKNOWN;
+    const bytes = itemDataBytes(item);
+    if (bytes < load<u32>(row, 8) || bytes > load<u32>(row, 12)) return ITEM_LENGTH;
+    if (seen & (1 << number)) return ITEM_TWICE;
+    seen |= 1 << number;
+    item = itemNext(message, item);
+  }
+  for (let row = first; load<u32>(row) == command; row += ROW_BYTES) {
+    if (load<u32>(row, 16) == ONE && !(seen & (1 << load<u32>(row, 4)))) return ITEM_MISSING;
+  }
+  return GOOD;
+}
+
+/** The table's rows, for tests and for people: command, item, least, most, must; five u32 each, ended by zero. */
+export function commandRows(): usize {
+  return ROWS;
+}
