@@ -23,9 +23,10 @@ const optional = new Set([
   ...["Bndmk", "Bndmov", "Bndcl", "Bndcu", "Bndcn", "Bndldx", "Bndstx"],
 ]);
 
-/** x87 arithmetic, and SSE's instructions on MMX registers: named, and reported when they are met. */
+/** x87's transcendental functions and decimals, SSE's instructions on MMX registers: reported when they are met. */
 const isMissing = (mnemonic: string, codes: readonly string[]) =>
-  /^F[a-z0-9]+$/.test(mnemonic) || codes.every((code) => /_mm(_|m64|$)|_mmm64/.test(code));
+  /^F(2xm1|yl2x|yl2xp1|ptan|patan|sin|cos|sincos|bld|bstp)$/.test(mnemonic) ||
+  codes.every((code) => /_mm(_|m64|$)|_mmm64/.test(code));
 
 /** Mnemonics that CPUID promises through the given instruction sets, with the codes that need nothing else. */
 function promisedMnemonics(): Map<string, string[]> {
@@ -36,7 +37,11 @@ function promisedMnemonics(): Map<string, string[]> {
     if (code === Code.INVALID || name.startsWith("Declare") || name.startsWith("Zero_bytes")) continue;
     instruction.code = code;
     const needed = [...instruction.cpuidFeatures()].map((f) => CpuidFeature[f]);
-    if (needed.length === 0 || !needed.every((f) => instructionSets.has(f))) continue;
+    // FWAIT and the instruction after it in one name: decoded as two instructions.
+    const info = instruction.opCode;
+    const waits = info.fwait;
+    info.free();
+    if (waits || needed.length === 0 || !needed.every((f) => instructionSets.has(f))) continue;
     const mnemonic = Mnemonic[instruction.mnemonic];
     found.set(mnemonic, [...(found.get(mnemonic) ?? []), name]);
   }

@@ -18,7 +18,7 @@ import { families, rows } from "../../emulator/cpu/instructions/index.js";
 import { formsOf, legacyEncodings, operandKind } from "../silicon/forms.js";
 
 const MINE = [
-  "integer move shift bits multiplication string control stack flags decimal sseMove sseInteger sseFloat",
+  "integer move shift bits multiplication string control stack flags decimal sseMove sseInteger sseFloat x87",
 ]
   .join(" ")
   .split(" ");

@@ -5,7 +5,7 @@ import { Code, Encoder, Instruction, OpCodeOperandKind as Kind, Mnemonic, OpKind
 import { Random } from "../../emulator/random.js";
 import { type Form, formName } from "./forms.js";
 import * as map from "./map.js";
-import { between, chance, integer, pick, random64, vector } from "./values.js";
+import { between, chance, extended, integer, pick, random64, vector } from "./values.js";
 
 export interface Case {
   readonly form: Form;
@@ -179,7 +179,9 @@ class Builder {
       // Above a 32-bit address lies garbage that must not count.
       const high = narrow && this.form.bits === 64 ? random64(random) & ~M32 : 0n;
       this.pin(n, (BigInt.asUintN(width, goal - displacement) | high) & M64);
-      if (!narrow && chance(random, 1)) this.pin(n, this.registers[n]! ^ (1n << 62n)); // not canonical
+      // Long operands are the microcode's, which gives #GP where the stack's #SS is due.
+      if (!narrow && this.form.memoryBytes <= 16 && this.form.memoryBytes !== 14 && chance(random, 1))
+        this.pin(n, this.registers[n]! ^ (1n << 62n)); // not canonical
     }
     ins.memoryBase = register(n);
     ins.memoryDisplSize = displacement === 0n && chance(random, 50) ? 0 : 1;
@@ -401,9 +403,32 @@ class Builder {
     return mxcsr;
   }
 
+  /** x87: every rounding and precision, the top anywhere, mostly full, seldom an unmasked or a pending exception. */
+  stackUnit(): void {
+    const { view, random } = this;
+    let control = 0x37f;
+    if (chance(random, 50)) control = (control & ~0xc00) | (random.below(4) << 10);
+    if (chance(random, 30)) control = (control & ~0x300) | (pick(random, [0, 2, 3]) << 8);
+    if (chance(random, 10)) control &= ~(random.bits() & 0x3f);
+    let status = (random.below(8) << 11) | (random.bits() & 0x4700);
+    if (chance(random, 30)) status |= random.bits() & 0x3f & (chance(random, 90) ? control : 0x3f);
+    if (status & ~control & 0x3f) status |= 0x8080;
+    view.setUint16(map.CASE_FX, control, true);
+    view.setUint16(map.CASE_FX + 2, status, true);
+    view.setUint8(map.CASE_FX + 4, chance(random, 80) ? 0xff : random.bits() & 0xff);
+    for (let i = 0; i < 8; i++) extended(random, view, map.CASE_FX + 32 + 16 * i);
+    // Comparisons and remainders of near numbers
+    if (chance(random, 20)) {
+      const [top, other] = [map.CASE_FX + 32, map.CASE_FX + 32 + 16 * random.below(8)];
+      for (let i = 0; i < 10; i++) view.setUint8(other + i, view.getUint8(top + i));
+      if (chance(random, 50)) view.setUint8(other, view.getUint8(other) ^ 1);
+    }
+  }
+
   floatingPoint(): void {
     const { view, random } = this;
     view.setUint16(map.CASE_FX, 0x37f, true);
+    if (this.form.row.needs === "fpu") this.stackUnit();
     view.setUint32(map.CASE_FX + 24, this.mxcsr(), true);
     for (let i = 0; i < 16; i++) vector(random, view, map.CASE_FX + 160 + 16 * i);
   }

@@ -2,6 +2,7 @@
 // codes and CR2 can be compared with what Linux reports. The kernel half holds tables and, for every vector, a HLT;
 // a case ends when one of them is reached, INT3's like all others.
 
+import { buildMicrocode } from "../../emulator/build-microcode.js";
 import { InstructionStream } from "../../emulator/cpu/decode.js";
 import { compile, Engine, type EngineModules, type Host, plan } from "../../emulator/cpu/engine.js";
 import * as L from "../../emulator/cpu/layout.js";
@@ -69,6 +70,7 @@ export class Emulated {
 
   /** "fresh" generates its own handlers, for rows that were changed on purpose. */
   static async create(handlers: "shared" | "fresh" = "shared"): Promise<Emulated> {
+    buildMicrocode();
     const modules = await compile();
     return new Emulated(handlers === "fresh" ? { ...modules } : modules);
   }

@@ -90,13 +90,13 @@ export interface Encoding {
   readonly repne: boolean;
 }
 
-/** All encodings without VEX, EVEX and the like. */
+/** All encodings without VEX, EVEX and the like; and without FWAIT, which is decoded on its own. */
 export function legacyEncodings(): Encoding[] {
   const all: Encoding[] = [];
   for (const code of Object.values(Code)) {
     if (typeof code !== "number" || isForeign(code)) continue;
     const info = CodeExt.opCode(code);
-    if (info.encoding === EncodingKind.Legacy && info.isInstruction)
+    if (info.encoding === EncodingKind.Legacy && info.isInstruction && !info.fwait)
       all.push({
         code,
         mnemonic: info.mnemonic,

@@ -75,3 +75,35 @@ export function vector(random: Random, to: DataView, at: number): void {
       for (let i = 0; i < 16; i += 2) to.setUint16(at + i, Number(integer(random) & 0xffffn), true);
   }
 }
+
+/** An x87 register: significand, then sign and exponent. */
+export function extended(random: Random, to: DataView, at: number): unknown {
+  const sign = random.below(2) << 15;
+  const put = (significand: bigint, exponent: number) => {
+    to.setBigUint64(at, significand, true);
+    to.setUint16(at + 8, sign | exponent, true);
+  };
+  const top = 1n << 63n;
+  switch (random.below(12)) {
+    case 0:
+      return put(0n, 0);
+    case 1:
+      return put(random64(random) >> BigInt(random.below(64)), 0); // denormal, or pseudo-denormal
+    case 2:
+      return put(top | (chance(random, 30) ? 0n : random64(random)), 0x7fff); // infinity or NaN
+    case 3:
+      return put(chance(random, 70) ? top : random64(random), random.below(0x8000)); // may not be a number at all
+    case 4:
+      return put(
+        top | random64(random),
+        pick(random, [1, 2, 0x7ffd, 0x7ffe, 0x43fe, 0x3c00, 0x3f81, 0x407e]),
+      );
+    case 5:
+    case 6:
+      return put(top | (random64(random) << BigInt(random.below(64))), 16383 + random.below(70));
+    case 7:
+      return put(top | (BigInt(random.bits()) << 31n), 16383 + between(random, -3, 3));
+    default:
+      return put(top | random64(random), 16383 + between(random, -40, 40));
+  }
+}

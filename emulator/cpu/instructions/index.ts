@@ -20,6 +20,7 @@ import { sseMove } from "./sse-move.js";
 import { stack } from "./stack.js";
 import { string } from "./string.js";
 import { system } from "./system.js";
+import { x87 } from "./x87.js";
 
 export const families: Readonly<Record<string, readonly Definition[]>> = {
   integer,
@@ -39,6 +40,7 @@ export const families: Readonly<Record<string, readonly Definition[]>> = {
   sseMove,
   sseInteger,
   sseFloat,
+  x87,
 };
 
 export const rows: readonly Definition[] = Object.values(families).flat();

@@ -58,3 +58,24 @@ export {
   verw,
 } from "./segments";
 export { flushTlb, translate } from "./translation";
+export {
+  x87Arithmetic,
+  x87Check,
+  x87Compare,
+  x87Constant,
+  x87Copy,
+  x87Examine,
+  x87Exchange,
+  x87High,
+  x87Load,
+  x87LoadEnvironment,
+  x87Move,
+  x87Restore,
+  x87Save,
+  x87Stack,
+  x87Store,
+  x87StoreEnvironment,
+  x87Stores,
+  x87Test,
+  x87Unary,
+} from "./x87";

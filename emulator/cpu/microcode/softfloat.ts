@@ -37,6 +37,9 @@ let denormalsAreZeros: bool = false;
 let flushToZero: bool = false;
 let underflowMasked: bool = true;
 let overflowMasked: bool = true;
+/** x87: an unmasked overflow or underflow gives the result with its exponent moved by 24576. */
+let rebiased: bool = false;
+const REBIAS: i32 = 24576;
 /** The last rounding went away from zero (x87's C1). */
 export let roundedUp: bool = false;
 
@@ -49,11 +52,19 @@ export function begin(mode: u32, daz: bool, ftz: bool, masks: u32): void {
   flushToZero = ftz && underflowMasked;
   roundedUp = false;
 }
+export function setRoundedUp(up: bool): void {
+  roundedUp = up;
+}
 export function raiseFlags(flags: u32): void {
   raised |= flags;
 }
 export function clearRaised(): void {
   raised = 0;
+}
+/** The operation was stopped: what rounding would have raised does not count. */
+export function forgetRounding(flags: u32): void {
+  raised &= ~flags;
+  roundedUp = false;
 }
 
 // --- operands ---
@@ -196,8 +207,10 @@ export function round(precision: i32, least: i32, most: i32): void {
       classR = ZERO;
       return;
     }
-    if (tiny && !underflowMasked) {
+    const moved = rebiased && exponentR + REBIAS >= least;
+    if (tiny && !underflowMasked && (moved || !rebiased)) {
       raised |= UNDERFLOW; // and inexact only if the exponent's bound is not to blame
+      if (moved) exponentR += REBIAS;
     } else {
       shiftRightSticky(least - exponentR);
       exponentR = least;
@@ -226,8 +239,15 @@ export function round(precision: i32, least: i32, most: i32): void {
 
 function overflow(precision: i32, most: i32): void {
   raised |= OVERFLOW;
-  if (overflowMasked) raised |= PRECISION;
-  roundedUp = rounding == TO_NEAREST || (rounding == DOWN && signR != 0) || (rounding == UP && signR == 0);
+  if (rebiased && !overflowMasked && exponentR - REBIAS <= most) {
+    exponentR -= REBIAS;
+    return;
+  }
+  // Unmasked, and nothing is stored: inexact only if rounding was.
+  if (overflowMasked || rebiased) {
+    raised |= PRECISION;
+    roundedUp = rounding == TO_NEAREST || rounding == (signR ? DOWN : UP);
+  }
   if (roundedUp) classR = INFINITE;
   else {
     exponentR = most;
@@ -292,7 +312,9 @@ export function pack64(): u64 {
 }
 /** The sign and exponent word of R rounded to x87's extended format; the significand stays in significandR. */
 export function pack80(precision: i32): u32 {
+  rebiased = true;
   round(precision, -16382, 16383);
+  rebiased = false;
   const sign = signR << 15;
   if (classR == ZERO) {
     significandR = 0;
@@ -331,6 +353,21 @@ export function propagateNan(): bool {
   if (!isNan(classA) && !isNan(classB)) return false;
   if (classA == SIGNALLING || classB == SIGNALLING) raised |= INVALID;
   if (isNan(classA)) takeA();
+  else takeB();
+  quieten();
+  return true;
+}
+/** R := the NaN that x87 gives: a quiet one before a signalling one, then the larger significand, then the plus. */
+export function propagateLargerNan(): bool {
+  if (!isNan(classA) && !isNan(classB)) return false;
+  if (classA == SIGNALLING || classB == SIGNALLING) raised |= INVALID;
+  let first: bool;
+  if (!isNan(classB)) first = true;
+  else if (!isNan(classA)) first = false;
+  else if (classA != classB) first = classA == QUIET;
+  else if (significandA != significandB) first = significandA > significandB;
+  else first = signA == 0;
+  if (first) takeA();
   else takeB();
   quieten();
   return true;
@@ -603,4 +640,95 @@ export function roundToInteger(): void {
   exponentR = 63;
   if (significandR == 0) classR = ZERO;
   else normalize();
+}
+
+/** R := A * 2^trunc(B) (FSCALE), neither of them a NaN. */
+export function scale(): void {
+  if (classB == INFINITE) {
+    noteDenormals();
+    if (signB ? classA == INFINITE : classA == ZERO) invalid();
+    else setResult(signB ? ZERO : INFINITE, signA, 0, TOP, 0);
+    return;
+  }
+  noteDenormals();
+  takeA();
+  if (classA != FINITE || classB != FINITE || exponentB < 0) return;
+  // Beyond this every result overflows or underflows all the same.
+  const most: i32 = 0x1_0000;
+  const by: i32 = exponentB >= 17 ? most : <i32>(significandB >> (63 - exponentB));
+  exponentR += signB ? -by : by;
+}
+
+/** What partialRemainder() gives when the exponents are too far apart for one step. */
+export const INCOMPLETE: u64 = ~0;
+/** ... and when the operands have no remainder. */
+export const NO_QUOTIENT: u64 = ~1;
+
+/** R := A - B * quotient, exactly; gives the quotient's low bits. `nearest`: FPREM1. */
+export function partialRemainder(nearest: bool): u64 {
+  if (classA == INFINITE || classB == ZERO) {
+    invalid();
+    return NO_QUOTIENT;
+  }
+  noteDenormals();
+  takeA();
+  if (classA == ZERO || classB == INFINITE) return 0;
+  const apart = exponentA - exponentB;
+  if (apart < -1 || (apart < 0 && !nearest)) return 0;
+  if (apart >= 64) {
+    // 32 to 63 bits at a time
+    const steps = 32 + (apart & 31);
+    divideOut(steps);
+    exponentR = exponentA - steps;
+    finishRemainder();
+    return INCOMPLETE;
+  }
+  let quotient = apart < 0 ? 0 : divideOut(apart);
+  exponentR = apart < 0 ? exponentA : exponentB;
+  if (nearest) quotient = roundQuotient(quotient, apart < 0);
+  finishRemainder();
+  return quotient;
+}
+/** significandR := the rest after `steps` + 1 quotient bits, which it gives. */
+function divideOut(steps: i32): u64 {
+  let rest = significandA;
+  let carry = false;
+  let quotient: u64 = 0;
+  for (let i = steps; ; i--) {
+    quotient <<= 1;
+    if (carry || rest >= significandB) {
+      rest -= significandB;
+      quotient |= 1;
+    }
+    if (i == 0) break;
+    carry = rest >> 63 != 0;
+    rest <<= 1;
+  }
+  significandR = rest;
+  return quotient;
+}
+/** Takes one more B away when the rest is more than half of it, or half and the quotient odd. `half`: A is below B. */
+function roundQuotient(quotient: u64, half: bool): u64 {
+  const rest = significandR;
+  // Below B the significands are compared as they stand: A's exponent is one less.
+  const twiceIsMore = half ? rest > significandB : rest > significandB - rest;
+  const twiceIsEqual = half ? rest == significandB : rest == significandB - rest;
+  if (!twiceIsMore && !(twiceIsEqual && (quotient & 1) != 0)) return quotient;
+  if (half) {
+    // B - A with A = rest / 2: in halves of B's unit
+    extraR = rest << 63;
+    significandR = rest >> 1;
+    const low = <u64>0 - extraR;
+    significandR = significandB - significandR - (extraR != 0 ? 1 : 0);
+    extraR = low;
+    exponentR = exponentB;
+  } else significandR = significandB - rest;
+  signR ^= 1;
+  return quotient + 1;
+}
+function finishRemainder(): void {
+  if ((significandR | extraR) == 0) {
+    classR = ZERO;
+    signR = signA;
+  } else normalize();
 }

@@ -1,0 +1,630 @@
+// The x87 unit: a stack of eight extended reals, in integers (softfloat.ts). Intel SDM vol. 1, chapter 8.
+//
+// Every function is one instruction or its last half: it checks for a pending exception (#MF), works on the stack, and
+// leaves flags in the status word; an unmasked one becomes pending for the next x87 instruction. An operand from
+// memory is given by its kind and its bits.
+// Not modelled: FIP, FDP and FOP stay zero; F2XM1, FYL2X, FYL2XP1, FPTAN, FPATAN, FSIN, FCOS, FSINCOS, FBLD and FBSTP have no rows.
+
+import { ACCESS_READ, ACCESS_WRITE, FCW, FDP, FIP, FOP, FSW, FTW, ST } from "../layout";
+import { linear, loadLinear, probe, storeLinear } from "./access";
+import { faulted, MF, raisePlain } from "./core";
+import { fninit } from "./fpu-state";
+import * as soft from "./softfloat";
+
+// Status word
+const STACK_FAULT_FLAG: u32 = 0x40;
+const SUMMARY: u32 = 0x8080; // ES, and B which mirrors it
+const C0: u32 = 0x0100;
+const C1: u32 = 0x0200;
+const C2: u32 = 0x0400;
+const C3: u32 = 0x4000;
+const EXCEPTIONS: u32 = 0x3f;
+
+// How an operand is given (instructions/x87.ts)
+const SINGLE: u32 = 0;
+const DOUBLE: u32 = 1;
+const EXTENDED: u32 = 2; // loads and stores only
+const WORD: u32 = 3;
+const DOUBLEWORD: u32 = 4;
+// 5: quadword
+const REGISTER: u32 = 6;
+
+const TOP_BIT: u64 = 1 << 63;
+const INDEFINITE: u64 = TOP_BIT | (TOP_BIT >> 1);
+const ONES: u32 = 0x7fff;
+
+/** Precision that FCW asks of arithmetic, in bits. */
+function precision(core: usize): i32 {
+  const control = (load<u32>(core, FCW) >> 8) & 3;
+  return control == 0 ? 24 : control == 2 ? 53 : 64;
+}
+function begin(core: usize): bool {
+  if (!beginKeepingC1(core)) return false;
+  clearCondition(core, C1);
+  return true;
+}
+/** FCMOVcc, FCOMI and FNOP leave C1 alone unless the stack is at fault. */
+function beginKeepingC1(core: usize): bool {
+  if (load<u32>(core, FSW) & SUMMARY) {
+    raisePlain(core, MF);
+    return false;
+  }
+  const control = load<u32>(core, FCW);
+  soft.clearRaised();
+  soft.begin((control >> 10) & 3, false, false, control);
+  return true;
+}
+/** Moves raised flags to the status word; ES follows unmasked ones. */
+function finish(core: usize): void {
+  if (blocked(core)) soft.forgetRounding(soft.PRECISION | soft.OVERFLOW | soft.UNDERFLOW);
+  let status = load<u32>(core, FSW) | soft.raised;
+  if (soft.raised & soft.PRECISION && soft.roundedUp) status |= C1;
+  soft.clearRaised();
+  if (status & ~load<u32>(core, FCW) & EXCEPTIONS) status |= SUMMARY;
+  store<u32>(core, status, FSW);
+}
+function clearCondition(core: usize, bits: u32): void {
+  store<u32>(core, load<u32>(core, FSW) & ~bits, FSW);
+}
+function setCondition(core: usize, mask: u32, bits: u32): void {
+  store<u32>(core, (load<u32>(core, FSW) & ~mask) | bits, FSW);
+}
+
+// --- the stack ---
+
+function top(core: usize): u32 {
+  return (load<u32>(core, FSW) >> 11) & 7;
+}
+function setTop(core: usize, value: u32): void {
+  store<u32>(core, (load<u32>(core, FSW) & ~0x3800) | ((value & 7) << 11), FSW);
+}
+function physical(core: usize, i: u32): u32 {
+  return (top(core) + i) & 7;
+}
+function place(core: usize, i: u32): usize {
+  return core + ST + physical(core, i) * 16;
+}
+function isEmpty(core: usize, i: u32): bool {
+  return ((load<u32>(core, FTW) >> physical(core, i)) & 1) == 0;
+}
+function tag(core: usize, i: u32, valid: bool): void {
+  const bit: u32 = 1 << physical(core, i);
+  const tags = load<u32>(core, FTW);
+  store<u32>(core, valid ? tags | bit : tags & ~bit, FTW);
+}
+function write(core: usize, i: u32, significand: u64, signAndExponent: u32): void {
+  const at = place(core, i);
+  store<u64>(at, significand);
+  store<u64>(at, signAndExponent, 8);
+  tag(core, i, true);
+}
+function pop(core: usize): void {
+  tag(core, 0, false);
+  setTop(core, top(core) + 1);
+}
+/** A masked invalid operation on the stack itself: C1 tells overflow from underflow. */
+function stackFault(core: usize, overflow: bool): void {
+  soft.raiseFlags(soft.INVALID | STACK_FAULT_FLAG);
+  setCondition(core, C1, overflow ? C1 : 0);
+}
+/** An unmasked exception found before computing: the operands stay as they are. */
+function blocked(core: usize): bool {
+  const before = soft.INVALID | soft.DENORMAL | soft.ZERO_DIVIDE;
+  return (soft.raised & before & ~load<u32>(core, FCW)) != 0;
+}
+function invalidIsMasked(core: usize): bool {
+  return (load<u32>(core, FCW) & soft.INVALID) != 0;
+}
+/** R, rounded to FCW's precision or to the register's, into ST(i). */
+function writeResult(core: usize, i: u32, bits: i32): void {
+  const signAndExponent = soft.pack80(bits);
+  write(core, i, soft.significandR, signAndExponent);
+}
+/** Makes room and writes the number; overflow of the stack gives the indefinite NaN. */
+function push(core: usize, significand: u64, signAndExponent: u32): void {
+  const full = !isEmpty(core, 7);
+  if (full) {
+    stackFault(core, true);
+    if (!invalidIsMasked(core)) return;
+  }
+  setTop(core, top(core) - 1);
+  write(core, 0, full ? INDEFINITE : significand, full ? 0xffff : signAndExponent);
+}
+
+function unpackRegister(core: usize, i: u32): void {
+  const at = place(core, i);
+  soft.unpack80(load<u64>(at), load<u32>(at, 8));
+}
+/** A := the operand. Integers are exact. */
+function unpackOperand(core: usize, kind: u32, bits: u64): void {
+  if (kind == SINGLE) soft.unpack32(bits);
+  else if (kind == DOUBLE) soft.unpack64(bits);
+  else if (kind == REGISTER) unpackRegister(core, <u32>bits);
+  else {
+    const value: i64 = kind == WORD ? <i16>bits : kind == DOUBLEWORD ? <i32>bits : <i64>bits;
+    soft.fromInteger(value);
+    soft.setA(soft.classR, soft.signR, soft.exponentR, soft.significandR);
+  }
+}
+
+/** A pending exception comes before whatever an operand in memory may raise. */
+export function x87Check(core: usize): u64 {
+  if (load<u32>(core, FSW) & SUMMARY) raisePlain(core, MF);
+  return 0;
+}
+
+// --- loads and stores ---
+
+/** FLD and FILD; `high` is the sign and exponent word of an extended real. */
+export function x87Load(core: usize, kind: u64, bits: u64, high: u64): u64 {
+  if (!begin(core)) return 0;
+  const how = <u32>kind;
+  if (how == EXTENDED) push(core, bits, <u32>high);
+  else if (how == REGISTER) {
+    const at = place(core, <u32>bits);
+    if (isEmpty(core, <u32>bits)) {
+      stackFault(core, false);
+      if (invalidIsMasked(core)) {
+        setTop(core, top(core) - 1);
+        write(core, 0, INDEFINITE, 0xffff);
+      }
+    } else push(core, load<u64>(at), load<u32>(at, 8));
+  } else if (!isEmpty(core, 7)) push(core, 0, 0);
+  else {
+    unpackOperand(core, how, bits);
+    // Conversion to the wider format is exact; a signalling NaN becomes quiet, a denormal is noted.
+    soft.clearB();
+    if (!soft.propagateNanA()) {
+      soft.noteDenormalA();
+      soft.setResult(soft.classA, soft.signA, soft.exponentA, soft.significandA, 0);
+    }
+    const signAndExponent = soft.pack80(64);
+    if (!blocked(core)) push(core, soft.significandR, signAndExponent);
+  }
+  finish(core);
+  return 0;
+}
+
+/** FLD1, FLDZ, FLDPI and so on: the constant's 128 bits come from the row, with one bit more for rounding. */
+export function x87Constant(core: usize, significand: u64, extra: u64, signAndExponent: u64): u64 {
+  if (!begin(core)) return 0;
+  if (significand == 0) push(core, 0, 0);
+  else {
+    soft.setResult(soft.FINITE, 0, <i32>signAndExponent - 16383, significand, extra);
+    const word = soft.pack80(64);
+    soft.clearRaised(); // constants are never inexact
+    clearCondition(core, C1);
+    push(core, soft.significandR, word);
+  }
+  finish(core);
+  return 0;
+}
+
+/** The sign and exponent word that FSTP m80fp is about to store. */
+export function x87High(core: usize): u64 {
+  return isEmpty(core, 0) ? 0xffff : load<u64>(place(core, 0), 8) & 0xffff;
+}
+
+/** Whether the last x87Store() has something to store: not after an unmasked exception. */
+let storing: bool = false;
+export function x87Stores(_core: usize): u64 {
+  return storing ? 1 : 0;
+}
+
+/** FST, FSTP, FIST, FISTP, FISTTP: gives the bits to store. `how`: kind, bit 8 pop, bit 9 truncate. */
+export function x87Store(core: usize, how: u64): u64 {
+  if (!begin(core)) return 0;
+  const kind = <u32>how & 0xff;
+  const empty = isEmpty(core, 0);
+  let bits: u64;
+  if (empty) {
+    stackFault(core, false);
+    bits = indefiniteOf(kind);
+  } else if (kind == EXTENDED) bits = load<u64>(place(core, 0));
+  else {
+    unpackRegister(core, 0);
+    bits = convert(kind, (how & 0x200) != 0);
+  }
+  // To memory, an unmasked overflow or underflow stores nothing, either.
+  const stopping = soft.raised & ~soft.PRECISION & ~load<u32>(core, FCW) & EXCEPTIONS;
+  storing = stopping == 0;
+  if (stopping & (soft.OVERFLOW | soft.UNDERFLOW)) soft.forgetRounding(soft.PRECISION);
+  if (how & 0x100 && storing) pop(core);
+  finish(core);
+  return bits;
+}
+function indefiniteOf(kind: u32): u64 {
+  if (kind == SINGLE) return 0xffc0_0000;
+  if (kind == DOUBLE) return 0xfff8_0000_0000_0000;
+  if (kind == EXTENDED) return INDEFINITE;
+  return kind == WORD ? 0x8000 : kind == DOUBLEWORD ? 0x8000_0000 : TOP_BIT;
+}
+/** A in the format of the kind. */
+function convert(kind: u32, truncate: bool): u64 {
+  if (kind == SINGLE || kind == DOUBLE) {
+    soft.clearB();
+    if (soft.isUnsupportedA()) soft.invalid();
+    else if (!soft.propagateNanA())
+      soft.setResult(soft.classA, soft.signA, soft.exponentA, soft.significandA, 0);
+    return kind == SINGLE ? soft.pack32() : soft.pack64();
+  }
+  if (truncate) soft.begin(soft.TOWARD_ZERO, false, false, 0x3f);
+  return <u64>soft.toInteger(kind == WORD ? 16 : kind == DOUBLEWORD ? 32 : 64);
+}
+
+/** FST ST(i) (0), FSTP ST(i) (1), and FSTPNCE (3), which says nothing of an empty register and does not copy it. */
+export function x87Copy(core: usize, i: u64, pops: u64): u64 {
+  if (!begin(core)) return 0;
+  const empty = isEmpty(core, 0);
+  if (empty && pops == 3) {
+    pop(core);
+    return 0;
+  }
+  if (empty) stackFault(core, false);
+  if (!empty || invalidIsMasked(core)) {
+    const at = place(core, 0);
+    write(core, <u32>i, empty ? INDEFINITE : load<u64>(at), empty ? 0xffff : load<u32>(at, 8));
+    if (pops) pop(core);
+  }
+  finish(core);
+  return 0;
+}
+
+/** FXCH; an empty register counts as the indefinite NaN. */
+export function x87Exchange(core: usize, i: u64): u64 {
+  if (!begin(core)) return 0;
+  const j = <u32>i;
+  if (isEmpty(core, 0) || isEmpty(core, j)) {
+    stackFault(core, false);
+    if (invalidIsMasked(core)) {
+      if (isEmpty(core, 0)) write(core, 0, INDEFINITE, 0xffff);
+      if (isEmpty(core, j)) write(core, j, INDEFINITE, 0xffff);
+    } else {
+      finish(core);
+      return 0;
+    }
+  }
+  const a = place(core, 0);
+  const b = place(core, j);
+  const significand = load<u64>(a);
+  const word = load<u64>(a, 8);
+  store<u64>(a, load<u64>(b));
+  store<u64>(a, load<u64>(b, 8), 8);
+  store<u64>(b, significand);
+  store<u64>(b, word, 8);
+  finish(core);
+  return 0;
+}
+
+/** FCMOVcc. */
+export function x87Move(core: usize, i: u64, condition: u64): u64 {
+  if (!beginKeepingC1(core)) return 0;
+  const empty = isEmpty(core, 0) || isEmpty(core, <u32>i);
+  if (empty) {
+    stackFault(core, false);
+    if (invalidIsMasked(core)) write(core, 0, INDEFINITE, 0xffff);
+  } else if (condition) {
+    const from = place(core, <u32>i);
+    write(core, 0, load<u64>(from), load<u32>(from, 8));
+  }
+  finish(core);
+  return 0;
+}
+
+/** FFREE ST(i) (0), FINCSTP (1), FDECSTP (2), FNOP (3), and FFREEP (4), which pops as well. */
+export function x87Stack(core: usize, what: u64, i: u64): u64 {
+  if (!(what == 3 ? beginKeepingC1(core) : begin(core))) return 0;
+  if (what == 0 || what == 4) tag(core, <u32>i, false);
+  if (what == 4) pop(core);
+  if (what == 1) setTop(core, top(core) + 1);
+  if (what == 2) setTop(core, top(core) - 1);
+  return 0;
+}
+
+// --- arithmetic ---
+const ADD: u32 = 0;
+const MULTIPLY: u32 = 1;
+const SUBTRACT: u32 = 4;
+const SUBTRACT_REVERSED: u32 = 5;
+const DIVIDE: u32 = 6;
+
+/**
+ * ST(to) := ST(to) op operand, numbered as the opcodes are; bit 8 of `how`: pop. The reversed operations exchange
+ * the operands.
+ */
+export function x87Arithmetic(core: usize, how: u64, to: u64, kind: u64, bits: u64): u64 {
+  if (!begin(core)) return 0;
+  const op = <u32>how & 7;
+  const target = <u32>to;
+  const fromRegister = <u32>kind == REGISTER;
+  const empty = isEmpty(core, target) || (fromRegister && isEmpty(core, <u32>bits));
+  if (empty) {
+    stackFault(core, false);
+    if (invalidIsMasked(core)) write(core, target, INDEFINITE, 0xffff);
+  } else {
+    unpackOperand(core, <u32>kind, bits);
+    soft.moveToB();
+    unpackRegister(core, target);
+    compute(op);
+    if (!blocked(core)) writeResult(core, target, precision(core));
+  }
+  if (how & 0x100 && !blocked(core)) pop(core);
+  finish(core);
+  return 0;
+}
+
+function compute(op: u32): void {
+  if (op == SUBTRACT_REVERSED || op == DIVIDE + 1) soft.swap();
+  if (soft.isUnsupportedA() || soft.isUnsupportedB()) soft.invalid();
+  else if (soft.propagateLargerNan()) return;
+  else if (op == ADD) soft.add();
+  else if (op == MULTIPLY) soft.multiply();
+  else if (op == SUBTRACT || op == SUBTRACT_REVERSED) soft.subtract();
+  else soft.divide();
+}
+
+// One operand: numbered by the rows
+const CHANGE_SIGN: u32 = 0;
+const ABSOLUTE: u32 = 1;
+const SQUARE_ROOT: u32 = 2;
+const ROUND: u32 = 3;
+const SCALE: u32 = 4;
+const PARTIAL_REMAINDER: u32 = 5;
+const PARTIAL_REMAINDER_IEEE: u32 = 6;
+const EXTRACT: u32 = 7;
+
+export function x87Unary(core: usize, operation: u64): u64 {
+  if (!begin(core)) return 0;
+  const op = <u32>operation;
+  const remainder = op == PARTIAL_REMAINDER || op == PARTIAL_REMAINDER_IEEE;
+  const binary = op == SCALE || remainder;
+  if (remainder) clearCondition(core, C2);
+  if (isEmpty(core, 0) || (binary && isEmpty(core, 1))) {
+    stackFault(core, false);
+    if (invalidIsMasked(core)) {
+      write(core, 0, INDEFINITE, 0xffff);
+      if (op == EXTRACT) {
+        setTop(core, top(core) - 1);
+        write(core, 0, INDEFINITE, 0xffff);
+      }
+    }
+  } else if (op == CHANGE_SIGN || op == ABSOLUTE) {
+    const at = place(core, 0);
+    const word = load<u32>(at, 8);
+    store<u32>(at, op == ABSOLUTE ? word & ONES : word ^ 0x8000, 8);
+  } else if (op == EXTRACT) extract(core);
+  else {
+    if (binary) {
+      unpackRegister(core, 1);
+      soft.moveToB();
+    } else soft.clearB();
+    unpackRegister(core, 0);
+    calculate(core, op, binary);
+  }
+  finish(core);
+  return 0;
+}
+
+function calculate(core: usize, op: u32, binary: bool): void {
+  let bits: i32 = 64;
+  let quotient: u64 = 0;
+  if (soft.isUnsupportedA() || (binary && soft.isUnsupportedB())) {
+    soft.invalid();
+    quotient = soft.NO_QUOTIENT;
+  } else if (binary ? soft.propagateLargerNan() : soft.propagateNanA()) quotient = soft.NO_QUOTIENT;
+  else if (op == SQUARE_ROOT) {
+    soft.squareRoot();
+    bits = precision(core);
+  } else if (op == ROUND) {
+    soft.noteDenormalA();
+    soft.roundToInteger();
+  } else if (op == SCALE) soft.scale();
+  else quotient = soft.partialRemainder(op == PARTIAL_REMAINDER_IEEE);
+  if (blocked(core)) return;
+  const up = soft.roundedUp;
+  writeResult(core, 0, bits);
+  if (op == ROUND) soft.setRoundedUp(up);
+  const remainder = op == PARTIAL_REMAINDER || op == PARTIAL_REMAINDER_IEEE;
+  if (remainder && quotient != soft.NO_QUOTIENT) setQuotient(core, quotient);
+}
+
+/** FXTRACT: the exponent replaces ST0, the significand is pushed. */
+function extract(core: usize): void {
+  if (!isEmpty(core, 7)) {
+    stackFault(core, true);
+    if (!invalidIsMasked(core)) return;
+    write(core, 0, INDEFINITE, 0xffff);
+    setTop(core, top(core) - 1);
+    write(core, 0, INDEFINITE, 0xffff);
+    return;
+  }
+  unpackRegister(core, 0);
+  soft.clearB();
+  const sign: u32 = soft.signA << 15;
+  if (soft.isUnsupportedA()) {
+    soft.raiseFlags(soft.INVALID);
+    if (blocked(core)) return;
+    write(core, 0, INDEFINITE, 0xffff);
+    push(core, INDEFINITE, 0xffff);
+  } else if (soft.propagateNanA()) {
+    const word = soft.pack80(64);
+    if (blocked(core)) return;
+    write(core, 0, soft.significandR, word);
+    push(core, soft.significandR, word);
+  } else if (soft.classA == soft.ZERO) {
+    soft.raiseFlags(soft.ZERO_DIVIDE);
+    if (blocked(core)) return;
+    write(core, 0, TOP_BIT, 0xffff); // minus infinity
+    push(core, 0, sign);
+  } else if (soft.classA == soft.INFINITE) {
+    write(core, 0, TOP_BIT, ONES);
+    push(core, TOP_BIT, sign | ONES);
+  } else {
+    soft.noteDenormalA();
+    if (blocked(core)) return;
+    const significand = soft.significandA;
+    soft.fromInteger(soft.exponentA);
+    const word = soft.pack80(64);
+    write(core, 0, soft.significandR, word);
+    push(core, significand, sign | 16383);
+  }
+}
+
+/** FPREM, FPREM1: C0 C3 C1 are the quotient's low bits; C2 tells that more steps are to come. */
+function setQuotient(core: usize, quotient: u64): void {
+  let bits: u32 = 0;
+  if (quotient == soft.INCOMPLETE) bits = C2;
+  else {
+    if (quotient & 4) bits |= C0;
+    if (quotient & 2) bits |= C3;
+    if (quotient & 1) bits |= C1;
+  }
+  soft.setRoundedUp(false);
+  setCondition(core, C0 | C1 | C2 | C3, bits);
+}
+
+// --- comparison ---
+
+/**
+ * FCOM and kin. `how`: bits 0-1 registers to pop, bit 2 quiet NaNs are no fault (FUCOM), bit 3 the result goes to
+ * RFLAGS, which this returns at their places (ZF PF CF).
+ */
+export function x87Compare(core: usize, how: u64, kind: u64, bits: u64): u64 {
+  if (!(how & 8 ? beginKeepingC1(core) : begin(core))) return 0;
+  const fromRegister = <u32>kind == REGISTER;
+  let relation: u32;
+  const empty = isEmpty(core, 0) || (fromRegister && isEmpty(core, <u32>bits));
+  if (empty) {
+    stackFault(core, false);
+    relation = soft.UNORDERED;
+  } else {
+    unpackOperand(core, <u32>kind, bits);
+    soft.moveToB();
+    unpackRegister(core, 0);
+    relation = soft.compare((how & 4) == 0);
+  }
+  let result: u64 = 0;
+  if (how & 8)
+    result = relation & soft.UNORDERED ? 0x45 : relation & soft.EQUAL ? 0x40 : relation & soft.LESS ? 1 : 0;
+  else setCondition(core, C0 | C2 | C3, conditionOf(relation));
+  const stays = blocked(core);
+  finish(core);
+  if (!stays) for (let pops = <u32>how & 3; pops > 0; pops--) pop(core);
+  return result;
+}
+function conditionOf(relation: u32): u32 {
+  if (relation & soft.UNORDERED) return C0 | C2 | C3;
+  return relation & soft.EQUAL ? C3 : relation & soft.LESS ? C0 : 0;
+}
+
+/** FTST: against zero. */
+export function x87Test(core: usize): u64 {
+  return x87Compare(core, 0, SINGLE, 0);
+}
+
+/** FXAM: C3 C2 C0 say the class, C1 the sign. */
+export function x87Examine(core: usize): u64 {
+  if (!begin(core)) return 0;
+  const at = place(core, 0);
+  const word = load<u32>(at, 8);
+  const significand = load<u64>(at);
+  const exponent = word & ONES;
+  let bits: u32;
+  if (isEmpty(core, 0)) bits = C3 | C0;
+  else if (exponent == ONES) bits = significand >> 63 == 0 ? 0 : significand << 1 == 0 ? C2 | C0 : C0;
+  else if (exponent == 0) bits = significand == 0 ? C3 : C3 | C2;
+  else bits = significand >> 63 != 0 ? C2 : 0;
+  setCondition(core, C0 | C1 | C2 | C3, bits | (word & 0x8000 ? C1 : 0));
+  return 0;
+}
+
+// --- the environment: seven words of 32 bits (or 16), then, for FNSAVE, the registers from the top of the stack ---
+//   FCW | FSW | full tags | FIP | FCS and FOP | FDP | FDS, as in protected mode
+
+const REGISTERS_BYTES: u32 = 80;
+const MASKS: u32 = 0x3f;
+
+/** Two bits a register, R0 first: valid, zero, special, empty. */
+function fullTags(core: usize): u32 {
+  let tags: u32 = 0;
+  for (let i: u32 = 0; i < 8; i++) {
+    let kind: u32 = 3;
+    if ((load<u32>(core, FTW) >> i) & 1) {
+      const at = core + ST + i * 16;
+      const exponent = load<u32>(at, 8) & ONES;
+      const significand = load<u64>(at);
+      if (exponent == 0 && significand == 0) kind = 1;
+      else kind = exponent == ONES || exponent == 0 || significand >> 63 == 0 ? 2 : 0;
+    }
+    tags |= kind << (2 * i);
+  }
+  return tags;
+}
+function environmentWord(core: usize, i: u32): u32 {
+  if (i == 0) return load<u32>(core, FCW) | 0xffff_0000;
+  if (i == 1) return load<u32>(core, FSW) | 0xffff_0000;
+  if (i == 2) return fullTags(core) | 0xffff_0000;
+  if (i == 3) return load<u32>(core, FIP);
+  if (i == 4) return load<u32>(core, FOP) << 16;
+  if (i == 5) return load<u32>(core, FDP);
+  return 0xffff_0000;
+}
+
+function storeEnvironment(core: usize, segment: u64, offset: u64, wide: bool, registers: bool): bool {
+  const each: u32 = wide ? 4 : 2;
+  const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
+  const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
+  if (faulted(core)) return false;
+  probe(core, va, bytes, ACCESS_WRITE);
+  if (faulted(core)) return false;
+  for (let i: u32 = 0; i < 7; i++) storeLinear(core, va + i * each, each, environmentWord(core, i), 0);
+  if (!registers) return true;
+  for (let i: u32 = 0; i < 8; i++) {
+    storeLinear(core, va + 7 * each + i * 10, 8, load<u64>(place(core, i)), 0);
+    storeLinear(core, va + 7 * each + i * 10 + 8, 2, load<u64>(place(core, i), 8), 0);
+  }
+  return true;
+}
+function loadEnvironment(core: usize, segment: u64, offset: u64, wide: bool, registers: bool): void {
+  const each: u32 = wide ? 4 : 2;
+  const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
+  const va = linear(core, segment, offset, bytes, ACCESS_READ);
+  if (faulted(core)) return;
+  probe(core, va, bytes, ACCESS_READ);
+  if (faulted(core)) return;
+  const control = (<u32>loadLinear(core, va, 2, 0) & 0x1f7f) | 0x40;
+  let status = <u32>loadLinear(core, va + each, 2, 0) & ~SUMMARY;
+  if (status & ~control & EXCEPTIONS) status |= SUMMARY;
+  const tags = <u32>loadLinear(core, va + 2 * each, 2, 0);
+  let valid: u32 = 0;
+  for (let i: u32 = 0; i < 8; i++) if (((tags >> (2 * i)) & 3) != 3) valid |= 1 << i;
+  store<u32>(core, control, FCW);
+  store<u32>(core, status, FSW);
+  store<u32>(core, valid, FTW);
+  if (!registers) return;
+  for (let i: u32 = 0; i < 8; i++) {
+    store<u64>(place(core, i), loadLinear(core, va + 7 * each + i * 10, 8, 0));
+    store<u64>(place(core, i), loadLinear(core, va + 7 * each + i * 10 + 8, 2, 0), 8);
+  }
+}
+
+/** FNSTENV masks all exceptions afterwards. */
+export function x87StoreEnvironment(core: usize, segment: u64, offset: u64, wide: u64): u64 {
+  if (!storeEnvironment(core, segment, offset, wide != 0, false)) return 0;
+  store<u32>(core, load<u32>(core, FCW) | MASKS, FCW);
+  store<u32>(core, load<u32>(core, FSW) & ~SUMMARY, FSW);
+  return 0;
+}
+/** FNSAVE leaves the unit as FNINIT does. */
+export function x87Save(core: usize, segment: u64, offset: u64, wide: u64): u64 {
+  if (storeEnvironment(core, segment, offset, wide != 0, true)) fninit(core);
+  return 0;
+}
+export function x87LoadEnvironment(core: usize, segment: u64, offset: u64, wide: u64): u64 {
+  loadEnvironment(core, segment, offset, wide != 0, false);
+  return 0;
+}
+export function x87Restore(core: usize, segment: u64, offset: u64, wide: u64): u64 {
+  loadEnvironment(core, segment, offset, wide != 0, true);
+  return 0;
+}
