@@ -6,7 +6,7 @@ import { pageFaultShared, SharedObject } from "../coherence/pager";
 import { TrapFrame } from "../frame";
 import { File, fileReadAt } from "../fs/file";
 import { threadCurrent } from "../lwkt/thread";
-import { frameAllocate, frameFree } from "../memory/frames";
+import { frameAllocate, frameFree, framesFree } from "../memory/frames";
 import {
   entryOf,
   FRAME_MASK,
@@ -81,8 +81,16 @@ function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, err
     return true;
   }
   return entry.kind === ANONYMOUS
-    ? install(lwp, map, entry, va, frameAllocate())
+    ? install(lwp, map, entry, va, userFrame())
     : resolveFile(lwp, map, entry, va);
+}
+
+/** Frames that programs leave to the kernel, whose allocator panics when there are none. */
+export const FRAMES_RESERVED: usize = 512;
+
+/** A zeroed frame for a program's page; 0 when memory is so short that the program has to go. */
+function userFrame(): usize {
+  return framesFree() > FRAMES_RESERVED ? frameAllocate() : 0;
 }
 
 function install(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, frame: usize): bool {
@@ -106,7 +114,7 @@ function failed(lwp: Lwp, signal: u32, code: u32): bool {
 function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): bool {
   const offset = entry.offset + (va - entry.start);
   if (offset >= entry.limit) return failed(lwp, SIGBUS, BUS_ADRERR);
-  const frame = frameAllocate();
+  const frame = userFrame();
   if (frame === 0) return failed(lwp, SIGKILL, 0);
   // The bytes may come from another machine.
   entry.faults++;

@@ -67,7 +67,6 @@ function dequeue(bucket: usize, lwp: Lwp): void {
   else list.first = lwp.futexNext;
   if (lwp.futexNext) changetype<Lwp>(lwp.futexNext).futexPrevious = lwp.futexPrevious;
   else list.last = lwp.futexPrevious;
-  // Last: from here on the waiter may go on, and its lwp may end.
   atomic.store<u32>(changetype<usize>(lwp) + offsetof<Lwp>("futexQueued"), 0);
 }
 
@@ -80,8 +79,8 @@ function wake(bucket: usize, lwp: Lwp): void {
   const queue = changetype<WaitQueue>(lwp.wait);
   queueLock(queue);
   dequeue(bucket, lwp);
-  wakeAll(queue);
   queueUnlock(queue);
+  wakeAll(queue);
 }
 
 // --- Where the word is ---

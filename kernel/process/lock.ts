@@ -26,8 +26,8 @@ export class SleepLock {
     const queue = changetype<WaitQueue>(this.queue);
     queueLock(queue);
     this.holder = 0;
-    wakeOne(queue);
     queueUnlock(queue);
+    wakeOne(queue);
   }
 
   held(): bool {

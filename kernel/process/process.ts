@@ -9,9 +9,12 @@ import { archiveMount } from "../fs/archive";
 import { Descriptors, descriptorsCreate, descriptorsDestroy } from "../fs/descriptors";
 import { filesPrepare } from "../fs/file";
 import { randomSeed } from "../fs/random";
+import { thisCore } from "../lwkt/core";
+import { criticalEnter, criticalExit } from "../lwkt/critical";
+import { ipiCallAll } from "../lwkt/ipi";
 import { SpinLock } from "../lwkt/spinlock";
-import { PRIORITY_KERNEL, Thread, threadCreate, threadCurrent, threadExit, threadKick } from "../lwkt/thread";
-import { queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
+import { PRIORITY_KERNEL, Thread, threadCreate, threadExit } from "../lwkt/thread";
+import { kickHere, queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { machineStop } from "../main";
 import { framesFree } from "../memory/frames";
 import { spaceCreate, spaceDestroy } from "../memory/paging";
@@ -22,6 +25,7 @@ import { waitQueueCreate } from "./lock";
 import { enterUser, Lwp, lwpCreate, lwpDestroy, lwpLeave, lwpRun, startFrame } from "./lwp";
 import { AddressSpace, mapCreate, mapDestroy } from "./mapping";
 import { mapEmpty } from "./memory-map";
+import { lwpInterrupted } from "./signal";
 import { loadInit } from "./start";
 import { systemCallsPrepare } from "./syscalls";
 
@@ -121,17 +125,37 @@ export function processAddLwp(process: Process, lwp: Lwp): bool {
 
 /** Every thread of the process ends on its way to user mode. The first call decides the status. */
 export function processEnd(process: Process, status: u32): void {
-  const self = changetype<usize>(threadCurrent());
   process.spinLock().acquire();
-  if (process.ending === 0) {
+  const first = process.ending === 0;
+  if (first) {
     process.ending = 1;
     process.status = status;
-    let at = process.lwps;
-    while (at !== 0) {
-      const lwp = changetype<Lwp>(at);
-      if (lwp.thread && lwp.thread !== self) threadKick(changetype<Thread>(lwp.thread));
-      at = lwp.next;
-    }
+  }
+  process.spinLock().release();
+  if (first) processKick(process);
+}
+
+/**
+ * Makes the process's threads look up: those that run pass through returningToUser(), those that wait have their waits
+ * cut short. By a thread of the process, without spinlocks. Each core looks for its own threads, since another's
+ * might end while a message about it is under way; and it is waited for, since the process might.
+ */
+export function processKick(process: Process): void {
+  criticalEnter();
+  kickOwn(changetype<usize>(process));
+  criticalExit();
+  ipiCallAll(kickOwn.index, changetype<usize>(process));
+}
+
+/** IPI message. */
+function kickOwn(argument: usize): void {
+  const process = changetype<Process>(argument);
+  const self = thisCore();
+  process.spinLock().acquire();
+  for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) {
+    const thread = changetype<Lwp>(at).thread;
+    if (thread === 0 || thread === self.thread || changetype<Thread>(thread).core !== self.index) continue;
+    if (lwpInterrupted(changetype<Lwp>(at))) kickHere(thread);
   }
   process.spinLock().release();
 }

@@ -2,7 +2,7 @@
 import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
 import { EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH } from "./errno";
 import { currentLwp, Lwp } from "./lwp";
-import { ACTION_BYTES, Process, processEnd, SIGNALS } from "./process";
+import { ACTION_BYTES, Process, processEnd, processKick, SIGNALS } from "./process";
 import { interrupted, signalProcess, signalThread } from "./signal";
 import { alternateFlags, onAlternateStack, signalFramePop } from "./signal-frame";
 import { SI_TKILL, SI_USER, SIGSEGV, signalBit, UNBLOCKABLE } from "./signal-numbers";
@@ -74,7 +74,12 @@ export function rtSigsuspend(set: u64, maskBytes: u64): i64 {
   lwp.savedMask = lwp.blocked;
   lwp.maskSaved = 1;
   lwp.blocked = load<u64>(scratch()) & ~UNBLOCKABLE;
-  const queue = changetype<WaitQueue>(lwp.wait);
+  return pause();
+}
+
+/** Until a signal is there to be taken. */
+export function pause(): i64 {
+  const queue = changetype<WaitQueue>(currentLwp().wait);
   queueLock(queue);
   while (!interrupted()) waitOn(queue, 0);
   queueUnlock(queue);
@@ -112,6 +117,7 @@ function sendToThread(process: Process, id: u32, signal: u32): i64 {
   }
   if (target && signal) signalThread(changetype<Lwp>(target), signal, SI_TKILL, process.id);
   process.spinLock().release();
+  if (target && signal && target !== changetype<usize>(currentLwp())) processKick(process);
   return target ? 0 : -ESRCH;
 }
 

@@ -4,10 +4,10 @@
 // to sleep or to leave for user mode either sees the bit or is woken from where it sleeps.
 import { print, printAsciiZ, printHex, printLetter } from "../console";
 import { TrapFrame } from "../frame";
-import { Thread, threadCurrent, threadKick } from "../lwkt/thread";
+import { threadCurrent } from "../lwkt/thread";
 import { floatingPointCode } from "./fpu-fault";
 import { currentLwp, Lwp } from "./lwp";
-import { lwpExit, Process, processEnd } from "./process";
+import { lwpExit, Process, processEnd, processKick } from "./process";
 import { signalFramePush } from "./signal-frame";
 import {
   BUS_ADRALN,
@@ -64,38 +64,24 @@ function ignored(process: Process, signal: u32): bool {
 
 // --- Raising ---
 
-/** To one thread (tgkill). process.lock is held: it keeps the lwp from going away. */
+/** To one thread (tgkill). process.lock is held: it keeps the lwp from going away. processKick() is to follow. */
 export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32): void {
   const process = lwp.process;
   assert(process.spinLock().held(), "a signal sent to an lwp that may be gone");
   if (ignored(process, signal)) return;
   store<u64>(lwp.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
   lwp.pending |= signalBit(signal);
-  kick(lwp);
 }
 
-function kick(lwp: Lwp): void {
-  if (lwp.thread && lwp.thread !== changetype<usize>(threadCurrent()))
-    threadKick(changetype<Thread>(lwp.thread));
-}
-
-/** To the process (kill): the first thread that does not block it takes it. */
+/** To the process (kill): whichever thread does not block it and is first takes it. */
 export function signalProcess(process: Process, signal: u32, code: u32, sender: u32): void {
   process.spinLock().acquire();
   if (!ignored(process, signal)) {
     store<u64>(process.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
     process.pending |= signalBit(signal);
-    let at = process.lwps;
-    while (at !== 0) {
-      const lwp = changetype<Lwp>(at);
-      if (!(lwp.blocked & signalBit(signal))) {
-        kick(lwp);
-        break;
-      }
-      at = lwp.next;
-    }
   }
   process.spinLock().release();
+  processKick(process);
 }
 
 function takeable(lwp: Lwp): u64 {
@@ -105,12 +91,12 @@ function takeable(lwp: Lwp): u64 {
 /** The current thread has a signal to take or a process to leave: a wait that may be cut short returns -EINTR. */
 export function interrupted(): bool {
   const thread = threadCurrent();
-  if (!thread.lwp) return false;
-  const lwp = changetype<Lwp>(thread.lwp);
-  return (
-    atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending")) !== 0 ||
-    takeable(lwp) !== 0
-  );
+  return thread.lwp !== 0 && lwpInterrupted(changetype<Lwp>(thread.lwp));
+}
+
+export function lwpInterrupted(lwp: Lwp): bool {
+  const ending = atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending"));
+  return ending !== 0 || takeable(lwp) !== 0;
 }
 
 /** With interrupts off, just before user mode: is there something that returningToUser() would have to see? */

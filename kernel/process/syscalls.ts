@@ -41,6 +41,7 @@ import { currentLwp, Lwp } from "./lwp";
 import { madvise, mmap, mprotect, mremap, munmap, setBreak } from "./memory-map";
 import {
   kill,
+  pause,
   rtSigaction,
   rtSigpending,
   rtSigprocmask,
@@ -155,6 +156,7 @@ export function systemCallsPrepare(): void {
   row(28, "madvise", "at bytes advice", madvise.index);
   row(32, "dup", "fd", dup.index);
   row(33, "dup2", "fd target", dup2.index);
+  row(34, "pause", "", pause.index);
   row(35, "nanosleep", "request remaining", nanosleep.index);
   row(39, "getpid", "", getpid.index);
   row(56, "clone", "flags stack parentId childId tls", clone.index);

@@ -3,7 +3,9 @@ import { print } from "../console";
 import { TrapFrame } from "../frame";
 import { coreCount, thisCore } from "../lwkt/core";
 import { fpuSave, threadCurrent, threadSetFsBase, threadYield } from "../lwkt/thread";
+import { framesFree } from "../memory/frames";
 import { EAGAIN, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "./errno";
+import { FRAMES_RESERVED } from "./fault";
 import {
   currentLwp,
   FXSAVE_BYTES,
@@ -41,6 +43,8 @@ export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: 
     forkReported = true;
     return -ENOSYS;
   }
+  // Threads leave pages to those that there are.
+  if (framesFree() <= 2 * FRAMES_RESERVED) return -EAGAIN;
   if (flags & CLONE_SETTLS && tls >= USER_TOP) return -EPERM;
   const parent = currentLwp();
   const process = parent.process;

@@ -162,6 +162,60 @@ static void *spin_for_signal(void *argument)
 	return 0;
 }
 
+/* Every register holds a number of its own, in a loop that only watches them: a signal's frame, the handler's return
+ * and thread switches must give all of them back, RCX and R11 included, which SYSCALL itself destroys. */
+static volatile int enough, registers_wrong;
+static pid_t watcher;
+static void *watch_registers(void *argument)
+{
+	__atomic_store_n(&watcher, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	__asm__ volatile("mov $0x101, %%eax; mov $0x202, %%ebx; mov $0x303, %%ecx; mov $0x404, %%edx\n"
+			 "mov $0x505, %%esi; mov $0x606, %%edi; mov $0x707, %%ebp; mov $0x808, %%r8d\n"
+			 "mov $0x909, %%r9d; mov $0xa0a, %%r10d; mov $0xb0b, %%r11d; mov $0xc0c, %%r12d\n"
+			 "mov $0xd0d, %%r13d; mov $0xe0e, %%r14d; mov $0xf0f, %%r15d; movq %%rax, %%xmm7\n"
+			 "1: cmp $0x101, %%rax; jne 2f; cmp $0x202, %%rbx; jne 2f; cmp $0x303, %%rcx; jne 2f\n"
+			 "cmp $0x404, %%rdx; jne 2f; cmp $0x505, %%rsi; jne 2f; cmp $0x606, %%rdi; jne 2f\n"
+			 "cmp $0x707, %%rbp; jne 2f; cmp $0x808, %%r8; jne 2f; cmp $0x909, %%r9; jne 2f\n"
+			 "cmp $0xa0a, %%r10; jne 2f; cmp $0xb0b, %%r11; jne 2f; cmp $0xc0c, %%r12; jne 2f\n"
+			 "cmp $0xd0d, %%r13; jne 2f; cmp $0xe0e, %%r14; jne 2f; cmp $0xf0f, %%r15; jne 2f\n"
+			 "movq %%xmm7, %%rax; cmpl $0, enough(%%rip); je 1b; jmp 3f\n"
+			 "2: movl $1, registers_wrong(%%rip)\n"
+			 "3:"
+			 :
+			 :
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+			   "r15", "xmm7", "cc", "memory");
+	return argument;
+}
+
+/* The handler uses the registers that it may use, and a system call. */
+static volatile double spoiled = 3;
+static volatile int handled;
+static void spoil(int number)
+{
+	spoiled = spoiled * 1.5 + number;
+	syscall(SYS_gettid);
+	handled++;
+}
+
+static void test_registers(void)
+{
+	pthread_t thread;
+	signal(SIGUSR1, spoil);
+	pthread_create(&thread, 0, watch_registers, 0);
+	while (!__atomic_load_n(&watcher, __ATOMIC_SEQ_CST))
+		sched_yield();
+	for (int i = 0; i < 200; i++) {
+		int before = handled;
+		pthread_kill(thread, SIGUSR1);
+		while (handled == before)
+			sched_yield();
+	}
+	enough = 1;
+	pthread_join(thread, 0);
+	check(!registers_wrong && handled == 200, "registers survive signals");
+}
+
 static int on_own_stack;
 static char alternate[32768];
 static void on_alternate(int number)
@@ -303,6 +357,7 @@ int main(int argc, char **argv)
 	test_threads();
 	test_time();
 	test_signals();
+	test_registers();
 	test_faults();
 	test_memory();
 	test_files(argv[0]);

@@ -144,4 +144,29 @@ describe.skipIf(!hasQemu || !hasMusl)(`what is refused, and what is left${missin
     expect(free[runs - 1]).toBeGreaterThanOrEqual(free[1]! - 2);
     expect(status).toBe(0);
   });
+
+  test("a process that wants more memory than there is ends, and the machine goes on", async () => {
+    const { lines, status } = await bootQemu({
+      files: [cProgram("greedy")],
+      args: ["memory"],
+      options: ["frames", "runs=2"],
+      memoryMiB: 64,
+    });
+    const killed = lines.filter((line) => line.startsWith("greedy: killed by SIGKILL (address 0x"));
+    expect(killed).toHaveLength(2);
+    expect(killed[0]).toContain(" wants memory and there is none, write) at rip ");
+    const free = lines.filter((line) => line.startsWith("process: frames free "));
+    expect(free[1]).toBe(free[0]);
+    expect(status).toBe(137);
+  });
+
+  test("threads until there is no room for another, then exit_group with all of them asleep", async () => {
+    const { lines, status } = await bootQemu({
+      files: [cProgram("greedy")],
+      args: ["threads"],
+      memoryMiB: 64,
+    });
+    expect(lines).toEqual(["greedy: no more than many threads: Resource temporarily unavailable"]);
+    expect(status).toBe(0);
+  });
 });

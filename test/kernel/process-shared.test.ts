@@ -1,0 +1,67 @@
+// Programs on shared files, on a cluster of one machine: the same binaries run as several processes on the host's Linux.
+import { spawn } from "node:child_process";
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "../support/folder.js";
+import { bootQemu, cProgram, hasMusl, hasQemu, missing, program } from "../support/guest.js";
+
+const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
+
+/** As many processes as machines, on shared files in a folder; what the first one printed. */
+async function onLinux(path: string, machines: number, cores: number): Promise<string[]> {
+  const folder = temporaryFolder();
+  try {
+    const nodes = Array.from({ length: machines }, (_, k) => {
+      const env = { BUSLOCK_NODE: `${k + 1}`, BUSLOCK_NODES: `${machines}`, BUSLOCK_SHM: folder.path };
+      const child = spawn(path, {
+        env: { ...env, BUSLOCK_CORES: `${cores}` },
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      let output = "";
+      child.stdout.on("data", (bytes: Buffer) => {
+        output += bytes.toString("latin1");
+      });
+      return new Promise<string>((resolve) => child.on("close", () => resolve(output)));
+    });
+    const [first] = await Promise.all(nodes);
+    return first!.split("\n").filter((line) => line !== "");
+  } finally {
+    folder.remove();
+  }
+}
+
+/** Program, cores, and its line. */
+const programs: readonly (readonly [string, number, RegExp])[] = [
+  ["counter", 2, /^counter: machines 1 cores 2 expected 20000 counted 20000 old values a permutation: yes$/],
+  ["mutex", 2, /^mutex: threads 2 expected 2000 counted 2000, turns expected 40 taken 40$/],
+  ["list", 3, /^list: cells expected 64 found 64, uses expected 3000 counted 3000$/],
+  ["split", 2, /^split: expected 100000180 counted 100000180$/],
+];
+
+both(`shared files on one machine${missing("qemu", "musl")}`, () => {
+  test.each(programs)("%s on %i cores, as on Linux", async (name, cores, line) => {
+    const built = cProgram(name);
+    const { lines, status } = await bootQemu({ files: [built], cores });
+    expect(lines).toEqual(await onLinux(built.host, 1, cores));
+    expect(lines[0]).toMatch(line);
+    expect(status).toBe(0);
+  });
+
+  test("sizes, protections, private copies, unmapping, as on Linux", async () => {
+    const built = cProgram("shm");
+    const { lines, status } = await bootQemu({ files: [built] });
+    expect(lines).toEqual(await onLinux(built.host, 1, 2));
+    expect(status).toBe(0);
+  });
+});
+
+describe.skipIf(!hasQemu)(`the counter of kernel/user${missing("qemu")}`, () => {
+  test("counts right on one machine and says how far it is", async () => {
+    const { lines, status } = await bootQemu({ files: [await program("counter")], args: ["5000"], cores: 3 });
+    expect(lines.at(-1)).toBe(
+      "counter: machines 1 cores 3 expected 15000 counted 15000 old values a permutation: yes",
+    );
+    expect(lines.slice(0, -1)).toHaveLength(3);
+    for (const line of lines.slice(0, -1)) expect(line).toMatch(/^counter: node 1 \d+\/15000$/);
+    expect(status).toBe(0);
+  });
+});
