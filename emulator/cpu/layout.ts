@@ -99,6 +99,8 @@ export const CORE_INDEX = 0x518; // u32
 export const RETIRED = 0x520; // u64: instructions retired
 export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 1 running
 export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code; the engine clears it and ends the block
+export const INTERRUPT_WANTED = 0x534; // u32: an interrupt was announced, and has not been looked for with IF set since
+export const NMI_WANTED = 0x538; // u32: an NMI was announced while NMIs were blocked
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
 export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
 export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
@@ -121,10 +123,8 @@ export const BLOCK_MODE = 0x71c; // u32: the bits of MODE by which code is decod
 export const RUN_BUDGET = 0x720; // i32: what is left of run()'s budget, as of the last slow call or exit
 export const RUN_START = 0x724; // i32: run()'s budget
 export const RUN_OP = 0x728; // u32: wasm address of the op that made a slow call; 0 between instructions
-export const INTERRUPT_WANTED = 0x72c; // u32: an interrupt was announced while IF was clear
 export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
-export const NMI_WANTED = 0x73c; // u32: an NMI was announced while NMIs were blocked
 export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB was filled
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 
@@ -177,7 +177,8 @@ export const MODE_STACK32 = 64; // SS.B: ESP is used (outside 64-bit mode)
 // --- TLB: two banks (supervisor, user) of direct-mapped entries ---
 // A tag is the page's virtual address when the access needs nothing but the host address; the address with bit 1 set
 // (TLB_SLOW) when the entry allows it but the slow path must look again (device memory, a store to ROM or to a page
-// that code was decoded from, a user page under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names the page in every valid entry.
+// that code was decoded from, a user page under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names
+// the page in every valid entry.
 export const TLB = 0x1000;
 export const TLB_ENTRIES = 512; // per bank; va's is number (va >> 12 ^ va >> 21) & 511
 export const TLB_ENTRY_BYTES = 64; // a cache line
@@ -195,6 +196,7 @@ export const TLB_SWEPT = 0x1_1004; // u32: 0 until the whole TLB has been cleare
 export const TLB_HUGE = 0x1_1008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
 export const TLB_REGIONS = 0x1_1040; // 512 bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
 export const TLB_LIVE = 0x1_1100; // u16 each: entries (both banks) that were filled, each at least once
+export const TLB_END = 0x1_1900; // of all that says which translations a core holds
 // bits of TLB_FLAGS
 export const TLB_VALID = 1;
 export const TLB_GLOBAL = 2;

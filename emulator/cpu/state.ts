@@ -1,9 +1,11 @@
 // A core's architectural state, to read and to write between runs: for tests, tracing, the debugger and snapshots.
 // Invariant: what is written here takes effect at the next instruction; derived words (MODE, the TLB) follow.
 
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import {
   ACTIVITY,
   CORE_BYTES,
+  CORE_INDEX,
   CPL,
   CR0,
   CR2,
@@ -25,6 +27,7 @@ import {
   IDTR_BASE,
   IDTR_LIMIT,
   LDTR,
+  MAILBOX,
   MODE,
   MODE_64,
   MODE_CODE32,
@@ -54,6 +57,8 @@ import {
   SEGMENT_BYTES,
   SEGMENTS,
   SS,
+  TLB,
+  TLB_END,
   TR,
   XMM,
 } from "./layout.js";
@@ -111,13 +116,16 @@ const evenParity = (byte: bigint): bigint => {
   return bits ^ 1n;
 };
 
-/** What a snapshot of a core holds: the architectural part of its block, as bytes, and what it is doing. */
+/** What a snapshot of a core holds. The translations belong to it: the guest may rely on stale ones. */
 export interface CoreRecord {
   readonly version: 1;
+  /** Registers and execution state, base64. */
   readonly block: string;
+  /** The TLB, deflated, base64. */
+  readonly translations: string;
 }
-/** The architectural state and the execution state that belongs to it lie below the engine's own words. */
-const RECORDED_BYTES = 0x600;
+/** The architectural state and the execution state that belongs to it lie below the mailbox and the engine's words. */
+const RECORDED_BYTES = MAILBOX;
 
 type Registers = { [name in GeneralName | WordName]: bigint };
 
@@ -278,17 +286,29 @@ export class CoreState {
 
   // --- snapshots ---
   record(): CoreRecord {
-    const bytes = new Uint8Array(this.#view.buffer, this.#view.byteOffset, RECORDED_BYTES).slice();
-    return { version: 1, block: Buffer.from(bytes).toString("base64") };
+    return {
+      version: 1,
+      block: Buffer.from(this.#bytes(0, RECORDED_BYTES)).toString("base64"),
+      translations: deflateRawSync(this.#bytes(TLB, TLB_END).slice(), { level: 1 }).toString("base64"),
+    };
   }
+  /** Takes a record of a core of the same number, of a machine of the same shape. */
   restore(record: CoreRecord): void {
-    const bytes = Buffer.from(record.block, "base64");
-    if (record.version !== 1 || bytes.length !== RECORDED_BYTES)
+    const block = Buffer.from(record.block ?? "", "base64");
+    if (record.version !== 1 || block.length !== RECORDED_BYTES)
       throw new Error(
-        `core record of version ${record.version} with ${bytes.length} bytes is not of this engine`,
+        `core record of version ${record.version} with ${block.length} bytes: not of this engine`,
       );
-    new Uint8Array(this.#view.buffer, this.#view.byteOffset, RECORDED_BYTES).set(bytes);
-    this.#changed();
+    const index = this.#view.getUint32(CORE_INDEX, true);
+    const of = block.readUInt32LE(CORE_INDEX);
+    if (of !== index) throw new Error(`core record of core ${of} given to core ${index}`);
+    const translations = inflateRawSync(Buffer.from(record.translations, "base64"));
+    if (translations.length !== TLB_END - TLB) throw new Error("core record: the translations are cut");
+    this.#bytes(0, RECORDED_BYTES).set(block);
+    this.#bytes(TLB, TLB_END).set(translations);
+  }
+  #bytes(from: number, to: number): Uint8Array {
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + from, to - from);
   }
 
   /** A few lines that say where the core stands. */
