@@ -53,8 +53,8 @@ const show = (c: Case) =>
   `${c.operation} ring ${c.ring} a=${c.a.toString(16)} b=${c.b.toString(16)} A=${c.descriptorA.toString(16)} B=${c.descriptorB.toString(16)} upper=${c.upperB.toString(16)}`;
 
 /**
- * Where QEMU 7.2 leaves the manual, both answers are made alike: it does not set the accessed bit of a code segment
- * that a gate, RET or IRET leads to; LAR gives zero for bits 19..16, which are undefined (silicon gives the limit's);
+ * Where QEMU 7.2 leaves the manual, both answers are made alike: it does not set the accessed bit of segments that
+ * a gate, RET or IRET loads; LAR gives zero for bits 19..16, which are undefined (silicon gives the limit's);
  * a call gate to conforming code changes the RPL of CS; a bad gate in long mode has vector * 16 for its index; RET
  * and IRET raise #NP for a stack segment that is not present. What it does not check at all, support/protection.ts leaves out.
  */
@@ -63,8 +63,9 @@ function common(c: Case, log: string | undefined): string | undefined {
   const bytes = log.split(" ");
   if (c.operation === "lar" && bytes[0] === "ee") bytes[3] = `${bytes[3]![0]}x`;
   if (["jump", "call", "interrupt", "retf", "iret"].includes(c.operation)) {
-    const at = bytes.length - 2;
-    bytes[at] = (Number.parseInt(bytes[at]!, 16) & 0xfe).toString(16);
+    for (const at of [bytes.length - 2, bytes.length - 1]) {
+      bytes[at] = (Number.parseInt(bytes[at]!, 16) & 0xfe).toString(16);
+    }
   }
   if (c.operation === "call" && bytes[0] === "dd")
     bytes[1] = (Number.parseInt(bytes[1]!, 16) & 0xfc).toString(16);

@@ -356,7 +356,8 @@ export function protectionCases(bits: 32 | 64, seed: number, count: number): Cas
         return {
           ...base,
           a: pick([selector(A), A | 3, A]),
-          b: pick([selector(B), B | 3, USER_DATA, DATA]),
+          // In long mode QEMU takes a null SS for compatibility code and with any RPL
+          b: pick([wide ? B | level() : selector(B), B | 3, USER_DATA, DATA]),
           descriptorA: code,
           descriptorB: data,
         };
@@ -387,8 +388,11 @@ export function protectionCases(bits: 32 | 64, seed: number, count: number): Cas
   });
 }
 
-/** The log, cut into cases; the last entry is what follows the end mark. */
+/** The log, cut into cases, without the end mark. */
 export function logOf(bytes: readonly number[]): string[] {
   const text = bytes.map((b) => b.toString(16).padStart(2, "0")).join(" ");
-  return text.split(/(?:^| )c5(?: |$)(?=ee|f0|dd)/).slice(1);
+  return text
+    .replace(/ 99$/, "")
+    .split(/(?:^| )c5(?: |$)(?=ee|f0|dd)/)
+    .slice(1);
 }

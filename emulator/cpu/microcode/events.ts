@@ -206,10 +206,10 @@ function handlerLevel(core: usize, selector: u32, long: bool): i32 {
   if (!descriptor.fetch(core, selector, GP, ext)) return -1;
   const name = selector & 0xfffc;
   if (!descriptor.isCode() || descriptor.dpl() > cpl(core)) return fail(core, GP, name);
+  if (!descriptor.present()) return fail(core, NP, name);
   if (long && (descriptor.attributes() & (ATTRIBUTE_LONG | ATTRIBUTE_BIG)) != ATTRIBUTE_LONG) {
     return fail(core, GP, name);
   }
-  if (!descriptor.present()) return fail(core, NP, name);
   if ((mode(core) & MODE_V86) != 0 && (descriptor.isConforming() || descriptor.dpl() != 0)) {
     return fail(core, GP, name);
   }
