@@ -3,7 +3,7 @@
 
 import { Code, Encoder, Instruction, OpCodeOperandKind as Kind, Mnemonic, OpKind, Register } from "iced-x86";
 import { Random } from "../../emulator/random.js";
-import { type Form, formName } from "./forms.js";
+import { type Bits, type Form, formName } from "./forms.js";
 import * as map from "./map.js";
 import { between, chance, extended, integer, pick, random64, vector } from "./values.js";
 
@@ -64,6 +64,9 @@ class Builder {
   readonly record = new Uint8Array(map.CASE_BYTES);
   readonly view = new DataView(this.record.buffer);
   readonly address: number;
+  /** What is subtracted from linear addresses to give offsets: 16-bit segments have bases. */
+  readonly codeBase: number;
+  readonly dataBase: number;
   /** Linear address of the memory operand. */
   target = 0;
 
@@ -76,12 +79,20 @@ class Builder {
     const { random } = this;
     this.registers = Array.from({ length: 16 }, () => integer(random));
     this.address = chance(random, 10) ? CODE_CROSSING : CODE_ADDRESS;
+    this.codeBase = form.bits === 16 ? map.CODE_16_BASE : 0;
+    this.dataBase = form.bits === 16 ? map.DATA_16_BASE : 0;
     for (let i = map.CASE_WINDOWS; i < map.CASE_BYTES; i += 16) vector(random, this.view, i);
   }
 
   pin(register: number, value: bigint | number): void {
     this.registers[register] = BigInt.asUintN(64, BigInt(value));
     this.pinned.add(register);
+  }
+
+  /** The register holds the offset of a linear address; above 16 bits there may be anything. */
+  pinAddress(register: number, linear: number): void {
+    const high = this.form.bits === 16 ? random64(this.random) & 0xffff_0000n : 0n;
+    this.pin(register, BigInt(linear - this.dataBase) | high);
   }
 
   /** A place for `bytes` bytes: mostly in a window; sometimes across pages, read-only, or where nothing is. */
@@ -112,12 +123,12 @@ class Builder {
     });
   }
 
-  /** Somewhere in the code pages, clear of the instruction. */
+  /** Offset of somewhere in the code pages, clear of the instruction. */
   codeTarget(reach = 0x700): number {
     let at: number;
     do at = this.address + between(this.random, -reach, reach);
     while (at >= this.address - 1 && at < this.address + 16);
-    return at;
+    return at - this.codeBase;
   }
 
   /** An addressing mode that reaches `target`. */
@@ -127,13 +138,19 @@ class Builder {
     ins.setOpKind(i, OpKind.Memory);
     const segmentBase = form.bits === 64 && chance(random, 5) ? map.FS_BASE : 0;
     if (segmentBase !== 0) ins.segmentPrefix = Register.FS;
-    let goal = BigInt(target - segmentBase);
+    let goal = BigInt(target - segmentBase - this.dataBase);
+    // 32-bit code reaches nothing by 16-bit addresses, but computes them.
+    const shortAddress = form.bits === 16 ? 75 : form.mnemonic === Mnemonic.Lea && form.bits === 32 ? 30 : 0;
+    if (chance(random, shortAddress)) {
+      this.shortMemoryOperand(i, goal);
+      return;
+    }
     if (form.kinds[i] === Kind.mem_offs) {
       ins.memoryDisplSize = form.bits === 64 && chance(random, 80) ? 8 : 4;
       ins.memoryDisplacement = goal;
       return;
     }
-    const narrow = form.bits === 32 || chance(random, 10);
+    const narrow = form.bits !== 64 || chance(random, 10);
     const mode = random.below(10);
     if (form.bits === 64 && mode === 0 && !narrow) {
       ins.memoryBase = Register.RIP;
@@ -161,6 +178,34 @@ class Builder {
     this.base(register, random.below(count), goal, displacement, narrow);
   }
 
+  /** 16-bit addressing: BX or BP, SI or DI, and a displacement. */
+  shortMemoryOperand(i: number, goal: bigint): void {
+    const { instruction: ins, random } = this;
+    if (this.form.kinds[i] === Kind.mem_offs || chance(random, 10)) {
+      ins.memoryDisplSize = 2;
+      ins.memoryDisplacement = goal & 0xffffn;
+      return;
+    }
+    const base = pick(random, [0, RBX, RBP]);
+    const index = pick(random, base === 0 ? [RSI, RDI] : [0, RSI, RDI]);
+    let rest = goal;
+    if (base !== 0) ins.memoryBase = Register.AX + base;
+    if (index !== 0 && base === 0) ins.memoryBase = Register.AX + index;
+    else if (index !== 0) ins.memoryIndex = Register.AX + index;
+    const free = [base, index].filter((r) => r !== 0 && !this.pinned.has(r));
+    for (const r of [base, index]) if (r !== 0 && !free.includes(r)) rest -= this.registers[r]!;
+    const last = free.pop();
+    for (const r of free) rest -= this.registers[r]!;
+    const displacement = last === undefined ? rest : BigInt(between(random, -200, 200));
+    if (last !== undefined) {
+      const high = this.registers[last]! & ~0xffffn;
+      this.pin(last, high | ((rest - displacement) & 0xffffn));
+    }
+    for (const r of free) this.pin(r, this.registers[r]!);
+    ins.memoryDisplSize = last === undefined || displacement !== 0n ? 1 : 0;
+    ins.memoryDisplacement = displacement & 0xffffn;
+  }
+
   /** Chooses the base so that base + displacement is the goal; a register in use already fixes the displacement. */
   base(register: (n: number) => Register, n: number, goal: bigint, wanted: bigint, narrow: boolean): void {
     const { instruction: ins, random } = this;
@@ -171,6 +216,7 @@ class Builder {
       if (BigInt.asIntN(32, displacement) !== displacement) {
         // Out of reach: an absolute displacement will do, or a page fault.
         displacement = BigInt.asIntN(32, goal);
+        ins.memoryIndex = Register.None;
         ins.memoryDisplSize = narrow ? 4 : 8;
         ins.memoryDisplacement = BigInt.asUintN(width, displacement);
         return;
@@ -210,12 +256,12 @@ class Builder {
       else if (opKind === OpKind.NearBranch32) ins.nearBranch32 = to;
       else ins.nearBranch16 = to & 0xffff;
     };
-    const string = (k32: OpKind, k64: OpKind) =>
-      ins.setOpKind(i, form.bits === 64 && !this.narrowString ? k64 : k32);
+    const string = (k16: OpKind, k32: OpKind, k64: OpKind) =>
+      ins.setOpKind(i, this.stringBits === 64 ? k64 : this.stringBits === 32 ? k32 : k16);
     // biome-ignore format: a table
     switch (kind) {
       case Kind.r8_reg: case Kind.r8_or_mem: case Kind.r8_opcode:
-        return set(form.bits === 32 || chance(random, 30) ? Register.AL + random.below(8)
+        return set(form.bits !== 64 || chance(random, 30) ? Register.AL + random.below(8)
           : pick(random, BYTE_REGISTERS));
       case Kind.r16_reg: case Kind.r16_or_mem: case Kind.r16_opcode: case Kind.r16_rm: case Kind.r16_reg_mem:
         return set(Register.AX + random.below(registers));
@@ -248,58 +294,71 @@ class Builder {
       case Kind.br16_2: return branch(OpKind.NearBranch16);
       case Kind.br32_4: return branch(OpKind.NearBranch32);
       case Kind.br64_4: return branch(OpKind.NearBranch64);
-      case Kind.seg_rSI: return string(OpKind.MemorySegESI, OpKind.MemorySegRSI);
-      case Kind.es_rDI: return string(OpKind.MemoryESEDI, OpKind.MemoryESRDI);
-      case Kind.seg_rDI: return string(OpKind.MemorySegEDI, OpKind.MemorySegRDI);
+      case Kind.seg_rSI: return string(OpKind.MemorySegSI, OpKind.MemorySegESI, OpKind.MemorySegRSI);
+      case Kind.es_rDI: return string(OpKind.MemoryESDI, OpKind.MemoryESEDI, OpKind.MemoryESRDI);
+      case Kind.seg_rDI: return string(OpKind.MemorySegDI, OpKind.MemorySegEDI, OpKind.MemorySegRDI);
       case Kind.seg_rBX_al:
         ins.setOpKind(i, OpKind.Memory);
-        ins.memoryBase = form.bits === 64 && !this.narrowString ? Register.RBX : Register.EBX;
+        ins.memoryBase = STRING_RBX[this.stringBits];
         ins.memoryIndex = Register.AL;
         return undefined;
       default: throw new Error(`silicon: no way to choose an operand of kind ${Kind[kind]} (${Code[form.code]})`);
     }
   }
 
-  narrowString = false;
+  /** Address size of implicit operands: the mode's, or what the prefix makes of it. */
+  stringBits: Bits = 64;
 
   /** Registers that the instruction uses by itself. */
   prepare(): void {
     const { form, random } = this;
     const { mnemonic: op } = form;
-    this.narrowString = form.bits === 64 && chance(random, 10);
+    this.stringBits = form.bits;
+    if (form.bits !== 32 && chance(random, 10)) this.stringBits = 32;
     if (STACK_USERS.has(op)) {
       const at = this.place(op === Mnemonic.Enter ? 64 : 16);
-      this.pin(RSP, at);
+      this.pinAddress(RSP, at);
       if (op === Mnemonic.Ret) {
-        this.poke(at, BigInt(this.codeTarget()), form.bits / 8);
+        this.poke(at, BigInt(this.codeTarget()), form.bits === 16 ? 4 : form.bits / 8);
       } else if (POPS_FLAGS.has(op)) {
         // neither single steps nor NT, which belongs to the kernel when it returns
         this.poke(at, integer(random) & ~0x4100n, 8);
       }
-      if (op === Mnemonic.Leave || op === Mnemonic.Enter) this.pin(RBP, this.place(32));
+      if (op === Mnemonic.Leave || op === Mnemonic.Enter) this.pinAddress(RBP, this.place(32));
     }
     if (usesStrings(form)) {
       const bytes = Math.max(1, form.memoryBytes);
-      this.pin(RSI, this.place(bytes));
-      this.pin(RDI, this.place(bytes));
-      const low = BigInt(random.below(chance(random, 80) ? 6 : 24));
-      this.pin(RCX, this.narrowString ? low | (random64(random) & ~M32) : low);
-      if (chance(random, 50) && this.registers[RSI]! < map.READ_ONLY) {
+      const [from, to] = [this.place(bytes), this.place(bytes)];
+      this.pinString(RSI, from);
+      this.pinString(RDI, to);
+      this.pin(RCX, this.widened(BigInt(random.below(chance(random, 80) ? 6 : 24))));
+      if (chance(random, 50) && from < map.READ_ONLY) {
         const same = random64(random) & 0x0101n; // CMPS and SCAS should go on sometimes
         for (let i = -48; i < 48; i++) {
-          this.poke(Number(this.registers[RSI]) + i, same, 1);
-          this.poke(Number(this.registers[RDI]) + i, same, 1);
+          this.poke(from + i, same, 1);
+          this.poke(to + i, same, 1);
         }
         this.pin(RAX, (same * 0x0101_0101_0101_0101n) & M64);
       }
     }
     if (form.kinds.includes(Kind.seg_rBX_al)) {
       this.pin(RAX, this.registers[RAX]!);
-      this.pin(RBX, this.place(1) - Number(this.registers[RAX]! & 0xffn));
+      this.pinString(RBX, this.place(1) - Number(this.registers[RAX]! & 0xffn));
     }
-    if (op === Mnemonic.Maskmovdqu) this.pin(RDI, this.place(16));
+    if (op === Mnemonic.Maskmovdqu) this.pinString(RDI, this.place(16));
     if (form.kinds.some((k) => k === Kind.br64_1 || k === Kind.br32_1) && chance(random, 50))
       this.pin(RCX, BigInt(random.below(3)) | (chance(random, 30) ? random64(random) & ~M32 : 0n));
+  }
+
+  /** An address of an implicit operand, with garbage above its size. */
+  pinString(register: number, linear: number): void {
+    this.pin(register, this.widened(BigInt(linear - this.dataBase)));
+  }
+  widened(low: bigint): bigint {
+    const { stringBits, form, random } = this;
+    if (stringBits === form.bits && form.bits === 64) return low;
+    if (stringBits === 16) return (low & 0xffffn) | (random64(random) & 0xffff_0000n);
+    return (low & M32) | (form.bits === 64 ? random64(random) & ~M32 : 0n);
   }
 
   /** Values that make sense only once the operands are known. */
@@ -325,7 +384,7 @@ class Builder {
     }
     const indirect = op === Mnemonic.Jmp || op === Mnemonic.Call;
     if (indirect && form.kinds.length === 1 && form.memory === 0)
-      this.poke(this.target, BigInt(this.codeTarget()), form.bits / 8);
+      this.poke(this.target, BigInt(this.codeTarget()), form.bits === 16 ? 4 : form.bits / 8);
     if (indirect && ins.op0Kind === OpKind.Register) {
       const n = registerNumber(ins.op0Register);
       if (!this.pinned.has(n)) this.registers[n] = BigInt(this.codeTarget());
@@ -352,7 +411,7 @@ class Builder {
     if (form.prefix === "repne") ins.hasRepnePrefix = true;
     const encoder = new Encoder(form.bits);
     try {
-      encoder.encode(ins, BigInt(this.address));
+      encoder.encode(ins, BigInt(this.address - this.codeBase));
       return encoder.takeBuffer();
     } catch {
       return undefined; // AH with a REX prefix, and the like: another draw will do
@@ -376,9 +435,10 @@ class Builder {
       if (chance(random, usesStrings(form) ? 30 : 5)) flags |= FLAG_DF;
       view.setBigUint64(map.CASE_CODE_ADDRESS, BigInt(this.address), true);
       view.setBigUint64(map.CASE_RFLAGS, flags, true);
-      view.setUint32(map.CASE_FAR_POINTER, this.address, true);
-      const selector = form.bits === 64 ? map.CODE_SELECTOR_64 : map.CODE_SELECTOR_32;
-      view.setUint16(map.CASE_FAR_POINTER + 4, selector, true);
+      view.setUint32(map.CASE_FAR_POINTER, this.address - this.codeBase, true);
+      view.setUint16(map.CASE_FAR_POINTER + 4, CODE_SELECTORS[form.bits], true);
+      const data = form.bits === 16 ? map.DATA_SELECTOR_16 : map.DATA_SELECTOR;
+      view.setBigUint64(map.CASE_DATA_SELECTOR, BigInt(data), true);
       const mask = form.bits === 64 ? M64 : M32;
       this.registers.forEach((v, i) => {
         view.setBigUint64(map.CASE_GPR + 8 * i, i < 8 || form.bits === 64 ? v & mask : 0n, true);
@@ -440,6 +500,12 @@ const BYTE_REGISTERS = [
   Register.R8L, Register.R9L, Register.R10L, Register.R11L, Register.R12L, Register.R13L, Register.R14L, Register.R15L,
 ];
 
+const STRING_RBX: Record<Bits, Register> = { 16: Register.BX, 32: Register.EBX, 64: Register.RBX };
+const CODE_SELECTORS: Record<Bits, number> = {
+  16: map.CODE_SELECTOR_16,
+  32: map.CODE_SELECTOR_32,
+  64: map.CODE_SELECTOR_64,
+};
 const STRING_KINDS: readonly Kind[] = [Kind.seg_rSI, Kind.es_rDI];
 const usesStrings = (form: Form) => form.kinds.some((k) => STRING_KINDS.includes(k));
 

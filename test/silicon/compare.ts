@@ -42,7 +42,7 @@ const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset,
 export function decode(c: Case): Instruction {
   const code = c.record.subarray(map.CASE_CODE, map.CASE_CODE + c.length);
   const decoder = new Decoder(c.form.bits, code, 0);
-  decoder.ip = view(c.record).getBigUint64(map.CASE_CODE_ADDRESS, true);
+  decoder.ip = BigInt(view(c.record).getUint32(map.CASE_FAR_POINTER, true));
   const instruction = decoder.decode();
   decoder.free();
   return instruction;
@@ -107,7 +107,7 @@ export const skipped = (c: Case): boolean => SKIPPED.some((s) => s.applies(c));
 
 const countRegister = (c: Case) => {
   const rcx = view(c.record).getBigUint64(map.CASE_GPR + 8, true);
-  return Number(rcx & 0xffff_ffffn);
+  return Number(rcx & (c.form.bits === 16 ? 0xffffn : 0xffff_ffffn));
 };
 function shiftCount(c: Case): number {
   const instruction = decode(c);

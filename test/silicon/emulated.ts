@@ -8,7 +8,9 @@ import { compile, Engine, type EngineModules, type Host, plan } from "../../emul
 import * as L from "../../emulator/cpu/layout.js";
 import { coreAddress } from "../../emulator/cpu/memory-plan.js";
 import { programOf } from "../../emulator/cpu/program.js";
+import type { SegmentState } from "../../emulator/cpu/state.js";
 import type { Case } from "./cases.js";
+import type { Bits } from "./forms.js";
 import * as map from "./map.js";
 
 const RAM_BYTES = 0x40_0000;
@@ -44,6 +46,27 @@ const BUDGET = 4000;
 /** Below this offset lie a core's architectural state and the execution state that belongs to it. */
 const BLOCK_BYTES = 0x600;
 
+const flat = { base: 0n, limit: 0xffff_ffff };
+const DATA_FLAT = { selector: map.DATA_SELECTOR, attributes: 0xcf_f300, ...flat };
+const SEGMENTS: Record<Bits, { readonly code: SegmentState; readonly data: SegmentState }> = {
+  64: { code: { selector: map.CODE_SELECTOR_64, attributes: 0xaf_fb00, ...flat }, data: DATA_FLAT },
+  32: { code: { selector: map.CODE_SELECTOR_32, attributes: 0xcf_fb00, ...flat }, data: DATA_FLAT },
+  16: {
+    code: {
+      selector: map.CODE_SELECTOR_16,
+      attributes: 0xfb00,
+      base: BigInt(map.CODE_16_BASE),
+      limit: map.SEGMENT_16_LIMIT,
+    },
+    data: {
+      selector: map.DATA_SELECTOR_16,
+      attributes: 0xf300,
+      base: BigInt(map.DATA_16_BASE),
+      limit: map.SEGMENT_16_LIMIT,
+    },
+  },
+};
+
 const host: Host = {
   portRead: () => 0xffff_ffff,
   portWrite: () => {},
@@ -66,7 +89,7 @@ export class Emulated {
   readonly #ram: DataView;
   readonly #core: DataView;
   /** The core block at the start of a case, for each mode. */
-  readonly #start: Record<32 | 64, Uint8Array>;
+  readonly #start: Record<Bits, Uint8Array>;
 
   /** "fresh" generates its own handlers, for rows that were changed on purpose. */
   static async create(handlers: "shared" | "fresh" = "shared"): Promise<Emulated> {
@@ -85,7 +108,7 @@ export class Emulated {
     this.#core = new DataView(memory.buffer, coreAddress(0), L.CORE_BYTES);
     this.#tables();
     this.engine.reset(0);
-    this.#start = { 64: this.#environment(64), 32: this.#environment(32) };
+    this.#start = { 64: this.#environment(64), 32: this.#environment(32), 16: this.#environment(16) };
   }
 
   #tables(): void {
@@ -128,25 +151,14 @@ export class Emulated {
   }
 
   /** Sets the core up for user mode and takes a picture of it. */
-  #environment(bits: 32 | 64): Uint8Array {
+  #environment(bits: Bits): Uint8Array {
     const state = this.engine.state(0);
     state.set({ cr0: 0x8005_0033, cr3: PML4, cr4: 0x620, efer: 0xd01 });
     state.gdtr = { base: KERNEL + BigInt(GDT), limit: 0x7f };
     state.idtr = { base: KERNEL + BigInt(IDT), limit: VECTORS * 16 - 1 };
-    const code = bits === 64 ? map.CODE_SELECTOR_64 : map.CODE_SELECTOR_32;
-    state.setSegment("cs", {
-      selector: code,
-      attributes: bits === 64 ? 0xaffb00 : 0xcffb00,
-      base: 0n,
-      limit: 0xffff_ffff,
-    });
-    for (const name of ["ss", "ds", "es"] as const)
-      state.setSegment(name, {
-        selector: map.DATA_SELECTOR,
-        attributes: 0xcff300,
-        base: 0n,
-        limit: 0xffff_ffff,
-      });
+    const { code, data } = SEGMENTS[bits];
+    state.setSegment("cs", code);
+    for (const name of ["ss", "ds", "es"] as const) state.setSegment(name, data);
     const fsBase = BigInt(bits === 64 ? map.FS_BASE : 0);
     state.setSegment("fs", { selector: 0, attributes: 0, base: fsBase, limit: 0 });
     state.setSegment("gs", { selector: 0, attributes: 0, base: 0n, limit: 0 });
@@ -165,10 +177,10 @@ export class Emulated {
   /** Generates the handlers of many cases at once: one module, not one for every new form. */
   prepare(cases: readonly Case[]): void {
     const { forms } = programOf(this.#modules);
-    const modes = { 64: L.MODE_64, 32: L.MODE_CODE32 | L.MODE_STACK32 };
+    const modes = { 64: L.MODE_64, 32: L.MODE_CODE32 | L.MODE_STACK32, 16: 0 };
     for (const { record, form } of cases) {
       const code = record.subarray(map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
-      const rip = view(record).getBigUint64(map.CASE_CODE_ADDRESS, true);
+      const rip = BigInt(view(record).getUint32(map.CASE_FAR_POINTER, true));
       const mode = modes[form.bits] | L.MODE_PROTECTED | L.MODE_PAGING | L.MODE_LONG;
       const stream = new InstructionStream(code, rip, mode);
       const decoded = stream.next();
@@ -207,7 +219,7 @@ export class Emulated {
     });
     for (let i = 0; i < 16; i++)
       core.setBigUint64(L.GPR + 8 * i, from.getBigUint64(map.CASE_GPR + 8 * i, true), true);
-    core.setBigUint64(L.RIP, address, true);
+    core.setBigUint64(L.RIP, BigInt(from.getUint32(map.CASE_FAR_POINTER, true)), true);
     this.#loadFx(from);
     const state = engine.state(0);
     state.rflags = from.getBigUint64(map.CASE_RFLAGS, true);
@@ -262,7 +274,7 @@ export class Emulated {
     return outcome;
   }
 
-  #outcomeFx(to: DataView, bits: 32 | 64): void {
+  #outcomeFx(to: DataView, bits: Bits): void {
     const core = this.#core;
     const status = core.getUint32(L.FSW, true);
     to.setUint16(map.OUTCOME_FX, core.getUint32(L.FCW, true), true);

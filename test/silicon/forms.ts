@@ -14,7 +14,7 @@ import {
 import type { Definition, Operand } from "../../emulator/cpu/instructions/define.js";
 import { rowOf } from "../../emulator/cpu/instructions/index.js";
 
-export type Bits = 32 | 64;
+export type Bits = 16 | 32 | 64;
 export type Prefix = "lock" | "rep" | "repne";
 
 export interface Form {
@@ -83,6 +83,7 @@ export interface Encoding {
   readonly mnemonic: Mnemonic;
   readonly kinds: readonly Kind[];
   readonly memoryBytes: number;
+  readonly mode16: boolean;
   readonly mode32: boolean;
   readonly mode64: boolean;
   readonly lock: boolean;
@@ -102,6 +103,7 @@ export function legacyEncodings(): Encoding[] {
         mnemonic: info.mnemonic,
         kinds: Array.from({ length: info.opCount }, (_, i) => info.opKind(i)),
         memoryBytes: MemorySizeExt.size(info.memorySize),
+        mode16: info.mode16,
         mode32: info.mode32,
         mode64: info.mode64,
         lock: info.canUseLockPrefix,
@@ -140,9 +142,12 @@ export function formsOf(e: Encoding, bits: Bits): (Omit<Form, "row"> & { row: De
   return forms;
 }
 
+export const existsIn = (e: Encoding, bits: Bits): boolean =>
+  bits === 64 ? e.mode64 : bits === 32 ? e.mode32 : e.mode16;
+
 export function allForms(bits: Bits): Form[] {
   return legacyEncodings()
-    .filter((e) => (bits === 64 ? e.mode64 : e.mode32))
+    .filter((e) => existsIn(e, bits))
     .flatMap((e) => formsOf(e, bits))
     .filter((f): f is Form => f.row !== undefined);
 }

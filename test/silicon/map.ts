@@ -15,6 +15,11 @@ export const READ_ONLY = 0x20_3000;
 export const READ_ONLY_BYTES = 0x1000;
 export const FS_BASE = 0x1f_f000;
 
+/** 16-bit code has segments of 64 KiB of its own, in the LDT, that reach code and data at offsets from 8000h. */
+export const CODE_16_BASE = CODE - 0x8000;
+export const DATA_16_BASE = DATA - 0x8000;
+export const SEGMENT_16_LIMIT = 0xffff;
+
 export const WINDOW_BYTES = 256;
 /** Across the page boundary, and up to where memory ends. */
 export const WINDOWS = [DATA + 0x1000 - WINDOW_BYTES / 2, DATA + DATA_BYTES - WINDOW_BYTES] as const;
@@ -28,6 +33,7 @@ export const FX_BYTES = 512; // the FXSAVE image
 
 // A case on the wire, in bytes
 export const CASE_CODE_ADDRESS = 0; // u64
+export const CASE_DATA_SELECTOR = 8; // u64: DS, ES and SS
 export const CASE_RFLAGS = 16; // u64
 export const CASE_FAR_POINTER = 24; // u32 offset, u16 selector of the code
 export const CASE_CODE = 32; // CODE_LENGTH_MAX bytes
@@ -53,3 +59,5 @@ export const GREG_CR2 = 22;
 export const CODE_SELECTOR_64 = 0x33;
 export const CODE_SELECTOR_32 = 0x23;
 export const DATA_SELECTOR = 0x2b;
+export const CODE_SELECTOR_16 = 0x07; // LDT entries 0 and 1
+export const DATA_SELECTOR_16 = 0x0f;

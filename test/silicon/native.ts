@@ -23,6 +23,7 @@ const CASE = BUFFERS; // page aligned, as FXRSTOR wants 16
 const OUTCOME = BUFFERS + 0x1000;
 const READ_ONLY_PATTERN = BUFFERS + 0x2000;
 const ACTION = BUFFERS + 0x3000; // struct sigaction, then stack_t
+const DESCRIPTORS = BUFFERS + 0x3100; // struct user_desc, two of them
 const SIGNAL_STACK = BUFFERS + 0x4000;
 const SIGNAL_STACK_BYTES = 0x8000; // AVX-512's state is in the frame too
 const OWN_STACK = BUFFERS + 0x10000; // grows down
@@ -35,6 +36,7 @@ const SYS = {
   mprotect: 10,
   rt_sigaction: 13,
   sigaltstack: 131,
+  modify_ldt: 154,
   arch_prctl: 158,
   exit: 231,
 };
@@ -51,6 +53,10 @@ const ARCH_SET_FS = 0x1002;
 const UCONTEXT_GREGS = 40;
 const UCONTEXT_FPSTATE = 224;
 const GREGS = 23;
+const USER_DESC_BYTES = 16;
+// struct user_desc: contents 2 is code, 0 data; useable
+const USER_DESC_CODE_16 = (2 << 1) | (1 << 6);
+const USER_DESC_DATA_16 = 1 << 6;
 
 const GPR_NAMES = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
 
@@ -87,9 +93,8 @@ const program = () => `
     .map((signal) => call(SYS.rt_sigaction, signal, ACTION, 0, 8))
     .join("\n")}
   ${call(SYS.arch_prctl, ARCH_SET_FS, map.FS_BASE)}
-  mov eax, ${map.DATA_SELECTOR} ; compatibility mode uses DS and ES, 64-bit mode does not
-  mov ds, eax
-  mov es, eax
+  ${call(SYS.modify_ldt, 1, DESCRIPTORS, USER_DESC_BYTES)}
+  ${call(SYS.modify_ldt, 1, DESCRIPTORS + USER_DESC_BYTES, USER_DESC_BYTES)}
 next:
   mov rsp, ${OWN_STACK}
   mov rbx, ${CASE}
@@ -113,9 +118,13 @@ ready:
   ${copy("rax", CASE + map.CASE_CODE, map.CODE_LENGTH_MAX)}
   mov rax, ${CASE + map.CASE_FX}
   fxrstor [rax]
-  mov rax, [${CASE + map.CASE_RFLAGS}]
-  push rax
+  mov rax, [${CASE + map.CASE_DATA_SELECTOR}] ; 64-bit mode looks at none of them
+  mov ds, eax
+  mov es, eax
+  mov rcx, [${CASE + map.CASE_RFLAGS}]
+  push rcx
   popfq
+  mov ss, eax
   ${GPR_NAMES.map((r, i) => `mov ${r}, [${CASE + map.CASE_GPR + 8 * i}]`).join("\n")}
   db 0xff, 0x2c, 0x25 ; jmp far [abs32]
   dd ${CASE + map.CASE_FAR_POINTER}
@@ -172,13 +181,21 @@ export function childImage(): Uint8Array {
   for (let i = 0; i < map.READ_ONLY_BYTES; i++) image[READ_ONLY_PATTERN - ORIGIN + i] = map.pattern(i);
   const action = ACTION - ORIGIN;
   u64(action + 8, SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_NODEFER);
+  [
+    [0, map.CODE_16_BASE, map.SEGMENT_16_LIMIT, USER_DESC_CODE_16],
+    [1, map.DATA_16_BASE, map.SEGMENT_16_LIMIT, USER_DESC_DATA_16],
+  ]
+    .flat()
+    .forEach((word, i) => {
+      view.setUint32(DESCRIPTORS - ORIGIN + 4 * i, word, true);
+    });
   u64(action + 64, SIGNAL_STACK);
   u64(action + 64 + 16, SIGNAL_STACK_BYTES);
   return image;
 }
 
 /** Runs all cases (CASE_BYTES each) and gives their outcomes (OUTCOME_BYTES each). */
-export function runNative(cases: Uint8Array): Uint8Array {
+export function runNative(cases: Uint8Array): Buffer {
   const folder = mkdtempSync(join(tmpdir(), "silicon-"));
   try {
     const file = join(folder, "child");
@@ -196,4 +213,26 @@ export function runNative(cases: Uint8Array): Uint8Array {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Why 16-bit code cannot be judged here, or undefined: the kernel may have been built without modify_ldt(). */
+export function absentIn16Bit(): string | undefined {
+  if (absent !== undefined) return absent;
+  const empty = new Uint8Array(map.CASE_BYTES);
+  const view = new DataView(empty.buffer);
+  empty.fill(map.INT3, map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
+  view.setBigUint64(map.CASE_CODE_ADDRESS, BigInt(map.CODE), true);
+  view.setBigUint64(map.CASE_DATA_SELECTOR, BigInt(map.DATA_SELECTOR_16), true);
+  view.setBigUint64(map.CASE_RFLAGS, 0x202n, true);
+  view.setUint32(map.CASE_FAR_POINTER, map.CODE - map.CODE_16_BASE, true);
+  view.setUint16(map.CASE_FAR_POINTER + 4, map.CODE_SELECTOR_16, true);
+  view.setUint32(map.CASE_FX + 24, 0x1f80, true);
+  try {
+    const outcome = runNative(empty);
+    const rip = outcome.readBigUInt64LE(map.OUTCOME_GREGS + 8 * map.GREG_RIP);
+    if (rip === BigInt(map.CODE - map.CODE_16_BASE + 1)) return undefined;
+  } catch {
+    // The child died: the same answer.
+  }
+  return "this kernel gives no 16-bit segments (modify_ldt)";
 }

@@ -10,7 +10,7 @@ import { rows } from "../../emulator/cpu/instructions/index.js";
 import { Emulated } from "./emulated.js";
 import { type Form, featuresOf, formName, formsOf, legacyEncodings } from "./forms.js";
 import { isSystem, judge, report, userForms } from "./judge.js";
-import { absent } from "./native.js";
+import { absent, absentIn16Bit } from "./native.js";
 
 const wanted = process.env["SILICON"];
 const seeds = wanted === undefined ? [1, 2, 3] : [Number(process.env["SEED"] ?? 1)];
@@ -29,6 +29,13 @@ onSilicon.each([64, 32] as const)("the core agrees with silicon in %i-bit code",
   expect(verdict.failed, report(verdict)).toBe(0);
 });
 
+test("the core agrees with silicon in 16-bit code", ({ skip }) => {
+  const why = absentIn16Bit();
+  skip(why !== undefined, why);
+  const verdict = judge(emulated, chosen(userForms(16)), seeds);
+  expect(verdict.failed, report(verdict)).toBe(0);
+});
+
 // --- is anything forgotten? ---
 
 /** Encodings that CPUID promises and that have no row, each with the reason. */
@@ -42,11 +49,11 @@ test("every promised encoding has a row, and every form with a row is tested", (
   const missing: string[] = [];
   const untested = new Set<string>();
   let [withRow, tested] = [0, 0];
-  for (const bits of [64, 32] as const) {
+  for (const bits of [64, 32, 16] as const) {
     const forms = new Set(userForms(bits).map(formName));
     tested += forms.size;
     for (const encoding of legacyEncodings()) {
-      if (!(bits === 64 ? encoding.mode64 : encoding.mode32)) continue;
+      if (!existsIn(encoding, bits)) continue;
       for (const form of formsOf(encoding, bits)) {
         if (form.row === undefined) {
           if (featuresOf(encoding.code).every((f) => instructionSets.has(f))) missing.push(formName(form));

@@ -79,6 +79,9 @@ function enter(m: Meaning, size: Operand, nesting: Operand): void {
   const bottom = m.minus(end, resize(m, m.get(size), before.width));
   const display = m.register(RBP, before.width);
   const old = m.register(RBP, width);
+  // With a 16-bit stack and a 32-bit operand the frame pointer takes all of ESP, as SP alone has moved.
+  const high = m.and(m.register(RSP, 32), m.constant(0xffff_0000, 32));
+  const pointer = width > before.width ? m.or(high, m.zeroExtend(frame, 32)) : frame;
   // Each word is stored before the next is loaded: the display may overlap the frame.
   m.when(m.constant(1, 8), () => m.store("ss", frame, old));
   for (let i = 1; i < ENTER_LEVELS - 1; i++) {
@@ -87,10 +90,10 @@ function enter(m: Meaning, size: Operand, nesting: Operand): void {
       m.store("ss", m.minus(frame, offset), m.load("ss", m.minus(display, offset), width)),
     );
   }
-  m.when(m.notEqual(level, constant(0)), () => m.store("ss", end, resize(m, frame, width)));
+  m.when(m.notEqual(level, constant(0)), () => m.store("ss", end, resize(m, pointer, width)));
   m.probe("ss", bottom, width); // the manual has the final stack pointer checked as if it were written
   m.setRegister(RSP, bottom);
-  m.setRegister(RBP, frame);
+  m.setRegister(RBP, pointer);
 }
 
 function leave(m: Meaning): void {
