@@ -50,7 +50,7 @@ export function absentCalls(each: u32): void {
   visit("249 request_key 250 keyctl 251 ioprio_set 252 ioprio_get 253 inotify_init", each);
   visit("254 inotify_add_watch 255 inotify_rm_watch 256 migrate_pages 258 mkdirat 259 mknodat", each);
   visit("260 fchownat 261 futimesat 264 renameat 265 linkat 266 symlinkat 268 fchmodat", each);
-  visit("270 pselect6 272 unshare 274 get_robust_list 275 splice 276 tee 277 sync_file_range", each);
+  visit("270 pselect6 272 unshare 275 splice 276 tee 277 sync_file_range", each);
   visit("278 vmsplice 279 move_pages 280 utimensat 281 epoll_pwait 282 signalfd 283 timerfd_create", each);
   visit("284 eventfd 285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);
   visit("290 eventfd2 291 epoll_create1 293 pipe2 294 inotify_init1 295 preadv 296 pwritev", each);

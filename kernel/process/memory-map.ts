@@ -162,14 +162,14 @@ export function munmap(start: u64, length: u64): i64 {
   return 0;
 }
 
-/** Lock held: entries cover [start, end) without a hole. */
-function covered(map: AddressSpace, start: u64, end: u64): bool {
+/** Lock held: the end of what entries cover without a hole from `start` on, at most `end`. */
+function coveredTo(map: AddressSpace, start: u64, end: u64): u64 {
   let at = start;
   for (let index = indexAt(map, start); index < map.count && at < end; index++) {
-    if (map.at(index).start > at) return false;
+    if (map.at(index).start > at) return at;
     at = map.at(index).end;
   }
-  return at >= end;
+  return min<u64>(at, end);
 }
 
 export function mprotect(start: u64, length: u64, protection64: u64): i64 {
@@ -184,24 +184,24 @@ export function mprotect(start: u64, length: u64, protection64: u64): i64 {
   return result;
 }
 
+/** As Linux does: what lies before a hole, or before an entry that may not, is protected even so. */
 function protectRange(map: AddressSpace, start: u64, end: u64, protection: u32): i64 {
-  if (!covered(map, start, end)) return -ENOMEM;
   quiesce(map, start, end);
-  if (!covered(map, start, end)) return -ENOMEM;
-  for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
-    if (!mayProtect(map.at(index), protection)) return -EACCES;
+  const covered = coveredTo(map, start, end);
+  if (covered > start) {
+    splitAt(map, start);
+    splitAt(map, covered);
   }
-  splitAt(map, start);
-  splitAt(map, end);
-  for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
+  for (let index = indexAt(map, start); index < map.count && map.at(index).start < covered; index++) {
     const entry = map.at(index);
+    if (!mayProtect(entry, protection)) return -EACCES;
     if (entry.protection === protection) continue;
     entry.protection = protection;
     // A shared page is given back and asked for again: only the pager knows what right the machine holds.
     if (entry.kind === SHARED) pagesDrop(map, entry, entry.start, entry.end);
     else pagesProtect(map, entry.start, entry.end, protection);
   }
-  return 0;
+  return covered < end ? -ENOMEM : 0;
 }
 
 function mayProtect(entry: MapEntry, protection: u32): bool {
@@ -292,7 +292,7 @@ export function madvise(start: u64, length: u64, advice: u64): i64 {
   const map = currentLwp().process.map;
   const end = start + bytes;
   map.sleepLock().acquire();
-  const whole = covered(map, start, end);
+  const whole = coveredTo(map, start, end) === end;
   quiesce(map, start, end);
   for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
     const entry = map.at(index);

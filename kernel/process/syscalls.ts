@@ -60,6 +60,7 @@ import {
   getcpu,
   getpid,
   getppid,
+  getRobustList,
   getRoot,
   gettid,
   membarrier,
@@ -200,6 +201,7 @@ export function systemCallsPrepare(): void {
   row(269, "faccessat", "directory path mode", faccessat.index);
   row(271, "ppoll", "fds count limit mask", ppoll.index);
   row(273, "set_robust_list", "head bytes", setRobustList.index);
+  row(274, "get_robust_list", "id head bytes", getRobustList.index);
   row(292, "dup3", "fd target flags", dup3.index);
   row(302, "prlimit64", "id resource fresh old", prlimit64.index);
   row(309, "getcpu", "core node", getcpu.index);

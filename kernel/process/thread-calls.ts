@@ -119,6 +119,13 @@ export function setRobustList(head: u64, bytes: u64): i64 {
   return 0;
 }
 
+/** Of the caller only. */
+export function getRobustList(id: u64, head: u64, bytes: u64): i64 {
+  const lwp = currentLwp();
+  if (u32(id) !== 0 && u32(id) !== lwp.id) return knownThread(u32(id)) ? -EPERM : -ESRCH;
+  return writeUser64(head, lwp.robustList) && writeUser64(bytes, ROBUST_HEAD_BYTES) ? 0 : -EFAULT;
+}
+
 const ARCH_SET_GS: u64 = 0x1001;
 const ARCH_SET_FS: u64 = 0x1002;
 const ARCH_GET_FS: u64 = 0x1003;

@@ -102,6 +102,87 @@ static void test_threads(void)
 	check(wrong == 0, "malloc from many threads");
 }
 
+static pthread_mutex_t robust;
+static void *die_with_lock(void *argument)
+{
+	pthread_mutex_lock(&robust);
+	return argument;
+}
+
+static pthread_barrier_t barrier;
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static unsigned guarded, torn;
+static void *read_and_write(void *argument)
+{
+	unsigned me = (unsigned)(uintptr_t)argument;
+	static unsigned mirror;
+	for (unsigned i = 0; i < 200; i++) {
+		if (i % THREADS == me) {
+			pthread_rwlock_wrlock(&rwlock);
+			guarded++;
+			sched_yield();
+			mirror++;
+		} else {
+			pthread_rwlock_rdlock(&rwlock);
+			if (guarded != mirror)
+				torn++;
+		}
+		pthread_rwlock_unlock(&rwlock);
+		if (i % 50 == 0)
+			pthread_barrier_wait(&barrier);
+	}
+	return 0;
+}
+
+static int cleaned;
+static void clean(void *argument) { cleaned += (int)(uintptr_t)argument; }
+static void *sleep_for_ever(void *argument)
+{
+	pthread_cleanup_push(clean, argument);
+	for (;;)
+		pause();
+	pthread_cleanup_pop(0);
+	return 0;
+}
+
+static void test_more_threads(void)
+{
+	pthread_t threads[THREADS];
+	pthread_mutexattr_t attributes;
+	void *result;
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&robust, &attributes);
+	pthread_create(&threads[0], 0, die_with_lock, 0);
+	pthread_join(threads[0], 0);
+	check(pthread_mutex_lock(&robust) == EOWNERDEAD && pthread_mutex_consistent(&robust) == 0, "robust mutex");
+
+	pthread_barrier_init(&barrier, 0, THREADS);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], 0, read_and_write, (void *)(uintptr_t)i);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], 0);
+	check(guarded == 200 && torn == 0, "barrier and reader-writer lock");
+
+	pthread_create(&threads[0], 0, sleep_for_ever, (void *)5);
+	nanosleep(&(struct timespec){0, 5000000}, 0);
+	pthread_cancel(threads[0]);
+	pthread_join(threads[0], &result);
+	check(result == PTHREAD_CANCELED && cleaned == 5, "cancellation of a sleeper");
+
+	cpu_set_t all, one;
+	int wrong = sched_getaffinity(0, sizeof all, &all) != 0;
+	for (int core = 0; core < CPU_SETSIZE; core++) {
+		if (!CPU_ISSET(core, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(core, &one);
+		wrong |= sched_setaffinity(0, sizeof one, &one) != 0 || sched_getcpu() != core;
+		wrong |= sched_getaffinity(0, sizeof one, &one) != 0 || CPU_COUNT(&one) != 1;
+	}
+	check(!wrong && sched_setaffinity(0, sizeof all, &all) == 0, "moving from core to core");
+}
+
 static void test_time(void)
 {
 	struct timespec before, after, limit;
@@ -355,6 +436,7 @@ int main(int argc, char **argv)
 {
 	(void)argc;
 	test_threads();
+	test_more_threads();
 	test_time();
 	test_signals();
 	test_registers();

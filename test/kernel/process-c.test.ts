@@ -24,6 +24,14 @@ both(`the same as on Linux${missing("qemu", "musl")}`, () => {
     expect(status).toBe(0);
   });
 
+  // Two thousand steps of mmap, munmap, mprotect, madvise and mremap, with the bytes and faults found after each.
+  test.each([1, 2, 3])("a random walk through the memory calls, seed %i", async (seed) => {
+    const built = cProgram("mapping");
+    const { lines, status } = await bootQemu({ files: [built], args: [`${seed}`] });
+    expect(lines).toEqual(onLinux(built.host, [`${seed}`]).lines);
+    expect(status).toBe(0);
+  });
+
   test("a position-independent program (static-pie)", async () => {
     const built = cProgram("fpu", "-static-pie");
     const { lines, status } = await bootQemu({ files: [built] });

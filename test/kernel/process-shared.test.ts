@@ -7,12 +7,17 @@ import { bootQemu, cProgram, hasMusl, hasQemu, missing, program } from "../suppo
 const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
 
 /** As many processes as machines, on shared files in a folder; what the first one printed. */
-async function onLinux(path: string, machines: number, cores: number): Promise<string[]> {
+async function onLinux(
+  path: string,
+  machines: number,
+  cores: number,
+  args: readonly string[] = [],
+): Promise<string[]> {
   const folder = temporaryFolder();
   try {
     const nodes = Array.from({ length: machines }, (_, k) => {
       const env = { BUSLOCK_NODE: `${k + 1}`, BUSLOCK_NODES: `${machines}`, BUSLOCK_SHM: folder.path };
-      const child = spawn(path, {
+      const child = spawn(path, args, {
         env: { ...env, BUSLOCK_CORES: `${cores}` },
         stdio: ["ignore", "pipe", "inherit"],
       });
@@ -43,6 +48,14 @@ both(`shared files on one machine${missing("qemu", "musl")}`, () => {
     const { lines, status } = await bootQemu({ files: [built], cores });
     expect(lines).toEqual(await onLinux(built.host, 1, cores));
     expect(lines[0]).toMatch(line);
+    expect(status).toBe(0);
+  });
+
+  test.each([1, 2])("a random walk through the memory calls on a shared file, seed %i", async (seed) => {
+    const built = cProgram("mapping");
+    const args = [`${seed}`, "1000", "shared"];
+    const { lines, status } = await bootQemu({ files: [built], args });
+    expect(lines).toEqual(await onLinux(built.host, 1, 2, args));
     expect(status).toBe(0);
   });
 
