@@ -1,0 +1,174 @@
+// Live machines through the built command line, as a user starts them: processes, sockets, signals.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import type { ClusterReport } from "../../emulator/report.js";
+import { Command, pause } from "../support/cluster.js";
+
+const here = process.arch === "x64";
+const live = here ? describe : describe.skip;
+const running: Command[] = [];
+const folder = mkdtempSync(join(tmpdir(), "buslock-live-"));
+
+function buslock(...args: (string | number)[]): Command {
+  const command = new Command(args);
+  running.push(command);
+  return command;
+}
+
+afterEach(async () => {
+  for (const command of running.splice(0)) {
+    command.kill("SIGTERM");
+    await command.ended;
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Process ids whose command line has the text. */
+function processes(text: string): number[] {
+  const all = execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" }).split("\n");
+  return all
+    .filter((line) => line.includes(text) && !line.includes("ps -eo"))
+    .map((line) => Number.parseInt(line, 10));
+}
+
+live("live cluster", () => {
+  it("counts right on three machine processes of two cores, and reports as JSON", async () => {
+    const run = buslock("run", "--live", "--machines", 3, "--cores", 2, "--json", "counter", 300);
+    expect(await run.ended, run.err).toEqual({ status: 0, signal: null });
+    const report = JSON.parse(run.out) as ClusterReport;
+    expect(report.result).toBe(
+      "counter: machines 3 cores 2 expected 1800 counted 1800 old values a permutation: yes",
+    );
+    for (const machine of report.machines) {
+      expect(machine.instructions).toBeGreaterThan(1_000_000);
+      expect(machine.stats?.["pagesReceived"]).toBeGreaterThan(0);
+    }
+  });
+
+  it("shows each machine's boot with its name, the result, and a table", async () => {
+    const run = buslock("run", "--machines", 2, "--cores", 1, "counter", 50);
+    expect((await run.ended).status, run.err).toBe(0);
+    expect(run.out).toMatch(/^machine1 \| Buslock firmware: cores 1, RAM 64 MiB$/m);
+    expect(run.out).toMatch(/^machine2 \| Buslock/m);
+    expect(run.out).toMatch(
+      /^counter: machines 2 cores 1 expected 100 counted 100 old values a permutation: yes$/m,
+    );
+    expect(run.out).toMatch(
+      /^machine +instructions +coherence faults +pages received +pages sent +messages +bytes +exit$/m,
+    );
+  });
+
+  it("litmus: x86-TSO holds between cores and between machines", async () => {
+    for (const [machines, cores] of [
+      [1, 2],
+      [2, 1],
+    ] as const) {
+      const run = buslock(
+        "run",
+        "--machines",
+        machines,
+        "--cores",
+        cores,
+        "litmus",
+        machines === 1 ? 2000 : 20,
+      );
+      expect((await run.ended).status, run.out + run.err).toBe(0);
+      expect(run.out).toMatch(/forbidden outcomes: none/);
+    }
+  });
+
+  it("Ctrl-C stops all and leaves no process", async () => {
+    const mark = "1000000";
+    const run = buslock("run", "--machines", 2, "--cores", 1, "counter", mark);
+    await run.says("machine2 | Buslock: ");
+    const children = processes("cli.js").filter((pid) => parent(pid) === run.child.pid);
+    expect(children.length).toBeGreaterThanOrEqual(3); // two machines and a bridge
+    run.kill("SIGINT");
+    expect((await run.ended).status).toBe(130);
+    const left = children.filter((pid) => processes("cli.js").includes(pid));
+    expect(left).toEqual([]);
+  });
+
+  it("survives the bridge's death and restart in mid-count", async () => {
+    const run = buslock("run", "--machines", 2, "--cores", 1, "counter", 4000);
+    await run.says(/counter: node 1 \d+\/8000/);
+    const bridge = processes("cli.js bridge --listen 127.0.0.1").find((pid) => parent(pid) === run.child.pid);
+    expect(bridge).toBeDefined();
+    process.kill(bridge!, "SIGKILL");
+    expect((await run.ended).status, run.out + run.err).toBe(0);
+    expect(run.out).toMatch(/the bridge died; starting it again/);
+    expect(run.out).toMatch(/expected 8000 counted 8000 old values a permutation: yes/);
+  });
+
+  it("tells of a killed machine; the others do not hang", async () => {
+    const run = buslock(
+      "run",
+      "--machines",
+      3,
+      "--cores",
+      1,
+      "--append",
+      "linkloss=2000",
+      "counter",
+      1000000,
+    );
+    await run.says(/counter: node 1 \d+|machine3 \| Buslock: /);
+    await pause(500);
+    const victim = processes("--name machine3").find((pid) => parent(pid) === run.child.pid);
+    process.kill(victim!, "SIGKILL");
+    await run.says("machine3: killed by SIGKILL", 10);
+    await run.says(/machine[12] \| cluster: machine 3 is lost/, 20);
+    expect((await run.ended).status).toBe(1);
+  });
+
+  it("refuses a wrong token, a missing bridge and absurd sizes, in words and with status 2", async () => {
+    const missing = buslock("boot", "--program", "hello", "--bridge", "ws://127.0.0.1:9/");
+    expect((await missing.ended).status).toBe(2);
+    expect(missing.err).toMatch(/bridge ws:\/\/127.0.0.1:9\/: .*ECONNREFUSED/);
+    const bridge = buslock("bridge", "--listen", "127.0.0.1:0", "--token", "secret", "--json");
+    await bridge.says("url");
+    const { url } = JSON.parse(bridge.out) as { url: string };
+    const wrong = buslock("boot", "--program", "hello", "--bridge", url, "--token", "guess");
+    expect((await wrong.ended).status).toBe(2);
+    expect(wrong.err).toMatch(/401/);
+    for (const [option, value, message] of [
+      ["--cores", "65", /cores 65: wanted 1 to 64/],
+      ["--cores", "many", /cores NaN/],
+      ["--memory", "9T", /memory/],
+      ["--memory", "12345", /memory of 12345 bytes/],
+    ] as const) {
+      const absurd = buslock("boot", "--program", "hello", option, value);
+      expect((await absurd.ended).status).toBe(2);
+      expect(absurd.err).toMatch(message);
+    }
+  });
+
+  it("refuses programs that are none: missing, cut, foreign", async () => {
+    const missing = buslock("run", "nothing-here");
+    expect((await missing.ended).status).toBe(2);
+    expect(missing.err).toMatch(/no program "nothing-here": .*counter/);
+    const junk = join(folder, "junk");
+    writeFileSync(junk, "this is not an ELF file, by far not");
+    const foreign = buslock("run", "--machines", 1, "--cores", 1, junk);
+    expect((await foreign.ended).status).toBe(1);
+    expect(foreign.out).toMatch(/junk: not an ELF/i);
+    expect(foreign.out).toMatch(/exit: 127/);
+  });
+
+  it("--help shows options and examples for each command", async () => {
+    for (const command of ["run", "boot", "bridge"]) {
+      const help = buslock(command, "--help");
+      expect((await help.ended).status).toBe(0);
+      expect(help.out).toMatch(/Examples:/);
+    }
+  });
+});
+
+function parent(pid: number): number {
+  const all = execFileSync("ps", ["-eo", "pid,ppid"], { encoding: "utf8" }).split("\n");
+  const row = all.map((line) => line.trim().split(/\s+/).map(Number)).find(([p]) => p === pid);
+  return row?.[1] ?? -1;
+}

@@ -1,0 +1,78 @@
+// The whole path in virtual time: machines from their reset vector, our kernel, the wire, and one counter.
+import { describe, expect, it } from "vitest";
+import { repeat, seeded } from "../support/cluster.js";
+
+const counts = (r: { report: { machines: readonly { instructions: number; stats: unknown }[] } }) =>
+  r.report.machines.map(({ instructions, stats }) => ({ instructions, stats }));
+
+describe("three machines, one counter, seeded", () => {
+  it("promise 61: LOCK XADD from every core of every machine adds up, and old values are a permutation", async () => {
+    const run = await seeded("counter", [200]);
+    expect(run.report.ok, repeat(run, [200])).toBe(true);
+    expect(run.report.result).toBe(
+      "counter: machines 3 cores 2 expected 1200 counted 1200 old values a permutation: yes",
+    );
+    for (const { name, stats } of run.report.machines) {
+      expect(stats?.["pageFaultsCoherence"], name).toBeGreaterThan(0);
+      expect(stats?.["messagesSent"], name).toBeGreaterThan(0);
+    }
+  });
+
+  it("repeats a seed to the instruction, the message and the last byte; another seed goes another way", async () => {
+    const [a, b, c] = [
+      await seeded("counter", [50]),
+      await seeded("counter", [50]),
+      await seeded("counter", [50], { seed: 43 }),
+    ];
+    expect(counts(b)).toEqual(counts(a));
+    expect(b.report.memoryHash).toBe(a.report.memoryHash);
+    expect(b.report.virtualNanoseconds).toBe(a.report.virtualNanoseconds);
+    expect(b.lines).toEqual(a.lines);
+    expect(counts(c)).not.toEqual(counts(a));
+    expect(c.report.memoryHash).not.toBe(a.report.memoryHash);
+    expect(c.report.ok, repeat(c, [50])).toBe(true);
+  });
+
+  it.each([
+    [1, 1],
+    [1, 4],
+    [2, 1],
+    [5, 1],
+    [2, 3],
+  ])("counts right on %i machines of %i cores", async (machines, cores) => {
+    const run = await seeded("counter", [60], { machines, cores });
+    expect(run.report.ok, repeat(run, [60])).toBe(true);
+  });
+
+  it("counts right over a wire that loses, doubles and reorders frames", async () => {
+    for (const seed of [1, 2]) {
+      const run = await seeded("counter", [40], {
+        seed,
+        network: { faults: { loss: 0.03, duplicate: 0.03 }, delay: [10, 300], reorder: true },
+      });
+      expect(run.report.ok, repeat(run, [40])).toBe(true);
+      expect(run.report.machines.some((m) => (m.stats?.["retransmissions"] ?? 0) > 0)).toBe(true);
+    }
+  });
+
+  it("x86-TSO between machines: no litmus test shows a forbidden outcome", async () => {
+    for (const [machines, cores, seed] of [
+      [2, 1, 1],
+      [4, 1, 2],
+      [2, 2, 3],
+    ] as const) {
+      const run = await seeded("litmus", [6], { machines, cores, seed });
+      expect(run.report.ok, repeat(run, [6])).toBe(true);
+      expect(run.lines.filter((line) => / litmus .* forbidden 0$/.test(line)).length).toBeGreaterThanOrEqual(
+        9,
+      );
+    }
+  });
+
+  it("a program's failure is the run's failure", async () => {
+    const run = await seeded("fault", ["null-write"], { machines: 1, cores: 1 });
+    expect(run.report.ok).toBe(false);
+    expect(run.report.machines[0]?.exit).toBe(139);
+    expect(run.lines.join("\n")).toMatch(/fault: killed by SIGSEGV \(address 0x0 not mapped, write\)/);
+  });
+});
