@@ -3,6 +3,7 @@
 //   0000_0000  machine words (64 KiB): RAM size, A20 mask, bus lock, ...
 //   0001_0000  core blocks, CORE_BYTES each, CORES_MAX of them
 //   CODE_GENERATIONS  one u32 per physical page of RAM: bit 0 = code was decoded from it, rest = its generation
+//   CODE_LINES        one u64 per physical page of RAM: bit n = code was decoded from the 64 bytes at n * 64
 //   then, placed by `plan()` in engine.ts for the cores and the RAM that the machine has:
 //   decoded-op caches (one per core) · ROM · RAM (page aligned, physical 0 first)
 //
@@ -24,7 +25,9 @@ export const CORES_BASE = 0x1_0000;
 export const CORE_BYTES = 0x2_0000;
 export const CODE_GENERATIONS = 0x82_0000; // 64 * 128 KiB core blocks end at 0x81_0000
 export const CODE_GENERATIONS_BYTES = 0x30_0000; // 3 GiB / 4 KiB * 4
-export const PLANNED_BASE = 0xb2_0000;
+export const CODE_LINES = 0xb2_0000;
+export const CODE_LINES_BYTES = 0x60_0000; // 3 GiB / 4 KiB * 8
+export const PLANNED_BASE = 0x112_0000;
 
 // --- Architectural state ---
 export const GPR = 0x000; // 16 u64: rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15
@@ -187,7 +190,7 @@ export const TLB_WRITE = 8; // u64: ... written fast (dirty bit already set, RAM
 export const TLB_EXECUTE = 16; // u64
 export const TLB_HOST = 24; // u32: wasm address of the page; 0 when neither RAM nor ROM answers
 export const TLB_PHYSICAL = 28; // u32: physical page number (may lie outside RAM: then no fast tag is set)
-export const TLB_FLAGS = 32; // u32: TLB_VALID ... | page size's log2 << 8
+export const TLB_FLAGS = 32; // u32: TLB_VALID ... | page size's log2 << 8 (8 bits)
 export const TLB_NONE = 1; // an odd tag never equals a page address
 export const TLB_SLOW = 2;
 // What microcode/translation.ts keeps so that a flush costs what it drops; nobody else writes it.
@@ -195,7 +198,7 @@ export const TLB_LIVE_COUNT = 0x1_1000; // u32: length of TLB_LIVE
 export const TLB_SWEPT = 0x1_1004; // u32: 0 until the whole TLB has been cleared once
 export const TLB_HUGE = 0x1_1008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
 export const TLB_REGIONS = 0x1_1040; // 512 bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
-export const TLB_LIVE = 0x1_1100; // u16 each: entries (both banks) that were filled, each at least once
+export const TLB_LIVE = 0x1_1100; // u16 each: entries (both banks) that have been filled
 export const TLB_END = 0x1_1900; // of all that says which translations a core holds
 // bits of TLB_FLAGS
 export const TLB_VALID = 1;
@@ -206,6 +209,7 @@ export const TLB_DIRTY = 16;
 export const TLB_LARGE = 32; // a 4 KiB fragment of a larger page
 export const TLB_USER = 64;
 export const TLB_ROM = 128;
+export const TLB_LISTED = 0x1_0000; // in TLB_LIVE
 
 // --- Microcode calls (emulator/cpu/microcode): `name(core, a, b, ...)`, all u64 but core ---
 // The access argument of translate(), linear() and, from bit 8 on, the bytes argument of the slow loads and stores:

@@ -28,7 +28,11 @@ export interface Fault {
 }
 
 /** One instance of the module over a memory that every machine shares: instantiated once, cleared for each. */
-const memory = new WebAssembly.Memory({ initial: 0x1c0, maximum: 65536, shared: true });
+const memory = new WebAssembly.Memory({
+  initial: (RAM_BASE + RAM_BYTES) >>> 16,
+  maximum: 65536,
+  shared: true,
+});
 const module = new WebAssembly.Module(readFileSync(buildMicrocode()));
 let current: Microcode | undefined;
 
@@ -161,6 +165,11 @@ export class Microcode {
   }
   setGeneration(physical: number, word: number): void {
     this.#view.setUint32(L.CODE_GENERATIONS + (physical >>> 12) * 4, word, true);
+    this.#view.setBigUint64(
+      L.CODE_LINES + (physical >>> 12) * 8,
+      word & 1 ? 0xffff_ffff_ffff_ffffn : 0n,
+      true,
+    );
   }
   ramAddress(physical: number): bigint {
     return BigInt(RAM_BASE + physical);

@@ -33,6 +33,7 @@ import {
   TLB_HOST,
   TLB_HUGE,
   TLB_LARGE,
+  TLB_LISTED,
   TLB_LIVE,
   TLB_LIVE_COUNT,
   TLB_NONE,
@@ -333,13 +334,13 @@ function fill(core: usize, entry: usize, va: u64, physical: u64, granted: u32, s
   must(physical >> PHYSICAL_BITS == 0);
   const page = va & ~PAGE_OFFSET;
   const host = hostOf(physical & ~PAGE_OFFSET);
-  let flags = granted | TLB_VALID | (shift << 8);
+  let flags = granted | TLB_VALID | TLB_LISTED | (shift << 8);
   if (shift > 12) {
     flags |= TLB_LARGE;
     noteLarge(core, va, shift);
   }
   if (host != 0 && isRom(host)) flags |= TLB_ROM;
-  if ((load<u32>(entry, TLB_FLAGS) & TLB_VALID) == 0) noteLive(core, entry);
+  if ((load<u32>(entry, TLB_FLAGS) & TLB_LISTED) == 0) list(core, entry);
   store<u32>(entry, <u32>host, TLB_HOST);
   store<u32>(entry, <u32>(physical >> 12), TLB_PHYSICAL);
   store<u32>(entry, flags, TLB_FLAGS);
@@ -366,8 +367,9 @@ function reopen(entry: usize, page: u64): void {
   if (!holdsCode(load<u32>(entry, TLB_HOST))) store<u64>(entry, page, TLB_WRITE);
 }
 
-function drop(entry: usize): void {
-  store<u32>(entry, 0, TLB_FLAGS);
+/** Empties an entry. It stays in the list of those that a flush looks at until that list is made anew. */
+function drop(entry: usize, listed: u32): void {
+  store<u32>(entry, listed, TLB_FLAGS);
   store<u64>(entry, TLB_NONE, TLB_READ);
   store<u64>(entry, TLB_NONE, TLB_WRITE);
   store<u64>(entry, TLB_NONE, TLB_EXECUTE);
@@ -379,18 +381,10 @@ function entryAt(core: usize, index: u32): usize {
   return core + TLB + index * TLB_ENTRY_BYTES;
 }
 
-/** Notes that an entry that was empty is filled. A list grown full of repeats is made anew from the entries. */
-function noteLive(core: usize, entry: usize): void {
-  let count = load<u32>(core, TLB_LIVE_COUNT);
-  if (count == ENTRIES) {
-    count = 0;
-    for (let i: u32 = 0; i < ENTRIES; i++) {
-      if ((load<u32>(entryAt(core, i), TLB_FLAGS) & TLB_VALID) == 0) continue;
-      store<u16>(core + count * 2, <u16>i, TLB_LIVE);
-      count++;
-    }
-  }
-  must(count < ENTRIES); // this entry is not valid yet
+/** Puts an entry into the list of those that have been filled. */
+function list(core: usize, entry: usize): void {
+  const count = load<u32>(core, TLB_LIVE_COUNT);
+  must(count < ENTRIES); // each is listed once
   store<u16>(core + count * 2, <u16>((entry - core - TLB) / TLB_ENTRY_BYTES), TLB_LIVE);
   store<u32>(core, count + 1, TLB_LIVE_COUNT);
 }
@@ -398,11 +392,11 @@ function noteLive(core: usize, entry: usize): void {
 /** Drops everything, global entries included; also what a core starts from, and what a change of A20 needs. */
 export function flushTlb(core: usize): u64 {
   if (load<u32>(core, TLB_SWEPT) == 0) {
-    for (let i: u32 = 0; i < ENTRIES; i++) drop(entryAt(core, i));
+    for (let i: u32 = 0; i < ENTRIES; i++) drop(entryAt(core, i), 0);
     store<u32>(core, 1, TLB_SWEPT);
   } else {
     const count = load<u32>(core, TLB_LIVE_COUNT);
-    for (let i: u32 = 0; i < count; i++) drop(entryAt(core, load<u16>(core + i * 2, TLB_LIVE)));
+    for (let i: u32 = 0; i < count; i++) drop(entryAt(core, load<u16>(core + i * 2, TLB_LIVE)), 0);
   }
   store<u32>(core, 0, TLB_LIVE_COUNT);
   store<u32>(core, 0, TLB_HUGE);
@@ -421,7 +415,7 @@ export function flushLocal(core: usize): void {
       store<u16>(core + kept * 2, index, TLB_LIVE);
       kept++;
     } else {
-      drop(entry);
+      drop(entry, 0);
     }
   }
   store<u32>(core, kept, TLB_LIVE_COUNT);
@@ -433,7 +427,7 @@ export function flushPage(core: usize, va: u64): void {
   const page = va & ~PAGE_OFFSET;
   for (let user = 0; user < 2; user++) {
     const entry = entryOf(core, va, user != 0);
-    if ((load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW)) == page) drop(entry);
+    if ((load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW)) == page) drop(entry, TLB_LISTED);
   }
   if (!maybeLarge(core, va)) return;
   const count = load<u32>(core, TLB_LIVE_COUNT);
@@ -441,8 +435,8 @@ export function flushPage(core: usize, va: u64): void {
     const entry = entryAt(core, load<u16>(core + i * 2, TLB_LIVE));
     const flags = load<u32>(entry, TLB_FLAGS);
     if ((flags & TLB_LARGE) == 0) continue;
-    const shift = flags >> 8;
-    if (load<u64>(entry, TLB_READ) >> shift == va >> shift) drop(entry);
+    const shift = (flags >> 8) & 0xff;
+    if (load<u64>(entry, TLB_READ) >> shift == va >> shift) drop(entry, TLB_LISTED);
   }
 }
 
