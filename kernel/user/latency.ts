@@ -1,0 +1,115 @@
+// What one operation on a shared page costs between two machines (or three), one core each.
+// Usage: latency OPERATION [COUNT]; operations:
+//   read       machine 1 reads pages that machine 2 has written
+//   read-busy  the same while machine 2 computes instead of sleeping
+//   upgrade    machine 1 writes pages that both have read
+//   third      machine 1 reads pages that machine 3 has written (3 machines)
+//   add        machines 1 and 2 add to one word at once with LOCK XADD; an operation is one addition
+//   none       nothing but the preparation: what to subtract when counting messages
+// Machine 1 prints `latency: OPERATION COUNT ns N`, the time by CLOCK_MONOTONIC of all COUNT operations.
+import { peek32, poke32, syscall } from "./arch";
+import {
+  argument,
+  argumentIs,
+  decimal,
+  exit,
+  fail,
+  mapPrivate,
+  mapShared,
+  meet,
+  node,
+  nodes,
+  numberAt,
+  programStart,
+  text,
+  textAt,
+} from "./libuser";
+
+const CLOCK_GETTIME: u64 = 228;
+const CLOCK_MONOTONIC: u64 = 1;
+const PAGE: usize = 4096;
+const COUNT: u32 = 100;
+const COUNT_MAX: u32 = 4096;
+
+let clock: usize = 0;
+let common: usize = 0;
+let pages: usize = 0;
+let count: u32 = 0;
+
+function now(): u64 {
+  const result = syscall(CLOCK_GETTIME, CLOCK_MONOTONIC, u64(clock), 0, 0, 0, 0);
+  if (result < 0) fail("clock_gettime", result);
+  return load<u64>(clock) * 1_000_000_000 + load<u64>(clock + 8);
+}
+
+function page(index: u32): u64 {
+  return u64(pages + usize(index) * PAGE);
+}
+
+function writeAll(value: u32): void {
+  for (let i: u32 = 0; i < count; i++) poke32(page(i), value);
+}
+
+function readAll(): void {
+  for (let i: u32 = 0; i < count; i++) peek32(page(i));
+}
+
+function everybody(): void {
+  meet(common, nodes());
+}
+
+export function start(stack: u64): void {
+  programStart(stack);
+  clock = mapPrivate(PAGE);
+  count = u32(numberAt(argument(2), COUNT));
+  const reads = argumentIs(1, "read");
+  const busy = argumentIs(1, "read-busy");
+  const upgrades = argumentIs(1, "upgrade");
+  const third = argumentIs(1, "third");
+  const adds = argumentIs(1, "add");
+  const known = reads || busy || upgrades || third || adds || argumentIs(1, "none");
+  if (!known || count === 0 || count > COUNT_MAX || nodes() < (third ? 3 : 2)) {
+    text("usage: latency read|read-busy|upgrade|third|add|none [COUNT], on 2 machines (third: 3)\n");
+    exit(2);
+  }
+  common = mapShared("/shm/latency", PAGE);
+  pages = mapShared("/shm/latency.pages", usize(COUNT_MAX) * PAGE);
+  everybody();
+  if (node() === (third ? 3 : 2)) writeAll(1);
+  everybody();
+  if (upgrades && node() === 1) readAll();
+  everybody();
+  let elapsed: u64 = 0;
+  if (node() === 1) {
+    const before = now();
+    if (reads || busy || third) readAll();
+    else if (upgrades) writeAll(2);
+    else if (adds) add();
+    elapsed = now() - before;
+    atomic.store<u32>(common + 64, 1);
+  } else if (node() === 2 && adds) add();
+  else if (node() === 2 && busy) compute();
+  everybody();
+  if (node() === 1) {
+    text("latency: ");
+    textAt(argument(1));
+    text(" ");
+    decimal(u64(count));
+    text(" ns ");
+    decimal(elapsed);
+    text("\n");
+  }
+  exit(0);
+}
+
+function add(): void {
+  for (let i: u32 = 0; i < count; i++) atomic.add<u64>(common + 128, 1);
+}
+
+/** Keeps the core busy until machine 1 has done. */
+function compute(): void {
+  let x: u32 = 1;
+  while (atomic.load<u32>(common + 64) === 0)
+    for (let i = 0; i < 1000; i++) x = x * 1_664_525 + 1_013_904_223;
+  if (x === 0) text("");
+}

@@ -1,0 +1,84 @@
+// Coherence in figures. Counts (messages, bytes, guest instructions per operation) are exact: two seeded runs that
+// differ in the number of operations are subtracted. Times are in R, the round trip of a 64-byte frame between the
+// same machines over the same wire, in virtual time and live.
+
+import { seeded } from "../support/cluster.js";
+import type { Figure } from "./bench.js";
+
+/** Microseconds of wire each way: a fixed delay, so that R is the same for every frame. */
+const WIRE: [number, number] = [30, 30];
+const FEW = 64;
+const MANY = 192;
+
+interface Operation {
+  readonly name: string;
+  readonly machines: number;
+  readonly what: string;
+  readonly goal: string;
+}
+
+const operations: readonly Operation[] = [
+  { name: "read", machines: 2, what: "read miss, owner idle", goal: "goal 4 R" },
+  { name: "read-busy", machines: 2, what: "read miss, owner busy", goal: "goal 6 R" },
+  { name: "third", machines: 3, what: "read miss, dirty on a third machine", goal: "" },
+  { name: "upgrade", machines: 2, what: "S to M, no data", goal: "" },
+  { name: "add", machines: 2, what: "contended lock xadd, a machine's own", goal: "" },
+];
+
+interface Sample {
+  readonly nanoseconds: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly instructions: number;
+}
+
+async function sample({ name, machines }: Operation, count: number): Promise<Sample> {
+  const { report, lines } = await seeded("latency", [name, count], {
+    machines,
+    cores: 1,
+    network: { delay: WIRE },
+  });
+  const match = /latency: [\w-]+ \d+ ns (\d+)/.exec(report.result);
+  if (!report.ok || match === null) throw new Error(`latency ${name} ${count} failed:\n${lines.join("\n")}`);
+  const sum = (stat: string) => report.machines.reduce((s, m) => s + (m.stats?.[stat] ?? 0), 0);
+  return {
+    nanoseconds: Number(match[1]),
+    messages: sum("messagesSent"),
+    bytes: sum("bytesSent"),
+    instructions: report.machines.reduce((s, m) => s + m.instructions, 0),
+  };
+}
+
+export async function coherenceFigures(): Promise<Figure[]> {
+  const r = 2 * WIRE[0];
+  const figures: Figure[] = [{ section: "coherence", name: "R on the seeded wire", value: r, unit: "us" }];
+  for (const operation of operations) {
+    const [few, many] = [await sample(operation, FEW), await sample(operation, MANY)];
+    const per = (of: (s: Sample) => number) => (of(many) - of(few)) / (MANY - FEW);
+    const add = (name: string, value: number, unit: string, note = "") =>
+      figures.push({
+        section: "coherence",
+        name: `${operation.what}: ${name}`,
+        value,
+        unit,
+        ...(note === "" ? {} : { note }),
+      });
+    add("time", per((s) => s.nanoseconds) / 1000 / r, "R", operation.goal);
+    add(
+      "messages",
+      per((s) => s.messages),
+      "",
+    );
+    add(
+      "bytes",
+      per((s) => s.bytes),
+      "",
+    );
+    add(
+      "guest instructions, all machines",
+      per((s) => s.instructions),
+      "",
+    );
+  }
+  return figures;
+}
