@@ -315,17 +315,19 @@ function resume(): FunctionCode {
   });
 }
 
-/** Recomputes what generated code derives from CPL, MODE, CR0 and CR4. */
+/** Recomputes what generated code derives from CPL, MODE, CR0, CR4 and RFLAGS.AC. */
 function refreshInto(code: Body): void {
+  // Bank 1 in ring 3; else bank 2 where SMAP is on and AC opens the user's pages; else bank 0.
+  const CR4_SMAP_BIT = 21;
+  const FLAG_AC_BIT = 18;
   code.get(CORE);
   code.get(CORE).i32(TLB).op("i32.add");
-  code
-    .get(CORE)
-    .access("i32.load", CPL)
-    .i32(3)
-    .op("i32.eq")
-    .i32(TLB_ENTRIES * TLB_ENTRY_BYTES)
-    .op("i32.mul");
+  code.i32(1);
+  code.get(CORE).access("i32.load", CR4).i32(CR4_SMAP_BIT).op("i32.shr_u");
+  code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
+  code.i32(1).op("i32.and").i32(1).op("i32.shl");
+  code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("select");
+  code.i32(TLB_ENTRIES * TLB_ENTRY_BYTES).op("i32.mul");
   code.op("i32.add").access("i32.store", TLB_BANK);
   code
     .get(CORE)

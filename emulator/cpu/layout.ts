@@ -177,12 +177,13 @@ export const MODE_PAGING = 16;
 export const MODE_V86 = 32;
 export const MODE_STACK32 = 64; // SS.B: ESP is used (outside 64-bit mode)
 
-// --- TLB: two banks (supervisor, user) of direct-mapped entries ---
+// --- TLB: three banks of direct-mapped entries: supervisor, user, and supervisor while SMAP is on and RFLAGS.AC set ---
 // A tag is the page's virtual address when the access needs nothing but the host address; the address with bit 1 set
 // (TLB_SLOW) when the entry allows it but the slow path must look again (device memory, a store to ROM or to a page
 // that code was decoded from, a user page under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names
 // the page in every valid entry.
 export const TLB = 0x1000;
+export const TLB_BANKS = 3;
 export const TLB_ENTRIES = 512; // per bank; va's is number (va >> 12 ^ va >> 21) & 511
 export const TLB_ENTRY_BYTES = 64; // a cache line
 export const TLB_READ = 0; // u64: page-aligned virtual address that may be read fast, or TLB_NONE
@@ -194,12 +195,12 @@ export const TLB_FLAGS = 32; // u32: TLB_VALID ... | page size's log2 << 8 (8 bi
 export const TLB_NONE = 1; // an odd tag never equals a page address
 export const TLB_SLOW = 2;
 // What microcode/translation.ts keeps so that a flush costs what it drops; nobody else writes it.
-export const TLB_LIVE_COUNT = 0x1_1000; // u32: length of TLB_LIVE
-export const TLB_SWEPT = 0x1_1004; // u32: 0 until the whole TLB has been cleared once
-export const TLB_HUGE = 0x1_1008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
-export const TLB_REGIONS = 0x1_1040; // 512 bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
-export const TLB_LIVE = 0x1_1100; // u16 each: entries (both banks) that have been filled
-export const TLB_END = 0x1_1900; // of all that says which translations a core holds
+export const TLB_LIVE_COUNT = 0x1_9000; // u32: length of TLB_LIVE
+export const TLB_SWEPT = 0x1_9004; // u32: 0 until the whole TLB has been cleared once
+export const TLB_HUGE = 0x1_9008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
+export const TLB_REGIONS = 0x1_9040; // 512 bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
+export const TLB_LIVE = 0x1_9100; // u16 each: entries (of all banks) that have been filled
+export const TLB_END = 0x1_9d00; // of all that says which translations a core holds
 // bits of TLB_FLAGS
 export const TLB_VALID = 1;
 export const TLB_GLOBAL = 2;

@@ -131,9 +131,9 @@ export const system = [
   // There is no cache to write back or to drop.
   { op: [Mnemonic.Wbinvd, Mnemonic.Invd], access: [], privileged: true, flags: none, does: () => {} },
 
-  // AC lets supervisor code touch user pages under SMAP; the flag itself is looked at by every slow access.
-  { op: Mnemonic.Stac, access: [], flags: "AC", does: (m) => setAlignmentCheck(m, 1) },
-  { op: Mnemonic.Clac, access: [], flags: "AC", does: (m) => setAlignmentCheck(m, 0) },
+  // AC lets supervisor code touch user pages under SMAP: the engine then uses another bank of the TLB.
+  { op: Mnemonic.Stac, access: [], ends: true, flags: "AC", does: (m) => setAlignmentCheck(m, 1) },
+  { op: Mnemonic.Clac, access: [], ends: true, flags: "AC", does: (m) => setAlignmentCheck(m, 0) },
 
   {
     op: Mnemonic.Hlt,

@@ -23,6 +23,7 @@ import {
   ON_BUS_BIT,
   PDPTE,
   TLB,
+  TLB_BANKS,
   TLB_DIRTY,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
@@ -130,7 +131,7 @@ export function translate(core: usize, va: u64, access: u64): u64 {
     return 0;
   }
   const user = cpl(core) == 3 && (a & (ACCESS_IMPLICIT | ACCESS_SUPERVISOR)) == 0;
-  const entry = entryOf(core, va, user);
+  const entry = entryOf(core, va, bankOf(core, a, user));
   const tag = load<u64>(entry + ((a & 3) << 3), TLB_READ);
   if ((tag & ~(<u64>TLB_SLOW)) == (va & ~PAGE_OFFSET)) {
     if (user || smapAllows(core, load<u32>(entry, TLB_FLAGS), a)) {
@@ -145,10 +146,21 @@ export function translate(core: usize, va: u64, access: u64): u64 {
   return walkAndFill(core, entry, va, a, user);
 }
 
-/** Address bits 20..12, folded with the next ones, choose among a bank's entries; the user bank follows the supervisor's. */
-function entryOf(core: usize, va: u64, user: bool): usize {
-  const index = (<u32>((va >> 12) ^ (va >> 21)) & (TLB_ENTRIES - 1)) + (user ? TLB_ENTRIES : 0);
+/** Address bits 20..12, folded with the next ones, choose among a bank's entries. */
+function entryOf(core: usize, va: u64, bank: u32): usize {
+  const index = (<u32>((va >> 12) ^ (va >> 21)) & (TLB_ENTRIES - 1)) + bank * TLB_ENTRIES;
   return core + TLB + index * TLB_ENTRY_BYTES;
+}
+
+/** User pages have fast tags in the open bank, for which CLAC and the like need not be undone entry by entry. */
+const BANK_SUPERVISOR: u32 = 0;
+const BANK_USER: u32 = 1;
+const BANK_OPEN: u32 = 2;
+
+function bankOf(core: usize, a: u32, user: bool): u32 {
+  if (user) return BANK_USER;
+  const open = (cr4(core) & CR4_SMAP) != 0 && (otherFlags(core) & FLAG_AC) != 0 && (a & ACCESS_IMPLICIT) == 0;
+  return open ? BANK_OPEN : BANK_SUPERVISOR;
 }
 
 function answer(entry: usize, va: u64, a: u32): u64 {
@@ -344,8 +356,7 @@ function fill(core: usize, entry: usize, va: u64, physical: u64, granted: u32, s
   store<u32>(entry, <u32>host, TLB_HOST);
   store<u32>(entry, <u32>(physical >> 12), TLB_PHYSICAL);
   store<u32>(entry, flags, TLB_FLAGS);
-  const guarded = !user && (flags & TLB_USER) != 0 && (cr4(core) & CR4_SMAP) != 0;
-  const slow: u64 = host == 0 || guarded ? TLB_SLOW : 0;
+  const slow: u64 = host == 0 ? TLB_SLOW : 0;
   store<u64>(entry, page | slow, TLB_READ);
   let write: u64 = TLB_NONE;
   if (flags & TLB_DIRTY && (flags & TLB_WRITABLE || (!user && (cr0(core) & CR0_WP) == 0))) {
@@ -375,7 +386,7 @@ function drop(entry: usize, listed: u32): void {
   store<u64>(entry, TLB_NONE, TLB_EXECUTE);
 }
 
-const ENTRIES: u32 = 2 * TLB_ENTRIES;
+const ENTRIES: u32 = TLB_BANKS * TLB_ENTRIES;
 
 function entryAt(core: usize, index: u32): usize {
   return core + TLB + index * TLB_ENTRY_BYTES;
@@ -425,8 +436,8 @@ export function flushLocal(core: usize): void {
 export function flushPage(core: usize, va: u64): void {
   if (!canonical(va)) return;
   const page = va & ~PAGE_OFFSET;
-  for (let user = 0; user < 2; user++) {
-    const entry = entryOf(core, va, user != 0);
+  for (let bank: u32 = 0; bank < <u32>TLB_BANKS; bank++) {
+    const entry = entryOf(core, va, bank);
     if ((load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW)) == page) drop(entry, TLB_LISTED);
   }
   if (!maybeLarge(core, va)) return;
@@ -470,12 +481,13 @@ function maybeLarge(core: usize, va: u64): bool {
 export function retag(core: usize): void {
   const protect = (cr0(core) & CR0_WP) != 0;
   const guard = (cr4(core) & CR4_SMAP) != 0;
-  const end = core + TLB + TLB_ENTRIES * TLB_ENTRY_BYTES;
-  for (let entry = core + TLB; entry < end; entry += TLB_ENTRY_BYTES) {
+  for (let index: u32 = 0; index < ENTRIES; index++) {
+    const bank = index / TLB_ENTRIES;
+    const entry = entryAt(core, index);
     const flags = load<u32>(entry, TLB_FLAGS);
-    if ((flags & TLB_VALID) == 0) continue;
+    if ((flags & TLB_VALID) == 0 || bank == BANK_USER) continue;
     if (protect && (flags & TLB_WRITABLE) == 0) store<u64>(entry, TLB_NONE, TLB_WRITE);
-    if (guard && flags & TLB_USER) {
+    if (guard && bank == BANK_SUPERVISOR && flags & TLB_USER) {
       store<u64>(entry, load<u64>(entry, TLB_READ) | TLB_SLOW, TLB_READ);
       const write = load<u64>(entry, TLB_WRITE);
       if (write != TLB_NONE) store<u64>(entry, write | TLB_SLOW, TLB_WRITE);
