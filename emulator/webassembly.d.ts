@@ -2,7 +2,7 @@
 // library nor Node's types declare it, and the DOM library brings a browser along.
 
 declare namespace WebAssembly {
-  type ExportValue = ((...args: never[]) => unknown) | Memory | Table;
+  type ExportValue = ((...args: never[]) => unknown) | Memory | Table | Global;
   type ImportValue = ExportValue | number | bigint | ((...args: never[]) => unknown);
   type Exports = Record<string, ExportValue>;
   type Imports = Record<string, Record<string, ImportValue>>;
@@ -27,6 +27,13 @@ declare namespace WebAssembly {
     get(index: number): unknown;
     set(index: number, value: unknown): void;
     grow(by: number): number;
+  }
+  class Global {
+    constructor(
+      descriptor: { value: "i32" | "i64" | "f32" | "f64"; mutable?: boolean },
+      value?: number | bigint,
+    );
+    value: number | bigint;
   }
   class CompileError extends Error {}
   class LinkError extends Error {}

@@ -46,6 +46,7 @@ import { SLOT } from "./lowering/linkage.js";
 const PAGE = 4096;
 /** Longest block, in instructions. */
 const BLOCK_OPS_MAX = 32;
+const LENGTH_MAX = 15;
 const HASH_BYTES = BLOCK_HASH_ENTRIES * 4;
 const BLOCK_BYTES_MAX = BLOCK_HEADER_BYTES + (BLOCK_OPS_MAX + 1) * OP_BYTES;
 
@@ -58,14 +59,24 @@ export interface CodePlace {
   readonly key: number;
   /** Bytes up to the end of the page, or of the code segment. */
   readonly bytes: Uint8Array;
-  /** Wasm address of the page's generation word. */
+  /** Wasm address of the page's generation word, and what it held before the bytes were read. */
   readonly generationAt: number;
+  readonly generation: number;
 }
 /** The page after it, when an instruction runs on into it. */
 export interface SecondPage {
+  /** Its first bytes, as many as the instruction may need. */
   readonly bytes: Uint8Array;
   readonly page: number;
   readonly generationAt: number;
+  readonly generation: number;
+}
+/** Instructions, and the bytes that they were read from. */
+export interface Code {
+  readonly ops: readonly Decoded[];
+  readonly bytes: Uint8Array;
+  /** How many of the bytes are the instructions'. */
+  readonly length: number;
 }
 
 export class Blocks {
@@ -128,13 +139,8 @@ export class Blocks {
     return this.#start + hashOf(place.physical) * 4;
   }
 
-  /**
-   * Decodes the block at a place. undefined: its first instruction runs on into the next page, which the caller has
-   * to supply.
-   */
-  decode(place: CodePlace, second?: SecondPage): number | undefined {
-    const ops = decodeOps(place, second);
-    if (ops === undefined) return undefined;
+  /** Puts a block into the cache; gives its wasm address. */
+  add(place: CodePlace, { ops }: Code, second?: SecondPage): number {
     if (this.#free + BLOCK_BYTES_MAX > this.#end) this.flush();
     const block = this.#free;
     this.#free += BLOCK_HEADER_BYTES + (ops.length + 1) * OP_BYTES;
@@ -150,11 +156,11 @@ export class Blocks {
     this.#set(block + BLOCK_PHYSICAL, place.physical);
     this.#set(block + BLOCK_KEY, place.key);
     this.#set(block + BLOCK_GENERATION_AT, place.generationAt);
-    this.#set(block + BLOCK_GENERATION, this.#get(place.generationAt));
+    this.#set(block + BLOCK_GENERATION, place.generation);
     this.#set(block + BLOCK_COUNT, ops.length);
     this.#set(block + BLOCK_BYTES, offset);
     this.#set(block + BLOCK_SECOND_AT, second?.generationAt ?? 0);
-    this.#set(block + BLOCK_SECOND_GENERATION, second === undefined ? 0 : this.#get(second.generationAt));
+    this.#set(block + BLOCK_SECOND_GENERATION, second?.generation ?? 0);
     this.#set(block + BLOCK_SECOND_PAGE, second?.page ?? 0);
     this.#set(block + BLOCK_NEXT, this.#get(this.#bucket(place)));
     this.#set(this.#bucket(place), block);
@@ -234,15 +240,23 @@ export class Blocks {
   }
 }
 
-/** The block's instructions; undefined when the first needs bytes of the next page. */
-function decodeOps(place: CodePlace, second: SecondPage | undefined): Decoded[] | undefined {
-  let { bytes } = place;
-  if (second !== undefined) {
-    const joined = new Uint8Array(bytes.length + second.bytes.length);
-    joined.set(bytes);
-    joined.set(second.bytes, bytes.length);
-    bytes = joined;
-  } else bytes = bytes.slice(); // iced copies from unshared memory only
+/** The bytes at a place, copied: another core may be changing them. */
+export function bytesAt(place: CodePlace, second?: SecondPage): Uint8Array {
+  if (second === undefined) return place.bytes.slice(0, BLOCK_OPS_MAX * LENGTH_MAX);
+  const joined = new Uint8Array(place.bytes.length + second.bytes.length);
+  joined.set(place.bytes);
+  joined.set(second.bytes, place.bytes.length);
+  return joined;
+}
+
+/** The block's instructions. undefined: the first runs on into the next page, which the caller has to supply. */
+export function decode(place: CodePlace, second?: SecondPage): Code | undefined {
+  const bytes = bytesAt(place, second);
+  const ops = decodeOps(bytes, place, second !== undefined);
+  if (ops === undefined) return undefined;
+  return { ops, bytes, length: ops.reduce((sum, op) => sum + op.length, 0) };
+}
+function decodeOps(bytes: Uint8Array, place: CodePlace, across: boolean): Decoded[] | undefined {
   const stream = new InstructionStream(bytes, place.rip, place.key);
   const ops: Decoded[] = [];
   try {
@@ -251,7 +265,7 @@ function decodeOps(place: CodePlace, second: SecondPage | undefined): Decoded[] 
       if (op === undefined) return ops.length === 0 ? undefined : ops;
       ops.push(op);
       // An instruction that runs on into the next page is a block of its own.
-      if (second !== undefined || op.ends || ops.length === BLOCK_OPS_MAX) return ops;
+      if (across || op.ends || ops.length === BLOCK_OPS_MAX) return ops;
     }
   } finally {
     stream.free();

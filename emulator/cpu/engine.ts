@@ -6,7 +6,7 @@
 // more than its budget, and in seeded mode the same state and budget always lead to the same state.
 // Invariant: between calls of run() a core stands at an instruction boundary and RIP is exact.
 
-import { Blocks, type CodePlace, type SecondPage } from "./blocks.js";
+import { Blocks, bytesAt, type Code, type CodePlace, decode, type SecondPage } from "./blocks.js";
 import { BusLock } from "./bus-lock.js";
 import { codeName, Mnemonic, MODE_KEY, mnemonicOf } from "./decode.js";
 import { EXIT } from "./interpreter.js";
@@ -28,6 +28,7 @@ import {
   BLOCK_RIP,
   CHAIN_SINK,
   CODE_GENERATIONS,
+  CODE_LINES,
   CS,
   EVENT_EXTERNAL,
   EVENT_NMI,
@@ -59,6 +60,8 @@ import {
   SHUTDOWN,
   TLB,
   TLB_BANK,
+  TLB_BANKS,
+  TLB_BANKS,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   TLB_FLAGS,
@@ -147,6 +150,7 @@ export class Engine {
   readonly #live: boolean;
   readonly #tracer: EngineTracer | null;
   readonly #words: Int32Array;
+  readonly #lines: BigUint64Array;
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #bus: BusLock;
@@ -169,6 +173,7 @@ export class Engine {
     this.#live = options.live;
     this.#tracer = options.tracer ?? null;
     this.#words = new Int32Array(memory.buffer);
+    this.#lines = new BigUint64Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.ram = new Uint8Array(memory.buffer, plan.ramBase, plan.ramBytes);
@@ -449,30 +454,45 @@ export class Engine {
       key: mode & MODE_KEY,
       bytes: page.bytes.subarray(offset, Math.min(PAGE, offset + room)),
       generationAt: page.generationAt,
+      generation: page.generation,
     };
     const blocks = this.#blocksOf(core);
     const known = blocks.find(place);
     if (known !== 0) return known;
-    const block = blocks.decode(place) ?? this.#decodeAcross(core, c, linear, place, room);
-    this.#makeReady();
-    return block;
-  }
-  /** The first instruction runs on into the next page, or over the end of the code segment. */
-  #decodeAcross(core: number, c: number, linear: bigint, place: CodePlace, room: number): number | undefined {
-    const inPage = PAGE - Number(linear & 0xfffn);
-    if (room <= inPage) {
-      this.#raise(c, GP, 0);
-      return undefined;
+    let second: SecondPage | undefined;
+    for (;;) {
+      const code = decode(place, second);
+      if (code === undefined) {
+        if (second === undefined && room > PAGE - offset)
+          second = this.#secondPage(core, c, linear, place, room);
+        else this.#raise(c, GP, 0); // it runs over the end of the code segment
+        if (this.#get(c + FAULT_VECTOR) >= 0) return undefined;
+        continue;
+      }
+      // Once its lines are marked no change of the code goes unnoticed; one that was faster is seen here.
+      const fresh = this.#claim(core, place.generationAt, offset, Math.min(code.length, PAGE - offset));
+      const more = second !== undefined && this.#claim(core, second.generationAt, 0, LENGTH_MAX);
+      if ((fresh || more) && !same(bytesAt(place, second), code)) continue;
+      const block = blocks.add(place, code, second);
+      this.#makeReady();
+      return block;
     }
+  }
+  /** The page into which the first instruction runs on. undefined: an exception is pending. */
+  #secondPage(
+    core: number,
+    c: number,
+    linear: bigint,
+    place: CodePlace,
+    room: number,
+  ): SecondPage | undefined {
+    const inPage = PAGE - Number(linear & 0xfffn);
     let next = (linear | 0xfffn) + 1n;
     if ((place.key & MODE_64) === 0) next = BigInt.asUintN(32, next);
     const page = this.#fetchPage(core, c, next);
     if (page === undefined) return undefined;
     const bytes = page.bytes.subarray(0, Math.min(LENGTH_MAX, room - inPage));
-    const second: SecondPage = { bytes, page: page.number, generationAt: page.generationAt };
-    const block = this.#blocksOf(core).decode(place, second);
-    if (block === undefined) this.#raise(c, GP, 0);
-    return block;
+    return { bytes, page: page.number, generationAt: page.generationAt, generation: page.generation };
   }
 
   /** The page that holds code at a linear address, marked as such. undefined: an exception is pending. */
@@ -490,22 +510,38 @@ export class Engine {
     const number = this.#get(this.#get(c + TLB_BANK) + tlbEntryOffset(linear) + TLB_PHYSICAL);
     const inRam = at >= ramBase && at < ramBase + ramBytes;
     const generationAt = inRam ? CODE_GENERATIONS + ((at - ramBase) / PAGE) * 4 : ZERO_WORD;
-    if (inRam) this.#markCode(core, generationAt, number);
-    return { bytes, number, generationAt };
+    const generation = inRam ? this.#markCode(core, generationAt, number) : 0;
+    return { bytes, number, generationAt, generation };
   }
-  /** From here on a store to the page is noticed. The bus lock lets stores that are under way finish first. */
-  #markCode(core: number, generationAt: number, page: number): void {
+  /**
+   * From here on stores to the page are looked at; gives its generation. The bus lock lets stores that are under way
+   * finish first.
+   */
+  #markCode(core: number, generationAt: number, page: number): number {
     const index = generationAt >>> 2;
-    if (Atomics.load(this.#words, index) & 1) return;
+    const marked = Atomics.load(this.#words, index);
+    if (marked & 1) return marked;
     this.#bus.lock(core);
-    Atomics.or(this.#words, index, 1);
+    const generation = Atomics.or(this.#words, index, 1) | 1;
     for (let other = 0; other < this.plan.cores; other++) this.#slowStores(coreAddress(other), page);
     this.#bus.unlock(core);
+    return generation;
+  }
+  /** Marks the lines of some bytes of a page as code; true when some were not yet. */
+  #claim(core: number, generationAt: number, offset: number, length: number): boolean {
+    if (generationAt === ZERO_WORD) return false;
+    const lines = linesOf(generationAt);
+    const mask = lineMask(offset, length);
+    if ((Atomics.load(this.#lines, lines) & mask) === mask) return false;
+    this.#bus.lock(core);
+    Atomics.or(this.#lines, lines, mask);
+    this.#bus.unlock(core);
+    return true;
   }
   /** Takes the fast tags for stores to a physical page out of a core's TLB. */
   #slowStores(c: number, page: number): void {
     const words = this.#words;
-    const end = (c + TLB + 2 * TLB_ENTRIES * TLB_ENTRY_BYTES) >>> 2;
+    const end = (c + TLB + TLB_BANKS * TLB_ENTRIES * TLB_ENTRY_BYTES) >>> 2;
     for (let entry = (c + TLB) >>> 2; entry < end; entry += TLB_ENTRY_BYTES >>> 2) {
       if (words[entry + (TLB_PHYSICAL >>> 2)] !== page) continue;
       if ((words[entry + (TLB_FLAGS >>> 2)] & TLB_VALID) === 0) continue;
@@ -643,15 +679,38 @@ function givesControlAway(mnemonic: Mnemonic | undefined): boolean {
   );
 }
 
+// --- CODE_LINES: which lines of 64 bytes of a page hold decoded code ---
+const LINE_SHIFT = 6;
+const LINES_ALL = (1n << 64n) - 1n;
+/** Index in 64-bit words. */
+const linesOf = (generationAt: number): number =>
+  (CODE_LINES >>> 3) + ((generationAt - CODE_GENERATIONS) >>> 2);
+function lineMask(offset: number, length: number): bigint {
+  const first = offset >>> LINE_SHIFT;
+  const last = (offset + length - 1) >>> LINE_SHIFT;
+  return (LINES_ALL << BigInt(first)) & (LINES_ALL >> BigInt(63 - last));
+}
+function same(bytes: Uint8Array, code: Code): boolean {
+  for (let i = 0; i < code.length; i++) if (bytes[i] !== code.bytes[i]) return false;
+  return true;
+}
+
 // --- doors for threads that run no core ---
 
 /** As Engine.written(), for whoever has only the memory. */
 export function writtenBy(memory: WebAssembly.Memory, physical: number, length: number): void {
   if (length <= 0) return;
   const words = new Int32Array(memory.buffer);
-  const last = Math.floor((physical + length - 1) / PAGE);
-  for (let page = Math.floor(physical / PAGE); page <= last; page++) {
-    const index = (CODE_GENERATIONS + page * 4) >>> 2;
+  const lines = new BigUint64Array(memory.buffer);
+  const end = physical + length;
+  for (let page = Math.floor(physical / PAGE); page * PAGE < end; page++) {
+    const generationAt = CODE_GENERATIONS + page * 4;
+    const index = generationAt >>> 2;
+    if ((Atomics.load(words, index) & 1) === 0) continue;
+    const from = Math.max(physical - page * PAGE, 0);
+    const to = Math.min(end - page * PAGE, PAGE);
+    if ((Atomics.load(lines, linesOf(generationAt)) & lineMask(from, to - from)) === 0n) continue;
+    Atomics.store(lines, linesOf(generationAt), 0n); // before the generation: see microcode/physical.ts
     for (let old = Atomics.load(words, index); old & 1; ) {
       const seen = Atomics.compareExchange(words, index, old, (old + 2) & ~1);
       if (seen === old) break;

@@ -2,7 +2,7 @@
 // under the decoder, single steps, repeated strings. What each instruction means is tested in rows and silicon.
 
 import { beforeAll, describe, expect, test } from "vitest";
-import { HALTED, SHUTDOWN } from "../../emulator/cpu/layout.js";
+import { CODE_GENERATIONS, HALTED, SHUTDOWN } from "../../emulator/cpu/layout.js";
 import { CODE, Cpu, PAGE_TABLES, STACK_TOP } from "../support/cpu.js";
 
 let cpu: Cpu;
@@ -482,5 +482,25 @@ describe("interrupts", () => {
     expect(cpu.state().register("rbx")).toBe(1n);
     cpu.run(100);
     expect(cpu.state().register("rbx")).toBe(2n);
+  });
+});
+
+describe("data beside code", () => {
+  test("stores to other lines of a code page leave its code decoded", () => {
+    cpu.start(`
+      mov ecx, 1000
+      again: inc dword ptr [${CODE + 0x800}]
+      dec ecx
+      jnz again
+      hlt`);
+    cpu.write(CODE + 0x800, 4, 0);
+    const word = () => new Uint32Array(cpu.memory.buffer)[CODE_GENERATIONS / 4 + CODE / 4096];
+    cpu.engine.run(0, 4);
+    const before = word();
+    cpu.run(10_000);
+    expect(cpu.read(CODE + 0x800, 4)).toBe(1000n);
+    expect(word()).toBe(before);
+    cpu.place(CODE, "hlt");
+    expect(word()).not.toBe(before);
   });
 });

@@ -8,6 +8,7 @@ import * as L from "../../emulator/cpu/layout.js";
 const RAM_BASE = L.PLANNED_BASE + 0x1_0000;
 const ROM_BASE = L.PLANNED_BASE;
 const ROM_BYTES = 0x1_0000;
+const CORES = 2;
 export const RAM_BYTES = 0x100_0000;
 
 type Call = (core: number, ...args: bigint[]) => bigint;
@@ -78,13 +79,17 @@ export class Microcode {
 
   constructor() {
     current = this;
-    new Uint8Array(memory.buffer).fill(0);
+    const bytes = new Uint8Array(memory.buffer);
+    bytes.fill(0, 0, L.CORES_BASE + CORES * L.CORE_BYTES);
+    bytes.fill(0, L.CODE_GENERATIONS, L.CODE_GENERATIONS + (RAM_BYTES >>> 12) * 4);
+    bytes.fill(0, L.CODE_LINES, L.CODE_LINES + (RAM_BYTES >>> 12) * 8);
+    bytes.fill(0, ROM_BASE);
     this.#view.setUint32(L.RAM_BASE_WORD, RAM_BASE, true);
     this.#view.setUint32(L.RAM_BYTES_WORD, RAM_BYTES, true);
     this.#view.setUint32(L.ROM_BASE_WORD, ROM_BASE, true);
     this.#view.setUint32(L.ROM_BYTES_WORD, ROM_BYTES, true);
     this.#view.setUint32(L.A20_MASK_WORD, 0xffff_ffff, true);
-    this.#view.setUint32(L.CORE_COUNT_WORD, 2, true);
+    this.#view.setUint32(L.CORE_COUNT_WORD, CORES, true);
     this.setU32(L.CORE_INDEX, 1, 1);
     this.call("reset", 0n);
     this.callOn(1, "reset", 0n);

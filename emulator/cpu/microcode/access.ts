@@ -67,7 +67,7 @@ function storePlace(core: usize, place: u64, bytes: u32, value: u64): void {
   else if (bytes == 2) store<u16>(host, <u16>value);
   else if (bytes == 4) store<u32>(host, <u32>value);
   else store<u64>(host, value);
-  codeWritten(core, host);
+  codeWritten(core, host, bytes);
 }
 
 /** 1, 2, 4 or 8 bytes at a linear address; 0 after a fault. */

@@ -162,6 +162,6 @@ function changeType(core: usize, va: u64, set: u32, keep: u32): bool {
     return true;
   }
   atomic.or<u8>(<usize>place, <u8>set);
-  codeWritten(core, <usize>place);
+  codeWritten(core, <usize>place, 1);
   return true;
 }

@@ -5,6 +5,7 @@
 import {
   A20_MASK_WORD,
   CODE_GENERATIONS,
+  CODE_LINES,
   CODE_WRITTEN,
   RAM_BASE_WORD,
   RAM_BYTES_WORD,
@@ -57,10 +58,19 @@ export function generationWord(host: usize): usize {
   return <usize>CODE_GENERATIONS + (((host - load<u32>(RAM_BASE_WORD)) >> 12) << 2);
 }
 
-/** A byte of RAM at this wasm address has changed: code decoded from its page is stale. */
-export function codeWritten(core: usize, host: usize): void {
+/**
+ * Bytes of RAM at this wasm address have changed. If code was decoded from one of their lines, all code of the page is
+ * stale. The line marks go before the generation rises: a mark set meanwhile belongs to code that is then stale too.
+ */
+export function codeWritten(core: usize, host: usize, bytes: u32): void {
   const word = generationWord(host);
   let old = atomic.load<u32>(word);
+  if ((old & 1) == 0) return;
+  const lines: usize = <usize>CODE_LINES + (((host - load<u32>(RAM_BASE_WORD)) >> 12) << 3);
+  const first = <u32>(host >> 6) & 63;
+  const last = <u32>((host + bytes - 1) >> 6) & 63;
+  if ((atomic.load<u64>(lines) & (((1 as u64) << first) | ((1 as u64) << last))) == 0) return;
+  atomic.store<u64>(lines, 0);
   while (old & 1) {
     const seen = atomic.cmpxchg<u32>(word, old, (old + 2) & ~1);
     if (seen == old) {
@@ -131,7 +141,7 @@ export function updateEntry64(core: usize, physical: u64, old: u64, bits: u64): 
   }
   if (isRom(host)) return true; // a ROM keeps its bits
   if (atomic.cmpxchg<u64>(host, old, old | bits) != old) return false;
-  codeWritten(core, host);
+  codeWritten(core, host, 8);
   return true;
 }
 
@@ -143,6 +153,6 @@ export function updateEntry32(core: usize, physical: u64, old: u64, bits: u64): 
   }
   if (isRom(host)) return true;
   if (<u64>atomic.cmpxchg<u32>(host, <u32>old, <u32>(old | bits)) != old) return false;
-  codeWritten(core, host);
+  codeWritten(core, host, 4);
   return true;
 }
