@@ -2,7 +2,7 @@
 // build.mjs, and by tests through buildMicrocode(); does nothing while the result is newer than every source.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, utimesSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,6 +33,7 @@ export function buildMicrocode(): string {
     dirname(createRequire(import.meta.url).resolve("assemblyscript/package.json")),
     "bin/asc.js",
   );
+  const started = new Date();
   const { status, stderr, stdout } = spawnSync(
     process.execPath,
     [asc, join(sources, "index.ts"), ...flags, "-o", draft],
@@ -40,6 +41,7 @@ export function buildMicrocode(): string {
   );
   if (status !== 0) throw new Error(`asc refused the microcode:\n${stdout}${stderr}`);
   check(readFileSync(draft));
+  utimesSync(draft, started, started); // a source that was changed meanwhile is newer
   renameSync(draft, output);
   return output;
 }

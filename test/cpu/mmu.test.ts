@@ -309,6 +309,20 @@ describe("the TLB", () => {
     expect(errorOf(m, VA, READ)).toBe(4);
   });
 
+  test("so is the one that supervisor code used with AC set; WP set later binds it as well", () => {
+    const { m, tables } = long(CR4.SMAP);
+    const at = tables.map(VA, FRAME, P | U);
+    must(m, "writeControl", 0, m.u64(L.CR0) & ~CR0.WP);
+    alignmentCheck(m, true);
+    physicalOf(m, VA, WRITE);
+    must(m, "writeControl", 0, m.u64(L.CR0) | CR0.WP);
+    expect(errorOf(m, VA, WRITE)).toBe(3);
+    m.write64(at, 0n);
+    expect(errorOf(m, VA, READ)).toBeUndefined();
+    must(m, "invalidate", L.DS, VA);
+    expect(errorOf(m, VA, READ)).toBe(0);
+  });
+
   test("turning paging off and on forgets everything", () => {
     const m = new Microcode();
     enterProtected(m);
