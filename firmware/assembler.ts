@@ -10,6 +10,7 @@ import {
   EncodingKind,
   Instruction,
   OpCodeOperandKind as Kind,
+  MemorySizeExt,
   Mnemonic,
   type OpCodeInfo,
   OpKind,
@@ -125,15 +126,10 @@ const registerClass = new Map<Kind, (register: Register) => boolean>([
   [Kind.seg_reg, between(Register.ES, Register.GS)],
   [Kind.cr_reg, between(Register.CR0, Register.CR8)],
 ]);
-const memorySize = new Map<Kind, number>([
-  [Kind.mem, 0],
-  [Kind.mem_offs, 0],
-  [Kind.r8_or_mem, 1],
-  [Kind.r16_or_mem, 2],
-  [Kind.r32_or_mem, 4],
-]);
+const memoryKinds = new Set([Kind.mem, Kind.mem_offs, Kind.r8_or_mem, Kind.r16_or_mem, Kind.r32_or_mem]);
 /** Immediates: operand kind of the instruction, range, and whether the range is that of a signed byte. */
 const immediate = new Map<Kind, { kind: OpKind; bits: number; signed: boolean }>([
+  [Kind.imm8_const_1, { kind: OpKind.Immediate8, bits: 1, signed: false }],
   [Kind.imm8, { kind: OpKind.Immediate8, bits: 8, signed: false }],
   [Kind.imm8sex16, { kind: OpKind.Immediate8to16, bits: 8, signed: true }],
   [Kind.imm8sex32, { kind: OpKind.Immediate8to32, bits: 8, signed: true }],
@@ -161,6 +157,8 @@ const IMPLIED_NAMES = /^(movs|stos|lods|cmps|scas)[bwd]$/;
 /** Encodings by mnemonic, from iced's table, made at the first use. */
 let table: Map<Mnemonic, Code[]> | undefined;
 const kindsOf = new Map<Code, readonly Kind[]>();
+/** Bytes of an encoding's memory operand; 0 where any will do. */
+const memoryBytes = new Map<Code, number>();
 
 function encodings(mnemonic: Mnemonic): readonly Code[] {
   if (table === undefined) {
@@ -179,6 +177,7 @@ function encodings(mnemonic: Mnemonic): readonly Code[] {
 function describe(info: OpCodeInfo): void {
   const kinds = Array.from({ length: info.opCount }, (_, index) => info.opKind(index));
   kindsOf.set(info.code, kinds);
+  memoryBytes.set(info.code, MemorySizeExt.size(info.memorySize));
   const list = table?.get(info.mnemonic) ?? [];
   list.push(info.code);
   table?.set(info.mnemonic, list);
@@ -336,6 +335,7 @@ export class Assembler {
   }
 
   #encode(item: Item, at: number): void {
+    for (const operand of item.operands) for (const label of labelsOf(operand)) this.#resolve(label, at);
     // Here is near enough for a short branch.
     const resolve = (address: Address) => this.#resolve(address, at);
     for (; item.tried < item.candidates.length; item.tried++) {
@@ -348,6 +348,14 @@ export class Assembler {
   }
 }
 
+/** The labels that an operand names. */
+function labelsOf(operand: Operand): Address[] {
+  if (typeof operand === "string") return [new Address(operand)];
+  if (operand instanceof FarOperand) return [operand.offset];
+  const address = operand instanceof MemoryOperand ? operand.displacement : operand;
+  return address instanceof Address ? [address] : [];
+}
+
 function fits(code: Code, name: string, bits: 16 | 32, operands: readonly Operand[]): boolean {
   const info = Instruction.create(code).opCode;
   const available = bits === 16 ? info.mode16 : info.mode32;
@@ -356,25 +364,25 @@ function fits(code: Code, name: string, bits: 16 | 32, operands: readonly Operan
   if (!available) return false;
   if (IMPLIED_NAMES.test(name)) return operands.length === 0;
   return (
-    kinds.length === operands.length && kinds.every((kind, index) => matches(kind, operands[index], bits))
+    kinds.length === operands.length &&
+    kinds.every((kind, index) => matches(kind, operands[index], bits, memoryBytes.get(code) ?? 0))
   );
 }
 
 /** Near branches keep the width of the mode: a 16-bit one would be shorter, and cut the address. */
-function matches(kind: Kind, operand: Operand, bits: 16 | 32): boolean {
+function matches(kind: Kind, operand: Operand, bits: 16 | 32, bytes: number): boolean {
   if (operand instanceof RegisterOperand)
     return (
       fixedRegister.get(kind) === operand.register || (registerClass.get(kind)?.(operand.register) ?? false)
     );
-  if (operand instanceof MemoryOperand) {
-    const size = memorySize.get(kind);
-    return size !== undefined && (size === operand.size || size === 0 || operand.size === 0);
-  }
+  if (operand instanceof MemoryOperand)
+    return memoryKinds.has(kind) && (bytes === operand.size || bytes === 0 || operand.size === 0);
   if (operand instanceof FarOperand) return far.has(kind);
   if (typeof operand !== "number")
     return branch.get(kind) === nearBranch[bits] || kind === Kind.imm16 || kind === Kind.imm32;
   const number = immediate.get(kind);
   if (number === undefined) return false;
+  if (kind === Kind.imm8_const_1) return operand === 1;
   return number.signed
     ? operand === (operand << 24) >> 24
     : operand >= -(2 ** (number.bits - 1)) && operand < 2 ** number.bits;
@@ -452,7 +460,7 @@ function set(
 function setImmediate(instruction: Instruction, kind: OpKind, bits: number, value: number): void {
   if (kind === OpKind.Immediate8to16) instruction.immediate8to16 = value;
   else if (kind === OpKind.Immediate8to32) instruction.immediate8to32 = value;
-  else if (bits === 8) instruction.immediate8 = value & 0xff;
+  else if (bits <= 8) instruction.immediate8 = value & 0xff;
   else if (bits === 16) {
     if (value > 0xffff || value < -0x8000) throw new RangeError("immediate");
     instruction.immediate16 = value & 0xffff;

@@ -8,7 +8,6 @@ import {
   Address,
   Assembler,
   al,
-  ax,
   byte,
   cr0,
   cs,
@@ -45,7 +44,7 @@ import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
 const ROM_BYTES = 0x1_0000;
 const romBase = address.romEnd - ROM_BYTES;
 /** Real-mode code stands here, within reach of the vector; its offset in the segment is the low half. */
-const realMode = address.resetVector - 0x80;
+const realMode = address.resetVector - 0x70;
 
 const selector = { code: 0x08, data: 0x10, tss: 0x18 } as const;
 const GDT_BYTES = 32;
@@ -138,8 +137,8 @@ function descriptors(a: Assembler): void {
 /** Segments and a stack, and the GDT in RAM: LTR marks its TSS busy, which a ROM could not take. */
 function flatSegments(a: Assembler): void {
   const { op } = a;
-  op.mov(ax, selector.data);
-  for (const segment of [ds, es, fs, gs, ss]) op.mov(segment, ax);
+  op.mov(eax, selector.data);
+  for (const segment of [ds, es, fs, gs, ss]) op.mov(segment, eax);
   op.mov(esp, areaEnd);
   op.mov(esi, "gdt");
   op.mov(edi, gdt);

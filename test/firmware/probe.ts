@@ -251,9 +251,17 @@ function routines(a: Assembler): void {
   op.pop(eax);
   op.ret();
   a.label("printCharacter");
+  // Waits after the character too: nothing may be left in the transmitter when the machine goes off.
   op.push(edx);
+  op.push(eax);
   op.mov(dx, 0x3f8);
   op.out(dx, al);
+  op.mov(dx, 0x3fd);
+  a.label("printCharacter.wait");
+  op.in(al, dx);
+  op.test(al, 0x40);
+  op.je("printCharacter.wait");
+  op.pop(eax);
   op.pop(edx);
   op.ret();
 }
