@@ -9,9 +9,8 @@ import { archiveMount } from "../fs/archive";
 import { Descriptors, descriptorsCreate, descriptorsDestroy } from "../fs/descriptors";
 import { filesPrepare } from "../fs/file";
 import { randomSeed } from "../fs/random";
-import { thisCore } from "../lwkt/core";
-import { criticalEnter, criticalExit } from "../lwkt/critical";
-import { ipiCallAll } from "../lwkt/ipi";
+import { coreCount, thisCore } from "../lwkt/core";
+import { ipiSend } from "../lwkt/ipi";
 import { SpinLock } from "../lwkt/spinlock";
 import { PRIORITY_KERNEL, Thread, threadCreate, threadExit } from "../lwkt/thread";
 import { kickHere, queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
@@ -38,6 +37,8 @@ export const SIGNALS: u32 = 64;
 @unmanaged
 export class Process {
   lock: usize = 0;
+  /** Who waits for the end, and messages under way: the last one frees the record. Changed by locked instructions. */
+  references: u32 = 0;
   id: u32 = 0;
   /** The lwps, linked by Lwp.next. */
   lwps: usize = 0;
@@ -82,6 +83,7 @@ export function nextId(): u32 {
 function processCreate(): Process {
   const process = changetype<Process>(allocate(offsetof<Process>()));
   process.lock = allocate(offsetof<SpinLock>());
+  process.references = 1;
   process.id = nextId();
   process.map = mapCreate(spaceCreate());
   process.descriptors = descriptorsCreate();
@@ -100,7 +102,8 @@ function processDismantle(process: Process): void {
   spaceDestroy(tables);
 }
 
-function processDestroy(process: Process): void {
+function processRelease(process: Process): void {
+  if (atomic.sub<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1) !== 1) return;
   release(process.lock);
   release(process.actions);
   release(process.codes);
@@ -135,16 +138,19 @@ export function processEnd(process: Process, status: u32): void {
   if (first) processKick(process);
 }
 
-/**
- * Makes the process's threads look up: those that run pass through returningToUser(), those that wait have their waits
- * cut short. By a thread of the process, without spinlocks. Each core looks for its own threads, since another's
- * might end while a message about it is under way; and it is waited for, since the process might.
- */
+/** Makes all of the process's threads look up, see processKickCore. */
 export function processKick(process: Process): void {
-  criticalEnter();
-  kickOwn(changetype<usize>(process));
-  criticalExit();
-  ipiCallAll(kickOwn.index, changetype<usize>(process));
+  for (let core: u32 = 0; core < coreCount(); core++) processKickCore(process, core);
+}
+
+/**
+ * Makes the process's threads on this core look up: one that runs passes through returningToUser(), one that waits has
+ * its wait cut short. With no spinlock held. The core looks for the threads itself, since one might end while a
+ * message about it is under way; the message holds a reference, since the process might.
+ */
+export function processKickCore(process: Process, core: u32): void {
+  atomic.add<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1);
+  ipiSend(core, kickOwn.index, changetype<usize>(process));
 }
 
 /** IPI message. */
@@ -158,6 +164,7 @@ function kickOwn(argument: usize): void {
     if (lwpInterrupted(changetype<Lwp>(at))) kickHere(thread);
   }
   process.spinLock().release();
+  processRelease(process);
 }
 
 /** The calling thread ends; the process too, with `status`, when it was the last. Never returns. */
@@ -196,14 +203,14 @@ function unlinkLwp(process: Process, lwp: Lwp): void {
   process.count--;
 }
 
-/** Waits for the process's end, frees its record, returns its status. */
+/** Waits for the process's end, gives its record back, returns its status. */
 function processWait(process: Process): u32 {
   const queue = changetype<WaitQueue>(process.ended);
   queueLock(queue);
   while (process.gone === 0) waitOn(queue, 0);
   queueUnlock(queue);
   const status = process.status;
-  processDestroy(process);
+  processRelease(process);
   return status;
 }
 

@@ -1,8 +1,9 @@
 // The system calls about signals (Linux man pages, section 2).
+import { Thread } from "../lwkt/thread";
 import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
 import { EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH } from "./errno";
 import { currentLwp, Lwp } from "./lwp";
-import { ACTION_BYTES, Process, processEnd, processKick, SIGNALS } from "./process";
+import { ACTION_BYTES, Process, processEnd, processKickCore, SIGNALS } from "./process";
 import { interrupted, signalProcess, signalThread } from "./signal";
 import { alternateFlags, onAlternateStack, signalFramePop } from "./signal-frame";
 import { SI_TKILL, SI_USER, SIGSEGV, signalBit, UNBLOCKABLE } from "./signal-numbers";
@@ -111,13 +112,16 @@ export function sigaltstack(stack: u64, old: u64): i64 {
 
 function sendToThread(process: Process, id: u32, signal: u32): i64 {
   let target: usize = 0;
+  let core: u32 = 0;
   process.spinLock().acquire();
   for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) {
     if (changetype<Lwp>(at).id === id) target = at;
   }
   if (target && signal) signalThread(changetype<Lwp>(target), signal, SI_TKILL, process.id);
+  const thread = target ? changetype<Lwp>(target).thread : 0;
+  if (thread) core = changetype<Thread>(thread).core;
   process.spinLock().release();
-  if (target && signal && target !== changetype<usize>(currentLwp())) processKick(process);
+  if (thread && signal && target !== changetype<usize>(currentLwp())) processKickCore(process, core);
   return target ? 0 : -ESRCH;
 }
 

@@ -64,7 +64,7 @@ function ignored(process: Process, signal: u32): bool {
 
 // --- Raising ---
 
-/** To one thread (tgkill). process.lock is held: it keeps the lwp from going away. processKick() is to follow. */
+/** To one thread (tgkill). process.lock is held: it keeps the lwp from going away. processKickCore() is to follow. */
 export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32): void {
   const process = lwp.process;
   assert(process.spinLock().held(), "a signal sent to an lwp that may be gone");

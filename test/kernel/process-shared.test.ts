@@ -59,6 +59,12 @@ both(`shared files on one machine${missing("qemu", "musl")}`, () => {
     expect(status).toBe(0);
   });
 
+  test("threads that change and touch the same shared pages at once", async () => {
+    const { lines, status } = await bootQemu({ files: [cProgram("chaos")], args: ["2", "500", "shared"] });
+    expect(lines).toEqual(["chaos: lived, touched some, faulted some, signalled some"]);
+    expect(status).toBe(0);
+  });
+
   test("sizes, protections, private copies, unmapping, as on Linux", async () => {
     const built = cProgram("shm");
     const { lines, status } = await bootQemu({ files: [built] });

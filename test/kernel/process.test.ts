@@ -145,6 +145,20 @@ describe.skipIf(!hasQemu || !hasMusl)(`what is refused, and what is left${missin
     expect(status).toBe(0);
   });
 
+  test("threads that change and touch the same pages at once, with signals, leave nothing behind", async () => {
+    const { lines, status } = await bootQemu({
+      files: [cProgram("chaos")],
+      args: ["1", "800"],
+      options: ["frames", "runs=3"],
+      cores: 3,
+    });
+    const free = lines.filter((line) => line.startsWith("process: frames free "));
+    expect(free).toHaveLength(3);
+    expect(lines.filter((line) => line.startsWith("chaos: lived, touched some"))).toHaveLength(3);
+    expect(Number(free[2]!.slice(21))).toBeGreaterThanOrEqual(Number(free[1]!.slice(21)) - 2);
+    expect(status).toBe(0);
+  });
+
   test("a process that wants more memory than there is ends, and the machine goes on", async () => {
     const { lines, status } = await bootQemu({
       files: [cProgram("greedy")],
