@@ -61,7 +61,6 @@ import {
   TLB,
   TLB_BANK,
   TLB_BANKS,
-  TLB_BANKS,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   TLB_FLAGS,
