@@ -193,8 +193,10 @@ function newObject(state: usize): usize {
   const bytes = <usize>(8 + (random(state) & (random(state) & 7 ? 255 : 8191)));
   const object = allocate(bytes);
   expect((object & 15) === 0, "allocator: an object is not 16-aligned");
-  for (let i: usize = 0; i < bytes; i++)
-    expect(load<u8>(object + i) === 0, "allocator: an object is not zeroed");
+  for (let at = object; at < object + bytes; at += 8) {
+    // The last word may reach into the rest of the size class, which is zeroed too.
+    if (load<u64>(at) !== 0) panic("allocator: an object is not zeroed");
+  }
   sign(object, bytes);
   return object;
 }
@@ -203,7 +205,7 @@ function allocatorWorker(core: usize): void {
   const state = allocate(4);
   store<u32>(state, <u32>bootNumber("seed", 1) + <u32>core * 0x9e37_79b9 + 1);
   const own = allocate((<usize>OBJECTS) << 2);
-  for (let round = 0; round < 3000; round++) {
+  for (let round = 0; round < 2000; round++) {
     const slot = own + <usize>((random(state) % OBJECTS) << 2);
     let object = load<usize>(slot);
     if (object !== 0) verify(object);
@@ -271,8 +273,8 @@ function messagesWorker(core: usize): void {
   for (let i: u32 = 0; i < each; i++) {
     for (let target: u32 = 0; target < cores; target++) {
       const argument = (core << 24) | <usize>i;
-      if ((i & 7) === 3) ipiSendPassive(target, received.index, argument);
-      else ipiSend(target, received.index, argument);
+      if ((i & 7) === 3) ipiSend(target, received.index, argument);
+      else ipiSendPassive(target, received.index, argument);
     }
   }
   finished();
@@ -330,7 +332,7 @@ function callAllTest(): void {
 
 function spinlockWorker(_core: usize): void {
   const lock = changetype<SpinLock>(shared);
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < 10_000; i++) {
     lock.acquire();
     store<u32>(shared, load<u32>(shared, 16) + 1, 16); // not atomic: the lock makes it so
     lock.release();
@@ -342,7 +344,7 @@ function spinlockTest(): void {
   startOnAll(spinlockWorker.index, PRIORITY_USER);
   startOnAll(spinlockWorker.index, PRIORITY_USER);
   join();
-  expect(load<u32>(shared, 16) === coreCount() * 40_000, "spinlock: an increment was lost");
+  expect(load<u32>(shared, 16) === coreCount() * 20_000, "spinlock: an increment was lost");
 }
 
 // --- Ports ---
@@ -673,7 +675,7 @@ function shootDownTest(): void {
   const entry = entryOf(space, PAGE_VA) & ~FRAME_MASK;
   store<usize>(shared, space, 4);
   startOnAll(pageReader.index, PRIORITY_USER);
-  for (let round: u32 = 1; round <= 500; round++) {
+  for (let round: u32 = 1; round <= 200; round++) {
     const frame = load<usize>(frames + ((<usize>(round & 1)) << 2));
     store<u32>(frame, round);
     setEntry(space, PAGE_VA, u64(frame) | entry);
