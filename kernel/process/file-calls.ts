@@ -35,6 +35,7 @@ import { accessAllowed, PATH_MAX, pathNormalize, pathOpen, pathUnlink } from "..
 import { WALL_CLOCK_EPOCH } from "../machine/time";
 import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, ENOTTY, ERANGE, ESPIPE } from "./errno";
 import { currentLwp } from "./lwp";
+import { notImplemented } from "./not-implemented";
 import {
   readUser,
   readUserPart,
@@ -311,7 +312,7 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
     case F_SETFD:
       return descriptorSetFlags(table, u64(u32(fd)), u32(argument) & 1);
   }
-  if (command !== F_GETFL && command !== F_SETFL) return -EINVAL;
+  if (command !== F_GETFL && command !== F_SETFL) return notImplemented("fcntl command", command, -EINVAL);
   const at = fileOf(fd);
   if (at === 0) return -EBADF;
   const file = changetype<File>(at);

@@ -12,6 +12,7 @@ import { nanoseconds, WALL_CLOCK_EPOCH } from "../machine/time";
 import { EAGAIN, EFAULT, EINTR, EINVAL, ENOSYS, ERESTART, ETIMEDOUT } from "./errno";
 import { currentLwp, Lwp } from "./lwp";
 import { AddressSpace, entryAt, SHARED } from "./mapping";
+import { notImplemented } from "./not-implemented";
 import { interrupted } from "./signal";
 import { readUser, scratch, userRange, writeUser32 } from "./user-memory";
 
@@ -133,7 +134,7 @@ export function futex(address: u64, operation64: u64, value: u64, fourth: u64, s
       if (load<u32>(scratch()) !== u32(third)) return -EAGAIN;
       return requeue(address, operation, u32(value), u32(fourth), second);
   }
-  return -ENOSYS;
+  return notImplemented("futex operation", u64(operation), -ENOSYS);
 }
 
 /** The timeout at a user address as nanoseconds from now, at least 1; 0 = for ever; negative: an error. */

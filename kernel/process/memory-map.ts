@@ -34,6 +34,7 @@ import {
   SHARED,
   splitAt,
 } from "./mapping";
+import { notImplemented } from "./not-implemented";
 import { pagesDrop, pagesMove, pagesProtect } from "./pages";
 import { USER_TOP } from "./user-memory";
 
@@ -217,8 +218,8 @@ export function mremap(start: u64, oldLength: u64, newLength: u64, flags64: u64)
   const flags = u32(flags64);
   const oldBytes = pageUp(oldLength);
   const newBytes = pageUp(newLength);
-  if (flags & ~MREMAP_MAYMOVE || newBytes === 0 || oldBytes === 0 || !goodRange(start, oldBytes))
-    return -EINVAL;
+  if (flags & ~MREMAP_MAYMOVE) return notImplemented("mremap with flags", flags64, -EINVAL);
+  if (newBytes === 0 || oldBytes === 0 || !goodRange(start, oldBytes)) return -EINVAL;
   if (newBytes > USER_TOP) return -ENOMEM;
   const map = currentLwp().process.map;
   map.sleepLock().acquire();

@@ -1,5 +1,4 @@
 // The system calls about threads and the identity of the caller (Linux man pages, section 2).
-import { print } from "../console";
 import { TrapFrame } from "../frame";
 import { coreCount, thisCore } from "../lwkt/core";
 import { fpuSave, threadCurrent, threadSetFsBase, threadYield } from "../lwkt/thread";
@@ -19,6 +18,7 @@ import {
   startFrame,
   startFx,
 } from "./lwp";
+import { notImplemented } from "./not-implemented";
 import { lwpExit, nextId, processAddLwp, processEnd } from "./process";
 import { readUser, scratch, USER_TOP, writeUser32, writeUser64 } from "./user-memory";
 
@@ -34,15 +34,9 @@ const CLONE_CHILD_SETTID: u64 = 0x100_0000;
 /** What makes the child a thread of this process. */
 const THREAD_FLAGS: u64 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
 
-let forkReported = false;
-
 export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: u64): i64 {
-  if ((flags & THREAD_FLAGS) !== THREAD_FLAGS) {
-    if (!forkReported)
-      print("clone: only threads (CLONE_VM, FS, FILES, SIGHAND, THREAD); there is no fork\n");
-    forkReported = true;
-    return -ENOSYS;
-  }
+  // Less than a thread is a fork.
+  if ((flags & THREAD_FLAGS) !== THREAD_FLAGS) return notImplemented("clone with flags", flags, -ENOSYS);
   // Threads leave pages to those that there are.
   if (framesFree() <= 2 * FRAMES_RESERVED) return -EAGAIN;
   if (flags & CLONE_SETTLS && tls >= USER_TOP) return -EPERM;
@@ -143,9 +137,9 @@ export function archPrctl(code: u64, address: u64): i64 {
       return writeUser64(address, 0) ? 0 : -EFAULT;
     case ARCH_SET_GS:
       // GS is the kernel's way to the core block, and its user base is not kept per thread.
-      return address === 0 ? 0 : -EPERM;
+      return address === 0 ? 0 : notImplemented("arch_prctl code", code, -EPERM);
   }
-  return -EINVAL;
+  return notImplemented("arch_prctl code", code, -EINVAL);
 }
 
 // --- Scheduling ---

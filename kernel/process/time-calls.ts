@@ -5,6 +5,7 @@ import { nanoseconds, WALL_CLOCK_EPOCH } from "../machine/time";
 import { EFAULT, EINTR, EINVAL } from "./errno";
 import { pollFiles } from "./file-calls";
 import { currentLwp } from "./lwp";
+import { notImplemented } from "./not-implemented";
 import { interrupted } from "./signal";
 import { readUser, scratch, writeUser } from "./user-memory";
 
@@ -29,6 +30,15 @@ function isMonotonic(clock: u64): bool {
   );
 }
 
+function isKept(clock: u64): bool {
+  return isRealTime(clock) || isMonotonic(clock);
+}
+
+/** Linux has clocks of processor time (2, 3) and some more; nothing measures them yet. */
+function unknownClock(clock: u64): i64 {
+  return clock < 16 ? notImplemented("clock", clock, -EINVAL) : -EINVAL;
+}
+
 /** Nanoseconds of the clock since its origin. */
 function read(clock: u64): u64 {
   return isRealTime(clock) ? WALL_CLOCK_EPOCH * SECOND + nanoseconds() : nanoseconds();
@@ -40,15 +50,14 @@ function writePair(to: u64, first: u64, second: u64): i64 {
   return writeUser(to, scratch(), 16) ? 0 : -EFAULT;
 }
 
-/** The clocks of processor time (2, 3) are refused: nothing measures it yet. */
 export function clockGettime(clock: u64, to: u64): i64 {
-  if (!isRealTime(clock) && !isMonotonic(clock)) return -EINVAL;
+  if (!isKept(clock)) return unknownClock(clock);
   const now = read(clock);
   return writePair(to, now / SECOND, now % SECOND);
 }
 
 export function clockGetres(clock: u64, to: u64): i64 {
-  if (!isRealTime(clock) && !isMonotonic(clock)) return -EINVAL;
+  if (!isKept(clock)) return unknownClock(clock);
   return to ? writePair(to, 0, 1) : 0;
 }
 
@@ -73,7 +82,7 @@ export function nanosleep(request: u64, remaining: u64): i64 {
 }
 
 export function clockNanosleep(clock: u64, flags: u64, request: u64, remaining: u64): i64 {
-  if (!isRealTime(clock) && !isMonotonic(clock)) return -EINVAL;
+  if (!isKept(clock)) return unknownClock(clock);
   if (!readUser(scratch(), request, 16)) return -EFAULT;
   const seconds = load<i64>(scratch());
   const fraction = load<i64>(scratch() + 8);
@@ -101,7 +110,7 @@ export function poll(fds: u64, count: u64, limit: u64): i64 {
 
 /** ppoll(2) without a signal mask; with one it would have to be set for the time of the call. */
 export function ppoll(fds: u64, count: u64, limit: u64, mask: u64): i64 {
-  if (mask) return -EINVAL;
+  if (mask) return notImplemented("ppoll with a mask of", mask, -EINVAL);
   const ready = pollFiles(fds, count);
   if (ready !== 0) return ready;
   let deadline = u64.MAX_VALUE;
