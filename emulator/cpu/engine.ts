@@ -59,8 +59,8 @@ import {
   SHADOW,
   SHUTDOWN,
   TLB,
-  TLB_BANK,
   TLB_BANKS,
+  TLB_CODE_BANK,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   TLB_FLAGS,
@@ -506,7 +506,7 @@ export class Engine {
     const { ramBase, ramBytes } = this.plan;
     const at = Number(BigInt.asUintN(32, host)) - Number(linear & 0xfffn);
     const bytes = this.#bytes.subarray(at, at + PAGE);
-    const number = this.#get(this.#get(c + TLB_BANK) + tlbEntryOffset(linear) + TLB_PHYSICAL);
+    const number = this.#get(this.#get(c + TLB_CODE_BANK) + tlbEntryOffset(linear) + TLB_PHYSICAL);
     const inRam = at >= ramBase && at < ramBase + ramBytes;
     const generationAt = inRam ? CODE_GENERATIONS + ((at - ramBase) / PAGE) * 4 : ZERO_WORD;
     const generation = inRam ? this.#markCode(core, generationAt, number) : 0;

@@ -33,6 +33,7 @@ import {
   CR0,
   CR4,
   CS,
+  EMPTY_BANK,
   FAULT_ERROR,
   FAULT_HAS_ERROR,
   FAULT_VECTOR,
@@ -57,6 +58,7 @@ import {
   SSE_TRAP,
   TLB,
   TLB_BANK,
+  TLB_CODE_BANK,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   TLB_EXECUTE,
@@ -184,7 +186,7 @@ function enter(linkage: Linkage): FunctionCode {
     code.end();
 
     // The page by the TLB; on a miss the microcode walks, and either faults or fills the entry.
-    pushTlbEntry(code, () => code.get(linear)).set(entry);
+    pushTlbEntry(code, () => code.get(linear), TLB_CODE_BANK).set(entry);
     const pushMiss = () =>
       code.get(entry).access("i64.load", TLB_EXECUTE).get(linear).i64(~0xfffn).op("i64.and").op("i64.ne");
     pushMiss();
@@ -283,7 +285,7 @@ function checkSecondPage(code: Body, block: number, linear: number, otherwise: L
   const entry = code.local("i32");
   const page = code.local("i64");
   code.get(linear).i64(~0xfffn).op("i64.and").i64(0x1000n).op("i64.add").set(page);
-  pushTlbEntry(code, () => code.get(page)).tee(entry);
+  pushTlbEntry(code, () => code.get(page), TLB_CODE_BANK).tee(entry);
   code.access("i64.load", TLB_EXECUTE).get(page).op("i64.ne").brIf(otherwise);
   code.get(entry).access("i32.load", TLB_PHYSICAL);
   code.get(block).access("i32.load", BLOCK_SECOND_PAGE).op("i32.ne").brIf(otherwise);
@@ -328,7 +330,15 @@ function refreshInto(code: Body): void {
   code.i32(1).op("i32.and").i32(1).op("i32.shl");
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("select");
   code.i32(TLB_ENTRIES * TLB_ENTRY_BYTES).op("i32.mul");
-  code.op("i32.add").access("i32.store", TLB_BANK);
+  code.op("i32.add").access("i32.store", TLB_CODE_BANK);
+  // Alignment checking (ring 3, CR0.AM and AC) looks at every access: data then have a bank that never hits.
+  const CR0_AM_BIT = 18;
+  code.get(CORE);
+  code.i32(EMPTY_BANK).get(CORE).access("i32.load", TLB_CODE_BANK);
+  code.get(CORE).access("i32.load", CR0).i32(CR0_AM_BIT).op("i32.shr_u");
+  code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
+  code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("i32.and");
+  code.op("select").access("i32.store", TLB_BANK);
   code
     .get(CORE)
     .get(CORE)

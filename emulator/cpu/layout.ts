@@ -21,6 +21,9 @@ export const CORE_COUNT_WORD = 0x28; // u32
 export const LIVE_WORD = 0x2c; // u32: 1 when each core runs on a thread of its own
 export const ZERO_WORD = 0x30; // u64: always 0; stands for the code generation of what is not RAM
 
+/** A TLB bank whose tags are TLB_NONE for ever: every access goes the slow way, where alignment is checked. */
+export const EMPTY_BANK = 0x8000;
+
 export const CORES_BASE = 0x1_0000;
 export const CORE_BYTES = 0x2_0000;
 export const CODE_GENERATIONS = 0x82_0000; // 64 * 128 KiB core blocks end at 0x81_0000
@@ -119,7 +122,7 @@ export const ATTENTION_BUS_LOCK = 32; // another core holds the bus: park until 
 // --- The engine's own words (decode.ts, interpreter.ts); nobody else writes them ---
 export const ZERO = 0x700; // u64: always 0; what an absent base or index register reads
 export const BLOCK_RIP = 0x708; // u64: RIP of the first instruction of the block that runs
-export const TLB_BANK = 0x710; // u32: wasm address of the TLB bank in use
+export const TLB_BANK = 0x710; // u32: wasm address of the TLB bank in use for data
 export const SSE_TRAP = 0x714; // u32: vector that an SSE instruction raises under the present CR0 and CR4, or 0
 export const FPU_TRAP = 0x718; // u32: the same for x87 and MMX instructions
 export const BLOCK_MODE = 0x71c; // u32: the bits of MODE by which code is decoded
@@ -129,6 +132,7 @@ export const RUN_OP = 0x728; // u32: wasm address of the op that made a slow cal
 export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
 export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB was filled
+export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
@@ -235,7 +239,6 @@ export const EVENT_TRAP = 6; // #DB after an instruction
 // Codes of the host's unimplemented(core, code): indices into `unimplementedNames` (unimplemented.ts).
 export const UNIMPLEMENTED_TASK_SWITCH = 0;
 export const UNIMPLEMENTED_BREAKPOINTS = 1;
-export const UNIMPLEMENTED_X87_STATE = 2;
 
 /** What MXCSR may hold, as FXSAVE tells. */
 export const MXCSR_MASK = 0xffff;

@@ -459,4 +459,49 @@ describe("ports and processor state", () => {
     expect(cpu.read(rsp + 8, 8)).toBe(BigInt(CODE + assemble(open, { origin: CODE }).length));
     expect(cpu.state().register("rbx")).toBe(0x1122n);
   });
+
+  test("alignment checking: ring 3 with CR0.AM and AC, after the page fault, for loads, stores and pushes", () => {
+    const alignmentCheck = 0x4_0002;
+    const inRing3 = (what: string, flags = alignmentCheck, am = 0x4_0000) => `
+      mov rax, cr0
+      or eax, ${am}
+      mov cr0, rax
+      push ${selectors.user}
+      lea rax, [0x60000]
+      push rax
+      mov rax, ${flags}
+      push rax
+      push ${selectors.userCode}
+      lea rax, [user]
+      push rax
+      iretq
+      user: ${what}
+      ud2`;
+    const vectorOf = (program: string) => {
+      cpu.start(program);
+      const vectors = [6, 14, 17];
+      for (const vector of vectors) {
+        cpu.place(HANDLER + vector * 16, "hlt");
+        cpu.gate(vector, HANDLER + vector * 16);
+      }
+      cpu.run(200);
+      return vectors.find((v) => cpu.state().rip === BigInt(HANDLER + v * 16 + 1));
+    };
+    const ok = 6; // it came to UD2
+    expect(vectorOf(inRing3("mov eax, [0x20001]"))).toBe(17);
+    expect(cpu.read(Number(cpu.state().register("rsp")), 8)).toBe(0n);
+    expect(vectorOf(inRing3("mov [0x20001], ax"))).toBe(17);
+    expect(vectorOf(inRing3("add qword ptr [0x20004], 1"))).toBe(17);
+    expect(vectorOf(inRing3("lock add dword ptr [0x20002], 1"))).toBe(17);
+    expect(vectorOf(inRing3("dec rsp;; push rax"))).toBe(17);
+    expect(
+      vectorOf(inRing3("mov al, [0x20001];; mov rcx, [0x20008];; lock inc qword ptr [0x20010];; push rax")),
+    ).toBe(ok);
+    expect(vectorOf(inRing3("mov eax, [0x20001]", 2))).toBe(ok);
+    expect(vectorOf(inRing3("mov eax, [0x20001]", alignmentCheck, 0))).toBe(ok);
+    expect(vectorOf(inRing3("mov rax, 0x7ffff0000001;; mov ecx, [rax]"))).toBe(14);
+    // Clearing AC turns it off at once
+    const off = "pushfq;; and dword ptr [rsp], 0x3ffff;; popfq;; mov eax, [0x20001]";
+    expect(vectorOf(inRing3(off))).toBe(ok);
+  });
 });

@@ -10,8 +10,8 @@ const FOLD_SHIFT = 21;
 const ENTRY_SHIFT = Math.log2(TLB_ENTRY_BYTES);
 const MASK = (TLB_ENTRIES - 1) << ENTRY_SHIFT;
 
-/** Pushes the wasm address of the entry in the bank in use; `pushLinear` pushes the address, an i64. */
-export function pushTlbEntry(code: Body, pushLinear: () => void): Body {
+/** Pushes the wasm address of the entry in a bank in use (TLB_BANK, TLB_CODE_BANK); `pushLinear` pushes the address, an i64. */
+export function pushTlbEntry(code: Body, pushLinear: () => void, bank = TLB_BANK): Body {
   pushLinear();
   code.i64(BigInt(PAGE_SHIFT - ENTRY_SHIFT)).op("i64.shr_u");
   pushLinear();
@@ -20,7 +20,7 @@ export function pushTlbEntry(code: Body, pushLinear: () => void): Body {
     .op("i64.shr_u")
     .op("i64.xor")
     .op("i32.wrap_i64");
-  return code.i32(MASK).op("i32.and").get(CORE).access("i32.load", TLB_BANK).op("i32.add");
+  return code.i32(MASK).op("i32.and").get(CORE).access("i32.load", bank).op("i32.add");
 }
 
 /** The same as an offset in the bank. */

@@ -19,6 +19,7 @@ import {
   SS,
 } from "../layout";
 import {
+  AC,
   ATTRIBUTE_BIG,
   ATTRIBUTE_CODE,
   ATTRIBUTE_EXPAND_DOWN,
@@ -26,10 +27,15 @@ import {
   ATTRIBUTE_WRITABLE,
   attributesOf,
   baseOf,
+  CR0_AM,
+  cpl,
+  cr0,
+  FLAG_AC,
   faulted,
   GP,
   limitOf,
   mode,
+  otherFlags,
   raise,
   STACK_FAULT,
 } from "./core";
@@ -121,13 +127,27 @@ function countIn(bytes: u64): u32 {
   return <u32>bytes & 0xff;
 }
 
+/** Alignment checking (SDM vol. 3A, 6.15, #AC): ring 3 only, where CR0.AM lets RFLAGS.AC ask for it. */
+function misaligned(core: usize, va: u64, bytes: u32): bool {
+  if ((va & (bytes - 1)) == 0 || bytes > 8 || cpl(core) != 3) return false;
+  return (cr0(core) & CR0_AM) != 0 && (otherFlags(core) & FLAG_AC) != 0;
+}
+
+/** #AC(0), unless the access has a fault that comes before it. */
+function alignmentFault(core: usize, va: u64, bytes: u64, access: u32): u64 {
+  if (probe(core, va, countIn(bytes), accessIn(bytes) | access)) raise(core, AC, 0);
+  return 0;
+}
+
 /** Load of 1, 2, 4 or 8 bytes, zero-extended. */
 export function loadSlow(core: usize, va: u64, bytes: u64): u64 {
+  if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_READ);
   return loadLinear(core, va, countIn(bytes), accessIn(bytes));
 }
 
 /** Store of 1, 2, 4 or 8 bytes; 0 after a fault, else 1. */
 export function storeSlow(core: usize, va: u64, bytes: u64, value: u64): u64 {
+  if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_WRITE);
   return u64(storeLinear(core, va, countIn(bytes), value, accessIn(bytes)));
 }
 
@@ -151,6 +171,7 @@ export function storeSlow16(core: usize, va: u64, flags: u64): u64 {
 
 /** Would a store of so many bytes fault? 0 after raising the fault, else 1. Fills both pages' entries for writing. */
 export function probeWrite(core: usize, va: u64, bytes: u64): u64 {
+  if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_WRITE);
   return u64(probe(core, va, countIn(bytes), accessIn(bytes) | ACCESS_WRITE));
 }
 

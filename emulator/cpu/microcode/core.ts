@@ -49,6 +49,7 @@ export const STACK_FAULT: u32 = 12;
 export const GP: u32 = 13;
 export const PF: u32 = 14;
 export const MF: u32 = 16;
+export const AC: u32 = 17;
 
 /** Raises an exception with an error code. Nothing else of the instruction may be committed after it. */
 export function raise(core: usize, vector: u32, error: u32): void {

@@ -18,6 +18,7 @@ import {
   ACCESS_WRITE,
   CR2,
   CR3,
+  EMPTY_BANK,
   MODE_LONG,
   MODE_PAGING,
   ON_BUS_BIT,
@@ -404,6 +405,7 @@ function list(core: usize, entry: usize): void {
 export function flushTlb(core: usize): u64 {
   if (load<u32>(core, TLB_SWEPT) == 0) {
     for (let i: u32 = 0; i < ENTRIES; i++) drop(entryAt(core, i), 0);
+    for (let i: u32 = 0; i < <u32>TLB_ENTRIES; i++) drop(<usize>EMPTY_BANK + i * TLB_ENTRY_BYTES, 0);
     store<u32>(core, 1, TLB_SWEPT);
   } else {
     const count = load<u32>(core, TLB_LIVE_COUNT);
