@@ -42,9 +42,10 @@ import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
 import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
 
 const ROM_BYTES = 0x1_0000;
-const romBase = address.romEnd - ROM_BYTES;
-/** Real-mode code stands here, within reach of the vector; its offset in the segment is the low half. */
-const realMode = address.resetVector - 0x70;
+/** The code runs in the ROM's view below 1 MiB, which a closed A20 gate does not move away. */
+const romBase = address.lowRomEnd - ROM_BYTES;
+const resetVector = address.lowRomEnd - (address.romEnd - address.resetVector);
+const REAL_MODE_SEGMENT = romBase >> 4;
 
 const selector = { code: 0x08, data: 0x10, tss: 0x18 } as const;
 const GDT_BYTES = 32;
@@ -79,7 +80,7 @@ function assemble(): Uint8Array {
   loadKernel(a);
   loadInitrd(a);
   loadCommandLine(a);
-  buildMemoryMap(a, romBase);
+  buildMemoryMap(a, address.romEnd - ROM_BYTES);
   writeStartInfo(a);
   enterKernel(a, selector.tss);
 
@@ -97,10 +98,10 @@ function assemble(): Uint8Array {
   return bytes;
 }
 
-/** From the vector to protected mode. CS still has the base with which RESET set it: the ROM's last 64 KiB. */
+/** From the vector to protected mode. The far jump leaves the ROM's view at 4 GiB, the first thing of all. */
 function reset(a: Assembler): void {
   const { op } = a;
-  a.org(realMode);
+  const offset = (label: string) => new Address(label, 0, 0xffff);
   a.bits(16);
   a.label("realMode");
   op.cli();
@@ -110,13 +111,13 @@ function reset(a: Assembler): void {
   op.and(al, ~FAST_RESET & 0xff);
   op.out(port.systemControlA, al);
   a.bytes(0x66); // a 32-bit base
-  op.lgdt(memoryAt(new Address("gdtOperand", 0, 0xffff)).in(cs));
+  op.lgdt(memoryAt(offset("gdtOperand")).in(cs));
   op.mov(eax, 0x11); // PE and ET; caching on
   op.mov(cr0, eax);
   op.jmp(new FarOperand(selector.code, new Address("protectedMode")));
-  a.org(address.resetVector);
-  op.jmp("realMode");
-  a.org(address.romEnd);
+  a.org(resetVector);
+  op.jmp(new FarOperand(REAL_MODE_SEGMENT, offset("realMode")));
+  a.org(address.lowRomEnd);
 }
 
 /** Flat code and data, and a TSS that PVH wants loaded and nobody uses. */
