@@ -8,10 +8,13 @@ import * as map from "./map.js";
 import { between, chance, extended, integer, pick, random64, vector } from "./values.js";
 
 export interface Case {
+  /** Of the instruction, or of a sequence's last. */
   readonly form: Form;
   readonly seed: number;
-  /** Length of the instruction. */
+  /** Length of the code. */
   readonly length: number;
+  /** Of a sequence: by offset in the code, RFLAGS bits that are undefined there. */
+  readonly undefinedAt?: ReadonlyMap<number, number>;
   /** The wire record: map.CASE_BYTES. */
   readonly record: Uint8Array;
 }
@@ -56,14 +59,15 @@ const BIT_TESTS = new Set<Mnemonic>([Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mn
 const DIVISIONS = new Set<Mnemonic>([Mnemonic.Div, Mnemonic.Idiv]);
 
 /** One case in the making. */
-class Builder {
+export class Builder {
   readonly random: Random;
   readonly instruction = new Instruction();
   readonly registers: bigint[];
   readonly pinned = new Set<number>();
   readonly record = new Uint8Array(map.CASE_BYTES);
   readonly view = new DataView(this.record.buffer);
-  readonly address: number;
+  /** Linear address of the instruction. */
+  address: number;
   /** What is subtracted from linear addresses to give offsets: 16-bit segments have bases. */
   readonly codeBase: number;
   readonly dataBase: number;
@@ -271,6 +275,8 @@ class Builder {
         return set(Register.RAX + random.below(registers));
       case Kind.xmm_reg: case Kind.xmm_rm: case Kind.xmm_or_mem: return set(Register.XMM0 + random.below(registers));
       case Kind.mm_reg: case Kind.mm_rm: case Kind.mm_or_mem: return set(Register.MM0 + random.below(8));
+      case Kind.cr_reg: return set(Register.CR0 + pick(random, [0, 2, 3, 4]));
+      case Kind.dr_reg: return set(Register.DR0 + pick(random, [0, 1, 2, 3, 6, 7]));
       case Kind.st0: return set(Register.ST0);
       case Kind.sti_opcode: return set(Register.ST0 + random.below(8));
       case Kind.al: return set(Register.AL);
@@ -421,33 +427,40 @@ class Builder {
   }
 
   build(): Case | undefined {
-    const { form, view, record, random } = this;
     try {
-      this.instruction.code = form.code;
+      this.instruction.code = this.form.code;
       this.prepare();
-      for (let i = 0; i < form.kinds.length; i++) this.operand(i);
+      this.operands();
       this.adjust();
       const bytes = this.encode();
-      if (bytes === undefined) return undefined;
-      record.fill(map.INT3, map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
-      record.set(bytes, map.CASE_CODE);
-      let flags = FLAGS_ALWAYS | (random64(random) & FLAGS_ARITHMETIC);
-      if (chance(random, usesStrings(form) ? 30 : 5)) flags |= FLAG_DF;
-      view.setBigUint64(map.CASE_CODE_ADDRESS, BigInt(this.address), true);
-      view.setBigUint64(map.CASE_RFLAGS, flags, true);
-      view.setUint32(map.CASE_FAR_POINTER, this.address - this.codeBase, true);
-      view.setUint16(map.CASE_FAR_POINTER + 4, CODE_SELECTORS[form.bits], true);
-      const data = form.bits === 16 ? map.DATA_SELECTOR_16 : map.DATA_SELECTOR;
-      view.setBigUint64(map.CASE_DATA_SELECTOR, BigInt(data), true);
-      const mask = form.bits === 64 ? M64 : M32;
-      this.registers.forEach((v, i) => {
-        view.setBigUint64(map.CASE_GPR + 8 * i, i < 8 || form.bits === 64 ? v & mask : 0n, true);
-      });
-      this.floatingPoint();
-      return { form, seed: this.seed, length: bytes.length, record };
+      return bytes && this.finish(bytes);
     } finally {
       this.instruction.free();
     }
+  }
+  operands(): void {
+    for (let i = 0; i < this.form.kinds.length; i++) this.operand(i);
+  }
+
+  /** The case of this code and these registers. */
+  finish(bytes: Uint8Array): Case {
+    const { form, view, record, random } = this;
+    record.fill(map.INT3, map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
+    record.set(bytes, map.CASE_CODE);
+    let flags = FLAGS_ALWAYS | (random64(random) & FLAGS_ARITHMETIC);
+    if (chance(random, usesStrings(form) ? 30 : 5)) flags |= FLAG_DF;
+    view.setBigUint64(map.CASE_CODE_ADDRESS, BigInt(this.address), true);
+    view.setBigUint64(map.CASE_RFLAGS, flags, true);
+    view.setUint32(map.CASE_FAR_POINTER, this.address - this.codeBase, true);
+    view.setUint16(map.CASE_FAR_POINTER + 4, CODE_SELECTORS[form.bits], true);
+    const data = form.bits === 16 ? map.DATA_SELECTOR_16 : map.DATA_SELECTOR;
+    view.setBigUint64(map.CASE_DATA_SELECTOR, BigInt(data), true);
+    const mask = form.bits === 64 ? M64 : M32;
+    this.registers.forEach((v, i) => {
+      view.setBigUint64(map.CASE_GPR + 8 * i, i < 8 || form.bits === 64 ? v & mask : 0n, true);
+    });
+    this.floatingPoint();
+    return { form, seed: this.seed, length: bytes.length, record };
   }
 
   /** Mostly all masked; every rounding mode, sticky flags already there or not, DAZ, FTZ, now and then unmasked. */

@@ -24,7 +24,7 @@ const SF = 0x080;
 const OF = 0x800;
 const RFLAGS_COMPARED = 0x244dd5 & ~0x3000 & ~0x100; // neither RF, nor IOPL, which user code cannot change, nor TF
 
-const FLAG_BITS: readonly (readonly [number, number])[] = [
+export const FLAG_BITS: readonly (readonly [number, number])[] = [
   [RflagsBits.CF, CF],
   [RflagsBits.PF, PF],
   [RflagsBits.AF, AF],
@@ -49,7 +49,13 @@ export function decode(c: Case): Instruction {
 }
 
 /** RFLAGS bits that the manual leaves undefined after this very case. */
-export function undefinedFlags(c: Case): number {
+function undefinedFlags(c: Case, native: DataView): number {
+  if (c.undefinedAt !== undefined) {
+    const rip = native.getUint32(map.OUTCOME_GREGS + 8 * map.GREG_RIP, true);
+    const ended = native.getUint32(map.OUTCOME_GREGS + 8 * map.GREG_VECTOR, true) === INT3_VECTOR;
+    const offset = rip - view(c.record).getUint32(map.CASE_FAR_POINTER, true) - (ended ? 1 : 0);
+    return c.undefinedAt.get(offset) ?? 0;
+  }
   const { mnemonic, kinds, memory, memoryBytes } = c.form;
   const instruction = decode(c);
   try {
@@ -164,7 +170,7 @@ export function differences(c: Case, native: Uint8Array, emulated: Uint8Array): 
     const at = map.GREG_OF_GPR[i]!;
     check(name, greg(n, at) & mask, greg(e, at) & mask);
   });
-  const flags = BigInt(RFLAGS_COMPARED & ~undefinedFlags(c));
+  const flags = BigInt(RFLAGS_COMPARED & ~undefinedFlags(c, n));
   check("rflags", greg(n, map.GREG_RFLAGS) & flags, greg(e, map.GREG_RFLAGS) & flags);
   compareVectors(found, n, e, c);
   if (c.form.row.needs === "fpu") compareStackUnit(found, n, e, c);
@@ -219,12 +225,24 @@ function compareMemory(found: string[], native: Uint8Array, emulated: Uint8Array
 
 const formatter = new Formatter(FormatterSyntax.Intel);
 
+function disassemble(c: Case): string[] {
+  const code = c.record.subarray(map.CASE_CODE, map.CASE_CODE + c.length);
+  const decoder = new Decoder(c.form.bits, code, 0);
+  decoder.ip = BigInt(view(c.record).getUint32(map.CASE_FAR_POINTER, true));
+  const lines: string[] = [];
+  while (decoder.canDecode) {
+    const instruction = decoder.decode();
+    lines.push(formatter.format(instruction));
+    instruction.free();
+  }
+  decoder.free();
+  return lines;
+}
+
 /** Everything needed to see and repeat a case. */
 export function describe(c: Case, lines: readonly string[]): string {
   const bytes = Buffer.from(c.record.subarray(map.CASE_CODE, map.CASE_CODE + c.length)).toString("hex");
-  const instruction = decode(c);
-  const text = formatter.format(instruction);
-  instruction.free();
+  const text = disassemble(c).join("; ");
   const v = view(c.record);
   const stack = Array.from({ length: 8 }, (_, i) => {
     const at = map.CASE_FX + 32 + 16 * i;
@@ -236,12 +254,12 @@ export function describe(c: Case, lines: readonly string[]): string {
   );
   const flags = hex(v.getBigUint64(map.CASE_RFLAGS, true));
   return [
-    `${formName(c.form)}: ${text}  (${bytes})`,
+    `${c.undefinedAt === undefined ? formName(c.form) : "a sequence"}: ${text}  (${bytes})`,
     ...lines.slice(0, 12).map((line) => `    ${line}`),
     `    before: ${registers.join(" ")} rflags=${flags}`,
     ...(c.form.row.needs === "fpu"
       ? [`    before: fcw fsw tags ${words.join(" ")} st ${stack.join(" ")}`]
       : []),
-    `    again: SILICON="${formName(c.form)}" SEED=${c.seed} npx vitest run --project quick test/silicon`,
+    `    again: SILICON="${c.undefinedAt === undefined ? formName(c.form) : "sequence " + c.form.bits}" SEED=${c.seed} npx vitest run --project quick test/silicon`,
   ].join("\n");
 }

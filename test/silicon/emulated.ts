@@ -3,7 +3,7 @@
 // a case ends when one of them is reached, INT3's like all others.
 
 import { buildMicrocode } from "../../emulator/build-microcode.js";
-import { InstructionStream } from "../../emulator/cpu/decode.js";
+import { Code, InstructionStream } from "../../emulator/cpu/decode.js";
 import { compile, Engine, type EngineModules, type Host, plan } from "../../emulator/cpu/engine.js";
 import * as L from "../../emulator/cpu/layout.js";
 import { coreAddress } from "../../emulator/cpu/memory-plan.js";
@@ -183,8 +183,10 @@ export class Emulated {
       const rip = BigInt(view(record).getUint32(map.CASE_FAR_POINTER, true));
       const mode = modes[form.bits] | L.MODE_PROTECTED | L.MODE_PAGING | L.MODE_LONG;
       const stream = new InstructionStream(code, rip, mode);
-      const decoded = stream.next();
-      if (decoded !== undefined && typeof decoded.form === "object") forms.slot(decoded.form);
+      for (let decoded = stream.next(); decoded !== undefined; decoded = stream.next()) {
+        if (typeof decoded.form === "object") forms.slot(decoded.form);
+        if (decoded.code === Code.Int3) break;
+      }
       stream.free();
     }
   }

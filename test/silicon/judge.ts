@@ -8,6 +8,7 @@ import type { Emulated } from "./emulated.js";
 import { allForms, type Bits, type Form, formName, isBuildable } from "./forms.js";
 import * as map from "./map.js";
 import { runNative } from "./native.js";
+import { makeSequence, sequenceForms } from "./sequences.js";
 
 /** These act on the system, not on what user space sees; test/cpu looks at them. */
 const SYSTEM_FAMILIES = ["segments", "farTransfers", "msr", "system"];
@@ -17,6 +18,11 @@ export const isSystem = (row: Definition): boolean => systemRows.has(row);
 /** Every form that user space can run and that the generator can build. */
 export function userForms(bits: Bits): Form[] {
   return allForms(bits).filter((form) => !isSystem(form.row) && isBuildable(form));
+}
+
+/** What the system keeps to itself: in user space each of them is #GP(0). */
+export function privilegedForms(bits: Bits): Form[] {
+  return allForms(bits).filter(({ row }) => isSystem(row) && row.privileged === true);
 }
 
 export interface Verdict {
@@ -30,7 +36,24 @@ export interface Verdict {
 const CHUNK = 20_000;
 const SHOWN_PER_FORM = 2;
 
+/** Seeded cases of each form. */
 export function judge(emulated: Emulated, forms: readonly Form[], seeds: readonly number[]): Verdict {
+  function* cases() {
+    for (const form of forms) for (const seed of seeds) yield makeCase(form, seed);
+  }
+  return judgeCases(emulated, cases());
+}
+
+/** Seeded sequences of instructions in one mode. */
+export function judgeSequences(emulated: Emulated, bits: Bits, seeds: readonly number[]): Verdict {
+  const forms = sequenceForms(userForms(bits), formName);
+  function* cases() {
+    for (const seed of seeds) yield makeSequence(forms, seed);
+  }
+  return judgeCases(emulated, cases());
+}
+
+function judgeCases(emulated: Emulated, cases: Iterable<Case>): Verdict {
   const failures = new Map<string, string[]>();
   let [tested, left, failed] = [0, 0, 0];
   const chunk: Case[] = [];
@@ -50,12 +73,10 @@ export function judge(emulated: Emulated, forms: readonly Form[], seeds: readonl
     });
     chunk.length = 0;
   };
-  for (const form of forms)
-    for (const seed of seeds) {
-      const made = makeCase(form, seed);
-      if (skipped(made)) left++;
-      else if (chunk.push(made) === CHUNK) flush();
-    }
+  for (const made of cases) {
+    if (made.undefinedAt === undefined && skipped(made)) left++;
+    else if (chunk.push(made) === CHUNK) flush();
+  }
   if (chunk.length > 0) flush();
   return { tested, skipped: left, failed, failures: [...failures.values()].flat() };
 }

@@ -28,7 +28,7 @@ export const WINDOWS = [DATA + 0x1000 - WINDOW_BYTES / 2, DATA + DATA_BYTES - WI
 export const pattern = (offset: number): number => (offset * 7 + (offset >> 8) + 3) & 0xff;
 
 export const INT3 = 0xcc;
-export const CODE_LENGTH_MAX = 32;
+export const CODE_LENGTH_MAX = 96;
 export const FX_BYTES = 512; // the FXSAVE image
 
 // A case on the wire, in bytes
@@ -37,7 +37,7 @@ export const CASE_DATA_SELECTOR = 8; // u64: DS, ES and SS
 export const CASE_RFLAGS = 16; // u64
 export const CASE_FAR_POINTER = 24; // u32 offset, u16 selector of the code
 export const CASE_CODE = 32; // CODE_LENGTH_MAX bytes
-export const CASE_GPR = 64; // 16 u64 in encoding order
+export const CASE_GPR = 128; // 16 u64 in encoding order
 export const CASE_FX = 256;
 export const CASE_WINDOWS = CASE_FX + FX_BYTES;
 export const CASE_BYTES = CASE_WINDOWS + WINDOWS.length * WINDOW_BYTES;

@@ -8,8 +8,8 @@ import { instructionSets } from "../../emulator/cpu/features.js";
 import type { Definition, Meaning, Operand, Value } from "../../emulator/cpu/instructions/define.js";
 import { rows } from "../../emulator/cpu/instructions/index.js";
 import { Emulated } from "./emulated.js";
-import { type Form, featuresOf, formName, formsOf, legacyEncodings } from "./forms.js";
-import { isSystem, judge, report, userForms } from "./judge.js";
+import { existsIn, type Form, featuresOf, formName, formsOf, legacyEncodings } from "./forms.js";
+import { isSystem, judge, judgeSequences, privilegedForms, report, userForms } from "./judge.js";
 import { absent, absentIn16Bit } from "./native.js";
 
 const wanted = process.env["SILICON"];
@@ -29,10 +29,28 @@ onSilicon.each([64, 32] as const)("the core agrees with silicon in %i-bit code",
   expect(verdict.failed, report(verdict)).toBe(0);
 });
 
+onSilicon.each([64, 32] as const)(
+  "what is the system's alone faults as on silicon in %i-bit code",
+  (bits) => {
+    const verdict = judge(emulated, chosen(privilegedForms(bits)), seeds);
+    expect(verdict.failed, report(verdict)).toBe(0);
+  },
+);
+
 test("the core agrees with silicon in 16-bit code", ({ skip }) => {
   const why = absentIn16Bit();
   skip(why !== undefined, why);
   const verdict = judge(emulated, chosen(userForms(16)), seeds);
+  expect(verdict.failed, report(verdict)).toBe(0);
+});
+
+/** How many sequences the quick run draws in each mode. */
+const SEQUENCES = 1500;
+
+onSilicon.each([64, 32] as const)("sequences of instructions agree with silicon in %i-bit code", (bits) => {
+  const all = Array.from({ length: SEQUENCES }, (_, i) => i + 1);
+  const drawn = wanted === undefined ? all : wanted === `sequence ${bits}` ? seeds : [];
+  const verdict = judgeSequences(emulated, bits, drawn);
   expect(verdict.failed, report(verdict)).toBe(0);
 });
 

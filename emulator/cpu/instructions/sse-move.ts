@@ -130,11 +130,10 @@ function maskedStore(m: Meaning, _target: Operand, data: Operand, selector: Oper
   const bytes = m.getVector(data);
   const chosen = m.simdToScalar("i8x16.bitmask", m.getVector(selector));
   const start = m.register(RDI, m.addressSize);
-  // All 16 bytes or none: what faults must do so before the first byte is stored.
-  m.when(m.notEqual(chosen, m.constant(0, 32)), () => {
-    m.probe(m.segmentOf(), start, 64);
-    m.probe(m.segmentOf(), m.plus(start, m.constant(8, m.addressSize)), 64);
-  });
+  // All 16 bytes or none: what faults must do so before the first byte is stored, even when no byte is (which the
+  // manual leaves open).
+  m.probe(m.segmentOf(), start, 64);
+  m.probe(m.segmentOf(), m.plus(start, m.constant(8, m.addressSize)), 64);
   for (let i = 0; i < 16; i++)
     m.when(m.notEqual(m.bitsOf(chosen, i, 1), m.constant(0, 32)), () =>
       m.store(m.segmentOf(), m.plus(start, m.constant(i, m.addressSize)), m.lane(bytes, 8, i)),
