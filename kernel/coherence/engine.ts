@@ -227,18 +227,26 @@ export class Page {
   peers: usize = 0;
 
   // --- pager.ts: what it keeps about the page; the engine does not look ---
+  /** 0: never touched here, all zeros. */
   frame: usize = 0;
-  /** Threads that wait for the page, linked. */
+  /** Of the SharedObject. */
+  holder: usize = 0;
+  /** Clients that wait for the page, linked by nextWaiter. */
   waiters: usize = 0;
-  /** Threads and copies under way that hold the page here for now. */
+  /** Threads that were granted the page and have not retired an instruction since (progress.ts), and those of them in user mode. */
   pins: u32 = 0;
+  running: u32 = 0;
+  /** Kernel copies under way. */
   holds: u32 = 0;
-  /** When the oldest pin will count no more. */
-  pinsEnd: u64 = 0;
-  /** 0, or what a revocation that was put off is to do: 1 write, 2 all. */
+  /** Unmapped somewhere with its dirty bit set. */
+  noted: u32 = 0;
+  /** 0, or what a revocation that is waited with is to take: WRITE_ONLY or EVERYTHING. */
   revoking: u32 = 0;
+  /** When pins count no more. */
+  pinsEnd: u64 = 0;
   revokingNext: usize = 0;
   next: usize = 0;
+  nextInObject: usize = 0;
 }
 
 /** One slot per machine of the cluster, behind each other at Page.peers. */

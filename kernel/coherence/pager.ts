@@ -1,78 +1,212 @@
-// Shared objects and their pages on this machine: the glue between the faulting threads, the page tables and the
-// coherence engine, which one thread per machine owns.
+// Shared objects as the rest of the kernel sees them: files of /shm, mapped or read and written. Everything here is
+// called by threads, which ask core 0 (syslink/cluster.ts) and may wait for other machines; no spinlock may be held.
 
-/** A named run of bytes that every machine of the cluster may map. Its home is chosen by its name. */
+import { portCall } from "../lwkt/port";
+import { tablesFor } from "../memory/paging";
+import { clusterMachines, clusterPort, clusterSelf } from "../syslink/cluster";
+import {
+  ASK_ANSWER,
+  ASK_CLOSE,
+  ASK_EXTEND,
+  ASK_FAREWELL,
+  ASK_FAULT,
+  ASK_HOLD,
+  ASK_NEXT_PAGE,
+  ASK_OPEN,
+  ASK_SET_SIZE,
+  ASK_SIZE,
+  ASK_TRUNCATE,
+  ASK_UNHOLD,
+  ASK_UNLINK,
+  ASK_UNMAP,
+  Client,
+  clientCurrent,
+} from "./client";
+import { Page } from "./engine";
+import { noteDirty } from "./pages";
+
+export { sharedFutexWait, sharedFutexWake } from "./shared-futex";
+
+const ENOMEM: i64 = 12;
+const EINVAL: i64 = 22;
+const ENAMETOOLONG: i64 = 36;
+const NAME_MAX: u32 = 255;
+const PAGE: u64 = 4096;
+/** Page numbers have 40 bits. */
+const SIZE_MAX: u64 = (<u64>1) << 52;
+
+/** A named run of bytes that every machine of the cluster may map. Its home is chosen by its name (objects.ts). */
 @unmanaged
 export class SharedObject {
-  /** The cluster-wide identity, given by the home: home machine in the low byte. */
+  /** Unique in the cluster and over reboots; the home's number in the low byte. */
   id: u64 = 0;
+  /** Opened so often on this machine. */
   references: u32 = 0;
   home: u32 = 0;
+  /** The home died: nothing works any more. */
+  dead: u32 = 0;
+  /** At the home. */
+  nameBytes: u32 = 0;
+  size: u64 = 0;
+  name: usize = 0;
+  /** Per machine, how often it has the object open. */
+  opens: usize = 0;
+  /** Pages with a record here, linked by nextInObject. */
+  pages: usize = 0;
+  next: usize = 0;
+}
+
+function call(client: Client, command: u32): i64 {
+  client.command = command;
+  return portCall(clusterPort(), client);
+}
+
+function clientFor(object: SharedObject): Client {
+  const client = clientCurrent();
+  client.object = changetype<usize>(object);
+  return client;
+}
+
+function nameLength(name: usize): u32 {
+  let bytes: u32 = 0;
+  while (load<u8>(name + bytes) != 0) bytes++;
+  return bytes;
 }
 
 /** `name`: zero-terminated ASCII. Blocks for the home's answer. 0 (compare by changetype<usize>) = not there. */
-export function objectOpen(_name: usize, _create: bool): SharedObject {
-  return changetype<SharedObject>(0);
+export function objectOpen(name: usize, create: bool): SharedObject {
+  const bytes = nameLength(name);
+  if (bytes == 0 || bytes > NAME_MAX) return changetype<SharedObject>(0);
+  const client = clientFor(changetype<SharedObject>(0));
+  client.name = name;
+  client.nameBytes = bytes;
+  client.write = u32(create);
+  if (call(client, ASK_OPEN) < 0) return changetype<SharedObject>(0);
+  return changetype<SharedObject>(client.object);
 }
-export function objectClose(_object: SharedObject): void {}
-/** Blocks: the size lives at the home. */
-export function objectSize(_object: SharedObject): u64 {
-  return 0;
+
+export function objectClose(object: SharedObject): void {
+  call(clientFor(object), ASK_CLOSE);
 }
-export function objectTruncate(_object: SharedObject, _size: u64): i64 {
-  return -5;
+
+/** Blocks: the size lives at the home. 0 when the home died. */
+export function objectSize(object: SharedObject): u64 {
+  const client = clientFor(object);
+  return call(client, ASK_SIZE) < 0 ? 0 : client.size;
 }
-export function objectUnlink(_name: usize): i64 {
-  return -5;
+
+export function objectTruncate(object: SharedObject, size: u64): i64 {
+  if (size > SIZE_MAX) return -EINVAL;
+  if (object.home == clusterSelf()) {
+    truncateHere(object, size, 0, 0);
+    return 0;
+  }
+  const client = clientFor(object);
+  client.size = size;
+  return call(client, ASK_TRUNCATE);
+}
+
+export function objectUnlink(name: usize): i64 {
+  const bytes = nameLength(name);
+  if (bytes == 0 || bytes > NAME_MAX) return -ENAMETOOLONG;
+  const client = clientCurrent();
+  client.name = name;
+  client.nameBytes = bytes;
+  return call(client, ASK_UNLINK);
+}
+
+/**
+ * At the home, by a thread that may wait. The new size first, so that nobody is granted what is cut off; then every
+ * page behind it is taken back from the whole cluster and made zero. `machine`: who asked and is answered; 0: ourselves.
+ */
+export function truncateHere(object: SharedObject, size: u64, machine: u32, msgid: u32): void {
+  const client = clientFor(object);
+  const shrinks = size < object.size;
+  client.size = size;
+  call(client, ASK_SET_SIZE);
+  if (shrinks) {
+    client.index = size / PAGE;
+    while (call(client, ASK_NEXT_PAGE) == 0) {
+      const index = client.index;
+      const from = index * PAGE < size ? usize(size - index * PAGE) : 0;
+      client.write = 1;
+      client.beyond = 1;
+      if (call(client, ASK_HOLD) == 0) {
+        const frame = changetype<Page>(client.page).frame;
+        memory.fill(frame + from, 0, usize(PAGE) - from);
+        if (from == 0) call(client, ASK_UNMAP);
+        call(client, ASK_UNHOLD);
+      }
+      client.beyond = 0;
+      client.index = index + 1;
+    }
+  }
+  if (machine == 0) return;
+  client.object = changetype<usize>(object);
+  client.machine = machine;
+  client.msgid = msgid;
+  call(client, ASK_ANSWER);
 }
 
 /**
  * By the faulting thread, with no spinlock held: blocks until the right is granted, installs the entry in `space`
- * and pins the page for this thread. 0 = done; -EIO: a machine that held the page died, or `index` is past the end.
+ * and pins the page for this thread. 0 = done, or no longer mapped there; -EIO: a machine that held the page died,
+ * or `index` is past the end; -ENOMEM.
  */
-export function pageFaultShared(
-  _object: SharedObject,
-  _index: u64,
-  _write: bool,
-  _space: usize,
-  _va: u64,
-): i32 {
-  return -5;
+export function pageFaultShared(object: SharedObject, index: u64, write: bool, space: usize, va: u64): i32 {
+  if (!tablesFor(space, va)) return i32(-ENOMEM);
+  const client = clientFor(object);
+  client.index = index;
+  client.write = u32(write);
+  client.space = space;
+  client.va = va;
+  return i32(call(client, ASK_FAULT));
 }
 
-/**
- * By process/mapping.ts when it has taken the page out of an address space by itself (munmap, exit): the entry is
- * swapped out and every TLB has dropped it. `dirty` is what the entry said: E has silently become M. Called
- * with the lock of sharedMappings held, so that a revocation sees either the entry or this call; never blocks.
- */
-export function pageUnmapped(_object: SharedObject, _index: u64, _dirty: bool): void {}
+/** Under process/mapping's sharedLock, from any core: a page of the object has left a page table, written or not. */
+export function pageUnmapped(object: SharedObject, index: u64, dirty: bool): void {
+  if (dirty) noteDirty(object, index);
+}
 
 /** Bytes done, or a negative errno. Kernel buffers. */
-export function objectRead(_object: SharedObject, _offset: u64, _buffer: usize, _bytes: usize): i64 {
-  return -5;
-}
-export function objectWrite(_object: SharedObject, _offset: u64, _buffer: usize, _bytes: usize): i64 {
-  return -5;
-}
-
-/**
- * FUTEX_WAIT on a page of a shared object. `user`: the word's user address; `timeout` in nanoseconds, 0 = for ever.
- * -EINTR when process/signal.ts's interrupted() is true for this thread (whoever raises a signal also wakes the
- * thread from the queue it waits on).
- */
-export function sharedFutexWait(
-  _object: SharedObject,
-  _offset: u64,
-  _expected: u32,
-  _user: u64,
-  _timeout: u64,
-): i64 {
-  return -5;
-}
-/** The number of waiters woken anywhere in the cluster. */
-export function sharedFutexWake(_object: SharedObject, _offset: u64, _count: u32): i64 {
-  return -5;
+export function objectRead(object: SharedObject, offset: u64, buffer: usize, bytes: usize): i64 {
+  const size = objectSize(object);
+  if (offset >= size) return 0;
+  return copy(object, offset, buffer, usize(min<u64>(bytes, size - offset)), false);
 }
 
-/** Init has ended: serves pages until every live peer has said so too. */
-export function clusterFarewell(): void {}
+export function objectWrite(object: SharedObject, offset: u64, buffer: usize, bytes: usize): i64 {
+  if (bytes == 0) return 0;
+  if (offset > SIZE_MAX - u64(bytes)) return -EINVAL;
+  const client = clientFor(object);
+  client.size = offset + u64(bytes);
+  const extended = call(client, ASK_EXTEND);
+  return extended < 0 ? extended : copy(object, offset, buffer, bytes, true);
+}
+
+/** Page by page, each held while its bytes are copied: never a torn page, perhaps a torn run of pages. */
+function copy(object: SharedObject, start: u64, buffer: usize, bytes: usize, write: bool): i64 {
+  const client = clientFor(object);
+  let done: usize = 0;
+  while (done < bytes) {
+    const offset = start + u64(done);
+    const within = usize(offset & (PAGE - 1));
+    const count = min<usize>(bytes - done, usize(PAGE) - within);
+    client.index = offset / PAGE;
+    client.write = u32(write);
+    const result = call(client, ASK_HOLD);
+    if (result < 0) return done != 0 ? i64(done) : result;
+    const at = changetype<Page>(client.page).frame + within;
+    if (write) memory.copy(at, buffer + done, count);
+    else memory.copy(buffer + done, at, count);
+    call(client, ASK_UNHOLD);
+    done += count;
+  }
+  return i64(done);
+}
+
+/** Init has ended: serves pages until every living machine has said so too. */
+export function clusterFarewell(): void {
+  if (clusterMachines() == 1) return;
+  call(clientCurrent(), ASK_FAREWELL);
+}

@@ -341,6 +341,7 @@ export const ROWS: usize = memory.data<u8>([
 
   LOST,                 GET_READ,          UNUSED,               FAIL_ONCE,          NONE,           NONE, NONE, 0,
   LOST,                 GET_WRITE,         UNUSED,               FAIL_ONCE,          NONE,           NONE, NONE, 0,
+  LOST,                 OTHER_FAILED,      LOST,                 CONFIRM_LOSS,       NONE,           NONE, NONE, 0,
   END,                  0,                 0,                    NONE,               NONE,           NONE, NONE, 0,
 ]);
 

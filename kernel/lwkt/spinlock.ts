@@ -1,6 +1,7 @@
 // A spinlock for the few tables that cores truly share. Holding one is a critical section, so that no handler on the
 // same core can want it: handlers wait for the critical count to reach zero.
 import { pause } from "../arch";
+import { shootDownAnswer } from "../memory/paging";
 import { thisCore } from "./core";
 import { criticalLeave } from "./critical";
 
@@ -31,7 +32,11 @@ export class SpinLock {
 export function lockWord(word: usize, holder: u32): void {
   while (atomic.cmpxchg<u32>(word, 0, holder) !== 0) {
     assert(atomic.load<u32>(word) !== holder, "spinlock taken twice by one core");
-    while (atomic.load<u32>(word) !== 0) pause();
+    while (atomic.load<u32>(word) !== 0) {
+      // The holder may be shooting down, and interrupts may be off here.
+      shootDownAnswer(thisCore());
+      pause();
+    }
   }
 }
 

@@ -1,4 +1,11 @@
-// The network from the device up: finds the virtio NIC, starts the receive thread, the links and the coherence thread.
+// The network from the device up, and what lives on it: the cluster.
+import { objectsStart } from "../coherence/objects";
+import { pagesStart } from "../coherence/pages";
+import { clusterStart } from "../syslink/cluster";
 
-/** Called by main.ts after pci. Without a NIC, or with nodes=1, the machine is a cluster of one and says so. */
-export function networkStart(): void {}
+/** Called by main.ts after pci, on core 0. With nodes=1 the machine is a cluster of one and needs no card. */
+export function networkStart(): void {
+  clusterStart();
+  pagesStart();
+  objectsStart();
+}

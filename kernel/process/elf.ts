@@ -27,7 +27,7 @@ const PF_R: u32 = 4;
 /** Where a position-independent program begins. */
 const DYN_BASE: u64 = 0x55_5555_4000;
 /** Lowest address of a segment: page 0 stays unmapped, so that null pointers fault. */
-const LOWEST: u64 = PAGE;
+const LOWEST: u64 = 4096; // not PAGE: constants of modules that import each other have no order
 
 /** What the program's start needs to know: filled by loadElf. */
 @unmanaged

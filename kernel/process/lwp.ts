@@ -3,7 +3,7 @@
 // Invariant: an lwp is on its process's list from lwpCreate() to the last step of lwpExit(); its fields belong to
 // its own thread, except `pending`, `thread` and the futex fields, which have their locks named at them.
 import { cli, resume, sti } from "../arch";
-import { userLeaving } from "../coherence/progress";
+import { clusterLeave, userLeaving } from "../coherence/progress";
 import { TrapFrame } from "../frame";
 import { thisCore } from "../lwkt/core";
 import {
@@ -164,6 +164,7 @@ export function enterUser(lwp: Lwp, frame: TrapFrame): void {
 /** The kernel thread lets go of its process: from here on it is a kernel thread like others. */
 export function lwpLeave(lwp: Lwp): void {
   const thread = threadCurrent();
+  clusterLeave(thread);
   // Under the lock, because somebody may be kicking the thread that is about to end.
   lwp.process.spinLock().acquire();
   lwp.thread = 0;

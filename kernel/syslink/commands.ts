@@ -26,6 +26,7 @@ export const COMMAND_SIZE: u32 = 10;
 export const COMMAND_TRUNCATE: u32 = 11;
 export const COMMAND_UNLINK: u32 = 12;
 export const COMMAND_EXTEND: u32 = 13;
+export const COMMAND_GONE: u32 = 14;
 export const COMMAND_READ_PAGE: u32 = 16;
 export const COMMAND_WRITE_PAGE: u32 = 17;
 export const COMMAND_FORWARD_READ: u32 = 18;
@@ -73,6 +74,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_EXTEND,            ITEM_SIZE,      8,    8,    ONE,
   COMMAND_EXTEND | R,        ITEM_SIZE,      8,    8,    ANY,
   COMMAND_EXTEND | R,        ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_GONE,              0,              0,    0,    ANY,
   COMMAND_UNLINK,            ITEM_NAME,      1,    255,  ONE,
   COMMAND_UNLINK | R,        ITEM_ERROR,     0,    0,    ANY,
 
@@ -126,6 +128,8 @@ export function commandName(command: u32): string {
       return "TRUNCATE";
     case COMMAND_EXTEND:
       return "EXTEND";
+    case COMMAND_GONE:
+      return "GONE";
     case COMMAND_UNLINK:
       return "UNLINK";
     case COMMAND_READ_PAGE:

@@ -252,6 +252,8 @@ export class MessageWriter {
   depth: u32 = 0;
   /** Set by whatever did not fit or was out of order; writerEnd() then returns 0. */
   failed: u32 = 0;
+  /** Linkids written so far. */
+  references: u32 = 0;
   /** Begins of the open items. */
   open0: usize = 0;
   open1: usize = 0;
@@ -280,6 +282,7 @@ export function writerBegin(
   writer.limit = at + min<u32>(room & ~7, MESSAGE_BYTES_MAX + 1);
   writer.depth = 0;
   writer.failed = 0;
+  writer.references = 0;
   writer.at = at;
   if (take(writer, HEADER_BYTES) == 0) return;
   const header = changetype<MessageHeader>(at);
@@ -310,7 +313,10 @@ export function itemPut(writer: MessageWriter, id: u32, aux: u32, bytes: u32): u
     writer.failed = 1;
     return 0;
   }
-  if (id & REFERENCES) markOpen(writer);
+  if (id & REFERENCES) {
+    markOpen(writer);
+    writer.references += bytes >> 3;
+  }
   align(writer);
   const at = take(writer, ITEM_BYTES + bytes);
   if (at == 0) return 0;

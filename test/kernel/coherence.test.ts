@@ -88,6 +88,7 @@ describe("at random", () => {
       .map(({ state, event }) => `${state} ${event}`);
     // Unreached: it takes a machine that is granted the right to write and loses it again without having written, which
     // these threads never do, and then the death of all who share the page while an older owner's note is on its way.
-    expect(unused.filter((pair) => pair !== "UNUSED CLEAN_LATE")).toEqual([]);
+    // And: a request beyond the object's end, which the pager refuses before the engine sees it.
+    expect(unused.filter((pair) => pair !== "UNUSED CLEAN_LATE" && pair !== "LOST OTHER_FAILED")).toEqual([]);
   });
 });

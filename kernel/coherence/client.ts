@@ -1,0 +1,100 @@
+// What a thread is to the cluster: the record by which it asks for things, as a message to the cluster's port, and the
+// pages that are pinned for it. It hangs at Thread.pins from the first time on until the thread leaves its process.
+import { Message } from "../lwkt/port";
+import { Thread, threadCurrent } from "../lwkt/thread";
+import { allocate, release } from "../memory/slab";
+
+/** Client.command */
+export const ASK_FAULT: u32 = 1;
+export const ASK_HOLD: u32 = 2;
+export const ASK_UNHOLD: u32 = 3;
+export const ASK_OPEN: u32 = 4;
+export const ASK_CLOSE: u32 = 5;
+export const ASK_SIZE: u32 = 6;
+export const ASK_TRUNCATE: u32 = 7;
+export const ASK_EXTEND: u32 = 8;
+export const ASK_UNLINK: u32 = 9;
+/** At the home: sets the size; the next page at or behind an index; takes a held page out of this machine's page tables. */
+export const ASK_SET_SIZE: u32 = 10;
+export const ASK_NEXT_PAGE: u32 = 11;
+export const ASK_UNMAP: u32 = 12;
+/** Answers a TRUNCATE that came from another machine. */
+export const ASK_ANSWER: u32 = 13;
+export const ASK_FUTEX_WAIT: u32 = 14;
+export const ASK_FUTEX_CANCEL: u32 = 15;
+export const ASK_FUTEX_WAKE: u32 = 16;
+export const ASK_FAREWELL: u32 = 17;
+
+export const PINS_MAX: u32 = 8;
+
+@unmanaged
+export class Client extends Message {
+  // What it asks for; which fields count depends on the command.
+  object: usize = 0;
+  index: u64 = 0;
+  /** Bytes, an offset, a count. */
+  size: u64 = 0;
+  va: u64 = 0;
+  space: usize = 0;
+  write: u32 = 0;
+  /** ASK_HOLD: also behind the object's end. */
+  beyond: u32 = 0;
+  name: usize = 0;
+  nameBytes: u32 = 0;
+  /** The page that is held. */
+  page: usize = 0;
+  nextWaiter: usize = 0;
+  // A question that is under way to another machine (objects.ts).
+  machine: u32 = 0;
+  msgid: u32 = 0;
+  nextPending: usize = 0;
+
+  // Waiting on a shared futex (shared-futex.ts): a WaitQueue, and what has happened.
+  queueLock: u32 = 0;
+  queueFirst: usize = 0;
+  queueLast: usize = 0;
+  woken: u32 = 0;
+  futexId: u32 = 0;
+  futexObject: usize = 0;
+  nextSleeper: usize = 0;
+
+  // Pins (progress.ts). While the thread runs it alone touches them; while it waits for an answer, core 0.
+  pinCount: u32 = 0;
+  /** They were taken by copies within a system call: let go at its end. */
+  pinsOfKernel: u32 = 0;
+  /** The thread is in user mode and counts in Page.running. */
+  running: u32 = 0;
+  /** TF is ours; it was the user's as well; the step has been made. */
+  stepping: u32 = 0;
+  userSteps: u32 = 0;
+  stepped: u32 = 0;
+  /** Of the last entry from user mode. */
+  vector: u32 = 0;
+  rip: u64 = 0;
+  rcx: u64 = 0;
+  pin0: usize = 0;
+  pin1: usize = 0;
+  pin2: usize = 0;
+  pin3: usize = 0;
+  pin4: usize = 0;
+  pin5: usize = 0;
+  pin6: usize = 0;
+  pin7: usize = 0;
+}
+
+/** The calling thread's. */
+export function clientCurrent(): Client {
+  const thread = threadCurrent();
+  if (thread.pins == 0) thread.pins = allocate(offsetof<Client>());
+  return changetype<Client>(thread.pins);
+}
+
+/** 0 when the thread never needed one. */
+export function clientOf(thread: Thread): Client {
+  return changetype<Client>(thread.pins);
+}
+
+export function clientFree(thread: Thread): void {
+  release(thread.pins);
+  thread.pins = 0;
+}

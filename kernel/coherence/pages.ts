@@ -1,0 +1,610 @@
+// The pages of shared objects on this machine, and what the engine wants done with them: messages sent, data copied,
+// page-table entries installed and taken away, threads answered. Core 0 only, in the critical sections of syslink/cluster.ts.
+//
+// Invariants: only this file puts a shared page into a page table, and only in the step in which the engine grants it. Every
+// entry of a page is gone, or read-only, and shot down on every core, before the engine is told so (engineGone), and
+// nothing that depends on it leaves the machine earlier. The frame of a page stays the same while the record lives; at
+// the home it is the backing store.
+
+import { coreCount } from "../lwkt/core";
+import { ipiSend } from "../lwkt/ipi";
+import { ASYNCHRONOUS, portReply } from "../lwkt/port";
+import { SpinLock } from "../lwkt/spinlock";
+import { nanoseconds } from "../machine/time";
+import { frameAllocate, frameFree } from "../memory/frames";
+import {
+  ACCESSED,
+  DIRTY,
+  entryOf,
+  NO_EXECUTE,
+  PRESENT,
+  replaceEntry,
+  setEntry,
+  shootDown,
+  USER,
+  WRITABLE,
+} from "../memory/paging";
+import { allocate, release } from "../memory/slab";
+import { panic } from "../panic";
+import { sharedMappings } from "../process/mapping";
+import { stats } from "../stats";
+import { clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
+import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { ASK_FAULT, Client } from "./client";
+import {
+  ACT_FAIL,
+  ACT_GRANT,
+  ACT_REVOKE,
+  ACT_SEND,
+  ACT_TAKE,
+  ACT_WAKE,
+  ACTION_BYTES,
+  ACTIONS_MAX,
+  Action,
+  Engine,
+  engineAlive,
+  engineAsk,
+  engineCreate,
+  engineDead,
+  engineGone,
+  engineMessage,
+  enginePeerDied,
+  HAS_COPY,
+  LOCAL_BYTES,
+  Page,
+  PageMessage,
+  PEER_BYTES,
+  pageCreate,
+  RIGHT_MODIFIED,
+  SAY_GET_READ,
+  SAY_GET_WRITE,
+  SAY_GRANT,
+  SAY_INVALIDATE,
+  WITH_DATA,
+} from "./engine";
+import { objectById, objectsFirst } from "./objects";
+import { SharedObject } from "./pager";
+import { pinAdd, pinsOrder } from "./progress";
+import {
+  commandOf,
+  PAGE_BYTES,
+  PAGE_MESSAGE_BYTES_MAX,
+  wireData,
+  wireIndex,
+  wireRead,
+  wireWrite,
+} from "./wire";
+
+const EIO: i64 = 5;
+const ENOMEM: i64 = 12;
+const MILLISECOND: u64 = 1_000_000;
+/** So long a thread that was granted a page may take to run one instruction. */
+const PIN_TIME: u64 = 10 * MILLISECOND;
+const NEVER: u64 = ~(<u64>0);
+
+/** Page.revoking */
+const WRITE_ONLY: u32 = 1;
+const EVERYTHING: u32 = 2;
+
+const engine = changetype<Engine>(memory.data(offsetof<Engine>(), 8));
+const incoming = changetype<PageMessage>(memory.data(offsetof<PageMessage>(), 8));
+let table: usize = 0;
+let tableMask: u32 = 0;
+let pageCount: u32 = 0;
+/** Pages whose revocation waits for pins or copies. */
+let waiting: usize = 0;
+/** Records of objects that are gone, while a thread still has them pinned. */
+let graveyard: usize = 0;
+/** Messages about objects that are not here. */
+export let strangers: u64 = 0;
+
+const FIRST_BUCKETS: u32 = 1024;
+
+/** On core 0, after the cluster knows its number. */
+export function pagesStart(): void {
+  tableMask = FIRST_BUCKETS - 1;
+  table = allocate(FIRST_BUCKETS << 2);
+  engineCreate(
+    engine,
+    clusterSelf(),
+    clusterMachines(),
+    allocate(ACTIONS_MAX * ACTION_BYTES),
+    allocate(LOCAL_BYTES),
+  );
+}
+
+// --- Records ---
+
+function bucketOf(object: u64, index: u64): usize {
+  const mixed = (object ^ (object >> 29) ^ (index * 0x9e37_79b9)) * 0x1_0000_01b3;
+  return table + ((<u32>(mixed >> 20) & tableMask) << 2);
+}
+
+function find(object: SharedObject, index: u64): Page {
+  let at = load<usize>(bucketOf(object.id, index));
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    if (page.index == index && page.object == object.id) break;
+    at = page.next;
+  }
+  return changetype<Page>(at);
+}
+
+function findOrMake(object: SharedObject, index: u64): Page {
+  const found = find(object, index);
+  if (changetype<usize>(found) != 0) return found;
+  if (pageCount > tableMask) grow();
+  const page = changetype<Page>(allocate(offsetof<Page>()));
+  page.object = object.id;
+  page.index = index;
+  page.holder = changetype<usize>(object);
+  pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES));
+  page.nextInObject = object.pages;
+  object.pages = changetype<usize>(page);
+  insert(page);
+  pageCount++;
+  return page;
+}
+
+function insert(page: Page): void {
+  const bucket = bucketOf(page.object, page.index);
+  page.next = load<usize>(bucket);
+  store<usize>(bucket, changetype<usize>(page));
+}
+
+function grow(): void {
+  const old = table;
+  const buckets = tableMask + 1;
+  tableMask = buckets * 4 - 1;
+  table = allocate((<usize>buckets) << 4);
+  for (let i: u32 = 0; i < buckets; i++) {
+    let at = load<usize>(old + (i << 2));
+    while (at != 0) {
+      const page = changetype<Page>(at);
+      at = page.next;
+      insert(page);
+    }
+  }
+  release(old);
+}
+
+function remove(page: Page): void {
+  const bucket = bucketOf(page.object, page.index);
+  if (load<usize>(bucket) == changetype<usize>(page)) store<usize>(bucket, page.next);
+  else {
+    let at = changetype<Page>(load<usize>(bucket));
+    while (at.next != changetype<usize>(page)) at = changetype<Page>(at.next);
+    at.next = page.next;
+  }
+  pageCount--;
+  if (page.frame != 0) frameFree(page.frame);
+  release(page.peers);
+  page.frame = 0;
+  page.peers = 0;
+  if (page.pins == 0) {
+    release(changetype<usize>(page));
+    return;
+  }
+  page.next = graveyard;
+  graveyard = changetype<usize>(page);
+}
+
+/** The object ends: nobody maps it or waits for its pages. */
+export function objectPagesDrop(object: SharedObject): void {
+  while (object.pages != 0) {
+    const page = changetype<Page>(object.pages);
+    assert(page.waiters == 0 && page.holds == 0 && page.revoking == 0, "a page is dropped that is in use");
+    object.pages = page.nextInObject;
+    remove(page);
+  }
+}
+
+function bury(): void {
+  let before: usize = 0;
+  let at = graveyard;
+  while (at != 0) {
+    const next = changetype<Page>(at).next;
+    if (atomic.load<u32>(at + offsetof<Page>("pins")) == 0) {
+      if (before != 0) changetype<Page>(before).next = next;
+      else graveyard = next;
+      release(at);
+    } else before = at;
+    at = next;
+  }
+}
+
+// --- What threads ask ---
+
+/** ASK_FAULT, ASK_HOLD. */
+export function pageAsked(client: Client): i64 {
+  const object = changetype<SharedObject>(client.object);
+  if (object.dead != 0) return -EIO;
+  if (object.home == clusterSelf() && client.beyond == 0 && client.index * 4096 >= object.size) return -EIO;
+  const page = findOrMake(object, client.index);
+  if (page.frame == 0) {
+    page.frame = frameAllocate();
+    if (page.frame == 0) return -ENOMEM;
+  }
+  stats().pageFaultsCoherence++;
+  client.page = changetype<usize>(page);
+  client.nextWaiter = 0;
+  if (page.waiters == 0) page.waiters = changetype<usize>(client);
+  else {
+    let last = changetype<Client>(page.waiters);
+    while (last.nextWaiter != 0) last = changetype<Client>(last.nextWaiter);
+    last.nextWaiter = changetype<usize>(client);
+  }
+  pinsOrder(client, page, nanoseconds() + 1000 * MILLISECOND);
+  engineAsk(engine, page, client.write != 0);
+  drain(page);
+  return ASYNCHRONOUS;
+}
+
+export function pageUnhold(client: Client): i64 {
+  const page = changetype<Page>(client.page);
+  assert(page.holds > 0, "a page is let go that nobody holds");
+  page.holds--;
+  return 0; // a revocation that waits for it is looked at before the service ends
+}
+
+/** ASK_NEXT_PAGE, at the home: client.index becomes that of the next page from there on; -EIO = there is none. */
+export function pageNext(client: Client): i64 {
+  let at = changetype<SharedObject>(client.object).pages;
+  let least = NEVER;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    if (page.index >= client.index) least = min<u64>(least, page.index);
+    at = page.nextInObject;
+  }
+  if (least == NEVER) return -EIO;
+  client.index = least;
+  return 0;
+}
+
+/** ASK_UNMAP, of a page that is held: the right stays, the address spaces lose it. */
+export function pageUnmap(client: Client): i64 {
+  const page = changetype<Page>(client.page);
+  takeAway(page, EVERYTHING);
+  return 0;
+}
+
+// --- What the engine wants ---
+
+/** Carries out the engine's actions for this page until it wants nothing more. */
+function drain(page: Page): void {
+  while (true) {
+    const again = perform(page);
+    if (page.revoking != 0 && revocable(page, 0)) {
+      revoke(page);
+      continue;
+    }
+    if (!again || page.waiters == 0) return;
+    engineAsk(engine, page, writerWaits(page));
+  }
+}
+
+function writerWaits(page: Page): bool {
+  let at = page.waiters;
+  while (at != 0) {
+    if (changetype<Client>(at).write != 0) return true;
+    at = changetype<Client>(at).nextWaiter;
+  }
+  return false;
+}
+
+/** True: threads that wait should ask again. */
+function perform(page: Page): bool {
+  let again = false;
+  const count = engine.actionCount;
+  engine.actionCount = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const action = changetype<Action>(engine.actions + i * ACTION_BYTES);
+    switch (action.kind) {
+      case ACT_SEND:
+        send(page, action);
+        break;
+      case ACT_TAKE:
+        take(page);
+        break;
+      case ACT_GRANT:
+        grant(page, action.flags == RIGHT_MODIFIED);
+        again = true;
+        break;
+      case ACT_REVOKE:
+        revokeLater(page, action.flags == 1 ? WRITE_ONLY : EVERYTHING);
+        break;
+      case ACT_WAKE:
+        again = true;
+        break;
+      case ACT_FAIL:
+        fail(page);
+        break;
+    }
+  }
+  return again;
+}
+
+function send(page: Page, action: Action): void {
+  const withData = (action.sayFlags & WITH_DATA) != 0;
+  const counters = stats();
+  if (withData) counters.pagesSent++;
+  if (action.say == SAY_INVALIDATE) counters.invalidations++;
+  const bytes = withData ? PAGE_MESSAGE_BYTES_MAX : 80;
+  const command = commandOf(action.say, action.sayFlags);
+  const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
+  wireWrite(writer, action, page.index, withData ? page.frame : 0);
+  messageEnd();
+}
+
+/** The data of the message that is being handled. */
+function take(page: Page): void {
+  stats().pagesReceived++;
+  if (page.frame == 0) {
+    page.frame = frameAllocate();
+    if (page.frame == 0) panic("out of memory for a page of the backing store");
+  }
+  if (wireData != 0) memory.copy(page.frame, wireData, PAGE_BYTES);
+  else memory.fill(page.frame, 0, PAGE_BYTES);
+}
+
+// --- Granting ---
+
+/** Every waiting client whose need is met gets the page. */
+function grant(page: Page, writable: bool): void {
+  let before: usize = 0;
+  let at = page.waiters;
+  while (at != 0) {
+    const client = changetype<Client>(at);
+    const next = client.nextWaiter;
+    if (client.write != 0 && !writable) before = at;
+    else {
+      if (before != 0) changetype<Client>(before).nextWaiter = next;
+      else page.waiters = next;
+      client.nextWaiter = 0;
+      if (client.command == ASK_FAULT) {
+        install(page, client, writable);
+        pinAdd(client, page, nanoseconds() + PIN_TIME);
+      } else {
+        page.holds++;
+        if (client.write != 0 && page.home != <u8>clusterSelf()) page.dirty = 1;
+      }
+      portReply(client, 0);
+    }
+    at = next;
+  }
+}
+
+/** What visit() below works for. */
+let installFor: usize = 0;
+let installEntry: u64 = 0;
+
+function install(page: Page, client: Client, writable: bool): void {
+  installFor = changetype<usize>(client);
+  installEntry = <u64>page.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
+  if (writable) installEntry |= WRITABLE;
+  if (client.write != 0) installEntry |= DIRTY; // it is about to be
+  sharedMappings(changetype<SharedObject>(page.holder), page.index, installVisit.index);
+}
+
+/** Only where the page is still mapped: another thread may have unmapped it while the right was on its way. */
+function installVisit(space: usize, va: u64): void {
+  const client = changetype<Client>(installFor);
+  if (space == client.space && va == client.va) setEntry(space, va, installEntry);
+}
+
+function fail(page: Page): void {
+  let at = page.waiters;
+  page.waiters = 0;
+  while (at != 0) {
+    const client = changetype<Client>(at);
+    at = client.nextWaiter;
+    client.nextWaiter = 0;
+    portReply(client, -EIO);
+  }
+}
+
+// --- Revoking ---
+
+function nothing(_argument: usize): void {}
+
+/** drain() does it at once when nothing holds the page; else it waits in line. */
+function revokeLater(page: Page, what: u32): void {
+  const fresh = page.revoking == 0;
+  // Locked: who lets go of a pin looks at this afterwards, we look at the pins afterwards.
+  atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), max<u32>(page.revoking, what));
+  if (!fresh || revocable(page, 0)) return;
+  page.revokingNext = waiting;
+  waiting = changetype<usize>(page);
+  if (atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("running")) == 0) return;
+  // Some thread runs in user mode since it was granted the page: entering the kernel, it shows how far it has come.
+  for (let core: u32 = 1; core < coreCount(); core++) ipiSend(core, nothing.index, 0);
+}
+
+/** `now` 0: pins count whatever the time. */
+function revocable(page: Page, now: u64): bool {
+  if (page.holds != 0) return false;
+  return (
+    atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) == 0 ||
+    (now != 0 && now >= page.pinsEnd)
+  );
+}
+
+function revoke(page: Page): void {
+  unlinkWaiting(page);
+  const dirty = takeAway(page, page.revoking);
+  atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
+  engineGone(engine, page, dirty);
+}
+
+function unlinkWaiting(page: Page): void {
+  if (waiting == changetype<usize>(page)) waiting = page.revokingNext;
+  else {
+    let at = waiting;
+    while (at != 0 && changetype<Page>(at).revokingNext != changetype<usize>(page)) {
+      at = changetype<Page>(at).revokingNext;
+    }
+    if (at != 0) changetype<Page>(at).revokingNext = page.revokingNext;
+  }
+  page.revokingNext = 0;
+}
+
+let takeWhat: u32 = 0;
+let tookDirty: bool = false;
+
+/** From every address space and every core's TLB. True: some entry said that the page was written. */
+function takeAway(page: Page, what: u32): bool {
+  takeWhat = what;
+  tookDirty = false;
+  sharedMappings(changetype<SharedObject>(page.holder), page.index, takeVisit.index);
+  notesTake();
+  const dirty = tookDirty || page.noted != 0;
+  page.noted = 0;
+  return dirty;
+}
+
+function takeVisit(space: usize, va: u64): void {
+  let old: u64 = 0;
+  if (takeWhat == EVERYTHING) old = setEntry(space, va, 0);
+  else {
+    while (true) {
+      old = entryOf(space, va);
+      if (!(old & PRESENT)) break;
+      if (replaceEntry(space, va, old, old & ~(WRITABLE | DIRTY)) == old) break;
+    }
+  }
+  if (!(old & PRESENT)) return;
+  if (old & DIRTY) tookDirty = true;
+  shootDown(space, va, 1);
+}
+
+/** In the service of core 0: revocations whose page has become free, or whose time is up. */
+export function revocationsRetry(now: u64): void {
+  if (graveyard != 0) bury();
+  let at = waiting;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    if (!revocable(page, now)) {
+      at = page.revokingNext;
+      continue;
+    }
+    revoke(page);
+    drain(page);
+    at = waiting; // the list has changed
+  }
+}
+
+/** When the next of them is overdue. */
+export function revocationsDue(): u64 {
+  let due = NEVER;
+  let at = waiting;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    if (page.holds == 0) due = min<u64>(due, page.pinsEnd);
+    at = page.revokingNext;
+  }
+  return due;
+}
+
+// --- Pages that were unmapped dirty: told from any core under the lock that revocations take as well ---
+
+const NOTES_MAX: u32 = 128;
+const notes: usize = memory.data(2048, 8); // object id u64, index u64
+const notesLock = changetype<SpinLock>(memory.data(offsetof<SpinLock>(), 8));
+const noteCountAt: usize = memory.data(4);
+let notesLost: bool = false;
+
+export function noteDirty(object: SharedObject, index: u64): void {
+  notesLock.acquire();
+  const count = load<u32>(noteCountAt);
+  if (count == NOTES_MAX) notesLost = true;
+  else {
+    store<u64>(notes + (count << 4), object.id);
+    store<u64>(notes + (count << 4), index, 8);
+    store<u32>(noteCountAt, count + 1);
+  }
+  notesLock.release();
+}
+
+/** Into the pages' records. */
+function notesTake(): void {
+  if (atomic.load<u32>(noteCountAt) == 0) return;
+  notesLock.acquire();
+  const count = load<u32>(noteCountAt);
+  for (let i: u32 = 0; i < count; i++) {
+    const object = objectById(load<u64>(notes + (i << 4)));
+    if (changetype<usize>(object) == 0) continue;
+    const page = find(object, load<u64>(notes + (i << 4), 8));
+    if (changetype<usize>(page) != 0) page.noted = 1;
+  }
+  store<u32>(noteCountAt, 0);
+  if (notesLost) noteEverything();
+  notesLost = false;
+  notesLock.release();
+}
+
+/** More were unmapped than could be noted: any page may be dirty. */
+function noteEverything(): void {
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    let at = object.pages;
+    while (at != 0) {
+      changetype<Page>(at).noted = 1;
+      at = changetype<Page>(at).nextInObject;
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+}
+
+// --- What other machines say ---
+
+export function pageMessage(from: u32, message: MessageHeader): void {
+  const object = objectById(message.linkid);
+  if (changetype<usize>(object) == 0 || object.dead != 0) {
+    strangers++;
+    return;
+  }
+  if (!wireRead(message, from, clusterMachines(), incoming)) {
+    strangers++;
+    return;
+  }
+  const asks = incoming.kind == SAY_GET_READ || incoming.kind == SAY_GET_WRITE;
+  if (asks && object.home == clusterSelf() && wireIndex * 4096 >= object.size) {
+    refuse(from, message, object);
+    return;
+  }
+  if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
+  const page = findOrMake(object, wireIndex);
+  engineMessage(engine, page, incoming);
+  drain(page);
+}
+
+/** Beyond the object's end. */
+function refuse(to: u32, message: MessageHeader, object: SharedObject): void {
+  const writer = messageTo(to, 16 + 16 + 8, object.id, message.msgid, COMMAND_READ_PAGE | RESPONSE);
+  store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), wireIndex);
+  itemPut(writer, ITEM_ERROR, <u32>EIO, 0);
+  messageEnd();
+}
+
+// --- Death ---
+
+export function pagesMachineDied(machine: u32): void {
+  engineDead(engine, machine);
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    if (object.home == machine) object.dead = 1;
+    let at = object.pages;
+    while (at != 0) {
+      const page = changetype<Page>(at);
+      at = page.nextInObject;
+      enginePeerDied(engine, page, machine);
+      drain(page);
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+}
+
+export function pagesMachineCame(machine: u32): void {
+  engineAlive(engine, machine);
+}

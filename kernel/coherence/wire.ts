@@ -1,0 +1,156 @@
+// Page messages as SYSLINK messages (commands.ts) and back. msgid is the transaction, linkid the object.
+import {
+  COMMAND_CLEAN,
+  COMMAND_FORWARD_READ,
+  COMMAND_FORWARD_WRITE,
+  COMMAND_INVALIDATE,
+  COMMAND_PAGE_LOSS,
+  COMMAND_PURGE,
+  COMMAND_READ_PAGE,
+  COMMAND_WRITE_PAGE,
+  ITEM_ACKS,
+  ITEM_DATA,
+  ITEM_ERROR,
+  ITEM_PAGE,
+  ITEM_REQUESTER,
+} from "../syslink/commands";
+import {
+  ITEM_NUMBER,
+  itemData,
+  itemFirst,
+  itemNext,
+  itemPut,
+  MessageHeader,
+  MessageWriter,
+  RESPONSE,
+} from "../syslink/message";
+import {
+  Action,
+  PageMessage,
+  RIGHT,
+  RIGHT_MODIFIED,
+  SAY_ACKNOWLEDGED,
+  SAY_CLEAN,
+  SAY_FAILURE,
+  SAY_FORWARD_READ,
+  SAY_FORWARD_WRITE,
+  SAY_GET_READ,
+  SAY_GET_WRITE,
+  SAY_GRANT,
+  SAY_INVALIDATE,
+  SAY_LOSS,
+  SAY_LOSS_KNOWN,
+  SAY_PURGE,
+  SAY_SURRENDER,
+} from "./engine";
+
+export const PAGE_BYTES: u32 = 4096;
+/** The longest page message: header, PAGE, ACKS, DATA. */
+export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 16 + 8 + 4096;
+const EIO: u32 = 5;
+
+export function commandOf(say: u8, flags: u8): u32 {
+  switch (say) {
+    case SAY_GET_READ:
+      return COMMAND_READ_PAGE;
+    case SAY_GET_WRITE:
+      return COMMAND_WRITE_PAGE;
+    case SAY_GRANT:
+      return ((flags & RIGHT) == RIGHT_MODIFIED ? COMMAND_WRITE_PAGE : COMMAND_READ_PAGE) | RESPONSE;
+    case SAY_FAILURE:
+      return COMMAND_READ_PAGE | RESPONSE;
+    case SAY_FORWARD_READ:
+      return COMMAND_FORWARD_READ;
+    case SAY_FORWARD_WRITE:
+      return COMMAND_FORWARD_WRITE;
+    case SAY_INVALIDATE:
+      return COMMAND_INVALIDATE;
+    case SAY_ACKNOWLEDGED:
+      return COMMAND_INVALIDATE | RESPONSE;
+    case SAY_CLEAN:
+      return COMMAND_CLEAN;
+    case SAY_LOSS:
+      return COMMAND_PAGE_LOSS;
+    case SAY_LOSS_KNOWN:
+      return COMMAND_PAGE_LOSS | RESPONSE;
+    case SAY_PURGE:
+      return COMMAND_PURGE;
+    case SAY_SURRENDER:
+      return COMMAND_PURGE | RESPONSE;
+  }
+  assert(false, "a page message of no kind");
+  return 0;
+}
+
+/** The items of an ACT_SEND. `frame`: the page's bytes when they come along, 0 = all zeros, which need no item. */
+export function wireWrite(writer: MessageWriter, action: Action, index: u64, frame: usize): void {
+  store<u64>(itemPut(writer, ITEM_PAGE, action.sayFlags, 8), index);
+  if (action.requester != 0) itemPut(writer, ITEM_REQUESTER, action.requester, 0);
+  if (action.acks != 0) store<u64>(itemPut(writer, ITEM_ACKS, 0, 8), action.acks);
+  if (action.say == SAY_FAILURE) itemPut(writer, ITEM_ERROR, EIO, 0);
+  if (frame != 0) memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), frame, PAGE_BYTES);
+}
+
+/** Where a message that wireRead() took has its index and its page, the latter 0 when it has none. */
+export let wireIndex: u64 = 0;
+export let wireData: usize = 0;
+
+/** A message that commandCheck() accepted, from that machine; false: its numbers make no sense. */
+export function wireRead(header: MessageHeader, from: u32, machines: u32, into: PageMessage): bool {
+  into.from = <u8>from;
+  into.requester = 0;
+  into.flags = 0;
+  into.transaction = header.msgid;
+  into.acks = 0;
+  wireData = 0;
+  let failed = false;
+  let item = itemFirst(header);
+  while (changetype<usize>(item) != 0) {
+    const number = <u32>item.id & ITEM_NUMBER;
+    if (number == ITEM_PAGE) {
+      into.flags = <u8>item.aux;
+      wireIndex = load<u64>(itemData(item));
+    } else if (number == ITEM_REQUESTER) into.requester = <u8>item.aux;
+    else if (number == ITEM_ACKS) into.acks = load<u64>(itemData(item));
+    else if (number == ITEM_DATA) wireData = itemData(item);
+    else if (number == ITEM_ERROR) failed = true;
+    item = itemNext(header, item);
+  }
+  into.kind = sayOf(header.command, failed);
+  const passedOn =
+    into.kind == SAY_FORWARD_READ || into.kind == SAY_FORWARD_WRITE || into.kind == SAY_INVALIDATE;
+  if (passedOn && (into.requester == 0 || <u32>into.requester > machines)) return false;
+  if (into.kind == SAY_GRANT && (into.flags & RIGHT) == 0) return false;
+  return wireIndex < 1 << 40;
+}
+
+function sayOf(command: u32, failed: bool): u8 {
+  switch (command) {
+    case COMMAND_READ_PAGE:
+      return SAY_GET_READ;
+    case COMMAND_WRITE_PAGE:
+      return SAY_GET_WRITE;
+    case COMMAND_READ_PAGE | RESPONSE:
+      return failed ? SAY_FAILURE : SAY_GRANT;
+    case COMMAND_WRITE_PAGE | RESPONSE:
+      return SAY_GRANT;
+    case COMMAND_FORWARD_READ:
+      return SAY_FORWARD_READ;
+    case COMMAND_FORWARD_WRITE:
+      return SAY_FORWARD_WRITE;
+    case COMMAND_INVALIDATE:
+      return SAY_INVALIDATE;
+    case COMMAND_INVALIDATE | RESPONSE:
+      return SAY_ACKNOWLEDGED;
+    case COMMAND_CLEAN:
+      return SAY_CLEAN;
+    case COMMAND_PAGE_LOSS:
+      return SAY_LOSS;
+    case COMMAND_PAGE_LOSS | RESPONSE:
+      return SAY_LOSS_KNOWN;
+    case COMMAND_PURGE:
+      return SAY_PURGE;
+    default:
+      return SAY_SURRENDER;
+  }
+}

@@ -1,0 +1,121 @@
+// IPv4 (RFC 791) without fragments or routes: every address is on the wire. And the echo of ICMP (RFC 792).
+import { arpResolve } from "./arp";
+import { fold16, Sums, sumsAdd } from "./checksum";
+import { ethernetHeader, TYPE_IPV4 } from "./ethernet";
+import {
+  ETHERNET_BYTES,
+  Interface,
+  IP_BYTES,
+  load16,
+  SLOT_BYTES,
+  slotSend,
+  slotTake,
+  store16,
+} from "./interface";
+import { udpInput } from "./udp";
+
+export const PROTOCOL_ICMP: u32 = 1;
+export const PROTOCOL_UDP: u32 = 17;
+const VERSION_AND_5_WORDS: u32 = 0x45;
+const DO_NOT_FRAGMENT: u32 = 0x4000;
+const MORE_FRAGMENTS_OR_OFFSET: u32 = 0x3fff;
+const TIME_TO_LIVE: u32 = 64;
+const ICMP_BYTES: u32 = 8;
+const ECHO_REPLY: u32 = 0;
+const ECHO_REQUEST: u32 = 8;
+
+const scratch: usize = memory.data(32, 8);
+
+function sumOf(at: usize, bytes: u32): u32 {
+  const sums = changetype<Sums>(scratch);
+  sums.a = 0;
+  sums.b = 0;
+  sums.words = 0;
+  sumsAdd(sums, at, bytes);
+  return fold16(sums.a);
+}
+
+export function ipInput(card: Interface, at: usize, bytes: u32, now: u64): void {
+  const first = bytes >= IP_BYTES ? <u32>load<u8>(at) : 0;
+  const header = (first & 15) << 2;
+  if (first >> 4 != 4 || header < IP_BYTES || header > bytes) {
+    card.cut++;
+    return;
+  }
+  const length = load16(at + 2);
+  if (length < header || length > bytes) {
+    card.cut++;
+    return;
+  }
+  if (sumOf(at, header) != 0xffff) {
+    card.badChecksum++;
+    return;
+  }
+  if (load16(at + 6) & MORE_FRAGMENTS_OR_OFFSET) {
+    card.fragments++;
+    return;
+  }
+  if (load<u32>(at, 16) != card.ip) {
+    card.notForUs++;
+    return;
+  }
+  const protocol = <u32>load<u8>(at, 9);
+  if (protocol == PROTOCOL_UDP) udpInput(card, load<u32>(at, 12), at + header, length - header);
+  else if (protocol == PROTOCOL_ICMP) icmpInput(card, load<u32>(at, 12), at + header, length - header, now);
+  else card.unknownProtocol++;
+}
+
+/**
+ * Ethernet and IP headers into a slot for `bytes` of `protocol`. False: the neighbour is not known yet, it has been
+ * asked for, and the packet is to be dropped.
+ */
+export function ipHeader(card: Interface, slot: usize, to: u32, protocol: u32, bytes: u32, now: u64): bool {
+  assert(bytes + IP_BYTES <= card.mtu, "a packet longer than the wire takes");
+  const mac = arpResolve(card, to, now);
+  if (mac == 0) {
+    card.unresolved++;
+    return false;
+  }
+  ethernetHeader(card, slot, mac, TYPE_IPV4);
+  const at = slot + ETHERNET_BYTES;
+  store<u16>(at, <u16>VERSION_AND_5_WORDS);
+  store16(at + 2, IP_BYTES + bytes);
+  store<u16>(at, 0, 4); // no fragments, so no identification (RFC 6864)
+  store16(at + 6, DO_NOT_FRAGMENT);
+  store<u8>(at, <u8>TIME_TO_LIVE, 8);
+  store<u8>(at, <u8>protocol, 9);
+  store<u16>(at, 0, 10);
+  store<u32>(at, card.ip, 12);
+  store<u32>(at, to, 16);
+  store<u16>(at, <u16>~sumOf(at, IP_BYTES), 10);
+  return true;
+}
+
+function icmpInput(card: Interface, from: u32, at: usize, bytes: u32, now: u64): void {
+  if (bytes < ICMP_BYTES) {
+    card.cut++;
+    return;
+  }
+  if (sumOf(at, bytes) != 0xffff) {
+    card.badChecksum++;
+    return;
+  }
+  const room = SLOT_BYTES - ETHERNET_BYTES - IP_BYTES;
+  if (<u32>load<u8>(at) != ECHO_REQUEST || load<u8>(at, 1) != 0 || bytes > room) {
+    card.unknownProtocol++;
+    return;
+  }
+  const slot = slotTake(card);
+  if (slot == 0) return;
+  if (!ipHeader(card, slot, from, PROTOCOL_ICMP, bytes, now)) {
+    // The slot goes back as an empty frame would: it is simply not sent.
+    slotSend(card, slot, 0, 0, 0);
+    return;
+  }
+  const reply = slot + ETHERNET_BYTES + IP_BYTES;
+  memory.copy(reply, at, bytes);
+  store<u8>(reply, <u8>ECHO_REPLY);
+  store<u16>(reply, 0, 2);
+  store<u16>(reply, <u16>~sumOf(reply, bytes), 2);
+  slotSend(card, slot, ETHERNET_BYTES + IP_BYTES + bytes, 0, 0);
+}

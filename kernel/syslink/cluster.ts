@@ -1,0 +1,524 @@
+// This machine in its cluster: the links to all others, and the one place where their messages and this machine's own
+// questions are served.
+//
+// Everything belongs to core 0 and runs in its critical sections (promise 43): the service thread, which takes frames
+// and keeps time, and the agent of the port, by which threads ask: on core 0 in their own context, from another core
+// within an IPI message (promise 44). `busy` keeps the two apart where a critical section alone would not: an IPI message
+// may be run while another waits for room in a ring.
+import { in8, out8, rdtsc } from "../arch";
+import { Client } from "../coherence/client";
+import { objectMessage, objectsMachineDied, referenceGiven, requestServe } from "../coherence/objects";
+import {
+  pageMessage,
+  pagesMachineCame,
+  pagesMachineDied,
+  revocationsDue,
+  revocationsRetry,
+} from "../coherence/pages";
+import { print, printDecimal } from "../console";
+import { criticalEnter, criticalExit } from "../lwkt/critical";
+import { ASYNCHRONOUS, Port, portCreate, portReply } from "../lwkt/port";
+import { PRIORITY_SERVICE, threadCreate } from "../lwkt/thread";
+import { WaitQueue, waitOn, wakeOne } from "../lwkt/wait";
+import { nanoseconds } from "../machine/time";
+import { allocate, release } from "../memory/slab";
+import { arpClear } from "../net/arp";
+import { Sums } from "../net/checksum";
+import { ethernetInput } from "../net/ethernet";
+import { HEADERS_BYTES, Interface, IP_BYTES, SLOT_BYTES, slotTake, UDP_BYTES } from "../net/interface";
+import { udpSend } from "../net/udp";
+import {
+  nicFlush,
+  nicFrameBytes,
+  nicInterrupts,
+  nicReceive,
+  nicReceiveEnd,
+  nicRecycle,
+  nicStart,
+} from "../net/virtio-net";
+import { bootNumber } from "../options";
+import { panic } from "../panic";
+import { stats } from "../stats";
+import { COMMAND_FAREWELL, COMMAND_PURGE, COMMAND_READ_PAGE, commandCheck } from "./commands";
+import {
+  LINK_DOWN,
+  LINK_HEADER_BYTES,
+  LINK_LOST,
+  LINK_UP,
+  Link,
+  linkBytes,
+  linkCommit,
+  linkCreate,
+  linkInput,
+  linkNext,
+  linkOutput,
+  linkReserve,
+  linkReset,
+  linkTick,
+  NEVER,
+} from "./link";
+import {
+  GOOD,
+  MessageHeader,
+  MessageWriter,
+  messageReferences,
+  RESPONSE,
+  writerBegin,
+  writerEnd,
+} from "./message";
+
+export const MACHINES_MAX: u32 = 64;
+const PORT: u32 = 2666;
+/** 10.66.0.0 in memory's order; the machine's number is the last byte. */
+const NETWORK: u32 = 0x0000_420a;
+const RING_BYTES: u32 = 262144;
+const MILLISECOND: u64 = 1_000_000;
+
+let self: u32 = 1;
+let machines: u32 = 1;
+/** Link by machine, 0 for this one. */
+const links: usize = memory.data(256);
+const card = changetype<Interface>(memory.data(offsetof<Interface>(), 8));
+let port: usize = 0;
+const queue = changetype<WaitQueue>(memory.data(offsetof<WaitQueue>(), 8));
+let sleeping: bool = false;
+let sleepUntil: u64 = 0;
+let wanted: bool = false;
+let busy: bool = false;
+/** Clients that asked while it was busy. */
+let postponedFirst: usize = 0;
+let postponedLast: usize = 0;
+/** Bits per machine: links with something to send; machines that are up, that were once, that died, that said farewell. */
+let dirtyLinks: u64 = 0;
+let up: u64 = 0;
+let wereUp: u64 = 0;
+let dead: u64 = 0;
+let departed: u64 = 0;
+let joinUntil: u64 = 0;
+/** Who waits for the end of clusterFarewell. */
+let leaver: usize = 0;
+let leaveUntil: u64 = 0;
+let malformed: u64 = 0;
+
+export function clusterSelf(): u32 {
+  return self;
+}
+export function clusterMachines(): u32 {
+  return machines;
+}
+export function clusterPort(): Port {
+  return changetype<Port>(port);
+}
+export function bit(machine: u32): u64 {
+  return (<u64>1) << (machine - 1);
+}
+/** It is known to have died, or never came in time. */
+export function isDead(machine: u32): bool {
+  return (dead & bit(machine)) != 0;
+}
+
+function linkTo(machine: u32): Link {
+  return changetype<Link>(load<usize>(links + ((machine - 1) << 2)));
+}
+
+// --- Start ---
+
+/** On core 0, by the boot thread. */
+export function clusterStart(): void {
+  self = <u32>bootNumber("node", 1);
+  machines = <u32>bootNumber("nodes", 1);
+  if (machines == 0 || machines > MACHINES_MAX || self == 0 || self > machines) {
+    panic("node= and nodes=: a cluster has 1 to 64 machines, numbered from 1");
+  }
+  port = changetype<usize>(portCreate(0, serve.index));
+  if (machines == 1) return;
+  card.ip = NETWORK | (self << 24);
+  card.port = PORT;
+  card.datagram = datagram.index;
+  arpClear();
+  if (!nicStart(card, <u32>bootNumber("mtu", 0), frameArrived.index)) {
+    panic("nodes= is more than 1 and there is no virtio network card");
+  }
+  const epoch = epochNow();
+  const lossTime = bootNumber("linkloss", 10_000) * MILLISECOND;
+  const payload = (card.mtu - IP_BYTES - UDP_BYTES - LINK_HEADER_BYTES) & ~7;
+  for (let machine: u32 = 1; machine <= machines; machine++) {
+    if (machine == self) continue;
+    const at = allocate(linkBytes(payload, RING_BYTES));
+    const link = linkCreate(at, self, machine, epoch, payload, RING_BYTES, lossTime);
+    store<usize>(links + ((machine - 1) << 2), changetype<usize>(link));
+  }
+  joinUntil = nanoseconds() + bootNumber("join", 60_000) * MILLISECOND;
+  print("cluster: machine ");
+  printDecimal(self);
+  print(" of ");
+  printDecimal(machines);
+  print(", 10.66.0.");
+  printDecimal(self);
+  print(", MTU ");
+  printDecimal(card.mtu);
+  print("\n");
+  threadCreate(service.index, 0, "cluster", 0, PRIORITY_SERVICE);
+}
+
+/** This life of the machine: the wall clock's second and the finer time stamp counter. */
+function epochNow(): u64 {
+  let clock: u64 = 0;
+  // Seconds, minutes, hours, day, month, year (Motorola MC146818), whatever their coding: they only have to differ.
+  for (let i: u32 = 0; i < 6; i++) {
+    out8(0x70, i < 3 ? i << 1 : i + 4);
+    clock = clock * 61 + <u64>in8(0x71);
+  }
+  return (clock << 32) | ((rdtsc() >> 4) & 0xffff_ffff) | 1;
+}
+
+// --- The service thread ---
+
+/** Handler of the card's interrupt. */
+function frameArrived(_argument: usize): void {
+  wakeService();
+}
+
+function wakeService(): void {
+  wanted = true;
+  if (sleeping) wakeOne(queue);
+}
+
+/** In a critical section but for the moments between frames, where messages from other cores get in. */
+function service(_argument: usize): void {
+  criticalEnter();
+  while (true) {
+    wanted = false;
+    nicInterrupts(false);
+    receiveFrames();
+    busy = true;
+    const next = tick(nanoseconds());
+    finish(nanoseconds());
+    if (wanted || !nicInterrupts(true)) continue;
+    const now = nanoseconds();
+    if (next <= now) continue;
+    sleepUntil = next;
+    sleeping = true;
+    waitOn(queue, next == NEVER ? 0 : next - now);
+    sleeping = false;
+  }
+}
+
+function receiveFrames(): void {
+  while (true) {
+    const frame = nicReceive();
+    if (frame == 0) break;
+    busy = true;
+    const now = nanoseconds();
+    ethernetInput(card, frame, nicFrameBytes(), now);
+    nicRecycle();
+    finish(now);
+    criticalExit();
+    criticalEnter();
+  }
+  nicReceiveEnd();
+}
+
+/** After every piece of work: what was put off meanwhile, and everything that is to be sent. Clears `busy`. */
+function finish(now: u64): void {
+  while (true) {
+    revocationsRetry(now);
+    const client = changetype<Client>(postponedFirst);
+    if (changetype<usize>(client) == 0) break;
+    postponedFirst = client.nextWaiter;
+    if (postponedFirst == 0) postponedLast = 0;
+    client.nextWaiter = 0;
+    const result = requestServe(client, now);
+    if (result != ASYNCHRONOUS) portReply(client, result);
+  }
+  pump(now);
+  busy = false;
+}
+
+/** The agent of the port. */
+function serve(message: usize): i64 {
+  const client = changetype<Client>(message);
+  if (busy) {
+    if (postponedLast != 0) changetype<Client>(postponedLast).nextWaiter = message;
+    else postponedFirst = message;
+    postponedLast = message;
+    return ASYNCHRONOUS;
+  }
+  busy = true;
+  const now = nanoseconds();
+  const result = requestServe(client, now);
+  finish(now);
+  hurry(now);
+  return result;
+}
+
+/** IPI message: a page that a revocation waits for is free (progress.ts). */
+export function pageUnpinned(_page: usize): void {
+  if (busy) return; // finish() looks at all of them
+  busy = true;
+  const now = nanoseconds();
+  finish(now);
+  hurry(now);
+}
+
+/** The service thread sleeps too long for what was sent just now: it keeps the time of links. */
+function hurry(now: u64): void {
+  if (sleeping && now + 8 * MILLISECOND < sleepUntil) wakeService();
+}
+
+// --- Receiving ---
+
+function datagram(ip: u32, _port: u32, payload: usize, bytes: u32, sums: usize): void {
+  const machine = ip >> 24;
+  if ((ip & 0x00ff_ffff) != NETWORK || machine == 0 || machine > machines || machine == self) {
+    card.notForUs++;
+    return;
+  }
+  const link = linkTo(machine);
+  const now = nanoseconds();
+  if (linkInput(link, payload, bytes, changetype<Sums>(sums), now)) {
+    while (true) {
+      const message = linkNext(link);
+      if (changetype<usize>(message) == 0) break;
+      dispatch(machine, message);
+    }
+  }
+  dirtyLinks |= bit(machine);
+  if (link.state == LINK_UP && !(up & bit(machine))) machineUp(machine);
+  else if (link.state == LINK_LOST) machineLost(machine);
+}
+
+function dispatch(machine: u32, message: MessageHeader): void {
+  const counters = stats();
+  counters.messagesReceived++;
+  counters.bytesReceived += <u64>message.length;
+  const reason = commandCheck(message);
+  if (reason != GOOD) {
+    if (malformed++ == 0) say("cluster: a message of machine ", machine, " is no command of ours\n");
+    return;
+  }
+  const command = <u32>message.command & ~RESPONSE;
+  if (command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE) pageMessage(machine, message);
+  else if (command == COMMAND_FAREWELL) departed |= bit(machine);
+  else objectMessage(machine, message);
+}
+
+// --- Sending ---
+
+const writer = changetype<MessageWriter>(memory.data(offsetof<MessageWriter>(), 8));
+/** A message that found no room in its link's ring, or has nowhere to go. */
+@unmanaged
+class Overflow {
+  next: usize = 0;
+  machine: u32 = 0;
+  bytes: u32 = 0;
+}
+const OVERFLOW_BYTES: usize = 16;
+let overflowFirst: usize = 0;
+let overflowLast: usize = 0;
+let writing: u32 = 0;
+let writingAside: usize = 0;
+
+/** Begins a message of at most `bytes`: put items, then messageEnd(). Not to this machine. */
+export function messageTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, command: u32): MessageWriter {
+  assert(
+    writing == 0 && machine != self && machine <= machines,
+    "one message is written at a time, to another machine",
+  );
+  writing = machine;
+  writingAside = 0;
+  let at: usize = 0;
+  if (!isDead(machine) && overflowFirst == 0) at = linkReserve(linkTo(machine), bytes);
+  if (at == 0) {
+    writingAside = allocate(OVERFLOW_BYTES + bytes);
+    at = writingAside + OVERFLOW_BYTES;
+  }
+  writerBegin(writer, at, bytes, linkid, msgid, command);
+  return writer;
+}
+
+export function messageEnd(): void {
+  const machine = writing;
+  const bytes = writerEnd(writer);
+  assert(bytes != 0, "a message is longer than it was said to be");
+  writing = 0;
+  const counters = stats();
+  counters.messagesSent++;
+  counters.bytesSent += <u64>bytes;
+  if (isDead(machine)) {
+    release(writingAside);
+    return;
+  }
+  // The core counts linkids that leave without knowing what they are in (promise 25).
+  if (writer.references != 0)
+    messageReferences(changetype<MessageHeader>(writer.start), referenceGiven.index, machine);
+  if (writingAside == 0) {
+    linkCommit(linkTo(machine), bytes);
+    dirtyLinks |= bit(machine);
+    return;
+  }
+  const overflow = changetype<Overflow>(writingAside);
+  overflow.machine = machine;
+  overflow.bytes = bytes;
+  if (overflowLast != 0) changetype<Overflow>(overflowLast).next = writingAside;
+  else overflowFirst = writingAside;
+  overflowLast = writingAside;
+}
+
+function overflowDrain(): void {
+  while (overflowFirst != 0) {
+    const overflow = changetype<Overflow>(overflowFirst);
+    if (!isDead(overflow.machine)) {
+      const at = linkReserve(linkTo(overflow.machine), overflow.bytes);
+      if (at == 0) return;
+      memory.copy(at, overflowFirst + OVERFLOW_BYTES, overflow.bytes);
+      linkCommit(linkTo(overflow.machine), overflow.bytes);
+      dirtyLinks |= bit(overflow.machine);
+    }
+    overflowFirst = overflow.next;
+    if (overflowFirst == 0) overflowLast = 0;
+    release(changetype<usize>(overflow));
+  }
+}
+
+/** Everything that links have to say goes to the card. */
+function pump(now: u64): void {
+  if (overflowFirst != 0) overflowDrain();
+  while (dirtyLinks != 0) {
+    const machine = <u32>ctz(dirtyLinks) + 1;
+    const link = linkTo(machine);
+    const before = link.retransmissions;
+    while (true) {
+      const slot = slotTake(card);
+      if (slot == 0) {
+        // The card has not sent what it has: the thread looks again soon.
+        wanted = true;
+        nicFlush();
+        return;
+      }
+      if (!linkOutput(link, now)) {
+        call_indirect<void>(card.send, slot, 0, 0, 0);
+        break;
+      }
+      transmit(link, machine, slot, now);
+    }
+    stats().retransmissions += link.retransmissions - before;
+    dirtyLinks &= ~bit(machine);
+  }
+  nicFlush();
+}
+
+/** Short payloads are copied, so that the ring may forget them while the card still has them. */
+function transmit(link: Link, machine: u32, slot: usize, now: u64): void {
+  const at = slot + HEADERS_BYTES;
+  memory.copy(at, link.header, LINK_HEADER_BYTES);
+  let bytes = LINK_HEADER_BYTES;
+  let more = link.outAt;
+  let moreBytes = link.outBytes;
+  if (HEADERS_BYTES + LINK_HEADER_BYTES + moreBytes <= SLOT_BYTES) {
+    memory.copy(at + LINK_HEADER_BYTES, more, moreBytes);
+    bytes += moreBytes;
+    more = 0;
+    moreBytes = 0;
+  }
+  const a = changetype<Sums>(link.sums).a;
+  udpSend(card, slot, NETWORK | (machine << 24), PORT, bytes, more, moreBytes, a, now);
+}
+
+// --- Time, coming and going ---
+
+/** When to look again. */
+function tick(now: u64): u64 {
+  let next = revocationsDue();
+  for (let machine: u32 = 1; machine <= machines; machine++) {
+    if (machine == self) continue;
+    const link = linkTo(machine);
+    const due = linkTick(link, now);
+    if (link.state == LINK_LOST) {
+      machineLost(machine);
+      next = now;
+      continue;
+    }
+    if (link.state == LINK_DOWN && !(wereUp & bit(machine)) && !isDead(machine)) {
+      if (now >= joinUntil) neverCame(machine);
+      else next = min<u64>(next, joinUntil);
+    }
+    if (due <= now) dirtyLinks |= bit(machine);
+    else next = min<u64>(next, due);
+  }
+  if (leaver == 0) return next;
+  const end = farewell(now);
+  if (end != 0) return min<u64>(next, end);
+  const client = changetype<Client>(leaver);
+  leaver = 0;
+  portReply(client, 0);
+  return next;
+}
+
+function say(text: string, machine: u32, rest: string): void {
+  print(text);
+  printDecimal(machine);
+  print(rest);
+}
+
+function machineUp(machine: u32): void {
+  up |= bit(machine);
+  wereUp |= bit(machine);
+  // A new machine with an old number.
+  dead &= ~bit(machine);
+  departed &= ~bit(machine);
+  pagesMachineCame(machine);
+  say("cluster: machine ", machine, " is here\n");
+}
+function machineLost(machine: u32): void {
+  const silent = (departed & bit(machine)) != 0;
+  up &= ~bit(machine);
+  died(machine);
+  linkReset(linkTo(machine));
+  dirtyLinks |= bit(machine);
+  if (!silent) say("cluster: machine ", machine, " is lost\n");
+}
+
+function neverCame(machine: u32): void {
+  died(machine);
+  say("cluster: machine ", machine, " never came\n");
+}
+
+/** LOSTLINK: every operation that needs that machine ends. */
+function died(machine: u32): void {
+  dead |= bit(machine);
+  pagesMachineDied(machine);
+  objectsMachineDied(machine);
+}
+
+/** `client` is answered when every living machine has said farewell and has heard ours. */
+export function farewellBegin(client: Client, now: u64): i64 {
+  for (let machine: u32 = 1; machine <= machines; machine++) {
+    if (machine == self || isDead(machine)) continue;
+    messageTo(machine, 16, 0, 0, COMMAND_FAREWELL);
+    messageEnd();
+  }
+  leaver = changetype<usize>(client);
+  leaveUntil = 0;
+  if (farewell(now) == 0) {
+    leaver = 0;
+    return 0;
+  }
+  wakeService();
+  return ASYNCHRONOUS;
+}
+
+/** 0: it is over; else when to look again. */
+function farewell(now: u64): u64 {
+  let quiet = true;
+  for (let machine: u32 = 1; machine <= machines; machine++) {
+    if (machine == self || isDead(machine)) continue;
+    if (!(departed & bit(machine))) return NEVER;
+    const link = linkTo(machine);
+    if (link.oldest != link.nextSequence) quiet = false;
+  }
+  // All have said it. What they have not acknowledged they may still need, but not for ever.
+  if (leaveUntil == 0) leaveUntil = now + 500 * MILLISECOND;
+  if (!quiet && now < leaveUntil) return now + 5 * MILLISECOND;
+  return 0;
+}
