@@ -36,7 +36,3 @@ function criticalDeferred(): void {
   if (core.pending !== 0) runPending(core);
   if (enabled) sti();
 }
-
-export function inCriticalSection(): bool {
-  return thisCore().critical !== 0;
-}

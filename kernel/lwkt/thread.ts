@@ -4,7 +4,7 @@ import { fxrstor, fxsave, newStack, wrmsr } from "../arch";
 import { framesAllocate, framesRelease } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { panic } from "../panic";
-import { Core, coreCount, thisCore } from "./core";
+import { Core, coreCount, PRIORITIES, thisCore } from "./core";
 import { criticalEnter, criticalExit, criticalLeave } from "./critical";
 import { ipiSend } from "./ipi";
 import { begin, giveWay, leave, ready } from "./scheduler";
@@ -116,7 +116,7 @@ export function threadCreate(entry: u32, argument: usize, name: string, core: i3
 /** The same without starting it: fill in space, fsBase, process, then threadStart. */
 export function threadNew(entry: u32, argument: usize, name: string, core: i32, priority: u32): Thread {
   assert(
-    core < <i32>coreCount() && priority !== PRIORITY_IDLE && priority < 32,
+    core < <i32>coreCount() && priority !== PRIORITY_IDLE && priority < PRIORITIES,
     "threadNew: core or priority",
   );
   criticalEnter();

@@ -97,9 +97,3 @@ export function nanoseconds(): u64 {
 export function apicTicks(time: u64): u64 {
   return mulhu(time << SHIFT, apicPerNanosecond);
 }
-
-/** Busy wait, for devices at boot. */
-export function delay(time: u64): void {
-  const end = nanoseconds() + time;
-  while (nanoseconds() < end) pause();
-}
