@@ -13,7 +13,7 @@ import { coreCount, thisCore } from "../lwkt/core";
 import { ipiSend } from "../lwkt/ipi";
 import { SpinLock } from "../lwkt/spinlock";
 import { PRIORITY_KERNEL, Thread, threadCreate, threadExit } from "../lwkt/thread";
-import { kickHere, queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
+import { kickHere, queueLock, queueUnlock, sleep, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { machineStop } from "../main";
 import { framesFree } from "../memory/frames";
 import { spaceCreate, spaceDestroy } from "../memory/paging";
@@ -237,6 +237,8 @@ function initWatch(_argument: usize): void {
     lwpRun(lwp, 0, initMain.index);
     status = processWait(process);
     if (bootOption("frames")) {
+      // Ended threads' stacks and objects released from afar come home with each core's next tick.
+      sleep(50_000_000);
       print("process: frames free ");
       printDecimal(u64(framesFree()));
       print("\n");

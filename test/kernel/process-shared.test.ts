@@ -1,8 +1,10 @@
 // Programs on shared files, on a cluster of one machine: the same binaries run as several processes on the host's Linux.
 import { spawn } from "node:child_process";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../support/folder.js";
-import { bootQemu, cProgram, hasMusl, hasQemu, missing, program } from "../support/guest.js";
+import { bootQemu, cProgram, hasMusl, hasQemu, missing, prepareGuest, program } from "../support/guest.js";
+
+if (hasQemu) beforeAll(...prepareGuest);
 
 const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
 

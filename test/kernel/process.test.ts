@@ -1,6 +1,8 @@
 // Processes of the guest kernel, on QEMU: programs of its own dialect, faults, refused files, what a process leaves behind.
-import { describe, expect, test } from "vitest";
-import { bootQemu, cProgram, hasMusl, hasQemu, missing, program } from "../support/guest.js";
+import { beforeAll, describe, expect, test } from "vitest";
+import { bootQemu, cProgram, hasMusl, hasQemu, missing, prepareGuest, program } from "../support/guest.js";
+
+if (hasQemu) beforeAll(...prepareGuest);
 
 const qemu = describe.skipIf(!hasQemu);
 

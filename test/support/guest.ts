@@ -41,7 +41,16 @@ function newest(folder: string): number {
 
 const isFresh = (path: string, sources: number) => existsSync(path) && statSync(path).mtimeMs >= sources;
 
-async function image(name: string, built: string, entry: string): Promise<string> {
+/** Each is looked for once: a source that changes while tests run does not change what they test. */
+const images = new Map<string, Promise<string>>();
+
+function image(name: string, built: string, entry: string): Promise<string> {
+  const known = images.get(name) ?? makeImage(name, built, entry);
+  images.set(name, known);
+  return known;
+}
+
+async function makeImage(name: string, built: string, entry: string): Promise<string> {
   const sources = newest(join(root, "kernel"));
   const ours = join(root, "dist/kernel/test", name);
   for (const path of [join(root, built), ours]) if (isFresh(path, sources)) return path;
@@ -59,6 +68,9 @@ async function image(name: string, built: string, entry: string): Promise<string
   renameSync(temporary, ours);
   return ours;
 }
+
+/** For beforeAll: what takes long when dist/ is not built. */
+export const prepareGuest = [() => kernelPath(), 300_000] as const;
 
 /** Path of the kernel's ELF file. */
 export const kernelPath = () => image("kernel.elf", "dist/kernel/kernel.elf", "kernel/main.ts");
