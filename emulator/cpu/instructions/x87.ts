@@ -52,11 +52,8 @@ function rowWithoutWait(
 
 const load = (integer: boolean) => (m: Meaning, src: Operand) => {
   if (src.kind === "memory" && src.width === 80) {
-    const segment = m.segmentOf(src);
-    const at = m.address(src);
-    const significand = m.load(segment, at, 64);
-    const high = m.load(segment, m.plus(at, m.constant(8, at.width)), 16);
-    m.assist("x87Load", EXTENDED, significand, m.zeroExtend(high, 64));
+    const [significand, high] = parts(m, src);
+    m.assist("x87Load", EXTENDED, m.get(significand), m.zeroExtend(m.get(high), 64));
     return;
   }
   const { kind, bits } = given(m, src, integer);
@@ -76,18 +73,22 @@ const store = (integer: boolean, pop: boolean) => (m: Meaning, dst: Operand) => 
 };
 
 function storeExtended(m: Meaning, dst: Operand): void {
-  const segment = m.segmentOf(dst);
-  const at = m.address(dst);
-  const above = m.plus(at, m.constant(8, at.width));
-  m.probe(segment, at, 64);
-  m.probe(segment, above, 16);
+  const [low, above] = parts(m, dst);
+  m.writable(low);
+  m.writable(above);
   const high = m.assist("x87High");
   const significand = m.assist("x87Store", EXTENDED | POP);
   m.when(m.assist("x87Stores"), () => {
-    m.store(segment, at, significand);
-    m.store(segment, above, m.truncate(high, 16));
+    m.set(low, significand);
+    m.set(above, m.truncate(high, 16));
   });
 }
+
+/** Significand, and sign and exponent, of an extended real in memory. */
+const parts = (m: Meaning, o: Operand): [Operand, Operand] => [
+  { ...o, width: 64 },
+  { ...m.displaced(o, m.constant(8, 64)), width: 16 },
+];
 
 // --- arithmetic, numbered as the opcodes are ---
 

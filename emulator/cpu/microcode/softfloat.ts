@@ -207,10 +207,15 @@ export function round(precision: i32, least: i32, most: i32): void {
       classR = ZERO;
       return;
     }
-    const moved = rebiased && exponentR + REBIAS >= least;
-    if (tiny && !underflowMasked && (moved || !rebiased)) {
+    if (tiny && !underflowMasked && rebiased && exponentR + REBIAS < least) {
+      // Too small even for that: zero, whichever way rounding goes.
+      raised |= UNDERFLOW | PRECISION;
+      classR = ZERO;
+      return;
+    }
+    if (tiny && !underflowMasked) {
       raised |= UNDERFLOW; // and inexact only if the exponent's bound is not to blame
-      if (moved) exponentR += REBIAS;
+      if (rebiased) exponentR += REBIAS;
     } else {
       shiftRightSticky(least - exponentR);
       exponentR = least;
@@ -243,10 +248,10 @@ function overflow(precision: i32, most: i32): void {
     exponentR -= REBIAS;
     return;
   }
-  // Unmasked, and nothing is stored: inexact only if rounding was.
+  // Unmasked, and nothing is stored: inexact only if rounding was. Too large even for the moved exponent: infinity.
   if (overflowMasked || rebiased) {
     raised |= PRECISION;
-    roundedUp = rounding == TO_NEAREST || rounding == (signR ? DOWN : UP);
+    roundedUp = !overflowMasked || rounding == TO_NEAREST || rounding == (signR ? DOWN : UP);
   }
   if (roundedUp) classR = INFINITE;
   else {
@@ -338,7 +343,7 @@ export function invalid(): void {
   raised |= INVALID;
   defaultNan();
 }
-function takeA(): void {
+export function takeA(): void {
   setResult(classA, signA, exponentA, significandA, 0);
 }
 function takeB(): void {
@@ -431,7 +436,8 @@ function addFinite(): void {
   else normalize();
 }
 
-function normalize(): void {
+/** Moves R's top bit to where it belongs. */
+export function normalize(): void {
   if (significandR == 0) {
     significandR = extraR;
     extraR = 0;
@@ -640,95 +646,4 @@ export function roundToInteger(): void {
   exponentR = 63;
   if (significandR == 0) classR = ZERO;
   else normalize();
-}
-
-/** R := A * 2^trunc(B) (FSCALE), neither of them a NaN. */
-export function scale(): void {
-  if (classB == INFINITE) {
-    noteDenormals();
-    if (signB ? classA == INFINITE : classA == ZERO) invalid();
-    else setResult(signB ? ZERO : INFINITE, signA, 0, TOP, 0);
-    return;
-  }
-  noteDenormals();
-  takeA();
-  if (classA != FINITE || classB != FINITE || exponentB < 0) return;
-  // Beyond this every result overflows or underflows all the same.
-  const most: i32 = 0x1_0000;
-  const by: i32 = exponentB >= 17 ? most : <i32>(significandB >> (63 - exponentB));
-  exponentR += signB ? -by : by;
-}
-
-/** What partialRemainder() gives when the exponents are too far apart for one step. */
-export const INCOMPLETE: u64 = ~0;
-/** ... and when the operands have no remainder. */
-export const NO_QUOTIENT: u64 = ~1;
-
-/** R := A - B * quotient, exactly; gives the quotient's low bits. `nearest`: FPREM1. */
-export function partialRemainder(nearest: bool): u64 {
-  if (classA == INFINITE || classB == ZERO) {
-    invalid();
-    return NO_QUOTIENT;
-  }
-  noteDenormals();
-  takeA();
-  if (classA == ZERO || classB == INFINITE) return 0;
-  const apart = exponentA - exponentB;
-  if (apart < -1 || (apart < 0 && !nearest)) return 0;
-  if (apart >= 64) {
-    // 32 to 63 bits at a time
-    const steps = 32 + (apart & 31);
-    divideOut(steps);
-    exponentR = exponentA - steps;
-    finishRemainder();
-    return INCOMPLETE;
-  }
-  let quotient = apart < 0 ? 0 : divideOut(apart);
-  exponentR = apart < 0 ? exponentA : exponentB;
-  if (nearest) quotient = roundQuotient(quotient, apart < 0);
-  finishRemainder();
-  return quotient;
-}
-/** significandR := the rest after `steps` + 1 quotient bits, which it gives. */
-function divideOut(steps: i32): u64 {
-  let rest = significandA;
-  let carry = false;
-  let quotient: u64 = 0;
-  for (let i = steps; ; i--) {
-    quotient <<= 1;
-    if (carry || rest >= significandB) {
-      rest -= significandB;
-      quotient |= 1;
-    }
-    if (i == 0) break;
-    carry = rest >> 63 != 0;
-    rest <<= 1;
-  }
-  significandR = rest;
-  return quotient;
-}
-/** Takes one more B away when the rest is more than half of it, or half and the quotient odd. `half`: A is below B. */
-function roundQuotient(quotient: u64, half: bool): u64 {
-  const rest = significandR;
-  // Below B the significands are compared as they stand: A's exponent is one less.
-  const twiceIsMore = half ? rest > significandB : rest > significandB - rest;
-  const twiceIsEqual = half ? rest == significandB : rest == significandB - rest;
-  if (!twiceIsMore && !(twiceIsEqual && (quotient & 1) != 0)) return quotient;
-  if (half) {
-    // B - A with A = rest / 2: in halves of B's unit
-    extraR = rest << 63;
-    significandR = rest >> 1;
-    const low = <u64>0 - extraR;
-    significandR = significandB - significandR - (extraR != 0 ? 1 : 0);
-    extraR = low;
-    exponentR = exponentB;
-  } else significandR = significandB - rest;
-  signR ^= 1;
-  return quotient + 1;
-}
-function finishRemainder(): void {
-  if ((significandR | extraR) == 0) {
-    classR = ZERO;
-    signR = signA;
-  } else normalize();
 }

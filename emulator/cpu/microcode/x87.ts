@@ -5,11 +5,13 @@
 // memory is given by its kind and its bits.
 // Not modelled: FIP, FDP and FOP stay zero; F2XM1, FYL2X, FYL2XP1, FPTAN, FPATAN, FSIN, FCOS, FSINCOS, FBLD and FBSTP have no rows.
 
-import { ACCESS_READ, ACCESS_WRITE, FCW, FDP, FIP, FOP, FSW, FTW, ST } from "../layout";
-import { linear, loadLinear, probe, storeLinear } from "./access";
-import { faulted, MF, raisePlain } from "./core";
-import { fninit } from "./fpu-state";
+import { FCW, FSW, FTW, ST } from "../layout";
+import { MF, raisePlain } from "./core";
 import * as soft from "./softfloat";
+
+export { x87LoadEnvironment, x87Restore, x87Save, x87StoreEnvironment } from "./x87-environment";
+
+import { INCOMPLETE, NO_QUOTIENT, partialRemainder, scale } from "./softfloat-remainder";
 
 // Status word
 const STACK_FAULT_FLAG: u32 = 0x40;
@@ -410,22 +412,22 @@ function calculate(core: usize, op: u32, binary: bool): void {
   let quotient: u64 = 0;
   if (soft.isUnsupportedA() || (binary && soft.isUnsupportedB())) {
     soft.invalid();
-    quotient = soft.NO_QUOTIENT;
-  } else if (binary ? soft.propagateLargerNan() : soft.propagateNanA()) quotient = soft.NO_QUOTIENT;
+    quotient = NO_QUOTIENT;
+  } else if (binary ? soft.propagateLargerNan() : soft.propagateNanA()) quotient = NO_QUOTIENT;
   else if (op == SQUARE_ROOT) {
     soft.squareRoot();
     bits = precision(core);
   } else if (op == ROUND) {
     soft.noteDenormalA();
     soft.roundToInteger();
-  } else if (op == SCALE) soft.scale();
-  else quotient = soft.partialRemainder(op == PARTIAL_REMAINDER_IEEE);
+  } else if (op == SCALE) scale();
+  else quotient = partialRemainder(op == PARTIAL_REMAINDER_IEEE);
   if (blocked(core)) return;
   const up = soft.roundedUp;
   writeResult(core, 0, bits);
   if (op == ROUND) soft.setRoundedUp(up);
   const remainder = op == PARTIAL_REMAINDER || op == PARTIAL_REMAINDER_IEEE;
-  if (remainder && quotient != soft.NO_QUOTIENT) setQuotient(core, quotient);
+  if (remainder && quotient != NO_QUOTIENT) setQuotient(core, quotient);
 }
 
 /** FXTRACT: the exponent replaces ST0, the significand is pushed. */
@@ -473,7 +475,7 @@ function extract(core: usize): void {
 /** FPREM, FPREM1: C0 C3 C1 are the quotient's low bits; C2 tells that more steps are to come. */
 function setQuotient(core: usize, quotient: u64): void {
   let bits: u32 = 0;
-  if (quotient == soft.INCOMPLETE) bits = C2;
+  if (quotient == INCOMPLETE) bits = C2;
   else {
     if (quotient & 4) bits |= C0;
     if (quotient & 2) bits |= C3;
@@ -535,96 +537,5 @@ export function x87Examine(core: usize): u64 {
   else if (exponent == 0) bits = significand == 0 ? C3 : C3 | C2;
   else bits = significand >> 63 != 0 ? C2 : 0;
   setCondition(core, C0 | C1 | C2 | C3, bits | (word & 0x8000 ? C1 : 0));
-  return 0;
-}
-
-// --- the environment: seven words of 32 bits (or 16), then, for FNSAVE, the registers from the top of the stack ---
-//   FCW | FSW | full tags | FIP | FCS and FOP | FDP | FDS, as in protected mode
-
-const REGISTERS_BYTES: u32 = 80;
-const MASKS: u32 = 0x3f;
-
-/** Two bits a register, R0 first: valid, zero, special, empty. */
-function fullTags(core: usize): u32 {
-  let tags: u32 = 0;
-  for (let i: u32 = 0; i < 8; i++) {
-    let kind: u32 = 3;
-    if ((load<u32>(core, FTW) >> i) & 1) {
-      const at = core + ST + i * 16;
-      const exponent = load<u32>(at, 8) & ONES;
-      const significand = load<u64>(at);
-      if (exponent == 0 && significand == 0) kind = 1;
-      else kind = exponent == ONES || exponent == 0 || significand >> 63 == 0 ? 2 : 0;
-    }
-    tags |= kind << (2 * i);
-  }
-  return tags;
-}
-function environmentWord(core: usize, i: u32): u32 {
-  if (i == 0) return load<u32>(core, FCW) | 0xffff_0000;
-  if (i == 1) return load<u32>(core, FSW) | 0xffff_0000;
-  if (i == 2) return fullTags(core) | 0xffff_0000;
-  if (i == 3) return load<u32>(core, FIP);
-  if (i == 4) return load<u32>(core, FOP) << 16;
-  if (i == 5) return load<u32>(core, FDP);
-  return 0xffff_0000;
-}
-
-function storeEnvironment(core: usize, segment: u64, offset: u64, wide: bool, registers: bool): bool {
-  const each: u32 = wide ? 4 : 2;
-  const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
-  const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
-  if (faulted(core)) return false;
-  probe(core, va, bytes, ACCESS_WRITE);
-  if (faulted(core)) return false;
-  for (let i: u32 = 0; i < 7; i++) storeLinear(core, va + i * each, each, environmentWord(core, i), 0);
-  if (!registers) return true;
-  for (let i: u32 = 0; i < 8; i++) {
-    storeLinear(core, va + 7 * each + i * 10, 8, load<u64>(place(core, i)), 0);
-    storeLinear(core, va + 7 * each + i * 10 + 8, 2, load<u64>(place(core, i), 8), 0);
-  }
-  return true;
-}
-function loadEnvironment(core: usize, segment: u64, offset: u64, wide: bool, registers: bool): void {
-  const each: u32 = wide ? 4 : 2;
-  const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
-  const va = linear(core, segment, offset, bytes, ACCESS_READ);
-  if (faulted(core)) return;
-  probe(core, va, bytes, ACCESS_READ);
-  if (faulted(core)) return;
-  const control = (<u32>loadLinear(core, va, 2, 0) & 0x1f7f) | 0x40;
-  let status = <u32>loadLinear(core, va + each, 2, 0) & ~SUMMARY;
-  if (status & ~control & EXCEPTIONS) status |= SUMMARY;
-  const tags = <u32>loadLinear(core, va + 2 * each, 2, 0);
-  let valid: u32 = 0;
-  for (let i: u32 = 0; i < 8; i++) if (((tags >> (2 * i)) & 3) != 3) valid |= 1 << i;
-  store<u32>(core, control, FCW);
-  store<u32>(core, status, FSW);
-  store<u32>(core, valid, FTW);
-  if (!registers) return;
-  for (let i: u32 = 0; i < 8; i++) {
-    store<u64>(place(core, i), loadLinear(core, va + 7 * each + i * 10, 8, 0));
-    store<u64>(place(core, i), loadLinear(core, va + 7 * each + i * 10 + 8, 2, 0), 8);
-  }
-}
-
-/** FNSTENV masks all exceptions afterwards. */
-export function x87StoreEnvironment(core: usize, segment: u64, offset: u64, wide: u64): u64 {
-  if (!storeEnvironment(core, segment, offset, wide != 0, false)) return 0;
-  store<u32>(core, load<u32>(core, FCW) | MASKS, FCW);
-  store<u32>(core, load<u32>(core, FSW) & ~SUMMARY, FSW);
-  return 0;
-}
-/** FNSAVE leaves the unit as FNINIT does. */
-export function x87Save(core: usize, segment: u64, offset: u64, wide: u64): u64 {
-  if (storeEnvironment(core, segment, offset, wide != 0, true)) fninit(core);
-  return 0;
-}
-export function x87LoadEnvironment(core: usize, segment: u64, offset: u64, wide: u64): u64 {
-  loadEnvironment(core, segment, offset, wide != 0, false);
-  return 0;
-}
-export function x87Restore(core: usize, segment: u64, offset: u64, wide: u64): u64 {
-  loadEnvironment(core, segment, offset, wide != 0, true);
   return 0;
 }
