@@ -88,7 +88,10 @@ export interface CpuidContext {
 
 export type CpuidResult = [eax: number, ebx: number, ecx: number, edx: number];
 
-const BASIC_MAX = 7;
+const BASIC_MAX = 0x16;
+/** The TSC, the local APIC's timer and the crystal of leaf 15H count nanoseconds of machine time (board/map.ts). */
+const CRYSTAL_HZ = 1_000_000_000;
+const MEGAHERTZ = 1000;
 const EXTENDED_MAX = 0x8000_0008;
 const PHYSICAL_BITS = 40; // microcode/physical.ts
 const LINEAR_BITS = 48;
@@ -112,6 +115,10 @@ export function cpuid(leaf: number, subleaf: number, context: CpuidContext): Cpu
       return [bits("eax"), 0, 0, 0];
     case 7:
       return subleaf === 0 ? [0, bits("ebx"), bits("ecx"), bits("edx")] : [0, 0, 0, 0];
+    case 0x15:
+      return [1, 1, CRYSTAL_HZ, 0];
+    case 0x16:
+      return [MEGAHERTZ, MEGAHERTZ, MEGAHERTZ, 0];
     case 0x8000_0000:
       return [EXTENDED_MAX, ...vendorWords()];
     case 0x8000_0001:
