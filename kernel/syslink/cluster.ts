@@ -473,15 +473,15 @@ function machineUp(machine: u32): void {
 function machineLost(machine: u32): void {
   const silent = (departed & bit(machine)) != 0;
   up &= ~bit(machine);
+  if (!silent) say("cluster: machine ", machine, " is lost\n");
   died(machine);
   linkReset(linkTo(machine));
   dirtyLinks |= bit(machine);
-  if (!silent) say("cluster: machine ", machine, " is lost\n");
 }
 
 function neverCame(machine: u32): void {
-  died(machine);
   say("cluster: machine ", machine, " never came\n");
+  died(machine);
 }
 
 /** LOSTLINK: every operation that needs that machine ends. */
