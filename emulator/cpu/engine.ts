@@ -30,6 +30,8 @@ import {
   CODE_GENERATIONS,
   CODE_LINES,
   CS,
+  DEBUG_HITS,
+  DR,
   EVENT_EXTERNAL,
   EVENT_NMI,
   FAULT_ERROR,
@@ -119,9 +121,11 @@ export interface EngineOptions {
 }
 
 const PAGE = 4096;
-const TABLE_SLOTS = 4096;
+/** Slots beyond those in use: every module with handlers keeps a copy of the table, so it is no larger than it must. */
+const SPARE_SLOTS = 256;
 const STARTUP_VECTOR = MAILBOX + 17 * 4;
 const CS_AT = SEGMENTS + CS * SEGMENT_BYTES;
+const DR7_ENABLES = 0xff;
 const FLAG_TF = 0x100;
 const FLAG_IF = 0x200;
 const FLAG_RF = 0x1_0000;
@@ -180,7 +184,10 @@ export class Engine {
     this.#program = programOf(options.modules);
     writeMachineWords(memory, plan, options.live);
 
-    this.#table = new WebAssembly.Table({ element: "anyfunc", initial: TABLE_SLOTS });
+    this.#table = new WebAssembly.Table({
+      element: "anyfunc",
+      initial: this.#program.forms.slotsEnd + SPARE_SLOTS,
+    });
     const microcode = new WebAssembly.Instance(options.modules.microcode, {
       env: { memory, abort: () => this.#abort() },
       host: this.#hostImports(),
@@ -282,7 +289,7 @@ export class Engine {
       if (this.#stopping || left <= 0 || this.#get(c + ACTIVITY) !== ACTIVE) return left;
       refresh(c);
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
-      if (special || stepwise) left = this.#step(core, c, left, stepwise);
+      if (special || stepwise || this.#watching(c)) left = this.#step(core, c, left, stepwise);
       else left = this.#handle(enter(c, c + CHAIN_SINK, left), core, c);
     }
   }
@@ -323,6 +330,10 @@ export class Engine {
    * control away by an event of its own.
    */
   #step(core: number, c: number, left: number, traced: boolean): number {
+    if (this.#watching(c) && this.#microcode["codeBreakpoint"](c) !== 0n) {
+      this.#set(c + SHADOW, 0);
+      return this.#handle(EXIT.fault, core, c);
+    }
     const flags = this.#get(c + FLAGS_OTHER);
     this.#set(c + SHADOW, 0);
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
@@ -335,15 +346,21 @@ export class Engine {
     const after = left - 1 + this.#get(c + RUN_BUDGET);
     if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
       this.#set(c + RUN_BUDGET, after);
+      this.#set(c + DEBUG_HITS, 0);
       return this.#handle(why, core, c);
     }
     const retired = after < left;
     const holdsTraps = this.#get(c + SHADOW) !== 0 && mnemonic !== Mnemonic.Sti;
-    if (retired && flags & FLAG_TF && !holdsTraps && !givesControlAway(mnemonic)) {
+    const stepped = (flags & FLAG_TF) !== 0 && !givesControlAway(mnemonic);
+    if (retired && !holdsTraps && (stepped || this.#get(c + DEBUG_HITS) !== 0)) {
       this.#set(c + RUN_BUDGET, after);
-      this.#microcode["singleStep"](c);
+      this.#microcode["debugTrap"](c, stepped ? 1n : 0n);
     }
     return after;
+  }
+  /** Breakpoints are enabled in DR7. */
+  #watching(c: number): boolean {
+    return (this.#get(c + DR + 7 * 8) & DR7_ENABLES) !== 0;
   }
 
   /** Decodes at RIP if need be. undefined: the fetch faulted. */
@@ -553,7 +570,7 @@ export class Engine {
     const { forms } = this.#program;
     forms.flush();
     if (forms.slotsEnd > this.#table.length)
-      this.#table.grow(forms.slotsEnd - this.#table.length + TABLE_SLOTS);
+      this.#table.grow(forms.slotsEnd - this.#table.length + SPARE_SLOTS);
     for (; this.#modulesReady < forms.modules.length; this.#modulesReady++) {
       const env = { memory: this.#memory, table: this.#table };
       new WebAssembly.Instance(forms.modules[this.#modulesReady], { env });

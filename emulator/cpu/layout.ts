@@ -133,6 +133,7 @@ export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
 export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB was filled
 export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
+export const DEBUG_HITS = 0x748; // u32: data and port breakpoints that the instruction has hit (microcode/debug.ts)
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
@@ -238,7 +239,6 @@ export const EVENT_TRAP = 6; // #DB after an instruction
 
 // Codes of the host's unimplemented(core, code): indices into `unimplementedNames` (unimplemented.ts).
 export const UNIMPLEMENTED_TASK_SWITCH = 0;
-export const UNIMPLEMENTED_BREAKPOINTS = 1;
 
 /** What MXCSR may hold, as FXSAVE tells. */
 export const MXCSR_MASK = 0xffff;

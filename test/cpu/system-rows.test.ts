@@ -2,7 +2,7 @@
 // once with its operands. What microcode decides in detail is in modes, exceptions and system tests.
 
 import { beforeAll, describe, expect, test } from "vitest";
-import { assemble } from "../../emulator/assembler.js";
+import { assemble, assembleWithLabels } from "../../emulator/assembler.js";
 import { HALTED } from "../../emulator/cpu/layout.js";
 import { CODE, Cpu, GDT, PAGE_TABLES, STACK_TOP, selectors, TSS } from "../support/cpu.js";
 
@@ -503,5 +503,118 @@ describe("ports and processor state", () => {
     // Clearing AC turns it off at once
     const off = "pushfq;; and dword ptr [rsp], 0x3ffff;; popfq;; mov eax, [0x20001]";
     expect(vectorOf(inRing3(off))).toBe(ok);
+  });
+});
+
+describe("breakpoints", () => {
+  /**
+   * Runs `what` with DR0 at an address or label and DR7 as given; every #DB appends its saved RIP and DR6 to a list, and sets RF to
+   * go on. Gives that list and the labels' addresses.
+   */
+  function trapsOf(dr0: string, dr7: number, what: string, flags = 2) {
+    const program = `
+      mov rax, cr4
+      or eax, 8
+      mov cr4, rax
+      lea r8, [0x20000]
+      lea rax, [${dr0}]
+      mov dr0, rax
+      mov eax, 0xffff0ff0
+      mov dr6, rax
+      mov rax, ${flags}
+      push rax
+      mov rax, ${dr7}
+      mov dr7, rax
+      popfq
+      start: ${what}
+      xor eax, eax
+      mov dr7, rax
+      hlt`;
+    cpu.place(
+      HANDLER,
+      `push rax
+       mov rax, [rsp+8]
+       mov [r8], rax
+       mov rax, dr6
+       mov [r8+8], rax
+       mov eax, 0xffff0ff0
+       mov dr6, rax
+       add r8, 16
+       or dword ptr [rsp+24], 0x10000
+       pop rax
+       iretq`,
+    );
+    cpu.start(program);
+    cpu.gate(1, HANDLER);
+    cpu.run(500);
+    expect(cpu.state().activity).toBe(HALTED);
+    const end = Number(cpu.state().register("r8"));
+    const traps: { at: string; dr6: number }[] = [];
+    const names = new Map(
+      [...assembleWithLabels(program, { origin: CODE }).labels].map(([name, at]) => [at, name]),
+    );
+    for (let at = 0x2_0000; at < end; at += 16) {
+      const rip = cpu.read(at, 8);
+      traps.push({ at: names.get(rip) ?? rip.toString(16), dr6: Number(cpu.read(at + 8, 8)) & 0xe00f });
+    }
+    return traps;
+  }
+  const LOCAL = 1;
+  const ON_WRITE = 1 << 16;
+  const ON_PORT = 2 << 16;
+  const ON_ACCESS = 3 << 16;
+  const FOUR_BYTES = 3 << 18;
+  const EIGHT_BYTES = 2 << 18;
+
+  test("an instruction breakpoint comes before its instruction, once with RF set by the handler", () => {
+    const loop = "mov ecx, 3;; again: nop;; here: inc ebx;; dec ecx;; jnz again";
+    expect(trapsOf("here", LOCAL, loop)).toEqual([
+      { at: "here", dr6: 1 },
+      { at: "here", dr6: 1 },
+      { at: "here", dr6: 1 },
+    ]);
+  });
+  test("a data breakpoint comes after the access, for writes or for both, by length", () => {
+    const touch = `
+      mov rax, [0x21000]
+      one: mov [0x21003], al
+      two: mov word ptr [0x20fff], 5
+      three: mov dword ptr [0x21004], 0
+      four: lock inc dword ptr [0x21000]
+      five: nop`;
+    expect(trapsOf("0x21000", LOCAL | ON_WRITE | FOUR_BYTES, touch)).toEqual([
+      { at: "two", dr6: 1 },
+      { at: "three", dr6: 1 },
+      { at: "five", dr6: 1 },
+    ]);
+    expect(trapsOf("0x21000", LOCAL | ON_ACCESS | EIGHT_BYTES, touch).map(({ at }) => at)).toEqual([
+      "one",
+      "two",
+      "three",
+      "four",
+      "five",
+    ]);
+    expect(trapsOf("0x21001", LOCAL | ON_WRITE, touch)).toEqual([{ at: "five", dr6: 1 }]);
+  });
+  test("each iteration of a repeated string instruction traps", () => {
+    const fill = "cld;; xor eax, eax;; lea rdi, [0x21000];; mov ecx, 4;; fill: rep stosb;; after: nop";
+    expect(trapsOf("0x21002", LOCAL | ON_WRITE, fill)).toEqual([{ at: "fill", dr6: 1 }]);
+  });
+  test("ports, with CR4.DE", () => {
+    expect(trapsOf("0x80", LOCAL | ON_PORT, "out 0x81, al;; out 0x80, al;; next: nop")).toEqual([
+      { at: "next", dr6: 1 },
+    ]);
+  });
+  test("a single step and a data breakpoint are one trap", () => {
+    const traps = trapsOf("0x21000", LOCAL | ON_WRITE, "mov [0x21000], al;; next: nop", 0x102);
+    expect(traps[0]).toEqual({ at: "next", dr6: 0x4001 });
+  });
+  test("DR7.GD guards the debug registers until its handler runs", () => {
+    const traps = trapsOf("0x21000", 0x2000, "guarded: mov rbx, dr0;; after: nop");
+    expect(traps).toEqual([{ at: "guarded", dr6: 0x2000 }]);
+    expect(cpu.state().register("rbx")).toBe(0x2_1000n);
+  });
+  test("a breakpoint that is not enabled costs nothing and does nothing", () => {
+    expect(trapsOf("start", 0, "nop;; nop")).toEqual([]);
   });
 });

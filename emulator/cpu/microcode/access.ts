@@ -39,6 +39,7 @@ import {
   raise,
   STACK_FAULT,
 } from "./core";
+import { noteData, watching } from "./debug";
 import { codeWritten, readBus, trim, writeBus } from "./physical";
 import { ON_BUS, PAGE_OFFSET, translate } from "./translation";
 
@@ -80,6 +81,7 @@ function storePlace(core: usize, place: u64, bytes: u32, value: u64): void {
 export function loadLinear(core: usize, va: u64, bytes: u32, access: u32): u64 {
   const first = translate(core, va, access | ACCESS_READ);
   if (first == 0) return 0;
+  if (watching(core) && (access & ACCESS_IMPLICIT) == 0) noteData(core, va, bytes, false);
   if (!crosses(va, bytes)) return loadPlace(core, first, bytes);
   const head = <u32>(PAGE_OFFSET + 1 - (va & PAGE_OFFSET));
   const second = translate(core, wrap(core, va + head, access), access | ACCESS_READ);
@@ -96,6 +98,7 @@ export function loadLinear(core: usize, va: u64, bytes: u32, access: u32): u64 {
 export function storeLinear(core: usize, va: u64, bytes: u32, value: u64, access: u32): bool {
   const first = translate(core, va, access | ACCESS_WRITE);
   if (first == 0) return false;
+  if (watching(core) && (access & ACCESS_IMPLICIT) == 0) noteData(core, va, bytes, true);
   if (!crosses(va, bytes)) {
     storePlace(core, first, bytes, value);
     return true;

@@ -2,24 +2,8 @@
 // the TLB), 17.2 (debug registers); vol. 2, MOV to and from control and debug registers.
 //
 // Invariant: a write is checked whole before any of it takes effect, and MODE and the TLB's tags follow at once.
-// Breakpoints are not modelled: enabling one in DR7 reports UNIMPLEMENTED_BREAKPOINTS and stores the value.
 
-import {
-  ACTIVITY,
-  CR0,
-  CR2,
-  CR3,
-  CR4,
-  CS,
-  DR,
-  EFER,
-  FS,
-  HALTED,
-  MODE_64,
-  PDPTE,
-  TR,
-  UNIMPLEMENTED_BREAKPOINTS,
-} from "../layout";
+import { ACTIVITY, CR0, CR2, CR3, CR4, CS, DR, EFER, FS, HALTED, MODE_64, PDPTE, TR } from "../layout";
 import {
   ATTRIBUTE_LONG,
   attributesOf,
@@ -59,7 +43,8 @@ import {
   UD,
   updateMode,
 } from "./core";
-import { readTaskPriority, unimplemented, writeTaskPriority } from "./host";
+import { guarded } from "./debug";
+import { readTaskPriority, writeTaskPriority } from "./host";
 import { gateA20, PHYSICAL_MASK, readEntry64 } from "./physical";
 import { flushLocal, flushPage, flushTlb, retag } from "./translation";
 
@@ -215,10 +200,7 @@ export function invalidate(core: usize, segment: u64, offset: u64): u64 {
   return 1;
 }
 
-// --- debug registers ---
-
-const DR7_ENABLES: u64 = 0xff;
-const DR7_GD: u64 = 0x2000;
+// --- debug registers; what breakpoints do is in debug.ts ---
 
 /** DR4 and DR5 are DR6 and DR7 unless CR4.DE forbids them; from 8 on there are none. -1 after #UD. */
 function debugRegister(core: usize, number: u64): i32 {
@@ -230,18 +212,17 @@ function debugRegister(core: usize, number: u64): i32 {
 
 export function readDebug(core: usize, number: u64): u64 {
   const n = debugRegister(core, number);
-  return n < 0 ? 0 : load<u64>(core + n * 8, DR);
+  return n < 0 || guarded(core) ? 0 : load<u64>(core + n * 8, DR);
 }
 
 export function writeDebug(core: usize, number: u64, value: u64): u64 {
   const n = debugRegister(core, number);
-  if (n < 0) return 0;
+  if (n < 0 || guarded(core)) return 0;
   let kept = value;
   if (n >= 6) {
     if (value >> 32) return refuse(core);
     kept = n == 6 ? (value & 0xe00f) | 0xffff_0ff0 : (value & 0xffff_2fff) | 0x400;
   }
-  if (n == 7 && kept & (DR7_ENABLES | DR7_GD)) unimplemented(coreIndex(core), UNIMPLEMENTED_BREAKPOINTS);
   store<u64>(core + n * 8, kept, DR);
   return 1;
 }

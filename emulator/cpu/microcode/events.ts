@@ -9,7 +9,6 @@ import {
   ACTIVITY,
   CPL,
   CS,
-  DR,
   DS,
   ES,
   EVENT_FAULT,
@@ -73,6 +72,7 @@ import {
   TS,
   updateMode,
 } from "./core";
+import { lowerGuard, noteTrap } from "./debug";
 import * as descriptor from "./descriptors";
 import { unimplemented } from "./host";
 import { commitStack, push, useCurrentStack, useDescribedStack, useFlatStack } from "./stack";
@@ -85,9 +85,6 @@ let error: u32 = 0;
 let returnRip: u64 = 0;
 /** Bit 0 of the error codes that faults on the way push: the event did not come from INT n, INT3 or INTO. */
 let ext: u32 = 0;
-
-/** DR6.BS: the debug exception came from RFLAGS.TF. */
-const DR6_SINGLE_STEP: u64 = 0x4000;
 
 // --- entry points ---
 
@@ -124,9 +121,12 @@ export function interrupt(core: usize, number: u64, eventKind: u64): u64 {
   return deliver(core);
 }
 
-/** RFLAGS.TF was set when the instruction that has just retired began. 0 after shutdown. */
-export function singleStep(core: usize): u64 {
-  store<u64>(core + 6 * 8, load<u64>(core + 6 * 8, DR) | DR6_SINGLE_STEP, DR);
+/**
+ * The debug trap after an instruction that hit data breakpoints (DEBUG_HITS) or, with `stepped`, began with RFLAGS.TF
+ * set. 0 after shutdown.
+ */
+export function debugTrap(core: usize, stepped: u64): u64 {
+  noteTrap(core, stepped != 0);
   return interrupt(core, DB, EVENT_TRAP);
 }
 
@@ -189,9 +189,9 @@ function gateError(): u32 {
   return (vector << 3) | 2;
 }
 
-/** The image of RFLAGS that is pushed: faults set RF, so that a breakpoint on the instruction does not recur. */
+/** The image of RFLAGS that is pushed: faults set RF, so that a breakpoint met already does not recur. */
 function savedFlags(core: usize): u64 {
-  return kind == EVENT_FAULT && vector != DF ? rflags(core) | FLAG_RF : rflags(core);
+  return kind == EVENT_FAULT && vector != DF && vector != DB ? rflags(core) | FLAG_RF : rflags(core);
 }
 
 /** INT n, INT3 and INTO may only use gates that CPL may call. */
@@ -229,6 +229,7 @@ function arrive(core: usize, rip: u64, interruptGate: bool): bool {
   commitStack(core);
   store<u64>(core, rip, RIP);
   store<u32>(core, 0, SHADOW);
+  if (vector == DB) lowerGuard(core);
   updateMode(core);
   return true;
 }

@@ -57,6 +57,7 @@ import {
   TS,
   updateMode,
 } from "./core";
+import { watching } from "./debug";
 import * as descriptor from "./descriptors";
 import { useInnerStack } from "./events";
 import { unimplemented } from "./host";
@@ -112,7 +113,7 @@ export function iret(core: usize, size: u64): u64 {
   const level = cpl(core);
   const before = rflags(core);
   if (!returnTo(core, rip, selector, bytes, bytes * 3, 0, withStack)) return 0;
-  setRflags(core, mergeFlags(before, flags, bytes, level));
+  setRflags(core, mergeFlags(core, before, flags, bytes, level));
   updateMode(core);
   return 1;
 }
@@ -138,14 +139,16 @@ export function farReturn(core: usize, size: u64, extra: u64): u64 {
 }
 
 /** What IRET may change: IF only with CPL <= IOPL, IOPL only at level 0, the upper half only with 4 or 8 bytes. */
-function mergeFlags(before: u64, image: u64, bytes: u32, level: u32): u64 {
+function mergeFlags(core: usize, before: u64, image: u64, bytes: u32, level: u32): u64 {
   let mask: u64 = 0x4dd5; // CF PF AF ZF SF TF DF OF NT
-  if (bytes > 2) mask |= FLAG_AC | FLAG_ID; // RF is consumed: no breakpoint depends on it here
+  if (bytes > 2) mask |= FLAG_AC | FLAG_ID;
   if (level <= (<u32>(before >> 12) & 3)) mask |= FLAG_IF;
   if (level == 0) {
     mask |= FLAG_IOPL;
     if (bytes > 2) mask |= FLAG_VIF | FLAG_VIP;
   }
+  // RF holds for one instruction, and only breakpoints ask for it: without them it is consumed here.
+  if (bytes > 2 && watching(core)) mask |= FLAG_RF;
   return (before & ~mask & ~FLAG_RF) | (image & mask);
 }
 
@@ -248,7 +251,7 @@ function iretUnprotected(core: usize, bytes: u32): bool {
   store<u64>(core, rip, RIP);
   const before = rflags(core);
   // Virtual-8086 mode at IOPL 3 may change IF but not IOPL: as level 3 would.
-  setRflags(core, mergeFlags(before, image, bytes, virtual ? 3 : 0));
+  setRflags(core, mergeFlags(core, before, image, bytes, virtual ? 3 : 0));
   updateMode(core);
   return true;
 }

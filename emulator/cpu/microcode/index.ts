@@ -15,7 +15,8 @@ export {
   writeControl,
   writeDebug,
 } from "./control";
-export { deliver, interrupt, overflowInterrupt, singleStep, softwareInterrupt } from "./events";
+export { codeBreakpoint } from "./debug";
+export { debugTrap, deliver, interrupt, overflowInterrupt, softwareInterrupt } from "./events";
 export { farCall, farJump, farReturn, iret } from "./far";
 export {
   float32,

@@ -3,18 +3,21 @@
 import { MODE_PROTECTED, MODE_V86, TR } from "../layout";
 import { loadImplicit } from "./access";
 import { attributesOf, baseOf, coreIndex, cpl, faulted, GP, iopl, limitOf, mode, raise } from "./core";
+import { notePort } from "./debug";
 import { portRead, portWrite } from "./host";
 import { trim } from "./physical";
 
 /** IN: 1, 2 or 4 bytes. Check for a fault after it. */
 export function portIn(core: usize, port: u64, bytes: u64): u64 {
   if (!permitted(core, <u32>port, <u32>bytes)) return 0;
+  notePort(core, <u32>port & 0xffff, <u32>bytes);
   return trim(portRead(coreIndex(core), <u32>port & 0xffff, <u32>bytes), <u32>bytes);
 }
 
 /** OUT. */
 export function portOut(core: usize, port: u64, bytes: u64, value: u64): u64 {
   if (!permitted(core, <u32>port, <u32>bytes)) return 0;
+  notePort(core, <u32>port & 0xffff, <u32>bytes);
   portWrite(coreIndex(core), <u32>port & 0xffff, <u32>bytes, <u32>trim(value, <u32>bytes));
   return 1;
 }

@@ -1,0 +1,91 @@
+// Breakpoints: debug registers DR0..DR3 under DR7, and what DR6 says of them. Intel SDM vol. 3A, 17.2 and 17.3.
+//
+//   DR7: bits 0..7 enables (two a register) | 13 GD | 16 + 4n R/W: 0 instruction, 1 write, 2 port, 3 read or write | 18 + 4n LEN
+//
+// While one is enabled the engine runs instruction by instruction and data have a TLB bank that never hits, so every
+// access comes by here. Data and port breakpoints gather in DEBUG_HITS and trap after the instruction; instruction
+// breakpoints fault before it unless RF is set.
+
+import { CS, DEBUG_HITS, DR, MODE_64, RIP } from "../layout";
+import { baseOf, CR4_DE, cr4, DB, FLAG_RF, mode, otherFlags, raisePlain } from "./core";
+
+const DR6: u32 = DR + 6 * 8;
+const DR7: u32 = DR + 7 * 8;
+export const DR7_ENABLES: u64 = 0xff;
+export const DR7_GD: u64 = 0x2000;
+const DR6_BD: u64 = 0x2000;
+const DR6_BS: u64 = 0x4000;
+
+const ON_EXECUTION: u32 = 0;
+const ON_WRITE: u32 = 1;
+const ON_PORT: u32 = 2;
+
+/** Some breakpoint is enabled. */
+export function watching(core: usize): bool {
+  return (load<u64>(core + DR7) & DR7_ENABLES) != 0;
+}
+
+/** The breakpoints (bits 0..3) of the given kinds, a mask of R/W values, that touch these bytes. */
+function matching(core: usize, at: u64, bytes: u32, kinds: u32): u32 {
+  const control = <u32>load<u64>(core + DR7);
+  let hits: u32 = 0;
+  for (let n: u32 = 0; n < 4; n++) {
+    if (((control >> (n * 2)) & 3) == 0) continue;
+    if (((kinds >> ((control >> (16 + n * 4)) & 3)) & 1) == 0) continue;
+    // LEN 0, 1, 3, 2: one, two, four, eight bytes, aligned
+    const length = (control >> (18 + n * 4)) & 3;
+    const size: u64 = length == 2 ? 8 : length + 1;
+    const first = load<u64>(core + n * 8, DR) & ~(size - 1);
+    if (at < first + size && first < at + bytes) hits |= 1 << n;
+  }
+  return hits;
+}
+
+/** A load or store of a program's: call only while watching(). */
+export function noteData(core: usize, va: u64, bytes: u32, write: bool): void {
+  const kinds: u32 = write ? (1 << ON_WRITE) | (1 << 3) : 1 << 3;
+  const hits = matching(core, va, bytes, kinds);
+  if (hits) store<u32>(core, load<u32>(core, DEBUG_HITS) | hits, DEBUG_HITS);
+}
+
+/** IN and OUT, with CR4.DE. */
+export function notePort(core: usize, port: u32, bytes: u32): void {
+  if ((cr4(core) & CR4_DE) == 0 || !watching(core)) return;
+  const hits = matching(core, port, bytes, 1 << ON_PORT);
+  if (hits) store<u32>(core, load<u32>(core, DEBUG_HITS) | hits, DEBUG_HITS);
+}
+
+/** Before an instruction, while breakpoints are enabled: raises #DB (1) if one stands at it and RF is clear. */
+export function codeBreakpoint(core: usize): u64 {
+  if (otherFlags(core) & FLAG_RF) return 0;
+  const rip = load<u64>(core, RIP);
+  const linear = mode(core) & MODE_64 ? rip : (rip + baseOf(core, CS)) & 0xffff_ffff;
+  const hits = matching(core, linear, 1, 1 << ON_EXECUTION);
+  if (hits == 0) return 0;
+  note(core, hits);
+  raisePlain(core, DB);
+  return 1;
+}
+
+/** DR6 for the trap after an instruction: the data breakpoints it hit, and BS if it was stepped. */
+export function noteTrap(core: usize, stepped: bool): void {
+  note(core, stepped ? load<u32>(core, DEBUG_HITS) | DR6_BS : load<u32>(core, DEBUG_HITS));
+  store<u32>(core, 0, DEBUG_HITS);
+}
+
+function note(core: usize, bits: u64): void {
+  store<u64>(core + DR6, load<u64>(core + DR6) | bits);
+}
+
+/** DR7.GD guards the debug registers: an access to one is #DB with DR6.BD. True after raising it. */
+export function guarded(core: usize): bool {
+  if ((load<u64>(core + DR7) & DR7_GD) == 0) return false;
+  note(core, DR6_BD);
+  raisePlain(core, DB);
+  return true;
+}
+
+/** A debug exception is being taken: its handler may use the debug registers. */
+export function lowerGuard(core: usize): void {
+  store<u64>(core + DR7, load<u64>(core + DR7) & ~DR7_GD);
+}
