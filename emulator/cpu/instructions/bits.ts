@@ -1,7 +1,7 @@
 // Bits: BT BTS BTR BTC, scans and counts. Intel SDM vol. 2, AMD APM vol. 3.
 // A register bit offset into memory is signed and reaches beyond the operand: it moves the address by whole words.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value } from "./define.js";
 import { OSZAPC } from "./define.js";
 

@@ -1,7 +1,7 @@
 // Near transfers of control, and the instructions that only order or hint: NOP, PAUSE, fences, prefetches, CLFLUSH.
 // Intel SDM vol. 2. Far CALL, JMP and RET are in far.ts.
 
-import { Code, Mnemonic } from "../decode.js";
+import { Code, Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
 import { none, RCX, RSP } from "./define.js";
 

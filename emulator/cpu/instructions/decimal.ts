@@ -1,6 +1,6 @@
 // Decimal adjustments, of legacy modes only: DAA DAS AAA AAS AAM AAD. Intel SDM vol. 2.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value } from "./define.js";
 import { OSZAPC, RAX } from "./define.js";
 

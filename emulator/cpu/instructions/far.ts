@@ -1,7 +1,7 @@
 // Transfers that load CS: far JMP, CALL and RET, IRET, INT n INT1 INT3 INTO, SYSCALL SYSRET SYSENTER SYSEXIT; and SWAPGS. Intel SDM
 // vol. 2. Microcode writes RIP (microcode/far.ts, events.ts, calls.ts).
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import { EVENT_PRIVILEGED, EVENT_SOFTWARE, EVENT_SOFTWARE_EXCEPTION } from "../layout.js";
 import { FAR_TRANSFERS } from "./control.js";
 import type { Code, Definition, Meaning, Operand, Value } from "./define.js";

@@ -1,6 +1,6 @@
 // Flags on their own: CLC STC CMC CLD STD CLI STI LAHF SAHF SALC. Intel SDM vol. 2.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Flag, Meaning } from "./define.js";
 import { none, RAX } from "./define.js";
 import { ioPrivilege } from "./stack.js";

@@ -1,7 +1,7 @@
 // The table of all instruction rows: one row, one instruction. What is not here is #UD or, where CPUID would promise
 // it, a named unimplemented instruction. The first row of a mnemonic whose `forms` accepts the form has it.
 
-import type { Code, Mnemonic } from "../decode.js";
+import type { Code, Mnemonic } from "../../iced.js";
 import { bits } from "./bits.js";
 import { control } from "./control.js";
 import { decimal } from "./decimal.js";

@@ -1,7 +1,7 @@
 // Integer arithmetic and logic: ADD OR ADC SBB AND SUB XOR CMP TEST INC DEC NEG NOT XADD and compare-exchange.
 // Intel SDM vol. 2. One row, one instruction; a row says only what it means, its form carries the widths.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value } from "./define.js";
 import { none, OSZAPC, RAX, RBX, RCX, RDX } from "./define.js";
 

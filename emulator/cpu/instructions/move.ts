@@ -1,7 +1,7 @@
 // Moves of general registers and memory: MOV, extensions, exchanges, conditional moves, LEA, XLAT, BSWAP, CBW.. CQO.
 // Intel SDM vol. 2. MOV of segment, control and debug registers has rows of its own in segments.ts and system.ts.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Width } from "./define.js";
 import { none, RAX, RBX, RDX } from "./define.js";
 

@@ -1,6 +1,6 @@
 // Model-specific registers: RDMSR, WRMSR. Intel SDM vol. 2; which registers exist is in microcode/msr.ts.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition } from "./define.js";
 import { none, RAX, RCX, RDX } from "./define.js";
 

@@ -1,7 +1,7 @@
 // Multiplication and division: MUL IMUL DIV IDIV. Intel SDM vol. 2. SF ZF AF PF are undefined after all of them;
 // here they stay as they were.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value } from "./define.js";
 import { OSZAPC, RAX, RDX } from "./define.js";
 

@@ -1,7 +1,7 @@
 // Segment registers and questions about descriptors: MOV, PUSH and POP of segment registers, LDS and its kin, SLDT STR
 // LLDT LTR, LAR LSL VERR VERW ARPL. Intel SDM vol. 2. Loads and their checks are microcode (microcode/segments.ts).
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../layout.js";
 import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
 import { none } from "./define.js";

@@ -2,7 +2,7 @@
 // 64-bit operands; a count of 0 leaves every flag alone. Where the manual leaves a flag undefined (OF for counts
 // above 1, AF always) the general formula stands.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value } from "./define.js";
 import { OSZAPC } from "./define.js";
 

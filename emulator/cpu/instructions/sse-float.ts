@@ -6,7 +6,7 @@
 // (first inexact result, NaNs, infinities, denormals, other roundings) goes to the microcode (microcode/float.ts),
 // which computes in integers. So flags, rounding modes and #XM are exact.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Vector } from "./define.js";
 import { none, OSZAPC } from "./define.js";
 import { xmmOnly } from "./sse-move.js";

@@ -1,6 +1,6 @@
 // SSE2: packed integers in XMM registers. Intel SDM vol. 2. Most are one WebAssembly SIMD instruction, under its name.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Vector } from "./define.js";
 import { none } from "./define.js";
 import { xmmOnly } from "./sse-move.js";

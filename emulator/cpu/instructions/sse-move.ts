@@ -1,7 +1,7 @@
 // SSE and SSE2: moves, shuffles and unpacks of XMM registers. Intel SDM vol. 2, AMD APM vol. 4.
 // Only the XMM forms: the MMX ones, which share mnemonics, have an operand of kind "mm".
 
-import { Code, Mnemonic } from "../decode.js";
+import { Code, Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Vector, Width } from "./define.js";
 import { none, RDI } from "./define.js";
 

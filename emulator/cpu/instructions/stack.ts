@@ -2,7 +2,7 @@
 // in segments.ts. A fault in the middle of PUSHA or ENTER leaves words below the stack pointer written, as real
 // processors may; no register has changed, so the instruction starts over.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, General, Meaning, Operand, Value, Width } from "./define.js";
 import { none, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP } from "./define.js";
 

@@ -1,7 +1,7 @@
 // String instructions: MOVS STOS LODS CMPS SCAS INS OUTS. Intel SDM vol. 2. A row is one iteration; the engine counts
 // for REP, and stops REPE and REPNE by ZF. The source is in DS or the overriding segment, the destination always in ES.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
 import { none, OSZAPC, RAX, RDI, RDX, RSI } from "./define.js";
 

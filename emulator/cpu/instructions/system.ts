@@ -2,7 +2,7 @@
 // and the processor's own state: CPUID, FXSAVE, the x87 control words. Intel SDM vol. 2. The rows check
 // privilege and carry operands; microcode does the rest.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import { CS, DS, ES, FS, GS, MXCSR_MASK, SS } from "../layout.js";
 import type { Definition, Meaning, Operand, Segment, Value, Width } from "./define.js";
 import { none, RAX, RBX, RCX, RDX } from "./define.js";

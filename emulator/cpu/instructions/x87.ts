@@ -3,7 +3,7 @@
 // Control words, FNINIT and FXSAVE are in system.ts. Without rows are the transcendental functions (F2XM1, FYL2X, FYL2XP1,
 // FPTAN, FPATAN, FSIN, FCOS, FSINCOS) and packed decimals (FBLD, FBSTP): they report themselves when met.
 
-import { Mnemonic } from "../decode.js";
+import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
 import { none, OSZAPC } from "./define.js";
 
