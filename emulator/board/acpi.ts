@@ -19,8 +19,10 @@ const PCI_DEVICES = 32;
 
 /** The FADT's fixed feature flags. */
 const fadtFlag = { wbinvd: 1, c1: 1 << 2, sleepButtonNone: 1 << 5, rtcNone: 1 << 6, reset: 1 << 10 } as const;
-/** IA-PC boot architecture: there are ISA devices; no VGA, no CMOS clock. */
-const bootArchitecture = { legacyDevices: 1, vgaNone: 4, cmosNone: 32 } as const;
+/** IA-PC boot architecture: there are ISA devices; no VGA. */
+const bootArchitecture = { legacyDevices: 1, vgaNone: 4 } as const;
+/** Where the clock keeps the century. */
+const RTC_CENTURY = 0x32;
 /** MADT interrupt source override: polarity and trigger. */
 const CONFORMS = 0;
 const ACTIVE_HIGH_LEVEL = 0x0d;
@@ -173,8 +175,8 @@ function fadtBody(): Uint8Array {
   bytes[91] = PM_TIMER_BYTES;
   view.setUint16(96, 0xffff, true); // no C2 state
   view.setUint16(98, 0xffff, true); // no C3 state
-  const { legacyDevices, vgaNone, cmosNone } = bootArchitecture;
-  view.setUint16(109, legacyDevices | vgaNone | cmosNone, true);
+  bytes[108] = RTC_CENTURY;
+  view.setUint16(109, bootArchitecture.legacyDevices | bootArchitecture.vgaNone, true);
   const { wbinvd, c1, sleepButtonNone, rtcNone, reset } = fadtFlag;
   view.setUint32(112, wbinvd | c1 | sleepButtonNone | rtcNone | reset, true);
   bytes.set(portRegister(port.resetControl, 8), 116);
@@ -255,6 +257,11 @@ function dsdtBody(): Uint8Array {
     aml.name("_UID", aml.integer(1)),
     aml.name("_CRS", aml.resources(aml.io(port.com1, COM_PORTS), aml.irq(line.com1))),
   );
+  const rtc = aml.device(
+    "RTC",
+    aml.name("_HID", aml.eisaId("PNP0B00")),
+    aml.name("_CRS", aml.resources(aml.io(port.rtc, 2), aml.irq(line.rtc))),
+  );
   // What the board keeps for itself: the ECAM window and the power management ports.
   const board = aml.device(
     "MBRD",
@@ -271,7 +278,7 @@ function dsdtBody(): Uint8Array {
   const off = aml.integer(SLEEP_TYPE_OFF);
   return Uint8Array.from([
     ...aml.name("\\_S5", aml.packageOf(off, off, aml.integer(0), aml.integer(0))),
-    ...aml.scope("\\_SB", pci, com1, board),
+    ...aml.scope("\\_SB", pci, com1, rtc, board),
   ]);
 }
 

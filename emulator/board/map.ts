@@ -35,6 +35,7 @@ export const port = {
   pic2: 0xa0,
   pit: 0x40,
   speaker: 0x61,
+  rtc: 0x70,
   /** Power-on self-test codes; also what software writes to for a short delay. */
   post: 0x80,
   systemControlA: 0x92,
@@ -52,7 +53,7 @@ export const port = {
 } as const;
 
 /** ISA interrupt lines; on the I/O APIC the PIT (ISA line 0) arrives at pin 2. */
-export const line = { pit: 0, cascade: 2, com1: 4, sci: 9 } as const;
+export const line = { pit: 0, cascade: 2, com1: 4, rtc: 8, sci: 9 } as const;
 export const ioApicPins = 24;
 export const ioApicPitPin = 2;
 /** I/O APIC pin of a PCI device's INTA; PCI interrupts do not reach the 8259 pair. */

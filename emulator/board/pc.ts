@@ -11,6 +11,7 @@ import { type PciFunction, PciHost, PlainFunction } from "../devices/pci.js";
 import { PicPair } from "../devices/pic.js";
 import { Pit } from "../devices/pit.js";
 import { Power } from "../devices/power.js";
+import { Rtc } from "../devices/rtc.js";
 import { Uart16550 } from "../devices/uart16550.js";
 import { VirtioNet } from "../devices/virtio-net.js";
 import { configurationFiles, configurationItems } from "./configuration.js";
@@ -49,6 +50,8 @@ export interface PcOptions {
   files?: ReadonlyMap<string, Uint8Array>;
   /** Without one, the board has no network function. */
   mac?: Uint8Array;
+  /** Date at machine time 0, in seconds since 1970 (UTC); without one the year 2000 begins. */
+  startTime?: number;
   /** Console output of COM1. */
   console(byte: number): void;
   /** A frame that the guest sends; the bytes are valid during the call only. */
@@ -72,6 +75,8 @@ interface Part {
   restore(state: object): void;
 }
 
+/** Seconds from 1970 to the year 2000. */
+const YEAR_2000 = 946_684_800;
 const PAGE_BYTES = 0x1000;
 const IO_APIC_BYTES = 0x100;
 const ROM_UNIT = 0x1_0000;
@@ -95,6 +100,7 @@ export class Pc {
   readonly #ioApic: IoApic;
   readonly #pit: Pit;
   readonly #com1: Uart16550;
+  readonly #rtc: Rtc;
   readonly #power: Power;
   readonly #pm: AcpiPm;
   readonly #fwCfg: FwCfg;
@@ -122,6 +128,12 @@ export class Pc {
       (byte) => options.console(byte),
       clock,
       alarm(() => this.#com1.timerExpired()),
+      trace,
+    );
+    this.#rtc = new Rtc(
+      options.startTime ?? YEAR_2000,
+      clock,
+      alarm(() => this.#rtc.timerExpired()),
       trace,
     );
     this.#pm = new AcpiPm(
@@ -173,6 +185,7 @@ export class Pc {
     const com1 = () => this.setLine(line.com1, this.#com1.irq.level && this.#com1.out2.level);
     this.#com1.irq.to(com1);
     this.#com1.out2.to(com1);
+    this.#rtc.irq.to((level) => this.setLine(line.rtc, level));
     this.#pm.sci.to((level) => this.setLine(line.sci, level));
     this.#net?.irq.to((level) => this.#ioApic.setPin(pciPin(pciDevice.virtioNet), level));
     // The 8259 pair's INTR goes to every core's LINT0 and, on the I/O APIC, to pin 0.
@@ -202,6 +215,7 @@ export class Pc {
     this.#claim(port.elcr, 2, this.#pic.elcr);
     this.#claim(port.pit, 4, this.#pit.registers);
     this.#claim(port.speaker, 1, this.#pit.speaker);
+    this.#claim(port.rtc, 2, this.#rtc.registers);
     this.#claim(port.systemControlA, 1, this.#power.controlA);
     this.#claim(port.exit, 4, this.#power.exit);
     this.#claim(port.com1, 8, this.#com1.registers);
@@ -360,7 +374,13 @@ export class Pc {
 
   /** Interrupt lines by name, for whoever wants to watch them. */
   get lines(): Readonly<Record<string, Line>> {
-    const lines = { pit: this.#pit.irq, com1: this.#com1.irq, sci: this.#pm.sci, intr: this.#pic.intr };
+    const lines = {
+      pit: this.#pit.irq,
+      rtc: this.#rtc.irq,
+      com1: this.#com1.irq,
+      sci: this.#pm.sci,
+      intr: this.#pic.intr,
+    };
     return this.#net === undefined ? lines : { ...lines, net: this.#net.irq };
   }
 
@@ -372,6 +392,7 @@ export class Pc {
       ioApic: this.#ioApic,
       pit: this.#pit,
       com1: this.#com1,
+      rtc: this.#rtc,
       power: this.#power,
       pm: this.#pm,
       fwCfg: this.#fwCfg,

@@ -95,6 +95,7 @@ test("FADT: ports of the map, hard reset by 0xCF9, ACPI mode from the start", ()
     6,
   ]);
   expect(fadt.readUInt32LE(112) & (1 << 10)).toBe(1 << 10);
+  expect([fadt[108], fadt.readUInt16LE(109)]).toEqual([0x32, 5]); // the clock's century; ISA devices, no VGA
   expect(fadt.readUInt32LE(36) % 64).toBe(0); // the FACS
 });
 

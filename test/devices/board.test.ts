@@ -107,6 +107,7 @@ describe("ports", () => {
     ["8259 mask", port.pic1 + 1, 1, 0],
     ["ELCR", port.elcr, 2, 0],
     ["port 0x61", port.speaker, 1, 0],
+    ["the clock's seconds", port.rtc + 1, 1, 0],
     ["port 0x92", port.systemControlA, 1, 2],
     ["UART line status", port.com1 + 5, 1, 0x60],
     ["fw_cfg's probe", port.fwCfgDma, 4, 0x554d_4551],
@@ -220,6 +221,18 @@ describe("lines", () => {
     expect(bench.posted()).toEqual([]);
     bench.out(port.com1 + 4, 8);
     expect(bench.posted()).toEqual([0x34]);
+  });
+
+  test("the clock's interrupt is line 8, its date begins where it is told", () => {
+    const dated = new Bench({ startTime: Date.parse("2010-06-05") / 1000 });
+    dated.ioApic(0x20, 0x38);
+    const [index, data] = [port.rtc, port.rtc + 1];
+    dated.out(index, 0x09);
+    expect(dated.in(data)).toBe(0x10);
+    dated.out(index, 0x0b);
+    dated.out(data, 0x42);
+    dated.advance(1_000_000);
+    expect(dated.posted()).toEqual([0x38]);
   });
 
   test("the power button is an SCI on pin 9", () => {

@@ -1,0 +1,293 @@
+// The real-time clock of a PC: Motorola MC146818A data sheet, with the century byte at 0x32 that ACPI's
+// FADT names. Index and data ports. Nothing ticks: the date is a function of machine time, and the flags
+// of register C are what has gone by since the last look.
+// Not there: daylight saving (DSE) and the square wave, which a PC does not connect.
+// Invariant: `irq` is asserted exactly while an enabled flag of register C is set.
+
+import { ticksAt, timeOfTick } from "../clock.js";
+import { type Alarm, type Clock, Line, RegisterFile, type Trace } from "./device.js";
+
+const SECOND = 1_000_000_000;
+const DAY = 86_400;
+/** The update cycle: UIP shows 244 us before it and during its 1984 us. */
+const UPDATE = 2_228_000;
+const CRYSTAL = 32_768;
+const NVRAM_BYTES = 128;
+
+const register = { a: 0x0a, b: 0x0b, c: 0x0c, d: 0x0d, century: 0x32 } as const;
+/** Date fields by register; alarms stand at 1, 3 and 5. */
+const field = { second: 0, minute: 2, hour: 4, weekday: 6, day: 7, month: 8, year: 9 } as const;
+const alarmField = [1, 3, 5] as const;
+const dateFields: readonly number[] = [...Object.values(field), register.century];
+const UIP = 0x80;
+const b = {
+  set: 0x80,
+  periodic: 0x40,
+  alarm: 0x20,
+  update: 0x10,
+  binary: 4,
+  hours24: 2,
+  daylight: 1,
+} as const;
+const IRQF = 0x80;
+const FLAGS = b.periodic | b.alarm | b.update;
+const VALID = 0x80; // register D: the battery is good
+const PM = 0x80;
+/** Alarm values from here on match anything. */
+const WILDCARD = 0xc0;
+
+const reset = (startTime: number) => ({
+  index: 0,
+  a: 0x26,
+  b: b.hours24 as number,
+  c: 0,
+  /** Seconds since 1970 at machine time `origin`. */
+  seconds: startTime,
+  origin: 0,
+  /** While SET holds the clock: the date registers as software writes them. */
+  held: null as Record<string, number> | null,
+  nvram: new Array<number>(NVRAM_BYTES).fill(0),
+  /** Up to where flags have been collected: whole seconds, and ticks of the periodic rate. */
+  secondsSeen: startTime,
+  ticksSeen: 0,
+});
+type State = ReturnType<typeof reset>;
+
+export class Rtc {
+  readonly irq = new Line();
+  readonly registers: RegisterFile;
+  readonly #clock: Clock;
+  readonly #alarm: Alarm;
+  readonly #trace: Trace;
+  #state: State;
+
+  /** `startTime`: seconds since 1970 (UTC) at machine time 0. */
+  constructor(startTime: number, clock: Clock, alarm: Alarm, trace: Trace) {
+    if (!Number.isSafeInteger(startTime)) throw new RangeError(`rtc: ${startTime} is no number of seconds`);
+    this.#clock = clock;
+    this.#alarm = alarm;
+    this.#trace = trace;
+    this.#state = reset(startTime);
+    const select = (index: number) => void Object.assign(this.#state, { index });
+    this.registers = new RegisterFile(
+      "rtc",
+      2,
+      {
+        INDEX: [0, 1, { write: select }], // bit 7 masks NMI, which nothing here raises
+        DATA: [1, 1, { read: () => this.#read(), write: (value) => this.#write(value) }],
+      },
+      trace,
+      0xff,
+    );
+  }
+
+  // --- The date ---
+
+  /** Whole seconds since 1970, as the clock shows them. */
+  #now(): number {
+    const { seconds, origin, held } = this.#state;
+    return held !== null ? seconds : seconds + Math.floor((this.#clock.now() - origin) / SECOND);
+  }
+
+  /** The value of a date register, before BCD. */
+  #dateField(index: number): number {
+    const { held } = this.#state;
+    if (held !== null && held[index] !== undefined) return held[index];
+    const date = new Date(this.#now() * 1000);
+    switch (index) {
+      case field.second:
+        return date.getUTCSeconds();
+      case field.minute:
+        return date.getUTCMinutes();
+      case field.hour:
+        return date.getUTCHours();
+      case field.weekday:
+        return date.getUTCDay() + 1;
+      case field.day:
+        return date.getUTCDate();
+      case field.month:
+        return date.getUTCMonth() + 1;
+      case field.year:
+        return date.getUTCFullYear() % 100;
+      default:
+        return Math.floor(date.getUTCFullYear() / 100);
+    }
+  }
+
+  /** Changes one field of the date; while held, the others may not fit it yet. */
+  #setDateField(index: number, value: number): void {
+    const fields: Record<string, number> = {};
+    for (const other of dateFields) fields[other] = other === index ? value : this.#dateField(other);
+    if (this.#state.held !== null) this.#state.held = fields;
+    else this.#setDate(fields);
+  }
+
+  #setDate(fields: Record<string, number>): void {
+    const year = fields[register.century] * 100 + fields[field.year];
+    const { second, minute, hour, day, month } = field;
+    const time = [fields[hour], fields[minute], fields[second]] as const;
+    this.#state.seconds = Date.UTC(year, fields[month] - 1, fields[day], ...time) / 1000;
+    this.#state.origin = this.#clock.now();
+    this.#state.secondsSeen = this.#state.seconds;
+  }
+
+  /** A field's bytes: BCD unless DM says binary, hours in 12 with PM in bit 7 unless 24/12 says 24. */
+  #encode(index: number, value: number): number {
+    const isHour = index === field.hour || index === alarmField[2];
+    const twelve = isHour && (this.#state.b & b.hours24) === 0;
+    const shown = twelve ? ((value + 11) % 12) + 1 : value;
+    const digits = (this.#state.b & b.binary) !== 0 ? shown : (Math.floor(shown / 10) << 4) | (shown % 10);
+    return digits | (twelve && value >= 12 ? PM : 0);
+  }
+
+  #decode(index: number, bytes: number): number {
+    const isHour = index === field.hour || index === alarmField[2];
+    const twelve = isHour && (this.#state.b & b.hours24) === 0;
+    const digits = twelve ? bytes & ~PM : bytes;
+    const value = (this.#state.b & b.binary) !== 0 ? digits : (digits >> 4) * 10 + (digits & 15);
+    return twelve ? (value % 12) + ((bytes & PM) !== 0 ? 12 : 0) : value;
+  }
+
+  // --- Registers ---
+
+  #read(): number {
+    const index = this.#state.index & 0x7f;
+    if (dateFields.includes(index)) return this.#encode(index, this.#dateField(index));
+    switch (index) {
+      case register.a:
+        return this.#state.a | (this.#updating() ? UIP : 0);
+      case register.b:
+        return this.#state.b;
+      case register.c:
+        return this.#readFlags();
+      case register.d:
+        return VALID;
+      default:
+        return this.#state.nvram[index];
+    }
+  }
+
+  #write(value: number): void {
+    const index = this.#state.index & 0x7f;
+    this.#collect();
+    if (dateFields.includes(index)) this.#setDateField(index, this.#decode(index, value));
+    else if (index === register.a) this.#setA(value & 0x7f);
+    else if (index === register.b) this.#setB(value);
+    else if (index === register.c || index === register.d)
+      this.#trace("rtc", `write to register ${index === register.c ? "C" : "D"}, which is read-only`);
+    else this.#state.nvram[index] = value; // alarms too
+    this.#drive();
+  }
+
+  #setA(value: number): void {
+    this.#state.a = value;
+    this.#state.ticksSeen = this.#ticks();
+  }
+
+  #setB(value: number): void {
+    const { held } = this.#state;
+    if ((value & b.daylight) !== 0) this.#trace("rtc", "daylight saving is not implemented");
+    const stops = (value & b.set) !== 0;
+    if (stops && held === null) {
+      this.#state.seconds = this.#now();
+      this.#state.held = {};
+    } else if (!stops && held !== null) {
+      const fields = Object.fromEntries(dateFields.map((index) => [index, this.#dateField(index)]));
+      this.#state.held = null;
+      this.#setDate(fields);
+    }
+    // "SET ... clears UIE."
+    this.#state.b = stops ? value & ~b.update : value;
+  }
+
+  #updating(): boolean {
+    if (this.#state.held !== null) return false;
+    return (this.#clock.now() - this.#state.origin) % SECOND >= SECOND - UPDATE;
+  }
+
+  #readFlags(): number {
+    this.#collect();
+    const flags = this.#state.c | (interrupting(this.#state) ? IRQF : 0);
+    this.#state.c = 0;
+    this.#drive();
+    return flags;
+  }
+
+  // --- Flags, line and time ---
+
+  /** Ticks per second of the periodic interrupt; 0 when it is off. */
+  #rate(): number {
+    const select = this.#state.a & 15;
+    if (select === 0) return 0;
+    return CRYSTAL >> (select < 3 ? select + 6 : select - 1);
+  }
+
+  #ticks(): number {
+    const rate = this.#rate();
+    return rate === 0 ? 0 : ticksAt(this.#clock.now(), rate);
+  }
+
+  /** Sets the flags of what has gone by since the last time. */
+  #collect(): void {
+    const state = this.#state;
+    const [now, ticks] = [this.#now(), this.#ticks()];
+    if (ticks !== state.ticksSeen) state.c |= b.periodic;
+    if (now > state.secondsSeen) state.c |= b.update;
+    // An alarm that matches at all matches within a day.
+    for (let second = Math.max(state.secondsSeen + 1, now - DAY + 1); second <= now; second++)
+      if (this.#alarmMatches(second)) state.c |= b.alarm;
+    state.ticksSeen = ticks;
+    state.secondsSeen = now;
+  }
+
+  #alarmMatches(second: number): boolean {
+    const time = [second % 60, Math.floor(second / 60) % 60, Math.floor(second / 3600) % 24];
+    return alarmField.every((index, part) => {
+      const value = this.#state.nvram[index];
+      return value >= WILDCARD || this.#decode(index, value) === time[part];
+    });
+  }
+
+  /** The alarm's callback. */
+  timerExpired(): void {
+    this.#collect();
+    this.#drive();
+  }
+
+  /** The only place where line and alarm move. The alarm stands only while an interrupt is waited for. */
+  #drive(): void {
+    this.irq.set(interrupting(this.#state));
+    this.#setAlarm();
+  }
+
+  #setAlarm(): void {
+    const { b: enabled, c, held, origin, seconds } = this.#state;
+    const waits = enabled & ~c;
+    const rate = this.#rate();
+    let deadline = Number.POSITIVE_INFINITY;
+    if ((waits & b.periodic) !== 0 && rate > 0) deadline = timeOfTick(this.#state.ticksSeen + 1, rate);
+    if ((waits & (b.update | b.alarm)) !== 0 && held === null)
+      deadline = Math.min(deadline, origin + (this.#state.secondsSeen - seconds + 1) * SECOND);
+    this.#alarm.set(deadline);
+  }
+
+  /** RESET leaves date, alarms and memory to the battery; it clears the interrupt enables and flags. */
+  reset(): void {
+    this.#collect();
+    this.#state.b &= ~(FLAGS | 8);
+    this.#state.c = 0;
+    this.#drive();
+  }
+
+  snapshot(): State {
+    return structuredClone(this.#state);
+  }
+
+  restore(state: object): void {
+    this.#state = structuredClone(state) as State;
+    this.irq.settle(interrupting(this.#state));
+    this.#setAlarm();
+  }
+}
+
+const interrupting = ({ b: enabled, c }: State) => (enabled & c & FLAGS) !== 0;
