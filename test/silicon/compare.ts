@@ -12,9 +12,9 @@ import {
   RegisterExt,
   RflagsBits,
 } from "iced-x86";
-import type { Case } from "./cases.js";
 import { formName } from "./forms.js";
 import * as map from "./map.js";
+import type { Case } from "./scene.js";
 
 const CF = 0x001;
 const PF = 0x004;

@@ -9,9 +9,9 @@ import * as L from "../../emulator/cpu/layout.js";
 import { coreAddress } from "../../emulator/cpu/memory-plan.js";
 import { programOf } from "../../emulator/cpu/program.js";
 import type { SegmentState } from "../../emulator/cpu/state.js";
-import type { Case } from "./cases.js";
 import type { Bits } from "./forms.js";
 import * as map from "./map.js";
+import type { Case } from "./scene.js";
 
 const RAM_BYTES = 0x40_0000;
 const KERNEL = 0xffff_8000_0000_0000n; // maps physical 0 to 2 MiB

@@ -2,12 +2,13 @@
 
 import type { Definition } from "../../emulator/cpu/instructions/define.js";
 import { families } from "../../emulator/cpu/instructions/index.js";
-import { type Case, makeCase } from "./cases.js";
+import { makeCase } from "./cases.js";
 import { describe, differences, skipped } from "./compare.js";
 import type { Emulated } from "./emulated.js";
 import { allForms, type Bits, type Form, formName, isBuildable } from "./forms.js";
 import * as map from "./map.js";
 import { runNative } from "./native.js";
+import type { Case } from "./scene.js";
 import { makeSequence, sequenceForms } from "./sequences.js";
 
 /** These act on the system, not on what user space sees; test/cpu looks at them. */

@@ -4,10 +4,11 @@
 
 import { type Instruction, Mnemonic } from "iced-x86";
 import { Random } from "../../emulator/random.js";
-import { Builder, type Case } from "./cases.js";
+import { Builder } from "./cases.js";
 import { FLAG_BITS } from "./compare.js";
 import type { Form } from "./forms.js";
 import * as map from "./map.js";
+import type { Case } from "./scene.js";
 import { between, pick } from "./values.js";
 
 const LENGTH_MAX = 12;

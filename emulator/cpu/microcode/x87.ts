@@ -3,7 +3,8 @@
 // Every function is one instruction or its last half: it checks for a pending exception (#MF), works on the stack, and
 // leaves flags in the status word; an unmasked one becomes pending for the next x87 instruction. An operand from
 // memory is given by its kind and its bits.
-// Not modelled: FIP, FDP and FOP stay zero; F2XM1, FYL2X, FYL2XP1, FPTAN, FPATAN, FSIN, FCOS, FSINCOS, FBLD and FBSTP have no rows.
+// Not modelled: FIP, FDP and FOP stay zero; F2XM1, FYL2X, FYL2XP1, FPTAN, FPATAN, FSIN, FCOS, FSINCOS, FBLD and FBSTP
+// have no rows.
 
 import { FCW, FSW, FTW, ST } from "../layout";
 import { MF, raisePlain } from "./core";
