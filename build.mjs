@@ -38,8 +38,10 @@ if (!existsSync(stamp) || statSync(stamp).mtimeMs < newest(...sources)) {
     "dist/.tsbuildinfo",
   ]);
   run("microcode", "dist/emulator/build-microcode.js", []);
-  if (existsSync(join(root, "dist/kernel/build.js")))
+  if (existsSync(join(root, "dist/kernel/build.js"))) {
     run("guest kernel and programs", "dist/kernel/build.js", []);
+    run("instruction handlers that a boot needs", "dist/emulator/build-forms.js", []);
+  }
   const { utimesSync } = await import("node:fs");
   utimesSync(stamp, new Date(), new Date());
 }

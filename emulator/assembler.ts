@@ -10,20 +10,16 @@
 // A statement ends with the line or with ";;". Sizes of memory operands: byte|word|dword|qword|xmmword [ptr].
 // `short` before a branch target asks for the 8-bit form; branches are otherwise the near form.
 
-import {
-  Code,
-  CodeExt,
-  Encoder,
-  EncodingKind,
-  Instruction,
-  OpCodeOperandKind as Kind,
-  MemorySize,
-  MemorySizeExt,
-  Mnemonic,
-  OpKind,
-  Register,
-  RegisterExt,
-} from "iced-x86";
+import type * as Iced from "iced-x86";
+import { Code, iced, Mnemonic } from "./iced.js";
+
+const { CodeExt, Encoder, EncodingKind, Instruction, MemorySize, MemorySizeExt } = iced;
+const { OpCodeOperandKind: Kind, OpKind, Register, RegisterExt } = iced;
+type Instruction = Iced.Instruction;
+type MemorySize = Iced.MemorySize;
+type OpKind = Iced.OpKind;
+type Kind = Iced.OpCodeOperandKind;
+type Register = Iced.Register;
 
 export type Bits = 16 | 32 | 64;
 

@@ -4,18 +4,20 @@
 // until all reach. 16- and 32-bit code.
 // Invariant: a label has one value in the finished image, and every reference was encoded with that value.
 
-import {
-  Code,
-  Encoder,
-  EncodingKind,
-  Instruction,
-  OpCodeOperandKind as Kind,
-  MemorySizeExt,
-  Mnemonic,
-  type OpCodeInfo,
-  OpKind,
-  Register,
-} from "iced-x86";
+import { createRequire } from "node:module";
+import type * as Iced from "iced-x86";
+
+// Required, not imported: Node would search the whole of that large CommonJS file for the names of its exports.
+const iced = createRequire(import.meta.url)("iced-x86") as typeof Iced;
+const { Code, Encoder, EncodingKind, Instruction, MemorySizeExt, Mnemonic } = iced;
+const { OpCodeOperandKind: Kind, OpKind, Register } = iced;
+type Code = Iced.Code;
+type Instruction = Iced.Instruction;
+type Kind = Iced.OpCodeOperandKind;
+type Mnemonic = Iced.Mnemonic;
+type OpCodeInfo = Iced.OpCodeInfo;
+type OpKind = Iced.OpKind;
+type Register = Iced.Register;
 
 export class RegisterOperand {
   constructor(readonly register: Register) {}

@@ -3,20 +3,8 @@
 // an op independently of where its block is mapped is said here.
 // Invariant: iced's objects are reused or freed; none outlives a call.
 
-import {
-  Code,
-  CodeExt,
-  ConditionCode,
-  Decoder,
-  DecoderError,
-  DecoderOptions,
-  FlowControl,
-  Instruction,
-  MemorySizeExt,
-  Mnemonic,
-  OpKind,
-  Register,
-} from "iced-x86";
+import type { Decoder, Register as RegisterNumber } from "iced-x86";
+import { Code, iced, Mnemonic } from "../iced.js";
 import type { Form, FormOperand } from "./form.js";
 import type { Condition, Definition, Operand, Segment } from "./instructions/define.js";
 import { rowOf } from "./instructions/index.js";
@@ -32,7 +20,9 @@ import {
   ZERO,
 } from "./layout.js";
 
-export { Code, Mnemonic };
+export { Code, Mnemonic } from "../iced.js";
+
+const { ConditionCode, DecoderError, FlowControl, MemorySizeExt, OpKind, Register } = iced;
 
 /** The bits of MODE by which decoding differs. */
 export const MODE_KEY = MODE_64 | MODE_CODE32 | MODE_STACK32 | MODE_PROTECTED;
@@ -72,7 +62,7 @@ const SEGMENT_NAMES: Record<number, Segment> = {
   [Register.GS]: "gs",
 };
 
-const instruction = new Instruction();
+const instruction = new iced.Instruction();
 const facts = new Map<Code, CodeFacts>();
 
 function factsOf(code: Code): CodeFacts {
@@ -96,7 +86,7 @@ export class InstructionStream {
   /** `rip` is that of the first byte; displacements are given relative to it. */
   constructor(bytes: Uint8Array, rip: bigint, mode: number) {
     const bitness = mode & MODE_64 ? 64 : mode & MODE_CODE32 ? 32 : 16;
-    this.#decoder = new Decoder(bitness, bytes, DecoderOptions.None);
+    this.#decoder = new iced.Decoder(bitness, bytes, iced.DecoderOptions.None);
     this.#decoder.ip = rip;
     this.#bytes = bytes.length;
     this.#rip = rip;
@@ -278,7 +268,7 @@ interface RegisterFacts {
   readonly isAddress: boolean;
 }
 
-const generalWidth = (r: Register): number =>
+const generalWidth = (r: RegisterNumber): number =>
   r >= Register.RAX && r <= Register.R15
     ? 64
     : r === Register.RIP
@@ -289,7 +279,7 @@ const generalWidth = (r: Register): number =>
           ? 16
           : 32;
 
-function registerFacts(r: Register): RegisterFacts {
+function registerFacts(r: RegisterNumber): RegisterFacts {
   const general = (width: number, at: number) => ({ kind: "general", width, at, isAddress: true }) as const;
   if (r < Register.AX) {
     const n = r - Register.AL;
@@ -300,7 +290,7 @@ function registerFacts(r: Register): RegisterFacts {
   if (r < Register.EAX) return general(16, GPR + 8 * (r - Register.AX));
   if (r < Register.RAX) return general(32, GPR + 8 * (r - Register.EAX));
   if (r <= Register.R15) return general(64, GPR + 8 * (r - Register.RAX));
-  const numbered = (kind: Operand["kind"], width: number, first: Register): RegisterFacts => ({
+  const numbered = (kind: Operand["kind"], width: number, first: RegisterNumber): RegisterFacts => ({
     kind,
     width,
     at: r - first,
@@ -370,7 +360,7 @@ const mnemonics = new Map<Code, Mnemonic>();
 export function mnemonicOf(code: Code): Mnemonic {
   let mnemonic = mnemonics.get(code);
   if (mnemonic === undefined) {
-    const info = CodeExt.opCode(code);
+    const info = iced.CodeExt.opCode(code);
     mnemonic = info.mnemonic;
     info.free();
     mnemonics.set(code, mnemonic);

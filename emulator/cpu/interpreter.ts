@@ -1,12 +1,8 @@
-// The interpreter's code: the engine's own functions, and handlers generated for forms as they are first met, in
-// batches, each a module that puts its functions into the shared table. One set of modules serves every machine of
-// the process; an engine instantiates them over its own memory and table.
-// Invariant: a form has one slot for the life of the process, and its handler is in the table of every engine that
-// has decoded an op of it.
+// The interpreter's fixed code, generated once: entering and leaving blocks, slow memory accesses, and what the run
+// loop calls. The handlers of instructions are in forms.ts.
+// Invariant: whenever generated code returns to the run loop, RIP and RUN_BUDGET are exact.
 
 import { MODE_KEY } from "./decode.js";
-import { type Form, formKey } from "./form.js";
-import { rows } from "./instructions/index.js";
 import {
   ACCESS_EXECUTE,
   ACCESS_STACK,
@@ -33,6 +29,7 @@ import {
   CR0,
   CR4,
   CS,
+  DR,
   EMPTY_BANK,
   FAULT_ERROR,
   FAULT_HAS_ERROR,
@@ -87,6 +84,8 @@ export const EXIT = {
 } as const;
 
 const CORE = 0;
+const DR7 = DR + 7 * 8;
+const DR7_ENABLES = 0xff;
 const UD = 6;
 const NM = 7;
 const GP = 13;
@@ -305,6 +304,8 @@ function resume(): FunctionCode {
       .op("i64.and")
       .op("i32.wrap_i64");
     code.op("i32.or");
+    pushBreakpoints(code);
+    code.op("i32.or");
     code.get(CORE).access("i64.load", FLAGS_OTHER).i64(FLAG_IF).op("i64.and").i64(0n).op("i64.ne");
     code.get(CORE).access("i32.load", INTERRUPT_WANTED).op("i32.and").op("i32.or");
     code.get(CORE).access("i32.load", NMI_WANTED).get(CORE).access("i32.load", NMI_BLOCKED).op("i32.gt_u");
@@ -315,6 +316,11 @@ function resume(): FunctionCode {
     code.get(CORE).get(CORE).i32(CHAIN_SINK).op("i32.add").get(2);
     code.i32(SLOT.enter).returnCallIndirect(TYPE.handler);
   });
+}
+
+/** DR7's enable bits: with any of them set the run loop goes instruction by instruction. */
+function pushBreakpoints(code: Body): void {
+  code.get(CORE).access("i32.load", DR7).i32(DR7_ENABLES).op("i32.and");
 }
 
 /** Recomputes what generated code derives from CPL, MODE, CR0, CR4 and RFLAGS.AC. */
@@ -331,14 +337,16 @@ function refreshInto(code: Body): void {
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("select");
   code.i32(TLB_ENTRIES * TLB_ENTRY_BYTES).op("i32.mul");
   code.op("i32.add").access("i32.store", TLB_CODE_BANK);
-  // Alignment checking (ring 3, CR0.AM and AC) looks at every access: data then have a bank that never hits.
+  // Alignment checking (ring 3, CR0.AM and AC) and breakpoints look at every access: data then have a bank that never
+  // hits.
   const CR0_AM_BIT = 18;
   code.get(CORE);
   code.i32(EMPTY_BANK).get(CORE).access("i32.load", TLB_CODE_BANK);
   code.get(CORE).access("i32.load", CR0).i32(CR0_AM_BIT).op("i32.shr_u");
   code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("i32.and");
-  code.op("select").access("i32.store", TLB_BANK);
+  pushBreakpoints(code);
+  code.op("i32.or").op("select").access("i32.store", TLB_BANK);
   code
     .get(CORE)
     .get(CORE)
@@ -470,47 +478,4 @@ export function engineModule(linkage: Linkage): Uint8Array<ArrayBuffer> {
     }),
   ];
   return module(linkage.types, functions, BUS_IMPORTS);
-}
-
-/** Handlers by form, for the process. */
-export class Forms {
-  readonly #linkage: Linkage;
-  readonly #slots = new Map<string, number>();
-  readonly #rowNumbers = new Map(rows.map((row, index) => [row, index]));
-  #pending: FunctionCode[] = [];
-  #nextSlot: number;
-  readonly #modules: WebAssembly.Module[] = [];
-
-  constructor(linkage: Linkage) {
-    this.#linkage = linkage;
-    this.#nextSlot = linkage.firstFormSlot;
-  }
-
-  /** The table slot of a form's handler, which is there once flush() has been called. */
-  slot(form: Form): number {
-    const key = formKey(form, this.#rowNumbers.get(form.row) ?? -1);
-    let slot = this.#slots.get(key);
-    if (slot === undefined) {
-      slot = this.#nextSlot;
-      const handlers = lower(form, slot, this.#linkage);
-      this.#nextSlot += handlers.length;
-      this.#pending.push(...handlers);
-      this.#slots.set(key, slot);
-    }
-    return slot;
-  }
-
-  /** Compiles what is new. */
-  flush(): void {
-    if (this.#pending.length === 0) return;
-    this.#modules.push(new WebAssembly.Module(module(this.#linkage.types, this.#pending)));
-    this.#pending = [];
-  }
-
-  get modules(): readonly WebAssembly.Module[] {
-    return this.#modules;
-  }
-  get slotsEnd(): number {
-    return this.#nextSlot;
-  }
 }

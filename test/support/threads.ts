@@ -23,6 +23,7 @@ function transpile(): string {
     }
   };
   visit("emulator/cpu");
+  transpileFile("emulator/iced.ts");
   return pathToFileURL(join(output, "emulator/cpu/engine.js")).href;
 }
 function transpileFile(path: string): void {
