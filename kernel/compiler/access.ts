@@ -5,8 +5,7 @@ import { Label, type Memory, R, RAX, type Reg, r, type Size } from "./assembler.
 import type { Generator, Handler } from "./generate.js";
 import { opcodeNamed } from "./opcodes.js";
 import { sizeOf } from "./operands.js";
-import { symbolOf } from "./symbols.js";
-import type { ValueType } from "./wasm.js";
+import type { Instruction, ValueType } from "./wasm.js";
 
 const typeOf = (name: string): ValueType => (name.startsWith("i64") ? "i64" : "i32");
 const bitsOf = (name: string): Size => (opcodeNamed.get(name)!.bytes! * 8) as Size;
@@ -21,6 +20,49 @@ function emitLoad(g: Generator, to: Reg, memory: Memory, bits: Size, type: Value
   else a.extend("Movsx", sizeOf(type), bits, r(to), memory);
 }
 
+const zeroTests = new Set(["i32.eqz", "br_if", "if"]);
+
+/** Whether an instruction only asks if a value of the type is zero. */
+export function testsForZero(type: ValueType, next: Instruction | undefined): boolean {
+  const name = next?.opcode.name ?? "";
+  return type === "i32" ? zeroTests.has(name) : name === "i64.eqz";
+}
+
+const comparisons = "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u".split(" ");
+const arithmetic = "add sub and or xor mul".split(" ");
+
+/** Whether the instruction that uses a loaded value can read memory itself: as the right operand at once, or as
+ * the left one of a comparison when the right one is a constant or a local. */
+function usedFromMemory(g: Generator, type: ValueType): boolean {
+  const isOne = (names: readonly string[], next: Instruction | undefined) =>
+    names.some((name) => next?.opcode.name === `${type}.${name}`);
+  if (testsForZero(type, g.next) || isOne([...arithmetic, ...comparisons], g.next)) return true;
+  const between = g.next?.opcode.name;
+  if (between !== `${type}.const` && between !== "local.get") return false;
+  const user = g.ahead(2);
+  return isOne(comparisons, user) || (isOne(["and"], user) && testsForZero(type, g.ahead(3)));
+}
+
+/** A byte whose only use is a comparison with a constant: how that is done in memory. */
+interface ByteTest {
+  readonly mnemonic: "Cmp" | "Test";
+  readonly value: number;
+  readonly condition: "e" | "ne";
+  /** Instructions that it stands for besides the load. */
+  readonly instructions: number;
+}
+
+function byteTest(g: Generator): ByteTest | undefined {
+  if (testsForZero("i32", g.next)) return { mnemonic: "Cmp", value: 0, condition: "ne", instructions: 0 };
+  const value = g.next?.opcode.name === "i32.const" ? g.next.index : -1;
+  if (value < 0 || value > 0x7f) return undefined;
+  const name = g.ahead(2)?.opcode.name;
+  if (name === "i32.eq") return { mnemonic: "Cmp", value, condition: "e", instructions: 2 };
+  if (name === "i32.ne") return { mnemonic: "Cmp", value, condition: "ne", instructions: 2 };
+  if (name !== "i32.and" || !testsForZero("i32", g.ahead(3))) return undefined;
+  return { mnemonic: "Test", value, condition: "ne", instructions: 2 };
+}
+
 function load(name: string): Handler {
   const type = typeOf(name);
   const bits = bitsOf(name);
@@ -28,6 +70,18 @@ function load(name: string): Handler {
   return (g, { index: offset }) => {
     const { operands } = g;
     const address = operands.pop();
+    if (bits === sizeOf(type) && usedFromMemory(g, type)) {
+      operands.pushMemory(type, g.memory(address, offset), address);
+      return;
+    }
+    const test = bits === 8 && type === "i32" && !signed ? byteTest(g) : undefined;
+    if (test !== undefined) {
+      g.a.op(test.mnemonic, 8, g.memory(address, offset), test.value);
+      operands.free(address);
+      operands.pushFlags(test.condition);
+      for (let n = test.instructions; n > 0; n--) g.skipNext();
+      return;
+    }
     const wanted = g.destination();
     const memory = g.memory(address, offset);
     const to = wanted ?? (address.place === "register" ? address.index : operands.allocate());
@@ -195,16 +249,49 @@ function handlerOf(name: string): Handler {
   }
 }
 
-const block = (symbol: string): Handler => {
-  const signature = { parameters: ["i32", "i32", "i32"], result: undefined } as const;
-  return (g) => g.callWith(signature, () => g.a.call(symbol));
+const inPlace: Readonly<Record<string, string>> = {
+  add: "Add",
+  sub: "Sub",
+  and: "And",
+  or: "Or",
+  xor: "Xor",
 };
+
+/** local, local, load, operand, operation, store to the same place: one instruction on memory. */
+export function modifyInMemory(g: Generator): boolean {
+  const [address, again, load, operand, operation, store] = [0, 1, 2, 3, 4, 5].map((n) => g.ahead(n));
+  if (store === undefined || again!.opcode.name !== "local.get" || again!.index !== address!.index)
+    return false;
+  const [type, name] = operation!.opcode.name.split(".");
+  const mnemonic = inPlace[name!];
+  const bytes = store.opcode.bytes;
+  if (mnemonic === undefined || !store.opcode.name.startsWith(`${type}.store`)) return false;
+  if (!load!.opcode.name.startsWith(`${type}.load`) || load!.opcode.bytes !== bytes) return false;
+  if (load!.index !== store.index) return false;
+  const { operands, a } = g;
+  const isConstant = operand!.opcode.name === `${type}.const`;
+  if (!isConstant && operand!.opcode.name !== "local.get") return false;
+  g.localGet();
+  const base = operands.pop();
+  if (isConstant)
+    operands.pushConstant(type as ValueType, type === "i32" ? BigInt(operand!.index) : operand!.wide);
+  else g.localGet(3);
+  const value = operands.pop();
+  const bits = (bytes! * 8) as Size;
+  const memory = g.memory(base, store.index);
+  let source = operands.source(value);
+  if (typeof source === "number") source = truncated(source, bits);
+  else if (!(source instanceof R)) source = r(operands.register(value));
+  a.op(mnemonic, bits, memory, source);
+  operands.free(base);
+  operands.free(value);
+  for (let n = 5; n > 0; n--) g.skipNext();
+  return true;
+}
 
 const accesses = [...opcodeNamed.values()].filter(({ immediate }) => immediate === "memory");
 
 export const access: Record<string, Handler> = {
   ...Object.fromEntries(accesses.map(({ name }) => [name, handlerOf(name)])),
-  "memory.copy": block(symbolOf.memoryCopy),
-  "memory.fill": block(symbolOf.memoryFill),
   "atomic.fence": (g) => g.a.plain("Mfence"),
 };

@@ -178,6 +178,8 @@ export class Assembler {
   #bytes = new Uint8Array(256);
   #length = 0;
   readonly #jumps: Jump[] = [];
+  /** Where a label was bound last, without counting jumps. */
+  #lastBound = -1;
   readonly #relocations: (Relocation & { jumpsBefore: number })[] = [];
   readonly #symbols = new Map<string, Label>();
 
@@ -394,8 +396,18 @@ export class Assembler {
 
   bind(label: Label): void {
     if (label.at >= 0) throw new Error("assembler: a label is bound twice");
+    this.#dropJumpTo(label);
+    this.#lastBound = this.#length;
     label.at = this.#length;
     label.jumpsBefore = this.#jumps.length;
+  }
+
+  /** A jump to what follows it is none, as long as nothing else refers to the place behind it. */
+  #dropJumpTo(label: Label): void {
+    const last = this.#jumps.at(-1);
+    if (last?.target !== label || last.at !== this.#length || this.#lastBound === this.#length) return;
+    this.#jumps.pop();
+    label.uses--;
   }
 
   /** Gives this place a name that other chunks may use. */

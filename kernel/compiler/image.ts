@@ -5,8 +5,9 @@
 //
 // Data stands at a fixed place because asc must be told it (--memoryBase) before the text is known.
 import { Assembler, type Chunk } from "./assembler.js";
+import { canonicalType } from "./calls.js";
 import { type ElfSymbol, type Segment, writeElf } from "./elf.js";
-import { canonicalType, Generator, type Target } from "./generate.js";
+import { Generator, type Target } from "./generate.js";
 import { helpers, programStubs } from "./helpers.js";
 import { kernelTarget, userTarget } from "./intrinsics.js";
 import { alignUp, type Linked, link } from "./link.js";

@@ -1,10 +1,11 @@
 // Integer instructions: how each wasm operation becomes x86-64. Semantics of the corner cases: WebAssembly
 // core specification 1.0, chapter 4.3.2. Division by zero and INT_MIN / -1 raise #DE, as the processor does
 // by itself.
+import { testsForZero } from "./access.js";
 import { type Condition, inverse, Label, R, RAX, RCX, RDX, type Reg, r } from "./assembler.js";
+import { test } from "./control.js";
 import type { Generator, Handler } from "./generate.js";
 import { sizeOf, type Value } from "./operands.js";
-import { symbolOf } from "./symbols.js";
 import type { ValueType } from "./wasm.js";
 
 type Arithmetic = "Add" | "Sub" | "And" | "Or" | "Xor" | "Imul";
@@ -13,7 +14,7 @@ type Arithmetic = "Add" | "Sub" | "And" | "Or" | "Xor" | "Imul";
 function resultRegister(g: Generator, left: Value, right: Value): Reg {
   const { operands } = g;
   const wanted = g.destination();
-  if (wanted !== undefined && operands.registerNow(right) !== wanted) return wanted;
+  if (wanted !== undefined && !operands.reads(right, wanted)) return wanted;
   if (wanted === undefined && left.place === "register") return operands.own(left);
   return operands.allocate();
 }
@@ -25,11 +26,11 @@ function binary(mnemonic: Arithmetic, type: ValueType): Handler {
     const { operands, a } = g;
     let right = operands.pop();
     let left = operands.pop();
-    if (mnemonic === "And" && size === 32 && testOnly(g, left, right)) return;
+    if (mnemonic === "And" && testOnly(g, type, left, right)) return;
     const wanted = g.destination();
     const swap =
       left.place === "constant" ||
-      (wanted !== undefined && operands.registerNow(right) === wanted) ||
+      (wanted !== undefined && operands.reads(right, wanted)) ||
       (wanted === undefined && left.place !== "register" && right.place === "register");
     if (commutes && swap) [left, right] = [right, left];
     const source = operands.source(right);
@@ -52,13 +53,14 @@ function shortForm(g: Generator, mnemonic: Arithmetic, type: ValueType, left: Va
   if (mnemonic !== "Add" && mnemonic !== "Sub") return false;
   const { operands, a } = g;
   const base = operands.registerNow(left);
-  if (base === undefined || left.place === "register") return false;
+  if (base === undefined) return false;
   const wanted = g.destination();
-  if (wanted === base) return false;
+  if (wanted === base || (wanted === undefined && left.place === "register")) return false;
   const memory = leaOperand(g, mnemonic, base, right);
   if (memory === undefined) return false;
   const to = wanted ?? operands.allocate();
   a.op("Lea", sizeOf(type), r(to), memory);
+  operands.free(left);
   operands.free(right);
   operands.pushRegister(type, to);
   return true;
@@ -74,20 +76,22 @@ function leaOperand(g: Generator, mnemonic: Arithmetic, base: Reg, right: Value)
   return mnemonic === "Add" && index !== undefined ? { base, index } : undefined;
 }
 
-const tests = new Set(["i32.eqz", "br_if", "if"]);
-
 /** AND whose result is only compared with zero is a TEST. */
-function testOnly(g: Generator, left: Value, right: Value): boolean {
-  if (!tests.has(g.next?.opcode.name ?? "")) return false;
+function testOnly(g: Generator, type: ValueType, left: Value, right: Value): boolean {
+  if (!testsForZero(type, g.next)) return false;
   const { operands, a } = g;
+  const size = sizeOf(type);
   if (left.place === "constant") return false;
   const source = operands.source(right);
   if (source instanceof R || typeof source === "number")
-    a.op("Test", 32, operands.memory(left) ?? r(operands.register(left)), source);
-  else a.op("Test", 32, r(operands.register(left)), source);
+    a.op("Test", size, operands.memory(left) ?? r(operands.register(left)), source);
+  else a.op("Test", size, r(operands.register(left)), source);
   operands.free(left);
   operands.free(right);
-  operands.pushFlags("ne");
+  if (type === "i64") {
+    g.skipNext(); // the i64.eqz is done with it
+    operands.pushFlags("e");
+  } else operands.pushFlags("ne");
   return true;
 }
 
@@ -133,11 +137,14 @@ function equalsZero(type: ValueType): Handler {
   return (g) => {
     const { operands } = g;
     const value = operands.pop();
-    if (value.place === "flags") operands.pushFlags(inverse(value.condition));
-    else if (type === "i32") operands.pushFlags(inverse(g.test(value)));
+    if (value.place === "decided") operands.pushDecided();
+    else if (value.place === "flags") operands.pushFlags(inverse(value.condition));
+    else if (type === "i32") operands.pushFlags(inverse(test(g, value)));
     else {
-      const reg = r(operands.register(value));
-      g.a.op("Test", 64, reg, reg);
+      const memory = operands.memory(value);
+      const reg = memory === undefined ? operands.register(value) : 0;
+      if (memory !== undefined) g.a.op("Cmp", 64, memory, 0);
+      else g.a.op("Test", 64, r(reg), r(reg));
       operands.free(value);
       operands.pushFlags("e");
     }
@@ -238,10 +245,6 @@ function countZeros(mnemonic: "Bsr" | "Bsf", type: ValueType): Handler {
   };
 }
 
-function populationCount(type: ValueType): Handler {
-  return (g) => g.callWith({ parameters: [type], result: type }, () => g.a.call(symbolOf.popcount));
-}
-
 /** Sign extension inside a type, or of i32 to i64. */
 function signExtend(from: 8 | 16 | 32, type: ValueType): Handler {
   return (g) => {
@@ -288,7 +291,8 @@ const select: Handler = (g) => {
   // Moves leave the flags alone, so a comparison made before may still be waiting in them.
   const to = operands.own(value);
   const source = operands.memory(otherwise) ?? r(operands.register(otherwise));
-  a.op(`Cmov${inverse(g.test(condition))}`, size, r(to), source);
+  a.op(`Cmov${inverse(test(g, condition))}`, size, r(to), source);
+  operands.flagsUsed();
   operands.free(otherwise);
   operands.pushRegister(value.type, to);
 };
@@ -326,7 +330,6 @@ function rowsFor(type: ValueType): Record<string, Handler> {
     eqz: equalsZero(type),
     clz: countZeros("Bsr", type),
     ctz: countZeros("Bsf", type),
-    popcnt: populationCount(type),
     extend8_s: signExtend(8, type),
     extend16_s: signExtend(16, type),
     ...Object.fromEntries(compares.map(([name, condition]) => [name, compare(condition, type)])),

@@ -3,7 +3,7 @@
 // a comparison may be left in the flags for the branch that follows.
 //
 // Invariant: a 32-bit value in a register has zeros above it, so it can be used as an address as it stands.
-// Nothing here changes the flags: only MOV, SETcc and MOVZX are emitted.
+// While a comparison waits in the flags, nothing here changes them: only MOV, SETcc and MOVZX are emitted.
 import {
   type Assembler,
   type Condition,
@@ -17,7 +17,9 @@ import {
 import type { Home, LocalPlan } from "./locals.js";
 import type { ValueType } from "./wasm.js";
 
-export type Place = "constant" | "local" | "register" | "slot" | "flags";
+/** "memory": a load that the next instruction does itself. "decided": a condition of which the false, or the true,
+ * outcome has jumped away already (circuits.ts); only the branch that it was made for takes it. */
+export type Place = "constant" | "local" | "register" | "slot" | "flags" | "memory" | "decided";
 
 export interface Value {
   readonly type: ValueType;
@@ -26,6 +28,9 @@ export interface Value {
   index: number;
   /** Where the local is that a lazy read refers to. */
   readonly home: Home | undefined;
+  /** What "memory" refers to, and the address that it is made of. */
+  readonly operand: Memory | undefined;
+  readonly address: Value | undefined;
   readonly constant: bigint;
   condition: Condition;
 }
@@ -66,6 +71,8 @@ export class Operands {
   readonly #isScratch = new Array<boolean>(16).fill(false);
   readonly #freeSlots: number[] = [];
   #slots: number;
+  /** A comparison is in the flags, so only moves may be emitted. */
+  #flagsLive = false;
 
   constructor(
     readonly a: Assembler,
@@ -90,7 +97,8 @@ export class Operands {
   // --- Pushing and popping ---
 
   #push(type: ValueType, place: Place, rest: Partial<Value>): void {
-    this.stack.push({ type, place, index: 0, home: undefined, constant: 0n, condition: "e", ...rest });
+    const none = { home: undefined, operand: undefined, address: undefined };
+    this.stack.push({ type, place, index: 0, constant: 0n, condition: "e", ...none, ...rest });
   }
 
   pushConstant(type: ValueType, value: bigint): void {
@@ -109,7 +117,22 @@ export class Operands {
   }
 
   pushFlags(condition: Condition): void {
+    this.#flagsLive = true;
     this.#push("i32", "flags", { condition });
+  }
+
+  /** The branch that used the flags has been emitted. */
+  flagsUsed(): void {
+    this.#flagsLive = false;
+  }
+
+  /** A load left to the next instruction; the address stays taken until the value is freed. */
+  pushMemory(type: ValueType, operand: Memory, address: Value): void {
+    this.#push(type, "memory", { operand, address });
+  }
+
+  pushDecided(): void {
+    this.#push("i32", "decided", {});
   }
 
   pop(): Value {
@@ -126,6 +149,8 @@ export class Operands {
   free(value: Value): void {
     if (value.place === "register" && this.#isScratch[value.index]) this.#busy[value.index] = false;
     if (value.place === "slot") this.#freeSlots.push(value.index);
+    if (value.place === "flags") this.#flagsLive = false;
+    if (value.place === "memory") this.free(value.address!);
   }
 
   freeRegister(reg: Reg): void {
@@ -192,6 +217,7 @@ export class Operands {
     const reg = this.allocate();
     this.a.set(value.condition, r(reg));
     this.a.extend("Movzx", 32, 8, r(reg), r(reg));
+    this.#flagsLive = false;
     value.place = "register";
     value.index = reg;
   }
@@ -239,6 +265,7 @@ export class Operands {
   /** Memory that holds the value, if it is in memory. */
   memory(value: Value): Memory | undefined {
     if (value.place === "slot") return this.slotMemory(value.index);
+    if (value.place === "memory") return value.operand;
     const { home } = value;
     return value.place === "local" && "slot" in home! ? this.slotMemory(home.slot) : undefined;
   }
@@ -255,11 +282,23 @@ export class Operands {
     const size = sizeOf(value.type);
     const from = this.registerNow(value);
     if (from === to) return;
-    if (value.place === "constant") this.a.constant(r(to), BigInt.asUintN(size, value.constant));
+    if (value.place === "constant") this.#constant(to, BigInt.asUintN(size, value.constant));
     else if (value.place === "flags") {
       this.a.set(value.condition, r(to));
       this.a.extend("Movzx", 32, 8, r(to), r(to));
     } else this.a.op("Mov", size, r(to), from !== undefined ? r(from) : this.memory(value)!);
+  }
+
+  #constant(to: Reg, value: bigint): void {
+    if (value === 0n && !this.#flagsLive) this.a.op("Xor", 32, r(to), r(to));
+    else this.a.constant(r(to), value);
+  }
+
+  /** Whether a value must be read before a register is written. */
+  reads(value: Value, reg: Reg): boolean {
+    const { operand } = value;
+    if (value.place === "memory") return operand!.base === reg || operand!.index === reg;
+    return this.registerNow(value) === reg;
   }
 
   // --- Keeping lazy reads right ---

@@ -212,8 +212,10 @@ class ProgramWriter {
       const { type } = this.#globals[global]!;
       return [...this.expression(scope, type, depth), ...op("global.set", global)];
     }
-    if (kind < 58) return [...this.expression(scope, this.type(), depth), ...op("drop")];
-    if (kind < 66) return this.loop(scope, depth);
+    if (kind < 57) return [...this.expression(scope, this.type(), depth), ...op("drop")];
+    if (kind < 61) return this.modify(scope);
+    if (kind < 65) return this.loop(scope, depth);
+    if (kind < 68) return this.whileLoop(scope, depth);
     if (kind < 78) return this.conditional(scope, undefined, depth);
     if (kind < 86) return this.block(scope, undefined, depth);
     if (kind < 91) return this.branch(scope, depth);
@@ -240,6 +242,44 @@ class ProgramWriter {
     if (result !== undefined || this.random.chance(50)) code.push(...op("else"), ...arm());
     scope.labels.pop();
     return [...code, ...op("end")];
+  }
+
+  /** A loop that begins with its condition: it counts up while the condition holds too. */
+  whileLoop(scope: Scope, depth: number): number[] {
+    const counter = scope.locals.push("i32") - 1;
+    scope.counters.add(counter);
+    const limit = i32(this.random.below(7));
+    const below = [...get(counter), ...limit, ...op("i32.lt_u")];
+    const condition = this.random.chance(50)
+      ? below
+      : [...below, ...this.condition(scope, depth - 2), ...i32(0), ...op("i32.ne"), ...op("i32.and")];
+    scope.labels.push({ carries: undefined, loop: true }, { carries: undefined, loop: false });
+    const count = [...get(counter), ...i32(1), ...op("i32.add"), ...set(counter)];
+    const body = [...this.fuel(), ...count, ...this.statements(scope, depth - 1)];
+    const other = () => [...op("else"), ...this.fuel(), ...this.statements(scope, depth - 1)];
+    const otherwise = this.random.chance(20) ? other() : [];
+    scope.labels.pop();
+    scope.labels.pop();
+    const start = [...i32(0), ...set(counter), ...op("loop", 0x40), ...condition, ...op("if", 0x40)];
+    return [...start, ...body, ...op("br", 1), ...otherwise, ...op("end"), ...op("end")];
+  }
+
+  /** local.get, local.get, load, operand, operation, store: a field that is counted or flagged. */
+  modify(scope: Scope): number[] {
+    const { random } = this;
+    const local = scope.locals.push("i32") - 1;
+    const row = random.of(stores.filter(({ name }) => !name.includes("atomic")));
+    const type = typeOf(row.takes![1]!);
+    const loads = memoryRows.filter(
+      ({ name, bytes, gives }) =>
+        name.startsWith(`${type}.load`) && bytes === row.bytes && gives === letterOf(type),
+    );
+    const operation = random.of(["add", "sub", "and", "or", "xor", "mul", "shl"]);
+    const offset = random.below(3) * 4;
+    const address = [...i32(DATA + random.below(64)), ...set(local), ...get(local)];
+    const value = random.chance(50) ? constant(type, this.number(type)) : this.leaf(scope, type);
+    const load = [...get(local), ...access(random.of(loads).name, offset)];
+    return [...address, ...load, ...value, ...op(`${type}.${operation}`), ...access(row.name, offset)];
   }
 
   /** Counts a local of its own down to zero; the body may leave early or go on. */
@@ -313,9 +353,34 @@ class ProgramWriter {
       : [...place(), ...this.expression(scope, "i32", depth - 2), ...size, ...op("memory.fill", 0)];
   }
 
+  /** && and || as compilers write them: one arm is a constant. */
+  circuit(scope: Scope, depth: number): number[] {
+    const { random } = this;
+    const first = this.condition(scope, depth - 1);
+    scope.labels.push({ carries: "i32", loop: false });
+    const rest = this.condition(scope, depth - 1);
+    scope.labels.pop();
+    const fixed = i32(random.of([0, 0, 1, 1, -5]));
+    const [then, otherwise] = random.chance(60) ? [rest, fixed] : [fixed, rest];
+    const code = [...first, ...op("if", 0x7f), ...then!, ...op("else"), ...otherwise!, ...op("end")];
+    return random.chance(20) ? [...code, ...op("i32.eqz")] : code;
+  }
+
+  /** A byte or word of the data compared, as flags are. */
+  comparedLoad(scope: Scope, depth: number): number[] {
+    const { random } = this;
+    const name = random.of(["i32.load8_u", "i32.load8_s", "i32.load16_u", "i32.load", "i32.atomic.load8_u"]);
+    const place = this.address(scope, depth, 4, true);
+    const code = [...place.code, ...access(name, place.offset)];
+    const value = i32(random.of([0, 1, 2, 127, 128, 255, -1]));
+    return random.of([code, [...code, ...value, ...op("i32.eq")], [...code, ...value, ...op("i32.and")]]);
+  }
+
   condition(scope: Scope, depth: number): number[] {
     const { random } = this;
     if (depth <= 0 || random.chance(20)) return this.leaf(scope, "i32");
+    if (random.chance(30)) return this.circuit(scope, depth);
+    if (random.chance(15)) return this.comparedLoad(scope, depth);
     const type = this.type();
     if (random.chance(25)) return [...this.expression(scope, type, depth - 1), ...op(`${type}.eqz`)];
     const comparison = random.of("eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u".split(" "));

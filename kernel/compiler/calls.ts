@@ -1,0 +1,113 @@
+// Calls between generated functions: arguments in RDI RSI RDX RCX R8 R9, then on the stack; result in RAX;
+// RBX, RBP and R12 to R15 are preserved. An import is code in place of the call, or a stub's call.
+import { fits32, R8, R9, R10, R11, RAX, RCX, RDI, RDX, type Reg, RSI, RSP, r } from "./assembler.js";
+import type { Generator, Handler } from "./generate.js";
+import type { Intrinsic } from "./intrinsics.js";
+import { symbolOf } from "./symbols.js";
+import type { Instruction, Signature, WasmModule } from "./wasm.js";
+
+export const argumentRegisters: readonly Reg[] = [RDI, RSI, RDX, RCX, R8, R9];
+const changedByCalls: readonly Reg[] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11];
+const callsHelper = new Set(["call_indirect", "memory.copy", "memory.fill", "i32.popcnt", "i64.popcnt"]);
+const registersOf = (intrinsic: Intrinsic): Reg[] => [...intrinsic.arguments, ...intrinsic.changes, RAX];
+
+/** What code is made for. */
+type Context = Pick<Generator, "module" | "target">;
+
+/** Registers that an instruction changes which may hold locals. */
+export function clobbersOf(g: Context, { opcode: { name }, index }: Instruction): readonly Reg[] {
+  if (callsHelper.has(name)) return changedByCalls;
+  if (name !== "call") return [];
+  const entry = g.module.imports[index];
+  const intrinsic = entry === undefined ? undefined : g.target.intrinsics.get(entry.name);
+  return intrinsic?.code === undefined ? changedByCalls : registersOf(intrinsic);
+}
+
+/** Everything of a call but the CALL itself. */
+export function callWith(g: Generator, signature: Signature, emitCall: () => void): void {
+  const { operands, a } = g;
+  const count = signature.parameters.length;
+  const base = operands.stack.length - count;
+  operands.spillRegisters(base, changedByCalls);
+  // What PUSH cannot take goes to a register while the others may still be spilled.
+  for (const value of operands.stack.slice(base + argumentRegisters.length))
+    if (value.place === "constant" && !fits32(value.constant)) operands.own(value);
+  const values = operands.stack.splice(base, count);
+  const onStack = values.slice(argumentRegisters.length);
+  for (const value of [...onStack].reverse()) {
+    // The callee reads 32 bits of an i32, so what stands above them does not matter.
+    const source = operands.source(value);
+    a.op(typeof source === "number" ? "Pushq" : "Push", 64, source);
+    operands.free(value);
+  }
+  operands.transfer(values.slice(0, argumentRegisters.length), argumentRegisters);
+  emitCall();
+  if (onStack.length > 0) a.op("Add", 64, r(RSP), 8 * onStack.length);
+  if (signature.result !== undefined) operands.pushRegister(signature.result, RAX);
+}
+
+function call(g: Generator, index: number): void {
+  const entry = g.module.imports[index];
+  if (entry === undefined) {
+    const callee = g.module.functions[index - g.module.imports.length]!;
+    callWith(g, callee.signature, () => g.a.call(symbolOf.function(index)));
+    return;
+  }
+  const { module, name, signature } = entry;
+  const intrinsic = g.target.intrinsics.get(name);
+  if (intrinsic === undefined)
+    throw new Error(`function ${g.f.name}: import ${module}.${name} is not one of the intrinsics`);
+  const { stub } = intrinsic;
+  if (stub !== undefined) callWith(g, signature, () => g.a.call(stub));
+  else inline(g, intrinsic, signature);
+}
+
+function inline(g: Generator, intrinsic: Intrinsic, signature: Signature): void {
+  const { operands, a } = g;
+  const count = signature.parameters.length;
+  const values = operands.stack.splice(operands.stack.length - count, count);
+  // Values that stay must leave the registers that the code changes.
+  operands.spillRegisters(operands.stack.length, registersOf(intrinsic));
+  operands.transfer(values, intrinsic.arguments);
+  intrinsic.code!(a, g.target);
+  if (signature.result !== undefined) operands.pushRegister(signature.result, RAX);
+}
+
+function callIndirect(g: Generator, typeIndex: number): void {
+  const signature = g.module.types[typeIndex]!;
+  const { operands, a } = g;
+  const { base } = g.target;
+  // The index is the topmost operand; it stays in a register that carries no argument.
+  const index = operands.own(operands.pop(), argumentRegisters);
+  a.op("Cmp", 32, r(index), g.module.table.length);
+  a.jumpIf("ae", g.trap);
+  const entry = { ...g.symbolMemory(symbolOf.table), index, scale: 8 } as const;
+  a.op("Cmp", 32, { ...entry, displacement: 4 }, canonicalType(g.module, signature));
+  a.jumpIf("ne", g.trap);
+  callWith(g, signature, () => {
+    a.op("Mov", 32, r(index), entry);
+    if (base !== undefined) a.op("Add", 64, r(index), r(base));
+    a.op("Call", 64, r(index));
+    operands.freeRegister(index);
+  });
+}
+
+/** Equal signatures have equal numbers. */
+export function canonicalType(module: WasmModule, signature: Signature): number {
+  const key = JSON.stringify(signature);
+  return module.types.findIndex((type) => JSON.stringify(type) === key);
+}
+
+const helper = (symbol: string, signature: Signature): Handler => {
+  return (g) => callWith(g, signature, () => g.a.call(symbol));
+};
+const block: Signature = { parameters: ["i32", "i32", "i32"], result: undefined };
+
+export const calls: Record<string, Handler> = {
+  call: (g, { index }) => call(g, index),
+  call_indirect: (g, { index }) => callIndirect(g, index),
+  "memory.copy": helper(symbolOf.memoryCopy, block),
+  "memory.fill": helper(symbolOf.memoryFill, block),
+  "i32.popcnt": helper(symbolOf.popcount, { parameters: ["i32"], result: "i32" }),
+  "i64.popcnt": helper(symbolOf.popcount, { parameters: ["i64"], result: "i64" }),
+};

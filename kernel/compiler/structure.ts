@@ -1,0 +1,93 @@
+// Shapes that can be seen in a function's instructions before code is made for them: where blocks end, which
+// conditionals are the && and || of the source, and loops that begin with their condition.
+import type { Instruction } from "./wasm.js";
+
+export interface Extent {
+  readonly otherwise: number | undefined;
+  readonly end: number;
+  /** Some branch inside goes to its label. */
+  branchedTo: boolean;
+}
+
+/** `if (result i32) X else constant end`, or with the constant first. */
+export interface Circuit {
+  readonly constantArm: "then" | "else";
+  readonly constant: boolean;
+  /** The `else` or `end` behind the arm that is not constant. */
+  readonly armEnd: number;
+  readonly otherwise: number;
+  readonly end: number;
+}
+
+export interface Structure {
+  readonly extents: ReadonlyMap<number, Extent>;
+  /** For a loop that begins with a short condition and `if`: where that `if` is. */
+  readonly conditions: ReadonlyMap<number, number>;
+}
+
+export const opensBlock = (name: string) => name === "block" || name === "loop" || name === "if";
+
+interface Open {
+  readonly start: number;
+  otherwise: number | undefined;
+  branchedTo: boolean;
+}
+
+function readExtents(body: readonly Instruction[]): Map<number, Extent> {
+  const extents = new Map<number, Extent>();
+  const open: Open[] = [{ start: -1, otherwise: undefined, branchedTo: false }];
+  body.forEach(({ opcode: { name }, index, labels }, at) => {
+    if (opensBlock(name)) open.push({ start: at, otherwise: undefined, branchedTo: false });
+    else if (name === "else") open.at(-1)!.otherwise = at;
+    else if (name === "br" || name === "br_if") open.at(-1 - index)!.branchedTo = true;
+    else if (name === "br_table") for (const depth of labels) open.at(-1 - depth)!.branchedTo = true;
+    else if (name === "end") {
+      const { start, otherwise, branchedTo } = open.pop()!;
+      extents.set(start, { otherwise, end: at, branchedTo });
+    }
+  });
+  return extents;
+}
+
+/** So many instructions may be repeated at the end of a loop. */
+const conditionLength = 12;
+const straight = new Set(["none", "local", "global", "memory", "i32", "i64"]);
+const leaves = new Set(["unreachable", "else", "end", "return", "drop"]);
+
+function conditionOf(body: readonly Instruction[], loop: number): number | undefined {
+  for (let at = loop + 1; at <= loop + conditionLength; at++) {
+    const next = body[at]!;
+    if (next.opcode.name === "if") return at > loop + 1 ? at : undefined;
+    if (!straight.has(next.opcode.immediate) || leaves.has(next.opcode.name)) return undefined;
+  }
+  return undefined;
+}
+
+export function readStructure(body: readonly Instruction[]): Structure {
+  const extents = readExtents(body);
+  const conditions = new Map<number, number>();
+  for (const at of extents.keys()) {
+    if (at < 0 || body[at]!.opcode.name !== "loop") continue;
+    const condition = conditionOf(body, at);
+    if (condition !== undefined) conditions.set(at, condition);
+  }
+  return { extents, conditions };
+}
+
+/** The && or || that begins with the `if` at an index, if it is one. */
+export function circuitAt(
+  body: readonly Instruction[],
+  structure: Structure,
+  at: number,
+): Circuit | undefined {
+  const { result } = body[at]!;
+  const { otherwise, end, branchedTo } = structure.extents.get(at)!;
+  if (result !== "i32" || otherwise === undefined || branchedTo) return undefined;
+  const isConstant = (index: number) => body[index]!.opcode.name === "i32.const";
+  const shape = { otherwise, end };
+  if (end === otherwise + 2 && isConstant(otherwise + 1))
+    return { ...shape, constantArm: "else", constant: body[otherwise + 1]!.index !== 0, armEnd: otherwise };
+  if (otherwise === at + 2 && isConstant(at + 1))
+    return { ...shape, constantArm: "then", constant: body[at + 1]!.index !== 0, armEnd: end };
+  return undefined;
+}
