@@ -1,40 +1,11 @@
 // Programs on shared files, on a cluster of one machine: the same binaries run as several processes on the host's Linux.
-import { spawn } from "node:child_process";
 import { beforeAll, describe, expect, test } from "vitest";
-import { temporaryFolder } from "../support/folder.js";
 import { bootQemu, cProgram, hasMusl, hasQemu, missing, prepareGuest, program } from "../support/guest.js";
+import { onLinux } from "../support/same-as-linux.js";
 
 if (hasQemu) beforeAll(...prepareGuest);
 
 const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
-
-/** As many processes as machines, on shared files in a folder; what the first one printed. */
-async function onLinux(
-  path: string,
-  machines: number,
-  cores: number,
-  args: readonly string[] = [],
-): Promise<string[]> {
-  const folder = temporaryFolder();
-  try {
-    const nodes = Array.from({ length: machines }, (_, k) => {
-      const env = { BUSLOCK_NODE: `${k + 1}`, BUSLOCK_NODES: `${machines}`, BUSLOCK_SHM: folder.path };
-      const child = spawn(path, args, {
-        env: { ...env, BUSLOCK_CORES: `${cores}` },
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      let output = "";
-      child.stdout.on("data", (bytes: Buffer) => {
-        output += bytes.toString("latin1");
-      });
-      return new Promise<string>((resolve) => child.on("close", () => resolve(output)));
-    });
-    const [first] = await Promise.all(nodes);
-    return first!.split("\n").filter((line) => line !== "");
-  } finally {
-    folder.remove();
-  }
-}
 
 /** Program, cores, and its line. */
 const programs: readonly (readonly [string, number, RegExp])[] = [

@@ -1,0 +1,18 @@
+// The C programs again, on our own machine in virtual time: what they print must be what the host's Linux makes of the
+// same binary. test/kernel/process.soak.ts does it over many seeds.
+import { describe, test } from "vitest";
+import { hasMusl, missing } from "../support/guest.js";
+import { expectSame } from "../support/same-as-linux.js";
+
+describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x64")(
+  `the same on our machine as on Linux${missing("musl")}`,
+  () => {
+    test("errors of system calls", () => expectSame("refused", []));
+    test("a random walk through the memory calls", () => expectSame("mapping", ["7", "200"]));
+    test("the same on a shared file", () => expectSame("mapping", ["8", "100", "shared"]));
+    test("threads that change and touch the same shared pages at once", () =>
+      expectSame("chaos", ["1", "60", "shared"]));
+    test("locks and conditions between two machines", () =>
+      expectSame("mutex", ["10", "2"], { machines: 2, cores: 1 }));
+  },
+);
