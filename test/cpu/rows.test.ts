@@ -1,6 +1,7 @@
 // Each row against iced's own tables: how it accesses its operands, which flags it touches, whether LOCK may stand
 // before it. iced is the outside opinion; the differences it is wrong about, or sees otherwise, are named below.
 
+import { readFileSync } from "node:fs";
 import {
   Code,
   Instruction,
@@ -13,9 +14,17 @@ import {
   RflagsBits,
 } from "iced-x86";
 import { expect, test } from "vitest";
+import { buildMicrocode } from "../../emulator/build-microcode.js";
+import { InstructionStream } from "../../emulator/cpu/decode.js";
 import type { Definition } from "../../emulator/cpu/instructions/define.js";
 import { families, rows } from "../../emulator/cpu/instructions/index.js";
-import { formsOf, legacyEncodings, operandKind } from "../silicon/forms.js";
+import * as L from "../../emulator/cpu/layout.js";
+import { Linkage } from "../../emulator/cpu/lowering/linkage.js";
+import { lower } from "../../emulator/cpu/meaning.js";
+import { exportedSignatures, type FunctionCode, module } from "../../emulator/cpu/wasm.js";
+import { makeCase } from "../silicon/cases.js";
+import { allForms, formName, formsOf, hasBounds, legacyEncodings, operandKind } from "../silicon/forms.js";
+import * as map from "../silicon/map.js";
 
 const MINE = [
   "integer move shift bits multiplication string control stack flags decimal sseMove sseInteger sseFloat x87",
@@ -137,4 +146,28 @@ test("no mnemonic has two rows for the same form", () => {
   for (const row of rows) for (const op of [row.op].flat()) seen.set(op, [...(seen.get(op) ?? []), row]);
   const open = [...seen].filter(([, all]) => all.filter((row) => row.forms === undefined).length > 1);
   expect(open.map(([op]) => Mnemonic[op])).toEqual([]);
+});
+
+test("every form of every row lowers to WebAssembly that is valid", () => {
+  const linkage = new Linkage(new Map(exportedSignatures(readFileSync(buildMicrocode()))));
+  const modes = { 64: L.MODE_64 | L.MODE_LONG, 32: L.MODE_CODE32 | L.MODE_STACK32, 16: 0 };
+  const wrong: string[] = [];
+  const functions: FunctionCode[] = [];
+  for (const bits of [64, 32, 16] as const)
+    for (const form of allForms(bits).filter((f) => !hasBounds(f))) {
+      const { record } = makeCase(form, 1);
+      const code = record.subarray(map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
+      const stream = new InstructionStream(code, 0x1000n, modes[bits] | L.MODE_PROTECTED);
+      const decoded = stream.next();
+      stream.free();
+      try {
+        if (typeof decoded?.form !== "object") throw new Error(`decoded as ${decoded?.form}`);
+        functions.push(...lower(decoded.form, 1000 + functions.length, linkage));
+      } catch (error) {
+        wrong.push(`${formName(form)}: ${(error as Error).message}`);
+      }
+    }
+  expect(wrong).toEqual([]);
+  // All in one module: the engine puts them together as they come.
+  new WebAssembly.Module(module(linkage.types, functions));
 });

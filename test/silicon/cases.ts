@@ -179,6 +179,16 @@ export class Builder extends Scene {
         return set(Register.RAX + random.below(registers));
       case Kind.xmm_reg: case Kind.xmm_rm: case Kind.xmm_or_mem: return set(Register.XMM0 + random.below(registers));
       case Kind.mm_reg: case Kind.mm_rm: case Kind.mm_or_mem: return set(Register.MM0 + random.below(8));
+      case Kind.seg_reg: return set(pick(random, [Register.ES, Register.DS, Register.FS, Register.GS]));
+      case Kind.es: return set(Register.ES);
+      case Kind.cs: return set(Register.CS);
+      case Kind.ss: return set(Register.SS);
+      case Kind.ds: return set(Register.DS);
+      case Kind.fs: return set(Register.FS);
+      case Kind.gs: return set(Register.GS);
+      case Kind.farbr2_2: case Kind.farbr4_2:
+        ins.setOpKind(i, kind === Kind.farbr2_2 ? OpKind.FarBranch16 : OpKind.FarBranch32);
+        return undefined;
       case Kind.cr_reg: return set(Register.CR0 + pick(random, [0, 2, 3, 4]));
       case Kind.dr_reg: return set(Register.DR0 + pick(random, [0, 1, 2, 3, 6, 7]));
       case Kind.st0: return set(Register.ST0);

@@ -152,30 +152,23 @@ export function allForms(bits: Bits): Form[] {
     .filter((f): f is Form => f.row !== undefined);
 }
 
-/** Operands that the generator has no values for: they are no business of user space, or do not exist here. */
-const NOT_BUILT = new Set<Kind>([
+/** Operands that are no business of user space, or do not exist here (MPX's bounds). */
+const BOUNDS: readonly Kind[] = [
   ...[
-    Kind.seg_reg,
-    Kind.es,
-    Kind.cs,
-    Kind.ss,
-    Kind.ds,
-    Kind.fs,
-    Kind.gs,
-    Kind.cr_reg,
-    Kind.dr_reg,
-    Kind.tr_reg,
-  ],
-  ...[
-    Kind.farbr2_2,
-    Kind.farbr4_2,
     Kind.bnd_reg,
     Kind.bnd_or_mem_mpx,
     Kind.r32_or_mem_mpx,
     Kind.r64_or_mem_mpx,
+    Kind.mem_mpx,
+    Kind.mem_mib,
   ],
-  ...[Kind.mem_mpx, Kind.mem_mib],
+];
+const NOT_BUILT = new Set<Kind>([
+  ...[Kind.seg_reg, Kind.es, Kind.cs, Kind.ss, Kind.ds, Kind.fs, Kind.gs, Kind.farbr2_2, Kind.farbr4_2],
+  ...[Kind.tr_reg, ...BOUNDS],
 ]);
+/** Without a value for bounds, of which nothing is known but that they are NOPs. */
+export const hasBounds = (form: Pick<Form, "kinds">): boolean => form.kinds.some((k) => BOUNDS.includes(k));
 export const isBuildable = (form: Pick<Form, "kinds">): boolean => !form.kinds.some((k) => NOT_BUILT.has(k));
 
 /** The instruction sets that an encoding needs, by iced's names. */

@@ -114,12 +114,16 @@ export const segments = [
     only: "protected",
     flags: "ZF",
     does: (m, dst, src) => {
-      const selector = m.get(dst);
+      // A 32-bit register keeps its upper half: the operand is a word whatever its name says.
+      const whole = m.get(dst);
+      const selector = resize(m, whole, 16);
       const level = m.bitsOf(resize(m, m.get(src), 16), 0, 2);
       const below = m.lessUnsigned(m.bitsOf(selector, 0, 2), level);
       const raised = m.or(m.and(selector, m.constant(0xfffc, 16)), level);
       m.setFlag("ZF", below);
-      m.set(dst, m.select(below, raised, selector));
+      const result = m.select(below, raised, selector);
+      const above = m.and(whole, m.constant(~0xffff, whole.width));
+      m.set(dst, m.or(above, resize(m, result, whole.width)));
     },
   },
 ] satisfies readonly Definition[] as readonly Definition[];
