@@ -20,7 +20,6 @@ const optional = new Set([
     "Prefetchit0",
     "Prefetchit1",
   ],
-  ...["Bndmk", "Bndmov", "Bndcl", "Bndcu", "Bndcn", "Bndldx", "Bndstx"],
 ]);
 
 /** x87's transcendental functions and decimals, SSE's instructions on MMX registers: reported when they are met. */

@@ -152,23 +152,11 @@ export function allForms(bits: Bits): Form[] {
     .filter((f): f is Form => f.row !== undefined);
 }
 
-/** Operands that are no business of user space, or do not exist here (MPX's bounds). */
-const BOUNDS: readonly Kind[] = [
-  ...[
-    Kind.bnd_reg,
-    Kind.bnd_or_mem_mpx,
-    Kind.r32_or_mem_mpx,
-    Kind.r64_or_mem_mpx,
-    Kind.mem_mpx,
-    Kind.mem_mib,
-  ],
-];
+/** Operands that are no business of user space. */
 const NOT_BUILT = new Set<Kind>([
   ...[Kind.seg_reg, Kind.es, Kind.cs, Kind.ss, Kind.ds, Kind.fs, Kind.gs, Kind.farbr2_2, Kind.farbr4_2],
-  ...[Kind.tr_reg, ...BOUNDS],
+  Kind.tr_reg,
 ]);
-/** Without a value for bounds, of which nothing is known but that they are NOPs. */
-export const hasBounds = (form: Pick<Form, "kinds">): boolean => form.kinds.some((k) => BOUNDS.includes(k));
 export const isBuildable = (form: Pick<Form, "kinds">): boolean => !form.kinds.some((k) => NOT_BUILT.has(k));
 
 /** The instruction sets that an encoding needs, by iced's names. */

@@ -17,7 +17,7 @@ const OF_AF = 0x810;
 
 /** Not among others: transfers, implied memory, what depends on processors, and what faults more often than not. */
 const LEFT_OUT =
-  /^(J|Loop|Call|Ret|Push|Pop|Enter|Leave|Ud|Reserved|Tzcnt|Shld_rm16|Shrd_rm16|Rcp|Rsqrt|Div|Idiv|F|Cli|Sti|Into|Aam|Bnd|Rdssp|Xlat|Maskmov)/;
+  /^(J|Loop|Call|Ret|Push|Pop|Enter|Leave|Ud|Reserved|Tzcnt|Shld_rm16|Shrd_rm16|Rcp|Rsqrt|Div|Idiv|F|Cli|Sti|Into|Aam|Rdssp|Xlat|Maskmov)/;
 const SHIFTS_BY_COUNT = /^(Shl|Sal|Shr|Sar|Rol|Ror|Rcl|Rcr|Shld|Shrd)$/;
 
 export function sequenceForms(forms: readonly Form[], nameOf: (form: Form) => string): Form[] {

@@ -77,8 +77,7 @@ export const control = [
   { op: Mnemonic.Loope, access: ["r"], flags: none, does: loop((m) => m.flag("ZF")) },
   { op: Mnemonic.Loopne, access: ["r"], flags: none, does: loop((m) => m.isZero(m.flag("ZF"))) },
 
-  // CET's ENDBR and RDSSP, MPX and some hints are in the space of reserved NOPs: without the feature, that is what
-  // they are.
+  // CET's ENDBR and RDSSP and some hints are in the space of reserved NOPs: without the feature, that is what they are.
   {
     op: [
       Mnemonic.Nop,
@@ -88,13 +87,6 @@ export const control = [
       Mnemonic.Endbr32,
       Mnemonic.Rdsspd,
       Mnemonic.Rdsspq,
-      Mnemonic.Bndmk,
-      Mnemonic.Bndmov,
-      Mnemonic.Bndcl,
-      Mnemonic.Bndcu,
-      Mnemonic.Bndcn,
-      Mnemonic.Bndldx,
-      Mnemonic.Bndstx,
       Mnemonic.Cldemote,
       Mnemonic.Prefetchit0,
       Mnemonic.Prefetchit1,
