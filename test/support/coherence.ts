@@ -421,7 +421,7 @@ export class World {
       }
     }
     hash.update(new Uint8Array(Int32Array.from(env).buffer));
-    return hash.digest("latin1");
+    return hash.digest("hex");
   }
 }
 
