@@ -83,7 +83,7 @@ export class Blocks {
   readonly #view: DataView;
   readonly #words: Uint32Array;
   readonly #core: number;
-  /** First and end wasm address of this core's cache; the hash table comes first, then a block for partial runs. */
+  /** First and end wasm address of this core's cache; the hash table comes first. */
   readonly #start: number;
   readonly #end: number;
   readonly #slotOf: (form: Form) => number;
@@ -109,7 +109,7 @@ export class Blocks {
   /** Forgets everything. */
   flush(): void {
     this.#words.fill(0, this.#start >>> 2, (this.#start + HASH_BYTES) >>> 2);
-    this.#free = this.#start + HASH_BYTES + BLOCK_BYTES_MAX;
+    this.#free = this.#start + HASH_BYTES;
   }
 
   #get(address: number): number {
@@ -216,27 +216,6 @@ export class Blocks {
     if (form === "too long") return SLOT.tooLong;
     if (form === "unimplemented") return SLOT.unimplemented;
     return this.#slotOf(form);
-  }
-
-  /** A copy of a block's first ops, for a budget that ends inside it; gives its wasm address. */
-  head(block: number, count: number): number {
-    const bytes = BLOCK_HEADER_BYTES + count * OP_BYTES;
-    const copy = this.#start + HASH_BYTES;
-    this.#words.copyWithin(copy >>> 2, block >>> 2, (block + bytes) >>> 2);
-    this.#set(copy + BLOCK_COUNT, count);
-    for (let index = 0; index < count; index++) {
-      const at = copy + BLOCK_HEADER_BYTES + index * OP_BYTES;
-      this.#view.setUint16(at + OP_REST, count - index - 1, true);
-      this.#set(at + OP_PATCH, this.#core + CHAIN_SINK);
-    }
-    const end = copy + bytes;
-    this.#words.fill(0, end >>> 2, (end + OP_BYTES) >>> 2);
-    const offset = this.#view.getUint16(block + bytes + OP_OFFSET, true);
-    this.#set(end + OP_HANDLER, SLOT.endOfBlock);
-    this.#view.setUint16(end + OP_OFFSET, offset, true);
-    this.#view.setBigInt64(end + OP_IMMEDIATE, BigInt(offset), true);
-    this.#set(end + OP_PATCH, this.#core + CHAIN_SINK);
-    return copy;
   }
 }
 

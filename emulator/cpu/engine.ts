@@ -23,6 +23,7 @@ import {
   ATTENTION_NMI,
   ATTENTION_SIPI,
   ATTENTION_STOP,
+  BLOCK_COUNT,
   BLOCK_FOUND,
   BLOCK_HEADER_BYTES,
   BLOCK_RIP,
@@ -46,7 +47,9 @@ import {
   NMI_BLOCKED,
   NMI_WANTED,
   ON_BUS_BIT,
+  OP_BYTES,
   OP_CODE,
+  OP_HANDLER,
   OP_REST,
   RETIRED,
   RIP,
@@ -74,6 +77,7 @@ import {
   WAIT_FOR_SIPI,
   ZERO_WORD,
 } from "./layout.js";
+import { SLOT } from "./lowering/linkage.js";
 import { tlbEntryOffset } from "./lowering/tlb.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
@@ -274,7 +278,7 @@ export class Engine {
       if (this.#live) this.#bus.park(core);
     }
     const retired = budget - left;
-    this.#view.setBigUint64(c + RETIRED, this.#view.getBigUint64(c + RETIRED, true) + BigInt(retired), true);
+    this.#count(c, retired);
     return retired;
   }
 
@@ -294,10 +298,17 @@ export class Engine {
     }
   }
 
+  /** Adds to RETIRED, whose halves are added apart: this runs for every slice. */
+  #count(c: number, retired: number): void {
+    const low = (this.#get(c + RETIRED) >>> 0) + retired;
+    this.#set(c + RETIRED, low);
+    if (low > 0xffff_ffff) this.#set(c + RETIRED + 4, this.#get(c + RETIRED + 4) + 1);
+  }
+
   /** What generated code came back for; gives the budget that is left. */
   #handle(why: number, core: number, c: number): number {
     let next = why;
-    if (next === EXIT.partial) next = this.#partial(core, c, this.#get(c + RUN_BUDGET));
+    if (next === EXIT.partial) next = this.#partial(c, this.#get(c + RUN_BUDGET));
     switch (next) {
       case EXIT.decode:
         this.#set(c + RUN_OP, 0);
@@ -318,10 +329,21 @@ export class Engine {
   }
 
   /** Runs as much of the block at BLOCK_FOUND as the budget covers. */
-  #partial(core: number, c: number, budget: number): number {
-    const head = this.#blocksOf(core).head(this.#get(c + BLOCK_FOUND), budget);
-    this.#view.setBigUint64(c + BLOCK_RIP, this.#view.getBigUint64(c + RIP, true), true);
-    return this.#generated.start(c, head + BLOCK_HEADER_BYTES, 0);
+  #partial(c: number, budget: number): number {
+    const block = this.#get(c + BLOCK_FOUND);
+    // The op that may not run any more becomes a stop meanwhile. With less budget than the block has ops nobody can
+    // come to it by way of another block; what is charged here is given back by the rest of the ops at every exit.
+    const stop = block + BLOCK_HEADER_BYTES + budget * OP_BYTES + OP_HANDLER;
+    const handler = this.#get(stop);
+    this.#set(stop, SLOT.stop);
+    this.#set(c + BLOCK_RIP, this.#get(c + RIP));
+    this.#set(c + BLOCK_RIP + 4, this.#get(c + RIP + 4));
+    const charged = budget - this.#get(block + BLOCK_COUNT);
+    try {
+      return this.#generated.start(c, block + BLOCK_HEADER_BYTES, charged);
+    } finally {
+      this.#set(stop, handler); // whatever a device may have thrown
+    }
   }
 
   /**
@@ -342,7 +364,7 @@ export class Engine {
     const mnemonic = this.#mnemonicAtRip(core, c);
     let why = mnemonic === undefined ? EXIT.fault : enter(c, c + CHAIN_SINK, 1);
     if (mnemonic === undefined) this.#set(c + RUN_BUDGET, 1);
-    if (why === EXIT.partial) why = this.#partial(core, c, 1);
+    if (why === EXIT.partial) why = this.#partial(c, 1);
     const after = left - 1 + this.#get(c + RUN_BUDGET);
     if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
       this.#set(c + RUN_BUDGET, after);

@@ -468,6 +468,7 @@ export function engineModule(linkage: Linkage): Uint8Array<ArrayBuffer> {
     leaving(SLOT.invalid, EXIT.fault, (code) => raise(code, UD, undefined)),
     leaving(SLOT.tooLong, EXIT.fault, (code) => raise(code, GP, 0)),
     leaving(SLOT.unimplemented, EXIT.unimplemented),
+    leaving(SLOT.stop, EXIT.budget),
     { type: TYPE.handler, body: slowCall.finish(), slot: SLOT.slowCall },
     ...slowAccesses(linkage),
     ...lower(END_OF_BLOCK, SLOT.endOfBlock, linkage),

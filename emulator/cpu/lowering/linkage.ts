@@ -16,10 +16,9 @@ export const SLOT = {
   invalid: 9,
   tooLong: 10,
   unimplemented: 11,
-  stop: 12,
+  stop: 12, // stands in for an op before which a run has to end
   lockBus: 13,
   unlockBus: 14,
-  divide: 15,
 } as const;
 export const FIRST_MICROCODE_SLOT = 32;
 
