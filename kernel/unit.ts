@@ -1,6 +1,7 @@
 // Entry for the unit tests in Node: the kernel's pure modules as one .wasm (dist/kernel/unit.wasm). Nothing here
 // touches a device; imports that a test does not supply throw.
 import { Engine, Page } from "./coherence/engine";
+import { Interface } from "./net/interface";
 import { Link } from "./syslink/link";
 
 export {
@@ -43,7 +44,10 @@ export {
   WITH_DATA,
 } from "./coherence/engine";
 export * from "./coherence/table";
-export { fold16, mix32, sumsAdd } from "./net/checksum";
+export { arpClear } from "./net/arp";
+export { fold16, mix32, sumsAdd, sumsHead } from "./net/checksum";
+export { ethernetInput } from "./net/ethernet";
+export { udpSend } from "./net/udp";
 export { commandCheck, commandName, commandRows } from "./syslink/commands";
 export {
   fifoAddress,
@@ -148,4 +152,66 @@ export function linkField(link: Link, field: u32): u64 {
     default:
       return 0;
   }
+}
+
+// --- A card for tests of the network: frames that go out, and datagrams that come in, are left where the test looks ---
+const sentFrame: usize = memory.data(16384, 16);
+let sentBytes: u32 = 0;
+let sentCount: u32 = 0;
+let gotAt: usize = 0;
+let gotBytes: u32 = 0;
+let gotFrom: u32 = 0;
+let gotCount: u32 = 0;
+
+function testSlot(): usize {
+  return sentFrame + 2;
+}
+function testSend(slot: usize, bytes: u32, more: usize, moreBytes: u32): void {
+  if (bytes == 0) return;
+  memory.copy(slot + bytes, more, moreBytes);
+  sentBytes = bytes + moreBytes;
+  sentCount++;
+}
+function testDatagram(from: u32, _port: u32, payload: usize, bytes: u32, _sums: usize): void {
+  gotFrom = from;
+  gotAt = payload;
+  gotBytes = bytes;
+  gotCount++;
+}
+export function testCard(card: Interface, mac: u64, ip: u32, port: u32): void {
+  card.mac = mac;
+  card.ip = ip;
+  card.mtu = 9000;
+  card.port = port;
+  card.slot = testSlot.index;
+  card.send = testSend.index;
+  card.datagram = testDatagram.index;
+}
+export function testCardBytes(): usize {
+  return offsetof<Interface>();
+}
+/** 0 address and 1 length of the last frame sent, 2 how many; 3, 4, 5 and 6 the last datagram's address, length, sender, count. */
+export function testCardField(field: u32): u32 {
+  switch (field) {
+    case 0:
+      return <u32>(sentFrame + 2);
+    case 1:
+      return sentBytes;
+    case 2:
+      return sentCount;
+    case 3:
+      return <u32>gotAt;
+    case 4:
+      return gotBytes;
+    case 5:
+      return gotFrom;
+    default:
+      return gotCount;
+  }
+}
+/** Counters by their names in the order of Interface: received, sent, cut, notForUs, unknownProtocol, badChecksum, fragments, unresolved. */
+export function testCardCounter(card: Interface, counter: u32): u32 {
+  return <u32>(
+    load<u64>(changetype<usize>(card) + offsetof<Interface>("framesReceived") + ((<usize>counter) << 3))
+  );
 }

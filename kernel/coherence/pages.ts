@@ -194,6 +194,11 @@ function remove(page: Page): void {
 export function objectPagesDrop(object: SharedObject): void {
   while (object.pages != 0) {
     const page = changetype<Page>(object.pages);
+    if (page.revoking != 0) {
+      // Some thread still has it pinned, in vain: nothing maps it any more.
+      revoke(page);
+      drain(page);
+    }
     assert(page.waiters == 0 && page.holds == 0 && page.revoking == 0, "a page is dropped that is in use");
     object.pages = page.nextInObject;
     remove(page);

@@ -1,42 +1,59 @@
 // One pass over a datagram gives both of its checksums: the Internet checksum (RFC 1071) that UDP carries, and the
 // stronger one that the link puts in its header. `a` is the sum of the 32-bit words, whose ones'-complement folding is
-// the Internet checksum whatever the byte order; `b` is the sum of the running sums, as in Fletcher's, so that words
-// that changed places show. Both are exact: 64 bits overflow only beyond 2^16 words.
+// the Internet checksum whatever the byte order; it is exact, since 64 bits overflow only beyond 2^32 words. `b` is a chain
+// over the 64-bit words in which every step can be undone, so that one damaged word always shows, and in which the
+// rotation lets no bit stay where a second error could meet it.
 
 @unmanaged
 export class Sums {
   a: u64 = 0;
   b: u64 = 0;
-  words: u32 = 0;
 }
 
-/** Adds `bytes` at `at`; the last 1 to 3 are padded with zeros, so only the last piece may have an odd length. */
+const FACTOR: u64 = 0x13_79b9_7f4a_7c15;
+
+export function sumsClear(sums: Sums): void {
+  sums.a = 0;
+  sums.b = 0;
+}
+
+/** The first 8 bytes of a datagram, where it may keep a checksum of its own: into `a` only. */
+export function sumsHead(sums: Sums, at: usize): void {
+  sums.a += <u64>load<u32>(at) + <u64>load<u32>(at, 4);
+}
+
+/** Adds `bytes` at `at`. Pieces are multiples of 8 but for the last, which is padded with zeros. */
 export function sumsAdd(sums: Sums, at: usize, bytes: u32): void {
   let a = sums.a;
   let b = sums.b;
-  const end = at + (bytes & ~3);
-  const endOfEights = at + (bytes & ~7);
-  sums.words += (bytes + 3) >> 2;
-  while (at < endOfEights) {
-    const pair = load<u64>(at);
-    a += pair & 0xffff_ffff;
-    b += a;
-    a += pair >> 32;
-    b += a;
+  const end = at + (bytes & ~7);
+  const endOfBlocks = at + (bytes & ~31);
+  while (at < endOfBlocks) {
+    a += <u64>load<u32>(at);
+    a += <u64>load<u32>(at, 4);
+    b = rotl<u64>(b ^ load<u64>(at), 27) * FACTOR;
+    a += <u64>load<u32>(at, 8);
+    a += <u64>load<u32>(at, 12);
+    b = rotl<u64>(b ^ load<u64>(at, 8), 27) * FACTOR;
+    a += <u64>load<u32>(at, 16);
+    a += <u64>load<u32>(at, 20);
+    b = rotl<u64>(b ^ load<u64>(at, 16), 27) * FACTOR;
+    a += <u64>load<u32>(at, 24);
+    a += <u64>load<u32>(at, 28);
+    b = rotl<u64>(b ^ load<u64>(at, 24), 27) * FACTOR;
+    at += 32;
+  }
+  while (at < end) {
+    a += <u64>load<u32>(at);
+    a += <u64>load<u32>(at, 4);
+    b = rotl<u64>(b ^ load<u64>(at), 27) * FACTOR;
     at += 8;
   }
-  if (at < end) {
-    a += <u64>load<u32>(at);
-    b += a;
-    at += 4;
-  }
-  const rest = bytes & 3;
-  if (rest != 0) {
-    let word = <u32>load<u8>(at);
-    if (rest > 1) word |= (<u32>load<u8>(at, 1)) << 8;
-    if (rest > 2) word |= (<u32>load<u8>(at, 2)) << 16;
-    a += <u64>word;
-    b += a;
+  let rest: u64 = 0;
+  for (let i: u32 = 0; i < (bytes & 7); i++) rest |= (<u64>load<u8>(at + i)) << (i << 3);
+  if ((bytes & 7) != 0) {
+    a += (rest & 0xffff_ffff) + (rest >> 32);
+    b = rotl<u64>(b ^ rest, 27) * FACTOR;
   }
   sums.a = a;
   sums.b = b;
@@ -51,10 +68,9 @@ export function fold16(sum: u64): u32 {
   return <u32>folded;
 }
 
-/** The link's checksum of what was summed. */
-export function mix32(a: u64, b: u64): u32 {
-  let h = a * 0x13_79b9_7f4a_7c15 + b * 0x12_ae3d_27d4_eb4f;
-  h ^= h >> 32;
+/** The link's checksum: the chain's end, mixed down to 32 bits. */
+export function mix32(b: u64): u32 {
+  let h = b ^ (b >> 29);
   h *= 0x16_67b1_9e37_79f9;
   return <u32>(h >> 32);
 }

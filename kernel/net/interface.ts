@@ -23,7 +23,7 @@ export class Interface {
   mtu: u32 = 0;
   /** Table index of (): usize, a free slot or 0. */
   slot: u32 = 0;
-  /** Table index of (slot: usize, bytes: u32, more: usize, moreBytes: u32): void; both parts make one frame. */
+  /** Table index of (slot: usize, bytes: u32, more: usize, moreBytes: u32): void; both parts make one frame, 0 bytes none. */
   send: u32 = 0;
   /** Table index of (source ip: u32, source port: u32, payload: usize, bytes: u32, sums: usize): void. */
   datagram: u32 = 0;
@@ -51,6 +51,11 @@ export function slotTake(card: Interface): usize {
 export function slotSend(card: Interface, slot: usize, bytes: u32, more: usize, moreBytes: u32): void {
   card.framesSent++;
   call_indirect<void>(card.send, slot, bytes, more, moreBytes);
+}
+
+/** The slot is not needed after all. */
+export function slotReturn(card: Interface, slot: usize): void {
+  call_indirect<void>(card.send, slot, <u32>0, <usize>0, <u32>0);
 }
 
 /** Network byte order. */

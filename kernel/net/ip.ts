@@ -1,6 +1,6 @@
 // IPv4 (RFC 791) without fragments or routes: every address is on the wire. And the echo of ICMP (RFC 792).
 import { arpResolve } from "./arp";
-import { fold16, Sums, sumsAdd } from "./checksum";
+import { fold16, Sums, sumsAdd, sumsClear } from "./checksum";
 import { ethernetHeader, TYPE_IPV4 } from "./ethernet";
 import {
   ETHERNET_BYTES,
@@ -8,6 +8,7 @@ import {
   IP_BYTES,
   load16,
   SLOT_BYTES,
+  slotReturn,
   slotSend,
   slotTake,
   store16,
@@ -28,9 +29,7 @@ const scratch: usize = memory.data(32, 8);
 
 function sumOf(at: usize, bytes: u32): u32 {
   const sums = changetype<Sums>(scratch);
-  sums.a = 0;
-  sums.b = 0;
-  sums.words = 0;
+  sumsClear(sums);
   sumsAdd(sums, at, bytes);
   return fold16(sums.a);
 }
@@ -108,8 +107,7 @@ function icmpInput(card: Interface, from: u32, at: usize, bytes: u32, now: u64):
   const slot = slotTake(card);
   if (slot == 0) return;
   if (!ipHeader(card, slot, from, PROTOCOL_ICMP, bytes, now)) {
-    // The slot goes back as an empty frame would: it is simply not sent.
-    slotSend(card, slot, 0, 0, 0);
+    slotReturn(card, slot);
     return;
   }
   const reply = slot + ETHERNET_BYTES + IP_BYTES;

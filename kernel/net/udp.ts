@@ -1,11 +1,12 @@
 // UDP (RFC 768), with its checksum always. The sums over a payload are made once and serve both UDP and the link.
-import { fold16, Sums, sumsAdd } from "./checksum";
+import { fold16, Sums, sumsAdd, sumsClear, sumsHead } from "./checksum";
 import {
   ETHERNET_BYTES,
   HEADERS_BYTES,
   Interface,
   IP_BYTES,
   load16,
+  slotReturn,
   slotSend,
   store16,
   UDP_BYTES,
@@ -31,10 +32,10 @@ export function udpInput(card: Interface, from: u32, at: usize, bytes: u32): voi
   }
   const payload = at + UDP_BYTES;
   const sums = changetype<Sums>(scratch);
-  sums.a = 0;
-  sums.b = 0;
-  sums.words = 0;
-  sumsAdd(sums, payload, length - UDP_BYTES);
+  sumsClear(sums);
+  const bytesOfHead: u32 = length - UDP_BYTES >= 8 ? 8 : 0;
+  if (bytesOfHead != 0) sumsHead(sums, payload);
+  sumsAdd(sums, payload + bytesOfHead, length - UDP_BYTES - bytesOfHead);
   const header = <u64>load<u32>(at) + <u64>load<u32>(at, 4);
   // All zero: the sender has made none (RFC 768); ours always does.
   if (load<u16>(at, 6) == 0 || fold16(sums.a + header + pseudo(from, card.ip, length)) != 0xffff) {
@@ -61,7 +62,7 @@ export function udpSend(
 ): bool {
   const length = UDP_BYTES + bytes + moreBytes;
   if (!ipHeader(card, slot, to, PROTOCOL_UDP, length, now)) {
-    slotSend(card, slot, 0, 0, 0);
+    slotReturn(card, slot);
     return false;
   }
   const at = slot + ETHERNET_BYTES + IP_BYTES;

@@ -5,6 +5,8 @@
 //   datagram   magic[4] check[4] fromEpoch[8] toEpoch[8] sequence[4] acknowledgement[4] selective[4] flags[2] from[1] to[1]
 //              payload: whole messages, 8-aligned; or a piece of one that is longer than a datagram
 //
+// `check` is over everything behind it.
+//
 // An epoch is one life of a machine. A link is up when each side has seen the other name its epoch, so nothing that
 // an earlier life sent is taken for this one's. Silence beyond `lossTime` ends the link: what was queued is dropped,
 // the peer's epoch is never spoken to again, and if it still lives it is told so (REFUSED). A machine that comes back has
@@ -12,7 +14,7 @@
 //
 // Acknowledgements ride on whatever goes the other way; a datagram of their own is sent only when nothing has for
 // ACK_DELAY, when a gap shows, or when half the window waits. `selective` bit i: acknowledgement + 1 + i is here too.
-import { mix32, Sums, sumsAdd } from "../net/checksum";
+import { mix32, Sums, sumsAdd, sumsClear, sumsHead } from "../net/checksum";
 import { Fifo, fifoAddress, fifoCommit, fifoCreate, fifoRelease, fifoReserve, fifoSkip } from "./fifo";
 import { GOOD, MessageHeader, messageCheck, padded } from "./message";
 
@@ -350,12 +352,11 @@ function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): b
   link.outAt = at;
   link.outBytes = bytes;
   const sums = changetype<Sums>(link.sums);
-  sums.a = 0;
-  sums.b = 0;
-  sums.words = 0;
-  sumsAdd(sums, header, LINK_HEADER_BYTES);
+  sumsClear(sums);
+  sumsHead(sums, header);
+  sumsAdd(sums, header + 8, LINK_HEADER_BYTES - 8);
   sumsAdd(sums, at, bytes);
-  const check = mix32(sums.a, sums.b);
+  const check = mix32(sums.b);
   store<u32>(header, check, 4);
   sums.a += <u64>check; // for UDP's checksum, which covers this word as well
   link.datagramsSent++;
@@ -368,14 +369,14 @@ function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): b
 
 // --- Receiving ---
 
-/** True: messages may be waiting for linkNext(). `sums`: of the whole datagram, as it came. */
+/** True: messages may be waiting for linkNext(). `sums`: sumsHead() and sumsAdd() of the datagram as it came. */
 export function linkInput(link: Link, at: usize, bytes: u32, sums: Sums, now: u64): bool {
   assert(link.at == link.end && link.heldNext == 0, "linkInput before linkNext had handed out everything");
   if (
     bytes < LINK_HEADER_BYTES ||
     (bytes & 7) != 0 ||
     bytes - LINK_HEADER_BYTES > link.payloadMax ||
-    !intact(at, sums)
+    mix32(sums.b) != load<u32>(at, 4)
   ) {
     link.damaged++;
     return false;
@@ -392,12 +393,6 @@ export function linkInput(link: Link, at: usize, bytes: u32, sums: Sums, now: u6
   acknowledged(link, load<u32>(at, 28), load<u32>(at, 32), now);
   if (!(flags & SEQUENCED)) return false;
   return sequenced(link, at, bytes, load<u32>(at, 24), flags, now);
-}
-
-/** The checksum is over the datagram with the checksum's own word, the second, as zero. */
-function intact(at: usize, sums: Sums): bool {
-  const check = <u64>load<u32>(at, 4);
-  return mix32(sums.a - check, sums.b - check * <u64>(sums.words - 1)) == <u32>check;
 }
 
 /** True when the datagram is of the two lives that this link joins. */

@@ -173,7 +173,10 @@ export class Pair {
     const kernel = this.#kernel;
     kernel.bytes.set(bytes, this.#buffer);
     kernel.bytes.fill(0, this.#sums, this.#sums + 24);
-    kernel.call("sumsAdd")(this.#sums, this.#buffer, bytes.length);
+    if (bytes.length >= 8) {
+      kernel.call("sumsHead")(this.#sums, this.#buffer);
+      kernel.call("sumsAdd")(this.#sums, this.#buffer + 8, bytes.length - 8);
+    }
     if (!kernel.call("linkInput")(this.links[to]!, this.#buffer, bytes.length, this.#sums, this.#time()))
       return;
     for (;;) {
