@@ -11,6 +11,7 @@ import { Machine } from "./machine.js";
 import { Random } from "./random.js";
 import { type ClusterReport, machineReport, succeeded } from "./report.js";
 import { Schedule } from "./schedule.js";
+import type { Snapshot } from "./snapshot.js";
 
 export interface ClusterOptions {
   readonly machines: number;
@@ -61,19 +62,28 @@ interface Node {
   readonly console: ConsoleReader;
 }
 
+/** A seeded cluster between two quanta, with no frame on the wire. */
+export interface ClusterSnapshot {
+  readonly now: number;
+  readonly machines: readonly Snapshot[];
+  /** Console lines of machine 1 so far. */
+  readonly lines: readonly string[];
+  /** Of each machine's console: the beginning of a line that has not ended. */
+  readonly unfinished: readonly string[];
+}
+
 /** All machines of a seeded cluster, wired but not yet run. For tests that look inside. */
 export class SeededCluster {
   readonly nodes: readonly Node[];
   readonly network: SeededNetwork;
   readonly schedule: Schedule;
-  /** Console lines of machine 1. */
-  readonly lines: readonly string[];
+  readonly #lines: string[];
 
   private constructor(nodes: Node[], network: SeededNetwork, schedule: Schedule, lines: string[]) {
     this.nodes = nodes;
     this.network = network;
     this.schedule = schedule;
-    this.lines = lines;
+    this.#lines = lines;
   }
 
   static async create(o: SeededOptions): Promise<SeededCluster> {
@@ -112,6 +122,11 @@ export class SeededCluster {
     return new SeededCluster(nodes, network, schedule, lines);
   }
 
+  /** Console lines of machine 1. */
+  get lines(): readonly string[] {
+    return this.#lines;
+  }
+
   get instructions(): number {
     return this.nodes.reduce((sum, n) => sum + n.machine.instructions, 0);
   }
@@ -125,6 +140,40 @@ export class SeededCluster {
       if (turns % 1024 === 1023 && onProgress?.(this.schedule.now, this.instructions) === true)
         return "stopped";
     }
+  }
+
+  /** Refused while frames are under way (`network.underWay`): run a little further and ask again. */
+  snapshot(): ClusterSnapshot {
+    const frames = this.network.underWay;
+    if (frames > 0) throw new Error(`snapshot: ${frames} frames are under way; a snapshot holds no frames`);
+    return {
+      now: this.schedule.now,
+      machines: this.nodes.map((n) => n.machine.snapshot()),
+      lines: [...this.#lines],
+      unfinished: this.nodes.map((n) => n.console.unfinished),
+    };
+  }
+
+  /**
+   * Goes back to a snapshot of a cluster of this shape. From there on interleaving, delays and faults are drawn from
+   * the new seed: the same snapshot and seed give the same run. The guests'
+   * own random numbers are part of their state and stay those of the run that was recorded.
+   */
+  restore(snapshot: ClusterSnapshot, seed: number): void {
+    if (snapshot.machines.length !== this.nodes.length) {
+      const wanted = this.nodes.length;
+      throw new Error(
+        `restore: a snapshot of ${snapshot.machines.length} machines, the cluster has ${wanted}`,
+      );
+    }
+    const random = new Random(seed);
+    this.network.restart(random.fork("network"));
+    this.nodes.forEach(({ machine, console }, index) => {
+      machine.restore(snapshot.machines[index]!);
+      console.restart(snapshot.unfinished[index]!);
+    });
+    this.#lines.splice(0, this.#lines.length, ...snapshot.lines);
+    this.schedule.restart(snapshot.now, random.fork("schedule"));
   }
 
   memoryHash(): string {

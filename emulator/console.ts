@@ -31,6 +31,19 @@ export class ConsoleReader {
     this.#onLine(text);
   }
 
+  /** What has come of a line that has not ended. */
+  get unfinished(): string {
+    return Buffer.from(this.#bytes).toString("utf8");
+  }
+
+  /** Begins again in the middle of a line; nothing has been read yet. */
+  restart(unfinished: string): void {
+    this.#bytes.splice(0, this.#bytes.length, ...Buffer.from(unfinished));
+    this.stats = null;
+    this.exit = null;
+    this.panic = null;
+  }
+
   /** Ends the last line at the machine's end, if there is one. */
   end(): void {
     if (this.#bytes.length > 0) this.flush();

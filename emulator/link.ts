@@ -28,24 +28,45 @@ export type FrameTap = (from: number, frame: Uint8Array, now: number) => void;
 /** The seeded wire: one switch, every delay and fault drawn from the seed. */
 export class SeededNetwork {
   readonly #switch = new Switch();
-  readonly #timers = new Timers();
+  #timers = new Timers();
+  #random: Random;
   readonly #faults: Faults;
   readonly #now: () => number;
   readonly #taps: FrameTap[] = [];
   readonly #reorder: boolean;
   readonly #lastArrival = new Map<number, number>();
   #sender = 0;
+  #underWay = 0;
   frames = 0;
   bytes = 0;
 
   constructor(random: Random, now: () => number, options: NetworkOptions = {}) {
-    this.#faults = new Faults({ ...options.faults, delay: options.delay ?? [20, 40] }, () => random.next());
+    this.#random = random;
+    const faults = { ...options.faults, delay: options.delay ?? [20, 40] };
+    this.#faults = new Faults(faults, () => this.#random.next());
     this.#now = now;
     this.#reorder = options.reorder ?? false;
   }
 
   get faultCounts(): Faults["counts"] {
     return this.#faults.counts;
+  }
+
+  /** Frames (copies counted) that have been sent and not yet arrived. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /**
+   * An empty wire with a new seed. The switch keeps its ports and forgets the addresses; counts, taps and partitions
+   * stay.
+   */
+  restart(random: Random): void {
+    this.#random = random;
+    this.#timers = new Timers();
+    this.#underWay = 0;
+    this.#lastArrival.clear();
+    this.#switch.forget();
   }
 
   tap(tap: FrameTap): void {
@@ -60,7 +81,11 @@ export class SeededNetwork {
   attach(receive: (frame: Uint8Array) => void): Link {
     const port: number = this.#switch.attach((frame) => {
       for (const microseconds of this.#faults.copies(this.#sender, port)) {
-        this.#timers.at(this.#arrival(this.#sender, port, microseconds), () => receive(frame));
+        this.#underWay++;
+        this.#timers.at(this.#arrival(this.#sender, port, microseconds), () => {
+          this.#underWay--;
+          receive(frame);
+        });
       }
     });
     return {

@@ -33,6 +33,16 @@ export interface ScheduleOptions {
   readonly slice?: number;
 }
 
+interface Seat {
+  readonly machine: Scheduled;
+  readonly core: number;
+  left: number;
+}
+const seatsOf = (machines: readonly Scheduled[]): Seat[] =>
+  machines.flatMap((machine) =>
+    Array.from({ length: machine.cores }, (_, core) => ({ machine, core, left: 0 })),
+  );
+
 /** How a turn ended: "idle" means that nothing will ever happen again. */
 export type Turn = "ran" | "slept" | "idle" | "off";
 
@@ -40,11 +50,11 @@ export class Schedule {
   now = 0;
   readonly #machines: readonly Scheduled[];
   readonly #others: readonly Timed[];
-  readonly #random: Random;
+  #random: Random;
   readonly #quantum: number;
   readonly #slice: number;
   /** Cores that take part in this quantum: machine, core, instructions left. Kept to spare allocations. */
-  readonly #seats: { machine: Scheduled; core: number; left: number }[];
+  readonly #seats: Seat[];
 
   constructor(
     machines: readonly Scheduled[],
@@ -57,9 +67,14 @@ export class Schedule {
     this.#random = random;
     this.#quantum = options.quantum ?? 2000;
     this.#slice = options.slice ?? 500;
-    this.#seats = machines.flatMap((machine) =>
-      Array.from({ length: machine.cores }, (_, core) => ({ machine, core, left: 0 })),
-    );
+    this.#seats = seatsOf(machines);
+  }
+
+  /** Goes on at `now` as a new schedule over the same machines would. */
+  restart(now: number, random: Random): void {
+    this.now = now;
+    this.#random = random;
+    this.#seats.splice(0, this.#seats.length, ...seatsOf(this.#machines));
   }
 
   /** One quantum, or one sleep up to the next deadline when no core can run. `limit` bounds the time. */

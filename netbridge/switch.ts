@@ -27,6 +27,11 @@ export class Switch {
     for (const [address, at] of this.#learnt) if (at === port) this.#learnt.delete(address);
   }
 
+  /** Forgets all addresses, as a switch does when it is switched on. */
+  forget(): void {
+    this.#learnt.clear();
+  }
+
   /** Takes a frame that came in on `port`. Gives the reason when it is refused, else null. */
   receive(port: number, frame: Uint8Array): string | null {
     const reason = malformed(frame);
