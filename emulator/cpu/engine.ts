@@ -6,14 +6,15 @@
 // more than its budget, and in seeded mode the same state and budget always lead to the same state.
 // Invariant: between calls of run() a core stands at an instruction boundary and RIP is exact.
 
-import { Blocks, bytesAt, type Code, type CodePlace, decode, type SecondPage } from "./blocks.js";
 import { BusLock } from "./bus-lock.js";
-import { codeName, Mnemonic, MODE_KEY, mnemonicOf } from "./decode.js";
+import { writtenBy } from "./code-marks.js";
+import { CodeReader, raise } from "./code-reader.js";
+import { codeName, Mnemonic, mnemonicOf } from "./decode.js";
+import { type EngineTracer, type Host, hostImports } from "./host.js";
 import { EXIT } from "./interpreter.js";
 import {
   A20_MASK_WORD,
   A20_SEEN,
-  ACCESS_EXECUTE,
   ACTIVE,
   ACTIVITY,
   ATTENTION,
@@ -28,9 +29,6 @@ import {
   BLOCK_HEADER_BYTES,
   BLOCK_RIP,
   CHAIN_SINK,
-  CODE_GENERATIONS,
-  CODE_LINES,
-  CS,
   DEBUG_HITS,
   DR,
   EVENT_EXTERNAL,
@@ -42,11 +40,8 @@ import {
   HALTED,
   INTERRUPT_WANTED,
   MAILBOX,
-  MODE,
-  MODE_64,
   NMI_BLOCKED,
   NMI_WANTED,
-  ON_BUS_BIT,
   OP_BYTES,
   OP_CODE,
   OP_HANDLER,
@@ -56,66 +51,20 @@ import {
   RUN_BUDGET,
   RUN_OP,
   RUN_START,
-  SCRATCH,
-  SEG_BASE,
-  SEG_LIMIT,
-  SEGMENT_BYTES,
-  SEGMENTS,
   SHADOW,
   SHUTDOWN,
-  TLB,
-  TLB_BANKS,
-  TLB_CODE_BANK,
-  TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
-  TLB_FLAGS,
-  TLB_NONE,
-  TLB_PHYSICAL,
-  TLB_SLOW,
-  TLB_VALID,
-  TLB_WRITE,
   WAIT_FOR_SIPI,
-  ZERO_WORD,
 } from "./layout.js";
 import { SLOT } from "./lowering/linkage.js";
-import { tlbEntryOffset } from "./lowering/tlb.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
 import { type CoreRecord, CoreState } from "./state.js";
-import { unimplementedNames } from "./unimplemented.js";
 
+export { writtenBy } from "./code-marks.js";
+export type { EngineTracer, Host } from "./host.js";
 export { type EnginePlan, plan } from "./memory-plan.js";
 export { compile, type EngineModules } from "./program.js";
 export { CoreState } from "./state.js";
-
-/** What one core finds outside: called on the core's own thread, at its own moment in time. */
-export interface Host {
-  portRead(port: number, bytes: number): number;
-  portWrite(port: number, bytes: number, value: number): void;
-  /** Naturally aligned accesses of 1, 2 or 4 bytes outside RAM and ROM. */
-  busRead(physical: number, bytes: number): number;
-  busWrite(physical: number, bytes: number, value: number): void;
-  /** Machine time in nanoseconds. */
-  timestamp(): number;
-  /** CPUID: EAX EBX ECX EDX, unsigned. */
-  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
-  /** Whether the local APIC has an interrupt to give now; looks only. */
-  pendingInterrupt(): boolean;
-  /** Takes it into service: the vector, or -1 when it went away. */
-  acknowledge(): number;
-  readApicBase(): number;
-  /** False: the value has reserved bits set. */
-  writeApicBase(low: number, high: number): boolean;
-  readTaskPriority(): number;
-  writeTaskPriority(value: number): void;
-  /** Something that is not modelled was touched. */
-  unimplemented(what: string): void;
-}
-
-export interface EngineTracer {
-  wants(kind: "instructions" | "faults" | "interrupts"): boolean;
-  event(kind: "instructions" | "faults" | "interrupts", core: number, now: number, text: string): void;
-}
 
 export interface EngineOptions {
   readonly modules: EngineModules;
@@ -124,19 +73,14 @@ export interface EngineOptions {
   readonly tracer?: EngineTracer | null;
 }
 
-const PAGE = 4096;
 /** Slots beyond those in use: every module with handlers keeps a copy of the table, so it is no larger than it must. */
 const SPARE_SLOTS = 256;
 const STARTUP_VECTOR = MAILBOX + 17 * 4;
-const CS_AT = SEGMENTS + CS * SEGMENT_BYTES;
 const DR7_ENABLES = 0xff;
 const FLAG_TF = 0x100;
 const FLAG_IF = 0x200;
 const FLAG_RF = 0x1_0000;
 const UD = 6;
-const GP = 13;
-const LENGTH_MAX = 15;
-const ON_BUS = 1n << BigInt(ON_BUS_BIT);
 const EXCEPTION_NAMES: Record<number, string> = {
   0: "#DE", 1: "#DB", 3: "#BP", 4: "#OF", 5: "#BR", 6: "#UD", 7: "#NM", 8: "#DF", 10: "#TS", 11: "#NP", 12: "#SS",
   13: "#GP", 14: "#PF", 16: "#MF", 17: "#AC", 19: "#XM",
@@ -157,7 +101,6 @@ export class Engine {
   readonly #live: boolean;
   readonly #tracer: EngineTracer | null;
   readonly #words: Int32Array;
-  readonly #lines: BigUint64Array;
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #bus: BusLock;
@@ -166,7 +109,7 @@ export class Engine {
   #modulesReady = 0;
   readonly #generated: Exports;
   readonly #microcode: Record<string, Microcode>;
-  readonly #blocks: (Blocks | undefined)[] = [];
+  readonly #reader: CodeReader;
   readonly #states: (CoreState | undefined)[] = [];
   /** The core inside run(), or -1. */
   #running = -1;
@@ -180,7 +123,6 @@ export class Engine {
     this.#live = options.live;
     this.#tracer = options.tracer ?? null;
     this.#words = new Int32Array(memory.buffer);
-    this.#lines = new BigUint64Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.ram = new Uint8Array(memory.buffer, plan.ramBase, plan.ramBytes);
@@ -194,7 +136,7 @@ export class Engine {
     });
     const microcode = new WebAssembly.Instance(options.modules.microcode, {
       env: { memory, abort: () => this.#abort() },
-      host: this.#hostImports(),
+      host: hostImports(hosts, memory.buffer),
     });
     this.#microcode = microcode.exports as unknown as Record<string, Microcode>;
     for (const [name, { slot }] of this.#program.linkage.microcode)
@@ -208,6 +150,16 @@ export class Engine {
       },
     });
     this.#generated = engine.exports as unknown as Exports;
+    this.#reader = new CodeReader({
+      memory,
+      plan,
+      bus: this.#bus,
+      translate: (c, linear, access) => this.#microcode["translate"](c, linear, access),
+      slotOf: (form) => this.#program.forms.slot(form),
+      handlersNeeded: () => this.#makeReady(),
+      fetchedFromDevice: (core, linear) =>
+        hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`),
+    });
   }
 
   // --- words of a core block ---
@@ -222,40 +174,6 @@ export class Engine {
   }
   #abort(): never {
     throw new Error("the microcode aborted");
-  }
-
-  // --- what the microcode asks for ---
-  #hostImports(): Record<string, (...args: never[]) => number | undefined> {
-    const hosts = this.#hosts;
-    const u32 = (n: number) => n >>> 0;
-    const imports = {
-      portRead: (core: number, port: number, bytes: number) => hosts[core].portRead(port, bytes),
-      portWrite: (core: number, port: number, bytes: number, value: number) =>
-        hosts[core].portWrite(port, bytes, u32(value)),
-      busRead: (core: number, physical: number, bytes: number) => hosts[core].busRead(physical, bytes),
-      busWrite: (core: number, physical: number, bytes: number, value: number) =>
-        hosts[core].busWrite(physical, bytes, u32(value)),
-      timestamp: (core: number) => {
-        this.#view.setBigUint64(
-          coreAddress(core) + SCRATCH,
-          BigInt(Math.floor(hosts[core].timestamp())),
-          true,
-        );
-      },
-      cpuid: (core: number, leaf: number, subleaf: number) => {
-        hosts[core].cpuid(u32(leaf), u32(subleaf)).forEach((value, i) => {
-          this.#set(coreAddress(core) + SCRATCH + 4 * i, value);
-        });
-      },
-      readApicBase: (core: number) => hosts[core].readApicBase(),
-      writeApicBase: (core: number, low: number, high: number) =>
-        hosts[core].writeApicBase(u32(low), u32(high)) ? 1 : 0,
-      readTaskPriority: (core: number) => hosts[core].readTaskPriority(),
-      writeTaskPriority: (core: number, value: number) => hosts[core].writeTaskPriority(u32(value)),
-      unimplemented: (core: number, code: number) =>
-        hosts[core].unimplemented(unimplementedNames[code] ?? `feature ${code}`),
-    };
-    return imports as Record<string, (...args: never[]) => number | undefined>;
   }
 
   // --- running ---
@@ -312,7 +230,7 @@ export class Engine {
     switch (next) {
       case EXIT.decode:
         this.#set(c + RUN_OP, 0);
-        this.#decode(core, c);
+        this.#reader.decode(core);
         break;
       case EXIT.unimplemented:
         this.#unimplemented(core, c);
@@ -386,8 +304,8 @@ export class Engine {
   }
 
   /** Decodes at RIP if need be. undefined: the fetch faulted. */
-  #mnemonicAtRip(core: number, c: number): Mnemonic | undefined {
-    const block = this.#decode(core, c);
+  #mnemonicAtRip(core: number, _c: number): Mnemonic | undefined {
+    const block = this.#reader.decode(core);
     return block === undefined
       ? undefined
       : mnemonicOf(this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true));
@@ -396,12 +314,7 @@ export class Engine {
   #unimplemented(core: number, c: number): void {
     const code = this.#view.getUint16(this.#get(c + RUN_OP) + OP_CODE, true);
     this.#hosts[core].unimplemented(`instruction ${codeName(code)} at ${this.state(core).rip.toString(16)}`);
-    this.#raise(c, UD);
-  }
-  #raise(c: number, vector: number, error?: number): void {
-    this.#set(c + FAULT_VECTOR, vector);
-    this.#set(c + FAULT_ERROR, error ?? 0);
-    this.#set(c + FAULT_HAS_ERROR, error === undefined ? 0 : 1);
+    raise(this.#words, c, UD);
   }
 
   // --- events between instructions ---
@@ -454,139 +367,7 @@ export class Engine {
     this.#microcode["flushTlb"](c);
   }
 
-  // --- decoding ---
-
-  #blocksOf(core: number): Blocks {
-    let blocks = this.#blocks[core];
-    if (blocks === undefined) {
-      const { cacheBase, cacheBytes } = this.plan;
-      const at = cacheBase + core * cacheBytes;
-      const { forms } = this.#program;
-      blocks = new Blocks(this.#memory.buffer, coreAddress(core), at, cacheBytes, (form) => forms.slot(form));
-      this.#blocks[core] = blocks;
-    }
-    return blocks;
-  }
-
-  /** The block at RIP, decoded unless it is there. undefined: an exception is pending. */
-  #decode(core: number, c: number): number | undefined {
-    const mode = this.#get(c + MODE);
-    const rip = this.#view.getBigUint64(c + RIP, true);
-    let linear = rip;
-    let room = LENGTH_MAX * PAGE;
-    if ((mode & MODE_64) === 0) {
-      const limit = this.#get(c + CS_AT + SEG_LIMIT) >>> 0;
-      room = limit - Number(rip) + 1;
-      if (room <= 0) {
-        this.#raise(c, GP, 0);
-        return undefined;
-      }
-      linear = BigInt.asUintN(32, this.#view.getBigUint64(c + CS_AT + SEG_BASE, true) + rip);
-    }
-    const page = this.#fetchPage(core, c, linear);
-    if (page === undefined) return undefined;
-    const offset = Number(linear & 0xfffn);
-    const place: CodePlace = {
-      rip,
-      physical: (page.number * PAGE + offset) >>> 0,
-      key: mode & MODE_KEY,
-      bytes: page.bytes.subarray(offset, Math.min(PAGE, offset + room)),
-      generationAt: page.generationAt,
-      generation: page.generation,
-    };
-    const blocks = this.#blocksOf(core);
-    const known = blocks.find(place);
-    if (known !== 0) return known;
-    let second: SecondPage | undefined;
-    for (;;) {
-      const code = decode(place, second);
-      if (code === undefined) {
-        if (second === undefined && room > PAGE - offset)
-          second = this.#secondPage(core, c, linear, place, room);
-        else this.#raise(c, GP, 0); // it runs over the end of the code segment
-        if (this.#get(c + FAULT_VECTOR) >= 0) return undefined;
-        continue;
-      }
-      // Once its lines are marked no change of the code goes unnoticed; one that was faster is seen here.
-      const fresh = this.#claim(core, place.generationAt, offset, Math.min(code.length, PAGE - offset));
-      const more = second !== undefined && this.#claim(core, second.generationAt, 0, LENGTH_MAX);
-      if ((fresh || more) && !same(bytesAt(place, second), code)) continue;
-      const block = blocks.add(place, code, second);
-      this.#makeReady();
-      return block;
-    }
-  }
-  /** The page into which the first instruction runs on. undefined: an exception is pending. */
-  #secondPage(
-    core: number,
-    c: number,
-    linear: bigint,
-    place: CodePlace,
-    room: number,
-  ): SecondPage | undefined {
-    const inPage = PAGE - Number(linear & 0xfffn);
-    let next = (linear | 0xfffn) + 1n;
-    if ((place.key & MODE_64) === 0) next = BigInt.asUintN(32, next);
-    const page = this.#fetchPage(core, c, next);
-    if (page === undefined) return undefined;
-    const bytes = page.bytes.subarray(0, Math.min(LENGTH_MAX, room - inPage));
-    return { bytes, page: page.number, generationAt: page.generationAt, generation: page.generation };
-  }
-
-  /** The page that holds code at a linear address, marked as such. undefined: an exception is pending. */
-  #fetchPage(core: number, c: number, linear: bigint) {
-    const host = this.#microcode["translate"](c, linear, BigInt(ACCESS_EXECUTE));
-    if (this.#get(c + FAULT_VECTOR) >= 0) return undefined;
-    if ((BigInt.asUintN(64, host) & ON_BUS) !== 0n) {
-      this.#hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`);
-      this.#raise(c, UD);
-      return undefined;
-    }
-    const { ramBase, ramBytes } = this.plan;
-    const at = Number(BigInt.asUintN(32, host)) - Number(linear & 0xfffn);
-    const bytes = this.#bytes.subarray(at, at + PAGE);
-    const number = this.#get(this.#get(c + TLB_CODE_BANK) + tlbEntryOffset(linear) + TLB_PHYSICAL);
-    const inRam = at >= ramBase && at < ramBase + ramBytes;
-    const generationAt = inRam ? CODE_GENERATIONS + ((at - ramBase) / PAGE) * 4 : ZERO_WORD;
-    const generation = inRam ? this.#markCode(core, generationAt, number) : 0;
-    return { bytes, number, generationAt, generation };
-  }
-  /**
-   * From here on stores to the page are looked at; gives its generation. The bus lock lets stores that are under way
-   * finish first.
-   */
-  #markCode(core: number, generationAt: number, page: number): number {
-    const index = generationAt >>> 2;
-    const marked = Atomics.load(this.#words, index);
-    if (marked & 1) return marked;
-    this.#bus.lock(core);
-    const generation = Atomics.or(this.#words, index, 1) | 1;
-    for (let other = 0; other < this.plan.cores; other++) this.#slowStores(coreAddress(other), page);
-    this.#bus.unlock(core);
-    return generation;
-  }
-  /** Marks the lines of some bytes of a page as code; true when some were not yet. */
-  #claim(core: number, generationAt: number, offset: number, length: number): boolean {
-    if (generationAt === ZERO_WORD) return false;
-    const lines = linesOf(generationAt);
-    const mask = lineMask(offset, length);
-    if ((Atomics.load(this.#lines, lines) & mask) === mask) return false;
-    this.#bus.lock(core);
-    Atomics.or(this.#lines, lines, mask);
-    this.#bus.unlock(core);
-    return true;
-  }
-  /** Takes the fast tags for stores to a physical page out of a core's TLB. */
-  #slowStores(c: number, page: number): void {
-    const words = this.#words;
-    const end = (c + TLB + TLB_BANKS * TLB_ENTRIES * TLB_ENTRY_BYTES) >>> 2;
-    for (let entry = (c + TLB) >>> 2; entry < end; entry += TLB_ENTRY_BYTES >>> 2) {
-      if (words[entry + (TLB_PHYSICAL >>> 2)] !== page) continue;
-      if ((words[entry + (TLB_FLAGS >>> 2)] & TLB_VALID) === 0) continue;
-      const tag = entry + (TLB_WRITE >>> 2);
-      if ((words[tag] & TLB_NONE) === 0) words[tag] |= TLB_SLOW;
-    }
-  }
+  // --- code ---
   /** Handlers generated since the last time come into this engine's table. */
   #makeReady(): void {
     const { forms } = this.#program;
@@ -608,7 +389,7 @@ export class Engine {
     this.#set(c + INTERRUPT_WANTED, 0);
     this.#set(c + NMI_WANTED, 0);
     this.#set(c + A20_SEEN, this.#get(A20_MASK_WORD));
-    this.#blocks[core]?.flush();
+    this.#reader.forget(core);
   }
 
   /** Whether run() would do anything: the core is active, or something is there that wakes it. */
@@ -681,7 +462,7 @@ export class Engine {
   }
   restore(core: number, record: CoreRecord): void {
     this.state(core).restore(record);
-    this.#blocks[core]?.flush();
+    this.#reader.forget(core);
   }
 
   // --- tracing ---
@@ -696,8 +477,8 @@ export class Engine {
     const text = `${EXCEPTION_NAMES[vector] ?? vector}${error}${address} at ${s.rip.toString(16)}`;
     this.#tracer.event("faults", core, this.#hosts[core].timestamp(), text);
   }
-  #traceInstruction(core: number, c: number): void {
-    const block = this.#decode(core, c);
+  #traceInstruction(core: number, _c: number): void {
+    const block = this.#reader.decode(core);
     if (block === undefined) return;
     const code = this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true);
     const text = `${this.state(core).rip.toString(16)} ${codeName(code)}`;
@@ -717,45 +498,8 @@ function givesControlAway(mnemonic: Mnemonic | undefined): boolean {
   );
 }
 
-// --- CODE_LINES: which lines of 64 bytes of a page hold decoded code ---
-const LINE_SHIFT = 6;
-const LINES_ALL = (1n << 64n) - 1n;
-/** Index in 64-bit words. */
-const linesOf = (generationAt: number): number =>
-  (CODE_LINES >>> 3) + ((generationAt - CODE_GENERATIONS) >>> 2);
-function lineMask(offset: number, length: number): bigint {
-  const first = offset >>> LINE_SHIFT;
-  const last = (offset + length - 1) >>> LINE_SHIFT;
-  return (LINES_ALL << BigInt(first)) & (LINES_ALL >> BigInt(63 - last));
-}
-function same(bytes: Uint8Array, code: Code): boolean {
-  for (let i = 0; i < code.length; i++) if (bytes[i] !== code.bytes[i]) return false;
-  return true;
-}
-
 // --- doors for threads that run no core ---
 
-/** As Engine.written(), for whoever has only the memory. */
-export function writtenBy(memory: WebAssembly.Memory, physical: number, length: number): void {
-  if (length <= 0) return;
-  const words = new Int32Array(memory.buffer);
-  const lines = new BigUint64Array(memory.buffer);
-  const end = physical + length;
-  for (let page = Math.floor(physical / PAGE); page * PAGE < end; page++) {
-    const generationAt = CODE_GENERATIONS + page * 4;
-    const index = generationAt >>> 2;
-    if ((Atomics.load(words, index) & 1) === 0) continue;
-    const from = Math.max(physical - page * PAGE, 0);
-    const to = Math.min(end - page * PAGE, PAGE);
-    if ((Atomics.load(lines, linesOf(generationAt)) & lineMask(from, to - from)) === 0n) continue;
-    Atomics.store(lines, linesOf(generationAt), 0n); // before the generation: see microcode/physical.ts
-    for (let old = Atomics.load(words, index); old & 1; ) {
-      const seen = Atomics.compareExchange(words, index, old, (old + 2) & ~1);
-      if (seen === old) break;
-      old = seen;
-    }
-  }
-}
 export function retiredOf(memory: WebAssembly.Memory, core: number): number {
   return Number(new DataView(memory.buffer).getBigUint64(coreAddress(core) + RETIRED, true));
 }

@@ -1,0 +1,200 @@
+// From RIP to a decoded block: finds the bytes through segmentation and paging, marks them as code (code-marks.ts),
+// has them decoded (decode.ts) and puts them into the core's cache (blocks.ts). Intel SDM vol. 3A, 6.15 (#GP for
+// instructions of more than 15 bytes and beyond the segment), 4.7 (page faults on fetches).
+// Invariant: the page after an instruction's first is touched only when the instruction needs bytes of it.
+
+import { Blocks, bytesAt, type Code, type CodePlace, decode, type SecondPage } from "./blocks.js";
+import type { BusLock } from "./bus-lock.js";
+import { CodeMarks } from "./code-marks.js";
+import { MODE_KEY } from "./decode.js";
+import type { Form } from "./form.js";
+import {
+  ACCESS_EXECUTE,
+  CODE_GENERATIONS,
+  CS,
+  FAULT_ERROR,
+  FAULT_HAS_ERROR,
+  FAULT_VECTOR,
+  MODE,
+  MODE_64,
+  ON_BUS_BIT,
+  RIP,
+  SEG_BASE,
+  SEG_LIMIT,
+  SEGMENT_BYTES,
+  SEGMENTS,
+  TLB_CODE_BANK,
+  TLB_PHYSICAL,
+  ZERO_WORD,
+} from "./layout.js";
+import { tlbEntryOffset } from "./lowering/tlb.js";
+import { coreAddress, type EnginePlan } from "./memory-plan.js";
+
+const PAGE = 4096;
+const LENGTH_MAX = 15;
+const CS_AT = SEGMENTS + CS * SEGMENT_BYTES;
+const UD = 6;
+const GP = 13;
+const ON_BUS = 1n << BigInt(ON_BUS_BIT);
+
+export interface CodeReaderOptions {
+  readonly memory: WebAssembly.Memory;
+  readonly plan: EnginePlan;
+  readonly bus: BusLock;
+  /** The microcode's. */
+  translate(core: number, linear: bigint, access: bigint): bigint;
+  slotOf(form: Form): number;
+  /** After a block was decoded: its handlers have to be in the table before it runs. */
+  handlersNeeded(): void;
+  fetchedFromDevice(core: number, linear: bigint): void;
+}
+
+/** A page that holds code. */
+interface CodePage {
+  readonly bytes: Uint8Array;
+  readonly number: number;
+  readonly generationAt: number;
+  readonly generation: number;
+}
+
+/** Leaves an exception pending. `c` is the core's address. */
+export function raise(words: Int32Array, c: number, vector: number, error?: number): void {
+  words[(c + FAULT_VECTOR) >>> 2] = vector;
+  words[(c + FAULT_ERROR) >>> 2] = error ?? 0;
+  words[(c + FAULT_HAS_ERROR) >>> 2] = error === undefined ? 0 : 1;
+}
+
+function same(bytes: Uint8Array, code: Code): boolean {
+  for (let i = 0; i < code.length; i++) if (bytes[i] !== code.bytes[i]) return false;
+  return true;
+}
+
+export class CodeReader {
+  readonly #o: CodeReaderOptions;
+  readonly #words: Int32Array;
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #marks: CodeMarks;
+  readonly #blocks: (Blocks | undefined)[] = [];
+
+  constructor(options: CodeReaderOptions) {
+    const { buffer } = options.memory;
+    this.#o = options;
+    this.#words = new Int32Array(buffer);
+    this.#view = new DataView(buffer);
+    this.#bytes = new Uint8Array(buffer);
+    this.#marks = new CodeMarks(buffer, options.bus, options.plan.cores);
+  }
+  #get(address: number): number {
+    return this.#words[address >>> 2];
+  }
+  #faulted(c: number): boolean {
+    return this.#get(c + FAULT_VECTOR) >= 0;
+  }
+
+  #blocksOf(core: number): Blocks {
+    let blocks = this.#blocks[core];
+    if (blocks === undefined) {
+      const { memory, plan, slotOf } = this.#o;
+      const at = plan.cacheBase + core * plan.cacheBytes;
+      blocks = new Blocks(memory.buffer, coreAddress(core), at, plan.cacheBytes, slotOf);
+      this.#blocks[core] = blocks;
+    }
+    return blocks;
+  }
+  /** Everything that a core has decoded. */
+  forget(core: number): void {
+    this.#blocks[core]?.flush();
+  }
+
+  /** The block at RIP, decoded unless it is there. undefined: an exception is pending. */
+  decode(core: number): number | undefined {
+    const c = coreAddress(core);
+    const rip = this.#view.getBigUint64(c + RIP, true);
+    const { linear, room } = this.#segmented(c, rip);
+    if (room <= 0) {
+      raise(this.#words, c, GP, 0);
+      return undefined;
+    }
+    const page = this.#fetchPage(core, c, linear);
+    if (page === undefined) return undefined;
+    const offset = Number(linear & 0xfffn);
+    const place: CodePlace = {
+      rip,
+      physical: (page.number * PAGE + offset) >>> 0,
+      key: this.#get(c + MODE) & MODE_KEY,
+      bytes: page.bytes.subarray(offset, Math.min(PAGE, offset + room)),
+      generationAt: page.generationAt,
+      generation: page.generation,
+    };
+    const known = this.#blocksOf(core).find(place);
+    return known !== 0 ? known : this.#decodeAt(core, c, place, linear, room);
+  }
+
+  /** Where RIP points, and how many bytes from there on the code segment has. */
+  #segmented(c: number, rip: bigint): { linear: bigint; room: number } {
+    if ((this.#get(c + MODE) & MODE_64) !== 0) return { linear: rip, room: PAGE + LENGTH_MAX };
+    const limit = this.#get(c + CS_AT + SEG_LIMIT) >>> 0;
+    const base = this.#view.getBigUint64(c + CS_AT + SEG_BASE, true);
+    return { linear: BigInt.asUintN(32, base + rip), room: limit - Number(rip) + 1 };
+  }
+
+  #decodeAt(core: number, c: number, place: CodePlace, linear: bigint, room: number): number | undefined {
+    const offset = place.physical % PAGE;
+    let second: SecondPage | undefined;
+    for (;;) {
+      const code = decode(place, second);
+      if (code === undefined) {
+        if (second === undefined && room > PAGE - offset)
+          second = this.#secondPage(core, c, place, linear, room);
+        else raise(this.#words, c, GP, 0); // it runs over the end of the code segment
+        if (this.#faulted(c)) return undefined;
+        continue;
+      }
+      // Once its lines are marked no change of the code goes unnoticed; one that was faster is seen here.
+      const inFirst = Math.min(code.length, PAGE - offset);
+      const fresh = this.#marks.claim(core, place.generationAt, offset, inFirst);
+      const more = second !== undefined && this.#marks.claim(core, second.generationAt, 0, LENGTH_MAX);
+      if ((fresh || more) && !same(bytesAt(place, second), code)) continue;
+      const block = this.#blocksOf(core).add(place, code, second);
+      this.#o.handlersNeeded();
+      return block;
+    }
+  }
+
+  /** The page into which the first instruction runs on. undefined: an exception is pending. */
+  #secondPage(
+    core: number,
+    c: number,
+    place: CodePlace,
+    linear: bigint,
+    room: number,
+  ): SecondPage | undefined {
+    const inPage = PAGE - (place.physical % PAGE);
+    const after = (linear | 0xfffn) + 1n;
+    const next = place.key & MODE_64 ? after : BigInt.asUintN(32, after);
+    const page = this.#fetchPage(core, c, next);
+    if (page === undefined) return undefined;
+    const bytes = page.bytes.subarray(0, Math.min(LENGTH_MAX, room - inPage));
+    return { bytes, page: page.number, generationAt: page.generationAt, generation: page.generation };
+  }
+
+  /** The page that holds code at a linear address, marked as such. undefined: an exception is pending. */
+  #fetchPage(core: number, c: number, linear: bigint): CodePage | undefined {
+    const host = this.#o.translate(c, linear, BigInt(ACCESS_EXECUTE));
+    if (this.#faulted(c)) return undefined;
+    if ((BigInt.asUintN(64, host) & ON_BUS) !== 0n) {
+      this.#o.fetchedFromDevice(core, linear);
+      raise(this.#words, c, UD);
+      return undefined;
+    }
+    const { ramBase, ramBytes } = this.#o.plan;
+    const at = Number(BigInt.asUintN(32, host)) - Number(linear & 0xfffn);
+    const bytes = this.#bytes.subarray(at, at + PAGE);
+    const number = this.#get(this.#get(c + TLB_CODE_BANK) + tlbEntryOffset(linear) + TLB_PHYSICAL);
+    const inRam = at >= ramBase && at < ramBase + ramBytes;
+    const generationAt = inRam ? CODE_GENERATIONS + ((at - ramBase) / PAGE) * 4 : ZERO_WORD;
+    const generation = inRam ? this.#marks.mark(core, generationAt, number) : 0;
+    return { bytes, number, generationAt, generation };
+  }
+}

@@ -1,0 +1,69 @@
+// What the engine asks of the machine around: one Host per core, and a tracer. Here too is the translation between
+// the microcode's imports (module "host", microcode/host.ts) and those methods.
+
+import { SCRATCH } from "./layout.js";
+import { coreAddress } from "./memory-plan.js";
+import { unimplementedNames } from "./unimplemented.js";
+
+/** What one core finds outside: called on the core's own thread, at its own moment in time. */
+export interface Host {
+  portRead(port: number, bytes: number): number;
+  portWrite(port: number, bytes: number, value: number): void;
+  /** Naturally aligned accesses of 1, 2 or 4 bytes outside RAM and ROM. */
+  busRead(physical: number, bytes: number): number;
+  busWrite(physical: number, bytes: number, value: number): void;
+  /** Machine time in nanoseconds. */
+  timestamp(): number;
+  /** CPUID: EAX EBX ECX EDX, unsigned. */
+  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
+  /** Whether the local APIC has an interrupt to give now; looks only. */
+  pendingInterrupt(): boolean;
+  /** Takes it into service: the vector, or -1 when it went away. */
+  acknowledge(): number;
+  readApicBase(): number;
+  /** False: the value has reserved bits set. */
+  writeApicBase(low: number, high: number): boolean;
+  readTaskPriority(): number;
+  writeTaskPriority(value: number): void;
+  /** Something that is not modelled was touched. */
+  unimplemented(what: string): void;
+}
+
+type TraceKind = "instructions" | "faults" | "interrupts";
+export interface EngineTracer {
+  wants(kind: TraceKind): boolean;
+  event(kind: TraceKind, core: number, now: number, text: string): void;
+}
+
+/** The imports of the microcode's module. */
+export function hostImports(
+  hosts: readonly Host[],
+  buffer: ArrayBufferLike,
+): Record<string, (...args: never[]) => number | undefined> {
+  const view = new DataView(buffer);
+  const u32 = (n: number) => n >>> 0;
+  const scratch = (core: number) => coreAddress(core) + SCRATCH;
+  const imports = {
+    portRead: (core: number, port: number, bytes: number) => hosts[core].portRead(port, bytes),
+    portWrite: (core: number, port: number, bytes: number, value: number) =>
+      hosts[core].portWrite(port, bytes, u32(value)),
+    busRead: (core: number, physical: number, bytes: number) => hosts[core].busRead(physical, bytes),
+    busWrite: (core: number, physical: number, bytes: number, value: number) =>
+      hosts[core].busWrite(physical, bytes, u32(value)),
+    timestamp: (core: number) =>
+      view.setBigUint64(scratch(core), BigInt(Math.floor(hosts[core].timestamp())), true),
+    cpuid: (core: number, leaf: number, subleaf: number) => {
+      hosts[core].cpuid(u32(leaf), u32(subleaf)).forEach((value, i) => {
+        view.setUint32(scratch(core) + 4 * i, value, true);
+      });
+    },
+    readApicBase: (core: number) => hosts[core].readApicBase(),
+    writeApicBase: (core: number, low: number, high: number) =>
+      hosts[core].writeApicBase(u32(low), u32(high)) ? 1 : 0,
+    readTaskPriority: (core: number) => hosts[core].readTaskPriority(),
+    writeTaskPriority: (core: number, value: number) => hosts[core].writeTaskPriority(u32(value)),
+    unimplemented: (core: number, code: number) =>
+      hosts[core].unimplemented(unimplementedNames[code] ?? `feature ${code}`),
+  };
+  return imports as Record<string, (...args: never[]) => number | undefined>;
+}
