@@ -76,7 +76,9 @@ function stabilise(g: Generator): void {
   const { operands } = g;
   const lazy = operands.stack.some(({ place }) => place === "local");
   const changed = new Set(lazy ? changedInside(g) : []);
-  operands.stabilise((home) => changed.has("register" in home ? home.register : home));
+  operands.stabilise(g.blocks.at(-1)!.height, (home) =>
+    changed.has("register" in home ? home.register : home),
+  );
 }
 
 /** Registers and homes that the block which begins here may change. */
@@ -217,7 +219,7 @@ function enterCircuit(
   condition: Value,
 ): void {
   // The branch that takes the outcome comes later and must find nothing left to save on one way only.
-  g.operands.stabilise(() => true);
+  g.operands.stabilise(g.blocks.at(-1)!.height, () => true);
   const armWhen = circuit.constantArm === "else";
   if (condition.place === "decided") {
     const { onTrue, onFalse } = g.users.get(g.at)!;
@@ -263,9 +265,11 @@ function repeatLoop(g: Generator, loop: Block): void {
     return;
   }
   const { at } = g;
-  for (g.at = loop.start + 1; g.at < condition; g.at++) g.step(g.f.body[g.at]!);
+  g.operands.aside(() => {
+    for (g.at = loop.start + 1; g.at < condition; g.at++) g.step(g.f.body[g.at]!);
+    jumpWhen(g, true, g.operands.pop(), labels.onTrue);
+  });
   g.at = at;
-  jumpWhen(g, true, g.operands.pop(), labels.onTrue);
   g.a.jump(labels.onFalse);
 }
 

@@ -308,10 +308,24 @@ export class Operands {
     for (const value of this.stack) if (value.place === "local" && value.home === home) this.own(value);
   }
 
-  /** Before control flow splits: nothing on the stack may depend on registers or on homes that change. */
-  stabilise(changes: (home: Home) => boolean): void {
-    for (const value of this.stack)
+  /** Before control flow splits: nothing on the stack may depend on registers or on homes that change. What
+   * stood below the enclosing block when it began was seen to then, and must not move on one path only. */
+  stabilise(height: number, changes: (home: Home) => boolean): void {
+    for (const value of this.stack.slice(height))
       if (value.place === "register" || (value.place === "local" && changes(value.home!))) this.spill(value);
+  }
+
+  /** Makes code that leaves this place for good: afterwards everything is where it was before. */
+  aside(makeCode: () => void): void {
+    const stack = this.stack.map((value) => ({ ...value }));
+    const busy = [...this.#busy];
+    const freeSlots = [...this.#freeSlots];
+    makeCode();
+    this.stack.splice(0, this.stack.length, ...stack);
+    busy.forEach((taken, reg) => {
+      this.#busy[reg] = taken;
+    });
+    this.#freeSlots.splice(0, this.#freeSlots.length, ...freeSlots);
   }
 
   /** Before code that changes registers: the deepest `count` values leave them. */

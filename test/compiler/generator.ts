@@ -276,10 +276,11 @@ class ProgramWriter {
     );
     const operation = random.of(["add", "sub", "and", "or", "xor", "mul", "shl"]);
     const offset = random.below(3) * 4;
+    const storeOffset = random.chance(80) ? offset : random.below(16);
     const address = [...i32(DATA + random.below(64)), ...set(local), ...get(local)];
     const value = random.chance(50) ? constant(type, this.number(type)) : this.leaf(scope, type);
     const load = [...get(local), ...access(random.of(loads).name, offset)];
-    return [...address, ...load, ...value, ...op(`${type}.${operation}`), ...access(row.name, offset)];
+    return [...address, ...load, ...value, ...op(`${type}.${operation}`), ...access(row.name, storeOffset)];
   }
 
   /** Counts a local of its own down to zero; the body may leave early or go on. */
@@ -401,6 +402,7 @@ class ProgramWriter {
     const { random } = this;
     if (this.#budget-- <= 0 || depth <= 0 || random.chance(15)) return this.leaf(scope, type);
     const kind = random.below(100);
+    if (kind < 4) return this.overtaken(scope, type, depth);
     if (kind < 52) return this.operation(scope, type, depth);
     if (kind < 64) return this.loadOrAtomic(scope, type, depth);
     if (kind < 70) {
@@ -432,6 +434,26 @@ class ProgramWriter {
       ]);
     }
     return [...operands.flat(), ...op(row.name)];
+  }
+
+  /** A local that is read, then written while the value read still waits for its use. */
+  overtaken(scope: Scope, type: ValueType, depth: number): number[] {
+    const { random } = this;
+    const local = this.local(scope, type, true);
+    if (local === undefined) return this.leaf(scope, type);
+    const nested = random.chance(50);
+    const condition = nested && random.chance(50) ? this.condition(scope, 1) : undefined;
+    if (nested) scope.labels.push({ carries: undefined, loop: false });
+    const write = [...this.expression(scope, type, depth - 1), ...set(local)];
+    if (nested) {
+      scope.labels.pop();
+      write.unshift(...(condition ?? []), ...op(condition === undefined ? "block" : "if", 0x40));
+      write.push(...op("end"));
+    }
+    if (nested && random.chance(50)) write.push(...this.leaf(scope, type));
+    else write.push(...get(local));
+    const [one, other] = [0, 1].map(() => op(`${type}.${random.of(["add", "sub", "xor", "mul"])}`));
+    return [...get(local), ...write, ...one!, ...get(local), ...other!];
   }
 
   /** A call of an earlier function with this result, directly or through the table. */

@@ -58,9 +58,9 @@ function matrix(name: string, takes: string, gives: string): Uint8Array {
   tuples.forEach((tuple, n) => {
     if (traps(name, tuple)) return;
     keep([...tuple.flatMap((value, k) => constant(types[k]!, value)), ...call(1)]);
-    // Even tuples: all constants; odd ones: the last a constant, the others in locals.
+    // All constants, or one a constant and the other in a local.
     const operands = tuple.flatMap((value, k) => {
-      if (n % 2 === 0 || k === tuple.length - 1) return constant(types[k]!, value);
+      if (n % 3 === 0 || k === n % tuple.length) return constant(types[k]!, value);
       const set = types[k] === "i32" ? 1 : 2;
       return [...constant(types[k]!, value), ...op("local.tee", set), ...op("drop"), ...get(set)];
     });
