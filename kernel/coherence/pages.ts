@@ -28,7 +28,7 @@ import { allocate, release } from "../memory/slab";
 import { panic } from "../panic";
 import { sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
-import { clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { ASK_FAULT, Client } from "./client";
@@ -313,6 +313,8 @@ function perform(page: Page): bool {
         take(page);
         break;
       case ACT_GRANT:
+        // While the home is out of reach the right that it gave may not be used: pagesResume() asks again.
+        if (isSuspended(page)) break;
         grant(page, action.flags == RIGHT_MODIFIED);
         again = true;
         break;
@@ -604,6 +606,46 @@ export function pagesMachineDied(machine: u32): void {
       const page = changetype<Page>(at);
       at = page.nextInObject;
       enginePeerDied(engine, page, machine);
+      drain(page);
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+}
+
+// --- Leases: what a home gave is used only as long as the home surely knows that this machine lives ---
+
+let suspended: u64 = 0;
+
+function isSuspended(page: Page): bool {
+  return (suspended & bit(page.home)) != 0;
+}
+
+/** Out of every page table at once, pinned or not; the engine knows nothing of it and keeps the rights. */
+export function pagesSuspend(home: u32): void {
+  suspended |= bit(home);
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    let at = object.home == home ? object.pages : 0;
+    while (at != 0) {
+      const page = changetype<Page>(at);
+      if (takeAway(page, EVERYTHING)) page.noted = 1;
+      at = page.nextInObject;
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+}
+
+/** The home has been heard to have heard us. */
+export function pagesResume(home: u32): void {
+  suspended &= ~bit(home);
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    let at = object.home == home ? object.pages : 0;
+    while (at != 0) {
+      const page = changetype<Page>(at);
+      at = page.nextInObject;
+      if (page.waiters == 0) continue;
+      engineAsk(engine, page, writerWaits(page));
       drain(page);
     }
     object = changetype<SharedObject>(object.next);

@@ -12,6 +12,8 @@ import {
   pageMessage,
   pagesMachineCame,
   pagesMachineDied,
+  pagesResume,
+  pagesSuspend,
   revocationsDue,
   revocationsRetry,
 } from "../coherence/pages";
@@ -47,7 +49,14 @@ import {
 import { bootNumber } from "../options";
 import { panic } from "../panic";
 import { stats } from "../stats";
-import { COMMAND_FAREWELL, COMMAND_PURGE, COMMAND_READ_PAGE, commandCheck } from "./commands";
+import {
+  COMMAND_FAREWELL,
+  COMMAND_LOST,
+  COMMAND_PURGE,
+  COMMAND_READ_PAGE,
+  commandCheck,
+  ITEM_REQUESTER,
+} from "./commands";
 import {
   LINK_DOWN,
   LINK_HEADER_BYTES,
@@ -57,6 +66,7 @@ import {
   linkBytes,
   linkCommit,
   linkCreate,
+  linkCut,
   linkInput,
   linkNext,
   linkOutput,
@@ -67,6 +77,8 @@ import {
 } from "./link";
 import {
   GOOD,
+  itemFind,
+  itemPut,
   MessageHeader,
   MessageWriter,
   messageReferences,
@@ -97,12 +109,22 @@ let busy: bool = false;
 /** Clients that asked while it was busy. */
 let postponedFirst: usize = 0;
 let postponedLast: usize = 0;
-/** Bits per machine: links with something to send; machines that are up, that were once, that died, that said farewell. */
+/**
+ * Bits per machine: links with something to send; machines that are up, that were once, that are not spoken to any
+ * more, that are as good as dead, whose pages may not be used for the moment, that said farewell.
+ */
 let dirtyLinks: u64 = 0;
 let up: u64 = 0;
 let wereUp: u64 = 0;
+let excluded: u64 = 0;
 let dead: u64 = 0;
+let suspended: u64 = 0;
 let departed: u64 = 0;
+/** By machine: when it was excluded. */
+const excludedAt: usize = memory.data(512, 8);
+/** Parts of the time after which a silent machine is dead (linkloss=): see exclude(). */
+let graceTime: u64 = 0;
+let leaseTime: u64 = 0;
 let joinUntil: u64 = 0;
 /** Who waits for the end of clusterFarewell. */
 let leaver: usize = 0;
@@ -121,9 +143,9 @@ export function clusterPort(): Port {
 export function bit(machine: u32): u64 {
   return (<u64>1) << (machine - 1);
 }
-/** It is known to have died, or never came in time. */
+/** It is not spoken to any more: it fell silent, or never came in time. */
 export function isDead(machine: u32): bool {
-  return (dead & bit(machine)) != 0;
+  return (excluded & bit(machine)) != 0;
 }
 
 function linkTo(machine: u32): Link {
@@ -150,11 +172,13 @@ export function clusterStart(): void {
   }
   const epoch = epochNow();
   const lossTime = bootNumber("linkloss", 10_000) * MILLISECOND;
+  graceTime = lossTime / 3;
+  leaseTime = (lossTime * 3) / 10;
   const payload = (card.mtu - IP_BYTES - UDP_BYTES - LINK_HEADER_BYTES) & ~7;
   for (let machine: u32 = 1; machine <= machines; machine++) {
     if (machine == self) continue;
     const at = allocate(linkBytes(payload, RING_BYTES));
-    const link = linkCreate(at, self, machine, epoch, payload, RING_BYTES, lossTime);
+    const link = linkCreate(at, self, machine, epoch, payload, RING_BYTES, lossTime - graceTime);
     store<usize>(links + ((machine - 1) << 2), changetype<usize>(link));
   }
   joinUntil = nanoseconds() + bootNumber("join", 60_000) * MILLISECOND;
@@ -294,7 +318,7 @@ function datagram(ip: u32, _port: u32, payload: usize, bytes: u32, sums: usize):
   }
   dirtyLinks |= bit(machine);
   if (link.state == LINK_UP && !(up & bit(machine))) machineUp(machine);
-  else if (link.state == LINK_LOST) machineLost(machine);
+  else if (link.state == LINK_LOST) exclude(machine, now);
 }
 
 function dispatch(machine: u32, message: MessageHeader): void {
@@ -309,6 +333,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   const command = <u32>message.command & ~RESPONSE;
   if (command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE) pageMessage(machine, message);
   else if (command == COMMAND_FAREWELL) departed |= bit(machine);
+  else if (command == COMMAND_LOST) accused(message);
   else objectMessage(machine, message);
 }
 
@@ -440,20 +465,7 @@ function transmit(link: Link, machine: u32, slot: usize, now: u64): void {
 function tick(now: u64): u64 {
   let next = revocationsDue();
   for (let machine: u32 = 1; machine <= machines; machine++) {
-    if (machine == self) continue;
-    const link = linkTo(machine);
-    const due = linkTick(link, now);
-    if (link.state == LINK_LOST) {
-      machineLost(machine);
-      next = now;
-      continue;
-    }
-    if (link.state == LINK_DOWN && !(wereUp & bit(machine)) && !isDead(machine)) {
-      if (now >= joinUntil) neverCame(machine);
-      else next = min<u64>(next, joinUntil);
-    }
-    if (due <= now) dirtyLinks |= bit(machine);
-    else next = min<u64>(next, due);
+    if (machine != self) next = min<u64>(next, tickLink(machine, now));
   }
   if (leaver == 0) return next;
   const end = farewell(now);
@@ -471,6 +483,44 @@ function tick(now: u64): u64 {
   return next;
 }
 
+function tickLink(machine: u32, now: u64): u64 {
+  const link = linkTo(machine);
+  const mine = bit(machine);
+  let next = linkTick(link, now);
+  if (link.state == LINK_LOST) {
+    exclude(machine, now);
+    return now;
+  }
+  if (next <= now) dirtyLinks |= mine;
+  if (link.state == LINK_DOWN && !((wereUp | excluded) & mine)) {
+    if (now >= joinUntil) neverCame(machine);
+    else next = min<u64>(next, joinUntil);
+  }
+  if (excluded & ~dead & mine) {
+    const end = load<u64>(excludedAt + (machine << 3) - 8) + graceTime;
+    if (now >= end) died(machine);
+    else next = min<u64>(next, end);
+  }
+  if (up & mine) {
+    const leaseEnd = link.lastConfirmed + leaseTime;
+    if (now < leaseEnd) {
+      if (suspended & mine) resume(machine);
+      next = min<u64>(next, leaseEnd);
+    } else if (!(suspended & mine)) suspend(machine);
+  }
+  return max<u64>(next, now + 1);
+}
+
+function suspend(machine: u32): void {
+  suspended |= bit(machine);
+  pagesSuspend(machine);
+}
+
+function resume(machine: u32): void {
+  suspended &= ~bit(machine);
+  pagesResume(machine);
+}
+
 function say(text: string, machine: u32, rest: string): void {
   print(text);
   printDecimal(machine);
@@ -478,25 +528,52 @@ function say(text: string, machine: u32, rest: string): void {
 }
 
 function machineUp(machine: u32): void {
+  // A new machine with an old number: the old one is dead for certain.
+  if (excluded & ~dead & bit(machine)) died(machine);
   up |= bit(machine);
   wereUp |= bit(machine);
-  // A new machine with an old number.
+  excluded &= ~bit(machine);
   dead &= ~bit(machine);
   departed &= ~bit(machine);
+  resume(machine);
   pagesMachineCame(machine);
   say("cluster: machine ", machine, " is here\n");
 }
-function machineLost(machine: u32): void {
+
+/**
+ * The death of a machine, in two steps, so that a machine that lives and only cannot be heard does no harm (R0).
+ * First nobody speaks to it any more: who misses it tells all others. It has used no page that it holds for longer than
+ * leaseTime after anybody but itself was last heard to have heard it, since it suspends those pages. graceTime later, when
+ * that must be over, it counts as dead: its copies as gone, its pages as lost.
+ */
+function exclude(machine: u32, now: u64): void {
   const silent = (departed & bit(machine)) != 0;
   up &= ~bit(machine);
-  if (!silent) say("cluster: machine ", machine, " is lost\n");
-  died(machine);
+  excluded |= bit(machine);
+  store<u64>(excludedAt + (machine << 3) - 8, now);
+  suspend(machine);
   linkReset(linkTo(machine));
   dirtyLinks |= bit(machine);
+  if (silent) return;
+  say("cluster: machine ", machine, " is lost\n");
+  for (let other: u32 = 1; other <= machines; other++) {
+    if (!(up & bit(other))) continue;
+    itemPut(messageTo(other, 24, 0, 0, COMMAND_LOST), ITEM_REQUESTER, machine, 0);
+    messageEnd();
+  }
+}
+
+/** Another machine does not hear that one any more. Of ourselves it need not tell us: its link will. */
+function accused(message: MessageHeader): void {
+  const machine = itemFind(message, ITEM_REQUESTER).aux;
+  if (machine == 0 || machine > machines || machine == self) return;
+  linkCut(linkTo(machine)); // tick() does the rest
+  wanted = true;
 }
 
 function neverCame(machine: u32): void {
   say("cluster: machine ", machine, " never came\n");
+  excluded |= bit(machine);
   died(machine);
 }
 

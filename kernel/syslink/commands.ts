@@ -20,6 +20,7 @@ import {
 export const DIRECTORY_LINKID: u64 = 1;
 
 export const COMMAND_FAREWELL: u32 = 1;
+export const COMMAND_LOST: u32 = 2;
 export const COMMAND_OPEN: u32 = 8;
 export const COMMAND_CLOSE: u32 = 9;
 export const COMMAND_SIZE: u32 = 10;
@@ -59,6 +60,8 @@ const R: u32 = 0x8000;
 // biome-ignore format: a table reads by columns
 const ROWS: usize = memory.data<u32>([
   COMMAND_FAREWELL,          0,              0,    0,    ANY,
+
+  COMMAND_LOST,              ITEM_REQUESTER, 0,    0,    ONE,
 
   COMMAND_OPEN,              ITEM_NAME,      1,    255,  ONE,
   COMMAND_OPEN | R,          ITEM_OBJECT,    8,    8,    ANY,
@@ -118,6 +121,8 @@ export function commandName(command: u32): string {
   switch (command & ~RESPONSE) {
     case COMMAND_FAREWELL:
       return "FAREWELL";
+    case COMMAND_LOST:
+      return "LOST";
     case COMMAND_OPEN:
       return "OPEN";
     case COMMAND_CLOSE:

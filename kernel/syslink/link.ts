@@ -43,7 +43,7 @@ const TIMEOUT_MIN: u64 = 8 * MILLISECOND;
 const TIMEOUT_MAX: u64 = 1000 * MILLISECOND;
 const HELLO_FIRST: u64 = 10 * MILLISECOND;
 const HELLO_MAX: u64 = 500 * MILLISECOND;
-const PING_IDLE: u64 = 1000 * MILLISECOND;
+const PING_IDLE_MAX: u64 = 1000 * MILLISECOND;
 export const NEVER: u64 = ~(<u64>0);
 
 /** A datagram on its way. */
@@ -78,8 +78,10 @@ export class Link {
   dead2: u64 = 0;
   dead3: u64 = 0;
   lossTime: u64 = 0;
+  /** Without anything to send for so long, an empty datagram goes. */
+  pingIdle: u64 = 0;
   lastHeard: u64 = 0;
-  /** When the last datagram with a sequence was: without one for PING_IDLE an empty one goes. */
+  /** When the last datagram with a sequence was: without one for pingIdle an empty one goes. */
   lastSent: u64 = 0;
   /** When the newest datagram that the peer has acknowledged was first sent: so long ago, at the most, it heard us. */
   lastConfirmed: u64 = 0;
@@ -157,6 +159,7 @@ export function linkCreate(
   link.epoch = epoch;
   link.payloadMax = payloadMax;
   link.lossTime = lossTime;
+  link.pingIdle = min<u64>(PING_IDLE_MAX, lossTime / 8);
   let room = at + ((offsetof<Link>() + 15) & ~15);
   link.header = room;
   room += LINK_HEADER_BYTES;
@@ -305,7 +308,7 @@ function outputNew(link: Link, now: u64): bool {
       link.fragmentSent = bytes == rest ? 0 : link.fragmentSent + bytes;
     } else bytes = wholeMessages(link, fifo);
     link.cursor += bytes;
-  } else if (now < link.lastSent + PING_IDLE) return false;
+  } else if (now < link.lastSent + link.pingIdle) return false;
   const slot = slotOf(link, link.nextSequence);
   slot.position = position;
   slot.bytes = bytes;
@@ -448,6 +451,11 @@ function accept(link: Link, from: u64): void {
 function refuse(link: Link, from: u64): void {
   link.candidate = from;
   link.helloFlags = REFUSED;
+}
+
+/** Another machine has found the peer dead, and so it is. */
+export function linkCut(link: Link): void {
+  if (link.state == LINK_UP) lose(link);
 }
 
 function lose(link: Link): void {
@@ -595,7 +603,7 @@ export function linkTick(link: Link, now: u64): u64 {
     return NEVER;
   }
   next = min<u64>(next, link.lastHeard + link.lossTime);
-  if (link.nextSequence - link.oldest < WINDOW) next = min<u64>(next, link.lastSent + PING_IDLE);
+  if (link.nextSequence - link.oldest < WINDOW) next = min<u64>(next, link.lastSent + link.pingIdle);
   if (link.ackDue != 0) next = min<u64>(next, link.ackDue);
   for (let sequence = link.oldest; sequence != link.nextSequence; sequence++) {
     const slot = slotOf(link, sequence);

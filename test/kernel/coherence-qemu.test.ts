@@ -27,6 +27,45 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
     expect(first!["pagesReceived"]).toBeGreaterThan(2);
   });
 
+  test("a machine that pauses for longer than its leases, but not for so long that it is lost, costs nothing", async () => {
+    const machines = await bootCluster(
+      { files: [await program("counter")], args: ["6000"], machines: 2, options: ["linkloss=6000"] },
+      async ([first, second]) => {
+        await first!.says(/counter: node 1 \d+/, 40);
+        second!.pause(); // leases are 1.8 s, silence is death after 4 s
+        await new Promise((resolve) => setTimeout(resolve, 2500));
+        second!.resume();
+      },
+    );
+    expectZero(machines);
+    expect(machines[0]!.output).toMatch(/expected 24000 counted 24000 old values a permutation: yes/);
+    expect(machines[0]!.output).not.toMatch(/is lost/);
+  });
+
+  test("a machine that pauses until it is lost finds itself excluded, and its programs are told", async () => {
+    await bootCluster(
+      {
+        files: [await program("counter")],
+        args: ["1000000"],
+        machines: 2,
+        cores: 1,
+        options: ["linkloss=1500"],
+      },
+      async ([first, second]) => {
+        await first!.says("cluster: machine 2 is here", 40);
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        second!.pause();
+        await first!.says("cluster: machine 2 is lost", 30);
+        second!.resume();
+        await second!.says("cluster: machine 1 is lost", 30);
+        for (const machine of [first!, second!]) {
+          expect(machine.output).not.toMatch(/panic/);
+          machine.kill();
+        }
+      },
+    );
+  });
+
   test("promise 57: three machines, over a wire of 1500 bytes that takes a page in three datagrams", async () => {
     const machines = await bootCluster({
       files: [await program("counter")],

@@ -44,6 +44,13 @@ export class QemuMachine {
   kill(): void {
     this.#child.kill("SIGKILL");
   }
+  /** Stops its whole process, as a host that is short of time would; until resume(). */
+  pause(): void {
+    this.#child.kill("SIGSTOP");
+  }
+  resume(): void {
+    this.#child.kill("SIGCONT");
+  }
   async says(text: string | RegExp, seconds: number): Promise<void> {
     for (let waited = 0; waited < seconds * 20; waited++) {
       if (typeof text === "string" ? this.output.includes(text) : text.test(this.output)) return;
