@@ -113,6 +113,8 @@ export interface CpuOptions {
   /** The cores will run on threads of their own (threads.ts). */
   readonly live?: boolean;
   readonly rom?: Uint8Array;
+  /** Other than the shipped ones: with a planted bug (test/bugs). */
+  readonly modules?: EngineModules;
 }
 
 export class Cpu {
@@ -139,7 +141,7 @@ export class Cpu {
 
   static async create(options: CpuOptions = {}): Promise<Cpu> {
     buildMicrocode();
-    const modules = await compile();
+    const modules = options.modules ?? (await compile());
     const cores = options.cores ?? 1;
     const rom = options.rom ?? new Uint8Array(0);
     const p = plan({ cores, ramBytes: options.ramBytes ?? 16 << 20, romBytes: rom.length });

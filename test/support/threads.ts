@@ -42,7 +42,14 @@ function transpileFile(path: string): void {
 const program = `
   import { parentPort, workerData } from "node:worker_threads";
   const { Engine } = await import(workerData.engine);
-  const { memory, plan, modules, core } = workerData;
+  const { memory, plan, modules, core, mutation } = workerData;
+  if (mutation !== undefined) {
+    const { programOf } = await import(new URL("program.js", workerData.engine).href);
+    const { forms } = programOf(modules);
+    const slot = forms.slot.bind(forms);
+    const mutate = (0, eval)(mutation);
+    forms.slot = (form) => slot(mutate(form));
+  }
   const host = {
     portRead: () => 0, portWrite() {}, busRead: () => 0xffffffff, busWrite() {},
     timestamp: () => Number(process.hrtime.bigint()), cpuid: () => [0, 0, 0, 0],
@@ -59,18 +66,22 @@ const program = `
   });
 `;
 
-/** Runs cores 0 to n-1, each on a thread of its own, until all sleep; gives the instructions of each. */
+/**
+ * Runs cores 0 to n-1, each on a thread of its own, until all sleep; gives the instructions of each. `mutation` is the
+ * text of a function from a form to the form that is generated instead: a planted bug (test/bugs).
+ */
 export async function runOnThreads(
   memory: WebAssembly.Memory,
   plan: EnginePlan,
   modules: EngineModules,
   cores = plan.cores,
+  mutation?: string,
 ): Promise<number[]> {
   const engine = transpile();
   const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
   const workers = Array.from(
     { length: cores },
-    (_, core) => new Worker(url, { workerData: { engine, memory, plan, modules, core } }),
+    (_, core) => new Worker(url, { workerData: { engine, memory, plan, modules, core, mutation } }),
   );
   const message = (worker: Worker) =>
     new Promise<unknown>((resolve, reject) => {
