@@ -97,6 +97,12 @@ describe.skipIf(!hasQemu || !hasMusl)(
       );
     });
 
+    test("promise 60: files: written here, read there; cut, grown, unlinked while in use, as on one Linux", async () => {
+      const machines = await bootCluster({ files: [cProgram("files")], machines: 3, cores: 1 });
+      expectZero(machines);
+      expect(machines[0]!.output).toMatch(/files: machines 3, wrong 0/);
+    });
+
     test("promise 114: a machine is killed: the others say so and go on, or are told of the loss", async () => {
       const options = ["linkloss=1500"];
       const machines = await bootCluster(
