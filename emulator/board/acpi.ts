@@ -18,7 +18,7 @@ const COM_PORTS = 8;
 const PCI_DEVICES = 32;
 
 /** The FADT's fixed feature flags. */
-const fadtFlag = { wbinvd: 1, c1: 1 << 2, sleepButtonNone: 1 << 5, rtcNone: 1 << 6, reset: 1 << 10 } as const;
+const fadtFlag = { wbinvd: 1, c1: 1 << 2, sleepButtonNone: 1 << 5, reset: 1 << 10 } as const;
 /** IA-PC boot architecture: there are ISA devices; no VGA. */
 const bootArchitecture = { legacyDevices: 1, vgaNone: 4 } as const;
 /** Where the clock keeps the century. */
@@ -177,8 +177,8 @@ function fadtBody(): Uint8Array {
   view.setUint16(98, 0xffff, true); // no C3 state
   bytes[108] = RTC_CENTURY;
   view.setUint16(109, bootArchitecture.legacyDevices | bootArchitecture.vgaNone, true);
-  const { wbinvd, c1, sleepButtonNone, rtcNone, reset } = fadtFlag;
-  view.setUint32(112, wbinvd | c1 | sleepButtonNone | rtcNone | reset, true);
+  const { wbinvd, c1, sleepButtonNone, reset } = fadtFlag;
+  view.setUint32(112, wbinvd | c1 | sleepButtonNone | reset, true);
   bytes.set(portRegister(port.resetControl, 8), 116);
   bytes[128] = 0x06; // hard reset
   bytes.set(portRegister(port.pm1Event, 32), 148);

@@ -185,7 +185,10 @@ export class Pc {
     const com1 = () => this.setLine(line.com1, this.#com1.irq.level && this.#com1.out2.level);
     this.#com1.irq.to(com1);
     this.#com1.out2.to(com1);
-    this.#rtc.irq.to((level) => this.setLine(line.rtc, level));
+    this.#rtc.irq.to((level) => {
+      this.setLine(line.rtc, level);
+      if (level) this.#pm.clockAlarm();
+    });
     this.#pm.sci.to((level) => this.setLine(line.sci, level));
     this.#net?.irq.to((level) => this.#ioApic.setPin(pciPin(pciDevice.virtioNet), level));
     // The 8259 pair's INTR goes to every core's LINT0 and, on the I/O APIC, to pin 0.

@@ -6,10 +6,17 @@
 import { ticksAt, timeOfTick } from "../clock.js";
 import { type Alarm, type Clock, Line, RegisterFile, type Trace } from "./device.js";
 
-const status = { timer: 1, busMaster: 0x10, global: 0x20, powerButton: 0x100, wake: 0x8000 } as const;
-/** Enable bits that exist: timer, global lock, power button. */
-const ENABLES = status.timer | status.global | status.powerButton;
-const CLEARABLE = status.timer | status.busMaster | status.global | status.powerButton | status.wake;
+const status = {
+  timer: 1,
+  busMaster: 0x10,
+  global: 0x20,
+  powerButton: 0x100,
+  rtc: 0x400,
+  wake: 0x8000,
+} as const;
+/** Enable bits that exist: timer, global lock, power button, real-time clock. */
+const ENABLES = status.timer | status.global | status.powerButton | status.rtc;
+const CLEARABLE = ENABLES | status.busMaster | status.wake;
 const SCI_ENABLE = 1;
 const SLEEP_ENABLE = 0x2000;
 /** Control bits that are kept: BM_RLD and SLP_TYP. GBL_RLS and SLP_EN are commands and read as zero. */
@@ -67,6 +74,11 @@ export class AcpiPm {
   /** The user presses the power button. */
   pressPowerButton(): void {
     this.#change({ status: this.#state.status | status.powerButton });
+  }
+
+  /** The real-time clock asserts its interrupt. */
+  clockAlarm(): void {
+    this.#change({ status: this.#state.status | status.rtc });
   }
 
   /** The alarm's callback: the timer's highest bit has changed. */

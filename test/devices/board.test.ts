@@ -233,6 +233,7 @@ describe("lines", () => {
     dated.out(data, 0x42);
     dated.advance(1_000_000);
     expect(dated.posted()).toEqual([0x38]);
+    expect(dated.in(port.pm1Event, 2)).toBe(0x400);
   });
 
   test("the power button is an SCI on pin 9", () => {

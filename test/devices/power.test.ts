@@ -133,9 +133,17 @@ describe("ACPI power management", () => {
     pm.pressPowerButton();
     expect([get(r.status), pm.sci.level]).toEqual([0x100, false]);
     set(r.enable, 0xffff);
-    expect([get(r.enable), pm.sci.level]).toEqual([0x121, true]);
+    expect([get(r.enable), pm.sci.level]).toEqual([0x521, true]);
     set(r.status + 1, 0x01, 1); // one byte of it
     expect([get(r.status), pm.sci.level]).toEqual([0, false]);
+  });
+
+  test("the clock's alarm", () => {
+    set(r.enable, 0x400);
+    pm.clockAlarm();
+    expect([get(r.status), pm.sci.level]).toEqual([0x400, true]);
+    set(r.status, 0x400);
+    expect(pm.sci.level).toBe(false);
   });
 
   test("SLP_EN with S5's sleep type switches off; the other types are not implemented", () => {
