@@ -25,12 +25,12 @@ export function settle(cluster: SeededCluster): void {
 }
 
 export class LitmusCluster {
-  readonly cluster: SeededCluster;
+  readonly #cluster: SeededCluster;
   readonly #lines: string[];
   readonly #joined: ClusterSnapshot;
 
   private constructor(cluster: SeededCluster, lines: string[]) {
-    this.cluster = cluster;
+    this.#cluster = cluster;
     this.#lines = lines;
     this.#joined = cluster.snapshot();
   }
@@ -53,7 +53,7 @@ export class LitmusCluster {
   }
 
   run(seed: number): LitmusRun {
-    const cluster = this.cluster;
+    const cluster = this.#cluster;
     const begin = performance.now();
     this.#lines.length = 0;
     cluster.restore(this.#joined, seed);
