@@ -45,9 +45,10 @@ export {
 } from "./coherence/engine";
 export * from "./coherence/table";
 export { arpClear } from "./net/arp";
-export { fold16, mix32, sumsAdd, sumsHead } from "./net/checksum";
+export { fold16, internetSum } from "./net/checksum";
 export { ethernetInput } from "./net/ethernet";
 export { udpSend } from "./net/udp";
+export { CHAIN_START, chain, chainEnd } from "./syslink/check";
 export { commandCheck, commandName, commandRows } from "./syslink/commands";
 export {
   fifoAddress,
@@ -172,13 +173,14 @@ function testSend(slot: usize, bytes: u32, more: usize, moreBytes: u32): void {
   sentBytes = bytes + moreBytes;
   sentCount++;
 }
-function testDatagram(from: u32, _port: u32, payload: usize, bytes: u32, _sums: usize): void {
+function testDatagram(from: u32, _port: u32, payload: usize, bytes: u32): void {
   gotFrom = from;
   gotAt = payload;
   gotBytes = bytes;
   gotCount++;
 }
-export function testCard(card: Interface, mac: u64, ip: u32, port: u32): void {
+export function testCard(card: Interface, mac: u64, ip: u32, port: u32, checks: u32): void {
+  card.checks = checks;
   card.mac = mac;
   card.ip = ip;
   card.mtu = 9000;

@@ -25,8 +25,10 @@ export class Interface {
   slot: u32 = 0;
   /** Table index of (slot: usize, bytes: u32, more: usize, moreBytes: u32): void; both parts make one frame, 0 bytes none. */
   send: u32 = 0;
-  /** Table index of (source ip: u32, source port: u32, payload: usize, bytes: u32, sums: usize): void. */
+  /** Table index of (source ip: u32, source port: u32, payload: usize, bytes: u32): void. */
   datagram: u32 = 0;
+  /** 1: what is at `port` checks its payloads itself, so UDP's checksum is zero. */
+  checks: u32 = 0;
   /** The UDP port that it gets. */
   port: u32 = 0;
 

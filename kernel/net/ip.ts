@@ -1,6 +1,6 @@
 // IPv4 (RFC 791) without fragments or routes: every address is on the wire. And the echo of ICMP (RFC 792).
 import { arpResolve } from "./arp";
-import { fold16, Sums, sumsAdd, sumsClear } from "./checksum";
+import { fold16, internetSum } from "./checksum";
 import { ethernetHeader, TYPE_IPV4 } from "./ethernet";
 import {
   ETHERNET_BYTES,
@@ -25,13 +25,8 @@ const ICMP_BYTES: u32 = 8;
 const ECHO_REPLY: u32 = 0;
 const ECHO_REQUEST: u32 = 8;
 
-const scratch: usize = memory.data(32, 8);
-
 function sumOf(at: usize, bytes: u32): u32 {
-  const sums = changetype<Sums>(scratch);
-  sumsClear(sums);
-  sumsAdd(sums, at, bytes);
-  return fold16(sums.a);
+  return fold16(internetSum(at, bytes));
 }
 
 export function ipInput(card: Interface, at: usize, bytes: u32, now: u64): void {

@@ -25,7 +25,6 @@ import { WaitQueue, waitOn, wakeOne } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
 import { allocate, release } from "../memory/slab";
 import { arpClear } from "../net/arp";
-import { Sums } from "../net/checksum";
 import { ethernetInput } from "../net/ethernet";
 import {
   HEADERS_BYTES,
@@ -166,6 +165,7 @@ export function clusterStart(): void {
   card.ip = NETWORK | (self << 24);
   card.port = PORT;
   card.datagram = datagram.index;
+  card.checks = 1; // link.ts does, and better
   arpClear();
   if (!nicStart(card, <u32>bootNumber("mtu", 0), frameArrived.index)) {
     panic("nodes= is more than 1 and there is no virtio network card");
@@ -301,7 +301,7 @@ function hurry(now: u64): void {
 
 // --- Receiving ---
 
-function datagram(ip: u32, _port: u32, payload: usize, bytes: u32, sums: usize): void {
+function datagram(ip: u32, _port: u32, payload: usize, bytes: u32): void {
   const machine = ip >> 24;
   if ((ip & 0x00ff_ffff) != NETWORK || machine == 0 || machine > machines || machine == self) {
     card.notForUs++;
@@ -309,7 +309,7 @@ function datagram(ip: u32, _port: u32, payload: usize, bytes: u32, sums: usize):
   }
   const link = linkTo(machine);
   const now = nanoseconds();
-  if (linkInput(link, payload, bytes, changetype<Sums>(sums), now)) {
+  if (linkInput(link, payload, bytes, now)) {
     while (true) {
       const message = linkNext(link);
       if (changetype<usize>(message) == 0) break;
@@ -455,8 +455,7 @@ function transmit(link: Link, machine: u32, slot: usize, now: u64): void {
     more = 0;
     moreBytes = 0;
   }
-  const a = changetype<Sums>(link.sums).a;
-  udpSend(card, slot, NETWORK | (machine << 24), PORT, bytes, more, moreBytes, a, now);
+  udpSend(card, slot, NETWORK | (machine << 24), PORT, bytes, more, moreBytes, now);
 }
 
 // --- Time, coming and going ---

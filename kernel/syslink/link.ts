@@ -14,7 +14,7 @@
 //
 // Acknowledgements ride on whatever goes the other way; a datagram of their own is sent only when nothing has for
 // ACK_DELAY, when a gap shows, or when half the window waits. `selective` bit i: acknowledgement + 1 + i is here too.
-import { mix32, Sums, sumsAdd, sumsClear, sumsHead } from "../net/checksum";
+import { CHAIN_START, chain, chainEnd } from "./check";
 import { Fifo, fifoAddress, fifoCommit, fifoCreate, fifoRelease, fifoReserve, fifoSkip } from "./fifo";
 import { GOOD, MessageHeader, messageCheck, padded } from "./message";
 
@@ -120,7 +120,6 @@ export class Link {
   header: usize = 0;
   outAt: usize = 0;
   outBytes: u32 = 0;
-  sums: usize = 0;
 
   // Counters.
   datagramsSent: u64 = 0;
@@ -165,8 +164,6 @@ export function linkCreate(
   room += LINK_HEADER_BYTES;
   link.fifo = room;
   room += (offsetof<Fifo>() + 7) & ~7;
-  link.sums = room;
-  room += (offsetof<Sums>() + 7) & ~7;
   link.holdBytes = room;
   room += WINDOW * 4;
   link.holdFlags = room;
@@ -354,14 +351,8 @@ function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): b
   store<u8>(header, <u8>link.peer, 39);
   link.outAt = at;
   link.outBytes = bytes;
-  const sums = changetype<Sums>(link.sums);
-  sumsClear(sums);
-  sumsHead(sums, header);
-  sumsAdd(sums, header + 8, LINK_HEADER_BYTES - 8);
-  sumsAdd(sums, at, bytes);
-  const check = mix32(sums.b);
-  store<u32>(header, check, 4);
-  sums.a += <u64>check; // for UDP's checksum, which covers this word as well
+  const c = chain(chain(CHAIN_START, header + 8, LINK_HEADER_BYTES - 8), at, bytes);
+  store<u32>(header, chainEnd(c), 4);
   link.datagramsSent++;
   if (!(flags & HELLO)) {
     link.ackDue = 0;
@@ -372,14 +363,14 @@ function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): b
 
 // --- Receiving ---
 
-/** True: messages may be waiting for linkNext(). `sums`: sumsHead() and sumsAdd() of the datagram as it came. */
-export function linkInput(link: Link, at: usize, bytes: u32, sums: Sums, now: u64): bool {
+/** True: messages may be waiting for linkNext(). */
+export function linkInput(link: Link, at: usize, bytes: u32, now: u64): bool {
   assert(link.at == link.end && link.heldNext == 0, "linkInput before linkNext had handed out everything");
   if (
     bytes < LINK_HEADER_BYTES ||
     (bytes & 7) != 0 ||
     bytes - LINK_HEADER_BYTES > link.payloadMax ||
-    mix32(sums.b) != load<u32>(at, 4)
+    chainEnd(chain(CHAIN_START, at + 8, bytes - 8)) != load<u32>(at, 4)
   ) {
     link.damaged++;
     return false;

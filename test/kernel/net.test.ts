@@ -29,7 +29,7 @@ let now = 1_000_000n;
 beforeEach(() => {
   kernel.bytes.fill(0, card, card + kernel.call("testCardBytes")());
   kernel.call("arpClear")();
-  kernel.call("testCard")(card, 0x0100_0000_5452n, 0x0100_420a, PORT);
+  kernel.call("testCard")(card, 0x0100_0000_5452n, 0x0100_420a, PORT, 0);
 });
 
 const field = (number: number) => kernel.call("testCardField")(number) >>> 0;
@@ -131,7 +131,7 @@ describe("ARP (RFC 826)", () => {
     expect([counter("notForUs"), counter("unknownProtocol"), counter("cut")]).toEqual([1, 1, 1]);
   });
 
-  const send = () => kernel.call("udpSend")(card, field(0), 0x0200_420a, PORT, 0, 0, 0, 0n, now);
+  const send = () => kernel.call("udpSend")(card, field(0), 0x0200_420a, PORT, 0, 0, 0, now);
   const isRequest = () => sent()[12] === 8 && sent()[13] === 6;
 
   test("an unknown neighbour is asked for, again at growing intervals, and the datagram dropped meanwhile", () => {
@@ -248,9 +248,7 @@ test("UDP (RFC 768): what we send has right lengths and checksums, for every len
   for (const bytes of [8, 16, 64, 72, 4160, 8960]) {
     const payload = Array.from({ length: bytes }, () => next(256));
     kernel.bytes.set(payload, more);
-    let a = 0n;
-    for (let i = 0; i < bytes; i += 4) a += BigInt(kernel.view.getUint32(more + i, true));
-    expect(kernel.call("udpSend")(card, field(0), 0x0200_420a, 53, 0, more, bytes, a, now)).toBe(1);
+    expect(kernel.call("udpSend")(card, field(0), 0x0200_420a, 53, 0, more, bytes, now)).toBe(1);
     const frame = sent();
     expect(frame.length).toBe(42 + bytes);
     expect(internet(frame.slice(14, 34))).toBe(0);
@@ -258,6 +256,19 @@ test("UDP (RFC 768): what we send has right lengths and checksums, for every len
     expect(internet([...OURS, ...THEIRS, 0, 17, ...u16(8 + bytes), ...frame.slice(34)])).toBe(0);
     expect(frame.slice(42)).toEqual(payload);
   }
+});
+
+test("where the payload checks itself, UDP's checksum is zero both ways, and one that is there still counts", () => {
+  kernel.call("testCard")(card, 0x0100_0000_5452n, 0x0100_420a, PORT, 1);
+  input(ethernet(0x0806, arp(1, THEIRS, OURS), ALL));
+  expect(kernel.call("udpSend")(card, field(0), 0x0200_420a, 53, 0, 0, 0, now)).toBe(1);
+  expect(sent().slice(40, 42)).toEqual([0, 0]);
+  const before = field(6);
+  input(ip(17, udp([1, 2, 3, 4], { checksum: 0 })));
+  expect(field(6)).toBe(before + 1);
+  input(ip(17, udp([1, 2, 3, 4], { checksum: 0x4321 })));
+  expect(field(6)).toBe(before + 1);
+  expect(counter("badChecksum")).toBe(1);
 });
 
 test("100,000 damaged frames: none crashes the stack, none is taken for a datagram that was not sent", () => {

@@ -81,7 +81,6 @@ export class Pair {
   readonly links: [number, number];
   datagrams = 0;
   readonly #kernel: KernelWasm;
-  readonly #sums: number;
   readonly #buffer: number;
   readonly #next: (limit: number) => number;
   #flying: Flying[] = [];
@@ -96,7 +95,6 @@ export class Pair {
   ) {
     this.#kernel = kernel;
     this.#next = chance(seed);
-    this.#sums = kernel.room(32);
     this.#buffer = kernel.room(16384);
     this.#size = { payload, ring };
     this.#loss = loss;
@@ -172,13 +170,7 @@ export class Pair {
   #deliver({ to, bytes }: Flying): void {
     const kernel = this.#kernel;
     kernel.bytes.set(bytes, this.#buffer);
-    kernel.bytes.fill(0, this.#sums, this.#sums + 24);
-    if (bytes.length >= 8) {
-      kernel.call("sumsHead")(this.#sums, this.#buffer);
-      kernel.call("sumsAdd")(this.#sums, this.#buffer + 8, bytes.length - 8);
-    }
-    if (!kernel.call("linkInput")(this.links[to]!, this.#buffer, bytes.length, this.#sums, this.#time()))
-      return;
+    if (!kernel.call("linkInput")(this.links[to]!, this.#buffer, bytes.length, this.#time())) return;
     for (;;) {
       const at = kernel.call("linkNext")(this.links[to]!);
       if (at === 0) break;
