@@ -7,6 +7,7 @@ import { word } from "./board/mailbox.js";
 import { CoreChannel } from "./channel.js";
 import { CoreHost } from "./core-host.js";
 import { Engine, type EngineModules, type EnginePlan } from "./cpu/engine.js";
+import { shutdownText } from "./disassembler.js";
 import { mailboxesOf } from "./hardware.js";
 import { hostNanosecondsSince } from "./host-clock.js";
 import { type Filter, Tracer } from "./trace.js";
@@ -68,7 +69,7 @@ function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void):
       if (milliseconds > 0) Atomics.wait(words, word.attention, 0, Math.min(milliseconds, SLEEP_MS_MAX));
     }
     if (engine.isShutDown(core)) {
-      post({ kind: "shutdown", text: `core ${core} shut down (triple fault)\n${engine.describe(core)}` });
+      post({ kind: "shutdown", text: shutdownText(core, engine.state(core), engine.ram) });
       break;
     }
   }

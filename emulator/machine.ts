@@ -9,6 +9,7 @@ import { CoreHost } from "./core-host.js";
 import { compile, Engine } from "./cpu/engine.js";
 import { ACTIVE, HALTED } from "./cpu/layout.js";
 import type { CoreState } from "./cpu/state.js";
+import { shutdownText } from "./disassembler.js";
 import { enterFlat, type FlatOptions } from "./flat.js";
 import { buildBoard, buildHardware, type Hardware, type MachineOptions } from "./hardware.js";
 import type { Link } from "./link.js";
@@ -266,7 +267,7 @@ export class Machine implements Scheduled {
 
   #shutDown(core: number): void {
     this.powered = false;
-    this.problem = `core ${core} shut down (triple fault)\n${this.#engine.describe(core)}`;
+    this.problem = shutdownText(core, this.core(core), this.ram);
   }
 
   #reset(): void {

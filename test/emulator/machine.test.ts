@@ -81,6 +81,7 @@ describe("machine", () => {
     expect(machine.problem).toMatch(/core 0 shut down \(triple fault\)/);
     expect(machine.problem).toMatch(/rax 0000000000001234/);
     expect(machine.problem).toMatch(/rip 0000000000010007/);
+    expect(machine.problem).toMatch(/0000000000010007 {2}0f0b +ud2/);
   });
 
   it("leaves by the exit port", async () => {
