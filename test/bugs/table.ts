@@ -3,8 +3,9 @@
 //
 // Further planted bugs stand beside what they break:
 // - test/kernel/coherence-bugs.test.ts: the rows of the page protocol, for searches and random runs;
-// - test/cpu/rows.test.ts and test/silicon: instruction rows against iced's tables and the host's own processor;
-// - test/kernel/coherence-table.test.ts: rows of the protocol that nothing may reach;
+// - test/silicon/silicon.test.ts;
+// - test/kernel/coherence-qemu.test.ts;
+// - test/kernel/process-shared.test.ts;
 // - test/litmus/machine.test.ts: litmus tests with a role's accesses in the wrong order;
 // - test/emulator/machine.test.ts: additions without LOCK are lost.
 import { Mnemonic } from "../../emulator/cpu/decode.js";
