@@ -4,8 +4,6 @@
 // Further planted bugs stand beside what they break:
 // - test/kernel/coherence-bugs.test.ts: the rows of the page protocol, for searches and random runs;
 // - test/silicon/silicon.test.ts;
-// - test/kernel/coherence-qemu.test.ts;
-// - test/kernel/process-shared.test.ts;
 // - test/litmus/machine.test.ts: litmus tests with a role's accesses in the wrong order;
 // - test/emulator/machine.test.ts: additions without LOCK are lost.
 import { Mnemonic } from "../../emulator/cpu/decode.js";
