@@ -1,11 +1,15 @@
 // Programs in the kernel's dialect through asc, at -O0 and -O3, by V8 and by the back end on the processor.
+// A failure of a random one names its seed: SEED=4 npx vitest run --project quick test/compiler/dialect
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { compileDialect } from "../../kernel/compiler/asc.js";
 import { layout } from "../../kernel/compiler/image.js";
+import { randomSource } from "./dialect-generator.js";
 import { difference, hostRunsPrograms, runInEngine, whyNot } from "./run.js";
 import { sample } from "./sample.js";
 
+const only = process.env["SEED"];
+const seeds = only === undefined ? [1, 2, 3, 4] : [Number(only)];
 const arch = readFileSync("kernel/user/arch.ts", "utf8");
 
 async function compile(text: string, optimize: 0 | 3): Promise<Uint8Array> {
@@ -32,6 +36,15 @@ describe.skipIf(!hostRunsPrograms).each([0, 3] as const)(
       expect(end).toBe("exit 0");
       expect(output.readBigUInt64LE(24)).toBe(6057n); // primes below 60000
       expect(difference(wasm)).toBeUndefined();
+    });
+
+    test("random sources give what V8 gives", async () => {
+      for (const seed of seeds) {
+        const wasm = await compile(randomSource(seed, 12), optimize);
+        expect(runInEngine(wasm).end).toBe("exit 0");
+        const found = difference(wasm);
+        if (found !== undefined) expect.fail(`seed ${seed} at -O${optimize}: ${found}`);
+      }
     });
   },
 );

@@ -5,7 +5,7 @@ import { randomProgram } from "./generator.js";
 import { difference, hostRunsPrograms, whyNot } from "./run.js";
 
 const only = process.env["SEED"];
-const seeds = only === undefined ? Array.from({ length: 250 }, (_, n) => n) : [Number(only)];
+const seeds = only === undefined ? Array.from({ length: 120 }, (_, n) => n) : [Number(only)];
 
 test.skipIf(!hostRunsPrograms)(
   `random programs give what V8 gives${hostRunsPrograms ? "" : ` (skipped: ${whyNot})`}`,
