@@ -81,8 +81,11 @@ describe("by port", () => {
   test("accesses of a width that is not meant do nothing", () => {
     select(item.SIGNATURE);
     device.write(0, 1, item.KERNEL_DATA);
+    device.write(0, 4, swap(COMMAND));
+    device.write(8, 2, swap(COMMAND));
     expect(device.read(0, 2)).toBe(0);
-    expect(lines).toHaveLength(2);
+    expect(lines).toHaveLength(4);
+    expect(memory.writes).toEqual([]);
     expect(text(bytes(4))).toBe("QEMU");
   });
 });

@@ -396,6 +396,10 @@ describe("local pins", () => {
     core.set(r.eoi, 0);
     expect(core.devices.pendingVector()).toBe(-1);
     core.mailbox.setPin(0, false);
+    core.set(r.lint0, MASKED | LEVEL | 0x46);
+    core.mailbox.setPin(0, true);
+    expect(core.get(r.lint0)).toBe(MASKED | LEVEL | 0x46);
+    core.mailbox.setPin(0, false);
     core.set(r.lint0, LEVEL | 0x46);
     core.mailbox.setPin(0, true);
     expect(core.devices.acknowledge()).toBe(0x46);

@@ -50,6 +50,23 @@ describe("a request", () => {
     expect(edges).toEqual([true, false, true]);
   });
 
+  test("of the highest input, 0, is one as well", () => {
+    pair.setLine(0, true);
+    expect(pair.intr.level).toBe(true);
+    pair.setLine(0, false);
+    expect(pair.intr.level).toBe(false);
+  });
+
+  test("that comes again while it is served waits for the EOI", () => {
+    pair.setLine(4, true);
+    pair.acknowledge();
+    pair.setLine(4, false);
+    pair.setLine(4, true);
+    expect(pair.intr.level).toBe(false);
+    command(0x20);
+    expect(pair.intr.level).toBe(true);
+  });
+
   test("of the slave comes through the cascade; both chips want an EOI", () => {
     pair.setLine(12, true);
     expect(pair.acknowledge()).toBe(0x2c);
@@ -196,6 +213,9 @@ describe("modes", () => {
     expect(isr()).toBe(0x10);
     command(0x0c);
     expect(pair.master.read(0, 1)).toBe(0);
+    pair.setLine(0, true);
+    command(0x0c);
+    expect(pair.master.read(0, 1)).toBe(0x80);
   });
 
   test("ELCR: level-triggered inputs request as long as they are asserted; some can only be edges", () => {

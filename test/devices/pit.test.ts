@@ -190,6 +190,15 @@ describe("read-back", () => {
     expect(read(0)).toBe(0x36);
   });
 
+  test("a second status latch before the first is read is ignored", () => {
+    program(0, 3, 10);
+    control(0xe2);
+    at(7);
+    control(0xe2);
+    expect(read(0)).toBe(0x80 | 0x40 | 0x36);
+    expect(read(0)).not.toBe(0x36); // the count, not a second status
+  });
+
   test("count and status of several channels at once, status first", () => {
     program(0, 2, 100);
     program(1, 2, 200);

@@ -87,6 +87,12 @@ describe("the transmitter", () => {
     set(r.ier, 0);
     set(r.ier, 2); // enabling with an empty transmitter
     expect(get(r.iir)).toBe(2);
+    set(r.fcr, 1); // switching the FIFOs on empties them
+    expect([get(r.iir), get(r.iir)]).toEqual([0xc2, 0xc1]);
+    set(r.fcr, 1);
+    expect(get(r.iir)).toBe(0xc1);
+    set(r.fcr, 5); // and so does the transmitter's reset
+    expect(get(r.iir)).toBe(0xc2);
   });
 });
 

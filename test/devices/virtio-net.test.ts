@@ -76,7 +76,9 @@ describe("negotiation", () => {
     driver.set(common.driverFeatureSelect, 4, 0);
     driver.set(common.driverFeature, 4, 0);
     expect(driver.get(common.driverFeature, 4)).toBe(feature.mac | feature.mtu | feature.status);
+    expect(driver.lines).toHaveLength(1);
     driver.status = status.acknowledge;
+    expect(driver.lines.at(-1)).toMatch(/status 0x1 clears bits of 0xb: only a reset can/);
     expect(driver.status).toBe(status.acknowledge | status.driver | status.featuresOk);
     driver.status = 0;
     expect([driver.status, driver.get(common.driverFeature, 4)]).toEqual([0, 0]);
@@ -134,9 +136,13 @@ describe("queue registers", () => {
   test("queue reset and notification data are named and not there", () => {
     driver.set(0x3a, 2, 1);
     driver.get(0x38, 2);
+    driver.get(0x3a, 2);
+    driver.get(0x3c, 2);
     expect(driver.lines).toEqual([
       "virtio-net: write of 0x1 to queue_reset, which is not implemented",
       "virtio-net: read of queue_notify_data, which is not implemented",
+      "virtio-net: read of queue_reset, which is not implemented",
+      "virtio-net: read of 2 bytes at 0x3c of BAR 0: nothing there",
     ]);
   });
 });
@@ -187,7 +193,7 @@ describe("transmit", () => {
     expect(driver.net.counters.framesSent).toBe(70_000);
   });
 
-  test.each([13, 9015])("a frame of %i bytes is dropped and counted", (length) => {
+  test.each([0, 13, 9015])("a frame of %i bytes is dropped and counted", (length) => {
     tx.chain(0, [driver.frame(0x10_0000, pattern(length))]);
     tx.offer(0);
     driver.notify(1);
