@@ -3,11 +3,10 @@
 // instructions of more than 15 bytes and beyond the segment), 4.7 (page faults on fetches).
 // Invariant: the page after an instruction's first is touched only when the instruction needs bytes of it.
 
-import { Blocks, bytesAt, type Code, type CodePlace, decode, type SecondPage } from "./blocks.js";
+import { Blocks, type CodePlace, type SecondPage } from "./blocks.js";
 import type { BusLock } from "./bus-lock.js";
 import { CodeMarks } from "./code-marks.js";
 import { MODE_KEY } from "./decode.js";
-import type { Form } from "./form.js";
 import {
   ACCESS_EXECUTE,
   CODE_GENERATIONS,
@@ -29,6 +28,7 @@ import {
 } from "./layout.js";
 import { tlbEntryOffset } from "./lowering/tlb.js";
 import { coreAddress, type EnginePlan } from "./memory-plan.js";
+import { joined, startsWith, type Templates } from "./templates.js";
 
 const PAGE = 4096;
 const LENGTH_MAX = 15;
@@ -43,7 +43,7 @@ export interface CodeReaderOptions {
   readonly bus: BusLock;
   /** The microcode's. */
   translate(core: number, linear: bigint, access: bigint): bigint;
-  slotOf(form: Form): number;
+  readonly templates: Templates;
   /** After a block was decoded: its handlers have to be in the table before it runs. */
   handlersNeeded(): void;
   fetchedFromDevice(core: number, linear: bigint): void;
@@ -62,11 +62,6 @@ export function raise(words: Int32Array, c: number, vector: number, error?: numb
   words[(c + FAULT_VECTOR) >>> 2] = vector;
   words[(c + FAULT_ERROR) >>> 2] = error ?? 0;
   words[(c + FAULT_HAS_ERROR) >>> 2] = error === undefined ? 0 : 1;
-}
-
-function same(bytes: Uint8Array, code: Code): boolean {
-  for (let i = 0; i < code.length; i++) if (bytes[i] !== code.bytes[i]) return false;
-  return true;
 }
 
 export class CodeReader {
@@ -95,9 +90,9 @@ export class CodeReader {
   #blocksOf(core: number): Blocks {
     let blocks = this.#blocks[core];
     if (blocks === undefined) {
-      const { memory, plan, slotOf } = this.#o;
+      const { memory, plan } = this.#o;
       const at = plan.cacheBase + core * plan.cacheBytes;
-      blocks = new Blocks(memory.buffer, coreAddress(core), at, plan.cacheBytes, slotOf);
+      blocks = new Blocks(memory.buffer, coreAddress(core), at, plan.cacheBytes);
       this.#blocks[core] = blocks;
     }
     return blocks;
@@ -143,8 +138,8 @@ export class CodeReader {
     const offset = place.physical % PAGE;
     let second: SecondPage | undefined;
     for (;;) {
-      const code = decode(place, second);
-      if (code === undefined) {
+      const template = this.#o.templates.of(place.bytes, place.key, second?.bytes);
+      if (template === undefined) {
         if (second === undefined && room > PAGE - offset)
           second = this.#secondPage(core, c, place, linear, room);
         else raise(this.#words, c, GP, 0); // it runs over the end of the code segment
@@ -152,11 +147,12 @@ export class CodeReader {
         continue;
       }
       // Once its lines are marked no change of the code goes unnoticed; one that was faster is seen here.
-      const inFirst = Math.min(code.length, PAGE - offset);
+      const inFirst = Math.min(template.bytes.length, PAGE - offset);
       const fresh = this.#marks.claim(core, place.generationAt, offset, inFirst);
       const more = second !== undefined && this.#marks.claim(core, second.generationAt, 0, LENGTH_MAX);
-      if ((fresh || more) && !same(bytesAt(place, second), code)) continue;
-      const block = this.#blocksOf(core).add(place, code, second);
+      const now = second === undefined ? place.bytes : joined(place.bytes, second.bytes);
+      if ((fresh || more) && !startsWith(now, template.bytes)) continue;
+      const block = this.#blocksOf(core).add(place, template, second);
       this.#o.handlersNeeded();
       return block;
     }

@@ -40,6 +40,8 @@ export interface Decoded {
   readonly form: Form | "invalid" | "too long" | "unimplemented";
   readonly code: Code;
   readonly length: number;
+  /** A near branch to an address of its own. */
+  readonly branches: boolean;
   /** The block cannot go on after it. */
   readonly ends: boolean;
   /** By operand number: offset of the register in the core block, or a register's number. */
@@ -48,7 +50,9 @@ export interface Decoded {
   readonly index: number;
   readonly scale: number;
   readonly stackBased: boolean;
+  /** With BLOCK_RIP as the base: from the instruction's start. */
   readonly displacement: bigint;
+  /** Of a branch: from the instruction's start to its target. */
   readonly immediate: bigint;
   readonly immediate2: number;
 }
@@ -76,36 +80,74 @@ function factsOf(code: Code): CodeFacts {
   return known;
 }
 
-/** Gives instruction after instruction; undefined where the bytes end in the middle of one. */
-export class InstructionStream {
-  readonly #decoder: Decoder;
-  readonly #bytes: number;
-  readonly #rip: bigint;
-  readonly #mode: number;
+/**
+ * Instructions decoded so far, by mode and by the bytes from their start on, as many as the longest may have. Blocks
+ * overlap, and cores and machines run the same code.
+ */
+const known = new Map<number, Map<string, Decoded>>();
+/** Code that keeps changing must not fill the host's memory. */
+const KNOWN_MAX = 200_000;
 
-  /** `rip` is that of the first byte; displacements are given relative to it. */
-  constructor(bytes: Uint8Array, rip: bigint, mode: number) {
-    const bitness = mode & MODE_64 ? 64 : mode & MODE_CODE32 ? 32 : 16;
-    this.#decoder = new iced.Decoder(bitness, bytes, iced.DecoderOptions.None);
-    this.#decoder.ip = rip;
-    this.#bytes = bytes.length;
-    this.#rip = rip;
+function knownIn(mode: number): Map<string, Decoded> {
+  let instructions = known.get(mode);
+  if (instructions === undefined || instructions.size > KNOWN_MAX) {
+    instructions = new Map();
+    known.set(mode, instructions);
+  }
+  return instructions;
+}
+
+/** Reads instruction after instruction from a copy of some code. */
+export class InstructionStream {
+  readonly #bytes: Buffer;
+  readonly #mode: number;
+  readonly #known: Map<string, Decoded>;
+  #decoder: Decoder | undefined;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array, mode: number) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#mode = mode;
+    this.#known = knownIn(mode);
   }
   free(): void {
-    this.#decoder.free();
+    this.#decoder?.free();
   }
 
+  /** undefined: the bytes end in the middle of it. */
   next(): Decoded | undefined {
-    const start = this.#decoder.position;
-    this.#decoder.decodeOut(instruction);
-    const { length, code } = instruction;
-    if (code === Code.INVALID) {
-      const cut = this.#decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
-      if (cut && start + length >= this.#bytes) return undefined;
-      return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+    const instruction = this.#at(this.#offset);
+    this.#offset += instruction?.length ?? 0;
+    return instruction;
+  }
+  #at(offset: number): Decoded | undefined {
+    if (offset + LENGTH_MAX > this.#bytes.length) return this.#decode(offset);
+    const text = this.#bytes.toString("latin1", offset, offset + LENGTH_MAX);
+    let found = this.#known.get(text);
+    if (found === undefined) {
+      found = this.#decode(offset);
+      if (found !== undefined) this.#known.set(text, found);
     }
-    return decoded(this.#rip, this.#mode);
+    return found;
+  }
+  #decode(offset: number): Decoded | undefined {
+    const decoder = this.#decoderAt(offset);
+    decoder.decodeOut(instruction);
+    const { length, code } = instruction;
+    if (code !== Code.INVALID) return decoded(this.#mode);
+    const cut = decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
+    if (cut && offset + length >= this.#bytes.length) return undefined;
+    return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+  }
+  /** Each instruction is read as if it stood at address 0: distances count from its start. */
+  #decoderAt(offset: number): Decoder {
+    if (this.#decoder === undefined) {
+      const bitness = this.#mode & MODE_64 ? 64 : this.#mode & MODE_CODE32 ? 32 : 16;
+      this.#decoder = new iced.Decoder(bitness, this.#bytes, iced.DecoderOptions.None);
+    }
+    this.#decoder.position = offset;
+    this.#decoder.ip = 0n;
+    return this.#decoder;
   }
 }
 
@@ -113,11 +155,11 @@ const NOTHING = { registers: [], base: ZERO, index: ZERO, scale: 0, stackBased: 
 
 function withoutForm(form: "invalid" | "too long" | "unimplemented", code: Code, length: number): Decoded {
   const none = { displacement: 0n, immediate: 0n, immediate2: 0 };
-  return { form, code, length, ends: true, ...NOTHING, ...none };
+  return { form, code, length, branches: false, ends: true, ...NOTHING, ...none };
 }
 
 /** The instruction just decoded. */
-function decoded(blockRip: bigint, mode: number): Decoded {
+function decoded(mode: number): Decoded {
   const { code, length } = instruction;
   const operands = operandsOf();
   const row = rowOf(
@@ -134,8 +176,9 @@ function decoded(blockRip: bigint, mode: number): Decoded {
     row.transfers === true ||
     form.repeat !== "no" ||
     (flow !== FlowControl.Next && flow !== FlowControl.ConditionalBranch);
-  const address = addressOf(operands, blockRip);
-  return { form, code, length, ends, ...address, ...valuesOf(operands, blockRip) };
+  const address = addressOf(operands);
+  const branches = operands.some((o) => o.kind === "branch");
+  return { form, code, length, branches, ends, ...address, ...valuesOf(operands) };
 }
 
 /** undefined: LOCK on an instruction whose row does not know it. */
@@ -310,14 +353,13 @@ function registerFacts(r: RegisterNumber): RegisterFacts {
 
 // --- what goes into the record ---
 
-function addressOf(operands: readonly FormOperand[], blockRip: bigint) {
+function addressOf(operands: readonly FormOperand[]) {
   if (!isModrm(operands)) return { base: ZERO, index: ZERO, scale: 0, stackBased: false, displacement: 0n };
   const { memoryBase, memoryIndex } = instruction;
   let displacement = instruction.memoryDisplacement;
   let base: number = ZERO;
   if (instruction.isIpRelMemoryOperand) {
     base = BLOCK_RIP;
-    displacement -= blockRip;
   } else if (memoryBase !== Register.None) base = registerFacts(memoryBase).at;
   // POP addresses its destination with the stack pointer already moved.
   if (instruction.mnemonic === Mnemonic.Pop && base === GPR + 8 * 4)
@@ -331,7 +373,7 @@ function addressOf(operands: readonly FormOperand[], blockRip: bigint) {
   };
 }
 
-function valuesOf(operands: readonly FormOperand[], blockRip: bigint) {
+function valuesOf(operands: readonly FormOperand[]) {
   let immediate = 0n;
   let immediate2 = 0;
   const registers = operands.map(({ kind, width, place, index }) => {
@@ -340,7 +382,7 @@ function valuesOf(operands: readonly FormOperand[], blockRip: bigint) {
       return { at, isAddress };
     }
     if (place === "immediate2") immediate2 = instruction.immediate8_2nd;
-    else if (kind === "branch") immediate = instruction.nearBranchTarget - blockRip;
+    else if (kind === "branch") immediate = BigInt.asIntN(64, instruction.nearBranchTarget);
     else if (kind === "far") immediate = farPointer(width);
     else if (kind === "immediate") immediate = BigInt.asUintN(width, instruction.immediate(index));
     return { at: 0, isAddress: false };

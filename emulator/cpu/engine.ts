@@ -155,7 +155,7 @@ export class Engine {
       plan,
       bus: this.#bus,
       translate: (c, linear, access) => this.#microcode["translate"](c, linear, access),
-      slotOf: (form) => this.#program.forms.slot(form),
+      templates: this.#program.templates,
       handlersNeeded: () => this.#makeReady(),
       fetchedFromDevice: (core, linear) =>
         hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`),

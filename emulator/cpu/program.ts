@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { Forms, type ReadyForms } from "./forms.js";
 import { engineModule } from "./interpreter.js";
 import { Linkage } from "./lowering/linkage.js";
+import { Templates } from "./templates.js";
 import { exportedSignatures, type Signature } from "./wasm.js";
 
 export interface EngineModules {
@@ -80,6 +81,7 @@ export function compile(): Promise<EngineModules> {
 export interface Program {
   readonly linkage: Linkage;
   readonly forms: Forms;
+  readonly templates: Templates;
 }
 const programs = new WeakMap<EngineModules, Program>();
 
@@ -88,7 +90,8 @@ export function programOf(modules: EngineModules): Program {
   let program = programs.get(modules);
   if (program === undefined) {
     const linkage = new Linkage(new Map(modules.signatures));
-    program = { linkage, forms: new Forms(linkage, modules.forms) };
+    const forms = new Forms(linkage, modules.forms);
+    program = { linkage, forms, templates: new Templates((form) => forms.slot(form)) };
     programs.set(modules, program);
   }
   return program;

@@ -157,7 +157,7 @@ test("every form of every row lowers to WebAssembly that is valid", () => {
     for (const form of allForms(bits)) {
       const { record } = makeCase(form, 1);
       const code = record.subarray(map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
-      const stream = new InstructionStream(code, 0x1000n, modes[bits] | L.MODE_PROTECTED);
+      const stream = new InstructionStream(code, modes[bits] | L.MODE_PROTECTED);
       const decoded = stream.next();
       stream.free();
       try {

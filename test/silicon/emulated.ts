@@ -180,9 +180,8 @@ export class Emulated {
     const modes = { 64: L.MODE_64, 32: L.MODE_CODE32 | L.MODE_STACK32, 16: 0 };
     for (const { record, form } of cases) {
       const code = record.subarray(map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
-      const rip = BigInt(view(record).getUint32(map.CASE_FAR_POINTER, true));
       const mode = modes[form.bits] | L.MODE_PROTECTED | L.MODE_PAGING | L.MODE_LONG;
-      const stream = new InstructionStream(code, rip, mode);
+      const stream = new InstructionStream(code, mode);
       for (let decoded = stream.next(); decoded !== undefined; decoded = stream.next()) {
         if (typeof decoded.form === "object") forms.slot(decoded.form);
         if (decoded.code === Code.Int3) break;

@@ -1,0 +1,185 @@
+// Decoded blocks before they have a place: the op records of straight-line code, with every address relative to the
+// core's block and every branch relative to the code's start. The same bytes in the same mode always decode to the
+// same template, so each is made once for all cores and machines of a process.
+//
+// A block ends at an unconditional transfer, at an instruction that may change how code is read, at the end of the
+// page, or when it is long enough; conditional branches only leave it.
+// Invariant: a template depends on its bytes and the mode alone.
+
+import { type Decoded, InstructionStream } from "./decode.js";
+import type { Form } from "./form.js";
+import {
+  BLOCK_RIP,
+  CHAIN_SINK,
+  OP_BASE,
+  OP_BYTES,
+  OP_CODE,
+  OP_DISPLACEMENT,
+  OP_FLAGS,
+  OP_HANDLER,
+  OP_IMMEDIATE,
+  OP_IMMEDIATE2,
+  OP_INDEX,
+  OP_LENGTH,
+  OP_OFFSET,
+  OP_PATCH,
+  OP_REGISTERS,
+  OP_REST,
+  OP_SCALE,
+  OP_STACK_BASED,
+} from "./layout.js";
+import { SLOT } from "./lowering/linkage.js";
+
+/** Longest block, in instructions. */
+export const BLOCK_OPS_MAX = 32;
+const LENGTH_MAX = 15;
+const REGISTERS = 3;
+/** Templates are looked up by their first bytes. */
+const PREFIX = 12;
+/** Code that keeps changing must not fill the host's memory. */
+const TEMPLATES_MAX = 50_000;
+
+export interface Template {
+  /** The instructions' own, no more. */
+  readonly bytes: Uint8Array;
+  /** Instructions. */
+  readonly count: number;
+  /** Their records and that of the block's end. */
+  readonly words: Uint32Array;
+  /** Words to which the core's address has to be added. */
+  readonly relocations: Uint32Array;
+  /** Ops that may be linked to the block at a distance from the code's start; the block's end is the last. */
+  readonly links: readonly { readonly op: number; readonly distance: number }[];
+}
+
+export class Templates {
+  readonly #slotOf: (form: Form) => number;
+  readonly #known = new Map<string, Template[]>();
+  #count = 0;
+
+  constructor(slotOf: (form: Form) => number) {
+    this.#slotOf = slotOf;
+  }
+
+  /**
+   * The block that starts with these bytes, which may change under our eyes: the template has its own copy. `next` are
+   * the bytes of the following page, when the first instruction needs them. undefined: it does.
+   */
+  of(bytes: Uint8Array, key: number, next?: Uint8Array): Template | undefined {
+    if (next !== undefined) return this.#decode(joined(bytes, next), key, true);
+    const prefix = String.fromCharCode(key, ...bytes.subarray(0, PREFIX));
+    const alike = this.#known.get(prefix);
+    const found = alike?.find((t) => startsWith(bytes, t.bytes));
+    if (found !== undefined) return found;
+    const template = this.#decode(bytes.slice(0, BLOCK_OPS_MAX * LENGTH_MAX), key, false);
+    if (template !== undefined) this.#keep(prefix, template);
+    return template;
+  }
+  #keep(prefix: string, template: Template): void {
+    if (++this.#count > TEMPLATES_MAX) {
+      this.#known.clear();
+      this.#count = 1;
+    }
+    const alike = this.#known.get(prefix);
+    if (alike === undefined) this.#known.set(prefix, [template]);
+    else alike.push(template);
+  }
+
+  #decode(bytes: Uint8Array, key: number, across: boolean): Template | undefined {
+    const ops = decodeOps(bytes, key, across);
+    if (ops === undefined) return undefined;
+    const length = ops.reduce((sum, op) => sum + op.length, 0);
+    const words = new Uint32Array(((ops.length + 1) * OP_BYTES) / 4);
+    const relocations: number[] = [];
+    const links: { op: number; distance: number }[] = [];
+    let offset = 0;
+    ops.forEach((op, index) => {
+      this.#writeOp(
+        new DataView(words.buffer, index * OP_BYTES, OP_BYTES),
+        op,
+        offset,
+        ops.length - index - 1,
+      );
+      const at = (index * OP_BYTES) >>> 2;
+      for (const word of [OP_BASE, OP_INDEX, OP_PATCH]) relocations.push(at + (word >>> 2));
+      op.registers.slice(0, REGISTERS).forEach((register, i) => {
+        if (register.isAddress) relocations.push(at + ((OP_REGISTERS + 4 * i) >>> 2));
+      });
+      if (op.branches) links.push({ op: index, distance: offset + Number(op.immediate) });
+      offset += op.length;
+    });
+    writeEnd(new DataView(words.buffer, ops.length * OP_BYTES, OP_BYTES), length);
+    relocations.push((ops.length * OP_BYTES + OP_PATCH) >>> 2);
+    links.push({ op: ops.length, distance: length });
+    return {
+      bytes: bytes.slice(0, length),
+      count: ops.length,
+      words,
+      relocations: Uint32Array.from(relocations),
+      links,
+    };
+  }
+
+  #writeOp(record: DataView, op: Decoded, offset: number, rest: number): void {
+    record.setUint32(OP_HANDLER, this.#handler(op.form), true);
+    op.registers.slice(0, REGISTERS).forEach((register, i) => {
+      record.setUint32(OP_REGISTERS + 4 * i, register.at, true);
+    });
+    record.setUint32(OP_BASE, op.base, true);
+    record.setUint32(OP_INDEX, op.index, true);
+    record.setUint8(OP_SCALE, op.scale);
+    record.setUint8(OP_LENGTH, op.length);
+    record.setUint16(OP_OFFSET, offset, true);
+    record.setUint8(OP_FLAGS, op.stackBased ? OP_STACK_BASED : 0);
+    record.setUint16(OP_REST, rest, true);
+    const start = BigInt(offset);
+    record.setBigInt64(OP_DISPLACEMENT, op.displacement + (op.base === BLOCK_RIP ? start : 0n), true);
+    record.setBigInt64(OP_IMMEDIATE, op.immediate + (op.branches ? start : 0n), true);
+    record.setUint32(OP_PATCH, CHAIN_SINK, true);
+    record.setUint16(OP_CODE, op.code, true);
+    record.setUint32(OP_IMMEDIATE2, op.immediate2, true);
+  }
+  #handler(form: Decoded["form"]): number {
+    if (form === "invalid") return SLOT.invalid;
+    if (form === "too long") return SLOT.tooLong;
+    if (form === "unimplemented") return SLOT.unimplemented;
+    return this.#slotOf(form);
+  }
+}
+
+/** What follows the last op is no instruction: it leads on to the next block. */
+function writeEnd(record: DataView, offset: number): void {
+  record.setUint32(OP_HANDLER, SLOT.endOfBlock, true);
+  record.setUint16(OP_OFFSET, offset, true);
+  record.setBigInt64(OP_IMMEDIATE, BigInt(offset), true);
+  record.setUint32(OP_PATCH, CHAIN_SINK, true);
+}
+
+export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  if (bytes.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
+  return true;
+}
+export function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
+
+/** undefined: the first instruction runs on beyond the bytes. */
+function decodeOps(bytes: Uint8Array, key: number, across: boolean): Decoded[] | undefined {
+  const stream = new InstructionStream(bytes, key);
+  const ops: Decoded[] = [];
+  try {
+    for (;;) {
+      const op = stream.next();
+      if (op === undefined) return ops.length === 0 ? undefined : ops;
+      ops.push(op);
+      // An instruction that runs on into the next page is a block of its own.
+      if (across || op.ends || ops.length === BLOCK_OPS_MAX) return ops;
+    }
+  } finally {
+    stream.free();
+  }
+}
