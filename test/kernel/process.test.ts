@@ -46,7 +46,7 @@ const faults: readonly (readonly [string, number, string])[] = [
 
 qemu(`a fault without a handler ends the process${missing("qemu")}`, () => {
   test.concurrent.each(faults)("%s", async (kind, code, said) => {
-    const { lines, status } = await bootQemu({ files: [await program("fault")], args: [kind] });
+    const { lines, status } = await bootQemu({ files: [await program("fault")], args: [kind], cores: 1 });
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(/ at rip 0x[0-9a-f]+$/);
     // How deep a frame is, is the compiler's business.
@@ -112,7 +112,7 @@ qemu(`a file that is no program of ours is refused by name${missing("qemu")}`, (
     );
     const loads = headers.filter((at) => view.getUint32(at, true) === 1);
     const damaged = damage(view, loads) ?? copy;
-    const { lines, status } = await bootQemu({ files: [{ path: "/bin/hello", data: damaged }] });
+    const { lines, status } = await bootQemu({ files: [{ path: "/bin/hello", data: damaged }], cores: 1 });
     expect(lines).toEqual([`init: /bin/hello: ${why}`]);
     expect(status).toBe(127);
   });
