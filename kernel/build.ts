@@ -7,7 +7,15 @@
 //
 // A goal is left out when no source that it was made from, and nothing of the compiler, is newer. `--debug`
 // builds with -O0; `--force` builds everything; names (kernel, unit, or a program's) build only those.
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileDialect } from "./compiler/asc.js";
@@ -80,6 +88,13 @@ function isFresh(goal: Goal, level: string, compilerTime: number): boolean {
   return sources.every((source) => modified(join(root, source)) <= time);
 }
 
+/** Whoever reads the file meanwhile sees the old one or the new one, whole. */
+function replaceFile(path: string, content: Uint8Array | string, mode = 0o644): void {
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, content, { mode });
+  renameSync(temporary, path);
+}
+
 async function build(goal: Goal, level: 0 | 3): Promise<void> {
   const since = performance.now();
   // What changes while asc reads it counts as newer.
@@ -89,22 +104,22 @@ async function build(goal: Goal, level: 0 | 3): Promise<void> {
   const { wasm, sourceMap, read, warnings } = await compileDialect(options);
   if (warnings.trim() !== "") console.error(warnings.trimEnd());
   mkdirSync(dirname(wasmPath(goal)), { recursive: true });
-  writeFileSync(wasmPath(goal), wasm);
-  writeFileSync(`${wasmPath(goal)}.map`, sourceMap);
+  replaceFile(wasmPath(goal), wasm);
+  replaceFile(`${wasmPath(goal)}.map`, sourceMap);
   const seconds = () => `${((performance.now() - since) / 1000).toFixed(1)} s`;
   const path = join(output, goal.path);
   const shown = relative(root, path);
   if (goal.image === undefined) console.error(`  ${shown}: ${wasm.length} bytes (${seconds()})`);
   else {
     const image = goal.image(wasm);
-    writeFileSync(path, image.elf, { mode: 0o755 });
+    replaceFile(path, image.elf, 0o755);
     const ratio = (image.codeBytes / Math.max(1, image.wasmCodeBytes)).toFixed(2);
     console.error(
       `  ${shown}: ${image.elf.length} bytes, ${image.functions} functions, ` +
         `${image.codeBytes} bytes of code, ${ratio} a byte of wasm (${seconds()})`,
     );
   }
-  writeFileSync(sourcesPath(goal), [`${begun}`, `O${level}`, ...read].join("\n"));
+  replaceFile(sourcesPath(goal), [`${begun}`, `O${level}`, ...read].join("\n"));
 }
 
 async function main(words: readonly string[]): Promise<number> {

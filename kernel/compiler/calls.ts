@@ -57,6 +57,11 @@ function call(g: Generator, index: number): void {
   const intrinsic = g.target.intrinsics.get(name);
   if (intrinsic === undefined)
     throw new Error(`function ${g.f.name}: import ${module}.${name} is not one of the intrinsics`);
+  const letter = (type: string) => (type === "i32" ? "i" : "I");
+  const results = signature.result === undefined ? "" : letter(signature.result);
+  const type = `${signature.parameters.map(letter).join("")}>${results}`;
+  if (type !== intrinsic.type)
+    throw new Error(`import ${module}.${name} is declared as ${type}, the intrinsic is ${intrinsic.type}`);
   const { stub } = intrinsic;
   if (stub !== undefined) callWith(g, signature, () => g.a.call(stub));
   else inline(g, intrinsic, signature);

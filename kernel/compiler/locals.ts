@@ -25,8 +25,9 @@ export interface LocalPlan {
   readonly scratch: readonly Reg[];
 }
 
-/** Always free for intermediate results: instructions use some of them implicitly. */
-const alwaysScratch: readonly Reg[] = [RAX, RDX, RCX];
+/** Registers for intermediate results, in the order in which they are handed out: first those that no
+ * instruction uses implicitly and that need no prefix. RAX, RDX and RCX never hold locals. */
+const scratchOrder: readonly Reg[] = [RAX, RSI, RDI, RDX, RCX, R8, R9, R10, R11];
 /** May hold locals or intermediate results; calls change them. */
 const changeable: readonly Reg[] = [RSI, RDI, R8, R9, R10, R11];
 /** So many of them must be left for intermediate results. */
@@ -210,7 +211,7 @@ class Homes {
   }
 
   get scratch(): Reg[] {
-    return [...alwaysScratch, ...changeable.filter((reg) => !this.#taken.has(reg))];
+    return scratchOrder.filter((reg) => !this.#taken.has(reg));
   }
 
   settle(web: Web, clobbers: readonly Clobber[]): void {

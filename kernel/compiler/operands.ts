@@ -179,12 +179,10 @@ export class Operands {
   }
 
   /** Makes one certain register free and takes it. Popped values must not be in it. */
-  claim(reg: Reg, avoid: readonly Reg[] = []): void {
+  claim(reg: Reg): void {
     const holder = this.stack.find((value) => value.place === "register" && value.index === reg);
     if (holder !== undefined) {
-      const free = this.plan.scratch.find(
-        (candidate) => !this.#busy[candidate] && candidate !== reg && !avoid.includes(candidate),
-      );
+      const free = this.plan.scratch.find((candidate) => !this.#busy[candidate]);
       if (free === undefined) this.spill(holder);
       else {
         this.#busy[free] = true;
@@ -193,10 +191,6 @@ export class Operands {
       }
     } else if (this.#busy[reg]) throw new Error(`operand stack: register ${reg} is in use`);
     this.#busy[reg] = true;
-  }
-
-  isBusy(reg: Reg): boolean {
-    return this.#busy[reg]!;
   }
 
   /** Moves a value of the stack into the frame. */
@@ -230,11 +224,11 @@ export class Operands {
   }
 
   /** Register that a value can be read from; it must not be changed. */
-  register(value: Value, avoid: readonly Reg[] = []): Reg {
+  register(value: Value): Reg {
     this.settle(value);
     const now = this.registerNow(value);
     if (now !== undefined) return now;
-    const reg = this.allocate(avoid);
+    const reg = this.allocate();
     this.move(reg, value);
     this.free(value);
     value.place = "register";
