@@ -18,6 +18,8 @@ const EIGHT_BITS: u32 = 3;
 const MODEM_CONTROL: u32 = UART + 4;
 const LINE_STATUS: u32 = UART + 5;
 const TRANSMITTER_EMPTY: u32 = 0x20;
+/** Neither the FIFO nor the shift register holds a byte. */
+const ALL_SENT: u32 = 0x40;
 const DIVISOR_115200: u32 = 1;
 
 const LINE_BYTES: u32 = 256;
@@ -52,6 +54,11 @@ function transmit(pointer: usize, bytes: usize): void {
     const stop = min(at + burst, end);
     while (at < stop) out8(UART, load<u8>(at++));
   }
+}
+
+/** Returns when the last byte has left: what is still in the UART when the machine goes off is lost. */
+export function consoleDrain(): void {
+  for (let i = 0; i < 100_000 && (in8(LINE_STATUS) & ALL_SENT) === 0; i++) pause();
 }
 
 /** User output: as it is, in one piece. The bytes are the kernel's own: the caller has copied them in. */

@@ -1,7 +1,7 @@
 // The kernel's boot, one call a line. The loader's context becomes the first core's idle thread; the rest of the boot,
 // which may sleep, runs in a thread.
 import { out8 } from "./arch";
-import { consoleStart, print, printDecimal } from "./console";
+import { consoleDrain, consoleStart, print, printDecimal } from "./console";
 import { Core, coreAdd, coreCount, firstCoreBlock } from "./lwkt/core";
 import { RING_BYTES } from "./lwkt/ipi";
 import { firstThreadRecord, PRIORITY_KERNEL, threadAdopt, threadCreate } from "./lwkt/thread";
@@ -80,6 +80,7 @@ function bootThread(_argument: usize): void {
 /** Prints the statistics and stops the machine with this status, as the command line says. Never returns. */
 export function machineStop(status: u32): void {
   statsPrint();
+  consoleDrain();
   if (bootOption("exit") !== 0) out8(EXIT_PORT, status);
   acpiPowerOff();
   panic("the machine does not power off");

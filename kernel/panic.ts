@@ -3,7 +3,7 @@
 // The output begins `panic: TEXT` on a line of its own; then core and thread, the registers where there is a trap
 // frame, and a back trace by frame pointers, each address with its function's name and offset.
 import { cli, framePointer, hlt, out8, readCr2, readCr3, symbols } from "./arch";
-import { consoleSeize, print, printAsciiZ, printDecimal, printHex } from "./console";
+import { consoleDrain, consoleSeize, print, printAsciiZ, printDecimal, printHex } from "./console";
 import { TrapFrame } from "./frame";
 import { coreCount, DIRECT_MAP, thisCore } from "./lwkt/core";
 import { Thread } from "./lwkt/thread";
@@ -78,6 +78,7 @@ function begin(text: string): void {
 }
 
 function end(): void {
+  consoleDrain();
   if (bootOption("exit") !== 0) out8(EXIT_PORT, PANIC_STATUS);
   acpiPowerOff();
   while (true) hlt();

@@ -34,7 +34,7 @@ function processes(text: string): number[] {
     .map((line) => Number.parseInt(line, 10));
 }
 
-live("live cluster", () => {
+live("live cluster", { timeout: 180_000 }, () => {
   it("counts right on three machine processes of two cores, and reports as JSON", async () => {
     const run = buslock("run", "--live", "--machines", 3, "--cores", 2, "--json", "counter", 300);
     expect(await run.ended, run.err).toEqual({ status: 0, signal: null });

@@ -69,7 +69,7 @@ function qemu(initrd: string, append: string, more: string[]): Guest {
   return guest;
 }
 
-withQemu(title, () => {
+withQemu(title, { timeout: 180_000 }, () => {
   it("boots the kernel image of our machines on 2 cores", async () => {
     const { initrd, init } = archive(program("hello"));
     const file = join(folder, "initrd");
@@ -109,7 +109,7 @@ withQemu(title, () => {
     );
     const statuses = await Promise.race([
       Promise.all([guest.ended, ...ours.map((c) => c.ended.then((e) => e.status))]),
-      pause(50_000),
+      pause(150_000),
     ]);
     const all = [guest.out, ...ours.map((c) => c.out + c.err)].join("\n---\n");
     expect(statuses, all).toEqual([1, 0, 0]);

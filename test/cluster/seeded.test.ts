@@ -5,12 +5,15 @@ import { repeat, seeded } from "../support/cluster.js";
 const counts = (r: { report: { machines: readonly { instructions: number; stats: unknown }[] } }) =>
   r.report.machines.map(({ instructions, stats }) => ({ instructions, stats }));
 
-describe("three machines, one counter, seeded", () => {
+/** A cluster's boot takes a second or two of each core's time, and many times that on a busy host. */
+const LIMIT_MS = 300_000;
+
+describe("three machines, one counter, seeded", { timeout: LIMIT_MS }, () => {
   it("promise 61: LOCK XADD from every core of every machine adds up, and old values are a permutation", async () => {
-    const run = await seeded("counter", [200]);
-    expect(run.report.ok, repeat(run, [200])).toBe(true);
+    const run = await seeded("counter", [100]);
+    expect(run.report.ok, repeat(run, [100])).toBe(true);
     expect(run.report.result).toBe(
-      "counter: machines 3 cores 2 expected 1200 counted 1200 old values a permutation: yes",
+      "counter: machines 3 cores 2 expected 600 counted 600 old values a permutation: yes",
     );
     for (const { name, stats } of run.report.machines) {
       expect(stats?.["pageFaultsCoherence"], name).toBeGreaterThan(0);
@@ -37,7 +40,7 @@ describe("three machines, one counter, seeded", () => {
     [1, 1],
     [1, 4],
     [2, 1],
-    [5, 1],
+    [4, 1],
     [2, 3],
   ])("counts right on %i machines of %i cores", async (machines, cores) => {
     const run = await seeded("counter", [60], { machines, cores });
@@ -59,10 +62,9 @@ describe("three machines, one counter, seeded", () => {
     for (const [machines, cores, seed] of [
       [2, 1, 1],
       [4, 1, 2],
-      [2, 2, 3],
     ] as const) {
-      const run = await seeded("litmus", [6], { machines, cores, seed });
-      expect(run.report.ok, repeat(run, [6])).toBe(true);
+      const run = await seeded("litmus", [3], { machines, cores, seed });
+      expect(run.report.ok, repeat(run, [3])).toBe(true);
       expect(run.lines.filter((line) => / litmus .* forbidden 0$/.test(line)).length).toBeGreaterThanOrEqual(
         9,
       );
