@@ -22,14 +22,15 @@ const TRANSMITTER_EMPTY: u32 = 0x20;
 const ALL_SENT: u32 = 0x40;
 const DIVISOR_115200: u32 = 1;
 
-const LINE_BYTES: u32 = 256;
+/** The longest line that stays in one piece among those of other cores: the stats line fits. */
+const LINE_BYTES: u32 = 1024;
 const NEWLINE: u32 = 0x0a;
 
 const lock = changetype<SpinLock>(memory.data(offsetof<SpinLock>()));
 /** The first thread's line: it prints before there is a slab. */
-const firstLine: usize = memory.data(256);
+const firstLine: usize = memory.data(1024);
 /** A panic's line: memory may be what it is about. */
-const lastLine: usize = memory.data(256);
+const lastLine: usize = memory.data(1024);
 /** Bytes that the transmitter takes once it is empty. */
 let burst: usize = 1;
 
