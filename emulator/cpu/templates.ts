@@ -34,6 +34,10 @@ import { SLOT } from "./lowering/linkage.js";
 export const BLOCK_OPS_MAX = 32;
 const LENGTH_MAX = 15;
 const REGISTERS = 3;
+const OP_WORDS = OP_BYTES / 4;
+/** OP_OFFSET and OP_REST are the upper halves of words. */
+const WORD_OF_OFFSET = OP_OFFSET >>> 2;
+const WORD_OF_REST = OP_REST >>> 2;
 /** Templates are looked up by their first bytes. */
 const PREFIX = 12;
 /** Code that keeps changing must not fill the host's memory. */
@@ -52,7 +56,13 @@ export interface Template {
   readonly links: readonly { readonly op: number; readonly distance: number }[];
 }
 
+interface OpRecord {
+  readonly words: Uint32Array;
+  readonly relocations: readonly number[];
+}
+
 export class Templates {
+  readonly #records = new WeakMap<Decoded, OpRecord>();
   readonly #slotOf: (form: Form) => number;
   readonly #known = new Map<string, Template[]>();
   #count = 0;
@@ -88,56 +98,65 @@ export class Templates {
   #decode(bytes: Uint8Array, key: number, across: boolean): Template | undefined {
     const ops = decodeOps(bytes, key, across);
     if (ops === undefined) return undefined;
-    const length = ops.reduce((sum, op) => sum + op.length, 0);
-    const words = new Uint32Array(((ops.length + 1) * OP_BYTES) / 4);
+    const words = new Uint32Array((ops.length + 1) * OP_WORDS);
     const relocations: number[] = [];
     const links: { op: number; distance: number }[] = [];
     let offset = 0;
-    ops.forEach((op, index) => {
-      this.#writeOp(
-        new DataView(words.buffer, index * OP_BYTES, OP_BYTES),
-        op,
-        offset,
-        ops.length - index - 1,
-      );
-      const at = (index * OP_BYTES) >>> 2;
-      for (const word of [OP_BASE, OP_INDEX, OP_PATCH]) relocations.push(at + (word >>> 2));
-      op.registers.slice(0, REGISTERS).forEach((register, i) => {
-        if (register.isAddress) relocations.push(at + ((OP_REGISTERS + 4 * i) >>> 2));
-      });
-      if (op.branches) links.push({ op: index, distance: offset + Number(op.immediate) });
+    for (let index = 0; index < ops.length; index++) {
+      const op = ops[index];
+      const at = index * OP_WORDS;
+      const record = this.#recordOf(op);
+      words.set(record.words, at);
+      words[at + WORD_OF_OFFSET] |= offset << 16;
+      words[at + WORD_OF_REST] |= (ops.length - index - 1) << 16;
+      if (op.base === BLOCK_RIP) add64(words, at + (OP_DISPLACEMENT >>> 2), offset);
+      if (op.branches) {
+        add64(words, at + (OP_IMMEDIATE >>> 2), offset);
+        links.push({ op: index, distance: offset + Number(op.immediate) });
+      }
+      for (const word of record.relocations) relocations.push(at + word);
       offset += op.length;
-    });
-    writeEnd(new DataView(words.buffer, ops.length * OP_BYTES, OP_BYTES), length);
-    relocations.push((ops.length * OP_BYTES + OP_PATCH) >>> 2);
-    links.push({ op: ops.length, distance: length });
-    return {
-      bytes: bytes.slice(0, length),
-      count: ops.length,
-      words,
-      relocations: Uint32Array.from(relocations),
-      links,
-    };
+    }
+    // What follows the last op is no instruction: it leads on to the next block.
+    const end = ops.length * OP_WORDS;
+    words[end + (OP_HANDLER >>> 2)] = SLOT.endOfBlock;
+    words[end + WORD_OF_OFFSET] = offset << 16;
+    words[end + (OP_IMMEDIATE >>> 2)] = offset;
+    words[end + (OP_PATCH >>> 2)] = CHAIN_SINK;
+    relocations.push(end + (OP_PATCH >>> 2));
+    links.push({ op: ops.length, distance: offset });
+    const own = bytes.slice(0, offset);
+    return { bytes: own, count: ops.length, words, relocations: Uint32Array.from(relocations), links };
   }
 
-  #writeOp(record: DataView, op: Decoded, offset: number, rest: number): void {
-    record.setUint32(OP_HANDLER, this.#handler(op.form), true);
+  /** An instruction's record as if it stood alone. */
+  #recordOf(op: Decoded): OpRecord {
+    let record = this.#records.get(op);
+    if (record === undefined) {
+      record = this.#makeRecord(op);
+      this.#records.set(op, record);
+    }
+    return record;
+  }
+  #makeRecord(op: Decoded): OpRecord {
+    const view = new DataView(new ArrayBuffer(OP_BYTES));
+    const addresses = [OP_BASE, OP_INDEX, OP_PATCH];
+    view.setUint32(OP_HANDLER, this.#handler(op.form), true);
     op.registers.slice(0, REGISTERS).forEach((register, i) => {
-      record.setUint32(OP_REGISTERS + 4 * i, register.at, true);
+      view.setUint32(OP_REGISTERS + 4 * i, register.at, true);
+      if (register.isAddress) addresses.push(OP_REGISTERS + 4 * i);
     });
-    record.setUint32(OP_BASE, op.base, true);
-    record.setUint32(OP_INDEX, op.index, true);
-    record.setUint8(OP_SCALE, op.scale);
-    record.setUint8(OP_LENGTH, op.length);
-    record.setUint16(OP_OFFSET, offset, true);
-    record.setUint8(OP_FLAGS, op.stackBased ? OP_STACK_BASED : 0);
-    record.setUint16(OP_REST, rest, true);
-    const start = BigInt(offset);
-    record.setBigInt64(OP_DISPLACEMENT, op.displacement + (op.base === BLOCK_RIP ? start : 0n), true);
-    record.setBigInt64(OP_IMMEDIATE, op.immediate + (op.branches ? start : 0n), true);
-    record.setUint32(OP_PATCH, CHAIN_SINK, true);
-    record.setUint16(OP_CODE, op.code, true);
-    record.setUint32(OP_IMMEDIATE2, op.immediate2, true);
+    view.setUint32(OP_BASE, op.base, true);
+    view.setUint32(OP_INDEX, op.index, true);
+    view.setUint8(OP_SCALE, op.scale);
+    view.setUint8(OP_LENGTH, op.length);
+    view.setUint8(OP_FLAGS, op.stackBased ? OP_STACK_BASED : 0);
+    view.setBigInt64(OP_DISPLACEMENT, op.displacement, true);
+    view.setBigInt64(OP_IMMEDIATE, op.immediate, true);
+    view.setUint32(OP_PATCH, CHAIN_SINK, true);
+    view.setUint16(OP_CODE, op.code, true);
+    view.setUint32(OP_IMMEDIATE2, op.immediate2, true);
+    return { words: new Uint32Array(view.buffer), relocations: addresses.map((at) => at >>> 2) };
   }
   #handler(form: Decoded["form"]): number {
     if (form === "invalid") return SLOT.invalid;
@@ -147,12 +166,11 @@ export class Templates {
   }
 }
 
-/** What follows the last op is no instruction: it leads on to the next block. */
-function writeEnd(record: DataView, offset: number): void {
-  record.setUint32(OP_HANDLER, SLOT.endOfBlock, true);
-  record.setUint16(OP_OFFSET, offset, true);
-  record.setBigInt64(OP_IMMEDIATE, BigInt(offset), true);
-  record.setUint32(OP_PATCH, CHAIN_SINK, true);
+/** Adds to the signed 64-bit number whose low word stands at an index. */
+function add64(words: Uint32Array, index: number, n: number): void {
+  const low = words[index] + n;
+  words[index] = low;
+  if (low > 0xffff_ffff) words[index + 1]++;
 }
 
 export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
