@@ -8,7 +8,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { archive, firmware, kernelPath, program, readImage } from "../../emulator/images.js";
 import { Machine } from "../../emulator/machine.js";
 import { Random } from "../../emulator/random.js";
@@ -59,7 +59,7 @@ const speed: Section = async () => {
   const figures: Figure[] = [];
   const native = process.platform === "linux" && process.arch === "x64";
   const qemu = installed("qemu-system-x86_64");
-  const file = join(new URL("../../kernel/user", import.meta.url).pathname, "speed");
+  const file = join(dirname(kernelPath), "user", "speed");
   for (const [name, size] of PROGRAMS) {
     const add = (what: string, value: number, unit: string) =>
       figures.push({ section: "speed", name: `${name}: ${what}`, value, unit });

@@ -7,8 +7,10 @@ import { runSeeded, type SeededOptions } from "../../emulator/cluster.js";
 import { firmware, kernelPath, program, readImage } from "../../emulator/images.js";
 import type { ClusterReport } from "../../emulator/report.js";
 
+/** The built command line: beside this file when it is built itself (the benchmarks), else in dist/. */
 const root = fileURLToPath(new URL("../..", import.meta.url));
-export const cli = join(root, "dist/emulator/cli.js");
+const beside = join(root, "emulator/cli.js");
+export const cli = existsSync(beside) ? beside : join(root, "dist/emulator/cli.js");
 
 export interface SeededRun {
   readonly report: ClusterReport;
