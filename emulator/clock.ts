@@ -1,7 +1,8 @@
 // Machine time: nanoseconds since power-on, an integer-valued double (exact for 104 days). Nothing below
 // reads the host's clock: in seeded mode time is counted from instructions, in live mode cli and machine
 // pass the host's monotonic time in.
-// Invariant: timers run in order of time, and timers of one time in the order in which they were set.
+// Invariant: timers run in order of time, and timers of one time in the order in which they were set. An alarm
+// keeps the place that it got when it was made, so that a restored machine runs them in the same order.
 
 export interface Clock {
   /** Machine nanoseconds. Never goes back. */
@@ -43,8 +44,12 @@ export class Timers {
 
   /** Runs `callback` in the first `run` that reaches `time`. */
   at(time: number, callback: () => void): Timer {
-    if (Number.isNaN(time)) throw new RangeError("Timers.at: the time is not a number");
-    const timer: Timer = { time, order: this.#order++, callback, index: this.#heap.length };
+    return this.#add(time, this.#order++, callback);
+  }
+
+  #add(time: number, order: number, callback: () => void): Timer {
+    if (Number.isNaN(time)) throw new RangeError("timers: the time is not a number");
+    const timer: Timer = { time, order, callback, index: this.#heap.length };
     this.#heap.push(timer);
     this.#rise(timer);
     return timer;
@@ -65,13 +70,14 @@ export class Timers {
   /** An alarm that calls `callback` when its time has come; setting it again moves it. */
   alarm(callback: () => void): Alarm {
     let timer: Timer | undefined;
+    const order = this.#order++;
     return {
       set: (time) => {
         if (timer !== undefined && timer.index >= 0) {
           if (timer.time === time) return;
           this.cancel(timer);
         }
-        timer = time === Number.POSITIVE_INFINITY ? undefined : this.at(time, callback);
+        timer = time === Number.POSITIVE_INFINITY ? undefined : this.#add(time, order, callback);
       },
     };
   }

@@ -54,6 +54,17 @@ test("an alarm holds one deadline; setting moves it, Infinity takes it away", ()
   expect(rang).toBe(2);
 });
 
+test("alarms of one time ring in the order in which they were made, whoever was set last", () => {
+  const timers = new Timers();
+  const ran: string[] = [];
+  const [a, b] = ["a", "b"].map((name) => timers.alarm(() => ran.push(name)));
+  b.set(10);
+  timers.at(10, () => ran.push("timer"));
+  a.set(10);
+  timers.run(10);
+  expect(ran).toEqual(["a", "b", "timer"]);
+});
+
 test("the heap agrees with a sorted list (seeds 1 to 20)", () => {
   for (let seed = 1; seed <= 20; seed++) {
     const random = new Random(seed);

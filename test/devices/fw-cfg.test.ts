@@ -83,8 +83,8 @@ describe("by port", () => {
     device.write(0, 1, item.KERNEL_DATA);
     device.write(0, 4, swap(COMMAND));
     device.write(8, 2, swap(COMMAND));
-    expect(device.read(0, 2)).toBe(0);
-    expect(lines).toHaveLength(4);
+    expect([device.read(0, 2), device.read(1, 2), device.read(2, 1)]).toEqual([0, 0, 0]);
+    expect(lines).toHaveLength(6);
     expect(memory.writes).toEqual([]);
     expect(text(bytes(4))).toBe("QEMU");
   });
@@ -133,7 +133,12 @@ describe("by DMA", () => {
     device.write(4, 4, 0);
     device.write(8, 4, swap(0xfee0_0000));
     expect(lines.at(-1)).toMatch(/DMA command at 0xfee00000, which is not RAM/);
+    device.write(4, 4, swap(1));
+    device.write(8, 4, swap(COMMAND));
+    expect(lines.at(-1)).toMatch(/DMA command at 0x100001000, which is not RAM/);
     expect(memory.writes).toEqual([]);
+    device.write(8, 4, swap(COMMAND)); // the high half counts once
+    expect(memory.writes).toEqual([[COMMAND, 4]]);
   });
 });
 

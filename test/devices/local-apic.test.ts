@@ -141,6 +141,14 @@ describe("registers", () => {
     expect(core.devices.pendingVector()).toBe(0x99);
     core.set(r.esr, 0);
     expect(core.get(r.esr)).toBe(0);
+    core.devices.acknowledge();
+    core.set(r.eoi, 0);
+    for (const entry of [MASKED | 0x99, 0x0f]) {
+      core.set(r.error, entry);
+      core.get(0x10);
+      core.set(r.esr, 0);
+      expect([core.get(r.esr), core.devices.pendingVector()]).toEqual([0x80, -1]);
+    }
     core.get(r.apr);
     expect(lines.at(-1)).toBe("local-apic 0: read of APR, which is not implemented");
   });
@@ -525,8 +533,10 @@ describe("between cores", () => {
   });
 
   test("modes that do not exist or are not implemented say so", () => {
-    send(0, 0x200, 1);
-    expect(lines.at(-1)).toMatch(/ICR delivery mode 2 is not implemented/);
+    for (const mode of [2, 3, 7]) {
+      send(0, mode << 8, 1);
+      expect(lines.at(-1)).toMatch(new RegExp(`ICR delivery mode ${mode} is not implemented`));
+    }
     send(0, 0x4_4400);
     expect(lines.at(-1)).toMatch(/shorthand self with delivery mode 4/);
     interrupts.message(0xfee0_1000, 0x262);

@@ -223,6 +223,8 @@ describe("MSI-X", () => {
   test("only 32-bit accesses reach the table; the pending bits are read-only", () => {
     msix.write(0, 2, 0x1234);
     msix.write(PBA, 4, 0xff);
+    msix.write(10, 4, 0xff);
+    expect([msix.read(8, 4), msix.read(12, 4)]).toEqual([0, 1]);
     entry(1, 0xfee0_0004, 0x41);
     expect([msix.read(16, 2), msix.read(18, 4)]).toEqual([0, 0]);
     expect([msix.read(0, 4), msix.read(PBA, 4), msix.read(0, 2)]).toEqual([0, 0, 0]);

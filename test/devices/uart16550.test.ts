@@ -163,6 +163,16 @@ describe("the receiver", () => {
     expect(clock.timers.nextDeadline()).toBe(Math.ceil((4 * bits * 12 * 1e9) / 115_200));
   });
 
+  test("FCR clears the FIFO with its time-out", () => {
+    set(r.fcr, 0xc1);
+    set(r.ier, 1);
+    type(1);
+    clock.advance(5 * 12 * CHARACTER);
+    expect(get(r.iir)).toBe(0xcc);
+    set(r.fcr, 0xc3);
+    expect([get(r.iir), clock.timers.nextDeadline()]).toEqual([0xc1, Number.POSITIVE_INFINITY]);
+  });
+
   test("FCR clears the FIFO, and switching it on or off does too", () => {
     set(r.fcr, 1);
     type(1, 2);

@@ -84,6 +84,13 @@ describe("negotiation", () => {
     expect([driver.status, driver.get(common.driverFeature, 4)]).toEqual([0, 0]);
   });
 
+  test("feature words beyond the second do not exist", () => {
+    driver.set(common.driverFeatureSelect, 4, 2);
+    driver.set(common.driverFeature, 4, 1);
+    expect(driver.get(common.driverFeature, 4)).toBe(0);
+    expect(driver.lines).toEqual(["virtio-net: feature bits from 64 on do not exist"]);
+  });
+
   test("DRIVER_OK without FEATURES_OK is dropped", () => {
     driver.status = status.acknowledge | status.driver | status.driverOk;
     expect(driver.status).toBe(status.acknowledge | status.driver);
@@ -292,11 +299,17 @@ describe("interrupts", () => {
   test("INTA by the ISR, which reading acknowledges; the status and disable bits of the header", () => {
     const { tx } = driver.start();
     send(tx);
-    expect([driver.net.irq.level, driver.config(6, 2) & 8]).toEqual([true, 8]);
+    expect([driver.net.irq.level, driver.config(6, 2)]).toEqual([true, 0x18]);
     driver.config(4, 2, 0x406);
     expect([driver.net.irq.level, driver.config(6, 2) & 8]).toEqual([false, 8]);
     driver.config(4, 2, 6);
     expect([driver.net.irq.level, isr(), isr(), driver.net.irq.level]).toEqual([true, 1, 0, false]);
+  });
+
+  test("none for a notification that brings nothing", () => {
+    driver.start();
+    driver.notify(1);
+    expect(isr()).toBe(0);
   });
 
   test("the driver's NO_INTERRUPT flag", () => {
