@@ -209,7 +209,8 @@ export class Page {
   found: u8 = 0;
   /** The home wants what is here, as soon as nothing is open that it ordered before (`purgeTransaction`). */
   purge: u8 = 0;
-  spare: u8 = 0;
+  /** The page was given up for a writer who died, and its bytes are still in the frame. */
+  left: u8 = 0;
   transaction: u32 = 0;
   purgeTransaction: u32 = 0;
   causeTransaction: u32 = 0;
@@ -260,8 +261,10 @@ export class Peer {
   /** Recovering: its request that waits, 1 to read, 2 to write. */
   kept: u8 = 0;
   keptTransaction: u32 = 0;
+  /** At the home: who was to acknowledge to its last request. */
+  acks: u64 = 0;
 }
-export const PEER_BYTES: u32 = 16;
+export const PEER_BYTES: u32 = 24;
 
 const INDEX: usize = memory.data(800, 8); // STATES * EVENTS: row number + 1
 let indexed: bool = false;
@@ -282,14 +285,25 @@ export function bitOf(machine: u32): u64 {
   return (<u64>1) << (machine - 1);
 }
 
-/** `actions`: room for ACTIONS_MAX; `local`: LOCAL_BYTES of room. */
-export function engineCreate(engine: Engine, self: u32, machines: u32, actions: usize, local: usize): void {
+/**
+ * `actions`: room for ACTIONS_MAX; `local`: LOCAL_BYTES of room. `firstTransaction`: another one in every life of the
+ * machine, so that answers to an earlier life are known for late ones.
+ */
+export function engineCreate(
+  engine: Engine,
+  self: u32,
+  machines: u32,
+  actions: usize,
+  local: usize,
+  firstTransaction: u32,
+): void {
   assert(self >= 1 && self <= machines && machines <= 64, "machines count from 1 to at most 64");
   if (!indexed) tableIndex();
   engine.self = self;
   engine.machines = machines;
   engine.actions = actions;
   engine.local = local;
+  engine.lastTransaction = firstTransaction;
 }
 
 /** A page's record, all zero but for object and index. `peers`: room for engine.machines slots. */
@@ -330,6 +344,7 @@ export function engineGone(engine: Engine, page: Page, dirty: bool): void {
 /** For every page, after engineDead(). */
 export function enginePeerDied(engine: Engine, page: Page, peer: u32): void {
   engine.actionCount = 0;
+  forgetPeer(page, peer);
   if (peer == page.home) {
     page.transaction = 0;
     cacheEvent(engine, page, HOME_DIED, changetype<PageMessage>(0));
@@ -338,6 +353,14 @@ export function enginePeerDied(engine: Engine, page: Page, peer: u32): void {
     if (engine.self == page.home) directoryDeath(engine, page, peer);
   }
   settle(engine, page);
+}
+
+/** Nothing that is still owed to the dead machine may reach a new one with its number, whose transactions begin anew. */
+function forgetPeer(page: Page, peer: u32): void {
+  page.readers &= ~bitOf(peer);
+  peerAt(page, peer).reader = 0;
+  if (<u32>page.causeMachine == peer && page.causeKind != PURGE) page.causeMachine = 0;
+  if (<u32>page.laterMachine == peer) page.laterMachine = 0;
 }
 
 export function engineDead(engine: Engine, peer: u32): void {
@@ -418,6 +441,7 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
       if (page.transaction != 0 && message.transaction == page.transaction) answered(engine, page, message);
       break;
     case SAY_FORWARD_READ:
+      if (engine.dead & bitOf(message.requester)) break; // the home will know as well
       page.readers |= bitOf(message.requester);
       peerAt(page, message.requester).reader = message.transaction;
       cacheEvent(engine, page, FORWARD_READ, message);
@@ -443,7 +467,7 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
 function putLater(engine: Engine, page: Page, event: u8, message: PageMessage): void {
   assert(page.laterKind == 0, "the home ordered two writers behind one request");
   page.laterKind = event;
-  page.laterMachine = message.requester;
+  page.laterMachine = engine.dead & bitOf(message.requester) ? 0 : message.requester;
   page.laterFlags = message.flags;
   page.laterTransaction = message.transaction;
   page.laterAcks = message.acks;
@@ -456,7 +480,8 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
     return;
   }
   if (message.kind == SAY_ACKNOWLEDGED) {
-    page.acksReceived |= bitOf(message.from);
+    // The home acknowledges for a machine that died.
+    page.acksReceived |= bitOf(message.requester != 0 ? message.requester : message.from);
     const last = page.state == COLLECTING && collected(engine, page);
     if (last) granted(engine, page, LAST_ACKNOWLEDGED);
     else cacheEvent(engine, page, ACKNOWLEDGED, message);
@@ -565,6 +590,7 @@ function cacheAct(engine: Engine, page: Page, event: u8, action: u8, message: Pa
     case TAKE:
       assert((message.flags & WITH_DATA) != 0, "a machine without a copy was granted the right alone");
       if (<u32>message.from != engine.self) put(engine, page, ACT_TAKE, 0);
+      page.left = 0;
       break;
     case GRANT:
       put(
@@ -607,7 +633,8 @@ function cacheAct(engine: Engine, page: Page, event: u8, action: u8, message: Pa
       break;
     case SURRENDER:
       clearCause(page);
-      say(engine, page, page.home, SAY_SURRENDER, 0, 0, 0, 0);
+      say(engine, page, page.home, SAY_SURRENDER, 0, page.left ? WITH_DATA : 0, 0, 0);
+      page.left = 0;
       break;
     default:
       assert(false, "an action that no cache takes");
@@ -662,7 +689,10 @@ function giveReaders(engine: Engine, page: Page): void {
 }
 
 function answer(engine: Engine, page: Page): void {
-  if (page.causeKind == INVALIDATE) {
+  if (page.causeMachine == 0) {
+    // The next writer died: what he was to have is still here when the home asks for it.
+    if (page.causeKind == FORWARD_WRITE) page.left = 1;
+  } else if (page.causeKind == INVALIDATE) {
     say(engine, page, page.causeMachine, SAY_ACKNOWLEDGED, 0, 0, page.causeTransaction, 0);
   } else if (page.causeKind == FORWARD_WRITE) {
     let flags: u8 = RIGHT_MODIFIED;
@@ -686,7 +716,9 @@ function refuse(engine: Engine, page: Page): void {
     say(engine, page, machine, SAY_FAILURE, 0, 0, peerAt(page, machine).reader, 0);
     peerAt(page, machine).reader = 0;
   }
-  if (page.laterKind == INVALIDATE) {
+  if (page.laterMachine == 0) {
+    // Nobody, or somebody who died.
+  } else if (page.laterKind == INVALIDATE) {
     say(engine, page, page.laterMachine, SAY_ACKNOWLEDGED, 0, 0, page.laterTransaction, 0);
   } else if (page.laterKind == FORWARD_WRITE) {
     say(engine, page, page.laterMachine, SAY_FAILURE, 0, 0, page.laterTransaction, 0);
@@ -711,7 +743,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       grantModified(engine, page, message);
       break;
     case PASS_READ:
-      served(page, message, page.owner);
+      served(page, message, page.owner, 0);
       say(engine, page, page.owner, SAY_FORWARD_READ, from, 0, message.transaction, 0);
       page.sharers |= bitOf(from);
       break;
@@ -729,7 +761,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       page.sharers &= ~bitOf(from);
       break;
     case FAIL_ONCE:
-      served(page, message, 0);
+      served(page, message, 0, 0);
       say(engine, page, from, SAY_FAILURE, 0, 0, message.transaction, 0);
       break;
     case CONFIRM_LOSS:
@@ -754,15 +786,16 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
   }
 }
 
-/** Who is to answer the request: should he die, the requester must be told. */
-function served(page: Page, message: PageMessage, server: u32): void {
+/** Who is to answer the request, and who to acknowledge it: should they die, the requester must be told. */
+function served(page: Page, message: PageMessage, server: u32, acks: u64): void {
   const peer = peerAt(page, message.from);
+  peer.acks = acks;
   peer.served = message.transaction;
   peer.server = <u8>server;
 }
 
 function grantFromHome(engine: Engine, page: Page, message: PageMessage, flags: u8): void {
-  served(page, message, 0);
+  served(page, message, 0, 0);
   say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, 0);
 }
 
@@ -788,7 +821,7 @@ function grantModified(engine: Engine, page: Page, message: PageMessage): void {
   const acks = invalidated;
   invalidated = 0;
   wasSharer = false;
-  served(page, message, 0);
+  served(page, message, 0, acks);
   page.owner = message.from;
   const flags: u8 = has ? RIGHT_MODIFIED : RIGHT_MODIFIED | WITH_DATA;
   say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, acks);
@@ -799,7 +832,7 @@ function passWrite(engine: Engine, page: Page, message: PageMessage): void {
   const copy = wasSharer;
   invalidated = 0;
   wasSharer = false;
-  served(page, message, page.owner);
+  served(page, message, page.owner, acks);
   const flags: u8 = copy ? HAS_COPY : 0;
   say(engine, page, page.owner, SAY_FORWARD_WRITE, message.from, flags, message.transaction, acks);
   page.owner = message.from;
@@ -839,13 +872,22 @@ function directoryDeath(engine: Engine, page: Page, peer: u32): void {
   // Whoever was to be served by the dead machine, and was not: its transaction is still open, else it ignores this.
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const slot = peerAt(page, machine);
-    if (<u32>slot.server != peer || machine == peer) continue;
+    if (machine == peer) continue;
+    if (slot.acks & bitOf(peer)) {
+      slot.acks &= ~bitOf(peer);
+      say(engine, page, machine, SAY_ACKNOWLEDGED, peer, 0, slot.served, 0);
+    }
+    if (<u32>slot.server != peer) continue;
     slot.server = 0;
     if (page.directory == CLEAN_SHARED && page.sharers & bitOf(machine)) {
       say(engine, page, machine, SAY_GRANT, 0, RIGHT_SHARED | WITH_DATA, slot.served, 0);
     } else say(engine, page, machine, SAY_FAILURE, 0, 0, slot.served, 0);
   }
-  peerAt(page, peer).kept = 0;
+  const slot = peerAt(page, peer);
+  slot.kept = 0;
+  slot.served = 0;
+  slot.server = 0;
+  slot.acks = 0;
   // As if the dead machine had said it.
   const message = changetype<PageMessage>(engine.local + LOCAL_MAX * PAGE_MESSAGE_BYTES);
   message.kind = 0;
@@ -881,6 +923,7 @@ function say(
   transaction: u32,
   acks: u64,
 ): void {
+  if (to == 0) return; // to a machine that died
   if (to == engine.self) {
     assert(engine.localCount < LOCAL_MAX - 1, "a machine says too much to itself");
     const slot = (engine.localFirst + engine.localCount) % LOCAL_MAX;

@@ -7,9 +7,9 @@
 import { criticalEnter, criticalExit } from "../lwkt/critical";
 import { ASYNCHRONOUS, Message, Port, portCreate, portReply, portSend, portWait } from "../lwkt/port";
 import { PRIORITY_KERNEL, threadCreate } from "../lwkt/thread";
-import { nanoseconds } from "../machine/time";
 import { allocate, release } from "../memory/slab";
 import {
+  clusterEpoch,
   clusterMachines,
   clusterSelf,
   farewellBegin,
@@ -119,7 +119,7 @@ function directoryFind(name: usize, bytes: u32, make: bool): SharedObject {
     at = object.next;
   }
   if (!make) return changetype<SharedObject>(0);
-  if (identities == 0) identities = (nanoseconds() ^ (nanoseconds() << 20)) & 0x00ff_ffff_ffff_ff00;
+  if (identities == 0) identities = (clusterEpoch() << 16) & 0x00ff_ffff_ffff_ff00;
   identities += 0x100;
   const object = create(identities | <u64>clusterSelf(), clusterSelf());
   object.name = allocate(bytes);

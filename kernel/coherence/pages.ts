@@ -28,7 +28,7 @@ import { allocate, release } from "../memory/slab";
 import { panic } from "../panic";
 import { sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
-import { bit, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { ASK_FAULT, Client } from "./client";
@@ -111,6 +111,7 @@ export function pagesStart(): void {
     clusterMachines(),
     allocate(ACTIONS_MAX * ACTION_BYTES),
     allocate(LOCAL_BYTES),
+    <u32>(clusterEpoch() >> 1),
   );
 }
 

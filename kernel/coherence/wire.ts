@@ -119,7 +119,7 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   into.kind = sayOf(header.command, failed);
   const passedOn =
     into.kind == SAY_FORWARD_READ || into.kind == SAY_FORWARD_WRITE || into.kind == SAY_INVALIDATE;
-  if (passedOn && (into.requester == 0 || <u32>into.requester > machines)) return false;
+  if (<u32>into.requester > machines || (passedOn && into.requester == 0)) return false;
   if (into.kind == SAY_GRANT && (into.flags & RIGHT) == 0) return false;
   return wireIndex < 1 << 40;
 }

@@ -51,9 +51,11 @@ import { stats } from "../stats";
 import {
   COMMAND_FAREWELL,
   COMMAND_LOST,
+  COMMAND_MEMBERS,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
   commandCheck,
+  ITEM_ACKS,
   ITEM_REQUESTER,
 } from "./commands";
 import {
@@ -76,6 +78,7 @@ import {
 } from "./link";
 import {
   GOOD,
+  itemData,
   itemFind,
   itemPut,
   MessageHeader,
@@ -93,9 +96,12 @@ const NETWORK: u32 = 0x0000_420a;
 /** The least that linkCreate() takes; with the other parts of a link just below 512 KiB at an MTU of 9000. */
 const RING_BYTES: u32 = 131072;
 const MILLISECOND: u64 = 1_000_000;
+/** How long a machine is waited for that nobody has mentioned. */
+const ABSENT_TIME: u64 = 2000 * MILLISECOND;
 
 let self: u32 = 1;
 let machines: u32 = 1;
+let epoch: u64 = 0;
 /** Link by machine, 0 for this one. */
 const links: usize = memory.data(256);
 const card = changetype<Interface>(memory.data(offsetof<Interface>(), 8));
@@ -119,6 +125,13 @@ let excluded: u64 = 0;
 let dead: u64 = 0;
 let suspended: u64 = 0;
 let departed: u64 = 0;
+/** Machines that have told us that they know this life of ours; those that others have told us of; those that are absent. */
+let confirmed: u64 = 0;
+let mentioned: u64 = 0;
+let member: bool = false;
+let memberAt: u64 = 0;
+/** Clients that asked before. */
+let early: usize = 0;
 /** By machine: when it was excluded. */
 const excludedAt: usize = memory.data(512, 8);
 /** Parts of the time after which a silent machine is dead (linkloss=): see exclude(). */
@@ -135,6 +148,10 @@ export function clusterSelf(): u32 {
 }
 export function clusterMachines(): u32 {
   return machines;
+}
+/** This life of the machine; no two are the same. */
+export function clusterEpoch(): u64 {
+  return epoch;
 }
 export function clusterPort(): Port {
   return changetype<Port>(port);
@@ -161,6 +178,7 @@ export function clusterStart(): void {
     panic("node= and nodes=: a cluster has 1 to 64 machines, numbered from 1");
   }
   port = changetype<usize>(portCreate(0, serve.index));
+  epoch = epochNow();
   if (machines == 1) return;
   card.ip = NETWORK | (self << 24);
   card.port = PORT;
@@ -170,7 +188,6 @@ export function clusterStart(): void {
   if (!nicStart(card, <u32>bootNumber("mtu", 0), frameArrived.index)) {
     panic("nodes= is more than 1 and there is no virtio network card");
   }
-  const epoch = epochNow();
   const lossTime = bootNumber("linkloss", 10_000) * MILLISECOND;
   graceTime = lossTime / 3;
   leaseTime = (lossTime * 3) / 10;
@@ -182,6 +199,7 @@ export function clusterStart(): void {
     store<usize>(links + ((machine - 1) << 2), changetype<usize>(link));
   }
   joinUntil = nanoseconds() + bootNumber("join", 60_000) * MILLISECOND;
+  memberAt = NEVER;
   print("cluster: machine ");
   printDecimal(self);
   print(" of ");
@@ -261,7 +279,7 @@ function finish(now: u64): void {
     postponedFirst = client.nextWaiter;
     if (postponedFirst == 0) postponedLast = 0;
     client.nextWaiter = 0;
-    const result = requestServe(client, now);
+    const result = admit(client, now);
     if (result != ASYNCHRONOUS) portReply(client, result);
   }
   pump(now);
@@ -279,10 +297,17 @@ function serve(message: usize): i64 {
   }
   busy = true;
   const now = nanoseconds();
-  const result = requestServe(client, now);
+  const result = admit(client, now);
   finish(now);
   hurry(now);
   return result;
+}
+
+function admit(client: Client, now: u64): i64 {
+  if (member || machines == 1) return requestServe(client, now);
+  client.nextWaiter = early;
+  early = changetype<usize>(client);
+  return ASYNCHRONOUS;
 }
 
 /** IPI message: a page that a revocation waits for is free (progress.ts). */
@@ -334,6 +359,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   if (command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE) pageMessage(machine, message);
   else if (command == COMMAND_FAREWELL) departed |= bit(machine);
   else if (command == COMMAND_LOST) accused(message);
+  else if (command == COMMAND_MEMBERS) memberOf(machine, message);
   else objectMessage(machine, message);
 }
 
@@ -350,6 +376,8 @@ class Overflow {
 const OVERFLOW_BYTES: usize = 16;
 let overflowFirst: usize = 0;
 let overflowLast: usize = 0;
+/** Bit per machine that has messages there. */
+let overflowing: u64 = 0;
 let writing: u32 = 0;
 let writingAside: usize = 0;
 
@@ -362,7 +390,7 @@ export function messageTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, com
   writing = machine;
   writingAside = 0;
   let at: usize = 0;
-  if (!isDead(machine) && overflowFirst == 0) at = linkReserve(linkTo(machine), bytes);
+  if (!isDead(machine) && !(overflowing & bit(machine))) at = linkReserve(linkTo(machine), bytes);
   if (at == 0) {
     writingAside = allocate(OVERFLOW_BYTES + bytes);
     at = writingAside + OVERFLOW_BYTES;
@@ -394,25 +422,40 @@ export function messageEnd(): void {
   const overflow = changetype<Overflow>(writingAside);
   overflow.machine = machine;
   overflow.bytes = bytes;
+  overflowing |= bit(machine);
   if (overflowLast != 0) changetype<Overflow>(overflowLast).next = writingAside;
   else overflowFirst = writingAside;
   overflowLast = writingAside;
 }
 
+/** What now finds room, in order for each machine. */
 function overflowDrain(): void {
-  while (overflowFirst != 0) {
-    const overflow = changetype<Overflow>(overflowFirst);
-    if (!isDead(overflow.machine)) {
-      const at = linkReserve(linkTo(overflow.machine), overflow.bytes);
-      if (at == 0) return;
-      memory.copy(at, overflowFirst + OVERFLOW_BYTES, overflow.bytes);
-      linkCommit(linkTo(overflow.machine), overflow.bytes);
-      dirtyLinks |= bit(overflow.machine);
+  let before: usize = 0;
+  let at = overflowFirst;
+  overflowing = 0;
+  while (at != 0) {
+    const overflow = changetype<Overflow>(at);
+    const machine = overflow.machine;
+    const next = overflow.next;
+    let room: usize = 0;
+    if (!isDead(machine) && !(overflowing & bit(machine))) {
+      room = linkReserve(linkTo(machine), overflow.bytes);
+      if (room == 0) overflowing |= bit(machine);
     }
-    overflowFirst = overflow.next;
-    if (overflowFirst == 0) overflowLast = 0;
-    release(changetype<usize>(overflow));
+    if (overflowing & bit(machine)) before = at;
+    else {
+      if (room != 0) {
+        memory.copy(room, at + OVERFLOW_BYTES, overflow.bytes);
+        linkCommit(linkTo(machine), overflow.bytes);
+        dirtyLinks |= bit(machine);
+      }
+      if (before != 0) changetype<Overflow>(before).next = next;
+      else overflowFirst = next;
+      release(at);
+    }
+    at = next;
   }
+  overflowLast = before;
 }
 
 /** Everything that links have to say goes to the card. */
@@ -425,8 +468,8 @@ function pump(now: u64): void {
     while (true) {
       const slot = slotTake(card);
       if (slot == 0) {
-        // The card has not sent what it has: the thread looks again soon.
-        wanted = true;
+        // The card has not sent what it has: the thread looks again at once.
+        wakeService();
         nicFlush();
         return;
       }
@@ -466,6 +509,7 @@ function tick(now: u64): u64 {
   for (let machine: u32 = 1; machine <= machines; machine++) {
     if (machine != self) next = min<u64>(next, tickLink(machine, now));
   }
+  if (!member) next = min<u64>(next, join(now));
   if (leaver == 0) return next;
   const end = farewell(now);
   if (end != 0) return min<u64>(next, end);
@@ -537,6 +581,38 @@ function machineUp(machine: u32): void {
   resume(machine);
   pagesMachineCame(machine);
   say("cluster: machine ", machine, " is here\n");
+  store<u64>(itemPut(messageTo(machine, 32, 0, 0, COMMAND_MEMBERS), ITEM_ACKS, 0, 8), up);
+  messageEnd();
+}
+
+/**
+ * A machine asks for nothing until every other one has told it that it knows this life: else one that still takes the
+ * number for dead would count acknowledgements as given that are not. Who is absent is known from the others, but
+ * two may come back at the same time, so an absent one is waited for a little.
+ */
+function memberOf(machine: u32, message: MessageHeader): void {
+  confirmed |= bit(machine);
+  mentioned |= load<u64>(itemData(itemFind(message, ITEM_ACKS)));
+  if (memberAt == NEVER) memberAt = nanoseconds() + ABSENT_TIME;
+  wanted = true;
+}
+
+/** When to look again. */
+function join(now: u64): u64 {
+  let all = machines == 64 ? ~(<u64>0) : bit(machines + 1) - 1;
+  all &= ~bit(self) & ~excluded;
+  const missing = all & ~confirmed;
+  if (missing != 0 && (now < memberAt || (missing & mentioned) != 0))
+    return memberAt > now ? memberAt : joinUntil;
+  member = true;
+  while (early != 0) {
+    const client = changetype<Client>(early);
+    early = client.nextWaiter;
+    client.nextWaiter = 0;
+    const result = requestServe(client, now);
+    if (result != ASYNCHRONOUS) portReply(client, result);
+  }
+  return now;
 }
 
 /**

@@ -21,6 +21,7 @@ export const DIRECTORY_LINKID: u64 = 1;
 
 export const COMMAND_FAREWELL: u32 = 1;
 export const COMMAND_LOST: u32 = 2;
+export const COMMAND_MEMBERS: u32 = 3;
 export const COMMAND_OPEN: u32 = 8;
 export const COMMAND_CLOSE: u32 = 9;
 export const COMMAND_SIZE: u32 = 10;
@@ -47,7 +48,7 @@ export const ITEM_OBJECT: u32 = 2; // data: the object's linkid
 export const ITEM_SIZE: u32 = 3; // data: bytes[8]
 export const ITEM_ERROR: u32 = 4; // the errno; no data
 export const ITEM_PAGE: u32 = 5; // PageMessage.flags; data: index[8]
-export const ITEM_REQUESTER: u32 = 6; // the machine; no data
+export const ITEM_REQUESTER: u32 = 6; // a machine; no data
 export const ITEM_ACKS: u32 = 7; // data: bit per machine[8]
 export const ITEM_DATA: u32 = 8; // data: the page
 export const ITEM_FUTEX: u32 = 9; // a msgid or a count; data: offset[8]
@@ -62,6 +63,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_FAREWELL,          0,              0,    0,    ANY,
 
   COMMAND_LOST,              ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_MEMBERS,           ITEM_ACKS,      8,    8,    ONE,
 
   COMMAND_OPEN,              ITEM_NAME,      1,    255,  ONE,
   COMMAND_OPEN | R,          ITEM_OBJECT,    8,    8,    ANY,
@@ -97,6 +99,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_INVALIDATE,        ITEM_PAGE,      8,    8,    ONE,
   COMMAND_INVALIDATE,        ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_INVALIDATE | R,    ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_INVALIDATE | R,    ITEM_REQUESTER, 0,    0,    ANY,
   COMMAND_CLEAN,             ITEM_PAGE,      8,    8,    ONE,
   COMMAND_PAGE_LOSS,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_PAGE_LOSS | R,     ITEM_PAGE,      8,    8,    ONE,
@@ -123,6 +126,8 @@ export function commandName(command: u32): string {
       return "FAREWELL";
     case COMMAND_LOST:
       return "LOST";
+    case COMMAND_MEMBERS:
+      return "MEMBERS";
     case COMMAND_OPEN:
       return "OPEN";
     case COMMAND_CLOSE:

@@ -22,7 +22,9 @@ export type Step =
   | { do: "gone"; machine: number }
   | { do: "deliver"; from: number; to: number }
   | { do: "kill"; machine: number }
-  | { do: "notice"; machine: number; dead: number };
+  | { do: "notice"; machine: number; dead: number }
+  | { do: "return"; machine: number }
+  | { do: "welcome"; machine: number; back: number };
 
 interface Wire {
   bytes: Uint8Array;
@@ -45,8 +47,10 @@ interface Machine {
   revoking: number;
   frame: number;
   alive: boolean;
-  /** Bit per machine that it knows to be dead. */
+  /** Bit per machine that it knows to be dead: it hears nothing of it and tells it nothing. */
   noticed: number;
+  /** It has died once and come back. */
+  returned: boolean;
   /** A thread was told that the page is gone. */
   failures: number;
 }
@@ -62,6 +66,8 @@ export class World {
   deaths = 0;
   messages = 0;
   dataMessages = 0;
+  /** Machines that died come back. */
+  rejoins = false;
   readonly #kernel: KernelWasm;
   readonly #region: number;
   readonly #regionBytes: number;
@@ -71,7 +77,7 @@ export class World {
   #machines: Machine[] = [];
   #wires: Wire[][] = [];
   readonly #do: Record<
-    "ask" | "message" | "gone" | "peerDied" | "dead" | "count" | "state" | "directory" | "owner",
+    "ask" | "message" | "gone" | "peerDied" | "dead" | "alive" | "count" | "state" | "directory" | "owner",
     Call
   >;
   readonly #c: Record<string, number>;
@@ -96,14 +102,20 @@ export class World {
       gone: kernel.call("engineGone"),
       peerDied: kernel.call("enginePeerDied"),
       dead: kernel.call("engineDead"),
+      alive: kernel.call("engineAlive"),
       count: kernel.call("engineActionCount"),
       state: kernel.call("pageState"),
       directory: kernel.call("pageDirectory"),
       owner: kernel.call("pageOwner"),
     };
-    for (let m = 1; m <= machines; m++) {
-      kernel.call("engineCreate")(this.engine(m), m, machines, actions, local);
+    this.#create = (m) => {
+      // A life of its own numbers its transactions differently.
+      const first = this.#machines[m - 1]?.returned ? 1000 : 0;
+      kernel.call("engineCreate")(this.engine(m), m, machines, actions, local, first);
       kernel.call("pageCreate")(this.page(m), home, this.page(m) + pageBytes);
+    };
+    for (let m = 1; m <= machines; m++) {
+      this.#create(m);
       this.#machines.push({
         threads: setup.programs[m - 1]!.map((program) => ({ program, at: 0, state: 0, right: 0 })),
         dirty: false,
@@ -111,6 +123,7 @@ export class World {
         frame: m === home ? 0 : -1,
         alive: true,
         noticed: 0,
+        returned: false,
         failures: 0,
       });
     }
@@ -119,6 +132,7 @@ export class World {
   }
 
   readonly #actions: number;
+  readonly #create: (machine: number) => void;
 
   engine(machine: number): number {
     return this.#region + (machine - 1) * this.#stride;
@@ -149,7 +163,7 @@ export class World {
       const machine = this.machine(m);
       if (!machine.alive) continue;
       machine.threads.forEach((thread, index) => {
-        if (thread.state === 0 && thread.at < thread.program.length)
+        if (thread.state === 0 && thread.at < thread.program.length && this.#isMember(m))
           steps.push({ do: "start", machine: m, thread: index });
         if (thread.state === 2) steps.push({ do: "retire", machine: m, thread: index });
       });
@@ -160,10 +174,27 @@ export class World {
           steps.push({ do: "deliver", from, to: m });
         if (from !== m && !this.machine(from).alive && !this.knowsDead(m, from))
           steps.push({ do: "notice", machine: m, dead: from });
+        if (from !== m && this.machine(from).returned && this.machine(from).alive && this.knowsDead(m, from))
+          steps.push({ do: "welcome", machine: m, back: from });
       }
       if (this.deaths < kills) steps.push({ do: "kill", machine: m });
     }
+    if (this.rejoins)
+      for (let m = 1; m <= n; m++) if (this.#mayReturn(m)) steps.push({ do: "return", machine: m });
     return steps;
+  }
+
+  /** Who comes back asks for nothing until everybody has told him that they know (cluster.ts, MEMBERS). */
+  #isMember(m: number): boolean {
+    return this.#machines.every((other, index) => !other.alive || !this.knowsDead(index + 1, m));
+  }
+
+  /** A new life begins when everybody knows of the death: links do not join two lives. Objects of a dead home are gone. */
+  #mayReturn(m: number): boolean {
+    if (this.machine(m).alive || this.machine(m).returned || m === this.setup.home) return false;
+    return this.#machines.every(
+      (other, index) => index + 1 === m || !other.alive || this.knowsDead(index + 1, m),
+    );
   }
 
   knowsDead(machine: number, dead: number): boolean {
@@ -188,6 +219,13 @@ export class World {
       case "kill":
         this.#kill(step.machine);
         break;
+      case "return":
+        this.#return(step.machine);
+        break;
+      case "welcome":
+        machine.noticed &= ~(1 << step.back);
+        this.#do.alive(this.engine(step.machine), step.back);
+        break;
       case "notice":
         machine.noticed |= 1 << step.dead;
         this.#do.dead(this.engine(step.machine), step.dead);
@@ -206,6 +244,34 @@ export class World {
     machine.revoking = -1;
     this.deaths++;
     this.forgivable++;
+  }
+
+  /** Empty memory, the same number, the rest of its programs. */
+  #return(number: number): void {
+    const machine = this.machine(number);
+    const n = this.setup.machines;
+    for (let other = 1; other <= n; other++) {
+      this.#wire(number, other).length = 0;
+      this.#wire(other, number).length = 0;
+      // Nobody has spoken to it in this life; those who are dead never will.
+      if (other === number) continue;
+      if (this.machine(other).alive) machine.noticed &= ~(1 << other);
+      else machine.noticed |= 1 << other;
+    }
+    this.#kernel.bytes.fill(0, this.engine(number), this.engine(number) + this.#stride);
+    machine.returned = true;
+    this.#create(number);
+    for (let other = 1; other <= n; other++)
+      if (this.knowsDead(number, other)) this.#do.dead(this.engine(number), other);
+    machine.alive = true;
+    machine.revoking = -1;
+    machine.dirty = false;
+    machine.frame = -1;
+    for (const thread of machine.threads) {
+      thread.right = 0;
+      if (thread.state !== 0) thread.at++; // what it was doing went with it
+      thread.state = 0;
+    }
   }
 
   #need(thread: Thread): number {
@@ -410,7 +476,7 @@ export class World {
       hash.update(kernel.bytes.slice(this.page(m) + protocol, engine + this.#stride));
       const machine = this.machine(m);
       env.push(machine.dirty ? 1 : 0, machine.revoking, machine.frame);
-      env.push(machine.alive ? 1 : 0, machine.noticed);
+      env.push(machine.alive ? 1 : 0, machine.noticed, machine.returned ? 1 : 0);
       for (const thread of machine.threads) env.push(thread.at, thread.state, thread.right);
     }
     for (const wire of this.#wires) {
