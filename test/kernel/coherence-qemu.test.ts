@@ -66,6 +66,29 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
     );
   });
 
+  test("a machine that is killed and starts again joins as a new machine", async () => {
+    const machines = await bootCluster(
+      {
+        files: [await program("counter")],
+        args: ["1000000"],
+        machines: 2,
+        cores: 1,
+        options: ["linkloss=900"],
+      },
+      async ([first, second], start) => {
+        await second!.says("cluster: machine 1 is here", 40);
+        second!.kill();
+        const again = start(2);
+        await again.says("cluster: machine 1 is here", 40);
+        await first!.says(/is here[\s\S]*cluster: machine 2 is lost[\s\S]*cluster: machine 2 is here/, 40);
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        first!.kill();
+        again.kill();
+      },
+    );
+    for (const machine of machines) expect(machine.output, all(machines)).not.toMatch(/panic/);
+  });
+
   test("promise 57: three machines, over a wire of 1500 bytes that takes a page in three datagrams", async () => {
     const machines = await bootCluster({
       files: [await program("counter")],

@@ -63,7 +63,7 @@ export class QemuMachine {
 /** Boots them all, hands them to `meanwhile`, and waits until all have ended. */
 export async function bootCluster(
   boot: ClusterBoot,
-  meanwhile: (machines: QemuMachine[]) => Promise<void> = async () => {},
+  meanwhile: (machines: QemuMachine[], start: (k: number) => QemuMachine) => Promise<void> = async () => {},
 ): Promise<QemuMachine[]> {
   const folder = temporaryFolder();
   const machines: QemuMachine[] = [];
@@ -74,33 +74,28 @@ export async function bootCluster(
     const initrd = join(folder.path, "initrd");
     writeFileSync(initrd, initialFileSystem(files));
     const kernel = await kernelPath();
-    for (let k = 1; k <= count; k++) {
+    const start = (k: number): QemuMachine => {
       const words = [
-        `node=${k}`,
-        `nodes=${count}`,
-        `init=${files[0]!.path}`,
-        "exit=f4",
-        ...options,
-        "--",
-        ...args,
+        ...[`node=${k}`, `nodes=${count}`, `init=${files[0]!.path}`, "exit=f4", ...options],
+        ...["--", ...args],
       ];
       const card = `virtio-net-pci,netdev=n,disable-legacy=on,mac=52:54:00:00:00:0${k}`;
-      machines.push(
-        new QemuMachine(
-          spawn(
-            "qemu-system-x86_64",
-            [
-              ...["-machine", "q35", "-m", "128", "-smp", `${cores}`, "-display", "none", "-no-reboot"],
-              ...["-serial", "stdio", "-monitor", "none", "-kernel", kernel, "-initrd", initrd],
-              ...["-append", words.join(" "), "-device", "isa-debug-exit,iobase=0xf4"],
-              ...["-netdev", `socket,id=n,mcast=230.66.0.1:${port},localaddr=127.0.0.1`],
-              ...["-device", mtu === 0 ? card : `${card},host_mtu=${mtu}`],
-            ],
-            { stdio: ["ignore", "pipe", "pipe"] },
-          ),
-        ),
+      const child = spawn(
+        "qemu-system-x86_64",
+        [
+          ...["-machine", "q35", "-m", "128", "-smp", `${cores}`, "-display", "none", "-no-reboot"],
+          ...["-serial", "stdio", "-monitor", "none", "-kernel", kernel, "-initrd", initrd],
+          ...["-append", words.join(" "), "-device", "isa-debug-exit,iobase=0xf4"],
+          ...["-netdev", `socket,id=n,mcast=230.66.0.1:${port},localaddr=127.0.0.1`],
+          ...["-device", mtu === 0 ? card : `${card},host_mtu=${mtu}`],
+        ],
+        { stdio: ["ignore", "pipe", "pipe"] },
       );
-    }
+      const machine = new QemuMachine(child);
+      machines.push(machine);
+      return machine;
+    };
+    for (let k = 1; k <= count; k++) start(k);
     const all = Promise.all(machines.map((machine) => machine.ended));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -110,7 +105,7 @@ export async function bootCluster(
       );
     });
     try {
-      await Promise.race([meanwhile(machines).then(() => all), late]);
+      await Promise.race([meanwhile(machines, start).then(() => all), late]);
     } finally {
       clearTimeout(timer);
     }
