@@ -166,9 +166,9 @@ async function residentMebibytes(): Promise<number> {
     "--program",
     "speed",
     "--append",
-    "-- chase 1073741824",
+    "-- chase 16777216",
     "--memory",
-    "1G",
+    "256M",
   ]);
   try {
     await command.says("Buslock: ");
