@@ -157,7 +157,7 @@ const boot: Section = async () => {
   return figures;
 };
 
-/** Resident size of a booted live machine's process, less the RAM that its guest has touched. */
+/** Resident size of a live machine's process while a program runs on it, less the machine's own memory. */
 async function residentMebibytes(): Promise<number> {
   const command = new Command([
     "boot",
@@ -173,10 +173,11 @@ async function residentMebibytes(): Promise<number> {
   try {
     await command.says("Buslock: ");
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    const status = readFileSync(`/proc/${command.child.pid}/status`, "utf8");
-    const kibibytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);
-    // Guest RAM is the only shared memory of the process.
-    return (kibibytes("VmRSS") - kibibytes("RssShmem")) / 1024;
+    // A machine's memory is one mapping: what is resident of guest RAM, decoded code and registers.
+    const mappings = readFileSync(`/proc/${command.child.pid}/smaps`, "utf8").matchAll(/^Rss:\s+(\d+) kB/gm);
+    const sizes = [...mappings].map((match) => Number(match[1]));
+    const guest = Math.max(...sizes);
+    return (sizes.reduce((sum, size) => sum + size, 0) - guest) / 1024;
   } finally {
     command.kill("SIGKILL");
     await command.ended;

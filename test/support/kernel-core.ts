@@ -34,7 +34,7 @@ export class KernelCore {
         else if (address === 0xfee0_0300n) this.commands.push([target, value]);
         else throw new Error(`write to device register ${address.toString(16)}`);
       },
-      in8: (port: number) => (port === 0x3fd ? 0x20 : 0),
+      in8: (port: number) => (port === 0x3fd ? 0x60 : 0), // an idle UART: THRE and TEMT
       in16: () => 1,
       out8: (port: number, value: number) => {
         if (port === 0x3f8) this.text += String.fromCharCode(value);
