@@ -35,14 +35,13 @@ export class CoreDevices {
   readonly #timers = new Timers();
   readonly #physicalAddressBits: number;
 
-  /** Empties the core's mailbox: the core starts as after RESET. */
+  /** The board must have been built, or reset, before: it empties the mailboxes. */
   constructor(options: CoreDevicesOptions) {
     const { core, cores, clock, mailboxes, trace } = options;
     if (!(core >= 0 && core < cores && mailboxes.length === cores))
       throw new RangeError(`core ${core} of ${cores} with ${mailboxes.length} mailboxes`);
     this.#physicalAddressBits = options.physicalAddressBits;
     this.#mailbox = new SharedMailbox(mailboxes[core]);
-    this.#mailbox.reset();
     this.#apic = new LocalApic({
       core,
       bootstrap: core === 0,
@@ -149,9 +148,8 @@ export class CoreDevices {
     this.#apic.init();
   }
 
-  /** RESET, of the mailbox too (but for the machine's stop request). */
+  /** RESET. The board's own reset comes first: an INIT or SIPI posted since then stays. */
   reset(): void {
-    this.#mailbox.reset();
     this.#apic.reset();
   }
 

@@ -25,6 +25,11 @@ export class Interrupts implements InterruptBus {
     this.#trace = trace;
   }
 
+  /** RESET of every mailbox; the board's business, before any core runs. */
+  reset(): void {
+    for (const [core, mailbox] of this.#mailboxes.entries()) mailbox.reset(core);
+  }
+
   deliver(message: InterruptMessage): void {
     if (message.mode === delivery.lowestPriority) {
       const core = this.#lowestPriority(message);

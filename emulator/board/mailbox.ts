@@ -16,7 +16,8 @@ import type { Mailbox } from "../devices/local-apic.js";
 
 export const MAILBOX_WORDS = 64;
 
-/** Bits of the attention word. `interrupt` says: ask the local APIC again; it is no promise of a vector. */
+/** Bits of the attention word; the engine has more of its own. `interrupt` says: ask the local APIC again; it
+ * is no promise of a vector. */
 export const attention = { interrupt: 1, nmi: 2, init: 4, startup: 8, stop: 16 } as const;
 
 export const word = {
@@ -150,11 +151,14 @@ export class SharedMailbox implements Mailbox {
     this.attend(attention.interrupt);
   }
 
-  /** RESET: empty but for a stop request, which is the machine's own. */
-  reset(): void {
+  /** RESET, by the board before any core runs: empty, and published as core `core`'s APIC after RESET, so that
+   * an INIT or SIPI finds it even before the core's own thread has come up. */
+  reset(core: number): void {
     for (let index = 0; index < MAILBOX_WORDS; index++)
       if (index !== word.attention) Atomics.store(this.words, index, 0);
-    this.takeAttention(~attention.stop);
+    const { interrupt, nmi, init, startup } = attention;
+    this.takeAttention(interrupt | nmi | init | startup);
+    this.publish(core, 0, ~0, 0, true, false);
   }
 
   /** Raises attention bits and wakes the core if it sleeps on them. */

@@ -116,6 +116,7 @@ export class Pc {
     const { clock, memory, mailboxes, mac, trace } = options;
     const alarm = (expired: () => void) => this.#timers.alarm(expired);
     this.#interrupts = new Interrupts(mailboxes, trace);
+    this.#interrupts.reset();
     this.#pic = new PicPair(trace);
     this.#ioApic = new IoApic(ioApicPins, this.#interrupts, trace);
     this.#pit = new Pit(
@@ -411,8 +412,9 @@ export class Pc {
     return this.#net === undefined ? parts : { ...parts, net: this.#net };
   }
 
-  /** RESET of every shared device. */
+  /** RESET of every shared device and of the mailboxes, before the cores reset their own. */
   reset(): void {
+    this.#interrupts.reset();
     for (const part of Object.values(this.#parts)) part.reset();
   }
 

@@ -1,6 +1,8 @@
 // The board as cores and the outside see it: ports, addresses, lines, power, snapshots.
 
 import { beforeEach, describe, expect, test } from "vitest";
+import { CoreDevices } from "../../emulator/board/core-devices.js";
+import { Interrupts } from "../../emulator/board/interrupts.js";
 import {
   hardwareEnabled,
   MAILBOX_WORDS,
@@ -28,11 +30,6 @@ class Bench {
   constructor({ card = true, ...options }: Partial<PcOptions> & { card?: boolean } = {}) {
     const words = [0, 1].map(() => new Int32Array(new SharedArrayBuffer(4 * MAILBOX_WORDS)));
     this.mailboxes = words.map((own) => new SharedMailbox(own));
-    for (const [core, { words: own }] of this.mailboxes.entries()) {
-      own[word.apicId] = core;
-      own[word.state] = hardwareEnabled | softwareEnabled;
-      own[word.destinationFormat] = -1;
-    }
     const { trace, lines } = tracer();
     this.lines = lines;
     this.pc = new Pc({
@@ -49,6 +46,7 @@ class Bench {
       trace,
       ...options,
     });
+    for (const { words: own } of this.mailboxes) own[word.state] = hardwareEnabled | softwareEnabled;
   }
 
   /** Runs the board's timers up to a moment. */
@@ -399,6 +397,37 @@ describe("snapshots", () => {
     expect(used.pc.snapshot()).toEqual(new Bench().pc.snapshot());
     expect(used.events.at(-1)).toBe("A20 open");
     for (const line of Object.values(used.pc.lines)) expect(line.level).toBe(false);
+  });
+
+  test("the mailboxes: empty, published, and a SIPI before the core's own thread is up stays", () => {
+    const words = bench.mailboxes.map(({ words: own }) => own);
+    words[1][word.attention] = 63;
+    words[1][word.irr] = 5;
+    bench.pc.reset();
+    expect(words[1][word.attention]).toBe(48); // stop, and what is the engine's own
+    expect(words.map((own) => [own[word.apicId], own[word.state], own[word.irr]])).toEqual([
+      [0, hardwareEnabled, 0],
+      [1, hardwareEnabled, 0],
+    ]);
+    new Interrupts(words, () => {}).deliver({
+      destination: 1,
+      logical: false,
+      mode: 6,
+      vector: 0x9a,
+      level: false,
+    });
+    const devices = new CoreDevices({
+      core: 1,
+      cores: 2,
+      clock: bench.clock,
+      mailboxes: words,
+      interruptAcknowledge: () => 0,
+      endOfInterrupt: () => {},
+      physicalAddressBits: 40,
+      trace: () => {},
+    });
+    devices.reset();
+    expect(devices.takeStartup()).toBe(0x9a);
   });
 
   test("one that lacks a part is refused by name", () => {
