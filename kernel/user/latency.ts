@@ -30,6 +30,7 @@ const CLOCK_MONOTONIC: u64 = 1;
 const PAGE: usize = 4096;
 const COUNT: u32 = 100;
 const COUNT_MAX: u32 = 4096;
+const ADDS_MAX: u32 = 1_000_000;
 
 let clock: usize = 0;
 let common: usize = 0;
@@ -68,14 +69,14 @@ export function start(stack: u64): void {
   const third = argumentIs(1, "third");
   const adds = argumentIs(1, "add");
   const known = reads || busy || upgrades || third || adds || argumentIs(1, "none");
-  if (!known || count === 0 || count > COUNT_MAX || nodes() < (third ? 3 : 2)) {
+  if (!known || count === 0 || count > (adds ? ADDS_MAX : COUNT_MAX) || nodes() < (third ? 3 : 2)) {
     text("usage: latency read|read-busy|upgrade|third|add|none [COUNT], on 2 machines (third: 3)\n");
     exit(2);
   }
   common = mapShared("/shm/latency", PAGE);
   pages = mapShared("/shm/latency.pages", usize(COUNT_MAX) * PAGE);
   everybody();
-  if (node() === (third ? 3 : 2)) writeAll(1);
+  if (!adds && node() === (third ? 3 : 2)) writeAll(1);
   everybody();
   if (upgrades && node() === 1) readAll();
   everybody();

@@ -7,22 +7,32 @@ import type { Figure } from "./bench.js";
 
 /** Microseconds of wire each way: a fixed delay, so that R is the same for every frame. */
 const WIRE: [number, number] = [30, 30];
+/** Pages, and additions: enough that the word changes hands many times. */
 const FEW = 64;
-const MANY = 192;
+const ADDS = 20_000;
 
 interface Operation {
   readonly name: string;
   readonly machines: number;
   readonly what: string;
   readonly goal: string;
+  /** What the preparation of one operation does as well. */
+  readonly with?: string;
+  readonly count?: number;
 }
 
 const operations: readonly Operation[] = [
   { name: "read", machines: 2, what: "read miss, owner idle", goal: "goal 4 R" },
   { name: "read-busy", machines: 2, what: "read miss, owner busy", goal: "goal 6 R" },
-  { name: "third", machines: 3, what: "read miss, dirty on a third machine", goal: "" },
-  { name: "upgrade", machines: 2, what: "S to M, no data", goal: "" },
-  { name: "add", machines: 2, what: "contended lock xadd, a machine's own", goal: "" },
+  {
+    name: "third",
+    machines: 3,
+    what: "read miss, dirty on a third machine",
+    goal: "",
+    with: "the third machine's write",
+  },
+  { name: "upgrade", machines: 2, what: "S to M, no data", goal: "", with: "the read before" },
+  { name: "add", machines: 2, what: "contended lock xadd, a machine's own", goal: "", count: ADDS },
 ];
 
 interface Sample {
@@ -53,8 +63,10 @@ export async function coherenceFigures(): Promise<Figure[]> {
   const r = 2 * WIRE[0];
   const figures: Figure[] = [{ section: "coherence", name: "R on the seeded wire", value: r, unit: "us" }];
   for (const operation of operations) {
-    const [few, many] = [await sample(operation, FEW), await sample(operation, MANY)];
-    const per = (of: (s: Sample) => number) => (of(many) - of(few)) / (MANY - FEW);
+    const count = operation.count ?? FEW;
+    const [few, many] = [await sample(operation, count), await sample(operation, 3 * count)];
+    const per = (of: (s: Sample) => number) => (of(many) - of(few)) / (2 * count);
+    const counted = operation.with === undefined ? "" : `with ${operation.with}`;
     const add = (name: string, value: number, unit: string, note = "") =>
       figures.push({
         section: "coherence",
@@ -68,16 +80,19 @@ export async function coherenceFigures(): Promise<Figure[]> {
       "messages",
       per((s) => s.messages),
       "",
+      counted,
     );
     add(
       "bytes",
       per((s) => s.bytes),
       "",
+      counted,
     );
     add(
       "guest instructions, all machines",
       per((s) => s.instructions),
       "",
+      counted,
     );
   }
   return figures;
