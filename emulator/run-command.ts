@@ -42,7 +42,10 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
     program: program(name),
     arguments: args,
     ...(o.append === undefined ? {} : { append: o.append }),
-    onLine: (machine: string, line: string) => progress.line(`${machine} | ${line}`),
+    onLine: (machine: string, line: string) => {
+      // The guest's figures are the table's.
+      if (!line.startsWith("stats: {")) progress.line(`${machine} | ${line}`);
+    },
   };
   const report = await (o.seed === undefined
     ? live(common, o, signal, progress)
