@@ -22,8 +22,8 @@ import {
   Client,
   clientCurrent,
 } from "./client";
-import { Page } from "./engine";
 import { noteDirty } from "./pages";
+import { Page } from "./records";
 
 export { sharedFutexWait, sharedFutexWake } from "./shared-futex";
 

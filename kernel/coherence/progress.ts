@@ -1,4 +1,4 @@
-// Progress: at least one user instruction retires between a grant and the next revocation (PROMISES.md, "livelock").
+// Progress: at least one user instruction retires between a grant and the next revocation (the decision on livelock).
 //
 // A page that was granted to a thread is pinned for it until the thread is seen at another instruction. A revocation
 // that meets a pin waits (pages.ts). When one waits already as the thread leaves for user mode, TF is set, and the
@@ -15,7 +15,7 @@ import { ipiSend } from "../lwkt/ipi";
 import { Thread, threadCurrent } from "../lwkt/thread";
 import { pageUnpinned } from "../syslink/cluster";
 import { Client, clientFree, PINS_MAX } from "./client";
-import { Page } from "./engine";
+import { Page } from "./records";
 
 const TRAP_FLAG: u64 = 0x100;
 const PAGE_FAULT: u32 = 14;

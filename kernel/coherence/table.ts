@@ -1,5 +1,5 @@
 // The page protocol, as one table: what a machine does when something happens to a page. MESI with a home directory,
-// and O, the dirty master copy that other readers may share (PROMISES.md, "M to S").
+// and O, the dirty master copy that other readers may share (the decision on M to S).
 //
 // Two machines of states live in a page's record: its cache state on every machine, and its directory state at its home.
 // A row is: state, event, next state, up to four actions in order. engine.ts runs the rows, the simulator in test/kernel runs

@@ -1,7 +1,7 @@
 // Page faults on user addresses (Intel SDM vol. 3A, 4.7 and 6.15 #PF): a missing page is made (zeros, or a private
 // copy of a file's bytes) or asked for (a page of a shared object); anything else becomes a signal.
 //
-// Invariant: no lock is held while a page or a right is fetched from another machine (PROMISES.md, "deadlock").
+// Invariant: no lock is held while a page or a right is fetched from another machine (the decision on deadlock).
 import { pageFaultShared, SharedObject } from "../coherence/pager";
 import { TrapFrame } from "../frame";
 import { File, fileReadAt } from "../fs/file";

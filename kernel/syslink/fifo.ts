@@ -1,4 +1,4 @@
-// A ring of SYSLINK messages with one writer and one reader (PROMISES.md 18, 28, 29): what a link keeps until the other
+// A ring of SYSLINK messages with one writer and one reader (promises 18, 28, 29): what a link keeps until the other
 // side has it, and what a shared-memory FIFO between two address spaces would be.
 //
 // Invariant: a message is 8-aligned and in one piece: one that does not fit before the end of the ring begins at its

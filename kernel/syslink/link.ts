@@ -1,5 +1,5 @@
 // A link: SYSLINK messages between two machines over datagrams that a wire may drop, double, reorder or damage
-// (PROMISES.md 16, 30-34). Every message that was queued while both machines live arrives once and in order. Pure:
+// (promises 16, 30-34). Every message that was queued while both machines live arrives once and in order. Pure:
 // datagrams and the time come in, datagrams go out.
 //
 //   datagram   magic[4] check[4] fromEpoch[8] toEpoch[8] sequence[4] acknowledgement[4] selective[4] flags[2] from[1] to[1]

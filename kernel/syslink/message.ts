@@ -1,4 +1,4 @@
-// SYSLINK messages (PROMISES.md 19-29): a header and items, which may hold items. Little endian.
+// SYSLINK messages (promises 19-29): a header and items, which may hold items. Little endian.
 //
 //   message   linkid[8] msgid[4] command[2] length[2] items...      command bit 15: a response
 //   item      itemid[2] itemlen[2] aux[4] data or items...          itemid bit 15: holds items, bit 14: linkids inside
@@ -6,7 +6,7 @@
 // `length` and `itemlen` are logical: they count from the start of the message or item and are not rounded up, but the next
 // message or item begins at the next multiple of 8 and the bytes between are zero. An item that carries linkids (bit
 // 14, data is whole linkids) marks every item around it, so that the core can count references without knowing what
-// any item means. `aux` is the first four bytes of the item's data (PROMISES.md, "item header").
+// any item means. `aux` is the first four bytes of the item's data (the decision on item header).
 //
 // Invariant: messageCheck() looks at no byte outside what it was given, and everything else here may trust a message
 // that it accepted. One meaning has one encoding: what the writer cannot write, the checker refuses.

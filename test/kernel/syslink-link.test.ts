@@ -1,4 +1,4 @@
-// Links over a bad wire (PROMISES.md 16, 30-34): nothing lost, nothing twice, nothing out of order while both live;
+// Links over a bad wire (promises 16, 30-34): nothing lost, nothing twice, nothing out of order while both live;
 // silence ends a link; a machine that comes back is a new machine.
 import { describe, expect, test } from "vitest";
 import { chance } from "../support/coherence.js";
