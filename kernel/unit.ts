@@ -1,9 +1,20 @@
 // Entry for the unit tests in Node: the kernel's pure modules as one .wasm (dist/kernel/unit.wasm). Nothing here
 // touches a device; imports that a test does not supply throw.
-import { Engine, Page } from "./coherence/engine";
+import { Engine, Page } from "./coherence/records";
 import { Interface } from "./net/interface";
 import { Link } from "./syslink/link";
 
+export {
+  engineAlive,
+  engineAsk,
+  engineCreate,
+  engineDead,
+  engineGone,
+  engineMessage,
+  enginePeerDied,
+  pageCreate,
+  tableIndex,
+} from "./coherence/engine";
 export {
   ACT_FAIL,
   ACT_GRANT,
@@ -14,17 +25,9 @@ export {
   ACTION_BYTES,
   ACTIONS_MAX,
   DATA_DIRTY,
-  engineAlive,
-  engineAsk,
-  engineCreate,
-  engineDead,
-  engineGone,
-  engineMessage,
-  enginePeerDied,
   LOCAL_BYTES,
   PAGE_MESSAGE_BYTES,
   PEER_BYTES,
-  pageCreate,
   RIGHT_MODIFIED,
   RIGHT_SHARED,
   SAY_ACKNOWLEDGED,
@@ -40,9 +43,8 @@ export {
   SAY_LOSS_KNOWN,
   SAY_PURGE,
   SAY_SURRENDER,
-  tableIndex,
   WITH_DATA,
-} from "./coherence/engine";
+} from "./coherence/records";
 export * from "./coherence/table";
 export { arpClear } from "./net/arp";
 export { fold16, internetSum } from "./net/checksum";

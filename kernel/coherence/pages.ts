@@ -33,6 +33,19 @@ import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { ASK_FAULT, Client } from "./client";
 import {
+  engineAlive,
+  engineAsk,
+  engineCreate,
+  engineDead,
+  engineGone,
+  engineMessage,
+  enginePeerDied,
+  pageCreate,
+} from "./engine";
+import { objectById, objectsFirst } from "./objects";
+import { SharedObject } from "./pager";
+import { pinAdd, pinsOrder } from "./progress";
+import {
   ACT_FAIL,
   ACT_GRANT,
   ACT_REVOKE,
@@ -43,29 +56,18 @@ import {
   ACTIONS_MAX,
   Action,
   Engine,
-  engineAlive,
-  engineAsk,
-  engineCreate,
-  engineDead,
-  engineGone,
-  engineMessage,
-  enginePeerDied,
   HAS_COPY,
   LOCAL_BYTES,
   Page,
   PageMessage,
   PEER_BYTES,
-  pageCreate,
   RIGHT_MODIFIED,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
   WITH_DATA,
-} from "./engine";
-import { objectById, objectsFirst } from "./objects";
-import { SharedObject } from "./pager";
-import { pinAdd, pinsOrder } from "./progress";
+} from "./records";
 import {
   commandOf,
   PAGE_BYTES,

@@ -42,7 +42,7 @@ import {
   SAY_LOSS_KNOWN,
   SAY_PURGE,
   SAY_SURRENDER,
-} from "./engine";
+} from "./records";
 
 export const PAGE_BYTES: u32 = 4096;
 /** The longest page message: header, PAGE, ACKS, DATA. */

@@ -1,0 +1,196 @@
+// The actions of a page's cache state (table.ts), one function each.
+import { put, say } from "./engine";
+import {
+  ACT_FAIL,
+  ACT_GRANT,
+  ACT_REVOKE,
+  ACT_TAKE,
+  ACT_WAKE,
+  DATA_DIRTY,
+  Engine,
+  HAS_COPY,
+  Page,
+  PageMessage,
+  peerAt,
+  RIGHT_MODIFIED,
+  RIGHT_SHARED,
+  SAY_ACKNOWLEDGED,
+  SAY_CLEAN,
+  SAY_FAILURE,
+  SAY_GET_READ,
+  SAY_GET_WRITE,
+  SAY_GRANT,
+  SAY_LOSS,
+  SAY_SURRENDER,
+  WITH_DATA,
+} from "./records";
+import {
+  ANSWER,
+  ASK_READ,
+  ASK_WRITE,
+  EXCLUSIVE,
+  FORWARD_WRITE,
+  GIVE_READERS,
+  GRANT,
+  INVALIDATE,
+  LOSE,
+  MODIFIED,
+  PURGE,
+  REFUSE,
+  REVOKE,
+  REVOKE_WRITE,
+  SURRENDER,
+  TAKE,
+  TELL_CLEAN,
+  TELL_LOSS,
+  WAKE,
+} from "./table";
+
+// --- Actions of a cache ---
+
+export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, message: PageMessage): void {
+  switch (action) {
+    case ASK_READ:
+      ask(engine, page, SAY_GET_READ);
+      break;
+    case ASK_WRITE:
+      ask(engine, page, SAY_GET_WRITE);
+      break;
+    case TAKE:
+      assert((message.flags & WITH_DATA) != 0, "a machine without a copy was granted the right alone");
+      if (<u32>message.from != engine.self) put(engine, page, ACT_TAKE, 0);
+      page.left = 0;
+      break;
+    case GRANT:
+      put(
+        engine,
+        page,
+        ACT_GRANT,
+        page.state == EXCLUSIVE || page.state == MODIFIED ? RIGHT_MODIFIED : RIGHT_SHARED,
+      );
+      break;
+    case REVOKE:
+      if (event == INVALIDATE || event == FORWARD_WRITE) causeFromLater(page);
+      put(engine, page, ACT_REVOKE, 0);
+      break;
+    case REVOKE_WRITE:
+      put(engine, page, ACT_REVOKE, 1);
+      break;
+    case GIVE_READERS:
+      giveReaders(engine, page);
+      break;
+    case ANSWER:
+      answer(engine, page);
+      break;
+    case TELL_CLEAN:
+      say(engine, page, page.home, SAY_CLEAN, 0, 0, 0, 0);
+      break;
+    case WAKE:
+      put(engine, page, ACT_WAKE, 0);
+      break;
+    case LOSE:
+      page.transaction = 0;
+      if (page.causeKind == 0) page.dirty = 0;
+      put(engine, page, ACT_FAIL, 0);
+      refuse(engine, page);
+      break;
+    case TELL_LOSS:
+      say(engine, page, page.home, SAY_LOSS, 0, 0, 0, 0);
+      break;
+    case REFUSE:
+      refuse(engine, page);
+      break;
+    case SURRENDER:
+      clearCause(page);
+      say(engine, page, page.home, SAY_SURRENDER, 0, page.left ? WITH_DATA : 0, 0, 0);
+      page.left = 0;
+      break;
+    default:
+      assert(false, "an action that no cache takes");
+  }
+}
+
+function ask(engine: Engine, page: Page, kind: u8): void {
+  engine.lastTransaction++;
+  if (engine.lastTransaction == 0) engine.lastTransaction = 1;
+  page.transaction = engine.lastTransaction;
+  page.acksExpected = 0;
+  page.acksReceived = 0;
+  say(engine, page, page.home, kind, 0, 0, page.transaction, 0);
+}
+
+function causeFromLater(page: Page): void {
+  page.causeKind = page.laterKind;
+  page.causeMachine = page.laterMachine;
+  page.causeFlags = page.laterFlags;
+  page.causeTransaction = page.laterTransaction;
+  page.causeAcks = page.laterAcks;
+  clearLater(page);
+}
+
+function clearLater(page: Page): void {
+  page.laterKind = 0;
+  page.laterMachine = 0;
+  page.laterFlags = 0;
+  page.laterTransaction = 0;
+  page.laterAcks = 0;
+}
+
+function clearCause(page: Page): void {
+  page.causeKind = 0;
+  page.causeMachine = 0;
+  page.causeFlags = 0;
+  page.causeTransaction = 0;
+  page.causeAcks = 0;
+}
+
+function giveReaders(engine: Engine, page: Page): void {
+  let readers = page.readers;
+  page.readers = 0;
+  const flags: u8 = RIGHT_SHARED | WITH_DATA;
+  while (readers != 0) {
+    const machine = <u32>ctz(readers) + 1;
+    readers &= readers - 1;
+    const peer = peerAt(page, machine);
+    say(engine, page, machine, SAY_GRANT, 0, flags, peer.reader, 0);
+    peer.reader = 0;
+  }
+}
+
+function answer(engine: Engine, page: Page): void {
+  if (page.causeMachine == 0) {
+    // The next writer died: what he was to have is still here when the home asks for it.
+    if (page.causeKind == FORWARD_WRITE) page.left = 1;
+  } else if (page.causeKind == INVALIDATE) {
+    say(engine, page, page.causeMachine, SAY_ACKNOWLEDGED, 0, 0, page.causeTransaction, 0);
+  } else if (page.causeKind == FORWARD_WRITE) {
+    let flags: u8 = RIGHT_MODIFIED;
+    if (!(page.causeFlags & HAS_COPY)) flags |= WITH_DATA;
+    if (page.dirty) flags |= DATA_DIRTY;
+    say(engine, page, page.causeMachine, SAY_GRANT, 0, flags, page.causeTransaction, page.causeAcks);
+  } else if (page.causeKind == PURGE) {
+    say(engine, page, page.home, SAY_SURRENDER, 0, WITH_DATA, 0, 0);
+  }
+  clearCause(page);
+  page.dirty = 0;
+}
+
+/** Nobody whom the home ordered behind this machine's request will get the page from here. */
+function refuse(engine: Engine, page: Page): void {
+  let readers = page.readers;
+  page.readers = 0;
+  while (readers != 0) {
+    const machine = <u32>ctz(readers) + 1;
+    readers &= readers - 1;
+    say(engine, page, machine, SAY_FAILURE, 0, 0, peerAt(page, machine).reader, 0);
+    peerAt(page, machine).reader = 0;
+  }
+  if (page.laterMachine == 0) {
+    // Nobody, or somebody who died.
+  } else if (page.laterKind == INVALIDATE) {
+    say(engine, page, page.laterMachine, SAY_ACKNOWLEDGED, 0, 0, page.laterTransaction, 0);
+  } else if (page.laterKind == FORWARD_WRITE) {
+    say(engine, page, page.laterMachine, SAY_FAILURE, 0, 0, page.laterTransaction, 0);
+  }
+  clearLater(page);
+}

@@ -1,0 +1,274 @@
+// A page's directory at its home: what machines say to it, its actions (table.ts), and the death of machines.
+import { put, rowOf, say } from "./engine";
+import {
+  ACT_TAKE,
+  bitOf,
+  Engine,
+  HAS_COPY,
+  LOCAL_MAX,
+  PAGE_MESSAGE_BYTES,
+  Page,
+  PageMessage,
+  peerAt,
+  RIGHT_EXCLUSIVE,
+  RIGHT_MODIFIED,
+  RIGHT_SHARED,
+  SAY_ACKNOWLEDGED,
+  SAY_CLEAN,
+  SAY_FAILURE,
+  SAY_FORWARD_READ,
+  SAY_FORWARD_WRITE,
+  SAY_GET_WRITE,
+  SAY_GRANT,
+  SAY_INVALIDATE,
+  SAY_LOSS,
+  SAY_LOSS_KNOWN,
+  SAY_PURGE,
+  SAY_SURRENDER,
+  WITH_DATA,
+} from "./records";
+import {
+  CLEAN,
+  CLEAN_LATE,
+  CLEAN_SHARED,
+  CONFIRM_LOSS,
+  DROP_SENDER,
+  FAIL_ONCE,
+  GET_READ,
+  GET_WRITE,
+  GET_WRITE_OWNER,
+  GET_WRITE_SHARER,
+  GRANT_EXCLUSIVE,
+  GRANT_MODIFIED,
+  GRANT_SHARED,
+  INVALIDATE_SHARERS,
+  KEEP,
+  NONE,
+  OTHER_FAILED,
+  OWNER_DIED,
+  OWNER_FAILED,
+  PASS_READ,
+  PASS_WRITE,
+  PURGE_ALL,
+  RECOVERED,
+  RECOVERING,
+  RELEASE_OWNER,
+  RESUME,
+  SHARER_DIED,
+  SHARERS_DIED,
+  SURRENDERED,
+  TAKE_BACK,
+  UNRECOVERED,
+} from "./table";
+
+export function directoryMessage(engine: Engine, page: Page, message: PageMessage): void {
+  assert(engine.self == page.home, "a directory message to a machine that is not the home");
+  const owns = page.owner == message.from;
+  let event = GET_READ;
+  switch (message.kind) {
+    case SAY_GET_WRITE:
+      event = owns ? GET_WRITE_OWNER : page.sharers & bitOf(message.from) ? GET_WRITE_SHARER : GET_WRITE;
+      break;
+    case SAY_CLEAN:
+      event = owns ? CLEAN : CLEAN_LATE;
+      break;
+    case SAY_LOSS:
+      event = owns ? OWNER_FAILED : OTHER_FAILED;
+      break;
+    case SAY_SURRENDER:
+      surrendered(engine, page, message);
+      return;
+  }
+  directoryEvent(engine, page, event, message);
+}
+
+function surrendered(engine: Engine, page: Page, message: PageMessage): void {
+  if (!(page.awaited & bitOf(message.from))) return;
+  page.awaited &= ~bitOf(message.from);
+  if (message.flags & WITH_DATA) page.found = 1;
+  const event = page.awaited != 0 ? SURRENDERED : page.found ? RECOVERED : UNRECOVERED;
+  directoryEvent(engine, page, event, message);
+}
+export function directoryEvent(engine: Engine, page: Page, event: u8, message: PageMessage): void {
+  const row = rowOf(engine, page.directory, event);
+  page.directory = load<u8>(row, 2);
+  for (let i: usize = 3; i < 7; i++) {
+    const action = load<u8>(row + i);
+    if (action == NONE) break;
+    directoryAct(engine, page, action, message);
+  }
+}
+// --- Actions of a directory ---
+
+function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessage): void {
+  const from = <u32>message.from;
+  switch (action) {
+    case GRANT_SHARED:
+      grantFromHome(engine, page, message, RIGHT_SHARED | WITH_DATA);
+      page.sharers |= bitOf(from);
+      break;
+    case GRANT_EXCLUSIVE:
+      grantFromHome(engine, page, message, RIGHT_EXCLUSIVE | WITH_DATA);
+      page.owner = message.from;
+      break;
+    case GRANT_MODIFIED:
+      grantModified(engine, page, message);
+      break;
+    case PASS_READ:
+      served(page, message, page.owner, 0);
+      say(engine, page, page.owner, SAY_FORWARD_READ, from, 0, message.transaction, 0);
+      page.sharers |= bitOf(from);
+      break;
+    case PASS_WRITE:
+      passWrite(engine, page, message);
+      break;
+    case INVALIDATE_SHARERS:
+      invalidateSharers(engine, page, message);
+      break;
+    case RELEASE_OWNER:
+      page.sharers |= bitOf(page.owner);
+      page.owner = 0;
+      break;
+    case DROP_SENDER:
+      page.sharers &= ~bitOf(from);
+      break;
+    case FAIL_ONCE:
+      served(page, message, 0, 0);
+      say(engine, page, from, SAY_FAILURE, 0, 0, message.transaction, 0);
+      break;
+    case CONFIRM_LOSS:
+      page.found = 1; // whoever reports it has told his threads
+      say(engine, page, from, SAY_LOSS_KNOWN, 0, 0, 0, 0);
+      break;
+    case PURGE_ALL:
+      purgeAll(engine, page);
+      break;
+    case KEEP:
+      peerAt(page, from).kept = message.kind;
+      peerAt(page, from).keptTransaction = message.transaction;
+      break;
+    case TAKE_BACK:
+      if (message.flags & WITH_DATA && from != engine.self) put(engine, page, ACT_TAKE, 0);
+      break;
+    case RESUME:
+      resume(engine, page);
+      break;
+    default:
+      assert(false, "an action that no directory takes");
+  }
+}
+
+/** Who is to answer the request, and who to acknowledge it: should they die, the requester must be told. */
+function served(page: Page, message: PageMessage, server: u32, acks: u64): void {
+  const peer = peerAt(page, message.from);
+  peer.acks = acks;
+  peer.served = message.transaction;
+  peer.server = <u8>server;
+}
+
+function grantFromHome(engine: Engine, page: Page, message: PageMessage, flags: u8): void {
+  served(page, message, 0, 0);
+  say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, 0);
+}
+
+/** The sharers, as they were before INVALIDATE_SHARERS took them off the record. */
+let invalidated: u64 = 0;
+let wasSharer: bool = false;
+
+function invalidateSharers(engine: Engine, page: Page, message: PageMessage): void {
+  const from = bitOf(message.from);
+  wasSharer = (page.sharers & from) != 0;
+  invalidated = page.sharers & ~from;
+  page.sharers = 0;
+  let rest = invalidated;
+  while (rest != 0) {
+    const machine = <u32>ctz(rest) + 1;
+    rest &= rest - 1;
+    say(engine, page, machine, SAY_INVALIDATE, message.from, 0, message.transaction, 0);
+  }
+}
+
+function grantModified(engine: Engine, page: Page, message: PageMessage): void {
+  const has = page.owner == message.from || (page.owner == 0 && wasSharer);
+  const acks = invalidated;
+  invalidated = 0;
+  wasSharer = false;
+  served(page, message, 0, acks);
+  page.owner = message.from;
+  const flags: u8 = has ? RIGHT_MODIFIED : RIGHT_MODIFIED | WITH_DATA;
+  say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, acks);
+}
+
+function passWrite(engine: Engine, page: Page, message: PageMessage): void {
+  const acks = invalidated;
+  const copy = wasSharer;
+  invalidated = 0;
+  wasSharer = false;
+  served(page, message, page.owner, acks);
+  const flags: u8 = copy ? HAS_COPY : 0;
+  say(engine, page, page.owner, SAY_FORWARD_WRITE, message.from, flags, message.transaction, acks);
+  page.owner = message.from;
+}
+
+/** Every living machine is to let go of the page, and to hand it in if it has it. */
+function purgeAll(engine: Engine, page: Page): void {
+  page.owner = 0;
+  page.sharers = 0;
+  page.awaited = 0;
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    if (engine.dead & bitOf(machine)) continue;
+    page.awaited |= bitOf(machine);
+    say(engine, page, machine, SAY_PURGE, 0, 0, peerAt(page, machine).served, 0);
+  }
+}
+
+/** Recovered, or lost for good: the requests that came meanwhile. */
+function resume(engine: Engine, page: Page): void {
+  page.found = 0;
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    const peer = peerAt(page, machine);
+    if (peer.kept == 0) continue;
+    const kept = changetype<PageMessage>(engine.local + (LOCAL_MAX + 1) * PAGE_MESSAGE_BYTES);
+    kept.kind = peer.kept;
+    kept.from = <u8>machine;
+    kept.requester = 0;
+    kept.flags = 0;
+    kept.transaction = peer.keptTransaction;
+    kept.acks = 0;
+    peer.kept = 0;
+    directoryMessage(engine, page, kept);
+  }
+}
+
+export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
+  // Whoever was to be served by the dead machine, and was not: its transaction is still open, else it ignores this.
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    const slot = peerAt(page, machine);
+    if (machine == peer) continue;
+    if (slot.acks & bitOf(peer)) {
+      slot.acks &= ~bitOf(peer);
+      say(engine, page, machine, SAY_ACKNOWLEDGED, peer, 0, slot.served, 0);
+    }
+    if (<u32>slot.server != peer) continue;
+    slot.server = 0;
+    if (page.directory == CLEAN_SHARED && page.sharers & bitOf(machine)) {
+      say(engine, page, machine, SAY_GRANT, 0, RIGHT_SHARED | WITH_DATA, slot.served, 0);
+    } else say(engine, page, machine, SAY_FAILURE, 0, 0, slot.served, 0);
+  }
+  const slot = peerAt(page, peer);
+  slot.kept = 0;
+  slot.served = 0;
+  slot.server = 0;
+  slot.acks = 0;
+  // As if the dead machine had said it.
+  const message = changetype<PageMessage>(engine.local + LOCAL_MAX * PAGE_MESSAGE_BYTES);
+  message.kind = 0;
+  message.from = <u8>peer;
+  message.flags = 0;
+  if (page.sharers & bitOf(peer)) {
+    const last = page.owner == 0 && page.sharers == bitOf(peer);
+    directoryEvent(engine, page, last ? SHARERS_DIED : SHARER_DIED, message);
+  }
+  if (<u32>page.owner == peer) directoryEvent(engine, page, OWNER_DIED, message);
+  else if (page.directory == RECOVERING) surrendered(engine, page, message);
+}

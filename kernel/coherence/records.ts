@@ -1,0 +1,185 @@
+// What the engine keeps and says: its records, and the messages between machines as it sees them (wire.ts has their
+// encoding). Only data; engine.ts, cache.ts and directory.ts say what happens to it.
+
+/** What machines say to each other about a page; commands.ts has the encoding. */
+export const SAY_GET_READ: u8 = 1;
+export const SAY_GET_WRITE: u8 = 2;
+export const SAY_GRANT: u8 = 3;
+export const SAY_ACKNOWLEDGED: u8 = 4;
+export const SAY_INVALIDATE: u8 = 5;
+export const SAY_FORWARD_READ: u8 = 6;
+export const SAY_FORWARD_WRITE: u8 = 7;
+export const SAY_CLEAN: u8 = 8;
+export const SAY_LOSS: u8 = 9;
+export const SAY_LOSS_KNOWN: u8 = 10;
+export const SAY_FAILURE: u8 = 11;
+/** `transaction`: the last one of the receiver's that the home ordered. */
+export const SAY_PURGE: u8 = 12;
+export const SAY_SURRENDER: u8 = 13;
+
+/** PageMessage.flags: the right that is granted, and what comes with it. */
+export const RIGHT: u8 = 3;
+export const RIGHT_SHARED: u8 = 1;
+export const RIGHT_EXCLUSIVE: u8 = 2;
+export const RIGHT_MODIFIED: u8 = 3;
+/** The page's bytes come along. */
+export const WITH_DATA: u8 = 4;
+/** The backing store does not have these bytes. */
+export const DATA_DIRTY: u8 = 8;
+/** FORWARD_WRITE: the requester has a copy. */
+export const HAS_COPY: u8 = 16;
+
+@unmanaged
+export class PageMessage {
+  kind: u8 = 0;
+  /** The machine that sent it. Machines count from 1. */
+  from: u8 = 0;
+  /** Forwards and invalidations: for whom. */
+  requester: u8 = 0;
+  flags: u8 = 0;
+  /** The requester's transaction. */
+  transaction: u32 = 0;
+  /** A right to write: the machines that acknowledge to the requester. */
+  acks: u64 = 0;
+}
+export const PAGE_MESSAGE_BYTES: u32 = 16;
+
+/** Action.kind */
+export const ACT_SEND: u8 = 1;
+/** Copy the data of the message being handled into the page's frame. */
+export const ACT_TAKE: u8 = 2;
+/** `flags`: RIGHT_SHARED or RIGHT_MODIFIED (E included) for the threads that wait. */
+export const ACT_GRANT: u8 = 3;
+/** `flags`: 1 = the right to write only. engineGone() must follow, also if nothing was mapped. */
+export const ACT_REVOKE: u8 = 4;
+export const ACT_WAKE: u8 = 5;
+export const ACT_FAIL: u8 = 6;
+
+@unmanaged
+export class Action {
+  kind: u8 = 0;
+  to: u8 = 0;
+  flags: u8 = 0;
+  spare: u8 = 0;
+  page: usize = 0;
+  /** ACT_SEND: a PageMessage. */
+  say: u8 = 0;
+  from: u8 = 0;
+  requester: u8 = 0;
+  sayFlags: u8 = 0;
+  transaction: u32 = 0;
+  acks: u64 = 0;
+}
+export const ACTION_BYTES: u32 = 24;
+/** One event acts at most so often: everyone is answered, invalidated or failed, and a few more. */
+export const ACTIONS_MAX: u32 = 256;
+
+/** A ring of them, one more for what a dead machine might have said, one for a request that was kept. */
+export const LOCAL_MAX: u32 = 16;
+export const LOCAL_BYTES: u32 = 18 * 16;
+
+@unmanaged
+export class Engine {
+  /** This machine's number, from 1. */
+  self: u32 = 0;
+  machines: u32 = 0;
+  /** Bit per dead machine (bit 0 = machine 1): they acknowledge everything. */
+  dead: u64 = 0;
+  lastTransaction: u32 = 0;
+  actionCount: u32 = 0;
+  /** Actions, ACTION_BYTES each, room for ACTIONS_MAX. */
+  actions: usize = 0;
+  /** What this machine says to itself: LOCAL_BYTES of PageMessages. */
+  local: usize = 0;
+  localFirst: u32 = 0;
+  localCount: u32 = 0;
+  /** The pair that stopped the machine. */
+  illegalState: u32 = 0;
+  illegalEvent: u32 = 0;
+}
+
+/** Page.causeKind and laterKind are the event's number; 0 (READ) stands for none. */
+@unmanaged
+export class Page {
+  object: u64 = 0;
+  index: u64 = 0;
+  state: u8 = 0;
+  home: u8 = 0;
+  /** The backing store does not have what this machine's copy says. */
+  dirty: u8 = 0;
+  causeKind: u8 = 0;
+  causeMachine: u8 = 0;
+  causeFlags: u8 = 0;
+  laterKind: u8 = 0;
+  laterMachine: u8 = 0;
+  laterFlags: u8 = 0;
+  /** Directory, at the home only. */
+  directory: u8 = 0;
+  owner: u8 = 0;
+  /** Recovering: a copy was found, or its loss is known. */
+  found: u8 = 0;
+  /** The home wants what is here, as soon as nothing is open that it ordered before (`purgeTransaction`). */
+  purge: u8 = 0;
+  /** The page was given up for a writer who died, and its bytes are still in the frame. */
+  left: u8 = 0;
+  transaction: u32 = 0;
+  purgeTransaction: u32 = 0;
+  causeTransaction: u32 = 0;
+  laterTransaction: u32 = 0;
+  causeAcks: u64 = 0;
+  laterAcks: u64 = 0;
+  acksExpected: u64 = 0;
+  acksReceived: u64 = 0;
+  /** Machines that wait for this one to send them a copy; their transactions are in the peers' slots. */
+  readers: u64 = 0;
+  sharers: u64 = 0;
+  /** Recovering: the machines that have not surrendered yet. */
+  awaited: u64 = 0;
+  /** Address of the peers' slots. */
+  peers: usize = 0;
+
+  // --- pages.ts: what it keeps about the page; the engine does not look ---
+  /** 0: never touched here, all zeros. */
+  frame: usize = 0;
+  /** Of the SharedObject. */
+  holder: usize = 0;
+  /** Clients that wait for the page, linked by nextWaiter. */
+  waiters: usize = 0;
+  /** Threads that were granted the page and have not retired an instruction since (progress.ts), and those of them in user mode. */
+  pins: u32 = 0;
+  running: u32 = 0;
+  /** Kernel copies under way. */
+  holds: u32 = 0;
+  /** Unmapped somewhere with its dirty bit set. */
+  noted: u32 = 0;
+  /** 0, or what a revocation that is waited with is to take: WRITE_ONLY or EVERYTHING. */
+  revoking: u32 = 0;
+  /** When pins count no more. */
+  pinsEnd: u64 = 0;
+  revokingNext: usize = 0;
+  next: usize = 0;
+  nextInObject: usize = 0;
+}
+
+/** One slot per machine of the cluster, behind each other at Page.peers. */
+@unmanaged
+export class Peer {
+  /** Transaction of its forwarded read (Page.readers). */
+  reader: u32 = 0;
+  /** At the home: its last request, and the machine that was to answer it; 0 = the home itself. */
+  served: u32 = 0;
+  server: u8 = 0;
+  /** Recovering: its request that waits, 1 to read, 2 to write. */
+  kept: u8 = 0;
+  keptTransaction: u32 = 0;
+  /** At the home: who was to acknowledge to its last request. */
+  acks: u64 = 0;
+}
+export const PEER_BYTES: u32 = 24;
+
+export function bitOf(machine: u32): u64 {
+  return (<u64>1) << (machine - 1);
+}
+export function peerAt(page: Page, machine: u32): Peer {
+  return changetype<Peer>(page.peers + (machine - 1) * PEER_BYTES);
+}
