@@ -29,8 +29,9 @@ describe.skipIf(qemu.missing)(`boot under QEMU ${qemu.missing}`, () => {
       else {
         expect(stats["ipisSent"]).toBeGreaterThan(5000);
         expect(stats["ipisPassive"]).toBeGreaterThan(10_000);
-        // Messages to a core that is at it already share an interrupt; passive ones have none.
-        expect(stats["ipiInterrupts"]).toBeLessThanOrEqual(stats["ipisSent"]!);
+        // Messages to a core that is at it already share an interrupt, and passive ones raise none; but a sender to
+        // a full ring prods its target, so interrupts are bounded by the messages of both kinds only.
+        expect(stats["ipiInterrupts"]).toBeLessThan(stats["ipisSent"]! + stats["ipisPassive"]!);
         expect(stats["shootDowns"]).toBeGreaterThan(100);
       }
     },
