@@ -23,7 +23,7 @@ async function race(program: string, rounds: number, cores = 2): Promise<{ cpu: 
 const xaddAt = (offset: number, rounds: number) =>
   race(`again: mov eax, 1\nlock xadd [rbx+${offset}], rax\ndec ecx\njnz again`, rounds);
 
-describe("lock xadd from two threads loses nothing", () => {
+describe("lock xadd from two threads loses nothing", { retry: 0 }, () => {
   test("aligned", async () => {
     const { cpu, retired } = await xaddAt(0, 50_000);
     expect(cpu.read(CELL, 8)).toBe(100_000n);
@@ -41,7 +41,9 @@ describe("lock xadd from two threads loses nothing", () => {
     });
 });
 
-test("aligned and unaligned locked additions to the same bytes exclude each other", async () => {
+test("aligned and unaligned locked additions to the same bytes exclude each other", {
+  retry: 0,
+}, async () => {
   // Core 0 adds 1 to the dword at 4; core 1 adds the same by way of the qword at 2, two bytes up.
   const { cpu } = await race(
     `
@@ -61,7 +63,7 @@ test("aligned and unaligned locked additions to the same bytes exclude each othe
   expect(cpu.read(CELL + 2, 2)).toBe(0n);
 });
 
-test("lock cmpxchg16b: both halves count together", async () => {
+test("lock cmpxchg16b: both halves count together", { retry: 0 }, async () => {
   const { cpu } = await race(
     `
     mov rsi, rcx
@@ -86,7 +88,7 @@ test("lock cmpxchg16b: both halves count together", async () => {
   expect(cpu.read(CELL + 8, 8)).toBe(BigInt.asUintN(64, -2_000n));
 });
 
-test("a spin lock of XCHG guards plain increments", async () => {
+test("a spin lock of XCHG guards plain increments", { retry: 0 }, async () => {
   const { cpu } = await race(
     `
     again: mov eax, 1
@@ -106,7 +108,7 @@ test("a spin lock of XCHG guards plain increments", async () => {
   expect(cpu.read(CELL + 64, 8)).toBe(40_000n);
 });
 
-test("lock cmpxchg, bts, inc, dec, not and xor in one loop", async () => {
+test("lock cmpxchg, bts, inc, dec, not and xor in one loop", { retry: 0 }, async () => {
   const { cpu } = await race(
     `
     again:
@@ -133,7 +135,7 @@ test("lock cmpxchg, bts, inc, dec, not and xor in one loop", async () => {
   expect(cpu.read(CELL + 16, 4)).toBe(20_000n);
 });
 
-test("code written by another thread is seen", async () => {
+test("code written by another thread is seen", { retry: 0 }, async () => {
   // Core 1 patches core 0's loop, which waits for it.
   const program = (patched: number) => `
     test r15d, r15d
