@@ -49,6 +49,7 @@ export const features: readonly Feature[] = [
   { name: "pat", leaf: 1, register: "edx", bit: 16 }, // the MSR; memory types make no difference here
   { name: "pse36", leaf: 1, register: "edx", bit: 17 },
   { name: "clflush", leaf: 1, register: "edx", bit: 19, instructions: ["CLFSH"] },
+  { name: "mmx", leaf: 1, register: "edx", bit: 23, instructions: ["MMX"] },
   { name: "fxsr", leaf: 1, register: "edx", bit: 24, instructions: ["FXSR"] },
   { name: "sse", leaf: 1, register: "edx", bit: 25, instructions: ["SSE"] },
   { name: "sse2", leaf: 1, register: "edx", bit: 26, instructions: ["SSE2"] },

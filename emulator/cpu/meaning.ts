@@ -18,7 +18,10 @@ import {
 } from "./instructions/define.js";
 import {
   CPL,
+  CR0,
   FPU_TRAP,
+  FSW,
+  FTW,
   GPR,
   MXCSR,
   OP_IMMEDIATE,
@@ -40,6 +43,10 @@ import { Wide } from "./lowering/vectors.js";
 import { Body, type FunctionCode } from "./wasm.js";
 
 const INVALID_OPCODE = 6;
+const DEVICE_NOT_AVAILABLE = 7;
+const CR0_EM = 4;
+const FSW_SUMMARY = 0x80; // ES: an unmasked x87 exception is pending
+const FSW_TOP = 0x3800;
 
 /** The handlers of a form: the form itself and, for an atomic one, its bus-locked twin in the next slot. */
 export function lower(form: Form, slot: number, linkage: Linkage): FunctionCode[] {
@@ -124,7 +131,8 @@ class Lowering extends Repeats implements Meaning {
       const trap = this.take(32);
       this.pushCondition(trap);
       code.if();
-      this.#faultNumber(trap);
+      if (row.needs === "mmx") this.#mmxFault();
+      else this.#faultNumber(trap);
       code.end();
     }
     if (row.privileged === true) this.faultWhen(this.privilege(), GENERAL_PROTECTION, 0);
@@ -133,7 +141,13 @@ class Lowering extends Repeats implements Meaning {
   #faultNumber(vector: Scalar): void {
     const device = this.equal(vector, this.constant(INVALID_OPCODE, 32));
     this.faultWhen(device, INVALID_OPCODE);
-    this.fault(7);
+    this.fault(DEVICE_NOT_AVAILABLE);
+  }
+  /** CR0.EM or CR0.TS is set: x87 has #NM for either, MMX has no emulation. */
+  #mmxFault(): void {
+    this.code.get(CORE).access("i64.load32_u", CR0);
+    this.faultWhen(this.and(this.take(32), this.constant(CR0_EM, 32)), INVALID_OPCODE);
+    this.fault(DEVICE_NOT_AVAILABLE);
   }
 
   // --- operands ---
@@ -181,8 +195,8 @@ class Lowering extends Repeats implements Meaning {
     }
     if (v.width !== o.width) this.refuse(`${v.width} bits set into an operand of ${o.width}`);
     if (o.kind === "memory") this.setMemory(o, o.width / 8, { scalar: v });
-    else if (o.kind === "general" || o.kind === "mm")
-      this.#later(() => this.#registerAddress(o), v, o.width as Width);
+    else if (o.kind === "general") this.#later(() => this.#registerAddress(o), v, o.width as Width);
+    else if (o.kind === "mm") this.#setMmx(o, v);
     else this.refuse(`set() of a ${o.kind} operand`);
   }
   #registerAddress(o: Operand): void {
@@ -192,6 +206,31 @@ class Lowering extends Repeats implements Meaning {
     this.#scope.registers.push(() => {
       pushAddress();
       this.push64(v).access(REGISTER_STORES[width], offset);
+    });
+  }
+  /** Sign and exponent of the x87 register become ones: a NaN to x87. */
+  #setMmx(o: Operand, v: Value): void {
+    this.#later(() => this.#registerAddress(o), v, 64);
+    this.#scope.registers.push(() => {
+      this.#registerAddress(o);
+      this.code.i64(0xffffn).access("i64.store", 8);
+    });
+  }
+  waitForX87(): void {
+    const { code } = this;
+    code.get(CORE).access("i32.load", FSW).i32(FSW_SUMMARY).op("i32.and");
+    code.if();
+    this.assist("x87Check");
+    code.end();
+  }
+  enterMmx(tags: "valid" | "empty" = "valid"): void {
+    this.#scope.registers.push(() => {
+      const { code } = this;
+      code.get(CORE).get(CORE).access("i32.load", FSW).i32(~FSW_TOP).op("i32.and").access("i32.store", FSW);
+      code
+        .get(CORE)
+        .i32(tags === "valid" ? 0xff : 0)
+        .access("i32.store", FTW);
     });
   }
   registerNumber(o: Operand): Scalar {

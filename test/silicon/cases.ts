@@ -265,7 +265,8 @@ export class Builder extends Scene {
       this.pin(RAX, this.registers[RAX]!);
       this.pinString(RBX, this.place(1) - Number(this.registers[RAX]! & 0xffn));
     }
-    if (op === Mnemonic.Maskmovdqu) this.pinString(RDI, this.place(16));
+    if (op === Mnemonic.Maskmovdqu || op === Mnemonic.Maskmovq)
+      this.pinString(RDI, this.place(form.memoryBytes));
     if (form.kinds.some((k) => k === Kind.br64_1 || k === Kind.br32_1) && chance(random, 50))
       this.pin(RCX, BigInt(random.below(3)) | (chance(random, 30) ? random64(random) & ~M32 : 0n));
   }

@@ -138,7 +138,7 @@ export class Scene {
   }
 
   /** x87: every rounding and precision, the top anywhere, mostly full, seldom an unmasked or a pending exception. */
-  stackUnit(): void {
+  stackUnit(pending = 2): void {
     const { view, random } = this;
     let control = 0x37f;
     if (chance(random, 50)) control = (control & ~0xc00) | (random.below(4) << 10);
@@ -146,6 +146,10 @@ export class Scene {
     if (chance(random, 10)) control &= ~(random.bits() & 0x3f);
     let status = (random.below(8) << 11) | (random.bits() & 0x4700);
     if (chance(random, 30)) status |= random.bits() & 0x3f & (chance(random, 90) ? control : 0x3f);
+    if (chance(random, pending)) {
+      control &= ~1;
+      status |= 1;
+    }
     if (status & ~control & 0x3f) status |= 0x8080;
     view.setUint16(map.CASE_FX, control, true);
     view.setUint16(map.CASE_FX + 2, status, true);
@@ -163,6 +167,10 @@ export class Scene {
     const { view, random } = this;
     view.setUint16(map.CASE_FX, 0x37f, true);
     if (this.form.row.needs === "fpu") this.stackUnit();
+    if (usesMmx(this.form)) {
+      this.stackUnit(15);
+      for (let i = 0; i < 8; i++) if (chance(random, 90)) vector(random, view, map.CASE_FX + 32 + 16 * i, 8);
+    }
     view.setUint32(map.CASE_FX + 24, this.mxcsr(), true);
     for (let i = 0; i < 16; i++) vector(random, view, map.CASE_FX + 160 + 16 * i);
   }
@@ -173,6 +181,10 @@ const CODE_SELECTORS: Record<Bits, number> = {
   32: map.CODE_SELECTOR_32,
   64: map.CODE_SELECTOR_64,
 };
+
+const MMX_KINDS: readonly Kind[] = [Kind.mm_reg, Kind.mm_rm, Kind.mm_or_mem];
+export const usesMmx = (form: Form): boolean =>
+  form.row.needs === "mmx" || form.kinds.some((k) => MMX_KINDS.includes(k));
 
 const STRING_KINDS: readonly Kind[] = [Kind.seg_rSI, Kind.es_rDI];
 export const usesStrings = (form: Form): boolean => form.kinds.some((k) => STRING_KINDS.includes(k));

@@ -58,7 +58,6 @@ onSilicon.each([64, 32] as const)("sequences of instructions agree with silicon 
 
 /** Encodings that CPUID promises and that have no row, each with the reason. */
 const WITHOUT_ROW: readonly (readonly [RegExp, string])[] = [
-  [/_mm(_|m|\b)|_mmm64|^Emms|^Maskmovq/, "MMX registers: CPUID does not promise MMX"],
   [/^F(2xm1|yl2x|yl2xp1|ptan|patan|sin|cos|sincos),/, "x87's transcendental functions: named when met"],
   [/^Fb(ld|stp)_/, "x87's packed decimals: named when met"],
 ];
@@ -151,6 +150,11 @@ const PLANTS: readonly Plant[] = [
   { bug: "PSRAW is PSRLW", op: Mnemonic.Psraw, does: twist((m) => ({ simd: (n, ...a) => m.simd(n.replace("shr_s", "shr_u"), ...a) })) },
   { bug: "PUNPCKLBW takes its operands the other way round", op: Mnemonic.Punpcklbw, does: (right) => (m, dst, src) =>
       right(twisted(m, { shuffle: (a, b, bytes) => m.shuffle(b, a, bytes) }), dst, src) },
+  { bug: "MMX leaves the x87 stack alone", op: Mnemonic.Paddb, does: twist(() => ({ enterMmx: () => {} })) },
+  { bug: "MMX overlooks a pending x87 exception", op: Mnemonic.Pxor, does: twist(() => ({ waitForX87: () => {} })) },
+  { bug: "EMMS leaves the registers valid", op: Mnemonic.Emms, does: twist((m) => ({ enterMmx: () => m.enterMmx("valid") })) },
+  { bug: "PACKSSWB takes its operands the other way round", op: Mnemonic.Packsswb, does: (right) => (m, dst, src) =>
+      dst.kind === "mm" ? right(twisted(m, { withLane: (v, _i, s) => m.withLane(v, 0, s) }), dst, src) : right(m, dst, src) },
   { bug: "MINSD gives the first operand for NaNs", op: Mnemonic.Minsd, does: twist((m) => ({ assist: (_n, _o, a) => a as Value, float: (n, ...a) => m.float(n, ...a) })) },
   { bug: "ADDSD raises no flags", op: Mnemonic.Addsd, does: twist((m) => ({ assist: (_n, _o, a, b) => m.float("f64.add", a as Value, b as Value) })) },
   { bug: "CVTTSD2SI rounds", op: Mnemonic.Cvttsd2si, does: twist((m) => ({ float: (n, ...a) => m.float(n.replace(".trunc", ".nearest").replace(/^(i..)\.nearest_sat/, "$1.trunc_sat"), ...a) })) },

@@ -60,19 +60,19 @@ export function double(random: Random): bigint {
   );
 }
 
-/** 16 bytes as integers of some width, or as floats. */
-export function vector(random: Random, to: DataView, at: number): void {
+/** 16 bytes (or 8) as integers of some width, or as floats. */
+export function vector(random: Random, to: DataView, at: number, bytes: 8 | 16 = 16): void {
   switch (random.below(5)) {
     case 0:
     case 1:
-      for (let i = 0; i < 16; i += 4) to.setUint32(at + i, single(random), true);
+      for (let i = 0; i < bytes; i += 4) to.setUint32(at + i, single(random), true);
       break;
     case 2:
     case 3:
-      for (let i = 0; i < 16; i += 8) to.setBigUint64(at + i, double(random), true);
+      for (let i = 0; i < bytes; i += 8) to.setBigUint64(at + i, double(random), true);
       break;
     default:
-      for (let i = 0; i < 16; i += 2) to.setUint16(at + i, Number(integer(random) & 0xffffn), true);
+      for (let i = 0; i < bytes; i += 2) to.setUint16(at + i, Number(integer(random) & 0xffffn), true);
   }
 }
 

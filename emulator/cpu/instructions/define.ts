@@ -60,7 +60,8 @@ export interface Meaning {
   // --- operands ---
   get(o: Operand): Value; // memory: loads; immediate: sign-extended by the encoding's rule to the operand's width
   // ... a far immediate: selector << 32 | offset, 64 wide; a segment register: its selector
-  set(o: Operand, v: Value): void; // 32-bit general registers zero-extend, 8 and 16-bit ones merge
+  // 32-bit general registers zero-extend, 8 and 16-bit ones merge; above an MMX register the x87 one gets ones
+  set(o: Operand, v: Value): void;
   getVector(o: Operand): Vector; // xmm, or 16 bytes of memory; `aligned` rows fault with #GP(0) when it is not
   setVector(o: Operand, v: Vector): void; // all 128 bits
   /** Scalar in the low bits of an xmm register or in memory of that width (MOVSD, ADDSS, MOVD ... sources). */
@@ -173,6 +174,12 @@ export interface Meaning {
   shadow(): void;
   /** Explicit immediate operand as a number while generating is impossible: forms are shared; use get(). */
 
+  // --- the x87 unit, as MMX shares it ---
+  /** #MF now if an x87 exception is pending. */
+  waitForX87(): void;
+  /** The state that MMX leaves (deferred): top of stack 0, all registers valid; EMMS: all empty. */
+  enterMmx(tags?: "valid" | "empty"): void;
+
   // --- MXCSR, width 32 ---
   mxcsr(): Value;
   setMxcsr(v: Value): void; // deferred
@@ -220,8 +227,8 @@ export interface Definition {
   readonly transfers?: boolean;
   /** Most privileged instructions: #GP(0) unless CPL is 0. */
   readonly privileged?: boolean;
-  /** Checked before anything else, as vector names: "fpu" (#NM on CR0.TS|EM), "sse" (#UD/#NM by CR0.EM, CR4.OSFXSR, TS). */
-  readonly needs?: "fpu" | "sse";
+  /** Checked before anything else, as vector names: "fpu" (#NM on CR0.TS|EM), "sse" (#UD/#NM by CR0.EM, CR4.OSFXSR, TS), "mmx" (#UD on EM, #NM on TS). */
+  readonly needs?: "fpu" | "sse" | "mmx";
   /** Only in, or not in, 64-bit mode / protected mode: else #UD. */
   readonly only?: "mode64" | "legacy" | "protected";
   readonly does: (m: Meaning, ...operands: Operand[]) => void;

@@ -9,6 +9,7 @@ import type { Definition, Operand } from "./define.js";
 import { farTransfers } from "./far.js";
 import { flags } from "./flags.js";
 import { integer } from "./integer.js";
+import { mmx } from "./mmx.js";
 import { move } from "./move.js";
 import { msr } from "./msr.js";
 import { multiplication } from "./multiply.js";
@@ -40,6 +41,7 @@ export const families: Readonly<Record<string, readonly Definition[]>> = {
   sseMove,
   sseInteger,
   sseFloat,
+  mmx,
   x87,
 };
 

@@ -49,7 +49,7 @@ function unpack(bytes: number, high: boolean) {
 const bits = (m: Meaning, v: Value, low: number, count: number): Value => m.bitsOf(v, low, count);
 
 /** Byte numbers of `count` elements of `bytes` bytes, chosen by 2-bit (1-bit) fields of the immediate, in 64 bits. */
-function order(
+export function order(
   m: Meaning,
   imm: Value,
   fields: readonly { at: number; size: number }[],
@@ -66,8 +66,8 @@ function order(
   return all;
 }
 const pair = (m: Meaning, low: Value, high: Value): Vector => m.withLane(m.splat(low), 1, high);
-const immediate = (m: Meaning, o: Operand): Value => m.zeroExtend(m.get(o), 64);
-const field2 = (at: number) => ({ at, size: 2 });
+export const immediate = (m: Meaning, o: Operand): Value => m.zeroExtend(m.get(o), 64);
+export const field2 = (at: number) => ({ at, size: 2 });
 const field1 = (at: number) => ({ at, size: 1 });
 /** Above 15 a byte number selects zero. */
 const NOTHING = 0x8080_8080_8080_8080n;
@@ -125,16 +125,14 @@ function pextrw(m: Meaning, dst: Operand, src: Operand, by: Operand): void {
 const mask = (operation: string) => (m: Meaning, dst: Operand, src: Operand) =>
   m.set(dst, m.zeroExtend(m.simdToScalar(operation, m.getVector(src)), dst.width as Width));
 
-/** MASKMOVDQU: a byte is stored where the mask's byte has its top bit; the others are not touched at all. */
-function maskedStore(m: Meaning, _target: Operand, data: Operand, selector: Operand): void {
-  const bytes = m.getVector(data);
-  const chosen = m.simdToScalar("i8x16.bitmask", m.getVector(selector));
+/** MASKMOVDQU, MASKMOVQ: a byte is stored where the mask's byte has its top bit; the others are not touched at all. */
+export function maskedStore(m: Meaning, bytes: Vector, selector: Vector, count: 8 | 16): void {
+  const chosen = m.simdToScalar("i8x16.bitmask", selector);
   const start = m.register(RDI, m.addressSize);
-  // All 16 bytes or none: what faults must do so before the first byte is stored, even when no byte is (which the
+  // All bytes or none: what faults must do so before the first byte is stored, even when no byte is (which the
   // manual leaves open).
-  m.probe(m.segmentOf(), start, 64);
-  m.probe(m.segmentOf(), m.plus(start, m.constant(8, m.addressSize)), 64);
-  for (let i = 0; i < 16; i++)
+  for (let i = 0; i < count; i += 8) m.probe(m.segmentOf(), m.plus(start, m.constant(i, m.addressSize)), 64);
+  for (let i = 0; i < count; i++)
     m.when(m.notEqual(m.bitsOf(chosen, i, 1), m.constant(0, 32)), () =>
       m.store(m.segmentOf(), m.plus(start, m.constant(i, m.addressSize)), m.lane(bytes, 8, i)),
     );
@@ -177,7 +175,11 @@ export const sseMove = [
   scalar(Mnemonic.Movmskps, mask("i32x4.bitmask"), ["w", "r"]),
   scalar(Mnemonic.Movmskpd, mask("i64x2.bitmask"), ["w", "r"]),
   scalar(Mnemonic.Pmovmskb, mask("i8x16.bitmask"), ["w", "r"]),
-  scalar(Mnemonic.Maskmovdqu, maskedStore, ["w", "r", "r"]),
+  scalar(
+    Mnemonic.Maskmovdqu,
+    (m, _target, data, selector) => maskedStore(m, m.getVector(data), m.getVector(selector), 16),
+    ["w", "r", "r"],
+  ),
 
   vector([Mnemonic.Punpcklbw], unpack(1, false), ["rw", "r"]),
   vector([Mnemonic.Punpcklwd], unpack(2, false), ["rw", "r"]),

@@ -23,6 +23,7 @@ import { linear, loadLinear, probe, storeLinear } from "./access";
 import { CR0_MP, CR0_TS, cr0, faulted, GP, MF, mode, NM, raise, raisePlain } from "./core";
 
 const IMAGE_BYTES: u32 = 512;
+const TOP_OF_STACK: u32 = 0x3800; // in the status word
 
 /** The image's linear address, aligned and accessible from end to end; check faulted(). */
 function imageAddress(core: usize, segment: u64, offset: u64, access: u32): u64 {
@@ -118,6 +119,13 @@ export function fninit(core: usize): u64 {
   store<u32>(core, 0, FOP);
   store<u64>(core, 0, FIP);
   store<u64>(core, 0, FDP);
+  return 1;
+}
+
+/** The state that MMX leaves: top of stack 0, all registers valid. */
+export function enterMmx(core: usize): u64 {
+  store<u32>(core, load<u32>(core, FSW) & ~TOP_OF_STACK, FSW);
+  store<u32>(core, 0xff, FTW);
   return 1;
 }
 

@@ -32,6 +32,7 @@ export {
   integerToFloat64,
 } from "./float";
 export {
+  enterMmx,
   fnclex,
   fninit,
   fxrstor,
