@@ -13,6 +13,9 @@ import { buildBoard, buildHardware, type Hardware, type MachineOptions } from ".
 import { hostEpoch, hostNanosecondsSince } from "./host-clock.js";
 import type { Link } from "./link.js";
 
+/** A core's thread allocates next to nothing once its code is decoded; V8's default would let it grow by 48 MiB. */
+const YOUNG_GENERATION_MIB = 3;
+
 export interface LiveEnding {
   /** Why the machine ended against its guest's will; empty when the guest switched it off. */
   readonly problem: string;
@@ -104,7 +107,10 @@ export class LiveMachine {
       epoch: this.#epoch,
       trace: this.#options.tracer?.filters ?? null,
     };
-    const worker = new Worker(new URL("./core-worker.js", import.meta.url), { workerData: data });
+    const worker = new Worker(new URL("./core-worker.js", import.meta.url), {
+      workerData: data,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+    });
     worker.on("message", (message: CoreWorkerMessage) => this.#hear(core, message));
     worker.on("error", (error) => this.stop(`core ${core}: ${error.stack ?? error.message}`));
     return worker;
