@@ -1,12 +1,13 @@
 // What one operation on a shared page costs between two machines (or three), one core each.
-// Usage: latency OPERATION [COUNT]; operations:
+// Usage: latency OPERATION [COUNT [each]]; operations:
 //   read       machine 1 reads pages that machine 2 has written
 //   read-busy  the same while machine 2 computes instead of sleeping
 //   upgrade    machine 1 writes pages that both have read
 //   third      machine 1 reads pages that machine 3 has written (3 machines)
 //   add        machines 1 and 2 add to one word at once with LOCK XADD; an operation is one addition
 //   none       nothing but the preparation: what to subtract when counting messages
-// Machine 1 prints `latency: OPERATION COUNT ns N`, the time by CLOCK_MONOTONIC of all COUNT operations.
+// Machine 1 prints `latency: OPERATION COUNT ns N`, the time by CLOCK_MONOTONIC of all COUNT operations; with "each",
+// which reads the clock after every one, also ` median N p99 N`, nanoseconds of one operation.
 import { peek32, poke32, syscall } from "./arch";
 import {
   argument,
@@ -36,6 +37,10 @@ let clock: usize = 0;
 let common: usize = 0;
 let pages: usize = 0;
 let count: u32 = 0;
+/** Where each operation's nanoseconds are kept; 0 when nobody asked. */
+let times: usize = 0;
+let operation: u32 = 0;
+let last: u64 = 0;
 
 function now(): u64 {
   const result = syscall(CLOCK_GETTIME, CLOCK_MONOTONIC, u64(clock), 0, 0, 0, 0);
@@ -48,11 +53,43 @@ function page(index: u32): u64 {
 }
 
 function writeAll(value: u32): void {
-  for (let i: u32 = 0; i < count; i++) poke32(page(i), value);
+  for (let i: u32 = 0; i < count; i++) {
+    poke32(page(i), value);
+    done();
+  }
 }
 
 function readAll(): void {
-  for (let i: u32 = 0; i < count; i++) peek32(page(i));
+  for (let i: u32 = 0; i < count; i++) {
+    peek32(page(i));
+    done();
+  }
+}
+
+/** An operation ended: its time is kept where one was asked for. */
+function done(): void {
+  if (times === 0) return;
+  const at = now();
+  store<u64>(times + usize(operation) * 8, at - last);
+  operation++;
+  last = at;
+}
+
+/** Sorts the times that were kept, by insertion: there are some thousands at most. */
+function sortTimes(): void {
+  for (let i: u32 = 1; i < operation; i++) {
+    const time = load<u64>(times + usize(i) * 8);
+    let j = i;
+    while (j > 0 && load<u64>(times + usize(j - 1) * 8) > time) {
+      store<u64>(times + usize(j) * 8, load<u64>(times + usize(j - 1) * 8));
+      j--;
+    }
+    store<u64>(times + usize(j) * 8, time);
+  }
+}
+
+function percentile(percent: u32): u64 {
+  return load<u64>(times + usize(((operation - 1) * percent) / 100) * 8);
 }
 
 function everybody(): void {
@@ -70,7 +107,7 @@ export function start(stack: u64): void {
   const adds = argumentIs(1, "add");
   const known = reads || busy || upgrades || third || adds || argumentIs(1, "none");
   if (!known || count === 0 || count > (adds ? ADDS_MAX : COUNT_MAX) || nodes() < (third ? 3 : 2)) {
-    text("usage: latency read|read-busy|upgrade|third|add|none [COUNT], on 2 machines (third: 3)\n");
+    text("usage: latency read|read-busy|upgrade|third|add|none [COUNT [each]], on 2 machines (third: 3)\n");
     exit(2);
   }
   common = mapShared("/shm/latency", PAGE);
@@ -83,6 +120,8 @@ export function start(stack: u64): void {
   let elapsed: u64 = 0;
   if (node() === 1) {
     const before = now();
+    if (argumentIs(3, "each")) times = mapPrivate(usize(count) * 8);
+    last = before;
     if (reads || busy || third) readAll();
     else if (upgrades) writeAll(2);
     else if (adds) add();
@@ -98,13 +137,23 @@ export function start(stack: u64): void {
     decimal(u64(count));
     text(" ns ");
     decimal(elapsed);
+    if (times !== 0) {
+      sortTimes();
+      text(" median ");
+      decimal(percentile(50));
+      text(" p99 ");
+      decimal(percentile(99));
+    }
     text("\n");
   }
   exit(0);
 }
 
 function add(): void {
-  for (let i: u32 = 0; i < count; i++) atomic.add<u64>(common + 128, 1);
+  for (let i: u32 = 0; i < count; i++) {
+    atomic.add<u64>(common + 128, 1);
+    done();
+  }
 }
 
 /** Keeps the core busy until machine 1 has done. */

@@ -16,6 +16,7 @@ import { Schedule } from "../../emulator/schedule.js";
 import { Command, installed, seeded } from "../support/cluster.js";
 import { coherenceFigures } from "./coherence.js";
 import { cpuBenchmarks } from "./cpu.js";
+import { liveFigures } from "./live.js";
 
 export interface Figure {
   readonly section: string;
@@ -206,7 +207,13 @@ const counter: Section = async () => {
   ];
 };
 
-const sections: Record<string, Section> = { speed, boot, counter, coherence: coherenceFigures };
+const sections: Record<string, Section> = {
+  speed,
+  boot,
+  counter,
+  coherence: coherenceFigures,
+  live: liveFigures,
+};
 
 const json = process.argv.includes("--json");
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));

@@ -12,7 +12,14 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
     test("the same on a shared file", () => expectSame("mapping", ["8", "100", "shared"]));
     test("threads that change and touch the same shared pages at once", () =>
       expectSame("chaos", ["1", "60", "shared"]));
-    test("locks and conditions between two machines", () =>
-      expectSame("mutex", ["10", "2"], { machines: 2, cores: 1 }));
+    // __atomic_fetch_add; mutex and condition with PTHREAD_PROCESS_SHARED; a CMPXCHG16B list; lock xadd across pages
+    test.each([
+      ["counter", ["100"]],
+      ["mutex", ["20", "3"]],
+      ["list", ["60"]],
+      ["split", ["40"]],
+    ] as const)("%s on three machines of two cores", (name, args) =>
+      expectSame(name, args, { machines: 3, cores: 2, seed: 7 }),
+    );
   },
 );
