@@ -1,9 +1,11 @@
 // `buslock boot`.
 
 import { createWriteStream } from "node:fs";
+import { basename } from "node:path";
 import { macOf } from "./arguments.js";
+import { bootFiles } from "./boot-files.js";
 import { ConsoleReader } from "./console.js";
-import { archive, firmware, kernelPath, program, readImage } from "./images.js";
+import { archive, firmware, kernelPath, program, readImage, readModules } from "./images.js";
 import { interrupted, interruptSignal } from "./interrupt.js";
 import { type Link, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
@@ -16,6 +18,7 @@ import { parseTrace, Tracer } from "./trace.js";
 
 export interface BootOptions {
   readonly kernel?: string;
+  readonly flat?: number;
   readonly initrd?: string;
   readonly program?: string;
   readonly append?: string;
@@ -37,8 +40,17 @@ export async function boot(o: BootOptions): Promise<void> {
   const output = serialOutput(o.serial);
   const console = new ConsoleReader(() => {});
   const packed = o.program === undefined ? null : archive(program(o.program));
-  const initrd =
-    packed?.initrd ?? (o.initrd === undefined ? undefined : readImage("initial file system", o.initrd));
+  const kernel = o.kernel ?? kernelPath;
+  const { files, initrd } = bootFiles({
+    name: basename(kernel),
+    ...(o.flat === undefined ? {} : { flat: o.flat }),
+    modules:
+      packed !== null
+        ? [{ data: packed.initrd, text: "" }]
+        : o.initrd === undefined
+          ? []
+          : readModules(o.initrd),
+  });
   const words = [packed === null ? "" : `init=${packed.init}`, o.append ?? ""].filter((w) => w !== "");
   const tracer =
     o.trace === undefined
@@ -49,7 +61,8 @@ export async function boot(o: BootOptions): Promise<void> {
     cores: o.cores,
     memory: o.memory,
     firmware: await firmware(),
-    kernel: readImage("kernel", o.kernel ?? kernelPath),
+    kernel: readImage("kernel", kernel),
+    files,
     ...(initrd === undefined ? {} : { initrd }),
     commandLine: words.join(" "),
     mac: macOf(o.node),
@@ -59,7 +72,7 @@ export async function boot(o: BootOptions): Promise<void> {
     },
     ...(tracer === null ? {} : { tracer }),
   };
-  const { instructions, problem } = await (o.seed === undefined
+  const { instructions, problem, exitCode } = await (o.seed === undefined
     ? bootLive(o, options, signal)
     : bootSeeded(o, o.seed, options, signal));
   console.end();
@@ -68,20 +81,23 @@ export async function boot(o: BootOptions): Promise<void> {
   const report = machineReport(o.name, instructions, console, problem);
   if (o.json === true) process.stderr.write(`${JSON.stringify(report)}\n`);
   else if (report.problem !== "") process.stderr.write(`${o.name}: ${report.problem}\n`);
-  process.exitCode = statusOf(report, signal);
+  process.exitCode = statusOf(report, exitCode, signal);
   if (process.connected) process.disconnect();
 }
 
-function statusOf(report: MachineReport, signal: AbortSignal): number {
+/** Our own kernel says in words how its init ended; what others write to the exit port becomes QEMU's status of it. */
+function statusOf(report: MachineReport, exitCode: number | null, signal: AbortSignal): number {
   if (signal.aborted) return 130;
   if (report.problem !== "") return 1;
-  return report.exit === null || report.exit === 0 ? 0 : 1;
+  if (report.exit !== null) return report.exit === 0 ? 0 : 1;
+  return exitCode === null ? 0 : ((exitCode << 1) | 1) & 0xff;
 }
 
 type Options = MachineOptions;
 interface Ending {
   readonly instructions: number;
   readonly problem: string;
+  readonly exitCode: number | null;
 }
 
 async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): Promise<Ending> {
@@ -128,13 +144,17 @@ async function bootSeeded(
   const limit = (o.limit ?? 3600) * 1e9;
   for (let turns = 0; ; turns++) {
     const turn = schedule.turn(limit);
-    if (turn === "off") return { instructions: machine.instructions, problem: machine.problem };
-    if (turn === "idle") return { instructions: machine.instructions, problem: "all cores sleep for ever" };
-    if (schedule.now >= limit)
-      return { instructions: machine.instructions, problem: "the time limit was reached" };
+    const ended = (problem: string): Ending => ({
+      instructions: machine.instructions,
+      problem,
+      exitCode: machine.exitCode,
+    });
+    if (turn === "off") return ended(machine.problem);
+    if (turn === "idle") return ended("all cores sleep for ever");
+    if (schedule.now >= limit) return ended("the time limit was reached");
     // Signals are heard between turns, when the event loop gets its turn.
     if (turns % 4096 === 4095) await new Promise((resolve) => setImmediate(resolve));
-    if (signal.aborted) return { instructions: machine.instructions, problem: "interrupted" };
+    if (signal.aborted) return ended("interrupted");
   }
 }
 

@@ -36,11 +36,17 @@ const microseconds = checked((text): [number, number] => {
   return range;
 });
 
+const address = (text: string): number => {
+  const value = /^(0x[\da-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
+  if (!(value < 2 ** 32)) throw new RangeError(`"${text}": wanted an address such as 0x7c00`);
+  return value;
+};
+
 const options = {
   cores: () => new Option("--cores <n>", "processor cores of a machine, 1 to 64").argParser(count(checkCores)).default(2),
   memory: () => new Option("--memory <size>", "RAM of a machine, such as 64M or 1G").argParser(checked(memoryBytes)).default(64 << 20, "64M"),
   seed: () => new Option("--seed <n>", "run in virtual time, every choice drawn from this seed").argParser(checked(whole("seed", 0, 2 ** 32 - 1))),
-  kernel: () => new Option("--kernel <file>", "guest kernel: an ELF image with a PVH entry (default: our own)"),
+  kernel: () => new Option("--kernel <file>", "guest kernel: an image with a PVH entry or a multiboot header (default: our own)"),
   append: () => new Option("--append <words>", "further words for the guest kernel's command line"),
   bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join"),
   token: () => new Option("--token <text>", "what the bridge asks for").env("BUSLOCK_TOKEN"),
@@ -106,7 +112,18 @@ program
   .command("boot")
   .description("start one machine")
   .addOption(options.kernel())
-  .addOption(new Option("--initrd <file>", "initial file system, handed to the kernel as it is"))
+  .addOption(
+    new Option(
+      "--flat <address>",
+      "the kernel is a flat binary: put it there and enter it as multiboot has it",
+    ).argParser(checked(address)),
+  )
+  .addOption(
+    new Option(
+      "--initrd <file>",
+      'initial file system, handed to the kernel as it is; or modules, "file text,file text"',
+    ),
+  )
   .addOption(
     new Option(
       "--program <name>",
@@ -140,8 +157,12 @@ program
 Examples:
   $ buslock boot --program hello                 our kernel, one program, the console on this terminal
   $ buslock boot --cores 4 --memory 1G --kernel vmlinux --append "console=ttyS0"
+  $ buslock boot --kernel test.flat --append "words" --serial stdio
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
-  $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter`,
+  $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter
+
+Status: 0 the guest switched off, (2 * value + 1) modulo 256 it wrote value to the exit port F4 (as with QEMU),
+1 it failed (its triple fault, panic, or time limit), 2 wrong usage, 130 interrupted; our own kernel: 0 or 1 by init.`,
   )
   .action((o: BootOptions) => boot(o));
 

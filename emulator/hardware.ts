@@ -21,6 +21,8 @@ export interface MachineOptions {
   readonly kernel?: Uint8Array;
   readonly initrd?: Uint8Array;
   readonly commandLine?: string;
+  /** Further fw_cfg files by name: bootFiles() makes those that the firmware reads. */
+  readonly files?: ReadonlyMap<string, Uint8Array>;
   /** Station address; without one the board has no network function. */
   readonly mac?: Uint8Array;
   /** Each byte that the guest writes to COM1. */
@@ -88,6 +90,7 @@ export function buildBoard(hardware: Hardware, o: MachineOptions, wiring: BoardW
     ...(o.kernel === undefined ? {} : { kernel: o.kernel }),
     ...(o.initrd === undefined ? {} : { initrd: o.initrd }),
     ...(o.commandLine === undefined ? {} : { commandLine: o.commandLine }),
+    ...(o.files === undefined ? {} : { files: o.files }),
     ...(o.mac === undefined ? {} : { mac: o.mac }),
     console: o.console ?? (() => {}),
     frame: wiring.frame,

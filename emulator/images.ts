@@ -4,6 +4,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Module } from "./boot-files.js";
 import { initialFileSystem } from "./initfs.js";
 
 /** dist/, whether this file runs from there or from its source. */
@@ -27,6 +28,15 @@ export function readImage(what: string, path: string): Uint8Array {
   } catch (error) {
     throw new Error(`${what} ${path}: ${(error as Error).message}`);
   }
+}
+
+/** QEMU's form of several modules, "file text,file text", a comma in a text doubled; or one file's path as it is. */
+export function readModules(list: string): Module[] {
+  if (existsSync(list)) return [{ data: readImage("initial file system", list), text: "" }];
+  return list.split(/(?<!,),(?!,)/).map((part) => {
+    const words = part.replaceAll(",,", ",");
+    return { data: readImage("module", words.split(" ", 1)[0]!), text: words };
+  });
 }
 
 export function bundledPrograms(): string[] {

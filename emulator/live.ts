@@ -20,6 +20,8 @@ export interface LiveEnding {
   /** Why the machine ended against its guest's will; empty when the guest switched it off. */
   readonly problem: string;
   readonly instructions: number;
+  /** What the guest wrote to the exit port; null when it ended otherwise. */
+  readonly exitCode: number | null;
 }
 
 export class LiveMachine {
@@ -35,6 +37,7 @@ export class LiveMachine {
   #link: Link | null = null;
   /** Console input that the UART had no room for yet. */
   readonly #typed: number[] = [];
+  #exitCode: number | null = null;
   #state: "new" | "running" | "resetting" | "over" = "new";
   #resolve: (ending: LiveEnding) => void = () => {};
   /** Settles when the machine is off and its threads have ended. */
@@ -137,7 +140,10 @@ export class LiveMachine {
 
   #power(event: PowerEvent): void {
     if (event.kind === "reset") void this.#restart();
-    else this.#end("");
+    else {
+      if (event.kind === "exit") this.#exitCode = event.code;
+      this.#end("");
+    }
   }
 
   /** RESET: every core's thread ends, and new ones begin at the reset vector. */
@@ -154,7 +160,7 @@ export class LiveMachine {
     void this.#endCores().then(() => {
       const { memory, mailboxes } = this.#hardware;
       const instructions = mailboxes.reduce((sum, _, core) => sum + retiredOf(memory, core), 0);
-      this.#resolve({ problem, instructions });
+      this.#resolve({ problem, instructions, exitCode: this.#exitCode });
     });
   }
 

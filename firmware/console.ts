@@ -5,6 +5,9 @@ import { type Assembler, al, dx, eax, ecx, edx, esi } from "./assembler.js";
 
 const lineStatus = port.com1 + 5;
 const TRANSMITTER_EMPTY = 0x20;
+const TRANSMITTER_IDLE = 0x40;
+/** What the exit port is told when nothing can be started. */
+const FAILED = 126;
 
 /** Divisor latch, 8 data bits, FIFO, DTR and RTS: register, value. */
 const initialisation = [
@@ -30,7 +33,7 @@ export function say(a: Assembler, text: string): void {
   a.op.call("print");
 }
 
-/** Ends the firmware: prints what is wrong and halts. */
+/** Ends the firmware: prints what is wrong and leaves by the exit port; where there is none, it halts. */
 export function fail(a: Assembler, text: string): void {
   a.op.mov(esi, a.string(text));
   a.op.jmp("fail");
@@ -76,13 +79,20 @@ export function consoleRoutines(a: Assembler): void {
   op.add(al, "0".charCodeAt(0));
   op.jmp("printCharacter");
 
-  // fail: prints the text at esi and halts for good.
+  // fail: prints the text at esi and ends.
   a.label("fail");
   op.push(esi);
   say(a, "firmware: ");
   op.pop(esi);
   op.call("print");
   say(a, "\r\n");
+  op.mov(dx, lineStatus);
+  a.label("fail.sent"); // the machine goes off: the last character must be out
+  op.in(al, dx);
+  op.test(al, TRANSMITTER_IDLE);
+  op.je("fail.sent");
+  op.mov(al, FAILED);
+  op.out(port.exit, al);
   a.label("fail.halt");
   op.cli();
   op.hlt();

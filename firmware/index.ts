@@ -1,4 +1,4 @@
-// The firmware: a ROM image that ends at 4 GiB. From the reset vector in real mode to the kernel's PVH
+// The firmware: a ROM image that ends at 4 GiB. From the reset vector in real mode to the kernel's
 // entry, one call a line in `image`. It learns everything about the machine from fw_cfg, so that the same
 // image starts our board and QEMU's. The other cores stay where RESET left them, waiting for a SIPI.
 
@@ -27,15 +27,16 @@ import {
   word,
 } from "./assembler.js";
 import { consoleRoutines, fail, initialiseConsole, say } from "./console.js";
+import { elfRoutines } from "./elf.js";
 import { fwCfgRoutines, openFwCfg } from "./fw-cfg.js";
 import {
   enterKernel,
   findKernel,
-  kernelRoutines,
+  identifyKernel,
   loadCommandLine,
   loadInitrd,
   loadKernel,
-  writeStartInfo,
+  writeInformation,
 } from "./kernel.js";
 import { area, areaEnd, ebdaPointer, gdt, variable } from "./layout.js";
 import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
@@ -77,11 +78,12 @@ function assemble(): Uint8Array {
   assignBars(a);
   placeTables(a);
   findKernel(a);
+  identifyKernel(a);
   loadKernel(a);
   loadInitrd(a);
   loadCommandLine(a);
   buildMemoryMap(a, address.romEnd - ROM_BYTES);
-  writeStartInfo(a);
+  writeInformation(a);
   enterKernel(a, selector.tss);
 
   consoleRoutines(a);
@@ -89,7 +91,7 @@ function assemble(): Uint8Array {
   memoryRoutines(a);
   pciRoutines(a);
   acpiRoutines(a);
-  kernelRoutines(a);
+  elfRoutines(a);
   a.strings();
   descriptors(a);
   reset(a);

@@ -4,9 +4,9 @@
 //
 //   9_0000 EBDA: its size in KiB, then the pool for the RSDP     9_5000 table-loader script
 //   9_0400 variables                                             9_9000 files that the script placed
-//   9_0800 start information, module list, memory map            9_A000 head of the kernel's ELF file
-//   9_1000 command line                                          9_B000 its notes
-//   9_2000 etc/e820                                              9_C000 GDT
+//   9_0800 start information, module list, memory map            9_A000 head of the kernel's image
+//   9_1000 command line                                          9_C000 its ELF notes
+//   9_2000 etc/e820                                              9_D000 GDT, then multiboot information and map
 //   9_3000 fw_cfg's file directory                               A_0000 stack, downwards
 
 import { dword, type MemoryOperand } from "./assembler.js";
@@ -14,6 +14,8 @@ import { dword, type MemoryOperand } from "./assembler.js";
 export const area = 0x9_0000;
 export const areaEnd = 0xa_0000;
 export const ebdaPointer = 0x40e;
+/** Interrupt vectors of real mode and the BIOS data area end here. */
+export const biosDataEnd = 0x500;
 
 export const rsdpPool = area + 0x10;
 export const rsdpPoolEnd = area + 0x400;
@@ -33,11 +35,13 @@ export const script = area + 0x5000;
 export const scriptBytesMax = 0x4000;
 export const placedFiles = area + 0x9000;
 export const placedFilesMax = 16;
-export const elfHead = area + 0xa000;
-export const elfHeadBytes = 0x1000;
-export const notes = area + 0xb000;
+export const imageHead = area + 0xa000;
+export const imageHeadBytes = 0x2000;
+export const notes = area + 0xc000;
 export const notesBytesMax = 0x1000;
-export const gdt = area + 0xc000;
+export const gdt = area + 0xd000;
+export const multibootInfo = area + 0xd100;
+export const multibootMap = area + 0xd200;
 
 /** The DMA command: 16 bytes at the start of the variables. */
 export const dmaCommand = variables;
@@ -55,10 +59,14 @@ const names = [
   "scriptLeft",
   "key",
   "size",
+  "kernelBytes",
+  "protocol",
+  "multibootHeader",
   "kernelEnd",
   "entry",
   "elfClass",
   "headersLeft",
+  "headerBytes",
   "segmentType",
   "segmentOffset",
   "segmentAddress",

@@ -77,9 +77,9 @@ describe("the firmware on the board", () => {
 
   const refused: [string, MachineOptions, string][] = [
     ["no kernel", {}, "no kernel: fw_cfg holds none"],
-    ["a file that is no ELF image", { kernel: new Uint8Array(100) }, "the kernel is not an ELF image"],
-    ["a kernel without a PVH note", { kernel: probe({ note: false }) }, "the kernel has no PVH entry"],
-    ["a segment outside of RAM", { kernel: probe({ data: 0x400_0000 }) }, "does not lie in RAM above 1 MiB"],
+    ["a file without any header", { kernel: new Uint8Array(100) }, "speaks no boot protocol known here"],
+    ["a kernel without a PVH note", { kernel: probe({ note: false }) }, "no ELF note with a PVH entry"],
+    ["a segment outside of RAM", { kernel: probe({ data: 0x400_0000 }) }, "does not lie in RAM that is free"],
     ["an initrd that does not fit", { kernel: probe(), initrd: new Uint8Array(64 << 20) }, "out of memory"],
     [
       "a command line that is too long",
@@ -87,11 +87,11 @@ describe("the firmware on the board", () => {
       "longer than 4095",
     ],
   ];
-  test.each(refused)("names %s and halts", async (_, options, words) => {
+  test.each(refused)("names %s and ends", async (_, options, words) => {
     const { console, machine } = await run(options);
     expect(console).toMatch(new RegExp(`^firmware: .*${words}`, "m"));
-    expect(machine.runnable(0)).toBe(false);
-    expect({ powered: machine.powered, problem: machine.problem }).toEqual({ powered: true, problem: "" });
+    const { powered, problem, exitCode } = machine;
+    expect({ powered, problem, exitCode }).toEqual({ powered: false, problem: "", exitCode: 126 });
   });
 
   test("names an A20 gate that stays closed", async () => {

@@ -91,10 +91,10 @@ describe.skipIf(missing)("the firmware under QEMU", () => {
 
   const refused: [string, Uint8Array | undefined, string][] = [
     ["no kernel", undefined, "no kernel: fw_cfg holds none, neither as an item nor as opt/buslock/kernel"],
-    ["a file that is no ELF image", new Uint8Array(100), "the kernel is not an ELF image"],
-    ["a kernel without a PVH note", probe({ note: false }), "the kernel has no PVH entry"],
-    ["a segment in the firmware's area", probe({ data: 0x9_0000 }), "does not lie in RAM above 1 MiB"],
-    ["a segment on the tables", probe({ data: 0x7ff_0000 }), "does not lie in RAM above 1 MiB"],
+    ["a file that is no ELF image", new Uint8Array(100), "speaks no boot protocol known here"],
+    ["a kernel without a PVH note", probe({ note: false }), "no ELF note with a PVH entry"],
+    ["a segment in the firmware's area", probe({ data: 0x9_0000 }), "does not lie in RAM that is free"],
+    ["a segment on the tables", probe({ data: 0x7ff_0000 }), "does not lie in RAM that is free"],
   ];
   test.each(refused)("names %s", async (_, kernel, words) => {
     const { console } = await run(kernel, words);

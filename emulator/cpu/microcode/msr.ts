@@ -57,6 +57,9 @@ const IA32_FS_BASE: u32 = 0xc000_0100;
 const IA32_GS_BASE: u32 = 0xc000_0101;
 const IA32_KERNEL_GS_BASE: u32 = 0xc000_0102;
 const IA32_TSC_AUX: u32 = 0xc000_0103;
+/** AMD's PERFEVTSEL0..3 and PERFCTR0..3, which every AMD64 processor has. Here they stay off: only 0 may be written. */
+const PERFORMANCE_FIRST: u32 = 0xc001_0000;
+const PERFORMANCE_LAST: u32 = 0xc001_0007;
 
 /**
  * Nothing is executed or cached speculatively here, so none of the known side channels exists: RDCL_NO,
@@ -114,7 +117,7 @@ export function readMsr(core: usize, index: u64): u64 {
     case IA32_TSC_AUX:
       return load<u64>(core, MSR_TSC_AUX);
     default:
-      return refuse(core);
+      return isPerformance(index) ? 0 : refuse(core);
   }
 }
 
@@ -155,8 +158,12 @@ export function writeMsr(core: usize, index: u64, value: u64): u64 {
     case IA32_TSC_AUX:
       return keep(core, MSR_TSC_AUX, value, value >> 32 == 0);
     default:
-      return refuse(core);
+      return isPerformance(index) && value == 0 ? 1 : refuse(core);
   }
+}
+
+function isPerformance(index: u64): bool {
+  return <u32>index >= PERFORMANCE_FIRST && <u32>index <= PERFORMANCE_LAST;
 }
 
 function refuse(core: usize): u64 {
