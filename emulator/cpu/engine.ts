@@ -9,7 +9,7 @@
 import { BusLock } from "./bus-lock.js";
 import { writtenBy } from "./code-marks.js";
 import { CodeReader, raise } from "./code-reader.js";
-import { codeName, Mnemonic, mnemonicOf } from "./decode.js";
+import { codeName, type Mnemonic, mnemonicOf } from "./decode.js";
 import { type EngineTracer, type Host, hostImports } from "./host.js";
 import { EXIT } from "./interpreter.js";
 import {
@@ -29,7 +29,7 @@ import {
   BLOCK_HEADER_BYTES,
   BLOCK_RIP,
   CHAIN_SINK,
-  DEBUG_HITS,
+  DEBUG_PENDING,
   DR,
   EVENT_EXTERNAL,
   EVENT_NMI,
@@ -46,12 +46,14 @@ import {
   OP_CODE,
   OP_HANDLER,
   OP_REST,
+  REPEATING,
   RETIRED,
   RIP,
   RUN_BUDGET,
   RUN_OP,
   RUN_START,
   SHADOW,
+  SHADOW_STACK,
   SHUTDOWN,
   WAIT_FOR_SIPI,
 } from "./layout.js";
@@ -59,6 +61,7 @@ import { SLOT } from "./lowering/linkage.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
 import { type CoreRecord, CoreState } from "./state.js";
+import { FLAG_TF, stepTraps } from "./stepping.js";
 
 export { writtenBy } from "./code-marks.js";
 export type { EngineTracer, Host } from "./host.js";
@@ -77,7 +80,7 @@ export interface EngineOptions {
 const SPARE_SLOTS = 256;
 const STARTUP_VECTOR = MAILBOX + 17 * 4;
 const DR7_ENABLES = 0xff;
-const FLAG_TF = 0x100;
+const DR6_BS = 0x4000;
 const FLAG_IF = 0x200;
 const FLAG_RF = 0x1_0000;
 const UD = 6;
@@ -208,7 +211,13 @@ export class Engine {
       this.#set(c + RUN_BUDGET, left);
       this.#set(c + RUN_OP, 0);
       this.#service(core, c);
-      if (this.#stopping || left <= 0 || this.#get(c + ACTIVITY) !== ACTIVE) return left;
+      if (this.#stopping || left <= 0) return left;
+      if (this.#trapping(c)) {
+        this.#microcode["debugTrap"](c);
+        left--;
+        continue;
+      }
+      if (this.#get(c + ACTIVITY) !== ACTIVE) return left;
       refresh(c);
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
       if (special || stepwise || this.#watching(c)) left = this.#step(core, c, left, stepwise);
@@ -265,17 +274,17 @@ export class Engine {
   }
 
   /**
-   * One instruction on its own: in an interrupt shadow, with TF or RF set, or traced. RF holds for one instruction
-   * only; TF traps after it, unless the instruction holds debug traps off itself (MOV SS, POP SS) or has given
-   * control away by an event of its own.
+   * One instruction on its own, or one iteration of a repeated one: in a shadow, with TF or RF set, watched, or traced.
+   * RF holds for one instruction only. Traps gather in DEBUG_PENDING; a fault drops them, as processors do with those
+   * that MOV SS held off.
    */
   #step(core: number, c: number, left: number, traced: boolean): number {
-    if (this.#watching(c) && this.#microcode["codeBreakpoint"](c) !== 0n) {
-      this.#set(c + SHADOW, 0);
-      return this.#handle(EXIT.fault, core, c);
-    }
-    const flags = this.#get(c + FLAGS_OTHER);
+    const held = this.#get(c + SHADOW) === SHADOW_STACK;
+    const begun = this.#get(c + REPEATING) !== 0;
     this.#set(c + SHADOW, 0);
+    if (!held && !begun && this.#watching(c) && this.#microcode["codeBreakpoint"](c) !== 0n)
+      return this.#handle(EXIT.fault, core, c);
+    const flags = this.#get(c + FLAGS_OTHER);
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
     if (traced) this.#traceInstruction(core, c);
     const { enter } = this.#generated;
@@ -286,17 +295,17 @@ export class Engine {
     const after = left - 1 + this.#get(c + RUN_BUDGET);
     if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
       this.#set(c + RUN_BUDGET, after);
-      this.#set(c + DEBUG_HITS, 0);
+      this.#set(c + DEBUG_PENDING, 0);
       return this.#handle(why, core, c);
     }
-    const retired = after < left;
-    const holdsTraps = this.#get(c + SHADOW) !== 0 && mnemonic !== Mnemonic.Sti;
-    const stepped = (flags & FLAG_TF) !== 0 && !givesControlAway(mnemonic);
-    if (retired && !holdsTraps && (stepped || this.#get(c + DEBUG_HITS) !== 0)) {
-      this.#set(c + RUN_BUDGET, after);
-      this.#microcode["debugTrap"](c, stepped ? 1n : 0n);
-    }
+    const holds = this.#get(c + SHADOW) === SHADOW_STACK;
+    if (after < left && !holds && stepTraps(mnemonic, flags, this.#get(c + FLAGS_OTHER)))
+      this.#set(c + DEBUG_PENDING, this.#get(c + DEBUG_PENDING) | DR6_BS);
     return after;
+  }
+  /** Debug traps are there and may be taken. */
+  #trapping(c: number): boolean {
+    return this.#get(c + DEBUG_PENDING) !== 0 && this.#get(c + SHADOW) !== SHADOW_STACK;
   }
   /** Breakpoints are enabled in DR7. */
   #watching(c: number): boolean {
@@ -324,7 +333,7 @@ export class Engine {
     const raised = Atomics.load(this.#words, (c + ATTENTION) >>> 2);
     if (raised !== 0) this.#attend(core, c, raised);
     if (this.#get(c + A20_SEEN) !== this.#get(A20_MASK_WORD)) this.#flushForA20(c);
-    if (this.#get(c + SHADOW) !== 0) return;
+    if (this.#get(c + SHADOW) !== 0 || this.#get(c + DEBUG_PENDING) !== 0) return;
     if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) {
       this.#set(c + NMI_WANTED, 0);
       this.#event(core, c, 2, EVENT_NMI);
@@ -403,6 +412,7 @@ export class Engine {
     // What wakes nobody is noted, so that a sleeper on the attention word does sleep.
     if (raised !== 0) this.#attend(core, c, raised);
     if (activity !== HALTED) return false;
+    if (this.#trapping(c)) return true;
     if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) return true;
     const open = (this.#get(c + FLAGS_OTHER) & FLAG_IF) !== 0;
     return open && this.#get(c + INTERRUPT_WANTED) !== 0 && this.#hosts[core].pendingInterrupt();
@@ -484,18 +494,6 @@ export class Engine {
     const text = `${this.state(core).rip.toString(16)} ${codeName(code)}`;
     this.#tracer?.event("instructions", core, this.#hosts[core].timestamp(), text);
   }
-}
-
-/** Software interrupts and system calls take control away before a single-step trap could come. */
-function givesControlAway(mnemonic: Mnemonic | undefined): boolean {
-  return (
-    mnemonic === Mnemonic.Int ||
-    mnemonic === Mnemonic.Int3 ||
-    mnemonic === Mnemonic.Int1 ||
-    mnemonic === Mnemonic.Into ||
-    mnemonic === Mnemonic.Syscall ||
-    mnemonic === Mnemonic.Sysenter
-  );
 }
 
 // --- doors for threads that run no core ---

@@ -29,6 +29,7 @@ import {
   CR0,
   CR4,
   CS,
+  DEBUG_PENDING,
   DR,
   EMPTY_BANK,
   FAULT_ERROR,
@@ -297,6 +298,7 @@ function resume(): FunctionCode {
   return handler(SLOT.resume, undefined, (code) => {
     refreshInto(code);
     code.get(CORE).access("i32.load", SHADOW).get(CORE).access("i32.load", ACTIVITY).op("i32.or");
+    code.get(CORE).access("i32.load", DEBUG_PENDING).op("i32.or");
     code
       .get(CORE)
       .access("i64.load", FLAGS_OTHER)

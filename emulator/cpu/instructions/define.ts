@@ -171,7 +171,7 @@ export interface Meaning {
   /** MFENCE: no later access overtakes an earlier one. */
   fence(): void;
   /** Interrupts stay off until the next instruction has run (STI, MOV SS, POP SS). */
-  shadow(): void;
+  shadow(kind: number): void;
   /** Explicit immediate operand as a number while generating is impossible: forms are shared; use get(). */
 
   // --- the x87 unit, as MMX shares it ---

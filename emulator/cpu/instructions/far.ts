@@ -94,18 +94,11 @@ export const farTransfers = [
   { op: Mnemonic.Sysretq, access: [], transfers: true, flags: none, does: (m) => void m.assist("sysret", 8) },
   { op: Mnemonic.Sysenter, access: [], transfers: true, flags: none, does: (m) => void m.assist("sysenter") },
   {
-    op: Mnemonic.Sysexit,
+    op: [Mnemonic.Sysexit, Mnemonic.Sysexitq],
     access: [],
     transfers: true,
     flags: none,
-    does: (m) => void m.assist("sysexit", 4),
-  },
-  {
-    op: Mnemonic.Sysexitq,
-    access: [],
-    transfers: true,
-    flags: none,
-    does: (m) => void m.assist("sysexit", 8),
+    does: (m) => void m.assist("sysexit"),
   },
   {
     op: Mnemonic.Swapgs,

@@ -1,6 +1,7 @@
 // Flags on their own: CLC STC CMC CLD STD CLI STI LAHF SAHF SALC. Intel SDM vol. 2.
 
 import { Mnemonic } from "../../iced.js";
+import { SHADOW_INTERRUPTS } from "../layout.js";
 import type { Definition, Flag, Meaning } from "./define.js";
 import { none, RAX } from "./define.js";
 import { ioPrivilege } from "./stack.js";
@@ -35,7 +36,7 @@ export const flags = [
     does: (m) => {
       checkIoPrivilege(m);
       // Only a change from 0 to 1 holds interrupts off for one more instruction.
-      m.when(m.isZero(m.flag("IF")), () => m.shadow());
+      m.when(m.isZero(m.flag("IF")), () => m.shadow(SHADOW_INTERRUPTS));
       m.setFlag("IF", m.constant(1, 8));
     },
   },

@@ -2,7 +2,7 @@
 // LLDT LTR, LAR LSL VERR VERW ARPL. Intel SDM vol. 2. Loads and their checks are microcode (microcode/segments.ts).
 
 import { Mnemonic } from "../../iced.js";
-import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../layout.js";
+import { CS, DS, ES, FS, GS, LDTR, SHADOW_STACK, SS, TR } from "../layout.js";
 import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
 import { none } from "./define.js";
 import { field, resize } from "./system.js";
@@ -12,7 +12,7 @@ const isSegment = (kind: Operand["kind"] | undefined) => kind === "segment";
 
 /** Nothing may come between loading SS and loading the stack pointer. */
 function holdAfterStackSegment(m: Meaning, number: Value): void {
-  m.when(m.equal(number, m.constant(SS, 32)), () => m.shadow());
+  m.when(m.equal(number, m.constant(SS, 32)), () => m.shadow(SHADOW_STACK));
 }
 
 /** LDS LES LSS LFS LGS: the offset, and the selector behind it. */

@@ -7,7 +7,7 @@
 
 import { Mnemonic } from "../decode.js";
 import { RAX, RCX, RDI, RSI, type Width } from "../instructions/define.js";
-import { ATTENTION, CODE_WRITTEN, FLAGS_OTHER, SEG_BASE } from "../layout.js";
+import { ATTENTION, CODE_WRITTEN, FLAGS_OTHER, REPEATING, SEG_BASE } from "../layout.js";
 import type { Label } from "../wasm.js";
 import { CORE } from "./flags.js";
 import { BUDGET, segmentAt } from "./memory.js";
@@ -58,10 +58,16 @@ export abstract class Repeats extends Transfers {
     this.#pauseOrGoOn(again, loop);
     code.end();
     code.end();
+    this.#repeating(1);
     this.setRip(this.thisRip());
     this.enterAnew();
     code.end();
+    this.#repeating(0);
     this.next();
+  }
+
+  #repeating(underWay: 0 | 1): void {
+    this.code.get(CORE).i32(underWay).access("i32.store", REPEATING);
   }
 
   /** Charges the next iteration and does it, unless the budget is spent or something wants attention. */

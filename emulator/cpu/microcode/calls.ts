@@ -1,5 +1,6 @@
-// Fast system calls: SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS. Intel SDM vol. 2 and 3A, 5.8.7, 5.8.8. As on Intel's
-// processors SYSCALL and SYSRET exist in 64-bit mode only. Each assist but swapgs writes RIP itself.
+// Fast system calls: SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS. AMD APM vol. 3: SYSCALL and SYSRET exist in every mode
+// (LSTAR from 64-bit code, CSTAR from compatibility mode, STAR in legacy mode), SYSENTER and SYSEXIT in legacy mode only.
+// Each assist but swapgs writes RIP itself.
 
 import {
   CPL,
@@ -9,6 +10,7 @@ import {
   MODE_LONG,
   MODE_PROTECTED,
   MODE_V86,
+  MSR_CSTAR,
   MSR_KERNEL_GS_BASE,
   MSR_LSTAR,
   MSR_SFMASK,
@@ -18,10 +20,10 @@ import {
   MSR_SYSENTER_ESP,
   RIP,
   SEG_BASE,
+  SEG_SELECTOR,
   SS,
 } from "../layout";
 import {
-  canonical,
   cpl,
   EFER_SCE,
   efer,
@@ -53,17 +55,19 @@ const CODE_32: u32 = 0xc0_9b00;
 const DATA: u32 = 0xc0_9300;
 const DPL_3: u32 = 0x6000;
 
-/** The fixed, flat segments that all four load. */
-function setSegments(core: usize, code: u32, stack: u32, wide: bool, level: u32): void {
+/** The fixed, flat code segment that all four load. Call updateMode() after it and setStack(). */
+function setCode(core: usize, selector: u32, wide: bool, level: u32): void {
   const dpl = level == 3 ? DPL_3 : 0;
-  setSegment(core, CS, (code & 0xfffc) | level, (wide ? CODE_64 : CODE_32) | dpl, 0, LIMIT_FLAT);
-  setSegment(core, SS, (stack & 0xfffc) | level, DATA | dpl, 0, LIMIT_FLAT);
+  setSegment(core, CS, (selector & 0xfffc) | level, (wide ? CODE_64 : CODE_32) | dpl, 0, LIMIT_FLAT);
   store<u32>(core, level, CPL);
-  updateMode(core);
+}
+
+function setStack(core: usize, selector: u32, level: u32): void {
+  setSegment(core, SS, (selector & 0xfffc) | level, level == 3 ? DATA | DPL_3 : DATA, 0, LIMIT_FLAT);
 }
 
 function callsEnabled(core: usize): bool {
-  if (mode(core) & MODE_64 && efer(core) & EFER_SCE) return true;
+  if (efer(core) & EFER_SCE) return true;
   raisePlain(core, UD);
   return false;
 }
@@ -72,63 +76,84 @@ function callsEnabled(core: usize): bool {
 export function syscall(core: usize, next: u64): u64 {
   if (!callsEnabled(core)) return 0;
   const flags = rflags(core);
-  setGpr(core, RCX, next);
-  setGpr(core, R11, flags & ~FLAG_RF);
-  store<u64>(core, load<u64>(core, MSR_LSTAR), RIP);
-  setRflags(core, flags & ~(load<u64>(core, MSR_SFMASK) | FLAG_RF));
-  const selector = <u32>(load<u64>(core, MSR_STAR) >> 32) & 0xffff;
-  setSegments(core, selector, selector + 8, true, 0);
+  const star = load<u64>(core, MSR_STAR);
+  const selector = <u32>(star >> 32) & 0xffff;
+  const long = (mode(core) & MODE_LONG) != 0;
+  if (long) {
+    const target = load<u64>(core + (mode(core) & MODE_64 ? MSR_LSTAR : MSR_CSTAR));
+    setGpr(core, RCX, next);
+    setGpr(core, R11, flags & ~FLAG_RF);
+    store<u64>(core, target, RIP);
+    setRflags(core, flags & ~(load<u64>(core, MSR_SFMASK) | FLAG_RF));
+  } else {
+    setGpr(core, RCX, next & 0xffff_ffff);
+    store<u64>(core, star & 0xffff_ffff, RIP);
+    setRflags(core, flags & ~(FLAG_VM | FLAG_IF | FLAG_RF));
+  }
+  setCode(core, selector, long, 0);
+  setStack(core, selector + 8, 0);
+  updateMode(core);
   return 1;
 }
 
-/** SYSRET with an operand size of 8 bytes (to 64-bit code) or 4 (to compatibility mode). */
+/**
+ * SYSRET with an operand size of 8 bytes (to 64-bit code) or 4. Of SS only the selector changes, and its RPL is what
+ * STAR says; a non-canonical RIP is found when level 3 fetches from it (APM vol. 3, SYSRET).
+ */
 export function sysret(core: usize, size: u64): u64 {
   if (!callsEnabled(core)) return 0;
-  const wide = size == 8;
-  const rip = wide ? gpr(core, RCX) : gpr(core, RCX) & 0xffff_ffff;
-  if (cpl(core) != 0 || !canonical(rip)) {
+  if ((mode(core) & MODE_PROTECTED) == 0 || cpl(core) != 0) {
     raise(core, GP, 0);
     return 0;
   }
-  store<u64>(core, rip, RIP);
-  setRflags(core, gpr(core, R11) & 0x3c_7fd7 & ~FLAG_RF);
+  const wide = size == 8;
+  store<u64>(core, wide ? gpr(core, RCX) : gpr(core, RCX) & 0xffff_ffff, RIP);
+  if (mode(core) & MODE_64) setRflags(core, gpr(core, R11) & ~(FLAG_RF | FLAG_VM));
+  else setRflags(core, rflags(core) | FLAG_IF);
   const selector = <u32>(load<u64>(core, MSR_STAR) >> 48);
-  setSegments(core, wide ? selector + 16 : selector, selector + 8, wide, 3);
+  setCode(core, wide ? selector + 16 : selector, wide, 3);
+  store<u32>(segment(core, SS), (selector + 8) & 0xffff, SEG_SELECTOR);
+  updateMode(core);
   return 1;
+}
+
+/** SYSENTER and SYSEXIT are of legacy mode only (APM vol. 3). */
+function legacyOnly(core: usize): bool {
+  if ((mode(core) & MODE_LONG) == 0) return true;
+  raisePlain(core, UD);
+  return false;
 }
 
 /** SYSENTER. */
 export function sysenter(core: usize): u64 {
+  if (!legacyOnly(core)) return 0;
   const selector = <u32>load<u64>(core, MSR_SYSENTER_CS) & 0xfffc;
   if ((mode(core) & (MODE_PROTECTED | MODE_V86)) == 0 || selector == 0) {
     raise(core, GP, 0);
     return 0;
   }
-  const long = (mode(core) & MODE_LONG) != 0;
-  const mask: u64 = long ? ~(0 as u64) : 0xffff_ffff;
   setRflags(core, rflags(core) & ~(FLAG_VM | FLAG_IF | FLAG_RF));
-  setGpr(core, RSP, load<u64>(core, MSR_SYSENTER_ESP) & mask);
-  store<u64>(core, load<u64>(core, MSR_SYSENTER_EIP) & mask, RIP);
-  setSegments(core, selector, selector + 8, long, 0);
+  setGpr(core, RSP, load<u64>(core, MSR_SYSENTER_ESP) & 0xffff_ffff);
+  store<u64>(core, load<u64>(core, MSR_SYSENTER_EIP) & 0xffff_ffff, RIP);
+  setCode(core, selector, false, 0);
+  setStack(core, selector + 8, 0);
+  updateMode(core);
   return 1;
 }
 
-/** SYSEXIT with an operand size of 8 or 4 bytes. */
-export function sysexit(core: usize, size: u64): u64 {
+/** SYSEXIT. */
+export function sysexit(core: usize): u64 {
+  if (!legacyOnly(core)) return 0;
   const selector = <u32>load<u64>(core, MSR_SYSENTER_CS) & 0xfffc;
-  const wide = size == 8;
-  const mask: u64 = wide ? ~(0 as u64) : 0xffff_ffff;
-  const rip = gpr(core, RDX) & mask;
-  const rsp = gpr(core, RCX) & mask;
-  const refused = (mode(core) & MODE_PROTECTED) == 0 || cpl(core) != 0 || selector == 0;
-  if (refused || !canonical(rip) || !canonical(rsp)) {
+  if ((mode(core) & MODE_PROTECTED) == 0 || cpl(core) != 0 || selector == 0) {
     raise(core, GP, 0);
     return 0;
   }
-  setGpr(core, RSP, rsp);
-  store<u64>(core, rip, RIP);
-  if (wide) setSegments(core, selector + 32, selector + 40, true, 3);
-  else setSegments(core, selector + 16, selector + 24, false, 3);
+  setGpr(core, RSP, gpr(core, RCX) & 0xffff_ffff);
+  store<u64>(core, gpr(core, RDX) & 0xffff_ffff, RIP);
+  setCode(core, selector + 16, false, 3);
+  setStack(core, selector + 24, 3);
+  updateMode(core);
   return 1;
 }
 

@@ -221,7 +221,7 @@ export function writeDebug(core: usize, number: u64, value: u64): u64 {
   let kept = value;
   if (n >= 6) {
     if (value >> 32) return refuse(core);
-    kept = n == 6 ? (value & 0xe00f) | 0xffff_0ff0 : (value & 0xffff_2fff) | 0x400;
+    kept = n == 6 ? (value & 0xe00f) | 0xffff_0ff0 : (value & 0xffff_27ff) | 0x400;
   }
   store<u64>(core + n * 8, kept, DR);
   return 1;

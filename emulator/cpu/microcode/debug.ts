@@ -1,12 +1,13 @@
-// Breakpoints: debug registers DR0..DR3 under DR7, and what DR6 says of them. Intel SDM vol. 3A, 17.2 and 17.3.
+// Breakpoints: debug registers DR0..DR3 under DR7, and what DR6 says of them. Intel SDM vol. 3A, 17.2 and 17.3; AMD APM
+// vol. 2, 13.1.
 //
 //   DR7: bits 0..7 enables (two a register) | 13 GD | 16 + 4n R/W: 0 instruction, 1 write, 2 port, 3 read or write | 18 + 4n LEN
 //
 // While one is enabled the engine runs instruction by instruction and data have a TLB bank that never hits, so every
-// access comes by here. Data and port breakpoints gather in DEBUG_HITS and trap after the instruction; instruction
-// breakpoints fault before it unless RF is set.
+// access comes by here. Traps (data, ports, single step, task switch) gather in DEBUG_PENDING and are taken at the next
+// boundary that MOV SS does not hold them off; instruction breakpoints fault before the instruction unless RF is set.
 
-import { CS, DEBUG_HITS, DR, MODE_64, RIP } from "../layout";
+import { CS, DEBUG_PENDING, DR, FAULT_ERROR, MODE_64, RIP } from "../layout";
 import { baseOf, CR4_DE, cr4, DB, FLAG_RF, mode, otherFlags, raisePlain } from "./core";
 
 const DR6: u32 = DR + 6 * 8;
@@ -14,7 +15,7 @@ const DR7: u32 = DR + 7 * 8;
 export const DR7_ENABLES: u64 = 0xff;
 export const DR7_GD: u64 = 0x2000;
 const DR6_BD: u64 = 0x2000;
-const DR6_BS: u64 = 0x4000;
+const DR6_BREAKPOINTS: u64 = 0xf;
 
 const ON_EXECUTION: u32 = 0;
 const ON_WRITE: u32 = 1;
@@ -45,14 +46,14 @@ function matching(core: usize, at: u64, bytes: u32, kinds: u32): u32 {
 export function noteData(core: usize, va: u64, bytes: u32, write: bool): void {
   const kinds: u32 = write ? (1 << ON_WRITE) | (1 << 3) : 1 << 3;
   const hits = matching(core, va, bytes, kinds);
-  if (hits) store<u32>(core, load<u32>(core, DEBUG_HITS) | hits, DEBUG_HITS);
+  if (hits) store<u32>(core, load<u32>(core, DEBUG_PENDING) | hits, DEBUG_PENDING);
 }
 
 /** IN and OUT, with CR4.DE. */
 export function notePort(core: usize, port: u32, bytes: u32): void {
   if ((cr4(core) & CR4_DE) == 0 || !watching(core)) return;
   const hits = matching(core, port, bytes, 1 << ON_PORT);
-  if (hits) store<u32>(core, load<u32>(core, DEBUG_HITS) | hits, DEBUG_HITS);
+  if (hits) store<u32>(core, load<u32>(core, DEBUG_PENDING) | hits, DEBUG_PENDING);
 }
 
 /** Before an instruction, while breakpoints are enabled: raises #DB (1) if one stands at it and RF is clear. */
@@ -67,21 +68,26 @@ export function codeBreakpoint(core: usize): u64 {
   return 1;
 }
 
-/** DR6 for the trap after an instruction: the data breakpoints it hit, and BS if it was stepped. */
-export function noteTrap(core: usize, stepped: bool): void {
-  note(core, stepped ? load<u32>(core, DEBUG_HITS) | DR6_BS : load<u32>(core, DEBUG_HITS));
-  store<u32>(core, 0, DEBUG_HITS);
+/** The pending traps are being taken: DR6 names them. */
+export function notePending(core: usize): void {
+  note(core, load<u32>(core, DEBUG_PENDING));
+  store<u32>(core, 0, DEBUG_PENDING);
 }
 
+/** B0..B3 are of the latest exception; the others stay until software clears them (APM vol. 2, 13.1.1.3). */
 function note(core: usize, bits: u64): void {
-  store<u64>(core + DR6, load<u64>(core + DR6) | bits);
+  store<u64>(core + DR6, (load<u64>(core + DR6) & ~DR6_BREAKPOINTS) | bits);
 }
+
+/** FAULT_ERROR of a #DB by general detect, which pushes none: unlike an instruction breakpoint it pushes RF as 1. */
+export const GENERAL_DETECT: u32 = 1;
 
 /** DR7.GD guards the debug registers: an access to one is #DB with DR6.BD. True after raising it. */
 export function guarded(core: usize): bool {
   if ((load<u64>(core + DR7) & DR7_GD) == 0) return false;
   note(core, DR6_BD);
   raisePlain(core, DB);
+  store<u32>(core, GENERAL_DETECT, FAULT_ERROR);
   return true;
 }
 

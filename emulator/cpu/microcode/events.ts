@@ -9,10 +9,12 @@ import {
   ACTIVITY,
   CPL,
   CS,
+  DEBUG_PENDING,
   DS,
   ES,
   EVENT_FAULT,
   EVENT_NMI,
+  EVENT_PRIVILEGED,
   EVENT_SOFTWARE,
   EVENT_SOFTWARE_EXCEPTION,
   EVENT_TRAP,
@@ -27,6 +29,7 @@ import {
   MODE_PROTECTED,
   MODE_V86,
   NMI_BLOCKED,
+  REPEATING,
   RIP,
   SHADOW,
   SHUTDOWN,
@@ -72,7 +75,7 @@ import {
   TS,
   updateMode,
 } from "./core";
-import { lowerGuard, noteTrap } from "./debug";
+import { GENERAL_DETECT, lowerGuard, notePending } from "./debug";
 import * as descriptor from "./descriptors";
 import { unimplemented } from "./host";
 import { commitStack, push, useCurrentStack, useDescribedStack, useFlatStack } from "./stack";
@@ -98,6 +101,7 @@ export function deliver(core: usize): u64 {
     if (enter(core)) return 1;
     if (first == DF) {
       store<i32>(core, -1, FAULT_VECTOR);
+      store<u32>(core, 0, DEBUG_PENDING);
       store<u32>(core, SHUTDOWN, ACTIVITY);
       return 0;
     }
@@ -121,12 +125,9 @@ export function interrupt(core: usize, number: u64, eventKind: u64): u64 {
   return deliver(core);
 }
 
-/**
- * The debug trap after an instruction that hit data breakpoints (DEBUG_HITS) or, with `stepped`, began with RFLAGS.TF
- * set. 0 after shutdown.
- */
-export function debugTrap(core: usize, stepped: u64): u64 {
-  noteTrap(core, stepped != 0);
+/** The debug traps in DEBUG_PENDING: data and port breakpoints, single step, task switch. 0 after shutdown, else 1. */
+export function debugTrap(core: usize): u64 {
+  notePending(core);
   return interrupt(core, DB, EVENT_TRAP);
 }
 
@@ -137,6 +138,8 @@ export function softwareInterrupt(core: usize, number: u64, eventKind: u64, next
   hasError = false;
   error = 0;
   returnRip = next;
+  // INT1 is a debug exception itself, and takes what MOV SS has held off with it.
+  if (kind == EVENT_PRIVILEGED && load<u32>(core, DEBUG_PENDING) != 0) notePending(core);
   if (kind == EVENT_SOFTWARE && (mode(core) & MODE_V86) != 0 && iopl(core) != 3) {
     raise(core, GP, 0);
     return 0;
@@ -189,9 +192,15 @@ function gateError(): u32 {
   return (vector << 3) | 2;
 }
 
-/** The image of RFLAGS that is pushed: faults set RF, so that a breakpoint met already does not recur. */
+/**
+ * The image of RFLAGS that is pushed. Faults set RF, so that a breakpoint met already does not recur, and so does what
+ * comes between the iterations of a repeated instruction; instruction breakpoints do not (SDM vol. 3A, 17.3.1.1).
+ */
 function savedFlags(core: usize): u64 {
-  return kind == EVENT_FAULT && vector != DF && vector != DB ? rflags(core) | FLAG_RF : rflags(core);
+  const flags = rflags(core);
+  if (load<u32>(core, REPEATING)) return flags | FLAG_RF;
+  if (kind != EVENT_FAULT || vector == DF) return flags;
+  return vector == DB && error != GENERAL_DETECT ? flags : flags | FLAG_RF;
 }
 
 /** INT n, INT3 and INTO may only use gates that CPL may call. */
@@ -229,7 +238,8 @@ function arrive(core: usize, rip: u64, interruptGate: bool): bool {
   commitStack(core);
   store<u64>(core, rip, RIP);
   store<u32>(core, 0, SHADOW);
-  if (vector == DB) lowerGuard(core);
+  store<u32>(core, 0, REPEATING);
+  if (vector == DB && kind != EVENT_SOFTWARE) lowerGuard(core);
   updateMode(core);
   return true;
 }

@@ -12,6 +12,7 @@ import {
   CR3,
   CR4,
   CS,
+  DEBUG_PENDING,
   DR,
   EFER,
   ES,
@@ -43,6 +44,7 @@ import {
   MXCSR,
   NMI_BLOCKED,
   PDPTE,
+  REPEATING,
   RETIRED,
   RIP,
   SCRATCH,
@@ -104,6 +106,8 @@ export function reset(core: usize, initOnly: u64): u64 {
   if (!init) resetUnits(core);
   store<i32>(core, -1, FAULT_VECTOR);
   store<u32>(core, 0, SHADOW);
+  store<u32>(core, 0, REPEATING);
+  store<u32>(core, 0, DEBUG_PENDING);
   store<u32>(core, 0, NMI_BLOCKED);
   store<u32>(core, 0, CODE_WRITTEN);
   store<u32>(core, load<u32>(core, CORE_INDEX) == 0 ? ACTIVE : WAIT_FOR_SIPI, ACTIVITY);
