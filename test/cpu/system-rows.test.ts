@@ -529,6 +529,8 @@ describe("breakpoints", () => {
       start: ${what}
       xor eax, eax
       mov dr7, rax
+      push 2
+      popfq
       hlt`;
     cpu.place(
       HANDLER,
