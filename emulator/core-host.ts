@@ -67,6 +67,21 @@ export class CoreHost implements Host {
   writeApicBase(low: number, high: number): boolean {
     return this.#devices.setApicBase((BigInt(high) << 32n) | BigInt(low));
   }
+  readApicMsr(msr: number, half: 0 | 1): number {
+    return this.#devices.readMsr(msr, half);
+  }
+  writeApicMsr(msr: number, low: number, high: number): boolean {
+    return this.#devices.writeMsr(msr, low, high);
+  }
+  readTscDeadline(half: 0 | 1): number {
+    return this.#devices.tscDeadline(half);
+  }
+  writeTscDeadline(low: number, high: number, left: number): void {
+    this.#devices.setTscDeadline(low, high, left);
+  }
+  initialise(): void {
+    this.#devices.init();
+  }
   readTaskPriority(): number {
     return this.#devices.cr8();
   }

@@ -50,19 +50,19 @@ export class CoreDevices {
       clock,
       mailbox: this.#mailbox,
       bus: new Interrupts(mailboxes, trace),
-      alarm: this.#timers.alarm(() => this.#apic.timerExpired()),
+      alarm: this.#timers.alarm(() => this.#apic.timer.expired()),
       interruptAcknowledge: () => options.interruptAcknowledge(),
       endOfInterrupt: (vector) => options.endOfInterrupt(vector),
       trace,
     });
   }
 
-  /** Base of the APIC page, or -1 while the APIC is globally disabled. */
+  /** Base of the APIC page, or -1 while there is none: globally disabled, or in x2APIC mode. */
   get apicPage(): number {
     return this.#apic.page;
   }
 
-  /** Whether a physical address lies in the APIC page (never while the APIC is globally disabled). */
+  /** Whether a physical address lies in the APIC page (never while there is none). */
   contains(physical: number): boolean {
     const page = this.#apic.page;
     return page >= 0 && physical >= page && physical < page + PAGE_BYTES;
@@ -134,13 +134,22 @@ export class CoreDevices {
     return this.#apic.setBase(value, this.#physicalAddressBits);
   }
 
-  /** IA32_TSC_DEADLINE; give the TSC of now. After WRMSR to the TSC, set the same value again. */
-  tscDeadline(): bigint {
-    return this.#apic.tscDeadline();
+  /** MSRs 800H to 8FFH: half a register, or -1 where RDMSR is #GP; false where WRMSR is. */
+  readMsr(msr: number, half: 0 | 1): number {
+    return this.#apic.readMsr(msr, half);
   }
 
-  setTscDeadline(value: bigint, tscNow: bigint): void {
-    this.#apic.setTscDeadline(value, tscNow, NANOSECONDS / frequency.tsc);
+  writeMsr(msr: number, low: number, high: number): boolean {
+    return this.#apic.writeMsr(msr, low >>> 0, high >>> 0);
+  }
+
+  /** IA32_TSC_DEADLINE, by halves; `left`: TSC ticks until then. After a change of the TSC, set it again. */
+  tscDeadline(half: 0 | 1): number {
+    return this.#apic.timer.tscDeadline[half];
+  }
+
+  setTscDeadline(low: number, high: number, left: number): void {
+    this.#apic.timer.setTscDeadline(low >>> 0, high >>> 0, left * (NANOSECONDS / frequency.tsc));
   }
 
   /** INIT: the local APIC as after power-up, but for its ID and IA32_APIC_BASE. */

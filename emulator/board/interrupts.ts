@@ -4,15 +4,17 @@
 // Invariant: a fixed interrupt is accepted only by an APIC that its software has enabled; NMI, INIT and
 // SIPI need only the hardware to be enabled.
 
-import type { Trace } from "../devices/device.js";
 import {
+  BROADCAST,
   delivery,
   describeMessage,
+  destination8,
   esr,
   type InterruptBus,
   type InterruptMessage,
-} from "../devices/local-apic.js";
-import { hardwareEnabled, SharedMailbox, softwareEnabled, word } from "./mailbox.js";
+} from "../devices/apic-message.js";
+import type { Trace } from "../devices/device.js";
+import { extended, hardwareEnabled, SharedMailbox, softwareEnabled, word } from "./mailbox.js";
 
 const FLAT_MODEL = 0xf;
 
@@ -49,7 +51,7 @@ export class Interrupts implements InterruptBus {
   /** A message-signalled interrupt: a bus master's store to 0xFEEx_xxxx (SDM, "Message Address Register Format"). */
   message(address: number, data: number): void {
     this.deliver({
-      destination: (address >>> 12) & 0xff,
+      destination: destination8((address >>> 12) & 0xff),
       logical: (address & 4) !== 0,
       mode: (data >>> 8) & 7,
       vector: data & 0xff,
@@ -114,10 +116,15 @@ export class Interrupts implements InterruptBus {
 
 /** Whether the local APIC behind these words takes a message for this destination. */
 function addressed(words: Int32Array, { destination, logical }: InterruptMessage): boolean {
-  if ((Atomics.load(words, word.state) & hardwareEnabled) === 0) return false;
-  if (destination === 0xff) return true;
+  const state = Atomics.load(words, word.state);
+  if ((state & hardwareEnabled) === 0) return false;
+  if (destination === BROADCAST) return true;
   if (!logical) return Atomics.load(words, word.apicId) === destination;
-  const address = Atomics.load(words, word.logicalDestination) >>> 24;
+  const own = Atomics.load(words, word.logicalDestination) >>> 0;
+  // "Logical x2APIC ID": cluster in the upper half, one bit for each APIC of it in the lower.
+  if ((state & extended) !== 0)
+    return own >>> 16 === destination >>> 16 && (own & destination & 0xffff) !== 0;
+  const address = own >>> 24;
   if (Atomics.load(words, word.destinationFormat) >>> 28 === FLAT_MODEL) return (address & destination) !== 0;
   const cluster = destination >> 4;
   return (cluster === address >> 4 || cluster === 15) && (address & destination & 15) !== 0;

@@ -6,13 +6,14 @@
 //         16    attention: what the core must look at (bits below); the core polls this one word, and a
 //               halted core sleeps on it with Atomics.wait
 //         17    start-up vector of the last SIPI
-//         18-22 published by the core: APIC id, LDR, DFR, TPR, state (1 hardware-enabled, 2 software-enabled)
+//         18-22 published by the core: APIC id, LDR, DFR, TPR, state (1 hardware-enabled, 2 software-enabled,
+//               4 in x2APIC mode)
 //         23,24 LINT0: level, and a count of its rising edges      25,26 LINT1: the same
 //         27    an interrupt message of mode ExtINT is waiting
 //         28    errors seen by senders and other threads, to be merged into the ESR
 // Invariant: a word changed by several threads is changed by Atomics only, and attention is raised last.
 
-import type { Mailbox } from "../devices/local-apic.js";
+import type { Mailbox, Published } from "../devices/local-apic.js";
 
 export const MAILBOX_WORDS = 64;
 
@@ -40,6 +41,7 @@ export const word = {
 
 export const hardwareEnabled = 1;
 export const softwareEnabled = 2;
+export const extended = 4;
 
 export class SharedMailbox implements Mailbox {
   readonly words: Int32Array;
@@ -84,16 +86,14 @@ export class SharedMailbox implements Mailbox {
     Atomics.store(this.words, word.errors, 0);
   }
 
-  publish(apicId: number, ldr: number, dfr: number, tpr: number, hardware: boolean, software: boolean): void {
-    Atomics.store(this.words, word.apicId, apicId);
+  publish({ id, ldr, dfr, tpr, mode, softwareEnabled: software }: Published): void {
+    Atomics.store(this.words, word.apicId, id);
     Atomics.store(this.words, word.logicalDestination, ldr);
     Atomics.store(this.words, word.destinationFormat, dfr);
     Atomics.store(this.words, word.taskPriority, tpr);
-    Atomics.store(
-      this.words,
-      word.state,
-      (hardware ? hardwareEnabled : 0) | (software ? softwareEnabled : 0),
-    );
+    const hardware = mode === "disabled" ? 0 : hardwareEnabled;
+    const form = mode === "x2apic" ? extended : 0;
+    Atomics.store(this.words, word.state, hardware | form | (software ? softwareEnabled : 0));
   }
 
   pin(pin: 0 | 1): boolean {
@@ -158,7 +158,7 @@ export class SharedMailbox implements Mailbox {
       if (index !== word.attention) Atomics.store(this.words, index, 0);
     const { interrupt, nmi, init, startup } = attention;
     this.takeAttention(interrupt | nmi | init | startup);
-    this.publish(core, 0, ~0, 0, true, false);
+    this.publish({ id: core, ldr: 0, dfr: ~0, tpr: 0, mode: "xapic", softwareEnabled: false });
   }
 
   /** Raises attention bits and wakes the core if it sleeps on them. */

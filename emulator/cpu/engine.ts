@@ -359,6 +359,7 @@ export class Engine {
     if (bits & ATTENTION_STOP) this.#stopping = true;
     if (bits & ATTENTION_INIT) {
       this.#microcode["reset"](c, 1n);
+      this.#hosts[core].initialise();
       this.#set(c + INTERRUPT_WANTED, 0);
       this.#set(c + NMI_WANTED, 0);
     }

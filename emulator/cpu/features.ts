@@ -54,7 +54,9 @@ export const features: readonly Feature[] = [
   { name: "sse", leaf: 1, register: "edx", bit: 25, instructions: ["SSE"] },
   { name: "sse2", leaf: 1, register: "edx", bit: 26, instructions: ["SSE2"] },
   { name: "cx16", leaf: 1, register: "ecx", bit: 13, instructions: ["CMPXCHG16B"] },
+  { name: "x2apic", leaf: 1, register: "ecx", bit: 21 }, // devices/x2apic.ts
   { name: "popcnt", leaf: 1, register: "ecx", bit: 23, instructions: ["POPCNT"] },
+  { name: "tsc_deadline", leaf: 1, register: "ecx", bit: 24 }, // devices/apic-timer.ts
   { name: "arat", leaf: 6, register: "eax", bit: 2 }, // the APIC timer runs in HLT
   { name: "smep", leaf: 7, register: "ebx", bit: 7 },
   { name: "erms", leaf: 7, register: "ebx", bit: 9 }, // REP MOVSB and STOSB by whole pages
@@ -116,6 +118,8 @@ export function cpuid(leaf: number, subleaf: number, context: CpuidContext): Cpu
       return [bits("eax"), 0, 0, 0];
     case 7:
       return subleaf === 0 ? [0, bits("ebx"), bits("ecx"), bits("edx")] : [0, 0, 0, 0];
+    case 0xb:
+      return topology(subleaf, context.core);
     case 0x15:
       return [1, 1, CRYSTAL_HZ, 0];
     case 0x16:
@@ -135,6 +139,12 @@ export function cpuid(leaf: number, subleaf: number, context: CpuidContext): Cpu
     default:
       return [0, 0, 0, 0];
   }
+}
+
+/** Leaf 0BH: one thread a core, one core a package, so no level takes bits of the x2APIC ID. */
+function topology(level: number, id: number): CpuidResult {
+  const type = [1, 2][level] ?? 0; // SMT, core
+  return [0, type === 0 ? 0 : 1, (type << 8) | (level & 0xff), id];
 }
 
 function featureBits(leaf: number, register: Register, { apicEnabled }: CpuidContext): number {

@@ -23,8 +23,16 @@ export interface Host {
   readApicBase(): number;
   /** False: the value has reserved bits set. */
   writeApicBase(low: number, high: number): boolean;
+  /** Local APIC registers as MSRs 800H to 8FFH: half a register, or -1 where RDMSR is #GP; false where WRMSR is. */
+  readApicMsr(msr: number, half: 0 | 1): number;
+  writeApicMsr(msr: number, low: number, high: number): boolean;
+  /** IA32_TSC_DEADLINE, by halves; `left`: TSC ticks until then. */
+  readTscDeadline(half: 0 | 1): number;
+  writeTscDeadline(low: number, high: number, left: number): void;
   readTaskPriority(): number;
   writeTaskPriority(value: number): void;
+  /** INIT has come: the local APIC's part of it. A SIPI that has come since stays. */
+  initialise(): void;
   /** Something that is not modelled was touched. */
   unimplemented(what: string): void;
 }
@@ -60,6 +68,21 @@ export function hostImports(
     readApicBase: (core: number) => hosts[core].readApicBase(),
     writeApicBase: (core: number, low: number, high: number) =>
       hosts[core].writeApicBase(u32(low), u32(high)) ? 1 : 0,
+    readApicMsr: (core: number, msr: number) => {
+      const low = hosts[core].readApicMsr(msr, 0);
+      if (low < 0) return 0;
+      view.setUint32(scratch(core), low, true);
+      view.setUint32(scratch(core) + 4, hosts[core].readApicMsr(msr, 1), true);
+      return 1;
+    },
+    writeApicMsr: (core: number, msr: number, low: number, high: number) =>
+      hosts[core].writeApicMsr(msr, u32(low), u32(high)) ? 1 : 0,
+    readTscDeadline: (core: number) => {
+      view.setUint32(scratch(core), hosts[core].readTscDeadline(0), true);
+      view.setUint32(scratch(core) + 4, hosts[core].readTscDeadline(1), true);
+    },
+    writeTscDeadline: (core: number, low: number, high: number, left: number) =>
+      hosts[core].writeTscDeadline(u32(low), u32(high), left),
     readTaskPriority: (core: number) => hosts[core].readTaskPriority(),
     writeTaskPriority: (core: number, value: number) => hosts[core].writeTaskPriority(u32(value)),
     unimplemented: (core: number, code: number) =>

@@ -3,8 +3,8 @@
 // kept and read back but changes nothing.
 // Invariant: a level-triggered pin sends one message, then nothing until its vector's EOI clears remote IRR.
 
+import { delivery, destination8, type InterruptBus } from "./apic-message.js";
 import { RegisterFile, type Trace } from "./device.js";
-import { delivery, type InterruptBus } from "./local-apic.js";
 
 const VERSION = 0x20;
 const MASKED = 0x1_0000;
@@ -85,7 +85,7 @@ export class IoApic {
   #send(pin: number, level: boolean): void {
     const low = this.#state.low[pin];
     this.#bus.deliver({
-      destination: this.#state.high[pin] >>> 24,
+      destination: destination8(this.#state.high[pin] >>> 24),
       logical: (low & LOGICAL) !== 0,
       mode: (low >> 8) & 7,
       vector: low & 0xff,

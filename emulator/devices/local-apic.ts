@@ -1,21 +1,15 @@
-// The local APIC of one core: Intel SDM vol. 3A, "Advanced Programmable Interrupt Controller", xAPIC mode,
-// in the form of a Pentium 4 or later (integrated, version 0x14, six LVT entries).
-// The page belongs to the core's own thread. IRR and TMR stand in the mailbox, where every thread may post.
-// Not there: x2APIC mode (setBase refuses it), SMI delivery, EOI-broadcast suppression, CMCI; a spurious
-// vector is never needed, since taking a vector and masking it cannot race within one core.
+// The local APIC of one core: Intel SDM vol. 3A, "Advanced Programmable Interrupt Controller"; AMD APM vol. 2,
+// chapter 16. xAPIC and x2APIC mode, in the form of a Pentium 4 or later (integrated, version 0x14, six LVT
+// entries). Page and MSRs belong to the core's own thread. IRR and TMR stand in the mailbox, where every thread
+// may post. Not there: SMI delivery and CMCI; a spurious vector is never needed, since taking a vector and
+// masking it cannot race within one core.
 // Invariant: ISR holds no two vectors of one priority class unless software raised them by hand, and a
 // vector leaves the IRR only into the ISR.
 
-import {
-  type Alarm,
-  type Clock,
-  hex,
-  notYet,
-  RegisterFile,
-  type Row,
-  readOnly,
-  type Trace,
-} from "./device.js";
+import { commandOf, delivery, destination8, esr, type InterruptBus, modeOf } from "./apic-message.js";
+import { ApicTimer, type TimerState } from "./apic-timer.js";
+import { type Alarm, type Clock, notYet, RegisterFile, type Row, readOnly, type Trace } from "./device.js";
+import * as x2apic from "./x2apic.js";
 
 /** The words that a core shares with everybody: see board/mailbox.ts. */
 export interface Mailbox {
@@ -26,7 +20,7 @@ export interface Mailbox {
   requests(index: number): number;
   triggers(index: number): number;
   clearRequests(): void;
-  publish(apicId: number, ldr: number, dfr: number, tpr: number, hardware: boolean, software: boolean): void;
+  publish(published: Published): void;
   pin(pin: 0 | 1): boolean;
   pinEdges(pin: 0 | 1): number;
   external(): boolean;
@@ -38,47 +32,28 @@ export interface Mailbox {
   again(): void;
 }
 
-/** SDM, "Interrupt Command Register": the delivery modes, which LVT, I/O APIC and MSI share. */
-export const delivery = {
-  fixed: 0,
-  lowestPriority: 1,
-  smi: 2,
-  nmi: 4,
-  init: 5,
-  startup: 6,
-  external: 7,
-} as const;
-
-export interface InterruptMessage {
-  /** APIC id (physical) or message destination address (logical), 8 bits; 0xff is everybody. */
-  destination: number;
-  logical: boolean;
-  /** One of `delivery`. */
-  mode: number;
-  vector: number;
-  /** Level-triggered. */
-  level: boolean;
-  /** Core number that the message leaves out: the shorthand "all excluding self". */
-  except?: number;
+/** What senders must know of a local APIC. */
+export interface Published {
+  readonly id: number;
+  readonly ldr: number;
+  readonly dfr: number;
+  readonly tpr: number;
+  readonly mode: ApicMode;
+  readonly softwareEnabled: boolean;
 }
 
-export interface InterruptBus {
-  deliver(message: InterruptMessage): void;
-}
+/** IA32_APIC_BASE's EN and EXTD. */
+export type ApicMode = "disabled" | "xapic" | "x2apic";
 
 /** What `pendingVector` says when the 8259 pair holds the vector (ExtINT). */
 export const EXTERNAL_VECTOR = 256;
 
-/** Error status register bits. */
-export const esr = { sendIllegalVector: 0x20, receiveIllegalVector: 0x40, illegalRegister: 0x80 } as const;
-
-const VERSION = 0x0005_0014; // max LVT entry 5, version 0x14
+const VERSION = 0x0105_0014; // EOI-broadcast suppression, max LVT entry 5, version 0x14
 const SOFTWARE_ENABLE = 0x100;
+const SUPPRESS_EOI_BROADCAST = 0x1000;
 const MASKED = 0x1_0000;
 const REMOTE_IRR = 0x4000;
 const LEVEL = 0x8000;
-const timerMode = { oneShot: 0, periodic: 1, tscDeadline: 2 } as const;
-const NEVER = -1;
 
 /** LVT entries, in the order of `State.lvt`; `writable` are the bits that software may set. */
 const lvtEntries = [
@@ -104,18 +79,10 @@ const reset = (id: number) => ({
   icrHigh: 0,
   lvt: lvtEntries.map(() => MASKED as number),
   isr: [0, 0, 0, 0, 0, 0, 0, 0],
-  initialCount: 0,
-  divide: 0,
-  /** Machine time at which the count was `initialCount`. */
-  countedFrom: 0,
-  /** Machine time of the timer's next event, or NEVER. */
-  deadline: NEVER as number,
-  /** IA32_TSC_DEADLINE, as two words: JSON has no 64-bit numbers. */
-  tscDeadline: [0, 0] as [low: number, high: number],
   /** Rising edges of LINT0 and LINT1 already acted on. */
   edgesSeen: [0, 0] as [number, number],
 });
-type State = ReturnType<typeof reset> & { base: number; enabled: boolean };
+type State = ReturnType<typeof reset> & { base: number; mode: ApicMode };
 
 export interface LocalApicOptions {
   core: number;
@@ -126,7 +93,7 @@ export interface LocalApicOptions {
   clock: Clock;
   mailbox: Mailbox;
   bus: InterruptBus;
-  /** The timer's deadline; its owner calls `timerExpired`. */
+  /** The timer's deadline; its owner calls `timer.expired`. */
   alarm: Alarm;
   /** Interrupt-acknowledge cycle to the 8259 pair. */
   interruptAcknowledge(): number;
@@ -140,6 +107,7 @@ export class LocalApic {
   readonly #mailbox: Mailbox;
   readonly #registers: RegisterFile;
   readonly #source: string;
+  readonly timer: ApicTimer;
   #state: State;
 
   constructor(options: LocalApicOptions) {
@@ -149,14 +117,21 @@ export class LocalApic {
     this.#registers = new RegisterFile(this.#source, 0x1000, this.#rows(), options.trace, 0, () =>
       this.#error(esr.illegalRegister),
     );
-    this.#state = { ...reset(options.core), base: options.base, enabled: true };
+    this.#state = { ...reset(options.core), base: options.base, mode: "xapic" };
+    this.timer = new ApicTimer(
+      options.clockPeriod,
+      options.clock,
+      options.alarm,
+      () => timerModeOf(this.#state.lvt[lvt.timer]),
+      () => this.#local(this.#state.lvt[lvt.timer] & (MASKED | 0xff), false),
+    );
     this.reset();
   }
 
   #rows(): Record<string, Row> {
     const state = () => this.#state;
     const rows: Record<string, Row> = {
-      ID: [0x20, 4, { read: () => state().id * 0x100_0000, write: (v) => this.#change({ id: v >>> 24 }) }],
+      ID: [0x20, 4, { read: () => this.#idRegister(), write: (v) => this.#change({ id: v >>> 24 }) }],
       VERSION: [0x30, 4, readOnly(() => VERSION)],
       TPR: [0x80, 4, { read: () => state().tpr, write: (v) => this.#setTpr(v & 0xff) }],
       APR: [0x90, 4, notYet],
@@ -181,9 +156,27 @@ export class LocalApic {
         4,
         { read: () => state().icrHigh, write: (v) => this.#change({ icrHigh: (v & 0xff00_0000) >>> 0 }) },
       ],
-      INITIAL_COUNT: [0x380, 4, { read: () => state().initialCount, write: (v) => this.#startTimer(v) }],
-      CURRENT_COUNT: [0x390, 4, readOnly(() => this.#currentCount())],
-      DIVIDE: [0x3e0, 4, { read: () => state().divide, write: (v) => this.#setDivide(v & 0xb) }],
+      INITIAL_COUNT: [
+        0x380,
+        4,
+        {
+          read: () => this.timer.initialCount,
+          write: (v) => {
+            this.timer.initialCount = v;
+          },
+        },
+      ],
+      CURRENT_COUNT: [0x390, 4, readOnly(() => this.timer.currentCount())],
+      DIVIDE: [
+        0x3e0,
+        4,
+        {
+          read: () => this.timer.divide,
+          write: (v) => {
+            this.timer.divide = v & 0xb;
+          },
+        },
+      ],
     };
     for (let index = 0; index < 8; index++) {
       rows[`ISR${index}`] = [0x100 + 16 * index, 4, readOnly(() => this.#state.isr[index])];
@@ -201,13 +194,14 @@ export class LocalApic {
 
   // --- The page, and the core's questions ---
 
-  /** Base of the page, or -1 while the APIC is globally disabled. */
+  /** Base of the page, or -1 while there is none: disabled, or in x2APIC mode. */
   get page(): number {
-    return this.#state.enabled ? this.#state.base : -1;
+    return this.#state.mode === "xapic" ? this.#state.base : -1;
   }
 
-  get hardwareEnabled(): boolean {
-    return this.#state.enabled;
+  #idRegister(): number {
+    const { id, mode } = this.#state;
+    return mode === "x2apic" ? id : id * 0x100_0000;
   }
 
   read(offset: number, size: number): number {
@@ -220,8 +214,34 @@ export class LocalApic {
     this.#registers.write(offset, size, value);
   }
 
+  /** RDMSR of 800H to 8FFH: bits 31-0 or 63-32 of the register; -1 where that is #GP. */
+  readMsr(msr: number, half: 0 | 1): number {
+    if (this.#state.mode !== "x2apic" || !x2apic.readable(msr)) return -1;
+    if (half === 1) return msr === x2apic.ICR ? this.#state.icrHigh : 0;
+    return this.read(x2apic.pageOffset(msr), 4);
+  }
+
+  /** WRMSR; false where that is #GP. */
+  writeMsr(msr: number, low: number, high: number): boolean {
+    if (this.#state.mode !== "x2apic" || !x2apic.writable(msr, low, high)) return false;
+    if (msr === x2apic.SELF_IPI) this.#sendSelf(low);
+    else {
+      if (msr === x2apic.ICR) this.#state.icrHigh = high;
+      this.write(x2apic.pageOffset(msr), 4, low);
+    }
+    return true;
+  }
+
+  /** Without an APIC, INTR and NMI are the processor's own pins: SDM, "Local APIC Status and Location". */
+  #pinsAlone(): number {
+    const edges = this.#mailbox.pinEdges(1);
+    if (edges !== this.#state.edgesSeen[1]) this.#mailbox.postNmi();
+    this.#state.edgesSeen[1] = edges;
+    return this.#mailbox.pin(0) ? EXTERNAL_VECTOR : -1;
+  }
+
   pendingVector(): number {
-    if (!this.#state.enabled) return this.#mailbox.pin(0) ? EXTERNAL_VECTOR : -1;
+    if (this.#state.mode === "disabled") return this.#pinsAlone();
     this.#sample();
     const vector = this.#mailbox.highest();
     if (vector >= 0 && vector >> 4 > this.#processorPriority() >> 4) return vector;
@@ -278,7 +298,8 @@ export class LocalApic {
       const entry = this.#state.lvt[lvt.lint0];
       if ((entry & REMOTE_IRR) !== 0 && (entry & 0xff) === vector)
         this.#state.lvt[lvt.lint0] = entry & ~REMOTE_IRR;
-      this.#options.endOfInterrupt(vector);
+      // "Suppress EOI Broadcasts": software tells the I/O APIC itself, through its EOI register.
+      if ((this.#state.svr & SUPPRESS_EOI_BROADCAST) === 0) this.#options.endOfInterrupt(vector);
     }
     this.#lookAgain();
   }
@@ -338,14 +359,14 @@ export class LocalApic {
     let entry = (value & lvtEntries[index].writable) | (before & REMOTE_IRR);
     if (!this.#softwareEnabled()) entry |= MASKED;
     this.#state.lvt[index] = entry;
-    if (index === lvt.timer && modeBits(entry) !== modeBits(before)) this.#disarm();
+    if (index === lvt.timer) this.timer.modeChanged(timerModeOf(before));
     if ((index === lvt.thermal || index === lvt.performance) && (entry & MASKED) === 0)
       this.#report(`${lvtEntries[index].name} unmasked, but nothing here ever raises it`);
     this.#lookAgain();
   }
 
   #setSpurious(value: number): void {
-    this.#change({ svr: value & 0x3ff });
+    this.#change({ svr: value & 0x13ff });
     if (this.#softwareEnabled()) return;
     for (const index of lvtEntries.keys()) this.#state.lvt[index] |= MASKED;
   }
@@ -369,172 +390,96 @@ export class LocalApic {
   // --- Interprocessor interrupts ---
 
   #command(value: number): void {
+    const { icrHigh, mode } = this.#state;
     this.#state.icrLow = value & 0x000c_cfff;
-    const { core } = this.#options;
-    const vector = value & 0xff;
-    const mode = modeOf(value);
-    const assert = (value & 0x4000) !== 0;
-    if (mode === delivery.init && !assert && (value & LEVEL) !== 0) return; // INIT level de-assert: nothing since P4
-    if (mode === delivery.smi || mode === 3 || mode === delivery.external) {
-      this.#report(`ICR delivery mode ${mode} is not implemented`);
-      return;
-    }
-    if ((mode === delivery.fixed || mode === delivery.lowestPriority) && vector < 16) {
-      this.#error(esr.sendIllegalVector);
-      return;
-    }
-    const shorthand = (value >>> 18) & 3;
-    const everyone = { destination: 0xff, logical: false, mode, vector, level: false };
-    switch (shorthand) {
-      case 0:
-        this.#options.bus.deliver({
-          ...everyone,
-          destination: this.#state.icrHigh >>> 24,
-          logical: (value & 0x800) !== 0,
-        });
+    const destination = mode === "x2apic" ? icrHigh : destination8(icrHigh >>> 24);
+    const command = commandOf(value, destination, this.#options.core);
+    switch (command.kind) {
+      case "message":
+        this.#options.bus.deliver(command.message);
         return;
-      case 1:
-        if (mode === delivery.fixed && this.#softwareEnabled()) this.#mailbox.post(vector, false);
-        else this.#report(`ICR shorthand self with delivery mode ${mode} dropped`);
+      case "self":
+        this.#sendSelf(command.vector);
         return;
-      case 2:
-        if (mode === delivery.fixed) this.#options.bus.deliver(everyone);
-        else this.#report(`ICR shorthand all including self with delivery mode ${mode} dropped`);
+      case "illegal-vector":
+        this.#error(esr.sendIllegalVector);
+        return;
+      case "invalid":
+        this.#report(`ICR ${command.why}`);
         return;
       default:
-        this.#options.bus.deliver({ ...everyone, except: core });
     }
   }
 
-  // --- Timer ---
-
-  #timerMode(): number {
-    return modeBits(this.#state.lvt[lvt.timer]);
-  }
-
-  /** Nanoseconds of machine time per count. */
-  #countPeriod(): number {
-    const code = (this.#state.divide & 3) | ((this.#state.divide & 8) >> 1);
-    return this.#options.clockPeriod * (code === 7 ? 1 : 2 << code);
-  }
-
-  #startTimer(initialCount: number): void {
-    if (this.#timerMode() === timerMode.tscDeadline) return; // the SDM: ignored in this mode
-    const now = this.#options.clock.now();
-    this.#change({ initialCount, countedFrom: now });
-    this.#arm(initialCount === 0 ? NEVER : now + Math.ceil(initialCount * this.#countPeriod()));
-  }
-
-  #setDivide(divide: number): void {
-    if (this.#timerMode() === timerMode.tscDeadline || this.#state.initialCount === 0) {
-      this.#state.divide = divide;
-      return;
-    }
-    // The count goes on from where it is, at the new pace.
-    const done = this.#state.initialCount - this.#currentCount();
-    const running = this.#state.deadline !== NEVER;
-    this.#state.divide = divide;
-    this.#state.countedFrom = this.#options.clock.now() - Math.floor(done * this.#countPeriod());
-    if (running)
-      this.#arm(this.#state.countedFrom + Math.ceil(this.#state.initialCount * this.#countPeriod()));
-  }
-
-  #currentCount(): number {
-    const { initialCount, countedFrom, deadline } = this.#state;
-    const mode = this.#timerMode();
-    if (mode === timerMode.tscDeadline || initialCount === 0 || deadline === NEVER) return 0;
-    const done = Math.floor((this.#options.clock.now() - countedFrom) / this.#countPeriod());
-    if (mode === timerMode.periodic) return initialCount - (done % initialCount);
-    return Math.max(0, initialCount - done);
-  }
-
-  #arm(deadline: number): void {
-    this.#state.deadline = deadline;
-    this.#options.alarm.set(deadline === NEVER ? Number.POSITIVE_INFINITY : deadline);
-  }
-
-  /** "A write to the LVT Timer Register that changes the timer mode disarms the local APIC timer." */
-  #disarm(): void {
-    this.#change({ initialCount: 0, tscDeadline: [0, 0] });
-    this.#arm(NEVER);
-  }
-
-  /** The alarm's callback. Periods that went by unseen are one interrupt, as the IRR has one bit. */
-  timerExpired(): void {
-    if (this.#state.deadline === NEVER) return;
-    if (this.#timerMode() === timerMode.periodic) {
-      const period = this.#state.initialCount * this.#countPeriod();
-      const periods = Math.floor((this.#options.clock.now() - this.#state.countedFrom) / period);
-      this.#arm(this.#state.countedFrom + Math.ceil(Math.max(periods + 1, 1) * period));
-    } else {
-      this.#state.tscDeadline = [0, 0];
-      this.#arm(NEVER);
-    }
-    this.#local(this.#state.lvt[lvt.timer] & (MASKED | 0xff), false);
-  }
-
-  tscDeadline(): bigint {
-    const [low, high] = this.#state.tscDeadline;
-    return (BigInt(high) << 32n) | BigInt(low);
-  }
-
-  /** WRMSR; `ticks` is one TSC tick in nanoseconds of machine time. */
-  setTscDeadline(value: bigint, tscNow: bigint, tick: number): void {
-    if (this.#timerMode() !== timerMode.tscDeadline) return; // the SDM: ignored in the other modes
-    this.#state.tscDeadline = [Number(value & 0xffff_ffffn), Number((value >> 32n) & 0xffff_ffffn)];
-    const left = Number(value - tscNow) * tick;
-    // Beyond a century the deadline is never, and the sum would no longer be an exact integer.
-    if (value === 0n || left > 2 ** 52) this.#arm(NEVER);
-    else this.#arm(this.#options.clock.now() + Math.max(0, Math.ceil(left)));
+  #sendSelf(vector: number): void {
+    if (vector < 16) this.#error(esr.sendIllegalVector);
+    else if (this.#softwareEnabled()) this.#mailbox.post(vector, false);
+    else this.#report(`interrupt ${vector} to itself dropped: the APIC is disabled by software`);
   }
 
   // --- IA32_APIC_BASE, INIT and RESET, snapshot ---
 
   get base(): bigint {
-    const { base, enabled } = this.#state;
-    return BigInt(base) | (enabled ? 0x800n : 0n) | (this.#options.bootstrap ? 0x100n : 0n);
+    const { base, mode } = this.#state;
+    return BigInt(base) | baseBits[mode] | (this.#options.bootstrap ? 0x100n : 0n);
   }
 
-  /** WRMSR to IA32_APIC_BASE; false where that is #GP. */
+  /** WRMSR to IA32_APIC_BASE; false where that is #GP. SDM, "x2APIC State Transitions". */
   setBase(value: bigint, physicalAddressBits: number): boolean {
     const reserved = (value & 0x2ffn) | (value >> BigInt(physicalAddressBits));
-    if (reserved !== 0n) return false;
-    if ((value & 0x400n) !== 0n) {
-      this.#report("x2APIC mode is not implemented");
+    const before = this.#state.mode;
+    const mode = (Object.keys(baseBits) as ApicMode[]).find((name) => baseBits[name] === (value & 0xc00n));
+    if (reserved !== 0n || mode === undefined) return false;
+    if ((before === "disabled" && mode === "x2apic") || (before === "x2apic" && mode === "xapic"))
       return false;
-    }
-    const enabled = (value & 0x800n) !== 0n;
-    const wasEnabled = this.#state.enabled;
     this.#state.base = Number(value & ~0xfffn);
-    this.#state.enabled = enabled;
-    if (enabled && !wasEnabled) this.init(); // comes back as after power-up
+    this.#state.mode = mode;
+    if (mode === "x2apic" && before !== mode) this.#extend();
+    // Disabled it forgets, and comes back as after power-up; only CR8 is the core's own.
+    if (mode === "disabled" && before !== mode) {
+      const { tpr } = this.#state;
+      this.#restart(this.#options.core);
+      this.#change({ tpr });
+    } else if (mode === "xapic" && before === "disabled") this.#change({ tpr: 0 });
     this.#publish();
     return true;
   }
 
+  /** From xAPIC to x2APIC: the IDs are the hardware's, the ICR's destination has another form. */
+  #extend(): void {
+    const id = this.#options.core;
+    this.#change({ id, ldr: x2apic.logicalId(id), dfr: 0xffff_ffff, icrHigh: 0 });
+  }
+
   /** INIT: as after power-up, but the ID and IA32_APIC_BASE stay. */
   init(): void {
-    const { id, base, enabled } = this.#state;
-    this.#state = { ...reset(id), base, enabled };
+    this.#restart(this.#state.id);
+    if (this.#state.mode === "x2apic") this.#extend();
+  }
+
+  #restart(id: number): void {
+    const { base, mode } = this.#state;
+    this.#state = { ...reset(id), base, mode };
     this.#state.edgesSeen = [this.#mailbox.pinEdges(0), this.#mailbox.pinEdges(1)];
     this.#mailbox.clearRequests();
-    this.#arm(NEVER);
+    this.timer.reset();
     this.#publish();
   }
 
   reset(): void {
-    this.#state = { ...reset(this.#options.core), base: this.#options.base, enabled: true };
-    this.init();
+    Object.assign(this.#state, { base: this.#options.base, mode: "xapic" });
+    this.#restart(this.#options.core);
   }
 
-  snapshot(): State {
-    return structuredClone(this.#state);
+  snapshot(): State & { timer: TimerState } {
+    return structuredClone({ ...this.#state, timer: this.timer.state });
   }
 
   /** The mailbox is restored by its owner, before this. */
   restore(state: object): void {
-    this.#state = structuredClone(state) as State;
-    this.#arm(this.#state.deadline);
+    const { timer, ...own } = structuredClone(state) as State & { timer: TimerState };
+    this.#state = own;
+    this.timer.restore(timer);
     this.#publish();
   }
 
@@ -544,8 +489,8 @@ export class LocalApic {
   }
 
   #publish(): void {
-    const { id, ldr, dfr, tpr, enabled } = this.#state;
-    this.#mailbox.publish(id, ldr, dfr, tpr, enabled, this.#softwareEnabled());
+    const { id, ldr, dfr, tpr, mode } = this.#state;
+    this.#mailbox.publish({ id, ldr, dfr, tpr, mode, softwareEnabled: this.#softwareEnabled() });
   }
 
   #report(text: string): void {
@@ -553,10 +498,7 @@ export class LocalApic {
   }
 }
 
-/** Delivery mode of an LVT entry or of the ICR. */
-const modeOf = (entry: number): number => (entry >> 8) & 7;
 /** Timer mode of the timer's LVT entry. */
-const modeBits = (entry: number): number => (entry >> 17) & 3;
+const timerModeOf = (entry: number): number => (entry >> 17) & 3;
 
-export const describeMessage = (m: InterruptMessage): string =>
-  `mode ${m.mode} vector ${hex(m.vector)} to ${m.logical ? "logical" : "physical"} ${hex(m.destination)}`;
+const baseBits: Readonly<Record<ApicMode, bigint>> = { disabled: 0n, xapic: 0x800n, x2apic: 0xc00n };

@@ -1,8 +1,8 @@
 // Intel 82093AA I/O APIC data sheet.
 
 import { beforeEach, describe, expect, test } from "vitest";
+import type { InterruptMessage } from "../../emulator/devices/apic-message.js";
 import { IoApic } from "../../emulator/devices/io-apic.js";
-import type { InterruptMessage } from "../../emulator/devices/local-apic.js";
 import { throughJson, tracer } from "./bench.js";
 
 const MASKED = 0x1_0000;

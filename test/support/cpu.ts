@@ -95,6 +95,17 @@ export class TestHost implements Host {
   writeApicBase(): boolean {
     return true;
   }
+  readApicMsr(): number {
+    return -1;
+  }
+  writeApicMsr(): boolean {
+    return false;
+  }
+  readTscDeadline(): number {
+    return 0;
+  }
+  writeTscDeadline(): void {}
+  initialise(): void {}
   readTaskPriority(): number {
     return this.taskPriority;
   }

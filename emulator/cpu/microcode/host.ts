@@ -14,6 +14,12 @@ export declare function cpuid(core: u32, leaf: u32, subleaf: u32): void;
 /** IA32_APIC_BASE: read gives its low 32 bits; write may refuse (0), which is #GP(0). */
 export declare function readApicBase(core: u32): u32;
 export declare function writeApicBase(core: u32, low: u32, high: u32): u32;
+/** MSRs 800H to 8FFH: read writes a u64 to SCRATCH; both may refuse (0), which is #GP(0). */
+export declare function readApicMsr(core: u32, msr: u32): u32;
+export declare function writeApicMsr(core: u32, msr: u32, low: u32, high: u32): u32;
+/** IA32_TSC_DEADLINE: read writes a u64 to SCRATCH; `left` is in TSC ticks. */
+export declare function readTscDeadline(core: u32): void;
+export declare function writeTscDeadline(core: u32, low: u32, high: u32, left: f64): void;
 /** CR8: bits 7..4 of the local APIC's task priority. */
 export declare function readTaskPriority(core: u32): u32;
 export declare function writeTaskPriority(core: u32, value: u32): void;

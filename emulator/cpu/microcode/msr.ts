@@ -22,6 +22,7 @@ import {
   SEGMENT_BYTES,
   SEGMENTS,
 } from "../layout";
+import { deadline, IA32_TSC_DEADLINE, isX2Apic, readX2Apic, setDeadline, writeX2Apic } from "./apic-msr";
 import {
   baseOf,
   CR0_PG,
@@ -116,7 +117,10 @@ export function readMsr(core: usize, index: u64): u64 {
       return load<u64>(core, MSR_KERNEL_GS_BASE);
     case IA32_TSC_AUX:
       return load<u64>(core, MSR_TSC_AUX);
+    case IA32_TSC_DEADLINE:
+      return deadline(core);
     default:
+      if (isX2Apic(<u32>index) && readX2Apic(core, <u32>index)) return load<u64>(core, SCRATCH);
       return isPerformance(index) ? 0 : refuse(core);
   }
 }
@@ -126,6 +130,7 @@ export function writeMsr(core: usize, index: u64, value: u64): u64 {
   switch (<u32>index) {
     case IA32_TIME_STAMP_COUNTER:
       store<u64>(core, value - now(core), MSR_TSC_OFFSET);
+      setDeadline(core, deadline(core), value); // it is a time of the new counter
       return 1;
     case IA32_APIC_BASE:
       if (value & ~PHYSICAL_MASK) return refuse(core);
@@ -157,7 +162,11 @@ export function writeMsr(core: usize, index: u64, value: u64): u64 {
       return keep(core, MSR_KERNEL_GS_BASE, value, canonical(value));
     case IA32_TSC_AUX:
       return keep(core, MSR_TSC_AUX, value, value >> 32 == 0);
+    case IA32_TSC_DEADLINE:
+      setDeadline(core, value, counter(core));
+      return 1;
     default:
+      if (isX2Apic(<u32>index) && writeX2Apic(core, <u32>index, value)) return 1;
       return isPerformance(index) && value == 0 ? 1 : refuse(core);
   }
 }
