@@ -59,6 +59,10 @@ const host = {
     current!.apicBase = [low >>> 0, high >>> 0];
     return 1;
   },
+  readApicMsr: () => 0,
+  writeApicMsr: () => 0,
+  readTscDeadline: (core: number) => current!.setU64(L.SCRATCH, 0n, core),
+  writeTscDeadline: () => {},
   readTaskPriority: () => current!.taskPriority,
   writeTaskPriority: (_core: number, value: number): void => {
     current!.taskPriority = value;

@@ -55,6 +55,7 @@ const program = `
     timestamp: () => Number(process.hrtime.bigint()), cpuid: () => [0, 0, 0, 0],
     pendingInterrupt: () => false, acknowledge: () => -1,
     readApicBase: () => 0, writeApicBase: () => true, readTaskPriority: () => 0, writeTaskPriority() {},
+    readApicMsr: () => -1, writeApicMsr: () => false, readTscDeadline: () => 0, writeTscDeadline() {}, initialise() {},
     unimplemented(what) { throw new Error(what); },
   };
   const engine = new Engine(memory, plan, Array(plan.cores).fill(host), { modules, live: true });
