@@ -53,8 +53,13 @@ export const features: readonly Feature[] = [
   { name: "fxsr", leaf: 1, register: "edx", bit: 24, instructions: ["FXSR"] },
   { name: "sse", leaf: 1, register: "edx", bit: 25, instructions: ["SSE"] },
   { name: "sse2", leaf: 1, register: "edx", bit: 26, instructions: ["SSE2"] },
+  { name: "sse3", leaf: 1, register: "ecx", bit: 0, instructions: ["SSE3"] },
+  { name: "ssse3", leaf: 1, register: "ecx", bit: 9, instructions: ["SSSE3"] },
   { name: "cx16", leaf: 1, register: "ecx", bit: 13, instructions: ["CMPXCHG16B"] },
+  { name: "sse4_1", leaf: 1, register: "ecx", bit: 19, instructions: ["SSE4_1"] },
+  { name: "sse4_2", leaf: 1, register: "ecx", bit: 20, instructions: ["SSE4_2"] },
   { name: "x2apic", leaf: 1, register: "ecx", bit: 21 }, // devices/x2apic.ts
+  { name: "movbe", leaf: 1, register: "ecx", bit: 22, instructions: ["MOVBE"] },
   { name: "popcnt", leaf: 1, register: "ecx", bit: 23, instructions: ["POPCNT"] },
   { name: "tsc_deadline", leaf: 1, register: "ecx", bit: 24 }, // devices/apic-timer.ts
   { name: "arat", leaf: 6, register: "eax", bit: 2 }, // the APIC timer runs in HLT

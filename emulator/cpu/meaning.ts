@@ -32,6 +32,7 @@ import {
   SEGMENTS,
   SHADOW,
   SSE_TRAP,
+  XMM,
 } from "./layout.js";
 import { CORE } from "./lowering/flags.js";
 import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
@@ -253,6 +254,14 @@ class Lowering extends Repeats implements Meaning {
         this.#registerAddress(o);
         this.code.get(local).access("v128.store");
       });
+  }
+  xmm0(): Vector {
+    this.code.get(CORE).access("v128.load", XMM);
+    return this.takeVector();
+  }
+  setXmm0(v: Vector): void {
+    const { local } = v as Wide;
+    this.#scope.registers.push(() => this.code.get(CORE).get(local).access("v128.store", XMM));
   }
   getLow(o: Operand, width: 32 | 64): Scalar {
     if (o.kind === "memory") return this.getMemoryLow(o, width);

@@ -64,6 +64,8 @@ export interface Meaning {
   set(o: Operand, v: Value): void;
   getVector(o: Operand): Vector; // xmm, or 16 bytes of memory; `aligned` rows fault with #GP(0) when it is not
   setVector(o: Operand, v: Vector): void; // all 128 bits
+  xmm0(): Vector; // where it is an operand that the encoding does not name
+  setXmm0(v: Vector): void; // deferred
   /** Scalar in the low bits of an xmm register or in memory of that width (MOVSD, ADDSS, MOVD ... sources). */
   getLow(o: Operand, width: 32 | 64): Value;
   setLow(o: Operand, v: Value): void; // memory: stores that width; xmm: merges into the low bits

@@ -15,9 +15,13 @@ import { msr } from "./msr.js";
 import { multiplication } from "./multiply.js";
 import { segments } from "./segments.js";
 import { shift } from "./shift.js";
+import { sseElement } from "./sse-element.js";
 import { sseFloat } from "./sse-float.js";
 import { sseInteger } from "./sse-integer.js";
 import { sseMove } from "./sse-move.js";
+import { ssePairs } from "./sse-pairs.js";
+import { sseRound } from "./sse-round.js";
+import { sseString } from "./sse-string.js";
 import { stack } from "./stack.js";
 import { string } from "./string.js";
 import { system } from "./system.js";
@@ -40,7 +44,11 @@ export const families: Readonly<Record<string, readonly Definition[]>> = {
   system,
   sseMove,
   sseInteger,
+  sseElement,
+  sseString,
   sseFloat,
+  ssePairs,
+  sseRound,
   mmx,
   x87,
 };

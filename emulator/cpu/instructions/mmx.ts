@@ -7,7 +7,7 @@
 import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Vector } from "./define.js";
 import { none } from "./define.js";
-import { ELEMENTWISE, SHIFTS, shiftElements } from "./sse-integer.js";
+import { ABSOLUTE_VALUES, ELEMENTWISE, HORIZONTAL, SHIFTS, shiftElements } from "./sse-integer.js";
 import { field2, immediate, maskedStore, order } from "./sse-move.js";
 
 const mmOnly = (_code: unknown, kinds: readonly Operand["kind"][]) => kinds.includes("mm");
@@ -77,6 +77,13 @@ const pmovmskb: Does = (m, dst, src) => {
   m.set(dst, m.zeroExtend(m.simdToScalar("i8x16.bitmask", v), dst.width as 32 | 64));
 };
 const maskmovq: Does = (m, _target, data, selector) => maskedStore(m, both(m, data), both(m, selector), 8);
+
+/** PALIGNR: 8 bytes out of both operands, the destination above the source. */
+const alignRight: Does = (m, dst, src, by) => {
+  const numbers = m.vectorConstant(0x0706_0504_0302_0100n, 0x0f0e_0d0c_0b0a_0908n);
+  const order = m.simd("i8x16.add_sat_u", numbers, m.splat(m.get(by)));
+  setLowHalf(m, dst, m.simd("i8x16.swizzle", pair(m, m.get(src), m.get(dst)), order));
+};
 
 /** MOVD, MOVQ: between an MMX register and another, a general one or memory, with zeros above 32 bits. */
 const move: Does = (m, dst, src) => {
@@ -172,6 +179,19 @@ export const mmx: readonly Definition[] = [
   row(Mnemonic.Punpckhbw, ["rw", "r"], unpack(1, true)),
   row(Mnemonic.Punpckhwd, ["rw", "r"], unpack(2, true)),
   row(Mnemonic.Punpckhdq, ["rw", "r"], unpack(4, true)),
+  ...HORIZONTAL.map(([op, combine]) =>
+    row(op, ["rw", "r"], (m, dst, src) => {
+      const v = pair(m, m.get(dst), m.get(src));
+      setLowHalf(m, dst, combine(m, v, v));
+    }),
+  ),
+  ...ABSOLUTE_VALUES.map(([op, combine]) =>
+    row(op, ["w", "r"], (m, dst, src) => {
+      const v = both(m, src);
+      setLowHalf(m, dst, combine(m, v, v));
+    }),
+  ),
+  row(Mnemonic.Palignr, ["rw", "r", "r"], alignRight),
   row([Mnemonic.Movd, Mnemonic.Movq], ["w", "r"], move),
   row(Mnemonic.Movntq, ["w", "r"], move),
   row(Mnemonic.Maskmovq, ["w", "r", "r"], maskmovq),

@@ -45,6 +45,12 @@ export const move = [
     flags: none,
     does: (m, dst, src) => m.set(dst, m.get(src)),
   },
+  {
+    op: Mnemonic.Movbe,
+    access: ["w", "r"],
+    flags: none,
+    does: (m, dst, src) => m.set(dst, m.byteSwap(m.get(src))),
+  },
   { op: Mnemonic.Movzx, access: ["w", "r"], flags: none, does: extend("zeroExtend") },
   { op: [Mnemonic.Movsx, Mnemonic.Movsxd], access: ["w", "r"], flags: none, does: extend("signExtend") },
   {

@@ -110,7 +110,7 @@ export const segments = [
   { op: Mnemonic.Verw, access: ["r"], only: "protected", flags: "ZF", does: verify("verw") },
   {
     op: Mnemonic.Arpl,
-    access: ["rw", "r"],
+    access: ["r", "r"], // and written only where it changes, as on AMD's processors
     only: "protected",
     flags: "ZF",
     does: (m, dst, src) => {
@@ -121,9 +121,8 @@ export const segments = [
       const below = m.lessUnsigned(m.bitsOf(selector, 0, 2), level);
       const raised = m.or(m.and(selector, m.constant(0xfffc, 16)), level);
       m.setFlag("ZF", below);
-      const result = m.select(below, raised, selector);
       const above = m.and(whole, m.constant(~0xffff, whole.width));
-      m.set(dst, m.or(above, resize(m, result, whole.width)));
+      m.when(below, () => m.set(dst, m.or(above, resize(m, raised, whole.width))));
     },
   },
 ] satisfies readonly Definition[] as readonly Definition[];

@@ -1,93 +1,41 @@
 // SSE and SSE2: floating point arithmetic, comparisons and conversions. Intel SDM vol. 1, chapters 4.8 and 11; vol. 2.
 //
-// The host's arithmetic gives the bits; MXCSR's flags are the question. Once PE is set and everything is masked, an
-// operation on ordinary numbers with an ordinary result can raise nothing new, and that is the fast path: rounding to
-// nearest, PE set and masked, operands neither NaN nor denormal, result normal and above the smallest normal. All else
-// (first inexact result, NaNs, infinities, denormals, other roundings) goes to the microcode (microcode/float.ts),
-// which computes in integers. So flags, rounding modes and #XM are exact.
+// Each row has the host's arithmetic where that tells everything (sse-ordinary.ts), and the microcode for the rest.
 
 import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Vector } from "./define.js";
 import { none, OSZAPC } from "./define.js";
 import { xmmOnly } from "./sse-move.js";
-
-type Size = 32 | 64;
-
-/** The operations by the microcode's numbers, and their names in WebAssembly. */
-const ADD = { number: 0, name: "add" };
-const SUBTRACT = { number: 1, name: "sub" };
-const MULTIPLY = { number: 2, name: "mul" };
-const DIVIDE = { number: 3, name: "div" };
-const SQUARE_ROOT = { number: 4, name: "sqrt" };
-const MINIMUM = { number: 5, name: "pmin" };
-const MAXIMUM = { number: 6, name: "pmax" };
-const COMPARE = 8;
-const LANE = 0x100;
-const TRUNCATE = 0x200;
-
-// --- what is ordinary ---
-
-const SMALLEST_NORMAL = { 32: 0x0080_0000n, 64: 0x0010_0000_0000_0000n } as const;
-const INFINITY = { 32: 0x7f80_0000n, 64: 0x7ff0_0000_0000_0000n } as const;
-const SHAPE = { 32: "f32x4", 64: "f64x2" } as const;
-const INTEGER_SHAPE = { 32: "i32x4", 64: "i64x2" } as const;
-
-/** PE set and masked, rounding to nearest: inexact results change nothing. */
-const PE_PM_RC = 0x7020;
-const PE_PM = 0x1020;
-const mxcsrIs = (m: Meaning, mask: number, value: number): Value =>
-  m.equal(m.and(m.mxcsr(), m.constant(mask, 32)), m.constant(value, 32));
-const inexactIsNoNews = (m: Meaning): Value => mxcsrIs(m, PE_PM_RC, PE_PM);
-
-const magnitude = (m: Meaning, v: Value): Value =>
-  m.and(v, m.constant((1n << BigInt(v.width - 1)) - 1n, v.width));
-
-/** Neither denormal nor NaN (zero and infinity will do). */
-function isOrdinary(m: Meaning, v: Value, size: Size): Value {
-  const constant = (n: bigint) => m.constant(n, size);
-  const below = m.minus(magnitude(m, v), constant(1n)); // zero wraps to the top
-  const denormal = m.lessUnsigned(below, constant(SMALLEST_NORMAL[size] - 1n));
-  const nan = m.lessUnsigned(constant(INFINITY[size]), magnitude(m, v));
-  return m.isZero(m.or(denormal, nan));
-}
-/** Normal, finite, and not so small that it could have been rounded up from a tiny number. */
-function isComfortable(m: Meaning, v: Value, size: Size): Value {
-  const low = SMALLEST_NORMAL[size] + 1n;
-  const above = m.minus(magnitude(m, v), m.constant(low, size));
-  return m.lessUnsigned(above, m.constant(INFINITY[size] - low, size));
-}
-
-const everywhere = (m: Meaning, bits: bigint, size: Size): Vector => m.splat(m.constant(bits, size));
-const all = (m: Meaning, size: Size, mask: Vector): Value =>
-  m.notEqual(m.simdToScalar(`${INTEGER_SHAPE[size]}.all_true`, mask), m.constant(0, 32));
-
-function ordinaryLanes(m: Meaning, v: Vector, size: Size): Vector {
-  const f = SHAPE[size];
-  const absolute = m.simd(`${f}.abs`, v);
-  const normal = m.simd(`${f}.ge`, absolute, everywhere(m, SMALLEST_NORMAL[size], size));
-  return m.simd("v128.or", normal, m.simd(`${f}.eq`, absolute, everywhere(m, 0n, size)));
-}
-function comfortableLanes(m: Meaning, v: Vector, size: Size): Vector {
-  const f = SHAPE[size];
-  const absolute = m.simd(`${f}.abs`, v);
-  const above = m.simd(`${f}.gt`, absolute, everywhere(m, SMALLEST_NORMAL[size], size));
-  return m.simd("v128.and", above, m.simd(`${f}.lt`, absolute, everywhere(m, INFINITY[size], size)));
-}
-
-/** The operation in the microcode, lane by lane, flags committed once. */
-function byLanes(m: Meaning, size: Size, lane: (i: number) => Value): Vector {
-  let result = m.vectorConstant(0n, 0n);
-  for (let i = 0; i < 128 / size; i++) result = m.withLane(result, i, m.truncate(lane(i), size));
-  m.assist("floatCommit");
-  return result;
-}
+import {
+  ADD,
+  all,
+  byLanes,
+  COMPARE,
+  comfortableLanes,
+  DIVIDE,
+  everywhere,
+  INFINITY,
+  inexactIsNoNews,
+  isComfortable,
+  isOrdinary,
+  LANE,
+  MAXIMUM,
+  MINIMUM,
+  MULTIPLY,
+  magnitude,
+  mxcsrIs,
+  type Operation,
+  ordinaryLanes,
+  PE_PM,
+  SHAPE,
+  type Size,
+  SMALLEST_NORMAL,
+  SQUARE_ROOT,
+  SUBTRACT,
+  TRUNCATE,
+} from "./sse-ordinary.js";
 
 // --- arithmetic ---
-
-interface Operation {
-  readonly number: number;
-  readonly name: string;
-}
 
 function scalarRow(op: Mnemonic, size: Size, operation: Operation): Definition {
   const unary = operation === SQUARE_ROOT;

@@ -13,6 +13,7 @@ const INTEGER_KIND: Record<number, number> = { 16: 3, 32: 4, 64: 5 };
 const EXTENDED = 2;
 const REGISTER = 6;
 const POP = 0x100;
+const TRUNCATE = 0x200;
 
 interface Given {
   readonly kind: number;
@@ -60,17 +61,19 @@ const load = (integer: boolean) => (m: Meaning, src: Operand) => {
   m.assist("x87Load", kind, bits, 0);
 };
 
-const store = (integer: boolean, pop: boolean) => (m: Meaning, dst: Operand) => {
-  if (dst.kind === "st") {
-    m.assist("x87Copy", stackNumber(m, dst), pop ? 1 : 0);
-    return;
-  }
-  if (dst.width === 80) return storeExtended(m, dst);
-  m.writable(dst); // the stack changes before memory does: nothing may fault in between
-  const kind = (integer ? INTEGER_KIND : FLOAT_KIND)[dst.width];
-  const bits = m.assist("x87Store", kind | (pop ? POP : 0));
-  m.when(m.assist("x87Stores"), () => m.set(dst, m.truncate(bits, dst.width as Width)));
-};
+const store =
+  (integer: boolean, pop: boolean, how = 0) =>
+  (m: Meaning, dst: Operand) => {
+    if (dst.kind === "st") {
+      m.assist("x87Copy", stackNumber(m, dst), pop ? 1 : 0);
+      return;
+    }
+    if (dst.width === 80) return storeExtended(m, dst);
+    m.writable(dst); // the stack changes before memory does: nothing may fault in between
+    const kind = (integer ? INTEGER_KIND : FLOAT_KIND)[dst.width];
+    const bits = m.assist("x87Store", kind | how | (pop ? POP : 0));
+    m.when(m.assist("x87Stores"), () => m.set(dst, m.truncate(bits, dst.width as Width)));
+  };
 
 function storeExtended(m: Meaning, dst: Operand): void {
   const [low, above] = parts(m, dst);
@@ -167,6 +170,7 @@ export const x87: readonly Definition[] = [
   row(Mnemonic.Fstpnce, undefined, (m, dst) => void m.assist("x87Copy", stackNumber(m, dst), 3)),
   row(Mnemonic.Fist, ["w"], store(true, false)),
   row(Mnemonic.Fistp, ["w"], store(true, true)),
+  row(Mnemonic.Fisttp, ["w"], store(true, true, TRUNCATE)),
   row(Mnemonic.Fxch, ["rw", "rw"], (m, _top, other) => void m.assist("x87Exchange", stackNumber(m, other))),
   ...ARITHMETIC.flatMap(([number, plain, integer, pop]) => [
     row(plain, undefined, arithmetic(number, false)),

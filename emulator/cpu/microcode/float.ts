@@ -175,6 +175,36 @@ function convertFormat(): void {
   soft.setResult(soft.classA, soft.signA, soft.exponentA, soft.significandA, 0);
 }
 
+/** ROUNDSD and kin: `how` has the rounding mode, bit 3: inexact results are no news, LANE as above. */
+const ROUNDING: u32 = 3;
+const QUIETLY: u32 = 8;
+function beginRound(core: usize, how: u32): void {
+  const mxcsr = load<u32>(core, MXCSR);
+  soft.begin(how & ROUNDING, (mxcsr & MXCSR_DAZ) != 0, false, 0x3f);
+}
+function rounded(how: u32): void {
+  soft.clearB();
+  if (soft.propagateNanA()) return;
+  soft.roundToInteger();
+  if (how & QUIETLY) soft.forgetRounding(soft.PRECISION);
+}
+export function floatRound64(core: usize, how: u64, a: u64): u64 {
+  beginRound(core, <u32>how);
+  soft.unpack64(a);
+  rounded(<u32>how);
+  const result = soft.pack64();
+  if (!(<u32>how & LANE)) floatCommit(core);
+  return result;
+}
+export function floatRound32(core: usize, how: u64, a: u64): u64 {
+  beginRound(core, <u32>how);
+  soft.unpack32(a);
+  rounded(<u32>how);
+  const result = soft.pack32();
+  if (!(<u32>how & LANE)) floatCommit(core);
+  return result;
+}
+
 /** Integers to floats; the integer comes sign-extended. */
 export function integerToFloat64(core: usize, lane: u64, value: u64): u64 {
   begin(core);

@@ -27,6 +27,8 @@ export {
   floatNarrow,
   floatRelation32,
   floatRelation64,
+  floatRound32,
+  floatRound64,
   floatWiden,
   integerToFloat32,
   integerToFloat64,
@@ -59,6 +61,7 @@ export {
   verr,
   verw,
 } from "./segments";
+export { compareStrings, compareText, crc32 } from "./text";
 export { flushTlb, translate } from "./translation";
 export {
   x87Arithmetic,
