@@ -15,7 +15,7 @@ import { buildBoard, buildHardware, type Hardware, type MachineOptions } from ".
 import type { Link } from "./link.js";
 import { Random } from "./random.js";
 import { Schedule, type Scheduled } from "./schedule.js";
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from "./snapshot.js";
+import { decodeSnapshot, encodeSnapshot, restoreRam, type Snapshot } from "./snapshot.js";
 
 export type { MachineOptions } from "./hardware.js";
 
@@ -293,8 +293,7 @@ export class Machine implements Scheduled {
 
   restore(snapshot: Snapshot): void {
     const s = decodeSnapshot(snapshot, { cores: this.cores, ramBytes: this.ram.length });
-    this.ram.set(s.ram);
-    this.#engine.written(0, this.ram.length);
+    restoreRam(this.ram, s.pages, (physical, length) => this.#engine.written(physical, length));
     s.cores.forEach((state, core) => {
       this.#engine.restore(core, state);
     });

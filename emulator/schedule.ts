@@ -1,6 +1,7 @@
 // The seeded way to run: all cores of all machines on one thread, in virtual time, their interleaving drawn from
 // one seed. One instruction takes one nanosecond. Time moves in quanta: within one, every running core retires as
-// many instructions as the quantum has nanoseconds, in slices of random length and in random order.
+// many instructions as the quantum has nanoseconds, in slices of random length and in random order. Machines meet on
+// the wire only, which moves between quanta: a core that runs alone on its machine has its quantum in one slice.
 // Invariant: what happens depends on the seed and on the guests only, never on the host.
 
 import type { Random } from "./random.js";
@@ -36,12 +37,15 @@ export interface ScheduleOptions {
 interface Seat {
   readonly machine: Scheduled;
   readonly core: number;
+  /** Of the machine: how many of its cores still take part in this quantum. */
+  readonly peers: { running: number };
   left: number;
 }
 const seatsOf = (machines: readonly Scheduled[]): Seat[] =>
-  machines.flatMap((machine) =>
-    Array.from({ length: machine.cores }, (_, core) => ({ machine, core, left: 0 })),
-  );
+  machines.flatMap((machine) => {
+    const peers = { running: 0 };
+    return Array.from({ length: machine.cores }, (_, core) => ({ machine, core, peers, left: 0 }));
+  });
 
 /** How a turn ended: "idle" means that nothing will ever happen again. */
 export type Turn = "ran" | "slept" | "idle" | "off";
@@ -111,9 +115,11 @@ export class Schedule {
   #seat(): number {
     const seats = this.#seats;
     let active = 0;
+    for (let i = 0; i < seats.length; i++) seats[i]!.peers.running = 0;
     for (let i = 0; i < seats.length; i++) {
       const seat = seats[i]!;
       if (!seat.machine.powered || !seat.machine.runnable(seat.core)) continue;
+      seat.peers.running++;
       seats[i] = seats[active]!;
       seats[active++] = seat;
     }
@@ -132,12 +138,14 @@ export class Schedule {
     while (left > 0) {
       const at = left === 1 ? 0 : this.#random.below(left);
       const seat = seats[at]!;
-      const budget = left === 1 ? seat.left : Math.min(seat.left, 1 + this.#random.below(slice));
+      const alone = seat.peers.running === 1;
+      const budget = alone ? seat.left : Math.min(seat.left, 1 + this.#random.below(slice));
       const ran = seat.machine.runCore(seat.core, budget);
       seat.left -= ran;
       // A core that stopped short (HLT, power-off) sits out the rest of the quantum.
       if (seat.left > 0 && ran >= budget) continue;
       left--;
+      seat.peers.running--;
       seats[at] = seats[left]!;
       seats[left] = seat;
     }

@@ -15,6 +15,11 @@ export interface MachineState {
   readonly ram: Uint8Array;
 }
 
+/** What decodeSnapshot gives: RAM as its pages that are not all zero, by number. */
+export interface DecodedState extends Omit<MachineState, "ram"> {
+  readonly pages: ReadonlyMap<number, Uint8Array>;
+}
+
 export interface Snapshot extends Omit<MachineState, "ram"> {
   readonly version: number;
   readonly ramBytes: number;
@@ -32,7 +37,7 @@ export function encodeSnapshot({ ram, ...rest }: MachineState): Snapshot {
 }
 
 /** Throws an Error that says in what the record does not fit the machine. */
-export function decodeSnapshot(s: Snapshot, shape: { cores: number; ramBytes: number }): MachineState {
+export function decodeSnapshot(s: Snapshot, shape: { cores: number; ramBytes: number }): DecodedState {
   if (s.version !== SNAPSHOT_VERSION)
     throw new Error(`snapshot: version ${s.version}, wanted ${SNAPSHOT_VERSION}`);
   if (s.cores.length !== shape.cores)
@@ -40,15 +45,43 @@ export function decodeSnapshot(s: Snapshot, shape: { cores: number; ramBytes: nu
   if (s.ramBytes !== shape.ramBytes) {
     throw new Error(`snapshot: ${s.ramBytes} bytes of RAM, the machine has ${shape.ramBytes}`);
   }
-  const ram = new Uint8Array(s.ramBytes);
-  for (const [page, text] of Object.entries(s.pages)) {
+  const { cores, devices, board, time, power } = structuredClone({ ...s, pages: {} });
+  return { cores, devices, board, time, power, pages: pagesOf(s) };
+}
+
+/** A snapshot that is gone back to again and again is decoded once. */
+const decoded = new WeakMap<Snapshot["pages"], ReadonlyMap<number, Uint8Array>>();
+
+function pagesOf({ pages, ramBytes }: Snapshot): ReadonlyMap<number, Uint8Array> {
+  const known = decoded.get(pages);
+  if (known !== undefined) return known;
+  const result = new Map<number, Uint8Array>();
+  for (const [page, text] of Object.entries(pages)) {
     const bytes = Buffer.from(text, "base64");
     const at = Number(page) * PAGE_BYTES;
-    if (!(at >= 0 && at + PAGE_BYTES <= ram.length) || bytes.length !== PAGE_BYTES) {
+    if (!(at >= 0 && at + PAGE_BYTES <= ramBytes) || bytes.length !== PAGE_BYTES) {
       throw new Error(`snapshot: page ${page} of ${bytes.length} bytes is not a page of this RAM`);
     }
-    ram.set(bytes, at);
+    result.set(Number(page), bytes);
   }
-  const { cores, devices, board, time, power } = structuredClone(s);
-  return { cores, devices, board, time, power, ram };
+  decoded.set(pages, result);
+  return result;
+}
+
+const ZEROS = new Uint8Array(PAGE_BYTES);
+
+/** Makes RAM what the pages say; `written` is told of each page that was different. */
+export function restoreRam(
+  ram: Uint8Array,
+  pages: ReadonlyMap<number, Uint8Array>,
+  written: (physical: number, length: number) => void,
+): void {
+  for (let at = 0; at < ram.length; at += PAGE_BYTES) {
+    const wanted = pages.get(at / PAGE_BYTES) ?? ZEROS;
+    const length = Math.min(PAGE_BYTES, ram.length - at);
+    const page = ram.subarray(at, at + length);
+    if (Buffer.compare(page, wanted.subarray(0, length)) === 0) continue;
+    page.set(wanted.subarray(0, length));
+    written(at, length);
+  }
 }

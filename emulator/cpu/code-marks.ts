@@ -58,7 +58,7 @@ export class CodeMarks {
     if (marked & 1) return marked;
     this.#bus.lock(core);
     const generation = Atomics.or(this.#words, index, 1) | 1;
-    for (let other = 0; other < this.#cores; other++) this.#slowStores(coreAddress(other), page);
+    for (let other = 0; other < this.#cores; other++) this.slowStores(coreAddress(other), page);
     this.#bus.unlock(core);
     return generation;
   }
@@ -73,16 +73,21 @@ export class CodeMarks {
     this.#bus.unlock(core);
     return true;
   }
-  /** Takes the fast tags for stores to a physical page out of a core's TLB. */
-  #slowStores(c: number, page: number): void {
+  /** Takes the fast tags for stores to a physical page, or to all pages that hold code, out of a core's TLB. */
+  slowStores(c: number, page?: number): void {
     const words = this.#words;
     const end = (c + TLB + TLB_BANKS * TLB_ENTRIES * TLB_ENTRY_BYTES) >>> 2;
     for (let entry = (c + TLB) >>> 2; entry < end; entry += TLB_ENTRY_BYTES >>> 2) {
-      if (words[entry + (TLB_PHYSICAL >>> 2)] !== page) continue;
+      if (page !== undefined && words[entry + (TLB_PHYSICAL >>> 2)] !== page) continue;
       if ((words[entry + (TLB_FLAGS >>> 2)] & TLB_VALID) === 0) continue;
       const tag = entry + (TLB_WRITE >>> 2);
-      if ((words[tag] & TLB_NONE) === 0) words[tag] |= TLB_SLOW;
+      if ((words[tag] & (TLB_NONE | TLB_SLOW)) !== 0) continue;
+      if (page !== undefined || this.#holdsCode(words[entry + (TLB_PHYSICAL >>> 2)])) words[tag] |= TLB_SLOW;
     }
+  }
+  /** A fast tag for stores names a page of RAM, which has a generation. */
+  #holdsCode(page: number): boolean {
+    return (Atomics.load(this.#words, (CODE_GENERATIONS >>> 2) + page) & 1) !== 0;
   }
 }
 

@@ -102,6 +102,11 @@ export class CodeReader {
     this.#blocks[core]?.flush();
   }
 
+  /** The core's TLB comes from elsewhere: stores to pages that hold code are looked at again. */
+  slowStores(core: number): void {
+    this.#marks.slowStores(coreAddress(core));
+  }
+
   /** The block at RIP, decoded unless it is there. undefined: an exception is pending. */
   decode(core: number): number | undefined {
     const c = coreAddress(core);

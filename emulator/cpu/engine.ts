@@ -471,9 +471,10 @@ export class Engine {
   snapshot(core: number): CoreRecord {
     return this.state(core).record();
   }
+  /** What the core has decoded stays: it holds as long as the bytes that it came from (written()). */
   restore(core: number, record: CoreRecord): void {
     this.state(core).restore(record);
-    this.#reader.forget(core);
+    this.#reader.slowStores(core);
   }
 
   // --- tracing ---
