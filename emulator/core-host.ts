@@ -4,14 +4,15 @@
 import type { CoreDevices } from "./board/core-devices.js";
 import type { BoardService } from "./channel.js";
 import type { Clock } from "./clock.js";
+import { cpuid } from "./cpu/cpuid.js";
 import type { Host } from "./cpu/engine.js";
-import { cpuid } from "./cpu/features.js";
 import type { Trace } from "./devices/device.js";
 
 const APIC_ENABLED = 1n << 11n;
 
 export interface CoreHostOptions {
   readonly core: number;
+  readonly cores: number;
   readonly board: BoardService;
   readonly devices: CoreDevices;
   readonly clock: Clock;
@@ -20,13 +21,15 @@ export interface CoreHostOptions {
 
 export class CoreHost implements Host {
   readonly #core: number;
+  readonly #cores: number;
   readonly #board: BoardService;
   readonly #devices: CoreDevices;
   readonly #clock: Clock;
   readonly #trace: Trace;
 
-  constructor({ core, board, devices, clock, trace }: CoreHostOptions) {
+  constructor({ core, cores, board, devices, clock, trace }: CoreHostOptions) {
     this.#core = core;
+    this.#cores = cores;
     this.#board = board;
     this.#devices = devices;
     this.#clock = clock;
@@ -53,7 +56,7 @@ export class CoreHost implements Host {
   }
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number] {
     const apicEnabled = (this.#devices.apicBase() & APIC_ENABLED) !== 0n;
-    return cpuid(leaf, subleaf, { core: this.#core, apicEnabled });
+    return cpuid(leaf, subleaf, { core: this.#core, cores: this.#cores, apicEnabled });
   }
   pendingInterrupt(): boolean {
     return this.#devices.pendingVector() >= 0;

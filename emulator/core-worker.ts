@@ -56,7 +56,7 @@ function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void):
     trace,
   });
   const hosts: CoreHost[] = [];
-  hosts[core] = new CoreHost({ core, board: channel, devices, clock, trace });
+  hosts[core] = new CoreHost({ core, cores, board: channel, devices, clock, trace });
   const engine = new Engine(data.memory, data.plan, hosts, { modules: data.modules, live: true, tracer });
   devices.reset();
   engine.reset(core);

@@ -99,7 +99,7 @@ export class Machine implements Scheduled {
         }),
     );
     this.#devices.forEach((devices, core) => {
-      hosts.push(new CoreHost({ core, board: this.#board, devices, clock, trace }));
+      hosts.push(new CoreHost({ core, cores: this.cores, board: this.#board, devices, clock, trace }));
     });
     this.#reset();
   }

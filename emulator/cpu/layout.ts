@@ -137,6 +137,34 @@ export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB 
 export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 
+// --- More architectural state: what RDMSR and WRMSR alone reach (microcode/msr-words.ts), and what came after SSE ---
+export const MORE_STATE = 0x800;
+export const XCR0 = 0x800; // u64: XSAVE's state components in use
+export const PKRU = 0x808; // u32: rights of the 16 protection keys
+export const MSR_TSC_ADJUST = 0x810; // u64 each
+export const MSR_MISC_ENABLE = 0x818;
+export const MSR_DEBUGCTL = 0x820;
+export const MSR_MTRR_DEF_TYPE = 0x828;
+export const MSR_MCG_STATUS = 0x830;
+export const MSR_MCG_CTL = 0x838;
+export const MSR_SYSCFG = 0x840;
+export const MSR_HWCR = 0x848;
+export const MSR_TOP_MEM = 0x850;
+export const MSR_TOP_MEM2 = 0x858;
+export const MSR_NB_CFG = 0x860;
+export const MSR_DE_CFG = 0x868;
+export const MSR_MTRR_VARIABLE = 0x880; // base and mask, eight of each
+export const MSR_MTRR_FIXED = 0x900; // 64K, 2 of 16K, 8 of 4K
+export const MSR_MC_BANKS = 0x960; // CTL STATUS ADDR MISC, six times
+export const RANDOM_KEY = 0xa20; // 8 u32 and a u64 that counts: RDRAND's generator (microcode/random.ts)
+export const RANDOM_COUNT = 0xa40;
+export const MONITOR_ARMED = 0xa48; // u32: MONITOR has named a line (microcode/monitor.ts)
+export const MONITOR_BREAKS = 0xa4c; // u32: MWAIT's ECX bit 0: interrupts wake it with IF clear as well
+export const MONITOR_HOST = 0xa50; // u32: wasm address of the line
+export const MONITOR_LINE = 0xa80; // 64 bytes: what the line held then
+export const MORE_STATE_END = 0xac0;
+export const MC_BANKS = 6;
+
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
 export const BLOCK_HASH_ENTRIES = 16384; // u32 each: wasm address of the first block, 0 none
 export const BLOCK_HEADER_BYTES = 64;

@@ -36,6 +36,8 @@ import {
   MODE_PROTECTED,
   MODE_STACK32,
   MODE_V86,
+  MORE_STATE,
+  MORE_STATE_END,
   MSR_CSTAR,
   MSR_KERNEL_GS_BASE,
   MSR_LSTAR,
@@ -119,9 +121,11 @@ const evenParity = (byte: bigint): bigint => {
 
 /** What a snapshot of a core holds. The translations belong to it: the guest may rely on stale ones. */
 export interface CoreRecord {
-  readonly version: 1;
+  readonly version: 2;
   /** Registers and execution state, base64. */
   readonly block: string;
+  /** The registers from MORE_STATE on, base64. */
+  readonly more: string;
   /** The TLB, deflated, base64. */
   readonly translations: string;
 }
@@ -289,15 +293,18 @@ export class CoreState {
   // --- snapshots ---
   record(): CoreRecord {
     return {
-      version: 1,
+      version: 2,
       block: Buffer.from(this.#bytes(0, RECORDED_BYTES)).toString("base64"),
+      more: Buffer.from(this.#bytes(MORE_STATE, MORE_STATE_END)).toString("base64"),
       translations: deflateRawSync(this.#bytes(TLB, TLB_END).slice(), { level: 1 }).toString("base64"),
     };
   }
   /** Takes a record of a core of the same number, of a machine of the same shape. */
   restore(record: CoreRecord): void {
     const block = Buffer.from(record.block ?? "", "base64");
-    if (record.version !== 1 || block.length !== RECORDED_BYTES)
+    const more = Buffer.from(record.more ?? "", "base64");
+    const whole = block.length === RECORDED_BYTES && more.length === MORE_STATE_END - MORE_STATE;
+    if (record.version !== 2 || !whole)
       throw new Error(
         `core record of version ${record.version} with ${block.length} bytes: not of this engine`,
       );
@@ -307,6 +314,7 @@ export class CoreState {
     const translations = inflateRawSync(Buffer.from(record.translations, "base64"));
     if (translations.length !== TLB_END - TLB) throw new Error("core record: the translations are cut");
     this.#bytes(0, RECORDED_BYTES).set(block);
+    this.#bytes(MORE_STATE, MORE_STATE_END).set(more);
     this.#bytes(TLB, TLB_END).set(translations);
   }
   #bytes(from: number, to: number): Uint8Array {

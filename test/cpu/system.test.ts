@@ -91,7 +91,9 @@ describe("debug registers", () => {
 describe("model-specific registers", () => {
   test("what is not in the table is #GP", () => {
     const m = long();
-    for (const index of [0, 0x8b, 0xfe, 0x179, 0x1a0, 0x800, 0xc000_0104, 0xc001_0015]) {
+    for (const index of [
+      0, 0x48, 0x49, 0x10a, 0x17f, 0x210, 0x418, 0x47f, 0x7ff, 0xc000_0104, 0xc001_0011, 0xc001_0114,
+    ]) {
       expect(m.faultOf("readMsr", index)).toMatchObject(GP0);
       expect(m.faultOf("writeMsr", index, 0)).toMatchObject(GP0);
     }

@@ -253,6 +253,8 @@ export const EFER_SCE: u64 = 1;
 export const EFER_LME: u64 = 0x100;
 export const EFER_LMA: u64 = 0x400;
 export const EFER_NXE: u64 = 0x800;
+/** Automatic IBRS: restrains a speculation that does not take place. */
+export const EFER_AIBRSE: u64 = 0x20_0000;
 
 export function cr0(core: usize): u64 {
   return load<u64>(core, CR0);

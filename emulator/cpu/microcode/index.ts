@@ -15,6 +15,7 @@ export {
   writeControl,
   writeDebug,
 } from "./control";
+export { cpuidLower, cpuidUpper } from "./cpuid";
 export { codeBreakpoint } from "./debug";
 export { debugTrap, deliver, interrupt, overflowInterrupt, softwareInterrupt } from "./events";
 export { farCall, farJump, farReturn, iret } from "./far";
@@ -44,7 +45,7 @@ export {
   waitFpu,
   writeFpuControl,
 } from "./fpu-state";
-export { cpuidLower, cpuidUpper, rdpmc, rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
+export { rdpmc, rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
 export { portCheck, portIn, portOut } from "./ports";
 export { reset, startup } from "./reset";
 export {

@@ -30,16 +30,7 @@ import {
   IDTR_BASE,
   IDTR_LIMIT,
   LDTR,
-  MSR_CSTAR,
-  MSR_KERNEL_GS_BASE,
-  MSR_LSTAR,
-  MSR_PAT,
-  MSR_SFMASK,
-  MSR_STAR,
-  MSR_SYSENTER_CS,
-  MSR_SYSENTER_EIP,
-  MSR_SYSENTER_ESP,
-  MSR_TSC_AUX,
+  MSR_TSC_ADJUST,
   MSR_TSC_OFFSET,
   MXCSR,
   NMI_BLOCKED,
@@ -67,11 +58,10 @@ import {
   updateMode,
 } from "./core";
 import { cpuid, timestamp } from "./host";
+import { resetWords } from "./msr-words";
 import { REAL_ATTRIBUTES } from "./segments";
 import { flushTlb } from "./translation";
 
-/** PAT after reset: WB, WT, UC-, UC, twice. */
-const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 const LDT_ATTRIBUTES: u32 = 0x8200;
 const TSS_BUSY_ATTRIBUTES: u32 = 0x8b00;
 
@@ -130,20 +120,12 @@ function resetUnits(core: usize): void {
   store<u64>(core, 0, FOP);
   store<u64>(core, 0, FIP);
   store<u64>(core, 0, FDP);
-  store<u64>(core, 0, MSR_STAR);
-  store<u64>(core, 0, MSR_LSTAR);
-  store<u64>(core, 0, MSR_CSTAR);
-  store<u64>(core, 0, MSR_SFMASK);
-  store<u64>(core, 0, MSR_KERNEL_GS_BASE);
-  store<u64>(core, 0, MSR_TSC_AUX);
-  store<u64>(core, 0, MSR_SYSENTER_CS);
-  store<u64>(core, 0, MSR_SYSENTER_ESP);
-  store<u64>(core, 0, MSR_SYSENTER_EIP);
-  store<u64>(core, PAT_RESET, MSR_PAT);
+  resetWords(core);
   store<u64>(core, 0, RETIRED);
   // The time-stamp counter starts at zero
   timestamp(coreIndex(core));
   store<i64>(core, -load<i64>(core, SCRATCH), MSR_TSC_OFFSET);
+  store<u64>(core, 0, MSR_TSC_ADJUST);
 }
 
 /** The start-up interrupt: real mode at vector * 4 KiB. Ignored (0) unless the core waits for it. */
