@@ -3,7 +3,6 @@
 
 import { SCRATCH } from "./layout.js";
 import { coreAddress } from "./memory-plan.js";
-import { unimplementedNames } from "./unimplemented.js";
 
 /** What one core finds outside: called on the core's own thread, at its own moment in time. */
 export interface Host {
@@ -85,8 +84,6 @@ export function hostImports(
       hosts[core].writeTscDeadline(u32(low), u32(high), left),
     readTaskPriority: (core: number) => hosts[core].readTaskPriority(),
     writeTaskPriority: (core: number, value: number) => hosts[core].writeTaskPriority(u32(value)),
-    unimplemented: (core: number, code: number) =>
-      hosts[core].unimplemented(unimplementedNames[code] ?? `feature ${code}`),
   };
   return imports as Record<string, (...args: never[]) => number | undefined>;
 }

@@ -270,8 +270,5 @@ export const EVENT_PRIVILEGED = 4; // INT1: no check of the gate's DPL
 export const EVENT_FAULT = 5;
 export const EVENT_TRAP = 6; // #DB after an instruction
 
-// Codes of the host's unimplemented(core, code): indices into `unimplementedNames` (unimplemented.ts).
-export const UNIMPLEMENTED_TASK_SWITCH = 0;
-
 /** What MXCSR may hold, as FXSAVE tells. */
 export const MXCSR_MASK = 0xffff;

@@ -528,12 +528,6 @@ describe("protected mode", () => {
     must(m, "loadSegment", L.SS, 0x60);
     must(m, "softwareInterrupt", 32, L.EVENT_SOFTWARE, 0n);
   });
-  test("a task gate reports itself and is #TS", () => {
-    const m = protectedMode();
-    gate(m, 32, { type: 5, selector: selector.task });
-    expect(m.faultOf("softwareInterrupt", 32, L.EVENT_SOFTWARE, 0n)).toMatchObject({ vector: 10 });
-    expect(m.log.unimplemented).toEqual([L.UNIMPLEMENTED_TASK_SWITCH]);
-  });
 
   describe("virtual-8086 mode", () => {
     function virtual(iopl: number) {

@@ -21,7 +21,7 @@ function pointer(m: Meaning, o: Operand): [selector: Value, offset: Value] {
   return [selector, offset];
 }
 
-const iret = (bytes: 2 | 4 | 8) => (m: Meaning) => void m.assist("iret", bytes);
+const iret = (bytes: 2 | 4 | 8) => (m: Meaning) => void m.assist("iret", bytes, m.nextRip());
 
 export const farTransfers = [
   {
@@ -30,7 +30,7 @@ export const farTransfers = [
     access: ["r"],
     transfers: true,
     flags: none,
-    does: (m, target) => void m.assist("farJump", ...pointer(m, target), m.operandSize / 8),
+    does: (m, target) => void m.assist("farJump", ...pointer(m, target), m.operandSize / 8, m.nextRip()),
   },
   {
     op: Mnemonic.Call,

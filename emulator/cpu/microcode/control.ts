@@ -132,7 +132,7 @@ function writeCr0(core: usize, value: u64): u64 {
   return 1;
 }
 
-function writeCr3(core: usize, value: u64): u64 {
+export function writeCr3(core: usize, value: u64): u64 {
   if (value & ~PHYSICAL_MASK) return refuse(core);
   const pae = (cr4(core) & CR4_PAE) != 0 && (efer(core) & EFER_LMA) == 0;
   if (pae && cr0(core) & CR0_PG && !loadPointers(core, value)) return 0;

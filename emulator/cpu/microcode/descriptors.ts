@@ -153,6 +153,11 @@ export function markBusy(core: usize): bool {
   return changeType(core, address + 5, 2, 0xff);
 }
 
+/** Busy TSS to available; `at` is its descriptor's address. False after a page fault. */
+export function clearBusy(core: usize, at: u64): bool {
+  return changeType(core, at + 5, 0, 0xfd);
+}
+
 function changeType(core: usize, va: u64, set: u32, keep: u32): bool {
   const place = translate(core, va, ACCESS_WRITE | ACCESS_IMPLICIT);
   if (place == 0) return false;
@@ -161,7 +166,8 @@ function changeType(core: usize, va: u64, set: u32, keep: u32): bool {
     writeBus(core, physical, 1, (readBus(core, physical, 1) & keep) | set);
     return true;
   }
-  atomic.or<u8>(<usize>place, <u8>set);
+  if (set) atomic.or<u8>(<usize>place, <u8>set);
+  if (keep != 0xff) atomic.and<u8>(<usize>place, <u8>keep);
   codeWritten(core, <usize>place, 1);
   return true;
 }

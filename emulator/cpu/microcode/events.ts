@@ -1,5 +1,5 @@
 // Interrupts and exceptions: from a vector to the first instruction of its handler, in every mode. Intel SDM vol. 3A,
-// chapter 6, and the pseudocode of INT n in vol. 2A. Task gates are not modelled (UNIMPLEMENTED_TASK_SWITCH).
+// chapter 6, and the pseudocode of INT n in vol. 2A. Task gates lead on to tasks.ts.
 //
 // Invariant: registers change only after the last push; a fault on the way leaves the core at the interrupted
 // instruction with that fault pending, and deliver() decides between it, a double fault and shutdown.
@@ -35,7 +35,6 @@ import {
   SHUTDOWN,
   SS,
   TR,
-  UNIMPLEMENTED_TASK_SWITCH,
 } from "../layout";
 import { loadImplicit } from "./access";
 import {
@@ -44,7 +43,6 @@ import {
   attributesOf,
   baseOf,
   canonical,
-  coreIndex,
   cpl,
   DB,
   DF,
@@ -77,8 +75,8 @@ import {
 } from "./core";
 import { GENERAL_DETECT, lowerGuard, notePending } from "./debug";
 import * as descriptor from "./descriptors";
-import { unimplemented } from "./host";
 import { commitStack, push, useCurrentStack, useDescribedStack, useFlatStack } from "./stack";
+import * as tasks from "./tasks";
 
 // The event on its way.
 let vector: u32 = 0;
@@ -88,6 +86,8 @@ let error: u32 = 0;
 let returnRip: u64 = 0;
 /** Bit 0 of the error codes that faults on the way push: the event did not come from INT n, INT3 or INTO. */
 let ext: u32 = 0;
+/** A software interrupt went through a task gate: what faults now faults in the new task. */
+let inNewTask: bool = false;
 
 // --- entry points ---
 
@@ -144,7 +144,10 @@ export function softwareInterrupt(core: usize, number: u64, eventKind: u64, next
     raise(core, GP, 0);
     return 0;
   }
-  return u64(enter(core));
+  inNewTask = false;
+  if (enter(core)) return 1;
+  // A fault of the task that the gate led to is taken there: RIP is that task's already.
+  return inNewTask ? deliver(core) | 1 : 0;
 }
 
 /** INTO: INT 4 when OF is set, else on to the next instruction. */
@@ -324,11 +327,8 @@ function enterProtected(core: usize): bool {
   if (!task && !wide && !narrow) return refuse(core, GP, gateError());
   if (!gateAllows(core, <u32>(gate >> 45) & 3)) return refuse(core, GP, gateError());
   if (((gate >> 47) & 1) == 0) return refuse(core, NP, gateError());
-  if (task) {
-    unimplemented(coreIndex(core), UNIMPLEMENTED_TASK_SWITCH);
-    return refuse(core, TS, gateError());
-  }
   const selector = <u32>(gate >> 16) & 0xffff;
+  if (task) return enterTask(core, selector);
   const level = handlerLevel(core, selector, false);
   if (level < 0) return false;
   if (!descriptor.markAccessed(core)) return false;
@@ -361,6 +361,17 @@ function enterProtected(core: usize): bool {
   store<u32>(core, level, CPL);
   const interruptGate = type == descriptor.TYPE_INTERRUPT_GATE || type == descriptor.TYPE_INTERRUPT_GATE16;
   return arrive(core, eip, interruptGate);
+}
+
+/** Through a task gate: the handler is a task, to which the current one is linked. */
+function enterTask(core: usize, selector: u32): bool {
+  if (!tasks.fetchTask(core, selector, GP, ext, false)) return false;
+  const code: i64 = hasError ? error : -1;
+  const flags = savedFlags(core);
+  const done = tasks.switchTask(core, selector, tasks.BY_NESTING, returnRip, flags, ext, code);
+  inNewTask = tasks.committed;
+  if (inNewTask && vector == DB && kind != EVENT_SOFTWARE) lowerGuard(core);
+  return done;
 }
 
 /**

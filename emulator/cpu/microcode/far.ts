@@ -1,5 +1,5 @@
 // Far transfers: JMP, CALL, RET and IRET between code segments, privilege levels and modes, and call gates. Intel SDM
-// vol. 2 (their pseudocode), vol. 3A, 5.8. Transfers through a TSS or task gate are not modelled.
+// vol. 2 (their pseudocode), vol. 3A, 5.8. Those to another task go on in tasks.ts.
 //
 // Invariant: everything is checked and pushed before a register changes. Each assist writes RIP itself.
 
@@ -18,7 +18,6 @@ import {
   RIP,
   SS,
   TR,
-  UNIMPLEMENTED_TASK_SWITCH,
 } from "../layout";
 import { loadImplicit, loadSegmented } from "./access";
 import {
@@ -27,7 +26,6 @@ import {
   attributesOf,
   baseOf,
   canonical,
-  coreIndex,
   cpl,
   FLAG_AC,
   FLAG_ID,
@@ -59,19 +57,42 @@ import {
 } from "./core";
 import { watching } from "./debug";
 import * as descriptor from "./descriptors";
-import { useInnerStack } from "./events";
-import { unimplemented } from "./host";
-import { dropInnerSegments, loadUnprotected, VIRTUAL_ATTRIBUTES } from "./segments";
+import { deliver, useInnerStack } from "./events";
+import { dropInnerSegments, loadUnprotected, setVirtual } from "./segments";
 import { commitStack, peek, push, release, useCurrentStack, useFlatStack } from "./stack";
+import * as tasks from "./tasks";
 
 function refuse(core: usize, vector: u32, error: u32): bool {
   raise(core, vector, error);
   return false;
 }
 
-function taskSwitch(core: usize, selector: u32): bool {
-  unimplemented(coreIndex(core), UNIMPLEMENTED_TASK_SWITCH);
-  return refuse(core, GP, selector & 0xfffc);
+/** To the task whose descriptor was fetched last. What faults in the new task is delivered there, at its RIP. */
+function taskSwitch(core: usize, selector: u32, how: u32, next: u64): bool {
+  if (tasks.switchTask(core, selector, how, next, rflags(core), 0, -1)) return true;
+  if (!tasks.committed) return false;
+  deliver(core);
+  return true;
+}
+
+/** JMP and CALL through the task gate or TSS descriptor fetched last. */
+function transferToTask(core: usize, selector: u32, call: bool, next: u64): bool {
+  const name = selector & 0xfffc;
+  if (descriptor.dpl() < max(cpl(core), selector & 3)) return refuse(core, GP, name);
+  if (!descriptor.present()) return refuse(core, NP, name);
+  let task = selector;
+  if (descriptor.type() == descriptor.TYPE_TASK_GATE) {
+    task = descriptor.low >> 16;
+    if (!tasks.fetchTask(core, task, GP, 0, false)) return false;
+  }
+  return taskSwitch(core, task, call ? tasks.BY_NESTING : tasks.BY_JUMP, next);
+}
+
+/** IRET with NT set: to the task that the link field of the current TSS names. */
+function returnToTask(core: usize, next: u64): bool {
+  const link = <u32>loadImplicit(core, baseOf(core, TR), 2);
+  if (faulted(core) || !tasks.fetchTask(core, link, TS, 0, true)) return false;
+  return taskSwitch(core, link, tasks.BY_RETURN, next);
 }
 
 /** Is this address one that the code segment with these attributes and limit can run at? #GP(0) if not. */
@@ -89,15 +110,15 @@ function reservedCode(core: usize): bool {
 
 // --- IRET, RET far ---
 
-/** IRET with an operand size of 2, 4 or 8 bytes. NMIs are open again even when it faults. */
-export function iret(core: usize, size: u64): u64 {
+/** IRET with an operand size of 2, 4 or 8 bytes; next is the address behind it. NMIs are open again even when it faults. */
+export function iret(core: usize, size: u64, next: u64): u64 {
   const bytes = <u32>size;
   store<u32>(core, 0, NMI_BLOCKED);
   useCurrentStack(core, 0);
   if ((mode(core) & MODE_PROTECTED) == 0) return u64(iretUnprotected(core, bytes));
   if (otherFlags(core) & FLAG_NT) {
     if (mode(core) & MODE_LONG) return u64(refuse(core, GP, 0));
-    return u64(taskSwitch(core, selectorOf(core, TR)));
+    return u64(returnToTask(core, next));
   }
   const rip = peek(core, 0, bytes);
   if (faulted(core)) return 0;
@@ -270,7 +291,7 @@ function returnToVirtual(core: usize, rip: u64, selector: u32, flags: u64): bool
   const ds = <u32>peek(core, 24, 4) & 0xffff;
   const fs = <u32>peek(core, 28, 4) & 0xffff;
   const gs = <u32>values & 0xffff;
-  setRflags(core, flags & ~FLAG_RF);
+  setRflags(core, watching(core) ? flags : flags & ~FLAG_RF);
   store<u32>(core, 3, CPL);
   setVirtual(core, CS, selector);
   setVirtual(core, SS, ss);
@@ -284,15 +305,11 @@ function returnToVirtual(core: usize, rip: u64, selector: u32, flags: u64): bool
   return true;
 }
 
-function setVirtual(core: usize, index: u32, selector: u32): void {
-  setSegment(core, index, selector, VIRTUAL_ATTRIBUTES, (<u64>selector) << 4, 0xffff);
-}
-
 // --- JMP far, CALL far ---
 
-/** JMP far to selector:offset with an operand size of 2, 4 or 8 bytes. */
-export function farJump(core: usize, selector: u64, offset: u64, size: u64): u64 {
-  return u64(transfer(core, <u32>selector & 0xffff, operand(offset, <u32>size), <u32>size, false, 0));
+/** JMP far to selector:offset with an operand size of 2, 4 or 8 bytes; next is the address behind the instruction. */
+export function farJump(core: usize, selector: u64, offset: u64, size: u64, next: u64): u64 {
+  return u64(transfer(core, <u32>selector & 0xffff, operand(offset, <u32>size), <u32>size, false, next));
 }
 
 /** CALL far; next is the address behind the instruction. */
@@ -325,7 +342,7 @@ function transfer(core: usize, selector: u32, offset: u64, bytes: u32, call: boo
   }
   const task =
     type == descriptor.TYPE_TASK_GATE || type == descriptor.TYPE_TSS || type == descriptor.TYPE_TSS16;
-  if (task && !long) return taskSwitch(core, selector);
+  if (task && !long) return transferToTask(core, selector, call, next);
   return refuse(core, GP, selector & 0xfffc);
 }
 

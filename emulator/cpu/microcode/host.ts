@@ -23,5 +23,3 @@ export declare function writeTscDeadline(core: u32, low: u32, high: u32, left: f
 /** CR8: bits 7..4 of the local APIC's task priority. */
 export declare function readTaskPriority(core: u32): u32;
 export declare function writeTaskPriority(core: u32, value: u32): void;
-/** Reports that the guest touched something that is not modelled: UNIMPLEMENTED_* in layout.ts. */
-export declare function unimplemented(core: u32, code: u32): void;

@@ -78,6 +78,11 @@ export function loadUnprotected(core: usize, index: u32, selector: u32): bool {
   return true;
 }
 
+/** A segment register of virtual-8086 mode. */
+export function setVirtual(core: usize, index: u32, selector: u32): void {
+  setSegment(core, index, selector, VIRTUAL_ATTRIBUTES, (<u64>selector) << 4, 0xffff);
+}
+
 function loadStackSegment(core: usize, selector: u32): bool {
   const level = cpl(core);
   if (descriptor.isNull(selector)) {
