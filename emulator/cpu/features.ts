@@ -31,7 +31,6 @@ export const baseInstructions: readonly string[] = [
 
 // biome-ignore format: a table
 export const features: readonly Feature[] = [
-  // Without x87's transcendental functions and packed decimals, which report themselves (instructions/x87.ts).
   { name: "fpu", leaf: 1, register: "edx", bit: 0, instructions: ["FPU", "FPU287", "FPU387"] },
   { name: "de", leaf: 1, register: "edx", bit: 2 }, // CR4.DE: microcode/control.ts
   { name: "pse", leaf: 1, register: "edx", bit: 3 }, // 4 MiB pages: microcode/translation.ts

@@ -23,10 +23,6 @@ const optional = new Set([
   ],
 ]);
 
-/** x87's transcendental functions and decimals: reported when they are met. */
-const isMissing = (mnemonic: string) =>
-  /^F(2xm1|yl2x|yl2xp1|ptan|patan|sin|cos|sincos|bld|bstp)$/.test(mnemonic);
-
 /** Mnemonics that CPUID promises through the given instruction sets, with the codes that need nothing else. */
 function promisedMnemonics(): Map<string, string[]> {
   const found = new Map<string, string[]>();
@@ -53,10 +49,9 @@ const has = new Set(
 );
 
 describe("CPUID", () => {
-  test("every instruction that a bit promises has a row, but for some of x87's arithmetic", () => {
+  test("every instruction that a bit promises has a row", () => {
     const missing = [...promisedMnemonics()].filter(([mnemonic]) => !has.has(mnemonic));
-    const others = missing.filter(([mnemonic]) => !isMissing(mnemonic));
-    expect(others.map(([mnemonic, codes]) => `${mnemonic}: ${codes.join(" ")}`)).toEqual([]);
+    expect(missing.map(([mnemonic, codes]) => `${mnemonic}: ${codes.join(" ")}`)).toEqual([]);
   });
 
   test("every row belongs to an instruction set that CPUID promises", () => {

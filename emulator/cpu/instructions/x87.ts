@@ -1,7 +1,6 @@
 // The x87 unit: loads, stores, arithmetic, comparisons, constants and the environment. Intel SDM vol. 1, chapter 8;
 // vol. 2. The work is the microcode's (microcode/x87.ts), in exact integer arithmetic; rows say what the operands are.
-// Control words, FNINIT and FXSAVE are in system.ts. Without rows are the transcendental functions (F2XM1, FYL2X, FYL2XP1,
-// FPTAN, FPATAN, FSIN, FCOS, FSINCOS) and packed decimals (FBLD, FBSTP): they report themselves when met.
+// Control words, FNINIT and FXSAVE are in system.ts.
 
 import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
@@ -36,7 +35,7 @@ function row(
   flags: string = none,
 ): Definition {
   const waits: Definition["does"] = (m, ...operands) => {
-    if (operands.some((o) => o.kind === "memory")) m.assist("x87Check"); // the others look for themselves
+    if (operands.some((o) => o.kind === "memory")) m.waitForX87(); // the others look for themselves
     does(m, ...operands);
   };
   return { op, ...(access === undefined ? {} : { access }), flags, needs: "fpu", does: waits };
@@ -87,6 +86,23 @@ function storeExtended(m: Meaning, dst: Operand): void {
   });
 }
 
+/** FBLD and FBSTP: packed decimals of ten bytes. */
+function loadDecimal(m: Meaning, src: Operand): void {
+  const [low, high] = parts(m, src);
+  m.assist("x87LoadDecimal", m.get(low), m.zeroExtend(m.get(high), 64));
+}
+function storeDecimal(m: Meaning, dst: Operand): void {
+  const [low, above] = parts(m, dst);
+  m.writable(low);
+  m.writable(above);
+  const digits = m.assist("x87StoreDecimal");
+  const high = m.assist("x87DecimalHigh");
+  m.when(m.assist("x87Stores"), () => {
+    m.set(low, digits);
+    m.set(above, m.truncate(high, 16));
+  });
+}
+
 /** Significand, and sign and exponent, of an extended real in memory. */
 const parts = (m: Meaning, o: Operand): [Operand, Operand] => [
   { ...o, width: 64 },
@@ -113,6 +129,17 @@ const arithmetic = (how: number, integer: boolean) => (m: Meaning, first: Operan
 
 const unary = (op: Mnemonic, number: number): Definition =>
   row(op, [], (m) => void m.assist("x87Unary", number));
+
+// --- transcendental functions, by the microcode's numbers ---
+
+const FUNCTIONS: readonly Mnemonic[] = [
+  Mnemonic.F2xm1,
+  Mnemonic.Fsin,
+  Mnemonic.Fcos,
+  Mnemonic.Fptan,
+  Mnemonic.Fsincos,
+];
+const FUNCTIONS_OF_TWO: readonly Mnemonic[] = [Mnemonic.Fyl2x, Mnemonic.Fyl2xp1, Mnemonic.Fpatan];
 
 // --- comparison ---
 
@@ -185,6 +212,12 @@ export const x87: readonly Definition[] = [
   unary(Mnemonic.Fprem, 5),
   unary(Mnemonic.Fprem1, 6),
   unary(Mnemonic.Fxtract, 7),
+  ...FUNCTIONS.map((op, i) => row(op, [], (m) => void m.assist("x87Function", i))),
+  ...FUNCTIONS_OF_TWO.map((op, i) =>
+    row(op, [], (m) => void m.assist("x87FunctionOfTwo", FUNCTIONS.length + i)),
+  ),
+  row(Mnemonic.Fbld, ["r"], loadDecimal),
+  row(Mnemonic.Fbstp, ["w"], storeDecimal),
   row(Mnemonic.Fcom, undefined, compare(0, false)),
   row(Mnemonic.Fcomp, undefined, compare(1, false)),
   row(Mnemonic.Ficom, undefined, compare(0, true)),

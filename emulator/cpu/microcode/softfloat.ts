@@ -474,7 +474,8 @@ export function multiply(): void {
   normalize();
 }
 
-function multiplyHigh(a: u64, b: u64): u64 {
+/** The upper half of a product of 64-bit numbers. */
+export function multiplyHigh(a: u64, b: u64): u64 {
   const a0 = a & 0xffff_ffff;
   const a1 = a >> 32;
   const b0 = b & 0xffff_ffff;

@@ -3,152 +3,55 @@
 // Every function is one instruction or its last half: it checks for a pending exception (#MF), works on the stack, and
 // leaves flags in the status word; an unmasked one becomes pending for the next x87 instruction. An operand from
 // memory is given by its kind and its bits.
-// Not modelled: FIP, FDP and FOP stay zero; F2XM1, FYL2X, FYL2XP1, FPTAN, FPATAN, FSIN, FCOS, FSINCOS, FBLD and FBSTP
-// have no rows.
 
-import { FCW, FSW, FTW, ST } from "../layout";
+import { FSW } from "../layout";
 import { MF, raisePlain } from "./core";
 import * as soft from "./softfloat";
 
+export { x87DecimalHigh, x87LoadDecimal, x87StoreDecimal } from "./x87-decimal";
 export { x87LoadEnvironment, x87Restore, x87Save, x87StoreEnvironment } from "./x87-environment";
+export { x87Stores } from "./x87-stack";
+export { x87Function, x87FunctionOfTwo } from "./x87-transcendental";
 
 import { INCOMPLETE, NO_QUOTIENT, partialRemainder, scale } from "./softfloat-remainder";
-
-// Status word
-const STACK_FAULT_FLAG: u32 = 0x40;
-const SUMMARY: u32 = 0x8080; // ES, and B which mirrors it
-const C0: u32 = 0x0100;
-const C1: u32 = 0x0200;
-const C2: u32 = 0x0400;
-const C3: u32 = 0x4000;
-const EXCEPTIONS: u32 = 0x3f;
-
-// How an operand is given (instructions/x87.ts)
-const SINGLE: u32 = 0;
-const DOUBLE: u32 = 1;
-const EXTENDED: u32 = 2; // loads and stores only
-const WORD: u32 = 3;
-const DOUBLEWORD: u32 = 4;
-// 5: quadword
-const REGISTER: u32 = 6;
-
-const TOP_BIT: u64 = 1 << 63;
-const INDEFINITE: u64 = TOP_BIT | (TOP_BIT >> 1);
-const ONES: u32 = 0x7fff;
-
-/** Precision that FCW asks of arithmetic, in bits. */
-function precision(core: usize): i32 {
-  const control = (load<u32>(core, FCW) >> 8) & 3;
-  return control == 0 ? 24 : control == 2 ? 53 : 64;
-}
-function begin(core: usize): bool {
-  if (!beginKeepingC1(core)) return false;
-  clearCondition(core, C1);
-  return true;
-}
-/** FCMOVcc, FCOMI and FNOP leave C1 alone unless the stack is at fault. */
-function beginKeepingC1(core: usize): bool {
-  if (load<u32>(core, FSW) & SUMMARY) {
-    raisePlain(core, MF);
-    return false;
-  }
-  const control = load<u32>(core, FCW);
-  soft.clearRaised();
-  soft.begin((control >> 10) & 3, false, false, control);
-  return true;
-}
-/** Moves raised flags to the status word; ES follows unmasked ones. */
-function finish(core: usize): void {
-  if (blocked(core)) soft.forgetRounding(soft.PRECISION | soft.OVERFLOW | soft.UNDERFLOW);
-  let status = load<u32>(core, FSW) | soft.raised;
-  if (soft.raised & soft.PRECISION && soft.roundedUp) status |= C1;
-  soft.clearRaised();
-  if (status & ~load<u32>(core, FCW) & EXCEPTIONS) status |= SUMMARY;
-  store<u32>(core, status, FSW);
-}
-function clearCondition(core: usize, bits: u32): void {
-  store<u32>(core, load<u32>(core, FSW) & ~bits, FSW);
-}
-function setCondition(core: usize, mask: u32, bits: u32): void {
-  store<u32>(core, (load<u32>(core, FSW) & ~mask) | bits, FSW);
-}
-
-// --- the stack ---
-
-function top(core: usize): u32 {
-  return (load<u32>(core, FSW) >> 11) & 7;
-}
-function setTop(core: usize, value: u32): void {
-  store<u32>(core, (load<u32>(core, FSW) & ~0x3800) | ((value & 7) << 11), FSW);
-}
-function physical(core: usize, i: u32): u32 {
-  return (top(core) + i) & 7;
-}
-function place(core: usize, i: u32): usize {
-  return core + ST + physical(core, i) * 16;
-}
-function isEmpty(core: usize, i: u32): bool {
-  return ((load<u32>(core, FTW) >> physical(core, i)) & 1) == 0;
-}
-function tag(core: usize, i: u32, valid: bool): void {
-  const bit: u32 = 1 << physical(core, i);
-  const tags = load<u32>(core, FTW);
-  store<u32>(core, valid ? tags | bit : tags & ~bit, FTW);
-}
-function write(core: usize, i: u32, significand: u64, signAndExponent: u32): void {
-  const at = place(core, i);
-  store<u64>(at, significand);
-  store<u64>(at, signAndExponent, 8);
-  tag(core, i, true);
-}
-function pop(core: usize): void {
-  tag(core, 0, false);
-  setTop(core, top(core) + 1);
-}
-/** A masked invalid operation on the stack itself: C1 tells overflow from underflow. */
-function stackFault(core: usize, overflow: bool): void {
-  soft.raiseFlags(soft.INVALID | STACK_FAULT_FLAG);
-  setCondition(core, C1, overflow ? C1 : 0);
-}
-/** An unmasked exception found before computing: the operands stay as they are. */
-function blocked(core: usize): bool {
-  const before = soft.INVALID | soft.DENORMAL | soft.ZERO_DIVIDE;
-  return (soft.raised & before & ~load<u32>(core, FCW)) != 0;
-}
-function invalidIsMasked(core: usize): bool {
-  return (load<u32>(core, FCW) & soft.INVALID) != 0;
-}
-/** R, rounded to FCW's precision or to the register's, into ST(i). */
-function writeResult(core: usize, i: u32, bits: i32): void {
-  const signAndExponent = soft.pack80(bits);
-  write(core, i, soft.significandR, signAndExponent);
-}
-/** Makes room and writes the number; overflow of the stack gives the indefinite NaN. */
-function push(core: usize, significand: u64, signAndExponent: u32): void {
-  const full = !isEmpty(core, 7);
-  if (full) {
-    stackFault(core, true);
-    if (!invalidIsMasked(core)) return;
-  }
-  setTop(core, top(core) - 1);
-  write(core, 0, full ? INDEFINITE : significand, full ? 0xffff : signAndExponent);
-}
-
-function unpackRegister(core: usize, i: u32): void {
-  const at = place(core, i);
-  soft.unpack80(load<u64>(at), load<u32>(at, 8));
-}
-/** A := the operand. Integers are exact. */
-function unpackOperand(core: usize, kind: u32, bits: u64): void {
-  if (kind == SINGLE) soft.unpack32(bits);
-  else if (kind == DOUBLE) soft.unpack64(bits);
-  else if (kind == REGISTER) unpackRegister(core, <u32>bits);
-  else {
-    const value: i64 = kind == WORD ? <i16>bits : kind == DOUBLEWORD ? <i32>bits : <i64>bits;
-    soft.fromInteger(value);
-    soft.setA(soft.classR, soft.signR, soft.exponentR, soft.significandR);
-  }
-}
+import {
+  begin,
+  beginKeepingC1,
+  blocked,
+  C0,
+  C1,
+  C2,
+  C3,
+  clearCondition,
+  DOUBLE,
+  DOUBLEWORD,
+  EXTENDED,
+  finish,
+  INDEFINITE,
+  invalidIsMasked,
+  isEmpty,
+  noteStore,
+  ONES,
+  place,
+  pop,
+  precision,
+  push,
+  REGISTER,
+  SINGLE,
+  SUMMARY,
+  setCondition,
+  setTop,
+  stackFault,
+  storing,
+  TOP_BIT,
+  tag,
+  top,
+  unpackOperand,
+  unpackRegister,
+  WORD,
+  write,
+  writeResult,
+} from "./x87-stack";
 
 /** A pending exception comes before whatever an operand in memory may raise. */
 export function x87Check(core: usize): u64 {
@@ -208,12 +111,6 @@ export function x87High(core: usize): u64 {
   return isEmpty(core, 0) ? 0xffff : load<u64>(place(core, 0), 8) & 0xffff;
 }
 
-/** Whether the last x87Store() has something to store: not after an unmasked exception. */
-let storing: bool = false;
-export function x87Stores(_core: usize): u64 {
-  return storing ? 1 : 0;
-}
-
 /** FST, FSTP, FIST, FISTP, FISTTP: gives the bits to store. `how`: kind, bit 8 pop, bit 9 truncate. */
 export function x87Store(core: usize, how: u64): u64 {
   if (!begin(core)) return 0;
@@ -228,9 +125,7 @@ export function x87Store(core: usize, how: u64): u64 {
     unpackRegister(core, 0);
     bits = convert(kind, (how & 0x200) != 0);
   }
-  // To memory, an unmasked overflow or underflow stores nothing, either.
-  const stopping = soft.raised & ~soft.PRECISION & ~load<u32>(core, FCW) & EXCEPTIONS;
-  storing = stopping == 0;
+  const stopping = noteStore(core);
   if (stopping & (soft.OVERFLOW | soft.UNDERFLOW)) soft.forgetRounding(soft.PRECISION);
   if (how & 0x100 && storing) pop(core);
   finish(core);
