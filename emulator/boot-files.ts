@@ -13,6 +13,8 @@ export interface BootFiles {
   /** The image has no headers: it belongs to this physical address and is entered there. */
   readonly flat?: number;
   readonly modules?: readonly Module[];
+  /** Which of a Linux image's entries: 32 unless told. */
+  readonly entry?: 32 | 64;
 }
 
 const PAGE_BYTES = 0x1000;
@@ -21,7 +23,7 @@ const MODULE_BYTES = 16;
 const text = (words: string) => new TextEncoder().encode(words);
 
 /** The files, and the initial file system that holds the modules one after the other, each on a page of its own. */
-export function bootFiles({ name, flat, modules = [] }: BootFiles): {
+export function bootFiles({ name, flat, entry, modules = [] }: BootFiles): {
   files: Map<string, Uint8Array>;
   initrd?: Uint8Array;
 } {
@@ -30,15 +32,15 @@ export function bootFiles({ name, flat, modules = [] }: BootFiles): {
   if (flat !== undefined) {
     if (!Number.isInteger(flat) || flat < 0 || flat >= 2 ** 32)
       throw new RangeError(`flat image at ${flat}: wanted a physical address below 4 GiB`);
-    const address = new Uint8Array(4);
-    new DataView(address.buffer).setUint32(0, flat, true);
-    files.set("opt/buslock/flat", address);
+    files.set("opt/buslock/flat", word(flat));
   }
+  if (entry !== undefined) files.set("opt/buslock/entry", word(entry));
   if (modules.length === 0) return { files };
   files.set("opt/buslock/modules", moduleList(modules));
   return { files, initrd: joined(modules) };
 }
 
+const word = (value: number) => Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
 const onPage = (bytes: number) => Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 
 /** The last one is not padded: a single module is the initial file system as it is. */

@@ -14,11 +14,13 @@ import { Machine, type MachineOptions } from "./machine.js";
 import { Random } from "./random.js";
 import { type MachineReport, machineReport } from "./report.js";
 import { Schedule } from "./schedule.js";
+import { takeTerminal } from "./terminal.js";
 import { parseTrace, Tracer } from "./trace.js";
 
 export interface BootOptions {
   readonly kernel?: string;
   readonly flat?: number;
+  readonly entry?: 32 | 64;
   readonly initrd?: string;
   readonly program?: string;
   readonly append?: string;
@@ -44,6 +46,7 @@ export async function boot(o: BootOptions): Promise<void> {
   const { files, initrd } = bootFiles({
     name: basename(kernel),
     ...(o.flat === undefined ? {} : { flat: o.flat }),
+    ...(o.entry === undefined ? {} : { entry: o.entry }),
     modules:
       packed !== null
         ? [{ data: packed.initrd, text: "" }]
@@ -112,9 +115,14 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): 
     });
     machine.connect(link);
   }
-  const input =
-    o.serial === "stdio" && process.stdin.isTTY ? (chunk: Buffer) => machine.receiveBytes(chunk) : null;
-  if (input !== null) process.stdin.on("data", input);
+  const letGo =
+    o.serial === "stdio"
+      ? takeTerminal({
+          raw: o.kernel !== undefined,
+          typed: (bytes) => machine.receiveBytes(bytes),
+          end: () => machine.stop("ended from the terminal"),
+        })
+      : () => {};
   const limit =
     o.limit === undefined
       ? null
@@ -123,10 +131,7 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): 
   machine.start();
   const ending = await machine.ended;
   if (limit !== null) clearTimeout(limit);
-  if (input !== null) {
-    process.stdin.off("data", input);
-    process.stdin.unref();
-  }
+  letGo();
   link?.close();
   return ending;
 }

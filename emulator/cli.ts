@@ -46,7 +46,7 @@ const options = {
   cores: () => new Option("--cores <n>", "processor cores of a machine, 1 to 64").argParser(count(checkCores)).default(2),
   memory: () => new Option("--memory <size>", "RAM of a machine, such as 64M or 1G").argParser(checked(memoryBytes)).default(64 << 20, "64M"),
   seed: () => new Option("--seed <n>", "run in virtual time, every choice drawn from this seed").argParser(checked(whole("seed", 0, 2 ** 32 - 1))),
-  kernel: () => new Option("--kernel <file>", "guest kernel: an image with a PVH entry or a multiboot header (default: our own)"),
+  kernel: () => new Option("--kernel <file>", "guest kernel: PVH, multiboot or Linux bzImage (default: our own)"),
   append: () => new Option("--append <words>", "further words for the guest kernel's command line"),
   bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join"),
   token: () => new Option("--token <text>", "what the bridge asks for").env("BUSLOCK_TOKEN"),
@@ -119,6 +119,11 @@ program
     ).argParser(checked(address)),
   )
   .addOption(
+    new Option("--entry <bits>", "which entry of a Linux bzImage: 32 or 64")
+      .choices(["32", "64"])
+      .argParser((text) => Number(text)),
+  )
+  .addOption(
     new Option(
       "--initrd <file>",
       'initial file system, handed to the kernel as it is; or modules, "file text,file text"',
@@ -156,7 +161,7 @@ program
     `
 Examples:
   $ buslock boot --program hello                 our kernel, one program, the console on this terminal
-  $ buslock boot --cores 4 --memory 1G --kernel vmlinux --append "console=ttyS0"
+  $ buslock boot --cores 4 --memory 1G --kernel /boot/vmlinuz --initrd initrd.cpio --append "console=ttyS0"
   $ buslock boot --kernel test.flat --append "words" --serial stdio
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
   $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter

@@ -30,7 +30,7 @@ export const [eax, ebx, ecx, edx, esi, edi, ebp, esp] = (
   ["EAX", "EBX", "ECX", "EDX", "ESI", "EDI", "EBP", "ESP"] as const
 ).map(named);
 export const [cs, ds, es, fs, gs, ss] = (["CS", "DS", "ES", "FS", "GS", "SS"] as const).map(named);
-export const [cr0, cr4] = (["CR0", "CR4"] as const).map(named);
+export const [cr0, cr3, cr4] = (["CR0", "CR3", "CR4"] as const).map(named);
 
 /** A number, or an address known only when the image is laid out. */
 export class Address {

@@ -38,7 +38,7 @@ import {
   loadKernel,
   writeInformation,
 } from "./kernel.js";
-import { area, areaEnd, ebdaPointer, gdt, variable } from "./layout.js";
+import { area, areaEnd, ebdaPointer, gdt, selector, variable } from "./layout.js";
 import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
 import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
 
@@ -48,8 +48,7 @@ const romBase = address.lowRomEnd - ROM_BYTES;
 const resetVector = address.lowRomEnd - (address.romEnd - address.resetVector);
 const REAL_MODE_SEGMENT = romBase >> 4;
 
-const selector = { code: 0x08, data: 0x10, tss: 0x18 } as const;
-const GDT_BYTES = 32;
+const GDT_BYTES = 40;
 const A20 = 2;
 const FAST_RESET = 1;
 const MIB_SHIFT = 20;
@@ -84,7 +83,7 @@ function assemble(): Uint8Array {
   loadCommandLine(a);
   buildMemoryMap(a, address.romEnd - ROM_BYTES);
   writeInformation(a);
-  enterKernel(a, selector.tss);
+  enterKernel(a);
 
   consoleRoutines(a);
   fwCfgRoutines(a);
@@ -126,6 +125,7 @@ function reset(a: Assembler): void {
 function descriptors(a: Assembler): void {
   a.align(8);
   a.label("gdt");
+  a.bytes(0, 0, 0, 0, 0, 0, 0, 0);
   a.bytes(0, 0, 0, 0, 0, 0, 0, 0);
   a.bytes(0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0);
   a.bytes(0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0);

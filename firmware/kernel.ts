@@ -7,7 +7,8 @@ import { type Assembler, al, byte, cr0, cr4, dword, eax, ebp, ebx, ecx, edi, edx
 import { fail } from "./console.js";
 import { checkElf, findPvhEntry, loadElf, takeElfEntry } from "./elf.js";
 import { item } from "./fw-cfg.js";
-import { commandLine, commandLineBytesMax, imageHead, imageHeadBytes, variable } from "./layout.js";
+import { commandLine, commandLineBytesMax, imageHead, imageHeadBytes, selector, variable } from "./layout.js";
+import { checkLinux, loadLinux, startLinux, writeBootParameters } from "./linux.js";
 import {
   findMultibootHeader,
   loadByAddressFields,
@@ -16,7 +17,7 @@ import {
 } from "./multiboot.js";
 import { pvhRegisters, writeStartInfo } from "./pvh.js";
 
-const protocol = { pvh: 1, multiboot: 2, flat: 3 } as const;
+const protocol = { pvh: 1, multiboot: 2, flat: 3, linux: 4 } as const;
 type Protocol = keyof typeof protocol;
 const PAGE = 0x1000;
 const IMAGE_NAME = "opt/buslock/kernel-name";
@@ -40,6 +41,20 @@ export function findKernel(a: Assembler): void {
   op.call("readItem"); // beyond the item's end the device gives zeros
 }
 
+/** `entryBits`: which entry of several is wanted, from opt/buslock/entry; 32 without. */
+function findWantedEntry(a: Assembler): void {
+  const { op } = a;
+  op.mov(variable("entryBits"), 32);
+  op.mov(esi, a.string("opt/buslock/entry"));
+  op.call("findFile");
+  op.test(eax, eax);
+  op.je("findWantedEntry.end");
+  op.mov(ecx, 4);
+  op.mov(edi, variable("entryBits").displacement as number);
+  op.call("readItem");
+  a.label("findWantedEntry.end");
+}
+
 /** Finds out which protocol the image speaks. */
 export function identifyKernel(a: Assembler): void {
   const { op } = a;
@@ -47,6 +62,7 @@ export function identifyKernel(a: Assembler): void {
     op.mov(variable("protocol"), protocol[name]);
     op.jmp("identifyKernel.end");
   };
+  findWantedEntry(a);
   op.mov(esi, a.string("opt/buslock/flat"));
   op.call("findFile");
   op.test(eax, eax);
@@ -64,12 +80,15 @@ export function identifyKernel(a: Assembler): void {
   found("pvh");
   a.label("identifyKernel.multiboot");
   op.cmp(variable("multibootHeader"), 0);
-  op.je("identifyKernel.none");
+  op.je("identifyKernel.linux");
   found("multiboot");
+  a.label("identifyKernel.linux");
+  checkLinux(a, "identifyKernel.none");
+  found("linux");
   a.label("identifyKernel.none");
   fail(
     a,
-    "the kernel speaks no boot protocol known here: it has no ELF note with a PVH entry (type 18, named Xen) and no multiboot header in its first 8 KiB",
+    "the kernel speaks no boot protocol known here: it has no ELF note with a PVH entry (type 18, named Xen), no multiboot header in its first 8 KiB, no Linux setup header (HdrS)",
   );
   a.label("identifyKernel.end");
 }
@@ -95,6 +114,9 @@ export function loadKernel(a: Assembler): void {
   op.jmp("loadKernel.end");
   a.label("loadKernel.unplaced");
   fail(a, "the multiboot kernel is neither ELF nor does its header have address fields (flag bit 16)");
+  a.label("loadKernel.linux");
+  loadLinux(a);
+  op.jmp("loadKernel.end");
   a.label("loadKernel.flat");
   op.mov(eax, variable("entry"));
   op.mov(variable("segmentAddress"), eax);
@@ -130,10 +152,12 @@ export function loadInitrd(a: Assembler): void {
 export function loadCommandLine(a: Assembler): void {
   const { op } = a;
   op.mov(edi, commandLine);
-  op.cmp(variable("protocol"), protocol.pvh);
-  op.je("loadCommandLine.words");
+  byProtocol(a, "loadCommandLine");
+  a.label("loadCommandLine.multiboot");
+  a.label("loadCommandLine.flat");
   imageName(a);
-  a.label("loadCommandLine.words");
+  a.label("loadCommandLine.pvh");
+  a.label("loadCommandLine.linux");
   op.mov(eax, item.commandLineSize);
   op.mov(ebx, item.commandLineData);
   op.mov(esi, a.string("opt/buslock/cmdline"));
@@ -186,6 +210,9 @@ export function writeInformation(a: Assembler): void {
   a.label("writeInformation.pvh");
   writeStartInfo(a);
   op.jmp("writeInformation.end");
+  a.label("writeInformation.linux");
+  writeBootParameters(a);
+  op.jmp("writeInformation.end");
   a.label("writeInformation.multiboot");
   a.label("writeInformation.flat");
   writeMultibootInfo(a);
@@ -193,9 +220,9 @@ export function writeInformation(a: Assembler): void {
 }
 
 /** Enters the kernel: paging off, flat segments, a TSS loaded (PVH), interrupts off. */
-export function enterKernel(a: Assembler, tssSelector: number): void {
+export function enterKernel(a: Assembler): void {
   const { op } = a;
-  op.mov(eax, tssSelector);
+  op.mov(eax, selector.tss);
   op.ltr(eax);
   op.xor(eax, eax);
   op.mov(cr4, eax);
@@ -212,4 +239,6 @@ export function enterKernel(a: Assembler, tssSelector: number): void {
   a.label("enterKernel.flat");
   multibootRegisters(a);
   op.jmp(variable("entry"));
+  a.label("enterKernel.linux");
+  startLinux(a);
 }

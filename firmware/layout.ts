@@ -7,6 +7,7 @@
 //   9_0800 start information, module list, memory map            9_A000 head of the kernel's image
 //   9_1000 command line                                          9_C000 its ELF notes
 //   9_2000 etc/e820                                              9_D000 GDT, then multiboot information and map
+//                                                                9_E000 Linux's boot_params
 //   9_3000 fw_cfg's file directory                               A_0000 stack, downwards
 
 import { dword, type MemoryOperand } from "./assembler.js";
@@ -42,6 +43,13 @@ export const notesBytesMax = 0x1000;
 export const gdt = area + 0xd000;
 export const multibootInfo = area + 0xd100;
 export const multibootMap = area + 0xd200;
+export const bootParameters = area + 0xe000;
+export const bootParametersBytes = 0x1000;
+/** Six pages that take the place of the directory and the script, when both have been read for the last time. */
+export const pageTables = directory;
+
+/** Segments; Linux wants code and data at these (__BOOT_CS, __BOOT_DS). */
+export const selector = { code: 0x10, data: 0x18, tss: 0x20 } as const;
 
 /** The DMA command: 16 bytes at the start of the variables. */
 export const dmaCommand = variables;
@@ -61,6 +69,7 @@ const names = [
   "size",
   "kernelBytes",
   "protocol",
+  "entryBits",
   "multibootHeader",
   "kernelEnd",
   "entry",
