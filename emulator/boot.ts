@@ -144,7 +144,7 @@ async function bootSeeded(
 ): Promise<Ending> {
   if (o.bridge !== undefined)
     throw new Error("--bridge needs real time: leave --seed out, or use buslock run --seed");
-  const machine = await Machine.create(options);
+  const machine = await Machine.create({ ...options, seed });
   const schedule = new Schedule([machine], [], new Random(seed));
   const limit = (o.limit ?? 3600) * 1e9;
   for (let turns = 0; ; turns++) {

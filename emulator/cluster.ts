@@ -108,6 +108,7 @@ export class SeededCluster {
         initrd,
         commandLine: commandLine(o, node, init, o.seed),
         mac: macOf(node),
+        seed: o.seed,
         console: (byte) => console.push(byte),
       });
       machine.connect(network.attach((frame) => machine.receiveFrame(frame)));

@@ -21,6 +21,8 @@ export interface CoreWorkerData {
   readonly channel: Int32Array;
   /** Milliseconds: machine time 0 on the scale of performance.timeOrigin. */
   readonly epoch: number;
+  /** The key of RDRAND, 8 words of the host's entropy. */
+  readonly random: Uint32Array;
   readonly trace: readonly Filter[] | null;
 }
 
@@ -35,6 +37,8 @@ export type CoreWorkerMessage =
 const SLICE = 20_000;
 /** Longest sleep of a halted core, so that it notices the end of the machine in any case. */
 const SLEEP_MS_MAX = 500;
+/** ... of one that waits for a store by MWAIT: nobody rings for that. */
+const MONITOR_MS = 1;
 
 function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void): void {
   const { core, cores } = data;
@@ -60,13 +64,15 @@ function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void):
   const engine = new Engine(data.memory, data.plan, hosts, { modules: data.modules, live: true, tracer });
   devices.reset();
   engine.reset(core);
+  engine.seedRandom(core, data.random);
   const words = mailboxes[core]!;
   while (!channel.ending) {
     devices.advance(now());
     if (engine.runnable(core)) engine.run(core, SLICE);
     else {
       const milliseconds = (devices.nextDeadline() - now()) / 1e6;
-      if (milliseconds > 0) Atomics.wait(words, word.attention, 0, Math.min(milliseconds, SLEEP_MS_MAX));
+      const longest = engine.monitors(core) ? MONITOR_MS : SLEEP_MS_MAX;
+      if (milliseconds > 0) Atomics.wait(words, word.attention, 0, Math.min(milliseconds, longest));
     }
     if (engine.isShutDown(core)) {
       post({ kind: "shutdown", text: shutdownText(core, engine.state(core), engine.ram) });

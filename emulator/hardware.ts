@@ -27,6 +27,8 @@ export interface MachineOptions {
   readonly mac?: Uint8Array;
   /** Each byte that the guest writes to COM1. */
   readonly console?: (byte: number) => void;
+  /** What RDRAND draws from in virtual time, together with the name; 1 unless told. Live machines ask the host. */
+  readonly seed?: number;
   readonly tracer?: Tracer;
 }
 

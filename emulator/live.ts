@@ -2,6 +2,7 @@
 // worker thread of its own, all over one shared memory. Guest code never runs here, so a frame that arrives is
 // taken at once, however busy the cores are.
 
+import { getRandomValues } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { SharedMailbox } from "./board/mailbox.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
@@ -108,6 +109,7 @@ export class LiveMachine {
       modules: this.#modules,
       channel,
       epoch: this.#epoch,
+      random: getRandomValues(new Uint32Array(8)),
       trace: this.#options.tracer?.filters ?? null,
     };
     const worker = new Worker(new URL("./core-worker.js", import.meta.url), {

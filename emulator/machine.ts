@@ -101,6 +101,12 @@ export class Machine implements Scheduled {
     this.#devices.forEach((devices, core) => {
       hosts.push(new CoreHost({ core, cores: this.cores, board: this.#board, devices, clock, trace }));
     });
+    const random = new Random(o.seed ?? 1).fork(this.name);
+    for (let core = 0; core < this.cores; core++)
+      this.#engine.seedRandom(
+        core,
+        Uint32Array.from({ length: 8 }, () => random.bits()),
+      );
     this.#reset();
   }
 

@@ -73,7 +73,10 @@ const leaves: Readonly<Record<number, Leaf>> = {
     0,
     cores > 1 ? HTT : 0,
   ],
+  // MONITOR's line, extensions (interrupts break MWAIT with IF clear as well), and no C-states by hint
+  5: () => [CACHE_LINE_BYTES, CACHE_LINE_BYTES, 3, 0],
   11: topology,
+  13: extendedState,
   21: () => [1, 1, CRYSTAL_HZ, 0],
   22: () => [MEGAHERTZ, MEGAHERTZ, MEGAHERTZ, 0],
   [0x8000_0000]: () => [EXTENDED_MAX, ...vendorWords()],
@@ -101,6 +104,16 @@ function topology({ core, cores }: CpuidContext, level: number): CpuidResult {
   if (level === 0) return [0, 1, THREADS << 8, core];
   if (level === 1) return [coreBits(cores), cores, (CORES << 8) | 1, core];
   return [0, 0, level & 0xff, core];
+}
+
+/** XSAVE's components: x87, SSE, and PKRU behind the header. EBX of subleaves 0 and 1: microcode/cpuid.ts. */
+const HEADER_END = 576;
+const KEYS_BYTES = 8;
+function extendedState(_context: CpuidContext, subleaf: number): CpuidResult {
+  if (subleaf === 0) return [0x203, HEADER_END, HEADER_END + KEYS_BYTES, 0];
+  if (subleaf === 1) return [0, HEADER_END, 0, 0];
+  if (subleaf === 9) return [KEYS_BYTES, HEADER_END, 0, 0];
+  return [0, 0, 0, 0];
 }
 
 // The caches in the three ways in which AMD tells them.

@@ -221,7 +221,11 @@ function formOf(row: Definition, mode: number, lock: Form["lock"], operands: rea
 const isModrm = (operands: readonly FormOperand[]) => operands.some((o) => o.place === "modrm");
 
 function segmentOf(operands: readonly FormOperand[], mode64: boolean): Segment {
-  if (!operands.some((o) => o.kind === "memory")) return "ds";
+  if (!operands.some((o) => o.kind === "memory")) {
+    if (instruction.mnemonic !== Mnemonic.Monitor) return "ds";
+    const prefix = SEGMENT_NAMES[instruction.segmentPrefix] ?? "ds"; // its address is in rAX
+    return mode64 && prefix !== "fs" && prefix !== "gs" ? "ds" : prefix;
+  }
   const segment = SEGMENT_NAMES[instruction.memorySegment];
   return mode64 && segment !== "fs" && segment !== "gs" ? "ds" : segment;
 }

@@ -40,12 +40,17 @@ import {
   HALTED,
   INTERRUPT_WANTED,
   MAILBOX,
+  MONITOR_ARMED,
+  MONITOR_BREAKS,
+  MONITOR_HOST,
+  MONITOR_LINE,
   NMI_BLOCKED,
   NMI_WANTED,
   OP_BYTES,
   OP_CODE,
   OP_HANDLER,
   OP_REST,
+  RANDOM_KEY,
   REPEATING,
   RETIRED,
   RIP,
@@ -82,6 +87,8 @@ const STARTUP_VECTOR = MAILBOX + 17 * 4;
 const DR7_ENABLES = 0xff;
 const DR6_BS = 0x4000;
 const FLAG_IF = 0x200;
+const MONITOR_WAITING = 2; // microcode/monitor.ts
+const MONITOR_BYTES = 64;
 const FLAG_RF = 0x1_0000;
 const UD = 6;
 const EXCEPTION_NAMES: Record<number, string> = {
@@ -413,10 +420,27 @@ export class Engine {
     // What wakes nobody is noted, so that a sleeper on the attention word does sleep.
     if (raised !== 0) this.#attend(core, c, raised);
     if (activity !== HALTED) return false;
+    if (this.monitors(core) && this.#monitorBreaks(core, c)) {
+      this.#set(c + ACTIVITY, ACTIVE);
+      return true;
+    }
     if (this.#trapping(c)) return true;
     if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) return true;
     const open = (this.#get(c + FLAGS_OTHER) & FLAG_IF) !== 0;
     return open && this.#get(c + INTERRUPT_WANTED) !== 0 && this.#hosts[core].pendingInterrupt();
+  }
+  /** The core waits by MWAIT: a store that only a look at memory shows may wake it. */
+  monitors(core: number): boolean {
+    const c = coreAddress(core);
+    return this.#get(c + MONITOR_ARMED) === MONITOR_WAITING && this.#get(c + ACTIVITY) === HALTED;
+  }
+  /** The line has changed, or an interrupt is there that MWAIT was told to look for whatever IF says. */
+  #monitorBreaks(core: number, c: number): boolean {
+    const line = this.#get(c + MONITOR_HOST);
+    for (let at = 0; at < MONITOR_BYTES; at += 4)
+      if (Atomics.load(this.#words, (line + at) >>> 2) !== this.#get(c + MONITOR_LINE + at)) return true;
+    if (this.#get(c + MONITOR_BREAKS) === 0 || this.#get(c + INTERRUPT_WANTED) === 0) return false;
+    return this.#hosts[core].pendingInterrupt();
   }
   isShutDown(core: number): boolean {
     return this.#get(coreAddress(core) + ACTIVITY) === SHUTDOWN;
@@ -451,6 +475,11 @@ export class Engine {
     if (bytes.length !== romBytes)
       throw new RangeError(`loadRom: ${bytes.length} bytes, planned ${romBytes}`);
     this.#bytes.set(bytes, romBase);
+  }
+  /** The key of a core's RDRAND: 8 words. */
+  seedRandom(core: number, key: Uint32Array): void {
+    if (key.length !== 8) throw new RangeError(`seedRandom: a key of ${key.length} words`);
+    this.#words.set(key, (coreAddress(core) + RANDOM_KEY) >>> 2);
   }
   setA20(open: boolean): void {
     setA20(this.#memory, open);

@@ -53,20 +53,34 @@ export const features: readonly Feature[] = [
   { name: "sse", leaf: 1, register: "edx", bit: 25, instructions: ["SSE"] },
   { name: "sse2", leaf: 1, register: "edx", bit: 26, instructions: ["SSE2"] },
   { name: "sse3", leaf: 1, register: "ecx", bit: 0, instructions: ["SSE3"] },
+  { name: "monitor", leaf: 1, register: "ecx", bit: 3, instructions: ["MONITOR"] },
   { name: "ssse3", leaf: 1, register: "ecx", bit: 9, instructions: ["SSSE3"] },
   { name: "cx16", leaf: 1, register: "ecx", bit: 13, instructions: ["CMPXCHG16B"] },
+  { name: "pcid", leaf: 1, register: "ecx", bit: 17 }, // CR4.PCIDE: microcode/control.ts
   { name: "sse4_1", leaf: 1, register: "ecx", bit: 19, instructions: ["SSE4_1"] },
   { name: "sse4_2", leaf: 1, register: "ecx", bit: 20, instructions: ["SSE4_2"] },
   { name: "x2apic", leaf: 1, register: "ecx", bit: 21 }, // devices/x2apic.ts
   { name: "movbe", leaf: 1, register: "ecx", bit: 22, instructions: ["MOVBE"] },
   { name: "popcnt", leaf: 1, register: "ecx", bit: 23, instructions: ["POPCNT"] },
   { name: "tsc_deadline", leaf: 1, register: "ecx", bit: 24 }, // devices/apic-timer.ts
+  { name: "xsave", leaf: 1, register: "ecx", bit: 26, instructions: ["XSAVE"] }, // OSXSAVE: microcode/cpuid.ts
+  { name: "rdrand", leaf: 1, register: "ecx", bit: 30, instructions: ["RDRAND"] },
   { name: "arat", leaf: 6, register: "eax", bit: 2 }, // the APIC timer runs in HLT
+  { name: "fsgsbase", leaf: 7, register: "ebx", bit: 0, instructions: ["FSGSBASE"] },
   { name: "tsc_adjust", leaf: 7, register: "ebx", bit: 1 }, // microcode/msr.ts
   { name: "smep", leaf: 7, register: "ebx", bit: 7 },
   { name: "erms", leaf: 7, register: "ebx", bit: 9 }, // REP MOVSB and STOSB by whole pages
+  { name: "invpcid", leaf: 7, register: "ebx", bit: 10, instructions: ["INVPCID"] },
+  { name: "rdseed", leaf: 7, register: "ebx", bit: 18, instructions: ["RDSEED"] },
   { name: "smap", leaf: 7, register: "ebx", bit: 20, instructions: ["SMAP"] },
+  { name: "clflushopt", leaf: 7, register: "ebx", bit: 23, instructions: ["CLFLUSHOPT"] },
+  { name: "clwb", leaf: 7, register: "ebx", bit: 24, instructions: ["CLWB"] },
   { name: "umip", leaf: 7, register: "ecx", bit: 2 },
+  { name: "pku", leaf: 7, register: "ecx", bit: 3, instructions: ["PKU"] }, // OSPKE: microcode/cpuid.ts
+  { name: "rdpid", leaf: 7, register: "ecx", bit: 22, instructions: ["RDPID"] },
+  { name: "xsaveopt", leaf: 0xd, subleaf: 1, register: "eax", bit: 0, instructions: ["XSAVEOPT"] },
+  { name: "xsavec", leaf: 0xd, subleaf: 1, register: "eax", bit: 1, instructions: ["XSAVEC"] },
+  { name: "xgetbv_in_use", leaf: 0xd, subleaf: 1, register: "eax", bit: 2 }, // XGETBV with ECX 1
   { name: "lahf_lm", leaf: 0x8000_0001, register: "ecx", bit: 0 }, // LAHF and SAHF in 64-bit mode
   { name: "abm", leaf: 0x8000_0001, register: "ecx", bit: 5, instructions: ["LZCNT"] },
   { name: "prefetchw", leaf: 0x8000_0001, register: "ecx", bit: 8, instructions: ["PREFETCHW"] },
@@ -77,6 +91,8 @@ export const features: readonly Feature[] = [
   { name: "lm", leaf: 0x8000_0001, register: "edx", bit: 29 },
   { name: "topoext", leaf: 0x8000_0001, register: "ecx", bit: 22 }, // leaves 8000001D and 8000001E
   { name: "invariant_tsc", leaf: 0x8000_0007, register: "edx", bit: 8 },
+  { name: "xsave_error_pointers", leaf: 0x8000_0008, register: "ebx", bit: 2 }, // saved whether or not pending
+  { name: "wbnoinvd", leaf: 0x8000_0008, register: "ebx", bit: 9, instructions: ["WBNOINVD"] },
   // Nothing is executed speculatively, so none of these leaks exists, and IBRS has nothing to hold back.
   { name: "ssb_no", leaf: 0x8000_0008, register: "ebx", bit: 26 },
   { name: "btc_no", leaf: 0x8000_0008, register: "ebx", bit: 29 },

@@ -198,7 +198,7 @@ export const OP_IMMEDIATE2 = 60; // u32: second immediate (ENTER)
 export const OP_STACK_BASED = 1; // the memory operand is in SS: non-canonical is #SS(0)
 
 export const ACTIVE = 0;
-export const HALTED = 1;
+export const HALTED = 1; // by HLT, or by MWAIT while MONITOR_ARMED
 export const WAIT_FOR_SIPI = 2;
 export const SHUTDOWN = 3;
 
@@ -249,6 +249,7 @@ export const TLB_LARGE = 32; // a 4 KiB fragment of a larger page
 export const TLB_USER = 64;
 export const TLB_ROM = 128;
 export const TLB_LISTED = 0x1_0000; // in TLB_LIVE
+export const TLB_KEY_SHIFT = 20; // bits 23..20: the protection key of the last entry
 
 // --- Microcode calls (emulator/cpu/microcode): `name(core, a, b, ...)`, all u64 but core ---
 // The access argument of translate(), linear() and, from bit 8 on, the bytes argument of the slow loads and stores:

@@ -130,7 +130,16 @@ describe("translation", () => {
     const good = m.read64(top);
     m.write64(top, good | PS);
     expect(errorOf(m, VA, READ)).toBe(9);
+    // AMD APM vol. 2, figures 5-20 and 5-21: bit 8 of the two upper levels, unless it makes a page global
+    m.write64(top, good | G);
+    expect(errorOf(m, VA, READ)).toBe(9);
     m.write64(top, good);
+    const second = tables.entry(VA, 3);
+    m.write64(second, m.read64(second) | G);
+    expect(errorOf(m, VA, READ)).toBe(9);
+    m.write64(second, m.read64(second) & ~G);
+    m.write64(tables.entry(VA, 2), m.read64(tables.entry(VA, 2)) | G);
+    expect(errorOf(m, VA, READ)).toBeUndefined();
     tables.map(0x40_0000_0000n, 0x20_2000, P | W, 2);
     expect(errorOf(m, 0x40_0000_0000n, READ)).toBe(9);
     tables.map(0x40_0000_0000n, 0x20_1000, P | W, 2); // bit 12 is PAT
@@ -535,6 +544,7 @@ describe("random tables against a second reading of the manual", () => {
       let reserved = e & 0x000f_ff00_0000_0000n;
       if (e & NX && !state.nxe) reserved |= NX;
       if (level === 4) reserved |= e & PS;
+      if (level >= 3 && !large) reserved |= e & G; // AMD APM vol. 2, figures 5-20 and 5-21
       if (large && level > 1) reserved |= e & (size - 1n) & 0x3fff_e000n;
       if (reserved) return { error: kind | 9 };
       writable &&= (e & W) !== 0n;

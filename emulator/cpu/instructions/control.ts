@@ -109,7 +109,7 @@ export const control = [
     does: () => {},
   },
   {
-    op: Mnemonic.Clflush,
+    op: [Mnemonic.Clflush, Mnemonic.Clflushopt, Mnemonic.Clwb],
     access: ["r"],
     flags: none,
     // There is no cache to flush; the manual has it checked like a load of one byte.

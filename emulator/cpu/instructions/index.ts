@@ -6,6 +6,7 @@ import { bits } from "./bits.js";
 import { control } from "./control.js";
 import { decimal } from "./decimal.js";
 import type { Definition, Operand } from "./define.js";
+import { extended } from "./extended.js";
 import { farTransfers } from "./far.js";
 import { flags } from "./flags.js";
 import { integer } from "./integer.js";
@@ -42,6 +43,7 @@ export const families: Readonly<Record<string, readonly Definition[]>> = {
   farTransfers,
   msr,
   system,
+  extended,
   sseMove,
   sseInteger,
   sseElement,

@@ -129,7 +129,13 @@ export const system = [
     does: (m, page) => void m.assist("invalidate", segmentNumber(m, page), m.address(page)),
   },
   // There is no cache to write back or to drop.
-  { op: [Mnemonic.Wbinvd, Mnemonic.Invd], access: [], privileged: true, flags: none, does: () => {} },
+  {
+    op: [Mnemonic.Wbinvd, Mnemonic.Wbnoinvd, Mnemonic.Invd],
+    access: [],
+    privileged: true,
+    flags: none,
+    does: () => {},
+  },
 
   // AC lets supervisor code touch user pages under SMAP: the engine then uses another bank of the TLB.
   { op: Mnemonic.Stac, access: [], ends: true, flags: "AC", does: (m) => setAlignmentCheck(m, 1) },

@@ -3,7 +3,26 @@
 //
 // Invariant: a write is checked whole before any of it takes effect, and MODE and the TLB's tags follow at once.
 
-import { ACTIVITY, CR0, CR2, CR3, CR4, CS, DR, EFER, FS, HALTED, MODE_64, PDPTE, TR } from "../layout";
+import {
+  ACTIVITY,
+  CR0,
+  CR2,
+  CR3,
+  CR4,
+  CS,
+  DR,
+  EFER,
+  FS,
+  HALTED,
+  MODE_64,
+  MONITOR_ARMED,
+  PDPTE,
+  PKRU,
+  SEG_BASE,
+  SEGMENT_BYTES,
+  SEGMENTS,
+  TR,
+} from "../layout";
 import {
   ATTRIBUTE_LONG,
   attributesOf,
@@ -20,16 +39,22 @@ import {
   CR0_TS,
   CR0_WP,
   CR4_DE,
+  CR4_FSGSBASE,
+  CR4_MCE,
   CR4_OSFXSR,
   CR4_OSXMMEXCPT,
+  CR4_OSXSAVE,
   CR4_PAE,
   CR4_PCE,
+  CR4_PCIDE,
   CR4_PGE,
+  CR4_PKE,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
   CR4_TSD,
   CR4_UMIP,
+  canonical,
   coreIndex,
   cr0,
   cr4,
@@ -45,8 +70,9 @@ import {
 } from "./core";
 import { guarded } from "./debug";
 import { readTaskPriority, writeTaskPriority } from "./host";
+import { DISARMED } from "./monitor";
 import { gateA20, PHYSICAL_MASK, readEntry64 } from "./physical";
-import { flushLocal, flushPage, flushTlb, retag } from "./translation";
+import { flushLocal, flushPage, flushTlb, forgetKeys, retag } from "./translation";
 
 const CR0_DEFINED: u64 =
   CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
@@ -56,15 +82,23 @@ const CR4_DEFINED: u64 =
   CR4_DE |
   CR4_PSE |
   CR4_PAE |
+  CR4_MCE |
   CR4_PGE |
   CR4_PCE |
   CR4_OSFXSR |
   CR4_OSXMMEXCPT |
   CR4_UMIP |
+  CR4_FSGSBASE |
+  CR4_PCIDE |
+  CR4_OSXSAVE |
   CR4_SMEP |
-  CR4_SMAP;
+  CR4_SMAP |
+  CR4_PKE;
 /** Changing one of these leaves no translation behind. */
-const CR4_FLUSHES: u64 = CR4_PGE | CR4_PAE | CR4_PSE;
+const CR4_FLUSHES: u64 = CR4_PGE | CR4_PAE | CR4_PSE | CR4_PCIDE | CR4_PKE;
+/** CR3 bit 63 in a write with CR4.PCIDE set: what the new process-context identifier left behind may stay. */
+const CR3_KEEP: u64 = (1 as u64) << 63;
+const CR3_PCID: u64 = 0xfff;
 
 function refuse(core: usize): u64 {
   raise(core, GP, 0);
@@ -115,7 +149,7 @@ function writeCr0(core: usize, value: u64): u64 {
       if ((cr4(core) & CR4_PAE) == 0 || attributesOf(core, CS) & ATTRIBUTE_LONG || narrowTask)
         return refuse(core);
     }
-    if ((after & CR0_PG) == 0 && mode(core) & MODE_64) return refuse(core);
+    if ((after & CR0_PG) == 0 && (mode(core) & MODE_64 || cr4(core) & CR4_PCIDE)) return refuse(core);
   }
   const long = after & CR0_PG && extended & EFER_LME;
   if (after & CR0_PG && !long && cr4(core) & CR4_PAE && changed & (CR0_PG | CR0_CD | CR0_NW)) {
@@ -132,7 +166,9 @@ function writeCr0(core: usize, value: u64): u64 {
   return 1;
 }
 
-export function writeCr3(core: usize, value: u64): u64 {
+/** Translations are not told apart by PCID: those of the other contexts are gone with each change of CR3. */
+export function writeCr3(core: usize, operand: u64): u64 {
+  const value = cr4(core) & CR4_PCIDE ? operand & ~CR3_KEEP : operand;
   if (value & ~PHYSICAL_MASK) return refuse(core);
   const pae = (cr4(core) & CR4_PAE) != 0 && (efer(core) & EFER_LMA) == 0;
   if (pae && cr0(core) & CR0_PG && !loadPointers(core, value)) return 0;
@@ -147,6 +183,7 @@ function writeCr4(core: usize, value: u64): u64 {
   if (value & ~CR4_DEFINED) return refuse(core);
   const long = (efer(core) & EFER_LMA) != 0;
   if (long && (value & CR4_PAE) == 0) return refuse(core);
+  if (changed & value & CR4_PCIDE && (!long || load<u64>(core, CR3) & CR3_PCID)) return refuse(core);
   const reload = changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP);
   if (!long && cr0(core) & CR0_PG && value & CR4_PAE && reload) {
     if (!loadPointers(core, load<u64>(core, CR3))) return 0;
@@ -188,6 +225,7 @@ export function clearTaskSwitched(core: usize): u64 {
 
 /** HLT, after its privilege check: no instruction until an interrupt, NMI or reset. */
 export function halt(core: usize): u64 {
+  store<u32>(core, DISARMED, MONITOR_ARMED);
   store<u32>(core, HALTED, ACTIVITY);
   return 1;
 }
@@ -198,6 +236,58 @@ export function invalidate(core: usize, segment: u64, offset: u64): u64 {
   if (mode(core) & MODE_64) flushPage(core, index >= <u32>FS ? offset + baseOf(core, index) : offset);
   else flushPage(core, (baseOf(core, index) + offset) & 0xffff_ffff);
   return 1;
+}
+
+/** INVPCID, after its privilege check: type and descriptor. SDM vol. 2, INVPCID. */
+export function invalidateContext(core: usize, type: u64, context: u64, va: u64): u64 {
+  const pcid = context & CR3_PCID;
+  if (type > 3 || context & ~CR3_PCID) return refuse(core);
+  const enabled = (cr4(core) & CR4_PCIDE) != 0;
+  if (type < 2 && pcid != 0 && !enabled) return refuse(core);
+  if (type == 0 && !canonical(va)) return refuse(core);
+  if (type == 2) flushTlb(core);
+  else if (type == 3) flushLocal(core);
+  else if (!enabled || pcid == (load<u64>(core, CR3) & CR3_PCID)) {
+    if (type == 0) flushPage(core, va);
+    else flushLocal(core);
+  }
+  return 1;
+}
+
+// --- protection keys and segment bases: instructions that user code has, SDM vol. 2 ---
+
+/** RDPKRU and, with `write`, WRPKRU; ECX and EDX must be zero. */
+export function accessKeys(core: usize, write: u64, index: u64, high: u64, value: u64): u64 {
+  if ((cr4(core) & CR4_PKE) == 0) {
+    raisePlain(core, UD);
+    return 0;
+  }
+  const before = load<u32>(core, PKRU);
+  if (<u32>index != 0 || (write && <u32>high != 0)) return refuse(core);
+  if (write) {
+    store<u32>(core, <u32>value, PKRU);
+    forgetKeys(core, before ^ <u32>value);
+  }
+  return before;
+}
+
+/** RDFSBASE, RDGSBASE. */
+export function readSegmentBase(core: usize, segment: u64): u64 {
+  return mayAccessBase(core) ? baseOf(core, <u32>segment) : 0;
+}
+
+/** WRFSBASE, WRGSBASE. */
+export function writeSegmentBase(core: usize, segment: u64, value: u64): u64 {
+  if (!mayAccessBase(core)) return 0;
+  if (!canonical(value)) return refuse(core);
+  store<u64>(core + <u32>segment * SEGMENT_BYTES, value, SEGMENTS + SEG_BASE);
+  return 1;
+}
+
+function mayAccessBase(core: usize): bool {
+  if (cr4(core) & CR4_FSGSBASE) return true;
+  raisePlain(core, UD);
+  return false;
 }
 
 // --- debug registers; what breakpoints do is in debug.ts ---

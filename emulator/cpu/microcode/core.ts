@@ -246,8 +246,12 @@ export const CR4_PCE: u64 = 0x100;
 export const CR4_OSFXSR: u64 = 0x200;
 export const CR4_OSXMMEXCPT: u64 = 0x400;
 export const CR4_UMIP: u64 = 0x800;
+export const CR4_FSGSBASE: u64 = 0x1_0000;
+export const CR4_PCIDE: u64 = 0x2_0000;
+export const CR4_OSXSAVE: u64 = 0x4_0000;
 export const CR4_SMEP: u64 = 0x10_0000;
 export const CR4_SMAP: u64 = 0x20_0000;
+export const CR4_PKE: u64 = 0x40_0000;
 
 export const EFER_SCE: u64 = 1;
 export const EFER_LME: u64 = 0x100;

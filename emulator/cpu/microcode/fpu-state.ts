@@ -55,29 +55,43 @@ function stackRegister(core: usize, i: u32): usize {
 export function fxsave(core: usize, segment: u64, offset: u64, wide: u64): u64 {
   const va = imageAddress(core, segment, offset, ACCESS_WRITE);
   if (faulted(core)) return 0;
+  saveX87(core, va, wide != 0);
+  saveMxcsr(core, va);
+  saveVectors(core, va);
+  return 1;
+}
+
+// Parts of the image, which XSAVE's area has as well (xsave.ts). The bytes are known to be accessible.
+
+export function saveX87(core: usize, va: u64, wide: bool): void {
   const words: u64 = load<u16>(core, FCW) | ((<u64>load<u16>(core, FSW)) << 16);
   put(core, va, words | ((<u64>load<u8>(core, FTW)) << 32) | ((<u64>(load<u16>(core, FOP) & 0x7ff)) << 48));
   const pointers: u64 = wide ? ~(0 as u64) : 0xffff_ffff;
   put(core, va + 8, load<u64>(core, FIP) & pointers);
   put(core, va + 16, load<u64>(core, FDP) & pointers);
-  put(core, va + 24, load<u32>(core, MXCSR) | ((<u64>MXCSR_MASK) << 32));
   for (let i: u32 = 0; i < 8; i++) {
     const register = stackRegister(core, i);
     put(core, va + 32 + i * 16, load<u64>(register));
     put(core, va + 40 + i * 16, load<u16>(register, 8));
   }
+}
+
+export function saveMxcsr(core: usize, va: u64): void {
+  put(core, va + 24, load<u32>(core, MXCSR) | ((<u64>MXCSR_MASK) << 32));
+}
+
+export function saveVectors(core: usize, va: u64): void {
   for (let i: u32 = 0; i < vectorCount(core); i++) {
     put(core, va + 160 + i * 16, load<u64>(core + i * 16, XMM));
     put(core, va + 168 + i * 16, load<u64>(core + i * 16, XMM + 8));
   }
-  return 1;
 }
 
-function put(core: usize, va: u64, value: u64): void {
+export function put(core: usize, va: u64, value: u64): void {
   storeLinear(core, va, 8, value, 0);
 }
 
-function take(core: usize, va: u64): u64 {
+export function take(core: usize, va: u64): u64 {
   return loadLinear(core, va, 8, 0);
 }
 
@@ -90,6 +104,13 @@ export function fxrstor(core: usize, segment: u64, offset: u64, wide: u64): u64 
     raise(core, GP, 0);
     return 0;
   }
+  restoreX87(core, va, wide != 0);
+  store<u32>(core, control, MXCSR);
+  restoreVectors(core, va);
+  return 1;
+}
+
+export function restoreX87(core: usize, va: u64, wide: bool): void {
   const words = take(core, va);
   const pointers: u64 = wide ? ~(0 as u64) : 0xffff_ffff;
   store<u32>(core, <u32>words & 0xffff, FCW);
@@ -98,17 +119,18 @@ export function fxrstor(core: usize, segment: u64, offset: u64, wide: u64): u64 
   store<u32>(core, <u32>(words >> 48) & 0x7ff, FOP);
   store<u64>(core, take(core, va + 8) & pointers, FIP);
   store<u64>(core, take(core, va + 16) & pointers, FDP);
-  store<u32>(core, control, MXCSR);
   for (let i: u32 = 0; i < 8; i++) {
     const register = stackRegister(core, i);
     store<u64>(register, take(core, va + 32 + i * 16));
     store<u64>(register, take(core, va + 40 + i * 16) & 0xffff, 8);
   }
+}
+
+export function restoreVectors(core: usize, va: u64): void {
   for (let i: u32 = 0; i < vectorCount(core); i++) {
     store<u64>(core + i * 16, take(core, va + 160 + i * 16), XMM);
     store<u64>(core + i * 16, take(core, va + 168 + i * 16), XMM + 8);
   }
-  return 1;
 }
 
 /** FNINIT: round to nearest, extended precision, all masked, all empty. */

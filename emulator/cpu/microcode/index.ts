@@ -6,14 +6,18 @@
 export { linear, loadSlow, loadSlow16, probeRead, probeWrite, storeSlow, storeSlow16 } from "./access";
 export { swapgs, syscall, sysenter, sysexit, sysret } from "./calls";
 export {
+  accessKeys,
   clearTaskSwitched,
   halt,
   invalidate,
+  invalidateContext,
   loadStatusWord,
   readControl,
   readDebug,
+  readSegmentBase,
   writeControl,
   writeDebug,
+  writeSegmentBase,
 } from "./control";
 export { cpuidLower, cpuidUpper } from "./cpuid";
 export { codeBreakpoint } from "./debug";
@@ -45,8 +49,10 @@ export {
   waitFpu,
   writeFpuControl,
 } from "./fpu-state";
+export { monitor, mwait } from "./monitor";
 export { rdpmc, rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
 export { portCheck, portIn, portOut } from "./ports";
+export { random } from "./random";
 export { reset, startup } from "./reset";
 export {
   checkUserMode,
@@ -90,3 +96,4 @@ export {
   x87Test,
   x87Unary,
 } from "./x87";
+export { xgetbv, xrstor, xsave, xsetbv } from "./xsave";

@@ -30,11 +30,13 @@ import {
   IDTR_BASE,
   IDTR_LIMIT,
   LDTR,
+  MONITOR_ARMED,
   MSR_TSC_ADJUST,
   MSR_TSC_OFFSET,
   MXCSR,
   NMI_BLOCKED,
   PDPTE,
+  PKRU,
   REPEATING,
   RETIRED,
   RIP,
@@ -43,6 +45,7 @@ import {
   ST,
   TR,
   WAIT_FOR_SIPI,
+  XCR0,
   XMM,
 } from "../layout";
 import {
@@ -99,6 +102,7 @@ export function reset(core: usize, initOnly: u64): u64 {
   store<u32>(core, 0, REPEATING);
   store<u32>(core, 0, DEBUG_PENDING);
   store<u32>(core, 0, NMI_BLOCKED);
+  store<u32>(core, 0, MONITOR_ARMED);
   store<u32>(core, 0, CODE_WRITTEN);
   store<u32>(core, load<u32>(core, CORE_INDEX) == 0 ? ACTIVE : WAIT_FOR_SIPI, ACTIVITY);
   // EDX: the processor's signature
@@ -113,6 +117,8 @@ export function reset(core: usize, initOnly: u64): u64 {
 function resetUnits(core: usize): void {
   memory.fill(core + XMM, 0, 16 * 16);
   memory.fill(core + ST, 0, 8 * 16);
+  store<u64>(core, 1, XCR0);
+  store<u32>(core, 0, PKRU);
   store<u32>(core, 0x1f80, MXCSR);
   store<u32>(core, 0x40, FCW);
   store<u32>(core, 0, FSW);

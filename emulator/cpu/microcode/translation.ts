@@ -5,14 +5,15 @@
 // - An entry, once filled, answers until INVLPG, a control-register write or a conflicting page drops it, whatever
 //   the tables in memory say meanwhile: a missing shoot-down shows. An access that the entry does not allow walks
 //   the tables anew, so a fault is raised only if the tables deny it (AMD APM vol. 2, 5.5.2).
-// - A fast tag is set only for what current CR0.WP, CR4.SMEP and CR4.SMAP allow; retag() takes tags back when those
-//   tighten, without forgetting the translation.
+// - A fast tag is set only for what current CR0.WP, CR4.SMEP, CR4.SMAP and PKRU allow; retag() takes tags back when
+//   the first and the third tighten, without forgetting the translation; changes of the others drop what they touch.
 // - The accessed bit of an upper entry is set as soon as it is used; accessed and dirty of the last entry only for an
 //   access that is permitted, all by compare-and-exchange.
 
 import {
   ACCESS_EXECUTE,
   ACCESS_IMPLICIT,
+  ACCESS_READ,
   ACCESS_STACK,
   ACCESS_SUPERVISOR,
   ACCESS_WRITE,
@@ -23,6 +24,7 @@ import {
   MODE_PAGING,
   ON_BUS_BIT,
   PDPTE,
+  PKRU,
   TLB,
   TLB_BANKS,
   TLB_DIRTY,
@@ -34,6 +36,7 @@ import {
   TLB_GLOBAL,
   TLB_HOST,
   TLB_HUGE,
+  TLB_KEY_SHIFT,
   TLB_LARGE,
   TLB_LISTED,
   TLB_LIVE,
@@ -54,6 +57,7 @@ import {
   CR0_WP,
   CR4_PAE,
   CR4_PGE,
+  CR4_PKE,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
@@ -88,7 +92,7 @@ import {
 export const ON_BUS: u64 = (1 as u64) << ON_BUS_BIT;
 export const PAGE_OFFSET: u64 = 0xfff;
 
-// Page-table entries:  63 NX | 62..52 ignored | 51..12 address | 8 G | 7 PS/PAT | 6 D | 5 A | 2 U/S | 1 R/W | 0 P
+// Page-table entries:  63 NX | 62..59 protection key, in the last | 58..52 ignored | 51..12 address | 8 G | 7 PS/PAT | 6 D | 5 A | 2 U/S | 1 R/W | 0 P
 const P: u64 = 1;
 const RW: u64 = 2;
 const US: u64 = 4;
@@ -107,6 +111,7 @@ const ERROR_W: u32 = 2;
 const ERROR_U: u32 = 4;
 const ERROR_RSVD: u32 = 8;
 const ERROR_I: u32 = 16;
+const ERROR_PK: u32 = 32;
 
 // --- one walk's results; a core's microcode runs to its end, so globals serve as registers ---
 /** NOT_PRESENT, RESERVED, CHANGED (an entry was written under the walk) or FOUND. */
@@ -135,7 +140,8 @@ export function translate(core: usize, va: u64, access: u64): u64 {
   const entry = entryOf(core, va, bankOf(core, a, user));
   const tag = load<u64>(entry + ((a & 3) << 3), TLB_READ);
   if ((tag & ~(<u64>TLB_SLOW)) == (va & ~PAGE_OFFSET)) {
-    if (user || smapAllows(core, load<u32>(entry, TLB_FLAGS), a)) {
+    const flags = load<u32>(entry, TLB_FLAGS);
+    if ((user || smapAllows(core, flags, a)) && keyAllows(core, flags, a, user)) {
       if (tag & TLB_SLOW && (a & 3) == ACCESS_WRITE) reopen(entry, va & ~PAGE_OFFSET);
       return answer(entry, va, a);
     }
@@ -177,6 +183,16 @@ function smapAllows(core: usize, flags: u32, a: u32): bool {
   return (a & ACCESS_IMPLICIT) == 0 && (otherFlags(core) & FLAG_AC) != 0;
 }
 
+/** SDM 4.6.2: the key of a user page, by PKRU's two bits for it: no data access, no write. Fetches are free. */
+function keyAllows(core: usize, flags: u32, a: u32, user: bool): bool {
+  if ((cr4(core) & CR4_PKE) == 0 || (flags & TLB_USER) == 0 || (a & 3) == ACCESS_EXECUTE) return true;
+  if ((mode(core) & MODE_LONG) == 0) return true;
+  const rights = load<u32>(core, PKRU) >> (((flags >> TLB_KEY_SHIFT) & 15) << 1);
+  if (rights & 1) return false;
+  const writes = (a & 3) == ACCESS_WRITE && (user || (cr0(core) & CR0_WP) != 0);
+  return (rights & 2) == 0 || !writes;
+}
+
 function walkAndFill(core: usize, entry: usize, va: u64, a: u32, user: bool): u64 {
   const legacy32 = (cr4(core) & CR4_PAE) == 0;
   while (true) {
@@ -189,7 +205,10 @@ function walkAndFill(core: usize, entry: usize, va: u64, a: u32, user: bool): u6
     if (rights & RW) flags |= TLB_WRITABLE;
     if (rights & US) flags |= TLB_USER;
     if ((rights & NX) == 0) flags |= TLB_EXECUTABLE;
-    if (!permitted(core, flags, a, user)) return pageFault(core, va, a, user, ERROR_P);
+    if (!legacy32) flags |= (<u32>(leaf >> 59) & 15) << TLB_KEY_SHIFT;
+    const keyed = keyAllows(core, flags, a, user);
+    if (!keyed || !permitted(core, flags, a, user))
+      return pageFault(core, va, a, user, keyed ? ERROR_P : ERROR_P | ERROR_PK);
     const bits = (a & 3) == ACCESS_WRITE ? A | D : A;
     if ((leaf & bits) != bits) {
       const done = legacy32
@@ -278,6 +297,8 @@ function walk64(core: usize, va: u64): void {
     let wrong = e & reserved;
     if (last && level > 1) wrong |= e & (((1 as u64) << shift) - 1) & ~(0x1fff as u64);
     if (level == 4) wrong |= e & PS;
+    // AMD APM vol. 2, figures 5-20 and 5-21: bit 8 must be zero where it could not mean "global".
+    if (level >= 3 && !last) wrong |= e & G;
     if (wrong) {
       outcome = RESERVED;
       return;
@@ -358,10 +379,13 @@ function fill(core: usize, entry: usize, va: u64, physical: u64, granted: u32, s
   store<u32>(entry, <u32>(physical >> 12), TLB_PHYSICAL);
   store<u32>(entry, flags, TLB_FLAGS);
   const slow: u64 = host == 0 ? TLB_SLOW : 0;
-  store<u64>(entry, page | slow, TLB_READ);
+  // A fetch may fill an entry whose data SMAP or the page's key keeps closed.
+  const open = (user || smapAllows(core, flags, ACCESS_READ)) && keyAllows(core, flags, ACCESS_READ, user);
+  store<u64>(entry, page | (open ? slow : TLB_SLOW), TLB_READ);
   let write: u64 = TLB_NONE;
-  if (flags & TLB_DIRTY && (flags & TLB_WRITABLE || (!user && (cr0(core) & CR0_WP) == 0))) {
-    write = page | (flags & TLB_ROM || holdsCode(<usize>host) ? TLB_SLOW : slow);
+  if (open && flags & TLB_DIRTY && (flags & TLB_WRITABLE || (!user && (cr0(core) & CR0_WP) == 0))) {
+    if (keyAllows(core, flags, ACCESS_WRITE, user))
+      write = page | (flags & TLB_ROM || holdsCode(<usize>host) ? TLB_SLOW : slow);
   }
   store<u64>(entry, write, TLB_WRITE);
   const executes = user ? (flags & TLB_EXECUTABLE) != 0 : supervisorExecutes(core, flags);
@@ -479,6 +503,18 @@ function maybeLarge(core: usize, va: u64): bool {
   return ((<u32>load<u8>(regionByte(core, va)) >> (region(va) & 7)) & 1) != 0;
 }
 
+/** PKRU has changed: user pages whose key's two bits are among `changed` are forgotten. */
+export function forgetKeys(core: usize, changed: u32): void {
+  if (changed == 0 || (cr4(core) & CR4_PKE) == 0) return;
+  const count = load<u32>(core, TLB_LIVE_COUNT);
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryAt(core, load<u16>(core + i * 2, TLB_LIVE));
+    const flags = load<u32>(entry, TLB_FLAGS);
+    const key = (flags >> TLB_KEY_SHIFT) & 15;
+    if (flags & TLB_USER && (changed >> (key << 1)) & 3) drop(entry, TLB_LISTED);
+  }
+}
+
 /** After CR0.WP or CR4.SMAP was set: takes fast tags back that supervisor entries hold no longer by right. */
 export function retag(core: usize): void {
   const protect = (cr0(core) & CR0_WP) != 0;
@@ -488,7 +524,8 @@ export function retag(core: usize): void {
     const entry = entryAt(core, index);
     const flags = load<u32>(entry, TLB_FLAGS);
     if ((flags & TLB_VALID) == 0 || bank == BANK_USER) continue;
-    if (protect && (flags & TLB_WRITABLE) == 0) store<u64>(entry, TLB_NONE, TLB_WRITE);
+    const bound = (flags & TLB_WRITABLE) == 0 || !keyAllows(core, flags, ACCESS_WRITE, false);
+    if (protect && bound) store<u64>(entry, TLB_NONE, TLB_WRITE);
     if (guard && bank == BANK_SUPERVISOR && flags & TLB_USER) {
       store<u64>(entry, load<u64>(entry, TLB_READ) | TLB_SLOW, TLB_READ);
       const write = load<u64>(entry, TLB_WRITE);
