@@ -80,7 +80,7 @@ function debugged(
   cpu.gate(3, OTHER);
   cpu.gate(0x40, OTHER);
   const s = cpu.state();
-  s.set({ r9: 0, cr4: 0x628 });
+  s.set({ r9: 0, r14: 0, cr4: 0x628 });
   cpu.run(limit);
   return traps(program);
 }
@@ -154,6 +154,31 @@ describe("single step", () => {
     expect(cpu.engine.runnable(0)).toBe(true);
     cpu.run(20);
     expect([cpu.state().register("r14"), cpu.state().register("r15")]).toEqual([1n, 1n]);
+  });
+  test("SYSCALL and SYSRET are trapped by the TF that they leave", () => {
+    const calls = (mask: number) => `
+      lea rax, [kernel]
+      mov ecx, 0xc0000082
+      xor edx, edx
+      wrmsr
+      mov eax, ${mask}
+      inc ecx
+      inc ecx
+      wrmsr
+      mov ecx, 0xc0000081
+      mov edx, 0x230008
+      wrmsr
+      mov r12, rsp
+      mov r11d, 2
+      lea rcx, [user]
+      sysretq
+      user: mov eax, 0x102;; push rax;; popfq;; syscall
+      back: syscall
+      kernel: inc r14;; kernel2: cmp r14, 1;; jnz over;; sysretq
+      over:`;
+    // Masked: nothing in the kernel, and the trap is there as soon as SYSRET has brought TF back
+    expect(places(debugged(calls(0x100), {}))).toEqual(["back"]);
+    expect(places(debugged(calls(0), {})).slice(0, 3)).toEqual(["kernel", "kernel2", expect.anything()]);
   });
   test("STI does not hold it off, MOV SS and POP SS do, for one instruction", () => {
     expect(places(stepped("sti;; r: cli;; s:")).slice(2)).toEqual(["q", "r", "s", "after"]);

@@ -29,10 +29,12 @@ import {
   efer,
   FLAG_IF,
   FLAG_RF,
+  FLAG_TF,
   FLAG_VM,
   GP,
   gpr,
   mode,
+  otherFlags,
   RCX,
   RDX,
   RSP,
@@ -46,6 +48,7 @@ import {
   UD,
   updateMode,
 } from "./core";
+import { noteStep } from "./debug";
 
 const R11: u32 = 11;
 const LIMIT_FLAT: u32 = 0xffff_ffff;
@@ -72,6 +75,14 @@ function callsEnabled(core: usize): bool {
   return false;
 }
 
+/**
+ * SYSCALL and SYSRET trap by the TF that they leave: so SFMASK can keep the trap out of the kernel, and SYSRET traps as
+ * if SYSCALL had just completed.
+ */
+function stepped(core: usize): void {
+  if (otherFlags(core) & FLAG_TF) noteStep(core);
+}
+
 /** SYSCALL; next is the address behind it. */
 export function syscall(core: usize, next: u64): u64 {
   if (!callsEnabled(core)) return 0;
@@ -90,6 +101,7 @@ export function syscall(core: usize, next: u64): u64 {
     store<u64>(core, star & 0xffff_ffff, RIP);
     setRflags(core, flags & ~(FLAG_VM | FLAG_IF | FLAG_RF));
   }
+  stepped(core);
   setCode(core, selector, long, 0);
   setStack(core, selector + 8, 0);
   updateMode(core);
@@ -110,6 +122,7 @@ export function sysret(core: usize, size: u64): u64 {
   store<u64>(core, wide ? gpr(core, RCX) : gpr(core, RCX) & 0xffff_ffff, RIP);
   if (mode(core) & MODE_64) setRflags(core, gpr(core, R11) & ~(FLAG_RF | FLAG_VM));
   else setRflags(core, rflags(core) | FLAG_IF);
+  stepped(core);
   const selector = <u32>(load<u64>(core, MSR_STAR) >> 48);
   setCode(core, wide ? selector + 16 : selector, wide, 3);
   store<u32>(segment(core, SS), (selector + 8) & 0xffff, SEG_SELECTOR);

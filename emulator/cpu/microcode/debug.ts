@@ -15,6 +15,7 @@ const DR7: u32 = DR + 7 * 8;
 export const DR7_ENABLES: u64 = 0xff;
 export const DR7_GD: u64 = 0x2000;
 const DR6_BD: u64 = 0x2000;
+const DR6_BS: u32 = 0x4000;
 const DR6_BREAKPOINTS: u64 = 0xf;
 
 const ON_EXECUTION: u32 = 0;
@@ -66,6 +67,11 @@ export function codeBreakpoint(core: usize): u64 {
   note(core, hits);
   raisePlain(core, DB);
   return 1;
+}
+
+/** A single step ends here whatever TF was before. */
+export function noteStep(core: usize): void {
+  store<u32>(core, load<u32>(core, DEBUG_PENDING) | DR6_BS, DEBUG_PENDING);
 }
 
 /** The pending traps are being taken: DR6 names them. */
