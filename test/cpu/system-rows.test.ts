@@ -173,7 +173,7 @@ describe("control, debug and table registers", () => {
   test("SGDT, SIDT, LGDT, LIDT", () => {
     const s = run(`
       sgdt [0x20000]
-      sidt [0x20010]
+      db 0x0f, 0x01, 0x0c, 0x25;; dd 0x20010
       mov word ptr [0x20020], 0x123
       mov rax, 0xffff800000001000
       mov [0x20022], rax
@@ -494,6 +494,19 @@ describe("ports and processor state", () => {
     expect(vectorOf(inRing3("add qword ptr [0x20004], 1"))).toBe(17);
     expect(vectorOf(inRing3("lock add dword ptr [0x20002], 1"))).toBe(17);
     expect(vectorOf(inRing3("dec rsp;; push rax"))).toBe(17);
+    // Loads of 16 bytes, the x87 environment, tables' pseudo-descriptors, and a far return (SDM vol. 3A, table 6-7)
+    expect(vectorOf(inRing3("movups xmm0, [0x20008]"))).toBe(17);
+    expect(vectorOf(inRing3("movups [0x20008], xmm0;; nop"))).toBe(17);
+    expect(vectorOf(inRing3("db 0xd9, 0x34, 0x25;; dd 0x20002"))).toBe(17);
+    expect(vectorOf(inRing3("db 0x0f, 0x01, 0x0c, 0x25;; dd 0x20000"))).toBe(17);
+    expect(vectorOf(inRing3("dec rsp;; retf"))).toBe(17);
+    expect(
+      vectorOf(
+        inRing3(
+          "db 0xd9, 0x34, 0x25;; dd 0x20004;; db 0x0f, 0x01, 0x0c, 0x25;; dd 0x20006;; movups xmm0, [0x20010]",
+        ),
+      ),
+    ).toBe(ok);
     expect(
       vectorOf(inRing3("mov al, [0x20001];; mov rcx, [0x20008];; lock inc qword ptr [0x20010];; push rax")),
     ).toBe(ok);

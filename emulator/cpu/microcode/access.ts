@@ -132,8 +132,15 @@ function countIn(bytes: u64): u32 {
 
 /** Alignment checking (SDM vol. 3A, 6.15, #AC): ring 3 only, where CR0.AM lets RFLAGS.AC ask for it. */
 function misaligned(core: usize, va: u64, bytes: u32): bool {
-  if ((va & (bytes - 1)) == 0 || bytes > 8 || cpl(core) != 3) return false;
+  if ((va & (bytes - 1)) == 0 || cpl(core) != 3) return false;
   return (cr0(core) & CR0_AM) != 0 && (otherFlags(core) & FLAG_AC) != 0;
+}
+
+/** For what the microcode accesses for a program, `bytes` a power of two, after its other faults. False after #AC(0). */
+export function aligned(core: usize, va: u64, bytes: u32): bool {
+  if (!misaligned(core, va, bytes)) return true;
+  raise(core, AC, 0);
+  return false;
 }
 
 /** #AC(0), unless the access has a fault that comes before it. */
@@ -157,7 +164,7 @@ export function storeSlow(core: usize, va: u64, bytes: u64, value: u64): u64 {
 /** 16 bytes to SCRATCH; flags: 0 or ACCESS_STACK. 0 after a fault, else 1. */
 export function loadSlow16(core: usize, va: u64, flags: u64): u64 {
   const access = <u32>flags & ACCESS_STACK;
-  if (!probe(core, va, 16, access | ACCESS_READ)) return 0;
+  if (!probe(core, va, 16, access | ACCESS_READ) || !aligned(core, va, 16)) return 0;
   store<u64>(core, loadLinear(core, va, 8, access), SCRATCH);
   store<u64>(core, loadLinear(core, wrap(core, va + 8, access), 8, access), SCRATCH + 8);
   return 1;
@@ -166,7 +173,7 @@ export function loadSlow16(core: usize, va: u64, flags: u64): u64 {
 /** 16 bytes from SCRATCH. 0 after a fault, else 1. */
 export function storeSlow16(core: usize, va: u64, flags: u64): u64 {
   const access = <u32>flags & ACCESS_STACK;
-  if (!probe(core, va, 16, access | ACCESS_WRITE)) return 0;
+  if (!probe(core, va, 16, access | ACCESS_WRITE) || !aligned(core, va, 16)) return 0;
   storeLinear(core, va, 8, load<u64>(core, SCRATCH), access);
   storeLinear(core, wrap(core, va + 8, access), 8, load<u64>(core, SCRATCH + 8), access);
   return 1;

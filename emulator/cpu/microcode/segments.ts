@@ -19,7 +19,7 @@ import {
   SS,
   TR,
 } from "../layout";
-import { linear, probe, storeLinear } from "./access";
+import { aligned, linear, probe, storeLinear } from "./access";
 import {
   ATTRIBUTE_CODE,
   ATTRIBUTE_EXPAND_DOWN,
@@ -264,6 +264,7 @@ export function storeTable(core: usize, segment: u64, offset: u64, interrupts: u
   const bytes: u32 = wide ? 10 : 6;
   const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
   if (faulted(core) || !probe(core, va, bytes, ACCESS_WRITE)) return 0;
+  if (!aligned(core, va, 2) || !aligned(core, va + 2, wide ? 8 : 4)) return 0;
   const base = load<u64>(core + (interrupts ? IDTR_BASE : GDTR_BASE));
   const limit = load<u32>(core + (interrupts ? IDTR_LIMIT : GDTR_LIMIT));
   storeLinear(core, va, 2, limit, 0);

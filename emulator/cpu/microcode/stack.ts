@@ -2,12 +2,13 @@
 // current one, or the one of an inner level. Its pointer stands in a global until commitStack() writes RSP.
 
 import { ACCESS_READ, ACCESS_STACK, ACCESS_SUPERVISOR, ACCESS_WRITE, MODE_64, SS } from "../layout";
-import { loadLinear, storeLinear, withinLimit } from "./access";
+import { aligned, loadLinear, probe, storeLinear, withinLimit } from "./access";
 import {
   ATTRIBUTE_BIG,
   attributesOf,
   baseOf,
   cpl,
+  faulted,
   gpr,
   limitOf,
   mode,
@@ -71,6 +72,9 @@ export function push(core: usize, bytes: u32, value: u64): bool {
     return false;
   }
   const va = flat ? top : (base + top) & 0xffff_ffff;
+  if (access == ACCESS_STACK && cpl(core) == 3) {
+    if (!probe(core, va, bytes, access | ACCESS_WRITE) || !aligned(core, va, bytes)) return false;
+  }
   if (!storeLinear(core, va, bytes, trim(value, bytes), access | ACCESS_WRITE)) return false;
   pointer = merge(top);
   return true;
@@ -84,7 +88,8 @@ export function peek(core: usize, skip: u32, bytes: u32): u64 {
     return 0;
   }
   const va = flat ? at : (base + at) & 0xffff_ffff;
-  return loadLinear(core, va, bytes, access | ACCESS_READ);
+  const value = loadLinear(core, va, bytes, access | ACCESS_READ);
+  return faulted(core) || aligned(core, va, bytes) ? value : 0;
 }
 
 /** A 16-bit stack leaves the upper bits of ESP alone. */

@@ -5,7 +5,7 @@
 //   then, for FNSAVE, the registers from the top of the stack, 10 bytes each
 
 import { ACCESS_READ, ACCESS_WRITE, FCW, FDP, FIP, FOP, FSW, FTW, ST } from "../layout";
-import { linear, loadLinear, probe, storeLinear } from "./access";
+import { aligned, linear, loadLinear, probe, storeLinear } from "./access";
 import { faulted } from "./core";
 import { fninit } from "./fpu-state";
 
@@ -52,8 +52,7 @@ function storeEnvironment(core: usize, segment: u64, offset: u64, wide: bool, re
   const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
   const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
   if (faulted(core)) return false;
-  probe(core, va, bytes, ACCESS_WRITE);
-  if (faulted(core)) return false;
+  if (!probe(core, va, bytes, ACCESS_WRITE) || !aligned(core, va, each)) return false;
   for (let i: u32 = 0; i < 7; i++) storeLinear(core, va + i * each, each, environmentWord(core, i), 0);
   if (!registers) return true;
   for (let i: u32 = 0; i < 8; i++) {
@@ -67,8 +66,7 @@ function loadEnvironment(core: usize, segment: u64, offset: u64, wide: bool, reg
   const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
   const va = linear(core, segment, offset, bytes, ACCESS_READ);
   if (faulted(core)) return;
-  probe(core, va, bytes, ACCESS_READ);
-  if (faulted(core)) return;
+  if (!probe(core, va, bytes, ACCESS_READ) || !aligned(core, va, each)) return;
   const control = (<u32>loadLinear(core, va, 2, 0) & 0x1f7f) | 0x40;
   let status = <u32>loadLinear(core, va + each, 2, 0) & ~SUMMARY;
   if (status & ~control & EXCEPTIONS) status |= SUMMARY;
