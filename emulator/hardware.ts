@@ -2,14 +2,20 @@
 
 import { checkCores, checkMemory } from "./arguments.js";
 import { MAILBOX_WORDS } from "./board/mailbox.js";
-import { Pc, type PowerEvent } from "./board/pc.js";
+import { Pc, type PcOptions, type PowerEvent } from "./board/pc.js";
 import type { Clock } from "./clock.js";
 import { type EnginePlan, plan } from "./cpu/engine.js";
 import { CORE_BYTES, CORES_BASE, MAILBOX } from "./cpu/layout.js";
 import type { Trace } from "./devices/device.js";
 import type { Tracer } from "./trace.js";
 
-export interface MachineOptions {
+/** What may be plugged into the board besides, and the date: see board/pc.ts. */
+type Plugged = Pick<
+  PcOptions,
+  "mac" | "disks" | "entropy" | "virtioConsole" | "debugConsole" | "testDevice" | "startTime"
+>;
+
+export interface MachineOptions extends Readonly<Plugged> {
   readonly name?: string;
   /** 1 to 64. */
   readonly cores?: number;
@@ -23,8 +29,6 @@ export interface MachineOptions {
   readonly commandLine?: string;
   /** Further fw_cfg files by name: bootFiles() makes those that the firmware reads. */
   readonly files?: ReadonlyMap<string, Uint8Array>;
-  /** Station address; without one the board has no network function. */
-  readonly mac?: Uint8Array;
   /** Each byte that the guest writes to COM1. */
   readonly console?: (byte: number) => void;
   /** What RDRAND draws from in virtual time, together with the name; 1 unless told. Live machines ask the host. */
@@ -80,6 +84,7 @@ export interface BoardWiring {
 export function buildBoard(hardware: Hardware, o: MachineOptions, wiring: BoardWiring): Pc {
   const { ram } = hardware;
   return new Pc({
+    ...o,
     cores: o.cores ?? 1,
     clock: wiring.clock,
     memory: {
@@ -89,11 +94,6 @@ export function buildBoard(hardware: Hardware, o: MachineOptions, wiring: BoardW
     },
     mailboxes: hardware.mailboxes,
     rom: hardware.rom,
-    ...(o.kernel === undefined ? {} : { kernel: o.kernel }),
-    ...(o.initrd === undefined ? {} : { initrd: o.initrd }),
-    ...(o.commandLine === undefined ? {} : { commandLine: o.commandLine }),
-    ...(o.files === undefined ? {} : { files: o.files }),
-    ...(o.mac === undefined ? {} : { mac: o.mac }),
     console: o.console ?? (() => {}),
     frame: wiring.frame,
     power: wiring.power,

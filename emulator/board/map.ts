@@ -26,6 +26,7 @@ export const address = {
   localApic: 0xfee0_0000,
   /** Bus masters' stores to this megabyte are message-signalled interrupts. */
   messages: 0xfee0_0000,
+  testMemory: 0xff00_0000,
   romEnd: 0x1_0000_0000,
   resetVector: 0xffff_fff0,
 } as const;
@@ -39,6 +40,12 @@ export const port = {
   /** Power-on self-test codes; also what software writes to for a short delay. */
   post: 0x80,
   systemControlA: 0x92,
+  /** The test device's: a word, a page to flush, bytes, and its interrupt lines. */
+  testWord: 0xe0,
+  testFlush: 0xe4,
+  testBytes: 0xe8,
+  testLines: 0x2000,
+  debugConsole: 0xe9,
   exit: 0xf4,
   com1: 0x3f8,
   elcr: 0x4d0,
@@ -60,7 +67,14 @@ export const ioApicPitPin = 2;
 export const pciPin = (device: number): number => 16 + (device % 4);
 
 /** PCI functions: bus 0, device numbers. */
-export const pciDevice = { hostBridge: 0, virtioNet: 2 } as const;
+export const pciDevice = {
+  hostBridge: 0,
+  virtioNet: 2,
+  virtioConsole: 3,
+  virtioRng: 4,
+  firstDisk: 8,
+} as const;
+export const DISKS_MAX = 8;
 
 /** Frequencies in hertz. */
 export const frequency = {

@@ -4,6 +4,7 @@
 
 import { type Clock, Timers } from "../clock.js";
 import { AcpiPm } from "../devices/acpi-pm.js";
+import { DebugPorts } from "../devices/debug-ports.js";
 import { type GuestMemory, hex, type Line, mask, type RegisterFile, type Trace } from "../devices/device.js";
 import { FwCfg } from "../devices/fw-cfg.js";
 import { IoApic } from "../devices/io-apic.js";
@@ -12,8 +13,9 @@ import { PicPair } from "../devices/pic.js";
 import { Pit } from "../devices/pit.js";
 import { Power } from "../devices/power.js";
 import { Rtc } from "../devices/rtc.js";
+import { LINES, MEMORY_BYTES, TestDevice } from "../devices/test-device.js";
 import { Uart16550 } from "../devices/uart16550.js";
-import { VirtioNet } from "../devices/virtio-net.js";
+import { type CardOptions, Cards } from "./cards.js";
 import { configurationFiles, configurationItems } from "./configuration.js";
 import { Interrupts } from "./interrupts.js";
 import {
@@ -28,13 +30,14 @@ import {
   port,
   RAM_BYTES_MAX,
 } from "./map.js";
+import { Ports } from "./ports.js";
 
 export type PowerEvent =
   | { readonly kind: "power-off" }
   | { readonly kind: "reset" }
   | { readonly kind: "exit"; readonly code: number };
 
-export interface PcOptions {
+export interface PcOptions extends CardOptions {
   cores: number;
   clock: Clock;
   /** RAM; its length is the machine's RAM size. */
@@ -48,25 +51,20 @@ export interface PcOptions {
   commandLine?: string;
   /** Further fw_cfg files by name, such as opt/org.example/data. */
   files?: ReadonlyMap<string, Uint8Array>;
-  /** Without one, the board has no network function. */
-  mac?: Uint8Array;
   /** Date at machine time 0, in seconds since 1970 (UTC); without one the year 2000 begins. */
   startTime?: number;
   /** Console output of COM1. */
   console(byte: number): void;
+  /** What the guest prints on port E9. */
+  debugConsole?: (byte: number) => void;
+  /** Plugs in the test device of public test suites. */
+  testDevice?: boolean;
   /** A frame that the guest sends; the bytes are valid during the call only. */
   frame(frame: Uint8Array): void;
   power(event: PowerEvent): void;
   /** The A20 gate moved: while closed, cores see address bit 20 as 0. Open at reset. */
   a20(open: boolean): void;
   trace: Trace;
-}
-
-/** Who answers a range of ports. */
-interface Claim {
-  readonly first: number;
-  read(offset: number, size: number): number;
-  write(offset: number, size: number, value: number): void;
 }
 
 interface Part {
@@ -79,6 +77,7 @@ interface Part {
 const YEAR_2000 = 946_684_800;
 const PAGE_BYTES = 0x1000;
 const IO_APIC_BYTES = 0x100;
+const ISA_LINES = 16;
 const ROM_UNIT = 0x1_0000;
 const CONFIG_DATA_BYTES = 4;
 /** The host bridge has no registers of interest; an identity without a chip set's quirks. */
@@ -105,15 +104,20 @@ export class Pc {
   readonly #pm: AcpiPm;
   readonly #fwCfg: FwCfg;
   readonly #pci: PciHost;
-  readonly #net: VirtioNet | undefined;
+  readonly #cards: Cards;
+  readonly #debug: DebugPorts;
+  readonly #test: TestDevice | undefined;
   readonly #hostBridge = new PlainFunction(hostBridge);
-  readonly #ports = new Map<number, Claim>();
+  readonly #ports = new Ports({
+    read: (number, size) => this.#unclaimedRead("port", number, size),
+    write: (number, size, value) => this.#unclaimedWrite("port", number, size, value),
+  });
   readonly #parts: Record<string, Part>;
 
   constructor(options: PcOptions) {
     check(options);
     this.#options = options;
-    const { clock, memory, mailboxes, mac, trace } = options;
+    const { clock, memory, mailboxes, trace } = options;
     const alarm = (expired: () => void) => this.#timers.alarm(expired);
     this.#interrupts = new Interrupts(mailboxes, trace);
     this.#interrupts.reset();
@@ -160,18 +164,18 @@ export class Pc {
       memory,
       trace,
     );
-    this.#net =
-      mac === undefined
-        ? undefined
-        : new VirtioNet(
-            mac,
-            memory,
-            (frame) => options.frame(frame),
-            (to, data) => this.#message(to, data),
-            trace,
-          );
+    this.#debug = new DebugPorts(options.debugConsole ?? (() => {}), trace);
+    if (options.testDevice === true)
+      this.#test = new TestDevice((number, level) => this.#setTestLine(number, level), trace);
+    this.#cards = new Cards(
+      options,
+      memory,
+      (frame) => options.frame(frame),
+      (to, data) => this.#message(to, data),
+      trace,
+    );
     const functions = new Map<number, PciFunction>([[pciDevice.hostBridge * 8, this.#hostBridge]]);
-    if (this.#net !== undefined) functions.set(pciDevice.virtioNet * 8, this.#net.pci);
+    for (const { device, card } of this.#cards.slots) functions.set(device * 8, card.pci);
     this.#pci = new PciHost(functions, trace);
     this.#parts = this.#listParts();
     this.#wire();
@@ -191,12 +195,31 @@ export class Pc {
       if (level) this.#pm.clockAlarm();
     });
     this.#pm.sci.to((level) => this.setLine(line.sci, level));
-    this.#net?.irq.to((level) => this.#ioApic.setPin(pciPin(pciDevice.virtioNet), level));
+    this.#wireCards();
     // The 8259 pair's INTR goes to every core's LINT0 and, on the I/O APIC, to pin 0.
     this.#pic.intr.to((level) => {
       this.#interrupts.setPin(0, level);
       this.#ioApic.setPin(0, level);
     });
+  }
+
+  /** Cards of one pin share it: it is asserted while any of them asserts it. */
+  #wireCards(): void {
+    for (const { device, card } of this.#cards.slots) {
+      const sharing = this.#cards.slots.filter((slot) => pciPin(slot.device) === pciPin(device));
+      card.pci.irq.to(() =>
+        this.#ioApic.setPin(
+          pciPin(device),
+          sharing.some((slot) => slot.card.pci.irq.level),
+        ),
+      );
+    }
+  }
+
+  /** The test device's lines: those of ISA, and behind them the I/O APIC's further pins. */
+  #setTestLine(number: number, level: boolean): void {
+    if (number === line.cascade || number >= ISA_LINES) this.#ioApic.setPin(number, level);
+    else this.setLine(number, level);
   }
 
   /** ISA line n is the 8259 pair's input n and the I/O APIC's pin n, but for the timer. */
@@ -214,19 +237,21 @@ export class Pc {
   // --- Ports ---
 
   #claimPorts(): void {
-    this.#claim(port.pic1, 2, this.#pic.master);
-    this.#claim(port.pic2, 2, this.#pic.slave);
-    this.#claim(port.elcr, 2, this.#pic.elcr);
-    this.#claim(port.pit, 4, this.#pit.registers);
-    this.#claim(port.speaker, 1, this.#pit.speaker);
-    this.#claim(port.rtc, 2, this.#rtc.registers);
-    this.#claim(port.systemControlA, 1, this.#power.controlA);
-    this.#claim(port.exit, 4, this.#power.exit);
-    this.#claim(port.com1, 8, this.#com1.registers);
-    this.#claim(port.fwCfg, 12, this.#fwCfg);
-    this.#claim(port.pm1Event, 12, this.#pm.registers);
-    this.#claim(port.post, 1, { read: () => 0xff, write: () => {} });
-    this.#claim(port.pciData, CONFIG_DATA_BYTES, {
+    this.#ports.claim(port.pic1, 2, this.#pic.master);
+    this.#ports.claim(port.pic2, 2, this.#pic.slave);
+    this.#ports.claim(port.elcr, 2, this.#pic.elcr);
+    this.#ports.claim(port.pit, 4, this.#pit.registers);
+    this.#ports.claim(port.speaker, 1, this.#pit.speaker);
+    this.#ports.claim(port.rtc, 2, this.#rtc.registers);
+    this.#ports.claim(port.systemControlA, 1, this.#power.controlA);
+    this.#ports.claim(port.exit, 4, this.#power.exit);
+    this.#ports.claim(port.com1, 8, this.#com1.registers);
+    this.#ports.claim(port.fwCfg, 12, this.#fwCfg);
+    this.#ports.claim(port.pm1Event, 12, this.#pm.registers);
+    this.#ports.claim(port.post, 1, this.#debug.post);
+    if (this.#test === undefined) this.#ports.claim(port.debugConsole, 1, this.#debug.console);
+    else this.#claimTestPorts(this.#test);
+    this.#ports.claim(port.pciData, CONFIG_DATA_BYTES, {
       read: (offset, size) => this.#pci.readData(offset, size),
       write: (offset, size, value) => this.#pci.writeData(offset, size, value),
     });
@@ -237,7 +262,7 @@ export class Pc {
         ? this.#power.resetControl
         : undefined;
     };
-    this.#claim(port.pciAddress, 4, {
+    this.#ports.claim(port.pciAddress, 4, {
       read: (offset, size) =>
         within(offset, size)?.read(0, size) ?? this.#unclaimedRead("port", port.pciAddress + offset, size),
       write: (offset, size, value) => {
@@ -248,30 +273,21 @@ export class Pc {
     });
   }
 
-  #claim(first: number, count: number, device: Omit<Claim, "first">): void {
-    const claim: Claim = {
-      first,
-      read: (offset, size) => device.read(offset, size),
-      write: (offset, size, value) => device.write(offset, size, value),
-    };
-    for (let number = first; number < first + count; number++) {
-      if (this.#ports.has(number)) throw new Error(`port ${hex(number)} is claimed twice`);
-      this.#ports.set(number, claim);
-    }
+  /** The bytes of the test device lie where the debug console would be. */
+  #claimTestPorts(device: TestDevice): void {
+    this.#ports.claim(port.testWord, 4, device.word);
+    this.#ports.claim(port.testFlush, 4, device.flush);
+    this.#ports.claim(port.testBytes, 4, device.bytes);
+    this.#ports.claim(port.testLines, LINES, device.lines);
   }
 
   /** size 1, 2 or 4; values are u32. Unclaimed reads give all ones. */
   portRead(number: number, size: number): number {
-    const claim = this.#ports.get(number);
-    if (claim === undefined) return this.#unclaimedRead("port", number, size);
-    return (claim.read(number - claim.first, size) & mask(size)) >>> 0;
+    return this.#ports.read(number, size);
   }
 
   portWrite(number: number, size: number, value: number): void {
-    const claim = this.#ports.get(number);
-    const bits = (value & mask(size)) >>> 0;
-    if (claim === undefined) this.#unclaimedWrite("port", number, size, bits);
-    else claim.write(number - claim.first, size, bits);
+    this.#ports.write(number, size, value);
   }
 
   // --- Memory that is neither RAM nor a local APIC page ---
@@ -282,6 +298,8 @@ export class Pc {
     if (rom >= 0) return readBytes(this.#options.rom, rom, size);
     if (isIoApic(physical)) return this.#ioApic.read(physical % IO_APIC_BYTES, size);
     if (isEcam(physical)) return (this.#pci.readEcam(physical - address.ecam, size) & mask(size)) >>> 0;
+    if (this.#test !== undefined && isTest(physical))
+      return this.#test.read(physical - address.testMemory, size);
     const hit = this.#pci.decode(physical);
     if (hit === undefined) return this.#unclaimedRead("address", physical, size);
     return (hit.target.readBar(hit.bar, hit.offset, size) & mask(size)) >>> 0;
@@ -295,6 +313,10 @@ export class Pc {
     }
     if (isEcam(physical)) {
       this.#pci.writeEcam(physical - address.ecam, size, bits);
+      return;
+    }
+    if (this.#test !== undefined && isTest(physical)) {
+      this.#test.write(physical - address.testMemory, size, bits);
       return;
     }
     const hit = this.#pci.decode(physical);
@@ -346,7 +368,7 @@ export class Pc {
 
   /** A frame from the wire; false when the device had no room and dropped it. */
   receiveFrame(frame: Uint8Array): boolean {
-    return this.#net?.receive(frame) ?? false;
+    return this.#cards.net?.receive(frame) ?? false;
   }
 
   /** A byte typed on the console; false when the UART's FIFO is full (try again later). */
@@ -354,9 +376,14 @@ export class Pc {
     return this.#com1.receive(byte);
   }
 
+  /** A byte typed on the virtio console; false when the driver has no buffer for it (try again later). */
+  receiveVirtioConsole(byte: number): boolean {
+    return this.#cards.console?.receive(byte) ?? true;
+  }
+
   /** The network cable: plugged or pulled. */
   setLink(up: boolean): void {
-    this.#net?.setLink(up);
+    this.#cards.net?.setLink(up);
   }
 
   pressPowerButton(): void {
@@ -373,25 +400,25 @@ export class Pc {
     readonly framesReceived: number;
     readonly framesDropped: number;
   } {
-    return this.#net?.counters ?? { framesSent: 0, framesReceived: 0, framesDropped: 0 };
+    return this.#cards.net?.counters ?? { framesSent: 0, framesReceived: 0, framesDropped: 0 };
   }
 
   /** Interrupt lines by name, for whoever wants to watch them. */
   get lines(): Readonly<Record<string, Line>> {
-    const lines = {
+    return {
       pit: this.#pit.irq,
       rtc: this.#rtc.irq,
       com1: this.#com1.irq,
       sci: this.#pm.sci,
       intr: this.#pic.intr,
+      ...Object.fromEntries(this.#cards.slots.map(({ name, card }) => [name, card.pci.irq])),
     };
-    return this.#net === undefined ? lines : { ...lines, net: this.#net.irq };
   }
 
   // --- Life ---
 
   #listParts(): Record<string, Part> {
-    const parts = {
+    return {
       pic: this.#pic,
       ioApic: this.#ioApic,
       pit: this.#pit,
@@ -408,8 +435,10 @@ export class Pc {
           this.#hostBridge.config.bytes = [...(state as { bytes: number[] }).bytes];
         },
       },
+      debug: this.#debug,
+      ...(this.#test === undefined ? {} : { test: this.#test }),
+      ...Object.fromEntries(this.#cards.slots.map(({ name, card }) => [name, card])),
     };
-    return this.#net === undefined ? parts : { ...parts, net: this.#net };
   }
 
   /** RESET of every shared device and of the mailboxes, before the cores reset their own. */
@@ -445,6 +474,8 @@ function check({ cores, memory, mailboxes, rom }: PcOptions): void {
 }
 
 const isIoApic = (physical: number) => physical >= address.ioApic && physical < address.ioApic + PAGE_BYTES;
+const isTest = (physical: number) =>
+  physical >= address.testMemory && physical < address.testMemory + MEMORY_BYTES;
 const isEcam = (physical: number) => physical >= address.ecam && physical < address.ecamEnd;
 
 function readBytes(bytes: Uint8Array, at: number, size: number): number {

@@ -96,35 +96,23 @@ export class VirtioNet implements VirtioDevice {
 
   notified(queue: number): void {
     if (queue !== netQueue.transmit) return;
-    const ring = this.pci.queues[queue];
-    // Asking for the next notification and looking once more closes the gap in which the driver, on
-    // another core, adds a chain without notifying.
-    let chain = ring.peek();
-    while (chain !== undefined) {
-      while (chain !== undefined) {
-        this.#transmit(chain);
-        ring.take();
-        ring.push(chain.head, 0);
-        chain = ring.peek();
-      }
-      ring.wantNotifications(true);
-      chain = ring.peek();
-    }
+    this.pci.queues[queue].drain((chain) => this.#transmit(chain));
     this.pci.signal(queue);
   }
 
-  #transmit(chain: Chain): void {
+  #transmit(chain: Chain): 0 {
     if (chain.writable.length > 0) throw new DriverError("queue 1: a transmit chain with a writable part");
     const length = chain.readable.reduce((sum, segment) => sum + segment.length, 0) - HEADER_BYTES;
     if (length < 0)
       throw new DriverError(`queue 1: a transmit chain of ${length + HEADER_BYTES} bytes has no header`);
     if (length < ETHERNET_HEADER_BYTES || length > FRAME_BYTES_MAX || !this.#state.linkUp) {
       this.#drop(`frame of ${length} bytes not sent${this.#state.linkUp ? "" : ": the link is down"}`);
-      return;
+      return 0;
     }
     this.#gather(chain);
     this.#state.framesSent++;
     this.#send(this.#frame.subarray(0, length));
+    return 0;
   }
 
   /** Copies the frame, the bytes after the header, together. */

@@ -454,7 +454,7 @@ function addCapabilities(config: PciConfig, device: VirtioDevice): { window: num
     config.addCapability(VENDOR_CAPABILITY, body, writable);
   add(structure(configType.common, region.common, COMMON_BYTES));
   add(structure(configType.isr, region.isr, 4));
-  add(structure(configType.device, region.device, device.configBytes));
+  if (device.configBytes > 0) add(structure(configType.device, region.device, device.configBytes));
   add(
     structure(configType.notify, region.notify, NOTIFY_MULTIPLIER * device.queues, word(NOTIFY_MULTIPLIER)),
   );

@@ -44,6 +44,21 @@ export interface Chain {
   readonly writable: readonly Segment[];
 }
 
+export const lengthOf = (segments: readonly Segment[]): number =>
+  segments.reduce((sum, { length }) => sum + length, 0);
+
+/** The bytes from `from` to before `to` of what the segments hold together. */
+export function part(segments: readonly Segment[], from: number, to: number): Segment[] {
+  const parts: Segment[] = [];
+  let start = 0;
+  for (const { address: base, length } of segments) {
+    const [first, last] = [Math.max(from, start), Math.min(to, start + length)];
+    if (first < last) parts.push({ address: base + first - start, length: last - first });
+    start += length;
+  }
+  return parts;
+}
+
 const address = ([low, high]: readonly [number, number]): number => high * 2 ** 32 + low;
 
 export class Virtqueue {
@@ -103,6 +118,25 @@ export class Virtqueue {
     state.used = (state.used + 1) & 0xffff;
     // Last, and with a fence: on another core the driver sees the element before the index.
     this.#store16(ring + 2, state.used);
+  }
+
+  /**
+   * Serves every chain that is offered; `serve` gives the number of bytes written to it. Asking for the next
+   * notification and looking once more closes the gap in which the driver, on another core, adds a chain without
+   * notifying.
+   */
+  drain(serve: (chain: Chain) => number): void {
+    let chain = this.peek();
+    while (chain !== undefined) {
+      while (chain !== undefined) {
+        const written = serve(chain);
+        this.take();
+        this.push(chain.head, written);
+        chain = this.peek();
+      }
+      this.wantNotifications(true);
+      chain = this.peek();
+    }
   }
 
   /** Asks the driver to notify at its next chain, or not at all. */
