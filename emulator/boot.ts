@@ -1,9 +1,9 @@
 // `buslock boot`.
 
-import { createWriteStream } from "node:fs";
 import { basename } from "node:path";
 import { macOf } from "./arguments.js";
 import { bootFiles } from "./boot-files.js";
+import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
 import { archive, firmware, kernelPath, program, readImage, readModules } from "./images.js";
 import { interrupted, interruptSignal } from "./interrupt.js";
@@ -11,13 +11,14 @@ import { type Link, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
 import type { BootMessage } from "./live-cluster.js";
 import { Machine, type MachineOptions } from "./machine.js";
+import { type PlugOptions, plug } from "./plug.js";
 import { Random } from "./random.js";
 import { type MachineReport, machineReport } from "./report.js";
 import { Schedule } from "./schedule.js";
 import { takeTerminal } from "./terminal.js";
 import { parseTrace, Tracer } from "./trace.js";
 
-export interface BootOptions {
+export interface BootOptions extends PlugOptions {
   readonly kernel?: string;
   readonly flat?: number;
   readonly entry?: 32 | 64;
@@ -26,7 +27,6 @@ export interface BootOptions {
   readonly append?: string;
   readonly cores: number;
   readonly memory: number;
-  readonly seed?: number;
   readonly bridge?: string;
   readonly token?: string;
   readonly node: number;
@@ -39,7 +39,7 @@ export interface BootOptions {
 
 export async function boot(o: BootOptions): Promise<void> {
   const signal = interruptSignal();
-  const output = serialOutput(o.serial);
+  const output = byteOutput("--serial", o.serial);
   const console = new ConsoleReader(() => {});
   const packed = o.program === undefined ? null : archive(program(o.program));
   const kernel = o.kernel ?? kernelPath;
@@ -59,7 +59,9 @@ export async function boot(o: BootOptions): Promise<void> {
     o.trace === undefined
       ? null
       : new Tracer(parseTrace(o.trace), (line) => process.stderr.write(`${line}\n`));
+  const plugged = plug(o);
   const options = {
+    ...plugged.options,
     name: o.name,
     cores: o.cores,
     memory: o.memory,
@@ -79,7 +81,7 @@ export async function boot(o: BootOptions): Promise<void> {
     ? bootLive(o, options, signal)
     : bootSeeded(o, o.seed, options, signal));
   console.end();
-  await output.end();
+  await Promise.all([output.end(), plugged.end()]);
   process.send?.({ instructions, problem } satisfies BootMessage);
   const report = machineReport(o.name, instructions, console, problem);
   if (o.json === true) process.stderr.write(`${JSON.stringify(report)}\n`);
@@ -116,7 +118,7 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): 
     machine.connect(link);
   }
   const letGo =
-    o.serial === "stdio"
+    o.serial === "stdio" || o.console === "stdio"
       ? takeTerminal({
           raw: o.kernel !== undefined,
           typed: (bytes) => machine.receiveBytes(bytes),
@@ -161,37 +163,4 @@ async function bootSeeded(
     if (turns % 4096 === 4095) await new Promise((resolve) => setImmediate(resolve));
     if (signal.aborted) return ended("interrupted");
   }
-}
-
-interface Output {
-  write(byte: number): void;
-  end(): Promise<void>;
-}
-
-/** Bytes to the standard output or to a file, gathered for a moment so that a console byte is no system call. */
-function serialOutput(where: string): Output {
-  if (where === "null") return { write: () => {}, end: () => Promise.resolve() };
-  const file = /^file:(.+)$/.exec(where);
-  if (where !== "stdio" && file === null)
-    throw new Error(`--serial ${where}: wanted stdio, null or file:PATH`);
-  const stream = file === null ? process.stdout : createWriteStream(file[1]!);
-  stream.on("error", (error) => process.stderr.write(`serial console ${where}: ${error.message}\n`));
-  let pending: number[] = [];
-  const flush = () => {
-    if (pending.length > 0) stream.write(Uint8Array.from(pending));
-    pending = [];
-  };
-  return {
-    write: (byte) => {
-      if (pending.length === 0) setTimeout(flush, 2);
-      pending.push(byte);
-      if (byte === 0x0a) flush();
-    },
-    end: () =>
-      new Promise((resolve) => {
-        flush();
-        if (file === null) stream.write("", () => resolve());
-        else stream.end(() => resolve());
-      }),
-  };
 }

@@ -42,6 +42,9 @@ const address = (text: string): number => {
   return value;
 };
 
+/** An option that may be given more than once. */
+const several = (text: string, before: string[] | undefined): string[] => [...(before ?? []), text];
+
 const options = {
   cores: () => new Option("--cores <n>", "processor cores of a machine, 1 to 64").argParser(count(checkCores)).default(2),
   memory: () => new Option("--memory <size>", "RAM of a machine, such as 64M or 1G").argParser(checked(memoryBytes)).default(64 << 20, "64M"),
@@ -148,6 +151,19 @@ program
   )
   .addOption(new Option("--name <text>", "the machine's name in messages").default("machine"))
   .addOption(new Option("--serial <where>", "the serial console: stdio, null or file:PATH").default("stdio"))
+  .addOption(new Option("--console <where>", "a virtio console besides: stdio, null or file:PATH"))
+  .addOption(new Option("--debug-console <where>", "where port E9 prints: stdio, null or file:PATH"))
+  .addOption(
+    new Option(
+      "--disk <file[,mode]>",
+      "a raw image as a virtio disk, written to; ro: not, cow: in memory only",
+    ).argParser(several),
+  )
+  .addOption(
+    new Option("--device <name>", "plug in: rng (virtio entropy), testdev (QEMU's pc-testdev)").argParser(
+      several,
+    ),
+  )
   .addOption(
     new Option(
       "--trace <list>",
@@ -163,6 +179,7 @@ Examples:
   $ buslock boot --program hello                 our kernel, one program, the console on this terminal
   $ buslock boot --cores 4 --memory 1G --kernel /boot/vmlinuz --initrd initrd.cpio --append "console=ttyS0"
   $ buslock boot --kernel test.flat --append "words" --serial stdio
+  $ buslock boot --kernel vmlinux --append "console=ttyS0 root=/dev/vda" --disk root.img,cow --device rng
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
   $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter
 

@@ -33,6 +33,8 @@ export interface MachineOptions extends Readonly<Plugged> {
   readonly console?: (byte: number) => void;
   /** What RDRAND draws from in virtual time, together with the name; 1 unless told. Live machines ask the host. */
   readonly seed?: number;
+  /** Which console receiveByte() types on; the serial one unless told. */
+  readonly keyboard?: "serial" | "virtio-console";
   readonly tracer?: Tracer;
 }
 
@@ -80,6 +82,10 @@ export interface BoardWiring {
   power(event: PowerEvent): void;
   a20(open: boolean): void;
 }
+
+/** A byte typed: false when the console's device has no room for it. */
+export const typeOn = (board: Pc, o: MachineOptions, byte: number): boolean =>
+  o.keyboard === "virtio-console" ? board.receiveVirtioConsole(byte) : board.receiveByte(byte);
 
 export function buildBoard(hardware: Hardware, o: MachineOptions, wiring: BoardWiring): Pc {
   const { ram } = hardware;

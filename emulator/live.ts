@@ -10,7 +10,7 @@ import { BoardChannel, CHANNEL_WORDS } from "./channel.js";
 import type { CoreWorkerData, CoreWorkerMessage } from "./core-worker.js";
 import { compile, type EngineModules, retiredOf, setA20, writtenBy } from "./cpu/engine.js";
 import { ATTENTION_STOP } from "./cpu/layout.js";
-import { buildBoard, buildHardware, type Hardware, type MachineOptions } from "./hardware.js";
+import { buildBoard, buildHardware, type Hardware, type MachineOptions, typeOn } from "./hardware.js";
 import { hostEpoch, hostNanosecondsSince } from "./host-clock.js";
 import type { Link } from "./link.js";
 
@@ -132,7 +132,7 @@ export class LiveMachine {
   /** Lets the board act on what is due, and sets the host's timer for what comes next. */
   #tick(): void {
     if (this.#state !== "running") return;
-    while (this.#typed.length > 0 && this.#board.receiveByte(this.#typed[0]!)) this.#typed.shift();
+    while (this.#typed.length > 0 && typeOn(this.#board, this.#options, this.#typed[0]!)) this.#typed.shift();
     this.#board.advance(this.#now());
     if (this.#timer !== null) clearTimeout(this.#timer);
     const deadline = this.#typed.length > 0 ? this.#now() + 1e6 : this.#board.nextDeadline();

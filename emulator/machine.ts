@@ -11,7 +11,7 @@ import { ACTIVE, HALTED } from "./cpu/layout.js";
 import type { CoreState } from "./cpu/state.js";
 import { shutdownText } from "./disassembler.js";
 import { enterFlat, type FlatOptions } from "./flat.js";
-import { buildBoard, buildHardware, type Hardware, type MachineOptions } from "./hardware.js";
+import { buildBoard, buildHardware, type Hardware, type MachineOptions, typeOn } from "./hardware.js";
 import type { Link } from "./link.js";
 import { Random } from "./random.js";
 import { Schedule, type Scheduled } from "./schedule.js";
@@ -201,9 +201,9 @@ export class Machine implements Scheduled {
     this.#board.setLine(line, level);
   }
 
-  /** A byte typed on the console; false when the UART has no room for it. */
+  /** A byte typed on the console; false when its device has no room for it. */
   receiveByte(byte: number): boolean {
-    return this.#board.receiveByte(byte);
+    return typeOn(this.#board, this.#options, byte);
   }
 
   // --- the wire ---

@@ -145,6 +145,39 @@ describe("ports", () => {
   });
 });
 
+describe("debugging aids", () => {
+  test("port 80 keeps its last code, port E9 prints", () => {
+    const printed: number[] = [];
+    const debugged = new Bench({ debugConsole: (byte) => printed.push(byte) });
+    debugged.out(port.post, 0x5a);
+    debugged.out(port.debugConsole, 0x41);
+    expect([debugged.in(port.post), debugged.in(port.debugConsole), printed]).toEqual([0x5a, 0xe9, [0x41]]);
+  });
+
+  test("without being asked for, the test device is not there", () => {
+    expect([bench.in(port.testWord, 4), bench.in(port.testLines)]).toEqual([0xffff_ffff, 0xff]);
+  });
+
+  test("the test device: ports and memory give back what was written, lines reach both controllers", () => {
+    const suite = new Bench({ testDevice: true });
+    suite.out(port.testWord, 0x1234_5678, 4);
+    suite.out(port.testWord + 2, 0xabcd, 2);
+    suite.out(port.testBytes, 0x1122_3344, 4);
+    suite.out(port.testBytes + 1, 0x99);
+    expect([suite.in(port.testWord, 4), suite.in(port.testWord + 3)]).toEqual([0xabcd_5678, 0xab]);
+    expect(suite.in(port.testBytes, 4)).toBe(0x1122_9944);
+    suite.pc.write(address.testMemory + 0xfffc, 4, 0xdead_beef);
+    expect(suite.pc.read(address.testMemory + 0xfffe, 2)).toBe(0xdead);
+    suite.pic();
+    suite.ioApic(0x1c, 0x46); // pin 6
+    suite.ioApic(0x3e, 0x57); // pin 23
+    suite.ioApic(0x14, 0x32); // pin 2, where line 0 goes
+    for (const line of [6, 23, 0]) suite.out(port.testLines + line, 1);
+    expect([suite.posted(), suite.pc.interruptAcknowledge()]).toEqual([[0x57, 0x46, 0x32], 0x20]);
+    expect(suite.lines).toEqual([]);
+  });
+});
+
 describe("memory", () => {
   test("the ROM ends at 4 GiB and shows below 1 MiB; writes are dropped", () => {
     const word32 = (at: number) => Buffer.from(ROM).readUInt32LE(at);
@@ -343,6 +376,7 @@ test.each([
   [{ memory: new TestMemory(0x10_0800) }, /1050624 bytes of RAM/],
   [{ rom: new Uint8Array(1000) }, /ROM of 1000 bytes/],
   [{ mac: Uint8Array.of(1, 2) }, /MAC address has 6 bytes, not 2/],
+  [{ disks: new Array(9).fill({ bytes: 512 }) }, /9 disks: a machine has room for 8/],
 ])("a board that cannot be is refused: %j", (options, words) => {
   expect(() => new Bench(options)).toThrow(words);
 });

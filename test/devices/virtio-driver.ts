@@ -2,6 +2,7 @@
 // split rings in guest memory, as VIRTIO 1.2 tells a driver to.
 
 import { VirtioNet } from "../../emulator/devices/virtio-net.js";
+import type { VirtioPci } from "../../emulator/devices/virtio-pci.js";
 import { TestMemory, tracer } from "./bench.js";
 
 export const feature = {
@@ -92,36 +93,28 @@ export class DriverQueue {
   }
 }
 
-export class Driver {
-  readonly memory: TestMemory;
-  readonly net: VirtioNet;
-  readonly sent: Uint8Array[] = [];
-  readonly messages: [address: number, data: number][] = [];
-  readonly lines: string[];
-  readonly at: Record<"common" | "notify" | "isr" | "device" | "pci", number>;
+type Structures = Record<"common" | "notify" | "isr" | "device" | "pci", number>;
+
+/** A driver of any virtio device on PCI. */
+export class VirtioDriver {
+  readonly at: Structures;
   multiplier = 0;
 
-  constructor(ramBytes = 0x40_0000) {
-    this.memory = new TestMemory(ramBytes);
-    const { trace, lines } = tracer();
-    this.lines = lines;
-    this.net = new VirtioNet(
-      mac,
-      this.memory,
-      (frame) => this.sent.push(frame.slice()),
-      (address, data) => this.messages.push([address, data]),
-      trace,
-    );
+  constructor(
+    readonly memory: TestMemory,
+    readonly pci: VirtioPci,
+    readonly lines: string[],
+  ) {
     this.at = this.#structures();
     this.config(4, 2, 6); // memory decoding and bus mastering
   }
 
   config(at: number, size: number, value?: number): number {
-    if (value !== undefined) this.net.pci.writeConfig(at, size, value);
-    return this.net.pci.readConfig(at, size);
+    if (value !== undefined) this.pci.writeConfig(at, size, value);
+    return this.pci.readConfig(at, size);
   }
 
-  #structures(): Driver["at"] {
+  #structures(): Structures {
     const names = ["", "common", "notify", "isr", "device", "pci"] as const;
     const at: Record<string, number> = {};
     for (let cap = this.config(0x34, 1); cap !== 0; cap = this.config(cap + 1, 1)) {
@@ -130,14 +123,14 @@ export class Driver {
       at[name] = name === "pci" ? cap : this.config(cap + 8, 4);
       if (name === "notify") this.multiplier = this.config(cap + 16, 4);
     }
-    return at as Driver["at"];
+    return at as Structures;
   }
 
   get(register: number, size: number): number {
-    return this.net.pci.readBar(0, this.at.common + register, size);
+    return this.pci.readBar(0, this.at.common + register, size);
   }
   set(register: number, size: number, value: number): void {
-    this.net.pci.writeBar(0, this.at.common + register, size, value);
+    this.pci.writeBar(0, this.at.common + register, size, value);
   }
   get status(): number {
     return this.get(common.status, 1);
@@ -148,11 +141,11 @@ export class Driver {
   notify(queue: number): void {
     this.set(common.queueSelect, 2, queue);
     const offset = this.get(common.queueNotifyOff, 2) * this.multiplier;
-    this.net.pci.writeBar(0, this.at.notify + offset, 2, queue);
+    this.pci.writeBar(0, this.at.notify + offset, 2, queue);
   }
 
   /** Acknowledges and negotiates; true when the device agrees. */
-  negotiate(low = feature.mac | feature.mtu | feature.status, high = 1): boolean {
+  negotiate(low: number, high = 1): boolean {
     this.status = 0;
     this.status = status.acknowledge;
     this.status |= status.driver;
@@ -178,6 +171,31 @@ export class Driver {
   address(register: number, value: number): void {
     this.set(register, 4, value >>> 0);
     this.set(register + 4, 4, Math.floor(value / 2 ** 32));
+  }
+}
+
+/** The network card's. */
+export class Driver extends VirtioDriver {
+  readonly net: VirtioNet;
+  readonly sent: Uint8Array[] = [];
+  readonly messages: [address: number, data: number][] = [];
+
+  constructor(ramBytes = 0x40_0000) {
+    const memory = new TestMemory(ramBytes);
+    const { trace, lines } = tracer();
+    const net: VirtioNet = new VirtioNet(
+      mac,
+      memory,
+      (frame) => this.sent.push(frame.slice()),
+      (address, data) => this.messages.push([address, data]),
+      trace,
+    );
+    super(memory, net.pci, lines);
+    this.net = net;
+  }
+
+  override negotiate(low = feature.mac | feature.mtu | feature.status, high = 1): boolean {
+    return super.negotiate(low, high);
   }
 
   /** Both queues running. */

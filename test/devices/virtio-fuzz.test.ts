@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fuzzRegisters, fuzzRings } from "./virtio-fuzz.js";
+import { fuzzDisk, fuzzRegisters, fuzzRings } from "./virtio-fuzz.js";
 
 const seeds = Array.from({ length: 40 }, (_, index) => index + 1);
 
@@ -19,4 +19,17 @@ test("random rings, seeds 1 to 40: no throw, no hang, nothing outside of RAM", (
 
 test("random registers, seeds 1 to 40", () => {
   for (const seed of seeds) fuzzRegisters(seed);
+});
+
+test("random requests to a disk, seeds 1 to 40: nothing beyond the disk, nothing outside of RAM", () => {
+  const reached = { served: 0, good: 0, broken: 0 };
+  for (const seed of seeds) {
+    const { served, good, broken } = fuzzDisk(seed);
+    reached.served += served;
+    reached.good += good;
+    reached.broken += broken;
+  }
+  expect(Math.min(reached.served, reached.good, reached.broken), JSON.stringify(reached)).toBeGreaterThan(
+    100,
+  );
 });

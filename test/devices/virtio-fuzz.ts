@@ -3,9 +3,10 @@
 // after a reset it works. Used by virtio-fuzz.test.ts (few seeds) and virtio-fuzz.soak.ts (many).
 
 import { expect } from "vitest";
+import { type Disk, VirtioBlk } from "../../emulator/devices/virtio-blk.js";
 import { Random } from "../../emulator/random.js";
-import { throughJson } from "./bench.js";
-import { common, Driver, type DriverQueue, feature, pattern, status } from "./virtio-driver.js";
+import { TestMemory, throughJson, tracer } from "./bench.js";
+import { common, Driver, type DriverQueue, feature, pattern, status, VirtioDriver } from "./virtio-driver.js";
 
 const RAM = 0x14_0000;
 const HOLE = [0xa_0000, 0x10_0000] as const;
@@ -107,6 +108,92 @@ export function fuzzRings(seed: number): Reached {
   const { framesSent: sent, framesReceived: received } = driver.net.counters;
   works(driver, seed);
   return { sent, received, broken };
+}
+
+const DISK_BYTES = 64 * 512;
+
+/** A disk in memory that refuses what a real one could not do. */
+function memoryDisk(): Disk & { content: Uint8Array } {
+  const content = pattern(DISK_BYTES);
+  const check = (offset: number, length: number) => {
+    if (offset < 0 || offset + length > DISK_BYTES) expect.fail(`disk: ${length} bytes at ${offset}`);
+  };
+  return {
+    content,
+    bytes: DISK_BYTES,
+    readOnly: false,
+    read: (offset, into) => {
+      check(offset, into.length);
+      into.set(content.subarray(offset, offset + into.length));
+    },
+    write: (offset, from) => {
+      check(offset, from.length);
+      content.set(from, offset);
+    },
+    flush: () => {},
+    snapshot: () => ({}),
+    restore: () => {},
+  };
+}
+
+/** A request that is mostly right: a header of 16 bytes in one or two parts, data, a status byte. */
+function scribbleRequest(random: Random, queue: DriverQueue): void {
+  const { view } = queue.memory;
+  const header = 0x10_0000 + 32 * random.below(16);
+  const kind = [0, 1, 4, 8, 11, 13, random.bits()][random.below(7)];
+  view.setUint32(header, kind, true);
+  const sector = random.below(8) === 0 ? random.bits() : random.below(70);
+  view.setUint32(header + 8, sector, true);
+  view.setUint32(header + 12, random.below(20) === 0 ? random.bits() : 0, true);
+  const split = random.below(4) === 0 ? random.below(17) : 16;
+  const write = kind === 0 || kind === 8;
+  const data = Array.from({ length: random.below(4) }, () => ({
+    address: 0x10_4000 + random.below(0x2000),
+    length: [512, 1024, 16, 20, random.below(2000)][random.below(5)],
+    write,
+  }));
+  const parts = [
+    { address: header, length: split },
+    ...(split < 16 ? [{ address: header + split, length: 16 - split }] : []),
+    ...data,
+    { address: 0x13_8000 + random.below(64), length: 1, write: true },
+  ];
+  const head = random.below(Math.max(1, queue.size - parts.length));
+  if (parts.length > queue.size || random.below(3) === 0)
+    queue.indirect(head, 0x13_0000 + 64 * random.below(64), parts);
+  else queue.chain(head, parts);
+  if (random.below(6) === 0)
+    corrupt(random, view, random.below(2) === 0 ? queue.base : 0x13_0000, queue.size);
+  queue.offer(random.below(40) === 0 ? random.below(0x1_0000) : head);
+}
+
+/** Requests full of nonsense to a block device; gives how many were served, and how often it broke. */
+export function fuzzDisk(seed: number): { served: number; good: number; broken: number } {
+  const random = new Random(seed);
+  const memory = new TestMemory(RAM);
+  const disk = memoryDisk();
+  const { trace, lines } = tracer();
+  const blk = new VirtioBlk(0, disk, memory, () => {}, trace);
+  const driver = new VirtioDriver(memory, blk.pci, lines);
+  let [served, good, broken] = [0, 0, 0];
+  for (let life = 0; life < 6; life++) {
+    memory.bytes.fill(0);
+    driver.negotiate((random.below(2) * feature.eventIndex) | feature.indirect);
+    const queue = driver.queue(0, 4 << random.below(5));
+    driver.status |= status.driverOk;
+    for (let step = 0; step < 25; step++) {
+      scribbleRequest(random, queue);
+      driver.notify(0);
+    }
+    const back = queue.used();
+    served += back.length;
+    good += back.filter(({ written }) => written > 1).length;
+    if ((driver.status & status.needsReset) !== 0) broken++;
+    expect(NOTHING.compare(memory.bytes, ...HOLE), `seed ${seed}: the hole was written`).toBe(0);
+    lines.length = 0;
+    memory.writes.length = 0;
+  }
+  return { served, good, broken };
 }
 
 /** Registers at random, snapshots in between. */

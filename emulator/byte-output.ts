@@ -1,0 +1,36 @@
+// Where a machine's consoles print: the standard output, a file, or nowhere.
+
+import { createWriteStream } from "node:fs";
+
+export interface ByteOutput {
+  write(byte: number): void;
+  end(): Promise<void>;
+}
+
+/** Bytes to the standard output or to a file, gathered for a moment so that a console byte is no system call. */
+export function byteOutput(option: string, where: string): ByteOutput {
+  if (where === "null") return { write: () => {}, end: () => Promise.resolve() };
+  const file = /^file:(.+)$/.exec(where);
+  if (where !== "stdio" && file === null)
+    throw new Error(`${option} ${where}: wanted stdio, null or file:PATH`);
+  const stream = file === null ? process.stdout : createWriteStream(file[1]!);
+  stream.on("error", (error) => process.stderr.write(`${option} ${where}: ${error.message}\n`));
+  let pending: number[] = [];
+  const flush = () => {
+    if (pending.length > 0) stream.write(Uint8Array.from(pending));
+    pending = [];
+  };
+  return {
+    write: (byte) => {
+      if (pending.length === 0) setTimeout(flush, 2);
+      pending.push(byte);
+      if (byte === 0x0a) flush();
+    },
+    end: () =>
+      new Promise((resolve) => {
+        flush();
+        if (file === null) stream.write("", () => resolve());
+        else stream.end(() => resolve());
+      }),
+  };
+}
