@@ -41,6 +41,7 @@ export function takeTerminal({ raw, typed, end }: TerminalOptions): () => void {
     stdin.off("data", hear);
     if (escapes) stdin.setRawMode(false);
     stdin.pause();
-    stdin.unref();
+    // A file as standard input has nothing to unref.
+    (stdin as Partial<typeof stdin>).unref?.();
   };
 }

@@ -40,10 +40,6 @@ import {
   HALTED,
   INTERRUPT_WANTED,
   MAILBOX,
-  MONITOR_ARMED,
-  MONITOR_BREAKS,
-  MONITOR_HOST,
-  MONITOR_LINE,
   NMI_BLOCKED,
   NMI_WANTED,
   OP_BYTES,
@@ -64,6 +60,7 @@ import {
 } from "./layout.js";
 import { SLOT } from "./lowering/linkage.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
+import { lineChanged, waits, wantsInterrupt } from "./monitor.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
 import { type CoreRecord, CoreState } from "./state.js";
 import { FLAG_TF, stepTraps } from "./stepping.js";
@@ -87,8 +84,6 @@ const STARTUP_VECTOR = MAILBOX + 17 * 4;
 const DR7_ENABLES = 0xff;
 const DR6_BS = 0x4000;
 const FLAG_IF = 0x200;
-const MONITOR_WAITING = 2; // microcode/monitor.ts
-const MONITOR_BYTES = 64;
 const FLAG_RF = 0x1_0000;
 const UD = 6;
 const EXCEPTION_NAMES: Record<number, string> = {
@@ -420,7 +415,9 @@ export class Engine {
     // What wakes nobody is noted, so that a sleeper on the attention word does sleep.
     if (raised !== 0) this.#attend(core, c, raised);
     if (activity !== HALTED) return false;
-    if (this.monitors(core) && this.#monitorBreaks(core, c)) {
+    const words = this.#words;
+    const breaks = () => wantsInterrupt(words, c) && this.#hosts[core].pendingInterrupt();
+    if (waits(words, c) && (lineChanged(words, c) || breaks())) {
       this.#set(c + ACTIVITY, ACTIVE);
       return true;
     }
@@ -429,18 +426,9 @@ export class Engine {
     const open = (this.#get(c + FLAGS_OTHER) & FLAG_IF) !== 0;
     return open && this.#get(c + INTERRUPT_WANTED) !== 0 && this.#hosts[core].pendingInterrupt();
   }
-  /** The core waits by MWAIT: a store that only a look at memory shows may wake it. */
+  /** Waiting for a store, of which nobody tells (monitor.ts). */
   monitors(core: number): boolean {
-    const c = coreAddress(core);
-    return this.#get(c + MONITOR_ARMED) === MONITOR_WAITING && this.#get(c + ACTIVITY) === HALTED;
-  }
-  /** The line has changed, or an interrupt is there that MWAIT was told to look for whatever IF says. */
-  #monitorBreaks(core: number, c: number): boolean {
-    const line = this.#get(c + MONITOR_HOST);
-    for (let at = 0; at < MONITOR_BYTES; at += 4)
-      if (Atomics.load(this.#words, (line + at) >>> 2) !== this.#get(c + MONITOR_LINE + at)) return true;
-    if (this.#get(c + MONITOR_BREAKS) === 0 || this.#get(c + INTERRUPT_WANTED) === 0) return false;
-    return this.#hosts[core].pendingInterrupt();
+    return waits(this.#words, coreAddress(core));
   }
   isShutDown(core: number): boolean {
     return this.#get(coreAddress(core) + ACTIVITY) === SHUTDOWN;

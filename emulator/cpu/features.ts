@@ -33,7 +33,7 @@ export const baseInstructions: readonly string[] = [
 export const features: readonly Feature[] = [
   { name: "fpu", leaf: 1, register: "edx", bit: 0, instructions: ["FPU", "FPU287", "FPU387"] },
   { name: "de", leaf: 1, register: "edx", bit: 2 }, // CR4.DE: microcode/control.ts
-  { name: "pse", leaf: 1, register: "edx", bit: 3 }, // 4 MiB pages: microcode/translation.ts
+  { name: "pse", leaf: 1, register: "edx", bit: 3 }, // 4 MiB pages: microcode/walk.ts
   { name: "tsc", leaf: 1, register: "edx", bit: 4, instructions: ["TSC"] },
   { name: "msr", leaf: 1, register: "edx", bit: 5, instructions: ["MSR"] },
   { name: "pae", leaf: 1, register: "edx", bit: 6 },
@@ -42,7 +42,7 @@ export const features: readonly Feature[] = [
   { name: "apic", leaf: 1, register: "edx", bit: 9 }, // while IA32_APIC_BASE enables it
   { name: "sep", leaf: 1, register: "edx", bit: 11, instructions: ["SEP"] },
   { name: "mtrr", leaf: 1, register: "edx", bit: 12 }, // the MSRs: microcode/msr-words.ts
-  { name: "pge", leaf: 1, register: "edx", bit: 13 }, // global pages: microcode/translation.ts
+  { name: "pge", leaf: 1, register: "edx", bit: 13 }, // global pages: microcode/tlb.ts
   { name: "mca", leaf: 1, register: "edx", bit: 14 }, // the banks' MSRs: microcode/msr-words.ts
   { name: "cmov", leaf: 1, register: "edx", bit: 15, instructions: ["CMOV"] },
   { name: "pat", leaf: 1, register: "edx", bit: 16 }, // the MSR; memory types make no difference here

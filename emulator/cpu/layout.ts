@@ -232,7 +232,7 @@ export const TLB_PHYSICAL = 28; // u32: physical page number (may lie outside RA
 export const TLB_FLAGS = 32; // u32: TLB_VALID ... | page size's log2 << 8 (8 bits)
 export const TLB_NONE = 1; // an odd tag never equals a page address
 export const TLB_SLOW = 2;
-// What microcode/translation.ts keeps so that a flush costs what it drops; nobody else writes it.
+// What microcode/tlb.ts keeps so that a flush costs what it drops; nobody else writes it.
 export const TLB_LIVE_COUNT = 0x1_9000; // u32: length of TLB_LIVE
 export const TLB_SWEPT = 0x1_9004; // u32: 0 until the whole TLB has been cleared once
 export const TLB_HUGE = 0x1_9008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there

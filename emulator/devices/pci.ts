@@ -172,6 +172,12 @@ type State = ReturnType<typeof reset>;
 
 const ENABLE = 0x8000_0000;
 
+/**
+ * CONFIG_ADDRESS bits 27-24 are register bits 11-8 on AMD's processors once NB_CFG.EnableCf8ExtCfg is set. Here they
+ * are so always: they are reserved otherwise.
+ */
+const registerOf = (address: number): number => (address & 0xfc) | ((address >>> 16) & 0xf00);
+
 /** The host bridge's side: finds functions by bus number and address. Functions are all on bus 0. */
 export class PciHost {
   /** CONFIG_ADDRESS; only whole 32-bit accesses are meant for it. */
@@ -187,7 +193,7 @@ export class PciHost {
     const row = {
       read: () => this.#state.address,
       write: (value: number) => {
-        this.#state.address = (value & 0x80ff_fffc) >>> 0;
+        this.#state.address = (value & 0x8fff_fffc) >>> 0;
       },
     };
     this.address = new RegisterFile("pci-host", 4, { CONFIG_ADDRESS: [0, 4, row] }, trace, 0xffff_ffff);
@@ -197,13 +203,13 @@ export class PciHost {
   readData(at: number, size: number): number {
     const { address } = this.#state;
     if ((address & ENABLE) === 0) return mask(size);
-    return this.#read((address >>> 16) & 0xff, (address >>> 8) & 0xff, (address & 0xfc) + at, size);
+    return this.#read((address >>> 16) & 0xff, (address >>> 8) & 0xff, registerOf(address) + at, size);
   }
 
   writeData(at: number, size: number, value: number): void {
     const { address } = this.#state;
     if ((address & ENABLE) === 0) return;
-    this.#write((address >>> 16) & 0xff, (address >>> 8) & 0xff, (address & 0xfc) + at, size, value);
+    this.#write((address >>> 16) & 0xff, (address >>> 8) & 0xff, registerOf(address) + at, size, value);
   }
 
   /** ECAM: bus 27-20, device and function 19-12, register 11-0 of the offset into the window. */

@@ -120,6 +120,14 @@ describe("the host bridge", () => {
     expect(host.address.read(0, 4)).toBe(0x8000_183c);
   });
 
+  test("bits 27-24 of the address reach the extended registers, which are zero (AMD, EnableCf8ExtCfg)", () => {
+    point(0x100_0000);
+    expect(host.readData(0, 4)).toBe(0);
+    host.writeData(0, 4, 7);
+    expect(lines.join()).toContain("100");
+    point(0);
+    expect(host.readData(0, 4)).toBe(0x5678_1234);
+  });
   test("without the enable bit nothing answers", () => {
     host.address.write(0, 4, slot << 8);
     expect(host.readData(0, 4)).toBe(0xffff_ffff);

@@ -1,4 +1,4 @@
-// The place of a linear address's TLB entry, as generated code and the engine find it; microcode/translation.ts does
+// The place of a linear address's TLB entry, as generated code and the engine find it; microcode/tlb.ts does
 // the same. The page number is folded so that places 2 MiB apart, as aligned buffers are, do not share an entry.
 
 import { TLB_BANK, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../layout.js";

@@ -41,7 +41,8 @@ import {
 } from "./core";
 import { noteData, watching } from "./debug";
 import { codeWritten, readBus, trim, writeBus } from "./physical";
-import { ON_BUS, PAGE_OFFSET, translate } from "./translation";
+import { PAGE_OFFSET } from "./tlb";
+import { ON_BUS, translate } from "./translation";
 
 /** Linear addresses are 32 bits wide outside 64-bit mode and wrap there; system tables are 64-bit in all of long mode. */
 function wrap(core: usize, va: u64, access: u32): u64 {

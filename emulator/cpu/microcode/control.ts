@@ -72,7 +72,7 @@ import { guarded } from "./debug";
 import { readTaskPriority, writeTaskPriority } from "./host";
 import { DISARMED } from "./monitor";
 import { gateA20, PHYSICAL_MASK, readEntry64 } from "./physical";
-import { flushLocal, flushPage, flushTlb, forgetKeys, retag } from "./translation";
+import { flushLocal, flushPage, flushTlb, forgetKeys, retag } from "./tlb";
 
 const CR0_DEFINED: u64 =
   CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;

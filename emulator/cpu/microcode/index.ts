@@ -69,7 +69,8 @@ export {
   verw,
 } from "./segments";
 export { compareStrings, compareText, crc32 } from "./text";
-export { flushTlb, translate } from "./translation";
+export { flushTlb } from "./tlb";
+export { translate } from "./translation";
 export {
   x87Arithmetic,
   x87Check,

@@ -22,7 +22,7 @@ import {
 import { readApicBase, timestamp, writeApicBase } from "./host";
 import { found, readWord, writeWord } from "./msr-words";
 import { PHYSICAL_MASK } from "./physical";
-import { flushTlb } from "./translation";
+import { flushTlb } from "./tlb";
 
 const IA32_TIME_STAMP_COUNTER: u32 = 0x10;
 const IA32_APIC_BASE: u32 = 0x1b;

@@ -63,7 +63,7 @@ import {
 import { cpuid, timestamp } from "./host";
 import { resetWords } from "./msr-words";
 import { REAL_ATTRIBUTES } from "./segments";
-import { flushTlb } from "./translation";
+import { flushTlb } from "./tlb";
 
 const LDT_ATTRIBUTES: u32 = 0x8200;
 const TSS_BUSY_ATTRIBUTES: u32 = 0x8b00;

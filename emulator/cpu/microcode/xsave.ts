@@ -38,7 +38,7 @@ import {
   UD,
 } from "./core";
 import { fninit, put, restoreVectors, restoreX87, saveMxcsr, saveVectors, saveX87, take } from "./fpu-state";
-import { forgetKeys } from "./translation";
+import { forgetKeys } from "./tlb";
 
 const X87: u64 = 1;
 const SSE: u64 = 2;
