@@ -13,7 +13,7 @@ import type { Case } from "./scene.js";
 import { makeSequence, sequenceForms } from "./sequences.js";
 
 /** These act on the system, not on what user space sees; test/cpu looks at them. */
-const SYSTEM_FAMILIES = ["segments", "farTransfers", "msr", "system"];
+const SYSTEM_FAMILIES = ["segments", "farTransfers", "msr", "system", "extended"];
 const systemRows = new Set(SYSTEM_FAMILIES.flatMap((name) => families[name]));
 export const isSystem = (row: Definition): boolean => systemRows.has(row);
 
