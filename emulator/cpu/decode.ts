@@ -6,7 +6,14 @@
 import type { Decoder, Register as RegisterNumber } from "iced-x86";
 import { Code, iced, Mnemonic } from "../iced.js";
 import type { Form, FormOperand } from "./form.js";
-import type { Condition, Definition, Operand, Segment } from "./instructions/define.js";
+import {
+  type Condition,
+  type Definition,
+  type Operand,
+  RBP,
+  RSP,
+  type Segment,
+} from "./instructions/define.js";
 import { rowOf } from "./instructions/index.js";
 import {
   BLOCK_RIP,
@@ -366,16 +373,20 @@ function addressOf(operands: readonly FormOperand[]) {
     base = BLOCK_RIP;
   } else if (memoryBase !== Register.None) base = registerFacts(memoryBase).at;
   // POP addresses its destination with the stack pointer already moved.
-  if (instruction.mnemonic === Mnemonic.Pop && base === GPR + 8 * 4)
+  if (instruction.mnemonic === Mnemonic.Pop && base === GPR + 8 * RSP)
     displacement += BigInt(operands[0].width / 8);
   return {
     base,
     index: memoryIndex === Register.None ? ZERO : registerFacts(memoryIndex).at,
     scale: Math.log2(instruction.memoryIndexScale),
-    stackBased: instruction.memorySegment === Register.SS,
+    // In 64-bit mode, where alone it counts, overrides by ES, CS, SS and DS are ignored (AMD APM vol. 1, 2.5.4).
+    stackBased: (base === GPR + 8 * RSP || base === GPR + 8 * RBP) && !isOverridden(),
     displacement,
   };
 }
+
+const isOverridden = () =>
+  instruction.memorySegment === Register.FS || instruction.memorySegment === Register.GS;
 
 function valuesOf(operands: readonly FormOperand[]) {
   let immediate = 0n;

@@ -2,7 +2,7 @@
 // Everything comes from the seed: `silicon(seed, form)` is always the same case.
 
 import { Code, Encoder, OpCodeOperandKind as Kind, Mnemonic, OpKind, Register } from "iced-x86";
-import type { Bits, Form } from "./forms.js";
+import { type Bits, type Form, operandKind } from "./forms.js";
 import * as map from "./map.js";
 import { type Case, M32, M64, Scene, usesStrings } from "./scene.js";
 import { between, chance, integer, pick, random64 } from "./values.js";
@@ -35,7 +35,39 @@ const STACK_USERS = new Set<Mnemonic>([
 ]);
 const POPS_FLAGS = new Set<Mnemonic>([Mnemonic.Popf, Mnemonic.Popfd, Mnemonic.Popfq]);
 const BIT_TESTS = new Set<Mnemonic>([Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc]);
+// biome-ignore format: a table
+const EXPLICIT_LENGTHS = new Set<Mnemonic>([
+  Mnemonic.Pcmpestri, Mnemonic.Pcmpestrm, Mnemonic.Pcmpestri64, Mnemonic.Pcmpestrm64,
+]);
 const DIVISIONS = new Set<Mnemonic>([Mnemonic.Div, Mnemonic.Idiv]);
+
+/** Memory operands that a segment override may move. */
+const OVERRIDABLE = new Set<Kind>([
+  ...[Kind.mem, Kind.mem_offs, Kind.seg_rSI, Kind.seg_rDI, Kind.seg_rBX_al],
+  ...[Kind.r8_or_mem, Kind.r16_or_mem, Kind.r32_or_mem, Kind.r64_or_mem, Kind.mm_or_mem, Kind.xmm_or_mem],
+]);
+const SEGMENTS = [Register.ES, Register.CS, Register.SS, Register.DS, Register.FS, Register.GS] as const;
+const SEGMENT_PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65] as const;
+const LOCK_PREFIX = 0xf0;
+const BRANCHES = new Set<Kind>([
+  ...[Kind.br16_1, Kind.br32_1, Kind.br64_1, Kind.br16_2, Kind.br32_4, Kind.br64_4],
+]);
+const isBranch = (form: Form): boolean => form.kinds.some((kind) => BRANCHES.has(kind));
+
+/** Register operands that are free to choose. */
+const REGISTERS = new Set<Kind>([
+  ...[
+    Kind.r8_reg,
+    Kind.r8_or_mem,
+    Kind.r16_reg,
+    Kind.r16_or_mem,
+    Kind.r32_reg,
+    Kind.r32_or_mem,
+    Kind.r64_reg,
+  ],
+  ...[Kind.r64_or_mem, Kind.xmm_reg, Kind.xmm_rm, Kind.xmm_or_mem, Kind.mm_reg, Kind.mm_rm, Kind.mm_or_mem],
+]);
+const widthOf = (kind: Kind): string | undefined => /^r(\d+)_/.exec(Kind[kind]!)?.[1];
 
 /** One case in the making. */
 export class Builder extends Scene {
@@ -142,6 +174,19 @@ export class Builder extends Scene {
     ins.memoryDisplacement = BigInt.asUintN(width, displacement);
   }
 
+  /** The first operand's register again, where that is of the same kind. */
+  sameAsFirst(i: number): boolean {
+    const { form, instruction: ins } = this;
+    const [first, kind] = [operandKind(form.kinds[0]!, false), form.kinds[i]!];
+    const free = REGISTERS.has(kind) && REGISTERS.has(form.kinds[0]!) && form.memory !== 0;
+    if (!free || operandKind(kind, false) !== first) return false;
+    const again = ins.opRegister(0);
+    if (first === "general" && widthOf(kind) !== widthOf(form.kinds[0]!)) return false;
+    ins.setOpKind(i, OpKind.Register);
+    ins.setOpRegister(i, again);
+    return true;
+  }
+
   operand(i: number): unknown {
     const { form, instruction: ins, random } = this;
     const kind = form.kinds[i]!;
@@ -149,6 +194,7 @@ export class Builder extends Scene {
       return this.memoryOperand(i, this.place(form.memoryBytes));
     }
     const registers = form.bits === 64 ? 16 : 8;
+    if (i > 0 && chance(random, 8) && this.sameAsFirst(i)) return undefined;
     const set = (r: Register) => {
       ins.setOpKind(i, OpKind.Register);
       ins.setOpRegister(i, r);
@@ -315,6 +361,10 @@ export class Builder extends Scene {
       if (chance(random, 80)) ins.immediate16 = random.below(64);
       ins.immediate8_2nd = pick(random, [0, 0, 1, 2, 3, 5, 32, 33]);
     }
+    if (EXPLICIT_LENGTHS.has(op))
+      for (const n of [RAX, RDX])
+        if (!this.pinned.has(n) && chance(random, 90))
+          this.registers[n] = BigInt.asUintN(64, BigInt(between(random, -20, 20)));
     if (op === Mnemonic.Ret && ins.opCount === 1) ins.immediate16 = random.below(300);
     if (op === Mnemonic.Bound && chance(random, 70)) {
       const n = registerNumber(ins.op0Register);
@@ -325,15 +375,33 @@ export class Builder extends Scene {
     }
   }
 
+  /** Another segment for the memory operand: in 64-bit mode only FS and GS have bases, in 32-bit mode they are null. */
+  overrideSegment(): void {
+    const { form, instruction: ins, random } = this;
+    if (!form.kinds.some((kind) => OVERRIDABLE.has(kind)) || !chance(random, 4)) return;
+    if (ins.segmentPrefix === Register.None) ins.segmentPrefix = pick(random, SEGMENTS);
+  }
+
+  /** Now and then a prefix that says nothing here, or LOCK where it must not be. */
+  prefixed(bytes: Uint8Array): Uint8Array {
+    const { form, random } = this;
+    const sayNothing = !form.kinds.some((kind) => OVERRIDABLE.has(kind)) && form.mnemonic !== Mnemonic.Jmp;
+    let prefix: number | undefined;
+    if (form.prefix === undefined && chance(random, 1)) prefix = LOCK_PREFIX;
+    else if (sayNothing && !isBranch(form) && chance(random, 2)) prefix = pick(random, SEGMENT_PREFIXES);
+    return prefix === undefined ? bytes : Uint8Array.from([prefix, ...bytes]);
+  }
+
   encode(): Uint8Array | undefined {
     const { form, instruction: ins } = this;
     if (form.prefix === "lock") ins.hasLockPrefix = true;
     if (form.prefix === "rep") ins.hasRepePrefix = true;
     if (form.prefix === "repne") ins.hasRepnePrefix = true;
+    this.overrideSegment();
     const encoder = new Encoder(form.bits);
     try {
       encoder.encode(ins, BigInt(this.address - this.codeBase));
-      return encoder.takeBuffer();
+      return this.prefixed(encoder.takeBuffer());
     } catch {
       return undefined; // AH with a REX prefix, and the like: another draw will do
     } finally {

@@ -4,6 +4,7 @@
 import {
   Code,
   Decoder,
+  DecoderOptions,
   Formatter,
   FormatterSyntax,
   type Instruction,
@@ -41,7 +42,7 @@ const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset,
 
 export function decode(c: Case): Instruction {
   const code = c.record.subarray(map.CASE_CODE, map.CASE_CODE + c.length);
-  const decoder = new Decoder(c.form.bits, code, 0);
+  const decoder = new Decoder(c.form.bits, code, DecoderOptions.NoInvalidCheck); // LOCK may stand anywhere
   decoder.ip = BigInt(view(c.record).getUint32(map.CASE_FAR_POINTER, true));
   const instruction = decoder.decode();
   decoder.free();
@@ -94,6 +95,10 @@ const SKIPPED: readonly { readonly applies: (c: Case) => boolean; readonly why: 
   {
     applies: (c) => /^Reservednop_\w+_0F0D/.test(Code[c.form.code]!),
     why: "0F 0D with a register: a reserved NOP to Intel, #UD to AMD",
+  },
+  {
+    applies: (c) => /^Mov_(r32_cr|cr_r32)/.test(Code[c.form.code]!) && c.record[map.CASE_CODE] === 0xf0,
+    why: "LOCK MOV CR0 is MOV CR8 where CPUID has AMD's AltMovCr8, which is not promised here",
   },
   {
     applies: (c) => c.form.code === Code.Movsxd_r16_rm16 && c.form.memory >= 0,
@@ -159,6 +164,8 @@ export function differences(c: Case, native: Uint8Array, emulated: Uint8Array): 
   };
   check("vector", greg(n, map.GREG_VECTOR), greg(e, map.GREG_VECTOR));
   const vector = vectorOf(native);
+  const push = c.form.mnemonic === Mnemonic.Call && faults(native) && faults(emulated);
+  if (push && found.length > 0) return []; // the push and the target are both at fault: either may come first
   if (found.length === 0 && ERRORS.has(vector))
     check("error code", greg(n, map.GREG_ERROR), greg(e, map.GREG_ERROR));
   if (found.length === 0 && vector === VECTOR_PF && !ENVIRONMENTS.has(c.form.mnemonic))
@@ -185,6 +192,8 @@ function compareVectors(found: string[], n: DataView, e: DataView, { form }: Cas
   if (mxcsr(n) !== mxcsr(e)) found.push(`mxcsr: silicon ${hex(mxcsr(n))}, here ${hex(mxcsr(e))}`);
   for (let i = 0; i < (form.bits === 64 ? 16 : 8); i++) {
     const at = map.OUTCOME_FX + 160 + 16 * i;
+    if (n.getBigUint64(at, true) === e.getBigUint64(at, true))
+      if (n.getBigUint64(at + 8, true) === e.getBigUint64(at + 8, true)) continue;
     const text = (v: DataView) =>
       hex(v.getBigUint64(at + 8, true)) + "_" + v.getBigUint64(at, true).toString(16).padStart(16, "0");
     if (APPROXIMATE.has(form.mnemonic) && approximatelyEqual(n, e, at)) continue;
@@ -236,6 +245,13 @@ function compareStackUnit(found: string[], n: DataView, e: DataView, { form }: C
 }
 
 function compareMemory(found: string[], native: Uint8Array, emulated: Uint8Array): void {
+  const whole = (outcome: Uint8Array) =>
+    Buffer.from(
+      outcome.buffer,
+      outcome.byteOffset + map.OUTCOME_WINDOWS,
+      map.OUTCOME_BYTES - map.OUTCOME_WINDOWS,
+    );
+  if (whole(native).equals(whole(emulated))) return;
   map.WINDOWS.forEach((window, w) => {
     const start = map.OUTCOME_WINDOWS + w * map.WINDOW_BYTES;
     for (let i = 0; i < map.WINDOW_BYTES; i++)
@@ -250,7 +266,7 @@ const formatter = new Formatter(FormatterSyntax.Intel);
 
 function disassemble(c: Case): string[] {
   const code = c.record.subarray(map.CASE_CODE, map.CASE_CODE + c.length);
-  const decoder = new Decoder(c.form.bits, code, 0);
+  const decoder = new Decoder(c.form.bits, code, DecoderOptions.NoInvalidCheck); // LOCK may stand anywhere
   decoder.ip = BigInt(view(c.record).getUint32(map.CASE_FAR_POINTER, true));
   const lines: string[] = [];
   while (decoder.canDecode) {
@@ -261,6 +277,8 @@ function disassemble(c: Case): string[] {
   decoder.free();
   return lines;
 }
+
+const faults = (outcome: Uint8Array): boolean => ERRORS.has(vectorOf(outcome));
 
 /** Everything needed to see and repeat a case. */
 export function describe(c: Case, lines: readonly string[]): string {
@@ -283,6 +301,6 @@ export function describe(c: Case, lines: readonly string[]): string {
     ...(c.form.row.needs === "fpu" || usesMmx(c.form)
       ? [`    before: fcw fsw tags ${words.join(" ")} st ${stack.join(" ")}`]
       : []),
-    `    again: SILICON="${c.undefinedAt === undefined ? formName(c.form) : "sequence " + c.form.bits}" SEED=${c.seed} npx vitest run --project quick test/silicon`,
+    `    again: npm run silicon -- --row "${c.undefinedAt === undefined ? formName(c.form) : "sequence " + c.form.bits}" --seed ${c.seed} --cases 1`,
   ].join("\n");
 }

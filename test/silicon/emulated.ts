@@ -219,6 +219,7 @@ export class Emulated {
     const address = from.getBigUint64(map.CASE_CODE_ADDRESS, true);
     ram.set(record.subarray(map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX), Number(address));
     engine.written(Number(address), map.CODE_LENGTH_MAX);
+    ram.fill(0, map.DATA, map.DATA + map.DATA_BYTES);
     map.WINDOWS.forEach((window, i) => {
       const start = map.CASE_WINDOWS + i * map.WINDOW_BYTES;
       ram.set(record.subarray(start, start + map.WINDOW_BYTES), window);

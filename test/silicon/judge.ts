@@ -35,7 +35,11 @@ export interface Verdict {
   /** Descriptions of the cases that differ, at most a few of each form. */
   readonly failures: readonly string[];
   readonly failed: number;
+  /** How many cases each row was tried in. */
+  readonly rows: ReadonlyMap<Definition, number>;
 }
+/** Called now and then: cases compared so far, and how many of them differed. */
+export type Progress = (tested: number, failed: number) => void;
 
 const CHUNK = 20_000;
 const SHOWN_PER_FORM = 2;
@@ -48,6 +52,21 @@ export function judge(emulated: Emulated, forms: readonly Form[], seeds: readonl
   return judgeCases(emulated, cases());
 }
 
+/** So many cases, each form in turn with the first seed, then with the next. */
+export function judgeRounds(
+  emulated: Emulated,
+  forms: readonly Form[],
+  seed: number,
+  count: number,
+  progress?: Progress,
+): Verdict {
+  function* cases() {
+    for (let i = 0; i < count; i++)
+      yield makeCase(forms[i % forms.length]!, seed + Math.floor(i / forms.length));
+  }
+  return judgeCases(emulated, cases(), progress);
+}
+
 /** Seeded sequences of instructions in one mode. */
 export function judgeSequences(emulated: Emulated, bits: Bits, seeds: readonly number[]): Verdict {
   const forms = sequenceForms(userForms(bits), formName);
@@ -57,8 +76,9 @@ export function judgeSequences(emulated: Emulated, bits: Bits, seeds: readonly n
   return judgeCases(emulated, cases());
 }
 
-function judgeCases(emulated: Emulated, cases: Iterable<Case>): Verdict {
+function judgeCases(emulated: Emulated, cases: Iterable<Case>, progress?: Progress): Verdict {
   const failures = new Map<string, string[]>();
+  const rows = new Map<Definition, number>();
   let [tested, left, failed] = [0, 0, 0];
   const chunk: Case[] = [];
   const flush = () => {
@@ -67,6 +87,7 @@ function judgeCases(emulated: Emulated, cases: Iterable<Case>): Verdict {
     chunk.forEach((c, i) => {
       const native = outcomes.subarray(i * map.OUTCOME_BYTES, (i + 1) * map.OUTCOME_BYTES);
       tested++;
+      rows.set(c.form.row, (rows.get(c.form.row) ?? 0) + 1);
       const lines = differences(c, native, emulated.run(c));
       if (lines.length === 0) return;
       failed++;
@@ -76,13 +97,14 @@ function judgeCases(emulated: Emulated, cases: Iterable<Case>): Verdict {
       failures.set(name, shown);
     });
     chunk.length = 0;
+    progress?.(tested, failed);
   };
   for (const made of cases) {
     if (made.undefinedAt === undefined && skipped(made)) left++;
     else if (chunk.push(made) === CHUNK) flush();
   }
   if (chunk.length > 0) flush();
-  return { tested, skipped: left, failed, failures: [...failures.values()].flat() };
+  return { tested, skipped: left, failed, failures: [...failures.values()].flat(), rows };
 }
 
 function wire(cases: readonly Case[]): Uint8Array {

@@ -113,6 +113,10 @@ more:
 finish:
   ${call(SYS.exit, 0)}
 ready:
+  mov rdi, ${map.DATA} ; nothing of an earlier case: faults may leave what is not compared
+  mov ecx, ${map.DATA_BYTES / 8}
+  mov eax, 0
+  rep stosq
   ${copyWindows(false)}
   mov rax, [${CASE + map.CASE_CODE_ADDRESS}]
   ${copy("rax", CASE + map.CASE_CODE, map.CODE_LENGTH_MAX)}

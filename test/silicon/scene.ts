@@ -1,10 +1,10 @@
 // The surroundings of a case in the making: registers, memory windows, floating point state, and where things may lie.
 
-import { Instruction, OpCodeOperandKind as Kind } from "iced-x86";
+import { Instruction, OpCodeOperandKind as Kind, Mnemonic, OpKind, Register } from "iced-x86";
 import { Random } from "../../emulator/random.js";
 import { type Bits, type Form, formName } from "./forms.js";
 import * as map from "./map.js";
-import { between, chance, extended, integer, pick, random64, vector } from "./values.js";
+import { between, chance, extended, integer, pick, random64, relate, text, vector } from "./values.js";
 
 export interface Case {
   /** Of the instruction, or of a sequence's last. */
@@ -21,11 +21,33 @@ export interface Case {
 export const M64 = 0xffff_ffff_ffff_ffffn;
 export const M32 = 0xffff_ffffn;
 const CODE_ADDRESS = map.CODE + 0x800;
+const LINE_BYTES = 64;
 const CODE_CROSSING = map.CODE + 0xffd;
+
+/** What a floating-point instruction of SSE reads, by its name. */
+function floatsOf({ mnemonic, row }: Form): "singles" | "doubles" | undefined {
+  if (row.needs !== "sse") return undefined;
+  const name = Mnemonic[mnemonic]!;
+  if (/^Cvtt?[sp]d|[a-oq-z][sp]d$|^Dppd$/.test(name)) return "doubles";
+  return /^Cvtt?[sp]s|[a-oq-z][sp]s$|^Dpps$/.test(name) ? "singles" : undefined;
+}
+
+const TEXT = /^Pcmp[ei]str/;
 
 const FLAGS_ALWAYS = 0x202n; // bit 1, and IF as user space has it
 const FLAGS_ARITHMETIC = 0x8d5n;
 const FLAG_DF = 0x400n;
+
+const STOCK_BYTES = 0x10000;
+const STOCK_PIECE = 64;
+const stock = makeStock();
+function makeStock(): Uint8Array {
+  const bytes = new Uint8Array(STOCK_BYTES);
+  const random = new Random(1);
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < STOCK_BYTES; at += 16) vector(random, view, at);
+  return bytes;
+}
 
 export class Scene {
   readonly random: Random;
@@ -53,7 +75,11 @@ export class Scene {
     this.address = chance(random, 10) ? CODE_CROSSING : CODE_ADDRESS;
     this.codeBase = form.bits === 16 ? map.CODE_16_BASE : 0;
     this.dataBase = form.bits === 16 ? map.DATA_16_BASE : 0;
-    for (let i = map.CASE_WINDOWS; i < map.CASE_BYTES; i += 16) vector(random, this.view, i);
+    // Memory is drawn from a stock: to make every byte of it anew would take longer than all the rest.
+    for (let at = map.CASE_WINDOWS; at < map.CASE_BYTES; at += STOCK_PIECE) {
+      const from = STOCK_PIECE * random.below(STOCK_BYTES / STOCK_PIECE);
+      this.record.set(stock.subarray(from, from + STOCK_PIECE), at);
+    }
   }
 
   pin(register: number, value: bigint | number): void {
@@ -77,6 +103,7 @@ export class Scene {
     if (roll < 9) return end + map.WINDOW_BYTES - between(random, 0, size);
     if (roll < 11) return map.READ_ONLY + random.below(map.READ_ONLY_BYTES - size);
     if (roll < 12) return map.DATA + map.DATA_BYTES + random.below(0x800);
+    if (roll < 18 && size > 1) return end + LINE_BYTES * between(random, 1, 3) - between(random, 1, size - 1);
     const window = pick(random, map.WINDOWS);
     const at = window + 48 + random.below(map.WINDOW_BYTES - 96 - size);
     return chance(random, 70) ? at - (at % Math.min(16, 1 << Math.ceil(Math.log2(size)))) : at;
@@ -131,9 +158,9 @@ export class Scene {
     if (chance(random, 50)) mxcsr |= 0x20; // PE: the fast path's case
     if (chance(random, 20)) mxcsr |= random.bits() & 0x3f;
     if (chance(random, 40)) mxcsr |= random.below(4) << 13;
-    if (chance(random, 8)) mxcsr |= 0x40;
-    if (chance(random, 8)) mxcsr |= 0x8000;
-    if (chance(random, 8)) mxcsr &= ~(random.bits() & 0x1f80);
+    if (chance(random, 15)) mxcsr |= 0x40;
+    if (chance(random, 15)) mxcsr |= 0x8000;
+    if (chance(random, 15)) mxcsr &= ~(random.bits() & 0x1f80);
     return mxcsr;
   }
 
@@ -172,7 +199,35 @@ export class Scene {
       for (let i = 0; i < 8; i++) if (chance(random, 90)) vector(random, view, map.CASE_FX + 32 + 16 * i, 8);
     }
     view.setUint32(map.CASE_FX + 24, this.mxcsr(), true);
-    for (let i = 0; i < 16; i++) vector(random, view, map.CASE_FX + 160 + 16 * i);
+    const isText = TEXT.test(Mnemonic[this.form.mnemonic]!);
+    const wanted = floatsOf(this.form);
+    const fill = (to: DataView, at: number) =>
+      isText ? text(random, to, at) : vector(random, to, at, 16, wanted);
+    for (let i = 0; i < 16; i++) fill(view, map.CASE_FX + 160 + 16 * i);
+    if (this.form.memory >= 0 && (isText || wanted !== undefined)) this.fillTarget(fill);
+    if (this.form.row.needs === "sse" && chance(random, 30)) this.relateOperands();
+  }
+
+  /** Where the memory operand's 16 bytes stand in the record, if they are in a window. */
+  fillTarget(fill: (to: DataView, at: number) => void): void {
+    map.WINDOWS.forEach((window, i) => {
+      const offset = this.target - window;
+      if (offset >= 0 && offset + 16 <= map.WINDOW_BYTES)
+        fill(this.view, map.CASE_WINDOWS + i * map.WINDOW_BYTES + offset);
+    });
+  }
+  /** Sums that cancel, comparisons that are equal or nearly so, masks that cover. */
+  relateOperands(): void {
+    const { instruction: ins, random, view } = this;
+    const place = (i: number): number | undefined => {
+      if (i >= ins.opCount || ins.opKind(i) !== OpKind.Register) return undefined;
+      const n = ins.opRegister(i) - Register.XMM0;
+      return n >= 0 && n < 16 ? map.CASE_FX + 160 + 16 * n : undefined;
+    };
+    const [to, from] = [place(0), place(1)];
+    if (to === undefined) return;
+    if (from !== undefined) relate(random, view, from, view, to);
+    else if (this.form.memory === 1) this.fillTarget((memory, at) => relate(random, memory, at, view, to));
   }
 }
 

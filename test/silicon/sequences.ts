@@ -75,7 +75,7 @@ export function makeSequence(forms: readonly Form[], seed: number): Case {
       step.instruction.free();
     }
   }
-  state.instruction.free();
   const finished = state.finish(Uint8Array.from(code));
+  state.instruction.free();
   return { ...finished, form: last, seed, undefinedAt };
 }

@@ -23,56 +23,135 @@ export function integer(random: Random): bigint {
   return 1n << BigInt(random.below(64));
 }
 
-const SINGLES: readonly number[] = [
-  0x0000_0000, 0x8000_0000, 0x3f80_0000, 0xbf80_0000, 0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0xffc0_0001,
-  0x7f80_0001, 0xffa0_0000, 0x0000_0001, 0x807f_ffff, 0x0080_0000, 0x7f7f_ffff, 0x4f00_0000, 0xcf00_0000,
-  0x4eff_ffff, 0x5f00_0000, 0x3f00_0000, 0x3fc0_0000, 0xc020_0000, 0x4b00_0001, 0x5f80_0000, 0x2000_0000,
-]; // biome-ignore format: a table
-export function single(random: Random): number {
-  const kind = random.below(8);
-  if (kind < 3) return pick(random, SINGLES);
-  if (kind < 5) return random.bits();
-  // near 1, so that sums cancel and quotients are inexact; and integers of conversion size
-  if (kind < 7)
-    return ((random.below(2) << 31) | (between(random, 120, 140) << 23) | (random.bits() >>> 9)) >>> 0;
-  return ((random.below(2) << 31) | (between(random, 140, 192) << 23) | (random.bits() >>> 9)) >>> 0;
+// Floats are told as what one field holds, so that the same list serves singles and doubles: sign, biased exponent and
+// the top 23 bits of the fraction; the lower bits of a double's fraction are zeros, ones or random.
+const FRACTION_BITS = 23;
+const ONES = 0x7f_ffff;
+
+/** Exponents in units of the format: `bias` is 1.0's, `most` infinity's. */
+interface Format {
+  readonly bias: number;
+  readonly most: number;
+}
+const SINGLE: Format = { bias: 127, most: 255 };
+const DOUBLE: Format = { bias: 1023, most: 2047 };
+
+interface Float {
+  readonly exponent: number;
+  readonly fraction: number;
+  /** Of what lies below in a double. */
+  readonly rest: "zeros" | "ones" | "random";
+}
+const exact = (exponent: number, fraction: number): Float => ({ exponent, fraction, rest: "zeros" });
+
+/** The corners: zero, denormals, normals at the edges, infinity, NaNs, and where conversions to integers overflow. */
+const CORNERS: readonly ((f: Format) => Float)[] = [
+  () => exact(0, 0),
+  () => exact(0, 0),
+  () => ({ exponent: 0, fraction: 0, rest: "random" }),
+  () => exact(0, 1),
+  () => ({ exponent: 0, fraction: ONES, rest: "ones" }),
+  () => exact(1, 0),
+  ({ most }) => ({ exponent: most - 1, fraction: ONES, rest: "ones" }),
+  ({ most }) => exact(most, 0),
+  ({ most }) => exact(most, 0x40_0000),
+  ({ most }) => exact(most, 1),
+  ({ bias }) => exact(bias, 0),
+  ({ bias }) => exact(bias, 1),
+  ({ bias }) => ({ exponent: bias - 1, fraction: ONES, rest: "ones" }),
+  ({ bias }) => exact(bias + 31, 0),
+  ({ bias }) => ({ exponent: bias + 30, fraction: ONES, rest: "ones" }),
+  ({ bias }) => exact(bias + 63, 0),
+  ({ bias }) => ({ exponent: bias + 62, fraction: ONES, rest: "ones" }),
+];
+
+/** A float's fields, by kinds that each instruction should meet often. */
+function float(random: Random, f: Format): Float {
+  const fraction = random.bits() >>> (32 - FRACTION_BITS);
+  const rest = pick(random, ["zeros", "ones", "random", "random"] as const);
+  const around = (exponent: number, reach: number): Float => ({
+    exponent: between(random, exponent - reach, exponent + reach),
+    fraction,
+    rest,
+  });
+  const { bias, most } = f;
+  const roll = random.below(20);
+  if (roll < 6) return pick(random, CORNERS)(f);
+  if (roll < 7) return { exponent: 0, fraction: fraction >> random.below(FRACTION_BITS), rest }; // denormal
+  if (roll < 8) return { exponent: most, fraction: fraction | 1, rest }; // NaN with a payload
+  if (roll < 9) return { exponent: between(random, most - 6, most - 1), fraction, rest }; // about to overflow
+  if (roll < 10) return { exponent: between(random, 1, 30), fraction, rest }; // about to underflow
+  if (roll < 11) return around(bias >> 1, 3); // whose products underflow, whose roots do not
+  if (roll < 12) return around(bias + (bias >> 1), 3);
+  // An integer and a half, or a quarter: ties
+  if (roll < 14) return exact(bias + between(random, -2, 8), fraction & (ONES << between(random, 12, 22)));
+  // Near 1, so that sums cancel and quotients are inexact; and of the sizes of integers
+  if (roll < 17) return around(bias, 12);
+  if (roll < 18) return around(bias + 40, 26);
+  return { exponent: random.below(most + 1), fraction, rest: "random" };
 }
 
-const DOUBLES: readonly bigint[] = [
-  0x0000_0000_0000_0000n, 0x8000_0000_0000_0000n, 0x3ff0_0000_0000_0000n, 0xbff0_0000_0000_0000n,
-  0x7ff0_0000_0000_0000n, 0xfff0_0000_0000_0000n, 0x7ff8_0000_0000_0000n, 0xfff8_0000_0000_0001n,
-  0x7ff0_0000_0000_0001n, 0xfff4_0000_0000_0000n, 0x0000_0000_0000_0001n, 0x800f_ffff_ffff_ffffn,
-  0x0010_0000_0000_0000n, 0x7fef_ffff_ffff_ffffn, 0x41e0_0000_0000_0000n, 0xc1e0_0000_0000_0000n,
-  0xc1e0_0000_0020_0000n, 0x41df_ffff_ffc0_0000n, 0x41df_ffff_ffe0_0000n, 0x43e0_0000_0000_0000n,
-  0xc3e0_0000_0000_0000n, 0x3fe0_0000_0000_0000n, 0x3ff8_0000_0000_0000n, 0xc004_0000_0000_0000n,
-  0x47ef_ffff_e000_0000n, 0x47ef_ffff_f000_0000n, 0x3690_0000_0000_0000n, 0x380f_ffff_ffff_ffffn,
-]; // biome-ignore format: a table
-export function double(random: Random): bigint {
-  const kind = random.below(8);
-  if (kind < 3) return pick(random, DOUBLES);
-  if (kind < 5) return random64(random);
-  const low = kind < 7 ? 1015 : 1050;
-  const exponent = BigInt(between(random, low, low + 30));
-  return (
-    (BigInt(random.below(2)) << 63n) |
-    (exponent << 52n) |
-    (random64(random) & (chance(random, 50) ? 0xf_ffff_ffff_ffffn : 0xf_ffff_e000_0000n))
-  );
+function putSingle(random: Random, to: DataView, at: number): void {
+  const { exponent, fraction } = float(random, SINGLE);
+  to.setUint32(at, (random.below(2) << 31) | (exponent << FRACTION_BITS) | (fraction & ONES), true);
+}
+const BELOW = 52 - FRACTION_BITS;
+function putDouble(random: Random, to: DataView, at: number): void {
+  const { exponent, fraction, rest } = float(random, DOUBLE);
+  const below = rest === "zeros" ? 0 : rest === "ones" ? 0x1fff_ffff : random.bits() >>> (32 - BELOW);
+  const high = (random.below(2) << 31) | (exponent << 20) | ((fraction & ONES) >> 3);
+  to.setUint32(at, ((fraction & 7) << BELOW) | below, true);
+  to.setUint32(at + 4, high, true);
 }
 
-/** 16 bytes (or 8) as integers of some width, or as floats. */
-export function vector(random: Random, to: DataView, at: number, bytes: 8 | 16 = 16): void {
-  switch (random.below(5)) {
-    case 0:
-    case 1:
-      for (let i = 0; i < bytes; i += 4) to.setUint32(at + i, single(random), true);
-      break;
-    case 2:
-    case 3:
-      for (let i = 0; i < bytes; i += 8) to.setBigUint64(at + i, double(random), true);
-      break;
-    default:
-      for (let i = 0; i < bytes; i += 2) to.setUint16(at + i, Number(integer(random) & 0xffffn), true);
+// biome-ignore format: a table
+const WORDS = [0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0x8001, 0xffff, 0xfffe, 0x7f80, 0x80ff, 0x8080, 0x5555] as const;
+const word = (random: Random): number =>
+  chance(random, 60) ? pick(random, WORDS) : random.bits() >>> pick(random, [16, 16, 20, 27]);
+
+/** 16 bytes (or 8) as integers of some width, or as floats; mostly of a size that the instruction looks at. */
+export function vector(
+  random: Random,
+  to: DataView,
+  at: number,
+  bytes: 8 | 16 = 16,
+  wanted?: "singles" | "doubles",
+): void {
+  const rolled = random.below(10);
+  const roll = wanted === undefined || chance(random, 30) ? rolled : wanted === "singles" ? 0 : 3;
+  if (roll < 3) for (let i = 0; i < bytes; i += 4) putSingle(random, to, at + i);
+  else if (roll < 6) for (let i = 0; i < bytes; i += 8) putDouble(random, to, at + i);
+  else if (roll < 8) for (let i = 0; i < bytes; i += 2) to.setUint16(at + i, word(random), true);
+  else if (roll < 9)
+    for (let i = 0; i < bytes; i += 4) to.setInt32(at + i, (word(random) << 16) | word(random), true);
+  else for (let i = 0; i < bytes; i += 4) to.setUint32(at + i, random.bits(), true);
+}
+
+/** Letters enough to match now and then, and nulls to end a string. */
+const LETTERS = [0, 0x61, 0x61, 0x61, 0x62, 0x62, 0x63, 0x7f, 0x80, 0xff] as const;
+
+/** 16 bytes of text, in bytes or words. */
+export function text(random: Random, to: DataView, at: number): void {
+  const letters = chance(random, 50) ? LETTERS : LETTERS.slice(1);
+  const width = random.below(3) === 0 ? 2 : 1;
+  for (let i = 0; i < 16; i += width) {
+    const letter = pick(random, letters);
+    if (width === 1) to.setUint8(at + i, letter);
+    else to.setUint16(at + i, letter >= 0x80 ? letter | 0xff00 : letter, true);
+  }
+}
+
+/** One of two operands made out of the other, element by element: the same, its negative, next to it, its complement. */
+export function relate(random: Random, to: DataView, at: number, from: DataView, fromAt: number): void {
+  const wide = random.below(2) === 1;
+  for (let i = 0; i < 16; i += 4) {
+    const value = from.getUint32(fromAt + i, true);
+    const top = !wide || i % 8 === 4; // of a double, the sign is in the upper half
+    const kind = random.below(wide ? 4 : 5);
+    if (kind === 0) to.setUint32(at + i, value, true);
+    else if (kind === 1) to.setUint32(at + i, top ? value ^ 0x8000_0000 : value, true);
+    else if (kind === 2) to.setUint32(at + i, top ? value : value ^ 1, true);
+    else if (kind === 3) to.setUint32(at + i, wide ? value : ~value, true);
   }
 }
 
