@@ -22,7 +22,7 @@ import * as L from "../../emulator/cpu/layout.js";
 import { Linkage } from "../../emulator/cpu/lowering/linkage.js";
 import { lower } from "../../emulator/cpu/meaning.js";
 import { exportedSignatures, type FunctionCode, module } from "../../emulator/cpu/wasm.js";
-import { makeCase } from "../silicon/cases.js";
+import { exampleOf } from "../silicon/cases.js";
 import { allForms, formName, formsOf, legacyEncodings, operandKind } from "../silicon/forms.js";
 import * as map from "../silicon/map.js";
 
@@ -155,7 +155,7 @@ test("every form of every row lowers to WebAssembly that is valid", () => {
   const functions: FunctionCode[] = [];
   for (const bits of [64, 32, 16] as const)
     for (const form of allForms(bits)) {
-      const { record } = makeCase(form, 1);
+      const { record } = exampleOf(form);
       const code = record.subarray(map.CASE_CODE, map.CASE_CODE + map.CODE_LENGTH_MAX);
       const stream = new InstructionStream(code, modes[bits] | L.MODE_PROTECTED);
       const decoded = stream.next();

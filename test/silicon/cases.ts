@@ -382,6 +382,9 @@ export class Builder extends Scene {
     if (ins.segmentPrefix === Register.None) ins.segmentPrefix = pick(random, SEGMENTS);
   }
 
+  /** Prefixes that do not belong to the form may stand before it. */
+  strays = true;
+
   /** Now and then a prefix that says nothing here, or LOCK where it must not be. */
   prefixed(bytes: Uint8Array): Uint8Array {
     const { form, random } = this;
@@ -389,7 +392,7 @@ export class Builder extends Scene {
     let prefix: number | undefined;
     if (form.prefix === undefined && chance(random, 1)) prefix = LOCK_PREFIX;
     else if (sayNothing && !isBranch(form) && chance(random, 2)) prefix = pick(random, SEGMENT_PREFIXES);
-    return prefix === undefined ? bytes : Uint8Array.from([prefix, ...bytes]);
+    return prefix === undefined || !this.strays ? bytes : Uint8Array.from([prefix, ...bytes]);
   }
 
   encode(): Uint8Array | undefined {
@@ -441,10 +444,15 @@ function registerNumber(r: Register): number {
   throw new Error(`silicon: ${Register[r]} is no general register of 16 bits or more`);
 }
 
+/** A case in which the form is what it says it is: no other prefixes. */
+export const exampleOf = (form: Form): Case => makeCase(form, 1, false);
+
 /** The case of a form and a seed. Draws that cannot be encoded are redrawn from seeds that follow from it. */
-export function makeCase(form: Form, seed: number): Case {
+export function makeCase(form: Form, seed: number, strays = true): Case {
   for (let attempt = 0; attempt < 64; attempt++) {
-    const made = new Builder(form, seed + attempt * 0x10_0000).build();
+    const builder = new Builder(form, seed + attempt * 0x10_0000);
+    builder.strays = strays;
+    const made = builder.build();
     if (made !== undefined) return { ...made, seed };
   }
   throw new Error(`silicon: form ${Code[form.code]} does not encode from seed ${seed}`);

@@ -10,6 +10,7 @@ import {
   OpCodeOperandKind as Kind,
   MemorySizeExt,
   type Mnemonic,
+  type OpCodeInfo,
 } from "iced-x86";
 import type { Definition, Operand } from "../../emulator/cpu/instructions/define.js";
 import { rowOf } from "../../emulator/cpu/instructions/index.js";
@@ -91,6 +92,19 @@ export interface Encoding {
   readonly repne: boolean;
 }
 
+export const encodingOf = (code: Code, info: OpCodeInfo): Encoding => ({
+  code,
+  mnemonic: info.mnemonic,
+  kinds: Array.from({ length: info.opCount }, (_, i) => info.opKind(i)),
+  memoryBytes: MemorySizeExt.size(info.memorySize),
+  mode16: info.mode16,
+  mode32: info.mode32,
+  mode64: info.mode64,
+  lock: info.canUseLockPrefix,
+  rep: info.canUseRepPrefix,
+  repne: info.canUseRepnePrefix,
+});
+
 /** All encodings without VEX, EVEX and the like; and without FWAIT, which is decoded on its own. */
 export function legacyEncodings(): Encoding[] {
   const all: Encoding[] = [];
@@ -98,18 +112,7 @@ export function legacyEncodings(): Encoding[] {
     if (typeof code !== "number" || isForeign(code)) continue;
     const info = CodeExt.opCode(code);
     if (info.encoding === EncodingKind.Legacy && info.isInstruction && !info.fwait)
-      all.push({
-        code,
-        mnemonic: info.mnemonic,
-        kinds: Array.from({ length: info.opCount }, (_, i) => info.opKind(i)),
-        memoryBytes: MemorySizeExt.size(info.memorySize),
-        mode16: info.mode16,
-        mode32: info.mode32,
-        mode64: info.mode64,
-        lock: info.canUseLockPrefix,
-        rep: info.canUseRepPrefix,
-        repne: info.canUseRepnePrefix,
-      });
+      all.push(encodingOf(code, info));
     info.free();
   }
   return all;

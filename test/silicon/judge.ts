@@ -15,6 +15,8 @@ import { makeSequence, sequenceForms } from "./sequences.js";
 /** These act on the system, not on what user space sees; test/cpu looks at them. */
 const SYSTEM_FAMILIES = ["segments", "farTransfers", "msr", "system", "extended"];
 const systemRows = new Set(SYSTEM_FAMILIES.flatMap((name) => families[name]));
+/** What depends on how the operating system has set the processor up, or on chance. */
+const extendedRows = new Set(families["extended"]);
 export const isSystem = (row: Definition): boolean => systemRows.has(row);
 
 /** Every form that user space can run and that the generator can build; ARPL is the one of its family that it can. */
@@ -26,7 +28,9 @@ export function userForms(bits: Bits): Form[] {
 
 /** What the system keeps to itself: in user space each of them is #GP(0). */
 export function privilegedForms(bits: Bits): Form[] {
-  return allForms(bits).filter(({ row }) => isSystem(row) && row.privileged === true);
+  return allForms(bits).filter(
+    ({ row }) => isSystem(row) && row.privileged === true && !extendedRows.has(row),
+  );
 }
 
 export interface Verdict {
