@@ -1,6 +1,7 @@
 // Checked values of the command line and of the library's options, with errors that name the option.
 
 import { CORES_MAX, RAM_BYTES_MAX } from "./board/map.js";
+import { STORE_BUFFER_MAX } from "./cpu/layout.js";
 
 export const MACHINES_MAX = 64;
 export const RAM_BYTES_MIN = 1 << 20;
@@ -23,6 +24,9 @@ export function checkMemory(bytes: number): number {
 
 export const checkCores = (n: number): number => checkCount("cores", n, CORES_MAX);
 export const checkMachines = (n: number): number => checkCount("machines", n, MACHINES_MAX);
+
+/** Entries of a store buffer. */
+export const checkStoreBuffer = (n: number): number => checkCount("store buffer", n, STORE_BUFFER_MAX);
 
 function checkCount(what: string, n: number, max: number): number {
   if (!Number.isInteger(n) || n < 1 || n > max) throw new RangeError(`${what} ${n}: wanted 1 to ${max}`);

@@ -27,6 +27,7 @@ export interface BootOptions extends PlugOptions {
   readonly append?: string;
   readonly cores: number;
   readonly memory: number;
+  readonly storeBuffer?: number;
   readonly bridge?: string;
   readonly token?: string;
   readonly node: number;
@@ -38,6 +39,8 @@ export interface BootOptions extends PlugOptions {
 }
 
 export async function boot(o: BootOptions): Promise<void> {
+  if (o.storeBuffer !== undefined && o.seed === undefined)
+    throw new Error("--store-buffer goes with --seed: live cores have the host's");
   const signal = interruptSignal();
   const output = byteOutput("--serial", o.serial);
   const console = new ConsoleReader(() => {});
@@ -76,6 +79,7 @@ export async function boot(o: BootOptions): Promise<void> {
       console.push(byte);
     },
     ...(tracer === null ? {} : { tracer }),
+    ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
   };
   const { instructions, problem, exitCode } = await (o.seed === undefined
     ? bootLive(o, options, signal)

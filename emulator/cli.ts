@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { checkCores, checkMachines, memoryBytes, whole } from "./arguments.js";
+import { checkCores, checkMachines, checkStoreBuffer, memoryBytes, whole } from "./arguments.js";
 import { type BootOptions, boot } from "./boot.js";
 import { type BridgeCommandOptions, bridge } from "./bridge-command.js";
 import { type RunOptions, run } from "./run-command.js";
@@ -49,6 +49,7 @@ const options = {
   cores: () => new Option("--cores <n>", "processor cores of a machine, 1 to 64").argParser(count(checkCores)).default(2),
   memory: () => new Option("--memory <size>", "RAM of a machine, such as 64M or 1G").argParser(checked(memoryBytes)).default(64 << 20, "64M"),
   seed: () => new Option("--seed <n>", "run in virtual time, every choice drawn from this seed").argParser(checked(whole("seed", 0, 2 ** 32 - 1))),
+  storeBuffer: () => new Option("--store-buffer <n>", "with --seed: stores wait in a buffer of so many entries, and reach memory when the seed says so").argParser(count(checkStoreBuffer)),
   kernel: () => new Option("--kernel <file>", "guest kernel: PVH, multiboot or Linux bzImage (default: our own)"),
   append: () => new Option("--append <words>", "further words for the guest kernel's command line"),
   bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join"),
@@ -85,6 +86,7 @@ program
     ).conflicts("seed"),
   )
   .addOption(options.seed())
+  .addOption(options.storeBuffer())
   .addOption(new Option("--machines <n>", "how many machines").argParser(count(checkMachines)).default(3))
   .addOption(options.cores())
   .addOption(options.memory())
@@ -107,6 +109,7 @@ Examples:
   $ buslock run --machines 8 --cores 4 counter 1000
   $ buslock run --seed 42 counter                the same in virtual time, repeatable to the instruction
   $ buslock run --seed 42 --loss 0.02 --json counter
+  $ buslock run --seed 42 --store-buffer 8 litmus 20 SB SB+mfence
   $ buslock run ./a.out                          any static ELF64, from musl-gcc -static for instance`,
   )
   .action((name: string, args: string[], o: RunOptions) => run(name, args, o));
@@ -142,6 +145,7 @@ program
   .addOption(options.cores().default(1))
   .addOption(options.memory())
   .addOption(options.seed())
+  .addOption(options.storeBuffer())
   .addOption(options.bridge())
   .addOption(options.token())
   .addOption(

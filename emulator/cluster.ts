@@ -30,6 +30,8 @@ export interface ClusterOptions {
 export interface SeededOptions extends ClusterOptions {
   readonly seed: number;
   readonly network?: NetworkOptions;
+  /** Entries of each core's store buffer; none unless told. */
+  readonly storeBuffer?: number;
   /** File for the frames on the wire. */
   readonly pcap?: string;
   /** Virtual nanoseconds after which the run is given up. */
@@ -109,6 +111,7 @@ export class SeededCluster {
         commandLine: commandLine(o, node, init, o.seed),
         mac: macOf(node),
         seed: o.seed,
+        storeBuffer: o.storeBuffer ?? 0,
         console: (byte) => console.push(byte),
       });
       machine.connect(network.attach((frame) => machine.receiveFrame(frame)));

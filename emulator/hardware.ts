@@ -36,6 +36,8 @@ export interface MachineOptions extends Readonly<Plugged> {
   /** Which console receiveByte() types on; the serial one unless told. */
   readonly keyboard?: "serial" | "virtio-console";
   readonly tracer?: Tracer;
+  /** Entries of each core's store buffer, 1 to 64, for seeded runs: stores reach memory when the seed says so. */
+  readonly storeBuffer?: number;
 }
 
 export const MEMORY_DEFAULT = 64 << 20;

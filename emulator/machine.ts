@@ -45,6 +45,7 @@ export class Machine implements Scheduled {
   /** What the guest wrote to the exit port. */
   exitCode: number | null = null;
 
+  readonly buffersStores: boolean;
   readonly #options: MachineOptions;
   readonly #engine: Engine;
   readonly #board: Pc;
@@ -73,7 +74,9 @@ export class Machine implements Scheduled {
       modules,
       live: false,
       tracer: o.tracer ?? null,
+      storeBuffer: o.storeBuffer ?? 0,
     });
+    this.buffersStores = (o.storeBuffer ?? 0) > 0;
     this.#board = buildBoard(hardware, o, {
       clock,
       trace,
@@ -170,7 +173,9 @@ export class Machine implements Scheduled {
       if (schedule.now >= end) return "limit";
       const turn = schedule.turn(end);
       if (!this.powered) return "off";
-      if (turn === "idle" || this.#asleep()) return "halted";
+      if (turn !== "idle" && !this.#asleep()) continue;
+      this.drainStores(null);
+      return "halted";
     }
   }
 
@@ -240,6 +245,13 @@ export class Machine implements Scheduled {
     return ran;
   }
 
+  drainStores(most: ((waiting: number) => number) | null): void {
+    for (let core = 0; core < this.cores; core++) {
+      const waiting = this.#engine.storesWaiting(core);
+      if (waiting > 0) this.#engine.drainStores(core, most === null ? waiting : most(waiting));
+    }
+  }
+
   nextDeadline(): number {
     let deadline = this.#board.nextDeadline();
     for (const devices of this.#devices) deadline = Math.min(deadline, devices.nextDeadline());
@@ -299,6 +311,7 @@ export class Machine implements Scheduled {
 
   restore(snapshot: Snapshot): void {
     const s = decodeSnapshot(snapshot, { cores: this.cores, ramBytes: this.ram.length });
+    if (this.buffersStores) this.#engine.written(0, this.ram.length);
     restoreRam(this.ram, s.pages, (physical, length) => this.#engine.written(physical, length));
     s.cores.forEach((state, core) => {
       this.#engine.restore(core, state);

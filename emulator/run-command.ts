@@ -12,6 +12,7 @@ import { type ClusterReport, table } from "./report.js";
 export interface RunOptions {
   readonly live?: boolean;
   readonly seed?: number;
+  readonly storeBuffer?: number;
   readonly machines: number;
   readonly cores: number;
   readonly memory: number;
@@ -31,6 +32,8 @@ export interface RunOptions {
 const LIVE_LIMIT_SECONDS = 600;
 
 export async function run(name: string, args: string[], o: RunOptions): Promise<void> {
+  if (o.storeBuffer !== undefined && o.seed === undefined)
+    throw new Error("--store-buffer goes with --seed: live cores have the host's");
   const signal = interruptSignal();
   const progress = new Progress(o.quiet !== true && o.json !== true);
   const common = {
@@ -70,6 +73,7 @@ async function seeded(
   return await runSeeded({
     ...common,
     seed: o.seed!,
+    storeBuffer: o.storeBuffer ?? 0,
     network: {
       ...(o.delay === undefined ? {} : { delay: o.delay }),
       faults: {

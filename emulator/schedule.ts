@@ -15,6 +15,10 @@ export interface Scheduled {
   runnable(core: number): boolean;
   /** Runs at most `budget` instructions; gives how many were retired. */
   runCore(core: number, budget: number): number;
+  /** Whether cores have store buffers: stores reach memory when the schedule says so. */
+  readonly buffersStores?: boolean;
+  /** Asks of each core with stores that wait how many may go, the oldest first; null: all. */
+  drainStores?(most: ((waiting: number) => number) | null): void;
   /** Virtual nanoseconds at which its devices next want to act; Infinity for never. */
   nextDeadline(): number;
   /** Lets its devices act up to this time. */
@@ -33,6 +37,9 @@ export interface ScheduleOptions {
   /** Longest slice in instructions; each quantum draws its own limit up to it. */
   readonly slice?: number;
 }
+
+/** Log2 of the longest patience with stores that wait in a buffer, and one. */
+const PATIENCE_MAX = 5;
 
 interface Seat {
   readonly machine: Scheduled;
@@ -57,6 +64,11 @@ export class Schedule {
   #random: Random;
   readonly #quantum: number;
   readonly #slice: number;
+  readonly #buffers: boolean;
+  /** One in so many chances lets stores go; each quantum draws its own, so that some stores wait long. */
+  #patience = 0;
+  readonly #drains = (waiting: number): number =>
+    this.#random.below(this.#patience) === 0 ? 1 + this.#random.below(waiting) : 0;
   /** Cores that take part in this quantum: machine, core, instructions left. Kept to spare allocations. */
   readonly #seats: Seat[];
 
@@ -72,6 +84,7 @@ export class Schedule {
     this.#quantum = options.quantum ?? 2000;
     this.#slice = options.slice ?? 500;
     this.#seats = seatsOf(machines);
+    this.#buffers = machines.some((m) => m.buffersStores === true);
   }
 
   /** Goes on at `now` as a new schedule over the same machines would. */
@@ -87,6 +100,7 @@ export class Schedule {
     const deadline = Math.max(Math.min(this.#nextDeadline(), limit), this.now);
     const active = this.#seat();
     if (active === 0) {
+      for (const machine of this.#machines) machine.drainStores?.(null);
       if (deadline === Number.POSITIVE_INFINITY) return "idle";
       this.#advance(deadline);
       return "slept";
@@ -133,6 +147,7 @@ export class Schedule {
       active === 1
         ? quantum
         : 1 + this.#random.below(1 << this.#random.below(1 + Math.ceil(Math.log2(this.#slice))));
+    this.#patience = this.#buffers ? 1 << this.#random.below(PATIENCE_MAX) : 0;
     for (let i = 0; i < active; i++) seats[i]!.left = quantum;
     let left = active;
     while (left > 0) {
@@ -142,6 +157,7 @@ export class Schedule {
       const budget = alone ? seat.left : Math.min(seat.left, 1 + this.#random.below(slice));
       const ran = seat.machine.runCore(seat.core, budget);
       seat.left -= ran;
+      if (seat.machine.buffersStores === true) seat.machine.drainStores?.(this.#drains);
       // A core that stopped short (HLT, power-off) sits out the rest of the quantum.
       if (seat.left > 0 && ran >= budget) continue;
       left--;

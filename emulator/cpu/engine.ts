@@ -24,10 +24,14 @@ import {
   ATTENTION_NMI,
   ATTENTION_SIPI,
   ATTENTION_STOP,
+  BLOCK_BYTES,
   BLOCK_COUNT,
   BLOCK_FOUND,
   BLOCK_HEADER_BYTES,
+  BLOCK_PHYSICAL,
   BLOCK_RIP,
+  BLOCK_SECOND_AT,
+  BLOCK_SECOND_PAGE,
   CHAIN_SINK,
   DEBUG_PENDING,
   DR,
@@ -56,6 +60,13 @@ import {
   SHADOW,
   SHADOW_STACK,
   SHUTDOWN,
+  STORE_BUFFER,
+  STORE_BUFFER_MAX,
+  STORE_BUFFER_WORD,
+  STORE_BYTES,
+  STORE_HOST,
+  STORE_LENGTH,
+  STORES_WAITING,
   WAIT_FOR_SIPI,
 } from "./layout.js";
 import { SLOT } from "./lowering/linkage.js";
@@ -76,7 +87,11 @@ export interface EngineOptions {
   /** Each core on a thread of its own, over the same memory: LOCK and code changes must be seen across threads. */
   readonly live: boolean;
   readonly tracer?: EngineTracer | null;
+  /** Entries of each core's store buffer (microcode/store-buffer.ts); none unless told. */
+  readonly storeBuffer?: number;
 }
+
+const ALL_STORES = (1n << 64n) - 1n;
 
 /** Slots beyond those in use: every module with handlers keeps a copy of the table, so it is no larger than it must. */
 const SPARE_SLOTS = 256;
@@ -134,6 +149,10 @@ export class Engine {
     this.#bus = new BusLock(memory, plan.cores, options.live);
     this.#program = programOf(options.modules);
     writeMachineWords(memory, plan, options.live);
+    const entries = options.storeBuffer ?? 0;
+    if (!(entries >= 0 && entries <= STORE_BUFFER_MAX && (entries === 0 || !options.live)))
+      throw new RangeError(`a store buffer of ${entries} entries, live: ${options.live}`);
+    this.#set(STORE_BUFFER_WORD, entries);
 
     this.#table = new WebAssembly.Table({
       element: "anyfunc",
@@ -150,8 +169,14 @@ export class Engine {
       env: {
         memory,
         table: this.#table,
-        lockBus: (core: number) => this.#bus.lock(this.#indexOf(core)),
-        unlockBus: (core: number) => this.#bus.unlock(this.#indexOf(core)),
+        lockBus: (core: number) => {
+          this.#drainAll(core);
+          this.#bus.lock(this.#indexOf(core));
+        },
+        unlockBus: (core: number) => {
+          this.#drainAll(core);
+          this.#bus.unlock(this.#indexOf(core));
+        },
       },
     });
     this.#generated = engine.exports as unknown as Exports;
@@ -241,7 +266,7 @@ export class Engine {
     switch (next) {
       case EXIT.decode:
         this.#set(c + RUN_OP, 0);
-        this.#reader.decode(core);
+        this.#decode(core, c);
         break;
       case EXIT.unimplemented:
         this.#unimplemented(core, c);
@@ -315,11 +340,49 @@ export class Engine {
   }
 
   /** Decodes at RIP if need be. undefined: the fetch faulted. */
-  #mnemonicAtRip(core: number, _c: number): Mnemonic | undefined {
-    const block = this.#reader.decode(core);
+  #mnemonicAtRip(core: number, c: number): Mnemonic | undefined {
+    const block = this.#decode(core, c);
     return block === undefined
       ? undefined
       : mnemonicOf(this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true));
+  }
+
+  /** The block at RIP. Its bytes may still wait in the core's own store buffer: they go to memory then. */
+  #decode(core: number, c: number): number | undefined {
+    const block = this.#reader.decode(core);
+    if (this.#get(c + STORES_WAITING) === 0) return block;
+    if (block !== undefined && !this.#awaitsStores(c, block)) return block;
+    this.#set(c + FAULT_VECTOR, -1);
+    this.#drainAll(c);
+    return this.#reader.decode(core);
+  }
+  /** Whether a waiting store is to a block's bytes. */
+  #awaitsStores(c: number, block: number): boolean {
+    const { ramBase } = this.plan;
+    const begin = ramBase + (this.#get(block + BLOCK_PHYSICAL) >>> 0);
+    const end = begin + this.#get(block + BLOCK_BYTES);
+    const second =
+      this.#get(block + BLOCK_SECOND_AT) === 0 ? 0 : ramBase + this.#get(block + BLOCK_SECOND_PAGE) * 4096;
+    for (let i = this.#get(c + STORES_WAITING) - 1; i >= 0; i--) {
+      const host = this.#get(c + STORE_BUFFER + i * STORE_BYTES + STORE_HOST) >>> 0;
+      const after = host + this.#get(c + STORE_BUFFER + i * STORE_BYTES + STORE_LENGTH);
+      if ((host < end && after > begin) || (second !== 0 && host < second + 15 && after > second))
+        return true;
+    }
+    return false;
+  }
+
+  // --- the store buffer (microcode/store-buffer.ts) ---
+  #drainAll(c: number): void {
+    if (this.#get(c + STORES_WAITING) !== 0) this.#microcode["drainStores"](c, ALL_STORES);
+  }
+  /** Stores that a core has executed and that have not reached memory. */
+  storesWaiting(core: number): number {
+    return this.#get(coreAddress(core) + STORES_WAITING);
+  }
+  /** Lets the oldest of them go, at most so many. */
+  drainStores(core: number, most: number): void {
+    this.#microcode["drainStores"](coreAddress(core), BigInt(most));
   }
 
   #unimplemented(core: number, c: number): void {
@@ -491,6 +554,9 @@ export class Engine {
   /** What the core has decoded stays: it holds as long as the bytes that it came from (written()). */
   restore(core: number, record: CoreRecord): void {
     this.state(core).restore(record);
+    // When stores to code leave the buffer depends on what is decoded: the same snapshot has to find the same.
+    if (this.#get(STORE_BUFFER_WORD) !== 0) this.#reader.forget(core);
+    else this.#drainAll(coreAddress(core)); // nobody would look there
     this.#reader.slowStores(core);
   }
 
@@ -506,8 +572,8 @@ export class Engine {
     const text = `${EXCEPTION_NAMES[vector] ?? vector}${error}${address} at ${s.rip.toString(16)}`;
     this.#tracer.event("faults", core, this.#hosts[core].timestamp(), text);
   }
-  #traceInstruction(core: number, _c: number): void {
-    const block = this.#reader.decode(core);
+  #traceInstruction(core: number, c: number): void {
+    const block = this.#decode(core, c);
     if (block === undefined) return;
     const code = this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true);
     const text = `${this.state(core).rip.toString(16)} ${codeName(code)}`;

@@ -54,6 +54,7 @@ import {
   SEGMENTS,
   SHADOW,
   SSE_TRAP,
+  STORE_BUFFER_WORD,
   TLB,
   TLB_BANK,
   TLB_CODE_BANK,
@@ -339,8 +340,8 @@ function refreshInto(code: Body): void {
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("select");
   code.i32(TLB_ENTRIES * TLB_ENTRY_BYTES).op("i32.mul");
   code.op("i32.add").access("i32.store", TLB_CODE_BANK);
-  // Alignment checking (ring 3, CR0.AM and AC) and breakpoints look at every access: data then have a bank that never
-  // hits.
+  // Alignment checking (ring 3, CR0.AM and AC), breakpoints and a store buffer look at every access: data then have a
+  // bank that never hits.
   const CR0_AM_BIT = 18;
   code.get(CORE);
   code.i32(EMPTY_BANK).get(CORE).access("i32.load", TLB_CODE_BANK);
@@ -348,7 +349,8 @@ function refreshInto(code: Body): void {
   code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("i32.and");
   pushBreakpoints(code);
-  code.op("i32.or").op("select").access("i32.store", TLB_BANK);
+  code.op("i32.or").i32(STORE_BUFFER_WORD).access("i32.load").op("i32.or");
+  code.op("select").access("i32.store", TLB_BANK);
   code
     .get(CORE)
     .get(CORE)

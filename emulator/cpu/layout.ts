@@ -21,6 +21,8 @@ export const CORE_COUNT_WORD = 0x28; // u32
 export const LIVE_WORD = 0x2c; // u32: 1 when each core runs on a thread of its own
 export const ZERO_WORD = 0x30; // u64: always 0; stands for the code generation of what is not RAM
 
+export const STORE_BUFFER_WORD = 0x38; // u32: entries of each core's store buffer; 0: there is none (microcode/store-buffer.ts)
+
 /** A TLB bank whose tags are TLB_NONE for ever: every access goes the slow way, where alignment is checked. */
 export const EMPTY_BANK = 0x8000;
 
@@ -110,6 +112,7 @@ export const INTERRUPT_WANTED = 0x534; // u32: an interrupt was announced, and h
 export const NMI_WANTED = 0x538; // u32: an NMI was announced while NMIs were blocked
 export const DEBUG_PENDING = 0x53c; // u32: debug traps that wait for an instruction boundary, as bits of DR6 (microcode/debug.ts)
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
+export const STORES_WAITING = 0x580; // u32: entries in the store buffer
 export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
 export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
 
@@ -164,6 +167,14 @@ export const MONITOR_HOST = 0xa50; // u32: wasm address of the line
 export const MONITOR_LINE = 0xa80; // 64 bytes: what the line held then
 export const MORE_STATE_END = 0xac0;
 export const MC_BANKS = 6;
+
+// --- The store buffer, oldest entry first (microcode/store-buffer.ts) ---
+export const STORE_BUFFER = 0xb00;
+export const STORE_BUFFER_MAX = 64; // entries
+export const STORE_BYTES = 16;
+export const STORE_VALUE = 0; // u64
+export const STORE_HOST = 8; // u32: wasm address in RAM
+export const STORE_LENGTH = 12; // u32: 1, 2, 4 or 8 bytes, all in one page
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
 export const BLOCK_HASH_ENTRIES = 16384; // u32 each: wasm address of the first block, 0 none

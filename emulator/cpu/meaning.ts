@@ -411,6 +411,7 @@ class Lowering extends Repeats implements Meaning {
   }
   fence(): void {
     this.code.fence();
+    this.drainStores();
   }
   shadow(kind: number): void {
     this.#scope.shadow = kind;

@@ -60,6 +60,10 @@ import {
   SEGMENT_BYTES,
   SEGMENTS,
   SS,
+  STORE_BUFFER,
+  STORE_BUFFER_MAX,
+  STORE_BYTES,
+  STORES_WAITING,
   TLB,
   TLB_END,
   TR,
@@ -128,6 +132,8 @@ export interface CoreRecord {
   readonly more: string;
   /** The TLB, deflated, base64. */
   readonly translations: string;
+  /** The store buffer's entries, base64. */
+  readonly stores?: string;
 }
 /** The architectural state and the execution state that belongs to it lie below the mailbox and the engine's words. */
 const RECORDED_BYTES = MAILBOX;
@@ -297,6 +303,7 @@ export class CoreState {
       block: Buffer.from(this.#bytes(0, RECORDED_BYTES)).toString("base64"),
       more: Buffer.from(this.#bytes(MORE_STATE, MORE_STATE_END)).toString("base64"),
       translations: deflateRawSync(this.#bytes(TLB, TLB_END).slice(), { level: 1 }).toString("base64"),
+      stores: Buffer.from(this.#bytes(STORE_BUFFER, this.#storesEnd())).toString("base64"),
     };
   }
   /** Takes a record of a core of the same number, of a machine of the same shape. */
@@ -313,9 +320,17 @@ export class CoreState {
     if (of !== index) throw new Error(`core record of core ${of} given to core ${index}`);
     const translations = inflateRawSync(Buffer.from(record.translations, "base64"));
     if (translations.length !== TLB_END - TLB) throw new Error("core record: the translations are cut");
+    const stores = Buffer.from(record.stores ?? "", "base64");
+    const waiting = block.readUInt32LE(STORES_WAITING);
+    if (waiting > STORE_BUFFER_MAX || stores.length !== waiting * STORE_BYTES)
+      throw new Error(`core record: ${stores.length} bytes of ${waiting} waiting stores`);
     this.#bytes(0, RECORDED_BYTES).set(block);
     this.#bytes(MORE_STATE, MORE_STATE_END).set(more);
+    this.#bytes(STORE_BUFFER, this.#storesEnd()).set(stores);
     this.#bytes(TLB, TLB_END).set(translations);
+  }
+  #storesEnd(): number {
+    return STORE_BUFFER + this.#view.getUint32(STORES_WAITING, true) * STORE_BYTES;
   }
   #bytes(from: number, to: number): Uint8Array {
     return new Uint8Array(this.#view.buffer, this.#view.byteOffset + from, to - from);

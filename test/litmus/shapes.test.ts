@@ -26,13 +26,13 @@ test.each(["lock", "xchg"])("%s orders as MFENCE does", (fence) => {
 const published: [name: string, outcome: string, allowed: boolean][] = [
   ["SB", "0,0", true], // 9.2.3.4
   ["SB+mfence", "0,0", false],
-  ["SB+xchgs", "0,0", false], // 9.2.3.9
+  ["SB-xchgs", "0,0", false], // 9.2.3.9
   ["SB+rfi", "1,0,1,0", true], // 9.2.3.5, n3
   ["MP", "1,0", false], // 9.2.3.2
   ["LB", "1,1", false], // 9.2.3.3
   ["WRC", "1,1,0", false], // 9.2.3.6
   ["IRIW", "1,0,1,0", false], // 9.2.3.7
-  ["IRIW+xchgs", "1,0,1,0", false], // 9.2.3.8
+  ["IRIW-xchgs", "1,0,1,0", false], // 9.2.3.8
   ["CoRR2", "1,2,2,1", false], // iwp2.7
   ["n4b", "2,1", false],
   ["n5", "2,1", false],

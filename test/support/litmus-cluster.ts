@@ -60,7 +60,7 @@ export class LitmusCluster {
       cores,
       memory: 16 << 20,
       network: { delay: DELAY },
-      //STOREBUFFER
+      ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
     });
     const cluster = await SeededCluster.create(options);
     while (!lines.includes("machine1 | litmus: ready")) {

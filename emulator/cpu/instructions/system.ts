@@ -128,13 +128,13 @@ export const system = [
     flags: none,
     does: (m, page) => void m.assist("invalidate", segmentNumber(m, page), m.address(page)),
   },
-  // There is no cache to write back or to drop.
+  // There is no cache to write back or to drop; they serialize.
   {
     op: [Mnemonic.Wbinvd, Mnemonic.Wbnoinvd, Mnemonic.Invd],
     access: [],
     privileged: true,
     flags: none,
-    does: () => {},
+    does: (m) => m.fence(),
   },
 
   // AC lets supervisor code touch user pages under SMAP: the engine then uses another bank of the TLB.

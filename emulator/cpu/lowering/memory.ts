@@ -25,6 +25,7 @@ import {
   SEG_BASE,
   SEGMENT_BYTES,
   SEGMENTS,
+  STORES_WAITING,
   TLB_HOST,
   TLB_READ,
   TLB_WRITE,
@@ -138,6 +139,15 @@ export class Memory extends Flags {
       .i32(error === undefined ? 0 : 1)
       .access("i32.store", FAULT_HAS_ERROR);
     this.leaveWithFault();
+  }
+
+  /** Empties the store buffer, where there is one (microcode/store-buffer.ts). */
+  protected drainStores(): void {
+    const { slot, type } = this.linkage.function("drainStores");
+    this.code.get(CORE).access("i32.load", STORES_WAITING);
+    this.code.if();
+    this.code.get(CORE).i64(-1n).i32(slot).callIndirect(type).op("drop");
+    this.code.end();
   }
 
   // --- addresses ---

@@ -17,6 +17,7 @@ import {
   MODE_PROTECTED,
   SCRATCH,
   SS,
+  STORE_BUFFER_WORD,
 } from "../layout";
 import {
   AC,
@@ -40,7 +41,8 @@ import {
   STACK_FAULT,
 } from "./core";
 import { noteData, watching } from "./debug";
-import { codeWritten, readBus, trim, writeBus } from "./physical";
+import { readBus, storeHost, trim, writeBus } from "./physical";
+import { buffer, forwarded, serialize } from "./store-buffer";
 import { PAGE_OFFSET } from "./tlb";
 import { ON_BUS, translate } from "./translation";
 
@@ -57,8 +59,14 @@ function crosses(va: u64, bytes: u32): bool {
 // --- one place: a wasm address or a bus address, and at most eight bytes that lie within a page ---
 
 function loadPlace(core: usize, place: u64, bytes: u32): u64 {
-  if (place & ON_BUS) return readBus(core, place & ~ON_BUS, bytes);
-  const host = <usize>place;
+  if (place & ON_BUS) {
+    serialize(core); // device memory is uncacheable
+    return readBus(core, place & ~ON_BUS, bytes);
+  }
+  return forwarded(core, <usize>place, bytes, loadHost(<usize>place, bytes));
+}
+
+function loadHost(host: usize, bytes: u32): u64 {
   if (bytes == 1) return load<u8>(host);
   if (bytes == 2) return load<u16>(host);
   if (bytes == 4) return load<u32>(host);
@@ -67,15 +75,13 @@ function loadPlace(core: usize, place: u64, bytes: u32): u64 {
 
 function storePlace(core: usize, place: u64, bytes: u32, value: u64): void {
   if (place & ON_BUS) {
+    serialize(core);
     writeBus(core, place & ~ON_BUS, bytes, value);
-    return;
+  } else if (load<u32>(STORE_BUFFER_WORD) == 0) {
+    storeHost(core, <usize>place, bytes, value);
+  } else {
+    buffer(core, <usize>place, bytes, value);
   }
-  const host = <usize>place;
-  if (bytes == 1) store<u8>(host, <u8>value);
-  else if (bytes == 2) store<u16>(host, <u16>value);
-  else if (bytes == 4) store<u32>(host, <u32>value);
-  else store<u64>(host, value);
-  codeWritten(core, host, bytes);
 }
 
 /** 1, 2, 4 or 8 bytes at a linear address; 0 after a fault. */

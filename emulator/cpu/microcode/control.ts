@@ -72,6 +72,7 @@ import { guarded } from "./debug";
 import { readTaskPriority, writeTaskPriority } from "./host";
 import { DISARMED } from "./monitor";
 import { gateA20, PHYSICAL_MASK, readEntry64 } from "./physical";
+import { serialize } from "./store-buffer";
 import { flushLocal, flushPage, flushTlb, forgetKeys, retag } from "./tlb";
 
 const CR0_DEFINED: u64 =
@@ -118,6 +119,7 @@ export function readControl(core: usize, number: u64): u64 {
 
 /** MOV to a control register; value is zero-extended from the operand's 32 bits outside 64-bit mode. */
 export function writeControl(core: usize, number: u64, value: u64): u64 {
+  if (number != 8) serialize(core);
   if (number == 0) return writeCr0(core, value);
   if (number == 2) {
     store<u64>(core, value, CR2);
@@ -213,6 +215,7 @@ function loadPointers(core: usize, cr3: u64): bool {
 
 /** LMSW: PE MP EM TS only, and PE cannot be cleared. */
 export function loadStatusWord(core: usize, value: u64): u64 {
+  serialize(core);
   const before = cr0(core);
   return writeCr0(core, (before & ~0xe) | (value & 0xf));
 }
@@ -232,6 +235,7 @@ export function halt(core: usize): u64 {
 
 /** INVLPG segment:offset: no limit or canonical fault. */
 export function invalidate(core: usize, segment: u64, offset: u64): u64 {
+  serialize(core);
   const index = <u32>segment;
   if (mode(core) & MODE_64) flushPage(core, index >= <u32>FS ? offset + baseOf(core, index) : offset);
   else flushPage(core, (baseOf(core, index) + offset) & 0xffff_ffff);
@@ -306,6 +310,7 @@ export function readDebug(core: usize, number: u64): u64 {
 }
 
 export function writeDebug(core: usize, number: u64, value: u64): u64 {
+  serialize(core);
   const n = debugRegister(core, number);
   if (n < 0 || guarded(core)) return 0;
   let kept = value;

@@ -4,6 +4,7 @@
 import { MSR_HWCR, MSR_MISC_ENABLE, SCRATCH, XCR0 } from "../layout";
 import { CR4_OSXSAVE, CR4_PKE, coreIndex, cr4 } from "./core";
 import { cpuid } from "./host";
+import { serialize } from "./store-buffer";
 
 const EAX: u32 = SCRATCH;
 const EBX: u32 = SCRATCH + 4;
@@ -32,6 +33,7 @@ function clear(core: usize, register: u32, bits: u32): void {
 
 /** EBX:EAX of a leaf; ECX and EDX wait for cpuidUpper(). */
 export function cpuidLower(core: usize, leaf: u64, subleaf: u64): u64 {
+  serialize(core);
   const index = <u32>leaf;
   cpuid(coreIndex(core), index, <u32>subleaf);
   const misc = load<u64>(core, MSR_MISC_ENABLE);

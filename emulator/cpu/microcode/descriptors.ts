@@ -24,6 +24,7 @@ import {
   raise,
 } from "./core";
 import { codeWritten, readBus, writeBus } from "./physical";
+import { serialize } from "./store-buffer";
 import { ON_BUS, translate } from "./translation";
 
 export let low: u32 = 0;
@@ -166,6 +167,7 @@ function changeType(core: usize, va: u64, set: u32, keep: u32): bool {
     writeBus(core, physical, 1, (readBus(core, physical, 1) & keep) | set);
     return true;
   }
+  serialize(core);
   if (set) atomic.or<u8>(<usize>place, <u8>set);
   if (keep != 0xff) atomic.and<u8>(<usize>place, <u8>keep);
   codeWritten(core, <usize>place, 1);

@@ -76,6 +76,7 @@ import {
 import { GENERAL_DETECT, lowerGuard, notePending } from "./debug";
 import * as descriptor from "./descriptors";
 import { commitStack, push, useCurrentStack, useDescribedStack, useFlatStack } from "./stack";
+import { serialize } from "./store-buffer";
 import * as tasks from "./tasks";
 
 // The event on its way.
@@ -178,6 +179,7 @@ function isContributory(v: u32): bool {
 
 /** Runs the event up to its handler's first instruction. False: a fault is pending and nothing else has changed. */
 function enter(core: usize): bool {
+  serialize(core);
   ext = u32(kind != EVENT_SOFTWARE && kind != EVENT_SOFTWARE_EXCEPTION);
   const m = mode(core);
   if (m & MODE_LONG) return enterLong(core);

@@ -60,6 +60,7 @@ import * as descriptor from "./descriptors";
 import { deliver, useInnerStack } from "./events";
 import { dropInnerSegments, loadUnprotected, setVirtual } from "./segments";
 import { commitStack, peek, push, release, useCurrentStack, useFlatStack } from "./stack";
+import { serialize } from "./store-buffer";
 import * as tasks from "./tasks";
 
 function refuse(core: usize, vector: u32, error: u32): bool {
@@ -112,6 +113,7 @@ function reservedCode(core: usize): bool {
 
 /** IRET with an operand size of 2, 4 or 8 bytes; next is the address behind it. NMIs are open again even when it faults. */
 export function iret(core: usize, size: u64, next: u64): u64 {
+  serialize(core);
   const bytes = <u32>size;
   store<u32>(core, 0, NMI_BLOCKED);
   useCurrentStack(core, 0);

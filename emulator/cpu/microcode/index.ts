@@ -68,6 +68,7 @@ export {
   verr,
   verw,
 } from "./segments";
+export { drainStores } from "./store-buffer";
 export { compareStrings, compareText, crc32 } from "./text";
 export { flushTlb } from "./tlb";
 export { translate } from "./translation";

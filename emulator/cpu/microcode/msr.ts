@@ -22,6 +22,7 @@ import {
 import { readApicBase, timestamp, writeApicBase } from "./host";
 import { found, readWord, writeWord } from "./msr-words";
 import { PHYSICAL_MASK } from "./physical";
+import { serialize } from "./store-buffer";
 import { flushTlb } from "./tlb";
 
 const IA32_TIME_STAMP_COUNTER: u32 = 0x10;
@@ -50,6 +51,8 @@ export function readMsr(core: usize, index: u64): u64 {
 
 /** WRMSR, after its privilege check; value is EDX:EAX. */
 export function writeMsr(core: usize, index: u64, value: u64): u64 {
+  // Not so for the x2APIC's registers (SDM vol. 3A, 11.12.3; AMD APM vol. 2, 16.11.2).
+  if (index - 0x800 >= 0x100) serialize(core);
   switch (<u32>index) {
     case IA32_TIME_STAMP_COUNTER:
       return adjust(core, value - counter(core));

@@ -14,6 +14,7 @@ import {
 } from "../layout";
 import { coreIndex } from "./core";
 import { busRead, busWrite } from "./host";
+import { settle } from "./store-buffer";
 
 const MIB: u64 = 0x10_0000;
 const GIB4: u64 = 0x1_0000_0000;
@@ -66,10 +67,8 @@ export function codeWritten(core: usize, host: usize, bytes: u32): void {
   const word = generationWord(host);
   let old = atomic.load<u32>(word);
   if ((old & 1) == 0) return;
-  const lines: usize = <usize>CODE_LINES + (((host - load<u32>(RAM_BASE_WORD)) >> 12) << 3);
-  const first = <u32>(host >> 6) & 63;
-  const last = <u32>((host + bytes - 1) >> 6) & 63;
-  if ((atomic.load<u64>(lines) & (((1 as u64) << first) | ((1 as u64) << last))) == 0) return;
+  if (!isCode(host, bytes)) return;
+  const lines = linesOf(host);
   atomic.store<u64>(lines, 0);
   while (old & 1) {
     const seen = atomic.cmpxchg<u32>(word, old, (old + 2) & ~1);
@@ -79,6 +78,29 @@ export function codeWritten(core: usize, host: usize, bytes: u32): void {
     }
     old = seen;
   }
+}
+
+/** Stores 1, 2, 4 or 8 bytes to RAM. */
+export function storeHost(core: usize, host: usize, bytes: u32, value: u64): void {
+  if (bytes == 1) store<u8>(host, <u8>value);
+  else if (bytes == 2) store<u16>(host, <u16>value);
+  else if (bytes == 4) store<u32>(host, <u32>value);
+  else store<u64>(host, value);
+  codeWritten(core, host, bytes);
+}
+
+/** Whether code was decoded from a line of these bytes. */
+export function isCode(host: usize, bytes: u32): bool {
+  if ((atomic.load<u32>(generationWord(host)) & 1) == 0) return false;
+  const lines = atomic.load<u64>(linesOf(host));
+  return (lines & (lineBit(host) | lineBit(host + bytes - 1))) != 0;
+}
+
+function linesOf(host: usize): usize {
+  return <usize>CODE_LINES + (((host - load<u32>(RAM_BASE_WORD)) >> 12) << 3);
+}
+function lineBit(host: usize): u64 {
+  return (1 as u64) << ((host >> 6) & 63);
 }
 
 // --- the bus: naturally aligned accesses of at most four bytes ---
@@ -124,11 +146,13 @@ export function trim(value: u64, bytes: u32): u64 {
 
 export function readEntry64(core: usize, physical: u64): u64 {
   const host = hostOf(physical);
+  if (host) settle(core, host, 8);
   return host ? atomic.load<u64>(host) : readBus(core, physical, 8);
 }
 
 export function readEntry32(core: usize, physical: u64): u64 {
   const host = hostOf(physical);
+  if (host) settle(core, host, 4);
   return host ? <u64>atomic.load<u32>(host) : readBus(core, physical, 4);
 }
 

@@ -6,9 +6,11 @@ import { attributesOf, baseOf, coreIndex, cpl, faulted, GP, iopl, limitOf, mode,
 import { notePort } from "./debug";
 import { portRead, portWrite } from "./host";
 import { trim } from "./physical";
+import { serialize } from "./store-buffer";
 
 /** IN: 1, 2 or 4 bytes. Check for a fault after it. */
 export function portIn(core: usize, port: u64, bytes: u64): u64 {
+  serialize(core);
   if (!permitted(core, <u32>port, <u32>bytes)) return 0;
   notePort(core, <u32>port & 0xffff, <u32>bytes);
   return trim(portRead(coreIndex(core), <u32>port & 0xffff, <u32>bytes), <u32>bytes);
@@ -16,6 +18,7 @@ export function portIn(core: usize, port: u64, bytes: u64): u64 {
 
 /** OUT. */
 export function portOut(core: usize, port: u64, bytes: u64, value: u64): u64 {
+  serialize(core);
   if (!permitted(core, <u32>port, <u32>bytes)) return 0;
   notePort(core, <u32>port & 0xffff, <u32>bytes);
   portWrite(coreIndex(core), <u32>port & 0xffff, <u32>bytes, <u32>trim(value, <u32>bytes));

@@ -63,6 +63,7 @@ import {
 import { cpuid, timestamp } from "./host";
 import { resetWords } from "./msr-words";
 import { REAL_ATTRIBUTES } from "./segments";
+import { serialize } from "./store-buffer";
 import { flushTlb } from "./tlb";
 
 const LDT_ATTRIBUTES: u32 = 0x8200;
@@ -73,6 +74,7 @@ const TSS_BUSY_ATTRIBUTES: u32 = 0x8b00;
  * bootstrap processor and starts at the reset vector; the others wait for a start-up interrupt.
  */
 export function reset(core: usize, initOnly: u64): u64 {
+  serialize(core); // INIT is no way to lose what has been executed
   const init = initOnly != 0;
   const caching = init ? cr0(core) & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
   memory.fill(core + GPR, 0, 16 * 8);

@@ -44,6 +44,7 @@ import {
 } from "./core";
 import * as descriptor from "./descriptors";
 import { trim } from "./physical";
+import { serialize } from "./store-buffer";
 
 /** What every segment register holds in virtual-8086 mode: writable data, accessed, present, DPL 3, 64 KiB. */
 export const VIRTUAL_ATTRIBUTES: u32 = 0xf300;
@@ -147,6 +148,7 @@ function dropInner(core: usize, index: u32): void {
 
 /** LLDT. */
 export function loadLdtr(core: usize, value: u64): u64 {
+  serialize(core);
   const selector = <u32>value & 0xffff;
   if (descriptor.isNull(selector)) {
     setSegment(core, LDTR, selector, 0, 0, 0);
@@ -160,6 +162,7 @@ export function loadLdtr(core: usize, value: u64): u64 {
 
 /** LTR: an available TSS, which becomes busy. */
 export function loadTr(core: usize, value: u64): u64 {
+  serialize(core);
   const selector = <u32>value & 0xffff;
   if (descriptor.isNull(selector)) {
     raise(core, GP, 0);
@@ -281,6 +284,7 @@ export function loadIdtr(core: usize, base: u64, limit: u64): u64 {
 }
 
 function loadTable(core: usize, register: u32, base: u64, limit: u64): u64 {
+  serialize(core);
   if (!canonical(base)) {
     raise(core, GP, 0);
     return 0;
