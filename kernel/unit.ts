@@ -1,6 +1,9 @@
 // Entry for the unit tests in Node: the kernel's pure modules as one .wasm (dist/kernel/unit.wasm). Nothing here
 // touches a device; imports that a test does not supply throw.
+import { Locked } from "./coherence/locked";
+import { operationOf } from "./coherence/operation";
 import { Engine, Page } from "./coherence/records";
+import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
 import { Link } from "./syslink/link";
 
@@ -11,6 +14,7 @@ export {
   engineDead,
   engineGone,
   engineMessage,
+  engineOperate,
   enginePeerDied,
   pageCreate,
   tableIndex,
@@ -18,6 +22,7 @@ export {
 export {
   ACT_FAIL,
   ACT_GRANT,
+  ACT_OPERATED,
   ACT_REVOKE,
   ACT_SEND,
   ACT_TAKE,
@@ -26,22 +31,29 @@ export {
   ACTIONS_MAX,
   DATA_DIRTY,
   LOCAL_BYTES,
+  OPERATION_DECLINED,
+  OPERATION_DONE,
+  OPERATION_FAILED,
   PAGE_MESSAGE_BYTES,
   PEER_BYTES,
   RIGHT_MODIFIED,
   RIGHT_SHARED,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EXECUTE,
   SAY_FAILURE,
   SAY_FORWARD_READ,
   SAY_FORWARD_WRITE,
+  SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
+  SAY_OPERATED,
   SAY_PURGE,
+  SAY_REJECTED,
   SAY_SURRENDER,
   WITH_DATA,
 } from "./coherence/records";
@@ -218,4 +230,32 @@ export function testCardCounter(card: Interface, counter: u32): u32 {
   return <u32>(
     load<u64>(changetype<usize>(card) + offsetof<Interface>("framesReceived") + ((<usize>counter) << 3))
   );
+}
+
+// --- The LOCKed instruction that another machine does ---
+export { lockedDecode, lockedRetire } from "./coherence/locked";
+export { operationOf, operationPerform, operationValid } from "./coherence/operation";
+export function lockedBytes(): usize {
+  return offsetof<Locked>();
+}
+export function frameBytes(): usize {
+  return offsetof<TrapFrame>();
+}
+export function lockedCode(l: Locked, bytes: u32): void {
+  l.codeBytes = bytes;
+}
+export function lockedCut(l: Locked): u32 {
+  return l.cut;
+}
+export function lockedOperation(l: Locked, offset: u32): u32 {
+  return operationOf(l.kind, l.log, offset);
+}
+export function lockedAddress(l: Locked): u64 {
+  return l.address;
+}
+export function lockedOperand(l: Locked): u64 {
+  return l.operand;
+}
+export function lockedComparand(l: Locked): u64 {
+  return l.comparand;
 }

@@ -1,14 +1,18 @@
 // The actions of a page's cache state (table.ts), one function each.
-import { put, say } from "./engine";
+import { put, say, sayOperation } from "./engine";
 import {
   ACT_FAIL,
   ACT_GRANT,
+  ACT_OPERATED,
   ACT_REVOKE,
   ACT_TAKE,
   ACT_WAKE,
   DATA_DIRTY,
   Engine,
   HAS_COPY,
+  OPERATION_DECLINED,
+  OPERATION_DONE,
+  OPERATION_FAILED,
   Page,
   PageMessage,
   peerAt,
@@ -16,27 +20,38 @@ import {
   RIGHT_SHARED,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EXECUTE,
   SAY_FAILURE,
+  SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_LOSS,
+  SAY_OPERATED,
+  SAY_REJECTED,
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
 import {
   ANSWER,
+  ASK_OPERATE,
   ASK_READ,
   ASK_WRITE,
+  COMPLETE,
+  DECLINE,
   EXCLUSIVE,
+  FAIL_OPERATION,
   FORWARD_WRITE,
   GIVE_READERS,
   GRANT,
   INVALIDATE,
   LOSE,
   MODIFIED,
+  OPERATE,
+  PERFORM,
   PURGE,
   REFUSE,
+  REJECT,
   REVOKE,
   REVOKE_WRITE,
   SURRENDER,
@@ -100,6 +115,27 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
     case REFUSE:
       refuse(engine, page);
       break;
+    case ASK_OPERATE:
+      askOperate(engine, page, event);
+      break;
+    case COMPLETE:
+      put(engine, page, ACT_OPERATED, OPERATION_DONE);
+      break;
+    case DECLINE:
+      put(engine, page, ACT_OPERATED, OPERATION_DECLINED);
+      break;
+    case FAIL_OPERATION:
+      page.transaction = 0;
+      put(engine, page, ACT_OPERATED, OPERATION_FAILED);
+      break;
+    case PERFORM:
+      answerOperations(engine, page, SAY_OPERATED);
+      // The frame at the home is the backing store.
+      if (engine.self != page.home) page.dirty = 1;
+      break;
+    case REJECT:
+      answerOperations(engine, page, SAY_REJECTED);
+      break;
     case SURRENDER:
       clearCause(page);
       say(engine, page, page.home, SAY_SURRENDER, 0, page.left ? WITH_DATA : 0, 0, 0);
@@ -117,6 +153,51 @@ function ask(engine: Engine, page: Page, kind: u8): void {
   page.acksExpected = 0;
   page.acksReceived = 0;
   say(engine, page, page.home, kind, 0, 0, page.transaction, 0);
+}
+
+/** To the machine that is believed to own the page; once that was wrong, by way of the home. */
+function askOperate(engine: Engine, page: Page, event: u8): void {
+  engine.lastTransaction++;
+  if (engine.lastTransaction == 0) engine.lastTransaction = 1;
+  page.transaction = engine.lastTransaction;
+  const direct = event == OPERATE && page.guess != 0 && page.guess != page.home;
+  page.target = direct ? page.guess : page.home;
+  sayOperation(
+    engine,
+    page,
+    page.target,
+    direct ? SAY_EXECUTE : SAY_GET_OPERATE,
+    0,
+    page.transaction,
+    engine.self,
+    page.operation,
+    page.operand,
+    page.comparand,
+  );
+}
+
+/** OPERATED: whoever sends it does the operation first, in this order. */
+function answerOperations(engine: Engine, page: Page, kind: u8): void {
+  let operations = page.operations;
+  page.operations = 0;
+  while (operations != 0) {
+    const machine = <u32>ctz(operations) + 1;
+    operations &= operations - 1;
+    const peer = peerAt(page, machine);
+    const transaction = peer.operationTransaction;
+    sayOperation(
+      engine,
+      page,
+      machine,
+      kind,
+      0,
+      transaction,
+      0,
+      peer.operation,
+      peer.operand,
+      peer.comparand,
+    );
+  }
 }
 
 function causeFromLater(page: Page): void {
@@ -177,6 +258,7 @@ function answer(engine: Engine, page: Page): void {
 
 /** Nobody whom the home ordered behind this machine's request will get the page from here. */
 function refuse(engine: Engine, page: Page): void {
+  answerOperations(engine, page, SAY_REJECTED);
   let readers = page.readers;
   page.readers = 0;
   while (readers != 0) {

@@ -37,6 +37,13 @@ export class Client extends Message {
   va: u64 = 0;
   space: usize = 0;
   write: u32 = 0;
+  /** ASK_FAULT: what another machine may do instead (operation.ts, 0 = nothing), and whether it has; the old value is `operand` then. */
+  operation: u32 = 0;
+  operated: u32 = 0;
+  operand: u64 = 0;
+  comparand: u64 = 0;
+  /** The instruction that it comes from: a Locked, made when first needed. */
+  locked: usize = 0;
   /** ASK_HOLD: also behind the object's end. */
   beyond: u32 = 0;
   name: usize = 0;
@@ -95,6 +102,7 @@ export function clientOf(thread: Thread): Client {
 }
 
 export function clientFree(thread: Thread): void {
+  if (changetype<Client>(thread.pins).locked != 0) release(changetype<Client>(thread.pins).locked);
   release(thread.pins);
   thread.pins = 0;
 }

@@ -1,5 +1,5 @@
 // A page's directory at its home: what machines say to it, its actions (table.ts), and the death of machines.
-import { put, rowOf, say } from "./engine";
+import { put, rowOf, say, sayOperation } from "./engine";
 import {
   ACT_TAKE,
   bitOf,
@@ -15,15 +15,18 @@ import {
   RIGHT_SHARED,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EXECUTE,
   SAY_FAILURE,
   SAY_FORWARD_READ,
   SAY_FORWARD_WRITE,
+  SAY_GET_OPERATE,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
   SAY_PURGE,
+  SAY_REJECTED,
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
@@ -34,6 +37,7 @@ import {
   CONFIRM_LOSS,
   DROP_SENDER,
   FAIL_ONCE,
+  GET_OPERATE,
   GET_READ,
   GET_WRITE,
   GET_WRITE_OWNER,
@@ -47,11 +51,13 @@ import {
   OTHER_FAILED,
   OWNER_DIED,
   OWNER_FAILED,
+  PASS_OPERATE,
   PASS_READ,
   PASS_WRITE,
   PURGE_ALL,
   RECOVERED,
   RECOVERING,
+  REJECT_SENDER,
   RELEASE_OWNER,
   RESUME,
   SHARER_DIED,
@@ -74,6 +80,9 @@ export function directoryMessage(engine: Engine, page: Page, message: PageMessag
       break;
     case SAY_LOSS:
       event = owns ? OWNER_FAILED : OTHER_FAILED;
+      break;
+    case SAY_GET_OPERATE:
+      event = GET_OPERATE;
       break;
     case SAY_SURRENDER:
       surrendered(engine, page, message);
@@ -121,6 +130,26 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       break;
     case PASS_WRITE:
       passWrite(engine, page, message);
+      break;
+    case PASS_OPERATE:
+      // Without it the requester would not be told when the owner dies.
+      served(page, message, page.owner, 0);
+      sayOperation(
+        engine,
+        page,
+        page.owner,
+        SAY_EXECUTE,
+        0,
+        message.transaction,
+        from,
+        message.operation,
+        message.operand,
+        message.comparand,
+      );
+      break;
+    case REJECT_SENDER:
+      served(page, message, 0, 0);
+      say(engine, page, from, SAY_REJECTED, 0, 0, message.transaction, 0);
       break;
     case INVALIDATE_SHARERS:
       invalidateSharers(engine, page, message);

@@ -27,17 +27,22 @@ import {
   RIGHT_MODIFIED,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EXECUTE,
   SAY_FAILURE,
   SAY_FORWARD_READ,
   SAY_FORWARD_WRITE,
+  SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
+  SAY_OPERATED,
   SAY_PURGE,
+  SAY_REJECTED,
   SAY_SURRENDER,
+  TAKE_IT,
   WITH_DATA,
 } from "./records";
 import {
@@ -47,6 +52,7 @@ import {
   END,
   EVENTS,
   EXCLUSIVE,
+  EXECUTE,
   FAILURE,
   FAILURE_KNOWN,
   FORWARD_READ,
@@ -60,16 +66,21 @@ import {
   HELD,
   HOME_DIED,
   INVALID,
+  INVALID_OPERATE,
   INVALID_READ,
   INVALID_WRITE,
   INVALIDATE,
   LAST_ACKNOWLEDGED,
+  MISSED,
   MODIFIED,
   NONE,
+  OPERATE,
+  OPERATED,
   OWNED,
   OWNED_WRITE,
   PURGE,
   READ,
+  REJECTED,
   ROW_BYTES,
   ROWS,
   SHARED,
@@ -79,16 +90,18 @@ import {
   WRITE,
 } from "./table";
 
-const INDEX: usize = memory.data(800, 8); // STATES * EVENTS: row number + 1
+const INDEX: usize = memory.data(1024, 8); // STATES * EVENTS: row number + 1
 let indexed: bool = false;
 
 /** Numbers the rows by state and event. Again after a test has changed them. */
 export function tableIndex(): void {
+  assert(STATES * EVENTS <= 1024, "the index of the page protocol is too small");
   memory.fill(INDEX, 0, <usize>(STATES * EVENTS));
   for (let row: u32 = 0; load<u8>(ROWS + row * ROW_BYTES) != END; row++) {
     const at = ROWS + row * ROW_BYTES;
     const slot = INDEX + <u32>load<u8>(at) * EVENTS + load<u8>(at, 1);
     assert(load<u8>(slot) == 0, "two rows for one state and event");
+    assert(row < 255, "the page protocol has more rows than a byte can number");
     store<u8>(slot, <u8>(row + 1));
   }
   indexed = true;
@@ -129,6 +142,22 @@ export function engineAsk(engine: Engine, page: Page, write: bool): void {
   settle(engine, page);
 }
 
+/** A thread here has an operation (operation.ts) that another machine may do for it. The page's state is INVALID. */
+export function engineOperate(
+  engine: Engine,
+  page: Page,
+  operation: u32,
+  operand: u64,
+  comparand: u64,
+): void {
+  engine.actionCount = 0;
+  page.operation = operation;
+  page.operand = operand;
+  page.comparand = comparand;
+  cacheEvent(engine, page, OPERATE, changetype<PageMessage>(0));
+  settle(engine, page);
+}
+
 export function engineMessage(engine: Engine, page: Page, message: PageMessage): void {
   engine.actionCount = 0;
   receive(engine, page, message);
@@ -148,11 +177,13 @@ export function engineGone(engine: Engine, page: Page, dirty: bool): void {
 export function enginePeerDied(engine: Engine, page: Page, peer: u32): void {
   engine.actionCount = 0;
   forgetPeer(page, peer);
+  const operating = page.state == INVALID_OPERATE && <u32>page.target == peer;
   if (peer == page.home) {
     page.transaction = 0;
     cacheEvent(engine, page, HOME_DIED, changetype<PageMessage>(0));
   } else {
     if (page.state == COLLECTING && collected(engine, page)) granted(engine, page, LAST_ACKNOWLEDGED);
+    if (operating) cacheEvent(engine, page, FAILURE, changetype<PageMessage>(0));
     if (engine.self == page.home) directoryDeath(engine, page, peer);
   }
   settle(engine, page);
@@ -161,6 +192,8 @@ export function enginePeerDied(engine: Engine, page: Page, peer: u32): void {
 /** Nothing that is still owed to the dead machine may reach a new one with its number, whose transactions begin anew. */
 function forgetPeer(page: Page, peer: u32): void {
   page.readers &= ~bitOf(peer);
+  page.operations &= ~bitOf(peer);
+  if (<u32>page.guess == peer) page.guess = 0;
   peerAt(page, peer).reader = 0;
   if (<u32>page.causeMachine == peer && page.causeKind != PURGE) page.causeMachine = 0;
   if (<u32>page.laterMachine == peer) page.laterMachine = 0;
@@ -191,6 +224,11 @@ function replay(engine: Engine, page: Page): bool {
   const none = changetype<PageMessage>(0);
   const state = page.state;
   if (state == SHARED || state == OWNED || state == EXCLUSIVE || state == MODIFIED) {
+    // Operations first: they were ordered before the writer, or it is all the same.
+    if (page.operations != 0) {
+      cacheEvent(engine, page, EXECUTE, none);
+      return true;
+    }
     // The writer first: the readers before him are served by the same revocation.
     if (page.laterKind != 0) {
       cacheEvent(engine, page, page.laterKind, none);
@@ -213,6 +251,7 @@ function replay(engine: Engine, page: Page): bool {
 function purgeable(page: Page): bool {
   switch (page.state) {
     case INVALID:
+    case INVALID_OPERATE:
     case SHARED:
     case OWNED:
     case EXCLUSIVE:
@@ -235,9 +274,15 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
     case SAY_CLEAN:
     case SAY_LOSS:
     case SAY_SURRENDER:
+    case SAY_GET_OPERATE:
       directoryMessage(engine, page, message);
       break;
+    case SAY_EXECUTE:
+      execute(engine, page, message);
+      break;
     case SAY_GRANT:
+    case SAY_OPERATED:
+    case SAY_REJECTED:
     case SAY_ACKNOWLEDGED:
     case SAY_FAILURE:
       // An answer to a transaction that is closed is late: it failed meanwhile, or it is a repetition.
@@ -267,6 +312,18 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
   }
 }
 
+/** Kept in the requester's slot until a row says what becomes of it. */
+function execute(engine: Engine, page: Page, message: PageMessage): void {
+  if (engine.dead & bitOf(message.requester)) return;
+  const peer = peerAt(page, message.requester);
+  page.operations |= bitOf(message.requester);
+  peer.operation = message.operation;
+  peer.operationTransaction = message.transaction;
+  peer.operand = message.operand;
+  peer.comparand = message.comparand;
+  cacheEvent(engine, page, EXECUTE, message);
+}
+
 function putLater(engine: Engine, page: Page, event: u8, message: PageMessage): void {
   assert(page.laterKind == 0, "the home ordered two writers behind one request");
   page.laterKind = event;
@@ -290,6 +347,10 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
     else cacheEvent(engine, page, ACKNOWLEDGED, message);
     return;
   }
+  if (message.kind == SAY_OPERATED || message.kind == SAY_REJECTED) {
+    operated(engine, page, message);
+    return;
+  }
   const dirty = u8((message.flags & DATA_DIRTY) != 0);
   page.dirty = message.flags & WITH_DATA ? dirty : page.dirty | dirty;
   const right = message.flags & RIGHT;
@@ -306,6 +367,22 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
   if (engine.self == page.home && page.directory == HELD && page.sharers & bitOf(engine.self)) {
     directoryEvent(engine, page, COPIED, message);
   }
+}
+
+function operated(engine: Engine, page: Page, message: PageMessage): void {
+  if (message.kind == SAY_OPERATED) {
+    page.transaction = 0;
+    page.guess = message.from;
+    page.advice = message.flags & TAKE_IT;
+    page.operand = message.operand;
+    cacheEvent(engine, page, OPERATED, message);
+    return;
+  }
+  page.guess = 0;
+  // By the home's word nobody else can do it; a guess was only a guess.
+  const guessed = page.target != page.home;
+  if (!guessed) page.transaction = 0;
+  cacheEvent(engine, page, guessed ? MISSED : REJECTED, message);
 }
 
 function collected(engine: Engine, page: Page): bool {
@@ -391,4 +468,34 @@ function fill(
   message.flags = flags;
   message.transaction = transaction;
   message.acks = acks;
+  message.operation = 0;
+  message.spare = 0;
+  message.operand = 0;
+  message.comparand = 0;
+  said = changetype<usize>(message);
+}
+
+/** The message of the last say(), for what few messages carry; 0: it went to nobody. */
+let said: usize = 0;
+
+/** say() of an operation, for its requester. */
+export function sayOperation(
+  engine: Engine,
+  page: Page,
+  to: u32,
+  kind: u8,
+  flags: u8,
+  transaction: u32,
+  requester: u32,
+  operation: u32,
+  operand: u64,
+  comparand: u64,
+): void {
+  said = 0;
+  say(engine, page, to, kind, requester, flags, transaction, 0);
+  if (said == 0) return;
+  const message = changetype<PageMessage>(said);
+  message.operation = operation;
+  message.operand = operand;
+  message.comparand = comparand;
 }

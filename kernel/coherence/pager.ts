@@ -150,16 +150,26 @@ export function truncateHere(object: SharedObject, size: u64, machine: u32, msgi
 
 /**
  * By the faulting thread, with no spinlock held: blocks until the right is granted, installs the entry in `space`
- * and pins the page for this thread. 0 = done, or no longer mapped there; -EIO: a machine that held the page died,
- * or `index` is past the end; -ENOMEM.
+ * and pins the page for this thread; or until another machine has done `operation` (operation.ts, its operands in the
+ * client; 0 = none), which client.operated says then. 0 = done, or no longer mapped there; -EIO: a machine
+ * that held the page died, or `index` is past the end; -ENOMEM.
  */
-export function pageFaultShared(object: SharedObject, index: u64, write: bool, space: usize, va: u64): i32 {
+export function pageFaultShared(
+  object: SharedObject,
+  index: u64,
+  write: bool,
+  space: usize,
+  va: u64,
+  operation: u32,
+): i32 {
   if (!tablesFor(space, va)) return i32(-ENOMEM);
   const client = clientFor(object);
   client.index = index;
   client.write = u32(write);
   client.space = space;
   client.va = va;
+  client.operation = operation;
+  client.operated = 0;
   return i32(call(client, ASK_FAULT));
 }
 

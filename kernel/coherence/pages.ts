@@ -33,21 +33,32 @@ import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { ASK_FAULT, Client } from "./client";
 import {
+  contentionStart,
+  operationDeclined,
+  operationPays,
+  operationServed,
+  pageCame,
+  pageLost,
+} from "./contention";
+import {
   engineAlive,
   engineAsk,
   engineCreate,
   engineDead,
   engineGone,
   engineMessage,
+  engineOperate,
   enginePeerDied,
   pageCreate,
 } from "./engine";
 import { objectById, objectsFirst } from "./objects";
+import { operationPerform } from "./operation";
 import { SharedObject } from "./pager";
 import { pinAdd, pinsOrder } from "./progress";
 import {
   ACT_FAIL,
   ACT_GRANT,
+  ACT_OPERATED,
   ACT_REVOKE,
   ACT_SEND,
   ACT_TAKE,
@@ -58,16 +69,23 @@ import {
   Engine,
   HAS_COPY,
   LOCAL_BYTES,
+  OPERATION_DECLINED,
+  OPERATION_DONE,
   Page,
   PageMessage,
   PEER_BYTES,
   RIGHT_MODIFIED,
+  SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
+  SAY_OPERATED,
+  SAY_REJECTED,
+  TAKE_IT,
   WITH_DATA,
 } from "./records";
+import { INVALID } from "./table";
 import {
   commandOf,
   PAGE_BYTES,
@@ -105,6 +123,7 @@ const FIRST_BUCKETS: u32 = 1024;
 
 /** On core 0, after the cluster knows its number. */
 export function pagesStart(): void {
+  contentionStart();
   tableMask = FIRST_BUCKETS - 1;
   table = allocate(FIRST_BUCKETS << 2);
   engineCreate(
@@ -243,10 +262,53 @@ export function pageAsked(client: Client): i64 {
     while (last.nextWaiter != 0) last = changetype<Client>(last.nextWaiter);
     last.nextWaiter = changetype<usize>(client);
   }
-  pinsOrder(client, page, nanoseconds() + 1000 * MILLISECOND);
-  engineAsk(engine, page, client.write != 0);
+  const now = nanoseconds();
+  pinsOrder(client, page, now + 1000 * MILLISECOND);
+  ask(page, client.write != 0, now);
   drain(page);
   return ASYNCHRONOUS;
+}
+
+/** Asks for the page, or sends the first client's operation when all that wait have one. */
+function ask(page: Page, write: bool, now: u64): void {
+  const first = changetype<Client>(page.waiters);
+  if (page.state != INVALID || !allOperations(first) || !operationPays(page, now)) {
+    engineAsk(engine, page, write);
+    return;
+  }
+  page.operator = changetype<usize>(first);
+  engineOperate(engine, page, first.operation, first.operand, first.comparand);
+}
+
+function allOperations(first: Client): bool {
+  let at = changetype<usize>(first);
+  while (at != 0) {
+    const client = changetype<Client>(at);
+    if (client.command != ASK_FAULT || client.operation == 0) return false;
+    at = client.nextWaiter;
+  }
+  return true;
+}
+
+/** What became of the operation that was sent. Who is not served by it wants the page now. */
+function operated(page: Page, outcome: u8): void {
+  const client = changetype<Client>(page.operator);
+  page.operator = 0;
+  assert(changetype<usize>(client) == page.waiters, "operations are sent in order");
+  if (outcome == OPERATION_DECLINED) {
+    operationDeclined(page);
+    client.operation = 0;
+    return;
+  }
+  page.waiters = client.nextWaiter;
+  client.nextWaiter = 0;
+  if (outcome == OPERATION_DONE) {
+    stats().operationsShipped++;
+    if (page.advice != 0) page.toTake = 1;
+    client.operated = 1;
+    client.operand = page.operand;
+  }
+  portReply(client, outcome == OPERATION_DONE ? 0 : -EIO);
 }
 
 export function pageUnhold(client: Client): i64 {
@@ -288,7 +350,7 @@ function drain(page: Page): void {
       continue;
     }
     if (!again || page.waiters == 0) return;
-    engineAsk(engine, page, writerWaits(page));
+    ask(page, writerWaits(page), nanoseconds());
   }
 }
 
@@ -327,6 +389,9 @@ function perform(page: Page): bool {
       case ACT_WAKE:
         again = true;
         break;
+      case ACT_OPERATED:
+        operated(page, action.flags);
+        break;
       case ACT_FAIL:
         fail(page);
         break;
@@ -336,6 +401,7 @@ function perform(page: Page): bool {
 }
 
 function send(page: Page, action: Action): void {
+  if (action.say == SAY_OPERATED) performFor(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
   const counters = stats();
   if (withData) counters.pagesSent++;
@@ -345,6 +411,17 @@ function send(page: Page, action: Action): void {
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
   wireWrite(writer, action, page.index, withData ? page.frame : 0);
   messageEnd();
+}
+
+/** The operation is done as its answer is written: nothing comes between the engine's word and this. */
+function performFor(page: Page, action: Action): void {
+  if (isSuspended(page)) {
+    // The right may not be used while the home is out of reach.
+    action.say = SAY_REJECTED;
+    return;
+  }
+  action.operand = operationPerform(page.frame, action.operation, action.operand, action.comparand);
+  if (operationServed(page, action.to)) action.sayFlags |= TAKE_IT;
 }
 
 /** The data of the message that is being handled. */
@@ -362,6 +439,7 @@ function take(page: Page): void {
 
 /** Every waiting client whose need is met gets the page. */
 function grant(page: Page, writable: bool): void {
+  if (writable) pageCame(page, nanoseconds());
   let before: usize = 0;
   let at = page.waiters;
   while (at != 0) {
@@ -406,6 +484,7 @@ function installVisit(space: usize, va: u64): void {
 function fail(page: Page): void {
   let at = page.waiters;
   page.waiters = 0;
+  page.operator = 0;
   while (at != 0) {
     const client = changetype<Client>(at);
     at = client.nextWaiter;
@@ -442,6 +521,7 @@ function revocable(page: Page, now: u64): bool {
 
 function revoke(page: Page): void {
   unlinkWaiting(page);
+  if (page.revoking == EVERYTHING) pageLost(page, nanoseconds());
   const dirty = takeAway(page, page.revoking);
   atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
   engineGone(engine, page, dirty);
@@ -578,7 +658,8 @@ export function pageMessage(from: u32, message: MessageHeader): void {
     strangers++;
     return;
   }
-  const asks = incoming.kind == SAY_GET_READ || incoming.kind == SAY_GET_WRITE;
+  const asks =
+    incoming.kind == SAY_GET_READ || incoming.kind == SAY_GET_WRITE || incoming.kind == SAY_GET_OPERATE;
   if (asks && object.home == clusterSelf() && wireIndex * 4096 >= object.size) {
     refuse(from, message, object);
     return;
@@ -648,7 +729,7 @@ export function pagesResume(home: u32): void {
       const page = changetype<Page>(at);
       at = page.nextInObject;
       if (page.waiters == 0) continue;
-      engineAsk(engine, page, writerWaits(page));
+      ask(page, writerWaits(page), nanoseconds());
       drain(page);
     }
     object = changetype<SharedObject>(object.next);

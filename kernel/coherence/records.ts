@@ -16,6 +16,12 @@ export const SAY_FAILURE: u8 = 11;
 /** `transaction`: the last one of the receiver's that the home ordered. */
 export const SAY_PURGE: u8 = 12;
 export const SAY_SURRENDER: u8 = 13;
+/** An operation (operation.ts) for the owner, by way of the home; to a machine that owns the page or may own it. */
+export const SAY_GET_OPERATE: u8 = 14;
+export const SAY_EXECUTE: u8 = 15;
+/** The answer to it: `operand` is the old value; or it was not done and will not be. */
+export const SAY_OPERATED: u8 = 16;
+export const SAY_REJECTED: u8 = 17;
 
 /** PageMessage.flags: the right that is granted, and what comes with it. */
 export const RIGHT: u8 = 3;
@@ -28,6 +34,8 @@ export const WITH_DATA: u8 = 4;
 export const DATA_DIRTY: u8 = 8;
 /** FORWARD_WRITE: the requester has a copy. */
 export const HAS_COPY: u8 = 16;
+/** OPERATED: the next time the requester should ask for the page itself. */
+export const TAKE_IT: u8 = 32;
 
 @unmanaged
 export class PageMessage {
@@ -41,8 +49,13 @@ export class PageMessage {
   transaction: u32 = 0;
   /** A right to write: the machines that acknowledge to the requester. */
   acks: u64 = 0;
+  /** EXECUTE and GET_OPERATE: see operation.ts. OPERATED: the old value is `operand`. */
+  operation: u32 = 0;
+  spare: u32 = 0;
+  operand: u64 = 0;
+  comparand: u64 = 0;
 }
-export const PAGE_MESSAGE_BYTES: u32 = 16;
+export const PAGE_MESSAGE_BYTES: u32 = 40;
 
 /** Action.kind */
 export const ACT_SEND: u8 = 1;
@@ -54,6 +67,13 @@ export const ACT_GRANT: u8 = 3;
 export const ACT_REVOKE: u8 = 4;
 export const ACT_WAKE: u8 = 5;
 export const ACT_FAIL: u8 = 6;
+/** This machine's operation is over; `flags`: OPERATION_DONE and so on, Page.operand has the old value. */
+export const ACT_OPERATED: u8 = 7;
+export const OPERATION_DONE: u8 = 0;
+/** Nobody has done it: the page is to be asked for. */
+export const OPERATION_DECLINED: u8 = 1;
+/** Nobody knows. */
+export const OPERATION_FAILED: u8 = 2;
 
 @unmanaged
 export class Action {
@@ -62,21 +82,25 @@ export class Action {
   flags: u8 = 0;
   spare: u8 = 0;
   page: usize = 0;
-  /** ACT_SEND: a PageMessage. */
+  /** ACT_SEND: a PageMessage. Of an OPERATED, `operation` and its operands are what is to be done as it is sent. */
   say: u8 = 0;
   from: u8 = 0;
   requester: u8 = 0;
   sayFlags: u8 = 0;
   transaction: u32 = 0;
   acks: u64 = 0;
+  operation: u32 = 0;
+  spareOperation: u32 = 0;
+  operand: u64 = 0;
+  comparand: u64 = 0;
 }
-export const ACTION_BYTES: u32 = 24;
+export const ACTION_BYTES: u32 = 48;
 /** One event acts at most so often: everyone is answered, invalidated or failed, and a few more. */
 export const ACTIONS_MAX: u32 = 256;
 
 /** A ring of them, one more for what a dead machine might have said, one for a request that was kept. */
 export const LOCAL_MAX: u32 = 16;
-export const LOCAL_BYTES: u32 = 18 * 16;
+export const LOCAL_BYTES: u32 = 18 * PAGE_MESSAGE_BYTES;
 
 @unmanaged
 export class Engine {
@@ -135,6 +159,17 @@ export class Page {
   sharers: u64 = 0;
   /** Recovering: the machines that have not surrendered yet. */
   awaited: u64 = 0;
+  /** Machines whose operations wait here until this machine has the right; the rest is in the peers' slots. */
+  operations: u64 = 0;
+  /** This machine's own open operation, the machine that it was sent to, and afterwards the old value in `operand`. */
+  operation: u32 = 0;
+  target: u8 = 0;
+  /** The machine that was last seen to own the page; 0 = ask the home. */
+  guess: u8 = 0;
+  /** What came with the last answer: TAKE_IT. */
+  advice: u8 = 0;
+  operand: u64 = 0;
+  comparand: u64 = 0;
   /** Address of the peers' slots. */
   peers: usize = 0;
 
@@ -145,6 +180,8 @@ export class Page {
   holder: usize = 0;
   /** Clients that wait for the page, linked by nextWaiter. */
   waiters: usize = 0;
+  /** The one whose operation is under way. */
+  operator: usize = 0;
   /** Threads that were granted the page and have not retired an instruction since (progress.ts), and those of them in user mode. */
   pins: u32 = 0;
   running: u32 = 0;
@@ -157,6 +194,20 @@ export class Page {
   /** When pins count no more. */
   pinsEnd: u64 = 0;
   revokingNext: usize = 0;
+  // Who fights over it (contention.ts): since when it may be written here (0: it may not), when that ended, and how often
+  // that was too soon.
+  ownedAt: u64 = 0;
+  lostAt: u64 = 0;
+  heat: u32 = 0;
+  /** Operations done for others, in a row for one, and how many of these are enough; 0 = unknown yet. */
+  performed: u32 = 0;
+  performedInRow: u32 = 0;
+  performedFor: u32 = 0;
+  patience: u32 = 0;
+  /** Another machine was told to take the page; when it was taken for that reason; this machine was told so. */
+  advised: u32 = 0;
+  advisedAt: u64 = 0;
+  toTake: u32 = 0;
   next: usize = 0;
   nextInObject: usize = 0;
 }
@@ -174,8 +225,13 @@ export class Peer {
   keptTransaction: u32 = 0;
   /** At the home: who was to acknowledge to its last request. */
   acks: u64 = 0;
+  /** Its operation that came here (Page.operations). */
+  operation: u32 = 0;
+  operationTransaction: u32 = 0;
+  operand: u64 = 0;
+  comparand: u64 = 0;
 }
-export const PEER_BYTES: u32 = 24;
+export const PEER_BYTES: u32 = 48;
 
 export function bitOf(machine: u32): u64 {
   return (<u64>1) << (machine - 1);

@@ -40,18 +40,20 @@ export const FAILED_SHARED: u8 = 17;
 export const FAILED_LEAVING: u8 = 18;
 /** The home died: being taken from the page tables. */
 export const ORPHANED: u8 = 19;
+/** An operation was sent to whoever has the page. */
+export const INVALID_OPERATE: u8 = 20;
 
 // --- Directory states, at the home ---
-export const UNUSED: u8 = 20;
+export const UNUSED: u8 = 21;
 /** The backing store is right; some machines hold copies. */
-export const CLEAN_SHARED: u8 = 21;
+export const CLEAN_SHARED: u8 = 22;
 /** One machine answers for the page. */
-export const HELD: u8 = 22;
+export const HELD: u8 = 23;
 /** The machine that held it died: all others are asked for what they have, and to let go of it. Requests wait. */
-export const RECOVERING: u8 = 23;
+export const RECOVERING: u8 = 24;
 /** None of them had it; nobody has been told yet. */
-export const LOST: u8 = 24;
-export const STATES: u32 = 25;
+export const LOST: u8 = 25;
+export const STATES: u32 = 26;
 
 // --- Events of a cache ---
 /** A thread of this machine needs the page. */
@@ -76,30 +78,40 @@ export const HOME_DIED: u8 = 14;
 /** The home recovers the page: it wants whatever is here. Comes to the table when nothing that was ordered before is open. */
 export const PURGE: u8 = 15;
 export const FAILURE_KNOWN: u8 = 16;
+/** A thread of this machine has an operation that another machine may do for it. */
+export const OPERATE: u8 = 17;
+/** It was done; nobody can do it, the page has to come; the machine that was believed to own the page does not. */
+export const OPERATED: u8 = 18;
+export const REJECTED: u8 = 19;
+export const MISSED: u8 = 20;
+/** Another machine has an operation for the page that this one owns, or is believed to own. */
+export const EXECUTE: u8 = 21;
 
 // --- Events of a directory ---
-export const GET_READ: u8 = 17;
+export const GET_READ: u8 = 22;
 /** By a machine that holds nothing, a copy, the page. */
-export const GET_WRITE: u8 = 18;
-export const GET_WRITE_SHARER: u8 = 19;
-export const GET_WRITE_OWNER: u8 = 20;
+export const GET_WRITE: u8 = 23;
+export const GET_WRITE_SHARER: u8 = 24;
+export const GET_WRITE_OWNER: u8 = 25;
 /** The owner says that the backing store is right again; one that is no owner any more says so. */
-export const CLEAN: u8 = 21;
-export const CLEAN_LATE: u8 = 22;
+export const CLEAN: u8 = 26;
+export const CLEAN_LATE: u8 = 27;
 /** The home's own cache has received a copy, and the backing store with it. */
-export const COPIED: u8 = 23;
+export const COPIED: u8 = 28;
 /** A machine reports that the page did not reach it: the owner, or another. */
-export const OWNER_FAILED: u8 = 24;
-export const OTHER_FAILED: u8 = 25;
-export const OWNER_DIED: u8 = 26;
+export const OWNER_FAILED: u8 = 29;
+export const OTHER_FAILED: u8 = 30;
+export const OWNER_DIED: u8 = 31;
 /** A sharer died; the last one of a clean page. */
-export const SHARER_DIED: u8 = 27;
-export const SHARERS_DIED: u8 = 28;
+export const SHARER_DIED: u8 = 32;
+export const SHARERS_DIED: u8 = 33;
 /** Recovering: one has answered; the last one, and some copy was found or the loss is known; the last one, and none was. */
-export const SURRENDERED: u8 = 29;
-export const RECOVERED: u8 = 30;
-export const UNRECOVERED: u8 = 31;
-export const EVENTS: u32 = 32;
+export const SURRENDERED: u8 = 34;
+export const RECOVERED: u8 = 35;
+export const UNRECOVERED: u8 = 36;
+/** A machine has an operation for the owner. */
+export const GET_OPERATE: u8 = 37;
+export const EVENTS: u32 = 38;
 
 // --- Actions ---
 export const NONE: u8 = 0;
@@ -143,7 +155,18 @@ export const PURGE_ALL: u8 = 26;
 export const KEEP: u8 = 27;
 export const TAKE_BACK: u8 = 28;
 export const RESUME: u8 = 29;
-export const ACTIONS: u32 = 30;
+/** Send this machine's operation to the owner, by way of the home unless the owner is guessed. */
+export const ASK_OPERATE: u8 = 30;
+/** End it: done, to be done by this machine itself, failed. */
+export const COMPLETE: u8 = 31;
+export const DECLINE: u8 = 32;
+export const FAIL_OPERATION: u8 = 33;
+/** Do, or refuse, the operations that came here. */
+export const PERFORM: u8 = 34;
+export const REJECT: u8 = 35;
+export const PASS_OPERATE: u8 = 36;
+export const REJECT_SENDER: u8 = 37;
+export const ACTIONS: u32 = 38;
 
 /** The last byte of a row counts whether it was ever used. */
 export const ROW_BYTES: u32 = 8;
@@ -155,6 +178,8 @@ export const ROWS: usize = memory.data<u8>([
   INVALID,              WRITE,             INVALID_WRITE,        ASK_WRITE,          NONE,           NONE, NONE, 0,
   INVALID,              HOME_DIED,         INVALID,              NONE,               NONE,           NONE, NONE, 0,
   INVALID,              PURGE,             INVALID,              SURRENDER,          NONE,           NONE, NONE, 0,
+  INVALID,              OPERATE,           INVALID_OPERATE,      ASK_OPERATE,        NONE,           NONE, NONE, 0,
+  INVALID,              EXECUTE,           INVALID,              REJECT,             NONE,           NONE, NONE, 0,
 
   INVALID_READ,         READ,              INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
   INVALID_READ,         WRITE,             INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
@@ -164,6 +189,7 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_READ,         FAILURE,           FAILED,               LOSE,               TELL_LOSS,      NONE, NONE, 0,
   INVALID_READ,         HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
   INVALID_READ,         PURGE,             INVALID_READ,         SURRENDER,          NONE,           NONE, NONE, 0,
+  INVALID_READ,         EXECUTE,           INVALID_READ,         REJECT,             NONE,           NONE, NONE, 0,
 
   INVALID_WRITE,        READ,              INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        WRITE,             INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
@@ -175,6 +201,7 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_WRITE,        FAILURE,           FAILED,               LOSE,               TELL_LOSS,      NONE, NONE, 0,
   INVALID_WRITE,        HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        PURGE,             INVALID_WRITE,        SURRENDER,          NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        EXECUTE,           INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
 
   COLLECTING,           READ,              COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
   COLLECTING,           WRITE,             COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
@@ -184,12 +211,14 @@ export const ROWS: usize = memory.data<u8>([
   COLLECTING,           FORWARD_WRITE,     COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
   COLLECTING,           FAILURE,           COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
   COLLECTING,           HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  COLLECTING,           EXECUTE,           COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
 
   SHARED,               READ,              SHARED,               GRANT,              NONE,           NONE, NONE, 0,
   SHARED,               WRITE,             SHARED_WRITE,         ASK_WRITE,          NONE,           NONE, NONE, 0,
   SHARED,               INVALIDATE,        SHARED_LEAVING,       REVOKE,             NONE,           NONE, NONE, 0,
   SHARED,               HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
   SHARED,               PURGE,             SHARED_LEAVING,       REVOKE,             NONE,           NONE, NONE, 0,
+  SHARED,               EXECUTE,           SHARED,               REJECT,             NONE,           NONE, NONE, 0,
 
   SHARED_WRITE,         READ,              SHARED_WRITE,         GRANT,              NONE,           NONE, NONE, 0,
   SHARED_WRITE,         WRITE,             SHARED_WRITE,         NONE,               NONE,           NONE, NONE, 0,
@@ -202,11 +231,13 @@ export const ROWS: usize = memory.data<u8>([
   SHARED_WRITE,         FAILURE,           FAILED_SHARED,        LOSE,               TELL_LOSS,      NONE, NONE, 0,
   SHARED_WRITE,         HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
   SHARED_WRITE,         PURGE,             SHARED_WRITE_LEAVING, REVOKE,             NONE,           NONE, NONE, 0,
+  SHARED_WRITE,         EXECUTE,           SHARED_WRITE,         NONE,               NONE,           NONE, NONE, 0,
 
   SHARED_LEAVING,       READ,              SHARED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
   SHARED_LEAVING,       WRITE,             SHARED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
   SHARED_LEAVING,       GONE_CLEAN,        INVALID,              ANSWER,             WAKE,           NONE, NONE, 0,
   SHARED_LEAVING,       HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+  SHARED_LEAVING,       EXECUTE,           SHARED_LEAVING,       REJECT,             NONE,           NONE, NONE, 0,
 
   SHARED_WRITE_LEAVING, READ,              SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
   SHARED_WRITE_LEAVING, WRITE,             SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
@@ -216,6 +247,7 @@ export const ROWS: usize = memory.data<u8>([
   SHARED_WRITE_LEAVING, GONE_CLEAN,        INVALID_WRITE,        ANSWER,             NONE,           NONE, NONE, 0,
   SHARED_WRITE_LEAVING, FAILURE,           FAILED_LEAVING,       LOSE,               TELL_LOSS,      NONE, NONE, 0,
   SHARED_WRITE_LEAVING, HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+  SHARED_WRITE_LEAVING, EXECUTE,           SHARED_WRITE_LEAVING, NONE,               NONE,           NONE, NONE, 0,
 
   OWNED,                READ,              OWNED,                GRANT,              NONE,           NONE, NONE, 0,
   OWNED,                WRITE,             OWNED_WRITE,          ASK_WRITE,          NONE,           NONE, NONE, 0,
@@ -223,6 +255,7 @@ export const ROWS: usize = memory.data<u8>([
   OWNED,                FORWARD_WRITE,     OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
   OWNED,                INVALIDATE,        OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
   OWNED,                HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED,                EXECUTE,           OWNED,                REJECT,             NONE,           NONE, NONE, 0,
 
   OWNED_WRITE,          READ,              OWNED_WRITE,          GRANT,              NONE,           NONE, NONE, 0,
   OWNED_WRITE,          WRITE,             OWNED_WRITE,          NONE,               NONE,           NONE, NONE, 0,
@@ -234,12 +267,14 @@ export const ROWS: usize = memory.data<u8>([
   OWNED_WRITE,          INVALIDATE,        OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
   OWNED_WRITE,          FAILURE,           FAILED_SHARED,        LOSE,               TELL_LOSS,      NONE, NONE, 0,
   OWNED_WRITE,          HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          EXECUTE,           OWNED_WRITE,          NONE,               NONE,           NONE, NONE, 0,
 
   OWNED_LEAVING,        READ,              OWNED_LEAVING,        NONE,               NONE,           NONE, NONE, 0,
   OWNED_LEAVING,        WRITE,             OWNED_LEAVING,        NONE,               NONE,           NONE, NONE, 0,
   OWNED_LEAVING,        GONE_CLEAN,        INVALID,              ANSWER,             WAKE,           NONE, NONE, 0,
   OWNED_LEAVING,        GONE_DIRTY,        INVALID,              ANSWER,             WAKE,           NONE, NONE, 0,
   OWNED_LEAVING,        HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+  OWNED_LEAVING,        EXECUTE,           OWNED_LEAVING,        REJECT,             NONE,           NONE, NONE, 0,
 
   OWNED_WRITE_LEAVING,  READ,              OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
   OWNED_WRITE_LEAVING,  WRITE,             OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
@@ -250,18 +285,21 @@ export const ROWS: usize = memory.data<u8>([
   OWNED_WRITE_LEAVING,  GONE_DIRTY,        INVALID_WRITE,        ANSWER,             NONE,           NONE, NONE, 0,
   OWNED_WRITE_LEAVING,  FAILURE,           FAILED_LEAVING,       LOSE,               TELL_LOSS,      NONE, NONE, 0,
   OWNED_WRITE_LEAVING,  HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+  OWNED_WRITE_LEAVING,  EXECUTE,           OWNED_WRITE_LEAVING,  NONE,               NONE,           NONE, NONE, 0,
 
   EXCLUSIVE,            READ,              EXCLUSIVE,            GRANT,              NONE,           NONE, NONE, 0,
   EXCLUSIVE,            WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   EXCLUSIVE,            FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   EXCLUSIVE,            FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            EXECUTE,           MODIFIED,             PERFORM,            NONE,           NONE, NONE, 0,
 
   MODIFIED,             READ,              MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   MODIFIED,             WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   MODIFIED,             FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   MODIFIED,             FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  MODIFIED,             EXECUTE,           MODIFIED,             PERFORM,            NONE,           NONE, NONE, 0,
 
   LOWERING,             READ,              LOWERING,             NONE,               NONE,           NONE, NONE, 0,
   LOWERING,             WRITE,             LOWERING,             NONE,               NONE,           NONE, NONE, 0,
@@ -270,12 +308,14 @@ export const ROWS: usize = memory.data<u8>([
   LOWERING,             GONE_CLEAN,        OWNED,                GIVE_READERS,       TELL_CLEAN,     WAKE, NONE, 0,
   LOWERING,             GONE_DIRTY,        OWNED,                GIVE_READERS,       WAKE,           NONE, NONE, 0,
   LOWERING,             HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  LOWERING,             EXECUTE,           LOWERING,             PERFORM,            NONE,           NONE, NONE, 0,
 
   LEAVING,              READ,              LEAVING,              NONE,               NONE,           NONE, NONE, 0,
   LEAVING,              WRITE,             LEAVING,              NONE,               NONE,           NONE, NONE, 0,
   LEAVING,              GONE_CLEAN,        INVALID,              GIVE_READERS,       ANSWER,         WAKE, NONE, 0,
   LEAVING,              GONE_DIRTY,        INVALID,              GIVE_READERS,       ANSWER,         WAKE, NONE, 0,
   LEAVING,              HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+  LEAVING,              EXECUTE,           LEAVING,              PERFORM,            NONE,           NONE, NONE, 0,
 
   FAILED,               READ,              FAILED,               NONE,               NONE,           NONE, NONE, 0,
   FAILED,               WRITE,             FAILED,               NONE,               NONE,           NONE, NONE, 0,
@@ -284,6 +324,7 @@ export const ROWS: usize = memory.data<u8>([
   FAILED,               FORWARD_WRITE,     FAILED,               REFUSE,             NONE,           NONE, NONE, 0,
   FAILED,               FAILURE_KNOWN,     INVALID,              WAKE,               NONE,           NONE, NONE, 0,
   FAILED,               HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
+  FAILED,               EXECUTE,           FAILED,               REJECT,             NONE,           NONE, NONE, 0,
 
   FAILED_SHARED,        READ,              FAILED_SHARED,        GRANT,              NONE,           NONE, NONE, 0,
   FAILED_SHARED,        WRITE,             FAILED_SHARED,        NONE,               NONE,           NONE, NONE, 0,
@@ -292,6 +333,7 @@ export const ROWS: usize = memory.data<u8>([
   FAILED_SHARED,        INVALIDATE,        FAILED_LEAVING,       REVOKE,             NONE,           NONE, NONE, 0,
   FAILED_SHARED,        FAILURE_KNOWN,     SHARED,               WAKE,               NONE,           NONE, NONE, 0,
   FAILED_SHARED,        HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  FAILED_SHARED,        EXECUTE,           FAILED_SHARED,        REJECT,             NONE,           NONE, NONE, 0,
 
   FAILED_LEAVING,       READ,              FAILED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
   FAILED_LEAVING,       WRITE,             FAILED_LEAVING,       NONE,               NONE,           NONE, NONE, 0,
@@ -301,15 +343,28 @@ export const ROWS: usize = memory.data<u8>([
   FAILED_LEAVING,       GONE_DIRTY,        FAILED,               ANSWER,             NONE,           NONE, NONE, 0,
   FAILED_LEAVING,       FAILURE_KNOWN,     OWNED_LEAVING,        NONE,               NONE,           NONE, NONE, 0,
   FAILED_LEAVING,       HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+  FAILED_LEAVING,       EXECUTE,           FAILED_LEAVING,       REJECT,             NONE,           NONE, NONE, 0,
 
   ORPHANED,             GONE_CLEAN,        INVALID,              LOSE,               NONE,           NONE, NONE, 0,
   ORPHANED,             GONE_DIRTY,        INVALID,              LOSE,               NONE,           NONE, NONE, 0,
+  ORPHANED,             EXECUTE,           ORPHANED,             REJECT,             NONE,           NONE, NONE, 0,
+
+  INVALID_OPERATE,      READ,              INVALID_OPERATE,      NONE,               NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      WRITE,             INVALID_OPERATE,      NONE,               NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      OPERATED,          INVALID,              COMPLETE,           WAKE,           NONE, NONE, 0,
+  INVALID_OPERATE,      REJECTED,          INVALID,              DECLINE,            WAKE,           NONE, NONE, 0,
+  INVALID_OPERATE,      MISSED,            INVALID_OPERATE,      ASK_OPERATE,        NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      FAILURE,           INVALID,              FAIL_OPERATION,     WAKE,           NONE, NONE, 0,
+  INVALID_OPERATE,      HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      PURGE,             INVALID_OPERATE,      SURRENDER,          NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      EXECUTE,           INVALID_OPERATE,      REJECT,             NONE,           NONE, NONE, 0,
 
   // --- Directory ---
   UNUSED,               GET_READ,          HELD,                 GRANT_EXCLUSIVE,    NONE,           NONE, NONE, 0,
   UNUSED,               GET_WRITE,         HELD,                 GRANT_MODIFIED,     NONE,           NONE, NONE, 0,
   UNUSED,               CLEAN_LATE,        UNUSED,               NONE,               NONE,           NONE, NONE, 0,
   UNUSED,               OTHER_FAILED,      UNUSED,               CONFIRM_LOSS,       NONE,           NONE, NONE, 0,
+  UNUSED,               GET_OPERATE,       UNUSED,               REJECT_SENDER,      NONE,           NONE, NONE, 0,
 
   CLEAN_SHARED,         GET_READ,          CLEAN_SHARED,         GRANT_SHARED,       NONE,           NONE, NONE, 0,
   CLEAN_SHARED,         GET_WRITE,         HELD,                 INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
@@ -318,6 +373,7 @@ export const ROWS: usize = memory.data<u8>([
   CLEAN_SHARED,         OTHER_FAILED,      CLEAN_SHARED,         DROP_SENDER,        CONFIRM_LOSS,   NONE, NONE, 0,
   CLEAN_SHARED,         SHARER_DIED,       CLEAN_SHARED,         DROP_SENDER,        NONE,           NONE, NONE, 0,
   CLEAN_SHARED,         SHARERS_DIED,      UNUSED,               DROP_SENDER,        NONE,           NONE, NONE, 0,
+  CLEAN_SHARED,         GET_OPERATE,       CLEAN_SHARED,         REJECT_SENDER,      NONE,           NONE, NONE, 0,
 
   HELD,                 GET_READ,          HELD,                 PASS_READ,          NONE,           NONE, NONE, 0,
   HELD,                 GET_WRITE,         HELD,                 INVALIDATE_SHARERS, PASS_WRITE,     NONE, NONE, 0,
@@ -330,6 +386,7 @@ export const ROWS: usize = memory.data<u8>([
   HELD,                 OWNER_FAILED,      RECOVERING,           CONFIRM_LOSS,       PURGE_ALL,      NONE, NONE, 0,
   HELD,                 SHARER_DIED,       HELD,                 DROP_SENDER,        NONE,           NONE, NONE, 0,
   HELD,                 OWNER_DIED,        RECOVERING,           PURGE_ALL,          NONE,           NONE, NONE, 0,
+  HELD,                 GET_OPERATE,       HELD,                 PASS_OPERATE,       NONE,           NONE, NONE, 0,
 
   RECOVERING,           GET_READ,          RECOVERING,           KEEP,               NONE,           NONE, NONE, 0,
   RECOVERING,           GET_WRITE,         RECOVERING,           KEEP,               NONE,           NONE, NONE, 0,
@@ -338,10 +395,12 @@ export const ROWS: usize = memory.data<u8>([
   RECOVERING,           SURRENDERED,       RECOVERING,           TAKE_BACK,          NONE,           NONE, NONE, 0,
   RECOVERING,           RECOVERED,         UNUSED,               TAKE_BACK,          RESUME,         NONE, NONE, 0,
   RECOVERING,           UNRECOVERED,       LOST,                 RESUME,             NONE,           NONE, NONE, 0,
+  RECOVERING,           GET_OPERATE,       RECOVERING,           REJECT_SENDER,      NONE,           NONE, NONE, 0,
 
   LOST,                 GET_READ,          UNUSED,               FAIL_ONCE,          NONE,           NONE, NONE, 0,
   LOST,                 GET_WRITE,         UNUSED,               FAIL_ONCE,          NONE,           NONE, NONE, 0,
   LOST,                 OTHER_FAILED,      LOST,                 CONFIRM_LOSS,       NONE,           NONE, NONE, 0,
+  LOST,                 GET_OPERATE,       LOST,                 REJECT_SENDER,      NONE,           NONE, NONE, 0,
   END,                  0,                 0,                    NONE,               NONE,           NONE, NONE, 0,
 ]);
 
@@ -377,6 +436,16 @@ export function illegalReason(event: u8): string {
       return "comes when nothing ordered before is open; who owns the page was forwarded the next owner's request before";
     case FAILURE_KNOWN:
       return "answers a reported failure";
+    case OPERATE:
+      return "an operation is sent away only when nothing of the page is here and nothing is asked for";
+    case OPERATED:
+    case REJECTED:
+    case MISSED:
+      return "only an open operation is answered so";
+    case EXECUTE:
+      return "to a cache, and each of its states has a row";
+    case GET_OPERATE:
+      return "to the directory";
     case GET_READ:
     case GET_WRITE:
     case GET_WRITE_SHARER:

@@ -1,9 +1,11 @@
 // Page messages as SYSLINK messages (commands.ts) and back. msgid is the transaction, linkid the object.
 import {
   COMMAND_CLEAN,
+  COMMAND_EXECUTE,
   COMMAND_FORWARD_READ,
   COMMAND_FORWARD_WRITE,
   COMMAND_INVALIDATE,
+  COMMAND_OPERATE,
   COMMAND_PAGE_LOSS,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
@@ -11,6 +13,7 @@ import {
   ITEM_ACKS,
   ITEM_DATA,
   ITEM_ERROR,
+  ITEM_OPERATION,
   ITEM_PAGE,
   ITEM_REQUESTER,
 } from "../syslink/commands";
@@ -24,6 +27,7 @@ import {
   MessageWriter,
   RESPONSE,
 } from "../syslink/message";
+import { operationValid } from "./operation";
 import {
   Action,
   PageMessage,
@@ -31,16 +35,20 @@ import {
   RIGHT_MODIFIED,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EXECUTE,
   SAY_FAILURE,
   SAY_FORWARD_READ,
   SAY_FORWARD_WRITE,
+  SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
+  SAY_OPERATED,
   SAY_PURGE,
+  SAY_REJECTED,
   SAY_SURRENDER,
 } from "./records";
 
@@ -48,6 +56,7 @@ export const PAGE_BYTES: u32 = 4096;
 /** The longest page message: header, PAGE, ACKS, DATA. */
 export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 16 + 8 + 4096;
 const EIO: u32 = 5;
+const EAGAIN: u32 = 11;
 
 export function commandOf(say: u8, flags: u8): u32 {
   switch (say) {
@@ -77,6 +86,13 @@ export function commandOf(say: u8, flags: u8): u32 {
       return COMMAND_PURGE;
     case SAY_SURRENDER:
       return COMMAND_PURGE | RESPONSE;
+    case SAY_GET_OPERATE:
+      return COMMAND_OPERATE;
+    case SAY_EXECUTE:
+      return COMMAND_EXECUTE;
+    case SAY_OPERATED:
+    case SAY_REJECTED:
+      return COMMAND_EXECUTE | RESPONSE;
   }
   assert(false, "a page message of no kind");
   return 0;
@@ -88,6 +104,12 @@ export function wireWrite(writer: MessageWriter, action: Action, index: u64, fra
   if (action.requester != 0) itemPut(writer, ITEM_REQUESTER, action.requester, 0);
   if (action.acks != 0) store<u64>(itemPut(writer, ITEM_ACKS, 0, 8), action.acks);
   if (action.say == SAY_FAILURE) itemPut(writer, ITEM_ERROR, EIO, 0);
+  if (action.say == SAY_REJECTED) itemPut(writer, ITEM_ERROR, EAGAIN, 0);
+  if (action.operation != 0 && action.say != SAY_REJECTED) {
+    const data = itemPut(writer, ITEM_OPERATION, action.operation, 16);
+    store<u64>(data, action.operand);
+    store<u64>(data, action.comparand, 8);
+  }
   if (frame != 0) memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), frame, PAGE_BYTES);
 }
 
@@ -102,6 +124,9 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   into.flags = 0;
   into.transaction = header.msgid;
   into.acks = 0;
+  into.operation = 0;
+  into.operand = 0;
+  into.comparand = 0;
   wireData = 0;
   let failed = false;
   let item = itemFirst(header);
@@ -113,12 +138,21 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
     } else if (number == ITEM_REQUESTER) into.requester = <u8>item.aux;
     else if (number == ITEM_ACKS) into.acks = load<u64>(itemData(item));
     else if (number == ITEM_DATA) wireData = itemData(item);
-    else if (number == ITEM_ERROR) failed = true;
+    else if (number == ITEM_OPERATION) {
+      into.operation = item.aux;
+      into.operand = load<u64>(itemData(item));
+      into.comparand = load<u64>(itemData(item), 8);
+    } else if (number == ITEM_ERROR) failed = true;
     item = itemNext(header, item);
   }
   into.kind = sayOf(header.command, failed);
+  const executes = into.kind == SAY_EXECUTE || into.kind == SAY_GET_OPERATE;
+  if (executes && !operationValid(into.operation)) return false;
   const passedOn =
-    into.kind == SAY_FORWARD_READ || into.kind == SAY_FORWARD_WRITE || into.kind == SAY_INVALIDATE;
+    into.kind == SAY_FORWARD_READ ||
+    into.kind == SAY_FORWARD_WRITE ||
+    into.kind == SAY_INVALIDATE ||
+    into.kind == SAY_EXECUTE;
   if (<u32>into.requester > machines || (passedOn && into.requester == 0)) return false;
   if (into.kind == SAY_GRANT && (into.flags & RIGHT) == 0) return false;
   return wireIndex < 1 << 40;
@@ -150,6 +184,12 @@ function sayOf(command: u32, failed: bool): u8 {
       return SAY_LOSS_KNOWN;
     case COMMAND_PURGE:
       return SAY_PURGE;
+    case COMMAND_OPERATE:
+      return SAY_GET_OPERATE;
+    case COMMAND_EXECUTE:
+      return SAY_EXECUTE;
+    case COMMAND_EXECUTE | RESPONSE:
+      return failed ? SAY_REJECTED : SAY_OPERATED;
     default:
       return SAY_SURRENDER;
   }

@@ -2,6 +2,10 @@
 // copy of a file's bytes) or asked for (a page of a shared object); anything else becomes a signal.
 //
 // Invariant: no lock is held while a page or a right is fetched from another machine (the decision on deadlock).
+import { rdmsr } from "../arch";
+import { clientCurrent } from "../coherence/client";
+import { CODE_MAX, Locked, lockedDecode, lockedRetire } from "../coherence/locked";
+import { operationOf } from "../coherence/operation";
 import { pageFaultShared, SharedObject } from "../coherence/pager";
 import { TrapFrame } from "../frame";
 import { File, fileReadAt } from "../fs/file";
@@ -17,6 +21,7 @@ import {
   USER,
   WRITABLE,
 } from "../memory/paging";
+import { allocate } from "../memory/slab";
 import { stats } from "../stats";
 import { Lwp } from "./lwp";
 import {
@@ -33,8 +38,12 @@ import {
 } from "./mapping";
 import { entryFlags, pageReadOnly } from "./pages";
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from "./signal-numbers";
-import { USER_TOP } from "./user-memory";
+import { readUserPart, USER_TOP } from "./user-memory";
 
+const TRAP_FLAG: u64 = 0x100;
+const MSR_FS_BASE: u32 = 0xc000_0100;
+/** The user's GS base, while the kernel has its own. */
+const MSR_KERNEL_GS_BASE: u32 = 0xc000_0102;
 /** Bits of the error code. */
 const ERROR_WRITE: u64 = 2;
 const ERROR_RESERVED: u64 = 8;
@@ -59,20 +68,21 @@ export function pageFault(frame: TrapFrame, address: u64): bool {
   map.sleepLock().acquire();
   awaitQuiet(map);
   const entry = entryAt(map, address);
-  const resolved = changetype<usize>(entry) !== 0 && resolve(lwp, map, entry, address, frame.error);
+  const resolved = changetype<usize>(entry) !== 0 && resolve(lwp, map, entry, address, frame);
   map.sleepLock().release();
   return resolved;
 }
 
 /** Lock held, and held again on return. */
-function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, error: u64): bool {
+function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, frame: TrapFrame): bool {
+  const error = frame.error;
   lwp.faultCode = SEGV_ACCERR;
   const write = (error & ERROR_WRITE) !== 0;
   if (write && !(entry.protection & PROT_WRITE)) return false;
   if ((error & ERROR_FETCH) !== 0 && !(entry.protection & PROT_EXEC)) return false;
   if (entry.protection === 0) return false;
   const va = address & ~(PAGE - 1);
-  if (entry.kind === SHARED) return resolveShared(lwp, map, entry, va, write);
+  if (entry.kind === SHARED) return resolveShared(lwp, map, entry, address, frame);
   const present = entryOf(map.tables, va);
   if (present & PRESENT) {
     // Another thread was faster, or a stale translation was met.
@@ -130,13 +140,50 @@ function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): boo
   return install(lwp, map, entry, va, frame);
 }
 
-function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, write: bool): bool {
+function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, frame: TrapFrame): bool {
+  const va = address & ~(PAGE - 1);
+  const write = (frame.error & ERROR_WRITE) !== 0;
   const index = (entry.offset + (va - entry.start)) / PAGE;
   entry.faults++;
   map.sleepLock().release();
-  const result = pageFaultShared(changetype<SharedObject>(entry.object), index, write, map.tables, va);
+  const object = changetype<SharedObject>(entry.object);
+  const operation = write ? operationAt(frame, address) : 0;
+  const result = pageFaultShared(object, index, write, map.tables, va, operation);
+  if (operation !== 0) retire(frame);
   map.sleepLock().acquire();
+  // Reading the instruction may have faulted as well.
+  lwp.faultAddress = address;
+  lwp.faultError = u32(frame.error);
   if (result === 0 && !(entry.protection & PROT_WRITE)) pageReadOnly(map, va);
   faultLanded(map, entry);
   return result === 0 ? true : failed(lwp, SIGBUS, BUS_ADRERR);
+}
+
+/** The operation (operation.ts) that the faulting user instruction is, its operands in the client; 0 = none. */
+function operationAt(frame: TrapFrame, address: u64): u32 {
+  // A single step has to see the instruction.
+  if ((frame.cs & 3) === 0 || (frame.rflags & TRAP_FLAG) !== 0) return 0;
+  const client = clientCurrent();
+  if (client.locked === 0) client.locked = allocate(offsetof<Locked>());
+  const l = changetype<Locked>(client.locked);
+  // Not beyond the code's page unless the instruction goes on there.
+  const inPage = u32(PAGE - (frame.rip & (PAGE - 1)));
+  l.codeBytes = u32(readUserPart(client.locked, frame.rip, min<u32>(CODE_MAX, inPage)));
+  if (!lockedDecode(l, frame, rdmsr(MSR_FS_BASE), rdmsr(MSR_KERNEL_GS_BASE))) {
+    if (l.cut === 0 || l.codeBytes === CODE_MAX) return 0;
+    l.codeBytes = u32(readUserPart(client.locked, frame.rip, CODE_MAX));
+    if (!lockedDecode(l, frame, rdmsr(MSR_FS_BASE), rdmsr(MSR_KERNEL_GS_BASE))) return 0;
+  }
+  const offset = u32(address & (PAGE - 1));
+  if (l.address !== address || offset + (1 << l.log) > u32(PAGE)) return 0;
+  client.operand = l.operand;
+  client.comparand = l.comparand;
+  return operationOf(l.kind, l.log, offset);
+}
+
+/** When another machine has done the operation: the instruction is over. */
+function retire(frame: TrapFrame): void {
+  const client = clientCurrent();
+  if (client.operated !== 0) lockedRetire(changetype<Locked>(client.locked), frame, client.operand);
+  client.operated = 0;
 }

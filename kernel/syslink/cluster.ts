@@ -49,9 +49,11 @@ import { bootNumber } from "../options";
 import { panic } from "../panic";
 import { stats } from "../stats";
 import {
+  COMMAND_EXECUTE,
   COMMAND_FAREWELL,
   COMMAND_LOST,
   COMMAND_MEMBERS,
+  COMMAND_OPERATE,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
   commandCheck,
@@ -356,7 +358,8 @@ function dispatch(machine: u32, message: MessageHeader): void {
     return;
   }
   const command = <u32>message.command & ~RESPONSE;
-  if (command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE) pageMessage(machine, message);
+  const ofPage = command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE;
+  if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) pageMessage(machine, message);
   else if (command == COMMAND_FAREWELL) departed |= bit(machine);
   else if (command == COMMAND_LOST) accused(message);
   else if (command == COMMAND_MEMBERS) memberOf(machine, message);

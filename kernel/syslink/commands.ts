@@ -41,6 +41,8 @@ export const COMMAND_FUTEX_WAIT: u32 = 24;
 export const COMMAND_FUTEX_CANCEL: u32 = 25;
 export const COMMAND_FUTEX_WAKE: u32 = 26;
 export const COMMAND_FUTEX_WOKEN: u32 = 27;
+export const COMMAND_OPERATE: u32 = 28;
+export const COMMAND_EXECUTE: u32 = 29;
 
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
@@ -52,6 +54,7 @@ export const ITEM_REQUESTER: u32 = 6; // a machine; no data
 export const ITEM_ACKS: u32 = 7; // data: bit per machine[8]
 export const ITEM_DATA: u32 = 8; // data: the page
 export const ITEM_FUTEX: u32 = 9; // a msgid or a count; data: offset[8]
+export const ITEM_OPERATION: u32 = 10; // coherence/operation.ts; data: operand (of a response: old value)[8], comparand[8]
 
 const ONE: u32 = 1;
 const ANY: u32 = 0;
@@ -116,6 +119,16 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_FUTEX_WAKE | R,    ITEM_FUTEX,     8,    8,    ANY,
   COMMAND_FUTEX_WAKE | R,    ITEM_ERROR,     0,    0,    ANY,
   COMMAND_FUTEX_WOKEN,       ITEM_FUTEX,     8,    8,    ONE,
+
+  COMMAND_OPERATE,           ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_OPERATE,           ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_OPERATE,           ITEM_OPERATION, 16,   16,   ONE,
+  COMMAND_EXECUTE,           ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_EXECUTE,           ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_EXECUTE,           ITEM_OPERATION, 16,   16,   ONE,
+  COMMAND_EXECUTE | R,       ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_EXECUTE | R,       ITEM_OPERATION, 16,   16,   ANY,
+  COMMAND_EXECUTE | R,       ITEM_ERROR,     0,    0,    ANY,
   0,                         0,              0,    0,    0,
 ]);
 const ROW_BYTES: usize = 20;
@@ -166,6 +179,10 @@ export function commandName(command: u32): string {
       return "FUTEX_WAKE";
     case COMMAND_FUTEX_WOKEN:
       return "FUTEX_WOKEN";
+    case COMMAND_OPERATE:
+      return "OPERATE";
+    case COMMAND_EXECUTE:
+      return "EXECUTE";
     default:
       return "?";
   }

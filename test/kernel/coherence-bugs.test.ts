@@ -127,6 +127,56 @@ const bugs: { name: string; kills?: number; rows: Change[] }[] = [
       ["RECOVERING", "UNRECOVERED", "LOST"],
     ],
   },
+  {
+    name: "an owner does an operation on a page that others can read",
+    rows: [["OWNED", "EXECUTE", "OWNED", "PERFORM"]],
+  },
+  { name: "a sharer does an operation", rows: [["SHARED", "EXECUTE", "SHARED", "PERFORM"]] },
+  { name: "a former owner does an operation", rows: [["INVALID", "EXECUTE", "INVALID", "PERFORM"]] },
+  {
+    name: "an operation is done before the page is here",
+    rows: [["INVALID_WRITE", "EXECUTE", "INVALID_WRITE", "PERFORM"]],
+  },
+  {
+    name: "an operation is done before the last acknowledgement",
+    rows: [["COLLECTING", "EXECUTE", "COLLECTING", "PERFORM"]],
+  },
+  {
+    name: "an operation that nobody did is taken for done",
+    rows: [["INVALID_OPERATE", "REJECTED", "INVALID", "COMPLETE", "WAKE"]],
+  },
+  {
+    name: "a wrong guess is taken for an answer",
+    rows: [["INVALID_OPERATE", "MISSED", "INVALID", "COMPLETE", "WAKE"]],
+  },
+  {
+    name: "an operation that was done is done once more by the page",
+    rows: [["INVALID_OPERATE", "OPERATED", "INVALID", "DECLINE", "WAKE"]],
+  },
+  {
+    name: "an operation that was done is sent again",
+    rows: [["INVALID_OPERATE", "OPERATED", "INVALID_OPERATE", "ASK_OPERATE"]],
+  },
+  {
+    name: "threads that came during an operation are not woken",
+    rows: [["INVALID_OPERATE", "OPERATED", "INVALID", "COMPLETE"]],
+  },
+  { name: "the home forgets to pass an operation on", rows: [["HELD", "GET_OPERATE", "HELD"]] },
+  {
+    name: "the home does not answer an operation on a clean page",
+    rows: [["CLEAN_SHARED", "GET_OPERATE", "CLEAN_SHARED"]],
+  },
+  { name: "a former owner keeps an operation", rows: [["INVALID", "EXECUTE", "INVALID"]] },
+  {
+    name: "death: an operation waits for a dead owner",
+    kills: 1,
+    rows: [["INVALID_OPERATE", "FAILURE", "INVALID_OPERATE"]],
+  },
+  {
+    name: "death: an operation waits for a dead home",
+    kills: 1,
+    rows: [["INVALID_OPERATE", "HOME_DIED", "INVALID"]],
+  },
 ];
 
 function plant(change: Change): void {
@@ -148,6 +198,7 @@ const programs: Program[][][] = [
   [["r"], ["w"], ["w"]],
   [["rw"], ["w"], ["rw"]],
   [["rr"], ["r"], ["w"]],
+  [["xx", "xr"], ["wxr"], ["rxx"]],
 ];
 
 const worlds = programs.flatMap((program) =>

@@ -31,6 +31,12 @@ describe("every order of events", () => {
     { programs: [["rw"], ["rw"], []], home: 3, kills: 1, states: 10781 },
     { programs: [["w"], ["w"], []], home: 3, kills: 1, rejoins: true, states: 1585 },
     { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, rejoins: true, states: 14125 },
+    { programs: [["x"], ["x"]], home: 1, kills: 0, states: 31 },
+    { programs: [["xx", "x"], ["wx"]], home: 2, kills: 0, states: 371 },
+    { programs: [["x"], ["wx"], ["x"]], home: 3, kills: 0, states: 435 },
+    { programs: [["w"], ["xx"], ["rx"]], home: 1, kills: 0, states: 2537 },
+    { programs: [["x"], ["wx"], []], home: 3, kills: 1, states: 2284 },
+    { programs: [["w"], ["x"], []], home: 3, kills: 1, rejoins: true, states: 2135 },
   ];
   for (const { programs, home, kills, rejoins = false, states } of cases) {
     const name = programs.map((machine) => machine.join("+") || "-").join(" ");
@@ -46,15 +52,18 @@ describe("every order of events", () => {
 
 describe("at random", () => {
   const programs: Program[][] = [["rwrwrw", "wwrr"], ["wwrrww"], ["rrrwww", "wr"], ["wrwrwr"]];
-  const worlds = [1, 2, 3, 4].map((home) => new World(kernel, { machines: 4, home, programs }));
+  const operating: Program[][] = [["xxrxxx", "xwxx"], ["xwrxxx"], ["xxxx", "xxx"], ["rxxwxx"]];
+  const worlds = [programs, operating].flatMap((programs) =>
+    [1, 2, 3, 4].map((home) => new World(kernel, { machines: 4, home, programs })),
+  );
   const fresh = worlds.map((world): Saved => world.save());
 
   function run(seeds: number, kills: number, rejoins = false): { steps: number; failures: number } {
     let steps = 0;
     let failures = 0;
     for (let seed = 1; seed <= seeds; seed++) {
-      const world = worlds[seed % 4]!;
-      world.load(fresh[seed % 4]!);
+      const world = worlds[seed % 8]!;
+      world.load(fresh[seed % 8]!);
       world.rejoins = rejoins;
       try {
         steps += wander(world, seed, kills);

@@ -4,7 +4,10 @@
 import { createHash } from "node:crypto";
 import type { Call, KernelWasm } from "./kernel-wasm.js";
 
-/** What the threads of a machine are to do, in order: r = read, w = read, add and write back. */
+/**
+ * What the threads of a machine are to do, in order: r = read, w = read, add and write back; x = the same as one
+ * locked operation, which another machine may do for it when nothing of the page is here.
+ */
 export type Program = string;
 
 export interface Setup {
@@ -34,8 +37,10 @@ interface Wire {
 interface Thread {
   program: Program;
   at: number;
-  /** 0 ready, 1 waits for the page, 2 has it and has not retired its instruction. */
+  /** 0 ready, 1 waits for the page, 2 has it and has not retired its instruction, 3 has sent its operation away. */
   state: number;
+  /** Its operation was declined: this instruction wants the page itself. */
+  declined: boolean;
   /** What its core may still do through its page tables and TLB: 0 nothing, 1 read, 2 write. Each thread has a space of its own. */
   right: number;
 }
@@ -53,6 +58,9 @@ interface Machine {
   returned: boolean;
   /** A thread was told that the page is gone. */
   failures: number;
+  /** The transaction of the operation that is under way, and how often it has been done. */
+  operation: number;
+  done: number;
 }
 
 export class Violation extends Error {}
@@ -72,12 +80,23 @@ export class World {
   readonly #region: number;
   readonly #regionBytes: number;
   readonly #message: number;
+  readonly #messageBytes: number;
   readonly #stride: number;
   readonly #engineBytes: number;
   #machines: Machine[] = [];
   #wires: Wire[][] = [];
   readonly #do: Record<
-    "ask" | "message" | "gone" | "peerDied" | "dead" | "alive" | "count" | "state" | "directory" | "owner",
+    | "ask"
+    | "operate"
+    | "message"
+    | "gone"
+    | "peerDied"
+    | "dead"
+    | "alive"
+    | "count"
+    | "state"
+    | "directory"
+    | "owner",
     Call
   >;
   readonly #c: Record<string, number>;
@@ -95,9 +114,11 @@ export class World {
     this.#region = kernel.room(this.#regionBytes);
     const actions = kernel.room(this.#c["ACTIONS_MAX"]! * this.#c["ACTION_BYTES"]!);
     const local = kernel.room(this.#c["LOCAL_BYTES"]! + 64);
-    this.#message = kernel.room(64);
+    this.#messageBytes = this.#c["PAGE_MESSAGE_BYTES"]!;
+    this.#message = kernel.room(this.#messageBytes);
     this.#do = {
       ask: kernel.call("engineAsk"),
+      operate: kernel.call("engineOperate"),
       message: kernel.call("engineMessage"),
       gone: kernel.call("engineGone"),
       peerDied: kernel.call("enginePeerDied"),
@@ -117,7 +138,13 @@ export class World {
     for (let m = 1; m <= machines; m++) {
       this.#create(m);
       this.#machines.push({
-        threads: setup.programs[m - 1]!.map((program) => ({ program, at: 0, state: 0, right: 0 })),
+        threads: setup.programs[m - 1]!.map((program) => ({
+          program,
+          at: 0,
+          state: 0,
+          declined: false,
+          right: 0,
+        })),
         dirty: false,
         revoking: -1,
         frame: m === home ? 0 : -1,
@@ -125,6 +152,8 @@ export class World {
         noticed: 0,
         returned: false,
         failures: 0,
+        operation: 0,
+        done: 0,
       });
     }
     for (let i = 0; i < machines * machines; i++) this.#wires.push([]);
@@ -267,15 +296,17 @@ export class World {
     machine.revoking = -1;
     machine.dirty = false;
     machine.frame = -1;
+    machine.operation = 0;
     for (const thread of machine.threads) {
       thread.right = 0;
+      thread.declined = false;
       if (thread.state !== 0) thread.at++; // what it was doing went with it
       thread.state = 0;
     }
   }
 
   #need(thread: Thread): number {
-    return thread.program[thread.at] === "w" ? 2 : 1;
+    return thread.program[thread.at] === "r" ? 1 : 2;
   }
 
   #start(number: number, thread: Thread): void {
@@ -288,7 +319,21 @@ export class World {
       return;
     }
     thread.state = 1;
-    this.#ask(number, this.#need(thread) === 2);
+    this.#askFor(number, this.#need(thread) === 2);
+  }
+
+  /** For the threads that wait, as pages.ts does. */
+  #askFor(number: number, write: boolean): void {
+    const waiting = this.machine(number).threads.filter((thread) => thread.state === 1);
+    const sendable = waiting.every((thread) => thread.program[thread.at] === "x" && !thread.declined);
+    if (sendable && this.state(number) === this.#c["INVALID"]) this.#operate(number, waiting[0]!);
+    else this.#ask(number, write);
+  }
+
+  #operate(number: number, thread: Thread): void {
+    thread.state = 3;
+    this.machine(number).done = 0;
+    this.#run(number, () => this.#do.operate(this.engine(number), this.page(number), 1, 1n, 0n));
   }
 
   #ask(number: number, write: boolean): void {
@@ -297,7 +342,12 @@ export class World {
 
   #fail(number: number, thread: Thread): void {
     this.machine(number).failures++;
+    this.#next(thread);
+  }
+
+  #next(thread: Thread): void {
     thread.state = 0;
+    thread.declined = false;
     thread.at++;
   }
 
@@ -311,8 +361,7 @@ export class World {
       machine.frame = this.latest;
       machine.dirty = true;
     }
-    thread.state = 0;
-    thread.at++;
+    this.#next(thread);
   }
 
   #see(number: number, value: number): void {
@@ -356,14 +405,19 @@ export class World {
       const at = i * this.#c["ACTION_BYTES"]!;
       const kind = list[at]!;
       const flags = list[at + 2]!;
-      if (kind === this.#c["ACT_SEND"]) this.#send(number, list[at + 1]!, list.slice(at + 8, at + 24));
+      if (kind === this.#c["ACT_SEND"])
+        this.#send(number, list[at + 1]!, list.slice(at + 8, at + 8 + this.#messageBytes));
       else if (kind === this.#c["ACT_TAKE"]) machine.frame = value;
       else if (kind === this.#c["ACT_GRANT"]) again = this.#grant(machine, flags) || again;
       else if (kind === this.#c["ACT_REVOKE"]) {
         machine.revoking = machine.revoking < 0 ? flags : Math.min(machine.revoking, flags);
       } else if (kind === this.#c["ACT_WAKE"]) again = true;
-      else if (kind === this.#c["ACT_FAIL"])
-        for (const thread of machine.threads) if (thread.state === 1) this.#fail(number, thread);
+      else if (kind === this.#c["ACT_OPERATED"]) this.#operated(number, flags);
+      else if (kind === this.#c["ACT_FAIL"]) {
+        machine.operation = 0;
+        for (const thread of machine.threads)
+          if (thread.state === 1 || thread.state === 3) this.#fail(number, thread);
+      }
     }
     if (again) this.#askAgain(number);
   }
@@ -372,8 +426,52 @@ export class World {
     this.messages++;
     const data = (bytes[3]! & this.#c["WITH_DATA"]!) !== 0;
     if (data) this.dataMessages++;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const transaction = view.getUint32(4, true);
+    const kind = bytes[0];
+    if ((kind === this.#c["SAY_GET_OPERATE"] || kind === this.#c["SAY_EXECUTE"]) && bytes[2] === from)
+      this.machine(from).operation = transaction;
+    if (kind === this.#c["SAY_OPERATED"]) this.#perform(from, to, transaction);
     if (this.knowsDead(from, to)) return;
     this.#wire(from, to).push({ bytes, value: data ? this.machine(from).frame : -2 });
+  }
+
+  /** The owner does the operation of another machine: as if one of its own threads did. */
+  #perform(owner: number, requester: number, transaction: number): void {
+    const machine = this.machine(owner);
+    for (let m = 1; m <= this.setup.machines; m++)
+      if (m !== owner && this.machine(m).threads.some((thread) => thread.right > 0) && this.#homeLives())
+        throw new Violation(`machine ${owner} does an operation on a page that machine ${m} can use`);
+    this.#see(owner, machine.frame);
+    this.latest++;
+    machine.frame = this.latest;
+    const sender = this.machine(requester);
+    if (sender.operation === transaction) sender.done++;
+    if (sender.done > 1) throw new Violation(`an operation of machine ${requester} is done twice`);
+  }
+
+  #homeLives(): boolean {
+    return this.machine(this.setup.home).alive;
+  }
+
+  #operated(number: number, outcome: number): void {
+    const machine = this.machine(number);
+    const thread = machine.threads.find(({ state }) => state === 3);
+    if (thread === undefined)
+      throw new Violation(`machine ${number} is told of an operation it has not sent`);
+    const { done } = machine;
+    machine.operation = 0;
+    if (outcome === this.#c["OPERATION_FAILED"]) {
+      if (this.deaths === 0) throw new Violation(`an operation of machine ${number} fails`);
+      this.#fail(number, thread);
+    } else if (outcome === this.#c["OPERATION_DONE"]) {
+      if (done !== 1) throw new Violation(`an operation of machine ${number} is done ${done} times`);
+      this.#next(thread);
+    } else {
+      if (done !== 0) throw new Violation(`an operation of machine ${number} is declined and was done`);
+      thread.state = 1;
+      thread.declined = true;
+    }
   }
 
   /** True when some thread still lacks something. */
@@ -395,7 +493,7 @@ export class World {
       for (const thread of waiting) this.#fail(number, thread);
       return;
     }
-    this.#ask(
+    this.#askFor(
       number,
       waiting.some((thread) => this.#need(thread) === 2),
     );
@@ -477,7 +575,9 @@ export class World {
       const machine = this.machine(m);
       env.push(machine.dirty ? 1 : 0, machine.revoking, machine.frame);
       env.push(machine.alive ? 1 : 0, machine.noticed, machine.returned ? 1 : 0);
-      for (const thread of machine.threads) env.push(thread.at, thread.state, thread.right);
+      env.push(machine.operation, machine.done);
+      for (const thread of machine.threads)
+        env.push(thread.at, thread.state, thread.right, thread.declined ? 1 : 0);
     }
     for (const wire of this.#wires) {
       env.push(wire.length);

@@ -1,0 +1,89 @@
+// Which pages machines fight over, and what is done about it: sending an operation to the page instead of fetching
+// the page. All of it is advice; whatever is answered here, the protocol is right. Core 0 only, like pages.ts.
+//
+// A page is hot when it was taken from this machine shortly after it came, several times in a row. Of a hot page the owner
+// does operations for others (one round trip and no page), until it tells one of them to take the page: the one that
+// has used it `patience` times in a row, since moving pays for whoever uses it alone, or whoever comes when all together have
+// used it twice as often, since the owner's own accesses are cheaper and each machine shall have them. Patience grows when the
+// former owner wants the page back soon, and shrinks when it does not.
+import { bootNumber } from "../options";
+import { Page } from "./records";
+
+const MILLISECOND: u64 = 1_000_000;
+/** Whoever loses a page sooner than that has fought for it; who does not want it for so long has stopped. */
+const SOON: u64 = 2 * MILLISECOND;
+const QUIET: u64 = 20 * MILLISECOND;
+/** So many times in a row. */
+const HOT: u32 = 2;
+const HEAT_MAX: u32 = 8;
+const PATIENCE: u32 = 8;
+const PATIENCE_MIN: u32 = 2;
+const PATIENCE_MAX: u32 = 16;
+
+let ships: bool = true;
+
+/** `ship=0` on the command line: every operation moves its page, for comparisons. */
+export function contentionStart(): void {
+  ships = bootNumber("ship", 1) != 0;
+}
+
+function patienceOf(page: Page): u32 {
+  return page.patience == 0 ? PATIENCE : page.patience;
+}
+
+/** This machine wants the page, and an operation would do. Send it? */
+export function operationPays(page: Page, now: u64): bool {
+  if (page.advisedAt != 0) {
+    // It was given away on our advice: too early, or just right?
+    const early = now - page.advisedAt < QUIET;
+    page.patience = early
+      ? min<u32>(PATIENCE_MAX, patienceOf(page) * 2)
+      : max<u32>(PATIENCE_MIN, patienceOf(page) / 2);
+    page.advisedAt = 0;
+  }
+  if (page.toTake != 0) {
+    page.toTake = 0;
+    return false;
+  }
+  if (now - page.lostAt > QUIET) page.heat = 0;
+  return ships && page.heat >= HOT;
+}
+
+/** Nobody could do it: the page is shared, or on its way. */
+export function operationDeclined(page: Page): void {
+  page.heat = 0;
+}
+
+/** The right to write has come. */
+export function pageCame(page: Page, now: u64): void {
+  if (page.ownedAt != 0) return;
+  page.ownedAt = now;
+  page.performed = 0;
+  page.performedInRow = 0;
+}
+
+/** Another machine takes the page. */
+export function pageLost(page: Page, now: u64): void {
+  if (page.ownedAt == 0) return;
+  if (page.advised != 0) {
+    page.advised = 0;
+    page.advisedAt = now;
+    page.heat = max<u32>(page.heat, HOT); // others use it, or the advice would not have been given
+  } else if (now - page.ownedAt < SOON) page.heat = min<u32>(HEAT_MAX, page.heat + 1);
+  else page.heat = 0;
+  page.ownedAt = 0;
+  page.lostAt = now;
+}
+
+/** An operation is done for another machine. True: it should take the page when it needs it again. */
+export function operationServed(page: Page, machine: u32): bool {
+  page.performed++;
+  page.performedInRow = page.performedFor == machine ? page.performedInRow + 1 : 1;
+  page.performedFor = machine;
+  const patience = patienceOf(page);
+  if (page.performedInRow < patience && page.performed < 2 * patience) return false;
+  page.performed = 0;
+  page.performedInRow = 0;
+  page.advised = 1;
+  return true;
+}

@@ -1,0 +1,233 @@
+// The kernel's reading of a LOCKed instruction against the emulator's processor: random encodings of every instruction
+// that one machine does for another, each run once here and once there. Registers, flags, RIP and memory must agree.
+import { expect, test } from "vitest";
+import { chance } from "../support/coherence.js";
+import { CODE, Cpu } from "../support/cpu.js";
+import { KernelWasm } from "../support/kernel-wasm.js";
+
+const kernel = new KernelWasm();
+const locked = kernel.room(kernel.call("lockedBytes")());
+const frame = kernel.room(kernel.call("frameBytes")());
+const page = kernel.room(3 * 4096);
+const frameOrder =
+  "r15 r14 r13 r12 r11 r10 r9 r8 rbp rdi rsi rdx rcx rbx rax vector error rip cs rflags rsp ss".split(" ");
+const names = [..."rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ")] as (
+  | "rax"
+  | "rcx"
+)[]; // and the others
+const place = (name: string) => frame + 8 * frameOrder.indexOf(name);
+
+const AREA = 0x2_0000;
+const END = 0xc0_0000;
+/** No RAM there: the board's devices. */
+const HOLE = 0xa_0000n;
+const HOLE_END = 0x10_0000n;
+const FS = 0x3000n;
+const GS = 0x5000n;
+const ALL_FLAGS = 0x8d5n;
+const LOGIC = ALL_FLAGS & ~0x10n; // AF is undefined
+const BITS = 0x41n; // CF; ZF stays
+
+interface Kind {
+  name: string;
+  opcode: number[];
+  /** Of the ModRM byte; none: any register. */
+  field?: number;
+  /** Bytes of the immediate operand; "z" is 4, or 2 with the operand-size prefix. */
+  immediate?: 1 | "z";
+  flags: bigint;
+  /** LOCK is implied. */
+  implied?: true;
+}
+const groups: [string, number, bigint][] = [
+  ["ADD", 0, ALL_FLAGS],
+  ["OR", 1, LOGIC],
+  ["AND", 4, LOGIC],
+  ["SUB", 5, ALL_FLAGS],
+  ["XOR", 6, LOGIC],
+];
+const kinds: Kind[] = [
+  ...groups.flatMap(([name, number, flags]): Kind[] => [
+    { name: `${name} r8`, opcode: [8 * number], flags },
+    { name: `${name} r`, opcode: [8 * number + 1], flags },
+    { name: `${name} i8 to 8`, opcode: [0x80], field: number, immediate: 1, flags },
+    { name: `${name} iz`, opcode: [0x81], field: number, immediate: "z", flags },
+    { name: `${name} i8`, opcode: [0x83], field: number, immediate: 1, flags },
+  ]),
+  ...[0xfe, 0xff].flatMap((opcode): Kind[] => [
+    { name: `INC ${opcode}`, opcode: [opcode], field: 0, flags: ALL_FLAGS },
+    { name: `DEC ${opcode}`, opcode: [opcode], field: 1, flags: ALL_FLAGS },
+  ]),
+  { name: "NOT 8", opcode: [0xf6], field: 2, flags: ALL_FLAGS },
+  { name: "NOT", opcode: [0xf7], field: 2, flags: ALL_FLAGS },
+  { name: "XCHG 8", opcode: [0x86], flags: ALL_FLAGS, implied: true },
+  { name: "XCHG", opcode: [0x87], flags: ALL_FLAGS, implied: true },
+  { name: "XADD 8", opcode: [0x0f, 0xc0], flags: ALL_FLAGS },
+  { name: "XADD", opcode: [0x0f, 0xc1], flags: ALL_FLAGS },
+  { name: "CMPXCHG 8", opcode: [0x0f, 0xb0], flags: ALL_FLAGS },
+  { name: "CMPXCHG", opcode: [0x0f, 0xb1], flags: ALL_FLAGS },
+  { name: "BTS r", opcode: [0x0f, 0xab], flags: BITS },
+  { name: "BTR r", opcode: [0x0f, 0xb3], flags: BITS },
+  { name: "BTC r", opcode: [0x0f, 0xbb], flags: BITS },
+  ...[5, 6, 7].map((field): Kind => {
+    return { name: `BT group ${field}`, opcode: [0x0f, 0xba], field, immediate: 1, flags: BITS };
+  }),
+];
+
+function encode(kind: Kind, next: (limit: number) => number): number[] {
+  const bytes: number[] = [];
+  const short = next(4) === 0;
+  if (next(4) === 0) bytes.push(0x64 + next(2));
+  if (short) bytes.push(0x66);
+  if (next(8) === 0) bytes.push(0x67);
+  if (!kind.implied || next(2) === 0) bytes.push(0xf0);
+  if (next(2) === 0) bytes.push(0x40 | next(16));
+  const mod = next(3);
+  const rm = next(8);
+  bytes.push(...kind.opcode, (mod << 6) | ((kind.field ?? next(8)) << 3) | rm);
+  let sib = 0;
+  if (rm === 4) {
+    sib = next(256);
+    bytes.push(sib);
+  }
+  const far = (rm === 4 && mod === 0 && (sib & 7) === 5) || (rm === 5 && mod === 0) || mod === 2;
+  const displacement = next(2) === 0 ? AREA + 8 * next(100) : -8 * next(16);
+  if (far) for (let i = 0; i < 4; i++) bytes.push((displacement >> (8 * i)) & 255);
+  else if (mod === 1) bytes.push(next(256));
+  const wide = bytes.some((byte, i) => byte >= 0x48 && byte < 0x50 && bytes[i + 1] === kind.opcode[0]);
+  const size = kind.immediate === "z" ? (short && !wide ? 2 : 4) : (kind.immediate ?? 0);
+  for (let i = 0; i < size; i++) bytes.push(next(256));
+  return bytes;
+}
+
+const reg = (next: (limit: number) => number): bigint => {
+  const which = next(4);
+  if (which === 0) return BigInt(next(64));
+  if (which === 1) return (BigInt(next(2 ** 32)) << 32n) | BigInt(next(2 ** 32));
+  return BigInt(AREA + 8 * next(0x4000));
+};
+
+test("every instruction that is taken does the same there as here", async () => {
+  const cpu = await Cpu.create();
+  cpu.start([]);
+  const next = chance(7);
+  const done = new Map<string, number>();
+  for (let round = 0; round < 16_000; round++) {
+    const kind = kinds[round % kinds.length]!;
+    const code = encode(kind, next);
+    const text = code.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const registers = names.map(() => reg(next));
+    const rflags = 2n | (BigInt(next(4096)) & ALL_FLAGS);
+
+    // There: the kernel's reading.
+    kernel.bytes.fill(0, locked, locked + kernel.call("lockedBytes")());
+    kernel.bytes.set(code, locked);
+    kernel.call("lockedCode")(locked, code.length);
+    names.forEach((name, i) => {
+      kernel.view.setBigUint64(place(name), registers[i]!, true);
+    });
+    kernel.view.setBigUint64(place("rip"), BigInt(CODE), true);
+    kernel.view.setBigUint64(place("rflags"), rflags | 0x1_0000n, true);
+    const known = kernel.call("lockedDecode")(locked, frame, FS, GS);
+    expect(known, `${kind.name}: ${text}`).toBe(1);
+    const address = BigInt.asUintN(64, BigInt(kernel.call("lockedAddress")(locked)));
+    const bytes = 1 << ((kernel.call("lockedOperation")(locked, 0) >> 4) & 3);
+    if (address >= HOLE && address < HOLE_END) continue;
+    if (address < BigInt(AREA) || address >= BigInt(END) || address % BigInt(bytes) !== 0n) continue;
+    const at = Number(address);
+    const base = at & ~4095;
+
+    // Here: the processor.
+    const before = BigInt(next(3) === 0 ? next(3) : next(2 ** 32)) | (BigInt(next(2 ** 32)) << 32n);
+    cpu.write(at & ~7, 8, before);
+    if (kind.name.startsWith("CMPXCHG") && next(2) === 0) {
+      // Often it should find what it compares with: then RAX may not be part of the address.
+      registers[0] = cpu.read(at, bytes as 1);
+      kernel.view.setBigUint64(place("rax"), registers[0], true);
+      kernel.call("lockedDecode")(locked, frame, FS, GS);
+      if (BigInt.asUintN(64, BigInt(kernel.call("lockedAddress")(locked))) !== address) continue;
+    }
+    kernel.bytes.set(cpu.ram.subarray(base, base + 4096), page);
+    const operation = kernel.call("lockedOperation")(locked, at & 4095);
+    expect(kernel.call("operationValid")(operation)).toBe(1);
+    const [operand, comparand] = ["lockedOperand", "lockedComparand"].map((name) =>
+      BigInt(kernel.call(name)(locked)),
+    );
+    const old = kernel.call("operationPerform")(page, operation, operand!, comparand!);
+    kernel.call("lockedRetire")(locked, frame, BigInt(old));
+
+    cpu.place(CODE, code);
+    const s = cpu.state();
+    s.set({ rip: CODE });
+    s.rflags = Number(rflags);
+    s.set(Object.fromEntries(names.map((name, i) => [name, registers[i]!])));
+    for (const [name, segment] of [
+      ["fs", FS],
+      ["gs", GS],
+    ] as const)
+      s.setSegment(name, { selector: 0, base: segment, limit: 0xffff_ffff, attributes: 0xc0_9300 });
+    expect(cpu.run(1)).toBe(1);
+    const after = cpu.state();
+    const said = `${kind.name}: ${text} at ${address.toString(16)}`;
+    for (const name of names)
+      expect(kernel.view.getBigUint64(place(name), true), `${said}, ${name}`).toBe(after.register(name));
+    expect(kernel.view.getBigUint64(place("rip"), true), `${said}, rip`).toBe(BigInt(after.rip));
+    expect(kernel.view.getBigUint64(place("rflags"), true) & kind.flags, `${said}, flags`).toBe(
+      BigInt(after.rflags) & kind.flags,
+    );
+    expect((kernel.view.getBigUint64(place("rflags"), true) >> 16n) & 1n, `${said}, RF`).toBe(0n);
+    expect(kernel.view.getBigUint64(page + (at & 4095 & ~7), true), `${said}, memory`).toBe(
+      cpu.read(at & ~7, 8),
+    );
+    done.set(kind.name, (done.get(kind.name) ?? 0) + 1);
+  }
+  for (const { name } of kinds) expect(done.get(name) ?? 0, name).toBeGreaterThan(40);
+}, 60_000);
+
+const refused: [string, number[]][] = [
+  ["ADD without LOCK", [0x01, 0x07]],
+  ["XADD without LOCK", [0x0f, 0xc1, 0x07]],
+  ["LOCK ADC, which wants CF", [0xf0, 0x11, 0x07]],
+  ["LOCK ADC with an immediate operand", [0xf0, 0x83, 0x17, 1]],
+  ["LOCK SBB", [0xf0, 0x19, 0x07]],
+  ["LOCK NEG", [0xf0, 0xf7, 0x1f]],
+  ["LOCK CMPXCHG16B", [0xf0, 0x48, 0x0f, 0xc7, 0x0f]],
+  ["LOCK ADD with the register as destination", [0xf0, 0x03, 0x07]],
+  ["LOCK ADD of registers", [0xf0, 0x01, 0xc0]],
+  ["LOCK CMP", [0xf0, 0x39, 0x07]],
+  ["MOV", [0x48, 0x89, 0x07]],
+  ["BT", [0xf0, 0x0f, 0xba, 0x27, 1]],
+  ["82, which is no opcode in 64-bit mode", [0xf0, 0x82, 0x07, 1]],
+];
+test.each(refused)("not taken: %s", (_, code) => {
+  kernel.bytes.set(code, locked);
+  kernel.call("lockedCode")(locked, code.length);
+  expect(kernel.call("lockedDecode")(locked, frame, 0n, 0n)).toBe(0);
+  expect(kernel.call("lockedCut")(locked)).toBe(0);
+});
+
+test("an instruction that goes on behind the bytes that are here", () => {
+  const code = [0xf0, 0x64, 0x48, 0x0f, 0xc1, 0x84, 0x88, 0x78, 0x56, 0x34, 0x12];
+  kernel.bytes.set(code, locked);
+  for (let bytes = 0; bytes < code.length; bytes++) {
+    kernel.call("lockedCode")(locked, bytes);
+    expect(kernel.call("lockedDecode")(locked, frame, 0n, 0n)).toBe(0);
+    expect(kernel.call("lockedCut")(locked)).toBe(1);
+  }
+  kernel.call("lockedCode")(locked, code.length);
+  expect(kernel.call("lockedDecode")(locked, frame, 0n, 0n)).toBe(1);
+});
+
+test("words from other machines that are no operation", () => {
+  const valid = kernel.call("operationValid");
+  const of = kernel.call("operationOf");
+  for (const [kind, log, offset] of [
+    [0, 0, 0],
+    [7, 0, 0],
+    [1, 3, 4089],
+    [1, 1, 4095],
+  ] as const)
+    expect(valid(of(kind, log, offset))).toBe(0);
+  expect(valid(of(1, 3, 4088) | 0x40)).toBe(0);
+  for (let kind = 1; kind <= 6; kind++) expect(valid(of(kind, 3, 4088))).toBe(1);
+});
