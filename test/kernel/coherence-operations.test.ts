@@ -1,0 +1,44 @@
+// Operations that are sent to the owner of a page, in the running kernel: seeded clusters whose every addition is counted.
+import { describe, expect, test } from "vitest";
+import { repeat, seeded } from "../support/cluster.js";
+
+const shipped = (run: Awaited<ReturnType<typeof seeded>>) =>
+  run.report.machines.map(({ stats }) => stats?.["operationsShipped"] ?? 0);
+
+describe("operations instead of pages", { timeout: 300_000 }, () => {
+  test.each([
+    [2, 1, 6000, {}],
+    [
+      3,
+      2,
+      1500,
+      { faults: { loss: 0.02, duplicate: 0.05 }, delay: [10, 200] as [number, number], reorder: true },
+    ],
+  ])("%i machines of %i cores: each is done once", async (machines, cores, adds, network) => {
+    const run = await seeded("counter", [adds], { machines, cores, network });
+    expect(run.report.ok, repeat(run, [adds])).toBe(true);
+    const sum = shipped(run).reduce((a, b) => a + b, 0);
+    expect(sum, repeat(run, [adds])).toBeGreaterThan(20);
+  });
+
+  test("additions with work between them cost a round trip, not a page", async () => {
+    const sample = async (append: string) => {
+      const run = await seeded("latency", ["think", 4000], {
+        machines: 4,
+        cores: 1,
+        network: { delay: [30, 30] },
+        append,
+      });
+      const [, total, least, most] = / total (\d+) least (\d+) most (\d+)/
+        .exec(run.report.result)!
+        .map(Number);
+      const pages = run.report.machines.reduce((sum, { stats }) => sum + (stats?.["pagesSent"] ?? 0), 0);
+      return { run, total: total!, least: least!, most: most!, pages };
+    };
+    const [away, home] = [await sample(""), await sample("ship=0")];
+    expect(Math.max(...shipped(home.run))).toBe(0);
+    expect(away.total).toBeGreaterThan(2 * home.total);
+    expect(away.pages).toBeLessThan(home.pages / 2);
+    expect(away.most / away.least).toBeLessThan(4);
+  });
+});
