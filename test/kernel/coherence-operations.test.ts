@@ -6,12 +6,12 @@ const shipped = (run: Awaited<ReturnType<typeof seeded>>) =>
   run.report.machines.map(({ stats }) => stats?.["operationsShipped"] ?? 0);
 
 describe("operations instead of pages", { timeout: 300_000 }, () => {
-  // The word must hold as many additions as the machines have made: `latency` says so itself, and fails otherwise.
+  // The word must hold as many additions as the machines have made: `contend` says so itself, and fails otherwise.
   test.each([
     [2, 1, {}],
     [3, 2, { faults: { loss: 0.02, duplicate: 0.05 }, delay: [10, 200] as [number, number], reorder: true }],
   ])("%i machines of %i cores: each is done once", async (machines, cores, network) => {
-    const run = await seeded("latency", ["think", 3000], { machines, cores, network });
+    const run = await seeded("contend", ["think", 3000], { machines, cores, network });
     expect(run.report.ok, repeat(run, ["think", 3000])).toBe(true);
     expect(run.report.result).toMatch(/ total (\d+) least \d+ most \d+ counted \1$/);
     const sum = shipped(run).reduce((a, b) => a + b, 0);
@@ -20,7 +20,7 @@ describe("operations instead of pages", { timeout: 300_000 }, () => {
 
   test("additions with work between them cost a round trip, not a page", async () => {
     const sample = async (append: string) => {
-      const run = await seeded("latency", ["think", 4000], {
+      const run = await seeded("contend", ["think", 4000], {
         machines: 4,
         cores: 1,
         network: { delay: [30, 30] },
