@@ -6,6 +6,10 @@
 // has used it `patience` times in a row, since moving pays for whoever uses it alone, or whoever comes when all together have
 // used it twice as often, since the owner's own accesses are cheaper and each machine shall have them. Patience grows when the
 // former owner wants the page back soon, and shrinks when it does not.
+//
+// And a hold window, after Mirage's delta: who has just got the right to write a hot page keeps it for a part of the time that
+// fetching it took, however soon the next writer asks, so that some work is done for each transfer. A page that
+// is not hot is never held.
 import { bootNumber } from "../options";
 import { Page } from "./records";
 
@@ -16,15 +20,20 @@ const QUIET: u64 = 20 * MILLISECOND;
 /** So many times in a row. */
 const HOT: u32 = 2;
 const HEAT_MAX: u32 = 8;
+/** The window's longest, and what part of the shortest fetch it is (a shift). */
+const HOLD_MAX: u64 = 100_000;
+const HOLD_SHIFT: u64 = 1;
 const PATIENCE: u32 = 8;
 const PATIENCE_MIN: u32 = 2;
 const PATIENCE_MAX: u32 = 16;
 
 let ships: bool = true;
+let holds: bool = true;
 
-/** `ship=0` on the command line: every operation moves its page, for comparisons. */
+/** `ship=0` on the command line: every operation moves its page; `hold=0`: no page is held. For comparisons. */
 export function contentionStart(): void {
   ships = bootNumber("ship", 1) != 0;
+  holds = bootNumber("hold", 1) != 0;
 }
 
 function patienceOf(page: Page): u32 {
@@ -54,10 +63,23 @@ export function operationDeclined(page: Page): void {
   page.heat = 0;
 }
 
+/** This machine asks for the page. */
+export function pageWanted(page: Page, now: u64): void {
+  if (page.wantedAt == 0) page.wantedAt = now;
+}
+
 /** The right to write has come. */
 export function pageCame(page: Page, now: u64): void {
   if (page.ownedAt != 0) return;
   page.ownedAt = now;
+  page.heldUntil = 0;
+  if (page.wantedAt != 0) {
+    const fetch = now - page.wantedAt;
+    page.wantedAt = 0;
+    // A later, longer one waited in a queue; but the wire may also have changed.
+    page.fetchTime = page.fetchTime == 0 ? fetch : min<u64>(fetch, page.fetchTime + (page.fetchTime >> 4));
+    if (holds && page.heat >= HOT) page.heldUntil = now + min<u64>(page.fetchTime >> HOLD_SHIFT, HOLD_MAX);
+  }
   page.performed = 0;
   page.performedInRow = 0;
 }

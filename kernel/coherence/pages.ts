@@ -39,6 +39,7 @@ import {
   operationServed,
   pageCame,
   pageLost,
+  pageWanted,
 } from "./contention";
 import {
   engineAlive,
@@ -273,6 +274,7 @@ export function pageAsked(client: Client): i64 {
 function ask(page: Page, write: bool, now: u64): void {
   const first = changetype<Client>(page.waiters);
   if (page.state != INVALID || !allOperations(first) || !operationPays(page, now)) {
+    if (write && page.state == INVALID) pageWanted(page, now);
     engineAsk(engine, page, write);
     return;
   }
@@ -403,13 +405,14 @@ function perform(page: Page): bool {
 function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
+  const frame = withData && page.frame != 0 && !isZero(page.frame) ? page.frame : 0;
   const counters = stats();
   if (withData) counters.pagesSent++;
   if (action.say == SAY_INVALIDATE) counters.invalidations++;
-  const bytes = withData ? PAGE_MESSAGE_BYTES_MAX : 80;
+  const bytes = frame != 0 ? PAGE_MESSAGE_BYTES_MAX : 80;
   const command = commandOf(action.say, action.sayFlags);
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
-  wireWrite(writer, action, page.index, withData ? page.frame : 0);
+  wireWrite(writer, action, page.index, frame);
   messageEnd();
 }
 
@@ -422,6 +425,12 @@ function performFor(page: Page, action: Action): void {
   }
   action.operand = operationPerform(page.frame, action.operation, action.operand, action.comparand);
   if (operationServed(page, action.to)) action.sayFlags |= TAKE_IT;
+}
+
+/** A page of zeros is sent as such. */
+function isZero(frame: usize): bool {
+  for (let at = frame; at < frame + PAGE_BYTES; at += 8) if (load<u64>(at) != 0) return false;
+  return true;
 }
 
 /** The data of the message that is being handled. */
@@ -513,6 +522,10 @@ function revokeLater(page: Page, what: u32): void {
 /** `now` 0: pins count whatever the time. */
 function revocable(page: Page, now: u64): bool {
   if (page.holds != 0) return false;
+  if (page.heldUntil != 0) {
+    if ((now != 0 ? now : nanoseconds()) < page.heldUntil) return false;
+    page.heldUntil = 0;
+  }
   return (
     atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) == 0 ||
     (now != 0 && now >= page.pinsEnd)
@@ -590,7 +603,7 @@ export function revocationsDue(): u64 {
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);
-    if (page.holds == 0) due = min<u64>(due, page.pinsEnd);
+    if (page.holds == 0) due = min<u64>(due, page.heldUntil != 0 ? page.heldUntil : page.pinsEnd);
     at = page.revokingNext;
   }
   return due;

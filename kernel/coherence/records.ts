@@ -198,6 +198,10 @@ export class Page {
   // that was too soon.
   ownedAt: u64 = 0;
   lostAt: u64 = 0;
+  /** Since when it is asked for (0: it is not), the shortest that took, and until when it is held. */
+  wantedAt: u64 = 0;
+  fetchTime: u64 = 0;
+  heldUntil: u64 = 0;
   heat: u32 = 0;
   /** Operations done for others, in a row for one, and how many of these are enough; 0 = unknown yet. */
   performed: u32 = 0;

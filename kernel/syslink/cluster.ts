@@ -321,9 +321,9 @@ export function pageUnpinned(_page: usize): void {
   hurry(now);
 }
 
-/** The service thread sleeps too long for what was sent just now: it keeps the time of links. */
+/** The service thread sleeps too long for what happened just now: it keeps the time of links and of pages that are held. */
 function hurry(now: u64): void {
-  if (sleeping && now + 8 * MILLISECOND < sleepUntil) wakeService();
+  if (sleeping && min<u64>(now + 8 * MILLISECOND, revocationsDue()) < sleepUntil) wakeService();
 }
 
 // --- Receiving ---

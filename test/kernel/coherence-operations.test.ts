@@ -15,7 +15,7 @@ describe("operations instead of pages", { timeout: 300_000 }, () => {
     expect(run.report.ok, repeat(run, ["think", 3000])).toBe(true);
     expect(run.report.result).toMatch(/ total (\d+) least \d+ most \d+ counted \1$/);
     const sum = shipped(run).reduce((a, b) => a + b, 0);
-    expect(sum, repeat(run, ["think", 3000])).toBeGreaterThan(20);
+    expect(sum, repeat(run, ["think", 3000])).toBeGreaterThan(5);
   });
 
   test("additions with work between them cost a round trip, not a page", async () => {
@@ -32,7 +32,7 @@ describe("operations instead of pages", { timeout: 300_000 }, () => {
       const pages = run.report.machines.reduce((sum, { stats }) => sum + (stats?.["pagesSent"] ?? 0), 0);
       return { run, total: total!, least: least!, most: most!, pages };
     };
-    const [away, home] = [await sample(""), await sample("ship=0")];
+    const [away, home] = [await sample(""), await sample("ship=0 hold=0")];
     expect(Math.max(...shipped(home.run))).toBe(0);
     expect(away.total).toBeGreaterThan(2 * home.total);
     expect(away.pages).toBeLessThan(home.pages / 2);
