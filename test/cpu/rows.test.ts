@@ -27,7 +27,7 @@ import { allForms, formName, formsOf, legacyEncodings, operandKind } from "../si
 import * as map from "../silicon/map.js";
 
 const MINE = [
-  "integer move shift bits multiplication string control stack flags decimal sseMove sseInteger sseElement sseString sseFloat ssePairs sseRound mmx x87",
+  "integer move shift bits multiplication string control stack flags decimal sseMove sseInteger sseElement sseString sseFloat ssePairs sseRound mmx x87 extended",
 ]
   .join(" ")
   .split(" ");
