@@ -151,7 +151,8 @@ describe("protection keys (SDM vol. 3A, 4.6.2 and 4.7)", () => {
 
 describe("PCID and INVPCID (SDM vol. 3A, 4.10.1 and vol. 2)", () => {
   const DESCRIPTOR = 0x5_0000;
-  const PAGE = 0x60_0000;
+  /** Its TLB entry is not that of the page directory, whose use would evict it. */
+  const PAGE = 0x60_1000;
   const invpcid = (type: number, context: bigint, address: bigint, setting: Setting = {}) => {
     const program = `mov eax, ${type};; mov rbx, ${DESCRIPTOR};; invpcid rax, [rbx];; hlt`;
     start(program, setting);

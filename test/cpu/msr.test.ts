@@ -172,5 +172,12 @@ describe("what operating systems read on AMD's processors", () => {
     expect(read(m, 0x1a0)).toBe(0x4_00c5_0809n | UNAVAILABLE);
     for (const bit of [1, 4, 13, 17, 19, 24, 35, 63]) refused(m, 0x1a0, 1n << BigInt(bit));
     expect(must(m, "cpuidLower", 0, 0) & 0xffff_ffffn).toBe(3n);
+    must(m, "cpuidLower", 0x8000_0001, 0);
+    expect((must(m, "cpuidUpper") >> 52n) & 1n).toBe(0n);
+    const efer = EFER.LME | EFER.SCE;
+    write(m, MSR_EFER, efer);
+    refused(m, MSR_EFER, efer | EFER.NXE);
+    write(m, 0x1a0, 1n);
+    kept(m, MSR_EFER, efer | EFER.NXE | EFER.LMA);
   });
 });

@@ -49,6 +49,17 @@ describe("control registers", () => {
       CR4.PSE | CR4.PGE | CR4.OSFXSR | CR4.UMIP | CR4.SMEP | CR4.SMAP | CR4.TSD | CR4.DE,
     );
   });
+  test("CR4 in long mode: what CPUID promises may be set, every other bit is #GP", () => {
+    const m = long();
+    const allowed = new Set([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 20, 21, 22]);
+    const before = m.u64(L.CR4);
+    for (let bit = 0n; bit < 64n; bit++) {
+      const fault = m.faultOf("writeControl", 4, before | (1n << bit));
+      expect([bit, fault?.vector]).toEqual([bit, allowed.has(Number(bit)) ? undefined : 13]);
+      must(m, "writeControl", 4, before);
+    }
+    expect(m.faultOf("writeControl", 4, before & ~CR4.PAE)).toMatchObject(GP0);
+  });
   test("CR8 is the task priority; CR1, CR5 and the rest are #UD", () => {
     const m = long();
     must(m, "writeControl", 8, 9);

@@ -4,6 +4,7 @@
 import { MSR_HWCR, MSR_MISC_ENABLE, SCRATCH, XCR0 } from "../layout";
 import { CR4_OSXSAVE, CR4_PKE, coreIndex, cr4 } from "./core";
 import { cpuid } from "./host";
+import { MISC_NO_NX } from "./msr";
 import { serialize } from "./store-buffer";
 
 const EAX: u32 = SCRATCH;
@@ -14,7 +15,6 @@ const EDX: u32 = SCRATCH + 12;
 // IA32_MISC_ENABLE, SDM vol. 4, table 2-2
 const MISC_MONITOR: u64 = 0x4_0000;
 const MISC_LIMIT_CPUID: u64 = 0x40_0000;
-const MISC_NO_NX: u64 = 0x4_0000_0000;
 const LIMITED_MAX: u32 = 3;
 
 const HWCR_NO_MONITOR: u64 = 0x200;

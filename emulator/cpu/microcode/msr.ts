@@ -2,7 +2,7 @@
 // 3.2 and appendix A. The others are words with rules: msr-words.ts. What neither names does not exist: RDMSR and
 // WRMSR of it are #GP(0).
 
-import { CR0, EFER, MSR_TSC_ADJUST, MSR_TSC_AUX, MSR_TSC_OFFSET, SCRATCH } from "../layout";
+import { CR0, EFER, MSR_MISC_ENABLE, MSR_TSC_ADJUST, MSR_TSC_AUX, MSR_TSC_OFFSET, SCRATCH } from "../layout";
 import { deadline, IA32_TSC_DEADLINE, isX2Apic, readX2Apic, setDeadline, writeX2Apic } from "./apic-msr";
 import {
   CR0_PG,
@@ -24,6 +24,9 @@ import { found, readWord, writeWord } from "./msr-words";
 import { PHYSICAL_MASK } from "./physical";
 import { serialize } from "./store-buffer";
 import { flushTlb } from "./tlb";
+
+/** IA32_MISC_ENABLE takes NX away: CPUID's bit, and EFER.NXE as well (SDM vol. 4, table 2-2). */
+export const MISC_NO_NX: u64 = 0x4_0000_0000;
 
 const IA32_TIME_STAMP_COUNTER: u32 = 0x10;
 const IA32_APIC_BASE: u32 = 0x1b;
@@ -82,6 +85,7 @@ function refuse(core: usize): u64 {
 function writeEfer(core: usize, value: u64): u64 {
   const before = efer(core);
   if (value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_AIBRSE)) return refuse(core);
+  if (value & EFER_NXE && load<u64>(core, MSR_MISC_ENABLE) & MISC_NO_NX) return refuse(core);
   const paging = (load<u64>(core, CR0) & CR0_PG) != 0;
   if (paging && (before ^ value) & EFER_LME) return refuse(core);
   store<u64>(core, (value & ~EFER_LMA) | (before & EFER_LMA), EFER);
