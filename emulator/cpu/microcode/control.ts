@@ -249,6 +249,7 @@ export function invalidateContext(core: usize, type: u64, context: u64, va: u64)
   const enabled = (cr4(core) & CR4_PCIDE) != 0;
   if (type < 2 && pcid != 0 && !enabled) return refuse(core);
   if (type == 0 && !canonical(va)) return refuse(core);
+  serialize(core);
   if (type == 2) flushTlb(core);
   else if (type == 3) flushLocal(core);
   else if (!enabled || pcid == (load<u64>(core, CR3) & CR3_PCID)) {

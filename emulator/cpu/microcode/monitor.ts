@@ -16,6 +16,7 @@ import {
 } from "../layout";
 import { linear, loadLinear } from "./access";
 import { cpl, faulted, GP, raise, raisePlain, UD } from "./core";
+import { serialize } from "./store-buffer";
 import { ON_BUS, translate } from "./translation";
 
 const LINE_BYTES: usize = 64;
@@ -50,6 +51,7 @@ export function monitor(core: usize, segment: u64, offset: u64, extensions: u64)
   loadLinear(core, va, 1, <u32>segment == SS ? 0x100 : 0);
   if (faulted(core)) return 0;
   const place = translate(core, va, ACCESS_READ);
+  serialize(core); // this core's own earlier stores are no reason to wake
   store<u32>(core, DISARMED, MONITOR_ARMED);
   if (place & ON_BUS) return 0; // device memory is not watched: MWAIT goes on at once
   const line = <usize>place & ~(LINE_BYTES - 1);
@@ -67,6 +69,7 @@ export function mwait(core: usize, extensions: u64): u64 {
     return 0;
   }
   if (load<u32>(core, MONITOR_ARMED) != ARMED) return 0;
+  serialize(core); // what it has stored must not wait as long as it does
   store<u32>(core, WAITING, MONITOR_ARMED);
   store<u32>(core, <u32>extensions, MONITOR_BREAKS);
   store<u32>(core, HALTED, ACTIVITY);

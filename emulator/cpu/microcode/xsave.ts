@@ -38,6 +38,7 @@ import {
   UD,
 } from "./core";
 import { fninit, put, restoreVectors, restoreX87, saveMxcsr, saveVectors, saveX87, take } from "./fpu-state";
+import { serialize } from "./store-buffer";
 import { forgetKeys } from "./tlb";
 
 const X87: u64 = 1;
@@ -192,6 +193,7 @@ export function xsetbv(core: usize, index: u64, high: u64, low: u64): u64 {
   const value = (high << 32) | low;
   if (cpl(core) != 0 || <u32>index != 0) return refuse(core);
   if (value & ~COMPONENTS || (value & X87) == 0) return refuse(core);
+  serialize(core);
   store<u64>(core, value, XCR0);
   return 1;
 }
