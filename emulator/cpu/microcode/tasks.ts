@@ -198,7 +198,9 @@ function loadRegisters(core: usize, first: u32, bytes: u32, how: u32): void {
   let flags = get(core, first + bytes, bytes);
   if (how == BY_NESTING) flags |= FLAG_NT;
   setRflags(core, flags);
-  for (let i: u32 = 0; i < 8; i++) setGpr(core, i, get(core, first + (2 + i) * bytes, bytes));
+  // The manual leaves the upper halves open that a 16-bit TSS has no place for; the 80386 sets them.
+  const upper: u64 = bytes == 2 ? 0xffff_0000 : 0;
+  for (let i: u32 = 0; i < 8; i++) setGpr(core, i, upper | get(core, first + (2 + i) * bytes, bytes));
   for (let i: u32 = 0; i < 6; i++) {
     const missing = bytes == 2 && i >= <u32>FS;
     const selector = missing ? 0 : <u32>get(core, first + (10 + i) * bytes, 2);
