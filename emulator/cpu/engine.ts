@@ -306,10 +306,9 @@ export class Engine {
    * that MOV SS held off.
    */
   #step(core: number, c: number, left: number, traced: boolean): number {
-    const held = this.#get(c + SHADOW) === SHADOW_STACK;
     const begun = this.#get(c + REPEATING) !== 0;
     this.#set(c + SHADOW, 0);
-    if (!held && !begun && this.#watching(c) && this.#microcode["codeBreakpoint"](c) !== 0n)
+    if (!begun && this.#watching(c) && this.#microcode["codeBreakpoint"](c) !== 0n)
       return this.#handle(EXIT.fault, core, c);
     const flags = this.#get(c + FLAGS_OTHER);
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);

@@ -212,10 +212,10 @@ describe("MOV SS", () => {
     const list = debugged(`${ss}\nload: ${LOAD_SS}\nud2\nnext: nop`, watch);
     expect(places(list)).toEqual(["load"]);
   });
-  test("holds an instruction breakpoint at the next one off", () => {
+  // AMD's processors let it through, Intel's do not
+  test("does not hold an instruction breakpoint at the next one off", () => {
     const at = { dr: ["next"], dr7: ENABLE(0) };
-    expect(debugged("mov ebx, 0x10;; mov ss, ebx;; next: nop;; nop", at)).toEqual([]);
-    expect(places(debugged("mov ebx, 0x10;; mov ds, ebx;; next: nop;; nop", at))).toEqual(["next"]);
+    expect(places(debugged("mov ebx, 0x10;; mov ss, ebx;; next: nop;; nop", at))).toEqual(["next"]);
     expect(places(debugged("sti;; next: nop;; cli", at))).toEqual(["next"]);
   });
   test("does not hold general detect off: that is a fault, with RF", () => {
