@@ -4,6 +4,7 @@
 // Invariant: every pointer in a table has an ADD_POINTER in the script, and a checksum comes after them.
 
 import { SLEEP_TYPE_OFF } from "../devices/acpi-pm.js";
+import { BLOCK_ID as HPET_BLOCK_ID, BYTES as HPET_BYTES } from "../devices/hpet.js";
 import * as aml from "./aml.js";
 import { address, ioApicPitPin, line, pciDevice, pciPin, port } from "./map.js";
 
@@ -38,7 +39,8 @@ export function acpiFiles(cores: number): Map<string, Uint8Array> {
   tables.pointer(TABLES, fadt + 140, 8, dsdt);
   const madt = tables.appendTable("APIC", 4, madtBody(cores));
   const mcfg = tables.appendTable("MCFG", 1, mcfgBody());
-  const listed = [fadt, madt, mcfg];
+  const hpet = tables.appendTable("HPET", 1, hpetBody());
+  const listed = [fadt, madt, mcfg, hpet];
   const xsdt = tables.appendTable("XSDT", 1, new Uint8Array(8 * listed.length));
   for (const [index, table] of listed.entries())
     tables.pointer(TABLES, xsdt + HEADER_BYTES + 8 * index, 8, table);
@@ -225,6 +227,12 @@ function mcfgBody(): Uint8Array {
   ]);
 }
 
+/** IA-PC HPET Specification, 3.2.4: block, generic address, number, minimum tick, page protection. */
+function hpetBody(): Uint8Array {
+  const memory = [0, 64, 0, 0];
+  return Uint8Array.from([...u32(HPET_BLOCK_ID), ...memory, ...u32(address.hpet), ...u32(0), 0, 0x80, 0, 0]);
+}
+
 function dsdtBody(): Uint8Array {
   const routes = Array.from({ length: PCI_DEVICES }, (_, device) =>
     aml.packageOf(
@@ -262,6 +270,11 @@ function dsdtBody(): Uint8Array {
     aml.name("_HID", aml.eisaId("PNP0B00")),
     aml.name("_CRS", aml.resources(aml.io(port.rtc, 2), aml.irq(line.rtc))),
   );
+  const hpet = aml.device(
+    "HPET",
+    aml.name("_HID", aml.eisaId("PNP0103")),
+    aml.name("_CRS", aml.resources(aml.memoryFixed(address.hpet, HPET_BYTES))),
+  );
   // What the board keeps for itself: the ECAM window and the power management ports.
   const board = aml.device(
     "MBRD",
@@ -278,7 +291,7 @@ function dsdtBody(): Uint8Array {
   const off = aml.integer(SLEEP_TYPE_OFF);
   return Uint8Array.from([
     ...aml.name("\\_S5", aml.packageOf(off, off, aml.integer(0), aml.integer(0))),
-    ...aml.scope("\\_SB", pci, com1, rtc, board),
+    ...aml.scope("\\_SB", pci, com1, rtc, hpet, board),
   ]);
 }
 

@@ -5,7 +5,8 @@
 //   0000_0000  RAM (conventional memory)          A_0000 legacy video hole: nothing answers
 //   000E_0000  firmware ROM, its last 128 KiB     0010_0000 RAM up to the machine's size (at most 3 GiB)
 //   C000_0000  PCI memory window                  E000_0000 ECAM: PCI configuration space, 256 buses
-//   FEC0_0000  I/O APIC                           FEE0_0000 local APIC
+//   FEC0_0000  I/O APIC                           FED0_0000 HPET
+//   FEE0_0000  local APIC                         FF00_0000 the test device's memory, when it is plugged in
 //   FFF?_????  firmware ROM, ends at 4 GiB; the reset vector is its last 16 bytes
 
 /** Largest RAM of a machine, in bytes: what lies below the PCI window. */
@@ -23,6 +24,7 @@ export const address = {
   ecam: 0xe000_0000,
   ecamEnd: 0xf000_0000,
   ioApic: 0xfec0_0000,
+  hpet: 0xfed0_0000,
   localApic: 0xfee0_0000,
   /** Bus masters' stores to this megabyte are message-signalled interrupts. */
   messages: 0xfee0_0000,
@@ -35,7 +37,9 @@ export const port = {
   pic1: 0x20,
   pic2: 0xa0,
   pit: 0x40,
+  keyboardData: 0x60,
   speaker: 0x61,
+  keyboardControl: 0x64,
   rtc: 0x70,
   /** Power-on self-test codes; also what software writes to for a short delay. */
   post: 0x80,
@@ -60,7 +64,7 @@ export const port = {
 } as const;
 
 /** ISA interrupt lines; on the I/O APIC the PIT (ISA line 0) arrives at pin 2. */
-export const line = { pit: 0, cascade: 2, com1: 4, rtc: 8, sci: 9 } as const;
+export const line = { pit: 0, keyboard: 1, cascade: 2, com1: 4, rtc: 8, sci: 9, mouse: 12 } as const;
 export const ioApicPins = 24;
 export const ioApicPitPin = 2;
 /** I/O APIC pin of a PCI device's INTA; PCI interrupts do not reach the 8259 pair. */

@@ -2,11 +2,13 @@
 // thread (the board's); cores reach it by the calls below. Each core's local APIC is in core-devices.ts.
 // Invariant: one device answers an access; what nobody claims reads as all ones and is traced.
 
-import { type Clock, Timers } from "../clock.js";
+import { Timers } from "../clock.js";
 import { AcpiPm } from "../devices/acpi-pm.js";
 import { DebugPorts } from "../devices/debug-ports.js";
-import { type GuestMemory, hex, type Line, mask, type RegisterFile, type Trace } from "../devices/device.js";
+import { hex, type Line, mask, type RegisterFile } from "../devices/device.js";
 import { FwCfg } from "../devices/fw-cfg.js";
+import { BYTES as HPET_BYTES, Hpet } from "../devices/hpet.js";
+import { I8042 } from "../devices/i8042.js";
 import { IoApic } from "../devices/io-apic.js";
 import { type PciFunction, PciHost, PlainFunction } from "../devices/pci.js";
 import { PicPair } from "../devices/pic.js";
@@ -15,57 +17,15 @@ import { Power } from "../devices/power.js";
 import { Rtc } from "../devices/rtc.js";
 import { LINES, MEMORY_BYTES, TestDevice } from "../devices/test-device.js";
 import { Uart16550 } from "../devices/uart16550.js";
-import { type CardOptions, Cards } from "./cards.js";
+import { Cards } from "./cards.js";
 import { configurationFiles, configurationItems } from "./configuration.js";
 import { Interrupts } from "./interrupts.js";
-import {
-  address,
-  CORES_MAX,
-  frequency,
-  ioApicPins,
-  ioApicPitPin,
-  line,
-  pciDevice,
-  pciPin,
-  port,
-  RAM_BYTES_MAX,
-} from "./map.js";
+import { address, frequency, ioApicPins, ioApicPitPin, line, pciDevice, pciPin, port } from "./map.js";
+import { checkOptions, type PcOptions } from "./pc-options.js";
 import { Ports } from "./ports.js";
+import { Regions } from "./regions.js";
 
-export type PowerEvent =
-  | { readonly kind: "power-off" }
-  | { readonly kind: "reset" }
-  | { readonly kind: "exit"; readonly code: number };
-
-export interface PcOptions extends CardOptions {
-  cores: number;
-  clock: Clock;
-  /** RAM; its length is the machine's RAM size. */
-  memory: GuestMemory;
-  /** Every core's mailbox, in shared memory. */
-  mailboxes: readonly Int32Array[];
-  /** Firmware; ends at 4 GiB, and its last 128 KiB are seen below 1 MiB too. */
-  rom: Uint8Array;
-  kernel?: Uint8Array;
-  initrd?: Uint8Array;
-  commandLine?: string;
-  /** Further fw_cfg files by name, such as opt/org.example/data. */
-  files?: ReadonlyMap<string, Uint8Array>;
-  /** Date at machine time 0, in seconds since 1970 (UTC); without one the year 2000 begins. */
-  startTime?: number;
-  /** Console output of COM1. */
-  console(byte: number): void;
-  /** What the guest prints on port E9. */
-  debugConsole?: (byte: number) => void;
-  /** Plugs in the test device of public test suites. */
-  testDevice?: boolean;
-  /** A frame that the guest sends; the bytes are valid during the call only. */
-  frame(frame: Uint8Array): void;
-  power(event: PowerEvent): void;
-  /** The A20 gate moved: while closed, cores see address bit 20 as 0. Open at reset. */
-  a20(open: boolean): void;
-  trace: Trace;
-}
+export type { PcOptions, PowerEvent } from "./pc-options.js";
 
 interface Part {
   reset(): void;
@@ -78,7 +38,6 @@ const YEAR_2000 = 946_684_800;
 const PAGE_BYTES = 0x1000;
 const IO_APIC_BYTES = 0x100;
 const ISA_LINES = 16;
-const ROM_UNIT = 0x1_0000;
 const CONFIG_DATA_BYTES = 4;
 /** The host bridge has no registers of interest; an identity without a chip set's quirks. */
 const hostBridge = {
@@ -102,6 +61,8 @@ export class Pc {
   readonly #rtc: Rtc;
   readonly #power: Power;
   readonly #pm: AcpiPm;
+  readonly #hpet: Hpet;
+  readonly #i8042: I8042;
   readonly #fwCfg: FwCfg;
   readonly #pci: PciHost;
   readonly #cards: Cards;
@@ -112,10 +73,11 @@ export class Pc {
     read: (number, size) => this.#unclaimedRead("port", number, size),
     write: (number, size, value) => this.#unclaimedWrite("port", number, size, value),
   });
+  readonly #regions = new Regions();
   readonly #parts: Record<string, Part>;
 
   constructor(options: PcOptions) {
-    check(options);
+    checkOptions(options);
     this.#options = options;
     const { clock, memory, mailboxes, trace } = options;
     const alarm = (expired: () => void) => this.#timers.alarm(expired);
@@ -157,6 +119,24 @@ export class Pc {
       },
       trace,
     );
+    this.#i8042 = new I8042(
+      {
+        initialise: () => this.#interrupts.initialiseAll(),
+        a20: (open) => this.#power.keyboardA20(open),
+      },
+      trace,
+    );
+    this.#hpet = new Hpet(
+      clock,
+      alarm(() => this.#hpet.timerExpired()),
+      {
+        pin: (pin, level) => this.#ioApic.setPin(pin, level),
+        legacy: (which, level) => this.setLine(which === 0 ? line.pit : line.rtc, level),
+        legacyReplacement: () => this.#driveTimers(),
+        message: (to, data) => this.#message(to, data),
+      },
+      trace,
+    );
     const configuration = { ...options, ramBytes: memory.bytes.length };
     this.#fwCfg = new FwCfg(
       configurationItems(configuration),
@@ -180,18 +160,21 @@ export class Pc {
     this.#parts = this.#listParts();
     this.#wire();
     this.#claimPorts();
+    this.#claimRegions();
   }
 
   // --- Lines ---
 
   #wire(): void {
-    this.#pit.irq.to((level) => this.setLine(line.pit, level));
+    this.#pit.irq.to(() => !this.#hpet.legacy && this.#driveTimers());
+    this.#i8042.irq1.to((level) => this.setLine(line.keyboard, level));
+    this.#i8042.irq12.to((level) => this.setLine(line.mouse, level));
     // A PC connects the UART's interrupt to the bus with OUT2.
     const com1 = () => this.setLine(line.com1, this.#com1.irq.level && this.#com1.out2.level);
     this.#com1.irq.to(com1);
     this.#com1.out2.to(com1);
     this.#rtc.irq.to((level) => {
-      this.setLine(line.rtc, level);
+      if (!this.#hpet.legacy) this.#driveTimers();
       if (level) this.#pm.clockAlarm();
     });
     this.#pm.sci.to((level) => this.setLine(line.sci, level));
@@ -201,6 +184,13 @@ export class Pc {
       this.#interrupts.setPin(0, level);
       this.#ioApic.setPin(0, level);
     });
+  }
+
+  /** The lines of PIT and RTC; low when the HPET takes their place. */
+  #driveTimers(): void {
+    const own = !this.#hpet.legacy;
+    this.setLine(line.pit, own && this.#pit.irq.level);
+    this.setLine(line.rtc, own && this.#rtc.irq.level);
   }
 
   /** Cards of one pin share it: it is asserted while any of them asserts it. */
@@ -241,7 +231,9 @@ export class Pc {
     this.#ports.claim(port.pic2, 2, this.#pic.slave);
     this.#ports.claim(port.elcr, 2, this.#pic.elcr);
     this.#ports.claim(port.pit, 4, this.#pit.registers);
+    this.#ports.claim(port.keyboardData, 1, this.#i8042.data);
     this.#ports.claim(port.speaker, 1, this.#pit.speaker);
+    this.#ports.claim(port.keyboardControl, 1, this.#i8042.control);
     this.#ports.claim(port.rtc, 2, this.#rtc.registers);
     this.#ports.claim(port.systemControlA, 1, this.#power.controlA);
     this.#ports.claim(port.exit, 4, this.#power.exit);
@@ -292,14 +284,36 @@ export class Pc {
 
   // --- Memory that is neither RAM nor a local APIC page ---
 
+  #claimRegions(): void {
+    const { rom } = this.#options;
+    const dropped = (from: number) => (offset: number, size: number, value: number) =>
+      this.#unclaimedWrite("address", from + offset, size, value);
+    // The ROM ends at 4 GiB; its last 128 KiB show below 1 MiB too.
+    const low = Math.min(rom.length, address.lowRomEnd - address.lowRom);
+    for (const [end, bytes] of [
+      [address.romEnd, rom.length],
+      [address.lowRomEnd, low],
+    ] as const) {
+      const start = rom.length - bytes;
+      const read = (offset: number, size: number) => readBytes(rom, start + offset, size);
+      this.#regions.claim(end - bytes, bytes, { read, write: dropped(end - bytes) });
+    }
+    this.#regions.claim(address.ioApic, PAGE_BYTES, {
+      read: (offset, size) => this.#ioApic.read(offset % IO_APIC_BYTES, size),
+      write: (offset, size, value) => this.#ioApic.write(offset % IO_APIC_BYTES, size, value),
+    });
+    this.#regions.claim(address.ecam, address.ecamEnd - address.ecam, {
+      read: (offset, size) => this.#pci.readEcam(offset, size),
+      write: (offset, size, value) => this.#pci.writeEcam(offset, size, value),
+    });
+    this.#regions.claim(address.hpet, HPET_BYTES, this.#hpet.registers);
+    if (this.#test !== undefined) this.#regions.claim(address.testMemory, MEMORY_BYTES, this.#test);
+  }
+
   /** An access of 8 bytes is two of 4, low first. */
   read(physical: number, size: number): number {
-    const rom = this.#romOffset(physical, size);
-    if (rom >= 0) return readBytes(this.#options.rom, rom, size);
-    if (isIoApic(physical)) return this.#ioApic.read(physical % IO_APIC_BYTES, size);
-    if (isEcam(physical)) return (this.#pci.readEcam(physical - address.ecam, size) & mask(size)) >>> 0;
-    if (this.#test !== undefined && isTest(physical))
-      return this.#test.read(physical - address.testMemory, size);
+    const value = this.#regions.read(physical, size);
+    if (value !== undefined) return value;
     const hit = this.#pci.decode(physical);
     if (hit === undefined) return this.#unclaimedRead("address", physical, size);
     return (hit.target.readBar(hit.bar, hit.offset, size) & mask(size)) >>> 0;
@@ -307,29 +321,10 @@ export class Pc {
 
   write(physical: number, size: number, value: number): void {
     const bits = (value & mask(size)) >>> 0;
-    if (isIoApic(physical)) {
-      this.#ioApic.write(physical % IO_APIC_BYTES, size, bits);
-      return;
-    }
-    if (isEcam(physical)) {
-      this.#pci.writeEcam(physical - address.ecam, size, bits);
-      return;
-    }
-    if (this.#test !== undefined && isTest(physical)) {
-      this.#test.write(physical - address.testMemory, size, bits);
-      return;
-    }
+    if (this.#regions.write(physical, size, bits)) return;
     const hit = this.#pci.decode(physical);
     if (hit !== undefined) hit.target.writeBar(hit.bar, hit.offset, size, bits);
     else this.#unclaimedWrite("address", physical, size, bits);
-  }
-
-  /** Offset into the ROM image, or -1. The ROM ends at 4 GiB; its last 128 KiB show below 1 MiB too. */
-  #romOffset(physical: number, size: number): number {
-    const { rom } = this.#options;
-    const low = physical < address.lowRomEnd && physical >= address.lowRom;
-    const offset = physical - (low ? address.lowRomEnd : address.romEnd) + rom.length;
-    return offset >= 0 && offset + size <= rom.length ? offset : -1;
   }
 
   #unclaimedRead(space: string, at: number, size: number): number {
@@ -425,6 +420,8 @@ export class Pc {
       com1: this.#com1,
       rtc: this.#rtc,
       power: this.#power,
+      i8042: this.#i8042,
+      hpet: this.#hpet,
       pm: this.#pm,
       fwCfg: this.#fwCfg,
       pci: this.#pci,
@@ -460,23 +457,6 @@ export class Pc {
     }
   }
 }
-
-function check({ cores, memory, mailboxes, rom }: PcOptions): void {
-  const ramBytes = memory.bytes.length;
-  if (!(Number.isInteger(cores) && cores >= 1 && cores <= CORES_MAX))
-    throw new RangeError(`${cores} cores: a machine has 1 to ${CORES_MAX}`);
-  if (mailboxes.length !== cores) throw new RangeError(`${cores} cores with ${mailboxes.length} mailboxes`);
-  if (ramBytes < address.highRam || ramBytes > RAM_BYTES_MAX || ramBytes % PAGE_BYTES !== 0)
-    throw new RangeError(`${ramBytes} bytes of RAM: a machine has 1 MiB to 3 GiB, in whole pages`);
-  // Without any ROM the reset vector finds nothing, which a test bench may want.
-  if (rom.length % ROM_UNIT !== 0)
-    throw new RangeError(`a ROM of ${rom.length} bytes: it must be a multiple of 64 KiB`);
-}
-
-const isIoApic = (physical: number) => physical >= address.ioApic && physical < address.ioApic + PAGE_BYTES;
-const isTest = (physical: number) =>
-  physical >= address.testMemory && physical < address.testMemory + MEMORY_BYTES;
-const isEcam = (physical: number) => physical >= address.ecam && physical < address.ecamEnd;
 
 function readBytes(bytes: Uint8Array, at: number, size: number): number {
   let value = 0;

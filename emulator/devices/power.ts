@@ -1,4 +1,4 @@
-// The ways in which a machine ends or starts again: system control port A (0x92, IBM PS/2), the reset
+// The ways in which a machine ends or starts again, and the A20 gate: system control port A (0x92, IBM PS/2), the reset
 // control register (0xCF9, Intel ICH9 data sheet) and the exit port (0xF4, QEMU's isa-debug-exit).
 
 import { RegisterFile, type Trace } from "./device.js";
@@ -14,8 +14,8 @@ export interface PowerActions {
   a20(open: boolean): void;
 }
 
-/** Without a keyboard controller nothing holds A20 back at RESET: the gate starts open. */
-const reset = () => ({ controlA: 2, resetControl: 0 });
+/** A20 is open while port 92 or the keyboard controller opens it; port 92 does at RESET. */
+const reset = () => ({ controlA: 2, keyboardA20: false, resetControl: 0 });
 type State = ReturnType<typeof reset>;
 
 const A20 = 2;
@@ -50,13 +50,23 @@ export class Power {
   }
 
   get a20Open(): boolean {
-    return (this.#state.controlA & A20) !== 0;
+    return this.#state.keyboardA20 || (this.#state.controlA & A20) !== 0;
+  }
+
+  /** The keyboard controller's half of the gate. */
+  keyboardA20(open: boolean): void {
+    this.#gate({ keyboardA20: open });
+  }
+
+  #gate(next: Partial<State>): void {
+    const before = this.a20Open;
+    Object.assign(this.#state, next);
+    if (this.a20Open !== before) this.#actions.a20(this.a20Open);
   }
 
   #setControlA(value: number): void {
     const before = this.#state.controlA;
-    this.#state.controlA = value & (A20 | INIT_NOW);
-    if (((before ^ value) & A20) !== 0) this.#actions.a20(this.a20Open);
+    this.#gate({ controlA: value & (A20 | INIT_NOW) });
     if ((value & ~before & INIT_NOW) !== 0) this.#actions.initialise();
   }
 

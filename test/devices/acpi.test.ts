@@ -76,7 +76,7 @@ test("the root pointer: signature, revision, both checksums", () => {
 
 test("every table is there, as long as it says, and its bytes add up to zero", () => {
   const tables = walk(4);
-  expect([...tables.keys()].sort()).toEqual(["APIC", "DSDT", "FACP", "FACS", "MCFG", "XSDT"]);
+  expect([...tables.keys()].sort()).toEqual(["APIC", "DSDT", "FACP", "FACS", "HPET", "MCFG", "XSDT"]);
   for (const [signature, bytes] of tables) if (signature !== "FACS") expect(sum(bytes), signature).toBe(0);
 });
 
@@ -97,6 +97,16 @@ test("FADT: ports of the map, hard reset by 0xCF9, ACPI mode from the start", ()
   expect(fadt.readUInt32LE(112) & (1 << 10)).toBe(1 << 10);
   expect([fadt[108], fadt.readUInt16LE(109)]).toEqual([0x32, 5]); // the clock's century; ISA devices, no VGA
   expect(fadt.readUInt32LE(36) % 64).toBe(0); // the FACS
+});
+
+test("HPET: its block, where it is", () => {
+  const hpet = walk(1).get("HPET")!;
+  expect([hpet.length, hpet.readUInt32LE(36), hpet.readBigUInt64LE(44)]).toEqual([
+    56,
+    0x1b36_a201,
+    BigInt(address.hpet),
+  ]);
+  expect([...hpet.subarray(40, 44)]).toEqual([0, 64, 0, 0]); // in memory
 });
 
 test.each([1, 2, 64])(

@@ -120,13 +120,13 @@ describe("ports", () => {
   });
 
   test("what nobody claims reads as all ones and is traced", () => {
-    expect([bench.in(0x60), bench.in(0x2f8, 2), bench.in(0xed, 4)]).toEqual([0xff, 0xffff, 0xffff_ffff]);
-    bench.out(0x64, 0xaa);
+    expect([bench.in(0x62), bench.in(0x2f8, 2), bench.in(0xed, 4)]).toEqual([0xff, 0xffff, 0xffff_ffff]);
+    bench.out(0x66, 0xaa);
     expect(bench.lines).toEqual([
-      "board: port 0x60: read of 1 bytes, claimed by nobody",
+      "board: port 0x62: read of 1 bytes, claimed by nobody",
       "board: port 0x2f8: read of 2 bytes, claimed by nobody",
       "board: port 0xed: read of 4 bytes, claimed by nobody",
-      "board: port 0x64: write of 1 bytes (0xaa), claimed by nobody",
+      "board: port 0x66: write of 1 bytes (0xaa), claimed by nobody",
     ]);
   });
 
@@ -267,6 +267,26 @@ describe("lines", () => {
     expect(dated.in(port.pm1Event, 2)).toBe(0x400);
   });
 
+  test("the HPET: pins 20 to 23, messages, and in place of the PIT on line 0", () => {
+    const hpet = (at: number, value: number) => bench.pc.write(address.hpet + at, 4, value);
+    bench.pic();
+    bench.ioApic(0x38, 0x55); // pin 20
+    bench.ioApic(0x14, 0x30); // pin 2
+    bench.out(port.pit + 3, 0x34); // the PIT's output is high now
+    expect(bench.posted()).toEqual([0x30]);
+    hpet(0x100, (20 << 9) | 4);
+    hpet(0x108, 50);
+    hpet(0x10c, 0);
+    hpet(0x10, 1);
+    bench.advance(1000);
+    expect(bench.posted()).toEqual([0x55]);
+    expect(bench.pc.read(address.hpet + 0xf0, 4)).toBe(100);
+    hpet(0x108, 200);
+    hpet(0x10, 3);
+    bench.advance(2000);
+    expect([bench.posted(), bench.pc.interruptAcknowledge()]).toEqual([[0x30], 0x20]);
+  });
+
   test("the power button is an SCI on pin 9", () => {
     bench.ioApic(0x22, 0x8039);
     bench.out(port.pm1Event + 2, 0x100, 2);
@@ -322,6 +342,20 @@ describe("power", () => {
   ] as const)("port %i, %i bytes, value %i", (number, size, value, event) => {
     bench.out(number, value, size);
     expect(bench.events).toEqual([event]);
+  });
+
+  test("the keyboard controller opens A20 as well as port 0x92, and resets the cores", () => {
+    bench.out(port.systemControlA, 0);
+    for (const [number, value] of [
+      [port.keyboardControl, 0xd1],
+      [port.keyboardData, 3],
+    ])
+      bench.out(number, value);
+    bench.out(port.systemControlA, 2);
+    bench.out(port.systemControlA, 0);
+    expect([bench.events, bench.pc.a20Open]).toEqual([["A20 closed", "A20 open"], true]);
+    bench.out(port.keyboardControl, 0xfe);
+    expect(bench.mailboxes.map((mailbox) => mailbox.takeAttention(4))).toEqual([4, 4]);
   });
 
   test("port 0x92: INIT to every core, and the A20 gate", () => {
