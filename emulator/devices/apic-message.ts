@@ -53,7 +53,7 @@ const shorthand = { none: 0, self: 1, allIncludingSelf: 2 } as const;
 /** What the ICR asks for: a message, an illegal vector, nothing at all, or what no APIC of this kind does. */
 export type Command =
   | { readonly kind: "message"; readonly message: InterruptMessage }
-  | { readonly kind: "self"; readonly vector: number }
+  | { readonly kind: "self"; readonly vector: number; readonly mode: number }
   | { readonly kind: "illegal-vector" }
   | { readonly kind: "nothing" }
   | { readonly kind: "invalid"; readonly why: string };
@@ -74,7 +74,9 @@ export function commandOf(low: number, destination: number, core: number): Comma
     case shorthand.none:
       return { kind: "message", message: { ...message, destination, logical: (low & icr.logical) !== 0 } };
     case shorthand.self:
-      if (mode === delivery.fixed) return { kind: "self", vector };
+      // Only "fixed" is a valid combination; what the manuals leave open for NMI and INIT is done as it is asked for.
+      if (mode === delivery.fixed || mode === delivery.nmi || mode === delivery.init)
+        return { kind: "self", vector, mode };
       return { kind: "invalid", why: `shorthand self with delivery mode ${mode} dropped` };
     case shorthand.allIncludingSelf:
       if (mode === delivery.fixed) return { kind: "message", message };

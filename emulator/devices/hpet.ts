@@ -1,7 +1,8 @@
 // The high precision event timers: IA-PC HPET Specification 1.0a. A 64-bit counter of 100 MHz and three timers, each
 // one-shot or periodic, edge or level, on an I/O APIC pin, by message (FSB), or in place of PIT and RTC (legacy
 // replacement). Nothing counts: the counter is a function of machine time.
-// Invariant: an output is asserted exactly while a level-triggered timer on it has its status bit set and is enabled.
+// An edge-triggered output stays asserted until its next edge, since an 8259 wants its inputs held until INTA.
+// Invariant: a level-triggered timer asserts its output exactly while its status bit is set and it is enabled.
 
 import { type Alarm, type Clock, RegisterFile, type Row, type Trace } from "./device.js";
 
@@ -51,6 +52,8 @@ type HpetTimer = ReturnType<typeof resetTimer>;
 const reset = () => ({
   config: 0,
   status: 0,
+  /** Edge-triggered timers, as bits, whose output is asserted. */
+  raised: 0,
   /** Counter at tick `from` of machine time, from which it counts while enabled. */
   counter: 0n,
   from: 0,
@@ -115,7 +118,7 @@ export class Hpet {
       const at = 0x100 + 0x20 * index;
       const conf = {
         read: () => timer().config | CAPABILITIES,
-        write: (value: number) => this.#setConfig(timer(), value),
+        write: (value: number) => this.#setConfig(index, value),
         bytewise: true as const,
       };
       rows[`T${index}_CONF`] = [at, 4, conf];
@@ -170,10 +173,12 @@ export class Hpet {
       counter,
       from: this.#tick(),
     });
-    const changed = before ^ this.#state.config;
-    if ((changed & general.legacy) !== 0) this.#outputs.legacyReplacement((value & general.legacy) !== 0);
     this.#matchAll();
+    const changed = ((before ^ value) & general.legacy) !== 0;
+    // The lines change hands while nobody asserts them.
+    if (changed && this.legacy) this.#outputs.legacyReplacement(true);
     this.#drive();
+    if (changed && !this.legacy) this.#outputs.legacyReplacement(false);
   }
 
   #clearStatus(bits: number): void {
@@ -183,8 +188,10 @@ export class Hpet {
 
   // --- The timers ---
 
-  #setConfig(timer: HpetTimer, value: number): void {
+  #setConfig(index: number, value: number): void {
     this.timerExpired();
+    const timer = this.#state.timers[index];
+    this.#state.raised &= ~(1 << index);
     timer.config = value & WRITABLE;
     if ((timer.config & config.mode32) !== 0) timer.comparator &= TWO_32 - 1n;
     this.#matchAll();
@@ -260,9 +267,9 @@ export class Hpet {
       this.#state.status |= 1 << index;
       this.#drive();
     } else {
-      const output = this.#output(index, timer);
-      this.#set(output, true);
-      this.#set(output, false);
+      this.#set(this.#output(index, timer), false);
+      this.#state.raised |= 1 << index;
+      this.#drive();
     }
   }
 
@@ -272,12 +279,13 @@ export class Hpet {
     return legacy ? LEGACY + index : routeOf(timer.config);
   }
 
-  /** The only place where level outputs move. */
+  /** Outputs as they must stand; an edge goes down for a moment before (#interrupt). */
   #drive(): void {
     const levels = new Array<boolean>(OUTPUTS).fill(false);
     if ((this.#state.config & general.enable) !== 0)
       for (const [index, timer] of this.#state.timers.entries()) {
-        const asserts = (this.#state.status & (1 << index)) !== 0 && (timer.config & config.enable) !== 0;
+        const waiting = (timer.config & config.level) !== 0 ? this.#state.status : this.#state.raised;
+        const asserts = (waiting & (1 << index)) !== 0 && (timer.config & config.enable) !== 0;
         if (asserts && (timer.config & config.fsb) === 0) levels[this.#output(index, timer)] = true;
       }
     for (const [output, level] of levels.entries()) this.#set(output, level);

@@ -399,7 +399,9 @@ export class LocalApic {
         this.#options.bus.deliver(command.message);
         return;
       case "self":
-        this.#sendSelf(command.vector);
+        if (command.mode === delivery.nmi) this.#mailbox.postNmi();
+        else if (command.mode === delivery.init) this.#mailbox.postInit();
+        else this.#sendSelf(command.vector);
         return;
       case "illegal-vector":
         this.#error(esr.sendIllegalVector);

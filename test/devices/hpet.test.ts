@@ -106,12 +106,12 @@ describe("one-shot", () => {
     expect(bench.happened()).toEqual([]); // the counter stands
     bench.set(r.conf, 1);
     bench.ticks(1000);
-    expect(bench.happened()).toEqual(["150: 21+", "150: 21-"]);
+    expect(bench.happened()).toEqual(["150: 21+"]); // up to the next edge, for an 8259 wants it held
     bench.set64(timer(1).comparator, 1000n); // it is there now
     expect(bench.get64(r.counter)).toBe(1000n);
     bench.ticks(0);
     bench.ticks(5);
-    expect(bench.happened()).toEqual(["1100: 21+", "1100: 21-"]);
+    expect(bench.happened()).toEqual(["1100: 21-", "1100: 21+"]);
     bench.set64(timer(1).comparator, 900n); // behind it: not in the next 5,800 years
     bench.ticks(1e6);
     expect(bench.happened()).toEqual([]);
@@ -197,17 +197,9 @@ test("legacy replacement: timer 0 is the PIT's line, timer 1 the RTC's, whatever
   }
   bench.set(r.conf, 3);
   bench.ticks(20);
-  expect(bench.happened()).toEqual([
-    "0: legacy on",
-    "10: legacy 0+",
-    "10: legacy 0-",
-    "10: legacy 1+",
-    "10: legacy 1-",
-    "10: 20+",
-    "10: 20-",
-  ]);
-  bench.set(r.conf, 1);
-  expect(bench.happened()).toEqual(["20: legacy off"]);
+  expect(bench.happened()).toEqual(["0: legacy on", "10: legacy 0+", "10: legacy 1+", "10: 20+"]);
+  bench.set(r.conf, 0);
+  expect(bench.happened()).toEqual(["20: 20-", "20: legacy 0-", "20: legacy 1-", "20: legacy off"]);
 });
 
 test("a snapshot goes on where it was; RESET is as new", () => {
@@ -228,7 +220,7 @@ test("a snapshot goes on where it was; RESET is as new", () => {
     one.set(r.status, 4);
   }
   expect(other.events).toEqual(bench.events);
-  expect(bench.events).toEqual(["100: 20+", "100: 20-", "150: 23-"]);
+  expect(bench.events).toEqual(["100: 20+", "150: 23-"]);
   bench.hpet.reset();
   expect([bench.get64(r.counter), bench.get(timer(0).conf) & 0xffff]).toEqual([0n, 0x8030]);
 });

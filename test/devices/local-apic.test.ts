@@ -488,6 +488,13 @@ describe("between cores", () => {
     expect(cores.map((core) => core.devices.takeInit())).toEqual([false, true, true, true]);
   });
 
+  test("NMI and INIT to itself", () => {
+    send(2, 0x4_4400);
+    send(2, 0x4_4500);
+    expect([cores[2].devices.takeNmi(), cores[2].devices.takeInit()]).toEqual([true, true]);
+    expect(cores[1].attention).toBe(0);
+  });
+
   test("NMI to another core", () => {
     send(3, 0x4400, 1);
     expect(cores.map((core) => core.devices.takeNmi())).toEqual([false, true, false, false]);
@@ -519,8 +526,8 @@ describe("between cores", () => {
       send(0, mode << 8, 1);
       expect(lines.at(-1)).toMatch(new RegExp(`ICR delivery mode ${mode} is not implemented`));
     }
-    send(0, 0x4_4400);
-    expect(lines.at(-1)).toMatch(/shorthand self with delivery mode 4/);
+    send(0, 0x4_4600);
+    expect(lines.at(-1)).toMatch(/shorthand self with delivery mode 6 dropped/);
     interrupts.message(0xfee0_1000, 0x262);
     expect(lines.at(-1)).toMatch(/this delivery mode is not implemented/);
     interrupts.message(0xfee3_3000, 0x62);
