@@ -150,7 +150,7 @@ export class InstructionStream {
   #decoderAt(offset: number): Decoder {
     if (this.#decoder === undefined) {
       const bitness = this.#mode & MODE_64 ? 64 : this.#mode & MODE_CODE32 ? 32 : 16;
-      this.#decoder = new iced.Decoder(bitness, this.#bytes, iced.DecoderOptions.None);
+      this.#decoder = new iced.Decoder(bitness, this.#bytes, iced.DecoderOptions.AMD);
     }
     this.#decoder.position = offset;
     this.#decoder.ip = 0n;

@@ -80,7 +80,6 @@ function undefinedFlags(c: Case, native: DataView): number {
     instruction.free();
   }
 }
-const NEAR_TRANSFERS_16 = /^(J|Loop|Call).*(_rel16|_rel8_16(_.CX)?|_rm16)$|^Retnw/;
 
 /** Cases that say nothing, because processors differ or the manual leaves the result open. */
 const SKIPPED: readonly { readonly applies: (c: Case) => boolean; readonly why: string }[] = [
@@ -89,20 +88,8 @@ const SKIPPED: readonly { readonly applies: (c: Case) => boolean; readonly why: 
     why: "CPUID does not promise BMI1: here F3 0F BC is BSF",
   },
   {
-    applies: (c) => c.form.bits === 64 && NEAR_TRANSFERS_16.test(Code[c.form.code]!),
-    why: "the operand-size prefix of near transfers in 64-bit mode: Intel ignores it, as here, AMD does not",
-  },
-  {
-    applies: (c) => /^Reservednop_\w+_0F0D/.test(Code[c.form.code]!),
-    why: "0F 0D with a register: a reserved NOP to Intel, #UD to AMD",
-  },
-  {
     applies: (c) => /^Mov_(r32_cr|cr_r32)/.test(Code[c.form.code]!) && c.record[map.CASE_CODE] === 0xf0,
     why: "LOCK MOV CR0 is MOV CR8 where CPUID has AMD's AltMovCr8, which is not promised here",
-  },
-  {
-    applies: (c) => c.form.code === Code.Movsxd_r16_rm16 && c.form.memory >= 0,
-    why: "MOVSXD with a 16-bit destination loads 16 bits from memory, of AMD 32",
   },
   {
     applies: (c) => /^Sh[lr]d_rm16/.test(Code[c.form.code]!) && shiftCount(c) > 16,

@@ -36,6 +36,12 @@ const loop = (also?: (m: Meaning) => Value) => (m: Meaning, destination: Operand
 const jumpWhenCountIsZero = (width: Width) => (m: Meaning, destination: Operand) =>
   m.jumpWhen(m.isZero(m.register(RCX, width)), m.branchTarget(destination));
 
+const PREFETCH_OF_REGISTERS: ReadonlySet<Code> = new Set([
+  Code.Reservednop_rm16_r16_0F0D,
+  Code.Reservednop_rm32_r32_0F0D,
+  Code.Reservednop_rm64_r64_0F0D,
+]);
+
 export const control = [
   {
     op: Mnemonic.Jmp,
@@ -77,6 +83,13 @@ export const control = [
   { op: Mnemonic.Loope, access: ["r"], flags: none, does: loop((m) => m.flag("ZF")) },
   { op: Mnemonic.Loopne, access: ["r"], flags: none, does: loop((m) => m.isZero(m.flag("ZF"))) },
 
+  // PREFETCHW's opcode with a register (AMD APM vol. 3; to Intel it is a reserved NOP).
+  {
+    op: Mnemonic.Reservednop,
+    forms: (code) => PREFETCH_OF_REGISTERS.has(code),
+    flags: none,
+    does: (m) => m.fault(UD),
+  },
   // CET's ENDBR and RDSSP and some hints are in the space of reserved NOPs: without the feature, that is what they are.
   {
     op: [

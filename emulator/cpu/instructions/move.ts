@@ -1,7 +1,7 @@
 // Moves of general registers and memory: MOV, extensions, exchanges, conditional moves, LEA, XLAT, BSWAP, CBW.. CQO.
 // Intel SDM vol. 2. MOV of segment, control and debug registers has rows of its own in segments.ts and system.ts.
 
-import { Mnemonic } from "../../iced.js";
+import { Code, Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Width } from "./define.js";
 import { none, RAX, RBX, RDX } from "./define.js";
 
@@ -52,6 +52,17 @@ export const move = [
     does: (m, dst, src) => m.set(dst, m.byteSwap(m.get(src))),
   },
   { op: Mnemonic.Movzx, access: ["w", "r"], flags: none, does: extend("zeroExtend") },
+  {
+    // AMD APM vol. 3: the source is 32 bits wide even then, and memory is read so.
+    op: Mnemonic.Movsxd,
+    forms: (code) => code === Code.Movsxd_r16_rm16,
+    access: ["w", "r"],
+    flags: none,
+    does: (m, dst, src) => {
+      const v = m.get(m.isMemory(src) ? { ...src, width: 32 } : src);
+      m.set(dst, m.truncate(v, 16));
+    },
+  },
   { op: [Mnemonic.Movsx, Mnemonic.Movsxd], access: ["w", "r"], flags: none, does: extend("signExtend") },
   {
     op: Mnemonic.Xchg,
