@@ -2,6 +2,7 @@
 
 import { basename } from "node:path";
 import { macOf } from "./arguments.js";
+import { bootDebugged } from "./boot-debugged.js";
 import { bootFiles } from "./boot-files.js";
 import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
@@ -36,11 +37,14 @@ export interface BootOptions extends PlugOptions {
   readonly trace?: string;
   readonly limit?: number;
   readonly json?: boolean;
+  readonly gdb?: number;
+  readonly wait?: boolean;
 }
 
 export async function boot(o: BootOptions): Promise<void> {
   if (o.storeBuffer !== undefined && o.seed === undefined)
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
+  if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
   const signal = interruptSignal();
   const output = byteOutput("--serial", o.serial);
   const console = new ConsoleReader(() => {});
@@ -81,9 +85,11 @@ export async function boot(o: BootOptions): Promise<void> {
     ...(tracer === null ? {} : { tracer }),
     ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
   };
-  const { instructions, problem, exitCode } = await (o.seed === undefined
-    ? bootLive(o, options, signal)
-    : bootSeeded(o, o.seed, options, signal));
+  const { instructions, problem, exitCode } = await (o.gdb !== undefined
+    ? bootUnderGdb(o, o.gdb, options, signal)
+    : o.seed === undefined
+      ? bootLive(o, options, signal)
+      : bootSeeded(o, o.seed, options, signal));
   console.end();
   await Promise.all([output.end(), plugged.end()]);
   process.send?.({ instructions, problem } satisfies BootMessage);
@@ -101,6 +107,8 @@ function statusOf(report: MachineReport, exitCode: number | null, signal: AbortS
   if (report.exit !== null) return report.exit === 0 ? 0 : 1;
   return exitCode === null ? 0 : ((exitCode << 1) | 1) & 0xff;
 }
+
+const VIRTUAL_SECONDS_MAX = 3600;
 
 type Options = MachineOptions;
 interface Ending {
@@ -142,6 +150,26 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): 
   return ending;
 }
 
+async function bootUnderGdb(
+  o: BootOptions,
+  port: number,
+  options: Options,
+  signal: AbortSignal,
+): Promise<Ending> {
+  if (o.bridge !== undefined) throw new Error("--bridge needs real time, and --gdb stops it");
+  return await bootDebugged({
+    machine: options,
+    seed: o.seed ?? 1,
+    port,
+    wait: o.wait ?? false,
+    limit: o.limit ?? VIRTUAL_SECONDS_MAX,
+    signal,
+    log: (line) => process.stderr.write(`${o.name}: ${line}\n`),
+    input: (typed, end) =>
+      o.serial === "stdio" ? takeTerminal({ raw: o.kernel !== undefined, typed, end }) : () => {},
+  });
+}
+
 async function bootSeeded(
   o: BootOptions,
   seed: number,
@@ -152,7 +180,7 @@ async function bootSeeded(
     throw new Error("--bridge needs real time: leave --seed out, or use buslock run --seed");
   const machine = await Machine.create({ ...options, seed });
   const schedule = new Schedule([machine], [], new Random(seed));
-  const limit = (o.limit ?? 3600) * 1e9;
+  const limit = (o.limit ?? VIRTUAL_SECONDS_MAX) * 1e9;
   for (let turns = 0; ; turns++) {
     const turn = schedule.turn(limit);
     const ended = (problem: string): Ending => ({

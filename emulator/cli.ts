@@ -174,6 +174,13 @@ program
       "what to trace to the standard error: instructions,faults,interrupts,frames,devices; CORE:KIND for one core",
     ),
   )
+  .addOption(
+    new Option(
+      "--gdb <port>",
+      "serve gdb on this port of this host; the machine runs in virtual time (seed 1 unless told)",
+    ).argParser(checked(whole("gdb", 0, 65535))),
+  )
+  .addOption(new Option("--wait", "with --gdb: the first instruction waits for the debugger"))
   .addOption(options.limit())
   .addOption(options.json())
   .addHelpText(
@@ -185,6 +192,7 @@ Examples:
   $ buslock boot --kernel test.flat --append "words" --serial stdio
   $ buslock boot --kernel vmlinux --append "console=ttyS0 root=/dev/vda" --disk root.img,cow --device rng
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
+  $ buslock boot --gdb 1234 --wait --program hello   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter
 
 Status: 0 the guest switched off, (2 * value + 1) modulo 256 it wrote value to the exit port F4 (as with QEMU),

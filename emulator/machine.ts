@@ -4,6 +4,7 @@
 
 import { assemble, type Bits } from "./assembler.js";
 import { CoreDevices } from "./board/core-devices.js";
+import { address } from "./board/map.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
 import { CoreHost } from "./core-host.js";
 import { compile, Engine } from "./cpu/engine.js";
@@ -28,10 +29,11 @@ export interface RunOptions {
   readonly slice?: number;
 }
 
-/** Why a run ended: every core sleeps where no interrupt can wake it, the limit came, or the machine is off. */
-export type RunEnd = "halted" | "limit" | "off";
+/** Why a run ended: every core sleeps where no interrupt can wake it, the limit came, the machine is off, or a core stands at a breakpoint. */
+export type RunEnd = "halted" | "limit" | "off" | "breakpoint";
 
 const FLAG_IF = 0x200n;
+const PAGE_BYTES = 4096;
 
 export class Machine implements Scheduled {
   readonly name: string;
@@ -58,6 +60,10 @@ export class Machine implements Scheduled {
   #running = 0;
   #link: Link | null = null;
   #resetWanted = false;
+  /** The core that stands at a breakpoint, or has done its step; -1 for none. While it is set no core runs. */
+  pausedCore = -1;
+  #pauseCore = -1;
+  #pauseRetired = 0;
 
   private constructor(o: MachineOptions, hardware: Hardware, modules: Awaited<ReturnType<typeof compile>>) {
     this.#options = o;
@@ -173,6 +179,11 @@ export class Machine implements Scheduled {
       if (schedule.now >= end) return "limit";
       const turn = schedule.turn(end);
       if (!this.powered) return "off";
+      if (turn === "paused") {
+        this.pausedCore = -1;
+        this.advance(this.#now + Math.max(...this.#spent));
+        return "breakpoint";
+      }
       if (turn !== "idle" && !this.#asleep()) continue;
       this.drainStores(null);
       return "halted";
@@ -199,6 +210,43 @@ export class Machine implements Scheduled {
     }
     this.advance(this.#now + done);
     return done;
+  }
+
+  /** Runs come back, with "breakpoint", before an instruction at one of these linear addresses; the next goes on. */
+  setBreakpoints(linear: Iterable<bigint>): void {
+    this.#engine.setBreakpoints(new Set(linear));
+  }
+
+  /**
+   * For a debugger: pauses the machine once a core has retired so many instructions since its reset. -1 for no core, -2 for
+   * every core after each instruction.
+   */
+  pauseAt(core: number, retired = 0): void {
+    this.#pauseCore = core;
+    this.#pauseRetired = retired;
+  }
+  /** The pause is at a breakpoint. */
+  get atBreakpoint(): boolean {
+    return this.#engine.atBreakpoint;
+  }
+
+  /** RAM was changed by way of `ram` or storageAt(). */
+  changed(physical: number, length: number): void {
+    this.#engine.written(physical, length);
+  }
+
+  /** What is stored at a physical address, up to the end of its page; null for devices and holes. */
+  storageAt(physical: number): { bytes: Uint8Array; writable: boolean } | null {
+    const inPage = PAGE_BYTES - (physical % PAGE_BYTES);
+    if (physical < address.videoHole || (physical >= address.highRam && physical < this.ram.length))
+      return { bytes: this.ram.subarray(physical, physical + inPage), writable: true };
+    const rom = this.#options.firmware;
+    if (rom === undefined) return null;
+    const end = physical < address.highRam ? address.lowRomEnd : address.romEnd;
+    const at = physical - (end - rom.length);
+    const low = physical >= address.lowRom || end === address.romEnd;
+    if (at < 0 || at >= rom.length || !low) return null;
+    return { bytes: rom.subarray(at, at + inPage), writable: false };
   }
 
   /** Raises or lowers an I/O APIC and 8259 input by its ISA number. */
@@ -238,8 +286,10 @@ export class Machine implements Scheduled {
 
   runCore(core: number, budget: number): number {
     this.#running = core;
-    const ran = this.#engine.run(core, budget);
+    const left = this.#untilPause(core);
+    const ran = this.#engine.run(core, Math.min(budget, left));
     this.#spent[core]! += ran;
+    if (this.#engine.atBreakpoint || (ran > 0 && ran === left)) this.pausedCore = core;
     if (this.#engine.isShutDown(core)) this.#shutDown(core);
     if (this.#resetWanted) this.#reset();
     return ran;
@@ -250,6 +300,14 @@ export class Machine implements Scheduled {
       const waiting = this.#engine.storesWaiting(core);
       if (waiting > 0) this.#engine.drainStores(core, most === null ? waiting : most(waiting));
     }
+  }
+
+  /** Instructions until pauseAt() wants the core to pause. */
+  #untilPause(core: number): number {
+    if (this.#pauseCore === -1) return Number.POSITIVE_INFINITY;
+    if (this.#pauseCore === -2) return 1;
+    const left = this.#pauseRetired - this.#engine.retired(core);
+    return core === this.#pauseCore && left > 0 ? left : Number.POSITIVE_INFINITY;
   }
 
   nextDeadline(): number {

@@ -23,6 +23,8 @@ export interface Scheduled {
   nextDeadline(): number;
   /** Lets its devices act up to this time. */
   advance(now: number): void;
+  /** The core that a debugger wants to look at, before anything else happens; -1 or absent for none. */
+  readonly pausedCore?: number;
 }
 
 /** Something else that acts in virtual time: the network between the machines. */
@@ -54,8 +56,27 @@ const seatsOf = (machines: readonly Scheduled[]): Seat[] =>
     return Array.from({ length: machine.cores }, (_, core) => ({ machine, core, peers, left: 0 }));
   });
 
-/** How a turn ended: "idle" means that nothing will ever happen again. */
-export type Turn = "ran" | "slept" | "idle" | "off";
+/** How a turn ended: "idle" means that nothing will ever happen again; a "paused" one goes on with the next call. */
+export type Turn = "ran" | "slept" | "idle" | "off" | "paused";
+
+/** A quantum under way. Seats below `left` have still to run, `at` the one whose slice has `budget` instructions left. */
+interface Quantum {
+  readonly nanoseconds: number;
+  readonly slice: number;
+  /** Of the store buffers. */
+  readonly patience: number;
+  left: number;
+  at: number;
+  budget: number;
+}
+
+/** A schedule as plain data. */
+export interface ScheduleRecord {
+  readonly now: number;
+  readonly random: readonly number[];
+  readonly seats: readonly { readonly machine: number; readonly core: number; readonly left: number }[];
+  readonly quantum: Quantum | null;
+}
 
 export class Schedule {
   now = 0;
@@ -71,6 +92,8 @@ export class Schedule {
     this.#random.below(this.#patience) === 0 ? 1 + this.#random.below(waiting) : 0;
   /** Cores that take part in this quantum: machine, core, instructions left. Kept to spare allocations. */
   readonly #seats: Seat[];
+  /** A quantum that a pause interrupted. */
+  #under: Quantum | null = null;
 
   constructor(
     machines: readonly Scheduled[],
@@ -91,11 +114,13 @@ export class Schedule {
   restart(now: number, random: Random): void {
     this.now = now;
     this.#random = random;
+    this.#under = null;
     this.#seats.splice(0, this.#seats.length, ...seatsOf(this.#machines));
   }
 
   /** One quantum, or one sleep up to the next deadline when no core can run. `limit` bounds the time. */
   turn(limit = Number.POSITIVE_INFINITY): Turn {
+    if (this.#under !== null) return this.#go(this.#under);
     if (!this.#machines.some((m) => m.powered)) return "off";
     const deadline = Math.max(Math.min(this.#nextDeadline(), limit), this.now);
     const active = this.#seat();
@@ -105,9 +130,17 @@ export class Schedule {
       this.#advance(deadline);
       return "slept";
     }
-    const quantum = Math.max(1, Math.min(1 + this.#random.below(this.#quantum), deadline - this.now));
-    this.#interleave(active, quantum);
-    this.#advance(this.now + quantum);
+    this.#under = this.#begin(
+      active,
+      Math.max(1, Math.min(1 + this.#random.below(this.#quantum), deadline - this.now)),
+    );
+    return this.#go(this.#under);
+  }
+
+  #go(quantum: Quantum): Turn {
+    if (!this.#interleave(quantum)) return "paused";
+    this.#under = null;
+    this.#advance(this.now + quantum.nanoseconds);
     return "ran";
   }
 
@@ -140,30 +173,77 @@ export class Schedule {
     return active;
   }
 
-  #interleave(active: number, quantum: number): void {
-    const seats = this.#seats;
+  #begin(active: number, nanoseconds: number): Quantum {
     // Short slices find races, long ones are fast: each quantum has its own limit.
     const slice =
       active === 1
-        ? quantum
+        ? nanoseconds
         : 1 + this.#random.below(1 << this.#random.below(1 + Math.ceil(Math.log2(this.#slice))));
-    this.#patience = this.#buffers ? 1 << this.#random.below(PATIENCE_MAX) : 0;
-    for (let i = 0; i < active; i++) seats[i]!.left = quantum;
-    let left = active;
-    while (left > 0) {
-      const at = left === 1 ? 0 : this.#random.below(left);
-      const seat = seats[at]!;
-      const alone = seat.peers.running === 1;
-      const budget = alone ? seat.left : Math.min(seat.left, 1 + this.#random.below(slice));
-      const ran = seat.machine.runCore(seat.core, budget);
+    const patience = this.#buffers ? 1 << this.#random.below(PATIENCE_MAX) : 0;
+    for (let i = 0; i < active; i++) this.#seats[i]!.left = nanoseconds;
+    return { nanoseconds, slice, patience, left: active, at: 0, budget: 0 };
+  }
+
+  /** Runs the quantum to its end, or until a machine pauses: false then. */
+  #interleave(q: Quantum): boolean {
+    const seats = this.#seats;
+    this.#patience = q.patience;
+    while (q.left > 0) {
+      if (q.budget === 0) {
+        q.at = q.left === 1 ? 0 : this.#random.below(q.left);
+        const { left, peers } = seats[q.at]!;
+        q.budget = peers.running === 1 ? left : Math.min(left, 1 + this.#random.below(q.slice));
+      }
+      const seat = seats[q.at]!;
+      const { machine } = seat;
+      const ran = machine.runCore(seat.core, q.budget);
+      const paused = (machine.pausedCore ?? -1) >= 0;
       seat.left -= ran;
-      if (seat.machine.buffersStores === true) seat.machine.drainStores?.(this.#drains);
-      // A core that stopped short (HLT, power-off) sits out the rest of the quantum.
-      if (seat.left > 0 && ran >= budget) continue;
-      left--;
-      seat.peers.running--;
-      seats[at] = seats[left]!;
-      seats[left] = seat;
+      q.budget -= ran;
+      // A core that stopped short (HLT, power-off) sits out the rest of the quantum; one that paused did not stop.
+      const out = paused ? seat.left === 0 : q.budget > 0 || seat.left === 0;
+      if ((out || q.budget === 0) && machine.buffersStores === true) machine.drainStores?.(this.#drains);
+      if (out) {
+        q.left--;
+        seat.peers.running--;
+        seats[q.at] = seats[q.left]!;
+        seats[q.left] = seat;
+        q.budget = 0;
+      }
+      if (paused) return false;
     }
+    return true;
+  }
+
+  /** A quantum is under way: the next turn goes on with it. */
+  get paused(): boolean {
+    return this.#under !== null;
+  }
+
+  // --- snapshots ---
+
+  snapshot(): ScheduleRecord {
+    return {
+      now: this.now,
+      random: this.#random.snapshot(),
+      seats: this.#seats.map(({ machine, core, left }) => ({
+        machine: this.#machines.indexOf(machine),
+        core,
+        left,
+      })),
+      quantum: this.#under === null ? null : { ...this.#under },
+    };
+  }
+
+  restore(record: ScheduleRecord): void {
+    this.now = record.now;
+    this.#random.restore(record.random);
+    const peers = this.#machines.map(() => ({ running: 0 }));
+    const seats = record.seats.map(({ machine, core, left }, i) => {
+      if (i < (record.quantum?.left ?? 0)) peers[machine]!.running++;
+      return { machine: this.#machines[machine]!, core, peers: peers[machine]!, left };
+    });
+    this.#seats.splice(0, this.#seats.length, ...seats);
+    this.#under = record.quantum === null ? null : { ...record.quantum };
   }
 }

@@ -100,8 +100,8 @@ export class Blocks {
     return this.#start + hashOf(place.physical) * 4;
   }
 
-  /** Puts a block into the cache; gives its wasm address. */
-  add(place: CodePlace, template: Template, second?: SecondPage): number {
+  /** Puts a block into the cache; gives its wasm address. `hidden`: neither find() nor generated code finds it. */
+  add(place: CodePlace, template: Template, second?: SecondPage, hidden = false): number {
     if (this.#free + BLOCK_BYTES_MAX > this.#end) this.flush();
     const block = this.#free;
     const first = block + BLOCK_HEADER_BYTES;
@@ -126,6 +126,7 @@ export class Blocks {
     this.#set(block + BLOCK_SECOND_AT, second?.generationAt ?? 0);
     this.#set(block + BLOCK_SECOND_GENERATION, second?.generation ?? 0);
     this.#set(block + BLOCK_SECOND_PAGE, second?.page ?? 0);
+    if (hidden) return block;
     this.#set(block + BLOCK_NEXT, this.#get(this.#bucket(place)));
     this.#set(this.#bucket(place), block);
     return block;

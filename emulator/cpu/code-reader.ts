@@ -71,6 +71,8 @@ export class CodeReader {
   readonly #bytes: Uint8Array;
   readonly #marks: CodeMarks;
   readonly #blocks: (Blocks | undefined)[] = [];
+  /** Offsets within a page at which a block must not run through, nor be entered unseen: see stopAt(). */
+  #stops: ReadonlySet<number> = new Set();
 
   constructor(options: CodeReaderOptions) {
     const { buffer } = options.memory;
@@ -105,6 +107,24 @@ export class CodeReader {
   /** The core's TLB comes from elsewhere: stores to pages that hold code are looked at again. */
   slowStores(core: number): void {
     this.#marks.slowStores(coreAddress(core));
+  }
+
+  /**
+   * From now on an instruction at one of these page offsets is a block of its own which generated code never finds:
+   * the run loop gets to see it before it runs. Offsets, since one page may have many addresses.
+   */
+  stopAt(offsets: ReadonlySet<number>): void {
+    this.#stops = offsets;
+    for (const blocks of this.#blocks) blocks?.flush();
+  }
+
+  isStop(core: number): boolean {
+    return this.#stops.has(Number(this.linearRip(core) & 0xfffn));
+  }
+  /** The linear address of a core's next instruction. */
+  linearRip(core: number): bigint {
+    const c = coreAddress(core);
+    return this.#segmented(c, this.#view.getBigUint64(c + RIP, true)).linear;
   }
 
   /** The block at RIP, decoded unless it is there. undefined: an exception is pending. */
@@ -142,8 +162,10 @@ export class CodeReader {
   #decodeAt(core: number, c: number, place: CodePlace, linear: bigint, room: number): number | undefined {
     const offset = place.physical % PAGE;
     let second: SecondPage | undefined;
+    const alone = this.#stops.has(offset);
+    const until = alone ? 1 : this.#distanceToStop(offset);
     for (;;) {
-      const template = this.#o.templates.of(place.bytes, place.key, second?.bytes);
+      const template = this.#o.templates.of(place.bytes, place.key, second?.bytes, until);
       if (template === undefined) {
         if (second === undefined && room > PAGE - offset)
           second = this.#secondPage(core, c, place, linear, room);
@@ -157,10 +179,17 @@ export class CodeReader {
       const more = second !== undefined && this.#marks.claim(core, second.generationAt, 0, LENGTH_MAX);
       const now = second === undefined ? place.bytes : joined(place.bytes, second.bytes);
       if ((fresh || more) && !startsWith(now, template.bytes)) continue;
-      const block = this.#blocksOf(core).add(place, template, second);
+      const block = this.#blocksOf(core).add(place, template, second, alone);
       this.#o.handlersNeeded();
       return block;
     }
+  }
+
+  /** Bytes from an offset to the next stop of its page. */
+  #distanceToStop(offset: number): number {
+    let distance = PAGE;
+    for (const stop of this.#stops) if (stop > offset) distance = Math.min(distance, stop - offset);
+    return distance;
   }
 
   /** The page into which the first instruction runs on. undefined: an exception is pending. */

@@ -135,6 +135,11 @@ export class Engine {
   #running = -1;
   /** interruptRun() was called: run() comes back at the next boundary. */
   #stopping = false;
+  #breakpoints: ReadonlySet<bigint> = new Set();
+  /** By core: instructions retired when it last stopped at a breakpoint, so that it goes on from there. */
+  readonly #stoppedAt: number[] = [];
+  /** run() came back since the core stands at a breakpoint. */
+  atBreakpoint = false;
 
   constructor(memory: WebAssembly.Memory, plan: EnginePlan, hosts: readonly Host[], options: EngineOptions) {
     this.#memory = memory;
@@ -216,6 +221,7 @@ export class Engine {
     const c = coreAddress(core);
     this.#running = core;
     this.#stopping = false;
+    this.atBreakpoint = false;
     this.#set(c + RUN_START, budget);
     let left = budget;
     if (this.#live) this.#bus.unpark(core);
@@ -246,8 +252,10 @@ export class Engine {
       }
       if (this.#get(c + ACTIVITY) !== ACTIVE) return left;
       refresh(c);
+      const watched = this.#nearBreakpoint(core);
+      if (watched && this.#stopsHere(core)) return left;
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
-      if (special || stepwise || this.#watching(c)) left = this.#step(core, c, left, stepwise);
+      if (special || stepwise || watched || this.#watching(c)) left = this.#step(core, c, left, stepwise);
       else left = this.#handle(enter(c, c + CHAIN_SINK, left), core, c);
     }
   }
@@ -285,16 +293,17 @@ export class Engine {
   /** Runs as much of the block at BLOCK_FOUND as the budget covers. */
   #partial(c: number, budget: number): number {
     const block = this.#get(c + BLOCK_FOUND);
+    const count = this.#get(block + BLOCK_COUNT);
+    this.#set(c + BLOCK_RIP, this.#get(c + RIP));
+    this.#set(c + BLOCK_RIP + 4, this.#get(c + RIP + 4));
+    if (budget >= count) return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
     // The op that may not run any more becomes a stop meanwhile. With less budget than the block has ops nobody can
     // come to it by way of another block; what is charged here is given back by the rest of the ops at every exit.
     const stop = block + BLOCK_HEADER_BYTES + budget * OP_BYTES + OP_HANDLER;
     const handler = this.#get(stop);
     this.#set(stop, SLOT.stop);
-    this.#set(c + BLOCK_RIP, this.#get(c + RIP));
-    this.#set(c + BLOCK_RIP + 4, this.#get(c + RIP + 4));
-    const charged = budget - this.#get(block + BLOCK_COUNT);
     try {
-      return this.#generated.start(c, block + BLOCK_HEADER_BYTES, charged);
+      return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
     } finally {
       this.#set(stop, handler); // whatever a device may have thrown
     }
@@ -313,11 +322,9 @@ export class Engine {
     const flags = this.#get(c + FLAGS_OTHER);
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
     if (traced) this.#traceInstruction(core, c);
-    const { enter } = this.#generated;
     const mnemonic = this.#mnemonicAtRip(core, c);
-    let why = mnemonic === undefined ? EXIT.fault : enter(c, c + CHAIN_SINK, 1);
+    const why = mnemonic === undefined ? EXIT.fault : this.#partial(c, 1);
     if (mnemonic === undefined) this.#set(c + RUN_BUDGET, 1);
-    if (why === EXIT.partial) why = this.#partial(c, 1);
     const after = left - 1 + this.#get(c + RUN_BUDGET);
     if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
       this.#set(c + RUN_BUDGET, after);
@@ -338,12 +345,37 @@ export class Engine {
     return (this.#get(c + DR + 7 * 8) & DR7_ENABLES) !== 0;
   }
 
-  /** Decodes at RIP if need be. undefined: the fetch faulted. */
+  /** Decodes at RIP if need be; the block is BLOCK_FOUND then. undefined: the fetch faulted. */
   #mnemonicAtRip(core: number, c: number): Mnemonic | undefined {
     const block = this.#decode(core, c);
-    return block === undefined
-      ? undefined
-      : mnemonicOf(this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true));
+    if (block === undefined) return undefined;
+    this.#set(c + BLOCK_FOUND, block);
+    return mnemonicOf(this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true));
+  }
+
+  // --- breakpoints of a debugger, which the guest does not see ---
+
+  /**
+   * run() comes back, with atBreakpoint, before an instruction at one of these linear addresses. The next run() of the
+   * core goes on from there.
+   */
+  setBreakpoints(linear: ReadonlySet<bigint>): void {
+    if (this.#live) throw new Error("breakpoints are for cores of one thread");
+    this.#breakpoints = linear;
+    this.#reader.stopAt(new Set([...linear].map((address) => Number(address & 0xfffn))));
+  }
+  /** Whether the core stands where a block is hidden from generated code (code-reader.ts). */
+  #nearBreakpoint(core: number): boolean {
+    if (this.#breakpoints.size === 0) return false;
+    return this.#reader.isStop(core);
+  }
+  #stopsHere(core: number): boolean {
+    const retired = this.retired(core);
+    if (this.#stoppedAt[core] === retired || !this.#breakpoints.has(this.#reader.linearRip(core)))
+      return false;
+    this.#stoppedAt[core] = retired;
+    this.atBreakpoint = true;
+    return true;
   }
 
   /** The block at RIP. Its bytes may still wait in the core's own store buffer: they go to memory then. */
@@ -552,6 +584,7 @@ export class Engine {
   }
   /** What the core has decoded stays: it holds as long as the bytes that it came from (written()). */
   restore(core: number, record: CoreRecord): void {
+    this.#stoppedAt[core] = -1;
     this.state(core).restore(record);
     // When stores to code leave the buffer depends on what is decoded: the same snapshot has to find the same.
     if (this.#get(STORE_BUFFER_WORD) !== 0) this.#reader.forget(core);

@@ -106,7 +106,7 @@ export const NMI_BLOCKED = 0x514; // u32: until IRET
 export const CORE_INDEX = 0x518; // u32
 export const RETIRED = 0x520; // u64: instructions retired
 export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 1 running
-export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code; the engine clears it and ends the block
+export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code, or made a device want attention; the engine clears it and ends the block
 export const REPEATING = 0x530; // u32: 1 = RIP names a repeated string instruction that has done some of its iterations
 export const INTERRUPT_WANTED = 0x534; // u32: an interrupt was announced, and has not been looked for with IF set since
 export const NMI_WANTED = 0x538; // u32: an NMI was announced while NMIs were blocked

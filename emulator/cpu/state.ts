@@ -16,10 +16,16 @@ import {
   DS,
   EFER,
   ES,
+  FCW,
+  FDP,
+  FIP,
   FLAGS_CARRIES,
   FLAGS_OTHER,
   FLAGS_RESULT,
+  FOP,
   FS,
+  FSW,
+  FTW,
   GDTR_BASE,
   GDTR_LIMIT,
   GPR,
@@ -60,6 +66,7 @@ import {
   SEGMENT_BYTES,
   SEGMENTS,
   SS,
+  ST,
   STORE_BUFFER,
   STORE_BUFFER_MAX,
   STORE_BYTES,
@@ -99,6 +106,7 @@ const words = {
   pat: MSR_PAT,
   tscOffset: MSR_TSC_OFFSET,
 } as const;
+const fpuWords = { control: FCW, status: FSW, tags: FTW, opcode: FOP, instruction: FIP, data: FDP } as const;
 type WordName = keyof typeof words;
 
 export interface SegmentState {
@@ -258,6 +266,15 @@ export class CoreState {
   }
   set mxcsr(value: number) {
     this.#view.setUint32(MXCSR, value, true);
+  }
+  /** ST(n), counted from the top of the stack: 80 bits. */
+  st(n: number): bigint {
+    const at = ST + 16 * ((n + (this.fpu("status") >> 11)) & 7);
+    return ((this.#u64(at + 8) & 0xffffn) << 64n) | this.#u64(at);
+  }
+  /** x87's words; the tags are abridged (bit n: physical register n is not empty). */
+  fpu(word: keyof typeof fpuWords): number {
+    return this.#view.getUint32(fpuWords[word], true);
   }
   dr(n: number): bigint {
     return this.#u64(DR + 8 * n);

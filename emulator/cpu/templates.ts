@@ -73,15 +73,23 @@ export class Templates {
 
   /**
    * The block that starts with these bytes, which may change under our eyes: the template has its own copy. `next` are
-   * the bytes of the following page, when the first instruction needs them. undefined: it does.
+   * the bytes of the following page, when the first instruction needs them. undefined: it does. No instruction but the
+   * first starts `until` bytes or more from the start.
    */
-  of(bytes: Uint8Array, key: number, next?: Uint8Array): Template | undefined {
-    if (next !== undefined) return this.#decode(joined(bytes, next), key, true);
+  of(
+    bytes: Uint8Array,
+    key: number,
+    next?: Uint8Array,
+    until = Number.POSITIVE_INFINITY,
+  ): Template | undefined {
+    if (next !== undefined) return this.#decode(joined(bytes, next), key, true, until);
     const prefix = String.fromCharCode(key, ...bytes.subarray(0, PREFIX));
     const alike = this.#known.get(prefix);
-    const found = alike?.find((t) => startsWith(bytes, t.bytes));
+    const found = alike?.find(
+      (t) => startsWith(bytes, t.bytes) && (t.count === 1 || t.bytes.length <= until),
+    );
     if (found !== undefined) return found;
-    const template = this.#decode(bytes.slice(0, BLOCK_OPS_MAX * LENGTH_MAX), key, false);
+    const template = this.#decode(bytes.slice(0, BLOCK_OPS_MAX * LENGTH_MAX), key, false, until);
     if (template !== undefined) this.#keep(prefix, template);
     return template;
   }
@@ -95,8 +103,8 @@ export class Templates {
     else alike.push(template);
   }
 
-  #decode(bytes: Uint8Array, key: number, across: boolean): Template | undefined {
-    const ops = decodeOps(bytes, key, across);
+  #decode(bytes: Uint8Array, key: number, across: boolean, until: number): Template | undefined {
+    const ops = decodeOps(bytes, key, across, until);
     if (ops === undefined) return undefined;
     const words = new Uint32Array((ops.length + 1) * OP_WORDS);
     const relocations: number[] = [];
@@ -186,16 +194,18 @@ export function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 }
 
 /** undefined: the first instruction runs on beyond the bytes. */
-function decodeOps(bytes: Uint8Array, key: number, across: boolean): Decoded[] | undefined {
+function decodeOps(bytes: Uint8Array, key: number, across: boolean, until: number): Decoded[] | undefined {
   const stream = new InstructionStream(bytes, key);
   const ops: Decoded[] = [];
+  let offset = 0;
   try {
     for (;;) {
       const op = stream.next();
       if (op === undefined) return ops.length === 0 ? undefined : ops;
       ops.push(op);
+      offset += op.length;
       // An instruction that runs on into the next page is a block of its own.
-      if (across || op.ends || ops.length === BLOCK_OPS_MAX) return ops;
+      if (across || op.ends || ops.length === BLOCK_OPS_MAX || offset >= until) return ops;
     }
   } finally {
     stream.free();

@@ -4,6 +4,7 @@
 
 import {
   A20_MASK_WORD,
+  ATTENTION,
   CODE_GENERATIONS,
   CODE_LINES,
   CODE_WRITTEN,
@@ -121,7 +122,13 @@ export function readBus(core: usize, physical: u64, bytes: u32): u64 {
   return value;
 }
 
+/** A device that this write lets interrupt the core is heard at the next boundary: where a run is cut changes nothing. */
 export function writeBus(core: usize, physical: u64, bytes: u32, value: u64): void {
+  writeDevices(core, physical, bytes, value);
+  if (load<u32>(core, ATTENTION) != 0) store<u32>(core, 1, CODE_WRITTEN);
+}
+
+function writeDevices(core: usize, physical: u64, bytes: u32, value: u64): void {
   const index = coreIndex(core);
   if ((physical & (bytes - 1)) == 0) {
     if (bytes < 8) {

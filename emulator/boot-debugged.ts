@@ -1,0 +1,100 @@
+// `buslock boot --gdb PORT`: one machine in virtual time that a debugger may stop, step and send back. Without one it
+// runs freely; what is typed on the console reaches it either way.
+
+import type { Stop } from "./gdb/debuggee.js";
+import { Debuggee } from "./gdb/debuggee.js";
+import { serveGdb } from "./gdb/server.js";
+import { interrupted } from "./interrupt.js";
+import { Machine, type MachineOptions } from "./machine.js";
+import { Random } from "./random.js";
+import { Schedule } from "./schedule.js";
+
+export interface DebuggedOptions {
+  readonly machine: MachineOptions;
+  readonly seed: number;
+  /** TCP port on this host; 0 takes a free one. */
+  readonly port: number;
+  /** The first instruction waits for the debugger. */
+  readonly wait: boolean;
+  /** Virtual seconds. */
+  readonly limit: number;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+  /** Given what takes console input, and what its user's wish to end calls; gives what ends that. */
+  readonly input: (take: (bytes: Uint8Array) => void, end: () => void) => () => void;
+}
+
+export interface DebuggedEnding {
+  readonly instructions: number;
+  readonly problem: string;
+  readonly exitCode: number | null;
+}
+
+export async function bootDebugged(o: DebuggedOptions): Promise<DebuggedEnding> {
+  const print = o.machine.console ?? (() => {});
+  let debuggee: Debuggee | null = null;
+  const machine = await Machine.create({
+    ...o.machine,
+    seed: o.seed,
+    console: (byte) => debuggee?.printed(byte),
+  });
+  debuggee = new Debuggee({
+    machine,
+    schedule: new Schedule([machine], [], new Random(o.seed)),
+    limit: o.limit * 1e9,
+    storage: {
+      at: (physical) => machine.storageAt(physical),
+      changed: (physical, length) => machine.changed(physical, length),
+    },
+    print,
+  });
+  const problem = await lead(debuggee, o);
+  return { instructions: machine.instructions, problem, exitCode: machine.exitCode };
+}
+
+/** Leads a machine through free runs and debuggers' sessions to its end; gives why it ended, "" if by its guest. */
+async function lead(debuggee: Debuggee, o: DebuggedOptions): Promise<string> {
+  let finish: (problem: string) => void = () => {};
+  const finished = new Promise<string>((resolve) => {
+    finish = resolve;
+  });
+  let free: Promise<Stop> | null = null;
+  const runFreely = () => {
+    free = debuggee.run("continue", 0).then((stop) => {
+      free = null;
+      if (stop.why === "over") finish(debuggee.machine.problem);
+      else if (stop.why === "asleep") finish("all cores sleep for ever, or the time limit was reached");
+      return stop;
+    });
+    free.catch((error: Error) => finish(error.message));
+  };
+  const server = await serveGdb({
+    port: o.port,
+    debuggee,
+    log: o.log,
+    attached: async () => {
+      debuggee.interrupt();
+      await free;
+    },
+    left: (how) => {
+      debuggee.breakpoints.clear();
+      debuggee.watchpoints.length = 0;
+      if (how === "kill") finish("killed by the debugger");
+      else if (!debuggee.machine.powered) finish(debuggee.machine.problem);
+      else if (free === null) runFreely();
+    },
+  });
+  const noInput = o.input(
+    (bytes) => debuggee.type(bytes),
+    () => finish("ended from the terminal"),
+  );
+  void interrupted(o.signal).then(() => finish("interrupted"));
+  o.log(`gdb: target remote 127.0.0.1:${server.port}`);
+  if (!o.wait) runFreely();
+  const problem = await finished;
+  debuggee.interrupt();
+  await free;
+  noInput();
+  server.close();
+  return problem;
+}
