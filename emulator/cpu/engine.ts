@@ -323,7 +323,11 @@ export class Engine {
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
     if (traced) this.#traceInstruction(core, c);
     const mnemonic = this.#mnemonicAtRip(core, c);
+    // What a device or RDTSC sees of the time counts from the start of run(), not of this step (executed()).
+    const start = this.#get(c + RUN_START);
+    this.#set(c + RUN_START, start - left + 1);
     const why = mnemonic === undefined ? EXIT.fault : this.#partial(c, 1);
+    this.#set(c + RUN_START, start);
     if (mnemonic === undefined) this.#set(c + RUN_BUDGET, 1);
     const after = left - 1 + this.#get(c + RUN_BUDGET);
     if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
