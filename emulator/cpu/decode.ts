@@ -141,10 +141,20 @@ export class InstructionStream {
     const decoder = this.#decoderAt(offset);
     decoder.decodeOut(instruction);
     const { length, code } = instruction;
-    if (code !== Code.INVALID) return decoded(this.#mode);
+    if (code !== Code.INVALID) return this.#withX87Opcode(decoded(this.#mode), offset);
     const cut = decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
     if (cut && offset + length >= this.#bytes.length) return undefined;
     return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+  }
+  /** x87's last opcode (FOP): the low 3 bits of its first byte, D8 to DF, and the ModRM byte. */
+  #withX87Opcode(decoded: Decoded, offset: number): Decoded {
+    if (typeof decoded.form !== "object" || decoded.form.row.needs !== "fpu") return decoded;
+    for (let at = offset; at < offset + decoded.length - 1; at++) {
+      const byte = this.#bytes[at];
+      if (byte >= 0xd8 && byte <= 0xdf)
+        return { ...decoded, immediate2: ((byte & 7) << 8) | this.#bytes[at + 1] };
+    }
+    return decoded;
   }
   /** Each instruction is read as if it stood at address 0: distances count from its start. */
   #decoderAt(offset: number): Decoder {

@@ -92,7 +92,9 @@ export const FCW = 0x404; // u32; x87 words
 export const FSW = 0x408;
 export const FTW = 0x40c; // u32: abridged tag (1 = valid), one bit a register
 export const ST = 0x410; // 8 physical registers of 16 bytes (80 bits used), R0 first
-export const FOP = 0x490;
+export const FOP = 0x490; // u32
+export const FCS = 0x494; // u16: selectors of the last x87 instruction, and of its operand
+export const FDS = 0x496; // u16
 export const FIP = 0x498;
 export const FDP = 0x4a0;
 
@@ -205,7 +207,7 @@ export const OP_IMMEDIATE = 40; // u64: as wide as the operand; branches: the ta
 export const OP_CHAIN = 48; // u32: block that follows when the branch is taken, once known
 export const OP_PATCH = 52; // u32: where enter() writes that block: OP_CHAIN of this op, or CHAIN_SINK
 export const OP_CODE = 56; // u16: iced's Code, for reports
-export const OP_IMMEDIATE2 = 60; // u32: second immediate (ENTER)
+export const OP_IMMEDIATE2 = 60; // u32: second immediate (ENTER); of an x87 instruction its opcode as FOP has it
 export const OP_STACK_BASED = 1; // the memory operand is in SS: non-canonical is #SS(0)
 
 export const ACTIVE = 0;

@@ -12,13 +12,20 @@ import {
   type Meaning,
   type Operand,
   RSP,
+  type Segment,
   type Value,
   type Vector,
   type Width,
 } from "./instructions/define.js";
 import {
+  BLOCK_RIP,
   CPL,
   CR0,
+  FCS,
+  FDP,
+  FDS,
+  FIP,
+  FOP,
   FPU_TRAP,
   FSW,
   FTW,
@@ -26,6 +33,7 @@ import {
   MXCSR,
   OP_IMMEDIATE,
   OP_IMMEDIATE2,
+  OP_OFFSET,
   OP_REGISTERS,
   SEG_SELECTOR,
   SEGMENT_BYTES,
@@ -36,7 +44,7 @@ import {
 } from "./layout.js";
 import { CORE } from "./lowering/flags.js";
 import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
-import { BUDGET, OP, type Store } from "./lowering/memory.js";
+import { BUDGET, OP, type Store, segmentAt } from "./lowering/memory.js";
 import { Repeats } from "./lowering/repeat.js";
 import { GENERAL_PROTECTION, REGISTER_LOADS, REGISTER_STORES } from "./lowering/transfers.js";
 import { Scalar } from "./lowering/values.js";
@@ -224,6 +232,25 @@ class Lowering extends Repeats implements Meaning {
     code.if();
     this.assist("x87Check");
     code.end();
+  }
+  noteX87Pointers(memory?: Operand): void {
+    const data = memory === undefined ? undefined : this.address(memory);
+    this.#scope.registers.push(() => {
+      const { code } = this;
+      code.get(CORE).get(CORE).access("i64.load", BLOCK_RIP).get(OP).access("i64.load16_u", OP_OFFSET);
+      code.op("i64.add").access("i64.store", FIP);
+      code.get(CORE).get(OP).access("i32.load", OP_IMMEDIATE2).access("i32.store", FOP);
+      this.#noteSelector("cs", FCS);
+      if (data === undefined) return;
+      code.get(CORE);
+      this.push64(data).access("i64.store", FDP);
+      this.#noteSelector(this.segmentOf(memory), FDS);
+    });
+  }
+  #noteSelector(segment: Segment, at: number): void {
+    const { code } = this;
+    code.get(CORE).get(CORE);
+    code.access("i32.load", segmentAt(segment) + SEG_SELECTOR).access("i32.store16", at);
   }
   enterMmx(tags: "valid" | "empty" = "valid"): void {
     this.#scope.registers.push(() => {

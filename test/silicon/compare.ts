@@ -192,6 +192,7 @@ const C1 = 0x200;
 const C2 = 0x400;
 const C0_C2_C3 = 0x4500;
 const STACK_FAULT = 0x40;
+const SUMMARY = 0x80;
 /** These say what they found in C0, C2 and C3; all others leave them undefined. */
 const SETS_CONDITIONS = /^F(u?comp*|icomp?|tst|xam|prem1?|nstenv|ldenv|nsave|rstor)$/;
 const SETS_C2 = /^F(sin|cos|sincos|ptan)$/;
@@ -221,6 +222,15 @@ function compareStackUnit(found: string[], n: DataView, e: DataView, { form }: C
   if (transcendental && !(n.getUint16(map.OUTCOME_FX + 2, true) & STACK_FAULT)) ignored |= C1;
   const status = (v: DataView) => v.getUint16(map.OUTCOME_FX + 2, true) & ~ignored;
   check("fsw", status(n), status(e));
+  // AMD saves the pointers to the last instruction only while an exception is pending.
+  if (n.getUint16(map.OUTCOME_FX + 2, true) & SUMMARY) {
+    check("fop", n.getUint16(map.OUTCOME_FX + 6, true), e.getUint16(map.OUTCOME_FX + 6, true));
+    for (const [field, at] of [
+      ["fip", map.OUTCOME_FX + 8],
+      ["fdp", map.OUTCOME_FX + 16],
+    ] as const)
+      check(field, Number(n.getBigUint64(at, true)), Number(e.getBigUint64(at, true)));
+  }
   check("tags", n.getUint8(map.OUTCOME_FX + 4), e.getUint8(map.OUTCOME_FX + 4));
   for (let i = 0; i < 8; i++) {
     const at = map.OUTCOME_FX + 32 + 16 * i;

@@ -237,6 +237,11 @@ export class Emulated {
     core.setUint32(L.FCW, from.getUint16(map.CASE_FX, true), true);
     core.setUint32(L.FSW, from.getUint16(map.CASE_FX + 2, true), true);
     core.setUint32(L.FTW, from.getUint8(map.CASE_FX + 4), true);
+    core.setUint32(L.FOP, from.getUint16(map.CASE_FX + 6, true), true);
+    core.setBigUint64(L.FIP, BigInt(from.getUint32(map.CASE_FX + 8, true)), true);
+    core.setUint16(L.FCS, from.getUint16(map.CASE_FX + 12, true), true);
+    core.setUint16(L.FDS, from.getUint16(map.CASE_FX + 20, true), true);
+    core.setBigUint64(L.FDP, BigInt(from.getUint32(map.CASE_FX + 16, true)), true);
     core.setUint32(L.MXCSR, from.getUint32(map.CASE_FX + 24, true), true);
     const top = (from.getUint16(map.CASE_FX + 2, true) >> 11) & 7;
     for (let i = 0; i < 8; i++) {
@@ -287,6 +292,9 @@ export class Emulated {
     to.setUint16(map.OUTCOME_FX, core.getUint32(L.FCW, true), true);
     to.setUint16(map.OUTCOME_FX + 2, status, true);
     to.setUint8(map.OUTCOME_FX + 4, core.getUint32(L.FTW, true));
+    to.setUint16(map.OUTCOME_FX + 6, core.getUint16(L.FOP, true), true);
+    to.setBigUint64(map.OUTCOME_FX + 8, core.getBigUint64(L.FIP, true), true);
+    to.setBigUint64(map.OUTCOME_FX + 16, core.getBigUint64(L.FDP, true), true);
     to.setUint32(map.OUTCOME_FX + 24, core.getUint32(L.MXCSR, true), true);
     const top = (status >> 11) & 7;
     for (let i = 0; i < 8; i++) {

@@ -165,7 +165,7 @@ export class Scene {
   }
 
   /** x87: every rounding and precision, the top anywhere, mostly full, seldom an unmasked or a pending exception. */
-  stackUnit(pending = 2): void {
+  stackUnit(pending: number): void {
     const { view, random } = this;
     let control = 0x37f;
     if (chance(random, 50)) control = (control & ~0xc00) | (random.below(4) << 10);
@@ -182,6 +182,12 @@ export class Scene {
     view.setUint16(map.CASE_FX + 2, status, true);
     view.setUint8(map.CASE_FX + 4, chance(random, 80) ? 0xff : random.bits() & 0xff);
     for (let i = 0; i < 8; i++) extended(random, view, map.CASE_FX + 32 + 16 * i);
+    // The last instruction: opcode, address, operand's address, both with selectors
+    view.setUint16(map.CASE_FX + 6, random.bits() & 0x7ff, true);
+    for (const at of [8, 16]) {
+      view.setUint32(map.CASE_FX + at, random.bits(), true);
+      view.setUint16(map.CASE_FX + at + 4, random.bits() & 0xffff, true);
+    }
     // Comparisons and remainders of near numbers
     if (chance(random, 20)) {
       const [top, other] = [map.CASE_FX + 32, map.CASE_FX + 32 + 16 * random.below(8)];
@@ -193,7 +199,7 @@ export class Scene {
   floatingPoint(): void {
     const { view, random } = this;
     view.setUint16(map.CASE_FX, 0x37f, true);
-    if (this.form.row.needs === "fpu") this.stackUnit();
+    if (this.form.row.needs === "fpu" || this.form.mnemonic === Mnemonic.Wait) this.stackUnit(5);
     if (usesMmx(this.form)) {
       this.stackUnit(15);
       for (let i = 0; i < 8; i++) if (chance(random, 90)) vector(random, view, map.CASE_FX + 32 + 16 * i, 8);

@@ -177,6 +177,8 @@ export interface Meaning {
   /** Explicit immediate operand as a number while generating is impossible: forms are shared; use get(). */
 
   // --- the x87 unit, as MMX shares it ---
+  /** FIP, FOP, and FDP when there is an operand in memory: the last x87 instruction's (deferred). */
+  noteX87Pointers(memory?: Operand): void;
   /** #MF now if an x87 exception is pending. */
   waitForX87(): void;
   /** The state that MMX leaves (deferred): top of stack 0, all registers valid; EMMS: all empty. */

@@ -1,5 +1,5 @@
 // What only an operating system runs: control and debug registers, descriptor-table registers, HLT, INVLPG, ports;
-// and the processor's own state: CPUID, FXSAVE, the x87 control words. Intel SDM vol. 2. The rows check
+// and the processor's own state: CPUID, FXSAVE. Intel SDM vol. 2. The rows check
 // privilege and carry operands; microcode does the rest.
 
 import { Mnemonic } from "../../iced.js";
@@ -210,28 +210,4 @@ export const system = [
     },
   },
   { op: Mnemonic.Stmxcsr, access: ["w"], needs: "sse", flags: none, does: (m, dst) => m.set(dst, m.mxcsr()) },
-  { op: Mnemonic.Fninit, access: [], needs: "fpu", flags: none, does: (m) => void m.assist("fninit") },
-  { op: Mnemonic.Fnclex, access: [], needs: "fpu", flags: none, does: (m) => void m.assist("fnclex") },
-  {
-    op: Mnemonic.Fnstcw,
-    access: ["w"],
-    needs: "fpu",
-    flags: none,
-    does: (m, dst) => m.set(dst, m.truncate(m.assist("readFpuControl"), 16)),
-  },
-  {
-    op: Mnemonic.Fnstsw,
-    access: ["w"],
-    needs: "fpu",
-    flags: none,
-    does: (m, dst) => m.set(dst, m.truncate(m.assist("readFpuStatus"), 16)),
-  },
-  {
-    op: Mnemonic.Fldcw,
-    access: ["r"],
-    needs: "fpu",
-    flags: none,
-    does: (m, src) => void m.assist("writeFpuControl", m.get(src)),
-  },
-  { op: Mnemonic.Wait, access: [], flags: none, does: (m) => void m.assist("waitFpu") },
 ] satisfies readonly Definition[] as readonly Definition[];

@@ -1,6 +1,6 @@
 // The x87 unit: loads, stores, arithmetic, comparisons, constants and the environment. Intel SDM vol. 1, chapter 8;
 // vol. 2. The work is the microcode's (microcode/x87.ts), in exact integer arithmetic; rows say what the operands are.
-// Control words, FNINIT and FXSAVE are in system.ts.
+// FXSAVE is in system.ts.
 
 import { Mnemonic } from "../../iced.js";
 import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
@@ -35,10 +35,20 @@ function row(
   flags: string = none,
 ): Definition {
   const waits: Definition["does"] = (m, ...operands) => {
-    if (operands.some((o) => o.kind === "memory")) m.waitForX87(); // the others look for themselves
+    const memory = operands.find((o) => o.kind === "memory");
+    if (memory !== undefined) m.waitForX87(); // the others look for themselves
+    m.noteX87Pointers(memory);
     does(m, ...operands);
   };
   return { op, ...(access === undefined ? {} : { access }), flags, needs: "fpu", does: waits };
+}
+/** A control instruction: it leaves the pointers to the last one alone. */
+function control(op: Definition["op"], access: Definition["access"], does: Definition["does"]): Definition {
+  const waits: Definition["does"] = (m, ...operands) => {
+    m.waitForX87();
+    does(m, ...operands);
+  };
+  return { op, ...(access === undefined ? {} : { access }), flags: none, needs: "fpu", does: waits };
 }
 function rowWithoutWait(
   op: Definition["op"],
@@ -248,8 +258,14 @@ export const x87: readonly Definition[] = [
   row(Mnemonic.Fdecstp, [], (m) => void m.assist("x87Stack", 2, 0)),
   row(Mnemonic.Fnop, [], (m) => void m.assist("x87Stack", 3, 0)),
   rowWithoutWait([Mnemonic.Fneni, Mnemonic.Fndisi, Mnemonic.Fnsetpm], [], () => {}),
+  rowWithoutWait(Mnemonic.Fninit, [], (m) => void m.assist("fninit")),
+  rowWithoutWait(Mnemonic.Fnclex, [], (m) => void m.assist("fnclex")),
+  rowWithoutWait(Mnemonic.Fnstcw, ["w"], (m, dst) => m.set(dst, m.truncate(m.assist("readFpuControl"), 16))),
+  rowWithoutWait(Mnemonic.Fnstsw, ["w"], (m, dst) => m.set(dst, m.truncate(m.assist("readFpuStatus"), 16))),
+  control(Mnemonic.Fldcw, ["r"], (m, src) => void m.assist("writeFpuControl", m.get(src))),
+  { op: Mnemonic.Wait, access: [], flags: none, does: (m) => void m.assist("waitFpu") },
   rowWithoutWait(Mnemonic.Fnstenv, ["w"], environment("x87StoreEnvironment")),
-  row(Mnemonic.Fldenv, ["r"], environment("x87LoadEnvironment")),
+  control(Mnemonic.Fldenv, ["r"], environment("x87LoadEnvironment")),
   rowWithoutWait(Mnemonic.Fnsave, ["w"], environment("x87Save")),
-  row(Mnemonic.Frstor, ["r"], environment("x87Restore")),
+  control(Mnemonic.Frstor, ["r"], environment("x87Restore")),
 ];

@@ -1,14 +1,17 @@
 // The x87 and SSE state as a whole: FXSAVE, FXRSTOR, FNINIT, control and status words. Intel SDM vol. 1, 8.1,
 // 10.5.1 (the 512-byte image), vol. 2.
 //
-//   image: 0 FCW | 2 FSW | 4 abridged tags | 6 FOP | 8 FIP | 16 FDP | 24 MXCSR | 28 MXCSR_MASK
+//   image: 0 FCW | 2 FSW | 4 abridged tags | 6 FOP | 8 FIP | 16 FDP | 24 MXCSR | 28 MXCSR_MASK; without REX.W the pointers
+//          have 32 bits, and FCS and FDS stand behind them
 //          32 ST0..ST7, 16 bytes each, from the top of the stack | 160 XMM0..XMM15, 16 bytes each | 416 untouched
 
 import {
   ACCESS_READ,
   ACCESS_WRITE,
+  FCS,
   FCW,
   FDP,
+  FDS,
   FIP,
   FOP,
   FSW,
@@ -66,9 +69,8 @@ export function fxsave(core: usize, segment: u64, offset: u64, wide: u64): u64 {
 export function saveX87(core: usize, va: u64, wide: bool): void {
   const words: u64 = load<u16>(core, FCW) | ((<u64>load<u16>(core, FSW)) << 16);
   put(core, va, words | ((<u64>load<u8>(core, FTW)) << 32) | ((<u64>(load<u16>(core, FOP) & 0x7ff)) << 48));
-  const pointers: u64 = wide ? ~(0 as u64) : 0xffff_ffff;
-  put(core, va + 8, load<u64>(core, FIP) & pointers);
-  put(core, va + 16, load<u64>(core, FDP) & pointers);
+  put(core, va + 8, wide ? load<u64>(core, FIP) : pointer(core, FIP, FCS));
+  put(core, va + 16, wide ? load<u64>(core, FDP) : pointer(core, FDP, FDS));
   for (let i: u32 = 0; i < 8; i++) {
     const register = stackRegister(core, i);
     put(core, va + 32 + i * 16, load<u64>(register));
@@ -85,6 +87,11 @@ export function saveVectors(core: usize, va: u64): void {
     put(core, va + 160 + i * 16, load<u64>(core + i * 16, XMM));
     put(core, va + 168 + i * 16, load<u64>(core + i * 16, XMM + 8));
   }
+}
+
+/** 32 bits and a selector. */
+function pointer(core: usize, offset: usize, selector: usize): u64 {
+  return load<u32>(core + offset) | ((<u64>load<u16>(core + selector)) << 32);
 }
 
 export function put(core: usize, va: u64, value: u64): void {
@@ -112,13 +119,16 @@ export function fxrstor(core: usize, segment: u64, offset: u64, wide: u64): u64 
 
 export function restoreX87(core: usize, va: u64, wide: bool): void {
   const words = take(core, va);
-  const pointers: u64 = wide ? ~(0 as u64) : 0xffff_ffff;
+  const ip = take(core, va + 8);
+  const data = take(core, va + 16);
   store<u32>(core, <u32>words & 0xffff, FCW);
   store<u32>(core, <u32>(words >> 16) & 0xffff, FSW);
   store<u32>(core, <u32>(words >> 32) & 0xff, FTW);
   store<u32>(core, <u32>(words >> 48) & 0x7ff, FOP);
-  store<u64>(core, take(core, va + 8) & pointers, FIP);
-  store<u64>(core, take(core, va + 16) & pointers, FDP);
+  store<u64>(core, wide ? ip : ip & 0xffff_ffff, FIP);
+  store<u64>(core, wide ? data : data & 0xffff_ffff, FDP);
+  store<u16>(core, wide ? 0 : <u16>(ip >> 32), FCS);
+  store<u16>(core, wide ? 0 : <u16>(data >> 32), FDS);
   for (let i: u32 = 0; i < 8; i++) {
     const register = stackRegister(core, i);
     store<u64>(register, take(core, va + 32 + i * 16));
@@ -138,7 +148,7 @@ export function fninit(core: usize): u64 {
   store<u32>(core, 0x37f, FCW);
   store<u32>(core, 0, FSW);
   store<u32>(core, 0, FTW);
-  store<u32>(core, 0, FOP);
+  store<u64>(core, 0, FOP); // and FCS, FDS
   store<u64>(core, 0, FIP);
   store<u64>(core, 0, FDP);
   return 1;
