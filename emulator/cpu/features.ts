@@ -94,7 +94,6 @@ export const features: readonly Feature[] = [
   { name: "xsave_error_pointers", leaf: 0x8000_0008, register: "ebx", bit: 2 }, // saved whether or not pending
   { name: "wbnoinvd", leaf: 0x8000_0008, register: "ebx", bit: 9, instructions: ["WBNOINVD"] },
   // Nothing is executed speculatively, so none of these leaks exists, and IBRS has nothing to hold back.
-  { name: "xsaveerptr", leaf: 0x8000_0008, register: "ebx", bit: 2 }, // FXSAVE stores FOP, FIP and FDP in any case
   { name: "ssb_no", leaf: 0x8000_0008, register: "ebx", bit: 26 },
   { name: "btc_no", leaf: 0x8000_0008, register: "ebx", bit: 29 },
   { name: "lfence_serializing", leaf: 0x8000_0021, register: "eax", bit: 2 },
