@@ -10,7 +10,7 @@
 // And a hold window, after Mirage's delta: who has just got the right to write a hot page keeps it for a part of the time that
 // fetching it took, however soon the next writer asks, so that some work is done for each transfer. A page that
 // is not hot is never held.
-import { bootNumber } from "../options";
+import { bootNumber, bootOption } from "../options";
 import { Page } from "./records";
 
 const MILLISECOND: u64 = 1_000_000;
@@ -29,9 +29,12 @@ const PATIENCE_MAX: u32 = 16;
 
 let ships: bool = true;
 let holds: bool = true;
+/** Whoever reads asks for the right to write: the protocol without S. */
+export let readersOwn: bool = false;
 
-/** `ship=0` on the command line: every operation moves its page; `hold=0`: no page is held. For comparisons. */
+/** For comparisons, on the command line: `ship=0`: every operation moves its page; `hold=0`: no page is held; `mei`: no S. */
 export function contentionStart(): void {
+  readersOwn = bootOption("mei") != 0;
   ships = bootNumber("ship", 1) != 0;
   holds = bootNumber("hold", 1) != 0;
 }

@@ -40,6 +40,7 @@ import {
   pageCame,
   pageLost,
   pageWanted,
+  readersOwn,
 } from "./contention";
 import {
   engineAlive,
@@ -275,7 +276,7 @@ function ask(page: Page, write: bool, now: u64): void {
   const first = changetype<Client>(page.waiters);
   if (page.state != INVALID || !allOperations(first) || !operationPays(page, now)) {
     if (write && page.state == INVALID) pageWanted(page, now);
-    engineAsk(engine, page, write);
+    engineAsk(engine, page, write || readersOwn);
     return;
   }
   page.operator = changetype<usize>(first);

@@ -59,6 +59,75 @@ async function sample({ name, machines }: Operation, count: number): Promise<Sam
   };
 }
 
+/** Machines that fight over one page for so many microseconds; the difference of two times is what is shown. */
+const SHORT = 4_000;
+const LONG = 12_000;
+const fights: readonly { what: string; name: string; words: readonly (readonly [string, string])[] }[] = [
+  {
+    what: "lock xadd every 20 us, all machines",
+    name: "think",
+    words: [
+      ["sent to the owner", ""],
+      ["by pages", "ship=0 hold=0"],
+    ],
+  },
+  {
+    what: "stores to one page, all machines",
+    name: "store",
+    words: [
+      ["with a hold window", ""],
+      ["without", "hold=0"],
+    ],
+  },
+  {
+    what: "ticket lock, hand-overs",
+    name: "lock",
+    words: [
+      ["MESI", ""],
+      ["without S", "mei"],
+    ],
+  },
+];
+
+async function fight(name: string, machines: number, append: string, microseconds: number) {
+  const { report, lines } = await seeded("contend", [name, microseconds], {
+    machines,
+    cores: 1,
+    network: { delay: WIRE },
+    append,
+  });
+  const match = / total (\d+) least (\d+) most (\d+)/.exec(report.result);
+  if (!report.ok || match === null) throw new Error(`contend ${name} failed:\n${lines.join("\n")}`);
+  const sum = (stat: string) => report.machines.reduce((s, m) => s + (m.stats?.[stat] ?? 0), 0);
+  const [total, least, most] = match.slice(1).map(Number) as [number, number, number];
+  return { total, least, most, messages: sum("messagesSent"), bytes: sum("bytesSent") };
+}
+
+async function fightFigures(r: number): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const { what, name, words } of fights)
+    for (const machines of [2, 4, 8])
+      for (const [how, append] of words) {
+        const [few, many] = [
+          await fight(name, machines, append, SHORT),
+          await fight(name, machines, append, LONG),
+        ];
+        const done = Math.max(1, many.total - few.total);
+        const add = (figure: string, value: number, unit: string) =>
+          figures.push({
+            section: "coherence",
+            name: `${what}, ${machines} machines, ${how}: ${figure}`,
+            value,
+            unit,
+          });
+        add("operations in R", (done * r) / (LONG - SHORT), "");
+        add("messages an operation", (many.messages - few.messages) / done, "");
+        add("bytes an operation", (many.bytes - few.bytes) / done, "");
+        add("fewest of a machine / most", many.least / Math.max(1, many.most), "");
+      }
+  return figures;
+}
+
 export async function coherenceFigures(): Promise<Figure[]> {
   const r = 2 * WIRE[0];
   const figures: Figure[] = [{ section: "coherence", name: "R on the seeded wire", value: r, unit: "us" }];
@@ -95,5 +164,6 @@ export async function coherenceFigures(): Promise<Figure[]> {
       counted,
     );
   }
+  figures.push(...(await fightFigures(r)));
   return figures;
 }

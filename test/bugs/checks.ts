@@ -2,13 +2,14 @@
 // wrong, or undefined when all was as the manual has it.
 import { SharedMailbox } from "../../emulator/board/mailbox.js";
 import { assemble, flat, Machine } from "../../emulator/index.js";
+import { seeded } from "../support/cluster.js";
 import { explore, Violation, World, wander } from "../support/coherence.js";
 import { CODE, Cpu, PAGE_TABLES } from "../support/cpu.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, states } from "../support/page-table.js";
 import { encode, Pair } from "../support/syslink.js";
 import { runOnThreads } from "../support/threads.js";
-import { type Plant, planted } from "./plant.js";
+import { type Plant, planted, plantedKernel } from "./plant.js";
 
 export type Check = (plant: Plant) => Promise<string | undefined>;
 
@@ -306,6 +307,17 @@ export const pagesAreCoherent: Check = async ({ rows = [] }) => {
     if (error instanceof Violation) return error.message;
     if (error instanceof Error && error.message.startsWith("more than")) return undefined;
     throw error;
+  }
+  return undefined;
+};
+
+/** Promises 40 and 61, in the running kernel: what all cores of all machines add to one word is in it at the end. */
+export const clusterCounts: Check = async (plant) => {
+  const kernel = await plantedKernel(plant);
+  for (const seed of kernel === undefined ? [1] : [1, 2, 3]) {
+    const options = { machines: 3, cores: 2, seed, ...(kernel === undefined ? {} : { kernel }) };
+    const { report } = await seeded("counter", [3000], options);
+    if (!report.ok) return `seed ${seed}: ${report.result}`;
   }
   return undefined;
 };

@@ -9,6 +9,7 @@
 import { Mnemonic } from "../../emulator/cpu/decode.js";
 import {
   type Check,
+  clusterCounts,
   ENTRY,
   exchangeLocks,
   faultsArePrecise,
@@ -125,6 +126,21 @@ export const bugs: readonly Bug[] = [
         ["SHARED", "INVALIDATE", "SHARED_LEAVING", "REVOKE", "ANSWER"],
         ["SHARED_LEAVING", "GONE_CLEAN", "INVALID", "WAKE"],
       ],
+    },
+  },
+  {
+    name: "a page that leaves before the shoot-down",
+    broken: "a core neither interrupts the others nor waits for them, and answers for the page at once",
+    check: clusterCounts,
+    plant: {
+      kernel: {
+        file: "kernel/memory/paging.ts",
+        changes: [
+          ["    apicSend(other.apicId, SHOOT_DOWN_VECTOR);\n", ""],
+          ['import { apicSend, SHOOT_DOWN_VECTOR } from "../machine/apic";\n', ""],
+          ["while (atomic.load<u32>(remaining) !== 0) {", "while (false) {"],
+        ],
+      },
     },
   },
 ];
