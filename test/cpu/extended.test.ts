@@ -81,7 +81,7 @@ describe("FSGSBASE (SDM vol. 2, RDFSBASE, WRFSBASE)", () => {
     ]);
     expect(vectorOf("wrgsbase rax;; rdgsbase rbx;; hlt", { ...on, user: true })).toBe(GP); // the HLT's
   });
-  test("#UD without CR4.FSGSBASE and outside 64-bit mode, #GP(0) for a non-canonical base", () => {
+  test("#UD without CR4.FSGSBASE, #GP(0) for a non-canonical base", () => {
     expect(vectorOf("rdfsbase rax;; hlt")).toBe(UD);
     expect(vectorOf("wrgsbase rax;; hlt")).toBe(UD);
     const { vector, error } = run(`mov rax, ${NON_CANONICAL};; wrfsbase rax;; hlt`, on);
@@ -293,6 +293,22 @@ describe("XSAVE (SDM vol. 1, chapter 13)", () => {
     expect([vector, s.xmm(3)]).toEqual([undefined, 9n]);
     expect(cpu.read(FORMAT, 8)).toBe((1n << 63n) | 0x202n);
     expect(cpu.read(STATE, 8) & 2n).toBe(2n);
+  });
+  test("XSAVES and XRSTORS: ring 0 only, the compacted format only (13.11, 13.12)", () => {
+    wipe();
+    clearHeader();
+    const { s, vector } = run(
+      `${xsetbv(ALL)};; mov eax, 9;; movd xmm3, eax;; ${request(0xffff)};; xsaves [rbx]
+       pxor xmm3, xmm3;; ${request(0xffff)};; xrstors [rbx];; hlt`,
+      on,
+    );
+    expect([vector, s.xmm(3), cpu.read(FORMAT, 8)]).toEqual([undefined, 9n, (1n << 63n) | 0x203n]);
+    run(`${xsetbv(ALL)};; ${request(3)};; xsave [rbx];; hlt`, on);
+    cpu.ram.fill(0, FORMAT, FORMAT + 56);
+    expect(vectorOf(`${xsetbv(ALL)};; ${request(3)};; xrstors [rbx];; hlt`, on)).toBe(GP);
+    expect(vectorOf(`${request(3)};; xsaves [rbx];; hlt`, { ...on, user: true })).toBe(GP);
+    expect(vectorOf(`mov ecx, 0xda0;; xor edx, edx;; mov eax, 1;; wrmsr;; hlt`)).toBe(GP);
+    expect(run("mov ecx, 0xda0;; rdmsr;; hlt").s.register("rax")).toBe(0n);
   });
   test("alignment, TS and reserved header bits", () => {
     expect(vectorOf(`${request(3)};; add rbx, 16;; xsave [rbx];; hlt`, on)).toBe(GP);

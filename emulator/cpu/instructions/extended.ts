@@ -70,6 +70,10 @@ export const extended = [
   { op: Mnemonic.Xsaveopt64, access: ["rw"], flags: none, does: save(OPTIMIZED | WIDE) },
   { op: Mnemonic.Xsavec, access: ["w"], flags: none, does: save(COMPACTED) },
   { op: Mnemonic.Xsavec64, access: ["w"], flags: none, does: save(COMPACTED | WIDE) },
+  { op: Mnemonic.Xsaves, access: ["w"], privileged: true, flags: none, does: save(COMPACTED) },
+  { op: Mnemonic.Xsaves64, access: ["w"], privileged: true, flags: none, does: save(COMPACTED | WIDE) },
+  { op: Mnemonic.Xrstors, access: ["r"], privileged: true, flags: none, does: restore(COMPACTED) },
+  { op: Mnemonic.Xrstors64, access: ["r"], privileged: true, flags: none, does: restore(COMPACTED | WIDE) },
   { op: Mnemonic.Xrstor, access: ["r"], flags: none, does: restore(0) },
   { op: Mnemonic.Xrstor64, access: ["r"], flags: none, does: restore(WIDE) },
   {

@@ -138,6 +138,8 @@ function find(core: usize, index: u32): bool {
       return row(MSR_PAT, PAT_TYPES);
     case 0x2ff:
       return row(MSR_MTRR_DEF_TYPE, MTRR_TYPE, MTRR_ENABLES);
+    case 0xda0: // IA32_XSS: no supervisor component of XSAVE's
+      return row(0, ZERO, 0);
     case 0xc000_0081:
       return row(MSR_STAR, BITS);
     case 0xc000_0082:

@@ -255,7 +255,9 @@ export function forgetKeys(core: usize, changed: u32): void {
 export function retag(core: usize): void {
   const protect = (cr0(core) & CR0_WP) != 0;
   const guard = (cr4(core) & CR4_SMAP) != 0;
-  for (let index: u32 = 0; index < ENTRIES; index++) {
+  const count = load<u32>(core, TLB_LIVE_COUNT);
+  for (let i: u32 = 0; i < count; i++) {
+    const index: u32 = load<u16>(core + i * 2, TLB_LIVE);
     const bank = index / TLB_ENTRIES;
     const entry = entryAt(core, index);
     const flags = load<u32>(entry, TLB_FLAGS);

@@ -105,7 +105,7 @@ function isZero(at: usize, bytes: usize): bool {
   return true;
 }
 
-/** XSAVE, XSAVEOPT, XSAVEC, with REX.W or without. */
+/** XSAVE, XSAVEOPT, XSAVEC, with REX.W or without; XSAVES as well, since IA32_XSS names no component. */
 export function xsave(core: usize, segment: u64, offset: u64, how: u64): u64 {
   const wanted = requested(core);
   const va = areaAddress(core, segment, offset, wanted, ACCESS_WRITE);
@@ -127,7 +127,7 @@ export function xsave(core: usize, segment: u64, offset: u64, how: u64): u64 {
   return 1;
 }
 
-/** XRSTOR; `how` may be WIDE. The area's own words say in which format it is. */
+/** XRSTOR: the area's own words say in which format it is. With COMPACTED, XRSTORS: it must be that one. */
 export function xrstor(core: usize, segment: u64, offset: u64, how: u64): u64 {
   const wanted = requested(core);
   const va = areaAddress(core, segment, offset, wanted, ACCESS_READ);
@@ -135,7 +135,7 @@ export function xrstor(core: usize, segment: u64, offset: u64, how: u64): u64 {
   const present = take(core, va + STATE_AT);
   const format = take(core, va + FORMAT_AT);
   const compact = (format & COMPACTED_FORMAT) != 0;
-  if (!validHeader(core, va, present, format)) return refuse(core);
+  if (!validHeader(core, va, present, format) || (how & COMPACTED && !compact)) return refuse(core);
   const control = <u32>take(core, va + 24);
   const loadsControl = wanted & SSE && (!compact || present & SSE);
   if (loadsControl && control & ~MXCSR_MASK) return refuse(core);
