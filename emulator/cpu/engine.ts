@@ -514,8 +514,7 @@ export class Engine {
     if (raised !== 0) this.#attend(core, c, raised);
     if (activity !== HALTED) return false;
     const words = this.#words;
-    const breaks = () => wantsInterrupt(words, c) && this.#hosts[core].pendingInterrupt();
-    if (waits(words, c) && (lineChanged(words, c) || breaks())) {
+    if (waits(words, c) && (lineChanged(words, c) || this.#interruptBreaks(core, c))) {
       this.#set(c + ACTIVITY, ACTIVE);
       return true;
     }
@@ -523,6 +522,9 @@ export class Engine {
     if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) return true;
     const open = (this.#get(c + FLAGS_OTHER) & FLAG_IF) !== 0;
     return open && this.#get(c + INTERRUPT_WANTED) !== 0 && this.#hosts[core].pendingInterrupt();
+  }
+  #interruptBreaks(core: number, c: number): boolean {
+    return wantsInterrupt(this.#words, c) && this.#hosts[core].pendingInterrupt();
   }
   /** Waiting for a store, of which nobody tells (monitor.ts). */
   monitors(core: number): boolean {
