@@ -52,11 +52,10 @@ const coreBits = (cores: number): number => Math.ceil(Math.log2(cores));
 export function cpuid(leaf: number, subleaf: number, context: CpuidContext): CpuidResult {
   const known = leaves[leaf >>> 0];
   const words = known?.(context, subleaf >>> 0, leaf >>> 0) ?? [0, 0, 0, 0];
-  (["eax", "ebx", "ecx", "edx"] as const).forEach((register, i) => {
-    words[i] |= featureBits(leaf >>> 0, subleaf >>> 0, register);
-  });
+  const bits = featureBits(leaf >>> 0, subleaf >>> 0);
+  for (let i = 0; i < 4; i++) words[i]! |= bits[i]!;
   if (leaf === 1 || leaf >>> 0 === 0x8000_0001) {
-    if (leaf >>> 0 === 0x8000_0001) words[3] |= featureBits(1, 0, "edx") & REPEATED;
+    if (leaf >>> 0 === 0x8000_0001) words[3] |= featureBits(1, 0)[3]! & REPEATED;
     if (!context.apicEnabled) words[3] &= ~APIC;
   }
   return words.map((word) => word >>> 0) as CpuidResult;
@@ -140,15 +139,23 @@ function cacheProperties({ cores }: CpuidContext, subleaf: number): CpuidResult 
   ];
 }
 
-function featureBits(leaf: number, subleaf: number, register: Register): number {
-  let word = 0;
-  for (const feature of features)
-    if (feature.leaf === leaf && feature.register === register)
-      if (!indexed.has(leaf) || (feature.subleaf ?? 0) === subleaf) word |= 1 << feature.bit;
-  return word;
-}
 /** Leaves that ECX chooses among; the others answer the same whatever it holds. */
 const indexed = new Set([7, 0xd]);
+const SUBLEAVES = 64;
+const keyOf = (leaf: number, subleaf: number): number =>
+  leaf * SUBLEAVES + (indexed.has(leaf) ? Math.min(subleaf, SUBLEAVES - 1) : 0);
+
+/** Feature bits by leaf and subleaf, gathered once: EAX, EBX, ECX, EDX. */
+const gathered = new Map<number, [number, number, number, number]>();
+const REGISTERS: readonly Register[] = ["eax", "ebx", "ecx", "edx"];
+for (const { leaf, subleaf, register, bit } of features) {
+  const words = gathered.get(keyOf(leaf, subleaf ?? 0)) ?? [0, 0, 0, 0];
+  words[REGISTERS.indexOf(register)]! |= 1 << bit;
+  gathered.set(keyOf(leaf, subleaf ?? 0), words);
+}
+const NONE = [0, 0, 0, 0] as const;
+const featureBits = (leaf: number, subleaf: number): readonly number[] =>
+  gathered.get(keyOf(leaf, subleaf)) ?? NONE;
 
 function word(text: string, at: number): number {
   let value = 0;
