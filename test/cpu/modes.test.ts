@@ -305,6 +305,30 @@ describe("far transfers", () => {
       expect([m.u32(L.CPL), m.rip, m.gpr(RSP)]).toEqual([3, 0x40_1007n, 0x5008n]);
     });
 
+    // SDM vol. 3A, 5.8.5: "the size of the call gate determines the size of the parameters" and of all that is pushed
+    test("16-bit: words, and an offset of 16 bits", () => {
+      const m = protectedMode();
+      callGate(m, selector.code32, 0x1_9000, 3, 2, 4);
+      ring3(m);
+      m.physical.setUint32(0x5000, 0x2222_1111, true);
+      must(m, "farCall", SPARE | 3, 0, 2, 0x1007);
+      expect([m.u32(L.CPL), m.rip, m.gpr(RSP)]).toEqual([0, 0x9000n, 0x7000n - 12n]);
+      const words = [0, 1, 2, 3, 4, 5].map((i) => m.physical.getUint16(0x7000 - 12 + 2 * i, true));
+      expect(words).toEqual([0x1007, selector.userCode32, 0x1111, 0x2222, 0x5000, selector.userData]);
+      must(m, "farReturn", 2, 4);
+      expect([m.u32(L.CPL), m.rip, m.gpr(RSP)]).toEqual([3, 0x1007n, 0x5004n]);
+    });
+    // SDM vol. 3A, 5.8.4: to a conforming segment there is no change of level, and JMP may use the gate
+    test("to conforming code: CPL and stack stay", () => {
+      const m = protectedMode();
+      m.write64(GDT + SPARE2, descriptor(CODE | 4, 0, GRANULAR | BIG));
+      callGate(m, SPARE2, 0x9000, 3);
+      ring3(m);
+      must(m, "farCall", SPARE | 3, 0, 4, 0x40_1007);
+      expect([m.u32(L.CPL), m.segment(L.CS).selector, m.gpr(RSP)]).toEqual([3, SPARE2 | 3, 0x5000n - 8n]);
+      must(m, "farJump", SPARE | 3, 0, 4);
+      expect([m.u32(L.CPL), m.rip, m.gpr(RSP)]).toEqual([3, 0x9000n, 0x5000n - 8n]);
+    });
     test("64-bit: 16-byte gates, a null SS, eight-byte words", () => {
       const m = long();
       callGate(m, selector.code64, 0x9000, 3);
