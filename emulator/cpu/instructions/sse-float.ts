@@ -12,11 +12,13 @@ import {
   byLanes,
   COMPARE,
   comfortableLanes,
+  comfortableSums,
   DIVIDE,
   everywhere,
   INFINITY,
   inexactIsNoNews,
   isComfortable,
+  isComfortableSum,
   isOrdinary,
   LANE,
   MAXIMUM,
@@ -33,9 +35,36 @@ import {
   SQUARE_ROOT,
   SUBTRACT,
   TRUNCATE,
+  zeroLanes,
 } from "./sse-ordinary.js";
 
 // --- arithmetic ---
+
+const isSum = (operation: Operation): boolean => operation === ADD || operation === SUBTRACT;
+
+/** Of ordinary operands: whether the result raises nothing that PE does not tell already. */
+function isUnsurprising(m: Meaning, operation: Operation, a: Value, b: Value, result: Value): Value {
+  const size = result.width as Size;
+  if (isSum(operation)) return isComfortableSum(m, result, size);
+  const isZero = (v: Value) => m.isZero(magnitude(m, v));
+  // A zero comes of a zero, or underflowed.
+  const known = operation === MULTIPLY ? m.or(isZero(a), isZero(b)) : isZero(operation === DIVIDE ? a : b);
+  return m.or(isComfortable(m, result, size), m.and(isZero(result), known));
+}
+function unsurprisingLanes(
+  m: Meaning,
+  size: Size,
+  operation: Operation,
+  a: Vector,
+  b: Vector,
+  result: Vector,
+): Vector {
+  if (isSum(operation)) return comfortableSums(m, result, size);
+  const zero = (v: Vector) => zeroLanes(m, v, size);
+  const known =
+    operation === MULTIPLY ? m.simd("v128.or", zero(a), zero(b)) : zero(operation === DIVIDE ? a : b);
+  return m.simd("v128.or", comfortableLanes(m, result, size), m.simd("v128.and", zero(result), known));
+}
 
 function scalarRow(op: Mnemonic, size: Size, operation: Operation): Definition {
   const unary = operation === SQUARE_ROOT;
@@ -56,7 +85,7 @@ function scalarRow(op: Mnemonic, size: Size, operation: Operation): Definition {
         fine.push(isOrdinary(m, a, size), isOrdinary(m, b, size));
       } else {
         result = unary ? m.float(`f${size}.sqrt`, b) : m.float(`f${size}.${operation.name}`, a, b);
-        fine.push(inexactIsNoNews(m), isComfortable(m, result, size), isOrdinary(m, b, size));
+        fine.push(inexactIsNoNews(m), isUnsurprising(m, operation, a, b, result), isOrdinary(m, b, size));
         if (!unary) fine.push(isOrdinary(m, a, size));
       }
       m.when(
@@ -91,7 +120,7 @@ function packedRow(op: Mnemonic, size: Size, operation: Operation): Definition {
       let fine: Value;
       if (chooses) fine = all(m, size, lanes);
       else {
-        lanes = m.simd("v128.and", lanes, comfortableLanes(m, result, size));
+        lanes = m.simd("v128.and", lanes, unsurprisingLanes(m, size, operation, a, b, result));
         fine = m.and(all(m, size, lanes), inexactIsNoNews(m));
       }
       m.when(

@@ -2,7 +2,9 @@
 //
 // The host's arithmetic gives the bits; MXCSR's flags are the question. Once PE is set and everything is masked, an
 // operation on ordinary numbers with an ordinary result can raise nothing new, and that is the fast path: rounding to
-// nearest, PE set and masked, operands neither NaN nor denormal, result normal and above the smallest normal. All else
+// nearest, PE set and masked, operands neither NaN nor denormal, result normal and above the smallest normal. A sum that
+// is smaller is exact, so it is as good while tiny results are neither flushed nor trapped; so are zeros out of zeros.
+// All else
 // (first inexact result, NaNs, denormals, other roundings) goes to the microcode (microcode/float.ts), which computes in
 // integers. So flags, rounding modes and #XM are exact. Intel SDM vol. 1, 4.8 and 11.5.
 
@@ -53,10 +55,22 @@ export function isOrdinary(m: Meaning, v: Value, size: Size): Value {
 }
 /** Normal, finite, and not so small that it could have been rounded up from a tiny number. */
 export function isComfortable(m: Meaning, v: Value, size: Size): Value {
-  const low = SMALLEST_NORMAL[size] + 1n;
-  const above = m.minus(magnitude(m, v), m.constant(low, size));
-  return m.lessUnsigned(above, m.constant(INFINITY[size] - low, size));
+  return isFiniteFrom(m, v, m.constant(SMALLEST_NORMAL[size] + 1n, size));
 }
+/** The same of a sum or difference. */
+export function isComfortableSum(m: Meaning, v: Value, size: Size): Value {
+  return isFiniteFrom(m, v, leastSum(m, size));
+}
+function isFiniteFrom(m: Meaning, v: Value, least: Value): Value {
+  const size = v.width as Size;
+  const above = m.minus(magnitude(m, v), least);
+  return m.lessUnsigned(above, m.minus(m.constant(INFINITY[size], size), least));
+}
+/** The least magnitude of a sum that raises nothing: anything goes while FTZ is clear and UM set. */
+const FTZ_UM = 0x8800;
+const UM = 0x800;
+const leastSum = (m: Meaning, size: Size): Value =>
+  m.select(mxcsrIs(m, FTZ_UM, UM), m.constant(0, size), m.constant(SMALLEST_NORMAL[size] + 1n, size));
 
 export const everywhere = (m: Meaning, bits: bigint, size: Size): Vector => m.splat(m.constant(bits, size));
 export const all = (m: Meaning, size: Size, mask: Vector): Value =>
@@ -69,11 +83,20 @@ export function ordinaryLanes(m: Meaning, v: Vector, size: Size): Vector {
   return m.simd("v128.or", normal, m.simd(`${f}.eq`, absolute, everywhere(m, 0n, size)));
 }
 export function comfortableLanes(m: Meaning, v: Vector, size: Size): Vector {
+  return finiteLanesFrom(m, v, size, everywhere(m, SMALLEST_NORMAL[size] + 1n, size));
+}
+export function comfortableSums(m: Meaning, v: Vector, size: Size): Vector {
+  return finiteLanesFrom(m, v, size, m.splat(leastSum(m, size)));
+}
+function finiteLanesFrom(m: Meaning, v: Vector, size: Size, least: Vector): Vector {
   const f = SHAPE[size];
   const absolute = m.simd(`${f}.abs`, v);
-  const above = m.simd(`${f}.gt`, absolute, everywhere(m, SMALLEST_NORMAL[size], size));
+  const above = m.simd(`${f}.ge`, absolute, least);
   return m.simd("v128.and", above, m.simd(`${f}.lt`, absolute, everywhere(m, INFINITY[size], size)));
 }
+/** Lanes that are zero, of either sign. */
+export const zeroLanes = (m: Meaning, v: Vector, size: Size): Vector =>
+  m.simd(`${SHAPE[size]}.eq`, v, everywhere(m, 0n, size));
 
 /** The operation in the microcode, lane by lane, flags committed once. */
 export function byLanes(m: Meaning, size: Size, lane: (i: number) => Value): Vector {

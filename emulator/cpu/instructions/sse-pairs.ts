@@ -9,7 +9,7 @@ import {
   all,
   byLanes,
   comfortableLanes,
-  everywhere,
+  comfortableSums,
   inexactIsNoNews,
   LANE,
   MULTIPLY,
@@ -18,16 +18,10 @@ import {
   SHAPE,
   type Size,
   SUBTRACT,
+  zeroLanes,
 } from "./sse-ordinary.js";
 
 const laneOf = (m: Meaning, v: Vector, size: Size, i: number): Value => m.zeroExtend(m.lane(v, size, i), 64);
-const isZero = (m: Meaning, v: Vector, size: Size): Vector =>
-  m.simd(`${SHAPE[size]}.eq`, v, everywhere(m, 0n, size));
-
-/** A sum is exact where it is zero: neither tiny nor inexact. */
-const comfortableSums = (m: Meaning, sum: Vector, size: Size): Vector =>
-  m.simd("v128.or", comfortableLanes(m, sum, size), isZero(m, sum, size));
-
 /** dst := a op b, where each lane has an operation of its own: additions and subtractions. */
 function sums(
   m: Meaning,
@@ -90,7 +84,7 @@ const dotProduct = (size: Size) => (m: Meaning, dst: Operand, src: Operand, by: 
   const a = m.simd("v128.and", m.getVector(dst), taken);
   const b = m.simd("v128.and", m.getVector(src), taken);
   const products = m.simd(`${f}.mul`, a, b);
-  const nothing = m.simd("v128.or", isZero(m, a, size), isZero(m, b, size));
+  const nothing = m.simd("v128.or", zeroLanes(m, a, size), zeroLanes(m, b, size));
   const ordinary = m.simd("v128.and", ordinaryLanes(m, a, size), ordinaryLanes(m, b, size));
   const good = m.simd("v128.or", comfortableLanes(m, products, size), nothing);
   let fine = m.simd("v128.and", ordinary, good);
