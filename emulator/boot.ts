@@ -16,6 +16,7 @@ import { type PlugOptions, plug } from "./plug.js";
 import { Random } from "./random.js";
 import { type MachineReport, machineReport } from "./report.js";
 import { Schedule } from "./schedule.js";
+import { restoreMachine, saveMachine } from "./snapshot-file.js";
 import { takeTerminal } from "./terminal.js";
 import { parseTrace, Tracer } from "./trace.js";
 
@@ -39,12 +40,18 @@ export interface BootOptions extends PlugOptions {
   readonly json?: boolean;
   readonly gdb?: number;
   readonly wait?: boolean;
+  readonly save?: string;
+  readonly at?: number;
+  readonly restore?: string;
 }
 
 export async function boot(o: BootOptions): Promise<void> {
   if (o.storeBuffer !== undefined && o.seed === undefined)
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
   if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
+  if ((o.save === undefined) !== (o.at === undefined)) throw new Error("--save and --at go together");
+  if ((o.save ?? o.restore) !== undefined && (o.seed === undefined || o.gdb !== undefined))
+    throw new Error("--save and --restore go with --seed, and without --gdb");
   const signal = interruptSignal();
   const output = byteOutput("--serial", o.serial);
   const console = new ConsoleReader(() => {});
@@ -181,7 +188,13 @@ async function bootSeeded(
   const machine = await Machine.create({ ...options, seed });
   const schedule = new Schedule([machine], [], new Random(seed));
   const limit = (o.limit ?? VIRTUAL_SECONDS_MAX) * 1e9;
+  const saveAt = (o.at ?? Number.POSITIVE_INFINITY) * 1e6;
+  if (o.restore !== undefined) restoreMachine(o.restore, machine, schedule, options);
   for (let turns = 0; ; turns++) {
+    if (schedule.now >= saveAt) {
+      saveMachine(o.save!, machine, schedule, options);
+      return { instructions: machine.instructions, problem: "", exitCode: null };
+    }
     const turn = schedule.turn(limit);
     const ended = (problem: string): Ending => ({
       instructions: machine.instructions,

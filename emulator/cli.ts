@@ -181,6 +181,13 @@ program
     ).argParser(checked(whole("gdb", 0, 65535))),
   )
   .addOption(new Option("--wait", "with --gdb: the first instruction waits for the debugger"))
+  .addOption(new Option("--save <file>", "with --seed and --at: save the machine there and end"))
+  .addOption(
+    new Option("--at <ms>", "virtual milliseconds since the start at which to save").argParser(
+      checked(whole("at", 0, 1e9)),
+    ),
+  )
+  .addOption(new Option("--restore <file>", "with --seed: go on from there; the other options as they were"))
   .addOption(options.limit())
   .addOption(options.json())
   .addHelpText(
@@ -192,6 +199,7 @@ Examples:
   $ buslock boot --kernel test.flat --append "words" --serial stdio
   $ buslock boot --kernel vmlinux --append "console=ttyS0 root=/dev/vda" --disk root.img,cow --device rng
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
+  $ buslock boot --seed 7 --program counter --save half --at 12     ... --restore half instead goes on from there
   $ buslock boot --gdb 1234 --wait --program hello   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter
 

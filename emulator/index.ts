@@ -7,4 +7,6 @@ export type { CoreState, GeneralName, SegmentName, SegmentState } from "./cpu/st
 export { type FlatOptions, flat } from "./flat.js";
 export { Machine, type MachineOptions, type RunEnd, type RunOptions } from "./machine.js";
 export { Random } from "./random.js";
+export { Schedule } from "./schedule.js";
 export type { Snapshot } from "./snapshot.js";
+export { restoreMachine, saveMachine } from "./snapshot-file.js";
