@@ -232,6 +232,8 @@ export function testCardCounter(card: Interface, counter: u32): u32 {
   );
 }
 
+export { DIFFERENCE_MAX, differenceApply, differenceValid, differenceWrite } from "./coherence/difference";
+
 // --- The LOCKed instruction that another machine does ---
 export { lockedDecode, lockedRetire } from "./coherence/locked";
 export { operationOf, operationPerform, operationValid } from "./coherence/operation";

@@ -29,14 +29,19 @@ const PATIENCE_MAX: u32 = 16;
 
 let ships: bool = true;
 let holds: bool = true;
+let differs: bool = true;
 /** Whoever reads asks for the right to write: the protocol without S. */
 export let readersOwn: bool = false;
 
-/** For comparisons, on the command line: `ship=0`: every operation moves its page; `hold=0`: no page is held; `mei`: no S. */
+/**
+ * For comparisons, on the command line: `ship=0`: every operation moves its page; `hold=0`: no page is held;
+ * `difference=0`: pages go whole; `mei`: no S.
+ */
 export function contentionStart(): void {
   readersOwn = bootOption("mei") != 0;
   ships = bootNumber("ship", 1) != 0;
   holds = bootNumber("hold", 1) != 0;
+  differs = bootNumber("difference", 1) != 0;
 }
 
 function patienceOf(page: Page): u32 {
@@ -59,6 +64,11 @@ export function operationPays(page: Page, now: u64): bool {
   }
   if (now - page.lostAt > QUIET) page.heat = 0;
   return ships && page.heat >= HOT;
+}
+
+/** Taken soon after it came, the last time. */
+export function isFoughtOver(page: Page): bool {
+  return differs && page.heat != 0;
 }
 
 /** Nobody could do it: the page is shared, or on its way. */

@@ -34,6 +34,7 @@ import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { ASK_FAULT, Client } from "./client";
 import {
   contentionStart,
+  isFoughtOver,
   operationDeclined,
   operationPays,
   operationServed,
@@ -42,6 +43,7 @@ import {
   pageWanted,
   readersOwn,
 } from "./contention";
+import { DIFFERENCE_MAX, differenceApply, differenceWrite } from "./difference";
 import {
   engineAlive,
   engineAsk,
@@ -76,6 +78,7 @@ import {
   Page,
   PageMessage,
   PEER_BYTES,
+  RIGHT,
   RIGHT_MODIFIED,
   SAY_GET_OPERATE,
   SAY_GET_READ,
@@ -90,9 +93,12 @@ import {
 import { INVALID } from "./table";
 import {
   commandOf,
+  NO_DIFFERENCE,
   PAGE_BYTES,
   PAGE_MESSAGE_BYTES_MAX,
   wireData,
+  wireDifference,
+  wireDifferenceBytes,
   wireIndex,
   wireRead,
   wireWrite,
@@ -203,6 +209,8 @@ function remove(page: Page): void {
   }
   pageCount--;
   if (page.frame != 0) frameFree(page.frame);
+  if (page.twin != 0) frameFree(page.twin);
+  page.twin = 0;
   release(page.peers);
   page.frame = 0;
   page.peers = 0;
@@ -400,20 +408,26 @@ function perform(page: Page): bool {
         break;
     }
   }
+  // What could go back as a difference is on its way.
+  if (page.twinEnds != 0) page.twinOf = 0;
+  page.twinEnds = 0;
   return again;
 }
 
 function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
-  const frame = withData && page.frame != 0 && !isZero(page.frame) ? page.frame : 0;
+  const difference = withData ? differenceFor(page, action) : NO_DIFFERENCE;
+  let frame: usize = 0;
+  if (difference != NO_DIFFERENCE) frame = differenceRoom;
+  else if (withData && page.frame != 0 && !isZero(page.frame)) frame = page.frame;
   const counters = stats();
   if (withData) counters.pagesSent++;
   if (action.say == SAY_INVALIDATE) counters.invalidations++;
   const bytes = frame != 0 ? PAGE_MESSAGE_BYTES_MAX : 80;
   const command = commandOf(action.say, action.sayFlags);
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
-  wireWrite(writer, action, page.index, frame);
+  wireWrite(writer, action, page.index, frame, difference);
   messageEnd();
 }
 
@@ -426,6 +440,32 @@ function performFor(page: Page, action: Action): void {
   }
   action.operand = operationPerform(page.frame, action.operation, action.operand, action.comparand);
   if (operationServed(page, action.to)) action.sayFlags |= TAKE_IT;
+}
+
+const differenceRoom: usize = memory.data(DIFFERENCE_MAX, 8);
+
+/** Written to differenceRoom, when the page goes back to where it came from and little has changed; else NO_DIFFERENCE. */
+function differenceFor(page: Page, action: Action): u32 {
+  if (page.twinOf != <u32>action.to) return NO_DIFFERENCE;
+  page.twinOf = 0;
+  if ((action.sayFlags & RIGHT) != RIGHT_MODIFIED || action.say != SAY_GRANT) return NO_DIFFERENCE;
+  const bytes = differenceWrite(page.frame, page.twin, differenceRoom);
+  return bytes > DIFFERENCE_MAX ? NO_DIFFERENCE : bytes;
+}
+
+/**
+ * The page has come, alone to this machine: who sent it has kept it, in the frame that it took it from, and nothing
+ * changes that until the page comes there again, from here or after this machine has lost it. Only pages that are
+ * fought over are worth a copy.
+ */
+function twinTake(page: Page): void {
+  page.twinOf = 0;
+  if (incoming.kind != SAY_GRANT || (incoming.flags & RIGHT) != RIGHT_MODIFIED) return;
+  if (!isFoughtOver(page)) return;
+  if (page.twin == 0) page.twin = frameAllocate();
+  if (page.twin == 0) return;
+  memory.copy(page.twin, page.frame, PAGE_BYTES);
+  page.twinOf = incoming.from;
 }
 
 /** A page of zeros is sent as such. */
@@ -441,8 +481,10 @@ function take(page: Page): void {
     page.frame = frameAllocate();
     if (page.frame == 0) panic("out of memory for a page of the backing store");
   }
-  if (wireData != 0) memory.copy(page.frame, wireData, PAGE_BYTES);
+  if (wireDifferenceBytes != NO_DIFFERENCE) differenceApply(page.frame, wireDifference, wireDifferenceBytes);
+  else if (wireData != 0) memory.copy(page.frame, wireData, PAGE_BYTES);
   else memory.fill(page.frame, 0, PAGE_BYTES);
+  twinTake(page);
 }
 
 // --- Granting ---
@@ -535,7 +577,10 @@ function revocable(page: Page, now: u64): bool {
 
 function revoke(page: Page): void {
   unlinkWaiting(page);
-  if (page.revoking == EVERYTHING) pageLost(page, nanoseconds());
+  if (page.revoking == EVERYTHING) {
+    pageLost(page, nanoseconds());
+    page.twinEnds = 1;
+  }
   const dirty = takeAway(page, page.revoking);
   atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
   engineGone(engine, page, dirty);
@@ -703,6 +748,7 @@ export function pagesMachineDied(machine: u32): void {
     while (at != 0) {
       const page = changetype<Page>(at);
       at = page.nextInObject;
+      page.twinOf = 0;
       enginePeerDied(engine, page, machine);
       drain(page);
     }

@@ -208,6 +208,14 @@ export class Page {
   performedInRow: u32 = 0;
   performedFor: u32 = 0;
   patience: u32 = 0;
+  /**
+   * The page as it came last, and from whom, who still has it so unless something newer was sent there: what goes
+   * back there may go as a difference. 0: there is none.
+   */
+  twin: usize = 0;
+  twinOf: u32 = 0;
+  /** The page is being given away: what is sent now is the last. */
+  twinEnds: u32 = 0;
   /** Another machine was told to take the page; when it was taken for that reason; this machine was told so. */
   advised: u32 = 0;
   advisedAt: u64 = 0;

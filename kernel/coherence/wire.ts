@@ -12,6 +12,7 @@ import {
   COMMAND_WRITE_PAGE,
   ITEM_ACKS,
   ITEM_DATA,
+  ITEM_DIFFERENCE,
   ITEM_ERROR,
   ITEM_OPERATION,
   ITEM_PAGE,
@@ -20,6 +21,7 @@ import {
 import {
   ITEM_NUMBER,
   itemData,
+  itemDataBytes,
   itemFirst,
   itemNext,
   itemPut,
@@ -27,6 +29,7 @@ import {
   MessageWriter,
   RESPONSE,
 } from "../syslink/message";
+import { differenceValid } from "./difference";
 import { operationValid } from "./operation";
 import {
   Action,
@@ -55,6 +58,7 @@ import {
 export const PAGE_BYTES: u32 = 4096;
 /** The longest page message: header, PAGE, ACKS, DATA. */
 export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 16 + 8 + 4096;
+export const NO_DIFFERENCE: u32 = 0xffff_ffff;
 const EIO: u32 = 5;
 const EAGAIN: u32 = 11;
 
@@ -98,8 +102,17 @@ export function commandOf(say: u8, flags: u8): u32 {
   return 0;
 }
 
-/** The items of an ACT_SEND. `frame`: the page's bytes when they come along, 0 = all zeros, which need no item. */
-export function wireWrite(writer: MessageWriter, action: Action, index: u64, frame: usize): void {
+/**
+ * The items of an ACT_SEND. `frame`: the page's bytes when they come along, 0 = all zeros, which need no item; or
+ * `difference` of so many bytes at `frame`, NO_DIFFERENCE = none.
+ */
+export function wireWrite(
+  writer: MessageWriter,
+  action: Action,
+  index: u64,
+  frame: usize,
+  difference: u32,
+): void {
   store<u64>(itemPut(writer, ITEM_PAGE, action.sayFlags, 8), index);
   if (action.requester != 0) itemPut(writer, ITEM_REQUESTER, action.requester, 0);
   if (action.acks != 0) store<u64>(itemPut(writer, ITEM_ACKS, 0, 8), action.acks);
@@ -110,12 +123,17 @@ export function wireWrite(writer: MessageWriter, action: Action, index: u64, fra
     store<u64>(data, action.operand);
     store<u64>(data, action.comparand, 8);
   }
-  if (frame != 0) memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), frame, PAGE_BYTES);
+  if (difference != NO_DIFFERENCE) {
+    memory.copy(itemPut(writer, ITEM_DIFFERENCE, 0, difference), frame, difference);
+  } else if (frame != 0) memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), frame, PAGE_BYTES);
 }
 
 /** Where a message that wireRead() took has its index and its page, the latter 0 when it has none. */
 export let wireIndex: u64 = 0;
 export let wireData: usize = 0;
+/** Where its difference is, and how long; NO_DIFFERENCE = it has none. */
+export let wireDifference: usize = 0;
+export let wireDifferenceBytes: u32 = NO_DIFFERENCE;
 
 /** A message that commandCheck() accepted, from that machine; false: its numbers make no sense. */
 export function wireRead(header: MessageHeader, from: u32, machines: u32, into: PageMessage): bool {
@@ -128,6 +146,7 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   into.operand = 0;
   into.comparand = 0;
   wireData = 0;
+  wireDifferenceBytes = NO_DIFFERENCE;
   let failed = false;
   let item = itemFirst(header);
   while (changetype<usize>(item) != 0) {
@@ -138,7 +157,10 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
     } else if (number == ITEM_REQUESTER) into.requester = <u8>item.aux;
     else if (number == ITEM_ACKS) into.acks = load<u64>(itemData(item));
     else if (number == ITEM_DATA) wireData = itemData(item);
-    else if (number == ITEM_OPERATION) {
+    else if (number == ITEM_DIFFERENCE) {
+      wireDifference = itemData(item);
+      wireDifferenceBytes = itemDataBytes(item);
+    } else if (number == ITEM_OPERATION) {
       into.operation = item.aux;
       into.operand = load<u64>(itemData(item));
       into.comparand = load<u64>(itemData(item), 8);
@@ -155,6 +177,8 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
     into.kind == SAY_EXECUTE;
   if (<u32>into.requester > machines || (passedOn && into.requester == 0)) return false;
   if (into.kind == SAY_GRANT && (into.flags & RIGHT) == 0) return false;
+  const differs = wireDifferenceBytes != NO_DIFFERENCE;
+  if (differs && (wireData != 0 || !differenceValid(wireDifference, wireDifferenceBytes))) return false;
   return wireIndex < 1 << 40;
 }
 

@@ -56,6 +56,8 @@ export const ITEM_DATA: u32 = 8; // data: the page
 export const ITEM_FUTEX: u32 = 9; // a msgid or a count; data: offset[8]
 export const ITEM_OPERATION: u32 = 10; // coherence/operation.ts; data: operand (of a response: old value)[8], comparand[8]
 
+export const ITEM_DIFFERENCE: u32 = 11; // data: coherence/difference.ts, to what the receiver last sent
+
 const ONE: u32 = 1;
 const ANY: u32 = 0;
 const R: u32 = 0x8000;
@@ -94,6 +96,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_WRITE_PAGE | R,    ITEM_PAGE,      8,    8,    ONE,
   COMMAND_WRITE_PAGE | R,    ITEM_ACKS,      8,    8,    ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_DATA,      4096, 4096, ANY,
+  COMMAND_WRITE_PAGE | R,    ITEM_DIFFERENCE, 0,   1024, ANY,
   COMMAND_FORWARD_READ,      ITEM_PAGE,      8,    8,    ONE,
   COMMAND_FORWARD_READ,      ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_FORWARD_WRITE,     ITEM_PAGE,      8,    8,    ONE,

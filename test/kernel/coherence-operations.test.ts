@@ -38,4 +38,19 @@ describe("operations instead of pages", { timeout: 300_000 }, () => {
     expect(away.pages).toBeLessThan(home.pages / 2);
     expect(away.most / away.least).toBeLessThan(4);
   });
+
+  test("a page that goes to and fro goes as what has changed, and stays whole", async () => {
+    const bytes: number[] = [];
+    for (const append of ["", "difference=0"]) {
+      const run = await seeded("contend", ["store", 4000], {
+        machines: 2,
+        cores: 1,
+        network: { delay: [20, 60], faults: { loss: 0.01, duplicate: 0.02 } },
+        append,
+      });
+      expect(run.report.ok, repeat(run, ["store", 4000])).toBe(true);
+      bytes.push(run.report.machines.reduce((sum, { stats }) => sum + (stats?.["bytesSent"] ?? 0), 0));
+    }
+    expect(bytes[0]).toBeLessThan(bytes[1]! / 2);
+  });
 });
