@@ -50,6 +50,7 @@ export const port = {
   testBytes: 0xe8,
   testLines: 0x2000,
   debugConsole: 0xe9,
+  coprocessor: 0xf0,
   exit: 0xf4,
   com1: 0x3f8,
   elcr: 0x4d0,
@@ -61,10 +62,21 @@ export const port = {
   pciAddress: 0xcf8,
   resetControl: 0xcf9,
   pciData: 0xcfc,
+  /** No port but a pin: FERR#, which a core that stops at an x87 error tells the board (microcode/fpu-state.ts). */
+  x87Error: 0x1_0000,
 } as const;
 
 /** ISA interrupt lines; on the I/O APIC the PIT (ISA line 0) arrives at pin 2. */
-export const line = { pit: 0, keyboard: 1, cascade: 2, com1: 4, rtc: 8, sci: 9, mouse: 12 } as const;
+export const line = {
+  pit: 0,
+  keyboard: 1,
+  cascade: 2,
+  com1: 4,
+  rtc: 8,
+  sci: 9,
+  mouse: 12,
+  coprocessor: 13,
+} as const;
 export const ioApicPins = 24;
 export const ioApicPitPin = 2;
 /** I/O APIC pin of a PCI device's INTA; PCI interrupts do not reach the 8259 pair. */

@@ -4,6 +4,7 @@
 
 import { Timers } from "../clock.js";
 import { AcpiPm } from "../devices/acpi-pm.js";
+import { Coprocessor } from "../devices/coprocessor.js";
 import { DebugPorts } from "../devices/debug-ports.js";
 import { hex, type Line, mask, type RegisterFile } from "../devices/device.js";
 import { FwCfg } from "../devices/fw-cfg.js";
@@ -59,6 +60,7 @@ export class Pc {
   readonly #pit: Pit;
   readonly #com1: Uart16550;
   readonly #rtc: Rtc;
+  readonly #coprocessor: Coprocessor;
   readonly #power: Power;
   readonly #pm: AcpiPm;
   readonly #hpet: Hpet;
@@ -103,6 +105,7 @@ export class Pc {
       alarm(() => this.#rtc.timerExpired()),
       trace,
     );
+    this.#coprocessor = new Coprocessor(trace);
     this.#pm = new AcpiPm(
       frequency.pmTimer,
       clock,
@@ -177,6 +180,7 @@ export class Pc {
       if (!this.#hpet.legacy) this.#driveTimers();
       if (level) this.#pm.clockAlarm();
     });
+    this.#coprocessor.irq.to((level) => this.setLine(line.coprocessor, level));
     this.#pm.sci.to((level) => this.setLine(line.sci, level));
     this.#wireCards();
     // The 8259 pair's INTR goes to every core's LINT0 and, on the I/O APIC, to pin 0.
@@ -236,6 +240,8 @@ export class Pc {
     this.#ports.claim(port.keyboardControl, 1, this.#i8042.control);
     this.#ports.claim(port.rtc, 2, this.#rtc.registers);
     this.#ports.claim(port.systemControlA, 1, this.#power.controlA);
+    this.#ports.claim(port.coprocessor, 2, this.#coprocessor.registers);
+    this.#ports.claim(port.x87Error, 1, { read: () => 0xff, write: () => this.#coprocessor.error() });
     this.#ports.claim(port.exit, 4, this.#power.exit);
     this.#ports.claim(port.com1, 8, this.#com1.registers);
     this.#ports.claim(port.fwCfg, 12, this.#fwCfg);
@@ -419,6 +425,7 @@ export class Pc {
       pit: this.#pit,
       com1: this.#com1,
       rtc: this.#rtc,
+      coprocessor: this.#coprocessor,
       power: this.#power,
       i8042: this.#i8042,
       hpet: this.#hpet,

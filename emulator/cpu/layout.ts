@@ -97,6 +97,12 @@ export const FCS = 0x494; // u16: selectors of the last x87 instruction, and of 
 export const FDS = 0x496; // u16
 export const FIP = 0x498;
 export const FDP = 0x4a0;
+export const X87_ERROR = 0x4a8; // u32: with CR0.NE clear: 0, FERR_ASSERTED, IGNNE_ASSERTED
+export const FERR_ASSERTED = 1;
+export const IGNNE_ASSERTED = 2;
+/** Where the board listens for FERR# (board/map.ts), and the port whose write asserts IGNNE#. */
+export const FERR_PIN = 0x1_0000;
+export const COPROCESSOR_PORT = 0xf0;
 
 // --- Execution state ---
 export const FAULT_VECTOR = 0x500; // i32: -1 none; else the exception that the current instruction raised

@@ -119,3 +119,31 @@ describe("the environment in real mode", () => {
     expect(cpu.read(0x2_0400, 8)).toBe(0x4000_0000_0000_0000n); // 1 + 1
   });
 });
+
+describe("with CR0.NE clear", () => {
+  // FNINIT; FLDCW [RAX]; FLDZ; FLDZ; FDIVP; FLD1 (waits); HLT, and a handler: OUT F0h, AL; FLDZ; FNCLEX; IRETQ
+  const program = [0xdb, 0xe3, 0xd9, 0x28, 0xd9, 0xee, 0xd9, 0xee, 0xde, 0xf9, 0xd9, 0xe8, 0xf4];
+  const WAITING = BigInt(CODE + 10);
+  const IRQ_13 = 0x75;
+
+  test("the core tells the board and stops, an interrupt resumes it, the port lets its handler go on", () => {
+    cpu.engine.reset(0);
+    cpu.write(DATA, 2, 0x37e);
+    cpu.place(HANDLER, [0xe6, 0xf0, 0xd9, 0xee, 0xdb, 0xe2, 0x48, 0xcf]);
+    cpu.start(program);
+    cpu.gate(IRQ_13, HANDLER);
+    const s = cpu.state();
+    s.set({ cr0: 0x8001_0011, rax: DATA });
+    s.rflags = 0x202;
+    cpu.host.portsWritten.length = 0;
+    cpu.run(20);
+    expect([s.activity, s.rip]).toEqual([HALTED, WAITING]);
+    expect(cpu.host.portsWritten).toEqual([{ port: 0x1_0000, bytes: 1, value: 1 }]);
+    cpu.host.interrupts.push(IRQ_13);
+    cpu.attend(0, 1);
+    cpu.engine.run(0, 20);
+    cpu.run(20);
+    expect([s.activity, s.rip]).toEqual([HALTED, BigInt(CODE + program.length)]);
+    expect(cpu.host.portsWritten.slice(1).map(({ port }) => port)).toEqual([0xf0]); // FLDZ did not stop there
+  });
+});

@@ -503,3 +503,16 @@ describe("snapshots", () => {
     expect(() => bench.pc.restore(rest)).toThrow(/no state of pit/);
   });
 });
+
+test("FERR# of a core is interrupt 13 until port F0 is written", () => {
+  bench.pic();
+  bench.out(port.x87Error, 1);
+  expect(bench.pc.interruptAcknowledge()).toBe(0x2d);
+  bench.out(port.pic2, 0x20);
+  bench.out(port.pic1, 0x20);
+  bench.out(port.x87Error, 1); // still high: no new edge
+  expect(bench.pc.lines["intr"].level).toBe(false);
+  bench.out(port.coprocessor, 0);
+  bench.out(port.x87Error, 1);
+  expect(bench.pc.interruptAcknowledge()).toBe(0x2d);
+});

@@ -42,8 +42,10 @@ import {
   ATTRIBUTE_LONG,
   attributesOf,
   baseOf,
+  CR0_NE,
   canonical,
   cpl,
+  cr0,
   DB,
   DF,
   FLAG_AC,
@@ -58,6 +60,7 @@ import {
   gpr,
   iopl,
   limitOf,
+  MF,
   mode,
   must,
   NP,
@@ -75,6 +78,7 @@ import {
 } from "./core";
 import { GENERAL_DETECT, lowerGuard, notePending } from "./debug";
 import * as descriptor from "./descriptors";
+import { signalError } from "./fpu-state";
 import { commitStack, push, useCurrentStack, useDescribedStack, useFlatStack } from "./stack";
 import { serialize } from "./store-buffer";
 import * as tasks from "./tasks";
@@ -95,6 +99,11 @@ let inNewTask: bool = false;
 /** Delivers the pending exception at RIP, and what follows from faults on the way. 0 after shutdown, else 1. */
 export function deliver(core: usize): u64 {
   must(faulted(core));
+  if (load<u32>(core, FAULT_VECTOR) == MF && !(cr0(core) & CR0_NE)) {
+    takeFault(core);
+    signalError(core);
+    return 1;
+  }
   let first = takeFault(core);
   while (true) {
     kind = EVENT_FAULT;

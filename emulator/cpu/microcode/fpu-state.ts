@@ -12,18 +12,24 @@ import {
   FCW,
   FDP,
   FDS,
+  FERR_ASSERTED,
+  FERR_PIN,
   FIP,
   FOP,
   FSW,
   FTW,
+  IGNNE_ASSERTED,
   MODE_64,
   MXCSR,
   MXCSR_MASK,
   ST,
+  X87_ERROR,
   XMM,
 } from "../layout";
 import { linear, loadLinear, probe, storeLinear } from "./access";
-import { CR0_MP, CR0_TS, cr0, faulted, GP, MF, mode, NM, raise, raisePlain } from "./core";
+import { halt } from "./control";
+import { CR0_MP, CR0_NE, CR0_TS, coreIndex, cr0, faulted, GP, MF, mode, NM, raise, raisePlain } from "./core";
+import { portWrite } from "./host";
 
 const IMAGE_BYTES: u32 = 512;
 const TOP_OF_STACK: u32 = 0x3800; // in the status word
@@ -149,6 +155,7 @@ export function fninit(core: usize): u64 {
   store<u32>(core, 0, FSW);
   store<u32>(core, 0, FTW);
   store<u64>(core, 0, FOP); // and FCS, FDS
+  store<u32>(core, 0, X87_ERROR);
   store<u64>(core, 0, FIP);
   store<u64>(core, 0, FDP);
   return 1;
@@ -164,6 +171,7 @@ export function enterMmx(core: usize): u64 {
 /** FNCLEX: the exception flags, stack fault, summary and busy bits. */
 export function fnclex(core: usize): u64 {
   store<u32>(core, load<u32>(core, FSW) & 0x7f00, FSW);
+  store<u32>(core, 0, X87_ERROR);
   return 1;
 }
 
@@ -184,6 +192,7 @@ export function writeFpuControl(core: usize, value: u64): u64 {
   const status = load<u32>(core, FSW);
   const pending = (status & ~control & EXCEPTIONS) != 0;
   store<u32>(core, pending ? status | SUMMARY : status & ~SUMMARY, FSW);
+  if (!pending) store<u32>(core, 0, X87_ERROR);
   return 1;
 }
 
@@ -191,6 +200,24 @@ export function writeFpuControl(core: usize, value: u64): u64 {
 export function waitFpu(core: usize): u64 {
   const both = CR0_MP | CR0_TS;
   if ((cr0(core) & both) == both) raisePlain(core, NM);
-  else if (load<u32>(core, FSW) & SUMMARY) raisePlain(core, MF);
+  else if (errorPending(core)) raisePlain(core, MF);
   return 0;
+}
+
+// --- errors: #MF, or with CR0.NE clear the PC/AT's way by FERR#, interrupt 13 and IGNNE#. SDM vol. 1, 8.7 and D.2 ---
+
+/** An unmasked exception waits, and the next waiting instruction may not ignore it. */
+export function errorPending(core: usize): bool {
+  if (!(load<u32>(core, FSW) & SUMMARY)) return false;
+  return (cr0(core) & CR0_NE) != 0 || load<u32>(core, X87_ERROR) != IGNNE_ASSERTED;
+}
+/** Instead of #MF: the board is told, and the core stops before the instruction until an interrupt comes. */
+export function signalError(core: usize): void {
+  store<u32>(core, FERR_ASSERTED, X87_ERROR);
+  portWrite(coreIndex(core), FERR_PIN, 1, 1);
+  halt(core);
+}
+/** A write to the coprocessor's port: x87 instructions go on until the exception is cleared. */
+export function ignoreError(core: usize): void {
+  if (load<u32>(core, X87_ERROR) == FERR_ASSERTED) store<u32>(core, IGNNE_ASSERTED, X87_ERROR);
 }

@@ -1,9 +1,10 @@
 // I/O ports: who may use them, and the way to the board. Intel SDM vol. 1, 19.5 (IOPL, the permission bitmap).
 
-import { MODE_PROTECTED, MODE_V86, TR } from "../layout";
+import { COPROCESSOR_PORT, MODE_PROTECTED, MODE_V86, TR } from "../layout";
 import { loadImplicit } from "./access";
 import { attributesOf, baseOf, coreIndex, cpl, faulted, GP, iopl, limitOf, mode, raise } from "./core";
 import { notePort } from "./debug";
+import { ignoreError } from "./fpu-state";
 import { portRead, portWrite } from "./host";
 import { trim } from "./physical";
 import { serialize } from "./store-buffer";
@@ -21,6 +22,7 @@ export function portOut(core: usize, port: u64, bytes: u64, value: u64): u64 {
   serialize(core);
   if (!permitted(core, <u32>port, <u32>bytes)) return 0;
   notePort(core, <u32>port & 0xffff, <u32>bytes);
+  if ((port & 0xffff) == COPROCESSOR_PORT) ignoreError(core);
   portWrite(coreIndex(core), <u32>port & 0xffff, <u32>bytes, <u32>trim(value, <u32>bytes));
   return 1;
 }

@@ -45,6 +45,7 @@ import {
   ST,
   TR,
   WAIT_FOR_SIPI,
+  X87_ERROR,
   XCR0,
   XMM,
 } from "../layout";
@@ -126,6 +127,7 @@ function resetUnits(core: usize): void {
   store<u32>(core, 0, FSW);
   store<u32>(core, 0xff, FTW); // RESET leaves the tags at "zero", not at "empty"
   store<u64>(core, 0, FOP);
+  store<u32>(core, 0, X87_ERROR);
   store<u64>(core, 0, FIP);
   store<u64>(core, 0, FDP);
   resetWords(core);

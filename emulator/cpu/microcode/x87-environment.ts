@@ -20,6 +20,7 @@ import {
   FTW,
   MODE_PROTECTED,
   ST,
+  X87_ERROR,
 } from "../layout";
 import { aligned, linear, loadLinear, probe, storeLinear } from "./access";
 import { faulted, mode } from "./core";
@@ -123,6 +124,7 @@ function loadEnvironment(core: usize, segment: u64, offset: u64, wide: bool, reg
   for (let i: u32 = 0; i < 8; i++) if (((tags >> (2 * i)) & 3) != 3) valid |= 1 << i;
   store<u32>(core, control, FCW);
   store<u32>(core, status, FSW);
+  if (!(status & SUMMARY)) store<u32>(core, 0, X87_ERROR);
   store<u32>(core, valid, FTW);
   loadPointers(core, va, each);
   if (!registers) return;
@@ -137,6 +139,7 @@ export function x87StoreEnvironment(core: usize, segment: u64, offset: u64, wide
   if (!storeEnvironment(core, segment, offset, wide != 0, false)) return 0;
   store<u32>(core, load<u32>(core, FCW) | MASKS, FCW);
   store<u32>(core, load<u32>(core, FSW) & ~SUMMARY, FSW);
+  store<u32>(core, 0, X87_ERROR);
   return 0;
 }
 /** FNSAVE leaves the unit as FNINIT does. */

@@ -4,8 +4,9 @@
 // Invariant: finish() moves what softfloat.ts raised to the status word; an unmasked exception then is pending (ES, B)
 // for the next waiting instruction.
 
-import { FCW, FSW, FTW, ST } from "../layout";
+import { FCW, FSW, FTW, ST, X87_ERROR } from "../layout";
 import { MF, raisePlain } from "./core";
+import { errorPending } from "./fpu-state";
 import * as soft from "./softfloat";
 
 // Status word
@@ -42,7 +43,7 @@ export function begin(core: usize): bool {
 }
 /** FCMOVcc, FCOMI and FNOP leave C1 alone unless the stack is at fault. */
 export function beginKeepingC1(core: usize): bool {
-  if (load<u32>(core, FSW) & SUMMARY) {
+  if (errorPending(core)) {
     raisePlain(core, MF);
     return false;
   }
@@ -57,7 +58,10 @@ export function finish(core: usize): void {
   let status = load<u32>(core, FSW) | soft.raised;
   if (soft.raised & soft.PRECISION && soft.roundedUp) status |= C1;
   soft.clearRaised();
-  if (status & ~load<u32>(core, FCW) & EXCEPTIONS) status |= SUMMARY;
+  if (status & ~load<u32>(core, FCW) & EXCEPTIONS) {
+    if (!(status & SUMMARY)) store<u32>(core, 0, X87_ERROR); // IGNNE# was for the one before
+    status |= SUMMARY;
+  }
   store<u32>(core, status, FSW);
 }
 export function clearCondition(core: usize, bits: u32): void {

@@ -4,8 +4,8 @@
 // leaves flags in the status word; an unmasked one becomes pending for the next x87 instruction. An operand from
 // memory is given by its kind and its bits.
 
-import { FSW } from "../layout";
 import { MF, raisePlain } from "./core";
+import { errorPending } from "./fpu-state";
 import * as soft from "./softfloat";
 
 export { x87DecimalHigh, x87LoadDecimal, x87StoreDecimal } from "./x87-decimal";
@@ -38,7 +38,6 @@ import {
   push,
   REGISTER,
   SINGLE,
-  SUMMARY,
   setCondition,
   setTop,
   stackFault,
@@ -55,7 +54,7 @@ import {
 
 /** A pending exception comes before whatever an operand in memory may raise. */
 export function x87Check(core: usize): u64 {
-  if (load<u32>(core, FSW) & SUMMARY) raisePlain(core, MF);
+  if (errorPending(core)) raisePlain(core, MF);
   return 0;
 }
 
