@@ -5,11 +5,11 @@
 // the outcomes are counted but not judged.
 //
 // Each round has cells of its own that nobody has touched, so nothing is reset. All threads meet on a shared word, by
-// spinning, before a test's first round; then each goes through the rounds at its own pace, in half of them with random
-// waits before its steps, so that lines and pages move between two steps as well. Rounds take turns in where
-// the cells lie (PLACE for only one of them): in one line, in one page, in two pages of two objects; or, when asked
-// for, so that an operand of four bytes is split over two lines or two pages. At the end machine 1 counts the outcomes;
-// one that x86-TSO forbids fails the run.
+// spinning, before a test's first round, on one machine before each; then each goes through the rounds at its own pace,
+// in half of them with random waits before its steps, so that lines and pages move between two steps as well. Rounds
+// take turns in where the cells lie (PLACE for only one of them): in one line, in one page, in two pages of two objects;
+// or, when asked for, so that an operand of four bytes is split over two lines or two pages. At the end machine 1 counts
+// the outcomes; one that x86-TSO forbids fails the run.
 import { mfence, pause, peek8, peek16, peek32, peek64, poke8, poke16, poke32, poke64, rdtsc } from "./arch";
 import { SHAPES } from "./liblitmus";
 import {
@@ -124,6 +124,8 @@ let first: usize = 0;
 let last: usize = 0;
 let tests: u32 = 0;
 let rounds: u32 = 0;
+/** One machine plays. */
+let alone: bool = false;
 let onlyPlace: u32 = EVERY_PLACE;
 let threads: u32 = 0;
 let firstThread: u32 = 0;
@@ -136,13 +138,17 @@ let results: usize = 0;
 let resultBytes: usize = 0;
 /** This machine's own: what fences work on, a line a thread. */
 let scratch: usize = 0;
+/** A page a thread: its Acts. */
+let plans: usize = 0;
 
 export function start(stack: u64): void {
   programStart(stack);
   const here = cores();
   threads = here * nodes();
+  alone = nodes() === 1;
   firstThread = here * (node() - 1);
   scratch = mapPrivate(PAGE);
+  plans = mapPrivate(usize(THREADS_MAX) * PAGE);
   readArguments();
   common = mapShared("/shm/litmus", PAGE);
   mapCells();
@@ -371,16 +377,23 @@ function holds(word: u64, code: u32): bool {
 /** One thread, through all tests in which it has a part. */
 function play(index: usize): void {
   const thread = firstThread + u32(index);
-  let met: u32 = 0;
   for (let at = first; at !== 0; at = changetype<Test>(at).next) {
     const test = changetype<Test>(at);
-    // All threads meet, those without a part too: the count of arrivals tells the test.
-    met += threads;
-    atomic.add<u32>(common + SPIN, 1);
-    while (i32(peek32(u64(common + SPIN)) - met) < 0) pause();
-    linger(START_WAIT);
-    if (thread < test.threads) for (let round: u32 = 0; round < rounds; round++) act(test, thread, round);
+    for (let round: u32 = 0; round < rounds; round++) {
+      // Cores of one machine meet in a few nanoseconds; between machines that takes longer than a round.
+      if (round === 0 || alone) together(test.number * rounds + round + 1);
+      if (round === 0 && !alone) linger(START_WAIT);
+      if (thread < test.threads) act(test, thread, round);
+    }
   }
+}
+
+/** All threads meet, those without a part too; `meetings` is above those of all meetings before. */
+function together(meetings: u32): void {
+  const spin = u64(common + SPIN);
+  const met = alone ? meetings : (meetings + rounds - 1) / rounds;
+  atomic.add<u32>(usize(spin), 1);
+  while (i32(peek32(spin) - met * threads) < 0) pause();
 }
 
 /** Longest waits, in ticks of the time-stamp counter: before a step, and before a test, since some hear late of its start. */
@@ -396,32 +409,56 @@ function linger(longest: u32): void {
   while (rdtsc() - begin < wait) pause();
 }
 
+/** What a thread is about to do, worked out before the first step: steps with `at`, fences among them. */
+@unmanaged
+class Act {
+  kind: u32 = 0;
+  bytes: u32 = 0;
+  at: u64 = 0;
+  value: u64 = 0;
+}
+const ACT_BYTES: usize = 24;
+
 function act(test: Test, thread: u32, round: u32): void {
-  const steps = countOf(test, thread);
-  const tight = (u32(rdtsc()) * 0x9e37_79b1) >> 30 < 2;
-  linger(STEP_WAIT);
   const number = test.number * rounds + round;
+  const acts = plans + usize(thread) * PAGE;
+  const end = acts + usize(planned(test, thread, number, round, acts)) * ACT_BYTES;
+  const tight = (u32(rdtsc()) * 0x9e37_79b1) >> 30 < 2;
+  const own = scratch + usize(thread) * LINE;
   let result = resultOf(thread, number);
-  for (let i: u32 = 0; i < steps; i++) {
-    if (i > 0 && test.fence !== 0) fence(test.fence, thread);
-    const step = stepOf(test, thread, i);
+  for (let at = acts; at < end; at += ACT_BYTES) {
+    const next = changetype<Act>(at);
     if (!tight) linger(STEP_WAIT);
-    if (step.kind === FENCE) {
-      fence(u32(step.value), thread);
-      continue;
+    if (next.kind === STORE) put(next.at, next.bytes, next.value);
+    else if (next.kind === FENCE) fence(u32(next.value), own);
+    else {
+      store<u64>(result, next.kind === LOAD ? take(next.at, next.bytes) : change(next));
+      result += CELL_BYTES;
     }
-    const at = addressOf(step, number, round);
-    if (step.kind === STORE) {
-      put(at, step.bytes, step.value);
-      continue;
-    }
-    store<u64>(result, step.kind === LOAD ? take(at, step.bytes) : change(step, usize(at)));
-    result += CELL_BYTES;
   }
 }
 
-function fence(fence: u32, thread: u32): void {
-  const own = scratch + usize(thread) * LINE;
+/** Writes a thread's part of a round to `acts`; gives how many. */
+function planned(test: Test, thread: u32, number: u32, round: u32, acts: usize): u32 {
+  const steps = countOf(test, thread);
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < steps; i++) {
+    if (i > 0 && test.fence !== 0) {
+      const between = changetype<Act>(acts + usize(count++) * ACT_BYTES);
+      between.kind = FENCE;
+      between.value = u64(test.fence);
+    }
+    const step = stepOf(test, thread, i);
+    const next = changetype<Act>(acts + usize(count++) * ACT_BYTES);
+    next.kind = step.kind;
+    next.bytes = step.bytes;
+    next.value = step.value;
+    if (step.kind !== FENCE) next.at = addressOf(step, number, round);
+  }
+  return count;
+}
+
+function fence(fence: u32, own: usize): void {
   if (fence === MFENCE) mfence();
   else if (fence === LOCK) atomic.add<u32>(own, 1);
   else atomic.xchg<u32>(own, 1);
@@ -441,7 +478,8 @@ function put(at: u64, bytes: u32, value: u64): void {
 }
 
 /** XCHG and LOCK XADD; the value that was there. */
-function change(step: Step, at: usize): u64 {
+function change(step: Act): u64 {
+  const at = usize(step.at);
   const value = step.value;
   if (step.kind === EXCHANGE) {
     if (step.bytes === 4) return u64(atomic.xchg<u32>(at, u32(value)));

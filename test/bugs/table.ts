@@ -4,7 +4,8 @@
 // Further planted bugs stand beside what they break:
 // - test/kernel/coherence-bugs.test.ts: the rows of the page protocol, for searches and random runs;
 // - test/silicon/silicon.test.ts;
-// - test/litmus/machine.test.ts: litmus tests with a role's accesses in the wrong order;
+// - test/litmus/machine.test.ts: litmus tests with a thread's steps in the wrong order; test/litmus/planted.test.ts: the
+//   store buffer, MFENCE and LOCK; test/cluster/history.test.ts: operations that are not atomic;
 // - test/emulator/machine.test.ts: additions without LOCK are lost.
 import { Mnemonic } from "../../emulator/cpu/decode.js";
 import {

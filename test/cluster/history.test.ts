@@ -1,0 +1,138 @@
+// Linearizability across machines: the guest program `history` records what every thread of a seeded cluster did to one
+// shared object and when, in virtual time, which is one for all machines; every history must have an order that the
+// object's specification allows (test/support/linearizability.ts). What is not atomic is found out.
+import { describe, expect, test } from "vitest";
+import { repeat, seeded } from "../support/cluster.js";
+import {
+  type Answer,
+  type Call,
+  check,
+  counter,
+  lock,
+  type Operation,
+  queueOf,
+  register,
+  type Specification,
+} from "../support/linearizability.js";
+
+type History = Operation<Call, Answer>[];
+
+const LINE = /history: (\d+) (\w+) (\d+) (\d+) = (\w+) at (\d+) (\d+)$/;
+function read(lines: readonly string[]): History {
+  return lines.flatMap((line) => {
+    const match = LINE.exec(line);
+    if (match === null) return [];
+    const [by, , first, second, , invoked, returned] = match.slice(1).map(Number) as number[];
+    const call = { name: match[2]!, first: first!, second: second! };
+    const result = match[5] === "no" ? null : Number(match[5]);
+    return [{ call, result, invoked: invoked!, returned: returned!, by: by! }];
+  });
+}
+
+const kinds: [kind: string, specification: Specification<never, Call, Answer>][] = [
+  ["xadd", counter as Specification<never, Call, Answer>],
+  ["register", register as Specification<never, Call, Answer>],
+  ["queue", queueOf(4) as unknown as Specification<never, Call, Answer>],
+  ["lock", lock as unknown as Specification<never, Call, Answer>],
+];
+const OPERATIONS = 12;
+
+async function record(kind: string, machines: number, cores: number, seed: number) {
+  const run = await seeded("history", [kind, OPERATIONS], { machines, cores, seed, memory: 16 << 20 });
+  expect(run.report.ok, repeat(run, [kind, OPERATIONS])).toBe(true);
+  const history = read(run.lines);
+  expect(history.length).toBe(machines * cores * OPERATIONS);
+  return { run, history };
+}
+
+/** Some operation was under way while another machine's was: else the order is a matter of the clock alone. */
+const overlaps = (history: History): number =>
+  history.filter((a) =>
+    history.some((b) => a.by !== b.by && a.invoked < b.returned && b.invoked < a.returned),
+  ).length;
+
+describe.each(kinds)("%s", (kind, specification) => {
+  test("is linearizable between cores and between machines", async () => {
+    for (const [machines, cores, seed] of [
+      [2, 2, 1],
+      [3, 1, 2],
+    ] as const) {
+      const { run, history } = await record(kind, machines, cores, seed);
+      expect(overlaps(history)).toBeGreaterThan(0);
+      const verdict = check(history, specification);
+      const why = verdict.linearizable
+        ? ""
+        : `${JSON.stringify(verdict.stuck)}\n${repeat(run, [kind, OPERATIONS])}`;
+      expect(verdict.linearizable, why).toBe(true);
+    }
+  }, 200_000);
+
+  test("without what makes it atomic is found not to be", async () => {
+    let found = false;
+    for (let seed = 1; seed <= 4 && !found; seed++) {
+      const { history } = await record(`${kind}-broken`, 2, 1, seed);
+      found = !check(history, specification).linearizable;
+    }
+    expect(found).toBe(true);
+  }, 200_000);
+});
+
+describe("the checker", () => {
+  const operation = (
+    name: string,
+    first: number,
+    result: Answer | undefined,
+    invoked: number,
+    returned: number,
+  ) => ({
+    call: { name, first, second: 0 },
+    result,
+    invoked,
+    returned,
+  });
+  const NEVER = Number.POSITIVE_INFINITY;
+
+  test("wants what returned first to come first", () => {
+    const stale = [operation("write", 1, 0, 0, 1), operation("read", 0, 0, 2, 3)];
+    expect(check(stale, register).linearizable).toBe(false);
+    const overlapping = [operation("write", 1, 0, 0, 2), operation("read", 0, 0, 1, 3)];
+    expect(check(overlapping, register).linearizable).toBe(true);
+  });
+  test("takes what never returned as done, or not done, whichever fits", () => {
+    const pending = operation("write", 1, undefined, 0, NEVER);
+    expect(check([pending, operation("read", 0, 1, 5, 6)], register).linearizable).toBe(true);
+    expect(check([pending, operation("read", 0, 0, 5, 6)], register).linearizable).toBe(true);
+    const both = [pending, operation("read", 0, 1, 5, 6), operation("read", 0, 0, 7, 8)];
+    expect(check(both, register).linearizable).toBe(false); // done, and then not
+  });
+  test("wants old values to be a permutation in real time's order", () => {
+    const add = (result: number, invoked: number, returned: number) =>
+      operation("xadd", 0, result, invoked, returned);
+    expect(check([add(1, 0, 5), add(0, 1, 3), add(2, 6, 7)], counter).linearizable).toBe(true);
+    expect(check([add(1, 0, 1), add(0, 2, 3)], counter).linearizable).toBe(false);
+    expect(check([add(0, 0, 5), add(0, 1, 3)], counter).linearizable).toBe(false);
+    const verdict = check([add(0, 0, 1), add(1, 2, 3), add(1, 4, 5)], counter);
+    expect(verdict.linearizable ? [] : verdict.stuck.map((o) => o.invoked)).toEqual([4]);
+  });
+  test("knows queues and locks", () => {
+    const put = (value: number, from: number, to: number) => operation("put", value, 1, from, to);
+    const take = (value: Answer, from: number, to: number) => operation("take", 0, value, from, to);
+    expect(
+      check([put(1, 0, 1), put(2, 2, 3), take(1, 4, 5), take(2, 6, 7), take(null, 8, 9)], queueOf(4))
+        .linearizable,
+    ).toBe(true);
+    expect(check([put(1, 0, 1), put(2, 2, 3), take(2, 4, 5)], queueOf(4)).linearizable).toBe(false);
+    expect(check([put(1, 0, 3), put(2, 1, 2), take(2, 4, 5)], queueOf(4)).linearizable).toBe(true);
+    const attempt = (result: Answer, from: number, to: number) => operation("try", 0, result, from, to);
+    expect(check([attempt(1, 0, 1), attempt(1, 2, 3)], lock).linearizable).toBe(false);
+    expect(check([attempt(1, 0, 3), attempt(null, 1, 2)], lock).linearizable).toBe(true);
+  });
+  test("manages long histories of many", () => {
+    const history = Array.from({ length: 600 }, (_, i) =>
+      operation("xadd", 0, i ^ 3, 10 * (i >> 2), 10 * (i >> 2) + 9),
+    );
+    expect(check(history, counter).linearizable).toBe(true);
+    const wrong = history.map((o, i) => (i === 599 ? { ...o, result: 7 } : o));
+    expect(check(wrong, counter).linearizable).toBe(false);
+  });
+});
