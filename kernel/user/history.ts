@@ -212,7 +212,7 @@ function perform(operation: Operation, thread: u32): u32 {
 }
 
 // What is not atomic takes its time between the read and the write.
-const SLOWLY: u32 = 2000;
+const SLOWLY: u32 = 16_000;
 
 function addSlowly(word: usize): u32 {
   const old = peek32(u64(word));

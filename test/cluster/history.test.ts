@@ -69,8 +69,8 @@ describe.each(kinds)("%s", (kind, specification) => {
 
   test("without what makes it atomic is found not to be", async () => {
     let found = false;
-    for (let seed = 1; seed <= 4 && !found; seed++) {
-      const { history } = await record(`${kind}-broken`, 2, 1, seed);
+    for (let seed = 1; seed <= 8 && !found; seed++) {
+      const { history } = await record(`${kind}-broken`, 2, 2, seed);
       found = !check(history, specification).linearizable;
     }
     expect(found).toBe(true);

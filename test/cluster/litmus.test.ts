@@ -30,3 +30,13 @@ test("under our kernel too a store buffer shows SB's relaxed outcome, and MFENCE
   const { seen } = litmus.runAll(1, 6);
   expect([...seen.get("SB")!]).toContain("0,0");
 }, 400_000);
+
+test.each(["lines", "pages"] as const)(
+  "operands split over two %s, which may have two owners",
+  async (split) => {
+    const tests = ["MP", "2+2W", "CoRR", "SB-xchgs", "SB-xadds", "XADD2", "XCHG2"];
+    const { seen } = (await LitmusCluster.create({ machines: 2, tests, split })).runAll(1, 6);
+    for (const name of tests) expect(seen.get(name)!.size, name).toBeGreaterThan(0);
+  },
+  400_000,
+);

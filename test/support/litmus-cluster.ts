@@ -3,7 +3,9 @@
 // counted. What was seen is judged by the model (tso.ts), whatever the program itself says.
 import { type ClusterSnapshot, SeededCluster } from "../../emulator/cluster.js";
 import { seededOptions } from "./cluster.js";
+import { splits } from "./litmus.js";
 import { allowedBy } from "./shapes.js";
+import type { Model } from "./tso.js";
 
 const LIMIT = 60e9;
 /** Short and uneven, so that answers overtake each other and little time goes by in spinning. */
@@ -24,6 +26,8 @@ export interface LitmusOptions {
   /** As the program's arguments name them; all unless told. */
   readonly tests?: readonly string[];
   readonly storeBuffer?: number;
+  /** Operands of four bytes are split over two lines or two pages. */
+  readonly split?: "lines" | "pages";
 }
 
 export interface LitmusRun {
@@ -45,8 +49,10 @@ export class LitmusCluster {
   readonly #lines: string[];
   readonly #ready: ClusterSnapshot;
   readonly #command: string;
+  readonly #model: Model;
 
-  private constructor(cluster: SeededCluster, lines: string[], command: string) {
+  private constructor(cluster: SeededCluster, lines: string[], command: string, model: Model) {
+    this.#model = model;
     this.#cluster = cluster;
     this.#lines = lines;
     this.#ready = cluster.snapshot();
@@ -55,7 +61,9 @@ export class LitmusCluster {
 
   static async create(o: LitmusOptions): Promise<LitmusCluster> {
     const { machines, cores = 1, rounds = 3, tests = [] } = o;
-    const { options, lines } = await seededOptions("litmus", [rounds, ...tests], {
+    const place = o.split === undefined ? [] : [`place=${o.split === "lines" ? 3 : 4}`];
+    const words = [rounds, ...place, ...tests];
+    const { options, lines } = await seededOptions("litmus", words, {
       machines,
       cores,
       memory: 16 << 20,
@@ -69,8 +77,8 @@ export class LitmusCluster {
     }
     settle(cluster);
     const buffer = o.storeBuffer === undefined ? "" : ` --store-buffer ${o.storeBuffer}`;
-    const command = `buslock run --machines ${machines} --cores ${cores}${buffer} litmus ${[rounds, ...tests].join(" ")}`;
-    return new LitmusCluster(cluster, lines, command);
+    const command = `buslock run --machines ${machines} --cores ${cores}${buffer} litmus ${words.join(" ")}`;
+    return new LitmusCluster(cluster, lines, command, o.split === undefined ? {} : { split: splits });
   }
 
   run(seed: number): LitmusRun {
@@ -91,7 +99,7 @@ export class LitmusCluster {
       cluster.nodes.every(({ machine }) => machine.problem === "") &&
       lines.some((line) => /forbidden outcomes: none$/.test(line)) &&
       counts.length > 0;
-    const forbidden = counts.flatMap(forbiddenIn);
+    const forbidden = counts.flatMap((line) => forbiddenIn(line, this.#model));
     const problem =
       good && forbidden.length === 0
         ? ""
@@ -140,8 +148,8 @@ function outcomesIn(line: string): { name: string; outcomes: string[] } {
   return { name, outcomes: counts.map((count) => count.split("=")[0]!) };
 }
 
-function forbiddenIn(line: string): string[] {
+function forbiddenIn(line: string, model: Model): string[] {
   const { name, outcomes } = outcomesIn(line);
-  const allowed = allowedBy(name);
+  const allowed = allowedBy(name, model);
   return outcomes.filter((o) => !allowed.has(o)).map((outcome) => `${name} showed ${outcome}`);
 }
