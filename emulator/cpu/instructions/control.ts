@@ -126,7 +126,7 @@ export const control = [
     access: ["r"],
     flags: none,
     // There is no cache to flush; the manual has it checked like a load of one byte.
-    does: (m, line) => void m.load(m.segmentOf(line), m.address(line), 8),
+    does: (m, line) => void m.get({ ...line, width: 8 }),
   },
   { op: Mnemonic.Mfence, access: [], flags: none, does: (m) => m.fence() },
   // Loads are not reordered with loads, nor stores with stores: nothing is left for these to do.
