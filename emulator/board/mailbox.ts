@@ -10,6 +10,7 @@
 //               4 in x2APIC mode)
 //         23,24 LINT0: level, and a count of its rising edges      25,26 LINT1: the same
 //         27    an interrupt message of mode ExtINT is waiting
+//         29    NMIs posted and not yet taken in by the core
 //         28    errors seen by senders and other threads, to be merged into the ESR
 // Invariant: a word changed by several threads is changed by Atomics only, and attention is raised last.
 
@@ -37,6 +38,7 @@ export const word = {
   lint1Edges: 26,
   external: 27,
   errors: 28,
+  nmis: 29,
 } as const;
 
 export const hardwareEnabled = 1;
@@ -134,7 +136,9 @@ export class SharedMailbox implements Mailbox {
     return Atomics.exchange(this.words, word.errors, 0);
   }
 
+  /** Counted, for a core that looks seldom: hardware has an instruction boundary between any two. */
   postNmi(): void {
+    Atomics.add(this.words, word.nmis, 1);
     this.attend(attention.nmi);
   }
 

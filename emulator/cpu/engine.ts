@@ -96,6 +96,7 @@ const ALL_STORES = (1n << 64n) - 1n;
 /** Slots beyond those in use: every module with handlers keeps a copy of the table, so it is no larger than it must. */
 const SPARE_SLOTS = 256;
 const STARTUP_VECTOR = MAILBOX + 17 * 4;
+const NMIS_POSTED = MAILBOX + 29 * 4;
 const DR7_ENABLES = 0xff;
 const DR6_BS = 0x4000;
 const FLAG_IF = 0x200;
@@ -435,7 +436,7 @@ export class Engine {
     if (this.#get(c + A20_SEEN) !== this.#get(A20_MASK_WORD)) this.#flushForA20(c);
     if (this.#get(c + SHADOW) !== 0 || this.#get(c + DEBUG_PENDING) !== 0) return;
     if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) {
-      this.#set(c + NMI_WANTED, 0);
+      this.#set(c + NMI_WANTED, this.#get(c + NMI_WANTED) - 1);
       this.#event(core, c, 2, EVENT_NMI);
       return;
     }
@@ -464,8 +465,14 @@ export class Engine {
       this.#set(c + NMI_WANTED, 0);
     }
     if (bits & ATTENTION_SIPI) this.#microcode["startup"](c, BigInt(this.#get(c + STARTUP_VECTOR) & 0xff));
-    if (bits & ATTENTION_NMI) this.#set(c + NMI_WANTED, 1);
+    if (bits & ATTENTION_NMI) this.#takeNmis(c);
     if (bits & ATTENTION_INTERRUPT) this.#set(c + INTERRUPT_WANTED, 1);
+  }
+  /** One NMI may wait while NMIs are blocked; of those that came since the last look, one more is to be taken at once. */
+  #takeNmis(c: number): void {
+    const posted = Atomics.exchange(this.#words, (c + NMIS_POSTED) >>> 2, 0);
+    const room = this.#get(c + NMI_BLOCKED) !== 0 ? 1 : 2;
+    this.#set(c + NMI_WANTED, Math.min(room, this.#get(c + NMI_WANTED) + posted));
   }
   #event(core: number, c: number, vector: number, kind: number): void {
     const now = this.#hosts[core].timestamp();

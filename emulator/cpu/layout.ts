@@ -117,7 +117,7 @@ export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 
 export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code, or made a device want attention; the engine clears it and ends the block
 export const REPEATING = 0x530; // u32: 1 = RIP names a repeated string instruction that has done some of its iterations
 export const INTERRUPT_WANTED = 0x534; // u32: an interrupt was announced, and has not been looked for with IF set since
-export const NMI_WANTED = 0x538; // u32: an NMI was announced while NMIs were blocked
+export const NMI_WANTED = 0x538; // u32: NMIs that wait: at most one while they are blocked, two otherwise
 export const DEBUG_PENDING = 0x53c; // u32: debug traps that wait for an instruction boundary, as bits of DR6 (microcode/debug.ts)
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
 export const STORES_WAITING = 0x580; // u32: entries in the store buffer

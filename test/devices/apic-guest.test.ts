@@ -158,3 +158,34 @@ describe("INIT and SIPI", () => {
     expect([state.timer.deadline, ...mailbox.slice(0, 8)]).toEqual([-1, 0, 0, 0, 0, 0, 0, 0, 0]);
   });
 });
+
+describe("NMI", () => {
+  test("two that come between two looks are two; more than that are one and one that waits", async () => {
+    const machine = await Machine.create({ cores: 2, memory: 1 << 20 });
+    // Core 0: runs only after core 1 has sent. Vector 2: inc dword ptr [RESULTS]; iretq
+    machine.start(`
+        mov ebx, 0xfee00000
+        test edi, edi
+        jnz sender
+        mov ecx, 1000
+      spin: loop spin
+        hlt
+      sender:
+        mov dword ptr [rbx + 0x310], 0
+        mov dword ptr [rbx + 0x300], 0x400
+        mov dword ptr [rbx + 0x300], 0x400
+        mov dword ptr [rbx + 0x300], 0x400
+        hlt`);
+    withHandlers(machine);
+    const handler = HANDLERS + 0x800;
+    machine.load(handler, Uint8Array.of(0xff, 0x04, 0x25, 0, 0, 5, 0, 0x48, 0xcf));
+    machine.write(
+      IDT + 32,
+      8,
+      ((BigInt(handler) >> 16n) << 48n) | 0x8e00_0008_0000n | BigInt(handler & 0xffff),
+    );
+    machine.step(1, 20);
+    machine.step(0, 1100);
+    expect(machine.read(RESULTS, 4)).toBe(2n);
+  });
+});

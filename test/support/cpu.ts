@@ -17,7 +17,7 @@ import {
   type Host,
   plan,
 } from "../../emulator/cpu/engine.js";
-import { ACTIVE, ATTENTION, CORE_BYTES, CORES_BASE } from "../../emulator/cpu/layout.js";
+import { ACTIVE, ATTENTION, CORE_BYTES, CORES_BASE, MAILBOX } from "../../emulator/cpu/layout.js";
 
 /** Physical addresses of what setUp() lays out; programs start at CODE and stacks end at STACK_TOP. */
 export const PAGE_TABLES = 0x1000; // PML4, then one PDPT and 4 page directories of 2 MiB pages: identity, 4 GiB
@@ -275,7 +275,11 @@ export class Cpu {
 
   /** Raises bits of a core's attention word, as its local APIC would. */
   attend(core: number, bits: number): void {
-    Atomics.or(new Int32Array(this.memory.buffer), (CORES_BASE + core * CORE_BYTES + ATTENTION) >>> 2, bits);
+    const words = new Int32Array(this.memory.buffer);
+    const block = CORES_BASE + core * CORE_BYTES;
+    // An NMI is counted as well: word 29 of board/mailbox.ts.
+    if (bits & 2) Atomics.add(words, (block + MAILBOX + 29 * 4) >>> 2, 1);
+    Atomics.or(words, (block + ATTENTION) >>> 2, bits);
   }
 
   /** Runs until the budget is spent or the core stops; gives how many instructions it retired. */
