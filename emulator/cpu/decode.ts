@@ -64,6 +64,13 @@ export interface Decoded {
   readonly immediate2: number;
 }
 
+const FAR_INDIRECT: ReadonlySet<Code> = new Set([
+  Code.Jmp_m1616,
+  Code.Jmp_m1632,
+  Code.Call_m1616,
+  Code.Call_m1632,
+]);
+
 const SEGMENT_NAMES: Record<number, Segment> = {
   [Register.ES]: "es",
   [Register.CS]: "cs",
@@ -140,11 +147,24 @@ export class InstructionStream {
   #decode(offset: number): Decoded | undefined {
     const decoder = this.#decoderAt(offset);
     decoder.decodeOut(instruction);
+    if (FAR_INDIRECT.has(instruction.code)) this.#decodeFarIndirect(offset);
     const { length, code } = instruction;
     if (code !== Code.INVALID) return this.#withX87Opcode(decoded(this.#mode), offset);
     const cut = decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
     if (cut && offset + length >= this.#bytes.length) return undefined;
     return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+  }
+  /**
+   * Far JMP and CALL through memory with REX.W: a 64-bit offset. Only Intel documents it (SDM vol. 2, JMP and CALL: m16:64);
+   * AMD's processors ignore the prefix there, which no code can want, while systems' code uses it.
+   */
+  #decodeFarIndirect(offset: number): void {
+    const bitness = this.#mode & MODE_64 ? 64 : this.#mode & MODE_CODE32 ? 32 : 16;
+    const decoder = new iced.Decoder(bitness, this.#bytes, iced.DecoderOptions.None);
+    decoder.position = offset;
+    decoder.ip = 0n;
+    decoder.decodeOut(instruction);
+    decoder.free();
   }
   /** x87's last opcode (FOP): the low 3 bits of its first byte, D8 to DF, and the ModRM byte. */
   #withX87Opcode(decoded: Decoded, offset: number): Decoded {
