@@ -62,6 +62,9 @@ export interface Decoded {
   /** Of a branch: from the instruction's start to its target. */
   readonly immediate: bigint;
   readonly immediate2: number;
+  /** The form's table slot, kept here by whoever has asked for it (templates.ts). */
+  slot: number;
+  slotOwner: object | null;
 }
 
 const FAR_INDIRECT: ReadonlySet<Code> = new Set([
@@ -191,7 +194,7 @@ export class InstructionStream {
 const NOTHING = { registers: [], base: ZERO, index: ZERO, scale: 0, stackBased: false } as const;
 
 function withoutForm(form: "invalid" | "too long" | "unimplemented", code: Code, length: number): Decoded {
-  const none = { displacement: 0n, immediate: 0n, immediate2: 0 };
+  const none = { displacement: 0n, immediate: 0n, immediate2: 0, slot: 0, slotOwner: null };
   return { form, code, length, branches: false, ends: true, ...NOTHING, ...none };
 }
 
@@ -215,7 +218,11 @@ function decoded(mode: number): Decoded {
     (flow !== FlowControl.Next && flow !== FlowControl.ConditionalBranch);
   const address = addressOf(operands);
   const branches = operands.some((o) => o.kind === "branch");
-  return { form, code, length, branches, ends, ...address, ...valuesOf(operands) };
+  const values = valuesOf(operands);
+  const { base, index, scale, stackBased, displacement } = address;
+  const { registers, immediate, immediate2 } = values;
+  const where = { registers, base, index, scale, stackBased, displacement, immediate, immediate2 };
+  return { form, code, length, branches, ends, ...where, slot: 0, slotOwner: null };
 }
 
 /** undefined: LOCK on an instruction whose row does not know it. */

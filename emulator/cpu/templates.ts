@@ -20,7 +20,6 @@ import {
   OP_IMMEDIATE,
   OP_IMMEDIATE2,
   OP_INDEX,
-  OP_LENGTH,
   OP_OFFSET,
   OP_PATCH,
   OP_REGISTERS,
@@ -35,13 +34,24 @@ export const BLOCK_OPS_MAX = 32;
 const LENGTH_MAX = 15;
 const REGISTERS = 3;
 const OP_WORDS = OP_BYTES / 4;
-/** OP_OFFSET and OP_REST are the upper halves of words. */
+/** Fields by word. OP_OFFSET, OP_LENGTH and OP_REST share theirs with others. */
+const WORD_OF_HANDLER = OP_HANDLER >>> 2;
+const WORD_OF_REGISTERS = OP_REGISTERS >>> 2;
+const WORD_OF_BASE = OP_BASE >>> 2;
+const WORD_OF_INDEX = OP_INDEX >>> 2;
+const WORD_OF_SCALE = OP_SCALE >>> 2; // with the length above it
 const WORD_OF_OFFSET = OP_OFFSET >>> 2;
+const WORD_OF_FLAGS = OP_FLAGS >>> 2;
 const WORD_OF_REST = OP_REST >>> 2;
+const WORD_OF_DISPLACEMENT = OP_DISPLACEMENT >>> 2;
+const WORD_OF_IMMEDIATE = OP_IMMEDIATE >>> 2;
+const WORD_OF_PATCH = OP_PATCH >>> 2;
+const WORD_OF_CODE = OP_CODE >>> 2;
+const WORD_OF_IMMEDIATE2 = OP_IMMEDIATE2 >>> 2;
 /** Templates are looked up by their first bytes. */
 const PREFIX = 12;
 /** Code that keeps changing must not fill the host's memory. */
-const TEMPLATES_MAX = 50_000;
+const TEMPLATES_MAX = 200_000;
 
 export interface Template {
   /** The instructions' own, no more. */
@@ -56,13 +66,7 @@ export interface Template {
   readonly links: readonly { readonly op: number; readonly distance: number }[];
 }
 
-interface OpRecord {
-  readonly words: Uint32Array;
-  readonly relocations: readonly number[];
-}
-
 export class Templates {
-  readonly #records = new WeakMap<Decoded, OpRecord>();
   readonly #slotOf: (form: Form) => number;
   readonly #known = new Map<string, Template[]>();
   #count = 0;
@@ -83,7 +87,7 @@ export class Templates {
     until = Number.POSITIVE_INFINITY,
   ): Template | undefined {
     if (next !== undefined) return this.#decode(joined(bytes, next), key, true, until);
-    const prefix = String.fromCharCode(key, ...bytes.subarray(0, PREFIX));
+    const prefix = prefixOf(bytes, key);
     const alike = this.#known.get(prefix);
     const found = alike?.find(
       (t) => startsWith(bytes, t.bytes) && (t.count === 1 || t.bytes.length <= until),
@@ -113,58 +117,57 @@ export class Templates {
     for (let index = 0; index < ops.length; index++) {
       const op = ops[index];
       const at = index * OP_WORDS;
-      const record = this.#recordOf(op);
-      words.set(record.words, at);
+      this.#writeRecord(op, words, at, relocations);
       words[at + WORD_OF_OFFSET] |= offset << 16;
       words[at + WORD_OF_REST] |= (ops.length - index - 1) << 16;
-      if (op.base === BLOCK_RIP) add64(words, at + (OP_DISPLACEMENT >>> 2), offset);
+      if (op.base === BLOCK_RIP) add64(words, at + WORD_OF_DISPLACEMENT, offset);
       if (op.branches) {
-        add64(words, at + (OP_IMMEDIATE >>> 2), offset);
+        add64(words, at + WORD_OF_IMMEDIATE, offset);
         links.push({ op: index, distance: offset + Number(op.immediate) });
       }
-      for (const word of record.relocations) relocations.push(at + word);
       offset += op.length;
     }
     // What follows the last op is no instruction: it leads on to the next block.
     const end = ops.length * OP_WORDS;
-    words[end + (OP_HANDLER >>> 2)] = SLOT.endOfBlock;
+    words[end + WORD_OF_HANDLER] = SLOT.endOfBlock;
     words[end + WORD_OF_OFFSET] = offset << 16;
-    words[end + (OP_IMMEDIATE >>> 2)] = offset;
-    words[end + (OP_PATCH >>> 2)] = CHAIN_SINK;
-    relocations.push(end + (OP_PATCH >>> 2));
+    words[end + WORD_OF_IMMEDIATE] = offset;
+    words[end + WORD_OF_PATCH] = CHAIN_SINK;
+    relocations.push(end + WORD_OF_PATCH);
     links.push({ op: ops.length, distance: offset });
     const own = bytes.slice(0, offset);
     return { bytes: own, count: ops.length, words, relocations: Uint32Array.from(relocations), links };
   }
 
-  /** An instruction's record as if it stood alone. */
-  #recordOf(op: Decoded): OpRecord {
-    let record = this.#records.get(op);
-    if (record === undefined) {
-      record = this.#makeRecord(op);
-      this.#records.set(op, record);
+  /** Writes an instruction's record, as if it stood alone, to words that are zero. */
+  #writeRecord(op: Decoded, words: Uint32Array, at: number, relocations: number[]): void {
+    words[at + WORD_OF_HANDLER] = this.#handlerOf(op);
+    const registers = Math.min(op.registers.length, REGISTERS);
+    for (let i = 0; i < registers; i++) {
+      const register = op.registers[i];
+      const word = at + WORD_OF_REGISTERS + i;
+      words[word] = register.at;
+      if (register.isAddress) relocations.push(word);
     }
-    return record;
+    words[at + WORD_OF_BASE] = op.base;
+    words[at + WORD_OF_INDEX] = op.index;
+    words[at + WORD_OF_SCALE] = op.scale | (op.length << 8);
+    words[at + WORD_OF_FLAGS] = op.stackBased ? OP_STACK_BASED : 0;
+    put64(words, at + WORD_OF_DISPLACEMENT, op.displacement);
+    put64(words, at + WORD_OF_IMMEDIATE, op.immediate);
+    words[at + WORD_OF_PATCH] = CHAIN_SINK;
+    words[at + WORD_OF_CODE] = op.code;
+    words[at + WORD_OF_IMMEDIATE2] = op.immediate2;
+    relocations.push(at + WORD_OF_BASE, at + WORD_OF_INDEX, at + WORD_OF_PATCH);
   }
-  #makeRecord(op: Decoded): OpRecord {
-    const view = new DataView(new ArrayBuffer(OP_BYTES));
-    const addresses = [OP_BASE, OP_INDEX, OP_PATCH];
-    view.setUint32(OP_HANDLER, this.#handler(op.form), true);
-    op.registers.slice(0, REGISTERS).forEach((register, i) => {
-      view.setUint32(OP_REGISTERS + 4 * i, register.at, true);
-      if (register.isAddress) addresses.push(OP_REGISTERS + 4 * i);
-    });
-    view.setUint32(OP_BASE, op.base, true);
-    view.setUint32(OP_INDEX, op.index, true);
-    view.setUint8(OP_SCALE, op.scale);
-    view.setUint8(OP_LENGTH, op.length);
-    view.setUint8(OP_FLAGS, op.stackBased ? OP_STACK_BASED : 0);
-    view.setBigInt64(OP_DISPLACEMENT, op.displacement, true);
-    view.setBigInt64(OP_IMMEDIATE, op.immediate, true);
-    view.setUint32(OP_PATCH, CHAIN_SINK, true);
-    view.setUint16(OP_CODE, op.code, true);
-    view.setUint32(OP_IMMEDIATE2, op.immediate2, true);
-    return { words: new Uint32Array(view.buffer), relocations: addresses.map((at) => at >>> 2) };
+
+  /** Asked for once an instruction: its key is long. */
+  #handlerOf(op: Decoded): number {
+    if (op.slotOwner !== this) {
+      op.slot = this.#handler(op.form);
+      op.slotOwner = this;
+    }
+    return op.slot;
   }
   #handler(form: Decoded["form"]): number {
     if (form === "invalid") return SLOT.invalid;
@@ -174,11 +177,27 @@ export class Templates {
   }
 }
 
+/** Most numbers are small: the slow halves are for those that a double cannot hold. */
+function put64(words: Uint32Array, index: number, value: bigint): void {
+  const n = Number(value);
+  words[index] = Number.isSafeInteger(n) ? n : Number(value & 0xffff_ffffn);
+  words[index + 1] = Number.isSafeInteger(n)
+    ? Math.floor(n / 2 ** 32)
+    : Number((value >> 32n) & 0xffff_ffffn);
+}
+
 /** Adds to the signed 64-bit number whose low word stands at an index. */
 function add64(words: Uint32Array, index: number, n: number): void {
   const low = words[index] + n;
   words[index] = low;
   if (low > 0xffff_ffff) words[index + 1]++;
+}
+
+function prefixOf(bytes: Uint8Array, key: number): string {
+  const length = Math.min(PREFIX, bytes.length);
+  let prefix = String.fromCharCode(key);
+  for (let i = 0; i < length; i++) prefix += String.fromCharCode(bytes[i]);
+  return prefix;
 }
 
 export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

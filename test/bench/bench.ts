@@ -16,6 +16,7 @@ import { Schedule } from "../../emulator/schedule.js";
 import { Command, installed, seeded } from "../support/cluster.js";
 import { coherenceFigures } from "./coherence.js";
 import { cpuBenchmarks } from "./cpu.js";
+import { linuxFigures } from "./linux.js";
 import { liveFigures } from "./live.js";
 
 export interface Figure {
@@ -213,6 +214,7 @@ const sections: Record<string, Section> = {
   counter,
   coherence: coherenceFigures,
   live: liveFigures,
+  linux: linuxFigures,
 };
 
 const json = process.argv.includes("--json");

@@ -66,9 +66,10 @@ export class Command {
 
   constructor(args: readonly (string | number)[], env: Record<string, string> = {}) {
     this.child = spawn(process.execPath, [cli, ...args.map(String)], {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, ...env },
     });
+    this.child.stdin?.on("error", () => {}); // the command may end while something is typed
     this.child.stdout?.on("data", (chunk: Buffer) => {
       this.out += chunk.toString();
     });
@@ -78,6 +79,11 @@ export class Command {
     this.ended = new Promise((resolve) => {
       this.child.once("close", (status, signal) => resolve({ status, signal }));
     });
+  }
+
+  /** What a user types, its end of line with it. */
+  type(line: string): void {
+    this.child.stdin?.write(`${line}\n`);
   }
 
   /** Waits until the text stands in the output (either stream); fails with what was said instead. */

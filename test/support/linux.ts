@@ -1,0 +1,158 @@
+// An unmodified Linux as a guest: Debian's kernel for clouds and its static busybox, which .ci/run unpacks into
+// node_modules/.cache/linux. Tests that use it skip themselves without (`linux.missing` says so).
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { firmware } from "../../emulator/images.js";
+import { type InitialFile, initialFileSystem } from "../../emulator/initfs.js";
+import { Machine, type MachineOptions } from "../../emulator/machine.js";
+import { Random } from "../../emulator/random.js";
+import { Schedule } from "../../emulator/schedule.js";
+
+const here = fileURLToPath(new URL("../..", import.meta.url));
+const root = existsSync(join(here, "node_modules")) ? here : join(here, "..");
+const cache = join(root, "node_modules/.cache/linux");
+const boot = join(cache, "boot");
+const kernelName = existsSync(boot)
+  ? readdirSync(boot).find((name) => /^vmlinuz-.*-cloud-amd64$/.test(name))
+  : undefined;
+const busybox = join(cache, "bin/busybox");
+
+export const prompt = "buslock# ";
+
+/** Mounts what a shell wants, says how many processors there are, and asks for commands on the console. */
+const INIT = `#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev /tmp
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox --install /bin
+export PATH=/bin PS1='${prompt}'
+for module in /modules/*; do [ -e "$module" ] && insmod $module; done
+echo "ready: $(nproc) processors"
+exec setsid cttyhack sh -i
+`;
+
+/** Modules by file name, in the order in which they have to be loaded. */
+export const network = ["failover.ko", "net_failover.ko", "virtio_net.ko"];
+const virtioPci = [
+  "virtio.ko",
+  "virtio_ring.ko",
+  "virtio_pci_legacy_dev.ko",
+  "virtio_pci_modern_dev.ko",
+  "virtio_pci.ko",
+];
+
+export const linux = {
+  missing:
+    kernelName !== undefined && existsSync(busybox)
+      ? ""
+      : `Debian's linux-image-cloud-amd64 and busybox-static are not unpacked in node_modules/.cache/linux (.ci/run does it)`,
+  get kernelPath(): string {
+    return join(boot, kernelName!);
+  },
+  memtest: join(boot, "memtest86+x64.bin"),
+  prompt,
+
+  /** An initial file system with busybox, and the kernel's modules for what is named. */
+  initrd({ modules = [] as readonly string[], files = [] as readonly InitialFile[] } = {}): Uint8Array {
+    const wanted = modules.length === 0 ? [] : [...virtioPci, ...modules];
+    return initialFileSystem([
+      { path: "/bin/busybox", data: readFileSync(busybox) },
+      { path: "/init", data: Buffer.from(INIT) },
+      ...wanted.map((name, index) => ({
+        path: `/modules/${String(index).padStart(2, "0")}-${name}`,
+        data: readFileSync(moduleFile(name)),
+      })),
+      ...files,
+    ]);
+  },
+};
+
+function moduleFile(name: string): string {
+  const tree = join(cache, "lib/modules");
+  const found = readdirSync(tree, { recursive: true, encoding: "utf8" }).find((path) =>
+    path.endsWith(`/${name}`),
+  );
+  if (found === undefined) throw new Error(`the kernel package has no module ${name}`);
+  return join(tree, found);
+}
+
+/** One machine in virtual time, its console typed at. */
+export class SeededLinux {
+  readonly machine: Machine;
+  readonly #schedule: Schedule;
+  readonly #text: { all: string };
+  #turns = 0;
+
+  private constructor(machine: Machine, text: { all: string }, seed: number) {
+    this.machine = machine;
+    this.#text = text;
+    this.#schedule = new Schedule([machine], [], new Random(seed));
+  }
+
+  static async start(options: MachineOptions, seed = 1): Promise<SeededLinux> {
+    const text = { all: "" };
+    const machine = await Machine.create({
+      firmware: await firmware(),
+      kernel: readFileSync(linux.kernelPath),
+      initrd: linux.initrd(),
+      memory: 256 << 20,
+      commandLine: "console=ttyS0 panic=-1",
+      ...options,
+      console: (byte) => {
+        text.all += String.fromCharCode(byte);
+      },
+    });
+    return new SeededLinux(machine, text, seed);
+  }
+
+  get console(): string {
+    return this.#text.all;
+  }
+  /** Virtual nanoseconds since RESET. */
+  get now(): number {
+    return this.#schedule.now;
+  }
+
+  /** Runs until the text stands in the console behind `from`, or the machine is off, or the time is over. */
+  async until(text: string, from = 0, seconds = 30): Promise<void> {
+    const limit = this.#schedule.now + seconds * 1e9;
+    while (!this.#text.all.includes(text, from)) {
+      if (!this.machine.powered || this.#schedule.now > limit)
+        throw new Error(
+          `"${text}" was not said within ${seconds} s of virtual time (seed 1, problem "${this.machine.problem}"):\n${this.console}`,
+        );
+      this.#schedule.turn(limit + 1);
+      // The test runner wants to be heard now and then.
+      if (++this.#turns % 65_536 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Types a line. */
+  async type(line: string): Promise<void> {
+    for (const byte of Buffer.from(`${line}\n`)) {
+      while (!this.machine.receiveByte(byte)) this.#schedule.turn(this.#schedule.now + 1e9);
+      this.#schedule.turn(this.#schedule.now + 1e9);
+    }
+  }
+
+  /** Types a command at the prompt; gives what it printed. */
+  async command(line: string): Promise<string> {
+    const from = this.console.length;
+    await this.type(line);
+    await this.until(prompt, from + line.length);
+    const said = this.console.slice(from).replaceAll("\r", "");
+    return said.slice(said.indexOf("\n") + 1, said.lastIndexOf(prompt)).trimEnd();
+  }
+
+  /** Runs until the guest has switched the machine off. */
+  async off(seconds = 30): Promise<void> {
+    const limit = this.#schedule.now + seconds * 1e9;
+    while (this.machine.powered && this.#schedule.now < limit) {
+      this.#schedule.turn(limit);
+      if (++this.#turns % 65_536 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
