@@ -37,8 +37,8 @@ exec setsid cttyhack sh -i
 /** Modules by file name, in the order in which they have to be loaded. */
 export const network = ["failover.ko", "net_failover.ko", "virtio_net.ko"];
 const virtioPci = [
-  "virtio.ko",
   "virtio_ring.ko",
+  "virtio.ko",
   "virtio_pci_legacy_dev.ko",
   "virtio_pci_modern_dev.ko",
   "virtio_pci.ko",
