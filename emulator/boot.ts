@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import { macOf } from "./arguments.js";
 import { bootDebugged } from "./boot-debugged.js";
+import { port } from "./board/map.js";
 import { bootFiles } from "./boot-files.js";
 import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
@@ -21,6 +22,7 @@ import { takeTerminal } from "./terminal.js";
 import { parseTrace, Tracer } from "./trace.js";
 
 export interface BootOptions extends PlugOptions {
+  readonly bios?: string;
   readonly kernel?: string;
   readonly flat?: number;
   readonly entry?: 32 | 64;
@@ -79,9 +81,9 @@ export async function boot(o: BootOptions): Promise<void> {
     name: o.name,
     cores: o.cores,
     memory: o.memory,
-    firmware: await firmware(),
-    kernel: readImage("kernel", kernel),
-    files,
+    ...(await firmwareOf(o)),
+    ...(o.bios !== undefined && o.kernel === undefined ? {} : { kernel: readImage("kernel", kernel) }),
+    files: o.bios === undefined ? files : new Map([...files, ...biosFiles]),
     ...(initrd === undefined ? {} : { initrd }),
     commandLine: words.join(" "),
     mac: macOf(o.node),
@@ -105,6 +107,14 @@ export async function boot(o: BootOptions): Promise<void> {
   else if (report.problem !== "") process.stderr.write(`${o.name}: ${report.problem}\n`);
   process.exitCode = statusOf(report, exitCode, signal);
   if (process.connected) process.disconnect();
+}
+
+/** A BIOS has no display here: SeaBIOS then takes the serial line for one. */
+const biosFiles = new Map([["etc/sercon-port", Uint8Array.of(port.com1 & 0xff, port.com1 >> 8)]]);
+
+async function firmwareOf(o: BootOptions): Promise<Pick<MachineOptions, "firmware" | "shadowedRom">> {
+  if (o.bios === undefined) return { firmware: await firmware() };
+  return { firmware: readImage("BIOS", o.bios), shadowedRom: true };
 }
 
 /** Our own kernel says in words how its init ended; what others write to the exit port becomes QEMU's status of it. */
@@ -139,7 +149,7 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): 
   const letGo =
     o.serial === "stdio" || o.console === "stdio"
       ? takeTerminal({
-          raw: o.kernel !== undefined,
+          raw: o.kernel !== undefined || o.bios !== undefined,
           typed: (bytes) => machine.receiveBytes(bytes),
           end: () => machine.stop("ended from the terminal"),
         })

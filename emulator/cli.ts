@@ -125,9 +125,15 @@ program
     ).argParser(checked(address)),
   )
   .addOption(
-    new Option("--entry <bits>", "which entry of a Linux bzImage: 32 or 64")
-      .choices(["32", "64"])
-      .argParser((text) => Number(text)),
+    new Option("--entry <bits>", "which entry of a Linux bzImage: 32 or 64").argParser(
+      count((bits) => {
+        if (bits !== 32 && bits !== 64) throw new RangeError(`${bits}: wanted 32 or 64`);
+        return bits;
+      }),
+    ),
+  )
+  .addOption(
+    new Option("--bios <file>", "instead of our firmware: a PC BIOS such as SeaBIOS's bios-256k.bin"),
   )
   .addOption(
     new Option(
@@ -156,6 +162,7 @@ program
   .addOption(new Option("--name <text>", "the machine's name in messages").default("machine"))
   .addOption(new Option("--serial <where>", "the serial console: stdio, null or file:PATH").default("stdio"))
   .addOption(new Option("--console <where>", "a virtio console besides: stdio, null or file:PATH"))
+  .addOption(new Option("--bios-console <where>", "where port 402 prints: stdio, null or file:PATH"))
   .addOption(new Option("--debug-console <where>", "where port E9 prints: stdio, null or file:PATH"))
   .addOption(
     new Option(
@@ -198,6 +205,7 @@ Examples:
   $ buslock boot --cores 4 --memory 1G --kernel /boot/vmlinuz --initrd initrd.cpio --append "console=ttyS0"
   $ buslock boot --kernel test.flat --append "words" --serial stdio
   $ buslock boot --kernel vmlinux --append "console=ttyS0 root=/dev/vda" --disk root.img,cow --device rng
+  $ buslock boot --bios /usr/share/seabios/bios-256k.bin --bios-console file:bios.log
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
   $ buslock boot --seed 7 --program counter --save half --at 12     ... --restore half instead goes on from there
   $ buslock boot --gdb 1234 --wait --program hello   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"

@@ -12,7 +12,7 @@ import type { Tracer } from "./trace.js";
 /** What may be plugged into the board besides, and the date: see board/pc.ts. */
 type Plugged = Pick<
   PcOptions,
-  "mac" | "disks" | "entropy" | "virtioConsole" | "debugConsole" | "testDevice" | "startTime"
+  "mac" | "disks" | "entropy" | "virtioConsole" | "debugConsole" | "biosConsole" | "testDevice" | "startTime"
 >;
 
 export interface MachineOptions extends Readonly<Plugged> {
@@ -23,6 +23,11 @@ export interface MachineOptions extends Readonly<Plugged> {
   readonly memory?: number;
   /** ROM that ends at 4 GiB; without one the reset vector finds nothing. */
   readonly firmware?: Uint8Array;
+  /**
+   * At RESET RAM from 000C_0000 to 000F_FFFF holds a copy of the ROM's end and answers instead of it, as if a chip set
+   * had been told to: a PC BIOS keeps its variables there.
+   */
+  readonly shadowedRom?: boolean;
   /** Handed to the firmware through fw_cfg. */
   readonly kernel?: Uint8Array;
   readonly initrd?: Uint8Array;
@@ -56,7 +61,12 @@ export function buildHardware(o: MachineOptions): Hardware {
   const cores = checkCores(o.cores ?? 1);
   const ramBytes = checkMemory(o.memory ?? MEMORY_DEFAULT);
   const rom = o.firmware ?? EMPTY_ROM;
-  const layout = plan({ cores, ramBytes, romBytes: rom.length });
+  const layout = plan({
+    cores,
+    ramBytes,
+    romBytes: rom.length,
+    shadowedRom: o.shadowedRom ?? false,
+  });
   const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: layout.pages, shared: true });
   new Uint8Array(memory.buffer, layout.romBase, rom.length).set(rom);
   return {
@@ -99,6 +109,7 @@ export function buildBoard(hardware: Hardware, o: MachineOptions, wiring: BoardW
       bytes: ram,
       view: new DataView(ram.buffer, ram.byteOffset, ram.byteLength),
       written: wiring.written,
+      shadowed: o.shadowedRom ?? false,
     },
     mailboxes: hardware.mailboxes,
     rom: hardware.rom,

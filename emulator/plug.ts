@@ -16,6 +16,8 @@ export interface PlugOptions {
   readonly console?: string;
   /** Where port E9 prints. */
   readonly debugConsole?: string;
+  /** Where port 402 prints; without it there is none. */
+  readonly biosConsole?: string;
 }
 
 const MICROSECONDS = 1_000_000;
@@ -35,6 +37,7 @@ export interface Plugged {
 export function plug(o: PlugOptions): Plugged {
   const console = o.console === undefined ? null : byteOutput("--console", o.console);
   const debug = o.debugConsole === undefined ? null : byteOutput("--debug-console", o.debugConsole);
+  const bios = o.biosConsole === undefined ? null : byteOutput("--bios-console", o.biosConsole);
   const named = (o.device ?? []).map((name) => {
     const device = Object.hasOwn(devices, name) ? devices[name] : undefined;
     if (device === undefined)
@@ -47,6 +50,7 @@ export function plug(o: PlugOptions): Plugged {
         disks: (o.disk ?? []).map((text) => openDisk(parseDisk(text))),
         ...(console === null ? {} : { virtioConsole: (byte: number) => console.write(byte) }),
         ...(debug === null ? {} : { debugConsole: (byte: number) => debug.write(byte) }),
+        ...(bios === null ? {} : { biosConsole: (byte: number) => bios.write(byte) }),
         keyboard: o.console === "stdio" ? "virtio-console" : "serial",
         // A seeded machine has the board's own date, so that a run repeats.
         ...(o.seed === undefined ? { startTime: Math.floor(hostMicroseconds() / MICROSECONDS) } : {}),
@@ -54,7 +58,7 @@ export function plug(o: PlugOptions): Plugged {
       ...named,
     ) as MachineOptions,
     end: async () => {
-      await Promise.all([console?.end(), debug?.end()]);
+      await Promise.all([console?.end(), debug?.end(), bios?.end()]);
     },
   };
 }

@@ -16,6 +16,8 @@ export const CORES_MAX = 64;
 export const address = {
   videoHole: 0x000a_0000,
   videoHoleEnd: 0x000c_0000,
+  /** From here to lowRomEnd RAM may hold a copy of the ROM's end, when the board is told to shadow it. */
+  shadow: 0x000c_0000,
   lowRom: 0x000e_0000,
   lowRomEnd: 0x0010_0000,
   highRam: 0x0010_0000,
@@ -51,6 +53,7 @@ export const port = {
   testLines: 0x2000,
   debugConsole: 0xe9,
   coprocessor: 0xf0,
+  biosConsole: 0x402,
   exit: 0xf4,
   com1: 0x3f8,
   elcr: 0x4d0,

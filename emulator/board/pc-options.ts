@@ -28,6 +28,10 @@ export interface PcOptions extends CardOptions {
   startTime?: number;
   /** Console output of COM1. */
   console(byte: number): void;
+  /** The ROM's end below 1 MiB is RAM, copied there at RESET. */
+  shadowedRom?: boolean;
+  /** Plugs in SeaBIOS's debug console, port 402, and takes what is printed there. */
+  biosConsole?: (byte: number) => void;
   /** What the guest prints on port E9. */
   debugConsole?: (byte: number) => void;
   /** Plugs in the test device of public test suites. */

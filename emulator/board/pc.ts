@@ -5,7 +5,7 @@
 import { Timers } from "../clock.js";
 import { AcpiPm } from "../devices/acpi-pm.js";
 import { Coprocessor } from "../devices/coprocessor.js";
-import { DebugPorts } from "../devices/debug-ports.js";
+import { DebugPorts, debugConsole } from "../devices/debug-ports.js";
 import { hex, type Line, mask, type RegisterFile } from "../devices/device.js";
 import { FwCfg } from "../devices/fw-cfg.js";
 import { BYTES as HPET_BYTES, Hpet } from "../devices/hpet.js";
@@ -247,6 +247,9 @@ export class Pc {
     this.#ports.claim(port.fwCfg, 12, this.#fwCfg);
     this.#ports.claim(port.pm1Event, 12, this.#pm.registers);
     this.#ports.claim(port.post, 1, this.#debug.post);
+    const { biosConsole, trace } = this.#options;
+    if (biosConsole !== undefined)
+      this.#ports.claim(port.biosConsole, 1, debugConsole("bios-console", biosConsole, trace));
     if (this.#test === undefined) this.#ports.claim(port.debugConsole, 1, this.#debug.console);
     else this.#claimTestPorts(this.#test);
     this.#ports.claim(port.pciData, CONFIG_DATA_BYTES, {
@@ -449,6 +452,14 @@ export class Pc {
   reset(): void {
     this.#interrupts.reset();
     for (const part of Object.values(this.#parts)) part.reset();
+    if (this.#options.shadowedRom === true) this.#shadowRom();
+  }
+
+  #shadowRom(): void {
+    const { rom, memory } = this.#options;
+    const end = rom.subarray(Math.max(0, rom.length - (address.lowRomEnd - address.shadow)));
+    memory.bytes.set(end, address.lowRomEnd - end.length);
+    memory.written(address.lowRomEnd - end.length, end.length);
   }
 
   /** Plain data; the mailboxes belong to the cores' snapshots. */

@@ -13,6 +13,7 @@ import {
   RAM_BYTES_WORD,
   ROM_BASE_WORD,
   ROM_BYTES_WORD,
+  SHADOWED_WORD,
 } from "./layout.js";
 
 const PAGE = 4096;
@@ -34,6 +35,7 @@ export interface EnginePlan {
   /** The decoded-op caches: core 0's address, and the size of each. */
   readonly cacheBase: number;
   readonly cacheBytes: number;
+  readonly shadowedRom: boolean;
 }
 
 const up = (n: number, to: number): number => Math.ceil(n / to) * to;
@@ -45,8 +47,15 @@ function cacheBytes(cores: number): number {
   return cores <= 16 ? 0x80_0000 : 0x40_0000;
 }
 
-export function plan(options: { cores: number; ramBytes: number; romBytes: number }): EnginePlan {
-  const { cores, ramBytes, romBytes } = options;
+export interface PlanOptions {
+  readonly cores: number;
+  readonly ramBytes: number;
+  readonly romBytes: number;
+  /** RAM answers where the ROM's last 128 KiB would show below 1 MiB. */
+  readonly shadowedRom?: boolean;
+}
+
+export function plan({ cores, ramBytes, romBytes, shadowedRom = false }: PlanOptions): EnginePlan {
   if (!Number.isInteger(cores) || cores < 1 || cores > CORES_MAX)
     throw new RangeError(`plan: ${cores} cores; wanted 1 to ${CORES_MAX}`);
   if (!Number.isInteger(ramBytes) || ramBytes <= 0 || ramBytes > RAM_BYTES_MAX || ramBytes % PAGE !== 0)
@@ -70,6 +79,7 @@ export function plan(options: { cores: number; ramBytes: number; romBytes: numbe
     romBase: romEnd - romBytes,
     cacheBase,
     cacheBytes: each,
+    shadowedRom,
   };
 }
 
@@ -85,6 +95,7 @@ export function writeMachineWords(memory: WebAssembly.Memory, p: EnginePlan, liv
   set(RAM_BYTES_WORD, p.ramBytes);
   set(ROM_BASE_WORD, p.romBase);
   set(ROM_BYTES_WORD, p.romBytes);
+  set(SHADOWED_WORD, p.shadowedRom ? 1 : 0);
   set(CORE_COUNT_WORD, p.cores);
   set(LIVE_WORD, live ? 1 : 0);
   Atomics.compareExchange(words, A20_MASK_WORD >>> 2, 0, 0xffff_ffff);

@@ -9,6 +9,11 @@ type State = ReturnType<typeof reset>;
 /** What 0xE9 reads as, so that software can tell that it is there. */
 const PRESENT = 0xe9;
 
+/** One byte wide: print by writing, ask whether it is there by reading. */
+export function debugConsole(name: string, print: (byte: number) => void, trace: Trace): RegisterFile {
+  return new RegisterFile(name, 1, { DATA: [0, 1, { read: () => PRESENT, write: print }] }, trace, 0xff);
+}
+
 export class DebugPorts {
   readonly post: RegisterFile;
   readonly console: RegisterFile;
@@ -23,13 +28,7 @@ export class DebugPorts {
       trace,
       0xff,
     );
-    this.console = new RegisterFile(
-      "debug-console",
-      1,
-      { DATA: [0, 1, { read: () => PRESENT, write: print }] },
-      trace,
-      0xff,
-    );
+    this.console = debugConsole("debug-console", print, trace);
   }
 
   reset(): void {

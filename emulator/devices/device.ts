@@ -166,6 +166,8 @@ export class RegisterFile {
 export interface GuestMemory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** The ROM's place below 1 MiB is RAM. */
+  readonly shadowed?: boolean;
   /** Says that a device wrote here, so that decoded code of these bytes is thrown away. */
   written(physical: number, length: number): void;
 }
@@ -173,13 +175,14 @@ export interface GuestMemory {
 /** The board covers RAM between these with the video hole and the ROM below 1 MiB. */
 const RAM_LOW_END = 0xa_0000;
 const RAM_HIGH = 0x10_0000;
+const SHADOW = 0xc_0000;
 
 /** Whether all of these bytes are RAM that a device may reach. */
 export function isRam(memory: GuestMemory, physical: number, length: number): boolean {
   if (!Number.isSafeInteger(physical) || physical < 0 || length < 0) return false;
   const end = physical + length;
   if (end > memory.bytes.length) return false;
-  return end <= RAM_LOW_END || physical >= RAM_HIGH;
+  return end <= RAM_LOW_END || physical >= (memory.shadowed === true ? SHADOW : RAM_HIGH);
 }
 
 /** The low `size` bytes, as a mask. */

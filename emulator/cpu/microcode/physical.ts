@@ -12,6 +12,7 @@ import {
   RAM_BYTES_WORD,
   ROM_BASE_WORD,
   ROM_BYTES_WORD,
+  SHADOWED_WORD,
 } from "../layout";
 import { coreIndex } from "./core";
 import { busRead, busWrite } from "./host";
@@ -37,7 +38,7 @@ export function hostOf(physical: u64): usize {
   const ramBytes: u64 = load<u32>(RAM_BYTES_WORD);
   if (physical - VIDEO_HOLE < MIB - VIDEO_HOLE) {
     if (physical < VIDEO_HOLE_END) return 0;
-    if (physical >= LOW_ROM) return romOf(MIB - physical);
+    if (physical >= LOW_ROM && !load<u32>(SHADOWED_WORD)) return romOf(MIB - physical);
   }
   if (physical < ramBytes) return load<u32>(RAM_BASE_WORD) + <u32>physical;
   if (physical < GIB4) return romOf(GIB4 - physical);
