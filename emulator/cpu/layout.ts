@@ -19,10 +19,10 @@ export const A20_MASK_WORD = 0x20; // u32: anded to physical address bits 31..0;
 export const BUS_LOCK_WORD = 0x24; // u32: 0 free, else owner core + 1
 export const CORE_COUNT_WORD = 0x28; // u32
 export const LIVE_WORD = 0x2c; // u32: 1 when each core runs on a thread of its own
-export const SHADOWED_WORD = 0x38; // u32: 1 when the ROM's place below 1 MiB is RAM that holds a copy of it
 export const ZERO_WORD = 0x30; // u64: always 0; stands for the code generation of what is not RAM
 
 export const STORE_BUFFER_WORD = 0x38; // u32: entries of each core's store buffer; 0: there is none (microcode/store-buffer.ts)
+export const SHADOWED_WORD = 0x3c; // u32: 1 when the ROM's place below 1 MiB is RAM that holds a copy of it
 
 /** A TLB bank whose tags are TLB_NONE for ever: every access goes the slow way, where alignment is checked. */
 export const EMPTY_BANK = 0x8000;
