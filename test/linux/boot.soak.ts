@@ -11,6 +11,7 @@ import { linux, network, prompt } from "../support/linux.js";
 if (linux.missing !== "") console.warn(`skipped: Linux on live machines, because ${linux.missing}`);
 
 const BOOT_SECONDS = 300;
+const TRANSFER_SECONDS = 900;
 
 /** A live machine whose prompts are counted: what is awaited is always the next one. */
 class Guest {
@@ -61,15 +62,18 @@ describe.skipIf(linux.missing !== "")("Linux, live", () => {
     "%i cores: a shell, its answers, a restart, the end",
     async (cores, entry) => {
       const guest = boot(cores, "--entry", entry);
-      await guest.prompted();
-      expect(await guest.run("nproc")).toBe(String(cores));
-      expect(await guest.run("for i in 1 2 3; do (echo $i | sha256sum &) ; done; wait; uname -s")).toContain(
-        "Linux",
-      );
-      guest.command.type("reboot -f");
-      await guest.prompted();
-      expect(await guest.run("echo again")).toBe("again");
-      expect(await guest.off()).toBe(0);
+      try {
+        await guest.prompted();
+        expect(await guest.run("nproc")).toBe(String(cores));
+        const busy = "for i in 1 2 3; do (echo $i | sha256sum &) ; done; wait; uname -s";
+        expect(await guest.run(busy)).toContain("Linux");
+        guest.command.type("reboot -f");
+        await guest.prompted();
+        expect(await guest.run("echo again")).toBe("again");
+        expect(await guest.off()).toBe(0);
+      } finally {
+        guest.command.kill("SIGKILL");
+      }
     },
     2 * BOOT_SECONDS * 1000,
   );
@@ -78,32 +82,35 @@ describe.skipIf(linux.missing !== "")("Linux, live", () => {
     "two machines on the bridge: ping, and 100 MB by nc arrive as they were sent",
     async () => {
       const bridge = new Command(["bridge", "--listen", "127.0.0.1:0", "--json"]);
-      await bridge.says("url");
-      const { url } = JSON.parse(bridge.out) as { url: string };
-      const guests = [1, 2].map((node) => boot(1, "--bridge", url, "--node", node));
-      await Promise.all(guests.map((guest) => guest.prompted()));
-      const [one, two] = guests as [Guest, Guest];
-      for (const [index, guest] of guests.entries())
-        await guest.run(`ip address add 10.0.0.${index + 1}/24 dev eth0; ip link set eth0 up`);
-      expect(await one.run("ping -c 3 10.0.0.2")).toContain(
-        "3 packets transmitted, 3 packets received, 0% packet loss",
-      );
-      const data = readFileSync(join(linux.kernelPath, "../../bin/busybox"));
-      const times = Math.ceil(1e8 / data.length);
-      const hash = createHash("sha256");
-      for (let i = 0; i < times; i++) hash.update(data);
-      two.command.type("nc -l -p 5000 | sha256sum; echo received");
-      await one.run(
-        `sleep 1; for i in $(seq ${times}); do cat /bin/busybox; done | nc 10.0.0.2 5000; echo sent`,
-        500,
-      );
-      await two.prompted(500);
-      expect(two.command.out).toContain(hash.digest("hex"));
-      expect(await Promise.all(guests.map((guest) => guest.off()))).toEqual([0, 0]);
-      bridge.kill("SIGINT");
-      await bridge.ended;
+      const guests: Guest[] = [];
+      try {
+        await bridge.says("url");
+        const { url } = JSON.parse(bridge.out) as { url: string };
+        guests.push(...[1, 2].map((node) => boot(1, "--bridge", url, "--node", node)));
+        await Promise.all(guests.map((guest) => guest.prompted()));
+        const [one, two] = guests as [Guest, Guest];
+        for (const [index, guest] of guests.entries())
+          await guest.run(`ip address add 10.0.0.${index + 1}/24 dev eth0; ip link set eth0 up`);
+        expect(await one.run("ping -c 3 10.0.0.2")).toContain(
+          "3 packets transmitted, 3 packets received, 0% packet loss",
+        );
+        const data = readFileSync(join(linux.kernelPath, "../../bin/busybox"));
+        const times = Math.ceil(1e8 / data.length);
+        const hash = createHash("sha256");
+        for (let i = 0; i < times; i++) hash.update(data);
+        two.command.type("nc -l -p 5000 | sha256sum; echo received");
+        const sent = `for i in $(seq ${times}); do cat /bin/busybox; done`;
+        await one.run(`sleep 1; ${sent} | nc 10.0.0.2 5000; echo sent`, TRANSFER_SECONDS);
+        await two.prompted(TRANSFER_SECONDS);
+        expect(two.command.out).toContain(hash.digest("hex"));
+        expect(await Promise.all(guests.map((guest) => guest.off()))).toEqual([0, 0]);
+      } finally {
+        for (const { command } of guests) command.kill("SIGKILL");
+        bridge.kill("SIGINT");
+        await bridge.ended;
+      }
     },
-    3 * BOOT_SECONDS * 1000,
+    (2 * BOOT_SECONDS + TRANSFER_SECONDS) * 1000,
   );
 });
 
