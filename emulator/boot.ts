@@ -2,8 +2,8 @@
 
 import { basename } from "node:path";
 import { macOf } from "./arguments.js";
-import { bootDebugged } from "./boot-debugged.js";
 import { port } from "./board/map.js";
+import { bootDebugged } from "./boot-debugged.js";
 import { bootFiles } from "./boot-files.js";
 import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
