@@ -46,6 +46,12 @@ export class ApicTimer {
   modeChanged(before: number): void {
     const mode = this.#mode();
     if (mode === before) return;
+    // A count that has come to its end stays there, also where nobody has run the alarms since.
+    const { deadline } = this.state;
+    if (before === timerMode.oneShot && deadline !== NEVER && deadline <= this.#clock.now()) {
+      this.#arm(NEVER);
+      this.#ring();
+    }
     if (mode === timerMode.tscDeadline || before === timerMode.tscDeadline) {
       Object.assign(this.state, { initialCount: 0, tscDeadline: [0, 0] });
       this.#arm(NEVER);

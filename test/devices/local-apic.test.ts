@@ -315,6 +315,18 @@ describe("the timer", () => {
     expect([core.get(r.current), core.devices.nextDeadline()]).toEqual([0, Number.POSITIVE_INFINITY]);
   });
 
+  test("a count that has ended stays at zero in another mode, though its alarm has not been run", () => {
+    const core = cores[0].enable();
+    core.set(r.divide, 11);
+    core.set(r.timer, 0x40);
+    core.set(r.initial, 100);
+    clocks[0].time += 150;
+    expect(core.get(r.current)).toBe(0);
+    core.set(r.timer, 0x2_0040);
+    expect([core.get(r.current), core.devices.nextDeadline()]).toEqual([0, Number.POSITIVE_INFINITY]);
+    expect(core.devices.acknowledge()).toBe(0x40);
+  });
+
   test("to TSC-deadline mode and from it, the timer is disarmed", () => {
     const core = cores[0].enable();
     core.set(r.timer, 0x40);
