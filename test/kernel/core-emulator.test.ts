@@ -10,6 +10,9 @@ const names = [...readFileSync("kernel/selftest.ts", "utf8").matchAll(/^ {2}run\
   (m) => m[1]!,
 );
 
+/** The self-test has no init: what it writes to the exit port is the command's status, as (2 * value + 1). */
+const EXIT_PORT_ZERO = 1;
+
 function boot(cores: number, seed: number): string[] {
   if (!existsSync(cli)) throw new Error(`${cli} is not there: npm run build makes it`);
   const { stdout, stderr, status } = spawnSync(
@@ -20,7 +23,7 @@ function boot(cores: number, seed: number): string[] {
     ],
     { encoding: "utf8", timeout: 110_000 },
   );
-  expect(status, `${stdout}\n${stderr}`).toBe(0);
+  expect(status, `${stdout}\n${stderr}`).toBe(EXIT_PORT_ZERO);
   return stdout.split(/\r?\n/);
 }
 
