@@ -3,6 +3,7 @@
 //   read       machine 1 reads pages that machine 2 has written
 //   read-busy  the same while machine 2 computes instead of sleeping
 //   upgrade    machine 1 writes pages that both have read
+//   upgrade-busy  the same while machine 2 computes
 //   third      machine 1 reads pages that machine 3 has written (3 machines)
 //   add        machines 1 and 2 add to one word at once with LOCK XADD; an operation is one addition
 //   none       nothing but the preparation: what to subtract when counting messages
@@ -102,12 +103,15 @@ export function start(stack: u64): void {
   count = u32(numberAt(argument(2), COUNT));
   const reads = argumentIs(1, "read");
   const busy = argumentIs(1, "read-busy");
-  const upgrades = argumentIs(1, "upgrade");
+  const sharerBusy = argumentIs(1, "upgrade-busy");
+  const upgrades = sharerBusy || argumentIs(1, "upgrade");
   const third = argumentIs(1, "third");
   const adds = argumentIs(1, "add");
   const known = reads || busy || upgrades || third || adds || argumentIs(1, "none");
   if (!known || count === 0 || count > (adds ? ADDS_MAX : COUNT_MAX) || nodes() < (third ? 3 : 2)) {
-    text("usage: latency read|read-busy|upgrade|third|add|none [COUNT [each]], on 2 machines (third: 3)\n");
+    text(
+      "usage: latency read|read-busy|upgrade|upgrade-busy|third|add|none [COUNT [each]], on 2 machines (third: 3)\n",
+    );
     exit(2);
   }
   common = mapShared("/shm/latency", PAGE);
@@ -128,7 +132,7 @@ export function start(stack: u64): void {
     elapsed = now() - before;
     atomic.store<u32>(common + 64, 1);
   } else if (node() === 2 && adds) add();
-  else if (node() === 2 && busy) compute();
+  else if (node() === 2 && (busy || sharerBusy)) compute();
   everybody();
   if (node() === 1) {
     text("latency: ");

@@ -31,7 +31,14 @@ const operations: readonly Operation[] = [
     goal: "",
     with: "the third machine's write",
   },
-  { name: "upgrade", machines: 2, what: "S to M, no data", goal: "", with: "the read before" },
+  { name: "upgrade", machines: 2, what: "S to M, no data, sharer idle", goal: "", with: "the read before" },
+  {
+    name: "upgrade-busy",
+    machines: 2,
+    what: "S to M, no data, sharer busy",
+    goal: "",
+    with: "the read before",
+  },
   { name: "add", machines: 2, what: "contended lock xadd, a machine's own", goal: "", count: ADDS },
 ];
 

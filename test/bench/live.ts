@@ -24,7 +24,8 @@ interface Operation {
 const operations: readonly Operation[] = [
   { name: "read", machines: 2, what: "read miss, owner idle", goal: "goal 4 R" },
   { name: "read-busy", machines: 2, what: "read miss, owner busy", goal: "goal 6 R" },
-  { name: "upgrade", machines: 2, what: "S to M, no data" },
+  { name: "upgrade", machines: 2, what: "S to M, no data, sharer idle" },
+  { name: "upgrade-busy", machines: 2, what: "S to M, no data, sharer busy" },
   { name: "third", machines: 3, what: "read miss, dirty on a third machine" },
 ];
 
