@@ -107,8 +107,9 @@ export function start(stack: u64): void {
   const upgrades = sharerBusy || argumentIs(1, "upgrade");
   const third = argumentIs(1, "third");
   const adds = argumentIs(1, "add");
+  const each = argumentIs(3, "each");
   const known = reads || busy || upgrades || third || adds || argumentIs(1, "none");
-  if (!known || count === 0 || count > (adds ? ADDS_MAX : COUNT_MAX) || nodes() < (third ? 3 : 2)) {
+  if (!known || count === 0 || count > (adds && !each ? ADDS_MAX : COUNT_MAX) || nodes() < (third ? 3 : 2)) {
     text(
       "usage: latency read|read-busy|upgrade|upgrade-busy|third|add|none [COUNT [each]], on 2 machines (third: 3)\n",
     );
@@ -124,7 +125,7 @@ export function start(stack: u64): void {
   let elapsed: u64 = 0;
   if (node() === 1) {
     const before = now();
-    if (argumentIs(3, "each")) times = mapPrivate(usize(count) * 8);
+    if (each) times = mapPrivate(usize(count) * 8);
     last = before;
     if (reads || busy || third) readAll();
     else if (upgrades) writeAll(2);

@@ -65,9 +65,10 @@ interface Sample {
 
 async function sample(url: string, { name, machines }: Operation, count: number): Promise<Sample> {
   const run = ["run", "--live", "--machines", machines, "--cores", 1, "--bridge", url];
-  const command = new Command([...run, "latency", name, count, "each"]);
+  const each = name === "add" ? [] : ["each"];
+  const command = new Command([...run, "latency", name, count, ...each]);
   const { status } = await command.ended;
-  const match = /latency: [\w-]+ \d+ ns (\d+) median (\d+) p99 (\d+)/.exec(command.out);
+  const match = /latency: [\w-]+ \d+ ns (\d+)(?: median (\d+) p99 (\d+))?/.exec(command.out);
   if (status !== 0 || match === null) {
     throw new Error(`latency ${name} ${count} ended with ${status}:\n${command.out}\n${command.err}`);
   }
