@@ -170,9 +170,11 @@ program
       "a raw image as a virtio disk, written to; ro: not, cow: in memory only",
     ).argParser(several),
   )
+  .addOption(new Option("--device <name>", "plug in: rng (virtio entropy)").argParser(several))
   .addOption(
-    new Option("--device <name>", "plug in: rng (virtio entropy), testdev (QEMU's pc-testdev)").argParser(
-      several,
+    new Option(
+      "--no-testdev",
+      "without the test device that public test suites drive (QEMU's pc-testdev: ports E0 to EB, 2000 to 2017, memory at FF000000)",
     ),
   )
   .addOption(

@@ -12,6 +12,8 @@ export interface PlugOptions {
   readonly seed?: number;
   readonly disk?: readonly string[];
   readonly device?: readonly string[];
+  /** The test device of public test suites, beside the exit port; there unless told. */
+  readonly testdev?: boolean;
   /** Where a virtio console prints; without it there is none. */
   readonly console?: string;
   /** Where port E9 prints. */
@@ -24,7 +26,6 @@ const MICROSECONDS = 1_000_000;
 
 /** --device's names, and what each plugs in. */
 const devices: Readonly<Record<string, (o: PlugOptions) => MachineOptions>> = {
-  testdev: () => ({ testDevice: true }),
   rng: ({ seed }) => ({ entropy: seed === undefined ? hostEntropy() : seededEntropy(seed) }),
 };
 
@@ -51,6 +52,7 @@ export function plug(o: PlugOptions): Plugged {
         ...(console === null ? {} : { virtioConsole: (byte: number) => console.write(byte) }),
         ...(debug === null ? {} : { debugConsole: (byte: number) => debug.write(byte) }),
         ...(bios === null ? {} : { biosConsole: (byte: number) => bios.write(byte) }),
+        testDevice: o.testdev !== false,
         keyboard: o.console === "stdio" ? "virtio-console" : "serial",
         // A seeded machine has the board's own date, so that a run repeats.
         ...(o.seed === undefined ? { startTime: Math.floor(hostMicroseconds() / MICROSECONDS) } : {}),

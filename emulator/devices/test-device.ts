@@ -1,5 +1,5 @@
 // QEMU's test device for PCs (pc-testdev), which public test suites drive: ports that give back what was written
-// to them, interrupt lines as ports, and 64 KiB of memory behind the bus. Plugged in only when asked for.
+// to them, interrupt lines as ports, and 64 KiB of memory behind the bus. `buslock boot` plugs it in, where a PC has nothing.
 // A write to FLUSH asks the host to forget how it maps a page, which a machine without a host below it need not.
 
 import { RegisterFile, type Trace } from "./device.js";
