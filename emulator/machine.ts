@@ -60,7 +60,7 @@ export class Machine implements Scheduled {
   #running = 0;
   #link: Link | null = null;
   #resetWanted = false;
-  /** The core that stands at a breakpoint, or has done its step; -1 for none. While it is set no core runs. */
+  /** The core that stands at a breakpoint, or has done its step; -1 for none. Who looked sets it back. */
   pausedCore = -1;
   #pauseCore = -1;
   #pauseRetired = 0;

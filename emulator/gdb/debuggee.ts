@@ -20,6 +20,8 @@ export interface Stop {
 }
 
 export interface Watchpoint {
+  /** In whose address space. */
+  readonly core: number;
   readonly address: bigint;
   readonly length: number;
 }
@@ -155,8 +157,8 @@ export class Debuggee {
   }
 
   #watched(): string[] {
-    return this.watchpoints.map(({ address, length }) =>
-      String(readVirtual(this.core(0), this.storage, address, length)),
+    return this.watchpoints.map(({ core, address, length }) =>
+      String(readVirtual(this.core(core), this.storage, address, length)),
     );
   }
 

@@ -299,7 +299,7 @@ function point(d: Doors, rest: string, insert: boolean): string {
   }
   if (length < 1 || length > 4096) return BAD;
   const known = watchpoints.findIndex((w) => w.address === address && w.length === length);
-  if (insert && known < 0) watchpoints.push({ address, length });
+  if (insert && known < 0) watchpoints.push({ core: d.selected(), address, length });
   if (!insert && known >= 0) watchpoints.splice(known, 1);
   return "OK";
 }

@@ -22,7 +22,7 @@ import {
   Client,
   clientCurrent,
 } from "./client";
-import { noteDirty } from "./pages";
+import { noteDirty } from "./page-notes";
 import { Page } from "./records";
 
 export { sharedFutexWait, sharedFutexWake } from "./shared-futex";

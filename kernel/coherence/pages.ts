@@ -1,4 +1,4 @@
-// The pages of shared objects on this machine, and what the engine wants done with them: messages sent, data copied,
+// The pages of shared objects on this machine, and what the engine wants done with them: messages sent,
 // page-table entries installed and taken away, threads answered. Core 0 only, in the critical sections of syslink/cluster.ts.
 //
 // Invariants: only this file puts a shared page into a page table, and only in the step in which the engine grants it. Every
@@ -9,9 +9,8 @@
 import { coreCount } from "../lwkt/core";
 import { ipiSend } from "../lwkt/ipi";
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
-import { SpinLock } from "../lwkt/spinlock";
 import { nanoseconds } from "../machine/time";
-import { frameAllocate, frameFree } from "../memory/frames";
+import { frameAllocate } from "../memory/frames";
 import {
   ACCESSED,
   DIRTY,
@@ -24,8 +23,7 @@ import {
   USER,
   WRITABLE,
 } from "../memory/paging";
-import { allocate, release } from "../memory/slab";
-import { panic } from "../panic";
+import { allocate } from "../memory/slab";
 import { sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
 import { bit, clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
@@ -34,7 +32,6 @@ import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { ASK_FAULT, Client } from "./client";
 import {
   contentionStart,
-  isFoughtOver,
   operationDeclined,
   operationPays,
   operationServed,
@@ -43,7 +40,6 @@ import {
   pageWanted,
   readersOwn,
 } from "./contention";
-import { DIFFERENCE_MAX, differenceApply, differenceWrite } from "./difference";
 import {
   engineAlive,
   engineAsk,
@@ -53,10 +49,12 @@ import {
   engineMessage,
   engineOperate,
   enginePeerDied,
-  pageCreate,
 } from "./engine";
 import { objectById, objectsFirst } from "./objects";
 import { operationPerform } from "./operation";
+import { dataTake, dataToSend, differenceBytes } from "./page-data";
+import { pageFindOrMake, pageIndexStart, pageRemove, pagesBury } from "./page-index";
+import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
 import { pinAdd, pinsOrder } from "./progress";
 import {
@@ -77,8 +75,6 @@ import {
   OPERATION_DONE,
   Page,
   PageMessage,
-  PEER_BYTES,
-  RIGHT,
   RIGHT_MODIFIED,
   SAY_GET_OPERATE,
   SAY_GET_READ,
@@ -91,18 +87,7 @@ import {
   WITH_DATA,
 } from "./records";
 import { INVALID } from "./table";
-import {
-  commandOf,
-  NO_DIFFERENCE,
-  PAGE_BYTES,
-  PAGE_MESSAGE_BYTES_MAX,
-  wireData,
-  wireDifference,
-  wireDifferenceBytes,
-  wireIndex,
-  wireRead,
-  wireWrite,
-} from "./wire";
+import { commandOf, NO_DIFFERENCE, PAGE_MESSAGE_BYTES_MAX, wireIndex, wireRead, wireWrite } from "./wire";
 
 const EIO: i64 = 5;
 const ENOMEM: i64 = 12;
@@ -117,23 +102,15 @@ const EVERYTHING: u32 = 2;
 
 const engine = changetype<Engine>(memory.data(offsetof<Engine>(), 8));
 const incoming = changetype<PageMessage>(memory.data(offsetof<PageMessage>(), 8));
-let table: usize = 0;
-let tableMask: u32 = 0;
-let pageCount: u32 = 0;
 /** Pages whose revocation waits for pins or copies. */
 let waiting: usize = 0;
-/** Records of objects that are gone, while a thread still has them pinned. */
-let graveyard: usize = 0;
 /** Messages about objects that are not here. */
 export let strangers: u64 = 0;
-
-const FIRST_BUCKETS: u32 = 1024;
 
 /** On core 0, after the cluster knows its number. */
 export function pagesStart(): void {
   contentionStart();
-  tableMask = FIRST_BUCKETS - 1;
-  table = allocate(FIRST_BUCKETS << 2);
+  pageIndexStart();
   engineCreate(
     engine,
     clusterSelf(),
@@ -142,84 +119,6 @@ export function pagesStart(): void {
     allocate(LOCAL_BYTES),
     <u32>(clusterEpoch() >> 1),
   );
-}
-
-// --- Records ---
-
-function bucketOf(object: u64, index: u64): usize {
-  const mixed = (object ^ (object >> 29) ^ (index * 0x9e37_79b9)) * 0x1_0000_01b3;
-  return table + ((<u32>(mixed >> 20) & tableMask) << 2);
-}
-
-function find(object: SharedObject, index: u64): Page {
-  let at = load<usize>(bucketOf(object.id, index));
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    if (page.index == index && page.object == object.id) break;
-    at = page.next;
-  }
-  return changetype<Page>(at);
-}
-
-function findOrMake(object: SharedObject, index: u64): Page {
-  const found = find(object, index);
-  if (changetype<usize>(found) != 0) return found;
-  if (pageCount > tableMask) grow();
-  const page = changetype<Page>(allocate(offsetof<Page>()));
-  page.object = object.id;
-  page.index = index;
-  page.holder = changetype<usize>(object);
-  pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES));
-  page.nextInObject = object.pages;
-  object.pages = changetype<usize>(page);
-  insert(page);
-  pageCount++;
-  return page;
-}
-
-function insert(page: Page): void {
-  const bucket = bucketOf(page.object, page.index);
-  page.next = load<usize>(bucket);
-  store<usize>(bucket, changetype<usize>(page));
-}
-
-function grow(): void {
-  const old = table;
-  const buckets = tableMask + 1;
-  tableMask = buckets * 4 - 1;
-  table = allocate((<usize>buckets) << 4);
-  for (let i: u32 = 0; i < buckets; i++) {
-    let at = load<usize>(old + (i << 2));
-    while (at != 0) {
-      const page = changetype<Page>(at);
-      at = page.next;
-      insert(page);
-    }
-  }
-  release(old);
-}
-
-function remove(page: Page): void {
-  const bucket = bucketOf(page.object, page.index);
-  if (load<usize>(bucket) == changetype<usize>(page)) store<usize>(bucket, page.next);
-  else {
-    let at = changetype<Page>(load<usize>(bucket));
-    while (at.next != changetype<usize>(page)) at = changetype<Page>(at.next);
-    at.next = page.next;
-  }
-  pageCount--;
-  if (page.frame != 0) frameFree(page.frame);
-  if (page.twin != 0) frameFree(page.twin);
-  page.twin = 0;
-  release(page.peers);
-  page.frame = 0;
-  page.peers = 0;
-  if (page.pins == 0) {
-    release(changetype<usize>(page));
-    return;
-  }
-  page.next = graveyard;
-  graveyard = changetype<usize>(page);
 }
 
 /** The object ends: nobody maps it or waits for its pages. */
@@ -233,21 +132,7 @@ export function objectPagesDrop(object: SharedObject): void {
     }
     assert(page.waiters == 0 && page.holds == 0 && page.revoking == 0, "a page is dropped that is in use");
     object.pages = page.nextInObject;
-    remove(page);
-  }
-}
-
-function bury(): void {
-  let before: usize = 0;
-  let at = graveyard;
-  while (at != 0) {
-    const next = changetype<Page>(at).next;
-    if (atomic.load<u32>(at + offsetof<Page>("pins")) == 0) {
-      if (before != 0) changetype<Page>(before).next = next;
-      else graveyard = next;
-      release(at);
-    } else before = at;
-    at = next;
+    pageRemove(page);
   }
 }
 
@@ -258,7 +143,7 @@ export function pageAsked(client: Client): i64 {
   const object = changetype<SharedObject>(client.object);
   if (object.dead != 0) return -EIO;
   if (object.home == clusterSelf() && client.beyond == 0 && client.index * 4096 >= object.size) return -EIO;
-  const page = findOrMake(object, client.index);
+  const page = pageFindOrMake(object, client.index);
   if (page.frame == 0) {
     page.frame = frameAllocate();
     if (page.frame == 0) return -ENOMEM;
@@ -386,7 +271,7 @@ function perform(page: Page): bool {
         send(page, action);
         break;
       case ACT_TAKE:
-        take(page);
+        dataTake(page, incoming);
         break;
       case ACT_GRANT:
         // While the home is out of reach the right that it gave may not be used: pagesResume() asks again.
@@ -417,17 +302,12 @@ function perform(page: Page): bool {
 function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
-  const difference = withData ? differenceFor(page, action) : NO_DIFFERENCE;
-  let frame: usize = 0;
-  if (difference != NO_DIFFERENCE) frame = differenceRoom;
-  else if (withData && page.frame != 0 && !isZero(page.frame)) frame = page.frame;
-  const counters = stats();
-  if (withData) counters.pagesSent++;
-  if (action.say == SAY_INVALIDATE) counters.invalidations++;
-  const bytes = frame != 0 ? PAGE_MESSAGE_BYTES_MAX : 80;
+  const data = withData ? dataToSend(page, action) : 0;
+  if (action.say == SAY_INVALIDATE) stats().invalidations++;
+  const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 80;
   const command = commandOf(action.say, action.sayFlags);
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
-  wireWrite(writer, action, page.index, frame, difference);
+  wireWrite(writer, action, page.index, data, withData ? differenceBytes : NO_DIFFERENCE);
   messageEnd();
 }
 
@@ -440,51 +320,6 @@ function performFor(page: Page, action: Action): void {
   }
   action.operand = operationPerform(page.frame, action.operation, action.operand, action.comparand);
   if (operationServed(page, action.to)) action.sayFlags |= TAKE_IT;
-}
-
-const differenceRoom: usize = memory.data(DIFFERENCE_MAX, 8);
-
-/** Written to differenceRoom, when the page goes back to where it came from and little has changed; else NO_DIFFERENCE. */
-function differenceFor(page: Page, action: Action): u32 {
-  if (page.twinOf != <u32>action.to) return NO_DIFFERENCE;
-  page.twinOf = 0;
-  if ((action.sayFlags & RIGHT) != RIGHT_MODIFIED || action.say != SAY_GRANT) return NO_DIFFERENCE;
-  const bytes = differenceWrite(page.frame, page.twin, differenceRoom);
-  return bytes > DIFFERENCE_MAX ? NO_DIFFERENCE : bytes;
-}
-
-/**
- * The page has come, alone to this machine: who sent it has kept it, in the frame that it took it from, and nothing
- * changes that until the page comes there again, from here or after this machine has lost it. Only pages that are
- * fought over are worth a copy.
- */
-function twinTake(page: Page): void {
-  page.twinOf = 0;
-  if (incoming.kind != SAY_GRANT || (incoming.flags & RIGHT) != RIGHT_MODIFIED) return;
-  if (!isFoughtOver(page)) return;
-  if (page.twin == 0) page.twin = frameAllocate();
-  if (page.twin == 0) return;
-  memory.copy(page.twin, page.frame, PAGE_BYTES);
-  page.twinOf = incoming.from;
-}
-
-/** A page of zeros is sent as such. */
-function isZero(frame: usize): bool {
-  for (let at = frame; at < frame + PAGE_BYTES; at += 8) if (load<u64>(at) != 0) return false;
-  return true;
-}
-
-/** The data of the message that is being handled. */
-function take(page: Page): void {
-  stats().pagesReceived++;
-  if (page.frame == 0) {
-    page.frame = frameAllocate();
-    if (page.frame == 0) panic("out of memory for a page of the backing store");
-  }
-  if (wireDifferenceBytes != NO_DIFFERENCE) differenceApply(page.frame, wireDifference, wireDifferenceBytes);
-  else if (wireData != 0) memory.copy(page.frame, wireData, PAGE_BYTES);
-  else memory.fill(page.frame, 0, PAGE_BYTES);
-  twinTake(page);
 }
 
 // --- Granting ---
@@ -629,7 +464,7 @@ function takeVisit(space: usize, va: u64): void {
 
 /** In the service of core 0: revocations whose page has become free, or whose time is up. */
 export function revocationsRetry(now: u64): void {
-  if (graveyard != 0) bury();
+  pagesBury();
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);
@@ -655,56 +490,6 @@ export function revocationsDue(): u64 {
   return due;
 }
 
-// --- Pages that were unmapped dirty: told from any core under the lock that revocations take as well ---
-
-const NOTES_MAX: u32 = 128;
-const notes: usize = memory.data(2048, 8); // object id u64, index u64
-const notesLock = changetype<SpinLock>(memory.data(offsetof<SpinLock>(), 8));
-const noteCountAt: usize = memory.data(4);
-let notesLost: bool = false;
-
-export function noteDirty(object: SharedObject, index: u64): void {
-  notesLock.acquire();
-  const count = load<u32>(noteCountAt);
-  if (count == NOTES_MAX) notesLost = true;
-  else {
-    store<u64>(notes + (count << 4), object.id);
-    store<u64>(notes + (count << 4), index, 8);
-    store<u32>(noteCountAt, count + 1);
-  }
-  notesLock.release();
-}
-
-/** Into the pages' records. */
-function notesTake(): void {
-  if (atomic.load<u32>(noteCountAt) == 0) return;
-  notesLock.acquire();
-  const count = load<u32>(noteCountAt);
-  for (let i: u32 = 0; i < count; i++) {
-    const object = objectById(load<u64>(notes + (i << 4)));
-    if (changetype<usize>(object) == 0) continue;
-    const page = find(object, load<u64>(notes + (i << 4), 8));
-    if (changetype<usize>(page) != 0) page.noted = 1;
-  }
-  store<u32>(noteCountAt, 0);
-  if (notesLost) noteEverything();
-  notesLost = false;
-  notesLock.release();
-}
-
-/** More were unmapped than could be noted: any page may be dirty. */
-function noteEverything(): void {
-  let object = objectsFirst();
-  while (changetype<usize>(object) != 0) {
-    let at = object.pages;
-    while (at != 0) {
-      changetype<Page>(at).noted = 1;
-      at = changetype<Page>(at).nextInObject;
-    }
-    object = changetype<SharedObject>(object.next);
-  }
-}
-
 // --- What other machines say ---
 
 export function pageMessage(from: u32, message: MessageHeader): void {
@@ -724,7 +509,7 @@ export function pageMessage(from: u32, message: MessageHeader): void {
     return;
   }
   if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
-  const page = findOrMake(object, wireIndex);
+  const page = pageFindOrMake(object, wireIndex);
   engineMessage(engine, page, incoming);
   drain(page);
 }

@@ -5,26 +5,23 @@
 //   lock     a ticket lock around a word in the same page
 // Machine 1 prints `contend: WHAT MICROSECONDS total T least L most M counted C`: the operations of all machines, of the
 // one that had fewest and most, and what the word says (of plain stores: the words together). Status 1 when T and C differ.
-import { pause, peek64, poke64, rdtsc, syscall } from "./arch";
+import { pause, peek64, poke64, rdtsc } from "./arch";
 import {
   argument,
   argumentIs,
   decimal,
   exit,
-  fail,
-  mapPrivate,
   mapShared,
   meet,
   node,
   nodes,
+  now,
   numberAt,
   programStart,
   text,
   textAt,
 } from "./libuser";
 
-const CLOCK_GETTIME: u64 = 228;
-const CLOCK_MONOTONIC: u64 = 1;
 const PAGE: usize = 4096;
 const NODES_MAX: u32 = 60;
 const TIME: u64 = 10_000;
@@ -35,21 +32,13 @@ const NEXT: usize = 8;
 const SERVING: usize = 16;
 const LINES: usize = 64;
 
-let clock: usize = 0;
 let common: usize = 0;
 let word: usize = 0;
 let results: usize = 0;
 let micros: u64 = 0;
 
-function now(): u64 {
-  const result = syscall(CLOCK_GETTIME, CLOCK_MONOTONIC, u64(clock), 0, 0, 0, 0);
-  if (result < 0) fail("clock_gettime", result);
-  return load<u64>(clock) * 1_000_000_000 + load<u64>(clock + 8);
-}
-
 export function start(stack: u64): void {
   programStart(stack);
-  clock = mapPrivate(PAGE);
   micros = numberAt(argument(2), TIME);
   const known = argumentIs(1, "add") || argumentIs(1, "think") || argumentIs(1, "store");
   if ((!known && !argumentIs(1, "lock")) || micros === 0 || micros > TIME_MAX || nodes() > NODES_MAX) {

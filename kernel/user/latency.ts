@@ -9,32 +9,29 @@
 //   none       nothing but the preparation: what to subtract when counting messages
 // Machine 1 prints `latency: OPERATION COUNT ns N`, the time by CLOCK_MONOTONIC of all COUNT operations; with "each",
 // which reads the clock after every one, also ` median N p99 N`, nanoseconds of one operation.
-import { peek32, poke32, syscall } from "./arch";
+import { peek32, poke32 } from "./arch";
 import {
   argument,
   argumentIs,
   decimal,
   exit,
-  fail,
   mapPrivate,
   mapShared,
   meet,
   node,
   nodes,
+  now,
   numberAt,
   programStart,
   text,
   textAt,
 } from "./libuser";
 
-const CLOCK_GETTIME: u64 = 228;
-const CLOCK_MONOTONIC: u64 = 1;
 const PAGE: usize = 4096;
 const COUNT: u32 = 100;
 const COUNT_MAX: u32 = 4096;
 const ADDS_MAX: u32 = 1_000_000;
 
-let clock: usize = 0;
 let common: usize = 0;
 let pages: usize = 0;
 let count: u32 = 0;
@@ -42,12 +39,6 @@ let count: u32 = 0;
 let times: usize = 0;
 let operation: u32 = 0;
 let last: u64 = 0;
-
-function now(): u64 {
-  const result = syscall(CLOCK_GETTIME, CLOCK_MONOTONIC, u64(clock), 0, 0, 0, 0);
-  if (result < 0) fail("clock_gettime", result);
-  return load<u64>(clock) * 1_000_000_000 + load<u64>(clock + 8);
-}
 
 function page(index: u32): u64 {
   return u64(pages + usize(index) * PAGE);
@@ -99,7 +90,6 @@ function everybody(): void {
 
 export function start(stack: u64): void {
   programStart(stack);
-  clock = mapPrivate(PAGE);
   count = u32(numberAt(argument(2), COUNT));
   const reads = argumentIs(1, "read");
   const busy = argumentIs(1, "read-busy");

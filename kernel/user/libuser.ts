@@ -9,11 +9,13 @@ const WRITE: u64 = 1;
 const OPEN: u64 = 2;
 const CLOSE: u64 = 3;
 const MMAP: u64 = 9;
+const CLOCK_GETTIME: u64 = 228;
 const EXIT_GROUP: u64 = 231;
 const FTRUNCATE: u64 = 77;
 const FUTEX: u64 = 202;
 const SCHED_GETAFFINITY: u64 = 204;
 
+const CLOCK_MONOTONIC: u64 = 1;
 const PROT_READ_WRITE: u64 = 3;
 const MAP_SHARED: u64 = 1;
 const MAP_PRIVATE: u64 = 2;
@@ -168,6 +170,17 @@ export function mapShared(path: string, bytes: usize): usize {
   if (at < 0) fail("mmap", at);
   syscall(CLOSE, u64(fd), 0, 0, 0, 0, 0);
   return usize(at);
+}
+
+// --- Time ---
+
+const clock: usize = memory.data(16, 8);
+
+/** Nanoseconds by CLOCK_MONOTONIC. For the thread that called programStart. */
+export function now(): u64 {
+  const result = syscall(CLOCK_GETTIME, CLOCK_MONOTONIC, u64(clock), 0, 0, 0, 0);
+  if (result < 0) fail("clock_gettime", result);
+  return load<u64>(clock) * 1_000_000_000 + load<u64>(clock + 8);
 }
 
 // --- Sleeping until a word changes ---

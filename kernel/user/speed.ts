@@ -3,39 +3,26 @@
 //
 // Prints `speed: NAME SIZE checksum HEX ns N`, the time by CLOCK_MONOTONIC around the work alone. In virtual time a
 // nanosecond is an instruction, so a seeded run prints the number of instructions.
-import { syscall } from "./arch";
 import {
   argument,
   argumentIs,
   decimal,
   exit,
-  fail,
   letter,
   mapPrivate,
+  now,
   numberAt,
   pageUp,
   programStart,
   text,
 } from "./libuser";
 
-const CLOCK_GETTIME: u64 = 228;
-const CLOCK_MONOTONIC: u64 = 1;
-
 const SIEVE: u32 = 0;
 const SHA256: u32 = 1;
 const CHASE: u32 = 2;
 
-let clock: usize = 0;
-
-function now(): u64 {
-  const result = syscall(CLOCK_GETTIME, CLOCK_MONOTONIC, u64(clock), 0, 0, 0, 0);
-  if (result < 0) fail("clock_gettime", result);
-  return load<u64>(clock) * 1_000_000_000 + load<u64>(clock + 8);
-}
-
 export function start(stack: u64): void {
   programStart(stack);
-  clock = mapPrivate(4096);
   const which = argumentIs(1, "sieve")
     ? SIEVE
     : argumentIs(1, "sha256")

@@ -121,7 +121,7 @@ describe("motion", () => {
     const debuggee = await race();
     debuggee.machine.write(COUNTER, 8, 5);
     debuggee.machine.core(0).set({ rax: 1 });
-    debuggee.watchpoints.push({ address: BigInt(COUNTER), length: 8 });
+    debuggee.watchpoints.push({ core: 0, address: BigInt(COUNTER), length: 8 });
     const stop = await debuggee.run("continue", 0);
     expect(stop).toMatchObject({ why: "watchpoint", address: BigInt(COUNTER) });
     expect(debuggee.machine.core(stop.core).rip).toBe(BigInt(CODE + 5 + 5));

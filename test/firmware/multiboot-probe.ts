@@ -8,7 +8,6 @@ import {
   byte,
   cr0,
   dword,
-  dx,
   eax,
   ebp,
   ebx,
@@ -17,6 +16,7 @@ import {
   esi,
   esp,
 } from "../../firmware/assembler.js";
+import { printing } from "./printing.js";
 
 export const probeExit = 0x15;
 export type Form = "elf32" | "elf64" | "address fields" | "flat";
@@ -77,7 +77,7 @@ function code(base: number): { bytes: Uint8Array; entry: number; end: number } {
   a.label("halt");
   op.hlt();
   op.jmp("halt");
-  routines(a);
+  printing(a);
   a.strings();
   a.align(4);
   a.label("end");
@@ -125,48 +125,6 @@ function memoryMap(a: Assembler, say: Say, hex: Hex): void {
   op.add(edi, 4);
   op.cmp(edi, ecx);
   op.jb("range.next");
-}
-
-function routines(a: Assembler): void {
-  const { op } = a;
-  // printHex: eax; changes eax, edx, esi
-  a.label("printHex");
-  op.push(ecx);
-  op.mov(ecx, 8);
-  a.label("printHex.next");
-  op.rol(eax, 4);
-  op.push(eax);
-  op.and(al, 15);
-  op.cmp(al, 10);
-  op.jb("printHex.digit");
-  op.add(al, 0x27);
-  a.label("printHex.digit");
-  op.add(al, 0x30);
-  op.call("printCharacter");
-  op.pop(eax);
-  op.loop("printHex.next");
-  op.pop(ecx);
-  op.ret();
-  // print: text at esi
-  a.label("print");
-  op.lodsb();
-  op.test(al, al);
-  op.je("print.end");
-  op.call("printCharacter");
-  op.jmp("print");
-  a.label("print.end");
-  op.ret();
-  a.label("printCharacter");
-  op.push(eax);
-  op.mov(dx, 0x3f8);
-  op.out(dx, al);
-  op.mov(dx, 0x3fd);
-  a.label("printCharacter.wait");
-  op.in(al, dx);
-  op.test(al, 0x40);
-  op.je("printCharacter.wait");
-  op.pop(eax);
-  op.ret();
 }
 
 /** The image; `base` is where it belongs, `flags` what its header asks for. */

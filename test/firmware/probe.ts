@@ -17,6 +17,7 @@ import {
   edx,
   esi,
 } from "../../firmware/assembler.js";
+import { printing } from "./printing.js";
 
 export const probeBase = 0x10_0000;
 const bssBytes = 0x2345;
@@ -216,54 +217,7 @@ function routines(a: Assembler): void {
   op.add(edx, eax);
   op.loop("sum.next");
   op.movzx(eax, dl);
-  // printHex: eax, keeps all
-  a.label("printHex");
-  op.push(ecx);
-  op.push(edx);
-  op.push(eax);
-  op.mov(ecx, 8);
-  a.label("printHex.next");
-  op.rol(eax, 4);
-  op.push(eax);
-  op.and(al, 15);
-  op.cmp(al, 10);
-  op.jb("printHex.digit");
-  op.add(al, 0x27);
-  a.label("printHex.digit");
-  op.add(al, 0x30);
-  op.call("printCharacter");
-  op.pop(eax);
-  op.loop("printHex.next");
-  op.pop(eax);
-  op.pop(edx);
-  op.pop(ecx);
-  op.ret();
-  // print: text at esi
-  a.label("print");
-  op.push(eax);
-  a.label("print.next");
-  op.lodsb();
-  op.test(al, al);
-  op.je("print.end");
-  op.call("printCharacter");
-  op.jmp("print.next");
-  a.label("print.end");
-  op.pop(eax);
-  op.ret();
-  a.label("printCharacter");
-  // Waits after the character too: nothing may be left in the transmitter when the machine goes off.
-  op.push(edx);
-  op.push(eax);
-  op.mov(dx, 0x3f8);
-  op.out(dx, al);
-  op.mov(dx, 0x3fd);
-  a.label("printCharacter.wait");
-  op.in(al, dx);
-  op.test(al, 0x40);
-  op.je("printCharacter.wait");
-  op.pop(eax);
-  op.pop(edx);
-  op.ret();
+  printing(a); // printHex comes first
 }
 
 export interface ProbeOptions {

@@ -1,0 +1,55 @@
+// Pages that were unmapped dirty: told from any core, under the lock that revocations take as well, so that a page's
+// record says "written" before the engine is told that the page is gone.
+import { SpinLock } from "../lwkt/spinlock";
+import { objectById, objectsFirst } from "./objects";
+import { pageFind } from "./page-index";
+import { SharedObject } from "./pager";
+import { Page } from "./records";
+
+const NOTES_MAX: u32 = 128;
+const notes: usize = memory.data(2048, 8); // object id u64, index u64
+const notesLock = changetype<SpinLock>(memory.data(offsetof<SpinLock>(), 8));
+const noteCountAt: usize = memory.data(4);
+let notesLost: bool = false;
+
+export function noteDirty(object: SharedObject, index: u64): void {
+  notesLock.acquire();
+  const count = load<u32>(noteCountAt);
+  if (count == NOTES_MAX) notesLost = true;
+  else {
+    store<u64>(notes + (count << 4), object.id);
+    store<u64>(notes + (count << 4), index, 8);
+    store<u32>(noteCountAt, count + 1);
+  }
+  notesLock.release();
+}
+
+/** Into the pages' records. */
+export function notesTake(): void {
+  if (atomic.load<u32>(noteCountAt) == 0) return;
+  notesLock.acquire();
+  const count = load<u32>(noteCountAt);
+  for (let i: u32 = 0; i < count; i++) {
+    const object = objectById(load<u64>(notes + (i << 4)));
+    if (changetype<usize>(object) == 0) continue;
+    const page = pageFind(object, load<u64>(notes + (i << 4), 8));
+    if (changetype<usize>(page) != 0) page.noted = 1;
+  }
+  store<u32>(noteCountAt, 0);
+  if (notesLost) noteEverything();
+  notesLost = false;
+  notesLock.release();
+}
+
+/** More were unmapped than could be noted: any page may be dirty. */
+function noteEverything(): void {
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    let at = object.pages;
+    while (at != 0) {
+      changetype<Page>(at).noted = 1;
+      at = changetype<Page>(at).nextInObject;
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+}
