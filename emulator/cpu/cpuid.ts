@@ -6,7 +6,7 @@ import { features, type Register } from "./features.js";
 
 /** Family 17H, model 31H, stepping 0: EAX of leaf 1, and EDX after reset. A Zen 2, without its AVX. */
 export const SIGNATURE = 0x0083_0f10;
-const VENDOR = "AuthenticAMD";
+export const VENDOR = "AuthenticAMD";
 const BRAND = "Buslock x86-64 processor";
 
 /** What CPUID depends on. */

@@ -4,17 +4,24 @@
 // Linux x86-64 ABI: system calls, struct sigaction, ucontext_t (arch/x86/include/uapi/asm/sigcontext.h).
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { arch, platform, tmpdir } from "node:os";
 import { join } from "node:path";
 import { assemble } from "../../emulator/assembler.js";
+import { VENDOR } from "../../emulator/cpu/cpuid.js";
 import * as map from "./map.js";
 
-/** Why this host cannot judge, or undefined when it can. */
-export const absent: string | undefined =
-  arch() === "x64" && platform() === "linux"
+/** Why this host cannot judge, or undefined when it can. Where vendors differ the rows follow the one that CPUID names. */
+export const absent: string | undefined = whyAbsent();
+
+function whyAbsent(): string | undefined {
+  if (arch() !== "x64" || platform() !== "linux")
+    return `the host is ${platform()} on ${arch()}, not Linux on x86-64: no silicon to compare with`;
+  const vendor = /^vendor_id\s*:\s*(\S+)/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1];
+  return vendor === VENDOR
     ? undefined
-    : `the host is ${platform()} on ${arch()}, not Linux on x86-64: no silicon to compare with`;
+    : `the host's processor is ${vendor}, not ${VENDOR}: they differ in details`;
+}
 
 const ORIGIN = 0x7000_0000; // below 4 GiB: compatibility mode comes back here through the kernel
 const TEXT_OFFSET = 0x1000; // headers fill the first page
