@@ -27,8 +27,9 @@ test("under our kernel too a store buffer shows SB's relaxed outcome, and MFENCE
   const tests = ["SB", "SB+mfence", "SB+lock", "MP"];
   // The program's own stores lie between a test's: only a long buffer still holds the one when the other comes.
   const litmus = await LitmusCluster.create({ machines: 1, cores: 2, rounds: 12, storeBuffer: 64, tests });
-  const { seen } = litmus.runAll(1, 6);
-  expect([...seen.get("SB")!]).toContain("0,0");
+  // About one seed in four shows it; which ones, changes with every change of the kernel's code.
+  const relaxed = (seed: number): boolean => litmus.runAll(seed, 1).seen.get("SB")!.has("0,0");
+  expect(Array.from({ length: 60 }, (_, i) => i + 1).some(relaxed)).toBe(true);
 }, 400_000);
 
 test.each(["lines", "pages"] as const)(
