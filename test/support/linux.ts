@@ -1,28 +1,26 @@
 // An unmodified Linux as a guest: Debian's kernel for clouds and its static busybox, which .ci/run unpacks into
 // node_modules/.cache/linux. Tests that use it skip themselves without (`linux.missing` says so).
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { firmware } from "../../emulator/images.js";
-import { type InitialFile, initialFileSystem } from "../../emulator/initfs.js";
+import type { InitialFile } from "../../emulator/initfs.js";
 import { Machine, type MachineOptions } from "../../emulator/machine.js";
 import { Random } from "../../emulator/random.js";
 import { Schedule } from "../../emulator/schedule.js";
+import { initramfs, kernelPackage } from "./initramfs.js";
 
 const here = fileURLToPath(new URL("../..", import.meta.url));
 const root = existsSync(join(here, "node_modules")) ? here : join(here, "..");
 const cache = join(root, "node_modules/.cache/linux");
-const boot = join(cache, "boot");
-const kernelName = existsSync(boot)
-  ? readdirSync(boot).find((name) => /^vmlinuz-.*-cloud-amd64$/.test(name))
-  : undefined;
-const busybox = join(cache, "bin/busybox");
+const cloud = kernelPackage(cache, /-cloud-amd64$/);
+export const busybox = join(cache, "bin/busybox");
 
 export const prompt = "buslock# ";
 
-/** Mounts what a shell wants, says how many processors there are, and asks for commands on the console. */
-const INIT = `#!/bin/busybox sh
+/** Mounts what a shell wants, loads the modules, says how many processors there are, and asks for commands on the console. */
+export const INIT = `#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
@@ -34,50 +32,31 @@ echo "ready: $(nproc) processors"
 exec setsid cttyhack sh -i
 `;
 
-/** Modules by file name, in the order in which they have to be loaded. */
-export const network = ["failover.ko", "net_failover.ko", "virtio_net.ko"];
-const virtioPci = [
-  "virtio_ring.ko",
-  "virtio.ko",
-  "virtio_pci_legacy_dev.ko",
-  "virtio_pci_modern_dev.ko",
-  "virtio_pci.ko",
-];
+/** Modules by what they are for; what they need besides is found. */
+export const network = ["virtio_pci", "virtio_net"];
+export const disk = ["virtio_pci", "virtio_blk", "ext4"];
 
 export const linux = {
   missing:
-    kernelName !== undefined && existsSync(busybox)
+    cloud !== null && existsSync(busybox)
       ? ""
-      : `Debian's linux-image-cloud-amd64 and busybox-static are not unpacked in node_modules/.cache/linux (.ci/run does it)`,
+      : "Debian's linux-image-cloud-amd64 and busybox-static are not unpacked in node_modules/.cache/linux (.ci/run does it)",
   get kernelPath(): string {
-    return join(boot, kernelName!);
+    return cloud!.image;
   },
-  memtest: join(boot, "memtest86+x64.bin"),
+  memtest: join(cache, "boot/memtest86+x64.bin"),
   prompt,
 
-  /** An initial file system with busybox, and the kernel's modules for what is named. */
-  initrd({ modules = [] as readonly string[], files = [] as readonly InitialFile[] } = {}): Uint8Array {
-    const wanted = modules.length === 0 ? [] : [...virtioPci, ...modules];
-    return initialFileSystem([
-      { path: "/bin/busybox", data: readFileSync(busybox) },
-      { path: "/init", data: Buffer.from(INIT) },
-      ...wanted.map((name, index) => ({
-        path: `/modules/${String(index).padStart(2, "0")}-${name}`,
-        data: readFileSync(moduleFile(name)),
-      })),
-      ...files,
-    ]);
+  /** An initial file system with busybox and a shell on the console. */
+  initrd({
+    kernel = cloud!,
+    modules = [] as readonly string[],
+    files = [] as readonly InitialFile[],
+    init = INIT,
+  } = {}): Uint8Array {
+    return initramfs({ kernel, busybox, modules, files, init });
   },
 };
-
-function moduleFile(name: string): string {
-  const tree = join(cache, "lib/modules");
-  const found = readdirSync(tree, { recursive: true, encoding: "utf8" }).find((path) =>
-    path.endsWith(`/${name}`),
-  );
-  if (found === undefined) throw new Error(`the kernel package has no module ${name}`);
-  return join(tree, found);
-}
 
 /** One machine in virtual time, its console typed at. */
 export class SeededLinux {
