@@ -19,9 +19,9 @@ import { type MachineReport, machineReport } from "./report.js";
 import { Schedule } from "./schedule.js";
 import { restoreMachine, saveMachine } from "./snapshot-file.js";
 import { takeTerminal } from "./terminal.js";
-import { parseTrace, Tracer } from "./trace.js";
+import { openTrace, type TraceOptions } from "./trace-options.js";
 
-export interface BootOptions extends PlugOptions {
+export interface BootOptions extends PlugOptions, TraceOptions {
   readonly bios?: string;
   readonly kernel?: string;
   readonly flat?: number;
@@ -37,9 +37,7 @@ export interface BootOptions extends PlugOptions {
   readonly node: number;
   readonly name: string;
   readonly serial: string;
-  readonly trace?: string;
   readonly limit?: number;
-  readonly json?: boolean;
   readonly gdb?: number;
   readonly wait?: boolean;
   readonly save?: string;
@@ -71,10 +69,11 @@ export async function boot(o: BootOptions): Promise<void> {
           : readModules(o.initrd),
   });
   const words = [packed === null ? "" : `init=${packed.init}`, o.append ?? ""].filter((w) => w !== "");
-  const tracer =
-    o.trace === undefined
-      ? null
-      : new Tracer(parseTrace(o.trace), (line) => process.stderr.write(`${line}\n`));
+  const kernelImage = o.bios !== undefined && o.kernel === undefined ? null : readImage("kernel", kernel);
+  const traced = openTrace(
+    o,
+    [kernelImage, o.program === undefined ? null : program(o.program).data].filter((image) => image !== null),
+  );
   const plugged = plug(o);
   const options = {
     ...plugged.options,
@@ -82,7 +81,7 @@ export async function boot(o: BootOptions): Promise<void> {
     cores: o.cores,
     memory: o.memory,
     ...(await firmwareOf(o)),
-    ...(o.bios !== undefined && o.kernel === undefined ? {} : { kernel: readImage("kernel", kernel) }),
+    ...(kernelImage === null ? {} : { kernel: kernelImage }),
     files: o.bios === undefined ? files : new Map([...files, ...biosFiles]),
     ...(initrd === undefined ? {} : { initrd }),
     commandLine: words.join(" "),
@@ -91,7 +90,7 @@ export async function boot(o: BootOptions): Promise<void> {
       output.write(byte);
       console.push(byte);
     },
-    ...(tracer === null ? {} : { tracer }),
+    ...(traced === null ? {} : { tracer: traced.tracer }),
     ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
   };
   const { instructions, problem, exitCode } = await (o.gdb !== undefined
@@ -101,6 +100,7 @@ export async function boot(o: BootOptions): Promise<void> {
       : bootSeeded(o, o.seed, options, signal));
   console.end();
   await Promise.all([output.end(), plugged.end()]);
+  traced?.close();
   process.send?.({ instructions, problem } satisfies BootMessage);
   const report = machineReport(o.name, instructions, console, problem);
   if (o.json === true) process.stderr.write(`${JSON.stringify(report)}\n`);

@@ -9,6 +9,7 @@ import { checkCores, checkMachines, checkStoreBuffer, memoryBytes, whole } from 
 import { type BootOptions, boot } from "./boot.js";
 import { type BridgeCommandOptions, bridge } from "./bridge-command.js";
 import { type RunOptions, run } from "./run-command.js";
+import { kinds } from "./trace.js";
 
 /** Commander wants its own error class to name the option that was wrong. */
 function checked<T>(parse: (text: string) => T): (text: string) => T {
@@ -177,11 +178,24 @@ program
       "without the test device that public test suites drive (QEMU's pc-testdev: ports E0 to EB, 2000 to 2017, memory at FF000000)",
     ),
   )
+  .addOption(new Option("--trace <kinds>", `what to trace: ${Object.keys(kinds).join(",")}; or all`))
   .addOption(
     new Option(
-      "--trace <list>",
-      "what to trace to the standard error: instructions,faults,interrupts,frames,devices; CORE:KIND for one core",
+      "--trace-address <ranges>",
+      "only what is about these: data accessed, ports, instructions; FROM-TO, FROM+BYTES or a symbol",
     ),
+  )
+  .addOption(new Option("--trace-code <ranges>", "only what instructions at these linear addresses do"))
+  .addOption(new Option("--trace-core <list>", "only these cores, such as 0,2-3"))
+  .addOption(new Option("--trace-mode <list>", "only in these modes: user or supervisor, 16, 32, 64"))
+  .addOption(
+    new Option("--trace-out <file>", "there instead of the standard error; with --json as JSON lines"),
+  )
+  .addOption(
+    new Option(
+      "--symbols <file>",
+      "names for the trace besides the images' own: an ELF file, or a list such as System.map",
+    ).argParser(several),
   )
   .addOption(
     new Option(
@@ -209,6 +223,9 @@ Examples:
   $ buslock boot --kernel vmlinux --append "console=ttyS0 root=/dev/vda" --disk root.img,cow --device rng
   $ buslock boot --bios /usr/share/seabios/bios-256k.bin --bios-console file:bios.log
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
+  $ buslock boot --seed 7 --trace instructions,memory --trace-mode user --trace-core 0 --trace-out t.log --program hello
+  $ buslock boot --seed 7 --trace memory --trace-address 1000-1fff --trace-code boot --program hello
+  $ buslock boot --trace devices --trace-address 3f8-3ff --symbols System.map --kernel vmlinuz
   $ buslock boot --seed 7 --program counter --save half --at 12     ... --restore half instead goes on from there
   $ buslock boot --gdb 1234 --wait --program hello   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter

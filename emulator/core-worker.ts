@@ -23,7 +23,7 @@ export interface CoreWorkerData {
   readonly epoch: number;
   /** The key of RDRAND, 8 words of the host's entropy. */
   readonly random: Uint32Array;
-  readonly trace: readonly Filter[] | null;
+  readonly trace: Filter | null;
 }
 
 /** Worker to board. "ring": a request stands in the channel. */
@@ -48,7 +48,7 @@ function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void):
   const channel = new CoreChannel(data.channel, () => post(ring));
   const mailboxes = mailboxesOf(data.memory, cores);
   const tracer = data.trace === null ? null : new Tracer(data.trace, (line) => post({ kind: "trace", line }));
-  const trace = (source: string, text: string) => tracer?.event("devices", core, now(), `${source}: ${text}`);
+  const trace = (source: string, text: string) => tracer?.report(source, text, now());
   const devices = new CoreDevices({
     core,
     cores,

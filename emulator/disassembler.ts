@@ -6,6 +6,8 @@ import type { CoreState } from "./cpu/state.js";
 import { iced } from "./iced.js";
 
 const INSTRUCTION_BYTES_MAX = 15;
+const ADDRESS_DIGITS = 16;
+const CODE_DIGITS = 20;
 const PRESENT = 1n;
 const LARGE = 0x80n;
 const FRAME = 0x000f_ffff_ffff_f000n;
@@ -22,7 +24,7 @@ export function disassemble(bytes: Uint8Array, address: bigint, bits: 16 | 32 | 
       const instruction = decoder.decode();
       const raw = Buffer.from(bytes.subarray(start, decoder.position)).toString("hex");
       lines.push(
-        `${instruction.ip.toString(16).padStart(16, "0")}  ${raw.padEnd(20)}  ${formatter.format(instruction)}`,
+        `${instruction.ip.toString(16).padStart(ADDRESS_DIGITS, "0")}  ${raw.padEnd(CODE_DIGITS)}  ${formatter.format(instruction)}`,
       );
       instruction.free();
     }
@@ -31,6 +33,23 @@ export function disassemble(bytes: Uint8Array, address: bigint, bits: 16 | 32 | 
     formatter.free();
     decoder.free();
   }
+}
+
+/** Texts of instructions seen before, by what they depend on. */
+const texts = new Map<string, string>();
+const TEXTS_MAX = 20_000;
+
+/** One instruction. */
+export function instructionText(bytes: Uint8Array, address: bigint, bits: 16 | 32 | 64): string {
+  const key = `${bits} ${address.toString(36)} ${Buffer.from(bytes).toString("latin1")}`;
+  let text = texts.get(key);
+  if (text === undefined) {
+    const [line = ""] = disassemble(bytes, address, bits, 1);
+    text = line.slice(ADDRESS_DIGITS + 2 + Math.max(CODE_DIGITS, 2 * bytes.length) + 2);
+    if (texts.size >= TEXTS_MAX) texts.clear();
+    texts.set(key, text);
+  }
+  return text;
 }
 
 /** The next few instructions of a core; RAM only, since its tables and its code mostly lie there. */

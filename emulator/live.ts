@@ -53,10 +53,10 @@ export class LiveMachine {
     this.#modules = modules;
     this.#board = buildBoard(hardware, o, {
       clock: { now: this.#now },
-      trace: (source, text) => o.tracer?.event("devices", -1, this.#now(), `${source}: ${text}`),
+      trace: (source, text) => o.tracer?.report(source, text, this.#now()),
       written: (physical, length) => writtenBy(hardware.memory, physical, length),
       frame: (frame) => {
-        o.tracer?.event("frames", -1, this.#now(), `sent ${frame.length} bytes`);
+        o.tracer?.frame("sent", frame.length, this.#now());
         this.#link?.send(frame);
       },
       power: (event) => this.#power(event),
@@ -84,7 +84,7 @@ export class LiveMachine {
 
   receiveFrame(frame: Uint8Array): void {
     if (this.#state !== "running") return;
-    this.#options.tracer?.event("frames", -1, this.#now(), `received ${frame.length} bytes`);
+    this.#options.tracer?.frame("received", frame.length, this.#now());
     this.#board.receiveFrame(frame);
   }
 
@@ -110,7 +110,7 @@ export class LiveMachine {
       channel,
       epoch: this.#epoch,
       random: getRandomValues(new Uint32Array(8)),
-      trace: this.#options.tracer?.filters ?? null,
+      trace: this.#options.tracer?.filter ?? null,
     };
     const worker = new Worker(new URL("./core-worker.js", import.meta.url), {
       workerData: data,

@@ -9,6 +9,7 @@ import type { Pc, PowerEvent } from "./board/pc.js";
 import { CoreHost } from "./core-host.js";
 import { compile, Engine } from "./cpu/engine.js";
 import { ACTIVE, HALTED } from "./cpu/layout.js";
+import type { Watch } from "./cpu/onlooker.js";
 import type { CoreState } from "./cpu/state.js";
 import { shutdownText } from "./disassembler.js";
 import { enterFlat, type FlatOptions } from "./flat.js";
@@ -72,8 +73,7 @@ export class Machine implements Scheduled {
     this.ram = hardware.ram;
     this.#spent = new Array<number>(this.cores).fill(0);
     const clock = { now: () => this.#time() };
-    const trace = (source: string, text: string) =>
-      o.tracer?.event("devices", -1, this.#seen, `${source}: ${text}`);
+    const trace = (source: string, text: string) => o.tracer?.report(source, text, this.#seen);
     // Board, local APICs and engine know each other; the engine comes first, its hosts last.
     const hosts: CoreHost[] = [];
     this.#engine = new Engine(hardware.memory, hardware.plan, hosts, {
@@ -88,7 +88,7 @@ export class Machine implements Scheduled {
       trace,
       written: (physical, length) => this.#engine.written(physical, length),
       frame: (frame) => {
-        o.tracer?.event("frames", -1, this.#seen, `sent ${frame.length} bytes`);
+        o.tracer?.frame("sent", frame.length, this.#seen);
         this.#link?.send(frame);
       },
       power: (event) => this.#power(event),
@@ -230,6 +230,16 @@ export class Machine implements Scheduled {
     return this.#engine.atBreakpoint;
   }
 
+  /** The pause is after an instruction that touched what is watched. */
+  get atWatchpoint(): boolean {
+    return this.#engine.atWatchpoint;
+  }
+
+  /** Runs pause, atWatchpoint, after an instruction of which this says so; null: no longer. */
+  watch(watch: Watch | null): void {
+    this.#engine.watch(watch);
+  }
+
   /** RAM was changed by way of `ram` or storageAt(). */
   changed(physical: number, length: number): void {
     this.#engine.written(physical, length);
@@ -267,7 +277,7 @@ export class Machine implements Scheduled {
 
   receiveFrame(frame: Uint8Array): boolean {
     if (!this.powered) return false;
-    this.#options.tracer?.event("frames", -1, this.#seen, `received ${frame.length} bytes`);
+    this.#options.tracer?.frame("received", frame.length, this.#seen);
     return this.#board.receiveFrame(frame);
   }
 
@@ -289,7 +299,8 @@ export class Machine implements Scheduled {
     const left = this.#untilPause(core);
     const ran = this.#engine.run(core, Math.min(budget, left));
     this.#spent[core]! += ran;
-    if (this.#engine.atBreakpoint || (ran > 0 && ran === left)) this.pausedCore = core;
+    if (this.#engine.atBreakpoint || this.#engine.atWatchpoint || (ran > 0 && ran === left))
+      this.pausedCore = core;
     if (this.#engine.isShutDown(core)) this.#shutDown(core);
     if (this.#resetWanted) this.#reset();
     return ran;

@@ -1,6 +1,6 @@
 // The board on one page: every shared device, its ports, its addresses and its interrupt line. Lives on one
 // thread (the board's); cores reach it by the calls below. Each core's local APIC is in core-devices.ts.
-// Invariant: one device answers an access; what nobody claims reads as all ones and is traced.
+// Invariant: one device answers an access; what nobody claims reads as all ones and is reported once.
 
 import { Timers } from "../clock.js";
 import { AcpiPm } from "../devices/acpi-pm.js";
@@ -40,6 +40,8 @@ const PAGE_BYTES = 0x1000;
 const IO_APIC_BYTES = 0x100;
 const ISA_LINES = 16;
 const CONFIG_DATA_BYTES = 4;
+/** Unclaimed places that are reported: a guest may try all of them. */
+const REPORTS_MAX = 4096;
 /** The host bridge has no registers of interest; an identity without a chip set's quirks. */
 const hostBridge = {
   vendor: 0x1b36,
@@ -76,6 +78,8 @@ export class Pc {
     write: (number, size, value) => this.#unclaimedWrite("port", number, size, value),
   });
   readonly #regions = new Regions();
+  /** What nobody claims and has been reported. */
+  readonly #reported = new Set<string>();
   readonly #parts: Record<string, Part>;
 
   constructor(options: PcOptions) {
@@ -337,12 +341,20 @@ export class Pc {
   }
 
   #unclaimedRead(space: string, at: number, size: number): number {
-    this.#trace(`${space} ${hex(at)}: read of ${size} bytes, claimed by nobody`);
+    this.#reportUnclaimed(space, at, `read of ${size} bytes`);
     return mask(size) >>> 0;
   }
 
   #unclaimedWrite(space: string, at: number, size: number, value: number): void {
-    this.#trace(`${space} ${hex(at)}: write of ${size} bytes (${hex(value)}), claimed by nobody`);
+    this.#reportUnclaimed(space, at, `write of ${size} bytes (${hex(value)})`);
+  }
+
+  /** Once for each port and address: software that polls would fill a trace. */
+  #reportUnclaimed(space: string, at: number, what: string): void {
+    const place = `${space} ${hex(at)}`;
+    if (this.#reported.has(place) || this.#reported.size >= REPORTS_MAX) return;
+    this.#reported.add(place);
+    this.#trace(`${place}: ${what}, claimed by nobody`);
   }
 
   #trace(text: string): void {

@@ -9,6 +9,9 @@ import { CodeMarks } from "./code-marks.js";
 import { MODE_KEY } from "./decode.js";
 import {
   ACCESS_EXECUTE,
+  BLOCK_HEADER_BYTES,
+  BLOCK_PHYSICAL,
+  BLOCK_SECOND_PAGE,
   CODE_GENERATIONS,
   CS,
   FAULT_ERROR,
@@ -17,6 +20,7 @@ import {
   MODE,
   MODE_64,
   ON_BUS_BIT,
+  OP_LENGTH,
   RIP,
   SEG_BASE,
   SEG_LIMIT,
@@ -43,6 +47,8 @@ export interface CodeReaderOptions {
   readonly bus: BusLock;
   /** The microcode's. */
   translate(core: number, linear: bigint, access: bigint): bigint;
+  /** The wasm address of a physical address in RAM or ROM, else 0; the microcode's. */
+  hostOf(physical: bigint): bigint;
   readonly templates: Templates;
   /** After a block was decoded: its handlers have to be in the table before it runs. */
   handlersNeeded(): void;
@@ -149,6 +155,20 @@ export class CodeReader {
     };
     const known = this.#blocksOf(core).find(place);
     return known !== 0 ? known : this.#decodeAt(core, c, place, linear, room);
+  }
+
+  /** The bytes of a block's first instruction. */
+  bytesOf(block: number): Uint8Array {
+    const [op, physical] = [block + BLOCK_HEADER_BYTES, this.#get(block + BLOCK_PHYSICAL) >>> 0];
+    const length = this.#bytes[op + OP_LENGTH];
+    const inFirst = Math.min(length, PAGE - (physical % PAGE));
+    const first = this.#stored(physical, inFirst);
+    if (inFirst === length) return first;
+    return joined(first, this.#stored(this.#get(block + BLOCK_SECOND_PAGE) * PAGE, length - inFirst));
+  }
+  #stored(physical: number, length: number): Uint8Array {
+    const at = Number(this.#o.hostOf(BigInt(physical)));
+    return this.#bytes.slice(at, at + length);
   }
 
   /** Where RIP points, and how many bytes from there on the code segment has. */

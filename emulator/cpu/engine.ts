@@ -37,8 +37,6 @@ import {
   DR,
   EVENT_EXTERNAL,
   EVENT_NMI,
-  FAULT_ERROR,
-  FAULT_HAS_ERROR,
   FAULT_VECTOR,
   FLAGS_OTHER,
   HALTED,
@@ -72,6 +70,7 @@ import {
 import { SLOT } from "./lowering/linkage.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
 import { lineChanged, waits, wantsInterrupt } from "./monitor.js";
+import { Onlooker, type Watch } from "./onlooker.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
 import { type CoreRecord, CoreState } from "./state.js";
 import { FLAG_TF, stepTraps } from "./stepping.js";
@@ -102,10 +101,6 @@ const DR6_BS = 0x4000;
 const FLAG_IF = 0x200;
 const FLAG_RF = 0x1_0000;
 const UD = 6;
-const EXCEPTION_NAMES: Record<number, string> = {
-  0: "#DE", 1: "#DB", 3: "#BP", 4: "#OF", 5: "#BR", 6: "#UD", 7: "#NM", 8: "#DF", 10: "#TS", 11: "#NP", 12: "#SS",
-  13: "#GP", 14: "#PF", 16: "#MF", 17: "#AC", 19: "#XM",
-}; // biome-ignore format: a table
 
 type Microcode = (core: number, ...args: bigint[]) => bigint;
 interface Exports {
@@ -120,7 +115,7 @@ export class Engine {
   readonly #memory: WebAssembly.Memory;
   readonly #hosts: readonly Host[];
   readonly #live: boolean;
-  readonly #tracer: EngineTracer | null;
+  readonly #onlooker: Onlooker;
   readonly #words: Int32Array;
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
@@ -139,15 +134,15 @@ export class Engine {
   #breakpoints: ReadonlySet<bigint> = new Set();
   /** By core: instructions retired when it last stopped at a breakpoint, so that it goes on from there. */
   readonly #stoppedAt: number[] = [];
-  /** run() came back since the core stands at a breakpoint. */
+  /** run() came back since the core stands at a breakpoint, or has just touched what is watched. */
   atBreakpoint = false;
+  atWatchpoint = false;
 
   constructor(memory: WebAssembly.Memory, plan: EnginePlan, hosts: readonly Host[], options: EngineOptions) {
     this.#memory = memory;
     this.plan = plan;
     this.#hosts = hosts;
     this.#live = options.live;
-    this.#tracer = options.tracer ?? null;
     this.#words = new Int32Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
@@ -159,6 +154,7 @@ export class Engine {
     if (!(entries >= 0 && entries <= STORE_BUFFER_MAX && (entries === 0 || !options.live)))
       throw new RangeError(`a store buffer of ${entries} entries, live: ${options.live}`);
     this.#set(STORE_BUFFER_WORD, entries);
+    this.#onlooker = new Onlooker(memory.buffer, hosts, options.tracer ?? null, entries > 0);
 
     this.#table = new WebAssembly.Table({
       element: "anyfunc",
@@ -166,7 +162,7 @@ export class Engine {
     });
     const microcode = new WebAssembly.Instance(options.modules.microcode, {
       env: { memory, abort: () => this.#abort() },
-      host: hostImports(hosts, memory.buffer),
+      host: this.#onlooker.imports(hostImports(hosts, memory.buffer)),
     });
     this.#microcode = microcode.exports as unknown as Record<string, Microcode>;
     for (const [name, { slot }] of this.#program.linkage.microcode)
@@ -191,6 +187,7 @@ export class Engine {
       plan,
       bus: this.#bus,
       translate: (c, linear, access) => this.#microcode["translate"](c, linear, access),
+      hostOf: (physical) => this.#microcode["hostAt"](0, physical),
       templates: this.#program.templates,
       handlersNeeded: () => this.#makeReady(),
       fetchedFromDevice: (core, linear) =>
@@ -223,6 +220,7 @@ export class Engine {
     this.#running = core;
     this.#stopping = false;
     this.atBreakpoint = false;
+    this.#onlooker.hit = false;
     this.#set(c + RUN_START, budget);
     let left = budget;
     if (this.#live) this.#bus.unpark(core);
@@ -234,18 +232,21 @@ export class Engine {
     }
     const retired = budget - left;
     this.#count(c, retired);
+    this.atWatchpoint = this.#onlooker.hit;
     return retired;
   }
 
   #loop(core: number, c: number, budget: number): number {
     const { enter, refresh } = this.#generated;
-    const stepwise = this.#tracer?.wants("instructions") ?? false;
+    const onlooker = this.#onlooker;
+    const { stepwise } = onlooker;
     let left = budget;
     for (;;) {
+      if (onlooker.hit) return left;
       this.#set(c + RUN_BUDGET, left);
       this.#set(c + RUN_OP, 0);
       this.#service(core, c);
-      if (this.#stopping || left <= 0) return left;
+      if (this.#stopping || left <= 0 || onlooker.hit) return left;
       if (this.#trapping(c)) {
         this.#microcode["debugTrap"](c);
         left--;
@@ -256,7 +257,7 @@ export class Engine {
       const watched = this.#nearBreakpoint(core);
       if (watched && this.#stopsHere(core)) return left;
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
-      if (special || stepwise || watched || this.#watching(c)) left = this.#step(core, c, left, stepwise);
+      if (special || stepwise || watched || this.#watching(c)) left = this.#step(core, c, left);
       else left = this.#handle(enter(c, c + CHAIN_SINK, left), core, c);
     }
   }
@@ -286,7 +287,7 @@ export class Engine {
     const left = this.#get(c + RUN_BUDGET) - 1;
     this.#set(c + RUN_BUDGET, left);
     this.#set(c + RUN_OP, 0);
-    this.#traceFault(core, c);
+    this.#onlooker.fault(core);
     this.#microcode["deliver"](c);
     return left;
   }
@@ -315,15 +316,16 @@ export class Engine {
    * RF holds for one instruction only. Traps gather in DEBUG_PENDING; a fault drops them, as processors do with those
    * that MOV SS held off.
    */
-  #step(core: number, c: number, left: number, traced: boolean): number {
+  #step(core: number, c: number, left: number): number {
     const begun = this.#get(c + REPEATING) !== 0;
     this.#set(c + SHADOW, 0);
     if (!begun && this.#watching(c) && this.#microcode["codeBreakpoint"](c) !== 0n)
       return this.#handle(EXIT.fault, core, c);
     const flags = this.#get(c + FLAGS_OTHER);
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
-    if (traced) this.#traceInstruction(core, c);
     const mnemonic = this.#mnemonicAtRip(core, c);
+    if (mnemonic !== undefined)
+      this.#onlooker.instruction(core, () => this.#reader.bytesOf(this.#get(c + BLOCK_FOUND)));
     // What a device or RDTSC sees of the time counts from the start of run(), not of this step (executed()).
     const start = this.#get(c + RUN_START);
     this.#set(c + RUN_START, start - left + 1);
@@ -334,6 +336,7 @@ export class Engine {
     if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
       this.#set(c + RUN_BUDGET, after);
       this.#set(c + DEBUG_PENDING, 0);
+      this.#onlooker.hit = false;
       return this.#handle(why, core, c);
     }
     const holds = this.#get(c + SHADOW) === SHADOW_STACK;
@@ -368,6 +371,11 @@ export class Engine {
     if (this.#live) throw new Error("breakpoints are for cores of one thread");
     this.#breakpoints = linear;
     this.#reader.stopAt(new Set([...linear].map((address) => Number(address & 0xfffn))));
+  }
+  /** run() comes back, with atWatchpoint, after an instruction of which this says so; null: no longer. */
+  watch(watch: Watch | null): void {
+    if (this.#live) throw new Error("watchpoints are for cores of one thread");
+    this.#onlooker.watch(watch);
   }
   /** Whether the core stands where a block is hidden from generated code (code-reader.ts). */
   #nearBreakpoint(core: number): boolean {
@@ -475,8 +483,7 @@ export class Engine {
     this.#set(c + NMI_WANTED, Math.min(room, this.#get(c + NMI_WANTED) + posted));
   }
   #event(core: number, c: number, vector: number, kind: number): void {
-    const now = this.#hosts[core].timestamp();
-    if (this.#tracer?.wants("interrupts")) this.#tracer.event("interrupts", core, now, `vector ${vector}`);
+    this.#onlooker.interrupt(core, vector, kind === EVENT_NMI);
     this.#microcode["interrupt"](c, BigInt(vector), BigInt(kind));
   }
   #flushForA20(c: number): void {
@@ -603,26 +610,6 @@ export class Engine {
     if (this.#get(STORE_BUFFER_WORD) !== 0) this.#reader.forget(core);
     else this.#drainAll(coreAddress(core)); // nobody would look there
     this.#reader.slowStores(core);
-  }
-
-  // --- tracing ---
-  #traceFault(core: number, c: number): void {
-    if (!this.#tracer?.wants("faults")) return;
-    const vector = this.#get(c + FAULT_VECTOR);
-    const error = this.#get(c + FAULT_HAS_ERROR)
-      ? ` error ${(this.#get(c + FAULT_ERROR) >>> 0).toString(16)}`
-      : "";
-    const s = this.state(core);
-    const address = vector === 14 ? ` cr2 ${s.register("cr2").toString(16)}` : "";
-    const text = `${EXCEPTION_NAMES[vector] ?? vector}${error}${address} at ${s.rip.toString(16)}`;
-    this.#tracer.event("faults", core, this.#hosts[core].timestamp(), text);
-  }
-  #traceInstruction(core: number, c: number): void {
-    const block = this.#decode(core, c);
-    if (block === undefined) return;
-    const code = this.#view.getUint16(block + BLOCK_HEADER_BYTES + OP_CODE, true);
-    const text = `${this.state(core).rip.toString(16)} ${codeName(code)}`;
-    this.#tracer?.event("instructions", core, this.#hosts[core].timestamp(), text);
   }
 }
 

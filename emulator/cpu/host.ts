@@ -36,10 +36,50 @@ export interface Host {
   unimplemented(what: string): void;
 }
 
-type TraceKind = "instructions" | "faults" | "interrupts";
+/** Where a core stands: the linear address of its instruction, and how it runs. */
+export interface Place {
+  readonly linear: bigint;
+  readonly bits: 16 | 32 | 64;
+  readonly user: boolean;
+}
+
+/** An access that neither RAM nor ROM answers. */
+export interface DeviceAccess {
+  readonly kind: "devices";
+  readonly space: "port" | "address";
+  readonly address: number;
+  readonly bytes: number;
+  readonly write: boolean;
+  readonly value: number;
+}
+
+/** What a core has done, for who reads along. */
+export type Seen =
+  | { readonly kind: "instructions"; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "memory";
+      readonly linear: bigint;
+      readonly bytes: number;
+      readonly write: boolean;
+      /** Of the processor itself: descriptor tables, TSS. */
+      readonly implicit: boolean;
+      readonly value: bigint;
+    }
+  | {
+      readonly kind: "faults";
+      readonly vector: number;
+      readonly name: string;
+      readonly error: number | null;
+      readonly cr2: bigint | null;
+    }
+  | { readonly kind: "interrupts"; readonly vector: number; readonly nmi: boolean }
+  | DeviceAccess;
+export type TraceKind = Seen["kind"];
+
 export interface EngineTracer {
+  /** The answer stays the same. */
   wants(kind: TraceKind): boolean;
-  event(kind: TraceKind, core: number, now: number, text: string): void;
+  see(core: number, now: number, place: Place, seen: Seen): void;
 }
 
 /** The imports of the microcode's module. */

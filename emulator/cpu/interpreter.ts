@@ -53,8 +53,8 @@ import {
   SEGMENT_BYTES,
   SEGMENTS,
   SHADOW,
+  SLOW_DATA_WORD,
   SSE_TRAP,
-  STORE_BUFFER_WORD,
   TLB,
   TLB_BANK,
   TLB_CODE_BANK,
@@ -340,7 +340,7 @@ function refreshInto(code: Body): void {
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("select");
   code.i32(TLB_ENTRIES * TLB_ENTRY_BYTES).op("i32.mul");
   code.op("i32.add").access("i32.store", TLB_CODE_BANK);
-  // Alignment checking (ring 3, CR0.AM and AC), breakpoints and a store buffer look at every access: data then have a
+  // Alignment checking (ring 3, CR0.AM and AC), breakpoints, a store buffer and onlookers see every access: data then have a
   // bank that never hits.
   const CR0_AM_BIT = 18;
   code.get(CORE);
@@ -349,7 +349,7 @@ function refreshInto(code: Body): void {
   code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("i32.and");
   pushBreakpoints(code);
-  code.op("i32.or").i32(STORE_BUFFER_WORD).access("i32.load").op("i32.or");
+  code.op("i32.or").i32(SLOW_DATA_WORD).access("i32.load").op("i32.or");
   code.op("select").access("i32.store", TLB_BANK);
   code
     .get(CORE)

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { plan } from "../../emulator/cpu/engine.js";
+import type { Place, Seen } from "../../emulator/cpu/host.js";
 import {
   ATTENTION_INIT,
   ATTENTION_SIPI,
@@ -168,25 +169,48 @@ describe("requests from outside", () => {
   });
 });
 
-test("a trace names instructions and faults, and counts the same", async () => {
+test("a trace names instructions, data and faults with their places, and counts the same", async () => {
   const lines: string[] = [];
   const tracer = {
-    wants: () => true,
-    event: (kind: string, _core: number, _now: number, line: string) => void lines.push(`${kind} ${line}`),
+    wants: (kind: string) => kind !== "devices",
+    see: (_core: number, _now: number, { linear, bits }: Place, seen: Seen) => {
+      const what =
+        seen.kind === "instructions"
+          ? Buffer.from(seen.bytes).toString("hex")
+          : seen.kind === "memory"
+            ? `${seen.write ? "write" : "read"} ${seen.bytes} ${seen.linear.toString(16)} ${seen.value}`
+            : seen.kind === "faults"
+              ? seen.name
+              : "";
+      lines.push(`${linear.toString(16)} ${bits} ${what}`);
+    },
   };
   const cpu = await Cpu.create({ tracer });
-  cpu.start("mov ecx, 2\nagain: dec ecx\njnz again\nud2");
-  cpu.gate(6, 0x3_0000);
-  cpu.place(0x3_0000, "hlt");
-  cpu.run(100);
-  expect(lines.map((line) => line.replace(/ [0-9a-f]{5} /, " "))).toEqual([
-    "instructions Mov_r32_imm32",
-    "instructions Dec_rm32",
-    "instructions Jne_rel32_64",
-    "instructions Dec_rm32",
-    "instructions Jne_rel32_64",
-    "instructions Ud2",
-    "faults #UD at 1000d",
-    "instructions Hlt",
+  const untraced = await Cpu.create();
+  for (const each of [cpu, untraced]) {
+    each.start(
+      "mov ecx, 2\nagain: dec ecx\njnz again\nadd dword ptr [0x200000], 7\nlock inc word ptr [0x200fff]\nud2",
+    );
+    each.gate(6, 0x3_0000);
+    each.place(0x3_0000, "hlt");
+    each.run(100);
+  }
+  expect(lines.filter((line) => !/ 8 /.test(line))).toEqual([
+    "10000 64 b902000000",
+    "10005 64 ffc9",
+    "10007 64 0f85f8ffffff",
+    "10005 64 ffc9",
+    "10007 64 0f85f8ffffff",
+    "1000d 64 8304250000200007",
+    "1000d 64 read 4 200000 0",
+    "1000d 64 write 4 200000 7",
+    "10015 64 f066ff0425ff0f2000",
+    "10015 64 read 2 200fff 0",
+    "10015 64 write 2 200fff 1",
+    "1001e 64 0f0b",
+    "1001e 64 #UD",
+    "30000 64 f4",
   ]);
+  expect(cpu.engine.retired(0)).toBe(untraced.engine.retired(0));
+  expect(cpu.state().general()).toEqual(untraced.state().general());
 });

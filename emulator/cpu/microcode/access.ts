@@ -12,6 +12,7 @@ import {
   ACCESS_SUPERVISOR,
   ACCESS_WRITE,
   FS,
+  LOOKING_WORD,
   MODE_64,
   MODE_LONG,
   MODE_PROTECTED,
@@ -29,6 +30,7 @@ import {
   attributesOf,
   baseOf,
   CR0_AM,
+  coreIndex,
   cpl,
   cr0,
   FLAG_AC,
@@ -41,6 +43,7 @@ import {
   STACK_FAULT,
 } from "./core";
 import { noteData, watching } from "./debug";
+import { accessed } from "./host";
 import { readBus, storeHost, trim, writeBus } from "./physical";
 import { buffer, forwarded, serialize } from "./store-buffer";
 import { PAGE_OFFSET } from "./tlb";
@@ -84,12 +87,21 @@ function storePlace(core: usize, place: u64, bytes: u32, value: u64): void {
   }
 }
 
+/** Somebody looks on: tells the host of an access that has been made, or that nothing keeps from being made. */
+function tell(core: usize, va: u64, bytes: u32, access: u32, value: u64): void {
+  if (load<u32>(LOOKING_WORD)) accessed(coreIndex(core), va, bytes, access, value);
+}
+
 /** 1, 2, 4 or 8 bytes at a linear address; 0 after a fault. */
 export function loadLinear(core: usize, va: u64, bytes: u32, access: u32): u64 {
   const first = translate(core, va, access | ACCESS_READ);
   if (first == 0) return 0;
   if (watching(core) && (access & ACCESS_IMPLICIT) == 0) noteData(core, va, bytes, false);
-  if (!crosses(va, bytes)) return loadPlace(core, first, bytes);
+  if (!crosses(va, bytes)) {
+    const whole = loadPlace(core, first, bytes);
+    tell(core, va, bytes, access | ACCESS_READ, whole);
+    return whole;
+  }
   const head = <u32>(PAGE_OFFSET + 1 - (va & PAGE_OFFSET));
   const second = translate(core, wrap(core, va + head, access), access | ACCESS_READ);
   if (second == 0) return 0;
@@ -98,6 +110,7 @@ export function loadLinear(core: usize, va: u64, bytes: u32, access: u32): u64 {
     const place = i < head ? first + i : second + (i - head);
     value |= loadPlace(core, place, 1) << (i << 3);
   }
+  tell(core, va, bytes, access | ACCESS_READ, value);
   return value;
 }
 
@@ -107,12 +120,14 @@ export function storeLinear(core: usize, va: u64, bytes: u32, value: u64, access
   if (first == 0) return false;
   if (watching(core) && (access & ACCESS_IMPLICIT) == 0) noteData(core, va, bytes, true);
   if (!crosses(va, bytes)) {
+    tell(core, va, bytes, access | ACCESS_WRITE, value);
     storePlace(core, first, bytes, value);
     return true;
   }
   const head = <u32>(PAGE_OFFSET + 1 - (va & PAGE_OFFSET));
   const second = translate(core, wrap(core, va + head, access), access | ACCESS_WRITE);
   if (second == 0) return false;
+  tell(core, va, bytes, access | ACCESS_WRITE, value);
   for (let i: u32 = 0; i < bytes; i++) {
     const place = i < head ? first + i : second + (i - head);
     storePlace(core, place, 1, (value >> (i << 3)) & 0xff);

@@ -51,6 +51,7 @@ export {
 } from "./fpu-state";
 export { monitor, mwait } from "./monitor";
 export { rdpmc, rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
+export { hostAt } from "./physical";
 export { portCheck, portIn, portOut } from "./ports";
 export { random } from "./random";
 export { reset, startup } from "./reset";

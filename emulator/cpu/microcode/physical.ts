@@ -45,6 +45,11 @@ export function hostOf(physical: u64): usize {
   return 0;
 }
 
+/** The same, for the engine. */
+export function hostAt(_core: usize, physical: u64): u64 {
+  return hostOf(physical);
+}
+
 /** The ROM is known by its end: `back` bytes before it. */
 function romOf(back: u64): usize {
   const bytes = load<u32>(ROM_BYTES_WORD);
