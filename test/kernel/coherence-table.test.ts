@@ -1,9 +1,10 @@
-// The page protocol's table itself: complete, unambiguous, and the one that ARCHITECTURE.md shows. To print it
-// there again after a change: UPDATE_TABLE=1 npx vitest run --project quick test/kernel/coherence-table.test.ts
+// The page protocol's table itself: complete, unambiguous, and the one that ARCHITECTURE.md and the TLA+ model show. To
+// print it there again after a change: UPDATE_TABLE=1 npx vitest run --project quick test/kernel/coherence-table.test.ts
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { events, isDirectory, printed, rows, states } from "../support/page-table.js";
+import { MODEL, rowsModule } from "../support/tlc.js";
 
 const kernel = new KernelWasm();
 const BEGIN = "<!-- kernel/coherence/table.ts, printed by test/kernel/coherence-table.test.ts -->\n";
@@ -57,4 +58,10 @@ test("ARCHITECTURE.md shows the table", () => {
       .map((line) => line.replace(/ +/g, " ").trim())
       .filter((line) => line !== "" && !/^[-| ]+$/.test(line));
   if (!process.env["UPDATE_TABLE"]) expect(plain(text.slice(from + BEGIN.length, to))).toEqual(plain(table));
+});
+
+test("the TLA+ model has the table", () => {
+  const file = `${MODEL}/Rows.tla`;
+  if (process.env["UPDATE_TABLE"]) writeFileSync(file, rowsModule());
+  else expect(readFileSync(file, "utf8")).toBe(rowsModule());
 });

@@ -3,44 +3,16 @@
 // old value. At every end: nobody waits for ever. A failure prints the steps, or the seed, that lead to it.
 import { describe, expect, test } from "vitest";
 import { explore, type Program, type Saved, World, wander } from "../support/coherence.js";
+import { cases, nameOf } from "../support/coherence-cases.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, rows } from "../support/page-table.js";
 
 const kernel = new KernelWasm();
 
 describe("every order of events", () => {
-  const cases: { programs: Program[][]; home: number; kills: number; rejoins?: true; states: number }[] = [
-    { programs: [["w"], ["w"]], home: 1, kills: 0, states: 22 },
-    { programs: [["rw", "r"], ["wr"]], home: 2, kills: 0, states: 393 },
-    {
-      programs: [
-        ["rw", "w"],
-        ["rw", "r"],
-      ],
-      home: 1,
-      kills: 0,
-      states: 2768,
-    },
-    { programs: [["r"], ["r"], ["w"]], home: 1, kills: 0, states: 324 },
-    { programs: [["rw"], ["w"], ["rw"]], home: 3, kills: 0, states: 2584 },
-    { programs: [["w"], ["w"], ["w"], []], home: 4, kills: 0, states: 254 },
-    { programs: [["wr"], ["wr"]], home: 1, kills: 1, states: 404 },
-    { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, states: 8053 },
-    { programs: [["r"], ["rw"], []], home: 3, kills: 1, states: 2733 },
-    { programs: [["r"], ["r"], []], home: 3, kills: 2, states: 4561 },
-    { programs: [["rw"], ["rw"], []], home: 3, kills: 1, states: 10781 },
-    { programs: [["w"], ["w"], []], home: 3, kills: 1, rejoins: true, states: 1585 },
-    { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, rejoins: true, states: 14125 },
-    { programs: [["x"], ["x"]], home: 1, kills: 0, states: 31 },
-    { programs: [["xx", "x"], ["wx"]], home: 2, kills: 0, states: 371 },
-    { programs: [["x"], ["wx"], ["x"]], home: 3, kills: 0, states: 435 },
-    { programs: [["w"], ["xx"], ["rx"]], home: 1, kills: 0, states: 2537 },
-    { programs: [["x"], ["wx"], []], home: 3, kills: 1, states: 2284 },
-    { programs: [["w"], ["x"], []], home: 3, kills: 1, rejoins: true, states: 2135 },
-  ];
-  for (const { programs, home, kills, rejoins = false, states } of cases) {
-    const name = programs.map((machine) => machine.join("+") || "-").join(" ");
-    test(`${name}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}: one writer, no old value, no end without an answer`, () => {
+  for (const one of cases) {
+    const { programs, home, kills, rejoins = false, states } = one;
+    test(`${nameOf(one)}: one writer, no old value, no end without an answer`, () => {
       const world = new World(kernel, { machines: programs.length, home, programs });
       world.rejoins = rejoins;
       const found = explore(world, kills);

@@ -297,6 +297,7 @@ export class World {
     machine.dirty = false;
     machine.frame = -1;
     machine.operation = 0;
+    machine.done = 0;
     for (const thread of machine.threads) {
       thread.right = 0;
       thread.declined = false;

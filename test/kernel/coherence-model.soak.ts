@@ -1,0 +1,10 @@
+// Every case of the exhaustive search once more by TLC, on the TLA+ model of the same table: as many states in each.
+import { expect, test } from "vitest";
+import { cases, nameOf } from "../support/coherence-cases.js";
+import { noTlc, runTlc } from "../support/tlc.js";
+
+test.skipIf(noTlc !== "").each(cases.map((one) => [nameOf(one), one] as const))(
+  `TLC: %s${noTlc && ` (skipped: ${noTlc})`}`,
+  (_, one) => expect(runTlc(one).states).toBe(one.states),
+  3_600_000,
+);

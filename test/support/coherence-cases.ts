@@ -1,0 +1,45 @@
+// Small clusters whose every order of events is searched, by our own explorer on the compiled engine (coherence.test.ts)
+// and by TLC on the TLA+ model of the same table (coherence-model.test.ts). Both must find the same number of states.
+import type { Program } from "./coherence.js";
+
+export interface Case {
+  /** Per machine, per thread. */
+  programs: Program[][];
+  home: number;
+  kills: number;
+  rejoins?: boolean;
+  states: number;
+}
+
+export const nameOf = ({ programs, home, kills, rejoins = false }: Case): string =>
+  `${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}`;
+
+export const cases: Case[] = [
+  { programs: [["w"], ["w"]], home: 1, kills: 0, states: 22 },
+  { programs: [["rw", "r"], ["wr"]], home: 2, kills: 0, states: 393 },
+  {
+    programs: [
+      ["rw", "w"],
+      ["rw", "r"],
+    ],
+    home: 1,
+    kills: 0,
+    states: 2768,
+  },
+  { programs: [["r"], ["r"], ["w"]], home: 1, kills: 0, states: 324 },
+  { programs: [["rw"], ["w"], ["rw"]], home: 3, kills: 0, states: 2584 },
+  { programs: [["w"], ["w"], ["w"], []], home: 4, kills: 0, states: 254 },
+  { programs: [["wr"], ["wr"]], home: 1, kills: 1, states: 404 },
+  { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, states: 8053 },
+  { programs: [["r"], ["rw"], []], home: 3, kills: 1, states: 2733 },
+  { programs: [["r"], ["r"], []], home: 3, kills: 2, states: 4561 },
+  { programs: [["rw"], ["rw"], []], home: 3, kills: 1, states: 10781 },
+  { programs: [["w"], ["w"], []], home: 3, kills: 1, rejoins: true, states: 1585 },
+  { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, rejoins: true, states: 14125 },
+  { programs: [["x"], ["x"]], home: 1, kills: 0, states: 31 },
+  { programs: [["xx", "x"], ["wx"]], home: 2, kills: 0, states: 371 },
+  { programs: [["x"], ["wx"], ["x"]], home: 3, kills: 0, states: 435 },
+  { programs: [["w"], ["xx"], ["rx"]], home: 1, kills: 0, states: 2537 },
+  { programs: [["x"], ["wx"], []], home: 3, kills: 1, states: 2284 },
+  { programs: [["w"], ["x"], []], home: 3, kills: 1, rejoins: true, states: 2131 },
+];

@@ -1,0 +1,88 @@
+// The page protocol as TLA+: Rows.tla is printed from kernel/coherence/table.ts, test/model/Coherence.tla gives the
+// actions their meaning, and TLC, where it is found, searches them. TLC is one file, tla2tools.jar, run by any JDK from 11:
+// the environment's TLA2TOOLS says where it is (a Java class path).
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Case } from "./coherence-cases.js";
+import { rows, states } from "./page-table.js";
+
+export const MODEL = "test/model";
+const INVARIANTS = ["Legal", "OneWriter", "Same", "Newest", "NobodyWaits"];
+
+export const tla2tools = process.env["TLA2TOOLS"] ?? "";
+/** Why TLC cannot be run; empty if it can. */
+export const noTlc = tla2tools === "" ? "TLA2TOOLS names no tla2tools.jar" : "";
+
+/** The table as a TLA+ module: state, event, then next state and actions. */
+export function rowsModule(): string {
+  const lines = states.map((state) => {
+    const cells = rows
+      .filter((row) => row.state === state)
+      .map(
+        ({ event, next, actions }) =>
+          `    ${event} |-> [next |-> "${next}", actions |-> <<${actions.map((action) => `"${action}"`).join(", ")}>>]`,
+      );
+    return `  ${state} |-> [\n${cells.join(",\n")}]`;
+  });
+  const head = "-------------------------------- MODULE Rows --------------------------------";
+  const note = "\\* Printed from kernel/coherence/table.ts by test/kernel/coherence-table.test.ts.";
+  return `${head}\n${note}\nRows == [\n${lines.join(",\n")}]\n${"=".repeat(head.length)}\n`;
+}
+
+function caseModule({ programs, home, kills, rejoins = false }: Case): {
+  module: string;
+  configuration: string;
+} {
+  const sequence = (items: string[]) => `<<${items.join(", ")}>>`;
+  const thread = (program: string) => sequence([...program].map((letter) => `<<"${letter}", "a">>`));
+  const all = sequence(programs.map((machine) => sequence(machine.map(thread))));
+  const module = [
+    "---- MODULE Case ----",
+    "EXTENDS Coherence",
+    'CasePages == {"a"}',
+    `CaseHome == [p \\in CasePages |-> ${home}]`,
+    `CasePrograms == ${all}`,
+    "====",
+  ];
+  const configuration = [
+    "SPECIFICATION Spec",
+    `CONSTANTS N = ${programs.length} Deaths = ${kills} Rejoins = ${rejoins ? "TRUE" : "FALSE"}`,
+    "CONSTANTS Pages <- CasePages Home <- CaseHome Programs <- CasePrograms",
+    `INVARIANTS ${INVARIANTS.join(" ")}`,
+    "CHECK_DEADLOCK FALSE",
+  ];
+  return { module: `${module.join("\n")}\n`, configuration: `${configuration.join("\n")}\n` };
+}
+
+/** Searches every state of a case, with the table's rows or with others. Throws what TLC says when it finds fault. */
+export function runTlc(one: Case, table = rowsModule()): { states: number } {
+  const folder = mkdtempSync(join(tmpdir(), "buslock-tlc-"));
+  try {
+    copyFileSync(join(MODEL, "Coherence.tla"), join(folder, "Coherence.tla"));
+    const { module, configuration } = caseModule(one);
+    writeFileSync(join(folder, "Rows.tla"), table);
+    writeFileSync(join(folder, "Case.tla"), module);
+    writeFileSync(join(folder, "Case.cfg"), configuration);
+    const run = spawnSync(
+      "java",
+      ["-XX:+UseSerialGC", "-cp", tla2tools, "tlc2.TLC", "-workers", "1", "Case"],
+      {
+        cwd: folder,
+        encoding: "utf8",
+        timeout: 3_000_000,
+      },
+    );
+    if (run.error) throw run.error;
+    const said = run.stdout;
+    const found = /, (\d+) distinct states found, 0 states left on queue/.exec(said);
+    const error = /^Error: .*$/m.exec(said)?.[0] ?? "";
+    // The trace that leads there is at the end.
+    if (run.status !== 0 || found === null)
+      throw new Error(`TLC: ${error}\n${said.slice(-20_000)}${run.stderr}`);
+    return { states: Number(found[1]) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
