@@ -24,6 +24,8 @@ export const ASK_FUTEX_WAIT: u32 = 14;
 export const ASK_FUTEX_CANCEL: u32 = 15;
 export const ASK_FUTEX_WAKE: u32 = 16;
 export const ASK_FAREWELL: u32 = 17;
+/** A nameless object of `size` bytes whose home is this machine. */
+export const ASK_CREATE: u32 = 18;
 
 export const PINS_MAX: u32 = 8;
 
@@ -42,10 +44,14 @@ export class Client extends Message {
   operated: u32 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
+  /** ASK_FAULT: the page is code as well. */
+  execute: u32 = 0;
   /** The instruction that it comes from: a Locked, made when first needed. */
   locked: usize = 0;
   /** ASK_HOLD: also behind the object's end. */
   beyond: u32 = 0;
+  /** ASK_NEXT_PAGE: behind the last page that matters; 0 = all do. */
+  bound: u64 = 0;
   name: usize = 0;
   nameBytes: u32 = 0;
   /** The page that is held. */

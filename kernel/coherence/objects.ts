@@ -48,6 +48,7 @@ import {
 import {
   ASK_ANSWER,
   ASK_CLOSE,
+  ASK_CREATE,
   ASK_EXTEND,
   ASK_FAREWELL,
   ASK_FAULT,
@@ -119,14 +120,29 @@ function directoryFind(name: usize, bytes: u32, make: bool): SharedObject {
     at = object.next;
   }
   if (!make) return changetype<SharedObject>(0);
-  if (identities == 0) identities = (clusterEpoch() << 16) & 0x00ff_ffff_ffff_ff00;
-  identities += 0x100;
-  const object = create(identities | <u64>clusterSelf(), clusterSelf());
+  const object = createHere();
   object.name = allocate(bytes);
   object.nameBytes = bytes;
   memory.copy(object.name, name, bytes);
+  return object;
+}
+
+function createHere(): SharedObject {
+  if (identities == 0) identities = (clusterEpoch() << 16) & 0x00ff_ffff_ffff_ff00;
+  identities += 0x100;
+  const object = create(identities | <u64>clusterSelf(), clusterSelf());
   object.opens = allocate(clusterMachines() << 2);
   return object;
+}
+
+/** ASK_CREATE */
+function createNameless(client: Client): i64 {
+  const object = createHere();
+  object.size = client.size;
+  referenceGiven(object.id, clusterSelf());
+  object.references++;
+  client.object = changetype<usize>(object);
+  return 0;
 }
 
 function opensAt(object: SharedObject, machine: u32): usize {
@@ -198,6 +214,8 @@ export function requestServe(client: Client, now: u64): i64 {
       return pageUnhold(client);
     case ASK_OPEN:
       return open(client);
+    case ASK_CREATE:
+      return createNameless(client);
     case ASK_CLOSE:
       return close(object);
     case ASK_UNLINK:

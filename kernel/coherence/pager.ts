@@ -7,6 +7,7 @@ import { clusterMachines, clusterPort, clusterSelf } from "../syslink/cluster";
 import {
   ASK_ANSWER,
   ASK_CLOSE,
+  ASK_CREATE,
   ASK_EXTEND,
   ASK_FAREWELL,
   ASK_FAULT,
@@ -85,6 +86,14 @@ export function objectOpen(name: usize, create: bool): SharedObject {
   return changetype<SharedObject>(client.object);
 }
 
+/** An object without a name, at home here, which ends when no machine has it open any more. */
+export function objectCreate(size: u64): SharedObject {
+  const client = clientCurrent();
+  client.size = size;
+  call(client, ASK_CREATE);
+  return changetype<SharedObject>(client.object);
+}
+
 export function objectClose(object: SharedObject): void {
   call(clientFor(object), ASK_CLOSE);
 }
@@ -124,28 +133,48 @@ export function truncateHere(object: SharedObject, size: u64, machine: u32, msgi
   const shrinks = size < object.size;
   client.size = size;
   call(client, ASK_SET_SIZE);
-  if (shrinks) {
-    client.index = size / PAGE;
-    while (call(client, ASK_NEXT_PAGE) == 0) {
-      const index = client.index;
-      const from = index * PAGE < size ? usize(size - index * PAGE) : 0;
-      client.write = 1;
-      client.beyond = 1;
-      if (call(client, ASK_HOLD) == 0) {
-        const frame = changetype<Page>(client.page).frame;
-        memory.fill(frame + from, 0, usize(PAGE) - from);
-        if (from == 0) call(client, ASK_UNMAP);
-        call(client, ASK_UNHOLD);
-      }
-      client.beyond = 0;
-      client.index = index + 1;
-    }
-  }
+  if (shrinks) clear(client, size, 0);
   if (machine == 0) return;
   client.object = changetype<usize>(object);
   client.machine = machine;
   client.msgid = msgid;
   call(client, ASK_ANSWER);
+}
+
+/** Bytes from `start` to the page number `bound` (0: to the end) become zero, and no machine has their pages any more. */
+function clear(client: Client, start: u64, bound: u64): void {
+  client.index = start / PAGE;
+  client.bound = bound;
+  while (call(client, ASK_NEXT_PAGE) == 0) {
+    const index = client.index;
+    const from = index * PAGE < start ? usize(start - index * PAGE) : 0;
+    client.write = 1;
+    client.beyond = 1;
+    if (call(client, ASK_HOLD) == 0) {
+      const frame = changetype<Page>(client.page).frame;
+      memory.fill(frame + from, 0, usize(PAGE) - from);
+      if (from == 0) call(client, ASK_UNMAP);
+      call(client, ASK_UNHOLD);
+    }
+    client.beyond = 0;
+    client.index = index + 1;
+  }
+  client.bound = 0;
+}
+
+/** At the home: the whole pages [start, end) become zero, and no machine has them any more. */
+export function objectClear(object: SharedObject, start: u64, end: u64): void {
+  clear(clientFor(object), start, end / PAGE);
+}
+
+/** At the home: the number of the first page that was ever used in [start, end), pages' numbers; `end`: there is none. */
+export function objectNextPage(object: SharedObject, start: u64, end: u64): u64 {
+  const client = clientFor(object);
+  client.index = start;
+  client.bound = end;
+  const found = call(client, ASK_NEXT_PAGE) == 0;
+  client.bound = 0;
+  return found ? client.index : end;
 }
 
 /**

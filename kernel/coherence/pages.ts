@@ -53,7 +53,7 @@ import {
 import { objectById, objectsFirst } from "./objects";
 import { operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
-import { pageFindOrMake, pageIndexStart, pageRemove, pagesBury } from "./page-index";
+import { pageFind, pageFindOrMake, pageIndexStart, pageRemove, pagesBury } from "./page-index";
 import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
 import { pinAdd, pinsOrder } from "./progress";
@@ -214,16 +214,24 @@ export function pageUnhold(client: Client): i64 {
   return 0; // a revocation that waits for it is looked at before the service ends
 }
 
+/** So many are looked for one by one. */
+const FEW_PAGES: u64 = 512;
+
 /** ASK_NEXT_PAGE, at the home: client.index becomes that of the next page from there on; -EIO = there is none. */
 export function pageNext(client: Client): i64 {
-  let at = changetype<SharedObject>(client.object).pages;
+  const object = changetype<SharedObject>(client.object);
+  if (client.bound != 0 && client.bound - client.index < FEW_PAGES) {
+    while (client.index < client.bound && changetype<usize>(pageFind(object, client.index)) == 0) client.index++;
+    return client.index < client.bound ? 0 : -EIO;
+  }
+  let at = object.pages;
   let least = NEVER;
   while (at != 0) {
     const page = changetype<Page>(at);
     if (page.index >= client.index) least = min<u64>(least, page.index);
     at = page.nextInObject;
   }
-  if (least == NEVER) return -EIO;
+  if (least == NEVER || (client.bound != 0 && least >= client.bound)) return -EIO;
   client.index = least;
   return 0;
 }
@@ -359,6 +367,7 @@ function install(page: Page, client: Client, writable: bool): void {
   installEntry = <u64>page.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
   if (writable) installEntry |= WRITABLE;
   if (client.write != 0) installEntry |= DIRTY; // it is about to be
+  if (client.execute != 0) installEntry &= ~NO_EXECUTE;
   sharedMappings(changetype<SharedObject>(page.holder), page.index, installVisit.index);
 }
 

@@ -23,6 +23,7 @@ import {
 } from "../memory/paging";
 import { allocate } from "../memory/slab";
 import { stats } from "../stats";
+import { ENOMEM } from "./errno";
 import { Lwp } from "./lwp";
 import {
   AddressSpace,
@@ -32,9 +33,9 @@ import {
   faultLanded,
   MapEntry,
   PAGE,
+  PRIVATE_FILE,
   PROT_EXEC,
   PROT_WRITE,
-  SHARED,
 } from "./mapping";
 import { entryFlags, pageReadOnly } from "./pages";
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from "./signal-numbers";
@@ -82,7 +83,10 @@ function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, fra
   if ((error & ERROR_FETCH) !== 0 && !(entry.protection & PROT_EXEC)) return false;
   if (entry.protection === 0) return false;
   const va = address & ~(PAGE - 1);
-  if (entry.kind === SHARED) return resolveShared(lwp, map, entry, address, frame);
+  if (entry.kind === PRIVATE_FILE && entry.offset + (va - entry.start) >= entry.limit) {
+    return failed(lwp, SIGBUS, BUS_ADRERR);
+  }
+  if (entry.object) return resolveShared(lwp, map, entry, address, frame);
   const present = entryOf(map.tables, va);
   if (present & PRESENT) {
     // Another thread was faster, or a stale translation was met.
@@ -123,7 +127,6 @@ function failed(lwp: Lwp, signal: u32, code: u32): bool {
 
 function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): bool {
   const offset = entry.offset + (va - entry.start);
-  if (offset >= entry.limit) return failed(lwp, SIGBUS, BUS_ADRERR);
   const frame = userFrame();
   if (frame === 0) return failed(lwp, SIGKILL, 0);
   // The bytes may come from another machine.
@@ -143,11 +146,13 @@ function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): boo
 function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, frame: TrapFrame): bool {
   const va = address & ~(PAGE - 1);
   const write = (frame.error & ERROR_WRITE) !== 0;
-  const index = (entry.offset + (va - entry.start)) / PAGE;
+  const index = (entry.shown + (va - entry.start)) / PAGE;
+  if (map.memory && framesFree() <= FRAMES_RESERVED) return failed(lwp, SIGKILL, 0);
   entry.faults++;
   map.sleepLock().release();
   const object = changetype<SharedObject>(entry.object);
   const operation = write ? operationAt(frame, address) : 0;
+  clientCurrent().execute = entry.protection & PROT_EXEC;
   const result = pageFaultShared(object, index, write, map.tables, va, operation);
   if (operation !== 0) retire(frame);
   map.sleepLock().acquire();
@@ -156,6 +161,7 @@ function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u6
   lwp.faultError = u32(frame.error);
   if (result === 0 && !(entry.protection & PROT_WRITE)) pageReadOnly(map, va);
   faultLanded(map, entry);
+  if (result === -i32(ENOMEM)) return failed(lwp, SIGKILL, 0);
   return result === 0 ? true : failed(lwp, SIGBUS, BUS_ADRERR);
 }
 

@@ -1,9 +1,12 @@
 // The map of an address space: sorted entries that say what each range of user memory is, and for shared objects
 // the way back from a page to its mappings.
 //
+// The private memory of a process that is spread over machines is one object as well (private-memory.ts): there the
+// entries of private memory show that object, each page at its own address.
+//
 // Invariants: entries are sorted, do not overlap, and are page-aligned; a present page-table entry lies within an
-// entry of the map; an entry of a shared object is in `sharedEntries` exactly as long as it is in a map. All
-// of it is changed under the map's lock (a SleepLock); `start`, `end` and `offset` of shared entries also under
+// entry of the map; an entry that shows an object is in `sharedEntries` exactly as long as it is in a map. All
+// of it is changed under the map's lock (a SleepLock); `start`, `end` and `shown` of such entries also under
 // `sharedLock`, because the coherence engine reads them.
 import { SharedObject } from "../coherence/pager";
 import { File, fileReference, fileRelease } from "../fs/file";
@@ -40,8 +43,9 @@ export class MapEntry {
   faults: u32 = 0;
   /** File, a counted reference; 0 when anonymous. */
   file: usize = 0;
-  /** SharedObject of `file`, and the neighbours in its bucket of sharedEntries. */
+  /** The SharedObject whose pages these are, 0 = none; what of it `start` shows; the neighbours in its bucket. */
   object: usize = 0;
+  shown: u64 = 0;
   space: usize = 0;
   sharedNext: usize = 0;
   sharedPrevious: usize = 0;
@@ -56,6 +60,8 @@ export class AddressSpace {
   entries: usize = 0;
   count: u32 = 0;
   capacity: u32 = 0;
+  /** The SharedObject that holds the private memory of a spread process; 0: private pages have frames of their own. */
+  memory: usize = 0;
   /** Frames that private pages hold: zero again at the end. */
   frames: u64 = 0;
   breakStart: u64 = 0;
@@ -160,7 +166,12 @@ export function entryAdd(
   if (kind === ANONYMOUS && index > 0) {
     const below = map.at(index - 1);
     if (below.end === start && below.kind === ANONYMOUS && below.protection === protection) {
-      below.end = end;
+      if (below.object === 0) below.end = end;
+      else {
+        sharedLock().acquire();
+        below.end = end;
+        sharedLock().release();
+      }
       return;
     }
   }
@@ -176,8 +187,15 @@ export function entryAdd(
     entry.file = file;
     fileReference(changetype<File>(file));
   }
+  if (kind === SHARED) {
+    entry.object = changetype<File>(file).object;
+    entry.shown = offset;
+  } else if (map.memory) {
+    entry.object = map.memory;
+    entry.shown = start;
+  }
   insert(map, index, entry);
-  if (kind === SHARED) sharedInsert(entry);
+  if (entry.object) sharedInsert(entry);
 }
 
 /** Makes `va` a boundary between entries if it lies inside one. No fault may be in flight there. */
@@ -192,8 +210,9 @@ export function splitAt(map: AddressSpace, va: u64): void {
   if (high.file) fileReference(changetype<File>(high.file));
   high.start = va;
   high.offset = low.offset + (va - low.start);
+  high.shown = low.shown + (va - low.start);
   insert(map, index + 1, high);
-  if (low.kind === SHARED) {
+  if (low.object) {
     // Both halves in one step: the engine must find every page of the object in one of them.
     sharedLock().acquire();
     low.end = va;
@@ -206,7 +225,7 @@ export function splitAt(map: AddressSpace, va: u64): void {
 export function entryRemove(map: AddressSpace, index: u32): void {
   const entry = map.at(index);
   assert(entry.faults === 0, "an entry removed under a fault");
-  if (entry.kind === SHARED) {
+  if (entry.object) {
     sharedLock().acquire();
     unlink(entry);
     sharedLock().release();
@@ -281,7 +300,6 @@ function bucketOf(object: usize): usize {
 }
 
 function sharedInsert(entry: MapEntry): void {
-  entry.object = changetype<File>(entry.file).object;
   sharedLock().acquire();
   link(entry);
   sharedLock().release();
@@ -312,8 +330,8 @@ export function sharedMappings(object: SharedObject, index: u64, visit: u32): vo
   let at = load<usize>(bucketOf(changetype<usize>(object)));
   while (at !== 0) {
     const entry = changetype<MapEntry>(at);
-    if (entry.object === changetype<usize>(object) && offset >= entry.offset) {
-      const va = entry.start + (offset - entry.offset);
+    if (entry.object === changetype<usize>(object) && offset >= entry.shown) {
+      const va = entry.start + (offset - entry.shown);
       if (va < entry.end) call_indirect(visit, entry.space, va);
     }
     at = entry.sharedNext;

@@ -36,6 +36,7 @@ import {
 } from "./mapping";
 import { notImplemented } from "./not-implemented";
 import { pagesDrop, pagesMove, pagesProtect } from "./pages";
+import { memoryClear, memoryCopy, memoryFill } from "./private-memory";
 import { USER_TOP } from "./user-memory";
 
 const MAP_SHARED: u32 = 0x01;
@@ -112,9 +113,28 @@ function mapAt(at: u64, bytes: u64, protection: u32, flags: u32, file: usize, of
   }
   map.sleepLock().acquire();
   const start = place(map, at, bytes, flags);
-  if (start >= 0) entryAdd(map, u64(start), u64(start) + bytes, kind, protection & 7, file, offset, limit);
+  let result = start;
+  if (start >= 0) result = add(map, u64(start), u64(start) + bytes, kind, protection & 7, file, offset, limit);
   map.sleepLock().release();
-  return start;
+  return result;
+}
+
+/** Lock held: an entry, and in a spread process the file's bytes behind it. The start, or a negative error. */
+function add(
+  map: AddressSpace,
+  start: u64,
+  end: u64,
+  kind: u32,
+  protection: u32,
+  file: usize,
+  offset: u64,
+  limit: u64,
+): i64 {
+  entryAdd(map, start, end, kind, protection, file, offset, limit);
+  if (!map.memory || kind !== PRIVATE_FILE) return i64(start);
+  const result = memoryFill(map, entryAt(map, start), start, end);
+  if (result < 0) unmapRange(map, start, end);
+  return result < 0 ? result : i64(start);
 }
 
 /** Lock held: a free range for the mapping, or a negative error. MAP_FIXED makes it free. */
@@ -133,8 +153,14 @@ function place(map: AddressSpace, at: u64, bytes: u64, flags: u32): i64 {
   return found === 0 ? -ENOMEM : i64(found);
 }
 
-/** Lock held: nothing is mapped in [start, end) afterwards. */
+/** Lock held: nothing is mapped in [start, end) afterwards, and a spread process finds zeros there the next time. */
 function unmapRange(map: AddressSpace, start: u64, end: u64): void {
+  dropRange(map, start, end);
+  if (map.memory) memoryClear(map, start, end);
+}
+
+/** Lock held: the entries of [start, end) go, and the pages from the page tables. */
+export function dropRange(map: AddressSpace, start: u64, end: u64): void {
   quiesce(map, start, end);
   splitAt(map, start);
   splitAt(map, end);
@@ -149,7 +175,7 @@ function unmapRange(map: AddressSpace, start: u64, end: u64): void {
 /** By the last thread of a process: nothing is mapped any more. */
 export function mapEmpty(map: AddressSpace): void {
   map.sleepLock().acquire();
-  unmapRange(map, 0, USER_TOP);
+  dropRange(map, 0, USER_TOP);
   map.sleepLock().release();
 }
 
@@ -199,7 +225,7 @@ function protectRange(map: AddressSpace, start: u64, end: u64, protection: u32):
     if (entry.protection === protection) continue;
     entry.protection = protection;
     // A shared page is given back and asked for again: only the pager knows what right the machine holds.
-    if (entry.kind === SHARED) pagesDrop(map, entry, entry.start, entry.end);
+    if (entry.object) pagesDrop(map, entry, entry.start, entry.end);
     else pagesProtect(map, entry.start, entry.end, protection);
   }
   return covered < end ? -ENOMEM : 0;
@@ -242,8 +268,9 @@ function resize(map: AddressSpace, start: u64, oldBytes: u64, newBytes: u64, may
   const end = start + newBytes;
   if (end <= USER_TOP && rangeFree(map, start + oldBytes, end)) {
     const offset = entry.offset + oldBytes;
-    entryAdd(map, start + oldBytes, end, entry.kind, entry.protection, entry.file, offset, entry.limit);
-    return i64(start);
+    const added = start + oldBytes;
+    const result = add(map, added, end, entry.kind, entry.protection, entry.file, offset, entry.limit);
+    return result < 0 ? result : i64(start);
   }
   return mayMove ? move(map, entry, newBytes) : -ENOMEM;
 }
@@ -252,9 +279,16 @@ function move(map: AddressSpace, entry: MapEntry, newBytes: u64): i64 {
   const to = findFree(map, newBytes, MMAP_LOW, MMAP_HIGH);
   if (to === 0) return -ENOMEM;
   entryAdd(map, to, to + newBytes, entry.kind, entry.protection, entry.file, entry.offset, entry.limit);
+  const bytes = entry.end - entry.start;
   // A shared object's pages are found again through the object; private ones have to come along.
-  if (entry.kind !== SHARED && !pagesMove(map, entry.start, to, entry.end - entry.start)) {
-    pagesMove(map, to, entry.start, entry.end - entry.start);
+  if (entry.object && entry.kind !== SHARED) {
+    const grown = entryAt(map, to);
+    if (!memoryCopy(map, entry.start, to, bytes) || memoryFill(map, grown, to + bytes, to + newBytes) < 0) {
+      unmapRange(map, to, to + newBytes);
+      return -ENOMEM;
+    }
+  } else if (!entry.object && !pagesMove(map, entry.start, to, bytes)) {
+    pagesMove(map, to, entry.start, bytes);
     unmapRange(map, to, to + newBytes);
     return -ENOMEM;
   }
@@ -297,10 +331,18 @@ export function madvise(start: u64, length: u64, advice: u64): i64 {
   quiesce(map, start, end);
   for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
     const entry = map.at(index);
-    if (entry.kind !== SHARED) pagesDrop(map, entry, max<u64>(entry.start, start), min<u64>(entry.end, end));
+    if (entry.kind !== SHARED) forget(map, entry, max<u64>(entry.start, start), min<u64>(entry.end, end));
   }
   map.sleepLock().release();
   return whole ? 0 : -ENOMEM;
+}
+
+/** Lock held: what was written to [start, end) of a private entry is gone. */
+function forget(map: AddressSpace, entry: MapEntry, start: u64, end: u64): void {
+  pagesDrop(map, entry, start, end);
+  if (!entry.object) return;
+  memoryClear(map, start, end);
+  memoryFill(map, entry, start, end);
 }
 
 /** For the loader: maps at exactly this range, over what is there. */
@@ -315,6 +357,6 @@ export function mapProgram(
   const map = currentLwp().process.map;
   map.sleepLock().acquire();
   unmapRange(map, start, end);
-  entryAdd(map, start, end, file ? PRIVATE_FILE : ANONYMOUS, protection, file, offset, limit);
+  add(map, start, end, file ? PRIVATE_FILE : ANONYMOUS, protection, file, offset, limit);
   map.sleepLock().release();
 }

@@ -25,7 +25,6 @@ import {
   PAGE,
   PROT_EXEC,
   PROT_WRITE,
-  SHARED,
   sharedLock,
 } from "./mapping";
 
@@ -62,7 +61,7 @@ export function pagesDrop(map: AddressSpace, entry: MapEntry, start: u64, end: u
   while (va < end) {
     // A batch stays within one page table, so that what it covers is short enough to shoot down at once.
     const pages = min<u64>(u64(BATCH_PAGES) - ((va / PAGE) & u64(BATCH_PAGES - 1)), (end - va) / PAGE);
-    if (entry.kind === SHARED) dropShared(map, entry, va, u32(pages));
+    if (entry.object) dropShared(map, entry, va, u32(pages));
     else dropPrivate(map, va, u32(pages));
     va = skipHoles(map.tables, va + pages * PAGE, end);
   }
@@ -94,7 +93,7 @@ function dropShared(map: AddressSpace, entry: MapEntry, va: u64, pages: u32): vo
   if (present !== 0) {
     shootDown(map.tables, va, pages);
     const object = changetype<SharedObject>(entry.object);
-    const first = (entry.offset + (va - entry.start)) / PAGE;
+    const first = (entry.shown + (va - entry.start)) / PAGE;
     for (let i: u32 = 0; i < pages; i++) {
       if ((present >> i) & 1) pageUnmapped(object, first + u64(i), bool((dirty >> i) & 1));
     }

@@ -3,7 +3,8 @@
 // Life: processCreate() makes an empty one; init's first thread loads the program (start.ts) and enters user mode; the
 // thread that ends last takes the process down and wakes whoever waits for it. `lock` guards the list of lwps,
 // the pending signals and the state; it is a spinlock, held for a few steps.
-import { clusterFarewell } from "../coherence/pager";
+import { clusterFarewell, objectClose, objectCreate, SharedObject } from "../coherence/pager";
+import { clusterLeave } from "../coherence/progress";
 import { print, printDecimal } from "../console";
 import { archiveMount } from "../fs/archive";
 import { Descriptors, descriptorsCreate, descriptorsDestroy } from "../fs/descriptors";
@@ -12,7 +13,7 @@ import { randomSeed } from "../fs/random";
 import { coreCount, thisCore } from "../lwkt/core";
 import { ipiSend } from "../lwkt/ipi";
 import { SpinLock } from "../lwkt/spinlock";
-import { PRIORITY_KERNEL, Thread, threadCreate, threadExit } from "../lwkt/thread";
+import { PRIORITY_KERNEL, Thread, threadCreate, threadCurrent, threadExit } from "../lwkt/thread";
 import { kickHere, queueLock, queueUnlock, sleep, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { machineStop } from "../main";
 import { framesFree } from "../memory/frames";
@@ -24,6 +25,7 @@ import { waitQueueCreate } from "./lock";
 import { enterUser, Lwp, lwpCreate, lwpDestroy, lwpLeave, lwpRun, startFrame } from "./lwp";
 import { AddressSpace, mapCreate, mapDestroy } from "./mapping";
 import { mapEmpty } from "./memory-map";
+import { MEMORY_BYTES } from "./private-memory";
 import { lwpInterrupted } from "./signal";
 import { loadInit } from "./start";
 import { systemCallsPrepare } from "./syscalls";
@@ -86,6 +88,7 @@ function processCreate(): Process {
   process.references = 1;
   process.id = nextId();
   process.map = mapCreate(spaceCreate());
+  if (bootOption("spread")) process.map.memory = changetype<usize>(objectCreate(MEMORY_BYTES));
   process.descriptors = descriptorsCreate();
   process.actions = allocate(<usize>SIGNALS * ACTION_BYTES);
   process.codes = allocate(64 * 8);
@@ -98,8 +101,10 @@ function processDismantle(process: Process): void {
   descriptorsDestroy(process.descriptors);
   mapEmpty(process.map);
   const tables = process.map.tables;
+  if (process.map.memory) objectClose(changetype<SharedObject>(process.map.memory));
   mapDestroy(process.map);
   spaceDestroy(tables);
+  clusterLeave(threadCurrent()); // closing asks the cluster as well
 }
 
 function processRelease(process: Process): void {
