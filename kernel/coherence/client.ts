@@ -26,6 +26,9 @@ export const ASK_FUTEX_WAKE: u32 = 16;
 export const ASK_FAREWELL: u32 = 17;
 /** A nameless object of `size` bytes whose home is this machine. */
 export const ASK_CREATE: u32 = 18;
+/** To open an object by its id, `size`; to send a letter (syslink/letter.ts). */
+export const ASK_JOIN: u32 = 19;
+export const ASK_LETTER: u32 = 20;
 
 export const PINS_MAX: u32 = 8;
 
@@ -54,6 +57,8 @@ export class Client extends Message {
   bound: u64 = 0;
   name: usize = 0;
   nameBytes: u32 = 0;
+  /** ASK_LETTER: what to send. */
+  letter: usize = 0;
   /** The page that is held. */
   page: usize = 0;
   nextWaiter: usize = 0;

@@ -25,6 +25,7 @@ import {
   COMMAND_FUTEX_WAKE,
   COMMAND_FUTEX_WOKEN,
   COMMAND_GONE,
+  COMMAND_JOIN,
   COMMAND_OPEN,
   COMMAND_SIZE,
   COMMAND_TRUNCATE,
@@ -36,6 +37,7 @@ import {
   ITEM_OBJECT,
   ITEM_SIZE,
 } from "../syslink/commands";
+import { letterAnswered, letterOut } from "../syslink/letter";
 import {
   itemData,
   itemDataBytes,
@@ -56,6 +58,8 @@ import {
   ASK_FUTEX_WAIT,
   ASK_FUTEX_WAKE,
   ASK_HOLD,
+  ASK_JOIN,
+  ASK_LETTER,
   ASK_NEXT_PAGE,
   ASK_OPEN,
   ASK_SET_SIZE,
@@ -216,6 +220,10 @@ export function requestServe(client: Client, now: u64): i64 {
       return open(client);
     case ASK_CREATE:
       return createNameless(client);
+    case ASK_JOIN:
+      return join(client);
+    case ASK_LETTER:
+      return letterOut(client);
     case ASK_CLOSE:
       return close(object);
     case ASK_UNLINK:
@@ -264,6 +272,34 @@ function open(client: Client): i64 {
   object.references++;
   client.object = changetype<usize>(object);
   return 0;
+}
+
+/** An object that some machine here or there has open, by its id; ours from now on as well. */
+function join(client: Client): i64 {
+  const id = client.size;
+  const home = <u32>id & 0xff;
+  if (home == clusterSelf()) {
+    const object = objectById(id);
+    if (changetype<usize>(object) == 0) return -ENOENT;
+    referenceGiven(id, home);
+    object.references++;
+    client.object = changetype<usize>(object);
+    return 0;
+  }
+  if (home == 0 || home > clusterMachines() || isDead(home)) return -EIO;
+  begin(client, home);
+  messageTo(home, 16, id, client.msgid, COMMAND_JOIN);
+  messageEnd();
+  return ASYNCHRONOUS;
+}
+
+/** A linkid that came in a message of its home: open once more on this machine. */
+export function objectGiven(id: u64, home: u32, size: u64): SharedObject {
+  let object = objectById(id);
+  if (changetype<usize>(object) == 0) object = create(id, home);
+  object.size = size;
+  object.references++;
+  return object;
 }
 
 function close(object: SharedObject): i64 {
@@ -338,7 +374,8 @@ function nextMsgid(): u32 {
   return msgids;
 }
 
-function begin(client: Client, machine: u32): void {
+/** The question is under way to that machine, as client.msgid. */
+export function begin(client: Client, machine: u32): void {
   client.machine = machine;
   client.msgid = nextMsgid();
   client.nextPending = pending;
@@ -426,6 +463,13 @@ function homeMessage(object: SharedObject, from: u32, message: MessageHeader, co
     case COMMAND_CLOSE:
       referenceDropped(object, from);
       break;
+    case COMMAND_JOIN: {
+      const writer = messageTo(from, 16 + 16 + 16, message.linkid, message.msgid, command | RESPONSE);
+      store<u64>(itemPut(writer, ITEM_OBJECT | REFERENCES, 0, 8), object.id);
+      store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
+      messageEnd();
+      break;
+    }
     case COMMAND_SIZE:
       respond(from, message, ITEM_SIZE, object.size, 0);
       break;
@@ -458,6 +502,7 @@ function memberMessage(object: SharedObject, message: MessageHeader, command: u3
 }
 
 function answered(client: Client, message: MessageHeader): void {
+  if (client.command == ASK_LETTER) letterAnswered(client, message);
   const error = itemFind(message, ITEM_ERROR);
   if (changetype<usize>(error) != 0) {
     portReply(client, -i64(error.aux));
@@ -475,7 +520,7 @@ function answered(client: Client, message: MessageHeader): void {
     if (changetype<usize>(object) == 0) object = create(linkid, client.machine);
     object.references++;
     client.object = changetype<usize>(object);
-  } else if (client.command == ASK_OPEN) result = -EIO;
+  } else if (client.command == ASK_OPEN || client.command == ASK_JOIN) result = -EIO;
   portReply(client, result);
 }
 

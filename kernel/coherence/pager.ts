@@ -12,6 +12,7 @@ import {
   ASK_FAREWELL,
   ASK_FAULT,
   ASK_HOLD,
+  ASK_JOIN,
   ASK_NEXT_PAGE,
   ASK_OPEN,
   ASK_SET_SIZE,
@@ -92,6 +93,13 @@ export function objectCreate(size: u64): SharedObject {
   client.size = size;
   call(client, ASK_CREATE);
   return changetype<SharedObject>(client.object);
+}
+
+/** Open here as well what is open elsewhere. 0 = gone meanwhile. */
+export function objectJoin(id: u64): SharedObject {
+  const client = clientCurrent();
+  client.size = id;
+  return changetype<SharedObject>(call(client, ASK_JOIN) < 0 ? <usize>0 : client.object);
 }
 
 export function objectClose(object: SharedObject): void {

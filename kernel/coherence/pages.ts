@@ -221,7 +221,8 @@ const FEW_PAGES: u64 = 512;
 export function pageNext(client: Client): i64 {
   const object = changetype<SharedObject>(client.object);
   if (client.bound != 0 && client.bound - client.index < FEW_PAGES) {
-    while (client.index < client.bound && changetype<usize>(pageFind(object, client.index)) == 0) client.index++;
+    while (client.index < client.bound && changetype<usize>(pageFind(object, client.index)) == 0)
+      client.index++;
     return client.index < client.bound ? 0 : -EIO;
   }
   let at = object.pages;

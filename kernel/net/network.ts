@@ -2,6 +2,7 @@
 import { objectsStart } from "../coherence/objects";
 import { pagesStart } from "../coherence/pages";
 import { criticalEnter, criticalExit } from "../lwkt/critical";
+import { spreadStart } from "../process/spread";
 import { clusterStart } from "../syslink/cluster";
 
 /** Called by main.ts after pci, on core 0. With nodes=1 the machine is a cluster of one and needs no card. */
@@ -12,5 +13,6 @@ export function networkStart(): void {
   clusterStart();
   pagesStart();
   objectsStart();
+  spreadStart();
   criticalExit();
 }

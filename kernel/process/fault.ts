@@ -38,6 +38,7 @@ import {
   PROT_WRITE,
 } from "./mapping";
 import { entryFlags, pageReadOnly } from "./pages";
+import { mapFetch } from "./shadow";
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from "./signal-numbers";
 import { readUserPart, USER_TOP } from "./user-memory";
 
@@ -68,20 +69,25 @@ export function pageFault(frame: TrapFrame, address: u64): bool {
   const map = lwp.process.map;
   map.sleepLock().acquire();
   awaitQuiet(map);
-  const entry = entryAt(map, address);
+  let entry = entryAt(map, address);
+  if (lwp.process.origin !== 0 && !permits(entry, frame.error) && mapFetch(lwp, map, address)) {
+    entry = entryAt(map, address);
+  }
   const resolved = changetype<usize>(entry) !== 0 && resolve(lwp, map, entry, address, frame);
   map.sleepLock().release();
   return resolved;
 }
 
+function permits(entry: MapEntry, error: u64): bool {
+  if (changetype<usize>(entry) === 0 || entry.protection === 0) return false;
+  if ((error & ERROR_WRITE) !== 0 && !(entry.protection & PROT_WRITE)) return false;
+  return (error & ERROR_FETCH) === 0 || (entry.protection & PROT_EXEC) !== 0;
+}
+
 /** Lock held, and held again on return. */
 function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, frame: TrapFrame): bool {
-  const error = frame.error;
   lwp.faultCode = SEGV_ACCERR;
-  const write = (error & ERROR_WRITE) !== 0;
-  if (write && !(entry.protection & PROT_WRITE)) return false;
-  if ((error & ERROR_FETCH) !== 0 && !(entry.protection & PROT_EXEC)) return false;
-  if (entry.protection === 0) return false;
+  if (!permits(entry, frame.error)) return false;
   const va = address & ~(PAGE - 1);
   if (entry.kind === PRIVATE_FILE && entry.offset + (va - entry.start) >= entry.limit) {
     return failed(lwp, SIGBUS, BUS_ADRERR);

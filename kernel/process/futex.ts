@@ -14,6 +14,7 @@ import { currentLwp, Lwp } from "./lwp";
 import { AddressSpace, entryAt, SHARED } from "./mapping";
 import { notImplemented } from "./not-implemented";
 import { interrupted } from "./signal";
+import { processTime } from "./time-calls";
 import { readUser, scratch, userRange, writeUser32 } from "./user-memory";
 
 const FUTEX_WAIT: u32 = 0;
@@ -101,14 +102,28 @@ function sharedFileAt(map: AddressSpace, address: u64): usize {
   return file;
 }
 
-/** FUTEX_PRIVATE_FLAG says that no other process, hence no other machine, takes part. */
-function wordFile(address: u64, operation: u32): usize {
-  return operation & FUTEX_PRIVATE_FLAG ? 0 : sharedFileAt(currentLwp().process.map, address);
+/**
+ * The object in which the word is, its offset at `scratch` and behind it the file to release, or 0; an object 0: the word is this
+ * machine's alone. FUTEX_PRIVATE_FLAG says that no other process takes part, hence no other machine unless the process is spread.
+ */
+function wordObject(address: u64, operation: u32): usize {
+  const map = currentLwp().process.map;
+  let file: usize = 0;
+  if (!(operation & FUTEX_PRIVATE_FLAG)) {
+    // Away from home the entry may not be known yet.
+    if (map.memory) readUser(scratch(), address, 4);
+    file = sharedFileAt(map, address);
+  }
+  store<usize>(scratch() + 8, file);
+  if (file) return changetype<File>(file).object;
+  store<u64>(scratch(), address);
+  return map.memory;
 }
 
-function wakeShared(file: usize, offset: u64, count: u32): i64 {
-  const result = sharedFutexWake(changetype<SharedObject>(changetype<File>(file).object), offset, count);
-  fileRelease(changetype<File>(file));
+function wakeShared(object: usize, count: u32): i64 {
+  const file = load<usize>(scratch() + 8);
+  const result = sharedFutexWake(changetype<SharedObject>(object), load<u64>(scratch()), count);
+  if (file) fileRelease(changetype<File>(file));
   return result;
 }
 
@@ -148,7 +163,7 @@ function timeoutAt(address: u64, absolute: bool, realTime: bool): i64 {
   if (seconds > 6_000_000_000) return 0;
   let end = seconds * i64(SECOND) + fraction;
   if (absolute) {
-    end -= i64(nanoseconds());
+    end -= i64(processTime());
     if (realTime) end -= i64(WALL_CLOCK_EPOCH * SECOND);
   }
   return max<i64>(end, 1);
@@ -158,13 +173,13 @@ function waitUntil(address: u64, operation: u32, value: u32, limit: u64, absolut
   if (bits === 0) return -EINVAL;
   const timeout = timeoutAt(limit, absolute, (operation & FUTEX_CLOCK_REALTIME) !== 0);
   if (timeout < 0) return timeout;
-  const file = wordFile(address, operation);
+  const object = wordObject(address, operation);
   let result: i64;
-  if (file) {
+  if (object) {
+    const file = load<usize>(scratch() + 8);
     const offset = load<u64>(scratch());
-    const object = changetype<SharedObject>(changetype<File>(file).object);
-    result = sharedFutexWait(object, offset, value, address, u64(timeout));
-    fileRelease(changetype<File>(file));
+    result = sharedFutexWait(changetype<SharedObject>(object), offset, value, address, u64(timeout));
+    if (file) fileRelease(changetype<File>(file));
   } else result = waitPrivate(address, value, u64(timeout), bits);
   return result === -EINTR && timeout === 0 ? -ERESTART : result;
 }
@@ -222,8 +237,9 @@ function addressOf(lwp: Lwp): u64 {
 
 function wakeWord(address: u64, operation: u32, count: u32, bits: u32): i64 {
   if (bits === 0) return -EINVAL;
-  const file = wordFile(address, operation);
-  if (file) return wakeShared(file, load<u64>(scratch()), count);
+  const object = wordObject(address, operation);
+  // Waiters elsewhere are not told apart by their bits: when not all are meant, all look.
+  if (object) return wakeShared(object, bits === ANY_BIT ? count : EVERYBODY);
   return i64(wakePrivate(currentLwp().process.map.tables, address, count, bits));
 }
 
@@ -246,11 +262,11 @@ function wakePrivate(space: usize, address: u64, count: u32, bits: u32): u32 {
 /** Wakes `count` waiters and moves up to `moves` more to the word at `to`. */
 function requeue(address: u64, operation: u32, count: u32, moves: u32, to: u64): i64 {
   if (to & 3) return -EINVAL;
-  const file = wordFile(address, operation);
-  if (file) {
+  const object = wordObject(address, operation);
+  if (object) {
     // Between machines everybody is woken instead: a waiter has to bear a wake-up too many.
     const all = min<u64>(u64(count) + u64(moves), u64(EVERYBODY));
-    return wakeShared(file, load<u64>(scratch()), u32(all));
+    return wakeShared(object, u32(all));
   }
   const space = currentLwp().process.map.tables;
   const woken = wakePrivate(space, address, count, ANY_BIT);

@@ -17,9 +17,12 @@ import {
 } from "../lwkt/thread";
 import { useSpace } from "../memory/paging";
 import { allocate, release } from "../memory/slab";
+import { Letter, letterCreate, letterDestroy } from "../syslink/letter";
 import { waitQueueCreate } from "./lock";
 import { Process } from "./process";
 import { returningToUser, SignalInfo, userWorkPending } from "./signal";
+import { frameSanitize } from "./signal-frame";
+import { USER_TOP } from "./user-memory";
 
 /** The FXSAVE area (Intel SDM vol. 1, 10.5.1): two of its fields, and what Linux starts a program with. */
 export const FXSAVE_BYTES: usize = 512;
@@ -27,6 +30,8 @@ const FX_FCW: usize = 0;
 export const FX_MXCSR: usize = 24;
 const FCW_RESET: u16 = 0x37f;
 const MXCSR_RESET: u32 = 0x1f80;
+/** All but the reserved ones, and DAZ, which not every processor has. */
+const MXCSR_BITS: u32 = 0xffbf;
 
 @unmanaged
 export class Lwp {
@@ -79,6 +84,18 @@ export class Lwp {
   futexQueued: u32 = 0;
   clearChildId: u64 = 0;
   robustList: u64 = 0;
+
+  // Of a spread process (spread.ts).
+  /** The machine on which the thread runs; this lwp is its proxy here. 0: it runs here. */
+  machine: u32 = 0;
+  /** Proxy: a THREAD_CALL is in the mailbox (under `wait`); that machine died; it has been told that the process ends. */
+  request: u32 = 0;
+  lost: u32 = 0;
+  toldEnd: u32 = 0;
+  mailbox: usize = 0;
+  letter: usize = 0;
+  /** In a shadow: `blocked` as the proxy knows it. */
+  toldMask: u64 = 0;
 }
 
 /** Lwp.start: all that a fresh kernel thread needs to enter user mode. */
@@ -113,7 +130,17 @@ export function lwpDestroy(lwp: Lwp): void {
   release(lwp.info);
   release(lwp.wait);
   release(lwp.start);
+  release(lwp.mailbox);
+  if (lwp.letter) letterDestroy(changetype<Letter>(lwp.letter));
   release(changetype<usize>(lwp));
+}
+
+const LETTER_BYTES: u32 = 1280;
+
+/** For what the lwp's own thread says to other machines. */
+export function lwpLetter(lwp: Lwp): Letter {
+  if (lwp.letter === 0) lwp.letter = changetype<usize>(letterCreate(LETTER_BYTES));
+  return changetype<Letter>(lwp.letter);
 }
 
 export function startFrame(lwp: Lwp): TrapFrame {
@@ -127,9 +154,39 @@ export function setStartFsBase(lwp: Lwp, base: u64): void {
   store<u64>(lwp.start + START_FS, base);
 }
 
+/** What the thread would start with as it is now: its own start, which it has behind it, takes it. */
+export function lwpCapture(lwp: Lwp, frame: TrapFrame): void {
+  memory.copy(changetype<usize>(startFrame(lwp)), changetype<usize>(frame), offsetof<TrapFrame>());
+  fpuSave();
+  memory.copy(startFx(lwp), threadCurrent().fpu, FXSAVE_BYTES);
+  setStartFsBase(lwp, threadCurrent().fsBase);
+}
+
+export function startCopy(to: Lwp, from: Lwp): void {
+  memory.copy(to.start, from.start, START_FRAME + offsetof<TrapFrame>());
+}
+
+/** A start as it travels: FXSAVE area, FS base, frame. */
+export const STATE_BYTES: usize = 512 + 8 + offsetof<TrapFrame>();
+
+export function stateWrite(lwp: Lwp, to: usize): void {
+  memory.copy(to, lwp.start, START_FS + 8);
+  memory.copy(to + START_FS + 8, changetype<usize>(startFrame(lwp)), offsetof<TrapFrame>());
+}
+
+/** Nothing in it can harm the kernel: what a program may not choose is as it must be. */
+export function stateRead(lwp: Lwp, from: usize): void {
+  memory.copy(lwp.start, from, START_FS + 8);
+  memory.copy(changetype<usize>(startFrame(lwp)), from + START_FS + 8, offsetof<TrapFrame>());
+  frameSanitize(startFrame(lwp));
+  if (load<u64>(lwp.start + START_FS) >= USER_TOP) setStartFsBase(lwp, 0);
+  const mxcsr = startFx(lwp) + FX_MXCSR;
+  store<u32>(mxcsr, load<u32>(mxcsr) & MXCSR_BITS);
+}
+
 /** Gives the lwp a kernel thread on this core that begins with `entry` (lwpMain for one that has a start frame). */
-export function lwpRun(lwp: Lwp, core: u32, entry: u32): void {
-  const thread = threadNew(entry, changetype<usize>(lwp), "lwp", i32(core), PRIORITY_USER);
+export function lwpRun(lwp: Lwp, core: u32, entry: u32, priority: u32): void {
+  const thread = threadNew(entry, changetype<usize>(lwp), "lwp", i32(core), priority);
   fpuPrepare(thread);
   memory.copy(thread.fpu, startFx(lwp), FXSAVE_BYTES);
   thread.fsBase = load<u64>(lwp.start + START_FS);
@@ -176,12 +233,8 @@ export function lwpLeave(lwp: Lwp): void {
 
 /** Goes on with this lwp on another core: a new kernel thread takes over, the calling one ends. Never returns. */
 export function lwpMove(lwp: Lwp, frame: TrapFrame, core: u32): void {
-  const thread = threadCurrent();
-  memory.copy(changetype<usize>(startFrame(lwp)), changetype<usize>(frame), offsetof<TrapFrame>());
-  fpuSave();
-  memory.copy(startFx(lwp), thread.fpu, FXSAVE_BYTES);
-  setStartFsBase(lwp, thread.fsBase);
+  lwpCapture(lwp, frame);
   lwpLeave(lwp);
-  lwpRun(lwp, core, lwpMain.index);
+  lwpRun(lwp, core, lwpMain.index, PRIORITY_USER);
   threadExit();
 }

@@ -47,6 +47,8 @@ export class MapEntry {
   object: usize = 0;
   shown: u64 = 0;
   space: usize = 0;
+  /** Bit per machine that was shown the entry, or some of it (proxy.ts). */
+  shownTo: u64 = 0;
   sharedNext: usize = 0;
   sharedPrevious: usize = 0;
 }

@@ -37,6 +37,7 @@ import {
 import { notImplemented } from "./not-implemented";
 import { pagesDrop, pagesMove, pagesProtect } from "./pages";
 import { memoryClear, memoryCopy, memoryFill } from "./private-memory";
+import { tellForget } from "./proxy";
 import { USER_TOP } from "./user-memory";
 
 const MAP_SHARED: u32 = 0x01;
@@ -114,7 +115,8 @@ function mapAt(at: u64, bytes: u64, protection: u32, flags: u32, file: usize, of
   map.sleepLock().acquire();
   const start = place(map, at, bytes, flags);
   let result = start;
-  if (start >= 0) result = add(map, u64(start), u64(start) + bytes, kind, protection & 7, file, offset, limit);
+  if (start >= 0)
+    result = add(map, u64(start), u64(start) + bytes, kind, protection & 7, file, offset, limit);
   map.sleepLock().release();
   return result;
 }
@@ -155,8 +157,19 @@ function place(map: AddressSpace, at: u64, bytes: u64, flags: u32): i64 {
 
 /** Lock held: nothing is mapped in [start, end) afterwards, and a spread process finds zeros there the next time. */
 function unmapRange(map: AddressSpace, start: u64, end: u64): void {
+  const machines = shownTo(map, start, end);
   dropRange(map, start, end);
+  if (machines !== 0) tellForget(currentLwp().process, machines, start, end);
   if (map.memory) memoryClear(map, start, end);
+}
+
+/** Bit per machine that has been shown anything of [start, end). */
+function shownTo(map: AddressSpace, start: u64, end: u64): u64 {
+  let machines: u64 = 0;
+  for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
+    machines |= map.at(index).shownTo;
+  }
+  return machines;
 }
 
 /** Lock held: the entries of [start, end) go, and the pages from the page tables. */
@@ -219,16 +232,24 @@ function protectRange(map: AddressSpace, start: u64, end: u64, protection: u32):
     splitAt(map, start);
     splitAt(map, covered);
   }
+  let machines: u64 = 0;
+  let result: i64 = covered < end ? -ENOMEM : 0;
   for (let index = indexAt(map, start); index < map.count && map.at(index).start < covered; index++) {
     const entry = map.at(index);
-    if (!mayProtect(entry, protection)) return -EACCES;
+    if (!mayProtect(entry, protection)) {
+      result = -EACCES;
+      break;
+    }
     if (entry.protection === protection) continue;
+    // Who knows of less than is permitted asks again; who knows of more has to be told.
+    if (entry.protection & ~protection) machines |= entry.shownTo;
     entry.protection = protection;
     // A shared page is given back and asked for again: only the pager knows what right the machine holds.
     if (entry.object) pagesDrop(map, entry, entry.start, entry.end);
     else pagesProtect(map, entry.start, entry.end, protection);
   }
-  return covered < end ? -ENOMEM : 0;
+  if (machines !== 0) tellForget(currentLwp().process, machines, start, covered);
+  return result;
 }
 
 function mayProtect(entry: MapEntry, protection: u32): bool {

@@ -18,15 +18,7 @@ import {
   unmapPage,
   WRITABLE,
 } from "../memory/paging";
-import {
-  AddressSpace,
-  BATCH_PAGES,
-  MapEntry,
-  PAGE,
-  PROT_EXEC,
-  PROT_WRITE,
-  sharedLock,
-} from "./mapping";
+import { AddressSpace, BATCH_PAGES, MapEntry, PAGE, PROT_EXEC, PROT_WRITE, sharedLock } from "./mapping";
 
 const TABLE_SHIFT: u64 = 21; // what one page table maps
 const DIRECTORY_SHIFT: u64 = 30; // what one page directory maps

@@ -13,20 +13,31 @@ import { randomSeed } from "../fs/random";
 import { coreCount, thisCore } from "../lwkt/core";
 import { ipiSend } from "../lwkt/ipi";
 import { SpinLock } from "../lwkt/spinlock";
-import { PRIORITY_KERNEL, Thread, threadCreate, threadCurrent, threadExit } from "../lwkt/thread";
+import {
+  PRIORITY_KERNEL,
+  PRIORITY_USER,
+  Thread,
+  threadCreate,
+  threadCurrent,
+  threadExit,
+} from "../lwkt/thread";
 import { kickHere, queueLock, queueUnlock, sleep, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { machineStop } from "../main";
 import { framesFree } from "../memory/frames";
 import { spaceCreate, spaceDestroy } from "../memory/paging";
 import { allocate, release } from "../memory/slab";
 import { bootNumber, bootOption } from "../options";
+import { clusterSelf } from "../syslink/cluster";
 import { lwpExitWork } from "./futex";
-import { waitQueueCreate } from "./lock";
+import { SleepLock, sleepLockCreate, sleepLockDestroy, waitQueueCreate } from "./lock";
 import { enterUser, Lwp, lwpCreate, lwpDestroy, lwpLeave, lwpRun, startFrame } from "./lwp";
 import { AddressSpace, mapCreate, mapDestroy } from "./mapping";
 import { mapEmpty } from "./memory-map";
 import { MEMORY_BYTES } from "./private-memory";
+import { tellGone } from "./proxy";
+import { shadowLeft, tellExit } from "./shadow";
 import { lwpInterrupted } from "./signal";
+import { isSpread, spreadAdd, spreadOver, spreadRemove, spreadServe } from "./spread";
 import { loadInit } from "./start";
 import { systemCallsPrepare } from "./syscalls";
 
@@ -59,12 +70,29 @@ export class Process {
   /** Signals for the process as a whole, taken by whichever thread does not block them. */
   pending: u64 = 0;
   codes: usize = 0;
-  /** Gone: waited for on `ended`. */
+  /** Gone: waited for on `ended`, as the end of a shadow's threads. */
   gone: u32 = 0;
   ended: usize = 0;
 
+  // Spread over machines (spread.ts).
+  spreadNext: usize = 0;
+  /** This is a shadow of a process that began on that machine; 0: it began here. */
+  origin: u32 = 0;
+  /** At the origin: bit per machine that has a shadow, under sleepLock(). */
+  startLock: usize = 0;
+  shadows: u64 = 0;
+  /** The end was told by the origin, not the origin by us; the loss of a machine has been dealt with. */
+  told: u32 = 0;
+  orphaned: u32 = 0;
+  /** In a shadow: the origin's clock minus ours. */
+  clockKnown: u32 = 0;
+  clockAhead: i64 = 0;
+
   spinLock(): SpinLock {
     return changetype<SpinLock>(this.lock);
+  }
+  sleepLock(): SleepLock {
+    return changetype<SleepLock>(this.startLock);
   }
   action(signal: u32): usize {
     return this.actions + <usize>(signal - 1) * ACTION_BYTES;
@@ -83,13 +111,23 @@ export function nextId(): u32 {
 }
 
 function processCreate(): Process {
+  const process = processNew(nextId());
+  process.descriptors = descriptorsCreate();
+  if (isSpread()) {
+    process.map.memory = changetype<usize>(objectCreate(MEMORY_BYTES));
+    spreadAdd(process);
+  }
+  return process;
+}
+
+/** Without descriptors and memory. */
+export function processNew(id: u32): Process {
   const process = changetype<Process>(allocate(offsetof<Process>()));
   process.lock = allocate(offsetof<SpinLock>());
+  process.startLock = changetype<usize>(sleepLockCreate());
   process.references = 1;
-  process.id = nextId();
+  process.id = id;
   process.map = mapCreate(spaceCreate());
-  if (bootOption("spread")) process.map.memory = changetype<usize>(objectCreate(MEMORY_BYTES));
-  process.descriptors = descriptorsCreate();
   process.actions = allocate(<usize>SIGNALS * ACTION_BYTES);
   process.codes = allocate(64 * 8);
   process.ended = changetype<usize>(waitQueueCreate());
@@ -99,6 +137,10 @@ function processCreate(): Process {
 /** By the last thread, which has left the address space: everything but the record itself goes. */
 function processDismantle(process: Process): void {
   descriptorsDestroy(process.descriptors);
+  if (process.map.memory) {
+    tellGone(process);
+    spreadRemove(process);
+  }
   mapEmpty(process.map);
   const tables = process.map.tables;
   if (process.map.memory) objectClose(changetype<SharedObject>(process.map.memory));
@@ -107,9 +149,10 @@ function processDismantle(process: Process): void {
   clusterLeave(threadCurrent()); // closing asks the cluster as well
 }
 
-function processRelease(process: Process): void {
+export function processRelease(process: Process): void {
   if (atomic.sub<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1) !== 1) return;
   release(process.lock);
+  sleepLockDestroy(process.sleepLock());
   release(process.actions);
   release(process.codes);
   release(process.ended);
@@ -141,6 +184,12 @@ export function processEnd(process: Process, status: u32): void {
   }
   process.spinLock().release();
   if (first) processKick(process);
+}
+
+/** The same in a shadow, by the origin's word, or because the origin is gone. */
+export function processEndHere(process: Process, status: u32): void {
+  process.told = 1;
+  processEnd(process, status);
 }
 
 /** Makes all of the process's threads look up, see processKickCore. */
@@ -175,17 +224,22 @@ function kickOwn(argument: usize): void {
 /** The calling thread ends; the process too, with `status`, when it was the last. Never returns. */
 export function lwpExit(lwp: Lwp, status: u32): void {
   const process = lwp.process;
-  lwpExitWork(lwp);
+  const shadow = process.origin !== 0;
+  if (shadow) {
+    atomic.add<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1);
+    tellExit(lwp, status);
+  } else lwpExitWork(lwp);
   lwpLeave(lwp);
   process.spinLock().acquire();
   unlinkLwp(process, lwp);
-  const last = process.count === 0;
+  const last = process.count === 0 && !shadow;
   if (last && process.ending === 0) {
     process.ending = 1;
     process.status = status;
   }
   process.spinLock().release();
   lwpDestroy(lwp);
+  if (shadow) shadowLeft(process);
   if (last) {
     processDismantle(process);
     const queue = changetype<WaitQueue>(process.ended);
@@ -195,6 +249,13 @@ export function lwpExit(lwp: Lwp, status: u32): void {
     queueUnlock(queue);
   }
   threadExit();
+}
+
+/** By whoever could not start the thread after all. */
+export function processRemoveLwp(process: Process, lwp: Lwp): void {
+  process.spinLock().acquire();
+  unlinkLwp(process, lwp);
+  process.spinLock().release();
 }
 
 function unlinkLwp(process: Process, lwp: Lwp): void {
@@ -232,6 +293,18 @@ export function processStart(): void {
 
 /** The thread that waits for init's end and stops the machine. `runs=N` runs init N times, to show what stays behind. */
 function initWatch(_argument: usize): void {
+  // With `spread`, init begins on machine 1 only.
+  const status = isSpread() && clusterSelf() !== 1 ? spreadServe() : runInit();
+  if (isSpread() && clusterSelf() === 1) spreadOver();
+  print("exit: ");
+  printDecimal(u64(status));
+  print("\n");
+  clusterFarewell();
+  machineStop(status);
+}
+
+/** Init's status, the last run's when there were several. */
+function runInit(): u32 {
   const runs = bootNumber("runs", 1);
   let status: u32 = 0;
   for (let run: u64 = 0; run < runs; run++) {
@@ -239,21 +312,21 @@ function initWatch(_argument: usize): void {
     const lwp = lwpCreate(process);
     lwp.id = process.id;
     processAddLwp(process, lwp);
-    lwpRun(lwp, 0, initMain.index);
+    lwpRun(lwp, 0, initMain.index, PRIORITY_USER);
     status = processWait(process);
-    if (bootOption("frames")) {
-      // Ended threads' stacks and objects released from afar come home with each core's next tick.
-      sleep(50_000_000);
-      print("process: frames free ");
-      printDecimal(u64(framesFree()));
-      print("\n");
-    }
+    framesPrint();
   }
-  print("exit: ");
-  printDecimal(u64(status));
+  return status;
+}
+
+/** `frames`: what a process leaves behind shows. */
+export function framesPrint(): void {
+  if (bootOption("frames") === 0) return;
+  // Ended threads' stacks and objects released from afar come home with each core's next tick.
+  sleep(50_000_000);
+  print("process: frames free ");
+  printDecimal(u64(framesFree()));
   print("\n");
-  clusterFarewell();
-  machineStop(status);
 }
 
 /** Init's first thread: loads the program within its own address space, so that page faults do the work. */

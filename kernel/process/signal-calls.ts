@@ -4,7 +4,8 @@ import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
 import { EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH } from "./errno";
 import { currentLwp, Lwp } from "./lwp";
 import { ACTION_BYTES, Process, processEnd, processKickCore, SIGNALS } from "./process";
-import { interrupted, signalProcess, signalThread } from "./signal";
+import { tellAction } from "./proxy";
+import { interrupted, maskChanged, signalProcess, signalThread } from "./signal";
 import { alternateFlags, onAlternateStack, signalFramePop } from "./signal-frame";
 import { SI_TKILL, SI_USER, SIGSEGV, signalBit, UNBLOCKABLE } from "./signal-numbers";
 import { readUser, scratch, writeUser, writeUser64 } from "./user-memory";
@@ -29,6 +30,7 @@ export function rtSigaction(signal64: u64, action: u64, old: u64, maskBytes: u64
   memory.copy(previous, process.action(signal), ACTION_BYTES);
   if (action) memory.copy(process.action(signal), fresh, ACTION_BYTES);
   process.spinLock().release();
+  if (action && process.shadows !== 0) tellAction(process, signal);
   if (old && !writeUser(old, previous, ACTION_BYTES)) return -EFAULT;
   return 0;
 }
@@ -80,6 +82,7 @@ export function rtSigsuspend(set: u64, maskBytes: u64): i64 {
 
 /** Until a signal is there to be taken. */
 export function pause(): i64 {
+  maskChanged(currentLwp());
   const queue = changetype<WaitQueue>(currentLwp().wait);
   queueLock(queue);
   while (!interrupted()) waitOn(queue, 0);

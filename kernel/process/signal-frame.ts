@@ -128,9 +128,16 @@ function restoreRegisters(at: usize, frame: TrapFrame): void {
   frame.rcx = load<u64>(at + 112);
   frame.rsp = load<u64>(at + 120);
   frame.rip = load<u64>(at + 128);
-  frame.rflags = (load<u64>(at + 136) & FLAGS_USER) | FLAGS_FIXED;
+  frame.rflags = load<u64>(at + 136);
+  frameSanitize(frame);
+}
+
+/** Nothing that a program may not choose: flags, selectors, and an address that IRET would fault at in the kernel. */
+export function frameSanitize(frame: TrapFrame): void {
+  frame.rflags = (frame.rflags & FLAGS_USER) | FLAGS_FIXED;
   frame.cs = SELECTOR_CODE;
   frame.ss = SELECTOR_DATA;
+  if (frame.rip >= USER_TOP) frame.rip = 0;
 }
 
 function saveFault(at: usize, info: SignalInfo, lwp: Lwp): void {

@@ -8,6 +8,7 @@ import { threadCurrent } from "../lwkt/thread";
 import { floatingPointCode } from "./fpu-fault";
 import { currentLwp, Lwp } from "./lwp";
 import { lwpExit, Process, processEnd, processKick } from "./process";
+import { tellMask } from "./shadow";
 import { signalFramePush } from "./signal-frame";
 import {
   BUS_ADRALN,
@@ -118,7 +119,7 @@ export function returningToUser(frame: TrapFrame): void {
   if (process.ending) lwpExit(lwp, process.status);
   let delivered = false;
   while (takeable(lwp) !== 0) {
-    const signal = take(lwp);
+    const signal = takeSignal(lwp);
     if (signal === 0) continue;
     const handler = actionHandler(process, signal);
     if (handler === SIG_IGN) continue;
@@ -137,6 +138,12 @@ export function returningToUser(frame: TrapFrame): void {
       lwp.blocked = lwp.savedMask;
     }
   }
+  maskChanged(lwp);
+}
+
+/** A thread away from home tells its proxy which signals it blocks. */
+export function maskChanged(lwp: Lwp): void {
+  if (lwp.process.origin !== 0 && lwp.blocked !== lwp.toldMask) tellMask(lwp);
 }
 
 /** A call that a signal cut short runs again, unless the handler's flags say that it must fail with EINTR. */
@@ -149,7 +156,7 @@ function restartCall(lwp: Lwp, frame: TrapFrame, again: bool): void {
 }
 
 /** Takes the lowest signal out of the pending ones and describes it in lwp.info; 0 when another thread was faster. */
-function take(lwp: Lwp): u32 {
+export function takeSignal(lwp: Lwp): u32 {
   const process = lwp.process;
   const info = changetype<SignalInfo>(lwp.info);
   process.spinLock().acquire();
@@ -171,7 +178,7 @@ function take(lwp: Lwp): u32 {
 }
 
 /** True: the process ends by it. */
-function defaultAction(lwp: Lwp, signal: u32): bool {
+export function defaultAction(lwp: Lwp, signal: u32): bool {
   if (IGNORED & signalBit(signal)) return false;
   if (STOPPING & signalBit(signal)) {
     printAsciiZ(lwp.process.name);
@@ -209,6 +216,7 @@ function pushFrame(lwp: Lwp, frame: TrapFrame, info: SignalInfo): bool {
 export function raiseFault(frame: TrapFrame, vector: u32): void {
   const lwp = currentLwp();
   const process = lwp.process;
+  if (process.ending !== 0) return; // it may be the end that took the page away
   const info = changetype<SignalInfo>(lwp.info);
   info.trap = u64(vector);
   info.error = frame.error;

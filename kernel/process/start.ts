@@ -23,6 +23,7 @@ import { Lwp, startFrame } from "./lwp";
 import { PROT_READ, PROT_WRITE } from "./mapping";
 import { mapProgram } from "./memory-map";
 import { Process } from "./process";
+import { isSpread } from "./spread";
 import { USER_TOP, writeUser } from "./user-memory";
 
 export const STACK_BYTES: u64 = 8 << 20;
@@ -202,7 +203,8 @@ function pushArguments(building: Building): void {
 
 function pushEnvironment(building: Building): void {
   pushVariable(building, "BUSLOCK_NODE=", bootNumber("node", 1));
-  pushVariable(building, "BUSLOCK_NODES=", bootNumber("nodes", 1));
+  // A process that spreads has no peers.
+  pushVariable(building, "BUSLOCK_NODES=", isSpread() ? 1 : bootNumber("nodes", 1));
   pushVariable(building, "PATH=/bin", -1);
 }
 

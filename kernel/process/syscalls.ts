@@ -1,4 +1,5 @@
-// The system calls of Linux x86-64 that a static binary needs, one row each: number, name, argument names, handler.
+// The system calls of Linux x86-64 that a static binary needs, one row each: number, name, argument names, handler,
+// and where it is done for a thread that is not where its process began.
 // The number of argument names is the handler's arity, and the trace (`trace=calls` on the command line) prints them.
 import { print, printAsciiZ, printDecimal, printHex, printLetter } from "../console";
 import { TrapFrame } from "../frame";
@@ -39,6 +40,7 @@ import {
 import { futex } from "./futex";
 import { currentLwp, Lwp } from "./lwp";
 import { madvise, mmap, mprotect, mremap, munmap, setBreak } from "./memory-map";
+import { callOrigin } from "./shadow";
 import {
   kill,
   pause,
@@ -92,18 +94,25 @@ class Row {
   arity: u32 = 0;
   /** Table index; 0 = absent. */
   handler: u32 = 0;
+  /** HERE or ORIGIN. */
+  place: u32 = 0;
   reported: u32 = 0;
 }
 
-const rows: usize = memory.data(14336, 16);
+const rows: usize = memory.data(16384, 16);
 let tracing = false;
 
 function rowAt(number: u32): Row {
   return changetype<Row>(rows + <usize>number * offsetof<Row>());
 }
 
-function row(number: u32, name: string, names: string, handler: u32): void {
+/** Where a thread that runs elsewhere than its process began does the call: itself, or by its proxy (shadow.ts). */
+const HERE: u32 = 0;
+const ORIGIN: u32 = 1;
+
+function row(number: u32, name: string, names: string, handler: u32, place: u32): void {
   const at = rowAt(number);
+  at.place = place;
   assert(at.name === 0, "two rows for one system call");
   at.name = changetype<usize>(name);
   at.nameLength = u32(name.length);
@@ -127,88 +136,88 @@ function absentRow(number: u32, name: usize, length: u32): void {
 }
 
 export function systemCallsPrepare(): void {
-  assert(CALLS * u32(offsetof<Row>()) <= 14336, "the table of system calls is larger than its memory");
+  assert(CALLS * u32(offsetof<Row>()) <= 16384, "the table of system calls is larger than its memory");
   const trace = bootOption("trace");
   tracing = trace !== 0 && pathIs(trace, "calls");
-  row(0, "read", "fd buffer bytes", read.index);
-  row(1, "write", "fd buffer bytes", write.index);
-  row(2, "open", "path flags mode", open.index);
-  row(3, "close", "fd", close.index);
-  row(4, "stat", "path to", stat.index);
-  row(5, "fstat", "fd to", fstat.index);
-  row(6, "lstat", "path to", stat.index);
-  row(7, "poll", "fds count limit", poll.index);
-  row(8, "lseek", "fd offset whence", lseek.index);
-  row(9, "mmap", "at bytes protection flags fd offset", mmap.index);
-  row(10, "mprotect", "at bytes protection", mprotect.index);
-  row(11, "munmap", "at bytes", munmap.index);
-  row(12, "brk", "end", setBreak.index);
-  row(13, "rt_sigaction", "signal action old maskBytes", rtSigaction.index);
-  row(14, "rt_sigprocmask", "how set old maskBytes", rtSigprocmask.index);
-  row(15, "rt_sigreturn", "", rtSigreturn.index);
-  row(16, "ioctl", "fd request argument", ioctl.index);
-  row(17, "pread64", "fd buffer bytes offset", pread64.index);
-  row(18, "pwrite64", "fd buffer bytes offset", pwrite64.index);
-  row(19, "readv", "fd vector count", readv.index);
-  row(20, "writev", "fd vector count", writev.index);
-  row(21, "access", "path mode", access.index);
-  row(24, "sched_yield", "", schedYield.index);
-  row(25, "mremap", "at oldBytes newBytes flags", mremap.index);
-  row(28, "madvise", "at bytes advice", madvise.index);
-  row(32, "dup", "fd", dup.index);
-  row(33, "dup2", "fd target", dup2.index);
-  row(34, "pause", "", pause.index);
-  row(35, "nanosleep", "request remaining", nanosleep.index);
-  row(39, "getpid", "", getpid.index);
-  row(56, "clone", "flags stack parentId childId tls", clone.index);
-  row(60, "exit", "status", exitThread.index);
-  row(62, "kill", "id signal", kill.index);
-  row(63, "uname", "to", uname.index);
-  row(72, "fcntl", "fd command argument", fcntl.index);
-  row(77, "ftruncate", "fd bytes", ftruncate.index);
-  row(79, "getcwd", "buffer bytes", getcwd.index);
-  row(80, "chdir", "path", chdir.index);
-  row(87, "unlink", "path", unlink.index);
-  row(89, "readlink", "path", readlink.index);
-  row(96, "gettimeofday", "to zone", gettimeofday.index);
-  row(97, "getrlimit", "resource to", getrlimit.index);
-  row(99, "sysinfo", "to", sysinfo.index);
-  row(102, "getuid", "", getRoot.index);
-  row(104, "getgid", "", getRoot.index);
-  row(107, "geteuid", "", getRoot.index);
-  row(108, "getegid", "", getRoot.index);
-  row(110, "getppid", "", getppid.index);
-  row(127, "rt_sigpending", "set maskBytes", rtSigpending.index);
-  row(130, "rt_sigsuspend", "set maskBytes", rtSigsuspend.index);
-  row(131, "sigaltstack", "stack old", sigaltstack.index);
-  row(158, "arch_prctl", "code address", archPrctl.index);
-  row(186, "gettid", "", gettid.index);
-  row(200, "tkill", "id signal", tkill.index);
-  row(201, "time", "to", time.index);
-  row(202, "futex", "address operation value limit second third", futex.index);
-  row(203, "sched_setaffinity", "id bytes mask", schedSetaffinity.index);
-  row(204, "sched_getaffinity", "id bytes mask", schedGetaffinity.index);
-  row(218, "set_tid_address", "at", setTidAddress.index);
-  row(228, "clock_gettime", "clock to", clockGettime.index);
-  row(229, "clock_getres", "clock to", clockGetres.index);
-  row(230, "clock_nanosleep", "clock flags request remaining", clockNanosleep.index);
-  row(231, "exit_group", "status", exitGroup.index);
-  row(234, "tgkill", "group id signal", tgkill.index);
-  row(257, "openat", "directory path flags mode", openat.index);
-  row(262, "newfstatat", "directory path to flags", newfstatat.index);
-  row(263, "unlinkat", "directory path flags", unlinkat.index);
-  row(267, "readlinkat", "directory path", readlinkat.index);
-  row(269, "faccessat", "directory path mode", faccessat.index);
-  row(271, "ppoll", "fds count limit mask", ppoll.index);
-  row(273, "set_robust_list", "head bytes", setRobustList.index);
-  row(274, "get_robust_list", "id head bytes", getRobustList.index);
-  row(292, "dup3", "fd target flags", dup3.index);
-  row(302, "prlimit64", "id resource fresh old", prlimit64.index);
-  row(309, "getcpu", "core node", getcpu.index);
-  row(318, "getrandom", "buffer bytes flags", getrandom.index);
-  row(324, "membarrier", "command", membarrier.index);
-  row(334, "rseq", "", notOffered.index);
-  row(435, "clone3", "", notOffered.index);
+  row(0, "read", "fd buffer bytes", read.index, ORIGIN);
+  row(1, "write", "fd buffer bytes", write.index, ORIGIN);
+  row(2, "open", "path flags mode", open.index, ORIGIN);
+  row(3, "close", "fd", close.index, ORIGIN);
+  row(4, "stat", "path to", stat.index, ORIGIN);
+  row(5, "fstat", "fd to", fstat.index, ORIGIN);
+  row(6, "lstat", "path to", stat.index, ORIGIN);
+  row(7, "poll", "fds count limit", poll.index, ORIGIN);
+  row(8, "lseek", "fd offset whence", lseek.index, ORIGIN);
+  row(9, "mmap", "at bytes protection flags fd offset", mmap.index, ORIGIN);
+  row(10, "mprotect", "at bytes protection", mprotect.index, ORIGIN);
+  row(11, "munmap", "at bytes", munmap.index, ORIGIN);
+  row(12, "brk", "end", setBreak.index, ORIGIN);
+  row(13, "rt_sigaction", "signal action old maskBytes", rtSigaction.index, ORIGIN);
+  row(14, "rt_sigprocmask", "how set old maskBytes", rtSigprocmask.index, HERE);
+  row(15, "rt_sigreturn", "", rtSigreturn.index, HERE);
+  row(16, "ioctl", "fd request argument", ioctl.index, ORIGIN);
+  row(17, "pread64", "fd buffer bytes offset", pread64.index, ORIGIN);
+  row(18, "pwrite64", "fd buffer bytes offset", pwrite64.index, ORIGIN);
+  row(19, "readv", "fd vector count", readv.index, ORIGIN);
+  row(20, "writev", "fd vector count", writev.index, ORIGIN);
+  row(21, "access", "path mode", access.index, ORIGIN);
+  row(24, "sched_yield", "", schedYield.index, HERE);
+  row(25, "mremap", "at oldBytes newBytes flags", mremap.index, ORIGIN);
+  row(28, "madvise", "at bytes advice", madvise.index, ORIGIN);
+  row(32, "dup", "fd", dup.index, ORIGIN);
+  row(33, "dup2", "fd target", dup2.index, ORIGIN);
+  row(34, "pause", "", pause.index, HERE);
+  row(35, "nanosleep", "request remaining", nanosleep.index, HERE);
+  row(39, "getpid", "", getpid.index, HERE);
+  row(56, "clone", "flags stack parentId childId tls", clone.index, ORIGIN);
+  row(60, "exit", "status", exitThread.index, HERE);
+  row(62, "kill", "id signal", kill.index, ORIGIN);
+  row(63, "uname", "to", uname.index, ORIGIN);
+  row(72, "fcntl", "fd command argument", fcntl.index, ORIGIN);
+  row(77, "ftruncate", "fd bytes", ftruncate.index, ORIGIN);
+  row(79, "getcwd", "buffer bytes", getcwd.index, ORIGIN);
+  row(80, "chdir", "path", chdir.index, ORIGIN);
+  row(87, "unlink", "path", unlink.index, ORIGIN);
+  row(89, "readlink", "path", readlink.index, ORIGIN);
+  row(96, "gettimeofday", "to zone", gettimeofday.index, HERE);
+  row(97, "getrlimit", "resource to", getrlimit.index, HERE);
+  row(99, "sysinfo", "to", sysinfo.index, ORIGIN);
+  row(102, "getuid", "", getRoot.index, HERE);
+  row(104, "getgid", "", getRoot.index, HERE);
+  row(107, "geteuid", "", getRoot.index, HERE);
+  row(108, "getegid", "", getRoot.index, HERE);
+  row(110, "getppid", "", getppid.index, HERE);
+  row(127, "rt_sigpending", "set maskBytes", rtSigpending.index, HERE);
+  row(130, "rt_sigsuspend", "set maskBytes", rtSigsuspend.index, HERE);
+  row(131, "sigaltstack", "stack old", sigaltstack.index, HERE);
+  row(158, "arch_prctl", "code address", archPrctl.index, HERE);
+  row(186, "gettid", "", gettid.index, HERE);
+  row(200, "tkill", "id signal", tkill.index, ORIGIN);
+  row(201, "time", "to", time.index, HERE);
+  row(202, "futex", "address operation value limit second third", futex.index, HERE);
+  row(203, "sched_setaffinity", "id bytes mask", schedSetaffinity.index, HERE);
+  row(204, "sched_getaffinity", "id bytes mask", schedGetaffinity.index, HERE);
+  row(218, "set_tid_address", "at", setTidAddress.index, ORIGIN);
+  row(228, "clock_gettime", "clock to", clockGettime.index, HERE);
+  row(229, "clock_getres", "clock to", clockGetres.index, HERE);
+  row(230, "clock_nanosleep", "clock flags request remaining", clockNanosleep.index, HERE);
+  row(231, "exit_group", "status", exitGroup.index, ORIGIN);
+  row(234, "tgkill", "group id signal", tgkill.index, ORIGIN);
+  row(257, "openat", "directory path flags mode", openat.index, ORIGIN);
+  row(262, "newfstatat", "directory path to flags", newfstatat.index, ORIGIN);
+  row(263, "unlinkat", "directory path flags", unlinkat.index, ORIGIN);
+  row(267, "readlinkat", "directory path", readlinkat.index, ORIGIN);
+  row(269, "faccessat", "directory path mode", faccessat.index, ORIGIN);
+  row(271, "ppoll", "fds count limit mask", ppoll.index, ORIGIN);
+  row(273, "set_robust_list", "head bytes", setRobustList.index, ORIGIN);
+  row(274, "get_robust_list", "id head bytes", getRobustList.index, ORIGIN);
+  row(292, "dup3", "fd target flags", dup3.index, ORIGIN);
+  row(302, "prlimit64", "id resource fresh old", prlimit64.index, HERE);
+  row(309, "getcpu", "core node", getcpu.index, HERE);
+  row(318, "getrandom", "buffer bytes flags", getrandom.index, HERE);
+  row(324, "membarrier", "command", membarrier.index, HERE);
+  row(334, "rseq", "", notOffered.index, HERE);
+  row(435, "clone3", "", notOffered.index, HERE);
 
   absentCalls(absentRow.index);
 }
@@ -225,7 +234,8 @@ export function systemCall(frame: TrapFrame): void {
     return;
   }
   const at = rowAt(u32(number));
-  const result = dispatch(at, frame);
+  const away = at.place === ORIGIN && lwp.process.origin !== 0;
+  const result = away ? callOrigin(lwp, frame, u32(number)) : dispatch(at, frame);
   if (tracing) trace(lwp, at, frame, result);
   lwp.restart = u32(result === -ERESTART);
   lwp.restartNumber = number;

@@ -1,25 +1,26 @@
 // The system calls about threads and the identity of the caller (Linux man pages, section 2).
-import { TrapFrame } from "../frame";
 import { coreCount, thisCore } from "../lwkt/core";
-import { fpuSave, threadCurrent, threadSetFsBase, threadYield } from "../lwkt/thread";
+import { PRIORITY_USER, threadCurrent, threadSetFsBase, threadYield } from "../lwkt/thread";
 import { framesFree } from "../memory/frames";
 import { EAGAIN, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "./errno";
 import { FRAMES_RESERVED } from "./fault";
 import {
   currentLwp,
-  FXSAVE_BYTES,
   Lwp,
+  lwpCapture,
   lwpCreate,
   lwpDestroy,
   lwpMain,
   lwpMove,
   lwpRun,
   setStartFsBase,
+  startCopy,
   startFrame,
-  startFx,
 } from "./lwp";
 import { notImplemented } from "./not-implemented";
 import { lwpExit, nextId, processAddLwp, processEnd } from "./process";
+import { machineOf, proxyStart, slotBase, slotCount } from "./proxy";
+import { isSpread } from "./spread";
 import { readUser, scratch, USER_TOP, writeUser32, writeUser64 } from "./user-memory";
 
 const CLONE_VM: u64 = 0x100;
@@ -47,13 +48,17 @@ export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: 
   child.blocked = parent.blocked;
   child.affinity = parent.affinity;
   if (flags & CLONE_CHILD_CLEARTID) child.clearChildId = childId;
-  inherit(parent, child, stack, flags & CLONE_SETTLS ? tls : threadCurrent().fsBase);
+  inherit(parent, child, stack);
+  if (flags & CLONE_SETTLS) setStartFsBase(child, tls);
   const id = child.id;
   if (flags & CLONE_PARENT_SETTID && !writeUser32(parentId, id)) return discard(child, -EFAULT);
   if (flags & CLONE_CHILD_SETTID && !writeUser32(childId, id)) return discard(child, -EFAULT);
-  const core = coreOf(child.affinity & allCores(), process.started);
+  const slot = coreOf(child.affinity & allCores(), process.started);
+  const machine = isSpread() ? machineOf(slot) : 0;
   if (!processAddLwp(process, child)) return discard(child, -EAGAIN);
-  lwpRun(child, core, lwpMain.index);
+  // What another machine has no room for runs here.
+  if (machine !== 0 && proxyStart(child, machine, slot % coreCount()) >= 0) return i64(id);
+  lwpRun(child, slot % coreCount(), lwpMain.index, PRIORITY_USER);
   return i64(id);
 }
 
@@ -63,14 +68,13 @@ function discard(child: Lwp, error: i64): i64 {
 }
 
 /** The child returns from the same call with 0, on its own stack, with the parent's registers and rounding modes. */
-function inherit(parent: Lwp, child: Lwp, stack: u64, fsBase: u64): void {
-  memory.copy(changetype<usize>(startFrame(child)), changetype<usize>(parent.frame), offsetof<TrapFrame>());
+function inherit(parent: Lwp, child: Lwp, stack: u64): void {
+  // A proxy has been told its thread's state with the call.
+  if (parent.machine === 0) lwpCapture(parent, parent.frame);
+  startCopy(child, parent);
   const frame = startFrame(child);
   frame.rax = 0;
   if (stack) frame.rsp = stack;
-  fpuSave();
-  memory.copy(startFx(child), threadCurrent().fpu, FXSAVE_BYTES);
-  setStartFsBase(child, fsBase);
 }
 
 /** exit(2): this thread only. */
@@ -162,8 +166,9 @@ function knownThread(id: u32): bool {
   return found;
 }
 
+/** Bit per core; in a spread process of all machines, one after the other. */
 function allCores(): u64 {
-  const cores = u64(coreCount());
+  const cores = u64(isSpread() ? slotCount() : coreCount());
   return cores >= 64 ? u64.MAX_VALUE : (u64(1) << cores) - 1;
 }
 
@@ -192,16 +197,22 @@ export function schedSetaffinity(id: u64, bytes: u64, mask: u64): i64 {
   const wanted = load<u64>(scratch()) & allCores();
   if (wanted === 0) return -EINVAL;
   if (u32(id) !== 0 && u32(id) !== lwp.id) return -EPERM;
+  const base: u64 = isSpread() ? u64(slotBase()) : 0;
+  const cores = u64(coreCount());
+  const own = (base < 64 ? wanted >> base : 0) & (cores < 64 ? (u64(1) << cores) - 1 : u64.MAX_VALUE);
+  if (own === 0) return notImplemented("sched_setaffinity to another machine's cores", wanted, -EINVAL);
   lwp.affinity = wanted;
-  if ((wanted >> u64(thisCore().index)) & 1) return 0;
+  if ((own >> u64(thisCore().index)) & 1) return 0;
   lwp.frame.rax = 0;
-  lwpMove(lwp, lwp.frame, u32(ctz<u64>(wanted)));
+  lwpMove(lwp, lwp.frame, u32(ctz<u64>(own)));
   return 0;
 }
 
+/** In a spread process the machines are the nodes. */
 export function getcpu(core: u64, node: u64): i64 {
-  if (core && !writeUser32(core, thisCore().index)) return -EFAULT;
-  return node && !writeUser32(node, 0) ? -EFAULT : 0;
+  const base: u32 = isSpread() ? slotBase() : 0;
+  if (core && !writeUser32(core, base + thisCore().index)) return -EFAULT;
+  return node && !writeUser32(node, base / coreCount()) ? -EFAULT : 0;
 }
 
 const MEMBARRIER_QUERY: u64 = 0;

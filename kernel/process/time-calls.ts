@@ -39,9 +39,14 @@ function unknownClock(clock: u64): i64 {
   return clock < 16 ? notImplemented("clock", clock, -EINVAL) : -EINVAL;
 }
 
+/** The clock of the process: that of the machine where it began, wherever its threads are. */
+export function processTime(): u64 {
+  return nanoseconds() + u64(currentLwp().process.clockAhead);
+}
+
 /** Nanoseconds of the clock since its origin. */
 function read(clock: u64): u64 {
-  return isRealTime(clock) ? WALL_CLOCK_EPOCH * SECOND + nanoseconds() : nanoseconds();
+  return isRealTime(clock) ? WALL_CLOCK_EPOCH * SECOND + processTime() : processTime();
 }
 
 function writePair(to: u64, first: u64, second: u64): i64 {
@@ -91,7 +96,11 @@ export function clockNanosleep(clock: u64, flags: u64, request: u64, remaining: 
   const absolute = (flags & TIMER_ABSTIME) !== 0;
   let deadline = span;
   if (!absolute) deadline += nanoseconds();
-  else if (isRealTime(clock)) deadline -= min<u64>(span, WALL_CLOCK_EPOCH * SECOND);
+  else {
+    if (isRealTime(clock)) deadline -= min<u64>(span, WALL_CLOCK_EPOCH * SECOND);
+    const ahead = processTime() - nanoseconds();
+    deadline = i64(deadline) > i64(ahead) ? deadline - ahead : 0;
+  }
   if (sleepUntil(deadline)) return 0;
   const now = nanoseconds();
   const left: u64 = deadline > now ? deadline - now : 0;

@@ -47,6 +47,7 @@ import {
 } from "../net/virtio-net";
 import { bootNumber } from "../options";
 import { panic } from "../panic";
+import { spreadMachineDied, spreadMessage } from "../process/spread";
 import { stats } from "../stats";
 import {
   COMMAND_EXECUTE,
@@ -56,6 +57,7 @@ import {
   COMMAND_OPERATE,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
+  COMMAND_THREAD_START,
   commandCheck,
   ITEM_ACKS,
   ITEM_REQUESTER,
@@ -363,6 +365,8 @@ function dispatch(machine: u32, message: MessageHeader): void {
   else if (command == COMMAND_FAREWELL) departed |= bit(machine);
   else if (command == COMMAND_LOST) accused(message);
   else if (command == COMMAND_MEMBERS) memberOf(machine, message);
+  else if (command >= COMMAND_THREAD_START && !(<u32>message.command & RESPONSE))
+    spreadMessage(machine, message);
   else objectMessage(machine, message);
 }
 
@@ -660,6 +664,7 @@ function died(machine: u32): void {
   dead |= bit(machine);
   pagesMachineDied(machine);
   objectsMachineDied(machine);
+  spreadMachineDied(machine);
 }
 
 /** `client` is answered when every living machine has said farewell and has heard ours. */

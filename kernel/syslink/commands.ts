@@ -43,6 +43,16 @@ export const COMMAND_FUTEX_WAKE: u32 = 26;
 export const COMMAND_FUTEX_WOKEN: u32 = 27;
 export const COMMAND_OPERATE: u32 = 28;
 export const COMMAND_EXECUTE: u32 = 29;
+// Threads of one process on several machines (process/spread.ts); linkid is the object of the process's memory.
+export const COMMAND_JOIN: u32 = 40; // opens an object by its linkid
+export const COMMAND_THREAD_START: u32 = 41; // a thread goes on at the receiver
+export const COMMAND_THREAD_CALL: u32 = 42; // a thread's system call, to where its process began
+export const COMMAND_THREAD_SIGNAL: u32 = 43; // to where the thread runs, as all that follow
+export const COMMAND_PROCESS_FORGET: u32 = 44; // a range of the map has changed
+export const COMMAND_PROCESS_ACTION: u32 = 45; // a signal's action
+export const COMMAND_PROCESS_END: u32 = 46; // every thread ends
+export const COMMAND_PROCESS_GONE: u32 = 47; // no thread is left anywhere
+export const COMMAND_SPREAD_OVER: u32 = 48; // linkid 0: no more processes
 
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
@@ -57,6 +67,14 @@ export const ITEM_FUTEX: u32 = 9; // a msgid or a count; data: offset[8]
 export const ITEM_OPERATION: u32 = 10; // coherence/operation.ts; data: operand (of a response: old value)[8], comparand[8]
 
 export const ITEM_DIFFERENCE: u32 = 11; // data: coherence/difference.ts, to what the receiver last sent
+
+export const ITEM_THREAD: u32 = 20; // the thread's id; data: per command
+export const ITEM_STATE: u32 = 21; // data: registers to go on with (process/lwp.ts)
+export const ITEM_CALL: u32 = 22; // the call's number; data: six arguments, the thread's blocked signals
+export const ITEM_RESULT: u32 = 23; // 1 = may be run again after a signal; data: the result[8], the origin's time[8]
+export const ITEM_RANGE: u32 = 24; // protection, kind << 8; data: start[8] end[8], and of a map entry offset[8] limit[8] object[8]
+export const ITEM_SIGNAL: u32 = 25; // the signal; data: code[4] sender[4], or its action
+export const ITEM_ACTIONS: u32 = 26; // data: the actions of all signals
 
 const ONE: u32 = 1;
 const ANY: u32 = 0;
@@ -132,6 +150,33 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_EXECUTE | R,       ITEM_PAGE,      8,    8,    ONE,
   COMMAND_EXECUTE | R,       ITEM_OPERATION, 16,   16,   ANY,
   COMMAND_EXECUTE | R,       ITEM_ERROR,     0,    0,    ANY,
+
+  COMMAND_JOIN,              0,              0,    0,    ANY,
+  COMMAND_JOIN | R,          ITEM_OBJECT,    8,    8,    ANY,
+  COMMAND_JOIN | R,          ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_JOIN | R,          ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_THREAD_START,      ITEM_THREAD,    24,   24,   ONE,
+  COMMAND_THREAD_START,      ITEM_STATE,     1,    1024, ONE,
+  COMMAND_THREAD_START,      ITEM_OBJECT,    8,    8,    ANY,
+  COMMAND_THREAD_START,      ITEM_NAME,      1,    255,  ANY,
+  COMMAND_THREAD_START,      ITEM_ACTIONS,   2048, 2048, ANY,
+  COMMAND_THREAD_START | R,  ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_THREAD_CALL,       ITEM_THREAD,    0,    0,    ONE,
+  COMMAND_THREAD_CALL,       ITEM_CALL,      56,   56,   ONE,
+  COMMAND_THREAD_CALL,       ITEM_STATE,     1,    1024, ANY,
+  COMMAND_THREAD_CALL | R,   ITEM_RESULT,    16,   16,   ANY,
+  COMMAND_THREAD_CALL | R,   ITEM_RANGE,     40,   40,   ANY,
+  COMMAND_THREAD_CALL | R,   ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_THREAD_SIGNAL,     ITEM_THREAD,    0,    0,    ONE,
+  COMMAND_THREAD_SIGNAL,     ITEM_SIGNAL,    8,    8,    ONE,
+  COMMAND_PROCESS_FORGET,    ITEM_RANGE,     16,   16,   ONE,
+  COMMAND_PROCESS_FORGET | R, ITEM_ERROR,    0,    0,    ANY,
+  COMMAND_PROCESS_ACTION,    ITEM_SIGNAL,    32,   32,   ONE,
+  COMMAND_PROCESS_ACTION | R, ITEM_ERROR,    0,    0,    ANY,
+  COMMAND_PROCESS_END,       ITEM_RESULT,    8,    8,    ONE,
+  COMMAND_PROCESS_GONE,      0,              0,    0,    ANY,
+  COMMAND_PROCESS_GONE | R,  ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_SPREAD_OVER,       0,              0,    0,    ANY,
   0,                         0,              0,    0,    0,
 ]);
 const ROW_BYTES: usize = 20;
@@ -186,6 +231,24 @@ export function commandName(command: u32): string {
       return "OPERATE";
     case COMMAND_EXECUTE:
       return "EXECUTE";
+    case COMMAND_JOIN:
+      return "JOIN";
+    case COMMAND_THREAD_START:
+      return "THREAD_START";
+    case COMMAND_THREAD_CALL:
+      return "THREAD_CALL";
+    case COMMAND_THREAD_SIGNAL:
+      return "THREAD_SIGNAL";
+    case COMMAND_PROCESS_FORGET:
+      return "PROCESS_FORGET";
+    case COMMAND_PROCESS_ACTION:
+      return "PROCESS_ACTION";
+    case COMMAND_PROCESS_END:
+      return "PROCESS_END";
+    case COMMAND_PROCESS_GONE:
+      return "PROCESS_GONE";
+    case COMMAND_SPREAD_OVER:
+      return "SPREAD_OVER";
     default:
       return "?";
   }
@@ -199,11 +262,11 @@ export const ITEM_LENGTH: u32 = 35;
 export const ITEM_TWICE: u32 = 36;
 
 /** By command, responses behind: number + 1 of its first row. */
-const INDEX: usize = memory.data(64);
+const INDEX: usize = memory.data(128);
 let indexed: bool = false;
 
 function slotOf(command: u32): u32 {
-  return (command & 31) | ((command & RESPONSE) >> 10);
+  return (command & 63) | ((command & RESPONSE) >> 9);
 }
 
 function index(): void {

@@ -1,0 +1,299 @@
+// At the origin of a spread process (spread.ts): where threads are placed, and the proxy that each thread elsewhere has here. A proxy
+// is an lwp of the process like any other, with the thread's id, except that its system calls come by THREAD_CALL:
+// descriptors, the map, signals, the thread's end and the walk over its robust locks are what they are for a thread that runs here.
+//
+// Invariant: a change that takes something from the map is told to every machine that was shown it, and they have answered, before
+// the call that made it returns; an answer to CALL_FETCH leaves under the map's lock, hence before any later change is told.
+import { clientCurrent } from "../coherence/client";
+import { SharedObject } from "../coherence/pager";
+import { pinsRelease } from "../coherence/progress";
+import { print, printAsciiZ, printDecimal } from "../console";
+import { textBytes } from "../fs/path";
+import { coreCount } from "../lwkt/core";
+import { PRIORITY_KERNEL } from "../lwkt/thread";
+import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
+import { nanoseconds } from "../machine/time";
+import { bit, clusterMachines, clusterSelf, isDead } from "../syslink/cluster";
+import {
+  COMMAND_PROCESS_ACTION,
+  COMMAND_PROCESS_END,
+  COMMAND_PROCESS_FORGET,
+  COMMAND_PROCESS_GONE,
+  COMMAND_THREAD_CALL,
+  COMMAND_THREAD_SIGNAL,
+  COMMAND_THREAD_START,
+  ITEM_ACTIONS,
+  ITEM_CALL,
+  ITEM_NAME,
+  ITEM_OBJECT,
+  ITEM_RANGE,
+  ITEM_RESULT,
+  ITEM_SIGNAL,
+  ITEM_STATE,
+  ITEM_THREAD,
+} from "../syslink/commands";
+import {
+  Letter,
+  letterAsk,
+  letterBegin,
+  letterCreate,
+  letterDestroy,
+  letterPut,
+  letterSend,
+} from "../syslink/letter";
+import { itemData, itemDataBytes, itemFind, MessageHeader, REFERENCES, RESPONSE } from "../syslink/message";
+import { Lwp, lwpLetter, lwpRun, STATE_BYTES, startFrame, stateRead, stateWrite } from "./lwp";
+import { entryAt, MapEntry } from "./mapping";
+import { ACTION_BYTES, lwpExit, Process, processEnd, SIGNALS } from "./process";
+import {
+  actionHandler,
+  defaultAction,
+  lwpInterrupted,
+  SIG_DFL,
+  SIG_IGN,
+  SignalInfo,
+  takeSignal,
+} from "./signal";
+import { CALL_FETCH, processLinkid, STATUS_KILLED } from "./spread";
+import { systemCall } from "./syscalls";
+
+const CALL_EXIT: u32 = 60;
+const CALL_EXIT_GROUP: u32 = 231;
+/** Room for THREAD_START: name, state and actions. */
+const START_BYTES: u32 = 4096;
+
+// --- Placing ---
+
+/** Cores of all machines together, as a program counts them: machine by machine, each with as many as this one. */
+export function slotCount(): u32 {
+  return clusterMachines() * coreCount();
+}
+
+/** This machine's first. */
+export function slotBase(): u32 {
+  return (clusterSelf() - 1) * coreCount();
+}
+
+/** The machine of a slot, or this one when that is not there. */
+export function machineOf(slot: u32): u32 {
+  const machine = slot / coreCount() + 1;
+  return machine === clusterSelf() || isDead(machine) ? 0 : machine;
+}
+
+/** Gives the child, which is on the process's list, its thread on that core of another machine. Negative: not to be had. */
+export function proxyStart(child: Lwp, machine: u32, core: u32): i64 {
+  const process = child.process;
+  child.machine = machine;
+  // One after the other: only the first message to a machine makes it a shadow of the process.
+  process.sleepLock().acquire();
+  const known = (process.shadows & bit(machine)) !== 0;
+  const letter = letterCreate(START_BYTES);
+  letterBegin(letter, machine, processLinkid(process), 0, COMMAND_THREAD_START);
+  const thread = letterPut(letter, ITEM_THREAD, child.id, 24);
+  store<u64>(thread, u64(process.id) | (u64(core) << 32));
+  store<u64>(thread + 8, child.blocked);
+  store<u64>(thread + 16, nanoseconds());
+  stateWrite(child, letterPut(letter, ITEM_STATE, 0, u32(STATE_BYTES)));
+  if (!known) {
+    store<u64>(letterPut(letter, ITEM_OBJECT | REFERENCES, 0, 8), processLinkid(process));
+    const bytes = min<u32>(u32(textBytes(process.name)), 255);
+    memory.copy(letterPut(letter, ITEM_NAME, 0, bytes), process.name, bytes);
+    process.shadows |= bit(machine);
+    const actions = u32(ACTION_BYTES) * SIGNALS;
+    const at = letterPut(letter, ITEM_ACTIONS, 0, actions);
+    process.spinLock().acquire();
+    memory.copy(at, process.actions, actions);
+    process.spinLock().release();
+  }
+  const result = letterAsk(letter);
+  process.sleepLock().release();
+  letterDestroy(letter);
+  if (result < 0) child.machine = 0;
+  else lwpRun(child, process.started % coreCount(), proxyMain.index, PRIORITY_KERNEL);
+  return result;
+}
+
+// --- The proxy ---
+
+function proxyMain(argument: usize): void {
+  const lwp = changetype<Lwp>(argument);
+  const process = lwp.process;
+  lwp.frame = startFrame(lwp);
+  while (true) {
+    rest(lwp);
+    if (lwp.lost !== 0) lost(lwp);
+    if (process.ending !== 0) tellEnd(lwp);
+    else passSignals(lwp);
+    if (lwp.request !== 0) serve(lwp);
+  }
+}
+
+function rest(lwp: Lwp): void {
+  const queue = changetype<WaitQueue>(lwp.wait);
+  queueLock(queue);
+  while (lwp.request === 0 && lwp.lost === 0 && !mustLook(lwp)) waitOn(queue, 0);
+  queueUnlock(queue);
+}
+
+function mustLook(lwp: Lwp): bool {
+  return lwp.process.ending !== 0 ? lwp.toldEnd === 0 : lwpInterrupted(lwp);
+}
+
+/** The machine of the thread died: what it had written last may be lost with it, so the process cannot go on. */
+function lost(lwp: Lwp): void {
+  const process = lwp.process;
+  process.spinLock().acquire();
+  const first = process.ending === 0 && process.orphaned === 0;
+  process.orphaned = 1;
+  process.spinLock().release();
+  if (first) {
+    printAsciiZ(process.name);
+    print(": killed: machine ");
+    printDecimal(lwp.machine);
+    print(" is lost, and threads with it\n");
+  }
+  processEnd(process, STATUS_KILLED);
+  lwpExit(lwp, STATUS_KILLED);
+}
+
+function tellEnd(lwp: Lwp): void {
+  if (lwp.toldEnd !== 0) return;
+  lwp.toldEnd = 1;
+  const letter = lwpLetter(lwp);
+  letterBegin(letter, lwp.machine, processLinkid(lwp.process), 0, COMMAND_PROCESS_END);
+  store<u64>(letterPut(letter, ITEM_RESULT, 0, 8), u64(lwp.process.status));
+  letterSend(letter);
+}
+
+/** Signals with a handler are taken by the thread itself; the others are dealt with here. */
+function passSignals(lwp: Lwp): void {
+  const process = lwp.process;
+  while (process.ending === 0 && lwpInterrupted(lwp)) {
+    const signal = takeSignal(lwp);
+    if (signal === 0) continue;
+    const handler = actionHandler(process, signal);
+    if (handler === SIG_IGN) continue;
+    if (handler === SIG_DFL) {
+      defaultAction(lwp, signal);
+      continue;
+    }
+    const info = changetype<SignalInfo>(lwp.info);
+    const letter = lwpLetter(lwp);
+    letterBegin(letter, lwp.machine, processLinkid(process), 0, COMMAND_THREAD_SIGNAL);
+    letterPut(letter, ITEM_THREAD, lwp.id, 0);
+    store<u64>(letterPut(letter, ITEM_SIGNAL, signal, 8), u64(info.code) | (info.address << 32));
+    letterSend(letter);
+  }
+}
+
+/** The thread's call, as if it had been made here. */
+function serve(lwp: Lwp): void {
+  const message = changetype<MessageHeader>(lwp.mailbox);
+  const msgid = message.msgid;
+  const call = itemFind(message, ITEM_CALL);
+  const state = itemFind(message, ITEM_STATE);
+  const number = call.aux;
+  const frame = startFrame(lwp);
+  if (changetype<usize>(state) !== 0 && itemDataBytes(state) === u32(STATE_BYTES)) {
+    stateRead(lwp, itemData(state));
+  }
+  const at = itemData(call);
+  frame.rax = u64(number);
+  frame.rdi = load<u64>(at);
+  frame.rsi = load<u64>(at, 8);
+  frame.rdx = load<u64>(at, 16);
+  frame.r10 = load<u64>(at, 24);
+  frame.r8 = load<u64>(at, 32);
+  frame.r9 = load<u64>(at, 40);
+  atomic.store<u32>(changetype<usize>(lwp) + offsetof<Lwp>("request"), 0);
+  if (number === CALL_EXIT || (number === CALL_EXIT_GROUP && msgid === 0)) {
+    if (number === CALL_EXIT_GROUP) processEnd(lwp.process, u32(frame.rdi));
+    lwpExit(lwp, u32(frame.rdi) & 255);
+  }
+  if (number === CALL_FETCH) {
+    fetch(lwp, frame.rdi, msgid);
+    return;
+  }
+  systemCall(frame);
+  pinsRelease(clientCurrent());
+  const again = lwp.restart;
+  lwp.restart = 0;
+  // What cut the call short is there before the call returns.
+  if (lwp.process.ending !== 0) tellEnd(lwp);
+  else passSignals(lwp);
+  const letter = lwpLetter(lwp);
+  answer(letter, lwp, msgid, frame.rax, again);
+  letterSend(letter);
+}
+
+function answer(letter: Letter, lwp: Lwp, msgid: u32, result: u64, again: u32): void {
+  letterBegin(letter, lwp.machine, processLinkid(lwp.process), msgid, COMMAND_THREAD_CALL | RESPONSE);
+  const at = letterPut(letter, ITEM_RESULT, again, 16);
+  store<u64>(at, result);
+  store<u64>(at + 8, nanoseconds());
+}
+
+/** CALL_FETCH: the entry of the map at that address, if there is one. */
+function fetch(lwp: Lwp, address: u64, msgid: u32): void {
+  const map = lwp.process.map;
+  const letter = lwpLetter(lwp);
+  map.sleepLock().acquire();
+  const entry = entryAt(map, address);
+  answer(letter, lwp, msgid, 0, 0);
+  if (changetype<usize>(entry) !== 0) {
+    entry.shownTo |= bit(lwp.machine);
+    putEntry(letter, entry);
+  }
+  letterSend(letter);
+  map.sleepLock().release();
+}
+
+function putEntry(letter: Letter, entry: MapEntry): void {
+  const at = letterPut(letter, ITEM_RANGE, entry.protection | (entry.kind << 8), 40);
+  store<u64>(at, entry.start);
+  store<u64>(at + 8, entry.end);
+  store<u64>(at + 16, entry.offset);
+  store<u64>(at + 24, entry.limit);
+  store<u64>(at + 32, changetype<SharedObject>(entry.object).id);
+}
+
+// --- What the shadows are told ---
+
+/** [start, end) of the map is not what it was: the machines that have seen it ask again. Blocks until they have answered. */
+export function tellForget(process: Process, machines: u64, start: u64, end: u64): void {
+  const letter = letterCreate(256);
+  for (let left = machines; left !== 0; left &= left - 1) {
+    const machine = u32(ctz<u64>(left)) + 1;
+    letterBegin(letter, machine, processLinkid(process), 0, COMMAND_PROCESS_FORGET);
+    const at = letterPut(letter, ITEM_RANGE, 0, 16);
+    store<u64>(at, start);
+    store<u64>(at + 8, end);
+    letterAsk(letter);
+  }
+  letterDestroy(letter);
+}
+
+/** The action of a signal has changed. */
+export function tellAction(process: Process, signal: u32): void {
+  const letter = letterCreate(256);
+  for (let left = process.shadows; left !== 0; left &= left - 1) {
+    const machine = u32(ctz<u64>(left)) + 1;
+    letterBegin(letter, machine, processLinkid(process), 0, COMMAND_PROCESS_ACTION);
+    const at = letterPut(letter, ITEM_SIGNAL, signal, u32(ACTION_BYTES));
+    process.spinLock().acquire();
+    memory.copy(at, process.action(signal), ACTION_BYTES);
+    process.spinLock().release();
+    letterAsk(letter);
+  }
+  letterDestroy(letter);
+}
+
+/** No thread is left: the shadows go. By the last thread of the process. */
+export function tellGone(process: Process): void {
+  const letter = letterCreate(256);
+  for (let left = process.shadows; left !== 0; left &= left - 1) {
+    letterBegin(letter, u32(ctz<u64>(left)) + 1, processLinkid(process), 0, COMMAND_PROCESS_GONE);
+    letterAsk(letter);
+  }
+  letterDestroy(letter);
+}
