@@ -88,6 +88,12 @@ program
   )
   .addOption(options.seed())
   .addOption(options.storeBuffer())
+  .addOption(
+    new Option(
+      "--spread",
+      "start the program once, on machine 1, and its threads on the cores of all machines",
+    ),
+  )
   .addOption(new Option("--machines <n>", "how many machines").argParser(count(checkMachines)).default(3))
   .addOption(options.cores())
   .addOption(options.memory())
@@ -111,6 +117,7 @@ Examples:
   $ buslock run --seed 42 counter                the same in virtual time, repeatable to the instruction
   $ buslock run --seed 42 --loss 0.02 --json counter
   $ buslock run --seed 42 --store-buffer 8 litmus 20 SB SB+mfence
+  $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
   $ buslock run ./a.out                          any static ELF64, from musl-gcc -static for instance`,
   )
   .action((name: string, args: string[], o: RunOptions) => run(name, args, o));

@@ -21,6 +21,8 @@ export interface ClusterOptions {
   readonly kernel: Uint8Array;
   readonly program: Program;
   readonly arguments: readonly string[];
+  /** One process on machine 1, whose threads run on all machines; else the program starts on each. */
+  readonly spread?: boolean;
   /** Further words for the guest kernel's command line. */
   readonly append?: string;
   /** Each console line, with the machine's name. */
@@ -44,6 +46,7 @@ export interface SeededOptions extends ClusterOptions {
 export function commandLine(o: ClusterOptions, node: number, init: string, seed?: number): string {
   const words = [`node=${node}`, `nodes=${o.machines}`, `init=${init}`, "exit=f4"];
   if (seed !== undefined) words.push(`seed=${seed}`);
+  if (o.spread === true) words.push("spread");
   if (o.append !== undefined) words.push(o.append);
   for (const word of o.arguments) {
     if (/\s/.test(word)) throw new Error(`argument "${word}": a word of the command line has no blanks`);

@@ -13,6 +13,7 @@ export interface RunOptions {
   readonly live?: boolean;
   readonly seed?: number;
   readonly storeBuffer?: number;
+  readonly spread?: boolean;
   readonly machines: number;
   readonly cores: number;
   readonly memory: number;
@@ -44,6 +45,7 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
     kernel: readImage("kernel", o.kernel ?? kernelPath),
     program: program(name),
     arguments: args,
+    spread: o.spread === true,
     ...(o.append === undefined ? {} : { append: o.append }),
     onLine: (machine: string, line: string) => {
       // The guest's figures are the table's.

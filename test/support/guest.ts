@@ -21,11 +21,18 @@ const root = process.cwd();
 const has = (program: string, ...args: string[]) => spawnSync(program, args).error === undefined;
 export const hasQemu = has("qemu-system-x86_64", "--version");
 export const hasMusl = has("musl-gcc", "--version");
+/** gcc with a libc.a: "-print-file-name" gives a path only for what is there. */
+export const hasGlibc = /\//.test(
+  spawnSync("gcc", ["-print-file-name=libc.a"], { encoding: "utf8" }).stdout ?? "",
+);
 /** For a test's title: why it skips itself, or nothing. */
-export const missing = (...wanted: ("qemu" | "musl")[]): string => {
+export const missing = (...wanted: ("qemu" | "musl" | "glibc")[]): string => {
   const absent = [
     ...(wanted.includes("qemu") && !hasQemu ? ["qemu-system-x86_64 (package qemu-system-x86)"] : []),
     ...(wanted.includes("musl") && !hasMusl ? ["musl-gcc (package musl-tools)"] : []),
+    ...(wanted.includes("glibc") && !hasGlibc
+      ? ["gcc with a static C library (packages gcc, libc6-dev)"]
+      : []),
   ];
   return absent.length === 0 ? "" : ` [skipped: no ${absent.join(", no ")}]`;
 };
@@ -83,7 +90,16 @@ export async function program(name: string): Promise<InitialFile> {
 
 /** A C program of test/c, static with musl, as /bin/NAME; `flags` come last. */
 export function cProgram(name: string, ...flags: string[]): InitialFile & { readonly host: string } {
-  const folder = join(root, "dist/test/c");
+  return compiled("musl-gcc", "", name, flags);
+}
+
+/** The same, static with the C library of the host's gcc. */
+export function glibcProgram(name: string): InitialFile & { readonly host: string } {
+  return compiled("gcc", "glibc", name, []);
+}
+
+function compiled(compiler: string, kind: string, name: string, flags: readonly string[]) {
+  const folder = join(root, "dist/test/c", kind);
   mkdirSync(folder, { recursive: true });
   const host = join(folder, [name, ...flags].join(""));
   const sources = newest(join(root, "test/c"));
@@ -91,8 +107,8 @@ export function cProgram(name: string, ...flags: string[]): InitialFile & { read
     const temporary = `${host}.${process.pid}`;
     const source = join(root, "test/c", `${name}.c`);
     const common = ["-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-mcx16"];
-    const { status, stderr } = spawnSync("musl-gcc", [...common, "-o", temporary, source, "-lm", ...flags]);
-    if (status !== 0) throw new Error(`musl-gcc ${source}: ${stderr}`);
+    const { status, stderr } = spawnSync(compiler, [...common, "-o", temporary, source, "-lm", ...flags]);
+    if (status !== 0) throw new Error(`${compiler} ${source}: ${stderr}`);
     renameSync(temporary, host);
   }
   return { path: `/bin/${name}`, data: readFileSync(host), host };
