@@ -1,5 +1,6 @@
 // `buslock bridge`.
 
+import { getRandomValues } from "node:crypto";
 import { Bridge } from "../netbridge/server.js";
 import { hostMicroseconds } from "./host-clock.js";
 import { interrupted } from "./interrupt.js";
@@ -39,6 +40,8 @@ export async function bridge(o: BridgeCommandOptions): Promise<void> {
       ...(o.delay === undefined ? {} : { delay: o.delay }),
     },
     random: () => random.next(),
+    // Never from the seed: a bridge that starts again must be another one.
+    life: getRandomValues(new BigUint64Array(1))[0]! | 1n,
     clock: hostMicroseconds,
     log: (line) => console.error(line),
   });

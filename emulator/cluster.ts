@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { Capture } from "../netbridge/pcap.js";
+import type { Witness, WitnessState } from "../netbridge/witness.js";
 import { macOf } from "./arguments.js";
 import { ConsoleReader } from "./console.js";
 import { archive, type Program } from "./images.js";
@@ -71,6 +72,7 @@ interface Node {
 export interface ClusterSnapshot {
   readonly now: number;
   readonly machines: readonly Snapshot[];
+  readonly witness: WitnessState;
   /** Console lines of machine 1 so far. */
   readonly lines: readonly string[];
   /** Of each machine's console: the beginning of a line that has not ended. */
@@ -82,10 +84,19 @@ export class SeededCluster {
   readonly nodes: readonly Node[];
   readonly network: SeededNetwork;
   readonly schedule: Schedule;
+  /** The bridge's vote; its port comes behind those of the machines. */
+  readonly witness: Witness;
   readonly #lines: string[];
 
-  private constructor(nodes: Node[], network: SeededNetwork, schedule: Schedule, lines: string[]) {
+  private constructor(
+    nodes: Node[],
+    network: SeededNetwork,
+    witness: Witness,
+    schedule: Schedule,
+    lines: string[],
+  ) {
     this.nodes = nodes;
+    this.witness = witness;
     this.network = network;
     this.schedule = schedule;
     this.#lines = lines;
@@ -120,13 +131,14 @@ export class SeededCluster {
       machine.connect(network.attach((frame) => machine.receiveFrame(frame)));
       nodes.push({ name, machine, console });
     }
+    const witness = network.attachWitness(BigInt(o.seed >>> 0) + 1n);
     const schedule = new Schedule(
       nodes.map((n) => n.machine),
       [network],
       random.fork("schedule"),
     );
     clock.now = () => schedule.now;
-    return new SeededCluster(nodes, network, schedule, lines);
+    return new SeededCluster(nodes, network, witness, schedule, lines);
   }
 
   /** Console lines of machine 1. */
@@ -156,6 +168,7 @@ export class SeededCluster {
     return {
       now: this.schedule.now,
       machines: this.nodes.map((n) => n.machine.snapshot()),
+      witness: this.witness.state,
       lines: [...this.#lines],
       unfinished: this.nodes.map((n) => n.console.unfinished),
     };
@@ -175,6 +188,7 @@ export class SeededCluster {
     }
     const random = new Random(seed);
     this.network.restart(random.fork("network"));
+    this.witness.state = snapshot.witness;
     this.nodes.forEach(({ machine, console }, index) => {
       machine.restore(snapshot.machines[index]!);
       console.restart(snapshot.unfinished[index]!);

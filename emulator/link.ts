@@ -5,6 +5,7 @@
 import { BridgeClient } from "../netbridge/client.js";
 import { type FaultOptions, Faults } from "../netbridge/faults.js";
 import { Switch } from "../netbridge/switch.js";
+import { Witness } from "../netbridge/witness.js";
 import { Timers } from "./clock.js";
 import type { Random } from "./random.js";
 
@@ -76,6 +77,21 @@ export class SeededNetwork {
   /** Ports are numbered from 1 in the order in which they were attached. */
   partition(islands: readonly (readonly number[])[]): void {
     this.#faults.partition(islands);
+  }
+
+  /** Cuts in one direction: pairs of ports, from and to. */
+  deafen(pairs: readonly (readonly [from: number, to: number])[]): void {
+    this.#faults.deafen(pairs);
+  }
+
+  /** The bridge's vote, at a port of its own. */
+  attachWitness(life: bigint): Witness {
+    const witness = new Witness(life);
+    const link = this.attach((frame) => {
+      const answer = witness.receive(frame);
+      if (answer !== null) link.send(answer);
+    });
+    return witness;
   }
 
   attach(receive: (frame: Uint8Array) => void): Link {

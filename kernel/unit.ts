@@ -6,6 +6,8 @@ import { Engine, Page } from "./coherence/records";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
 import { Link } from "./syslink/link";
+import { Membership, membershipView } from "./syslink/membership";
+import { viewLife } from "./syslink/view";
 
 export {
   engineAlive,
@@ -89,6 +91,21 @@ export {
   linkReset,
   linkTick,
 } from "./syslink/link";
+export {
+  isMember,
+  MEMBERSHIP_BYTES,
+  membershipCondemned,
+  membershipCreate,
+  membershipHears,
+  membershipInput,
+  membershipLink,
+  membershipMajority,
+  membershipOut,
+  membershipOutBytes,
+  membershipReborn,
+  membershipShunned,
+  membershipTick,
+} from "./syslink/membership";
 export {
   itemBegin,
   itemEnd,
@@ -260,4 +277,14 @@ export function lockedOperand(l: Locked): u64 {
 }
 export function lockedComparand(l: Locked): u64 {
   return l.comparand;
+}
+
+/** 0 cluster, 1 number, 2 members, 3 the witness; 64 + k: the life of machine k. */
+export function membershipField(at: usize, field: u32): u64 {
+  const view = membershipView(changetype<Membership>(at));
+  if (field > 64) return viewLife(view, field - 64);
+  return field == 0 ? view.cluster : field == 1 ? view.number : field == 2 ? view.members : view.witness;
+}
+export function membershipMayForm(at: usize): void {
+  changetype<Membership>(at).mayForm = 1;
 }

@@ -14,6 +14,7 @@ export class Faults {
   readonly #options: FaultOptions;
   readonly #random: () => number;
   #islands: readonly ReadonlySet<number>[] = [];
+  #deaf = new Set<number>();
   readonly counts = { lost: 0, duplicated: 0, parted: 0 };
 
   /** `random` gives numbers in [0, 1). */
@@ -31,7 +32,13 @@ export class Faults {
     this.#islands = islands.map((ports) => new Set(ports));
   }
 
+  /** Frames from the first port of each pair no longer reach the second one: a wire that is cut in one direction. */
+  deafen(pairs: readonly (readonly [from: number, to: number])[]): void {
+    this.#deaf = new Set(pairs.map(([from, to]) => from * 65536 + to));
+  }
+
   parted(from: number, to: number): boolean {
+    if (this.#deaf.has(from * 65536 + to)) return true;
     const a = this.#islands.findIndex((island) => island.has(from));
     const b = this.#islands.findIndex((island) => island.has(to));
     return a >= 0 && b >= 0 && a !== b;

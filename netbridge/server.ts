@@ -16,6 +16,7 @@ import { FRAME_BYTES_MAX } from "./frame.js";
 import { Capture } from "./pcap.js";
 import { Decoder, encode } from "./qemu.js";
 import { Switch } from "./switch.js";
+import { Witness } from "./witness.js";
 
 /** Bytes that may wait for one member before its frames are dropped. */
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
@@ -31,6 +32,8 @@ export interface BridgeOptions {
   readonly pcap?: string;
   readonly faults?: FaultOptions;
   readonly random: () => number;
+  /** 64 bits that no bridge had before: this life of its vote (witness.ts). */
+  readonly life: bigint;
   /** Microseconds, for the capture's time stamps. */
   readonly clock: () => number;
   readonly log: (line: string) => void;
@@ -91,6 +94,7 @@ export class Bridge {
         this.#join(member, request.socket.remoteAddress ?? "?");
       });
     });
+    this.#attachWitness(new Witness(options.life));
     this.#tcp = options.qemuPort === undefined ? null : createTcpServer((socket) => this.#joinQemu(socket));
   }
 
@@ -181,6 +185,15 @@ export class Bridge {
       this.#tcpMembers.delete(socket);
       this.#leave(port);
     });
+  }
+
+  /** A station of the bridge's own, with every fault that a member's wire has. */
+  #attachWitness(witness: Witness): void {
+    const port = this.#attach((frame) => {
+      const answer = witness.receive(frame);
+      if (answer !== null) queueMicrotask(() => this.#receive(port, answer));
+    });
+    this.#members--;
   }
 
   #attach(send: (frame: Uint8Array) => void): number {

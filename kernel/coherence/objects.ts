@@ -76,6 +76,7 @@ import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken 
 
 const ENOENT: i64 = 2;
 const EIO: i64 = 5;
+const ETIMEDOUT: i64 = 110;
 
 /** All records, linked by next. */
 let objects: usize = 0;
@@ -229,6 +230,7 @@ export function requestServe(client: Client, now: u64): i64 {
     case ASK_UNLINK:
       return unlinkAsked(client);
     case ASK_SIZE:
+      if (object.dead != 0) return -EIO;
       return object.home == clusterSelf() ? sizeHere(client, object) : ask(client, object, COMMAND_SIZE, 0);
     case ASK_EXTEND:
       if (object.home != clusterSelf()) return ask(client, object, COMMAND_EXTEND, ITEM_SIZE);
@@ -305,11 +307,13 @@ export function objectGiven(id: u64, home: u32, size: u64): SharedObject {
 function close(object: SharedObject): i64 {
   assert(object.references > 0, "an object is closed once too often");
   object.references--;
-  if (object.home == clusterSelf()) referenceDropped(object, clusterSelf());
-  else if (object.dead == 0) {
+  if (object.dead != 0) {
+    if (object.references == 0) forget(object);
+  } else if (object.home == clusterSelf()) referenceDropped(object, clusterSelf());
+  else {
     messageTo(object.home, 16, object.id, 0, COMMAND_CLOSE);
     messageEnd();
-  } else if (object.references == 0) forget(object);
+  }
   return 0;
 }
 
@@ -577,19 +581,56 @@ function answerTruncate(client: Client): i64 {
 
 // --- Death ---
 
-/** LOSTLINK: what was asked of the dead machine fails; what it had open is closed; what it was the home of is dead. */
-export function objectsMachineDied(machine: u32): void {
+/** What was asked of a machine (0: of any) fails. */
+function questionsEnd(machine: u32, error: i64): void {
   while (true) {
     let at = pending;
-    while (at != 0 && changetype<Client>(at).machine != machine) at = changetype<Client>(at).nextPending;
+    while (at != 0 && machine != 0 && changetype<Client>(at).machine != machine) {
+      at = changetype<Client>(at).nextPending;
+    }
     if (at == 0) break;
-    portReply(pendingTake(machine, changetype<Client>(at).msgid), -EIO);
+    portReply(pendingTake(changetype<Client>(at).machine, changetype<Client>(at).msgid), error);
   }
+}
+
+/** The cluster is out of reach. */
+export function questionsFail(): void {
+  questionsEnd(0, -ETIMEDOUT);
+}
+
+/** This machine begins anew: what it has open it has no more, as the home or otherwise. */
+export function objectsForsaken(): void {
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) futexesDied(machine);
+  let at = objects;
+  while (at != 0) {
+    const object = changetype<SharedObject>(at);
+    at = object.next;
+    object.dead = 1;
+    release(object.name);
+    object.name = 0;
+    object.nameBytes = 0;
+  }
+}
+
+/** After its pages were taken back: records that nobody here has open. */
+export function objectsBury(): void {
+  let at = objects;
+  while (at != 0) {
+    const object = changetype<SharedObject>(at);
+    at = object.next;
+    if (object.dead != 0 && object.references == 0) forget(object);
+  }
+}
+
+/** LOSTLINK: what was asked of the dead machine fails; what it had open is closed; what it was the home of is dead. */
+export function objectsMachineDied(machine: u32): void {
+  questionsEnd(machine, -EIO);
   futexesDied(machine);
   let at = objects;
   while (at != 0) {
     const object = changetype<SharedObject>(at);
     at = object.next;
+    if (object.dead != 0) continue;
     if (object.home == clusterSelf()) {
       store<u32>(opensAt(object, machine), 0);
       perish(object);

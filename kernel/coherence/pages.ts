@@ -26,7 +26,7 @@ import {
 import { allocate } from "../memory/slab";
 import { sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
-import { bit, clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { ASK_FAULT, Client } from "./client";
@@ -40,20 +40,12 @@ import {
   pageWanted,
   readersOwn,
 } from "./contention";
-import {
-  engineAlive,
-  engineAsk,
-  engineCreate,
-  engineDead,
-  engineGone,
-  engineMessage,
-  engineOperate,
-  enginePeerDied,
-} from "./engine";
-import { objectById, objectsFirst } from "./objects";
+import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
+import { objectById } from "./objects";
 import { operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
 import { pageFind, pageFindOrMake, pageIndexStart, pageRemove, pagesBury } from "./page-index";
+import { isSuspended } from "./page-members";
 import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
 import { pinAdd, pinsOrder } from "./progress";
@@ -98,9 +90,9 @@ const NEVER: u64 = ~(<u64>0);
 
 /** Page.revoking */
 const WRITE_ONLY: u32 = 1;
-const EVERYTHING: u32 = 2;
+export const EVERYTHING: u32 = 2;
 
-const engine = changetype<Engine>(memory.data(offsetof<Engine>(), 8));
+export const engine = changetype<Engine>(memory.data(offsetof<Engine>(), 8));
 const incoming = changetype<PageMessage>(memory.data(offsetof<PageMessage>(), 8));
 /** Pages whose revocation waits for pins or copies. */
 let waiting: usize = 0;
@@ -165,7 +157,7 @@ export function pageAsked(client: Client): i64 {
 }
 
 /** Asks for the page, or sends the first client's operation when all that wait have one. */
-function ask(page: Page, write: bool, now: u64): void {
+export function ask(page: Page, write: bool, now: u64): void {
   const first = changetype<Client>(page.waiters);
   if (page.state != INVALID || !allOperations(first) || !operationPays(page, now)) {
     if (write && page.state == INVALID) pageWanted(page, now);
@@ -190,6 +182,7 @@ function allOperations(first: Client): bool {
 function operated(page: Page, outcome: u8): void {
   const client = changetype<Client>(page.operator);
   page.operator = 0;
+  if (changetype<usize>(client) == 0) return; // it was told before that the cluster is out of reach
   assert(changetype<usize>(client) == page.waiters, "operations are sent in order");
   if (outcome == OPERATION_DECLINED) {
     operationDeclined(page);
@@ -247,7 +240,7 @@ export function pageUnmap(client: Client): i64 {
 // --- What the engine wants ---
 
 /** Carries out the engine's actions for this page until it wants nothing more. */
-function drain(page: Page): void {
+export function drain(page: Page): void {
   while (true) {
     const again = perform(page);
     if (page.revoking != 0 && revocable(page, 0)) {
@@ -259,7 +252,7 @@ function drain(page: Page): void {
   }
 }
 
-function writerWaits(page: Page): bool {
+export function writerWaits(page: Page): bool {
   let at = page.waiters;
   while (at != 0) {
     if (changetype<Client>(at).write != 0) return true;
@@ -284,7 +277,7 @@ function perform(page: Page): bool {
         break;
       case ACT_GRANT:
         // While the home is out of reach the right that it gave may not be used: pagesResume() asks again.
-        if (isSuspended(page)) break;
+        if (isSuspended()) break;
         grant(page, action.flags == RIGHT_MODIFIED);
         again = true;
         break;
@@ -322,7 +315,7 @@ function send(page: Page, action: Action): void {
 
 /** The operation is done as its answer is written: nothing comes between the engine's word and this. */
 function performFor(page: Page, action: Action): void {
-  if (isSuspended(page)) {
+  if (isSuspended()) {
     // The right may not be used while the home is out of reach.
     action.say = SAY_REJECTED;
     return;
@@ -378,7 +371,7 @@ function installVisit(space: usize, va: u64): void {
   if (space == client.space && va == client.va) setEntry(space, va, installEntry);
 }
 
-function fail(page: Page): void {
+export function fail(page: Page): void {
   let at = page.waiters;
   page.waiters = 0;
   page.operator = 0;
@@ -431,7 +424,7 @@ function revoke(page: Page): void {
   engineGone(engine, page, dirty);
 }
 
-function unlinkWaiting(page: Page): void {
+export function unlinkWaiting(page: Page): void {
   if (waiting == changetype<usize>(page)) waiting = page.revokingNext;
   else {
     let at = waiting;
@@ -447,7 +440,7 @@ let takeWhat: u32 = 0;
 let tookDirty: bool = false;
 
 /** From every address space and every core's TLB. True: some entry said that the page was written. */
-function takeAway(page: Page, what: u32): bool {
+export function takeAway(page: Page, what: u32): bool {
   takeWhat = what;
   tookDirty = false;
   sharedMappings(changetype<SharedObject>(page.holder), page.index, takeVisit.index);
@@ -530,67 +523,4 @@ function refuse(to: u32, message: MessageHeader, object: SharedObject): void {
   store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), wireIndex);
   itemPut(writer, ITEM_ERROR, <u32>EIO, 0);
   messageEnd();
-}
-
-// --- Death ---
-
-export function pagesMachineDied(machine: u32): void {
-  engineDead(engine, machine);
-  let object = objectsFirst();
-  while (changetype<usize>(object) != 0) {
-    if (object.home == machine) object.dead = 1;
-    let at = object.pages;
-    while (at != 0) {
-      const page = changetype<Page>(at);
-      at = page.nextInObject;
-      page.twinOf = 0;
-      enginePeerDied(engine, page, machine);
-      drain(page);
-    }
-    object = changetype<SharedObject>(object.next);
-  }
-}
-
-// --- Leases: what a home gave is used only as long as the home surely knows that this machine lives ---
-
-let suspended: u64 = 0;
-
-function isSuspended(page: Page): bool {
-  return (suspended & bit(page.home)) != 0;
-}
-
-/** Out of every page table at once, pinned or not; the engine knows nothing of it and keeps the rights. */
-export function pagesSuspend(home: u32): void {
-  suspended |= bit(home);
-  let object = objectsFirst();
-  while (changetype<usize>(object) != 0) {
-    let at = object.home == home ? object.pages : 0;
-    while (at != 0) {
-      const page = changetype<Page>(at);
-      if (takeAway(page, EVERYTHING)) page.noted = 1;
-      at = page.nextInObject;
-    }
-    object = changetype<SharedObject>(object.next);
-  }
-}
-
-/** The home has been heard to have heard us. */
-export function pagesResume(home: u32): void {
-  suspended &= ~bit(home);
-  let object = objectsFirst();
-  while (changetype<usize>(object) != 0) {
-    let at = object.home == home ? object.pages : 0;
-    while (at != 0) {
-      const page = changetype<Page>(at);
-      at = page.nextInObject;
-      if (page.waiters == 0) continue;
-      ask(page, writerWaits(page), nanoseconds());
-      drain(page);
-    }
-    object = changetype<SharedObject>(object.next);
-  }
-}
-
-export function pagesMachineCame(machine: u32): void {
-  engineAlive(engine, machine);
 }

@@ -1,4 +1,6 @@
 // Ethernet II frames (IEEE 802.3): in, to ARP or IPv4; out, with a header.
+
+import { VOTE_GROUP, VOTE_TYPE } from "../syslink/view";
 import { arpInput } from "./arp";
 import { ETHERNET_BYTES, Interface, load16, macLoad, macStore, store16 } from "./interface";
 import { ipInput } from "./ip";
@@ -15,12 +17,16 @@ export function ethernetInput(card: Interface, at: usize, bytes: u32, now: u64):
     return;
   }
   const to = macLoad(at);
+  const type = load16(at + 12);
+  const body = at + ETHERNET_BYTES;
+  if (to == VOTE_GROUP && type == VOTE_TYPE && card.vote != 0) {
+    call_indirect<void>(card.vote, body, bytes - ETHERNET_BYTES, now);
+    return;
+  }
   if (to != card.mac && to != BROADCAST) {
     card.notForUs++;
     return;
   }
-  const type = load16(at + 12);
-  const body = at + ETHERNET_BYTES;
   if (type == TYPE_IPV4) ipInput(card, body, bytes - ETHERNET_BYTES, now);
   else if (type == TYPE_ARP) arpInput(card, body, bytes - ETHERNET_BYTES, now);
   else card.unknownProtocol++;

@@ -27,6 +27,8 @@ export class Interface {
   send: u32 = 0;
   /** Table index of (source ip: u32, source port: u32, payload: usize, bytes: u32): void. */
   datagram: u32 = 0;
+  /** Table index of (body: usize, bytes: u32, now: u64): void, for votes (syslink/view.ts); 0 = none. */
+  vote: u32 = 0;
   /** 1: what is at `port` checks its payloads itself, so UDP's checksum is zero. */
   checks: u32 = 0;
   /** The UDP port that it gets. */

@@ -20,8 +20,11 @@ import {
 export const DIRECTORY_LINKID: u64 = 1;
 
 export const COMMAND_FAREWELL: u32 = 1;
-export const COMMAND_LOST: u32 = 2;
+// 2 was LOST: a machine accused another of being dead, before there were views.
+/** The machines that the sender has links with. */
 export const COMMAND_MEMBERS: u32 = 3;
+/** A marker: behind it nothing comes that was said in an older view. ITEM_ACKS holds the view's number. */
+export const COMMAND_VIEW: u32 = 4;
 export const COMMAND_OPEN: u32 = 8;
 export const COMMAND_CLOSE: u32 = 9;
 export const COMMAND_SIZE: u32 = 10;
@@ -85,8 +88,8 @@ const R: u32 = 0x8000;
 const ROWS: usize = memory.data<u32>([
   COMMAND_FAREWELL,          0,              0,    0,    ANY,
 
-  COMMAND_LOST,              ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_MEMBERS,           ITEM_ACKS,      8,    8,    ONE,
+  COMMAND_VIEW,              ITEM_ACKS,      8,    8,    ONE,
 
   COMMAND_OPEN,              ITEM_NAME,      1,    255,  ONE,
   COMMAND_OPEN | R,          ITEM_OBJECT,    8,    8,    ANY,
@@ -185,10 +188,10 @@ export function commandName(command: u32): string {
   switch (command & ~RESPONSE) {
     case COMMAND_FAREWELL:
       return "FAREWELL";
-    case COMMAND_LOST:
-      return "LOST";
     case COMMAND_MEMBERS:
       return "MEMBERS";
+    case COMMAND_VIEW:
+      return "VIEW";
     case COMMAND_OPEN:
       return "OPEN";
     case COMMAND_CLOSE:

@@ -20,6 +20,7 @@ async function bridge(options: Partial<BridgeOptions> = {}) {
   const lines: string[] = [];
   const random = new Random(1);
   const server = await Bridge.open({
+    life: 1n,
     host: "127.0.0.1",
     port: 0,
     random: () => random.next(),

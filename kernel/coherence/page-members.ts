@@ -1,0 +1,127 @@
+// What becomes of this machine's shared pages when the cluster changes: leases that run out, machines that die or come, a
+// machine that begins anew. Core 0 only. Part of pages.ts, whose invariants hold here.
+import { nanoseconds } from "../machine/time";
+import { clusterMachines } from "../syslink/cluster";
+import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
+import { objectsBury, objectsFirst } from "./objects";
+import { SharedObject } from "./pager";
+import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
+import { Page, PEER_BYTES } from "./records";
+
+/** Calls `visit` (of a Page) for every page. */
+function everyPage(visit: u32): void {
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    let at = object.pages;
+    while (at != 0) {
+      const page = changetype<Page>(at);
+      at = page.nextInObject;
+      call_indirect<void>(visit, page);
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+}
+
+// --- Machines that die and come ---
+
+let deadMachine: u32 = 0;
+
+function peerDied(page: Page): void {
+  page.twinOf = 0;
+  enginePeerDied(engine, page, deadMachine);
+  drain(page);
+}
+
+export function pagesMachineDied(machine: u32): void {
+  engineDead(engine, machine);
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    if (object.home == machine) object.dead = 1;
+    object = changetype<SharedObject>(object.next);
+  }
+  deadMachine = machine;
+  everyPage(peerDied.index);
+}
+
+export function pagesMachineCame(machine: u32): void {
+  engineAlive(engine, machine);
+}
+
+// --- Leases: shared pages are used only as long as more than half of the cluster surely knows that this machine lives ---
+
+let suspended: bool = false;
+
+export function isSuspended(): bool {
+  return suspended;
+}
+
+function suspend(page: Page): void {
+  if (takeAway(page, EVERYTHING)) page.noted = 1;
+}
+
+/** Out of every page table at once, pinned or not; the engine knows nothing of it and keeps the rights. */
+export function pagesSuspend(): void {
+  suspended = true;
+  everyPage(suspend.index);
+}
+
+function resume(page: Page): void {
+  if (page.waiters == 0) return;
+  ask(page, writerWaits(page), nanoseconds());
+  drain(page);
+}
+
+/** More than half have been heard to have heard us. */
+export function pagesResume(): void {
+  suspended = false;
+  everyPage(resume.index);
+}
+
+// --- The cluster is out of reach, or has gone on without this machine ---
+
+/** Threads that wait for pages are told so; what was asked for may come later and finds nobody. */
+export function waitersFail(): void {
+  everyPage(fail.index);
+}
+
+let held: bool = false;
+
+function look(page: Page): void {
+  if (page.holds != 0) held = true;
+}
+
+/** Some thread of the kernel copies from or to a page. */
+export function pagesHeld(): bool {
+  held = false;
+  everyPage(look.index);
+  return held;
+}
+
+/** As if the page had never been here: its threads are told, and no right is left. */
+function forsake(page: Page): void {
+  fail(page);
+  takeAway(page, EVERYTHING);
+  if (page.revoking != 0) {
+    unlinkWaiting(page);
+    atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
+  }
+  const object = page.object;
+  const index = page.index;
+  const home = page.home;
+  const peers = page.peers;
+  memory.fill(changetype<usize>(page), 0, offsetof<Page>("frame"));
+  memory.fill(peers, 0, clusterMachines() * PEER_BYTES);
+  page.object = object;
+  page.index = index;
+  page.twinOf = 0;
+  page.heldUntil = 0;
+  page.wantedAt = 0;
+  page.ownedAt = 0;
+  pageCreate(page, home, peers);
+}
+
+/** After objectsForsaken(). */
+export function pagesForsaken(): void {
+  everyPage(forsake.index);
+  objectsBury();
+}

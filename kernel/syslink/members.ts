@@ -1,0 +1,473 @@
+// The cluster's membership as this machine lives it (R0, R4; membership.ts decides, this file acts): links that come and go,
+// views that are installed and flushed, leases, deaths, and beginning anew when others have gone on without it.
+//
+// A machine that others leave out has stopped by itself before they rely on it: it uses shared pages only while more than
+// half of its view has been heard to have heard it within leaseTime (3/10 of linkloss=); nobody who votes it out
+// acknowledges it any more; and what it held counts as lost graceTime (1/3) after the view without it.
+//
+// A view is flushed: each member sends a marker to each other on their link, behind everything that it said in the view before.
+// With all markers in, nothing older is under way, and the dead are dead.
+import { Client } from "../coherence/client";
+import { objectsForsaken, objectsMachineDied, questionsFail } from "../coherence/objects";
+import {
+  pagesForsaken,
+  pagesHeld,
+  pagesMachineCame,
+  pagesMachineDied,
+  pagesResume,
+  pagesSuspend,
+  waitersFail,
+} from "../coherence/page-members";
+import { print, printDecimal } from "../console";
+import { ASYNCHRONOUS, portReply } from "../lwkt/port";
+import { allocate } from "../memory/slab";
+import { IP_BYTES, UDP_BYTES } from "../net/interface";
+import { bootNumber } from "../options";
+import { spreadMachineDied } from "../process/spread";
+import { COMMAND_FAREWELL, COMMAND_MEMBERS, COMMAND_VIEW, ITEM_ACKS } from "./commands";
+import {
+  LINK_HEADER_BYTES,
+  LINK_LOST,
+  LINK_UP,
+  Link,
+  linkBytes,
+  linkCreate,
+  linkCut,
+  linkReset,
+  linkTick,
+  NEVER,
+} from "./link";
+import {
+  isMember,
+  MEMBERSHIP_BYTES,
+  Membership,
+  membershipAsk,
+  membershipCondemned,
+  membershipCreate,
+  membershipHears,
+  membershipInput,
+  membershipLink,
+  membershipMajority,
+  membershipOut,
+  membershipOutBytes,
+  membershipReborn,
+  membershipShunned,
+  membershipTick,
+  membershipView,
+} from "./membership";
+import { itemData, itemFind, itemPut, MessageHeader } from "./message";
+import { linkDirty, messageEnd, noticeTo, overflowDrain, voteSend } from "./outbox";
+import {
+  allMachines,
+  bit,
+  card,
+  clusterEpoch,
+  clusterMachines,
+  clusterSelf,
+  epochSet,
+  exclude,
+  include,
+  isDead,
+  linkSet,
+  linkTo,
+} from "./peers";
+import { View, viewCopy, viewHas, viewLife } from "./view";
+
+const MILLISECOND: u64 = 1_000_000;
+/** The least that linkCreate() takes; with the other parts of a link just below 512 KiB at an MTU of 9000. */
+const RING_BYTES: u32 = 131072;
+
+let membership = changetype<Membership>(0);
+/** The view that this machine acts by, and the one before. */
+const current = changetype<View>(memory.data(544, 8));
+const former = changetype<View>(memory.data(544, 8));
+/** Bits per machine: links that are up; members that are gone and not dead yet; members that said farewell. */
+let up: u64 = 0;
+let dying: u64 = 0;
+let departed: u64 = 0;
+/** By machine: when it was left out; the newest view of which its marker came. */
+const excludedAt: usize = memory.data(512, 8);
+const marks: usize = memory.data(512, 8);
+let flushed: bool = false;
+/** It belongs to the cluster and asks for things. */
+let member: bool = false;
+let suspended: bool = false;
+/** Since when its threads wait for the cluster (NEVER: they do not), and whether they were told that it was too long. */
+let blockedAt: u64 = NEVER;
+let gaveUp: bool = false;
+/** It has to begin anew, as soon as no thread of the kernel copies from or to a page. */
+let forsaken: bool = false;
+let graceTime: u64 = 0;
+let leaseTime: u64 = 0;
+let lossTime: u64 = 0;
+let patience: u64 = 0;
+let joinUntil: u64 = 0;
+let newLife: u32 = 0;
+/** Who waits for the end of farewell(). */
+let leaver: usize = 0;
+let leaveUntil: u64 = 0;
+
+/** `lives`: table index of (): u64, a number for a new life. */
+export function membersStart(now: u64, lives: u32): void {
+  newLife = lives;
+  const loss = bootNumber("linkloss", 10_000) * MILLISECOND;
+  graceTime = loss / 3;
+  leaseTime = (loss * 3) / 10;
+  lossTime = loss - graceTime;
+  patience = bootNumber("blocked", 30_000) * MILLISECOND;
+  joinUntil = now + bootNumber("join", 60_000) * MILLISECOND;
+  epochSet(call_indirect<u64>(newLife));
+  linksCreate();
+  membership = membershipCreate(allocate(MEMBERSHIP_BYTES), clusterSelf(), clusterMachines(), clusterEpoch());
+}
+
+function linksCreate(): void {
+  const payload = (card.mtu - IP_BYTES - UDP_BYTES - LINK_HEADER_BYTES) & ~7;
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine == clusterSelf()) continue;
+    let at = changetype<usize>(linkTo(machine));
+    if (at == 0) at = allocate(linkBytes(payload, RING_BYTES));
+    else memory.fill(at, 0, offsetof<Link>());
+    linkSet(machine, linkCreate(at, clusterSelf(), machine, clusterEpoch(), payload, RING_BYTES, lossTime));
+    linkDirty(machine);
+  }
+}
+
+/** Threads are served. */
+export function inService(): bool {
+  return member;
+}
+
+/** Threads have waited for the cluster for too long: they are told so at once, until it is there again. */
+export function outOfReach(): bool {
+  return gaveUp;
+}
+
+function say(text: string, machine: u32, rest: string): void {
+  print(text);
+  printDecimal(machine);
+  print(rest);
+}
+
+// --- What comes in ---
+
+/** After a datagram of that machine. */
+export function linkHeard(machine: u32): void {
+  const link = linkTo(machine);
+  linkDirty(machine);
+  if (link.state == LINK_UP && !(up & bit(machine))) linkUp(machine, link);
+  else if (link.state == LINK_LOST) linkGone(machine);
+}
+
+export function voteCame(at: usize, bytes: u32, now: u64): void {
+  membershipInput(membership, at, bytes, now);
+}
+
+export function memberMessage(machine: u32, message: MessageHeader): void {
+  const command = <u32>message.command;
+  if (command == COMMAND_FAREWELL) {
+    departed |= bit(machine);
+    return;
+  }
+  const value = load<u64>(itemData(itemFind(message, ITEM_ACKS)));
+  if (command == COMMAND_MEMBERS) membershipHears(membership, machine, value);
+  else {
+    store<u64>(marks + ((machine - 1) << 3), value);
+    if (value > current.number) membershipAsk(membership, machine);
+  }
+}
+
+function linkUp(machine: u32, link: Link): void {
+  up |= bit(machine);
+  departed &= ~bit(machine);
+  store<u64>(marks + ((machine - 1) << 3), 0);
+  membershipLink(membership, machine, link.peerEpoch);
+  say("cluster: machine ", machine, " is here\n");
+  tellWhoIsHeard();
+}
+
+/** The link is lost, and with it what was under way: one of its two ends must leave. */
+function linkGone(machine: u32): void {
+  const was = (up & bit(machine)) != 0;
+  up &= ~bit(machine);
+  exclude(machine);
+  overflowDrain();
+  linkReset(linkTo(machine));
+  linkDirty(machine);
+  membershipLink(membership, machine, 0);
+  if (!was) return;
+  if (!(departed & bit(machine))) say("cluster: machine ", machine, " is lost\n");
+  tellWhoIsHeard();
+  // Two lives that have lost each other never speak again: who belongs to nothing begins another.
+  if (!isMember(membership)) forsaken = true;
+}
+
+/** Who has links with all members may become one. */
+function tellWhoIsHeard(): void {
+  for (let rest = up; rest != 0; rest &= rest - 1) {
+    store<u64>(itemPut(noticeTo(<u32>ctz(rest) + 1, 32, COMMAND_MEMBERS), ITEM_ACKS, 0, 8), up);
+    messageEnd();
+  }
+}
+
+// --- Time ---
+
+/** When to look again. */
+export function membersTick(now: u64): u64 {
+  let next: u64 = NEVER;
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine != clusterSelf()) next = min<u64>(next, tickLink(machine, now));
+  }
+  if (current.number == 0) {
+    if (now >= joinUntil) membership.mayForm = 1;
+    else next = min<u64>(next, joinUntil);
+  }
+  membership.ending = u32(leaver != 0 && (departed | bit(clusterSelf())) == allMachines());
+  next = min<u64>(next, membershipTick(membership, now));
+  membersLook(now);
+  if (forsaken && (current.number == 0 || !isMember(membership))) next = min<u64>(next, beginAnew(now));
+  next = min<u64>(next, lease(now));
+  next = min<u64>(next, deaths(now));
+  return min<u64>(next, patienceEnds(now));
+}
+
+function tickLink(machine: u32, now: u64): u64 {
+  const link = linkTo(machine);
+  const next = linkTick(link, now);
+  if (link.state == LINK_LOST) {
+    linkGone(machine);
+    return now;
+  }
+  if (next <= now) linkDirty(machine);
+  return max<u64>(next, now + 1);
+}
+
+/** After every piece of work: links that a vote ends, a new view, votes that are to go out. */
+export function membersLook(now: u64): void {
+  for (let rest = membershipShunned(membership); rest != 0; rest &= rest - 1) cut(<u32>ctz(rest) + 1);
+  const view = membershipView(membership);
+  if (view.number != current.number || view.cluster != current.cluster) install(view, now);
+  while (true) {
+    const vote = membershipOut(membership);
+    if (vote == 0) break;
+    voteSend(vote, membershipOutBytes(vote));
+  }
+}
+
+function cut(machine: u32): void {
+  const link = linkTo(machine);
+  linkCut(link);
+  if (link.state == LINK_LOST) linkGone(machine);
+}
+
+// --- Views ---
+
+function install(view: View, now: u64): void {
+  const was = current.number != 0 && viewHas(current, clusterSelf(), clusterEpoch());
+  viewCopy(former, current);
+  viewCopy(current, view);
+  flushed = false;
+  sayView();
+  if (!isMember(membership)) {
+    if (was) forsaken = true;
+    return;
+  }
+  if (!was) former.members = 0;
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine != clusterSelf()) change(machine, now);
+  }
+  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
+    store<u64>(itemPut(noticeTo(<u32>ctz(rest) + 1, 32, COMMAND_VIEW), ITEM_ACKS, 0, 8), current.number);
+    messageEnd();
+  }
+}
+
+/** What the view that was just installed means for another machine. */
+function change(machine: u32, now: u64): void {
+  const mine = bit(machine);
+  const is = (current.members & mine) != 0;
+  const same = is && viewHas(former, machine, viewLife(current, machine));
+  if (same) return;
+  if (former.members & mine) {
+    if (up & mine && linkTo(machine).peerEpoch == viewLife(former, machine)) cut(machine);
+    exclude(machine);
+    dying |= mine;
+    store<u64>(excludedAt + ((machine - 1) << 3), now);
+  }
+  if (is) {
+    // A new life with an old number: the old one is dead for certain.
+    if (dying & mine) died(machine);
+    include(machine);
+    departed &= ~mine;
+    pagesMachineCame(machine);
+  } else if (!(dying & mine) && !member) died(machine);
+}
+
+function sayView(): void {
+  say("cluster: view ", <u32>current.number, ": machines");
+  for (let rest = current.members; rest != 0; rest &= rest - 1) say(" ", <u32>ctz(rest) + 1, "");
+  if (!isMember(membership)) print(", this one is left out");
+  print("\n");
+}
+
+/** All have said that they act by this view: nothing older is under way. */
+function isFlushed(): bool {
+  if (current.number == 0 || !isMember(membership)) return false;
+  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
+    if (load<u64>(marks + ((<usize>ctz(rest)) << 3)) < current.number) return false;
+  }
+  return true;
+}
+
+/** When to look again. */
+function deaths(now: u64): u64 {
+  if (!flushed) flushed = isFlushed();
+  if (!flushed) return NEVER;
+  member = true;
+  let next: u64 = NEVER;
+  for (let rest = dying; rest != 0; rest &= rest - 1) {
+    const machine = <u32>ctz(rest) + 1;
+    const end = load<u64>(excludedAt + ((machine - 1) << 3)) + graceTime;
+    if (now >= end) died(machine);
+    else next = min<u64>(next, end);
+  }
+  return next;
+}
+
+/** LOSTLINK: every operation that needs that machine ends. */
+function died(machine: u32): void {
+  dying &= ~bit(machine);
+  pagesMachineDied(machine);
+  objectsMachineDied(machine);
+  spreadMachineDied(machine);
+}
+
+// --- Leases ---
+
+/** When to look again. */
+function lease(now: u64): u64 {
+  if (!member) return NEVER;
+  let near: u32 = 1;
+  let next: u64 = NEVER;
+  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
+    const machine = <u32>ctz(rest) + 1;
+    const link = linkTo(machine);
+    // A new life of a member vouches for nothing: it does not know what the former one has voted for.
+    if (!(up & bit(machine)) || link.peerEpoch != viewLife(current, machine)) continue;
+    const end = link.lastConfirmed + leaseTime;
+    if (now >= end) continue;
+    near++;
+    next = min<u64>(next, end);
+  }
+  const may =
+    near >= membershipMajority(membership) && isMember(membership) && !membershipCondemned(membership);
+  if (may && suspended) {
+    suspended = false;
+    pagesResume();
+  } else if (!may && !suspended) {
+    suspended = true;
+    pagesSuspend();
+  }
+  return next;
+}
+
+/** Threads that wait for the cluster for too long are told. When to look again. */
+function patienceEnds(now: u64): u64 {
+  const blocked = suspended || (!member && now >= joinUntil);
+  if (!blocked) {
+    blockedAt = NEVER;
+    if (gaveUp) print("cluster: back in reach\n");
+    gaveUp = false;
+    return NEVER;
+  }
+  if (blockedAt == NEVER) blockedAt = now;
+  if (now < blockedAt + patience) return blockedAt + patience;
+  if (!gaveUp) {
+    gaveUp = true;
+    print("cluster: out of reach of more than half; shared files time out\n");
+    waitersFail();
+    questionsFail();
+  }
+  return NEVER;
+}
+
+// --- Beginning anew ---
+
+/** The others go on without this machine: it lets go of all that it shares and joins as a new one. When to look again. */
+function beginAnew(now: u64): u64 {
+  if (pagesHeld()) return now + 5 * MILLISECOND;
+  forsaken = false;
+  if (member) print("cluster: left out; what this machine shared is gone, it joins again\n");
+  member = false;
+  up = 0;
+  dying = 0;
+  departed = 0;
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine == clusterSelf()) continue;
+    exclude(machine);
+    store<u64>(marks + ((machine - 1) << 3), 0);
+  }
+  overflowDrain();
+  questionsFail();
+  objectsForsaken();
+  pagesForsaken();
+  if (suspended) pagesResume();
+  suspended = false;
+  epochSet(max<u64>(call_indirect<u64>(newLife), clusterEpoch() + 2));
+  linksCreate();
+  membershipReborn(membership, clusterEpoch());
+  return now;
+}
+
+// --- The end ---
+
+/** `client` is answered when every living machine has said farewell and has heard ours. */
+export function farewellBegin(client: Client, now: u64): i64 {
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine == clusterSelf() || isDead(machine)) continue;
+    noticeTo(machine, 16, COMMAND_FAREWELL);
+    messageEnd();
+  }
+  leaver = changetype<usize>(client);
+  leaveUntil = 0;
+  if (farewell(now) == 0) {
+    leaver = 0;
+    return 0;
+  }
+  return ASYNCHRONOUS;
+}
+
+/** 0: it is over; else when to look again. */
+function farewell(now: u64): u64 {
+  let quiet = true;
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine == clusterSelf() || isDead(machine)) continue;
+    if (!(departed & bit(machine))) return NEVER;
+    const link = linkTo(machine);
+    if (link.oldest != link.nextSequence) quiet = false;
+  }
+  // All have said it. What they have not acknowledged they may still need, but not for ever.
+  if (leaveUntil == 0) leaveUntil = now + 500 * MILLISECOND;
+  if (!quiet && now < leaveUntil) return now + 5 * MILLISECOND;
+  return 0;
+}
+
+/** When to look again; 0: it is over, and what is still to be said was marked. */
+export function farewellTick(now: u64): u64 {
+  if (leaver == 0) return NEVER;
+  const end = farewell(now);
+  if (end != 0) return end;
+  // The last thing that the others hear: that theirs has arrived, so that they need not wait for it.
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine == clusterSelf() || isDead(machine)) continue;
+    if (linkTo(machine).ackDue != 0) linkTo(machine).ackDue = now;
+    linkDirty(machine);
+  }
+  return 0;
+}
+
+export function farewellEnd(): void {
+  const client = changetype<Client>(leaver);
+  leaver = 0;
+  portReply(client, 0);
+}

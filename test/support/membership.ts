@@ -1,0 +1,336 @@
+// A cluster for the membership in Node: the kernel's own code of every machine, the bridge's witness, a wire that loses,
+// delays and is cut in any direction, machines that die and come back, a bridge that starts again. Links are played:
+// up while both ends hear each other, lost for good after LOSS of silence. It sees all machines, so it can say after
+// every step whether two sides go on.
+import { Witness } from "../../netbridge/witness.js";
+import { chance } from "./coherence.js";
+import type { KernelWasm } from "./kernel-wasm.js";
+
+/** Milliseconds, as cluster.ts has them for linkloss=1500. */
+export const LOSS = 1000;
+export const GRACE = 500;
+export const LEASE = 450;
+const MS = 1_000_000n;
+const ETHERNET = 14;
+
+interface Peer {
+  /** The life at the other end while the link is up; those that it was lost with. */
+  life: bigint;
+  dead: Set<bigint>;
+  heard: number;
+  confirmed: number;
+}
+
+interface Machine {
+  at: number;
+  life: bigint;
+  alive: boolean;
+  /** Does nothing, and comes back as if nothing had been. */
+  pausedUntil: number;
+  peers: Peer[];
+  installed: string;
+  installedAt: number;
+  wasMember: boolean;
+}
+
+export class Split extends Error {}
+
+export class Members {
+  now = 1;
+  /** Views that were installed. */
+  readonly views = new Set<string>();
+  readonly machines: Machine[] = [];
+  witness: Witness;
+  /** heard[a][b]: a hears b. Machine 0 is the bridge's witness. */
+  readonly hears: boolean[][];
+  loss = 0;
+  changes = 0;
+  readonly #kernel: KernelWasm;
+  readonly #next: (limit: number) => number;
+  readonly #frame: number;
+  #flying: { at: number; from: number; body: Uint8Array }[] = [];
+  #lives = 1000n;
+  readonly #do;
+
+  constructor(
+    kernel: KernelWasm,
+    readonly count: number,
+    seed: number,
+    readonly rooms: number[],
+  ) {
+    this.#kernel = kernel;
+    this.#next = chance(seed);
+    this.#frame = rooms[0]!;
+    this.witness = new Witness(++this.#lives);
+    this.hears = Array.from({ length: count + 1 }, () => Array<boolean>(count + 1).fill(true));
+    this.#do = Object.fromEntries(
+      [
+        "Create",
+        "Input",
+        "Link",
+        "Hears",
+        "Out",
+        "OutBytes",
+        "Tick",
+        "Field",
+        "Majority",
+        "Condemned",
+        "Reborn",
+        "Shunned",
+      ].map((name) => [name, kernel.call(`membership${name}`)]),
+    ) as Record<string, (...args: (number | bigint)[]) => number>;
+    for (let m = 1; m <= count; m++) {
+      this.machines.push({
+        at: rooms[m]!,
+        life: 0n,
+        alive: false,
+        pausedUntil: 0,
+        peers: [],
+        installed: "",
+        installedAt: 0,
+        wasMember: false,
+      });
+      this.boot(m);
+    }
+  }
+
+  machine(m: number): Machine {
+    return this.machines[m - 1]!;
+  }
+
+  boot(m: number): void {
+    const machine = this.machine(m);
+    machine.life = ++this.#lives;
+    machine.alive = true;
+    machine.pausedUntil = 0;
+    this.#do["Create"]!(machine.at, m, this.count, machine.life);
+    this.#fresh(machine);
+    machine.installed = "";
+  }
+
+  #fresh(machine: Machine): void {
+    machine.wasMember = false;
+    machine.peers = Array.from({ length: this.count }, () => ({
+      life: 0n,
+      dead: new Set<bigint>(),
+      heard: this.now,
+      confirmed: 0,
+    }));
+  }
+
+  mayForm(m: number): void {
+    this.#kernel.call("membershipMayForm")(this.machine(m).at);
+  }
+
+  field(m: number, field: number): bigint {
+    return BigInt.asUintN(64, BigInt(this.#do["Field"]!(this.machine(m).at, field)));
+  }
+
+  view(m: number): string {
+    const members = this.field(m, 2);
+    const lives: string[] = [];
+    for (let k = 1; k <= this.count; k++)
+      if (members & (1n << BigInt(k - 1))) lives.push(`${k}:${this.field(m, 64 + k)}`);
+    return `${this.field(m, 0)}/${this.field(m, 1)} ${lives.join(" ")} witness ${this.field(m, 3)}`;
+  }
+
+  isMember(m: number): boolean {
+    return this.#kernel.call("isMember")(this.machine(m).at) !== 0;
+  }
+
+  /** It may use what it shares: more than half of its view has heard it lately. */
+  active(m: number): boolean {
+    const machine = this.machine(m);
+    if (!machine.alive || machine.pausedUntil > this.now || !this.isMember(m)) return false;
+    if (this.#do["Condemned"]!(machine.at)) return false;
+    const members = this.field(m, 2);
+    let near = 1;
+    machine.peers.forEach((peer, index) => {
+      // A new life of a member vouches for nothing: it does not know what the former one has voted for.
+      const mine = (members & (1n << BigInt(index))) !== 0n && this.field(m, 65 + index) === peer.life;
+      if (index + 1 !== m && mine && this.now < peer.confirmed + LEASE) near++;
+    });
+    return near >= this.#do["Majority"]!(machine.at);
+  }
+
+  restartBridge(): void {
+    this.witness = new Witness(++this.#lives);
+  }
+
+  /** One millisecond. */
+  step(): void {
+    this.now++;
+    this.#links();
+    const landed = this.#flying.filter(({ at }) => at <= this.now);
+    this.#flying = this.#flying.filter(({ at }) => at > this.now);
+    for (const { from, body } of landed) this.#land(from, body);
+    for (let m = 1; m <= this.count; m++) {
+      const machine = this.machine(m);
+      if (!machine.alive || machine.pausedUntil > this.now) continue;
+      this.#do["Tick"]!(machine.at, BigInt(this.now) * MS);
+      this.#pump(m);
+      this.#look(m);
+    }
+    this.#judge();
+  }
+
+  run(milliseconds: number): void {
+    for (let end = this.now + milliseconds; this.now < end; ) this.step();
+  }
+
+  #runs(m: number): boolean {
+    const machine = this.machine(m);
+    return machine.alive && machine.pausedUntil <= this.now;
+  }
+
+  /** What link.ts would have found out by now. */
+  #links(): void {
+    for (let a = 1; a <= this.count; a++) {
+      if (!this.#runs(a)) continue;
+      for (let b = 1; b <= this.count; b++) {
+        if (a === b) continue;
+        const mine = this.machine(a).peers[b - 1]!;
+        const other = this.machine(b);
+        const theirs = other.peers[a - 1]!;
+        const life = this.machine(a).life;
+        const speaks = this.#runs(b) && this.hears[a]![b]! && !theirs.dead.has(life);
+        const hearsUs = this.#runs(b) && this.hears[b]![a]!;
+        if (mine.life !== 0n) {
+          if (speaks && other.life === mine.life) {
+            mine.heard = this.now;
+            if (hearsUs && theirs.life === life) mine.confirmed = this.now;
+          }
+          const refused = this.#runs(b) && this.hears[a]![b]! && theirs.dead.has(life);
+          const reborn = speaks && hearsUs && other.life !== mine.life;
+          if (refused || reborn || this.now >= mine.heard + LOSS) this.lose(a, b);
+        } else if (speaks && hearsUs && !mine.dead.has(other.life)) {
+          mine.life = other.life;
+          mine.heard = this.now;
+          mine.confirmed = this.now;
+          this.#do["Link"]!(this.machine(a).at, b, other.life);
+        }
+      }
+    }
+    for (let a = 1; a <= this.count; a++)
+      for (let b = 1; b <= this.count; b++) {
+        if (a === b || !this.#runs(a) || this.machine(a).peers[b - 1]!.life === 0n) continue;
+        let up = 0n;
+        this.machine(b).peers.forEach((peer, index) => {
+          if (peer.life !== 0n) up |= 1n << BigInt(index);
+        });
+        if (this.hears[a]![b] && this.#runs(b)) this.#do["Hears"]!(this.machine(a).at, b, up);
+      }
+  }
+
+  lose(a: number, b: number): void {
+    const peer = this.machine(a).peers[b - 1]!;
+    if (peer.life === 0n) return;
+    peer.dead.add(peer.life);
+    peer.life = 0n;
+    this.#do["Link"]!(this.machine(a).at, b, 0n);
+    // Two lives that have lost each other never speak again: who belongs to nothing begins another.
+    if (!this.isMember(a)) this.#reborn(a);
+  }
+
+  #reborn(m: number): void {
+    const machine = this.machine(m);
+    machine.life = ++this.#lives;
+    this.#do["Reborn"]!(machine.at, machine.life);
+    this.#fresh(machine);
+  }
+
+  #pump(m: number): void {
+    for (;;) {
+      const at = this.#do["Out"]!(this.machine(m).at);
+      if (at === 0) return;
+      this.#throw(m, this.#kernel.bytes.slice(at, at + this.#do["OutBytes"]!(at)));
+    }
+  }
+
+  #throw(from: number, body: Uint8Array): void {
+    if (this.#next(1000) < this.loss) return;
+    const copies = this.loss > 0 && this.#next(1000) < this.loss ? 2 : 1;
+    for (let i = 0; i < copies; i++) this.#flying.push({ at: this.now + 1 + this.#next(6), from, body });
+  }
+
+  #land(from: number, body: Uint8Array): void {
+    if (from !== 0 && this.hears[0]![from]) {
+      const frame = new Uint8Array(ETHERNET + body.length);
+      frame.set([0x03, 0x42, 0x4c, 0x4b, 0, 1, 0x52, 0x54, 0, 0, 0, from, 0x88, 0xb5]);
+      frame.set(body, ETHERNET);
+      const answer = this.witness.receive(frame);
+      if (answer !== null) this.#throw(0, answer.slice(ETHERNET));
+    }
+    for (let m = 1; m <= this.count; m++) {
+      if (m === from || !this.#runs(m) || !this.hears[m]![from]) continue;
+      this.#kernel.bytes.set(body, this.#frame);
+      this.#do["Input"]!(this.machine(m).at, this.#frame, body.length, BigInt(this.now) * MS);
+      this.#pump(m);
+      this.#look(m);
+    }
+  }
+
+  /** As cluster.ts after each piece of work: what the membership wants done to links, and what it has installed. */
+  #look(m: number): void {
+    const machine = this.machine(m);
+    const shunned = BigInt.asUintN(64, BigInt(this.#do["Shunned"]!(machine.at)));
+    for (let k = 1; k <= this.count; k++) if (shunned & (1n << BigInt(k - 1))) this.lose(m, k);
+    const view = this.view(m);
+    if (this.field(m, 1) === 0n || view === machine.installed) return;
+    for (const other of this.machines)
+      if (other.alive && other.installed.split(" ")[0] === view.split(" ")[0] && other.installed !== view)
+        throw new Split(`machine ${m} has the view ${view}, another ${other.installed}`);
+    if (!this.views.has(view)) this.changes++;
+    this.views.add(view);
+    machine.installed = view;
+    machine.installedAt = this.now;
+    const member = this.isMember(m);
+    for (let k = 1; k <= this.count; k++)
+      if (k !== m && machine.peers[k - 1]!.life !== 0n && member && machine.wasMember && this.#leftOut(m, k))
+        this.lose(m, k);
+    if (!member && machine.wasMember) this.#reborn(m);
+    if (member) machine.wasMember = true;
+  }
+
+  /** Cut when it was a member in this life and is none any more. */
+  #leftOut(m: number, k: number): boolean {
+    const life = this.machine(m).peers[k - 1]!.life;
+    const was = [...this.views].some((view) => view.includes(` ${k}:${life} `));
+    return was && !this.view(m).includes(` ${k}:${life} `);
+  }
+
+  #judge(): void {
+    let cluster = -1n;
+    for (let x = 1; x <= this.count; x++) {
+      if (!this.active(x)) continue;
+      const mine = this.field(x, 0);
+      if (cluster >= 0n && cluster !== mine)
+        throw new Split(`two clusters go on at ${this.now}: ${cluster} and ${mine}`);
+      cluster = mine;
+      for (let y = 1; y <= this.count; y++) {
+        const other = this.machine(y);
+        if (x === y || !other.alive || !this.isMember(y) || this.now < other.installedAt + GRACE) continue;
+        if (this.field(y, 1) > this.field(x, 1) && !this.view(y).includes(` ${x}:${this.machine(x).life} `))
+          throw new Split(
+            `at ${this.now} machine ${x} goes on in ${this.view(x)}, and machine ${y} without it in ${this.view(y)}`,
+          );
+      }
+    }
+  }
+
+  /** All who live are in one view and may go on. */
+  whole(): boolean {
+    const living = this.machines.map((machine, i) => (machine.alive ? i + 1 : 0)).filter((m) => m > 0);
+    return living.every((m) => this.active(m) && this.view(m) === this.view(living[0]!));
+  }
+
+  /** For messages: each machine's view. */
+  state(): string {
+    return this.machines
+      .map(
+        (machine, i) =>
+          `${i + 1}${machine.alive ? "" : " (dead)"}${this.active(i + 1) ? "*" : ""}: ${this.view(i + 1)}`,
+      )
+      .join("\n");
+  }
+}
