@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { Capture } from "../netbridge/pcap.js";
-import type { Witness, WitnessState } from "../netbridge/witness.js";
+import type { Witness, WitnessSnapshot } from "../netbridge/witness.js";
 import { macOf } from "./arguments.js";
 import { ConsoleReader } from "./console.js";
 import { archive, type Program } from "./images.js";
@@ -72,7 +72,7 @@ interface Node {
 export interface ClusterSnapshot {
   readonly now: number;
   readonly machines: readonly Snapshot[];
-  readonly witness: WitnessState;
+  readonly witness: WitnessSnapshot;
   /** Console lines of machine 1 so far. */
   readonly lines: readonly string[];
   /** Of each machine's console: the beginning of a line that has not ended. */
@@ -168,7 +168,7 @@ export class SeededCluster {
     return {
       now: this.schedule.now,
       machines: this.nodes.map((n) => n.machine.snapshot()),
-      witness: this.witness.state,
+      witness: this.witness.snapshot(),
       lines: [...this.#lines],
       unfinished: this.nodes.map((n) => n.console.unfinished),
     };
@@ -188,7 +188,7 @@ export class SeededCluster {
     }
     const random = new Random(seed);
     this.network.restart(random.fork("network"));
-    this.witness.state = snapshot.witness;
+    this.witness.restore(snapshot.witness);
     this.nodes.forEach(({ machine, console }, index) => {
       machine.restore(snapshot.machines[index]!);
       console.restart(snapshot.unfinished[index]!);

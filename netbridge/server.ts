@@ -187,13 +187,13 @@ export class Bridge {
     });
   }
 
-  /** A station of the bridge's own, with every fault that a member's wire has. */
+  /** A station inside the bridge: no wire leads to it, so it loses nothing; but it may be parted from members. */
   #attachWitness(witness: Witness): void {
-    const port = this.#attach((frame) => {
+    const port: number = this.#switch.attach((frame) => {
+      if (this.#faults.parted(this.#sender, port)) return;
       const answer = witness.receive(frame);
       if (answer !== null) queueMicrotask(() => this.#receive(port, answer));
     });
-    this.#members--;
   }
 
   #attach(send: (frame: Uint8Array) => void): number {

@@ -49,6 +49,8 @@ export interface WitnessState {
   readonly accepted: Uint8Array;
 }
 
+export type WitnessSnapshot = readonly string[];
+
 const NOTHING: WitnessState = {
   cluster: 0n,
   number: 1n,
@@ -66,6 +68,27 @@ export class Witness {
     if (BigInt.asUintN(64, life) !== life || life === 0n)
       throw new RangeError(`a witness's life is 64 bits and not 0: ${life}`);
     this.life = life;
+  }
+
+  /** As JSON can hold it. */
+  snapshot(): WitnessSnapshot {
+    const { cluster, number, promised, acceptedBallot, accepted } = this.state;
+    return [
+      ...[cluster, number, promised, acceptedBallot].map(String),
+      Buffer.from(accepted).toString("hex"),
+    ];
+  }
+
+  restore(snapshot: WitnessSnapshot): void {
+    const [cluster, number, promised, acceptedBallot] = snapshot.slice(0, 4).map(BigInt);
+    const accepted = new Uint8Array(Buffer.from(snapshot[4]!, "hex"));
+    this.state = {
+      cluster: cluster!,
+      number: number!,
+      promised: promised!,
+      acceptedBallot: acceptedBallot!,
+      accepted,
+    };
   }
 
   /** The answer to a frame, or null. */

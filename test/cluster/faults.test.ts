@@ -1,0 +1,74 @@
+// Whole machines under cuts: our kernel, the bridge's switch and witness, real guest instructions, one seed. The program adds
+// to a shared word, again and again, and says when it can and when it cannot.
+import { describe, expect, test } from "vitest";
+import { secondSide, withFaults } from "../support/faults.js";
+import { cProgram, hasMusl, missing } from "../support/guest.js";
+
+const LOSS = 120;
+const append = `linkloss=${LOSS} blocked=60`;
+const GRACE = LOSS / 3;
+
+describe.skipIf(!hasMusl)(`machines that are cut off${missing("musl")}`, { timeout: 300_000 }, () => {
+  const steady = () => cProgram("steady").host;
+
+  test.each([
+    { machines: 2, islands: [[1], [2, 3]], seed: 1, out: 1 },
+    {
+      machines: 3,
+      islands: [
+        [1, 3],
+        [2, 4],
+      ],
+      seed: 2,
+      out: 2,
+    },
+  ])(
+    "R4: $machines machines cut into $islands: machine $out waits, is told, and comes back",
+    async ({ machines, islands, seed, out }) => {
+      const run = await withFaults(
+        steady(),
+        [260, "a"],
+        [
+          [25, ({ network }) => network.partition(islands)],
+          [200, ({ network }) => network.partition([])],
+        ],
+        { machines, seed, append },
+      );
+      expect(run.ended, run.text()).toBe("off");
+      expect(secondSide(run, GRACE), run.text()).toBeNull();
+      const others = Array.from({ length: machines }, (_, i) => i + 1).filter((m) => m !== out);
+      // The others lose it and act by a view without it; it is told that it was out of reach, and of the view that it came back by.
+      for (const other of others) {
+        const [view] = run.said(other, /^cluster: view 2: machines [ \d]+$/);
+        expect(view?.text, run.text()).toBe(`cluster: view 2: machines ${others.join(" ")}`);
+        // Detected after two thirds of linkloss, decided within a few round trips.
+        expect(view!.at).toBeLessThan(25 + (LOSS * 2) / 3 + 5);
+      }
+      expect(run.said(out, /out of reach/).length).toBe(1);
+      expect(run.said(out, /steady: \d+ apart/).length).toBeGreaterThan(0);
+      expect(run.said(out, /left out; .* it joins again/).length).toBe(1);
+      const last = run.said(out, /^cluster: view/).at(-1);
+      expect(last?.text).toMatch(
+        new RegExp(`machines ${Array.from({ length: machines }, (_, i) => i + 1).join(" ")}$`),
+      );
+      expect(
+        run.said(out, /steady: \d+ together/).some(({ at }) => at > last!.at),
+        run.text(),
+      ).toBe(true);
+      // Its private work went on all the time: a round a millisecond at the least.
+      expect(Number(/rounds (\d+)/.exec(run.said(out, /rounds/)[0]!.text)![1])).toBeGreaterThan(200);
+    },
+  );
+
+  test("R0: a wire that is cut in one direction: one of the two leaves, never both, never none", async () => {
+    const run = await withFaults(
+      steady(),
+      [200, "b"],
+      [[25, ({ network }) => network.deafen([[1, 2]])]],
+      { machines: 3, seed: 3, append },
+      600,
+    );
+    expect(secondSide(run, GRACE), run.text()).toBeNull();
+    expect(run.said(3, /^cluster: view 2:/)[0]?.text, run.text()).toMatch(/machines (1 3|2 3)$/);
+  });
+});
