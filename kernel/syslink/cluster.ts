@@ -27,7 +27,7 @@ import {
 } from "../net/virtio-net";
 import { bootNumber } from "../options";
 import { panic } from "../panic";
-import { spreadMachineDied, spreadMessage } from "../process/spread";
+import { spreadMessage } from "../process/spread";
 import { stats } from "../stats";
 import {
   COMMAND_EXECUTE,
@@ -36,7 +36,8 @@ import {
   COMMAND_OPERATE,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
-import { spreadMessage } from "../process/spread";
+  COMMAND_THREAD_START,
+  COMMAND_VIEW,
   commandCheck,
 } from "./commands";
 import { linkInput, linkNext, NEVER } from "./link";

@@ -411,6 +411,9 @@ function beginAnew(now: u64): u64 {
   questionsFail();
   objectsForsaken();
   pagesForsaken();
+  for (let rest = former.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
+    spreadMachineDied(<u32>ctz(rest) + 1);
+  }
   if (suspended) pagesResume();
   suspended = false;
   epochSet(max<u64>(call_indirect<u64>(newLife), clusterEpoch() + 2));
