@@ -41,6 +41,8 @@ import {
 import { area, areaEnd, ebdaPointer, gdt, selector, variable } from "./layout.js";
 import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
 import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
+import { resumeAfterShutdown } from "./resume.js";
+import { placeRootTable, rootPointer } from "./root-table.js";
 
 const ROM_BYTES = 0x1_0000;
 /** The code runs in the ROM's view below 1 MiB, which a closed A20 gate does not move away. */
@@ -50,7 +52,6 @@ const REAL_MODE_SEGMENT = romBase >> 4;
 
 const GDT_BYTES = 40;
 const A20 = 2;
-const FAST_RESET = 1;
 const MIB_SHIFT = 20;
 
 let image: Uint8Array | undefined;
@@ -76,6 +77,7 @@ function assemble(): Uint8Array {
   placeChipSet(a);
   assignBars(a);
   placeTables(a);
+  placeRootTable(a);
   findKernel(a);
   identifyKernel(a);
   loadKernel(a);
@@ -93,6 +95,7 @@ function assemble(): Uint8Array {
   elfRoutines(a);
   a.strings();
   descriptors(a);
+  rootPointer(a);
   reset(a);
   const { bytes } = a.assemble();
   if (bytes.length !== ROM_BYTES) throw new Error(`the ROM has ${bytes.length} bytes, not ${ROM_BYTES}`);
@@ -107,9 +110,10 @@ function reset(a: Assembler): void {
   a.label("realMode");
   op.cli();
   op.cld();
+  resumeAfterShutdown(a);
+  // Bit 0, INIT by its change from 0 to 1, stays as it was: software tells INIT from RESET by it.
   op.in(al, port.systemControlA);
   op.or(al, A20);
-  op.and(al, ~FAST_RESET & 0xff);
   op.out(port.systemControlA, al);
   a.bytes(0x66); // a 32-bit base
   op.lgdt(memoryAt(offset("gdtOperand")).in(cs));

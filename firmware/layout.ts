@@ -3,7 +3,7 @@
 // names it as the extended BIOS data area, in whose first KiB ACPI's root pointer may be found.
 //
 //   9_0000 EBDA: its size in KiB, then the pool for the RSDP     9_5000 table-loader script
-//   9_0400 variables                                             9_9000 files that the script placed
+//   9_0400 variables                                             9_9000 files that the script placed, 9_9800 XSDT
 //   9_0800 start information, module list, memory map            9_A000 head of the kernel's image
 //   9_1000 command line                                          9_C000 its ELF notes
 //   9_2000 etc/e820                                              9_D000 GDT, then multiboot information and map
@@ -36,6 +36,9 @@ export const script = area + 0x5000;
 export const scriptBytesMax = 0x4000;
 export const placedFiles = area + 0x9000;
 export const placedFilesMax = 16;
+/** The table of all ACPI tables, to which the pointer in the ROM leads. */
+export const rootTable = area + 0x9800;
+export const rootTableBytesMax = 0x800;
 export const imageHead = area + 0xa000;
 export const imageHeadBytes = 0x2000;
 export const notes = area + 0xc000;

@@ -153,7 +153,17 @@ export class Pc {
     );
     this.#debug = new DebugPorts(options.debugConsole ?? (() => {}), trace);
     if (options.testDevice === true)
-      this.#test = new TestDevice((number, level) => this.#setTestLine(number, level), trace);
+      this.#test = new TestDevice(
+        {
+          ioApic: (number, level) => this.#setIoApic(number, level),
+          pic: (number, level) => {
+            if (number < ISA_LINES && number !== line.cascade) this.#pic.setLine(number, level);
+          },
+        },
+        clock,
+        alarm(() => this.#test?.timerExpired()),
+        trace,
+      );
     this.#cards = new Cards(
       options,
       memory,
@@ -214,15 +224,13 @@ export class Pc {
     }
   }
 
-  /** The test device's lines: those of ISA, and behind them the I/O APIC's further pins. */
-  #setTestLine(number: number, level: boolean): void {
-    if (number === line.cascade || number >= ISA_LINES) this.#ioApic.setPin(number, level);
-    else this.setLine(number, level);
-  }
-
   /** ISA line n is the 8259 pair's input n and the I/O APIC's pin n, but for the timer. */
   setLine(number: number, level: boolean): void {
     this.#pic.setLine(number, level);
+    this.#setIoApic(number, level);
+  }
+
+  #setIoApic(number: number, level: boolean): void {
     this.#ioApic.setPin(number === line.pit ? ioApicPitPin : number, level);
   }
 

@@ -72,7 +72,7 @@ export class Virtqueue {
     this.#name = name;
     this.#memory = memory;
     const { buffer, byteOffset, byteLength } = memory.bytes;
-    this.#halves = new Uint16Array(buffer, byteOffset, byteLength >> 1);
+    this.#halves = new Uint16Array(buffer, byteOffset, Math.floor(byteLength / 2));
     this.#state = state;
     this.#eventIndex = eventIndex;
   }

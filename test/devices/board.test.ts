@@ -176,6 +176,22 @@ describe("debugging aids", () => {
     expect([suite.posted(), suite.pc.interruptAcknowledge()]).toEqual([[0x57, 0x46, 0x32], 0x20]);
     expect(suite.lines).toEqual([]);
   });
+
+  test("a pulse of the test device's lasts long enough for the 8259 pair, and ends", () => {
+    const suite = new Bench({ testDevice: true });
+    suite.pic();
+    const pulse = () => [1, 0].forEach((level) => suite.out(port.testLines + 6, level));
+    pulse();
+    suite.advance(9_999);
+    expect(suite.pc.lines.intr.level).toBe(true);
+    suite.advance(1);
+    expect(suite.pc.lines.intr.level).toBe(false);
+    pulse();
+    expect(suite.pc.interruptAcknowledge()).toBe(0x26);
+    suite.out(port.pic1, 0x20);
+    pulse(); // while the first still lasts: an edge of its own
+    expect(suite.pc.interruptAcknowledge()).toBe(0x26);
+  });
 });
 
 describe("memory", () => {
