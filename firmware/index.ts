@@ -29,6 +29,7 @@ import {
 import { consoleRoutines, fail, initialiseConsole, say } from "./console.js";
 import { elfRoutines } from "./elf.js";
 import { fwCfgRoutines, openFwCfg } from "./fw-cfg.js";
+import { interruptHandlers, placeInterrupts } from "./interrupts.js";
 import {
   enterKernel,
   findKernel,
@@ -96,6 +97,7 @@ function assemble(): Uint8Array {
   a.strings();
   descriptors(a);
   rootPointer(a);
+  interruptHandlers(a);
   reset(a);
   const { bytes } = a.assemble();
   if (bytes.length !== ROM_BYTES) throw new Error(`the ROM has ${bytes.length} bytes, not ${ROM_BYTES}`);
@@ -182,33 +184,6 @@ function banner(a: Assembler): void {
 function nameArea({ op }: Assembler): void {
   op.mov(word(ebdaPointer), area >> 4);
   op.mov(byte(area), (areaEnd - area) >> 10);
-}
-
-/**
- * Virtual wire mode, in which software that knows no APIC runs (Intel MultiProcessor Specification, 3.6.2.2):
- * LINT0 passes the 8259 pair's interrupts on, LINT1 the NMI. The 8259 pair gets a PC's vectors, all masked.
- */
-function placeInterrupts({ op }: Assembler): void {
-  const apic = (register: number, value: number) => op.mov(dword(address.localApic + register), value);
-  apic(0xf0, 0x1ff);
-  apic(0x350, 0x700);
-  apic(0x360, 0x400);
-  const words = [
-    [port.pic1, 0x11, 0x08, 1 << 2],
-    [port.pic2, 0x11, 0x70, 2],
-  ] as const;
-  for (const [base, icw1, icw2, icw3] of words) {
-    for (const [offset, value] of [
-      [0, icw1],
-      [1, icw2],
-      [1, icw3],
-      [1, 0x01],
-      [1, 0xff],
-    ] as const) {
-      op.mov(al, value);
-      op.out(base + offset, al);
-    }
-  }
 }
 
 const little = (value: number) => [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];

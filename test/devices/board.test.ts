@@ -180,7 +180,9 @@ describe("debugging aids", () => {
   test("a pulse of the test device's lasts long enough for the 8259 pair, and ends", () => {
     const suite = new Bench({ testDevice: true });
     suite.pic();
-    const pulse = () => [1, 0].forEach((level) => suite.out(port.testLines + 6, level));
+    const pulse = () => {
+      for (const level of [1, 0]) suite.out(port.testLines + 6, level);
+    };
     pulse();
     suite.advance(9_999);
     expect(suite.pc.lines.intr.level).toBe(true);

@@ -1,0 +1,94 @@
+// Interrupts as a PC's firmware leaves them. Virtual wire mode, in which software that knows no APIC runs (Intel
+// MultiProcessor Specification, 3.6.2.2): LINT0 passes the 8259 pair's interrupts on, LINT1 the NMI. The 8259 pair has a
+// PC's vectors. The 8254 ticks 18.2 times a second on line 0, the only one that is not masked, and real mode has
+// handlers for all sixteen: the tick's counts at 40:6C and calls INT 1CH (IBM PC AT Technical Reference, INT 8), the
+// others only end their interrupt.
+// Not there: other services of a PC BIOS; their vectors are zero.
+
+import { address, port } from "../emulator/board/map.js";
+import { Address, type Assembler, al, ax, byte, ds, dword, word } from "./assembler.js";
+
+const MASTER_VECTOR = 0x08;
+const SLAVE_VECTOR = 0x70;
+const USER_TICK = 0x1c;
+const LINES = 8;
+const END_OF_INTERRUPT = 0x20;
+const ALL_BUT_TICK_AND_CASCADE = ~(1 | (1 << 2)) & 0xff;
+/** Channel 0, both bytes, rate generator; a count of 0 is 65536. */
+const TICK_MODE = 0x34;
+const TICKS = 0x46c;
+const MIDNIGHT = 0x470;
+const TICKS_A_DAY = 0x1800b0;
+
+export function placeInterrupts(a: Assembler): void {
+  const { op } = a;
+  const apic = (register: number, value: number) => op.mov(dword(address.localApic + register), value);
+  apic(0xf0, 0x1ff);
+  apic(0x350, 0x700);
+  apic(0x360, 0x400);
+  placeVectors(a);
+  const out = (to: number, ...values: number[]) => {
+    for (const value of values) {
+      op.mov(al, value);
+      op.out(to, al);
+    }
+  };
+  // Before the 8259s: the mode's own edge is forgotten by their initialisation.
+  out(port.pit + 3, TICK_MODE);
+  out(port.pit, 0, 0);
+  for (const [base, vector, cascade, masks] of [
+    [port.pic1, MASTER_VECTOR, 1 << 2, ALL_BUT_TICK_AND_CASCADE],
+    [port.pic2, SLAVE_VECTOR, 2, 0xff],
+  ] as const) {
+    out(base, 0x11);
+    out(base + 1, vector, cascade, 0x01, masks);
+  }
+}
+
+function placeVectors(a: Assembler): void {
+  const handler = (vector: number, label: string) => {
+    a.op.mov(word(4 * vector), new Address(label, 0, 0xffff));
+    a.op.mov(word(4 * vector + 2), address.lowRomEnd / 0x10 - 0x1000);
+  };
+  for (let input = 0; input < LINES; input++) {
+    handler(MASTER_VECTOR + input, input === 0 ? "interrupt.tick" : "interrupt.master");
+    handler(SLAVE_VECTOR + input, "interrupt.slave");
+  }
+  handler(USER_TICK, "interrupt.none");
+  a.op.mov(dword(TICKS), 0);
+}
+
+/** The handlers, 16-bit code. */
+export function interruptHandlers(a: Assembler): void {
+  const { op } = a;
+  const end = (...chips: number[]) => {
+    op.mov(al, END_OF_INTERRUPT);
+    for (const chip of chips) op.out(chip, al);
+    op.pop(ax);
+  };
+  a.bits(16);
+  a.label("interrupt.tick");
+  op.push(ds);
+  op.push(ax);
+  op.mov(ax, 0);
+  op.mov(ds, ax);
+  op.inc(dword(TICKS));
+  op.cmp(dword(TICKS), TICKS_A_DAY);
+  op.jb("interrupt.today");
+  op.mov(dword(TICKS), 0);
+  op.mov(byte(MIDNIGHT), 1);
+  a.label("interrupt.today");
+  op.int(USER_TICK);
+  end(port.pic1);
+  op.pop(ds);
+  op.iret();
+  a.label("interrupt.slave");
+  op.push(ax);
+  end(port.pic2, port.pic1);
+  op.iret();
+  a.label("interrupt.master");
+  op.push(ax);
+  end(port.pic1);
+  a.label("interrupt.none");
+  op.iret();
+}

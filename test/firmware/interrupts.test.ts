@@ -1,0 +1,70 @@
+// What the firmware leaves of interrupts to software that goes back to real mode: a tick of 18.2 Hz on line 0 that counts
+// at 40:6C and calls INT 1CH, and handlers that end the others. IBM PC AT Technical Reference, INT 8.
+
+import { expect, test } from "vitest";
+import { bootFiles } from "../../emulator/boot-files.js";
+import { Machine } from "../../emulator/machine.js";
+import {
+  Address,
+  Assembler,
+  ax,
+  cr0,
+  ds,
+  eax,
+  FarOperand,
+  memoryAt,
+  ss,
+  word,
+} from "../../firmware/assembler.js";
+import { firmwareImage } from "../../firmware/index.js";
+
+const KERNEL = 0x8000;
+const TICKS = 0x46c;
+
+/** To real mode, where so many interrupts are awaited; leaves the exit port a 1, so that status 3 tells the end. */
+function kernel(halts: number): Uint8Array {
+  const a = new Assembler(KERNEL);
+  const { op } = a;
+  a.bits(32);
+  op.lgdt(memoryAt("gdtOperand"));
+  op.jmp(new FarOperand(8, new Address("narrow")));
+  a.align(8);
+  a.label("gdt");
+  a.bytes(0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0x9b, 0, 0, 0xff, 0xff, 0, 0, 0, 0x93, 0, 0);
+  a.label("gdtOperand");
+  a.bytes(23, 0);
+  a.address("gdt");
+  a.bits(16);
+  a.label("narrow");
+  op.mov(ax, 16);
+  for (const segment of [ds, ss]) op.mov(segment, ax);
+  op.mov(eax, 0x10);
+  op.mov(cr0, eax);
+  op.jmp(new FarOperand(0, new Address("real", 0, 0xffff)));
+  a.label("real");
+  op.mov(ax, 0);
+  for (const segment of [ds, ss]) op.mov(segment, ax);
+  op.mov(ax, new Address("user", 0, 0xffff)); // INT 1CH
+  op.mov(word(4 * 0x1c), ax);
+  op.mov(word(4 * 0x1c + 2), 0);
+  op.sti();
+  for (let i = 0; i < halts; i++) op.hlt();
+  op.cli();
+  op.mov(ax, 1);
+  op.out(0xf4, ax);
+  a.label("user");
+  op.inc(word(0x600));
+  op.iret();
+  return a.assemble().bytes;
+}
+
+test("the tick comes every 55 ms, counts, and calls INT 1CH", async () => {
+  const { files } = bootFiles({ flat: KERNEL });
+  const machine = await Machine.create({ firmware: firmwareImage(), kernel: kernel(3), files });
+  machine.ram[0x600] = 0;
+  // 65536 ticks of 1.193182 MHz are 54.925 ms; the firmware takes less than 5 before the first.
+  machine.run({ limit: 164e6 });
+  expect([machine.exitCode, machine.ram[TICKS], machine.ram[0x600]]).toEqual([null, 2, 2]);
+  machine.run({ limit: 6e6 });
+  expect([machine.exitCode, machine.ram[TICKS], machine.ram[0x600]]).toEqual([1, 3, 3]);
+});
