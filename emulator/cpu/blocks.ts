@@ -18,7 +18,6 @@ import {
   BLOCK_SECOND_AT,
   BLOCK_SECOND_GENERATION,
   BLOCK_SECOND_PAGE,
-  MODE_64,
   OP_BYTES,
   OP_CHAIN,
   OP_PATCH,
@@ -110,13 +109,12 @@ export class Blocks {
 
     this.#words.set(template.words, first >>> 2);
     for (const word of template.relocations) this.#words[(first >>> 2) + word] += this.#core;
-    // Links hold within a page, where one mapping serves both ends; outside 64-bit mode CS's limit is to be checked.
-    if ((place.key & MODE_64) !== 0)
-      for (const { op, distance } of template.links) {
-        const target = (place.physical % PAGE) + distance;
-        const at = first + op * OP_BYTES;
-        if (target >= 0 && target < PAGE) this.#set(at + OP_PATCH, at + OP_CHAIN);
-      }
+    // Links hold within a page, where one mapping serves both ends.
+    for (const { op, distance } of template.links) {
+      const target = (place.physical % PAGE) + distance;
+      const at = first + op * OP_BYTES;
+      if (target >= 0 && target < PAGE) this.#set(at + OP_PATCH, at + OP_CHAIN);
+    }
     this.#set(block + BLOCK_PHYSICAL, place.physical);
     this.#set(block + BLOCK_KEY, place.key);
     this.#set(block + BLOCK_GENERATION_AT, place.generationAt);

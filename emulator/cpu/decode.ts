@@ -434,7 +434,7 @@ function valuesOf(operands: readonly FormOperand[]) {
       return { at, isAddress };
     }
     if (place === "immediate2") immediate2 = instruction.immediate8_2nd;
-    else if (kind === "branch") immediate = BigInt.asIntN(64, instruction.nearBranchTarget);
+    else if (kind === "branch") immediate = BigInt.asIntN(width, instruction.nearBranchTarget);
     else if (kind === "far") immediate = farPointer(width);
     else if (kind === "immediate") immediate = BigInt.asUintN(width, instruction.immediate(index));
     return { at: 0, isAddress: false };

@@ -65,7 +65,7 @@ import {
 } from "./layout.js";
 import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
 import { pushTlbEntry } from "./lowering/tlb.js";
-import { END_OF_BLOCK, lower } from "./meaning.js";
+import { END_OF_BLOCK, END_OF_LEGACY_BLOCK, lower } from "./meaning.js";
 import { Body, type FunctionCode, type Label, module } from "./wasm.js";
 
 /** Why generated code came back to the run loop. */
@@ -476,6 +476,7 @@ export function engineModule(linkage: Linkage): Uint8Array<ArrayBuffer> {
     { type: TYPE.handler, body: slowCall.finish(), slot: SLOT.slowCall },
     ...slowAccesses(linkage),
     ...lower(END_OF_BLOCK, SLOT.endOfBlock, linkage),
+    ...lower(END_OF_LEGACY_BLOCK, SLOT.endOfLegacyBlock, linkage),
     ...BUS_IMPORTS.map(({ type, slot }, index) => {
       const code = new Body(1);
       code.get(CORE).call(index);

@@ -42,9 +42,10 @@ import {
   SSE_TRAP,
   XMM,
 } from "./layout.js";
+import { BUDGET, OP, segmentAt } from "./lowering/addresses.js";
 import { CORE } from "./lowering/flags.js";
 import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
-import { BUDGET, OP, type Store, segmentAt } from "./lowering/memory.js";
+import type { Store } from "./lowering/memory.js";
 import { Repeats } from "./lowering/repeat.js";
 import { GENERAL_PROTECTION, REGISTER_LOADS, REGISTER_STORES } from "./lowering/transfers.js";
 import { Scalar } from "./lowering/values.js";
@@ -83,6 +84,7 @@ export const END_OF_BLOCK: Form = {
   lock: "no",
   repeat: "no",
 };
+export const END_OF_LEGACY_BLOCK: Form = { ...END_OF_BLOCK, operandSize: 32, addressSize: 32, mode64: false };
 
 /** Deferred effects of one scope: the row's, or a when()'s body. */
 interface Scope {
@@ -482,6 +484,6 @@ class Lowering extends Repeats implements Meaning {
   }
   #follow(target: Scalar): void {
     if (!target.direct) this.followComputed(target);
-    else this.followDirect(target, !this.#checkedWhenFollowed() || this.form === END_OF_BLOCK);
+    else this.followDirect(target, !this.#checkedWhenFollowed() || this.form.row === END_OF_BLOCK.row);
   }
 }

@@ -11,6 +11,7 @@ import type { Form } from "./form.js";
 import {
   BLOCK_RIP,
   CHAIN_SINK,
+  MODE_64,
   OP_BASE,
   OP_BYTES,
   OP_CODE,
@@ -129,7 +130,7 @@ export class Templates {
     }
     // What follows the last op is no instruction: it leads on to the next block.
     const end = ops.length * OP_WORDS;
-    words[end + WORD_OF_HANDLER] = SLOT.endOfBlock;
+    words[end + WORD_OF_HANDLER] = key & MODE_64 ? SLOT.endOfBlock : SLOT.endOfLegacyBlock;
     words[end + WORD_OF_OFFSET] = offset << 16;
     words[end + WORD_OF_IMMEDIATE] = offset;
     words[end + WORD_OF_PATCH] = CHAIN_SINK;

@@ -19,6 +19,7 @@ export const SLOT = {
   stop: 12, // stands in for an op before which a run has to end
   lockBus: 13,
   unlockBus: 14,
+  endOfLegacyBlock: 15,
 } as const;
 export const FIRST_MICROCODE_SLOT = 32;
 

@@ -1,49 +1,31 @@
-// Memory: effective and linear addresses, the inline TLB check with its slow path, stores held back until commit,
-// and locked read-modify-writes. Intel SDM vol. 3A, 9.1 (locked atomic operations).
+// Memory: the inline TLB check with its slow path, stores held back until commit, and locked read-modify-writes. Intel SDM vol. 3A, 9.1 (locked atomic operations).
 //
 // The fast path: a TLB tag equals the page of the operand's last byte, looked up under its first; so an operand that
 // crosses pages never hits. Pages that code was decoded from have no fast tag for stores.
 // Invariant: a store happens at commit only, and everything that can fault comes before it.
 
-import type { Form, FormOperand } from "../form.js";
+import type { FormOperand } from "../form.js";
 import type { Operand, Segment, Value, Width } from "../instructions/define.js";
 import {
   ACCESS_READ,
   ACCESS_STACK,
   ACCESS_WRITE,
-  FAULT_ERROR,
-  FAULT_HAS_ERROR,
-  FAULT_VECTOR,
-  GPR,
-  OP_BASE,
-  OP_DISPLACEMENT,
   OP_FLAGS,
-  OP_INDEX,
-  OP_SCALE,
   OP_STACK_BASED,
   SCRATCH,
-  SEG_BASE,
-  SEGMENT_BYTES,
-  SEGMENTS,
-  STORES_WAITING,
   TLB_HOST,
   TLB_READ,
   TLB_WRITE,
 } from "../layout.js";
 import type { Access, Atomic, Body, Label } from "../wasm.js";
-import { CORE, Flags } from "./flags.js";
-import { type Linkage, SLOT, TYPE } from "./linkage.js";
+import { Addresses, BUDGET, OP } from "./addresses.js";
+import { CORE } from "./flags.js";
+import { SLOT, TYPE } from "./linkage.js";
 import { pushTlbEntry } from "./tlb.js";
 import { Scalar } from "./values.js";
 
-/** The locals of the other two parameters of every handler. */
-export const OP = 1;
-export const BUDGET = 2;
-
 const PAGE_OFFSET = 0xfffn;
 const GENERAL_PROTECTION = 13;
-const SEGMENT_NUMBERS: Record<Segment, number> = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5 };
-export const segmentAt = (s: Segment): number => SEGMENTS + SEGMENT_NUMBERS[s] * SEGMENT_BYTES;
 
 type Bytes = 1 | 2 | 4 | 8 | 16;
 // biome-ignore format: tables
@@ -57,10 +39,6 @@ const EXCHANGES: Record<number, Atomic> = {
   1: "i64.atomic.rmw8.cmpxchg_u", 2: "i64.atomic.rmw16.cmpxchg_u", 4: "i64.atomic.rmw32.cmpxchg_u", 8: "i64.atomic.rmw.cmpxchg",
 };
 
-/** A memory operand that lies further on: what displaced() gives. */
-interface Displaced extends FormOperand {
-  readonly by: Value;
-}
 /** Whether the operand is relative to the stack: known, or a flag of the op. */
 type Stack = "yes" | "no" | "flag";
 
@@ -84,7 +62,7 @@ export type Store =
     };
 type StoredValue = { readonly scalar: Value } | { readonly vector: number };
 
-export class Memory extends Flags {
+export class Memory extends Addresses {
   /** Stores of the scope that is open. */
   protected stores: Store[] = [];
   /** The row may have hit decoded code: its end must look at CODE_WRITTEN. */
@@ -93,133 +71,12 @@ export class Memory extends Flags {
   /** Start of the compare-and-exchange loop of a locked form. */
   #retry: Label | undefined;
 
-  constructor(
-    code: Body,
-    protected readonly form: Form,
-    protected readonly linkage: Linkage,
-    /** Table slot of the bus-locked twin of an atomic form. */
-    protected readonly busSlot: number,
-  ) {
-    super(code, form.name);
-  }
-
-  // --- leaving a handler ---
-  /** Calls another handler-shaped function in tail position. */
-  protected leaveTo(slot: number): void {
-    this.code.get(CORE).get(OP).get(BUDGET).i32(slot).returnCallIndirect(TYPE.handler);
-  }
-  protected leaveWithFault(): void {
-    this.releaseBus();
-    this.leaveTo(SLOT.fault);
-  }
-  protected releaseBus(): void {
-    if (this.form.lock === "bus") this.code.get(CORE).i32(SLOT.unlockBus).callIndirect(TYPE.core);
-  }
-  protected checkFault(): void {
-    this.code.get(CORE).access("i32.load", FAULT_VECTOR).i32(0).op("i32.ge_s");
-    this.code.if();
-    this.leaveWithFault();
-    this.code.end();
-  }
-  faultWhen(condition: Value, vector: number, error?: Value | number): void {
-    this.pushCondition(condition);
-    this.code.if();
-    this.fault(vector, error);
-    this.code.end();
-  }
-  fault(vector: number, error?: Value | number): void {
-    const { code } = this;
-    code.get(CORE).i32(vector).access("i32.store", FAULT_VECTOR);
-    code.get(CORE);
-    if (typeof error === "object") this.push32(error);
-    else code.i32(error ?? 0);
-    code.access("i32.store", FAULT_ERROR);
-    code
-      .get(CORE)
-      .i32(error === undefined ? 0 : 1)
-      .access("i32.store", FAULT_HAS_ERROR);
-    this.leaveWithFault();
-  }
-
-  /** Empties the store buffer, where there is one (microcode/store-buffer.ts). */
-  protected drainStores(): void {
-    const { slot, type } = this.linkage.function("drainStores");
-    this.code.get(CORE).access("i32.load", STORES_WAITING);
-    this.code.if();
-    this.code.get(CORE).i64(-1n).i32(slot).callIndirect(type).op("drop");
-    this.code.end();
-  }
-
-  // --- addresses ---
-  address(o: Operand): Scalar {
-    const { place, index } = this.#memory(o);
-    const width = this.form.addressSize;
-    const { code } = this;
-    if (place === "si" || place === "di") {
-      const register = place === "si" ? 6 : 7;
-      code
-        .get(CORE)
-        .access(
-          width === 64 ? "i64.load" : width === 32 ? "i64.load32_u" : "i64.load16_u",
-          GPR + 8 * register,
-        );
-    } else {
-      if (place !== "modrm") this.refuse(`operand ${index} has no address`);
-      code.get(OP).access("i32.load", OP_BASE).access("i64.load").get(OP).access("i64.load", OP_DISPLACEMENT);
-      code.op("i64.add");
-      if (this.form.indexed) {
-        code.get(OP).access("i32.load", OP_INDEX).access("i64.load");
-        code.get(OP).access("i64.load8_u", OP_SCALE).op("i64.shl").op("i64.add");
-      }
-    }
-    const by = (o as Displaced).by as Value | undefined;
-    if (by === undefined) return place === "modrm" ? this.takeMasked(width) : this.take(width);
-    this.pushSigned(by).op("i64.add");
-    return this.takeMasked(width);
-  }
-  displaced(o: Operand, bytes: Value): Operand {
-    const before = (o as Displaced).by as Value | undefined;
-    const displaced: Displaced = {
-      ...this.#memory(o),
-      by: before === undefined ? bytes : this.plus(before, bytes),
-    };
-    return displaced;
-  }
-  isMemory(o: Operand): boolean {
-    return o.kind === "memory";
-  }
-  segmentOf(o?: Operand): Segment {
-    return (o as FormOperand | undefined)?.place === "di" ? "es" : this.form.segment;
-  }
-  #memory(o: Operand): FormOperand {
-    if (o.kind !== "memory") this.refuse(`a ${o.kind} operand is no memory`);
-    return o as FormOperand;
-  }
   #bytesOf(o: Operand): Bytes {
     const bytes = o.width / 8;
     if (LOADS[bytes as Bytes] === undefined) this.refuse(`memory operand of ${o.width} bits`);
     return bytes as Bytes;
   }
 
-  /** After segmentation; outside 64-bit mode with its type and limit checks. */
-  protected linear(segment: Segment, offset: Value, bytes: number, access: number): Scalar {
-    const { code } = this;
-    if (this.form.mode64) {
-      if (segment !== "fs" && segment !== "gs") return offset as Scalar;
-      this.push64(offset);
-      code
-        .get(CORE)
-        .access("i64.load", segmentAt(segment) + SEG_BASE)
-        .op("i64.add");
-      return this.take(64);
-    }
-    const { slot, type } = this.linkage.function("linear");
-    code.get(CORE).i64(BigInt(SEGMENT_NUMBERS[segment]));
-    this.push64(offset).i64(BigInt(bytes)).i64(BigInt(access)).i32(slot).callIndirect(type);
-    const linear = this.take(64);
-    this.checkFault();
-    return linear;
-  }
   #operandLinear(o: Operand, bytes: number, access: number): Scalar {
     const linear = this.linear(this.segmentOf(o), this.address(o), bytes, access);
     if (bytes === 16 && this.form.row.aligned) {
@@ -243,10 +100,10 @@ export class Memory extends Flags {
     return entry;
   }
   /** The wasm address of a byte in plain RAM, in a local; branches to `otherwise` where there is no fast way. */
-  protected fastHost(linear: Scalar, access: "read" | "write", otherwise: Label): number {
+  protected fastHost(linear: Scalar, bytes: number, access: "read" | "write", otherwise: Label): number {
     const { code } = this;
     const host = code.local("i32");
-    const entry = this.#lookUp(linear, 1, access === "read" ? TLB_READ : TLB_WRITE);
+    const entry = this.#lookUp(linear, bytes, access === "read" ? TLB_READ : TLB_WRITE);
     code.op("i32.eqz").brIf(otherwise);
     this.#pushHost(entry, linear).set(host);
     return host;

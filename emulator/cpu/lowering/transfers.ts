@@ -6,6 +6,7 @@
 import type { General, Value, Width } from "../instructions/define.js";
 import {
   ATTENTION,
+  BLOCK_BYTES,
   BLOCK_COUNT,
   BLOCK_GENERATION,
   BLOCK_GENERATION_AT,
@@ -18,6 +19,7 @@ import {
   OP_BYTES,
   OP_CHAIN,
   OP_HANDLER,
+  OP_IMMEDIATE,
   OP_LENGTH,
   OP_OFFSET,
   OP_PATCH,
@@ -28,9 +30,9 @@ import {
   SEGMENTS,
 } from "../layout.js";
 import type { Access, Body } from "../wasm.js";
+import { BUDGET, OP } from "./addresses.js";
 import { CORE } from "./flags.js";
 import { SLOT, TYPE } from "./linkage.js";
-import { BUDGET, OP } from "./memory.js";
 import type { Scalar } from "./values.js";
 import { Vectors } from "./vectors.js";
 
@@ -124,6 +126,15 @@ export class Transfers extends Vectors {
     this.setRip(target);
     this.enterAnew();
   }
+  /** A 16-bit branch that wraps leads elsewhere than its distance says: never linked. 1 in a local when it does. */
+  #wraps(): number | undefined {
+    if (this.form.operandSize !== 16) return undefined;
+    const { code } = this;
+    const wraps = code.local("i32");
+    this.push64(this.fromBlock(() => void code.get(OP).access("i64.load", OP_IMMEDIATE)));
+    code.i64(16n).op("i64.shr_u").i64(0n).op("i64.ne").set(wraps);
+    return wraps;
+  }
   /**
    * A near transfer to the op's own target: straight to the block that it is linked to while that is still good and
    * nothing wants attention, else by way of enter(), which links it.
@@ -132,8 +143,15 @@ export class Transfers extends Vectors {
     const { code } = this;
     const block = code.local("i32");
     const left = code.local("i32");
+    const wraps = this.#wraps();
     const slow = code.block();
     code.get(OP).access("i32.load", OP_CHAIN).tee(block).op("i32.eqz").brIf(slow);
+    if (!this.form.mode64) {
+      // The block was within CS's limit when it was linked; the segment may be another now.
+      this.push64(target).get(block).access("i64.load32_u", BLOCK_BYTES).op("i64.add");
+      code.get(CORE).access("i64.load32_u", CS_LIMIT).i64(1n).op("i64.add").op("i64.gt_u").brIf(slow);
+    }
+    if (wraps !== undefined) code.get(wraps).brIf(slow);
     code.get(block).access("i32.load", BLOCK_GENERATION_AT).access("i32.load");
     code.get(block).access("i32.load", BLOCK_GENERATION).op("i32.ne");
     code.get(CORE).access("i32.load", ATTENTION).op("i32.or").brIf(slow);
@@ -148,6 +166,9 @@ export class Transfers extends Vectors {
     if (!checked) this.faultWhen(this.badTarget(target), GENERAL_PROTECTION, 0);
     this.setRip(target);
     code.get(CORE).get(OP).access("i32.load", OP_PATCH);
+    if (wraps !== undefined) {
+      code.get(CORE).i32(CHAIN_SINK).op("i32.add").get(wraps).op("i32.eqz").op("select");
+    }
     this.#pushRefunded().i32(SLOT.enter).returnCallIndirect(TYPE.handler);
   }
 }
