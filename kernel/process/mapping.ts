@@ -223,6 +223,39 @@ export function splitAt(map: AddressSpace, va: u64): void {
   } else low.end = va;
 }
 
+/** Joins the entries that touch or lie in [start, end) and differ in nothing but their place, as Linux does. */
+export function mergeIn(map: AddressSpace, start: u64, end: u64): void {
+  let index = indexAt(map, start > 0 ? start - 1 : 0);
+  while (index + 1 < map.count && map.at(index).end <= end) {
+    if (!joinable(map.at(index), map.at(index + 1))) index++;
+    else joinAbove(map, index);
+  }
+}
+
+function joinable(low: MapEntry, high: MapEntry): bool {
+  if (low.end !== high.start || low.kind === SHARED || low.kind !== high.kind) return false;
+  if (low.protection !== high.protection || high.faults !== 0) return false;
+  if (low.kind === ANONYMOUS) return true;
+  return (
+    low.file === high.file && low.limit === high.limit && high.offset - low.offset === high.start - low.start
+  );
+}
+
+function joinAbove(map: AddressSpace, index: u32): void {
+  const low = map.at(index);
+  const high = map.at(index + 1);
+  low.shownTo |= high.shownTo;
+  if (low.object) {
+    // In one step, as in splitAt().
+    sharedLock().acquire();
+    low.end = high.end;
+    unlink(high);
+    high.object = 0;
+    sharedLock().release();
+  } else low.end = high.end;
+  entryRemove(map, index + 1);
+}
+
 /** Takes the entry out; its pages must be out of the page tables already. */
 export function entryRemove(map: AddressSpace, index: u32): void {
   const entry = map.at(index);

@@ -24,6 +24,7 @@ import {
   findFree,
   indexAt,
   MapEntry,
+  mergeIn,
   PAGE,
   PRIVATE_FILE,
   PROT_EXEC,
@@ -249,6 +250,7 @@ function protectRange(map: AddressSpace, start: u64, end: u64, protection: u32):
     else pagesProtect(map, entry.start, entry.end, protection);
   }
   if (machines !== 0) tellForget(currentLwp().process, machines, start, covered);
+  mergeIn(map, start, covered);
   return result;
 }
 

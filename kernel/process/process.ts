@@ -36,7 +36,7 @@ import { mapEmpty } from "./memory-map";
 import { MEMORY_BYTES } from "./private-memory";
 import { tellGone } from "./proxy";
 import { shadowLeft, tellExit } from "./shadow";
-import { lwpInterrupted } from "./signal";
+import { lwpWanted } from "./signal";
 import { isSpread, spreadAdd, spreadOver, spreadRemove, spreadServe } from "./spread";
 import { loadInit } from "./start";
 import { systemCallsPrepare } from "./syscalls";
@@ -215,7 +215,7 @@ function kickOwn(argument: usize): void {
   for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) {
     const thread = changetype<Lwp>(at).thread;
     if (thread === 0 || thread === self.thread || changetype<Thread>(thread).core !== self.index) continue;
-    if (lwpInterrupted(changetype<Lwp>(at))) kickHere(thread);
+    if (lwpWanted(changetype<Lwp>(at))) kickHere(thread);
   }
   process.spinLock().release();
   processRelease(process);

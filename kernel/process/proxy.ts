@@ -48,13 +48,14 @@ import { ACTION_BYTES, lwpExit, Process, processEnd, SIGNALS } from "./process";
 import {
   actionHandler,
   defaultAction,
-  lwpInterrupted,
+  lwpWanted,
   SIG_DFL,
   SIG_IGN,
   SignalInfo,
   takeSignal,
 } from "./signal";
 import { CALL_FETCH, processLinkid, STATUS_KILLED } from "./spread";
+import { signalBit } from "./signal-numbers";
 import { systemCall } from "./syscalls";
 
 const CALL_EXIT: u32 = 60;
@@ -136,7 +137,7 @@ function rest(lwp: Lwp): void {
 }
 
 function mustLook(lwp: Lwp): bool {
-  return lwp.process.ending !== 0 ? lwp.toldEnd === 0 : lwpInterrupted(lwp);
+  return lwp.process.ending !== 0 ? lwp.toldEnd === 0 : lwpWanted(lwp);
 }
 
 /** The machine of the thread died: what it had written last may be lost with it, so the process cannot go on. */
@@ -165,15 +166,15 @@ function tellEnd(lwp: Lwp): void {
   letterSend(letter);
 }
 
-/** Signals with a handler are taken by the thread itself; the others are dealt with here. */
+/** Signals with a handler, and those that it blocks, are the thread's own affair; the others are dealt with here. */
 function passSignals(lwp: Lwp): void {
   const process = lwp.process;
-  while (process.ending === 0 && lwpInterrupted(lwp)) {
+  while (process.ending === 0 && lwpWanted(lwp)) {
     const signal = takeSignal(lwp);
     if (signal === 0) continue;
     const handler = actionHandler(process, signal);
     if (handler === SIG_IGN) continue;
-    if (handler === SIG_DFL) {
+    if (handler === SIG_DFL && !(lwp.blocked & signalBit(signal))) {
       defaultAction(lwp, signal);
       continue;
     }

@@ -89,6 +89,17 @@ function takeable(lwp: Lwp): u64 {
   return (lwp.pending | lwp.process.pending) & ~lwp.blocked;
 }
 
+/** What a proxy passes on besides: its thread keeps what it blocks itself, to have it at hand when it blocks it no more. */
+function passable(lwp: Lwp): u64 {
+  return takeable(lwp) | (lwp.machine !== 0 ? lwp.pending : 0);
+}
+
+/** There is something for the lwp to look at, also when that cuts no wait short. */
+export function lwpWanted(lwp: Lwp): bool {
+  const ending = atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending"));
+  return ending !== 0 || passable(lwp) !== 0;
+}
+
 /** The current thread has a signal to take or a process to leave: a wait that may be cut short returns -EINTR. */
 export function interrupted(): bool {
   const thread = threadCurrent();
@@ -160,7 +171,7 @@ export function takeSignal(lwp: Lwp): u32 {
   const process = lwp.process;
   const info = changetype<SignalInfo>(lwp.info);
   process.spinLock().acquire();
-  const set = takeable(lwp);
+  const set = passable(lwp);
   const signal: u32 = set === 0 ? 0 : u32(ctz<u64>(set)) + 1;
   if (signal !== 0) {
     const own = (lwp.pending & signalBit(signal)) !== 0;
