@@ -139,14 +139,30 @@ static void the_map(unsigned self)
 static pthread_t asleep;
 static int asleep_ready;
 
+static int awake;
+
 static void *sleeper(void *argument)
 {
-	struct timespec long_time = { 100, 0 };
+	struct timespec long_time = { 1000, 0 };
 	handled = 0;
 	__atomic_store_n(&asleep_ready, 1, __ATOMIC_SEQ_CST);
-	while (!handled)
-		nanosleep(&long_time, 0);
-	return (void *)(intptr_t)handled + (intptr_t)argument;
+	int result = nanosleep(&long_time, 0) == -1 ? errno : 0;
+	__atomic_store_n(&awake, 1, __ATOMIC_SEQ_CST);
+	return (void *)((intptr_t)(result == EINTR ? handled : -1) + (intptr_t)argument);
+}
+
+/* Waits for a signal that it blocks otherwise: sent early or late, it ends the wait. */
+static void *suspended(void *argument)
+{
+	sigset_t set, open;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, &open);
+	sigdelset(&open, SIGUSR1);
+	handled = 0;
+	__atomic_store_n(&asleep_ready, 1, __ATOMIC_SEQ_CST);
+	int result = sigsuspend(&open) == -1 ? errno : 0;
+	return (void *)((intptr_t)(result == EINTR ? handled : -1) + (intptr_t)argument);
 }
 
 static void *waiter(void *argument)
@@ -171,10 +187,20 @@ static void signals(unsigned self)
 	void *result;
 	struct sigaction action = { .sa_handler = on_user };
 	sigaction(SIGUSR1, &action, 0);
+	/* A signal that comes before the sleep does not end it. */
+	awake = 0;
 	start_asleep(sleeper);
-	pthread_kill(asleep, SIGUSR1);
+	struct timespec moment = { 0, 1000 * 1000 };
+	while (!__atomic_load_n(&awake, __ATOMIC_SEQ_CST)) {
+		pthread_kill(asleep, SIGUSR1);
+		nanosleep(&moment, 0);
+	}
 	pthread_join(asleep, &result);
 	check((intptr_t)result == SIGUSR1 && !handled, self, "a signal to another thread ends its sleep");
+	start_asleep(suspended);
+	pthread_kill(asleep, SIGUSR1);
+	pthread_join(asleep, &result);
+	check((intptr_t)result == SIGUSR1 && !handled, self, "a signal that is waited for");
 
 	sigset_t set, old;
 	sigemptyset(&set);
