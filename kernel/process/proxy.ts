@@ -45,17 +45,9 @@ import { itemData, itemDataBytes, itemFind, MessageHeader, REFERENCES, RESPONSE 
 import { Lwp, lwpLetter, lwpRun, STATE_BYTES, startFrame, stateRead, stateWrite } from "./lwp";
 import { entryAt, MapEntry } from "./mapping";
 import { ACTION_BYTES, lwpExit, Process, processEnd, SIGNALS } from "./process";
-import {
-  actionHandler,
-  defaultAction,
-  lwpWanted,
-  SIG_DFL,
-  SIG_IGN,
-  SignalInfo,
-  takeSignal,
-} from "./signal";
-import { CALL_FETCH, processLinkid, STATUS_KILLED } from "./spread";
+import { actionHandler, defaultAction, lwpWanted, SIG_DFL, SIG_IGN, SignalInfo, takeSignal } from "./signal";
 import { signalBit } from "./signal-numbers";
+import { CALL_FETCH, processLinkid, STATUS_KILLED } from "./spread";
 import { systemCall } from "./syscalls";
 
 const CALL_EXIT: u32 = 60;

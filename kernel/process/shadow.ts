@@ -44,6 +44,7 @@ import { AddressSpace, awaitQuiet, entryAdd, entryAt, indexAt, mapDestroy, SHARE
 import { dropRange, mapEmpty } from "./memory-map";
 import {
   ACTION_BYTES,
+  framesPrint,
   Process,
   processAddLwp,
   processEndHere,
@@ -162,6 +163,7 @@ export function shadowGone(linkid: u64): void {
   spaceDestroy(tables);
   processRelease(process); // the list's
   processRelease(process);
+  framesPrint();
 }
 
 // --- By threads ---

@@ -2,7 +2,9 @@
 // what they print on the host's Linux, whatever the number of machines; what they share is told by the report's counts.
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
+import type { SeededCluster } from "../../emulator/cluster.js";
 import { repeat, type SeededRun, seeded } from "../support/cluster.js";
+import { withFaults } from "../support/faults.js";
 import { cProgram, glibcProgram, hasGlibc, hasMusl, missing } from "../support/guest.js";
 
 const linux = process.platform === "linux" && process.arch === "x64";
@@ -61,5 +63,67 @@ glibc(`the same, with glibc${missing("glibc")}`, () => {
     { machines: 4, cores: 2, seed: 2 },
   ])("$machines machines of $cores cores, seed $seed", async (shape) => {
     await same(glibcProgram("pthreads").host, "pthreads", [4, 10], shape);
+  });
+});
+
+musl(`what a thread asks of the kernel, wherever it runs${missing("musl")}`, () => {
+  const away = (path: string, machines: number, seed: number, status: number) =>
+    seeded(path, [3, status], { machines, cores: 1, seed, spread: true }).then((run) => {
+      expect(printed(run, "away"), repeat(run, [3, status])).toEqual(onLinux(path, [3, status]));
+      // The thread that ends the process does so from another machine.
+      expect(run.report.machines.map(({ exit }) => exit)).toEqual([status, ...Array(machines - 1).fill(0)]);
+      expect(run.report.machines.every(({ problem }) => problem === "")).toBe(true);
+    });
+
+  test("on 2 machines", () => away(cProgram("away").host, 2, 1, 0));
+  test("on 3 machines, with a status", () => away(cProgram("away").host, 3, 2, 7));
+  test.skipIf(!hasGlibc)("with glibc", () => away(glibcProgram("away").host, 3, 3, 0));
+
+  test("a process leaves no frame behind, on no machine", async () => {
+    const o = { machines: 2, cores: 1, seed: 5, spread: true, append: "frames runs=4" };
+    const run = await seeded(cProgram("pthreads").host, [3, 4], o);
+    expect(run.report.ok, repeat(run)).toBe(true);
+    for (const machine of ["machine1", "machine2"]) {
+      const free = run.lines
+        .filter((line) => line.startsWith(`${machine} | process: frames free `))
+        .map((line) => Number(line.split(" ").at(-1)));
+      expect(free).toHaveLength(4);
+      // The first run also fills the kernel's own caches; a leak grows with every run.
+      expect(free[3], `${machine}: ${free.join(" ")}`).toBeGreaterThanOrEqual(free[1]! - 2);
+    }
+  });
+});
+
+musl(`machines that die${missing("musl")}`, () => {
+  const soon = "linkloss=200";
+  const busy = async (victim: number) => {
+    const { host } = cProgram("pthreads");
+    const die = (cluster: SeededCluster) => {
+      cluster.nodes[victim - 1]!.machine.powered = false;
+    };
+    return withFaults(host, [3, 100000], [[60, die]], { machines: 3, cores: 1, spread: true, append: soon });
+  };
+
+  test("threads are lost with a machine: the process ends and says why", async () => {
+    const run = await busy(3);
+    expect(
+      run.said(1, /^pthreads: killed: machine 3 is lost, and threads with it$/),
+      run.text(),
+    ).toHaveLength(1);
+    expect(run.said(1, /^exit: 137$/), run.text()).toHaveLength(1);
+    expect(run.said(2, /^exit: 0$/), run.text()).toHaveLength(1);
+    expect(run.ended).toBe("off");
+  });
+
+  test("the machine where it began is lost: the others end", async () => {
+    const run = await busy(1);
+    for (const machine of [2, 3]) {
+      expect(
+        run.said(machine, /^pthreads: killed: machine 1, where it began, is lost$/),
+        run.text(),
+      ).toHaveLength(1);
+      expect(run.said(machine, /^exit: 137$/), run.text()).toHaveLength(1);
+    }
+    expect(run.ended).toBe("off");
   });
 });
