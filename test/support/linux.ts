@@ -13,9 +13,9 @@ import { initramfs, kernelPackage } from "./initramfs.js";
 
 const here = fileURLToPath(new URL("../..", import.meta.url));
 const root = existsSync(join(here, "node_modules")) ? here : join(here, "..");
-const cache = join(root, "node_modules/.cache/linux");
-const cloud = kernelPackage(cache, /-cloud-amd64$/);
-export const busybox = join(cache, "bin/busybox");
+export const guests = join(root, "node_modules/.cache/linux");
+const cloud = kernelPackage(guests, /-cloud-amd64$/);
+export const busybox = join(guests, "bin/busybox");
 
 export const prompt = "buslock# ";
 
@@ -44,7 +44,7 @@ export const linux = {
   get kernelPath(): string {
     return cloud!.image;
   },
-  memtest: join(cache, "boot/memtest86+x64.bin"),
+  memtest: join(guests, "boot/memtest86+x64.bin"),
   prompt,
 
   /** An initial file system with busybox and a shell on the console. */
