@@ -6,8 +6,9 @@ import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "./folder.js";
 import { guests } from "./linux.js";
-import { fileName, SCRIPTS } from "./programs.js";
+import { fileName, type Program, SCRIPTS, scripts } from "./programs.js";
 
 const PACKAGES = [
   ...["bash", "dash", "coreutils", "diffutils", "grep", "libc-bin", "netbase", "busybox-static"],
@@ -72,7 +73,14 @@ function download(folder: string): string[] {
   mkdirSync(join(folder, "partial"), { recursive: true });
   must("apt-get", [
     ...["install", "--yes", "--download-only", "--no-install-recommends", "-qq"],
-    ...["-o", "Dir::State::status=/dev/null", "-o", `Dir::Cache::archives=${folder}/`, "-o", "Debug::NoLocking=1"],
+    ...[
+      "-o",
+      "Dir::State::status=/dev/null",
+      "-o",
+      `Dir::Cache::archives=${folder}/`,
+      "-o",
+      "Debug::NoLocking=1",
+    ],
     ...PACKAGES,
   ]);
   return readdirSync(folder)
@@ -91,18 +99,24 @@ function finish(tree: string): void {
 const rootless = process.getuid?.() === 0 ? [] : ["-r"];
 
 /**
- * Runs a script by the tree's own bash on this host, with processes, network and mounts of its own, as the guest has them.
- * `folder` holds the scripts.
+ * Runs a program's script by the tree's own bash on this host, with processes, network and mounts of its own, as the
+ * guest has them.
  */
-export function runOnHost(folder: string, name: string, seconds: number): SpawnSyncReturns<string> {
+export function runHere(program: Program, seconds: number): { output: string; status: number | null } {
+  const { path: folder, remove } = temporaryFolder();
+  for (const { path, data } of scripts([program])) writeFileSync(join(folder, path), data, { mode: 0o755 });
   const inside = [
-    `mount --rbind /dev ${programsDisk.tree}/dev`,
-    `mount -t proc proc ${programsDisk.tree}/proc`,
-    `mount -t tmpfs tmp ${programsDisk.tree}/tmp`,
-    `cp -r ${folder} ${programsDisk.tree}${SCRIPTS}`,
-    `exec chroot ${programsDisk.tree} ${SCRIPTS}/start ${fileName(name)} oracle`,
+    // Devices of any machine: what else this host has (a socket to its hypervisor) is no part of the comparison.
+    `cd ${programsDisk.tree} && mount -t tmpfs dev dev && ln -s /proc/self/fd dev/fd && mkdir dev/shm dev/pts`,
+    "for name in null zero full random urandom tty; do : > dev/$name && mount --bind /dev/$name dev/$name || exit; done",
+    "mount -t devpts -o newinstance,ptmxmode=666 pts dev/pts && ln -s pts/ptmx dev/ptmx",
+    `mount -t proc proc proc && mount -t tmpfs tmp tmp && cp -r ${folder} tmp/programs`,
+    `exec chroot . ${SCRIPTS}/start ${fileName(program.name)}`,
   ].join(" && ");
-  return run("unshare", [...rootless, ..."-m -n -p -f -u --kill-child sh -c".split(" "), inside], seconds);
+  const isolated = [...rootless, ..."-m -n -p -f -u --kill-child sh -c".split(" ")];
+  const { stdout, stderr, status } = run("unshare", [...isolated, inside], seconds);
+  remove();
+  return { output: stdout + stderr, status };
 }
 
 function must(program: string, args: readonly string[]): void {

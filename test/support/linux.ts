@@ -118,10 +118,10 @@ export class SeededLinux {
   }
 
   /** Types a command at the prompt; gives what it printed. */
-  async command(line: string): Promise<string> {
+  async command(line: string, seconds = 30): Promise<string> {
     const from = this.console.length;
     await this.type(line);
-    await this.until(prompt, from + line.length);
+    await this.until(prompt, from + line.length, seconds);
     const said = this.console.slice(from).replaceAll("\r", "");
     return said.slice(said.indexOf("\n") + 1, said.lastIndexOf(prompt)).trimEnd();
   }

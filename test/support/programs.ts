@@ -17,7 +17,7 @@ export const STORY = "--- not compared:";
 const pythonSuite = (suite: string): Program => ({
   name: suite,
   script: `
-python3.11 -m test -v --junit-xml suite.xml \${ORACLE:+-i testWithTimeoutTriggeredSend} ${suite} > log 2>&1; status=$?
+python3.11 -m test -v --junit-xml suite.xml ${suite} > log 2>&1; status=$?
 python3.11 - <<'END'
 import xml.etree.ElementTree
 for test in xml.etree.ElementTree.parse("suite.xml").iter("testcase"):
@@ -111,7 +111,7 @@ echo "${STORY}"; cat story`,
   },
 ];
 
-const GCC: Program = {
+export const GCC: Program = {
   name: "gcc",
   script: `
 cat > program.c <<'END'
@@ -151,7 +151,7 @@ echo 'int main(void) { return undeclared; }' > wrong.c; gcc wrong.c; echo $?
 gcc -O2 program.c -o program -lm && sha256sum program && objdump -d program | sha256sum && strip program && readelf -S program | md5sum`,
 };
 
-const SQLITE: Program = {
+export const SQLITE: Program = {
   name: "sqlite3",
   script: `
 cat > commands <<'END'
@@ -181,17 +181,22 @@ export const SCRIPTS = "/tmp/programs";
 const START = `#!/bin/bash
 /bin/busybox ip link set lo up
 mkdir -p /tmp/run && cd /tmp/run && rm -rf ./* || exit 99
-exec /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root ORACLE=$2 LC_ALL=C.UTF-8 TERM=dumb /bin/bash "${SCRIPTS}/$1" < /dev/null 2>&1
+exec /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 TERM=dumb /bin/bash "${SCRIPTS}/$1" < /dev/null 2>&1
 `;
 
 /** The guest's side of it, by its busybox: the disk as it is mounted, and one script's output and status. */
 const MOUNT = `mkdir -p /disk && mount -t ext4 /dev/vda /disk && cd /disk && mount -t devtmpfs dev dev && mount -t proc proc proc &&
-mount -t sysfs sys sys && mount -t tmpfs tmp tmp && mkdir dev/shm dev/pts && mount -t tmpfs shm dev/shm && mount -t devpts pts dev/pts &&
+mount -t sysfs sys sys && mount -t tmpfs tmp tmp && mkdir -p dev/shm dev/pts && mount -t tmpfs shm dev/shm && mount -t devpts pts dev/pts &&
 cp -r /programs tmp && echo mounted`;
 const RUN = `chroot /disk ${SCRIPTS}/start $1 > /disk/tmp/output; status=$?; cat /disk/tmp/output; echo "status: $status"`;
 
 export function scripts(programs: readonly Program[]): InitialFile[] {
-  const files = [["start", START], ["mount", MOUNT], ["run", RUN], ...programs.map(({ name, script }) => [fileName(name), script])];
+  const files = [
+    ["start", START],
+    ["mount", MOUNT],
+    ["run", RUN],
+    ...programs.map(({ name, script }) => [fileName(name), script]),
+  ];
   return files.map(([path, text]) => ({ path: path!, data: Buffer.from(text!) }));
 }
 

@@ -1,0 +1,99 @@
+// Debian's programs, from their packages on a disk image, inside of Debian's kernel on our machine: they print what they
+// print on the host's processor, and end as they end there. One core, in virtual time: a time limit inside of a test
+// holds however busy the host is. Last, some of them on two live cores.
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { Command } from "../support/cluster.js";
+import { makeDisk, programsDisk, runHere } from "../support/debian.js";
+import { temporaryFolder } from "../support/folder.js";
+import { linux, prompt, type SeededLinux } from "../support/linux.js";
+import { compared, GCC, GLANCE, PROGRAMS, SQLITE } from "../support/programs.js";
+import {
+  ending,
+  GUEST_COMMAND_LINE,
+  programsInitrd,
+  runInGuest,
+  runLine,
+  startGuest,
+} from "../support/programs-guest.js";
+
+const HOST_SECONDS = 300;
+const VIRTUAL_SECONDS = 600;
+const TEST_MILLISECONDS = 3_600_000;
+
+const missing = linux.missing || makeDisk();
+if (missing !== "") console.warn(`skipped: Debian's programs in a guest, because ${missing}`);
+
+describe.skipIf(missing !== "")("Debian's programs print what they print on the host", () => {
+  let guest: SeededLinux;
+  beforeAll(async () => {
+    guest = await startGuest(PROGRAMS);
+  }, TEST_MILLISECONDS);
+
+  test.each(PROGRAMS)(
+    "$name",
+    async (program) => {
+      const host = runHere(program, HOST_SECONDS);
+      const { instructions } = guest.machine;
+      const started = process.cpuUsage();
+      const { output, status } = await runInGuest(guest, program, VIRTUAL_SECONDS);
+      const { user, system } = process.cpuUsage(started);
+      const giga = (guest.machine.instructions - instructions) / 1e9;
+      console.log(
+        `${program.name}: ${giga.toFixed(2)} G instructions, ${((user + system) / 1e6).toFixed(0)} s`,
+      );
+      expect({ lines: compared(output), status }, output.slice(-4000)).toEqual({
+        lines: compared(host.output),
+        status: host.status,
+      });
+    },
+    TEST_MILLISECONDS,
+  );
+});
+
+describe.skipIf(missing !== "")("Debian's programs on two live cores", () => {
+  test(
+    "print what they print on the host",
+    async () => {
+      const programs = [GLANCE, SQLITE, GCC];
+      const folder = temporaryFolder();
+      const initrd = join(folder.path, "initrd");
+      writeFileSync(initrd, programsInitrd(programs));
+      const machine = ["--kernel", linux.kernelPath, "--initrd", initrd, "--cores", 2, "--memory", "768M"];
+      const disk = [
+        "--disk",
+        `${programsDisk.image},cow`,
+        "--append",
+        GUEST_COMMAND_LINE,
+        "--serial",
+        "stdio",
+      ];
+      const guest = new Command(["boot", ...machine, ...disk]);
+      try {
+        await guest.says(prompt, 600);
+        guest.type("sh /programs/mount");
+        await guest.says(/^mounted/m, 60);
+        for (const program of programs) {
+          const host = runHere(program, HOST_SECONDS);
+          const from = guest.out.length;
+          guest.type(runLine(program));
+          await guest.says(new RegExp(`.{${from}}.*^status: \\d+\\r?\\n`, "ms"), 1800);
+          const said = guest.out.slice(from).replaceAll("\r", "");
+          const { output, status } = ending(/\n(.*status: \d+)\n/s.exec(said)![1]!);
+          expect({ lines: compared(output), status }).toEqual({
+            lines: compared(host.output),
+            status: host.status,
+          });
+        }
+        guest.type("poweroff -f");
+        expect((await guest.ended).status).toBe(0);
+      } finally {
+        guest.kill("SIGKILL");
+        folder.remove();
+      }
+    },
+    TEST_MILLISECONDS,
+  );
+});
