@@ -3,25 +3,18 @@
 
 import type { Stop } from "./gdb/debuggee.js";
 import { Debuggee } from "./gdb/debuggee.js";
+import type { GdbBits } from "./gdb/registers.js";
 import { serveGdb } from "./gdb/server.js";
 import { interrupted } from "./interrupt.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import { Random } from "./random.js";
 import { Schedule } from "./schedule.js";
 
-export interface DebuggedOptions {
+export interface DebuggedOptions extends LeadOptions {
   readonly machine: MachineOptions;
   readonly seed: number;
-  /** TCP port on this host; 0 takes a free one. */
-  readonly port: number;
-  /** The first instruction waits for the debugger. */
-  readonly wait: boolean;
   /** Virtual seconds. */
   readonly limit: number;
-  readonly signal: AbortSignal;
-  readonly log: (line: string) => void;
-  /** Given what takes console input, and what its user's wish to end calls; gives what ends that. */
-  readonly input: (take: (bytes: Uint8Array) => void, end: () => void) => () => void;
 }
 
 export interface DebuggedEnding {
@@ -36,24 +29,36 @@ export async function bootDebugged(o: DebuggedOptions): Promise<DebuggedEnding> 
   const machine = await Machine.create({
     ...o.machine,
     seed: o.seed,
-    console: (byte) => debuggee?.printed(byte),
+    console: (byte) => debuggee?.printed(0, byte),
   });
   debuggee = new Debuggee({
-    machine,
+    machines: [machine],
     schedule: new Schedule([machine], [], new Random(o.seed)),
     limit: o.limit * 1e9,
-    storage: {
-      at: (physical) => machine.storageAt(physical),
-      changed: (physical, length) => machine.changed(physical, length),
-    },
-    print,
+    print: (_, byte) => print(byte),
   });
   const problem = await lead(debuggee, o);
   return { instructions: machine.instructions, problem, exitCode: machine.exitCode };
 }
 
-/** Leads a machine through free runs and debuggers' sessions to its end; gives why it ended, "" if by its guest. */
-async function lead(debuggee: Debuggee, o: DebuggedOptions): Promise<string> {
+export interface LeadOptions {
+  /** TCP port on this host; 0 takes a free one. */
+  readonly port: number;
+  /** Of the architecture that gdb is told. */
+  readonly bits?: GdbBits;
+  /** The first instruction waits for the debugger. */
+  readonly wait: boolean;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+  /** Given what takes console input, and what its user's wish to end calls; gives what ends that. */
+  readonly input: (take: (bytes: Uint8Array) => void, end: () => void) => () => void;
+}
+
+const problemOf = ({ machines }: Debuggee): string =>
+  machines.find((machine) => machine.problem !== "")?.problem ?? "";
+
+/** Leads machines through free runs and debuggers' sessions to its end; gives why it ended, "" if by its guest. */
+export async function lead(debuggee: Debuggee, o: LeadOptions): Promise<string> {
   let finish: (problem: string) => void = () => {};
   const finished = new Promise<string>((resolve) => {
     finish = resolve;
@@ -62,7 +67,7 @@ async function lead(debuggee: Debuggee, o: DebuggedOptions): Promise<string> {
   const runFreely = () => {
     free = debuggee.run("continue", 0).then((stop) => {
       free = null;
-      if (stop.why === "over") finish(debuggee.machine.problem);
+      if (stop.why === "over") finish(problemOf(debuggee));
       else if (stop.why === "asleep") finish("all cores sleep for ever, or the time limit was reached");
       return stop;
     });
@@ -71,6 +76,7 @@ async function lead(debuggee: Debuggee, o: DebuggedOptions): Promise<string> {
   const server = await serveGdb({
     port: o.port,
     debuggee,
+    ...(o.bits === undefined ? {} : { bits: o.bits }),
     log: o.log,
     attached: async () => {
       debuggee.interrupt();
@@ -78,9 +84,9 @@ async function lead(debuggee: Debuggee, o: DebuggedOptions): Promise<string> {
     },
     left: (how) => {
       debuggee.breakpoints.clear();
-      debuggee.watchpoints.length = 0;
+      debuggee.watchpoints.clear();
       if (how === "kill") finish("killed by the debugger");
-      else if (!debuggee.machine.powered) finish(debuggee.machine.problem);
+      else if (!debuggee.powered) finish(problemOf(debuggee));
       else if (free === null) runFreely();
     },
   });

@@ -7,6 +7,7 @@ import { bootDebugged } from "./boot-debugged.js";
 import { bootFiles } from "./boot-files.js";
 import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
+import type { GdbBits } from "./gdb/registers.js";
 import { archive, firmware, kernelPath, program, readImage, readModules } from "./images.js";
 import { interrupted, interruptSignal } from "./interrupt.js";
 import { type Link, liveLink } from "./link.js";
@@ -39,6 +40,7 @@ export interface BootOptions extends PlugOptions, TraceOptions {
   readonly serial: string;
   readonly limit?: number;
   readonly gdb?: number;
+  readonly gdbBits?: GdbBits;
   readonly wait?: boolean;
   readonly save?: string;
   readonly at?: number;
@@ -48,7 +50,8 @@ export interface BootOptions extends PlugOptions, TraceOptions {
 export async function boot(o: BootOptions): Promise<void> {
   if (o.storeBuffer !== undefined && o.seed === undefined)
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
-  if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
+  if (o.gdb === undefined && (o.wait === true || o.gdbBits !== undefined))
+    throw new Error(`--${o.wait === true ? "wait" : "gdb-bits"} goes with --gdb`);
   if ((o.save === undefined) !== (o.at === undefined)) throw new Error("--save and --at go together");
   if ((o.save ?? o.restore) !== undefined && (o.seed === undefined || o.gdb !== undefined))
     throw new Error("--save and --restore go with --seed, and without --gdb");
@@ -178,6 +181,7 @@ async function bootUnderGdb(
     machine: options,
     seed: o.seed ?? 1,
     port,
+    ...(o.gdbBits === undefined ? {} : { bits: o.gdbBits }),
     wait: o.wait ?? false,
     limit: o.limit ?? VIRTUAL_SECONDS_MAX,
     signal,

@@ -24,6 +24,11 @@ function checked<T>(parse: (text: string) => T): (text: string) => T {
 
 const count = (check: (n: number) => number) =>
   checked((text) => check(/^\d+$/.test(text) ? Number(text) : Number.NaN));
+const oneOf = (known: readonly number[]) =>
+  count((n) => {
+    if (!known.includes(n)) throw new RangeError(`${n}: wanted ${known.join(", ")}`);
+    return n;
+  });
 const probability = checked((text) => {
   const p = Number(text);
   if (!(p >= 0 && p <= 1) || text.trim() === "")
@@ -61,6 +66,8 @@ const options = {
   delay: () => new Option("--delay <us>", "microseconds that a frame is held, FROM:TO for a random time").argParser(microseconds),
   pcap: () => new Option("--pcap <file>", "write every frame to a capture file"),
   json: () => new Option("--json", "print the result as JSON"),
+  gdb: (how: string) => new Option("--gdb <port>", `serve gdb on this port of this host; ${how}`).argParser(checked(whole("gdb", 0, 65535))),
+  wait: () => new Option("--wait", "with --gdb: the first instruction waits for the debugger"),
 }; // biome-ignore format: one option a line
 
 const version = (
@@ -108,6 +115,8 @@ program
   .addOption(options.limit())
   .addOption(options.json())
   .addOption(new Option("--quiet", "no console lines, only the result"))
+  .addOption(options.gdb("with --seed: every core of every machine is a thread of one program"))
+  .addOption(options.wait())
   .addHelpText(
     "after",
     `
@@ -118,6 +127,7 @@ Examples:
   $ buslock run --seed 42 --loss 0.02 --json counter
   $ buslock run --seed 42 --store-buffer 8 litmus 20 SB SB+mfence
   $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
+  $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock run ./a.out                          any static ELF64, from musl-gcc -static for instance`,
   )
   .action((name: string, args: string[], o: RunOptions) => run(name, args, o));
@@ -133,12 +143,7 @@ program
     ).argParser(checked(address)),
   )
   .addOption(
-    new Option("--entry <bits>", "which entry of a Linux bzImage: 32 or 64").argParser(
-      count((bits) => {
-        if (bits !== 32 && bits !== 64) throw new RangeError(`${bits}: wanted 32 or 64`);
-        return bits;
-      }),
-    ),
+    new Option("--entry <bits>", "which entry of a Linux bzImage: 32 or 64").argParser(oneOf([32, 64])),
   )
   .addOption(
     new Option("--bios <file>", "instead of our firmware: a PC BIOS such as SeaBIOS's bios-256k.bin"),
@@ -204,13 +209,14 @@ program
       "names for the trace besides the images' own: an ELF file, or a list such as System.map",
     ).argParser(several),
   )
+  .addOption(options.gdb("the machine runs in virtual time (seed 1 unless told)"))
   .addOption(
     new Option(
-      "--gdb <port>",
-      "serve gdb on this port of this host; the machine runs in virtual time (seed 1 unless told)",
-    ).argParser(checked(whole("gdb", 0, 65535))),
+      "--gdb-bits <n>",
+      "with --gdb: tell it of an x86 of 64 bits (the default), 32, or 16",
+    ).argParser(oneOf([64, 32, 16])),
   )
-  .addOption(new Option("--wait", "with --gdb: the first instruction waits for the debugger"))
+  .addOption(options.wait())
   .addOption(new Option("--save <file>", "with --seed and --at: save the machine there and end"))
   .addOption(
     new Option("--at <ms>", "virtual milliseconds since the start at which to save").argParser(

@@ -13,6 +13,7 @@ import { Random } from "./random.js";
 import { type ClusterReport, machineReport, succeeded } from "./report.js";
 import { Schedule } from "./schedule.js";
 import type { Snapshot } from "./snapshot.js";
+import type { Tracer } from "./trace.js";
 
 export interface ClusterOptions {
   readonly machines: number;
@@ -39,6 +40,10 @@ export interface SeededOptions extends ClusterOptions {
   readonly pcap?: string;
   /** Virtual nanoseconds after which the run is given up. */
   readonly limit?: number;
+  /** Stands between a machine's console and its reader, which `read` gives a byte. */
+  readonly heard?: (machine: number, byte: number, read: (byte: number) => void) => void;
+  /** What follows a machine's run. */
+  readonly tracer?: (machine: string) => Tracer;
   /** Called now and then; gives true to stop the run. */
   readonly onProgress?: (now: number, instructions: number) => boolean;
 }
@@ -126,7 +131,11 @@ export class SeededCluster {
         mac: macOf(node),
         seed: o.seed,
         storeBuffer: o.storeBuffer ?? 0,
-        console: (byte) => console.push(byte),
+        console:
+          o.heard === undefined
+            ? (byte) => console.push(byte)
+            : (byte) => o.heard!(node - 1, byte, (read) => console.push(read)),
+        ...(o.tracer === undefined ? {} : { tracer: o.tracer(name) }),
       });
       machine.connect(network.attach((frame) => machine.receiveFrame(frame)));
       nodes.push({ name, machine, console });
@@ -211,7 +220,7 @@ const ENDINGS = {
   stopped: "stopped",
 };
 /** An hour of virtual time. */
-const LIMIT_NANOSECONDS = 3600e9;
+export const LIMIT_NANOSECONDS = 3600e9;
 
 export async function runSeeded(o: SeededOptions): Promise<ClusterReport> {
   const cluster = await SeededCluster.create(o);
@@ -219,14 +228,14 @@ export async function runSeeded(o: SeededOptions): Promise<ClusterReport> {
   if (capture !== null) cluster.network.tap((_from, frame, now) => capture.add(frame, now / 1000));
   const ending = cluster.run(o.limit ?? LIMIT_NANOSECONDS, o.onProgress);
   capture?.close();
+  return reportOf(cluster, o, ENDINGS[ending]);
+}
+
+/** `ending`: why machines that are still on do not run any more. */
+export function reportOf(cluster: SeededCluster, o: SeededOptions, ending: string): ClusterReport {
   const machines = cluster.nodes.map(({ name, machine, console }) => {
     console.end();
-    return machineReport(
-      name,
-      machine.instructions,
-      console,
-      machine.powered ? ENDINGS[ending] : machine.problem,
-    );
+    return machineReport(name, machine.instructions, console, machine.powered ? ending : machine.problem);
   });
   return {
     program: o.program.name,

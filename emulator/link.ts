@@ -26,6 +26,22 @@ export interface NetworkOptions {
 /** Who hears of each frame on the seeded wire: for traces and captures. Nanoseconds of virtual time. */
 export type FrameTap = (from: number, frame: Uint8Array, now: number) => void;
 
+/** A frame that has been sent to a port and not yet arrived. */
+interface Flying {
+  readonly time: number;
+  readonly port: number;
+  readonly frame: Uint8Array;
+}
+
+export interface WireRecord {
+  readonly flying: readonly Flying[];
+  readonly random: readonly number[];
+  readonly lastArrival: readonly (readonly [pair: number, time: number])[];
+  readonly learnt: readonly (readonly [address: number, port: number])[];
+  readonly frames: number;
+  readonly bytes: number;
+}
+
 /** The seeded wire: one switch, every delay and fault drawn from the seed. */
 export class SeededNetwork {
   readonly #switch = new Switch();
@@ -37,7 +53,9 @@ export class SeededNetwork {
   readonly #reorder: boolean;
   readonly #lastArrival = new Map<number, number>();
   #sender = 0;
-  #underWay = 0;
+  /** On the wire, in the order in which they were sent. */
+  readonly #flying = new Set<Flying>();
+  readonly #receivers = new Map<number, (frame: Uint8Array) => void>();
   frames = 0;
   bytes = 0;
 
@@ -55,7 +73,7 @@ export class SeededNetwork {
 
   /** Frames (copies counted) that have been sent and not yet arrived. */
   get underWay(): number {
-    return this.#underWay;
+    return this.#flying.size;
   }
 
   /**
@@ -65,7 +83,7 @@ export class SeededNetwork {
   restart(random: Random): void {
     this.#random = random;
     this.#timers = new Timers();
-    this.#underWay = 0;
+    this.#flying.clear();
     this.#lastArrival.clear();
     this.#switch.forget();
   }
@@ -97,13 +115,10 @@ export class SeededNetwork {
   attach(receive: (frame: Uint8Array) => void): Link {
     const port: number = this.#switch.attach((frame) => {
       for (const microseconds of this.#faults.copies(this.#sender, port)) {
-        this.#underWay++;
-        this.#timers.at(this.#arrival(this.#sender, port, microseconds), () => {
-          this.#underWay--;
-          receive(frame);
-        });
+        this.#fly({ time: this.#arrival(this.#sender, port, microseconds), port, frame });
       }
     });
+    this.#receivers.set(port, receive);
     return {
       send: (frame) => {
         const copy = frame.slice();
@@ -124,6 +139,38 @@ export class SeededNetwork {
     const inOrder = Math.max(at, this.#lastArrival.get(pair) ?? 0);
     this.#lastArrival.set(pair, inOrder);
     return inOrder;
+  }
+
+  #fly(flying: Flying): void {
+    this.#flying.add(flying);
+    this.#timers.at(flying.time, () => {
+      this.#flying.delete(flying);
+      this.#receivers.get(flying.port)?.(flying.frame);
+    });
+  }
+
+  /** The wire with what is on it; taps and partitions are not of it. */
+  snapshot(): WireRecord {
+    return {
+      flying: [...this.#flying],
+      random: this.#random.snapshot(),
+      lastArrival: [...this.#lastArrival],
+      learnt: this.#switch.snapshot(),
+      frames: this.frames,
+      bytes: this.bytes,
+    };
+  }
+
+  restore(record: WireRecord): void {
+    this.#timers = new Timers();
+    this.#flying.clear();
+    for (const flying of record.flying) this.#fly(flying);
+    this.#random.restore(record.random);
+    this.#lastArrival.clear();
+    for (const [pair, time] of record.lastArrival) this.#lastArrival.set(pair, time);
+    this.#switch.restore(record.learnt);
+    this.frames = record.frames;
+    this.bytes = record.bytes;
   }
 
   nextDeadline(): number {

@@ -65,6 +65,7 @@ export class Machine implements Scheduled {
   pausedCore = -1;
   #pauseCore = -1;
   #pauseRetired = 0;
+  #pauseLeft: (() => number) | null = null;
 
   private constructor(o: MachineOptions, hardware: Hardware, modules: Awaited<ReturnType<typeof compile>>) {
     this.#options = o;
@@ -218,12 +219,15 @@ export class Machine implements Scheduled {
   }
 
   /**
-   * For a debugger: pauses the machine once a core has retired so many instructions since its reset. -1 for no core, -2 for
-   * every core after each instruction.
+   * For a debugger: pauses the machine once a core has retired so many instructions since its reset. -1 for no core.
    */
   pauseAt(core: number, retired = 0): void {
     this.#pauseCore = core;
     this.#pauseRetired = retired;
+  }
+  /** The same after so many instructions of whichever cores as this says, asked before each slice; null: no longer. */
+  pauseAfter(left: (() => number) | null): void {
+    this.#pauseLeft = left;
   }
   /** The pause is at a breakpoint. */
   get atBreakpoint(): boolean {
@@ -267,6 +271,11 @@ export class Machine implements Scheduled {
   /** A byte typed on the console; false when its device has no room for it. */
   receiveByte(byte: number): boolean {
     return typeOn(this.#board, this.#options, byte);
+  }
+
+  /** CR8 as the core reads it. */
+  taskPriority(core: number): number {
+    return this.#devices[core]!.cr8();
   }
 
   // --- the wire ---
@@ -313,10 +322,13 @@ export class Machine implements Scheduled {
     }
   }
 
-  /** Instructions until pauseAt() wants the core to pause. */
+  /** Instructions until pauseAt() or pauseAfter() wants the core to pause. */
   #untilPause(core: number): number {
+    if (this.#pauseLeft !== null) {
+      const left = this.#pauseLeft();
+      return left > 0 ? left : Number.POSITIVE_INFINITY;
+    }
     if (this.#pauseCore === -1) return Number.POSITIVE_INFINITY;
-    if (this.#pauseCore === -2) return 1;
     const left = this.#pauseRetired - this.#engine.retired(core);
     return core === this.#pauseCore && left > 0 ? left : Number.POSITIVE_INFINITY;
   }

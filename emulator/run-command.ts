@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { runSeeded } from "./cluster.js";
+import { runDebugged } from "./cluster-debugged.js";
 import { hostMicroseconds } from "./host-clock.js";
 import { firmware, kernelPath, program, readImage } from "./images.js";
 import { interruptSignal } from "./interrupt.js";
@@ -28,6 +29,8 @@ export interface RunOptions {
   readonly limit?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
+  readonly gdb?: number;
+  readonly wait?: boolean;
 }
 
 const LIVE_LIMIT_SECONDS = 600;
@@ -35,6 +38,8 @@ const LIVE_LIMIT_SECONDS = 600;
 export async function run(name: string, args: string[], o: RunOptions): Promise<void> {
   if (o.storeBuffer !== undefined && o.seed === undefined)
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
+  if (o.gdb !== undefined && o.seed === undefined) throw new Error("--gdb goes with --seed");
+  if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
   const signal = interruptSignal();
   const progress = new Progress(o.quiet !== true && o.json !== true);
   const common = {
@@ -72,7 +77,7 @@ async function seeded(
 ): Promise<ClusterReport> {
   if (o.bridge !== undefined) throw new Error("--bridge goes with --live: a seeded run has its wire inside");
   const started = hostMicroseconds();
-  return await runSeeded({
+  const options = {
     ...common,
     seed: o.seed!,
     storeBuffer: o.storeBuffer ?? 0,
@@ -85,14 +90,17 @@ async function seeded(
     },
     ...(o.limit === undefined ? {} : { limit: o.limit * 1e9 }),
     ...(o.pcap === undefined ? {} : { pcap: o.pcap }),
-    onProgress: (now, instructions) => {
+    onProgress: (now: number, instructions: number) => {
       const rate = instructions / (hostMicroseconds() - started);
       progress.show(
         `${(now / 1e6).toFixed(0)} ms of virtual time, ${(instructions / 1e6).toFixed(0)} M instructions, ${rate.toFixed(0)} M/s`,
       );
       return signal.aborted;
     },
-  });
+  };
+  if (o.gdb === undefined) return await runSeeded(options);
+  const log = (line: string) => process.stderr.write(`run: ${line}\n`);
+  return await runDebugged(options, { port: o.gdb, wait: o.wait ?? false, signal, log });
 }
 
 async function live(

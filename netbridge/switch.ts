@@ -32,6 +32,16 @@ export class Switch {
     this.#learnt.clear();
   }
 
+  /** The addresses with their ports, the oldest first. */
+  snapshot(): [address: number, port: number][] {
+    return [...this.#learnt];
+  }
+
+  restore(learnt: readonly (readonly [address: number, port: number])[]): void {
+    this.#learnt.clear();
+    for (const [address, port] of learnt) this.#learnt.set(address, port);
+  }
+
   /** Takes a frame that came in on `port`. Gives the reason when it is refused, else null. */
   receive(port: number, frame: Uint8Array): string | null {
     const reason = malformed(frame);

@@ -72,7 +72,14 @@ import {
   STORE_BYTES,
   STORES_WAITING,
   TLB,
+  TLB_BANKS,
   TLB_END,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_FLAGS,
+  TLB_PHYSICAL,
+  TLB_READ,
+  TLB_VALID,
   TR,
   XMM,
 } from "./layout.js";
@@ -120,6 +127,16 @@ export interface SegmentState {
 export interface TableState {
   readonly base: bigint;
   readonly limit: number;
+}
+
+/** A 4 KiB page, or a fragment of a larger one. */
+export interface Translation {
+  readonly linear: bigint;
+  readonly physical: number;
+  /** TLB_WRITABLE and its kin. */
+  readonly flags: number;
+  /** Filled by an access of ring 3. */
+  readonly user: boolean;
 }
 
 const ARITHMETIC = 0x8d5n;
@@ -272,9 +289,17 @@ export class CoreState {
     const at = ST + 16 * ((n + (this.fpu("status") >> 11)) & 7);
     return ((this.#u64(at + 8) & 0xffffn) << 64n) | this.#u64(at);
   }
+  setSt(n: number, value: bigint): void {
+    const at = ST + 16 * ((n + (this.fpu("status") >> 11)) & 7);
+    this.#setU64(at, value);
+    this.#setU64(at + 8, (value >> 64n) & 0xffffn);
+  }
   /** x87's words; the tags are abridged (bit n: physical register n is not empty). */
   fpu(word: keyof typeof fpuWords): number {
     return this.#view.getUint32(fpuWords[word], true);
+  }
+  setFpu(word: keyof typeof fpuWords, value: number): void {
+    this.#view.setUint32(fpuWords[word], value, true);
   }
   dr(n: number): bigint {
     return this.#u64(DR + 8 * n);
@@ -292,6 +317,20 @@ export class CoreState {
   }
   get retired(): number {
     return Number(this.#u64(RETIRED));
+  }
+
+  /** The translations that the core holds, as the TLB has them. */
+  translations(): Translation[] {
+    const found: Translation[] = [];
+    for (let index = 0; index < TLB_BANKS * TLB_ENTRIES; index++) {
+      const at = TLB + index * TLB_ENTRY_BYTES;
+      const flags = this.#view.getUint32(at + TLB_FLAGS, true);
+      if ((flags & TLB_VALID) === 0) continue;
+      const linear = this.#u64(at + TLB_READ) & ~0xfffn;
+      const physical = this.#view.getUint32(at + TLB_PHYSICAL, true) * 0x1000;
+      found.push({ linear, physical, flags, user: Math.floor(index / TLB_ENTRIES) === 1 });
+    }
+    return found;
   }
 
   /** As microcode/core.ts updateMode(). */

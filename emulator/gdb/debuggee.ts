@@ -1,40 +1,38 @@
-// A machine in virtual time under a debugger: it runs, stops, steps and goes back. The run is the one that the seed gives:
-// breakpoints and steps are invisible to the guest and to the schedule, so that a failure found without a debugger shows
-// again with one. Going back is going to a snapshot and forward again; input from outside is kept and given again.
+// Machines in virtual time under a debugger: they run, stop, step and go back, all of them together. The run is the one that
+// the seed gives: breakpoints and steps are invisible to the guests and to the schedule, so that a failure found without a
+// debugger shows again with one. Going back is going to a snapshot and forward again; input from outside is kept and given
+// again. Every core is a thread, numbered from 0 through all machines.
 // Invariant: the same position (instructions retired by all cores) of the same history is the same state.
 
 import type { CoreState } from "../cpu/state.js";
+import type { SeededNetwork, WireRecord } from "../link.js";
 import type { Machine } from "../machine.js";
 import type { Schedule, ScheduleRecord } from "../schedule.js";
 import type { Snapshot } from "../snapshot.js";
-import { readVirtual, type Storage } from "./virtual-memory.js";
+import type { Storage } from "./virtual-memory.js";
+import { type WatchKind, Watchpoints } from "./watchpoints.js";
 
 export type Motion = "continue" | "step" | "reverse-continue" | "reverse-step";
 
 export interface Stop {
-  /** "begin": further back there is no history. "over": the machine is off. "asleep": nothing will ever happen again. */
+  /** "begin": further back there is no history. "over": the machines are off. "asleep": nothing will ever happen again. */
   readonly why: "breakpoint" | "watchpoint" | "step" | "interrupt" | "begin" | "over" | "asleep";
-  readonly core: number;
-  /** Linear address of the watchpoint that was hit. */
-  readonly address?: bigint;
+  readonly thread: number;
+  /** Of the watchpoint that was met. */
+  readonly watch?: { readonly kind: WatchKind; readonly address: bigint };
 }
 
-export interface Watchpoint {
-  /** In whose address space. */
-  readonly core: number;
-  readonly address: bigint;
-  readonly length: number;
-}
-
-/** Where in its history the machine can be put back. */
+/** Where in their history the machines can be put back. */
 interface Mark {
-  readonly machine: Snapshot;
+  readonly machines: readonly Snapshot[];
+  readonly wire: WireRecord | null;
   readonly schedule: ScheduleRecord;
   readonly turns: number;
   readonly instructions: number;
-  /** Instructions retired by each core. */
+  /** Instructions retired by each thread. */
   readonly retired: readonly number[];
-  readonly printed: number;
+  /** Bytes printed by each machine. */
+  readonly printed: readonly number[];
 }
 
 /** Marks that are kept: beyond, every second one goes, and the next are further apart. */
@@ -42,27 +40,31 @@ const MARKS_MAX = 24;
 const FIRST_INTERVAL = 4_000_000;
 /** Milliseconds of the host between looks at the socket. */
 const PATIENCE = 20;
-const ALL_CORES = -2;
 const NO_CORE = -1;
 
 export interface DebuggeeOptions {
-  readonly machine: Machine;
+  /** All with as many cores. */
+  readonly machines: readonly Machine[];
   readonly schedule: Schedule;
+  /** Between several machines. */
+  readonly wire?: SeededNetwork;
   /** Virtual nanoseconds. */
   readonly limit: number;
-  readonly storage: Storage;
-  /** A byte for the console, which has not been there before. */
-  readonly print: (byte: number) => void;
+  /** A byte for a machine's console, which has not been there before. */
+  readonly print: (machine: number, byte: number) => void;
 }
 
 export class Debuggee {
-  readonly machine: Machine;
-  readonly storage: Storage;
+  readonly machines: readonly Machine[];
+  /** Cores of a machine. */
+  readonly cores: number;
   readonly breakpoints = new Set<bigint>();
-  readonly watchpoints: Watchpoint[] = [];
+  readonly watchpoints: Watchpoints;
+  readonly #storages: readonly Storage[];
   readonly #schedule: Schedule;
+  readonly #wire: SeededNetwork | null;
   readonly #limit: number;
-  readonly #print: (byte: number) => void;
+  readonly #print: (machine: number, byte: number) => void;
   #marks: Mark[] = [];
   #interval = FIRST_INTERVAL;
   #nextMark = 0;
@@ -70,33 +72,70 @@ export class Debuggee {
   #turns = 0;
   readonly #inputs: { readonly turn: number; readonly byte: number }[] = [];
   #typed: number[] = [];
-  /** Bytes printed up to here, and ever. */
-  #printed = 0;
-  #printedEver = 0;
+  /** Bytes printed by each machine up to here, and ever. */
+  #printed: number[];
+  readonly #printedEver: number[];
   #interrupted = false;
-  /** Where the last breakpoint stopped the machine. */
+  /** Where the last breakpoint stopped the machines. */
   #place: Place = { instructions: -1, ordinal: 0 };
 
-  constructor({ machine, schedule, limit, storage, print }: DebuggeeOptions) {
-    this.machine = machine;
-    this.storage = storage;
+  constructor({ machines, schedule, wire, limit, print }: DebuggeeOptions) {
+    this.machines = machines;
+    this.cores = machines[0]!.cores;
     this.#schedule = schedule;
+    this.#wire = wire ?? null;
     this.#limit = limit;
     this.#print = print;
+    this.#printed = machines.map(() => 0);
+    this.#printedEver = machines.map(() => 0);
+    this.#storages = machines.map((machine) => ({
+      at: (physical) => machine.storageAt(physical),
+      changed: (physical, length) => machine.changed(physical, length),
+    }));
+    this.watchpoints = new Watchpoints({
+      core: (thread) => this.core(thread),
+      storage: (thread) => this.storage(thread),
+      buffersStores: machines.some((machine) => machine.buffersStores),
+    });
   }
 
-  core(index: number): CoreState {
-    return this.machine.core(index);
+  get threads(): number {
+    return this.machines.length * this.cores;
+  }
+  machine(thread: number): Machine {
+    return this.machines[Math.floor(thread / this.cores)]!;
+  }
+  core(thread: number): CoreState {
+    return this.machine(thread).core(thread % this.cores);
+  }
+  storage(thread: number): Storage {
+    return this.#storages[Math.floor(thread / this.cores)]!;
+  }
+  /** Whom people see: "core 1", or "machine2 core 1". */
+  name(thread: number): string {
+    const core = `core ${thread % this.cores}`;
+    return this.machines.length === 1 ? core : `${this.machine(thread).name} ${core}`;
+  }
+  /** Instructions retired by all cores. */
+  get instructions(): number {
+    return this.machines.reduce((sum, machine) => sum + machine.instructions, 0);
+  }
+  get now(): number {
+    return this.#schedule.now;
+  }
+  get powered(): boolean {
+    return this.machines.some((machine) => machine.powered);
   }
 
-  /** The console's end of the machine. */
-  printed(byte: number): void {
-    this.#printed++;
-    if (this.#printed <= this.#printedEver) return;
-    this.#printedEver = this.#printed;
-    this.#print(byte);
+  /** The console's end of a machine. */
+  printed(machine: number, byte: number): void {
+    const count = ++this.#printed[machine]!;
+    if (count <= this.#printedEver[machine]!) return;
+    this.#printedEver[machine] = count;
+    this.#print(machine, byte);
   }
 
+  /** On the first machine's console. */
   type(bytes: Uint8Array): void {
     this.#typed.push(...bytes);
   }
@@ -112,61 +151,90 @@ export class Debuggee {
     this.#nextMark = 0;
   }
 
-  async run(motion: Motion, core: number): Promise<Stop> {
+  async run(motion: Motion, thread: number): Promise<Stop> {
     this.#interrupted = false;
-    this.machine.setBreakpoints(motion === "step" ? [] : this.breakpoints);
+    for (const machine of this.machines) machine.setBreakpoints(motion === "step" ? [] : this.breakpoints);
+    if (!this.watchpoints.none) this.#watch(true);
     try {
-      if (motion === "reverse-step") return await this.#reverseStep(core);
-      if (motion === "reverse-continue") return await this.#reverseContinue(core);
-      return await this.#forward(motion === "step" ? core : NO_CORE);
+      if (motion === "reverse-step") return await this.#reverseStep(thread);
+      if (motion === "reverse-continue") return await this.#reverseContinue(thread);
+      return await this.#forward(motion === "step" ? thread : null);
     } finally {
-      this.machine.pauseAt(NO_CORE);
-      this.machine.pausedCore = NO_CORE;
+      this.#watch(false);
+      for (const machine of this.machines) {
+        machine.pauseAt(NO_CORE);
+        machine.pauseAfter(null);
+        machine.pausedCore = NO_CORE;
+      }
     }
+  }
+
+  #watch(on: boolean): void {
+    this.machines.forEach((machine, index) => {
+      const peers = [index * this.cores, this.cores] as const;
+      machine.watch(
+        on
+          ? {
+              accessed: (core, linear, bytes, write) =>
+                this.watchpoints.accessed(peers[0] + core, peers, linear, bytes, write),
+            }
+          : null,
+      );
+    });
+  }
+
+  #pauseAt(thread: number, retired: number): void {
+    this.machine(thread).pauseAt(thread % this.cores, retired);
+  }
+  /** The thread that a pause is about. */
+  #paused(): number {
+    const index = this.machines.findIndex((machine) => machine.pausedCore !== NO_CORE);
+    return index * this.cores + this.machines[index]!.pausedCore;
+  }
+  #goOn(thread: number): void {
+    this.machine(thread).pausedCore = NO_CORE;
   }
 
   // --- forward ---
 
-  async #forward(stepping: number): Promise<Stop> {
-    const watching = stepping === NO_CORE && this.watchpoints.length > 0;
-    if (stepping !== NO_CORE) this.machine.pauseAt(stepping, this.core(stepping).retired + 1);
-    let before = watching ? this.#watched() : [];
-    let core = Math.max(stepping, 0);
+  async #forward(stepping: number | null): Promise<Stop> {
+    const wanted = stepping === null ? 0 : this.core(stepping).retired + 1;
+    if (stepping !== null) this.#pauseAt(stepping, wanted);
+    let thread = stepping ?? 0;
     for (const patience = new Patience(); ; ) {
-      if (watching) this.machine.pauseAt(ALL_CORES);
       const end = this.#turn();
-      if (end !== null && end !== "paused") return { why: end, core };
+      if (end !== null && end !== "paused") return { why: end, thread };
       if (end === "paused") {
-        core = this.machine.pausedCore;
-        this.machine.pausedCore = NO_CORE;
-        if (stepping !== NO_CORE) return { why: "step", core };
-        if (this.machine.atBreakpoint) {
-          this.#place = next(this.#place, this.machine.instructions);
-          return { why: "breakpoint", core };
+        thread = this.#paused();
+        this.#goOn(thread);
+        const stop = this.#stopAt(thread);
+        if (stop !== null) {
+          this.#place = next(this.#place, this.instructions);
+          return stop;
         }
-        if (watching) {
-          const after = this.#watched();
-          const hit = this.watchpoints.find((_, i) => after[i] !== before[i]);
-          before = after;
-          if (hit !== undefined) return { why: "watchpoint", core, address: hit.address };
-        }
+        if (stepping !== null && this.core(stepping).retired >= wanted)
+          return { why: "step", thread: stepping };
       }
       if (patience.over()) await patience.rest();
-      if (this.#interrupted) return { why: "interrupt", core };
+      if (this.#interrupted) return { why: "interrupt", thread };
     }
   }
 
-  #watched(): string[] {
-    return this.watchpoints.map(({ core, address, length }) =>
-      String(readVirtual(this.core(core), this.storage, address, length)),
-    );
+  /** What a debugger wants to know of a pause, if anything. */
+  #stopAt(thread: number): Stop | null {
+    const machine = this.machine(thread);
+    if (machine.atWatchpoint) {
+      const watchpoint = this.watchpoints.take();
+      if (watchpoint !== null) return { why: "watchpoint", thread, watch: watchpoint };
+    }
+    return machine.atBreakpoint ? { why: "breakpoint", thread } : null;
   }
 
   /** One turn of the schedule, or what a pause left of it. null: it ended as turns do. */
   #turn(): "paused" | "over" | "asleep" | null {
     const between = !this.#schedule.paused;
     if (between) {
-      if (this.machine.instructions >= this.#nextMark) this.#mark();
+      if (this.instructions >= this.#nextMark) this.#mark();
       this.#giveInput();
     }
     const turn = this.#schedule.turn(this.#limit);
@@ -178,26 +246,27 @@ export class Debuggee {
 
   /** What was typed before this turn when it ran first, or what has been typed since the last. */
   #giveInput(): void {
-    for (const { turn, byte } of this.#inputs) if (turn === this.#turns) this.machine.receiveByte(byte);
+    for (const { turn, byte } of this.#inputs) if (turn === this.#turns) this.machines[0]!.receiveByte(byte);
     const latest = this.#inputs.at(-1)?.turn ?? -1;
     if (latest >= this.#turns) return;
-    while (this.#typed.length > 0 && this.machine.receiveByte(this.#typed[0]!))
+    while (this.#typed.length > 0 && this.machines[0]!.receiveByte(this.#typed[0]!))
       this.#inputs.push({ turn: this.#turns, byte: this.#typed.shift()! });
   }
 
   // --- back ---
 
   #mark(): void {
-    const { instructions } = this.machine;
+    const { instructions } = this;
     this.#nextMark = instructions + this.#interval;
     if ((this.#marks.at(-1)?.instructions ?? -1) >= instructions) return;
     this.#marks.push({
-      machine: this.machine.snapshot(),
+      machines: this.machines.map((machine) => machine.snapshot()),
+      wire: this.#wire?.snapshot() ?? null,
       schedule: this.#schedule.snapshot(),
       turns: this.#turns,
       instructions,
-      retired: Array.from({ length: this.machine.cores }, (_, core) => this.core(core).retired),
-      printed: this.#printed,
+      retired: Array.from({ length: this.threads }, (_, thread) => this.core(thread).retired),
+      printed: [...this.#printed],
     });
     if (this.#marks.length <= MARKS_MAX) return;
     this.#marks = this.#marks.filter((_, i) => i % 2 === 0);
@@ -205,49 +274,58 @@ export class Debuggee {
   }
 
   #goTo(mark: Mark): void {
-    this.machine.restore(mark.machine);
+    this.machines.forEach((machine, index) => {
+      machine.restore(mark.machines[index]!);
+      machine.pausedCore = NO_CORE;
+    });
+    if (mark.wire !== null) this.#wire?.restore(mark.wire);
     this.#schedule.restore(mark.schedule);
     this.#turns = mark.turns;
-    this.#printed = mark.printed;
-    this.machine.pausedCore = NO_CORE;
+    this.#printed = [...mark.printed];
+    this.watchpoints.take();
     // the bounds of its interval say when marks are due again; those ahead are still right
     this.#nextMark = (this.#marks.at(-1)?.instructions ?? 0) + this.#interval;
   }
 
-  async #reverseStep(core: number): Promise<Stop> {
-    const wanted = this.core(core).retired - 1;
-    const mark = this.#marks.findLast((m) => m.retired[core]! <= wanted);
-    if (mark === undefined) return this.#begin(core);
-    this.machine.setBreakpoints([]);
+  async #reverseStep(thread: number): Promise<Stop> {
+    this.#watch(false);
+    const wanted = this.core(thread).retired - 1;
+    const mark = this.#marks.findLast((m) => m.retired[thread]! <= wanted);
+    if (mark === undefined) return this.#begin(thread);
+    for (const machine of this.machines) machine.setBreakpoints([]);
     this.#goTo(mark);
-    if (this.core(core).retired === wanted) return { why: "step", core };
-    this.machine.pauseAt(core, wanted);
+    if (this.core(thread).retired === wanted) return { why: "step", thread };
+    this.#pauseAt(thread, wanted);
+    await this.#untilPause(`instruction ${wanted} of ${this.name(thread)}`);
+    return { why: "step", thread };
+  }
+
+  async #untilPause(where: string): Promise<void> {
     for (const patience = new Patience(); ; ) {
       const end = this.#turn();
-      if (end === "paused") return { why: "step", core: this.machine.pausedCore };
-      if (end !== null)
-        throw new Error(`the history ended (${end}) before instruction ${wanted} of core ${core}`);
+      if (end === "paused") return;
+      if (end !== null) throw new Error(`the history ended (${end}) before ${where}`);
       if (patience.over()) await patience.rest();
     }
   }
 
-  async #reverseContinue(core: number): Promise<Stop> {
-    const { instructions } = this.machine;
+  async #reverseContinue(thread: number): Promise<Stop> {
+    const { instructions } = this;
     let until = this.#place.instructions === instructions ? this.#place : { instructions, ordinal: 1 };
     for (const mark of this.#marks.filter((m) => m.instructions <= instructions).reverse()) {
       const last = await this.#lastStop(mark, until);
       if (last !== null) {
-        await this.#lastStop(mark, until, last);
-        this.#place = last.place;
-        return { why: "breakpoint", core: last.core };
+        if (last.stop.why === "watchpoint") await this.#goBefore(mark, last);
+        else await this.#lastStop(mark, until, last);
+        return last.stop;
       }
-      if (this.#interrupted) return { why: "interrupt", core };
+      if (this.#interrupted) return { why: "interrupt", thread };
       until = { instructions: mark.instructions, ordinal: 1 };
     }
-    return this.#begin(core);
+    return this.#begin(thread);
   }
 
-  /** The last breakpoint that the run from a mark meets before a place; with `wanted`, stops at that one again. */
+  /** The last stop that the run from a mark meets before a place; with `wanted`, stops at that one again. */
   async #lastStop(mark: Mark, until: Place, wanted?: Met): Promise<Met | null> {
     this.#goTo(mark);
     let last: Met | null = null;
@@ -255,21 +333,45 @@ export class Debuggee {
     for (const patience = new Patience(); ; ) {
       const end = this.#turn();
       if (end === "paused") {
-        place = next(place, this.machine.instructions);
-        if (!isBefore(place, until)) return last;
-        last = { place, core: this.machine.pausedCore };
-        if (wanted !== undefined && !isBefore(place, wanted.place)) return last;
-        this.machine.pausedCore = NO_CORE;
-      } else if (end !== null || this.machine.instructions > until.instructions) return last;
+        const thread = this.#paused();
+        const stop = this.#stopAt(thread);
+        if (stop !== null) {
+          place = next(place, this.instructions);
+          // What met a watchpoint with its last instruction is undone by going back.
+          const before =
+            isBefore(place, until) ||
+            (stop.why === "watchpoint" && place.instructions === until.instructions);
+          if (before) last = { place, stop };
+          if (wanted !== undefined && !isBefore(place, wanted.place)) {
+            this.#place = place;
+            return last;
+          }
+        }
+        this.#goOn(thread);
+      } else if (end !== null) return last;
+      if (this.instructions > until.instructions) return last;
       if (patience.over()) await patience.rest();
       if (this.#interrupted && wanted === undefined) return last;
     }
   }
 
-  #begin(core: number): Stop {
+  /** Backwards a watchpoint is met when the access is undone: at the instruction that makes it. */
+  async #goBefore(mark: Mark, { place }: Met): Promise<void> {
+    const wanted = place.instructions - 1;
+    this.#watch(false);
+    for (const machine of this.machines) {
+      machine.setBreakpoints([]);
+      machine.pauseAfter(() => wanted - this.instructions);
+    }
+    this.#goTo(mark);
+    if (this.instructions < wanted) await this.#untilPause(`${wanted} instructions`);
+    this.#place = { instructions: wanted, ordinal: 1 };
+  }
+
+  #begin(thread: number): Stop {
     const first = this.#marks[0];
     if (first !== undefined) this.#goTo(first);
-    return { why: "begin", core };
+    return { why: "begin", thread };
   }
 }
 
@@ -288,7 +390,7 @@ const isBefore = (a: Place, b: Place): boolean =>
 
 interface Met {
   readonly place: Place;
-  readonly core: number;
+  readonly stop: Stop;
 }
 
 class Patience {

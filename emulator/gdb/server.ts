@@ -2,12 +2,14 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import type { Debuggee } from "./debuggee.js";
+import type { GdbBits } from "./registers.js";
 import { Session } from "./session.js";
 
 export interface GdbServerOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly debuggee: Debuggee;
+  readonly bits?: GdbBits;
   readonly log: (line: string) => void;
   /** A debugger is there, and the machine is to stop for it. */
   readonly attached: () => Promise<void>;
@@ -50,6 +52,7 @@ function attend(socket: Socket, o: GdbServerOptions, gone: () => void): void {
   let how: "detach" | "kill" | null = null;
   const session = new Session({
     debuggee: o.debuggee,
+    ...(o.bits === undefined ? {} : { bits: o.bits }),
     send: (bytes) => void socket.write(bytes),
     leave: (way) => {
       how = way;

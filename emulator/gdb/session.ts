@@ -1,21 +1,34 @@
 // What gdb says and what it is answered: one handler a packet, found by its prefix. GDB manual, appendix E.2 (packets),
-// E.3 (stop replies), E.4 (general queries), E.5 (i386). Cores are threads, numbered from 1.
+// E.3 (stop replies), E.4 (general queries), E.5 (i386). Cores are threads, numbered from 1 through all machines.
 // Invariant: a malformed packet is answered by an error, an unknown one by the empty packet, and none harms the machine.
 
 import type { Debuggee, Motion, Stop } from "./debuggee.js";
+import { monitor } from "./monitor.js";
 import { fromHex, PACKET_BYTES_MAX, PacketReader, packet, toHex } from "./protocol.js";
-import { bytesOf, numberOf, registers, targetDescription } from "./registers.js";
+import {
+  bytesOf,
+  type GdbBits,
+  numberOf,
+  type Register,
+  type Registered,
+  registersOf,
+  targetDescription,
+} from "./registers.js";
 import { readVirtual, writeVirtual } from "./virtual-memory.js";
+import type { WatchKind } from "./watchpoints.js";
 
 const SIGINT = 2;
 const SIGTRAP = 5;
 const BAD = "E01";
 const NOT_MAPPED = "E14";
+const WATCH_BYTES_MAX = 4096;
 const READ_BYTES_MAX = PACKET_BYTES_MAX / 2 - 16;
 
 type Answer = string | null;
 
 export interface SessionOptions {
+  /** Of the architecture that gdb is told; 64 unless told. */
+  readonly bits?: GdbBits;
   readonly debuggee: Debuggee;
   readonly send: (bytes: Uint8Array) => void;
   /** gdb has detached ("detach") or wants the machine's end ("kill"). */
@@ -26,16 +39,25 @@ export interface SessionOptions {
 export class Session {
   readonly #o: SessionOptions;
   readonly #reader = new PacketReader();
+  readonly #doors: Doors;
   #acknowledge = true;
   #last: Uint8Array | null = null;
   /** Threads that registers and memory (g), and motions (c) are about. */
-  #core = 0;
-  #motionCore = 0;
+  #thread = 0;
+  #motionThread = 0;
   #running = false;
-  #stop: Stop = { why: "interrupt", core: 0 };
+  #stop: Stop = { why: "interrupt", thread: 0 };
+  /** Kinds by address: gdb may set a breakpoint in software and another in hardware. */
+  readonly #breakpoints = new Map<bigint, Set<string>>();
+  /**
+   * Whose watchpoints are. gdb takes them away at each stop and sets them again from whichever thread is then selected; one
+   * that is not there when the machines go on was deleted.
+   */
+  readonly #owners = new Map<string, { readonly thread: number; inserted: boolean }>();
 
   constructor(options: SessionOptions) {
     this.#o = options;
+    this.#doors = this.#makeDoors(options.bits ?? 64);
   }
 
   receive(bytes: Uint8Array): void {
@@ -70,34 +92,63 @@ export class Session {
   }
 
   /** What handlers may do. */
-  readonly #doors: Doors = {
-    debuggee: () => this.#o.debuggee,
-    core: () => this.#o.debuggee.core(this.#core),
-    select: (kind, core) => {
-      if (kind === "g") this.#core = core;
-      else this.#motionCore = core;
-    },
-    selected: () => this.#core,
-    stopReply: () => stopReply(this.#stop),
-    move: (motion, core) => {
-      this.#move(motion, core ?? this.#motionCore);
-    },
-    quiet: () => {
-      this.#acknowledge = false;
-    },
-    leave: (how) => {
-      this.#o.leave(how);
-    },
-  };
+  #makeDoors(bits: GdbBits): Doors {
+    return {
+      debuggee: () => this.#o.debuggee,
+      core: () => this.#o.debuggee.core(this.#thread),
+      bits,
+      registers: registersOf(bits),
+      registered: () => {
+        const { debuggee } = this.#o;
+        const thread = this.#thread;
+        const taskPriority = () => debuggee.machine(thread).taskPriority(thread % debuggee.cores);
+        return { core: debuggee.core(thread), taskPriority };
+      },
+      select: (kind, thread) => {
+        if (kind === "g") this.#thread = thread;
+        else this.#motionThread = thread;
+      },
+      selected: () => this.#thread,
+      watchpoint: (kind, address, length, insert) => {
+        const key = `${kind} ${address} ${length}`;
+        const owner = this.#owners.get(key) ?? { thread: this.#thread, inserted: insert };
+        owner.inserted = insert;
+        this.#owners.set(key, owner);
+        const { watchpoints } = this.#o.debuggee;
+        if (insert) watchpoints.add({ kind, thread: owner.thread, address, length });
+        else watchpoints.remove({ kind, address, length });
+      },
+      breakpoint: (kind, address, insert) => {
+        const kinds = this.#breakpoints.get(address) ?? new Set();
+        if (insert) kinds.add(kind);
+        else kinds.delete(kind);
+        this.#breakpoints.set(address, kinds);
+        if (kinds.size > 0) this.#o.debuggee.breakpoints.add(address);
+        else this.#o.debuggee.breakpoints.delete(address);
+      },
+      stopReply: () => stopReply(this.#stop),
+      move: (motion, thread) => {
+        this.#move(motion, thread ?? this.#motionThread);
+      },
+      quiet: () => {
+        this.#acknowledge = false;
+      },
+      leave: (how) => {
+        this.#o.leave(how);
+      },
+    };
+  }
 
-  #move(motion: Motion, core: number): void {
+  #move(motion: Motion, thread: number): void {
     this.#running = true;
-    this.#o.debuggee.run(motion, core).then(
+    if (motion.endsWith("continue"))
+      for (const [key, { inserted }] of this.#owners) if (!inserted) this.#owners.delete(key);
+    this.#o.debuggee.run(motion, thread).then(
       (stop) => {
         this.#running = false;
         this.#stop = stop;
-        this.#core = stop.core;
-        this.#motionCore = stop.core;
+        this.#thread = stop.thread;
+        this.#motionThread = stop.thread;
         this.#reply(stopReply(stop));
       },
       (error: Error) => {
@@ -112,30 +163,38 @@ export class Session {
 interface Doors {
   debuggee(): Debuggee;
   core(): ReturnType<Debuggee["core"]>;
-  select(kind: "g" | "c", core: number): void;
+  readonly bits: GdbBits;
+  readonly registers: readonly Register[];
+  registered(): Registered;
+  select(kind: "g" | "c", thread: number): void;
   selected(): number;
+  watchpoint(kind: WatchKind, address: bigint, length: number, insert: boolean): void;
+  breakpoint(kind: string, address: bigint, insert: boolean): void;
   stopReply(): string;
-  move(motion: Motion, core?: number): undefined;
+  move(motion: Motion, thread?: number): undefined;
   quiet(): undefined;
   leave(how: "detach" | "kill"): undefined;
 }
 type Handler = (d: Doors, rest: string) => Answer;
 
-function stopReply({ why, core, address }: Stop): string {
-  const thread = `thread:${(core + 1).toString(16)};`;
+/** By kind: gdb's number of it, and its word in a stop reply. */
+const watchKinds: Readonly<Record<string, WatchKind>> = { 2: "write", 3: "read", 4: "access" };
+const watchWords: Readonly<Record<WatchKind, string>> = { write: "watch", read: "rwatch", access: "awatch" };
+
+function stopReply({ why, thread, watch }: Stop): string {
+  const who = `thread:${(thread + 1).toString(16)};`;
   const signal = why === "interrupt" ? SIGINT : SIGTRAP;
   const head = `T${signal.toString(16).padStart(2, "0")}`;
+  if (watch !== undefined) return `${head}${watchWords[watch.kind]}:${watch.address.toString(16)};${who}`;
   switch (why) {
     case "over":
       return "W00";
     case "begin":
-      return `${head}replaylog:begin;${thread}`;
+      return `${head}replaylog:begin;${who}`;
     case "breakpoint":
-      return `${head}hwbreak:;${thread}`;
-    case "watchpoint":
-      return `${head}watch:${(address ?? 0n).toString(16)};${thread}`;
+      return `${head}hwbreak:;${who}`;
     default:
-      return `${head}${thread}`;
+      return `${head}${who}`;
   }
 }
 
@@ -152,7 +211,7 @@ const handlers: readonly (readonly [string, Handler])[] = [
       "swbreak+;hwbreak+;ReverseStep+;ReverseContinue+",
   ],
   ["QStartNoAckMode", (d) => okAfter(d.quiet())],
-  ["qXfer:features:read:target.xml:", (_, rest) => part(targetDescription(), rest)],
+  ["qXfer:features:read:target.xml:", (d, rest) => part(targetDescription(d.bits), rest)],
   ["qXfer:", () => "E00"],
   ["qfThreadInfo", (d) => `m${threads(d).join(",")}`],
   ["qsThreadInfo", () => "l"],
@@ -160,13 +219,13 @@ const handlers: readonly (readonly [string, Handler])[] = [
   ["qAttached", () => "1"],
   ["qC", (d) => `QC${(d.selected() + 1).toString(16)}`],
   ["qSymbol", () => "OK"],
-  ["qRcmd,", (d, rest) => monitor(d, rest)],
+  ["qRcmd,", (d, rest) => command(d, rest)],
   ["vMustReplyEmpty", () => ""],
   ["vCont?", () => "vCont;c;C;s;S"],
   ["vCont;", (d, rest) => resume(d, rest)],
   ["vKill", (d) => okAfter(d.leave("kill"))],
   ["?", (d) => d.stopReply()],
-  ["g", (d) => registers.map((r) => toHex(bytesOf(r, r.read(d.core())))).join("")],
+  ["g", (d) => d.registers.map((r) => toHex(bytesOf(r, r.read(d.registered())))).join("")],
   ["G", (d, rest) => writeAll(d, rest)],
   ["p", (d, rest) => readOne(d, rest)],
   ["P", (d, rest) => writeOne(d, rest)],
@@ -176,7 +235,7 @@ const handlers: readonly (readonly [string, Handler])[] = [
   ["Z", (d, rest) => point(d, rest, true)],
   ["z", (d, rest) => point(d, rest, false)],
   ["H", (d, rest) => select(d, rest)],
-  ["T", (d, rest) => (coreOf(d, rest) === null ? BAD : "OK")],
+  ["T", (d, rest) => (threadOf(d, rest) === null ? BAD : "OK")],
   ["bs", (d) => silentAfter(d.move("reverse-step"))],
   ["bc", (d) => silentAfter(d.move("reverse-continue"))],
   ["c", (d, rest) => (rest === "" ? silentAfter(d.move("continue")) : BAD)],
@@ -191,13 +250,13 @@ const hexAddress = (text: string): bigint | null =>
   /^[\da-f]{1,16}$/i.test(text) ? BigInt(`0x${text}`) : null;
 
 const threads = (d: Doors): string[] =>
-  Array.from({ length: d.debuggee().machine.cores }, (_, core) => (core + 1).toString(16));
+  Array.from({ length: d.debuggee().threads }, (_, thread) => (thread + 1).toString(16));
 
 /** -1 and 0 (all, any) are the selected one. */
-function coreOf(d: Doors, text: string): number | null {
+function threadOf(d: Doors, text: string): number | null {
   if (text === "-1" || text === "0") return d.selected();
   const number = hexNumber(text);
-  return number === null || number < 1 || number > d.debuggee().machine.cores ? null : number - 1;
+  return number === null || number < 1 || number > d.debuggee().threads ? null : number - 1;
 }
 
 function part(text: string, rest: string): string {
@@ -208,17 +267,18 @@ function part(text: string, rest: string): string {
 }
 
 function describe(d: Doors, rest: string): string {
-  const core = coreOf(d, rest);
-  if (core === null) return BAD;
-  const activity = ["running", "halted", "waiting for SIPI", "shut down"][d.debuggee().core(core).activity];
-  return toHex(Buffer.from(`core ${core}: ${activity ?? "waiting"}, ring ${d.debuggee().core(core).cpl}`));
+  const thread = threadOf(d, rest);
+  if (thread === null) return BAD;
+  const core = d.debuggee().core(thread);
+  const activity = ["running", "halted", "waiting for SIPI", "shut down"][core.activity] ?? "waiting";
+  return toHex(Buffer.from(`${d.debuggee().name(thread)}: ${activity}, ring ${core.cpl}`));
 }
 
 function select(d: Doors, rest: string): string {
   const kind = rest[0];
-  const core = coreOf(d, rest.slice(1));
-  if ((kind !== "g" && kind !== "c") || core === null) return BAD;
-  d.select(kind, core);
+  const thread = threadOf(d, rest.slice(1));
+  if ((kind !== "g" && kind !== "c") || thread === null) return BAD;
+  d.select(kind, thread);
   return "OK";
 }
 
@@ -229,20 +289,20 @@ function resume(d: Doors, rest: string): Answer {
     .map((action) => /^([csCS])(?:[\da-f]{2})?(?::(-1|[\da-f]+))?$/i.exec(action));
   if (actions.length === 0 || actions.includes(null)) return BAD;
   const step = actions.find((action) => action?.[1]?.toLowerCase() === "s");
-  const core = coreOf(d, (step ?? actions[0])?.[2] ?? "0");
-  if (core === null) return BAD;
-  d.move(step === undefined ? "continue" : "step", core);
+  const thread = threadOf(d, (step ?? actions[0])?.[2] ?? "0");
+  if (thread === null) return BAD;
+  d.move(step === undefined ? "continue" : "step", thread);
   return null;
 }
 
 function readOne(d: Doors, rest: string): string {
-  const register = registers[hexNumber(rest) ?? -1];
-  return register === undefined ? BAD : toHex(bytesOf(register, register.read(d.core())));
+  const register = d.registers[hexNumber(rest) ?? -1];
+  return register === undefined ? BAD : toHex(bytesOf(register, register.read(d.registered())));
 }
 
 function writeOne(d: Doors, rest: string): string {
   const [number = "", digits = ""] = rest.split("=");
-  const register = registers[hexNumber(number) ?? -1];
+  const register = d.registers[hexNumber(number) ?? -1];
   const bytes = fromHex(digits);
   if (register?.write === undefined || bytes?.length !== register.bits / 8) return BAD;
   register.write(d.core(), numberOf(bytes));
@@ -253,15 +313,15 @@ function writeOne(d: Doors, rest: string): string {
 /** What may not be written must be unchanged. */
 function writeAll(d: Doors, rest: string): string {
   const bytes = fromHex(rest);
-  if (bytes === null || bytes.length !== registers.reduce((sum, r) => sum + r.bits / 8, 0)) return BAD;
+  if (bytes === null || bytes.length !== d.registers.reduce((sum, r) => sum + r.bits / 8, 0)) return BAD;
   let at = 0;
-  const values = registers.map((register) => {
+  const values = d.registers.map((register) => {
     at += register.bits / 8;
     return numberOf(bytes.subarray(at - register.bits / 8, at));
   });
-  if (registers.some((r, i) => r.write === undefined && r.read(d.core()) !== values[i])) return BAD;
-  registers.forEach((register, i) => {
-    if (register.read(d.core()) !== values[i]) register.write?.(d.core(), values[i]!);
+  if (d.registers.some((r, i) => r.write === undefined && r.read(d.registered()) !== values[i])) return BAD;
+  d.registers.forEach((register, i) => {
+    if (register.read(d.registered()) !== values[i]) register.write?.(d.core(), values[i]!);
   });
   d.debuggee().changed();
   return "OK";
@@ -271,7 +331,12 @@ function readMemory(d: Doors, rest: string): string {
   const [where = "", count = ""] = rest.split(",");
   const [address, length] = [hexAddress(where), hexNumber(count)];
   if (address === null || length === null) return BAD;
-  const bytes = readVirtual(d.core(), d.debuggee().storage, address, Math.min(length, READ_BYTES_MAX));
+  const bytes = readVirtual(
+    d.core(),
+    d.debuggee().storage(d.selected()),
+    address,
+    Math.min(length, READ_BYTES_MAX),
+  );
   return bytes.length === 0 && length > 0 ? NOT_MAPPED : toHex(bytes);
 }
 
@@ -280,45 +345,31 @@ function writeMemory(d: Doors, rest: string, decode: (text: string) => Uint8Arra
   const address = hexAddress(match?.[1] ?? "");
   const bytes = match === null ? null : decode(match[3]!);
   if (address === null || bytes === null || bytes.length !== hexNumber(match![2]!)) return BAD;
-  if (!writeVirtual(d.core(), d.debuggee().storage, address, bytes)) return NOT_MAPPED;
+  if (!writeVirtual(d.core(), d.debuggee().storage(d.selected()), address, bytes)) return NOT_MAPPED;
   if (bytes.length > 0) d.debuggee().changed();
   return "OK";
 }
 
-/** Breakpoints (0, 1), write watchpoints (2). Read and access watchpoints are not there: the empty answer says so. */
+/** Breakpoints (0, 1) and watchpoints (2 write, 3 read, 4 access). */
 function point(d: Doors, rest: string, insert: boolean): string {
   const [kind = "", where = "", size = ""] = rest.split(";")[0]!.split(",");
   const [address, length] = [hexAddress(where), hexNumber(size)];
-  if (!["0", "1", "2"].includes(kind)) return "";
+  const watch = watchKinds[kind];
+  if (watch === undefined && kind !== "0" && kind !== "1") return "";
   if (address === null || length === null) return BAD;
-  const { breakpoints, watchpoints } = d.debuggee();
-  if (kind !== "2") {
-    if (insert) breakpoints.add(address);
-    else breakpoints.delete(address);
+  if (watch === undefined) {
+    d.breakpoint(kind, address, insert);
     return "OK";
   }
-  if (length < 1 || length > 4096) return BAD;
-  const known = watchpoints.findIndex((w) => w.address === address && w.length === length);
-  if (insert && known < 0) watchpoints.push({ core: d.selected(), address, length });
-  if (!insert && known >= 0) watchpoints.splice(known, 1);
+  if (length < 1 || length > WATCH_BYTES_MAX) return BAD;
+  d.watchpoint(watch, address, length, insert);
   return "OK";
 }
 
-/** `monitor WORD`. */
-function monitor(d: Doors, rest: string): string {
+/** `monitor WORDS`. */
+function command(d: Doors, rest: string): string {
   const bytes = fromHex(rest);
   if (bytes === null) return BAD;
-  const word = Buffer.from(bytes).toString("latin1").trim();
-  const { machine } = d.debuggee();
-  const text: Record<string, () => string> = {
-    help: () => "monitor help | cores | position\n",
-    cores: () =>
-      Array.from(
-        { length: machine.cores },
-        (_, core) => `core ${core}\n${machine.core(core).describe()}\n`,
-      ).join(""),
-    position: () => `${machine.instructions} instructions retired by all cores\n`,
-  };
-  const say = text[word];
-  return toHex(Buffer.from(say === undefined ? `unknown: ${word}; try: monitor help\n` : say(), "latin1"));
+  const words = Buffer.from(bytes).toString("latin1").trim();
+  return toHex(Buffer.from(monitor(d.debuggee(), d.selected(), words), "latin1"));
 }

@@ -1,18 +1,12 @@
-// The debugger's door: its frames and packets, runs that go back exactly, and Debian's gdb itself on our kernel.
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+// The debugger's door: its frames and packets, and runs that go back exactly. gdb itself is in gdb-debian.test.ts.
 import { describe, expect, test } from "vitest";
 import { Debuggee } from "../../emulator/gdb/debuggee.js";
 import { PacketReader, packet } from "../../emulator/gdb/protocol.js";
-import { registers } from "../../emulator/gdb/registers.js";
+import { registersOf } from "../../emulator/gdb/registers.js";
 import { Session } from "../../emulator/gdb/session.js";
-import { kernelPath } from "../../emulator/images.js";
 import { Machine } from "../../emulator/machine.js";
 import { Random } from "../../emulator/random.js";
 import { Schedule } from "../../emulator/schedule.js";
-import { Command, installed } from "../support/cluster.js";
 
 const CODE = 0x1_0000;
 const COUNTER = 0x8000;
@@ -24,23 +18,21 @@ again:
   inc rcx
   jmp again`;
 
-async function race(seed = 7): Promise<Debuggee> {
+async function race(seed = 7, program = RACE): Promise<Debuggee> {
   const machine = await Machine.create({ cores: 2, memory: 4 << 20 });
-  machine.start(RACE, { at: CODE });
+  machine.start(program, { at: CODE });
   return new Debuggee({
-    machine,
+    machines: [machine],
     schedule: new Schedule([machine], [], new Random(seed)),
     limit: 1e9,
-    storage: {
-      at: (physical) => machine.storageAt(physical),
-      changed: (physical, length) => machine.changed(physical, length),
-    },
     print: () => {},
   });
 }
+const machineOf = ({ machines }: Debuggee): Machine => machines[0]!;
 
 /** Everything that a debugger could compare. */
-function picture({ machine }: Debuggee): string {
+function picture(debuggee: Debuggee): string {
+  const machine = machineOf(debuggee);
   const cores = [0, 1].map((core) => JSON.stringify(machine.core(core).general(), (_, v) => String(v)));
   return `${machine.instructions} ${cores.join(" ")} ${machine.read(COUNTER, 8)}`;
 }
@@ -75,11 +67,11 @@ describe("motion", () => {
     const seen: string[] = [];
     for (let i = 0; i < 60; i++) {
       seen.push(picture(debuggee));
-      expect(await debuggee.run("step", 0)).toEqual({ why: "step", core: 0 });
+      expect(await debuggee.run("step", 0)).toEqual({ why: "step", thread: 0 });
     }
     while (seen.length > 1) {
       const wanted = seen.pop()!;
-      expect(await debuggee.run("reverse-step", 0)).toEqual({ why: "step", core: 0 });
+      expect(await debuggee.run("reverse-step", 0)).toEqual({ why: "step", thread: 0 });
       if (seen.length > 1) expect(picture(debuggee)).toBe(wanted);
     }
   });
@@ -89,15 +81,15 @@ describe("motion", () => {
     debuggee.breakpoints.add(BigInt(CODE + 5));
     const stops: string[] = [];
     for (let i = 0; i < 40; i++) {
-      const { why, core } = await debuggee.run("continue", 0);
+      const { why, thread } = await debuggee.run("continue", 0);
       expect(why).toBe("breakpoint");
-      stops.push(`${core} ${picture(debuggee)}`);
+      stops.push(`${thread} ${picture(debuggee)}`);
     }
     const here = stops.pop();
     for (const wanted of stops.reverse()) {
-      const { why, core } = await debuggee.run("reverse-continue", 0);
+      const { why, thread } = await debuggee.run("reverse-continue", 0);
       expect(why).toBe("breakpoint");
-      expect(`${core} ${picture(debuggee)}`).toBe(wanted);
+      expect(`${thread} ${picture(debuggee)}`).toBe(wanted);
     }
     expect((await debuggee.run("reverse-continue", 0)).why).toBe("begin");
     for (let i = 0; i < 40; i++) await debuggee.run("continue", 0);
@@ -108,23 +100,75 @@ describe("motion", () => {
     const [plain, stopped] = [await race(), await race()];
     stopped.breakpoints.add(BigInt(CODE + 5));
     for (let i = 0; i < 500; i++) await stopped.run(i % 3 === 0 ? "step" : "continue", i % 2);
-    const position = stopped.machine.core(1).retired;
+    const position = machineOf(stopped).core(1).retired;
     stopped.breakpoints.clear();
-    plain.machine.pauseAt(1, position);
-    const schedule = new Schedule([plain.machine], [], new Random(7));
+    machineOf(plain).pauseAt(1, position);
+    const schedule = new Schedule([machineOf(plain)], [], new Random(7));
     while (schedule.turn() !== "paused");
-    expect(plain.machine.core(1).general()).toEqual(stopped.machine.core(1).general());
-    expect(plain.machine.instructions).toBe(stopped.machine.instructions);
+    expect(machineOf(plain).core(1).general()).toEqual(machineOf(stopped).core(1).general());
+    expect(machineOf(plain).instructions).toBe(machineOf(stopped).instructions);
   });
 
   test("a write watchpoint stops after the store that changed the word, and names it", async () => {
     const debuggee = await race();
-    debuggee.machine.write(COUNTER, 8, 5);
-    debuggee.machine.core(0).set({ rax: 1 });
-    debuggee.watchpoints.push({ core: 0, address: BigInt(COUNTER), length: 8 });
+    machineOf(debuggee).write(COUNTER, 8, 5);
+    debuggee.core(0).set({ rax: 1 });
+    debuggee.watchpoints.add({ kind: "write", thread: 0, address: BigInt(COUNTER), length: 8 });
     const stop = await debuggee.run("continue", 0);
-    expect(stop).toMatchObject({ why: "watchpoint", address: BigInt(COUNTER) });
-    expect(debuggee.machine.core(stop.core).rip).toBe(BigInt(CODE + 5 + 5));
+    expect(stop).toMatchObject({ why: "watchpoint", watch: { kind: "write", address: BigInt(COUNTER) } });
+    expect(debuggee.core(stop.thread).rip).toBe(BigInt(CODE + 5 + 5));
+  });
+
+  const reads = `
+    again: mov rax, [${COUNTER}]
+    inc rcx
+    test ecx, 7
+    jne again
+    mov [${COUNTER}], rcx
+    mov [${COUNTER + 4}], ecx
+    jmp again`;
+  test.each([
+    ["read", 4, ["0"]],
+    ["access", 1, ["0", "17", "1f"]],
+    ["write", 8, ["17", "1f"]],
+  ] as const)(
+    "%s watchpoints are met by what they name only, forward after it, backward before it, on two cores",
+    async (kind, length, places) => {
+      const debuggee = await race(7, reads);
+      debuggee.watchpoints.add({
+        kind,
+        thread: 1,
+        address: BigInt(COUNTER + (length === 1 ? 5 : 0)),
+        length,
+      });
+      const met: { instructions: number; thread: number; at: string }[] = [];
+      for (let i = 0; i < 60; i++) {
+        const stop = await debuggee.run("continue", 0);
+        expect(stop).toMatchObject({ why: "watchpoint", watch: { kind } });
+        const { retired } = debuggee.core(stop.thread);
+        met.push({ instructions: debuggee.instructions, thread: stop.thread, at: String(retired) });
+      }
+      expect(new Set(met.map(({ thread }) => thread))).toEqual(new Set([0, 1]));
+      const seen = new Set<string>();
+      for (const { instructions, thread, at } of met.reverse()) {
+        expect(await debuggee.run("reverse-continue", 0)).toMatchObject({ why: "watchpoint", thread });
+        expect(debuggee.instructions).toBe(instructions - 1);
+        expect(debuggee.core(thread).retired).toBe(Number(at) - 1);
+        seen.add((debuggee.core(thread).rip - BigInt(CODE)).toString(16));
+      }
+      expect([...seen].sort()).toEqual(places);
+      expect((await debuggee.run("reverse-continue", 0)).why).toBe("begin");
+    },
+  );
+
+  test("watchpoints do not change the run", async () => {
+    const [plain, watched] = [await race(7, reads), await race(7, reads)];
+    watched.watchpoints.add({ kind: "access", thread: 0, address: BigInt(COUNTER), length: 8 });
+    for (let i = 0; i < 300; i++) await watched.run(i % 5 === 0 ? "step" : "continue", i % 2);
+    machineOf(plain).pauseAfter(() => watched.instructions - plain.instructions);
+    const schedule = new Schedule([machineOf(plain)], [], new Random(7));
+    while (schedule.turn() !== "paused");
+    expect(picture(plain)).toBe(picture(watched));
   });
 });
 
@@ -153,18 +197,24 @@ describe("packets", () => {
   test("registers and memory, read and written", async () => {
     const { ask, debuggee } = await session();
     expect(await ask("?")).toMatch(/^T02/);
-    debuggee.machine.core(1).set({ rbx: 0x1122_3344 });
+    debuggee.core(1).set({ rbx: 0x1122_3344 });
     expect(await ask("Hg2")).toBe("OK");
     expect(await ask("p1")).toBe("4433221100000000");
     expect(await ask("P1=0100000000000000")).toBe("OK");
-    expect(debuggee.machine.core(1).register("rbx")).toBe(1n);
+    expect(debuggee.core(1).register("rbx")).toBe(1n);
     const all = await ask("g");
-    expect(all.length).toBe(registers.reduce((sum, r) => sum + r.bits / 4, 0));
+    expect(all.length).toBe(registersOf(64).reduce((sum, r) => sum + r.bits / 4, 0));
     expect(await ask(`G${all}`)).toBe("OK");
     expect(await ask(`M${COUNTER.toString(16)},3:0a0b0c`)).toBe("OK");
     expect(await ask(`m${COUNTER.toString(16)},4`)).toBe("0a0b0c00");
     expect(await ask("m8000000000000000,4")).toBe("E14");
-    expect(await ask(`Z3,${COUNTER.toString(16)},8`)).toBe("");
+    for (const kind of [0, 1, 2, 3, 4]) {
+      expect(await ask(`Z${kind},${COUNTER.toString(16)},8`)).toBe("OK");
+      expect(await ask(`z${kind},${COUNTER.toString(16)},8`)).toBe("OK");
+    }
+    expect(await ask(`Z5,${COUNTER.toString(16)},8`)).toBe("");
+    expect(debuggee.breakpoints.size).toBe(0);
+    expect(await ask("m7ffffffff000,10")).toBe("E14"); // canonical, and not mapped: no zeros
     expect(await ask("qfThreadInfo")).toBe("m1,2");
     expect(await ask("qXfer:features:read:target.xml:0,40")).toMatch(/^m<\?xml/);
   });
@@ -186,62 +236,6 @@ describe("packets", () => {
       const answer = await ask(text);
       expect(answer, `seed ${seed}: ${JSON.stringify(text)}`).toMatch(/^[\x20-\x7e\n]*$/);
     }
-    expect(debuggee.machine.powered).toBe(true);
-  });
-});
-
-const SCRIPT = `
-set pagination off
-set confirm off
-break 'kernel/process/syscalls/systemCall'
-continue
-bt 3
-info threads
-stepi
-p/x $rip
-stepi
-reverse-stepi
-p/x $rip
-watch *(long*)$rsp
-continue
-delete
-reverse-continue
-p/x $rip
-detach
-`;
-
-describe.skipIf(!installed("gdb"))(`Debian's gdb${installed("gdb") ? "" : " (skipped: no gdb here)"}`, () => {
-  test("breaks, walks the stack, steps, watches and goes back in our kernel; the machine ends as without it", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "buslock-gdb-"));
-    const args = ["--gdb", 0, "--wait", "--cores", 2, "--append", "exit=f4", "--program", "hello"];
-    const machine = new Command(["boot", ...args]);
-    try {
-      await machine.says(/target remote 127\.0\.0\.1:\d+/);
-      const [, target] = /target remote (\S+)/.exec(machine.err)!;
-      const file = join(folder, "script");
-      writeFileSync(file, `target remote ${target}\n${SCRIPT}`);
-      const gdb = spawn("gdb", ["-nx", "-batch", "-x", file, kernelPath]);
-      let said = "";
-      gdb.stdout.on("data", (chunk: Buffer) => {
-        said += chunk.toString();
-      });
-      await new Promise((resolve) => gdb.once("close", resolve));
-      expect(said).toContain("Thread 1 hit Breakpoint 1");
-      expect(said).toMatch(/#1 .*trap\/syscall \(\)\n#2 .*syscall_entry \(\)/);
-      expect(said).toMatch(/Thread 2 \(core 1: /);
-      const [, first, again, start] = /\$1 = (\w+)[\s\S]*\$2 = (\w+)[\s\S]*\$3 = (\w+)/.exec(said) ?? [];
-      expect(again).toBe(first);
-      expect(start).toBe("0xfff0");
-      expect(said).toMatch(/hit Watchpoint 2[\s\S]*New value/);
-      expect(said).toContain("No more reverse-execution history");
-      const { status } = await machine.ended;
-      expect({ status, out: machine.out }).toMatchObject({
-        status: 0,
-        out: expect.stringContaining("hello from machine 1 of 1, cores 2"),
-      });
-    } finally {
-      machine.kill("SIGKILL");
-      rmSync(folder, { recursive: true });
-    }
+    expect(debuggee.powered).toBe(true);
   });
 });
