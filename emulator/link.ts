@@ -5,7 +5,7 @@
 import { BridgeClient } from "../netbridge/client.js";
 import { type FaultOptions, Faults } from "../netbridge/faults.js";
 import { Switch } from "../netbridge/switch.js";
-import { Witness } from "../netbridge/witness.js";
+import { Witness, type WitnessSnapshot } from "../netbridge/witness.js";
 import { Timers } from "./clock.js";
 import type { Random } from "./random.js";
 
@@ -38,6 +38,7 @@ export interface WireRecord {
   readonly random: readonly number[];
   readonly lastArrival: readonly (readonly [pair: number, time: number])[];
   readonly learnt: readonly (readonly [address: number, port: number])[];
+  readonly witnesses: readonly WitnessSnapshot[];
   readonly frames: number;
   readonly bytes: number;
 }
@@ -53,6 +54,7 @@ export class SeededNetwork {
   readonly #reorder: boolean;
   readonly #lastArrival = new Map<number, number>();
   #sender = 0;
+  readonly #witnesses: Witness[] = [];
   /** On the wire, in the order in which they were sent. */
   readonly #flying = new Set<Flying>();
   readonly #receivers = new Map<number, (frame: Uint8Array) => void>();
@@ -105,6 +107,7 @@ export class SeededNetwork {
   /** The bridge's vote, at a port of its own. */
   attachWitness(life: bigint): Witness {
     const witness = new Witness(life);
+    this.#witnesses.push(witness);
     const link = this.attach((frame) => {
       const answer = witness.receive(frame);
       if (answer !== null) link.send(answer);
@@ -156,6 +159,7 @@ export class SeededNetwork {
       random: this.#random.snapshot(),
       lastArrival: [...this.#lastArrival],
       learnt: this.#switch.snapshot(),
+      witnesses: this.#witnesses.map((witness) => witness.snapshot()),
       frames: this.frames,
       bytes: this.bytes,
     };
@@ -169,6 +173,9 @@ export class SeededNetwork {
     this.#lastArrival.clear();
     for (const [pair, time] of record.lastArrival) this.#lastArrival.set(pair, time);
     this.#switch.restore(record.learnt);
+    this.#witnesses.forEach((witness, index) => {
+      witness.restore(record.witnesses[index]!);
+    });
     this.frames = record.frames;
     this.bytes = record.bytes;
   }
