@@ -91,6 +91,7 @@ export {
   linkReset,
   linkTick,
 } from "./syslink/link";
+export { linkDigest } from "./syslink/link-digest";
 export {
   isMember,
   MEMBERSHIP_BYTES,
@@ -181,6 +182,10 @@ export function linkField(link: Link, field: u32): u64 {
       return link.roundTrip;
     case 12:
       return link.lastConfirmed;
+    case 13:
+      return link.epoch;
+    case 14:
+      return link.peerEpoch;
     default:
       return 0;
   }

@@ -7,8 +7,10 @@
 //
 // `check` is over everything behind it.
 //
-// An epoch is one life of a machine. A link is up when each side has seen the other name its epoch, so nothing that
-// an earlier life sent is taken for this one's. Silence beyond `lossTime` ends the link: what was queued is dropped,
+// An epoch is one life of a machine. A link is up when each side has seen the other name its epoch and answer its challenge,
+// so nothing that an earlier life sent is taken for this one's. Challenges are numbers in hellos, which have no sequence and
+// acknowledge nothing: `sequence` is the sender's, `acknowledgement` the one that it has heard. A link that comes up has
+// a new one: what a life sent that has ended since cannot end the link to its successor. Silence beyond `lossTime` ends the link: what was queued is dropped,
 // the peer's epoch is never spoken to again, and if it still lives it is told so (REFUSED). A machine that comes back has
 // a new epoch and is a new machine.
 //
@@ -29,6 +31,8 @@ export const HELLO: u32 = 2;
 export const FRAGMENT: u32 = 4;
 export const FRAGMENT_LAST: u32 = 8;
 export const REFUSED: u32 = 16;
+/** A hello of a side that is up. */
+export const KNOWN: u32 = 32;
 
 /** Link.state */
 export const LINK_DOWN: u32 = 0;
@@ -48,7 +52,7 @@ export const NEVER: u64 = ~(<u64>0);
 
 /** A datagram on its way. */
 @unmanaged
-class Slot {
+export class Slot {
   position: u32 = 0;
   bytes: u32 = 0;
   flags: u32 = 0;
@@ -99,6 +103,9 @@ export class Link {
   helloAt: u64 = 0;
   helloEvery: u64 = 0;
   helloFlags: u32 = 0;
+  /** What the peer must answer to be believed; what it wants answered. */
+  challenge: u32 = 0;
+  echo: u32 = 0;
 
   // Receiving. Bit i of `received`: expected + 1 + i is in `hold`.
   expected: u32 = 0;
@@ -177,11 +184,11 @@ export function linkCreate(
   return link;
 }
 
-function fifoOf(link: Link): Fifo {
+export function fifoOf(link: Link): Fifo {
   return changetype<Fifo>(link.fifo);
 }
 
-function slotOf(link: Link, sequence: u32): Slot {
+export function slotOf(link: Link, sequence: u32): Slot {
   return changetype<Slot>(link.slots + (sequence & (WINDOW - 1)) * SLOT_BYTES);
 }
 
@@ -205,6 +212,8 @@ function restart(link: Link): void {
   link.helloAt = 0;
   link.helloEvery = HELLO_FIRST;
   link.helloFlags = 0;
+  link.challenge++;
+  link.echo = 0;
 }
 
 /** After the owner has dealt with the loss: nothing queued survives, the old epoch is dead. */
@@ -252,14 +261,16 @@ export function linkOutput(link: Link, now: u64): bool {
 
 /** While down: at growing intervals; while up: when the peer seems not to know us. */
 function outputHello(link: Link, now: u64): bool {
-  const flags = HELLO | link.helloFlags;
+  let flags = HELLO | link.helloFlags;
   link.helloFlags = 0;
-  if (link.state == LINK_UP) link.helloAt = NEVER;
-  else {
+  if (link.state == LINK_UP) {
+    flags |= KNOWN;
+    link.helloAt = NEVER;
+  } else {
     link.helloAt = now + link.helloEvery;
     link.helloEvery = min<u64>(link.helloEvery * 2, HELLO_MAX);
   }
-  return output(link, flags, link.nextSequence, 0, 0);
+  return output(link, flags, link.challenge, 0, 0);
 }
 
 function timeoutOf(link: Link, tries: u32): u64 {
@@ -344,7 +355,7 @@ function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): b
   store<u64>(header, link.epoch, 8);
   store<u64>(header, link.peerEpoch != 0 ? link.peerEpoch : link.candidate, 16);
   store<u32>(header, sequence, 24);
-  store<u32>(header, link.expected, 28);
+  store<u32>(header, flags & HELLO ? link.echo : link.expected, 28);
   store<u32>(header, link.received, 32);
   store<u16>(header, <u16>flags, 36);
   store<u8>(header, <u8>link.self, 38);
@@ -381,7 +392,7 @@ export function linkInput(link: Link, at: usize, bytes: u32, now: u64): bool {
   }
   link.datagramsReceived++;
   const flags = <u32>load<u16>(at, 36);
-  if (!epochs(link, load<u64>(at, 8), load<u64>(at, 16), flags, now)) return false;
+  if (!epochs(link, at, flags, now)) return false;
   link.lastHeard = now;
   if (flags & HELLO) return false;
   acknowledged(link, load<u32>(at, 28), load<u32>(at, 32), now);
@@ -390,7 +401,10 @@ export function linkInput(link: Link, at: usize, bytes: u32, now: u64): bool {
 }
 
 /** True when the datagram is of the two lives that this link joins. */
-function epochs(link: Link, from: u64, to: u64, flags: u32, now: u64): bool {
+function epochs(link: Link, at: usize, flags: u32, now: u64): bool {
+  const from = load<u64>(at, 8);
+  const to = load<u64>(at, 16);
+  const challenge = flags & HELLO ? load<u32>(at, 24) : 0;
   if (link.state == LINK_LOST) return false;
   if (from == 0 || isDead(link, from)) {
     link.stale++;
@@ -400,41 +414,55 @@ function epochs(link: Link, from: u64, to: u64, flags: u32, now: u64): bool {
   }
   if (to != 0 && to != link.epoch) {
     link.stale++;
-    if (link.state == LINK_DOWN) accept(link, from);
+    if (link.state == LINK_DOWN) accept(link, from, challenge);
     link.helloAt = min<u64>(link.helloAt, now);
     return false;
   }
-  if (link.state == LINK_UP && from == link.peerEpoch) {
-    if (flags & REFUSED) {
-      lose(link);
-      return false;
-    }
-    if (to == 0) link.helloAt = now;
-    return true;
-  }
-  if (to == 0) {
-    // Somebody new, or a word from the past: it must name our epoch before it is believed.
-    if (link.state == LINK_DOWN) accept(link, from);
+  if (link.state == LINK_UP && from == link.peerEpoch) return ofPeer(link, flags, challenge, now);
+  if (to != 0 && flags & REFUSED) return false;
+  if (to == 0 || !(flags & HELLO) || load<u32>(at, 28) != link.challenge) {
+    // Somebody new, or a word from the past: it must name our epoch and answer our challenge before it is believed.
+    if (link.state == LINK_DOWN) accept(link, from, challenge);
     link.helloAt = now;
     return false;
   }
-  if (flags & REFUSED) return false;
-  if (link.state == LINK_UP) {
+  if (link.state == LINK_UP) lose(link);
+  else rise(link, from, challenge, now);
+  return link.state == LINK_UP;
+}
+
+/** From the life that this link is up with. */
+function ofPeer(link: Link, flags: u32, challenge: u32, now: u64): bool {
+  if (flags & REFUSED) {
     lose(link);
     return false;
   }
+  if (flags & HELLO) {
+    link.echo = challenge;
+    // It is not up yet, and waits for our answer.
+    if (!(flags & KNOWN)) link.helloAt = now;
+  }
+  return true;
+}
+
+function rise(link: Link, from: u64, challenge: u32, now: u64): void {
   link.state = LINK_UP;
   link.peerEpoch = from;
   link.candidate = 0;
+  link.helloFlags = 0; // a refusal was for another life
+  link.challenge++;
+  link.echo = challenge;
   link.lastHeard = now;
   link.lastConfirmed = now;
   link.lastSent = 0;
   // It may not have seen that we know it.
   link.helloAt = now;
-  return true;
 }
 
-function accept(link: Link, from: u64): void {
+/** `challenge`: 0 if the datagram had none. */
+function accept(link: Link, from: u64, challenge: u32): void {
+  if (challenge != 0) link.echo = challenge;
+  else if (link.candidate != from) link.echo = 0;
   link.candidate = from;
   link.helloFlags = 0;
 }
