@@ -20,7 +20,9 @@ export function linkDigest(link: Link, now: u64): u64 {
   return h;
 }
 
+const MULTIPLIER: u64 = (0x9e37_79b9 << 32) | 0x7f4a_7c15;
+
 function mix(hash: u64, value: u64): u64 {
-  const h = (hash ^ value) * 0x9e37_79b9_7f4a_7c15;
+  const h = (hash ^ value) * MULTIPLIER;
   return h ^ (h >> 29);
 }

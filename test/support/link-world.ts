@@ -282,7 +282,7 @@ export class LinkWorld {
       hash.update(lines.sort().join("|"), "latin1");
     }
     hash.update(JSON.stringify([budget, sent, base, life, [...next].sort()]));
-    return hash.digest("latin1");
+    return hash.digest("hex");
   }
 }
 

@@ -31,18 +31,29 @@ export function rowsModule(): string {
   return `${head}\n${note}\nRows == [\n${lines.join(",\n")}]\n${"=".repeat(head.length)}\n`;
 }
 
-function caseModule({ programs, home, kills, rejoins = false }: Case): {
+/** Two pages: capital letters are for the second. */
+export interface TwoPages extends Omit<Case, "home"> {
+  homes: [number, number];
+}
+
+function caseModule(one: Case | TwoPages): {
   module: string;
   configuration: string;
 } {
+  const { programs, kills, rejoins = false } = one;
+  const [first, second] = "homes" in one ? one.homes : [one.home, 0];
   const sequence = (items: string[]) => `<<${items.join(", ")}>>`;
-  const thread = (program: string) => sequence([...program].map((letter) => `<<"${letter}", "a">>`));
+  const operation = (letter: string) => {
+    const small = letter.toLowerCase();
+    return `<<"${small}", "${small === letter ? "a" : "b"}">>`;
+  };
+  const thread = (program: string) => sequence([...program].map(operation));
   const all = sequence(programs.map((machine) => sequence(machine.map(thread))));
   const module = [
     "---- MODULE Case ----",
     "EXTENDS Coherence",
-    'CasePages == {"a"}',
-    `CaseHome == [p \\in CasePages |-> ${home}]`,
+    `CasePages == ${second ? '{"a", "b"}' : '{"a"}'}`,
+    `CaseHome == [p \\in CasePages |-> IF p = "a" THEN ${first} ELSE ${second}]`,
     `CasePrograms == ${all}`,
     "====",
   ];
@@ -57,7 +68,7 @@ function caseModule({ programs, home, kills, rejoins = false }: Case): {
 }
 
 /** Searches every state of a case, with the table's rows or with others. Throws what TLC says when it finds fault. */
-export function runTlc(one: Case, table = rowsModule()): { states: number } {
+export function runTlc(one: Case | TwoPages, table = rowsModule()): { states: number } {
   const folder = mkdtempSync(join(tmpdir(), "buslock-tlc-"));
   try {
     copyFileSync(join(MODEL, "Coherence.tla"), join(folder, "Coherence.tla"));
