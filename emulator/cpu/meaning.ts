@@ -232,7 +232,9 @@ class Lowering extends Repeats implements Meaning {
     const { code } = this;
     code.get(CORE).access("i32.load", FSW).i32(FSW_SUMMARY).op("i32.and");
     code.if();
+    const { mayStore } = this;
     this.assist("x87Check");
+    this.mayStore = mayStore;
     code.end();
   }
   noteX87Pointers(memory?: Operand): void {
@@ -413,12 +415,18 @@ class Lowering extends Repeats implements Meaning {
   }
 
   assist(name: string, ...args: (Value | number)[]): Scalar {
+    // The microcode and the host may want to know where the core is.
+    this.code.get(CORE).get(OP).get(BUDGET).i32(SLOT.slowCall).callIndirect(TYPE.handler).op("drop");
+    const value = this.compute(name, ...args);
+    this.checkFault();
+    this.mayStore = true;
+    return value;
+  }
+  compute(name: string, ...args: (Value | number)[]): Scalar {
     const { code } = this;
     const { slot, type, signature } = this.linkage.function(name);
     if (signature.parameters.length !== args.length + 1)
       this.refuse(`${name} takes ${signature.parameters.length - 1} arguments, not ${args.length}`);
-    // The microcode and the host may want to know where the core is.
-    code.get(CORE).get(OP).get(BUDGET).i32(SLOT.slowCall).callIndirect(TYPE.handler).op("drop");
     code.get(CORE);
     args.forEach((arg, i) => {
       const wide = signature.parameters[i + 1] === "i64";
@@ -430,8 +438,6 @@ class Lowering extends Repeats implements Meaning {
     let value = this.constant(0, 64);
     if (signature.results[0] === "i32") code.op("i64.extend_i32_u");
     if (signature.results.length > 0) value = this.take(64);
-    this.checkFault();
-    this.mayStore = true;
     return value;
   }
   privilege(): Scalar {

@@ -168,6 +168,8 @@ export interface Meaning {
   when(condition: Value, then: () => void, otherwise?: () => void): void;
   /** Calls a microcode function (microcode/index.ts) with i64 arguments; stops here if it raised a fault. */
   assist(name: string, ...args: (Value | number)[]): Value;
+  /** The same of a function that can neither fault nor store to memory nor ask the host: it costs less. */
+  compute(name: string, ...args: (Value | number)[]): Value;
   /** CPL, width 8 (3 in virtual-8086 mode, 0 in real mode). */
   privilege(): Value;
   /** MFENCE: no later access overtakes an earlier one. */

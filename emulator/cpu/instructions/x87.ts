@@ -35,9 +35,8 @@ function row(
   flags: string = none,
 ): Definition {
   const waits: Definition["does"] = (m, ...operands) => {
-    const memory = operands.find((o) => o.kind === "memory");
-    if (memory !== undefined) m.waitForX87(); // the others look for themselves
-    m.noteX87Pointers(memory);
+    m.waitForX87(); // what does the work does not fault then
+    m.noteX87Pointers(operands.find((o) => o.kind === "memory"));
     does(m, ...operands);
   };
   return { op, ...(access === undefined ? {} : { access }), flags, needs: "fpu", does: waits };
@@ -63,34 +62,34 @@ function rowWithoutWait(
 const load = (integer: boolean) => (m: Meaning, src: Operand) => {
   if (src.kind === "memory" && src.width === 80) {
     const [significand, high] = parts(m, src);
-    m.assist("x87Load", EXTENDED, m.get(significand), m.zeroExtend(m.get(high), 64));
+    m.compute("x87Load", EXTENDED, m.get(significand), m.zeroExtend(m.get(high), 64));
     return;
   }
   const { kind, bits } = given(m, src, integer);
-  m.assist("x87Load", kind, bits, 0);
+  m.compute("x87Load", kind, bits, 0);
 };
 
 const store =
   (integer: boolean, pop: boolean, how = 0) =>
   (m: Meaning, dst: Operand) => {
     if (dst.kind === "st") {
-      m.assist("x87Copy", stackNumber(m, dst), pop ? 1 : 0);
+      m.compute("x87Copy", stackNumber(m, dst), pop ? 1 : 0);
       return;
     }
     if (dst.width === 80) return storeExtended(m, dst);
     m.writable(dst); // the stack changes before memory does: nothing may fault in between
     const kind = (integer ? INTEGER_KIND : FLOAT_KIND)[dst.width];
-    const bits = m.assist("x87Store", kind | how | (pop ? POP : 0));
-    m.when(m.assist("x87Stores"), () => m.set(dst, m.truncate(bits, dst.width as Width)));
+    const bits = m.compute("x87Store", kind | how | (pop ? POP : 0));
+    m.when(m.compute("x87Stores"), () => m.set(dst, m.truncate(bits, dst.width as Width)));
   };
 
 function storeExtended(m: Meaning, dst: Operand): void {
   const [low, above] = parts(m, dst);
   m.writable(low);
   m.writable(above);
-  const high = m.assist("x87High");
-  const significand = m.assist("x87Store", EXTENDED | POP);
-  m.when(m.assist("x87Stores"), () => {
+  const high = m.compute("x87High");
+  const significand = m.compute("x87Store", EXTENDED | POP);
+  m.when(m.compute("x87Stores"), () => {
     m.set(low, significand);
     m.set(above, m.truncate(high, 16));
   });
@@ -107,7 +106,7 @@ function storeDecimal(m: Meaning, dst: Operand): void {
   m.writable(above);
   const digits = m.assist("x87StoreDecimal");
   const high = m.assist("x87DecimalHigh");
-  m.when(m.assist("x87Stores"), () => {
+  m.when(m.compute("x87Stores"), () => {
     m.set(low, digits);
     m.set(above, m.truncate(high, 16));
   });
@@ -134,11 +133,11 @@ const ARITHMETIC: readonly (readonly [number, plain: Mnemonic, integer: Mnemonic
 const arithmetic = (how: number, integer: boolean) => (m: Meaning, first: Operand, second?: Operand) => {
   const { kind, bits } = given(m, second ?? first, integer);
   const to = second === undefined ? 0 : stackNumber(m, first);
-  m.assist("x87Arithmetic", how, to, kind, bits);
+  m.compute("x87Arithmetic", how, to, kind, bits);
 };
 
 const unary = (op: Mnemonic, number: number): Definition =>
-  row(op, [], (m) => void m.assist("x87Unary", number));
+  row(op, [], (m) => void m.compute("x87Unary", number));
 
 // --- transcendental functions, by the microcode's numbers ---
 
@@ -158,13 +157,13 @@ const TO_FLAGS = 8;
 
 const compare = (how: number, integer: boolean) => (m: Meaning, first: Operand, second?: Operand) => {
   const { kind, bits } = given(m, second ?? first, integer);
-  m.assist("x87Compare", how, kind, bits);
+  m.compute("x87Compare", how, kind, bits);
 };
 /** FCOMPP, FUCOMPP: the two topmost, both popped. */
-const compareTopmost = (how: number) => (m: Meaning) => void m.assist("x87Compare", how | 2, REGISTER, 1);
+const compareTopmost = (how: number) => (m: Meaning) => void m.compute("x87Compare", how | 2, REGISTER, 1);
 
 const compareToFlags = (how: number) => (m: Meaning, _top: Operand, src: Operand) =>
-  m.setRflags(m.assist("x87Compare", how | TO_FLAGS, REGISTER, stackNumber(m, src)), 0x8d5n);
+  m.setRflags(m.compute("x87Compare", how | TO_FLAGS, REGISTER, stackNumber(m, src)), 0x8d5n);
 
 const CMOV: readonly (readonly [Mnemonic, (m: Meaning) => Value])[] = [
   [Mnemonic.Fcmovb, (m) => m.condition("b")],
@@ -204,11 +203,11 @@ export const x87: readonly Definition[] = [
   row(Mnemonic.Fild, ["r"], load(true)),
   row(Mnemonic.Fst, ["w"], store(false, false)),
   row(Mnemonic.Fstp, ["w"], store(false, true)),
-  row(Mnemonic.Fstpnce, undefined, (m, dst) => void m.assist("x87Copy", stackNumber(m, dst), 3)),
+  row(Mnemonic.Fstpnce, undefined, (m, dst) => void m.compute("x87Copy", stackNumber(m, dst), 3)),
   row(Mnemonic.Fist, ["w"], store(true, false)),
   row(Mnemonic.Fistp, ["w"], store(true, true)),
   row(Mnemonic.Fisttp, ["w"], store(true, true, TRUNCATE)),
-  row(Mnemonic.Fxch, ["rw", "rw"], (m, _top, other) => void m.assist("x87Exchange", stackNumber(m, other))),
+  row(Mnemonic.Fxch, ["rw", "rw"], (m, _top, other) => void m.compute("x87Exchange", stackNumber(m, other))),
   ...ARITHMETIC.flatMap(([number, plain, integer, pop]) => [
     row(plain, undefined, arithmetic(number, false)),
     row(integer, undefined, arithmetic(number, true)),
@@ -240,23 +239,23 @@ export const x87: readonly Definition[] = [
   row(Mnemonic.Fcomip, ["r", "r"], compareToFlags(1), OSZAPC),
   row(Mnemonic.Fucomi, ["r", "r"], compareToFlags(QUIET), OSZAPC),
   row(Mnemonic.Fucomip, ["r", "r"], compareToFlags(QUIET | 1), OSZAPC),
-  row(Mnemonic.Ftst, [], (m) => void m.assist("x87Test")),
-  row(Mnemonic.Fxam, [], (m) => void m.assist("x87Examine")),
+  row(Mnemonic.Ftst, [], (m) => void m.compute("x87Test")),
+  row(Mnemonic.Fxam, [], (m) => void m.compute("x87Examine")),
   ...CMOV.map(([op, condition]) =>
     row(op, ["rw", "r"], (m, _top, src) => {
-      m.assist("x87Move", stackNumber(m, src), m.zeroExtend(condition(m), 64));
+      m.compute("x87Move", stackNumber(m, src), m.zeroExtend(condition(m), 64));
     }),
   ),
   ...CONSTANTS.map(([op, significand, extra, exponent]) =>
     row(op, [], (m) => {
-      m.assist("x87Constant", m.constant(significand, 64), m.constant(extra, 64), exponent);
+      m.compute("x87Constant", m.constant(significand, 64), m.constant(extra, 64), exponent);
     }),
   ),
-  row(Mnemonic.Ffree, undefined, (m, o) => void m.assist("x87Stack", 0, stackNumber(m, o))),
-  row(Mnemonic.Ffreep, undefined, (m, o) => void m.assist("x87Stack", 4, stackNumber(m, o))),
-  row(Mnemonic.Fincstp, [], (m) => void m.assist("x87Stack", 1, 0)),
-  row(Mnemonic.Fdecstp, [], (m) => void m.assist("x87Stack", 2, 0)),
-  row(Mnemonic.Fnop, [], (m) => void m.assist("x87Stack", 3, 0)),
+  row(Mnemonic.Ffree, undefined, (m, o) => void m.compute("x87Stack", 0, stackNumber(m, o))),
+  row(Mnemonic.Ffreep, undefined, (m, o) => void m.compute("x87Stack", 4, stackNumber(m, o))),
+  row(Mnemonic.Fincstp, [], (m) => void m.compute("x87Stack", 1, 0)),
+  row(Mnemonic.Fdecstp, [], (m) => void m.compute("x87Stack", 2, 0)),
+  row(Mnemonic.Fnop, [], (m) => void m.compute("x87Stack", 3, 0)),
   rowWithoutWait([Mnemonic.Fneni, Mnemonic.Fndisi, Mnemonic.Fnsetpm], [], () => {}),
   rowWithoutWait(Mnemonic.Fninit, [], (m) => void m.assist("fninit")),
   rowWithoutWait(Mnemonic.Fnclex, [], (m) => void m.assist("fnclex")),

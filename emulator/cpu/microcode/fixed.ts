@@ -4,7 +4,7 @@
 //
 // Invariant: every operation leaves its result in `high` and `low`, and nothing else is kept between operations.
 
-import { multiplyHigh } from "./softfloat";
+import { multiplyHigh } from "./wide";
 
 export let high: u64 = 0;
 export let low: u64 = 0;

@@ -6,6 +6,8 @@
 // significand * 2^(exponent - 63). Two operands A and B; the result R has 64 further bits, the last of them sticky.
 // Invariant: a denormal operand is normal after unpacking; only round() makes denormals.
 
+import { divideWide, multiplyHigh, rest, restHigh, rootWide } from "./wide";
+
 // Exception flags, at the same bits in MXCSR and in the x87 status word
 export const INVALID: u32 = 1;
 export const DENORMAL: u32 = 2;
@@ -474,17 +476,6 @@ export function multiply(): void {
   normalize();
 }
 
-/** The upper half of a product of 64-bit numbers. */
-export function multiplyHigh(a: u64, b: u64): u64 {
-  const a0 = a & 0xffff_ffff;
-  const a1 = a >> 32;
-  const b0 = b & 0xffff_ffff;
-  const b1 = b >> 32;
-  const middle = a1 * b0 + ((a0 * b0) >> 32);
-  const cross = a0 * b1 + (middle & 0xffff_ffff);
-  return a1 * b1 + (middle >> 32) + (cross >> 32);
-}
-
 export function divide(): void {
   const sign = signA ^ signB;
   if (classB != ZERO) noteDenormals();
@@ -502,32 +493,19 @@ export function divide(): void {
   else divideFinite(sign);
 }
 
-/** Long division, one quotient bit a step: 64 of them, then a guard and a sticky bit. */
+/** A quotient of 64 bits with a guard and a sticky bit. */
 function divideFinite(sign: u32): void {
-  let rest = significandA;
-  let exponent = exponentA - exponentB;
-  let quotient: u64 = 0;
-  let steps = 64;
-  if (rest >= significandB) {
-    rest -= significandB;
-    quotient = 1;
-    steps = 63;
-  } else exponent--;
-  for (; steps > 0; steps--) {
-    const carry = rest >> 63 != 0;
-    rest <<= 1;
-    quotient <<= 1;
-    if (carry || rest >= significandB) {
-      rest -= significandB;
-      quotient |= 1;
-    }
-  }
-  const carry = rest >> 63 != 0;
-  const twice = rest << 1;
-  let extra: u64 = 0;
-  if (carry || twice >= significandB) extra = TOP | (twice != significandB || carry ? 1 : 0);
-  else if (rest != 0) extra = 1;
-  setResult(FINITE, sign, exponent, quotient, extra);
+  const larger = significandA >= significandB;
+  const high = larger ? significandA >> 1 : significandA;
+  const quotient = divideWide(high, larger ? significandA << 63 : 0, significandB);
+  const exponent = exponentA - exponentB - (larger ? 0 : 1);
+  setResult(FINITE, sign, exponent, quotient, belowQuotient(rest, significandB));
+}
+/** What is left of a division as bits below the quotient: a guard and a sticky bit. */
+export function belowQuotient(left: u64, divisor: u64): u64 {
+  if (left == 0) return 0;
+  const other = divisor - left;
+  return left < other ? 1 : left == other ? TOP : TOP | 1;
 }
 
 /** R := the square root of A. */
@@ -545,29 +523,14 @@ export function squareRoot(): void {
     takeA();
     return;
   }
-  // The root of a 128-bit radicand, two bits of it and one of the root a step.
   const odd = exponentA & 1;
-  let high = odd ? significandA : significandA >> 1;
-  let low: u64 = odd ? 0 : significandA << 63;
-  let root: u64 = 0;
-  let restHigh: u64 = 0;
-  let rest: u64 = 0;
-  for (let i = 0; i < 64; i++) {
-    restHigh = (restHigh << 2) | (rest >> 62);
-    rest = (rest << 2) | (high >> 62);
-    high = (high << 2) | (low >> 62);
-    low <<= 2;
-    const trialHigh = root >> 62;
-    const trial = (root << 2) | 1;
-    root <<= 1;
-    if (restHigh > trialHigh || (restHigh == trialHigh && rest >= trial)) {
-      restHigh = restHigh - trialHigh - (rest < trial ? 1 : 0);
-      rest -= trial;
-      root |= 1;
-    }
-  }
+  const root = rootWide(odd ? significandA : significandA >> 1, odd ? 0 : significandA << 63);
+  setResult(FINITE, 0, exponentA >> 1, root, belowRoot(root));
+}
+/** What rootWide() left as bits below the root: a guard and a sticky bit. It is never half. */
+export function belowRoot(root: u64): u64 {
   const more = restHigh != 0 || rest > root;
-  setResult(FINITE, 0, exponentA >> 1, root, (more ? TOP : 0) | (restHigh | rest ? 1 : 0));
+  return (more ? TOP : 0) | (restHigh | rest ? 1 : 0);
 }
 
 // --- comparison of A and B: bit 0 less, bit 1 equal, bit 2 unordered ---

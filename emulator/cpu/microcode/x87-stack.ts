@@ -155,6 +155,9 @@ export let storing: bool = false;
 export function x87Stores(_core: usize): u64 {
   return storing ? 1 : 0;
 }
+export function storeHappens(): void {
+  storing = true;
+}
 /** Gives the exceptions that stop the store. */
 export function noteStore(core: usize): u32 {
   const stopping = soft.raised & ~soft.PRECISION & ~load<u32>(core, FCW) & EXCEPTIONS;

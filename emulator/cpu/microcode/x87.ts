@@ -7,6 +7,7 @@
 import { MF, raisePlain } from "./core";
 import { errorPending } from "./fpu-state";
 import * as soft from "./softfloat";
+import * as ordinary from "./x87-ordinary";
 
 export { x87DecimalHigh, x87LoadDecimal, x87StoreDecimal } from "./x87-decimal";
 export { x87LoadEnvironment, x87Restore, x87Save, x87StoreEnvironment } from "./x87-environment";
@@ -62,6 +63,7 @@ export function x87Check(core: usize): u64 {
 
 /** FLD and FILD; `high` is the sign and exponent word of an extended real. */
 export function x87Load(core: usize, kind: u64, bits: u64, high: u64): u64 {
+  if (ordinary.loads(core, <u32>kind, bits)) return 0;
   if (!begin(core)) return 0;
   const how = <u32>kind;
   if (how == EXTENDED) push(core, bits, <u32>high);
@@ -112,6 +114,7 @@ export function x87High(core: usize): u64 {
 
 /** FST, FSTP, FIST, FISTP, FISTTP: gives the bits to store. `how`: kind, bit 8 pop, bit 9 truncate. */
 export function x87Store(core: usize, how: u64): u64 {
+  if (ordinary.stores(core, <u32>how)) return ordinary.stored;
   if (!begin(core)) return 0;
   const kind = <u32>how & 0xff;
   const empty = isEmpty(core, 0);
@@ -230,6 +233,7 @@ const DIVIDE: u32 = 6;
  * the operands.
  */
 export function x87Arithmetic(core: usize, how: u64, to: u64, kind: u64, bits: u64): u64 {
+  if (ordinary.arithmetic(core, <u32>how, <u32>to, <u32>kind, bits)) return 0;
   if (!begin(core)) return 0;
   const op = <u32>how & 7;
   const target = <u32>to;
@@ -271,6 +275,7 @@ const PARTIAL_REMAINDER_IEEE: u32 = 6;
 const EXTRACT: u32 = 7;
 
 export function x87Unary(core: usize, operation: u64): u64 {
+  if (operation == SQUARE_ROOT && ordinary.root(core)) return 0;
   if (!begin(core)) return 0;
   const op = <u32>operation;
   const remainder = op == PARTIAL_REMAINDER || op == PARTIAL_REMAINDER_IEEE;
@@ -387,6 +392,7 @@ function setQuotient(core: usize, quotient: u64): void {
  * RFLAGS, which this returns at their places (ZF PF CF).
  */
 export function x87Compare(core: usize, how: u64, kind: u64, bits: u64): u64 {
+  if (ordinary.compares(core, <u32>how, <u32>kind, bits)) return ordinary.relation;
   if (!(how & 8 ? beginKeepingC1(core) : begin(core))) return 0;
   const fromRegister = <u32>kind == REGISTER;
   let relation: u32;
