@@ -74,6 +74,7 @@ export class Client extends Message {
   woken: u32 = 0;
   futexId: u32 = 0;
   futexObject: usize = 0;
+  futexValue: u32 = 0;
   nextSleeper: usize = 0;
 
   // Pins (progress.ts). While the thread runs it alone touches them; while it waits for an answer, core 0.

@@ -1,15 +1,19 @@
 // Futexes in shared objects (Linux futex(2), FUTEX_WAIT and FUTEX_WAKE). The queue of a word is at the object's home; the
 // waiting thread sleeps on its own machine.
 //
+// Robust locks outlive a machine: a thread that waits for a lock whose owner ran on a machine that is lost marks the word itself, as
+// Linux does when a thread dies (futex(2), robust futexes), and tries again. What tells a lock from other words is the bit that says
+// that somebody waits, beside the id of a thread there.
+//
 // No wake-up is lost: a waiter is queued at the home first, and only then reads the word, coherently. Whoever changes
 // the word and wakes either finds it queued, or has changed the word before it was read.
-import { copyFromUser } from "../arch";
+import { copyFromUser, userCompareExchange32 } from "../arch";
 import { portCall } from "../lwkt/port";
 import { queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
 import { allocate, release } from "../memory/slab";
 import { interrupted } from "../process/signal";
-import { clusterPort, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterPort, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_FUTEX_WOKEN, ITEM_FUTEX } from "../syslink/commands";
 import { itemPut } from "../syslink/message";
 import { ASK_FUTEX_CANCEL, ASK_FUTEX_WAIT, ASK_FUTEX_WAKE, Client, clientCurrent } from "./client";
@@ -123,6 +127,28 @@ export function futexWoken(object: SharedObject, id: u32): void {
 /** Client.woken */
 const WOKEN: u32 = 1;
 const HOME_DIED: u32 = 2;
+const OWNER_LOST: u32 = 3;
+
+const FUTEX_WAITERS: u32 = 0x8000_0000;
+const FUTEX_OWNER_DIED: u32 = 0x4000_0000;
+const FUTEX_ID_MASK: u32 = 0x3fff_ffff;
+/** Thread ids carry their machine's number above (process/process.ts). */
+const ID_SHIFT: u32 = 16;
+
+/** Bit per machine that died and has not come again. */
+let lost: u64 = 0;
+
+/** The word of a lock that nobody will let go any more? */
+function ownerLost(value: u32): bool {
+  if ((value & FUTEX_WAITERS) == 0 || (value & FUTEX_OWNER_DIED) != 0) return false;
+  const machine = (value & FUTEX_ID_MASK) >> ID_SHIFT;
+  return machine >= 1 && machine <= 64 && machine != clusterSelf() && (lost & bit(machine)) != 0;
+}
+
+/** A new machine has that number. */
+export function futexMachineCame(machine: u32): void {
+  lost &= ~bit(machine);
+}
 
 function wake(client: Client, how: u32): void {
   const queue = queueOf(client);
@@ -147,6 +173,7 @@ export function futexAwake(client: Client): void {
 
 /** Its waiters are gone; sleepers whose object it was the home of end with -EIO. */
 export function futexesDied(machine: u32): void {
+  lost |= bit(machine);
   let before: usize = 0;
   let at = first;
   while (at != 0) {
@@ -160,6 +187,7 @@ export function futexesDied(machine: u32): void {
   while (sleeper != 0) {
     const client = changetype<Client>(sleeper);
     if (changetype<SharedObject>(client.futexObject).home == machine) wake(client, HOME_DIED);
+    else if (ownerLost(client.futexValue)) wake(client, OWNER_LOST);
     sleeper = client.nextSleeper;
   }
 }
@@ -186,6 +214,7 @@ export function sharedFutexWait(
   const deadline = timeout == 0 ? 0 : nanoseconds() + timeout;
   client.object = changetype<usize>(object);
   client.index = offset;
+  client.futexValue = expected;
   const registered = call(client, ASK_FUTEX_WAIT);
   if (registered < 0) return registered;
   let result: i64 = 0;
@@ -193,9 +222,11 @@ export function sharedFutexWait(
   // May fault, and then brings the page here.
   if (copyFromUser(word, user, 4) != 0) result = -EFAULT;
   else if (load<u32>(word) != expected) result = -EAGAIN;
+  const heir = result == 0 && ownerLost(expected);
+  if (heir) userCompareExchange32(user, expected, (expected & FUTEX_WAITERS) | FUTEX_OWNER_DIED, word);
   release(word);
   pinsRelease(client);
-  if (result == 0) result = asleep(client, deadline);
+  if (result == 0 && !heir) result = asleep(client, deadline);
   return leave(client, object, offset, result);
 }
 

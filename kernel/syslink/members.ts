@@ -18,6 +18,7 @@ import {
   pagesSuspend,
   waitersFail,
 } from "../coherence/page-members";
+import { futexMachineCame } from "../coherence/shared-futex";
 import { print, printDecimal } from "../console";
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { allocate } from "../memory/slab";
@@ -300,6 +301,7 @@ function change(machine: u32, now: u64): void {
     include(machine);
     departed &= ~mine;
     pagesMachineCame(machine);
+    futexMachineCame(machine);
   } else if (!(dying & mine) && !member) died(machine);
 }
 

@@ -127,3 +127,23 @@ musl(`machines that die${missing("musl")}`, () => {
     expect(run.ended).toBe("off");
   });
 });
+
+musl(`robust mutexes of processes on several machines${missing("musl")}`, () => {
+  const { host } = hasMusl ? cProgram("heir") : { host: "" };
+  const one = /^heir: locked 2 times, by heirs 1$/;
+
+  test("the owner's process ends", async () => {
+    const run = await seeded(host, ["exit"], { machines: 3, cores: 1, seed: 1 });
+    expect(run.report.result, repeat(run, ["exit"])).toMatch(one);
+    expect(run.report.ok, repeat(run, ["exit"])).toBe(true);
+  });
+
+  test("the owner's machine dies", async () => {
+    const die = (cluster: SeededCluster) => {
+      cluster.nodes[1]!.machine.powered = false;
+    };
+    const run = await withFaults(host, ["stay"], [[150, die]], { machines: 3, append: "linkloss=200" });
+    expect(run.said(1, one), run.text()).toHaveLength(1);
+    expect(run.ended).toBe("off");
+  });
+});
