@@ -318,6 +318,9 @@ int main(int argc, char **argv)
 		pthread_create(&thread, 0, body, (void *)(uintptr_t)i);
 		pthread_join(thread, 0);
 	}
+	/* Whoever sleeps elsewhere ends with the process. */
+	for (unsigned i = 0; i < threads; i++)
+		start_asleep(waiter);
 	pthread_create(&thread, 0, last, 0);
 	pause();
 	return 1;

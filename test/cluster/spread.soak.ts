@@ -1,0 +1,142 @@
+// Spread processes under many seeds and a bad wire; and planted bugs: a kernel with one line changed, which a program's output
+// must show.
+import { describe, expect, test } from "vitest";
+import type { SeededCluster } from "../../emulator/cluster.js";
+import { type Plant, plantedKernel } from "../bugs/plant.js";
+import { repeat, seeded } from "../support/cluster.js";
+import { withFaults } from "../support/faults.js";
+import { cProgram, glibcProgram, hasGlibc, hasMusl, missing } from "../support/guest.js";
+
+const musl = describe.skipIf(!hasMusl);
+const seeds = Array.from({ length: 20 }, (_, i) => i + 100);
+
+musl(`many seeds${missing("musl")}`, () => {
+  test.each(seeds)("seed %i", async (seed) => {
+    const path = (name: string) => (hasGlibc && seed % 2 === 0 ? glibcProgram(name) : cProgram(name)).host;
+    const shape = { machines: 2 + (seed % 3), cores: 1 + (seed % 2), seed, spread: true };
+    const network = { faults: { loss: seed % 5 === 0 ? 0.03 : 0, duplicate: seed % 7 === 0 ? 0.05 : 0 } };
+    for (const [name, args] of [
+      ["pthreads", [8, 30]],
+      ["away", [4, 0]],
+    ] as const) {
+      const run = await seeded(path(name), args, { ...shape, network });
+      expect(run.report.result, repeat(run, args)).toMatch(/all right$/);
+      expect(run.report.ok, repeat(run, args)).toBe(true);
+    }
+  });
+});
+
+interface Bug {
+  readonly name: string;
+  readonly kernel: NonNullable<Plant["kernel"]>;
+  /** What sees it. */
+  readonly program: "pthreads" | "away" | "heir";
+}
+
+const bug = (name: string, program: Bug["program"], file: string, from: string, to: string): Bug => ({
+  name,
+  program,
+  kernel: { file: `kernel/${file}`, changes: [[from, to]] },
+});
+
+const bugs: readonly Bug[] = [
+  bug(
+    "munmap is not told to the shadows",
+    "away",
+    "process/memory-map.ts",
+    "if (machines !== 0) tellForget(currentLwp().process, machines, start, end);",
+    "",
+  ),
+  bug(
+    "mprotect is not told to the shadows",
+    "away",
+    "process/memory-map.ts",
+    "if (machines !== 0) tellForget(currentLwp().process, machines, start, covered);",
+    "",
+  ),
+  bug(
+    "unmapped memory keeps its bytes",
+    "away",
+    "process/memory-map.ts",
+    "if (map.memory) memoryClear(map, start, end);",
+    "",
+  ),
+  bug(
+    "mremap leaves the bytes behind",
+    "away",
+    "process/private-memory.ts",
+    "let index = objectNextPage(object, from / PAGE, end);",
+    "let index = end;",
+  ),
+  bug(
+    "a thread's end is not told to who joins it",
+    "pthreads",
+    "process/process.ts",
+    "} else lwpExitWork(lwp);",
+    "} else if (lwp.machine === 0) lwpExitWork(lwp);",
+  ),
+  bug(
+    "private futexes are each machine's own",
+    "pthreads",
+    "process/futex.ts",
+    "return map.memory;",
+    "return 0;",
+  ),
+  bug(
+    "a thread starts with its parent's FS base",
+    "pthreads",
+    "process/thread-calls.ts",
+    "if (flags & CLONE_SETTLS) setStartFsBase(child, tls);",
+    "",
+  ),
+  bug(
+    "signals for threads elsewhere stay with their proxies",
+    "away",
+    "process/proxy.ts",
+    "else passSignals(lwp);\n    if",
+    "\n    if",
+  ),
+  bug(
+    "exit_group is not told to other machines",
+    "away",
+    "process/proxy.ts",
+    "  lwp.toldEnd = 1;\n  const letter",
+    "  lwp.toldEnd = 1;\n  if (lwp.machine !== 0) return;\n  const letter",
+  ),
+  bug(
+    "the locks of a lost machine stay locked",
+    "heir",
+    "coherence/shared-futex.ts",
+    "(lost & bit(machine)) != 0;",
+    "(lost & bit(machine)) != 0 && lost === 0;",
+  ),
+];
+
+/** What went wrong; null: nothing did. */
+async function wrong(program: Bug["program"], kernel: Uint8Array | undefined): Promise<string | null> {
+  const changed = kernel === undefined ? {} : { kernel };
+  const { host } = cProgram(program);
+  if (program === "heir") {
+    const die = (cluster: SeededCluster) => {
+      cluster.nodes[1]!.machine.powered = false;
+    };
+    const run = await withFaults(host, ["stay"], [[150, die]], { ...changed, append: "linkloss=200" });
+    return run.said(1, /^heir: locked 2 times, by heirs 1$/).length === 1 ? null : run.text();
+  }
+  const o = { ...changed, machines: 3, cores: 1, seed: 1, spread: true, limit: 3e9 };
+  const run = await seeded(host, [3, program === "away" ? 0 : 10], o);
+  return run.report.ok && / all right$/.test(run.report.result) ? null : repeat(run);
+}
+
+musl(`planted bugs${missing("musl")}`, () => {
+  test.each(["pthreads", "away", "heir"] as const)(
+    "%s sees nothing wrong in what is intact",
+    async (program) => {
+      expect(await wrong(program, undefined)).toBeNull();
+    },
+  );
+
+  test.each(bugs)("$name, seen by $program", async ({ kernel, program }) => {
+    expect(await wrong(program, await plantedKernel({ kernel })), "the bug was not seen").not.toBeNull();
+  });
+});
