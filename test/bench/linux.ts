@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, installed } from "../support/cluster.js";
-import { linux, prompt, SeededLinux } from "../support/linux.js";
+import { linux, prompt } from "../support/linux.js";
+import { SeededLinux } from "../support/linux-seeded.js";
 import type { Figure } from "./bench.js";
 
 const APPEND = "console=ttyS0 panic=-1";

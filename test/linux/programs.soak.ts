@@ -8,7 +8,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Command } from "../support/cluster.js";
 import { makeDisk, programsDisk, runHere } from "../support/debian.js";
 import { temporaryFolder } from "../support/folder.js";
-import { linux, prompt, type SeededLinux } from "../support/linux.js";
+import { linux, prompt } from "../support/linux.js";
+import type { SeededLinux } from "../support/linux-seeded.js";
 import { compared, GCC, GLANCE, PROGRAMS, SQLITE } from "../support/programs.js";
 import {
   ending,

@@ -3,7 +3,8 @@
 
 import { openDisk } from "../../emulator/disk.js";
 import { programsDisk } from "./debian.js";
-import { disk, linux, prompt, SeededLinux } from "./linux.js";
+import { disk, linux, prompt } from "./linux.js";
+import { SeededLinux } from "./linux-seeded.js";
 import { fileName, type Program, scripts } from "./programs.js";
 
 export const GUEST_MEMORY = 768 << 20;

@@ -1,0 +1,84 @@
+// What a kernel has to complain about: lines of `dmesg -r` of level 4 (warning) or worse, and lines of any level with a word
+// that tells of something wrong. The measure is the same kernel on QEMU's PC: what it says there as well is the kernel's own
+// or any PC's. Numbers do not count.
+
+import { Guest, type GuestOptions } from "./linux-guest.js";
+
+const words = [
+  ...["ae_\\w+", "bad", "blank", "bogus", "broken", "bug", "can't", "cannot", "conflict\\w*", "corrupt\\w*"],
+  ...["couldn't", "disabl\\w*", "does not", "doesn't", "err\\w*", "fail\\w*", "hung", "ignor\\w*", "illegal"],
+  ...[
+    "inconsistent",
+    "insecure",
+    "invalid",
+    "lockup",
+    "lost",
+    "mismatch\\w*",
+    "missing",
+    "no",
+    "nobody",
+    "none",
+  ],
+  ...["not", "oops", "out of", "overflow\\w*", "panic", "refus\\w*", "reject\\w*", "retains", "skipp\\w*"],
+  ...["spurious", "stall\\w*", "taint\\w*", "timed? ?out", "too", "unable", "unexpected", "unknown"],
+  ...["unreliable", "unstable", "unsupported", "warn\\w*", "wrong"],
+];
+const complains = new RegExp(`\\b(${words.join("|")})\\b`, "i");
+const LEVEL_WARNING = 4;
+
+/** What is said here and not there, with the reason. */
+const expected: readonly (readonly [line: RegExp, reason: string])[] = [
+  [/^x2apic: IRQ remapping doesn't support X2APIC mode$/, "CPUID announces x2APIC, and there is no IOMMU"],
+  [/^i8042: PNP: No PS\/2 controller found\.$/, "there is no keyboard, and the DSDT says so"],
+  [/^DMI not present or invalid\.$/, "the board has no SMBIOS tables yet"],
+  [
+    /^Disabled$|MTRRs disabled, skipping PAT|^CPU MTRRs all blank/,
+    "the firmware leaves the MTRRs as RESET does, which the emulator does not mind",
+  ],
+  [/_OSC: platform retains control of PCIe features/, "the DSDT has no _OSC yet"],
+  [
+    /^Performance Events: Broken PMU hardware detected|^Failed to access perfctr msr \(MSR c0010007 is 0\)$/,
+    "performance counters do not count yet; QEMU's do not either, which Linux forgives a hypervisor",
+  ],
+];
+
+interface Line {
+  readonly level: number;
+  readonly text: string;
+}
+
+/** "<6>[    0.123456] text" */
+function linesOf(dmesg: string): Line[] {
+  return dmesg.split("\n").flatMap((line) => {
+    const match = /^<(\d+)>\[\s*[\d.]+\] (.*)$/.exec(line.trim());
+    return match === null ? [] : [{ level: Number(match[1]) & 7, text: match[2]! }];
+  });
+}
+
+const withoutNumbers = (text: string) => text.toLowerCase().replace(/(0x)?[\da-f]*\d[\da-f]*/g, "#");
+
+/** Complaints of the first log that are neither in the second nor expected. */
+export function complaints(ours: string, theirs: string): string[] {
+  const lines = linesOf(ours);
+  if (lines.length < 100) throw new Error(`that is no log of a boot:\n${ours}`);
+  const known = new Set(linesOf(theirs).map(({ text }) => withoutNumbers(text)));
+  return lines
+    .filter(({ level, text }) => level <= LEVEL_WARNING || complains.test(text))
+    .filter(({ text }) => !known.has(withoutNumbers(text)) && !expected.some(([line]) => line.test(text)))
+    .map(({ level, text }) => `<${level}> ${text}`);
+}
+
+/** The log of the same boot on QEMU; empty where it is not installed, which makes every complaint ours. */
+export async function qemuLog(options: GuestOptions): Promise<string> {
+  if (Guest.qemuMissing !== "") {
+    console.warn(`no log to compare with, because ${Guest.qemuMissing}`);
+    return "";
+  }
+  const guest = Guest.qemu(options);
+  try {
+    await guest.prompted();
+    return await guest.run("dmesg -r");
+  } finally {
+    guest.kill();
+  }
+}

@@ -1,0 +1,129 @@
+// A shell of a Linux in another process: a live machine of ours, or QEMU's. Prompts are counted: what is awaited is
+// always the next one.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { cli, installed, pause } from "./cluster.js";
+import { prompt } from "./linux.js";
+
+const QEMU = "qemu-system-x86_64";
+const BOOT_SECONDS = 400;
+
+export interface GuestOptions {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly cores?: number;
+  readonly megabytes?: number;
+  readonly append?: string;
+  /** Further arguments of the program that runs it. */
+  readonly more?: readonly (string | number)[];
+}
+
+export const APPEND = "console=ttyS0 panic=-1";
+
+export class Guest {
+  readonly child: ChildProcess;
+  out = "";
+  err = "";
+  readonly ended: Promise<number | null>;
+  /** Seconds from the start to the first prompt. */
+  seconds = 0;
+  readonly #started = performance.now();
+  #prompts = 0;
+  #over = false;
+
+  private constructor(program: string, args: readonly (string | number)[]) {
+    this.child = spawn(program, args.map(String), { stdio: ["pipe", "pipe", "pipe"] });
+    this.child.stdin?.on("error", () => {}); // the machine may end while something is typed
+    this.child.stdout?.on("data", (chunk: Buffer) => {
+      this.out += chunk.toString("latin1");
+    });
+    this.child.stderr?.on("data", (chunk: Buffer) => {
+      this.err += chunk.toString("latin1");
+    });
+    this.ended = new Promise((resolve) => {
+      this.child.once("close", (status) => {
+        this.#over = true;
+        resolve(status);
+      });
+    });
+  }
+
+  /** A live machine of ours. */
+  static ours({
+    kernel,
+    initrd,
+    cores = 1,
+    megabytes = 256,
+    append = APPEND,
+    more = [],
+  }: GuestOptions): Guest {
+    const machine = ["--cores", cores, "--memory", `${megabytes}M`, "--serial", "stdio", "--json"];
+    const guest = ["--kernel", kernel, "--initrd", initrd, "--append", append];
+    return new Guest(process.execPath, [cli, "boot", ...machine, ...guest, ...more]);
+  }
+
+  /** QEMU's q35 machine without what ours does not have. */
+  static qemu({
+    kernel,
+    initrd,
+    cores = 1,
+    megabytes = 256,
+    append = APPEND,
+    more = [],
+  }: GuestOptions): Guest {
+    const board = ["-machine", "q35", "-accel", "tcg", "-m", megabytes, "-smp", cores, "-nic", "none"];
+    const console = ["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot"];
+    return new Guest(QEMU, [
+      ...[...board, ...console],
+      ...["-kernel", kernel, "-initrd", initrd, "-append", append, ...more],
+    ]);
+  }
+  static readonly qemuMissing = installed(QEMU) ? "" : `${QEMU} is not installed`;
+
+  /** Waits for text behind what has been printed before. */
+  async says(text: string, from = 0, seconds = BOOT_SECONDS): Promise<void> {
+    const end = performance.now() + seconds * 1000;
+    while (!this.out.includes(text, from)) {
+      if (performance.now() > end || this.#over)
+        throw new Error(`"${text}" was not said within ${seconds} s:\n${this.out}\n${this.err}`);
+      await pause(20);
+    }
+  }
+
+  async prompted(seconds = BOOT_SECONDS): Promise<void> {
+    let at = -1;
+    for (let n = 0; n <= this.#prompts; n++) {
+      await this.says(prompt, at + 1, seconds);
+      at = this.out.indexOf(prompt, at + 1);
+    }
+    if (this.#prompts++ === 0) this.seconds = (performance.now() - this.#started) / 1000;
+  }
+
+  type(line: string): void {
+    this.child.stdin?.write(`${line}\n`);
+  }
+
+  /** Types a command at the prompt; gives what it printed. */
+  async run(line: string, seconds = 60): Promise<string> {
+    const from = this.out.length;
+    this.type(line);
+    await this.prompted(seconds);
+    const said = this.out.slice(from).replaceAll("\r", "");
+    return said.slice(said.indexOf("\n") + 1, said.lastIndexOf(prompt)).trimEnd();
+  }
+
+  async off(): Promise<number | null> {
+    this.type("poweroff -f");
+    return await this.ended;
+  }
+
+  /** Guest instructions, once a machine of ours has ended. */
+  get instructions(): number {
+    const line = this.err.split("\n").find((text) => text.startsWith("{"));
+    return (JSON.parse(line ?? "{}") as { instructions?: number }).instructions ?? 0;
+  }
+
+  kill(): void {
+    this.child.kill("SIGKILL");
+  }
+}
