@@ -1,6 +1,6 @@
 // The firmware: a ROM image that ends at 4 GiB. From the reset vector in real mode to the kernel's
 // entry, one call a line in `image`. It learns everything about the machine from fw_cfg, so that the same
-// image starts our board and QEMU's. The other cores stay where RESET left them, waiting for a SIPI.
+// image starts our board and QEMU's. The other cores set up their memory types (mtrr.ts) and stop.
 
 import { address, port } from "../emulator/board/map.js";
 import { acpiRoutines, placeTables } from "./acpi.js";
@@ -41,9 +41,11 @@ import {
 } from "./kernel.js";
 import { area, areaEnd, ebdaPointer, gdt, selector, variable } from "./layout.js";
 import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
+import { otherCores, setMemoryTypes } from "./mtrr.js";
 import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
 import { resumeAfterShutdown } from "./resume.js";
 import { placeRootTable, rootPointer } from "./root-table.js";
+import { placeSmbios, smbiosEntry } from "./smbios.js";
 
 const ROM_BYTES = 0x1_0000;
 /** The code runs in the ROM's view below 1 MiB, which a closed A20 gate does not move away. */
@@ -75,10 +77,12 @@ function assemble(): Uint8Array {
   banner(a);
   nameArea(a);
   placeInterrupts(a);
+  setMemoryTypes(a);
   placeChipSet(a);
   assignBars(a);
   placeTables(a);
   placeRootTable(a);
+  placeSmbios(a);
   findKernel(a);
   identifyKernel(a);
   loadKernel(a);
@@ -95,6 +99,7 @@ function assemble(): Uint8Array {
   acpiRoutines(a);
   elfRoutines(a);
   a.strings();
+  smbiosEntry(a);
   descriptors(a);
   rootPointer(a);
   interruptHandlers(a);
@@ -122,6 +127,7 @@ function reset(a: Assembler): void {
   op.mov(eax, 0x11); // PE and ET; caching on
   op.mov(cr0, eax);
   op.jmp(new FarOperand(selector.code, new Address("protectedMode")));
+  otherCores(a);
   a.org(resetVector);
   op.jmp(new FarOperand(REAL_MODE_SEGMENT, offset("realMode")));
   a.org(address.lowRomEnd);

@@ -7,8 +7,9 @@
 //   9_0800 start information, module list, memory map            9_A000 head of the kernel's image
 //   9_1000 command line                                          9_C000 its ELF notes
 //   9_2000 etc/e820                                              9_D000 GDT, then multiboot information and map
+//   9_3000 fw_cfg's file directory                               9_D800 SMBIOS structures
 //                                                                9_E000 Linux's boot_params
-//   9_3000 fw_cfg's file directory                               A_0000 stack, downwards
+//                                                                A_0000 stack, downwards
 
 import { dword, type MemoryOperand } from "./assembler.js";
 
@@ -46,6 +47,8 @@ export const notesBytesMax = 0x1000;
 export const gdt = area + 0xd000;
 export const multibootInfo = area + 0xd100;
 export const multibootMap = area + 0xd200;
+export const smbios = area + 0xd800;
+export const smbiosBytesMax = 0x800;
 export const bootParameters = area + 0xe000;
 export const bootParametersBytes = 0x1000;
 /** Six pages that take the place of the directory and the script, when both have been read for the last time. */
@@ -60,6 +63,7 @@ const DMA_COMMAND_BYTES = 16;
 
 const names = [
   "cores",
+  "coresReady",
   "fileCount",
   "ramEnd",
   "ramTop",

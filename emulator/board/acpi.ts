@@ -233,6 +233,30 @@ function hpetBody(): Uint8Array {
   return Uint8Array.from([...u32(HPET_BLOCK_ID), ...memory, ...u32(address.hpet), ...u32(0), 0, 0x80, 0, 0]);
 }
 
+/**
+ * _OSC of a PCI Express host bridge (ACPI 6.4, 6.2.11.3; PCI Firmware Specification 3.2, 4.5.1): the operating system asks for
+ * control of hot-plug, PME and the like. The firmware uses none of it, so all that is asked for is granted. Another UUID is
+ * refused by bit 2 of the first word, another revision by bit 3.
+ */
+function pciControl(): readonly number[] {
+  const [id, revision, capabilities] = [aml.argument(0), aml.argument(1), aml.argument(3)];
+  const status = aml.reference("CDW1");
+  const known = aml.equal(id, aml.uuid("33DB4D5B-1FF7-401C-9657-7441C03DD766"));
+  return aml.method(
+    "_OSC",
+    4,
+    aml.dwordField(capabilities, 0, "CDW1"),
+    aml.ifThen(
+      known,
+      aml.ifThen(aml.equal(revision, aml.integer(1)), aml.returned(capabilities)),
+      aml.or(status, aml.integer(1 << 3), status),
+      aml.returned(capabilities),
+    ),
+    aml.or(status, aml.integer(1 << 2), status),
+    aml.returned(capabilities),
+  );
+}
+
 function dsdtBody(): Uint8Array {
   const routes = Array.from({ length: PCI_DEVICES }, (_, device) =>
     aml.packageOf(
@@ -258,6 +282,7 @@ function dsdtBody(): Uint8Array {
       ),
     ),
     aml.name("_PRT", aml.packageOf(...routes)),
+    pciControl(),
   );
   const com1 = aml.device(
     "COM1",

@@ -46,6 +46,40 @@ export const packageOf = (...elements: Aml[]): Aml => [
   ...withLength([elements.length, ...elements.flat()]),
 ];
 
+export const argument = (index: number): Aml => [0x68 + index];
+/** Method (NAME, arguments, Serialized), as one must be that creates names. */
+export const method = (text: string, count: number, ...body: Aml[]): Aml => [
+  0x14,
+  ...withLength([...nameString(text), count | 8, ...body.flat()]),
+];
+export const dwordField = (buffer: Aml, offset: number, text: string): Aml => [
+  0x8a,
+  ...buffer,
+  ...integer(offset),
+  ...nameString(text),
+];
+export const reference = (text: string): Aml => nameString(text);
+export const ifThen = (condition: Aml, ...body: Aml[]): Aml => [
+  0xa0,
+  ...withLength([...condition, ...body.flat()]),
+];
+export const equal = (a: Aml, b: Aml): Aml => [0x93, ...a, ...b];
+/** Or (a, b, target) */
+export const or = (a: Aml, b: Aml, target: Aml): Aml => [0x7d, ...a, ...b, ...target];
+export const returned = (value: Aml): Aml => [0xa4, ...value];
+
+/** ToUUID("33DB4D5B-..."): a buffer whose first three fields are little endian. */
+export function uuid(text: string): Aml {
+  const fields = text.split("-");
+  if (!/^[\dA-F]{8}(-[\dA-F]{4}){3}-[\dA-F]{12}$/.test(text))
+    throw new RangeError(`aml: ${text} is not a UUID`);
+  const bytes = fields.flatMap((field, index) => {
+    const order = [...Buffer.from(field, "hex")];
+    return index < 3 ? order.reverse() : order;
+  });
+  return [0x11, ...withLength([...integer(bytes.length), ...bytes])];
+}
+
 /** EISAID("PNP0A08"): three letters in five bits each, then four hexadecimal digits, big endian. */
 export function eisaId(text: string): Aml {
   if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(text)) throw new RangeError(`aml: ${text} is not an EISA ID`);

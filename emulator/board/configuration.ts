@@ -2,6 +2,7 @@
 
 import { item } from "../devices/fw-cfg.js";
 import { acpiFiles } from "./acpi.js";
+import { smbiosTables } from "./smbios.js";
 
 export interface Configuration {
   cores: number;
@@ -34,7 +35,11 @@ export function configurationItems(configuration: Configuration): Map<number, Ui
 
 export function configurationFiles(configuration: Configuration): Map<string, Uint8Array> {
   const { cores, ramBytes, files = new Map<string, Uint8Array>() } = configuration;
-  const built = new Map([...acpiFiles(cores), ["etc/e820", memoryMap(ramBytes)] as const]);
+  const built = new Map([
+    ...acpiFiles(cores),
+    ["etc/e820", memoryMap(ramBytes)] as const,
+    ["etc/smbios/smbios-tables", smbiosTables(cores, ramBytes)] as const,
+  ]);
   for (const [name, bytes] of files) {
     if (built.has(name)) throw new Error(`fw_cfg file ${name}: the board has one of that name itself`);
     built.set(name, bytes);

@@ -12,6 +12,7 @@ import { address, port } from "../../emulator/board/map.js";
 
 const TABLES_AT = 0x3f_0000;
 const RSDP_AT = 0x9_0010;
+const ascii = (text: string) => [...Buffer.from(text, "latin1")];
 const name = (bytes: Buffer) => bytes.toString("latin1").replace(/\0.*$/s, "");
 
 /** Runs the script as a firmware does. */
@@ -149,6 +150,12 @@ describe("AML", () => {
     ["a name", aml.name("_S5", aml.integer(0)), [0x08, 0x5f, 0x53, 0x35, 0x5f, 0]],
     ["a root name", aml.name("\\A", [1]), [0x08, 0x5c, 0x41, 0x5f, 0x5f, 0x5f, 1]],
     ["an EISA ID", aml.eisaId("PNP0A03"), [0x0c, 0x41, 0xd0, 0x0a, 0x03]],
+    [
+      "a method",
+      aml.method("_OSC", 4, aml.returned(aml.argument(3))),
+      [0x14, 8, ...ascii("_OSC"), 0x0c, 0xa4, 0x6b],
+    ],
+    ["a field", aml.dwordField(aml.argument(3), 4, "CDW2"), [0x8a, 0x6b, 0x0a, 4, ...ascii("CDW2")]],
     ["a package", aml.packageOf([0], [1]), [0x12, 4, 2, 0, 1]],
   ])("%s", (_, bytes, expected) => {
     expect([...bytes]).toEqual(expected);
@@ -189,6 +196,7 @@ test.skipIf(!iasl)("Intel's disassembler reads every table", () => {
     const source = readFileSync(join(folder, "DSDT.dsl"), "utf8");
     expect(source).toMatch(/Name \(\\_S5, Package \(0x04\)/);
     expect(source).toMatch(/EisaId \("PNP0A08"\)/);
+    expect(source).toMatch(/Method \(_OSC, 4, Serialized\)/);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -41,6 +41,7 @@ export class SeededLinux {
   readonly #hall: Hall;
   readonly #text: { all: string };
   readonly #started = performance.now();
+  readonly #used = process.cpuUsage();
 
   private constructor(machine: Machine, text: { all: string }, hall: Hall) {
     this.machine = machine;
@@ -82,10 +83,12 @@ export class SeededLinux {
   get now(): number {
     return this.#hall.schedule.now;
   }
-  /** Instructions and seconds so far, for the test's output. */
+  /** Instructions so far, seconds, and those of them that this process had a processor, for the test's output. */
   get figures(): string {
     const seconds = (performance.now() - this.#started) / 1000;
-    return `${(this.machine.instructions / 1e9).toFixed(2)} G instructions, ${seconds.toFixed(1)} s`;
+    const { user, system } = process.cpuUsage(this.#used);
+    const billions = (this.machine.instructions / 1e9).toFixed(2);
+    return `${billions} G instructions, ${seconds.toFixed(1)} s (${((user + system) / 1e6).toFixed(1)} s of a processor)`;
   }
 
   /** Goes on at this time, for machines that were restored from snapshots. */
