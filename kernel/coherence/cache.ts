@@ -177,7 +177,7 @@ function askOperate(engine: Engine, page: Page, event: u8): void {
 }
 
 /** OPERATED: whoever sends it does the operation first, in this order. */
-function answerOperations(engine: Engine, page: Page, kind: u8): void {
+export function answerOperations(engine: Engine, page: Page, kind: u8): void {
   let operations = page.operations;
   page.operations = 0;
   while (operations != 0) {

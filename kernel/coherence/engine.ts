@@ -89,6 +89,7 @@ import {
   UNUSED,
   WRITE,
 } from "./table";
+import { engineFrozen } from "./takeover";
 
 const INDEX: usize = memory.data(1024, 8); // STATES * EVENTS: row number + 1
 let indexed: bool = false;
@@ -159,6 +160,10 @@ export function engineOperate(
 }
 
 export function engineMessage(engine: Engine, page: Page, message: PageMessage): void {
+  if (page.frozen != 0) {
+    engineFrozen(engine, page, message);
+    return;
+  }
   engine.actionCount = 0;
   receive(engine, page, message);
   settle(engine, page);

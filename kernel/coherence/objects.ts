@@ -25,6 +25,8 @@ import {
   COMMAND_FUTEX_WAKE,
   COMMAND_FUTEX_WOKEN,
   COMMAND_GONE,
+  COMMAND_HOME_OBJECT,
+  COMMAND_HOME_OWNER,
   COMMAND_JOIN,
   COMMAND_OPEN,
   COMMAND_SIZE,
@@ -70,6 +72,7 @@ import {
   ASK_UNMAP,
   Client,
 } from "./client";
+import { homeHandedIn, homeOf, homesMove, nameHash } from "./homes";
 import { SharedObject, truncateHere } from "./pager";
 import { objectPagesDrop, pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
 import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken } from "./shared-futex";
@@ -96,14 +99,7 @@ export function objectsFirst(): SharedObject {
   return changetype<SharedObject>(objects);
 }
 
-function homeOf(name: usize, bytes: u32): u32 {
-  let hash: u32 = 0x811c_9dc5; // FNV-1a
-  for (let i: usize = 0; i < bytes; i++) hash = (hash ^ <u32>load<u8>(name + i)) * 0x0100_0193;
-  hash ^= hash >> 15;
-  return (hash % clusterMachines()) + 1;
-}
-
-function create(id: u64, home: u32): SharedObject {
+export function objectMake(id: u64, home: u32): SharedObject {
   const object = changetype<SharedObject>(allocate(offsetof<SharedObject>()));
   object.id = id;
   object.home = home;
@@ -119,23 +115,36 @@ function directoryFind(name: usize, bytes: u32, make: bool): SharedObject {
   let at = objects;
   while (at != 0) {
     const object = changetype<SharedObject>(at);
-    if (object.name != 0 && object.nameBytes == bytes && memory.compare(object.name, name, bytes) == 0) {
+    const mine = object.home == clusterSelf() && object.dead == 0;
+    if (
+      mine &&
+      object.name != 0 &&
+      object.nameBytes == bytes &&
+      memory.compare(object.name, name, bytes) == 0
+    ) {
       return object;
     }
     at = object.next;
   }
   if (!make) return changetype<SharedObject>(0);
   const object = createHere();
+  nameIt(object, name, bytes);
+  return object;
+}
+
+/** Every machine that opens it by name knows the name: any of them may be its home some day. */
+function nameIt(object: SharedObject, name: usize, bytes: u32): void {
+  object.hash = nameHash(name, bytes);
+  if (object.name != 0) return;
   object.name = allocate(bytes);
   object.nameBytes = bytes;
   memory.copy(object.name, name, bytes);
-  return object;
 }
 
 function createHere(): SharedObject {
   if (identities == 0) identities = (clusterEpoch() << 16) & 0x00ff_ffff_ffff_ff00;
   identities += 0x100;
-  const object = create(identities | <u64>clusterSelf(), clusterSelf());
+  const object = objectMake(identities | <u64>clusterSelf(), clusterSelf());
   object.opens = allocate(clusterMachines() << 2);
   return object;
 }
@@ -163,13 +172,14 @@ export function referenceGiven(linkid: u64, machine: usize): void {
 }
 
 function referenceDropped(object: SharedObject, machine: u32): void {
+  if (object.opens == 0) return;
   const at = opensAt(object, machine);
   if (load<u32>(at) != 0) store<u32>(at, load<u32>(at) - 1);
   perish(object);
 }
 
 /** Nameless and open nowhere: it ends, here and wherever its pages still are. */
-function perish(object: SharedObject): void {
+export function perish(object: SharedObject): void {
   if (object.name != 0) return;
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (load<u32>(opensAt(object, machine)) != 0) return;
@@ -259,7 +269,7 @@ export function requestServe(client: Client, now: u64): i64 {
 }
 
 function open(client: Client): i64 {
-  const home = homeOf(client.name, client.nameBytes);
+  const home = homeOf(nameHash(client.name, client.nameBytes));
   if (home != clusterSelf()) {
     if (isDead(home)) return -EIO;
     begin(client, home);
@@ -298,7 +308,7 @@ function join(client: Client): i64 {
 /** A linkid that came in a message of its home: open once more on this machine. */
 export function objectGiven(id: u64, home: u32, size: u64): SharedObject {
   let object = objectById(id);
-  if (changetype<usize>(object) == 0) object = create(id, home);
+  if (changetype<usize>(object) == 0) object = objectMake(id, home);
   object.size = size;
   object.references++;
   return object;
@@ -307,6 +317,7 @@ export function objectGiven(id: u64, home: u32, size: u64): SharedObject {
 function close(object: SharedObject): i64 {
   assert(object.references > 0, "an object is closed once too often");
   object.references--;
+  if (object.moving != 0) return 0; // the new home is told how often it is open
   if (object.dead != 0) {
     if (object.references == 0) forget(object);
   } else if (object.home == clusterSelf()) referenceDropped(object, clusterSelf());
@@ -318,7 +329,7 @@ function close(object: SharedObject): i64 {
 }
 
 function unlinkAsked(client: Client): i64 {
-  const home = homeOf(client.name, client.nameBytes);
+  const home = homeOf(nameHash(client.name, client.nameBytes));
   if (home == clusterSelf()) return unlink(client.name, client.nameBytes);
   if (isDead(home)) return -EIO;
   begin(client, home);
@@ -417,6 +428,10 @@ export function objectMessage(from: u32, message: MessageHeader): void {
     directoryMessage(from, message, command);
     return;
   }
+  if (command >= COMMAND_HOME_OBJECT && command <= COMMAND_HOME_OWNER) {
+    homeHandedIn(from, message, command);
+    return;
+  }
   const object = objectById(message.linkid);
   if (changetype<usize>(object) == 0) {
     // Gone, or of an earlier life of this machine: whoever waits for an answer is told so.
@@ -513,7 +528,12 @@ function answered(client: Client, message: MessageHeader): void {
     return;
   }
   const size = itemFind(message, ITEM_SIZE);
-  if (changetype<usize>(size) != 0) client.size = load<u64>(itemData(size));
+  if (changetype<usize>(size) != 0) {
+    client.size = load<u64>(itemData(size));
+    // Should this machine be its home one day.
+    if (client.command == ASK_SIZE || client.command == ASK_EXTEND || client.command == ASK_TRUNCATE)
+      changetype<SharedObject>(client.object).size = client.size;
+  }
   let result: i64 = 0;
   const futex = itemFind(message, ITEM_FUTEX);
   if (changetype<usize>(futex) != 0) result = i64(futex.aux);
@@ -521,9 +541,11 @@ function answered(client: Client, message: MessageHeader): void {
   if (changetype<usize>(id) != 0) {
     const linkid = load<u64>(itemData(id));
     let object = objectById(linkid);
-    if (changetype<usize>(object) == 0) object = create(linkid, client.machine);
+    if (changetype<usize>(object) == 0) object = objectMake(linkid, client.machine);
     object.references++;
     client.object = changetype<usize>(object);
+    object.size = client.size;
+    if (client.command == ASK_OPEN) nameIt(object, client.name, client.nameBytes);
   } else if (client.command == ASK_OPEN || client.command == ASK_JOIN) result = -EIO;
   portReply(client, result);
 }
@@ -581,6 +603,64 @@ function answerTruncate(client: Client): i64 {
 
 // --- Death ---
 
+/** Questions about objects that move now, and by names whose home is another one now: they are asked again. Linked by nextWaiter. */
+export function questionsTake(): usize {
+  let taken: usize = 0;
+  let at = pending;
+  pending = 0;
+  while (at != 0) {
+    const client = changetype<Client>(at);
+    at = client.nextPending;
+    if (client.command == ASK_FUTEX_WAIT && movesOn(client)) {
+      client.nextPending = 0;
+      portReply(client, 0); // it has been woken: it looks again
+    } else if (movesOn(client)) {
+      client.nextPending = 0;
+      client.nextWaiter = taken;
+      taken = changetype<usize>(client);
+    } else {
+      client.nextPending = pending;
+      pending = changetype<usize>(client);
+    }
+  }
+  return taken;
+}
+
+function movesOn(client: Client): bool {
+  switch (client.command) {
+    case ASK_OPEN:
+    case ASK_UNLINK:
+      return homeOf(nameHash(client.name, client.nameBytes)) != client.machine;
+    case ASK_SIZE:
+    case ASK_EXTEND:
+    case ASK_TRUNCATE:
+    case ASK_FUTEX_WAIT:
+    case ASK_FUTEX_CANCEL:
+    case ASK_FUTEX_WAKE:
+      return changetype<SharedObject>(client.object).moving != 0;
+    default:
+      return false;
+  }
+}
+
+/** Whether the client's question has to wait until objects that move have a home again. */
+export function questionWaits(client: Client): bool {
+  switch (client.command) {
+    case ASK_OPEN:
+    case ASK_UNLINK:
+      return homesMove() || isDead(homeOf(nameHash(client.name, client.nameBytes)));
+    case ASK_SIZE:
+    case ASK_EXTEND:
+    case ASK_TRUNCATE:
+    case ASK_FUTEX_WAIT:
+    case ASK_FUTEX_CANCEL:
+    case ASK_FUTEX_WAKE:
+      return changetype<SharedObject>(client.object).moving != 0;
+    default:
+      return false;
+  }
+}
+
 /** What was asked of a machine (0: of any) fails. */
 function questionsEnd(machine: u32, error: i64): void {
   while (true) {
@@ -606,6 +686,7 @@ export function objectsForsaken(): void {
     const object = changetype<SharedObject>(at);
     at = object.next;
     object.dead = 1;
+    object.moving = 0;
     release(object.name);
     object.name = 0;
     object.nameBytes = 0;
@@ -630,7 +711,7 @@ export function objectsMachineDied(machine: u32): void {
   while (at != 0) {
     const object = changetype<SharedObject>(at);
     at = object.next;
-    if (object.dead != 0) continue;
+    if (object.dead != 0 || object.moving != 0 || (object.home == machine && object.hash != 0)) continue;
     if (object.home == clusterSelf()) {
       store<u32>(opensAt(object, machine), 0);
       perish(object);

@@ -2,10 +2,11 @@
 // objects that are gone, kept while a thread still has one pinned. Core 0 only.
 import { frameFree } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
-import { clusterMachines } from "../syslink/cluster";
+import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { pageCreate } from "./engine";
 import { SharedObject } from "./pager";
 import { Page, PEER_BYTES } from "./records";
+import { LOST } from "./table";
 
 const FIRST_BUCKETS: u32 = 1024;
 
@@ -45,6 +46,9 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
   page.index = index;
   page.holder = changetype<usize>(object);
   pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES));
+  page.frozen = u8(object.moving != 0);
+  // Nobody had it when the home died, perhaps but the home.
+  if (object.home == clusterSelf() && index < object.lostBelow) page.directory = LOST;
   page.nextInObject = object.pages;
   object.pages = changetype<usize>(page);
   insert(page);

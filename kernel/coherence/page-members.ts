@@ -7,6 +7,7 @@ import { objectsBury, objectsFirst } from "./objects";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
 import { Page, PEER_BYTES } from "./records";
+import { INVALID_OPERATE } from "./table";
 
 /** Calls `visit` (of a Page) for every page. */
 function everyPage(visit: u32): void {
@@ -27,6 +28,10 @@ function everyPage(visit: u32): void {
 let deadMachine: u32 = 0;
 
 function peerDied(page: Page): void {
+  // What moves its home, or will at once, needs nothing else.
+  const object = changetype<SharedObject>(page.holder);
+  if (page.state == INVALID_OPERATE && <u32>page.target == deadMachine && page.frozen != 0) page.transaction = 0;
+  if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) return;
   page.twinOf = 0;
   enginePeerDied(engine, page, deadMachine);
   drain(page);
@@ -36,7 +41,11 @@ export function pagesMachineDied(machine: u32): void {
   engineDead(engine, machine);
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
-    if (object.home == machine) object.dead = 1;
+    if (object.home == machine) {
+      // A name has another home (homes.ts), also when a new life of that machine is here already.
+      if (object.hash == 0) object.dead = 1;
+      else object.moving = max<u32>(object.moving, 1);
+    }
     object = changetype<SharedObject>(object.next);
   }
   deadMachine = machine;
@@ -113,6 +122,7 @@ function forsake(page: Page): void {
   memory.fill(peers, 0, clusterMachines() * PEER_BYTES);
   page.object = object;
   page.index = index;
+  page.frozen = 0;
   page.twinOf = 0;
   page.heldUntil = 0;
   page.wantedAt = 0;

@@ -45,10 +45,15 @@ export class SharedObject {
   /** Opened so often on this machine. */
   references: u32 = 0;
   home: u32 = 0;
-  /** The home died: nothing works any more. */
+  /** The home died, or this machine began anew: nothing works any more. */
   dead: u32 = 0;
-  /** At the home. */
   nameBytes: u32 = 0;
+  /** Of the name that it had first, by which its home is found; 0: it never had one. */
+  hash: u32 = 0;
+  /** homes.ts: it has no home for the moment; this machine was its home; pages below this that nobody had were lost. */
+  moving: u32 = 0;
+  complete: u32 = 0;
+  lostBelow: u64 = 0;
   size: u64 = 0;
   name: usize = 0;
   /** Per machine, how often it has the object open. */

@@ -158,6 +158,7 @@ export function pageAsked(client: Client): i64 {
 
 /** Asks for the page, or sends the first client's operation when all that wait have one. */
 export function ask(page: Page, write: bool, now: u64): void {
+  if (page.frozen != 0) return; // homes.ts asks when it has a home again
   const first = changetype<Client>(page.waiters);
   if (page.state != INVALID || !allOperations(first) || !operationPays(page, now)) {
     if (write && page.state == INVALID) pageWanted(page, now);
@@ -422,6 +423,19 @@ function revoke(page: Page): void {
   const dirty = takeAway(page, page.revoking);
   atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
   engineGone(engine, page, dirty);
+}
+
+/** A revocation that has begun is over at once, and the engine is not told: the page leaves the address spaces and stays here. */
+export function releaseRevocation(page: Page): void {
+  if (page.revoking == 0) return;
+  if (takeAway(page, EVERYTHING)) page.noted = 1;
+  unlinkWaiting(page);
+  atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
+}
+
+export function wantedAgain(page: Page): void {
+  ask(page, writerWaits(page), nanoseconds());
+  drain(page);
 }
 
 export function unlinkWaiting(page: Page): void {

@@ -146,6 +146,8 @@ export class Page {
   purge: u8 = 0;
   /** The page was given up for a writer who died, and its bytes are still in the frame. */
   left: u8 = 0;
+  /** The home is moving (takeover.ts). */
+  frozen: u8 = 0;
   transaction: u32 = 0;
   purgeTransaction: u32 = 0;
   causeTransaction: u32 = 0;

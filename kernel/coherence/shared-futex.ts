@@ -171,6 +171,25 @@ export function futexAwake(client: Client): void {
   client.nextSleeper = 0;
 }
 
+/** The object's home moves: whoever sleeps looks again, so that no wake-up is lost with the queue. */
+export function futexesMove(object: SharedObject): void {
+  let before: usize = 0;
+  let at = first;
+  while (at != 0) {
+    if (changetype<Waiter>(at).object == changetype<usize>(object)) at = remove(before, at);
+    else {
+      before = at;
+      at = changetype<Waiter>(at).next;
+    }
+  }
+  let sleeper = sleepers;
+  while (sleeper != 0) {
+    const client = changetype<Client>(sleeper);
+    if (client.futexObject == changetype<usize>(object)) wake(client, WOKEN);
+    sleeper = client.nextSleeper;
+  }
+}
+
 /** Its waiters are gone; sleepers whose object it was the home of end with -EIO. */
 export function futexesDied(machine: u32): void {
   lost |= bit(machine);
@@ -186,7 +205,8 @@ export function futexesDied(machine: u32): void {
   let sleeper = sleepers;
   while (sleeper != 0) {
     const client = changetype<Client>(sleeper);
-    if (changetype<SharedObject>(client.futexObject).home == machine) wake(client, HOME_DIED);
+    const object = changetype<SharedObject>(client.futexObject);
+    if (object.home == machine && object.hash == 0) wake(client, HOME_DIED);
     else if (ownerLost(client.futexValue)) wake(client, OWNER_LOST);
     sleeper = client.nextSleeper;
   }

@@ -7,7 +7,7 @@
 // may be run while another waits for room in a ring.
 import { in8, out8, rdtsc } from "../arch";
 import { ASK_CLOSE, ASK_FAREWELL, ASK_UNHOLD, Client } from "../coherence/client";
-import { objectMessage, requestServe } from "../coherence/objects";
+import { objectMessage, questionWaits, requestServe } from "../coherence/objects";
 import { pageMessage, revocationsDue, revocationsRetry } from "../coherence/pages";
 import { print, printDecimal } from "../console";
 import { criticalEnter, criticalExit } from "../lwkt/critical";
@@ -73,7 +73,7 @@ let busy: bool = false;
 /** Clients that asked while it was busy. */
 let postponedFirst: usize = 0;
 let postponedLast: usize = 0;
-/** Clients that asked before this machine belonged to the cluster. */
+/** Clients that asked before this machine belonged to the cluster, or while the object's home moves. */
 let early: usize = 0;
 let malformed: u64 = 0;
 
@@ -111,7 +111,7 @@ export function clusterStart(): void {
   print(", MTU ");
   printDecimal(card.mtu);
   print("\n");
-  membersStart(nanoseconds(), epochNow.index);
+  membersStart(nanoseconds(), epochNow.index, askLater.index);
   threadCreate(service.index, 0, "cluster", 0, PRIORITY_SERVICE);
 }
 
@@ -211,10 +211,15 @@ function admit(client: Client, now: u64): i64 {
   if (outOfReach() && client.command != ASK_UNHOLD && client.command != ASK_CLOSE) {
     return client.command == ASK_FAREWELL ? 0 : -ETIMEDOUT;
   }
-  if (inService() || clusterMachines() == 1) return requestServe(client, now);
+  if ((inService() && !questionWaits(client)) || clusterMachines() == 1) return requestServe(client, now);
+  askLater(client);
+  return ASYNCHRONOUS;
+}
+
+/** When the cluster is there, or the object has a home again. */
+function askLater(client: Client): void {
   client.nextWaiter = early;
   early = changetype<usize>(client);
-  return ASYNCHRONOUS;
 }
 
 /** IPI message: a page that a revocation waits for is free (progress.ts). */
@@ -300,11 +305,13 @@ function tick(now: u64): u64 {
   return next;
 }
 
-/** The cluster is there now, or will not be in time. */
+/** The cluster is there now, or will not be in time. Who still has to wait comes back into the list. */
 function admitEarly(now: u64): void {
-  while (early != 0) {
-    const client = changetype<Client>(early);
-    early = client.nextWaiter;
+  let at = early;
+  early = 0;
+  while (at != 0) {
+    const client = changetype<Client>(at);
+    at = client.nextWaiter;
     client.nextWaiter = 0;
     const result = admit(client, now);
     if (result != ASYNCHRONOUS) portReply(client, result);

@@ -23,7 +23,7 @@ export const COMMAND_FAREWELL: u32 = 1;
 // 2 was LOST: a machine accused another of being dead, before there were views.
 /** The machines that the sender has links with. */
 export const COMMAND_MEMBERS: u32 = 3;
-/** A marker: behind it nothing comes that was said in an older view. ITEM_ACKS holds the view's number. */
+/** A marker: its sender has ended a phase (aux: members.ts) of the view whose number ITEM_ACKS holds. */
 export const COMMAND_VIEW: u32 = 4;
 export const COMMAND_OPEN: u32 = 8;
 export const COMMAND_CLOSE: u32 = 9;
@@ -47,6 +47,11 @@ export const COMMAND_FUTEX_WOKEN: u32 = 27;
 export const COMMAND_OPERATE: u32 = 28;
 export const COMMAND_EXECUTE: u32 = 29;
 // Threads of one process on several machines (process/spread.ts); linkid is the object of the process's memory.
+/** An object's home moves (coherence/homes.ts): what its new home is told; msgid is the hash of its name. */
+export const COMMAND_HOME_OBJECT: u32 = 32;
+export const COMMAND_HOME_PAGE: u32 = 33;
+/** To a machine whose copy is the page from now on. */
+export const COMMAND_HOME_OWNER: u32 = 34;
 export const COMMAND_JOIN: u32 = 40; // opens an object by its linkid
 export const COMMAND_THREAD_START: u32 = 41; // a thread goes on at the receiver
 export const COMMAND_THREAD_CALL: u32 = 42; // a thread's system call, to where its process began
@@ -154,6 +159,12 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_EXECUTE | R,       ITEM_OPERATION, 16,   16,   ANY,
   COMMAND_EXECUTE | R,       ITEM_ERROR,     0,    0,    ANY,
 
+  COMMAND_HOME_OBJECT,       ITEM_NAME,      1,    255,  ONE,
+  COMMAND_HOME_OBJECT,       ITEM_SIZE,      8,    8,    ONE,
+  COMMAND_HOME_OBJECT,       ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_HOME_PAGE,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_HOME_OWNER,        ITEM_PAGE,      8,    8,    ONE,
+
   COMMAND_JOIN,              0,              0,    0,    ANY,
   COMMAND_JOIN | R,          ITEM_OBJECT,    8,    8,    ANY,
   COMMAND_JOIN | R,          ITEM_SIZE,      8,    8,    ANY,
@@ -234,6 +245,12 @@ export function commandName(command: u32): string {
       return "OPERATE";
     case COMMAND_EXECUTE:
       return "EXECUTE";
+    case COMMAND_HOME_OBJECT:
+      return "HOME_OBJECT";
+    case COMMAND_HOME_PAGE:
+      return "HOME_PAGE";
+    case COMMAND_HOME_OWNER:
+      return "HOME_OWNER";
     case COMMAND_JOIN:
       return "JOIN";
     case COMMAND_THREAD_START:

@@ -8,6 +8,7 @@
 // A view is flushed: each member sends a marker to each other on their link, behind everything that it said in the view before.
 // With all markers in, nothing older is under way, and the dead are dead.
 import { Client } from "../coherence/client";
+import { homesFreeze, homesHandIn, homesRebuild, homesStart, homesThaw } from "../coherence/homes";
 import { objectsForsaken, objectsMachineDied, questionsFail } from "../coherence/objects";
 import {
   pagesForsaken,
@@ -88,8 +89,15 @@ let dying: u64 = 0;
 let departed: u64 = 0;
 /** By machine: when it was left out; the newest view of which its marker came. */
 const excludedAt: usize = memory.data(512, 8);
-const marks: usize = memory.data(512, 8);
-let flushed: bool = false;
+/** By phase and machine: the newest view of which it has said that the phase is over. */
+const marks: usize = memory.data(2048, 8);
+/** Phases of a view: nothing older is under way; objects whose home moves are frozen; handed in; rebuilt. */
+const FLUSHED: u32 = 0;
+const FROZEN: u32 = 1;
+const HANDED_IN: u32 = 2;
+const REBUILT: u32 = 3;
+/** The last one that this machine has ended. */
+let phase: u32 = 0;
 /** It belongs to the cluster and asks for things. */
 let member: bool = false;
 let suspended: bool = false;
@@ -104,13 +112,15 @@ let lossTime: u64 = 0;
 let patience: u64 = 0;
 let joinUntil: u64 = 0;
 let newLife: u32 = 0;
+let askAgain: u32 = 0;
 /** Who waits for the end of farewell(). */
 let leaver: usize = 0;
 let leaveUntil: u64 = 0;
 
-/** `lives`: table index of (): u64, a number for a new life. */
-export function membersStart(now: u64, lives: u32): void {
+/** `lives`: table index of (): u64, a number for a new life; `later`: of (client), whose question is to be asked again. */
+export function membersStart(now: u64, lives: u32, later: u32): void {
   newLife = lives;
+  askAgain = later;
   const loss = bootNumber("linkloss", 10_000) * MILLISECOND;
   graceTime = loss / 3;
   leaseTime = (loss * 3) / 10;
@@ -172,16 +182,45 @@ export function memberMessage(machine: u32, message: MessageHeader): void {
   }
   const value = load<u64>(itemData(itemFind(message, ITEM_ACKS)));
   if (command == COMMAND_MEMBERS) membershipHears(membership, machine, value);
-  else {
-    store<u64>(marks + ((machine - 1) << 3), value);
-    if (value > current.number) membershipAsk(membership, machine);
+  else marked(machine, itemFind(message, ITEM_ACKS).aux & 3, value);
+}
+
+function markOf(ended: u32, machine: u32): usize {
+  return marks + (((ended << 6) + machine - 1) << 3);
+}
+
+function marked(machine: u32, ended: u32, number: u64): void {
+  store<u64>(markOf(ended, machine), number);
+  if (number > current.number) membershipAsk(membership, machine);
+  // Of an older view it still holds, as long as this machine has not handed in anew.
+  if (ended == REBUILT && (number == current.number || phase == FLUSHED)) homesThaw(machine);
+}
+
+/** This machine has ended a phase. */
+function mark(ended: u32): void {
+  phase = ended;
+  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
+    store<u64>(itemPut(noticeTo(<u32>ctz(rest) + 1, 32, COMMAND_VIEW), ITEM_ACKS, ended, 8), current.number);
+    messageEnd();
   }
+}
+
+/** All members have ended it. */
+function allEnded(ended: u32): bool {
+  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
+    if (load<u64>(markOf(ended, <u32>ctz(rest) + 1)) < current.number) return false;
+  }
+  return true;
+}
+
+function marksForget(machine: u32): void {
+  for (let ended = FLUSHED; ended <= REBUILT; ended++) store<u64>(markOf(ended, machine), 0);
 }
 
 function linkUp(machine: u32, link: Link): void {
   up |= bit(machine);
   departed &= ~bit(machine);
-  store<u64>(marks + ((machine - 1) << 3), 0);
+  marksForget(machine);
   membershipLink(membership, machine, link.peerEpoch);
   say("cluster: machine ", machine, " is here\n");
   tellWhoIsHeard();
@@ -228,7 +267,7 @@ export function membersTick(now: u64): u64 {
   membersLook(now);
   if (forsaken && (current.number == 0 || !isMember(membership))) next = min<u64>(next, beginAnew(now));
   next = min<u64>(next, lease(now));
-  next = min<u64>(next, deaths(now));
+  next = min<u64>(next, phases(now));
   return min<u64>(next, patienceEnds(now));
 }
 
@@ -267,7 +306,6 @@ function install(view: View, now: u64): void {
   const was = current.number != 0 && viewHas(current, clusterSelf(), clusterEpoch());
   viewCopy(former, current);
   viewCopy(current, view);
-  flushed = false;
   sayView();
   if (!isMember(membership)) {
     if (was) forsaken = true;
@@ -277,10 +315,8 @@ function install(view: View, now: u64): void {
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf()) change(machine, now);
   }
-  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
-    store<u64>(itemPut(noticeTo(<u32>ctz(rest) + 1, 32, COMMAND_VIEW), ITEM_ACKS, 0, 8), current.number);
-    messageEnd();
-  }
+  if (!was) homesStart(current.members);
+  mark(FLUSHED);
 }
 
 /** What the view that was just installed means for another machine. */
@@ -312,20 +348,35 @@ function sayView(): void {
   print("\n");
 }
 
-/** All have said that they act by this view: nothing older is under way. */
-function isFlushed(): bool {
-  if (current.number == 0 || !isMember(membership)) return false;
-  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
-    if (load<u64>(marks + ((<usize>ctz(rest)) << 3)) < current.number) return false;
+/** The phases of the newest view, each when all have ended the one before. When to look again. */
+function phases(now: u64): u64 {
+  if (current.number == 0 || !isMember(membership)) return NEVER;
+  if (phase == FLUSHED) {
+    if (!allEnded(FLUSHED)) return NEVER;
+    const next = deaths(now);
+    if (dying != 0) return next;
+    again(homesFreeze(current.members));
+    mark(FROZEN);
   }
-  return true;
+  if (phase == FROZEN && allEnded(FROZEN)) {
+    homesHandIn();
+    mark(HANDED_IN);
+  }
+  if (phase == HANDED_IN && allEnded(HANDED_IN)) {
+    homesRebuild();
+    mark(REBUILT);
+    homesThaw(clusterSelf());
+    for (let rest = current.members; rest != 0; rest &= rest - 1) {
+      const machine = <u32>ctz(rest) + 1;
+      if (load<u64>(markOf(REBUILT, machine)) == current.number) homesThaw(machine);
+    }
+  }
+  if (phase == REBUILT && (member || allEnded(REBUILT))) member = true;
+  return NEVER;
 }
 
 /** When to look again. */
 function deaths(now: u64): u64 {
-  if (!flushed) flushed = isFlushed();
-  if (!flushed) return NEVER;
-  member = true;
   let next: u64 = NEVER;
   for (let rest = dying; rest != 0; rest &= rest - 1) {
     const machine = <u32>ctz(rest) + 1;
@@ -334,6 +385,16 @@ function deaths(now: u64): u64 {
     else next = min<u64>(next, end);
   }
   return next;
+}
+
+/** Clients whose questions have to be asked again. */
+function again(clients: usize): void {
+  while (clients != 0) {
+    const client = changetype<Client>(clients);
+    clients = client.nextWaiter;
+    client.nextWaiter = 0;
+    call_indirect<void>(askAgain, client);
+  }
 }
 
 /** LOSTLINK: every operation that needs that machine ends. */
@@ -407,7 +468,7 @@ function beginAnew(now: u64): u64 {
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine == clusterSelf()) continue;
     exclude(machine);
-    store<u64>(marks + ((machine - 1) << 3), 0);
+    marksForget(machine);
   }
   overflowDrain();
   questionsFail();

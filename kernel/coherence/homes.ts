@@ -1,0 +1,277 @@
+// Where objects have their homes (R8). The home of a named object is the member of the view that its name prefers (rendezvous
+// hashing: Thaler and Ravishankar, 1998), so all machines agree on it without asking, and only the objects of a machine
+// that goes, or that are nearer to one that comes, have to move. Nameless objects die with their home.
+//
+// A move goes by phases, each begun when all members of the view have ended the one before (members.ts): freeze, hand in,
+// rebuild, thaw; takeover.ts has what they mean for a page. Threads that ask about an object that moves wait; what they had
+// asked of its former home they ask again, and who slept on a futex is woken and looks again.
+import { allocate, release } from "../memory/slab";
+import { clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
+import {
+  COMMAND_HOME_OBJECT,
+  COMMAND_HOME_OWNER,
+  COMMAND_HOME_PAGE,
+  ITEM_NAME,
+  ITEM_PAGE,
+  ITEM_REQUESTER,
+  ITEM_SIZE,
+} from "../syslink/commands";
+import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
+import { objectById, objectMake, objectsFirst, perish, questionsTake } from "./objects";
+import { pageFindOrMake } from "./page-index";
+import { SharedObject } from "./pager";
+import { drain, engine, releaseRevocation, wantedAgain } from "./pages";
+import { Page } from "./records";
+import { futexesMove } from "./shared-futex";
+import {
+  engineAdopt,
+  engineFreeze,
+  engineRebuild,
+  engineReport,
+  engineReported,
+  engineThaw,
+  REPORT_NOTHING,
+} from "./takeover";
+
+/** SharedObject.moving */
+const FROZEN: u32 = 1;
+const HANDED_IN: u32 = 2;
+
+/** ITEM_NAME's aux: the sender was the home, so that nothing is lost; the object still has its name. */
+const FROM_HOME: u32 = 1;
+const NAMED: u32 = 2;
+
+let members: u64 = 0;
+
+/** FNV-1a, never 0. */
+export function nameHash(name: usize, bytes: u32): u32 {
+  let hash: u32 = 0x811c_9dc5;
+  for (let i: usize = 0; i < bytes; i++) hash = (hash ^ <u32>load<u8>(name + i)) * 0x0100_0193;
+  return max<u32>(hash, 1);
+}
+
+/** The member that the name prefers. */
+export function homeOf(hash: u32): u32 {
+  let best: u32 = 0;
+  let home = clusterSelf();
+  for (let rest = members; rest != 0; rest &= rest - 1) {
+    const machine = <u32>ctz(rest) + 1;
+    let mixed = (hash ^ (machine * 0x9e37_79b1)) * 0x85eb_ca6b;
+    mixed = (mixed ^ (mixed >> 13)) * 0xc2b2_ae35;
+    mixed ^= mixed >> 16;
+    if (mixed < best) continue;
+    best = mixed;
+    home = machine;
+  }
+  return home;
+}
+
+/** Before anything is opened. */
+export function homesStart(machines: u64): void {
+  members = machines;
+}
+
+// --- Freeze ---
+
+/** The view has these members now: every object whose home is another one stops. Clients that have to ask again, linked. */
+export function homesFreeze(machines: u64): usize {
+  members = machines;
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    if (object.hash != 0 && object.dead == 0) {
+      const home = homeOf(object.hash);
+      if (home != object.home || object.moving != 0) freeze(object, home);
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+  return questionsTake();
+}
+
+function freeze(object: SharedObject, home: u32): void {
+  const stored = object.home == clusterSelf() && object.moving == 0;
+  if (stored) object.complete = 1;
+  object.moving = FROZEN;
+  object.home = home;
+  futexesMove(object);
+  let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    releaseRevocation(page);
+    engineFreeze(engine, page, stored && page.frame != 0);
+    page.twinOf = 0;
+    drain(page);
+  }
+}
+
+// --- Hand in ---
+
+/** Nothing of the time before is under way to this machine any more. */
+export function homesHandIn(): void {
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    if (object.moving == FROZEN) {
+      object.moving = HANDED_IN;
+      if (object.home == clusterSelf()) handInHere(object);
+      else handIn(object);
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+}
+
+function handInHere(object: SharedObject): void {
+  opened(object, clusterSelf(), object.references);
+  let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    engineReported(page, clusterSelf(), engineReport(page));
+  }
+}
+
+function handIn(object: SharedObject): void {
+  const aux = (object.complete != 0 ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
+  const writer = messageTo(object.home, 16 + 8 + 256 + 16 + 8, object.id, object.hash, COMMAND_HOME_OBJECT);
+  memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
+  store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
+  itemPut(writer, ITEM_REQUESTER, object.references, 0);
+  messageEnd();
+  let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    const report = engineReport(page);
+    if (report == REPORT_NOTHING) continue;
+    const pageWriter = messageTo(object.home, 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
+    store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
+    messageEnd();
+  }
+}
+
+function opened(object: SharedObject, machine: u32, references: u32): void {
+  if (object.opens == 0) object.opens = allocate(clusterMachines() << 2);
+  store<u32>(object.opens + ((machine - 1) << 2), references);
+}
+
+/** HOME_OBJECT, HOME_PAGE: at the new home. HOME_OWNER: from it. */
+export function homeHandedIn(from: u32, message: MessageHeader, command: u32): void {
+  let object = objectById(message.linkid);
+  if (command == COMMAND_HOME_OBJECT) {
+    if (changetype<usize>(object) == 0) {
+      object = objectMake(message.linkid, clusterSelf());
+      object.hash = message.msgid;
+      object.moving = HANDED_IN;
+    }
+    if (object.moving != 0) objectCame(object, from, message);
+    return;
+  }
+  if (changetype<usize>(object) == 0 || object.moving == 0) return; // handed in before: nothing has changed since
+  const item = itemFind(message, ITEM_PAGE);
+  const page = pageFindOrMake(object, load<u64>(itemData(item)));
+  page.frozen = 1;
+  if (command == COMMAND_HOME_OWNER) engineAdopt(page);
+  else engineReported(page, from, item.aux);
+}
+
+function objectCame(object: SharedObject, from: u32, message: MessageHeader): void {
+  const name = itemFind(message, ITEM_NAME);
+  const size = load<u64>(itemData(itemFind(message, ITEM_SIZE)));
+  opened(object, from, itemFind(message, ITEM_REQUESTER).aux);
+  if (object.complete == 0) object.size = max<u64>(object.size, size);
+  if (name.aux & FROM_HOME) {
+    object.complete = 1;
+    object.size = size;
+    if (!(name.aux & NAMED)) {
+      release(object.name);
+      object.name = 0;
+      object.nameBytes = 0;
+    }
+  }
+  if (!(name.aux & NAMED) || object.name != 0) return;
+  object.nameBytes = itemDataBytes(name);
+  object.name = allocate(object.nameBytes);
+  memory.copy(object.name, itemData(name), object.nameBytes);
+}
+
+// --- Rebuild ---
+
+/** At the new home, when all have handed in. */
+export function homesRebuild(): void {
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    const next = object.next;
+    if (object.home == clusterSelf() && object.moving == HANDED_IN) rebuild(object);
+    object = changetype<SharedObject>(next);
+  }
+}
+
+function rebuild(object: SharedObject): void {
+  // What nobody has of a home that died, it may have had.
+  object.lostBelow = object.complete != 0 ? 0 : (object.size + 4095) >> 12;
+  object.complete = 0;
+  object.moving = 0;
+  opened(object, clusterSelf(), object.references);
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine != clusterSelf() && isDead(machine)) opened(object, machine, 0);
+  }
+  let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    const owner = page.owner;
+    const sharers = page.sharers;
+    engineThaw(engine, page, clusterSelf());
+    drain(page);
+    page.owner = owner;
+    page.sharers = sharers;
+    const adopts = engineRebuild(engine, page, page.index < object.lostBelow);
+    if (adopts == 0) continue;
+    const writer = messageTo(adopts, 16 + 16, object.id, 0, COMMAND_HOME_OWNER);
+    store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), page.index);
+    messageEnd();
+  }
+  perish(object);
+}
+
+// --- Thaw ---
+
+/** `home` has rebuilt what was handed in to it. */
+export function homesThaw(home: u32): void {
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    const next = object.next;
+    if (object.home == home && object.moving == HANDED_IN && home != clusterSelf()) {
+      object.moving = 0;
+      object.complete = 0;
+      let at = object.pages;
+      while (at != 0) {
+        const page = changetype<Page>(at);
+        at = page.nextInObject;
+        engineThaw(engine, page, home);
+        drain(page);
+      }
+    }
+    if (object.home == home && object.moving == 0) ask(object);
+    object = changetype<SharedObject>(next);
+  }
+}
+
+/** The threads that waited for the object's pages meanwhile. */
+function ask(object: SharedObject): void {
+  let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    if (page.waiters != 0) wantedAgain(page);
+  }
+}
+
+/** Some object has no home for the moment. */
+export function homesMove(): bool {
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    if (object.moving != 0) return true;
+    object = changetype<SharedObject>(object.next);
+  }
+  return false;
+}

@@ -1,0 +1,240 @@
+// An object's home moves to another machine (R8), page by page: what the engine of each machine does. Pure, as engine.ts.
+//
+//   freeze    the orders of the former home count no more. What was under way on this machine becomes a state that stands by
+//             itself: the page is here alone (M), here and perhaps elsewhere (O, S), or not here (I). What others wait for
+//             from here they will ask for again.
+//   frozen    pages that are on their way to this machine are taken; nothing else is done.
+//   report    when nothing is under way any more, each machine tells the new home what it has.
+//   rebuild   the new home makes the directory of that. Of copies without an owner one becomes the owner; a page that
+//             nobody has, but that the former home may have had, is lost and reported once.
+//   thaw      requests are made anew, of the new home.
+//
+// Invariant throughout: at most one machine can write; while it can, no other has a copy; copies are equal. Freezing
+// does not change who can do what: it needs no shoot-down but that of revocations that had begun, and those leave the page here.
+import { answerOperations } from "./cache";
+import { cacheEvent, put, sayOperation } from "./engine";
+import {
+  ACT_TAKE,
+  bitOf,
+  Engine,
+  Page,
+  PageMessage,
+  PEER_BYTES,
+  RIGHT,
+  RIGHT_SHARED,
+  SAY_EXECUTE,
+  SAY_GET_OPERATE,
+  SAY_GRANT,
+  SAY_OPERATED,
+  SAY_REJECTED,
+  SAY_SURRENDER,
+  WITH_DATA,
+} from "./records";
+import {
+  CLEAN_SHARED,
+  COLLECTING,
+  EXCLUSIVE,
+  FAILED_LEAVING,
+  FAILED_SHARED,
+  FAILURE,
+  HELD,
+  INVALID,
+  INVALID_OPERATE,
+  LEAVING,
+  LOST,
+  LOWERING,
+  MODIFIED,
+  OPERATED,
+  OWNED,
+  OWNED_LEAVING,
+  OWNED_WRITE,
+  OWNED_WRITE_LEAVING,
+  REJECTED,
+  SHARED,
+  SHARED_LEAVING,
+  SHARED_WRITE,
+  SHARED_WRITE_LEAVING,
+  UNUSED,
+} from "./table";
+
+/** What a machine reports of a page. */
+export const REPORT_NOTHING: u32 = 0;
+export const REPORT_COPY: u32 = 1;
+export const REPORT_OWNED: u32 = 2;
+export const REPORT_ALONE: u32 = 3;
+
+/**
+ * No core may be about to lose the page: a revocation that had begun is over, without engineGone(). `stored`: this machine was
+ * the home, and its frame is the backing store.
+ */
+export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
+  engine.actionCount = 0;
+  answerOperations(engine, page, SAY_REJECTED);
+  if (page.frozen == 0) {
+    const right = stored && (page.directory == UNUSED || page.directory == CLEAN_SHARED);
+    page.state = standing(page);
+    if (right || page.left != 0) {
+      if (page.state == INVALID || page.state == SHARED) page.state = OWNED;
+    }
+  }
+  page.frozen = 1;
+  page.readers = 0;
+  page.laterKind = 0;
+  page.laterMachine = 0;
+  page.causeKind = 0;
+  page.causeMachine = 0;
+  page.purge = 0;
+  page.left = 0;
+  page.guess = 0;
+  page.directory = UNUSED;
+  page.owner = 0;
+  page.sharers = 0;
+  page.awaited = 0;
+  page.found = 0;
+}
+
+/** The state that a machine is in when nobody owes it anything. */
+function standing(page: Page): u8 {
+  switch (page.state) {
+    case INVALID_OPERATE:
+      return INVALID_OPERATE;
+    case COLLECTING: // nothing was written yet: the copies that others may still have are equal
+    case OWNED:
+    case OWNED_WRITE:
+    case OWNED_LEAVING:
+    case OWNED_WRITE_LEAVING:
+      return OWNED;
+    case SHARED:
+    case SHARED_WRITE:
+    case SHARED_LEAVING:
+    case SHARED_WRITE_LEAVING:
+    case FAILED_SHARED:
+    case FAILED_LEAVING:
+      return SHARED;
+    case EXCLUSIVE:
+    case MODIFIED:
+    case LOWERING:
+    case LEAVING:
+      return MODIFIED;
+    default:
+      return INVALID;
+  }
+}
+
+/** In place of engineMessage() while the page is frozen. */
+export function engineFrozen(engine: Engine, page: Page, message: PageMessage): void {
+  engine.actionCount = 0;
+  const mine = page.transaction != 0 && message.transaction == page.transaction;
+  switch (message.kind) {
+    case SAY_GRANT:
+      if (mine) granted(engine, page, message);
+      break;
+    case SAY_OPERATED:
+      if (!mine || page.state != INVALID_OPERATE) break;
+      page.transaction = 0;
+      page.operand = message.operand;
+      cacheEvent(engine, page, OPERATED, message);
+      break;
+    case SAY_REJECTED:
+      if (!mine || page.state != INVALID_OPERATE) break;
+      page.transaction = 0;
+      cacheEvent(engine, page, REJECTED, message);
+      break;
+    case SAY_EXECUTE:
+      reject(engine, page, message.requester, message.transaction);
+      break;
+    case SAY_GET_OPERATE:
+      reject(engine, page, message.from, message.transaction);
+      break;
+    case SAY_SURRENDER:
+      // It was handed in to the former home, which this was.
+      if (!(message.flags & WITH_DATA) || page.state != INVALID) break;
+      put(engine, page, ACT_TAKE, 0);
+      page.state = OWNED;
+      break;
+  }
+}
+
+function granted(engine: Engine, page: Page, message: PageMessage): void {
+  page.transaction = 0;
+  if (message.flags & WITH_DATA) put(engine, page, ACT_TAKE, 0);
+  if ((message.flags & RIGHT) == RIGHT_SHARED) {
+    if (page.state == INVALID) page.state = SHARED;
+    return;
+  }
+  assert(
+    (message.flags & WITH_DATA) != 0 || page.state != INVALID,
+    "the right came alone to a machine without a copy",
+  );
+  // Some sharer may not have heard of it: not alone.
+  if (page.state != MODIFIED) page.state = OWNED;
+}
+
+function reject(engine: Engine, page: Page, machine: u32, transaction: u32): void {
+  if (engine.dead & bitOf(machine)) return;
+  sayOperation(engine, page, machine, SAY_REJECTED, 0, transaction, 0, 0, 0, 0);
+}
+
+export function engineReport(page: Page): u32 {
+  switch (page.state) {
+    case MODIFIED:
+      return REPORT_ALONE;
+    case OWNED:
+      return REPORT_OWNED;
+    case SHARED:
+      return REPORT_COPY;
+    default:
+      return REPORT_NOTHING;
+  }
+}
+
+/** At the new home: `from` (this machine as well) has that. */
+export function engineReported(page: Page, from: u32, report: u32): void {
+  if (report == REPORT_NOTHING) return;
+  const owns = report == REPORT_ALONE || (report == REPORT_OWNED && page.owner == 0);
+  if (!owns) {
+    page.sharers |= bitOf(from);
+    return;
+  }
+  if (page.owner != 0) page.sharers |= bitOf(page.owner);
+  page.owner = <u8>from;
+}
+
+/**
+ * At the new home, when all have reported. `lost`: what nobody has may have been at the former home. Returns the machine that
+ * is to be told that its copy is the one that counts now, or 0.
+ */
+export function engineRebuild(engine: Engine, page: Page, lost: bool): u32 {
+  if (page.owner != 0) page.directory = HELD;
+  else if (page.sharers & bitOf(engine.self)) page.directory = CLEAN_SHARED;
+  else if (page.sharers != 0) {
+    const owner = <u32>ctz(page.sharers) + 1;
+    page.sharers &= ~bitOf(owner);
+    page.owner = <u8>owner;
+    page.directory = HELD;
+    return owner;
+  } else page.directory = lost ? LOST : UNUSED;
+  return 0;
+}
+
+/** Of copies without an owner this one was chosen. */
+export function engineAdopt(page: Page): void {
+  assert(page.state == SHARED || page.state == OWNED, "a machine without a copy becomes its owner");
+  page.state = OWNED;
+  page.dirty = 1;
+}
+
+/** Threads that wait ask again afterwards. */
+export function engineThaw(engine: Engine, page: Page, home: u32): void {
+  engine.actionCount = 0;
+  page.frozen = 0;
+  page.home = <u8>home;
+  memory.fill(page.peers, 0, engine.machines * PEER_BYTES);
+  // The new home's frame is the backing store, and no other knows what an owner has.
+  page.dirty = u8(home != engine.self && (page.state == OWNED || page.state == MODIFIED));
+  if (page.state != INVALID_OPERATE) page.transaction = 0;
+  else if (page.transaction == 0 || engine.dead & bitOf(page.target)) {
+    // Nobody knows whether it was done.
+    cacheEvent(engine, page, FAILURE, changetype<PageMessage>(0));
+  }
+}
