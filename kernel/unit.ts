@@ -60,6 +60,14 @@ export {
   WITH_DATA,
 } from "./coherence/records";
 export * from "./coherence/table";
+export {
+  engineAdopt,
+  engineFreeze,
+  engineRebuild,
+  engineReport,
+  engineReported,
+  engineThaw,
+} from "./coherence/takeover";
 export { arpClear } from "./net/arp";
 export { fold16, internetSum } from "./net/checksum";
 export { ethernetInput } from "./net/ethernet";

@@ -60,6 +60,36 @@ describe.skipIf(!hasMusl)(`machines that are cut off${missing("musl")}`, { timeo
     },
   );
 
+  test("R8: the home dies: the others go on with what they had, at a new home; what only it had is reported", async () => {
+    // A name whose home is machine 3, by the same hash as kernel/coherence/homes.ts.
+    const name = ["a", "b", "c", "d", "e", "f", "g", "h"].find((name) => homeOf(name, [1, 2, 3]) === 3)!;
+    const run = await withFaults(
+      steady(),
+      [230, name],
+      [[30, ({ network }) => network.partition([[1, 2, 4], [3]])]],
+      { machines: 3, seed: 4, append },
+      1200,
+    );
+    expect(secondSide(run, GRACE), run.text()).toBeNull();
+    const [view] = run.said(1, /^cluster: view 2: machines 1 2$/);
+    const values = (m: number, from: number, to: number) =>
+      run
+        .said(m, /^steady: \d+ (together|on) \d+/)
+        .filter(({ at }) => at >= from && at < to)
+        .map(({ text }) => Number(text.split(" ").at(-1)));
+    const before = Math.max(...[1, 2].flatMap((m) => values(m, 0, view!.at)));
+    const after = [1, 2].flatMap((m) => values(m, view!.at, 230));
+    expect(after.length, run.text()).toBeGreaterThan(4);
+    // What a survivor had added is there, or it was told that it is not.
+    const told = [1, 2].some((m) => run.said(m, /steady: \d+ apart/).length > 0);
+    expect(told || Math.min(...after) > before, run.text()).toBe(true);
+    // Nobody waits for much longer than linkloss.
+    const on = [1, 2]
+      .flatMap((m) => run.said(m, /steady: \d+ (together|on)/))
+      .find(({ at }) => at > view!.at);
+    expect(on!.at, run.text()).toBeLessThan(30 + LOSS + 8);
+  });
+
   test("R0: a wire that is cut in one direction: one of the two leaves, never both, never none", async () => {
     const run = await withFaults(
       steady(),
@@ -72,3 +102,15 @@ describe.skipIf(!hasMusl)(`machines that are cut off${missing("musl")}`, { timeo
     expect(run.said(3, /^cluster: view 2:/)[0]?.text, run.text()).toMatch(/machines (1 3|2 3)$/);
   });
 });
+
+/** Rendezvous hashing of the name over the members, in 32 bits. */
+function homeOf(name: string, members: readonly number[]): number {
+  let hash = 0x811c9dc5;
+  for (const char of name) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
+  const weight = (machine: number) => {
+    let mixed = Math.imul(hash ^ Math.imul(machine, 0x9e3779b1), 0x85ebca6b);
+    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+    return (mixed ^ (mixed >>> 16)) >>> 0;
+  };
+  return members.reduce((best, machine) => (weight(machine) >= weight(best) ? machine : best));
+}

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Witness } from "../../netbridge/witness.js";
 import { chance } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
-import { Members } from "../support/membership.js";
+import { cut, heal, Members, trial } from "../support/membership.js";
 
 const kernel = new KernelWasm();
 const bytes = kernel.constant("MEMBERSHIP_BYTES");
@@ -18,14 +18,6 @@ function cluster(count: number, seed = 1): Members {
   return members;
 }
 
-/** Islands of machines; 0 is the bridge's witness. */
-function cut(members: Members, ...islands: number[][]): void {
-  for (const row of members.hears) row.fill(false);
-  for (const island of islands) for (const a of island) for (const b of island) members.hears[a]![b] = true;
-}
-function heal(members: Members): void {
-  for (const row of members.hears) row.fill(true);
-}
 const active = (members: Members) => members.machines.map((_, i) => i + 1).filter((m) => members.active(m));
 
 describe("cuts", () => {
@@ -132,40 +124,6 @@ describe("cuts", () => {
   });
 });
 
-/** Everything that can go wrong, at random; then it stops, and the cluster must become whole. */
-function trial(seed: number, count: number): Members {
-  const next = chance(seed);
-  const members = new Members(kernel, count, seed, rooms);
-  members.loss = next(3) === 0 ? next(300) : 0;
-  members.run(next(400));
-  for (let m = 1; m <= count; m++) members.mayForm(m);
-  for (let round = 3 + next(4); round > 0; round--) {
-    const what = next(8);
-    const all = Array.from({ length: count + 1 }, (_, i) => i);
-    if (what === 0) {
-      const one = all.filter(() => next(2) === 0);
-      cut(
-        members,
-        one,
-        all.filter((i) => !one.includes(i)),
-      );
-    } else if (what === 1) {
-      // A ring: each hears its neighbours and the bridge.
-      for (const a of all)
-        for (const b of all) members.hears[a]![b] = a === 0 || b === 0 || Math.abs(a - b) % (count - 1) <= 1;
-    } else if (what === 2) members.hears[next(count + 1)]![next(count + 1)] = false;
-    else if (what === 3) members.machine(1 + next(count)).alive = false;
-    else if (what === 4) {
-      const m = 1 + next(count);
-      if (!members.machine(m).alive) members.boot(m);
-    } else if (what === 5) members.machine(1 + next(count)).pausedUntil = members.now + next(3000);
-    else if (what === 6 && next(3) === 0) members.restartBridge();
-    else heal(members);
-    members.run(next(2500));
-  }
-  return members;
-}
-
 describe("seeds", () => {
   test.each([2, 3, 4, 5])(
     "R0: %i machines, cuts of every shape, deaths, pauses: never two sides",
@@ -173,7 +131,7 @@ describe("seeds", () => {
       let changes = 0;
       for (let seed = 1; seed <= 15; seed++) {
         try {
-          const members = trial(seed * 7 + count, count);
+          const members = trial(new Members(kernel, count, seed * 7 + count, rooms), seed * 7 + count);
           heal(members);
           members.loss = 0;
           for (let m = 1; m <= count; m++) {

@@ -44,6 +44,8 @@ export class Members {
   /** heard[a][b]: a hears b. Machine 0 is the bridge's witness. */
   readonly hears: boolean[][];
   loss = 0;
+  /** A bug that the judge is to find (takeover-bugs.test.ts). */
+  planted = "";
   changes = 0;
   readonly #kernel: KernelWasm;
   readonly #next: (limit: number) => number;
@@ -142,19 +144,24 @@ export class Members {
   active(m: number): boolean {
     const machine = this.machine(m);
     if (!machine.alive || machine.pausedUntil > this.now || !this.isMember(m)) return false;
+    if (this.planted === "leases are not kept") return true;
     if (this.#do["Condemned"]!(machine.at)) return false;
     const members = this.field(m, 2);
     let near = 1;
     machine.peers.forEach((peer, index) => {
       // A new life of a member vouches for nothing: it does not know what the former one has voted for.
-      const mine = (members & (1n << BigInt(index))) !== 0n && this.field(m, 65 + index) === peer.life;
+      const known =
+        this.field(m, 65 + index) === peer.life || this.planted === "a new life vouches for the old one";
+      const mine = (members & (1n << BigInt(index))) !== 0n && known && peer.life !== 0n;
       if (index + 1 !== m && mine && this.now < peer.confirmed + LEASE) near++;
     });
     return near >= this.#do["Majority"]!(machine.at);
   }
 
   restartBridge(): void {
-    this.witness = new Witness(++this.#lives);
+    this.witness = new Witness(
+      this.planted === "a bridge that forgot has its old life" ? this.witness.life : ++this.#lives,
+    );
   }
 
   /** One millisecond. */
@@ -258,6 +265,7 @@ export class Members {
       const frame = new Uint8Array(ETHERNET + body.length);
       frame.set([0x03, 0x42, 0x4c, 0x4b, 0, 1, 0x52, 0x54, 0, 0, 0, from, 0x88, 0xb5]);
       frame.set(body, ETHERNET);
+      if (this.planted === "the witness votes for everyone") this.witness = new Witness(this.witness.life);
       const answer = this.witness.receive(frame);
       if (answer !== null) this.#throw(0, answer.slice(ETHERNET));
     }
@@ -333,4 +341,47 @@ export class Members {
       )
       .join("\n");
   }
+}
+
+/** Islands of machines; 0 is the bridge's witness. */
+export function cut(members: Members, ...islands: number[][]): void {
+  for (const row of members.hears) row.fill(false);
+  for (const island of islands) for (const a of island) for (const b of island) members.hears[a]![b] = true;
+}
+export function heal(members: Members): void {
+  for (const row of members.hears) row.fill(true);
+}
+
+/** Everything that can go wrong, at random; then it stops, and the cluster must become whole. */
+export function trial(members: Members, seed: number): Members {
+  const next = chance(seed);
+  const { count } = members;
+  members.loss = next(3) === 0 ? next(300) : 0;
+  members.run(next(400));
+  for (let m = 1; m <= count; m++) members.mayForm(m);
+  for (let round = 3 + next(4); round > 0; round--) {
+    const what = next(8);
+    const all = Array.from({ length: count + 1 }, (_, i) => i);
+    if (what === 0) {
+      const one = all.filter(() => next(2) === 0);
+      cut(
+        members,
+        one,
+        all.filter((i) => !one.includes(i)),
+      );
+    } else if (what === 1) {
+      // A ring: each hears its neighbours and the bridge.
+      for (const a of all)
+        for (const b of all) members.hears[a]![b] = a === 0 || b === 0 || Math.abs(a - b) % (count - 1) <= 1;
+    } else if (what === 2) members.hears[next(count + 1)]![next(count + 1)] = false;
+    else if (what === 3) members.machine(1 + next(count)).alive = false;
+    else if (what === 4) {
+      const m = 1 + next(count);
+      if (!members.machine(m).alive) members.boot(m);
+    } else if (what === 5) members.machine(1 + next(count)).pausedUntil = members.now + next(3000);
+    else if (what === 6 && next(3) === 0) members.restartBridge();
+    else heal(members);
+    members.run(next(2500));
+  }
+  return members;
 }
