@@ -52,12 +52,12 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
         options: ["linkloss=1500"],
       },
       async ([first, second]) => {
-        await first!.says("cluster: machine 2 is here", 40);
+        await first!.says("cluster: view 1: machines 1 2", 40);
         await new Promise((resolve) => setTimeout(resolve, 1000));
         second!.pause();
         await first!.says("cluster: machine 2 is lost", 30);
         second!.resume();
-        await second!.says("cluster: machine 1 is lost", 30);
+        await second!.says("cluster: left out", 30);
         for (const machine of [first!, second!]) {
           expect(machine.output).not.toMatch(/panic/);
           machine.kill();
