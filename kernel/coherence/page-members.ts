@@ -30,7 +30,8 @@ let deadMachine: u32 = 0;
 function peerDied(page: Page): void {
   // What moves its home, or will at once, needs nothing else.
   const object = changetype<SharedObject>(page.holder);
-  if (page.state == INVALID_OPERATE && <u32>page.target == deadMachine && page.frozen != 0) page.transaction = 0;
+  if (page.state == INVALID_OPERATE && <u32>page.target == deadMachine && page.frozen != 0)
+    page.transaction = 0;
   if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) return;
   page.twinOf = 0;
   enginePeerDied(engine, page, deadMachine);
