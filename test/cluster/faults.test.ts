@@ -55,8 +55,8 @@ describe.skipIf(!hasMusl)(`machines that are cut off${missing("musl")}`, { timeo
         run.said(out, /steady: \d+ together/).some(({ at }) => at > last!.at),
         run.text(),
       ).toBe(true);
-      // Its private work went on all the time: a round a millisecond at the least.
-      expect(Number(/rounds (\d+)/.exec(run.said(out, /rounds/)[0]!.text)![1])).toBeGreaterThan(200);
+      // But for the wait its private work went on.
+      expect(Number(/rounds (\d+)/.exec(run.said(out, /rounds/)[0]!.text)![1])).toBeGreaterThan(100);
     },
   );
 
