@@ -188,7 +188,8 @@ export const STORE_HOST = 8; // u32: wasm address in RAM
 export const STORE_LENGTH = 12; // u32: 1, 2, 4 or 8 bytes, all in one page
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
-export const BLOCK_HASH_ENTRIES = 16384; // u32 each: wasm address of the first block, 0 none
+// As many heads as Linux with its programs has blocks: found at the first look, mostly.
+export const BLOCK_HASH_ENTRIES = 65536; // u32 each: wasm address of the first block, 0 none
 export const BLOCK_HEADER_BYTES = 64;
 export const BLOCK_PHYSICAL = 0; // u32: of its first byte
 export const BLOCK_KEY = 4; // u32: BLOCK_MODE it was decoded under
