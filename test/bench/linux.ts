@@ -1,17 +1,16 @@
-// From RESET to a shell with Debian's kernel: guest instructions (counted in virtual time), and seconds beside those that
-// QEMU TCG takes for the same in the same run. Empty where the kernel or QEMU is not there, which it says.
+// From RESET to a shell with Debian's kernels: guest instructions (counted in virtual time), and seconds of live machines
+// beside those that QEMU TCG takes for the same in the same run. Empty where the kernels or QEMU are not there, which it says.
 
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, installed } from "../support/cluster.js";
+import { temporaryFolder } from "../support/folder.js";
 import { linux, prompt } from "../support/linux.js";
+import { Guest, type GuestOptions } from "../support/linux-guest.js";
 import { SeededLinux } from "../support/linux-seeded.js";
+import { vmlinux } from "../support/vmlinux.js";
 import type { Figure } from "./bench.js";
 
-const APPEND = "console=ttyS0 panic=-1";
-const QEMU = "qemu-system-x86_64";
+const MEGABYTES = 512;
 
 export async function linuxFigures(): Promise<Figure[]> {
   if (linux.missing !== "") {
@@ -21,55 +20,44 @@ export async function linuxFigures(): Promise<Figure[]> {
   const figures: Figure[] = [];
   const add = (name: string, value: number, unit: string) =>
     figures.push({ section: "linux", name, value, unit });
-  const guest = await SeededLinux.start({});
-  await guest.until(prompt);
-  add("reset to the shell, bzImage, 1 core", guest.machine.instructions, "instructions");
-  const folder = mkdtempSync(join(tmpdir(), "buslock-bench-"));
+  const folder = temporaryFolder();
   try {
-    const initrd = join(folder, "initrd");
-    writeFileSync(initrd, linux.initrd());
-    for (const cores of [1, 2]) {
-      const ours = await secondsOfOurs(initrd, cores);
-      add(`the same live, ${cores} cores`, ours, "s");
-      if (installed(QEMU))
-        add(`${cores} cores: times as long as QEMU TCG`, ours / (await secondsOfQemu(initrd, cores)), "x");
-    }
+    const initrd = join(folder.path, "initrd");
+    linux.writeInitrd(initrd);
+    for (const cores of [1, 2])
+      await compare(add, `bzImage, ${cores} cores`, { kernel: linux.cloud.image, initrd, cores });
+    if (linux.genericMissing === "") {
+      const kernel = join(folder.path, "generic.elf");
+      writeFileSync(kernel, vmlinux(readFileSync(linux.generic.image)));
+      await compare(add, "generic by PVH, 1 core", { kernel, initrd, cores: 1 });
+    } else console.error(`bench: the generic Linux skipped, because ${linux.genericMissing}`);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    folder.remove();
   }
   return figures;
 }
 
-async function secondsOfOurs(initrd: string, cores: number): Promise<number> {
-  const started = performance.now();
-  const machine = ["--kernel", linux.kernelPath, "--initrd", initrd, "--memory", "256M", "--cores", cores];
-  const command = new Command(["boot", ...machine, "--append", APPEND]);
-  try {
-    await command.says(prompt, 300);
-    return (performance.now() - started) / 1000;
-  } finally {
-    command.kill("SIGKILL");
-    await command.ended;
-  }
+type Add = (name: string, value: number, unit: string) => void;
+
+async function compare(add: Add, name: string, options: GuestOptions & { cores: number }): Promise<void> {
+  const { kernel, cores } = options;
+  const guest = await SeededLinux.start({ kernel: readFileSync(kernel), cores, memory: MEGABYTES << 20 });
+  await guest.until(prompt);
+  add(`${name}: reset to the shell`, guest.machine.instructions, "instructions");
+  const ours = await secondsOf(Guest.ours({ ...options, megabytes: MEGABYTES }));
+  add(`${name}: live`, ours, "s");
+  if (Guest.qemuMissing !== "") return;
+  const theirs = await secondsOf(Guest.qemu({ ...options, megabytes: MEGABYTES }));
+  add(`${name}: QEMU TCG`, theirs, "s");
+  add(`${name}: times as long as QEMU TCG`, ours / theirs, "x");
 }
 
-function secondsOfQemu(initrd: string, cores: number): Promise<number> {
-  const started = performance.now();
-  const board = ["-machine", "q35", "-accel", "tcg", "-m", "256", "-smp", String(cores), "-nic", "none"];
-  const console = ["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot"];
-  const guest = ["-kernel", linux.kernelPath, "-initrd", initrd, "-append", APPEND];
-  const child = spawn(QEMU, [...board, ...console, ...guest], { stdio: ["pipe", "pipe", "ignore"] });
-  let output = "";
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => child.kill("SIGKILL"), 300_000);
-    child.on("error", reject);
-    child.on("close", () => reject(new Error(`QEMU ended before the shell:\n${output}`)));
-    child.stdout.on("data", (chunk: Buffer) => {
-      output += chunk.toString("latin1");
-      if (!output.includes(prompt)) return;
-      clearTimeout(late);
-      child.kill("SIGKILL");
-      resolve((performance.now() - started) / 1000);
-    });
-  });
+async function secondsOf(guest: Guest): Promise<number> {
+  try {
+    await guest.prompted();
+    return guest.seconds;
+  } finally {
+    guest.kill();
+    await guest.ended;
+  }
 }
