@@ -56,6 +56,8 @@ export class Blocks {
   readonly #start: number;
   readonly #end: number;
   #free: number;
+  /** By physical address: what find() knows and generated code does not. */
+  readonly #hidden = new Map<number, number>();
 
   constructor(buffer: ArrayBufferLike, core: number, start: number, bytes: number) {
     this.#words = new Uint32Array(buffer);
@@ -70,6 +72,7 @@ export class Blocks {
   flush(): void {
     this.#words.fill(0, this.#start >>> 2, (this.#start + HASH_BYTES) >>> 2);
     this.#free = this.#start + HASH_BYTES;
+    this.#hidden.clear();
   }
 
   #get(address: number): number {
@@ -93,7 +96,8 @@ export class Blocks {
   find(place: CodePlace): number {
     for (let block = this.#get(this.#bucket(place)); block !== 0; block = this.#get(block + BLOCK_NEXT))
       if (this.#holds(block, place)) return block;
-    return 0;
+    const hidden = this.#hidden.get(place.physical) ?? 0;
+    return hidden !== 0 && this.#holds(hidden, place) ? hidden : 0;
   }
   #bucket(place: CodePlace): number {
     return this.#start + hashOf(place.physical) * 4;
@@ -124,7 +128,10 @@ export class Blocks {
     this.#set(block + BLOCK_SECOND_AT, second?.generationAt ?? 0);
     this.#set(block + BLOCK_SECOND_GENERATION, second?.generation ?? 0);
     this.#set(block + BLOCK_SECOND_PAGE, second?.page ?? 0);
-    if (hidden) return block;
+    if (hidden) {
+      this.#hidden.set(place.physical, block);
+      return block;
+    }
     this.#set(block + BLOCK_NEXT, this.#get(this.#bucket(place)));
     this.#set(this.#bucket(place), block);
     return block;

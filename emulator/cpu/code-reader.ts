@@ -36,6 +36,8 @@ import { joined, startsWith, type Templates } from "./templates.js";
 
 const PAGE = 4096;
 const LENGTH_MAX = 15;
+/** Enough that programs which share the registers do not take turns at forgetting; at least the four that are enabled. */
+const GUEST_STOPS_MAX = 64;
 const CS_AT = SEGMENTS + CS * SEGMENT_BYTES;
 const UD = 6;
 const GP = 13;
@@ -79,6 +81,8 @@ export class CodeReader {
   readonly #blocks: (Blocks | undefined)[] = [];
   /** Offsets within a page at which a block must not run through, nor be entered unseen: see stopAt(). */
   #stops: ReadonlySet<number> = new Set();
+  #debuggerStops: ReadonlySet<number> = new Set();
+  readonly #guestStops = new Set<number>();
 
   constructor(options: CodeReaderOptions) {
     const { buffer } = options.memory;
@@ -120,8 +124,23 @@ export class CodeReader {
    * the run loop gets to see it before it runs. Offsets, since one page may have many addresses.
    */
   stopAt(offsets: ReadonlySet<number>): void {
-    this.#stops = offsets;
+    this.#debuggerStops = offsets;
+    this.#setStops();
+  }
+  /** The same for a breakpoint of the guest's. It stays: to forget what is decoded costs more than a stop too many. */
+  stopGuestAt(offset: number): void {
+    if (this.#guestStops.has(offset)) return;
+    if (this.#guestStops.size >= GUEST_STOPS_MAX)
+      this.#guestStops.delete(this.#guestStops.values().next().value!);
+    this.#guestStops.add(offset);
+    this.#setStops();
+  }
+  #setStops(): void {
+    this.#stops = new Set([...this.#debuggerStops, ...this.#guestStops]);
     for (const blocks of this.#blocks) blocks?.flush();
+  }
+  get stops(): boolean {
+    return this.#stops.size > 0;
   }
 
   isStop(core: number): boolean {

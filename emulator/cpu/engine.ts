@@ -33,6 +33,7 @@ import {
   BLOCK_SECOND_AT,
   BLOCK_SECOND_PAGE,
   CHAIN_SINK,
+  DEBUG_CHANGED,
   DEBUG_PENDING,
   DR,
   EVENT_EXTERNAL,
@@ -58,6 +59,8 @@ import {
   SHADOW,
   SHADOW_STACK,
   SHUTDOWN,
+  STEP_WANTED,
+  STEPPING,
   STORE_BUFFER,
   STORE_BUFFER_MAX,
   STORE_BUFFER_WORD,
@@ -253,11 +256,12 @@ export class Engine {
         continue;
       }
       if (this.#get(c + ACTIVITY) !== ACTIVE) return left;
+      if (this.#get(c + DEBUG_CHANGED) !== 0) this.#noteCodeBreakpoints(c);
       refresh(c);
       const watched = this.#nearBreakpoint(core);
       if (watched && this.#stopsHere(core)) return left;
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
-      if (special || stepwise || watched || this.#watching(c)) left = this.#step(core, c, left);
+      if (special || stepwise || watched) left = this.#step(core, c, left);
       else left = this.#handle(enter(c, c + CHAIN_SINK, left), core, c);
     }
   }
@@ -269,8 +273,8 @@ export class Engine {
     if (low > 0xffff_ffff) this.#set(c + RETIRED + 4, this.#get(c + RETIRED + 4) + 1);
   }
 
-  /** What generated code came back for; gives the budget that is left. */
-  #handle(why: number, core: number, c: number): number {
+  /** What generated code came back for; gives the budget that is left. A fault drops what its instruction had pending. */
+  #handle(why: number, core: number, c: number, drops = true): number {
     let next = why;
     if (next === EXIT.partial) next = this.#partial(c, this.#get(c + RUN_BUDGET));
     switch (next) {
@@ -284,9 +288,14 @@ export class Engine {
       default:
     }
     if (this.#get(c + FAULT_VECTOR) < 0) return this.#get(c + RUN_BUDGET);
+    this.#set(c + RUN_OP, 0);
+    if (drops) this.#set(c + DEBUG_PENDING, 0);
+    if (this.#get(c + FAULT_VECTOR) === STEP_WANTED) {
+      this.#set(c + FAULT_VECTOR, -1);
+      return this.#step(core, c, this.#get(c + RUN_BUDGET));
+    }
     const left = this.#get(c + RUN_BUDGET) - 1;
     this.#set(c + RUN_BUDGET, left);
-    this.#set(c + RUN_OP, 0);
     this.#onlooker.fault(core);
     this.#microcode["deliver"](c);
     return left;
@@ -320,7 +329,7 @@ export class Engine {
     const begun = this.#get(c + REPEATING) !== 0;
     this.#set(c + SHADOW, 0);
     if (!begun && this.#watching(c) && this.#microcode["codeBreakpoint"](c) !== 0n)
-      return this.#handle(EXIT.fault, core, c);
+      return this.#handle(EXIT.fault, core, c, false);
     const flags = this.#get(c + FLAGS_OTHER);
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
     const mnemonic = this.#mnemonicAtRip(core, c);
@@ -329,7 +338,9 @@ export class Engine {
     // What a device or RDTSC sees of the time counts from the start of run(), not of this step (executed()).
     const start = this.#get(c + RUN_START);
     this.#set(c + RUN_START, start - left + 1);
+    this.#set(c + STEPPING, 1);
     const why = mnemonic === undefined ? EXIT.fault : this.#partial(c, 1);
+    this.#set(c + STEPPING, 0);
     this.#set(c + RUN_START, start);
     if (mnemonic === undefined) this.#set(c + RUN_BUDGET, 1);
     const after = left - 1 + this.#get(c + RUN_BUDGET);
@@ -379,8 +390,15 @@ export class Engine {
   }
   /** Whether the core stands where a block is hidden from generated code (code-reader.ts). */
   #nearBreakpoint(core: number): boolean {
-    if (this.#breakpoints.size === 0) return false;
-    return this.#reader.isStop(core);
+    return this.#reader.stops && this.#reader.isStop(core);
+  }
+  /** The guest's own, in DR0 to DR3; microcode/debug.ts has what looks at data. */
+  #noteCodeBreakpoints(c: number): void {
+    this.#set(c + DEBUG_CHANGED, 0);
+    const control = this.#get(c + DR + 7 * 8);
+    for (let n = 0; n < 4; n++)
+      if ((control >>> (2 * n)) & 3 && ((control >>> (16 + 4 * n)) & 3) === 0)
+        this.#reader.stopGuestAt(this.#get(c + DR + 8 * n) & 0xfff);
   }
   #stopsHere(core: number): boolean {
     const retired = this.retired(core);
@@ -610,6 +628,7 @@ export class Engine {
     if (this.#get(STORE_BUFFER_WORD) !== 0) this.#reader.forget(core);
     else this.#drainAll(coreAddress(core)); // nobody would look there
     this.#reader.slowStores(core);
+    this.#set(coreAddress(core) + DEBUG_CHANGED, 1);
   }
 }
 

@@ -29,8 +29,8 @@ import {
   CR0,
   CR4,
   CS,
+  DEBUG_CHANGED,
   DEBUG_PENDING,
-  DR,
   EMPTY_BANK,
   FAULT_ERROR,
   FAULT_HAS_ERROR,
@@ -86,8 +86,6 @@ export const EXIT = {
 } as const;
 
 const CORE = 0;
-const DR7 = DR + 7 * 8;
-const DR7_ENABLES = 0xff;
 const UD = 6;
 const NM = 7;
 const GP = 13;
@@ -307,8 +305,7 @@ function resume(): FunctionCode {
       .op("i64.and")
       .op("i32.wrap_i64");
     code.op("i32.or");
-    pushBreakpoints(code);
-    code.op("i32.or");
+    code.get(CORE).access("i32.load", DEBUG_CHANGED).op("i32.or");
     code.get(CORE).access("i64.load", FLAGS_OTHER).i64(FLAG_IF).op("i64.and").i64(0n).op("i64.ne");
     code.get(CORE).access("i32.load", INTERRUPT_WANTED).op("i32.and").op("i32.or");
     code.get(CORE).access("i32.load", NMI_WANTED).get(CORE).access("i32.load", NMI_BLOCKED).op("i32.gt_u");
@@ -319,11 +316,6 @@ function resume(): FunctionCode {
     code.get(CORE).get(CORE).i32(CHAIN_SINK).op("i32.add").get(2);
     code.i32(SLOT.enter).returnCallIndirect(TYPE.handler);
   });
-}
-
-/** DR7's enable bits: with any of them set the run loop goes instruction by instruction. */
-function pushBreakpoints(code: Body): void {
-  code.get(CORE).access("i32.load", DR7).i32(DR7_ENABLES).op("i32.and");
 }
 
 /** Recomputes what generated code derives from CPL, MODE, CR0, CR4 and RFLAGS.AC. */
@@ -340,7 +332,7 @@ function refreshInto(code: Body): void {
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("select");
   code.i32(TLB_ENTRIES * TLB_ENTRY_BYTES).op("i32.mul");
   code.op("i32.add").access("i32.store", TLB_CODE_BANK);
-  // Alignment checking (ring 3, CR0.AM and AC), breakpoints, a store buffer and onlookers see every access: data then have a
+  // Alignment checking (ring 3, CR0.AM and AC), a store buffer and onlookers see every access: data then have a
   // bank that never hits.
   const CR0_AM_BIT = 18;
   code.get(CORE);
@@ -348,8 +340,7 @@ function refreshInto(code: Body): void {
   code.get(CORE).access("i32.load", CR0).i32(CR0_AM_BIT).op("i32.shr_u");
   code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("i32.and");
-  pushBreakpoints(code);
-  code.op("i32.or").i32(SLOW_DATA_WORD).access("i32.load").op("i32.or");
+  code.i32(SLOW_DATA_WORD).access("i32.load").op("i32.or");
   code.op("select").access("i32.store", TLB_BANK);
   code
     .get(CORE)

@@ -109,6 +109,7 @@ export const COPROCESSOR_PORT = 0xf0;
 
 // --- Execution state ---
 export const FAULT_VECTOR = 0x500; // i32: -1 none; else the exception that the current instruction raised
+export const STEP_WANTED = 0x100; // no exception: nothing was done, and the instruction has to run on its own (microcode/debug.ts)
 export const FAULT_ERROR = 0x504; // u32
 export const FAULT_HAS_ERROR = 0x508; // u32
 export const SHADOW = 0x50c; // u32: what is held off for one instruction: SHADOW_INTERRUPTS (STI), SHADOW_STACK (MOV SS, POP SS), or 0
@@ -128,6 +129,7 @@ export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (d
 export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
 
 // ATTENTION bits
+export const ATTENTION_DEBUG = 64; // a debug trap waits in DEBUG_PENDING
 export const ATTENTION_INTERRUPT = 1; // the local APIC may have an interrupt to give
 export const ATTENTION_NMI = 2;
 export const ATTENTION_INIT = 4;
@@ -150,6 +152,8 @@ export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
 export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB was filled
 export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
+export const STEPPING = 0x748; // u32: one instruction at a time: data breakpoints are noted, and elsewhere ask for that
+export const DEBUG_CHANGED = 0x74c; // u32: the debug registers were written: the run loop looks at them
 
 // --- More architectural state: what RDMSR and WRMSR alone reach (microcode/msr-words.ts), and what came after SSE ---
 export const MORE_STATE = 0x800;

@@ -99,7 +99,18 @@ export class SeededLinux {
   /** Runs until the text stands in the console behind `from`; fails when the machine is off or the time over. */
   async until(text: string, from = 0, seconds = 30): Promise<void> {
     const limit = this.now + seconds * 1e9;
-    while (!this.#text.all.includes(text, from)) {
+    // Looked for only where the console has grown: turns are many.
+    let seen = from;
+    let length = -1;
+    const said = (): boolean => {
+      const { all } = this.#text;
+      if (all.length === length) return false;
+      length = all.length;
+      if (all.includes(text, seen)) return true;
+      seen = Math.max(from, length - text.length);
+      return false;
+    };
+    while (!said()) {
       if (!this.machine.powered || this.now > limit)
         throw new Error(
           `"${text}" was not said within ${seconds} s of virtual time (seed ${this.#hall.seed}, problem "${this.machine.problem}"):\n${this.console}`,

@@ -62,6 +62,7 @@ const host = {
   writeApicMsr: () => 0,
   readTscDeadline: (core: number) => current!.setU64(L.SCRATCH, 0n, core),
   writeTscDeadline: () => {},
+  accessed: () => {},
   readTaskPriority: () => current!.taskPriority,
   writeTaskPriority: (_core: number, value: number): void => {
     current!.taskPriority = value;

@@ -42,7 +42,7 @@ import {
   raise,
   STACK_FAULT,
 } from "./core";
-import { noteData, watching } from "./debug";
+import { mayAccess, noteData, watching } from "./debug";
 import { accessed } from "./host";
 import { readBus, storeHost, trim, writeBus } from "./physical";
 import { buffer, forwarded, serialize } from "./store-buffer";
@@ -171,15 +171,24 @@ function alignmentFault(core: usize, va: u64, bytes: u64, access: u32): u64 {
   return 0;
 }
 
+/** Breakpoints come after the access's faults. */
+function mayTouch(core: usize, va: u64, bytes: u64, access: u32): bool {
+  if (!watching(core)) return true;
+  if (!probe(core, va, countIn(bytes), accessIn(bytes) | access)) return false;
+  return mayAccess(core, va, countIn(bytes), access == ACCESS_WRITE);
+}
+
 /** Load of 1, 2, 4 or 8 bytes, zero-extended. */
 export function loadSlow(core: usize, va: u64, bytes: u64): u64 {
   if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_READ);
+  if (!mayTouch(core, va, bytes, ACCESS_READ)) return 0;
   return loadLinear(core, va, countIn(bytes), accessIn(bytes));
 }
 
 /** Store of 1, 2, 4 or 8 bytes; 0 after a fault, else 1. */
 export function storeSlow(core: usize, va: u64, bytes: u64, value: u64): u64 {
   if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_WRITE);
+  if (!mayTouch(core, va, bytes, ACCESS_WRITE)) return 0;
   return u64(storeLinear(core, va, countIn(bytes), value, accessIn(bytes)));
 }
 
@@ -187,6 +196,7 @@ export function storeSlow(core: usize, va: u64, bytes: u64, value: u64): u64 {
 export function loadSlow16(core: usize, va: u64, flags: u64): u64 {
   const access = <u32>flags & ACCESS_STACK;
   if (!probe(core, va, 16, access | ACCESS_READ) || !aligned(core, va, 16)) return 0;
+  if (!mayAccess(core, va, 16, false)) return 0;
   store<u64>(core, loadLinear(core, va, 8, access), SCRATCH);
   store<u64>(core, loadLinear(core, wrap(core, va + 8, access), 8, access), SCRATCH + 8);
   return 1;
@@ -196,6 +206,7 @@ export function loadSlow16(core: usize, va: u64, flags: u64): u64 {
 export function storeSlow16(core: usize, va: u64, flags: u64): u64 {
   const access = <u32>flags & ACCESS_STACK;
   if (!probe(core, va, 16, access | ACCESS_WRITE) || !aligned(core, va, 16)) return 0;
+  if (!mayAccess(core, va, 16, true)) return 0;
   storeLinear(core, va, 8, load<u64>(core, SCRATCH), access);
   storeLinear(core, wrap(core, va + 8, access), 8, load<u64>(core, SCRATCH + 8), access);
   return 1;
@@ -204,6 +215,7 @@ export function storeSlow16(core: usize, va: u64, flags: u64): u64 {
 /** Would a store of so many bytes fault? 0 after raising the fault, else 1. Fills both pages' entries for writing. */
 export function probeWrite(core: usize, va: u64, bytes: u64): u64 {
   if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_WRITE);
+  if (!mayTouch(core, va, bytes, ACCESS_WRITE)) return 0;
   return u64(probe(core, va, countIn(bytes), accessIn(bytes) | ACCESS_WRITE));
 }
 

@@ -73,7 +73,7 @@ import { readTaskPriority, writeTaskPriority } from "./host";
 import { DISARMED } from "./monitor";
 import { gateA20, PHYSICAL_MASK, readEntry64 } from "./physical";
 import { serialize } from "./store-buffer";
-import { flushLocal, flushPage, flushTlb, forgetKeys, retag } from "./tlb";
+import { debugChanged, flushLocal, flushPage, flushTlb, forgetKeys, retag } from "./tlb";
 
 const CR0_DEFINED: u64 =
   CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
@@ -320,5 +320,6 @@ export function writeDebug(core: usize, number: u64, value: u64): u64 {
     kept = n == 6 ? (value & 0xe00f) | 0xffff_0ff0 : (value & 0xffff_27ff) | 0x400;
   }
   store<u64>(core + n * 8, kept, DR);
+  if (n != 6) debugChanged(core);
   return 1;
 }

@@ -3,11 +3,24 @@
 //
 //   DR7: bits 0..7 enables (two a register) | 13 GD | 16 + 4n R/W: 0 instruction, 1 write, 2 port, 3 read or write | 18 + 4n LEN
 //
-// While one is enabled the engine runs instruction by instruction and data have a TLB bank that never hits, so every
-// access comes by here. Traps (data, ports, single step, task switch) gather in DEBUG_PENDING and are taken at the next
-// boundary that MOV SS does not hold them off; instruction breakpoints fault before the instruction unless RF is set.
+// Pages that one looks at have no fast tag in the TLB, so their accesses come by here; one that hits asks for its
+// instruction to run on its own (mayAccess). The engine stops where an instruction breakpoint may be. Traps (data, ports,
+// single step, task switch) gather in DEBUG_PENDING and are taken at the next boundary that MOV SS does not hold them off;
+// instruction breakpoints fault before the instruction unless RF is set.
 
-import { CS, DEBUG_PENDING, DR, FAULT_ERROR, MODE_64, RIP } from "../layout";
+import {
+  ATTENTION,
+  ATTENTION_DEBUG,
+  CODE_WRITTEN,
+  CS,
+  DEBUG_PENDING,
+  DR,
+  FAULT_ERROR,
+  MODE_64,
+  RIP,
+  STEP_WANTED,
+  STEPPING,
+} from "../layout";
 import { baseOf, CR4_DE, cr4, DB, FLAG_RF, mode, otherFlags, raisePlain } from "./core";
 
 const DR6: u32 = DR + 6 * 8;
@@ -21,6 +34,10 @@ const DR6_BREAKPOINTS: u64 = 0xf;
 const ON_EXECUTION: u32 = 0;
 const ON_WRITE: u32 = 1;
 const ON_PORT: u32 = 2;
+const ON_ACCESS: u32 = 3;
+/** What a load and a store may hit. */
+const ON_READS: u32 = 1 << ON_ACCESS;
+const ON_WRITES: u32 = ON_READS | (1 << ON_WRITE);
 
 /** Some breakpoint is enabled. */
 export function watching(core: usize): bool {
@@ -45,16 +62,36 @@ function matching(core: usize, at: u64, bytes: u32, kinds: u32): u32 {
 
 /** A load or store of a program's: call only while watching(). */
 export function noteData(core: usize, va: u64, bytes: u32, write: bool): void {
-  const kinds: u32 = write ? (1 << ON_WRITE) | (1 << 3) : 1 << 3;
-  const hits = matching(core, va, bytes, kinds);
-  if (hits) store<u32>(core, load<u32>(core, DEBUG_PENDING) | hits, DEBUG_PENDING);
+  const kinds = write ? ON_WRITES : ON_READS;
+  noteHits(core, matching(core, va, bytes, kinds));
+}
+/** The trap is due at the end of this instruction: the block ends there. */
+function noteHits(core: usize, hits: u32): void {
+  if (hits == 0) return;
+  store<u32>(core, load<u32>(core, DEBUG_PENDING) | hits, DEBUG_PENDING);
+  store<u32>(core, 1, CODE_WRITTEN);
+  atomic.or<u32>(core + ATTENTION, ATTENTION_DEBUG);
+}
+
+/**
+ * An access of generated code's, before it: one that hits a breakpoint has to be of an instruction that runs on its own.
+ * False: STEP_WANTED is pending, which leaves the instruction like a fault.
+ */
+export function mayAccess(core: usize, va: u64, bytes: u32, write: bool): bool {
+  if (!watching(core) || load<u32>(core, STEPPING) != 0) return true;
+  if (matching(core, va, bytes, write ? ON_WRITES : ON_READS) == 0) return true;
+  raisePlain(core, STEP_WANTED);
+  return false;
+}
+/** A data breakpoint looks at the page: none of it may be accessed the fast way. */
+export function watchesPage(core: usize, page: u64): bool {
+  return watching(core) && matching(core, page, 0x1000, ON_WRITES) != 0;
 }
 
 /** IN and OUT, with CR4.DE. */
 export function notePort(core: usize, port: u32, bytes: u32): void {
   if ((cr4(core) & CR4_DE) == 0 || !watching(core)) return;
-  const hits = matching(core, port, bytes, 1 << ON_PORT);
-  if (hits) store<u32>(core, load<u32>(core, DEBUG_PENDING) | hits, DEBUG_PENDING);
+  noteHits(core, matching(core, port, bytes, 1 << ON_PORT));
 }
 
 /** Before an instruction, while breakpoints are enabled: raises #DB (1) if one stands at it and RF is clear. */

@@ -51,6 +51,7 @@ import {
 import * as descriptor from "./descriptors";
 import { setVirtual } from "./segments";
 import { commitStack, push, useCurrentStack } from "./stack";
+import { debugChanged } from "./tlb";
 
 /** How the switch came about: it decides about the busy bits, the link and NT. */
 export const BY_JUMP: u32 = 0;
@@ -127,6 +128,7 @@ export function switchTask(
   setSegment(core, TR, selector & 0xfffc, descriptor.attributes() | (BUSY << 8), base, limit);
   store<u64>(core, cr0(core) | CR0_TS, CR0);
   store<u64>(core + DR7, load<u64>(core + DR7) & ~DR7_LOCAL);
+  debugChanged(core);
   store<u32>(core, 0, SHADOW);
   store<u32>(core, 0, REPEATING);
   committed = true;

@@ -12,6 +12,7 @@ import {
   ACCESS_IMPLICIT,
   ACCESS_READ,
   ACCESS_WRITE,
+  DEBUG_CHANGED,
   EMPTY_BANK,
   MODE_LONG,
   PKRU,
@@ -56,6 +57,7 @@ import {
   must,
   otherFlags,
 } from "./core";
+import { watchesPage } from "./debug";
 import { generationWord, hostOf, isRom, PHYSICAL_BITS } from "./physical";
 
 export const PAGE_OFFSET: u64 = 0xfff;
@@ -114,18 +116,39 @@ export function fill(
   store<u32>(entry, <u32>host, TLB_HOST);
   store<u32>(entry, <u32>(physical >> 12), TLB_PHYSICAL);
   store<u32>(entry, flags, TLB_FLAGS);
-  const slow: u64 = host == 0 ? TLB_SLOW : 0;
   // A fetch may fill an entry whose data SMAP or the page's key keeps closed.
-  const open = (user || smapAllows(core, flags, ACCESS_READ)) && keyAllows(core, flags, ACCESS_READ, user);
-  store<u64>(entry, page | (open ? slow : TLB_SLOW), TLB_READ);
+  tagData(core, entry, page, user, user || smapAllows(core, flags, ACCESS_READ));
+  const executes = user ? (flags & TLB_EXECUTABLE) != 0 : supervisorExecutes(core, flags);
+  store<u64>(entry, executes ? page | (host == 0 ? TLB_SLOW : 0) : TLB_NONE, TLB_EXECUTE);
+}
+
+/** Sets the tags of loads and stores; `open`: SMAP has nothing against them. */
+function tagData(core: usize, entry: usize, page: u64, user: bool, open: bool): void {
+  const flags = load<u32>(entry, TLB_FLAGS);
+  const host = load<u32>(entry, TLB_HOST);
+  const slow: u64 = host == 0 || watchesPage(core, page) ? TLB_SLOW : 0;
+  const readable = open && keyAllows(core, flags, ACCESS_READ, user);
+  store<u64>(entry, page | (readable ? slow : TLB_SLOW), TLB_READ);
   let write: u64 = TLB_NONE;
-  if (open && flags & TLB_DIRTY && (flags & TLB_WRITABLE || (!user && (cr0(core) & CR0_WP) == 0))) {
+  if (readable && flags & TLB_DIRTY && (flags & TLB_WRITABLE || (!user && (cr0(core) & CR0_WP) == 0))) {
     if (keyAllows(core, flags, ACCESS_WRITE, user))
       write = page | (flags & TLB_ROM || holdsCode(<usize>host) ? TLB_SLOW : slow);
   }
   store<u64>(entry, write, TLB_WRITE);
-  const executes = user ? (flags & TLB_EXECUTABLE) != 0 : supervisorExecutes(core, flags);
-  store<u64>(entry, executes ? page | (host == 0 ? TLB_SLOW : 0) : TLB_NONE, TLB_EXECUTE);
+}
+/** Breakpoints have changed: the pages that they look at, and the engine's view of them. */
+export function debugChanged(core: usize): void {
+  store<u32>(core, 1, DEBUG_CHANGED);
+  const count = load<u32>(core, TLB_LIVE_COUNT);
+  for (let i: u32 = 0; i < count; i++) {
+    const index: u32 = load<u16>(core + i * 2, TLB_LIVE);
+    const bank = index / TLB_ENTRIES;
+    const entry = entryAt(core, index);
+    const flags = load<u32>(entry, TLB_FLAGS);
+    if ((flags & TLB_VALID) == 0) continue;
+    const guarded = bank == BANK_SUPERVISOR && (flags & TLB_USER) != 0 && (cr4(core) & CR4_SMAP) != 0;
+    tagData(core, entry, load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW), bank == BANK_USER, !guarded);
+  }
 }
 
 /** Stores to a page that code was decoded from take the slow path, which makes that code stale. */
