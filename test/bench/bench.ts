@@ -18,6 +18,7 @@ import { coherenceFigures } from "./coherence.js";
 import { cpuBenchmarks } from "./cpu.js";
 import { linuxFigures } from "./linux.js";
 import { liveFigures } from "./live.js";
+import { takeoverFigures } from "./takeover.js";
 
 export interface Figure {
   readonly section: string;
@@ -220,6 +221,7 @@ const sections: Record<string, Section> = {
   boot,
   counter,
   coherence: coherenceFigures,
+  takeover: takeoverFigures,
   live: liveFigures,
   linux: linuxFigures,
 };

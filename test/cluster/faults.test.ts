@@ -90,6 +90,35 @@ describe.skipIf(!hasMusl)(`machines that are cut off${missing("musl")}`, { timeo
     expect(on!.at, run.text()).toBeLessThan(30 + LOSS + 8);
   });
 
+  test("promise 115: a machine that was not there at the start joins, and objects that it is the home of move to it", async () => {
+    const run = await withFaults(
+      steady(),
+      [270, ["a", "b", "c", "d", "e", "f", "g", "h"].find((name) => homeOf(name, [1, 2, 3]) === 3)!],
+      [
+        [0, ({ network }) => network.partition([[1, 2, 4], [3]])],
+        [60, ({ network }) => network.partition([])],
+      ],
+      { machines: 3, seed: 5, append: `${append} join=30` },
+      1200,
+    );
+    expect(run.said(1, /^cluster: view 1: machines 1 2$/).length, run.text()).toBe(1);
+    const [joined] = run.said(3, /^cluster: view 2: machines 1 2 3$/);
+    expect(joined, run.text()).toBeDefined();
+    // Nobody is told of a loss, and no addition is lost: the newcomer goes on where the others were.
+    expect(
+      run.lines.filter(({ text }) => /apart 7/.test(text)),
+      run.text(),
+    ).toEqual([]);
+    const before = run
+      .said(1, /^steady: \d+ (together|on) \d+/)
+      .filter(({ at }) => at < joined!.at)
+      .at(-1)!;
+    const [first] = run.said(3, /^steady: \d+ together \d+/);
+    expect(Number(first?.text.split(" ").at(-1)), run.text()).toBeGreaterThan(
+      Number(before.text.split(" ").at(-1)),
+    );
+  });
+
   test("R0: a wire that is cut in one direction: one of the two leaves, never both, never none", async () => {
     const run = await withFaults(
       steady(),
