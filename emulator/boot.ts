@@ -8,7 +8,7 @@ import { bootFiles } from "./boot-files.js";
 import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
 import type { GdbBits } from "./gdb/registers.js";
-import { archive, firmware, kernelPath, program, readImage, readModules } from "./images.js";
+import { archive, firmware, kernelPath, linuxRom, program, readImage, readModules } from "./images.js";
 import { interrupted, interruptSignal } from "./interrupt.js";
 import { type Link, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
@@ -85,7 +85,7 @@ export async function boot(o: BootOptions): Promise<void> {
     memory: o.memory,
     ...(await firmwareOf(o)),
     ...(kernelImage === null ? {} : { kernel: kernelImage }),
-    files: o.bios === undefined ? files : new Map([...files, ...biosFiles]),
+    files: o.bios === undefined ? files : new Map([...files, ...(await biosFiles(kernelImage !== null))]),
     ...(initrd === undefined ? {} : { initrd }),
     commandLine: words.join(" "),
     mac: macOf(o.node),
@@ -112,8 +112,20 @@ export async function boot(o: BootOptions): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
-/** A BIOS has no display here: SeaBIOS then takes the serial line for one. */
-const biosFiles = new Map([["etc/sercon-port", Uint8Array.of(port.com1 & 0xff, port.com1 >> 8)]]);
+/**
+ * What SeaBIOS asks for. There is no display: it takes the serial line for one, shows its menu there and gives some seconds
+ * for it. A kernel is booted first, by our option ROM.
+ */
+async function biosFiles(hasKernel: boolean): Promise<[name: string, data: Uint8Array][]> {
+  const files: [string, Uint8Array][] = [
+    ["etc/sercon-port", Uint8Array.of(port.com1 & 0xff, port.com1 >> 8)],
+    ["etc/show-boot-menu", Uint8Array.of(1, 0)],
+  ];
+  if (!hasKernel) return files;
+  const { name, bytes } = await linuxRom();
+  const order = new TextEncoder().encode(`/rom@${name}\0`);
+  return [...files.slice(0, 1), [name, bytes], ["bootorder", order]];
+}
 
 async function firmwareOf(o: BootOptions): Promise<Pick<MachineOptions, "firmware" | "shadowedRom">> {
   if (o.bios === undefined) return { firmware: await firmware() };

@@ -146,7 +146,10 @@ program
     new Option("--entry <bits>", "which entry of a Linux bzImage: 32 or 64").argParser(oneOf([32, 64])),
   )
   .addOption(
-    new Option("--bios <file>", "instead of our firmware: a PC BIOS such as SeaBIOS's bios-256k.bin"),
+    new Option(
+      "--bios <file>",
+      "instead of our firmware: a PC BIOS such as SeaBIOS's bios-256k.bin; a bzImage then starts by its 16-bit entry",
+    ),
   )
   .addOption(
     new Option(
@@ -234,7 +237,8 @@ Examples:
   $ buslock boot --cores 4 --memory 1G --kernel /boot/vmlinuz --initrd initrd.cpio --append "console=ttyS0"
   $ buslock boot --kernel test.flat --append "words" --serial stdio
   $ buslock boot --kernel vmlinux --append "console=ttyS0 root=/dev/vda" --disk root.img,cow --device rng
-  $ buslock boot --bios /usr/share/seabios/bios-256k.bin --bios-console file:bios.log
+  $ buslock boot --bios /usr/share/seabios/bios-256k.bin --disk disk.img   its boot menu at ESC, on this terminal
+  $ buslock boot --bios /usr/share/seabios/bios-256k.bin --kernel vmlinuz --initrd initrd.cpio --append console=ttyS0
   $ buslock boot --seed 7 --trace faults,interrupts --program counter
   $ buslock boot --seed 7 --trace instructions,memory --trace-mode user --trace-core 0 --trace-out t.log --program hello
   $ buslock boot --seed 7 --trace memory --trace-address 1000-1fff --trace-code boot --program hello

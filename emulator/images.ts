@@ -14,10 +14,20 @@ const root = basename(dirname(here)) === "dist" ? dirname(here) : join(dirname(h
 export const kernelPath = join(root, "kernel", "kernel.elf");
 const programs = join(root, "kernel", "user");
 const firmwarePath = join(root, "firmware", "index.js");
+const linuxRomPath = join(root, "firmware", "linux-rom.js");
 
 export async function firmware(): Promise<Uint8Array> {
   const { firmwareImage } = (await import(firmwarePath)) as { firmwareImage: () => Uint8Array };
   return firmwareImage();
+}
+
+/** The option ROM by which a PC BIOS boots a Linux image, and the fw_cfg file that has the BIOS run it. */
+export async function linuxRom(): Promise<{ name: string; bytes: Uint8Array }> {
+  const { linuxRomImage, linuxRomName } = (await import(linuxRomPath)) as {
+    linuxRomImage: () => Uint8Array;
+    linuxRomName: string;
+  };
+  return { name: linuxRomName, bytes: linuxRomImage() };
 }
 
 /** Reads a file; throws an Error that says what it was for. */

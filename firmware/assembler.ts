@@ -24,7 +24,7 @@ export class RegisterOperand {
 }
 
 const named = (name: keyof typeof Register) => new RegisterOperand(Register[name] as unknown as Register);
-export const [al, bl, cl, dl, ah, bh] = (["AL", "BL", "CL", "DL", "AH", "BH"] as const).map(named);
+export const [al, bl, cl, dl, ah, bh, dh] = (["AL", "BL", "CL", "DL", "AH", "BH", "DH"] as const).map(named);
 export const [ax, bx, cx, dx] = (["AX", "BX", "CX", "DX"] as const).map(named);
 export const [eax, ebx, ecx, edx, esi, edi, ebp, esp] = (
   ["EAX", "EBX", "ECX", "EDX", "ESI", "EDI", "EBP", "ESP"] as const
@@ -96,6 +96,7 @@ interface Item {
 
 interface Pointer {
   readonly pointer: Address;
+  readonly bytes: 2 | 4;
 }
 type Part = Item | Uint8Array | Pointer | { label: string } | { org: number } | { align: number };
 
@@ -215,7 +216,12 @@ export class Assembler {
 
   /** An address as data, 4 bytes. */
   address(label: string): void {
-    this.#parts.push({ pointer: new Address(label) });
+    this.#parts.push({ pointer: new Address(label), bytes: 4 });
+  }
+
+  /** The offset of an address in its segment as data, 2 bytes. */
+  offset(address: Address): void {
+    this.#parts.push({ pointer: new Address(address.label, address.plus, 0xffff), bytes: 2 });
   }
 
   /** The address of a zero-terminated ASCII text, which `strings` lays down. */
@@ -310,7 +316,7 @@ export class Assembler {
     if (!("pointer" in part)) return new Uint8Array(0);
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setUint32(0, this.#resolve(part.pointer, 0), true);
-    return bytes;
+    return bytes.subarray(0, part.bytes);
   }
 
   /** In the first pass a label ahead is not known; `unknown` stands in for it. */
