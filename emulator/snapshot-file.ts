@@ -11,7 +11,7 @@ import type { Machine } from "./machine.js";
 import type { Schedule, ScheduleRecord } from "./schedule.js";
 import type { Snapshot } from "./snapshot.js";
 
-const MAGIC = Buffer.from("BUSLOCK\x01", "latin1");
+const MAGIC = Buffer.from("BUSLOCK\x02", "latin1");
 const DIGEST_BYTES = 32;
 
 /** What a machine was made of, by name; texts and numbers as they are, images by their digest. */
@@ -37,8 +37,32 @@ function makingsOf(o: MachineOptions): Makings {
     "command line": o.commandLine ?? "",
     "station address": image(o.mac === undefined ? undefined : Uint8Array.from(o.mac)),
     "store buffer": String(o.storeBuffer ?? 0),
+    date: String(o.startTime ?? "default"),
+    "shadowed ROM": String(o.shadowedRom ?? false),
+    "fw_cfg files": filesOf(o.files),
+    disks:
+      (o.disks ?? []).map((disk) => `${disk.bytes}${disk.readOnly ? " read-only" : ""}`).join(", ") || "none",
+    devices: devicesOf(o),
   };
 }
+
+function filesOf(files: MachineOptions["files"]): string {
+  const hash = createHash("sha256");
+  for (const [name, bytes] of [...(files ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)))
+    hash.update(`${name}\0${bytes.length}\0`).update(bytes);
+  return files === undefined || files.size === 0 ? "none" : hash.digest("hex").slice(0, 16);
+}
+
+/** What is plugged in or is not. */
+const devicesOf = ({ entropy, virtioConsole, biosConsole, testDevice }: MachineOptions): string =>
+  Object.entries({
+    entropy: entropy !== undefined,
+    "virtio console": virtioConsole !== undefined,
+    "BIOS console": biosConsole !== undefined,
+    "test device": testDevice === true,
+  })
+    .flatMap(([name, there]) => (there ? [name] : []))
+    .join(", ") || "none";
 
 /** Writes the file whole or not at all. */
 export function saveMachine(path: string, machine: Machine, schedule: Schedule, o: MachineOptions): void {

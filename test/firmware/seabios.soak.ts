@@ -3,7 +3,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { linuxRom } from "../../emulator/images.js";
-import { linux, prompt, SeededLinux } from "../support/linux.js";
+import { linux, prompt } from "../support/linux.js";
+import { SeededLinux } from "../support/linux-seeded.js";
 
 const file = "/usr/share/seabios/bios-256k.bin";
 const missing = existsSync(file) ? linux.missing : "the package seabios is not installed";
