@@ -2,7 +2,7 @@
  * parallel sum over memory from malloc, thread-local storage, read-write locks, semaphores, memory that is mapped, written by
  * one thread, read by others and unmapped. What it prints depends on the number of threads only, so that Linux is the judge.
  *
- *   pthreads [THREADS [ROUNDS]]      one thread a core unless told */
+ *   pthreads [THREADS [ROUNDS]]      THREADS 0 or none: one a core */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -185,7 +185,7 @@ int main(int argc, char **argv)
 	cpu_set_t set;
 	if (sched_getaffinity(0, sizeof set, &set) < 0)
 		fail("sched_getaffinity", errno);
-	threads = argc > 1 ? (unsigned)atoi(argv[1]) : (unsigned)CPU_COUNT(&set);
+	threads = argc > 1 && atoi(argv[1]) > 0 ? (unsigned)atoi(argv[1]) : (unsigned)CPU_COUNT(&set);
 	rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 100;
 	if (threads < 2 || threads > THREADS_MAX)
 		threads = 2;

@@ -26,6 +26,20 @@ musl(`many seeds${missing("musl")}`, () => {
   });
 });
 
+musl(`speed${missing("musl")}`, () => {
+  /** Virtual microseconds. */
+  const took = async (machines: number, cores: number) => {
+    const run = await seeded(cProgram("primes").host, [400000], { machines, cores, seed: 1, spread: true });
+    expect(run.report.result, repeat(run)).toBe("primes: 33860 below 400000");
+    const line = run.lines.find((each) => / threads, \d+ us$/.test(each)) ?? "";
+    return Number(/(\d+) us$/.exec(line)?.[1]);
+  };
+
+  test("eight cores of four machines", async () => {
+    expect((await took(1, 1)) / (await took(4, 2))).toBeGreaterThan(4);
+  });
+});
+
 interface Bug {
   readonly name: string;
   readonly kernel: NonNullable<Plant["kernel"]>;
