@@ -2,6 +2,7 @@
 // touches a device; imports that a test does not supply throw.
 import { Locked } from "./coherence/locked";
 import { operationOf } from "./coherence/operation";
+import { RangeSet } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
@@ -9,6 +10,7 @@ import { Link } from "./syslink/link";
 import { Membership, membershipView } from "./syslink/membership";
 import { viewLife } from "./syslink/view";
 
+export { directoryKeep } from "./coherence/directory";
 export {
   engineAlive,
   engineAsk,
@@ -19,8 +21,21 @@ export {
   engineOperate,
   enginePeerDied,
   pageCreate,
+  pageIsHere,
   tableIndex,
 } from "./coherence/engine";
+export {
+  PAGE_LAST,
+  RANGE_BYTES,
+  rangeNumber,
+  rangesCarve,
+  rangesCreate,
+  rangesHold,
+  rangesMayGrant,
+  rangesPutState,
+  rangesReleased,
+  STORED,
+} from "./coherence/ranges";
 export {
   ACT_FAIL,
   ACT_GRANT,
@@ -155,6 +170,24 @@ export function pageState(page: Page): u32 {
 }
 export function pageDirectory(page: Page): u32 {
   return page.directory;
+}
+export function pageSetIndex(page: Page, index: u64): void {
+  page.index = index;
+}
+export function pageRanged(page: Page): u32 {
+  return page.ranged;
+}
+export function rangeSetBytes(): usize {
+  return offsetof<RangeSet>();
+}
+export function rangeSetLimit(set: RangeSet, limit: u64): void {
+  set.limit = limit;
+}
+export function rangeSetCount(set: RangeSet): u32 {
+  return set.count;
+}
+export function rangeSetRecalling(set: RangeSet, machines: u64): void {
+  set.recalling = machines;
 }
 export function pageOwner(page: Page): u32 {
   return page.owner;

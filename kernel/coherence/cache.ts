@@ -7,6 +7,7 @@ import {
   ACT_REVOKE,
   ACT_TAKE,
   ACT_WAKE,
+  bitOf,
   DATA_DIRTY,
   Engine,
   HAS_COPY,
@@ -33,6 +34,7 @@ import {
   WITH_DATA,
 } from "./records";
 import {
+  ACKNOWLEDGE,
   ANSWER,
   ASK_OPERATE,
   ASK_READ,
@@ -43,21 +45,25 @@ import {
   FAIL_OPERATION,
   FORWARD_WRITE,
   GIVE_READERS,
+  GIVE_ZEROS,
   GRANT,
   INVALIDATE,
   LOSE,
   MODIFIED,
   OPERATE,
+  OWNED_WRITE,
   PERFORM,
   PURGE,
   REFUSE,
   REJECT,
   REVOKE,
   REVOKE_WRITE,
+  SHARED_WRITE,
   SURRENDER,
   TAKE,
   TELL_CLEAN,
   TELL_LOSS,
+  UNTOUCHED_READ,
   WAKE,
 } from "./table";
 
@@ -136,6 +142,19 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
     case REJECT:
       answerOperations(engine, page, SAY_REJECTED);
       break;
+    case GIVE_ZEROS: {
+      const right = event == UNTOUCHED_READ ? RIGHT_SHARED : RIGHT_MODIFIED;
+      const flags: u8 = message.flags & HAS_COPY ? right : right | WITH_DATA;
+      const dead = (engine.dead & bitOf(message.requester)) != 0;
+      // The next writer died: what he was to have is here when the home asks for it.
+      if (dead) page.left = u8(event != UNTOUCHED_READ);
+      else say(engine, page, message.requester, SAY_GRANT, 0, flags, message.transaction, message.acks);
+      break;
+    }
+    case ACKNOWLEDGE:
+      if (!(engine.dead & bitOf(message.requester)))
+        say(engine, page, message.requester, SAY_ACKNOWLEDGED, 0, 0, message.transaction, 0);
+      break;
     case SURRENDER:
       clearCause(page);
       say(engine, page, page.home, SAY_SURRENDER, 0, page.left ? WITH_DATA : 0, 0, 0);
@@ -152,7 +171,8 @@ function ask(engine: Engine, page: Page, kind: u8): void {
   page.transaction = engine.lastTransaction;
   page.acksExpected = 0;
   page.acksReceived = 0;
-  say(engine, page, page.home, kind, 0, 0, page.transaction, 0);
+  const copy = page.ranges != 0 && (page.state == SHARED_WRITE || page.state == OWNED_WRITE);
+  say(engine, page, page.home, kind, 0, copy ? HAS_COPY : 0, page.transaction, 0);
 }
 
 /** To the machine that is believed to own the page; once that was wrong, by way of the home. */

@@ -29,6 +29,8 @@ export const ASK_CREATE: u32 = 18;
 /** To open an object by its id, `size`; to send a letter (syslink/letter.ts). */
 export const ASK_JOIN: u32 = 19;
 export const ASK_LETTER: u32 = 20;
+/** At the home: the ranges that machines hold from an index on (grants.ts). */
+export const ASK_RECALL: u32 = 21;
 
 export const PINS_MAX: u32 = 8;
 

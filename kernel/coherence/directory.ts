@@ -1,5 +1,6 @@
 // A page's directory at its home: what machines say to it, its actions (table.ts), and the death of machines.
-import { put, rowOf, say, sayOperation } from "./engine";
+import { put, rowOf, say, sayForward, sayGrant, sayOperation } from "./engine";
+import { RangeSet, rangeOf, rangesCarve, rangesHeldLast, rangesHold, rangesMayGrant } from "./ranges";
 import {
   ACT_TAKE,
   bitOf,
@@ -20,6 +21,7 @@ import {
   SAY_FORWARD_READ,
   SAY_FORWARD_WRITE,
   SAY_GET_OPERATE,
+  SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
@@ -39,12 +41,14 @@ import {
   FAIL_ONCE,
   GET_OPERATE,
   GET_READ,
+  GET_READ_OWNER,
   GET_WRITE,
   GET_WRITE_OWNER,
   GET_WRITE_SHARER,
   GRANT_EXCLUSIVE,
   GRANT_MODIFIED,
   GRANT_SHARED,
+  HELD,
   INVALIDATE_SHARERS,
   KEEP,
   NONE,
@@ -65,15 +69,22 @@ import {
   SURRENDERED,
   TAKE_BACK,
   UNRECOVERED,
+  UNUSED,
 } from "./table";
 
 export function directoryMessage(engine: Engine, page: Page, message: PageMessage): void {
   assert(engine.self == page.home, "a directory message to a machine that is not the home");
+  refresh(page);
+  const copy = saysCopy(page, message);
   const owns = page.owner == message.from;
   let event = GET_READ;
   switch (message.kind) {
+    case SAY_GET_READ:
+      event = owns ? GET_READ_OWNER : GET_READ;
+      break;
     case SAY_GET_WRITE:
-      event = owns ? GET_WRITE_OWNER : page.sharers & bitOf(message.from) ? GET_WRITE_SHARER : GET_WRITE;
+      if (owns) event = GET_WRITE_OWNER;
+      else event = copy && page.sharers & bitOf(message.from) ? GET_WRITE_SHARER : GET_WRITE;
       break;
     case SAY_CLEAN:
       event = owns ? CLEAN : CLEAN_LATE;
@@ -98,7 +109,50 @@ function surrendered(engine: Engine, page: Page, message: PageMessage): void {
   const event = page.awaited != 0 ? SURRENDERED : page.found ? RECOVERED : UNRECOVERED;
   directoryEvent(engine, page, event, message);
 }
+
+/** Does the requester say that it has a copy? Without ranges whom the directory names has one. */
+function saysCopy(page: Page, message: PageMessage): bool {
+  return page.ranges == 0 || (message.flags & HAS_COPY) != 0;
+}
+
+/** A page whose directory is that of its range: what the range says now. */
+function refresh(page: Page): void {
+  if (page.ranges == 0 || page.ranged == 0) return;
+  const range = rangeOf(changetype<RangeSet>(page.ranges), page.index);
+  page.directory = range.directory;
+  page.owner = range.owner;
+}
+
+/** The range that is granted with the page in this event; 0 = the page alone. */
+let grantFirst: u64 = 0;
+let grantEnd: u64 = 0;
+
+/** The page's directory is about to change: with all of its range, or it leaves the range. */
+function leaveRange(page: Page, event: u8, message: PageMessage): void {
+  grantEnd = 0;
+  if (page.ranges == 0 || page.ranged == 0) return;
+  const set = changetype<RangeSet>(page.ranges);
+  if (event == GET_OPERATE && page.directory != HELD) return; // changes nothing
+  const asks = page.directory == UNUSED && (event == GET_READ || event == GET_WRITE);
+  if (asks && rangesMayGrant(set, page.index)) {
+    grantFirst = rangesHold(set, message.from);
+    grantEnd = rangesHeldLast() + 1;
+    return;
+  }
+  rangesCarve(set, page.index);
+  page.ranged = 0;
+}
+
+/** `machine` has touched the page, which it was granted with a range that it gives up. */
+export function directoryKeep(page: Page, machine: u32): void {
+  refresh(page);
+  if (page.ranged == 0 || page.directory != HELD || <u32>page.owner != machine) return;
+  rangesCarve(changetype<RangeSet>(page.ranges), page.index);
+  page.ranged = 0;
+}
+
 export function directoryEvent(engine: Engine, page: Page, event: u8, message: PageMessage): void {
+  leaveRange(page, event, message);
   const row = rowOf(engine, page.directory, event);
   page.directory = load<u8>(row, 2);
   for (let i: usize = 3; i < 7; i++) {
@@ -125,7 +179,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       break;
     case PASS_READ:
       served(page, message, page.owner, 0);
-      say(engine, page, page.owner, SAY_FORWARD_READ, from, 0, message.transaction, 0);
+      sayForward(engine, page, page.owner, SAY_FORWARD_READ, 0, message, 0);
       page.sharers |= bitOf(from);
       break;
     case PASS_WRITE:
@@ -197,7 +251,7 @@ function served(page: Page, message: PageMessage, server: u32, acks: u64): void 
 
 function grantFromHome(engine: Engine, page: Page, message: PageMessage, flags: u8): void {
   served(page, message, 0, 0);
-  say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, 0);
+  sayGrant(engine, page, message.from, flags, message.transaction, 0, grantFirst, grantEnd);
 }
 
 /** The sharers, as they were before INVALIDATE_SHARERS took them off the record. */
@@ -206,26 +260,28 @@ let wasSharer: bool = false;
 
 function invalidateSharers(engine: Engine, page: Page, message: PageMessage): void {
   const from = bitOf(message.from);
-  wasSharer = (page.sharers & from) != 0;
+  wasSharer = (page.sharers & from) != 0 && saysCopy(page, message);
   invalidated = page.sharers & ~from;
   page.sharers = 0;
   let rest = invalidated;
   while (rest != 0) {
     const machine = <u32>ctz(rest) + 1;
     rest &= rest - 1;
-    say(engine, page, machine, SAY_INVALIDATE, message.from, 0, message.transaction, 0);
+    sayForward(engine, page, machine, SAY_INVALIDATE, 0, message, 0);
   }
 }
 
 function grantModified(engine: Engine, page: Page, message: PageMessage): void {
-  const has = page.owner == message.from || (page.owner == 0 && wasSharer);
+  // An owner without a copy was granted the page with a range and has not touched it: the backing store is right.
+  const owned = page.owner == message.from && saysCopy(page, message);
+  const has = owned || (page.owner == 0 && wasSharer);
   const acks = invalidated;
   invalidated = 0;
   wasSharer = false;
   served(page, message, 0, acks);
   page.owner = message.from;
   const flags: u8 = has ? RIGHT_MODIFIED : RIGHT_MODIFIED | WITH_DATA;
-  say(engine, page, message.from, SAY_GRANT, 0, flags, message.transaction, acks);
+  sayGrant(engine, page, message.from, flags, message.transaction, acks, grantFirst, grantEnd);
 }
 
 function passWrite(engine: Engine, page: Page, message: PageMessage): void {
@@ -235,7 +291,7 @@ function passWrite(engine: Engine, page: Page, message: PageMessage): void {
   wasSharer = false;
   served(page, message, page.owner, acks);
   const flags: u8 = copy ? HAS_COPY : 0;
-  say(engine, page, page.owner, SAY_FORWARD_WRITE, message.from, flags, message.transaction, acks);
+  sayForward(engine, page, page.owner, SAY_FORWARD_WRITE, flags, message, acks);
   page.owner = message.from;
 }
 
@@ -270,6 +326,7 @@ function resume(engine: Engine, page: Page): void {
 }
 
 export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
+  refresh(page);
   // Whoever was to be served by the dead machine, and was not: its transaction is still open, else it ignores this.
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const slot = peerAt(page, machine);

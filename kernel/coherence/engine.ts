@@ -9,6 +9,7 @@
 // its way to, or queued for.
 import { cacheAct } from "./cache";
 import { directoryDeath, directoryEvent, directoryMessage } from "./directory";
+import { RangeSet, rangeOf, rangesPutState } from "./ranges";
 import {
   ACT_SEND,
   ACTION_BYTES,
@@ -53,6 +54,7 @@ import {
   EVENTS,
   EXCLUSIVE,
   EXECUTE,
+  FAILED,
   FAILURE,
   FAILURE_KNOWN,
   FORWARD_READ,
@@ -70,6 +72,7 @@ import {
   INVALID_READ,
   INVALID_WRITE,
   INVALIDATE,
+  INVALIDATE_NOTHING,
   LAST_ACKNOWLEDGED,
   MISSED,
   MODIFIED,
@@ -86,17 +89,20 @@ import {
   SHARED,
   SHARED_WRITE,
   STATES,
+  UNTOUCHED_READ,
+  UNTOUCHED_WRITE,
   UNUSED,
   WRITE,
 } from "./table";
 import { engineFrozen } from "./takeover";
 
-const INDEX: usize = memory.data(1024, 8); // STATES * EVENTS: row number + 1
+const INDEX_BYTES: u32 = 2048;
+const INDEX: usize = memory.data(2048, 8); // STATES * EVENTS: row number + 1
 let indexed: bool = false;
 
 /** Numbers the rows by state and event. Again after a test has changed them. */
 export function tableIndex(): void {
-  assert(STATES * EVENTS <= 1024, "the index of the page protocol is too small");
+  assert(STATES * EVENTS <= INDEX_BYTES, "the index of the page protocol is too small");
   memory.fill(INDEX, 0, <usize>(STATES * EVENTS));
   for (let row: u32 = 0; load<u8>(ROWS + row * ROW_BYTES) != END; row++) {
     const at = ROWS + row * ROW_BYTES;
@@ -128,11 +134,32 @@ export function engineCreate(
   engine.lastTransaction = firstTransaction;
 }
 
-/** A page's record, all zero but for object and index. `peers`: room for engine.machines slots. */
-export function pageCreate(page: Page, home: u32, peers: usize): void {
+/**
+ * A page's record, all zero but for object and index. `peers`: room for engine.machines slots; `ranges`: the object's
+ * RangeSet, which says what the page is, 0 = without.
+ */
+export function pageCreate(page: Page, home: u32, peers: usize, ranges: usize): void {
   page.home = <u8>home;
   page.peers = peers;
   page.directory = UNUSED;
+  page.ranges = ranges;
+  if (ranges == 0) return;
+  page.state = rangeOf(changetype<RangeSet>(ranges), page.index).state;
+  page.ranged = 1;
+}
+
+/** Has this machine something of the page, or is it to have it by right of its own request? */
+export function pageIsHere(page: Page): bool {
+  switch (page.state) {
+    case INVALID:
+    case INVALID_READ:
+    case INVALID_WRITE:
+    case INVALID_OPERATE:
+    case FAILED:
+      return false;
+    default:
+      return true;
+  }
 }
 // --- Events ---
 
@@ -295,15 +322,21 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
       break;
     case SAY_FORWARD_READ:
       if (engine.dead & bitOf(message.requester)) break; // the home will know as well
+      if (isUntouched(page, message)) {
+        cacheEvent(engine, page, UNTOUCHED_READ, message);
+        break;
+      }
       page.readers |= bitOf(message.requester);
       peerAt(page, message.requester).reader = message.transaction;
       cacheEvent(engine, page, FORWARD_READ, message);
       break;
     case SAY_INVALIDATE:
-      putLater(engine, page, INVALIDATE, message);
+      if (isUntouched(page, message)) cacheEvent(engine, page, INVALIDATE_NOTHING, message);
+      else putLater(engine, page, INVALIDATE, message);
       break;
     case SAY_FORWARD_WRITE:
-      putLater(engine, page, FORWARD_WRITE, message);
+      if (isUntouched(page, message)) cacheEvent(engine, page, UNTOUCHED_WRITE, message);
+      else putLater(engine, page, FORWARD_WRITE, message);
       break;
     case SAY_LOSS_KNOWN:
       cacheEvent(engine, page, FAILURE_KNOWN, message);
@@ -314,6 +347,21 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
       break; // settle() does it when it can be done
     default:
       assert(false, "a page message of no kind");
+  }
+}
+
+/** A forward or invalidation that is not meant for the page that an open request of this machine's will bring. */
+function isUntouched(page: Page, message: PageMessage): bool {
+  if (page.ranges == 0) return false;
+  switch (page.state) {
+    case INVALID:
+    case INVALID_OPERATE:
+      return true;
+    case INVALID_READ:
+    case INVALID_WRITE:
+      return page.transaction != message.served;
+    default:
+      return false;
   }
 }
 
@@ -358,6 +406,9 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
   }
   const dirty = u8((message.flags & DATA_DIRTY) != 0);
   page.dirty = message.flags & WITH_DATA ? dirty : page.dirty | dirty;
+  if (message.end != 0 && page.ranges != 0) {
+    rangesPutState(changetype<RangeSet>(page.ranges), message.first, message.end - 1, EXCLUSIVE);
+  }
   const right = message.flags & RIGHT;
   if (right == RIGHT_MODIFIED) {
     page.acksExpected = message.acks;
@@ -474,14 +525,50 @@ function fill(
   message.transaction = transaction;
   message.acks = acks;
   message.operation = 0;
-  message.spare = 0;
+  message.served = 0;
   message.operand = 0;
   message.comparand = 0;
+  message.first = 0;
+  message.end = 0;
   said = changetype<usize>(message);
 }
 
 /** The message of the last say(), for what few messages carry; 0: it went to nobody. */
 let said: usize = 0;
+
+/** say() of a forward: `served` is the receiver's last request that the home has ordered. */
+export function sayForward(
+  engine: Engine,
+  page: Page,
+  to: u32,
+  kind: u8,
+  flags: u8,
+  request: PageMessage,
+  acks: u64,
+): void {
+  said = 0;
+  say(engine, page, to, kind, request.from, flags, request.transaction, acks);
+  if (said == 0 || page.ranges == 0) return;
+  changetype<PageMessage>(said).served = peerAt(page, to).served;
+}
+
+/** say() of a grant from the home, with a range if `end` is not 0. */
+export function sayGrant(
+  engine: Engine,
+  page: Page,
+  to: u32,
+  flags: u8,
+  transaction: u32,
+  acks: u64,
+  first: u64,
+  end: u64,
+): void {
+  said = 0;
+  say(engine, page, to, SAY_GRANT, 0, flags, transaction, acks);
+  if (said == 0) return;
+  changetype<PageMessage>(said).first = first;
+  changetype<PageMessage>(said).end = end;
+}
 
 /** say() of an operation, for its requester. */
 export function sayOperation(

@@ -17,6 +17,7 @@ import {
   ITEM_SIZE,
 } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
+import { rangesFrozen } from "./grants";
 import { objectById, objectMake, objectsFirst, perish, questionsTake } from "./objects";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
@@ -92,12 +93,14 @@ function freeze(object: SharedObject, home: u32): void {
   if (stored) object.complete = 1;
   object.moving = FROZEN;
   object.home = home;
+  rangesFrozen(object);
   futexesMove(object);
   let at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     releaseRevocation(page);
+    page.ranged = 0;
     engineFreeze(engine, page, stored && page.frame != 0);
     page.twinOf = 0;
     drain(page);
@@ -220,6 +223,7 @@ function rebuild(object: SharedObject): void {
     at = page.nextInObject;
     const owner = page.owner;
     const sharers = page.sharers;
+    page.ranged = 0;
     engineThaw(engine, page, clusterSelf());
     drain(page);
     page.owner = owner;

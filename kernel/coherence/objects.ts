@@ -64,6 +64,7 @@ import {
   ASK_LETTER,
   ASK_NEXT_PAGE,
   ASK_OPEN,
+  ASK_RECALL,
   ASK_SET_SIZE,
   ASK_SIZE,
   ASK_TRUNCATE,
@@ -72,6 +73,7 @@ import {
   ASK_UNMAP,
   Client,
 } from "./client";
+import { objectRangesCreate, objectRangesDrop, rangesRecall } from "./grants";
 import { homeHandedIn, homeOf, homesMove, nameHash } from "./homes";
 import { SharedObject, truncateHere } from "./pager";
 import { objectPagesDrop, pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
@@ -105,6 +107,7 @@ export function objectMake(id: u64, home: u32): SharedObject {
   object.home = home;
   object.next = objects;
   objects = changetype<usize>(object);
+  objectRangesCreate(object);
   return object;
 }
 
@@ -203,6 +206,7 @@ function forget(object: SharedObject): void {
   }
   release(object.name);
   release(object.opens);
+  objectRangesDrop(object);
   release(changetype<usize>(object));
 }
 
@@ -255,6 +259,8 @@ export function requestServe(client: Client, now: u64): i64 {
       return pageNext(client);
     case ASK_UNMAP:
       return pageUnmap(client);
+    case ASK_RECALL:
+      return rangesRecall(client);
     case ASK_ANSWER:
       return answerTruncate(client);
     case ASK_FUTEX_WAIT:

@@ -45,10 +45,14 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
   page.object = object.id;
   page.index = index;
   page.holder = changetype<usize>(object);
-  pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES));
+  pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES), object.ranges);
+  if (object.home != clusterSelf()) page.ranged = 0;
   page.frozen = u8(object.moving != 0);
   // Nobody had it when the home died, perhaps but the home.
-  if (object.home == clusterSelf() && index < object.lostBelow) page.directory = LOST;
+  if (object.home == clusterSelf() && index < object.lostBelow) {
+    page.directory = LOST;
+    page.ranged = 0;
+  }
   page.nextInObject = object.pages;
   object.pages = changetype<usize>(page);
   insert(page);

@@ -3,6 +3,7 @@
 import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
+import { rangesForsaken, rangesMachineDied, rangesReady } from "./grants";
 import { objectsBury, objectsFirst } from "./objects";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
@@ -34,6 +35,7 @@ function peerDied(page: Page): void {
     page.transaction = 0;
   if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) return;
   page.twinOf = 0;
+  rangesReady(changetype<SharedObject>(page.holder));
   enginePeerDied(engine, page, deadMachine);
   drain(page);
 }
@@ -47,6 +49,7 @@ export function pagesMachineDied(machine: u32): void {
       if (object.hash == 0) object.dead = 1;
       else object.moving = max<u32>(object.moving, 1);
     }
+    rangesMachineDied(object, machine);
     object = changetype<SharedObject>(object.next);
   }
   deadMachine = machine;
@@ -119,6 +122,7 @@ function forsake(page: Page): void {
   const index = page.index;
   const home = page.home;
   const peers = page.peers;
+  const ranges = page.ranges;
   memory.fill(changetype<usize>(page), 0, offsetof<Page>("frame"));
   memory.fill(peers, 0, clusterMachines() * PEER_BYTES);
   page.object = object;
@@ -128,11 +132,14 @@ function forsake(page: Page): void {
   page.heldUntil = 0;
   page.wantedAt = 0;
   page.ownedAt = 0;
-  pageCreate(page, home, peers);
+  pageCreate(page, home, peers, ranges);
 }
 
 /** After objectsForsaken(). */
 export function pagesForsaken(): void {
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
+    rangesForsaken(changetype<SharedObject>(at));
+  }
   everyPage(forsake.index);
   objectsBury();
 }

@@ -15,6 +15,7 @@ import {
   ASK_JOIN,
   ASK_NEXT_PAGE,
   ASK_OPEN,
+  ASK_RECALL,
   ASK_SET_SIZE,
   ASK_SIZE,
   ASK_TRUNCATE,
@@ -60,6 +61,9 @@ export class SharedObject {
   opens: usize = 0;
   /** Pages with a record here, linked by nextInObject. */
   pages: usize = 0;
+  /** A RangeSet: what the others are. At the home: who waits for a recall, linked by nextWaiter (grants.ts). */
+  ranges: usize = 0;
+  recalls: usize = 0;
   next: usize = 0;
 }
 
@@ -146,7 +150,11 @@ export function truncateHere(object: SharedObject, size: u64, machine: u32, msgi
   const shrinks = size < object.size;
   client.size = size;
   call(client, ASK_SET_SIZE);
-  if (shrinks) clear(client, size, 0);
+  if (shrinks) {
+    client.index = size / PAGE;
+    call(client, ASK_RECALL);
+    clear(client, size, 0);
+  }
   if (machine == 0) return;
   client.object = changetype<usize>(object);
   client.machine = machine;
@@ -158,31 +166,41 @@ export function truncateHere(object: SharedObject, size: u64, machine: u32, msgi
 function clear(client: Client, start: u64, bound: u64): void {
   client.index = start / PAGE;
   client.bound = bound;
-  while (call(client, ASK_NEXT_PAGE) == 0) {
-    const index = client.index;
-    const from = index * PAGE < start ? usize(start - index * PAGE) : 0;
-    client.write = 1;
-    client.beyond = 1;
-    if (call(client, ASK_HOLD) == 0) {
-      const frame = changetype<Page>(client.page).frame;
-      memory.fill(frame + from, 0, usize(PAGE) - from);
-      if (from == 0) call(client, ASK_UNMAP);
-      call(client, ASK_UNHOLD);
-    }
-    client.beyond = 0;
-    client.index = index + 1;
-  }
+  // The page of the new end may be somebody's who was granted it with a range since the recall.
+  if (start % PAGE != 0) clearPage(client, start);
+  while (call(client, ASK_NEXT_PAGE) == 0) clearPage(client, start);
   client.bound = 0;
+}
+
+/** Page client.index, wherever it is, becomes zero from `start` on; the next index. */
+function clearPage(client: Client, start: u64): void {
+  const index = client.index;
+  const from = index * PAGE < start ? usize(start - index * PAGE) : 0;
+  client.write = 1;
+  client.beyond = 1;
+  if (call(client, ASK_HOLD) == 0) {
+    const frame = changetype<Page>(client.page).frame;
+    memory.fill(frame + from, 0, usize(PAGE) - from);
+    if (from == 0) call(client, ASK_UNMAP);
+    call(client, ASK_UNHOLD);
+  }
+  client.beyond = 0;
+  client.index = index + 1;
 }
 
 /** At the home: the whole pages [start, end) become zero, and no machine has them any more. */
 export function objectClear(object: SharedObject, start: u64, end: u64): void {
-  clear(clientFor(object), start, end / PAGE);
+  const client = clientFor(object);
+  client.index = start / PAGE;
+  call(client, ASK_RECALL);
+  clear(client, start, end / PAGE);
 }
 
 /** At the home: the number of the first page that was ever used in [start, end), pages' numbers; `end`: there is none. */
 export function objectNextPage(object: SharedObject, start: u64, end: u64): u64 {
   const client = clientFor(object);
+  client.index = start;
+  call(client, ASK_RECALL); // what others have used by right of a range is not known here
   client.index = start;
   client.bound = end;
   const found = call(client, ASK_NEXT_PAGE) == 0;

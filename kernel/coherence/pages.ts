@@ -41,6 +41,7 @@ import {
   readersOwn,
 } from "./contention";
 import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
+import { rangesReady } from "./grants";
 import { objectById } from "./objects";
 import { operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
@@ -162,6 +163,7 @@ export function ask(page: Page, write: bool, now: u64): void {
   const first = changetype<Client>(page.waiters);
   if (page.state != INVALID || !allOperations(first) || !operationPays(page, now)) {
     if (write && page.state == INVALID) pageWanted(page, now);
+    rangesReady(changetype<SharedObject>(page.holder));
     engineAsk(engine, page, write || readersOwn);
     return;
   }
@@ -307,7 +309,7 @@ function send(page: Page, action: Action): void {
   const withData = (action.sayFlags & WITH_DATA) != 0;
   const data = withData ? dataToSend(page, action) : 0;
   if (action.say == SAY_INVALIDATE) stats().invalidations++;
-  const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 80;
+  const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96;
   const command = commandOf(action.say, action.sayFlags);
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
   wireWrite(writer, action, page.index, data, withData ? differenceBytes : NO_DIFFERENCE);
@@ -316,7 +318,8 @@ function send(page: Page, action: Action): void {
 
 /** The operation is done as its answer is written: nothing comes between the engine's word and this. */
 function performFor(page: Page, action: Action): void {
-  if (isSuspended()) {
+  if (page.frame == 0) page.frame = frameAllocate(); // it came with a range and was never touched
+  if (isSuspended() || page.frame == 0) {
     // The right may not be used while the home is out of reach.
     action.say = SAY_REJECTED;
     return;
@@ -422,6 +425,7 @@ function revoke(page: Page): void {
   }
   const dirty = takeAway(page, page.revoking);
   atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
+  rangesReady(changetype<SharedObject>(page.holder));
   engineGone(engine, page, dirty);
 }
 
@@ -526,6 +530,7 @@ export function pageMessage(from: u32, message: MessageHeader): void {
     return;
   }
   if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
+  rangesReady(object);
   const page = pageFindOrMake(object, wireIndex);
   engineMessage(engine, page, incoming);
   drain(page);

@@ -32,7 +32,7 @@ export const RIGHT_MODIFIED: u8 = 3;
 export const WITH_DATA: u8 = 4;
 /** The backing store does not have these bytes. */
 export const DATA_DIRTY: u8 = 8;
-/** FORWARD_WRITE: the requester has a copy. */
+/** GET_WRITE, FORWARD_WRITE: the requester has a copy. */
 export const HAS_COPY: u8 = 16;
 /** OPERATED: the next time the requester should ask for the page itself. */
 export const TAKE_IT: u8 = 32;
@@ -51,11 +51,15 @@ export class PageMessage {
   acks: u64 = 0;
   /** EXECUTE and GET_OPERATE: see operation.ts. OPERATED: the old value is `operand`. */
   operation: u32 = 0;
-  spare: u32 = 0;
+  /** Forwards and invalidations: the receiver's last request that the home ordered before, 0 = none that it remembers. */
+  served: u32 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
+  /** GRANT: the same right for all pages from `first` to before `end` that the receiver has no record of; end 0: for this page only. */
+  first: u64 = 0;
+  end: u64 = 0;
 }
-export const PAGE_MESSAGE_BYTES: u32 = 40;
+export const PAGE_MESSAGE_BYTES: u32 = 56;
 
 /** Action.kind */
 export const ACT_SEND: u8 = 1;
@@ -90,11 +94,13 @@ export class Action {
   transaction: u32 = 0;
   acks: u64 = 0;
   operation: u32 = 0;
-  spareOperation: u32 = 0;
+  served: u32 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
+  first: u64 = 0;
+  end: u64 = 0;
 }
-export const ACTION_BYTES: u32 = 48;
+export const ACTION_BYTES: u32 = 64;
 /** One event acts at most so often: everyone is answered, invalidated or failed, and a few more. */
 export const ACTIONS_MAX: u32 = 256;
 
@@ -148,6 +154,8 @@ export class Page {
   left: u8 = 0;
   /** The home is moving (takeover.ts). */
   frozen: u8 = 0;
+  /** At the home: the page's directory is what its range says (ranges.ts). */
+  ranged: u8 = 0;
   transaction: u32 = 0;
   purgeTransaction: u32 = 0;
   causeTransaction: u32 = 0;
@@ -174,6 +182,8 @@ export class Page {
   comparand: u64 = 0;
   /** Address of the peers' slots. */
   peers: usize = 0;
+  /** Of the object's RangeSet; 0: without. */
+  ranges: usize = 0;
 
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */

@@ -111,7 +111,18 @@ export const RECOVERED: u8 = 35;
 export const UNRECOVERED: u8 = 36;
 /** A machine has an operation for the owner. */
 export const GET_OPERATE: u8 = 37;
-export const EVENTS: u32 = 38;
+/** The owner reads: it was granted the page with a range, and asked before it knew. */
+export const GET_READ_OWNER: u8 = 38;
+
+/**
+ * To a cache: a forward that the home ordered before any open request of this machine's, which has nothing of the page. It
+ * was granted the page with a range, and has never touched it.
+ */
+export const UNTOUCHED_READ: u8 = 39;
+export const UNTOUCHED_WRITE: u8 = 40;
+/** The same of an invalidation: the home counts this machine among the sharers, which has nothing, or not any more. */
+export const INVALIDATE_NOTHING: u8 = 41;
+export const EVENTS: u32 = 42;
 
 // --- Actions ---
 export const NONE: u8 = 0;
@@ -166,7 +177,10 @@ export const PERFORM: u8 = 34;
 export const REJECT: u8 = 35;
 export const PASS_OPERATE: u8 = 36;
 export const REJECT_SENDER: u8 = 37;
-export const ACTIONS: u32 = 38;
+/** Answer for a page that nobody has touched: its bytes are zeros. */
+export const GIVE_ZEROS: u8 = 38;
+export const ACKNOWLEDGE: u8 = 39;
+export const ACTIONS: u32 = 40;
 
 /** The last byte of a row counts whether it was ever used. */
 export const ROW_BYTES: u32 = 8;
@@ -180,6 +194,9 @@ export const ROWS: usize = memory.data<u8>([
   INVALID,              PURGE,             INVALID,              SURRENDER,          NONE,           NONE, NONE, 0,
   INVALID,              OPERATE,           INVALID_OPERATE,      ASK_OPERATE,        NONE,           NONE, NONE, 0,
   INVALID,              EXECUTE,           INVALID,              REJECT,             NONE,           NONE, NONE, 0,
+  INVALID,              UNTOUCHED_READ,    INVALID,              GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID,              UNTOUCHED_WRITE,   INVALID,              GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID,              INVALIDATE_NOTHING, INVALID,             ACKNOWLEDGE,        NONE,           NONE, NONE, 0,
 
   INVALID_READ,         READ,              INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
   INVALID_READ,         WRITE,             INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
@@ -190,6 +207,9 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_READ,         HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
   INVALID_READ,         PURGE,             INVALID_READ,         SURRENDER,          NONE,           NONE, NONE, 0,
   INVALID_READ,         EXECUTE,           INVALID_READ,         REJECT,             NONE,           NONE, NONE, 0,
+  INVALID_READ,         UNTOUCHED_READ,    INVALID_READ,         GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID_READ,         UNTOUCHED_WRITE,   INVALID_READ,         GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID_READ,         INVALIDATE_NOTHING, INVALID_READ,        ACKNOWLEDGE,        NONE,           NONE, NONE, 0,
 
   INVALID_WRITE,        READ,              INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        WRITE,             INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
@@ -202,6 +222,9 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_WRITE,        HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        PURGE,             INVALID_WRITE,        SURRENDER,          NONE,           NONE, NONE, 0,
   INVALID_WRITE,        EXECUTE,           INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        UNTOUCHED_READ,    INVALID_WRITE,        GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        UNTOUCHED_WRITE,   INVALID_WRITE,        GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID_WRITE,        INVALIDATE_NOTHING, INVALID_WRITE,       ACKNOWLEDGE,        NONE,           NONE, NONE, 0,
 
   COLLECTING,           READ,              COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
   COLLECTING,           WRITE,             COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
@@ -358,6 +381,9 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_OPERATE,      HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
   INVALID_OPERATE,      PURGE,             INVALID_OPERATE,      SURRENDER,          NONE,           NONE, NONE, 0,
   INVALID_OPERATE,      EXECUTE,           INVALID_OPERATE,      REJECT,             NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      UNTOUCHED_READ,    INVALID_OPERATE,      GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      UNTOUCHED_WRITE,   INVALID_OPERATE,      GIVE_ZEROS,         NONE,           NONE, NONE, 0,
+  INVALID_OPERATE,      INVALIDATE_NOTHING, INVALID_OPERATE,     ACKNOWLEDGE,        NONE,           NONE, NONE, 0,
 
   // --- Directory ---
   UNUSED,               GET_READ,          HELD,                 GRANT_EXCLUSIVE,    NONE,           NONE, NONE, 0,
@@ -378,6 +404,7 @@ export const ROWS: usize = memory.data<u8>([
   HELD,                 GET_READ,          HELD,                 PASS_READ,          NONE,           NONE, NONE, 0,
   HELD,                 GET_WRITE,         HELD,                 INVALIDATE_SHARERS, PASS_WRITE,     NONE, NONE, 0,
   HELD,                 GET_WRITE_SHARER,  HELD,                 INVALIDATE_SHARERS, PASS_WRITE,     NONE, NONE, 0,
+  HELD,                 GET_READ_OWNER,    CLEAN_SHARED,         RELEASE_OWNER,      GRANT_SHARED,   NONE, NONE, 0,
   HELD,                 GET_WRITE_OWNER,   HELD,                 INVALIDATE_SHARERS, GRANT_MODIFIED, NONE, NONE, 0,
   HELD,                 CLEAN,             CLEAN_SHARED,         RELEASE_OWNER,      NONE,           NONE, NONE, 0,
   HELD,                 CLEAN_LATE,        HELD,                 NONE,               NONE,           NONE, NONE, 0,
@@ -425,6 +452,10 @@ export function illegalReason(event: u8): string {
     case FORWARD_READ:
     case FORWARD_WRITE:
       return "the home forwards to the owner only, and to nobody behind his successor";
+    case UNTOUCHED_READ:
+    case UNTOUCHED_WRITE:
+    case INVALIDATE_NOTHING:
+      return "to a cache that has nothing of the page; one that has takes it like any other";
     case GONE_CLEAN:
     case GONE_DIRTY:
       return "follows a revocation; a copy that is not owned is never dirty";
@@ -450,6 +481,7 @@ export function illegalReason(event: u8): string {
     case GET_WRITE:
     case GET_WRITE_SHARER:
     case GET_WRITE_OWNER:
+    case GET_READ_OWNER:
       return "to the directory; the owner has no need to read, and who was purged or lost shares nothing";
     case CLEAN:
     case CLEAN_LATE:

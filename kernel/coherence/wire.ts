@@ -16,7 +16,9 @@ import {
   ITEM_ERROR,
   ITEM_OPERATION,
   ITEM_PAGE,
+  ITEM_PAGES,
   ITEM_REQUESTER,
+  ITEM_SERVED,
 } from "../syslink/commands";
 import {
   ITEM_NUMBER,
@@ -31,6 +33,7 @@ import {
 } from "../syslink/message";
 import { differenceValid } from "./difference";
 import { operationValid } from "./operation";
+import { PAGE_LAST } from "./ranges";
 import {
   Action,
   PageMessage,
@@ -56,8 +59,8 @@ import {
 } from "./records";
 
 export const PAGE_BYTES: u32 = 4096;
-/** The longest page message: header, PAGE, ACKS, DATA. */
-export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 16 + 8 + 4096;
+/** The longest page message: header, PAGE, RANGE, ACKS, DATA. */
+export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 24 + 16 + 8 + 4096;
 export const NO_DIFFERENCE: u32 = 0xffff_ffff;
 const EIO: u32 = 5;
 const EAGAIN: u32 = 11;
@@ -116,6 +119,12 @@ export function wireWrite(
   store<u64>(itemPut(writer, ITEM_PAGE, action.sayFlags, 8), index);
   if (action.requester != 0) itemPut(writer, ITEM_REQUESTER, action.requester, 0);
   if (action.acks != 0) store<u64>(itemPut(writer, ITEM_ACKS, 0, 8), action.acks);
+  if (action.served != 0) itemPut(writer, ITEM_SERVED, action.served, 0);
+  if (action.end != 0) {
+    const range = itemPut(writer, ITEM_PAGES, 0, 16);
+    store<u64>(range, action.first);
+    store<u64>(range, action.end - 1, 8);
+  }
   if (action.say == SAY_FAILURE) itemPut(writer, ITEM_ERROR, EIO, 0);
   if (action.say == SAY_REJECTED) itemPut(writer, ITEM_ERROR, EAGAIN, 0);
   if (action.operation != 0 && action.say != SAY_REJECTED) {
@@ -145,6 +154,9 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   into.operation = 0;
   into.operand = 0;
   into.comparand = 0;
+  into.served = 0;
+  into.first = 0;
+  into.end = 0;
   wireData = 0;
   wireDifferenceBytes = NO_DIFFERENCE;
   let failed = false;
@@ -164,10 +176,15 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
       into.operation = item.aux;
       into.operand = load<u64>(itemData(item));
       into.comparand = load<u64>(itemData(item), 8);
+    } else if (number == ITEM_SERVED) into.served = item.aux;
+    else if (number == ITEM_PAGES) {
+      into.first = load<u64>(itemData(item));
+      into.end = load<u64>(itemData(item), 8) + 1;
     } else if (number == ITEM_ERROR) failed = true;
     item = itemNext(header, item);
   }
   into.kind = sayOf(header.command, failed);
+  if (into.first > into.end || into.end > PAGE_LAST + 1) return false;
   const executes = into.kind == SAY_EXECUTE || into.kind == SAY_GET_OPERATE;
   if (executes && !operationValid(into.operation)) return false;
   const passedOn =

@@ -7,6 +7,7 @@
 // may be run while another waits for room in a ring.
 import { in8, out8, rdtsc } from "../arch";
 import { ASK_CLOSE, ASK_FAREWELL, ASK_UNHOLD, Client } from "../coherence/client";
+import { rangeMessage } from "../coherence/grants";
 import { objectMessage, questionWaits, requestServe } from "../coherence/objects";
 import { pageMessage, revocationsDue, revocationsRetry } from "../coherence/pages";
 import { print, printDecimal } from "../console";
@@ -36,6 +37,7 @@ import {
   COMMAND_OPERATE,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
+  COMMAND_RECALL,
   COMMAND_THREAD_START,
   COMMAND_VIEW,
   commandCheck,
@@ -284,6 +286,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   const command = <u32>message.command & ~RESPONSE;
   const ofPage = command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE;
   if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) pageMessage(machine, message);
+  else if (command == COMMAND_RECALL) rangeMessage(machine, message);
   else if (command == COMMAND_FAREWELL || command == COMMAND_MEMBERS || command == COMMAND_VIEW) {
     memberMessage(machine, message);
     wanted = true;

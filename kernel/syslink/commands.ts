@@ -61,6 +61,7 @@ export const COMMAND_PROCESS_ACTION: u32 = 45; // a signal's action
 export const COMMAND_PROCESS_END: u32 = 46; // every thread ends
 export const COMMAND_PROCESS_GONE: u32 = 47; // no thread is left anywhere
 export const COMMAND_SPREAD_OVER: u32 = 48; // linkid 0: no more processes
+export const COMMAND_RECALL: u32 = 30;
 
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
@@ -73,8 +74,10 @@ export const ITEM_ACKS: u32 = 7; // data: bit per machine[8]
 export const ITEM_DATA: u32 = 8; // data: the page
 export const ITEM_FUTEX: u32 = 9; // a msgid or a count; data: offset[8]
 export const ITEM_OPERATION: u32 = 10; // coherence/operation.ts; data: operand (of a response: old value)[8], comparand[8]
-
 export const ITEM_DIFFERENCE: u32 = 11; // data: coherence/difference.ts, to what the receiver last sent
+export const ITEM_PAGES: u32 = 12; // 1 = the last answer about it; data: first[8], last page[8]
+export const ITEM_HELD: u32 = 13; // data: page numbers[8 each]
+export const ITEM_SERVED: u32 = 14; // a msgid of the receiver's; no data
 
 export const ITEM_THREAD: u32 = 20; // the thread's id; data: per command
 export const ITEM_STATE: u32 = 21; // data: registers to go on with (process/lwp.ts)
@@ -116,20 +119,25 @@ const ROWS: usize = memory.data<u32>([
 
   COMMAND_READ_PAGE,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_READ_PAGE | R,     ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_READ_PAGE | R,     ITEM_PAGES,     16,   16,   ANY,
   COMMAND_READ_PAGE | R,     ITEM_DATA,      4096, 4096, ANY,
   COMMAND_READ_PAGE | R,     ITEM_ERROR,     0,    0,    ANY,
   COMMAND_WRITE_PAGE,        ITEM_PAGE,      8,    8,    ONE,
   COMMAND_WRITE_PAGE | R,    ITEM_PAGE,      8,    8,    ONE,
   COMMAND_WRITE_PAGE | R,    ITEM_ACKS,      8,    8,    ANY,
+  COMMAND_WRITE_PAGE | R,    ITEM_PAGES,     16,   16,   ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_DATA,      4096, 4096, ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_DIFFERENCE, 0,   1024, ANY,
   COMMAND_FORWARD_READ,      ITEM_PAGE,      8,    8,    ONE,
   COMMAND_FORWARD_READ,      ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_FORWARD_READ,      ITEM_SERVED,    0,    0,    ANY,
   COMMAND_FORWARD_WRITE,     ITEM_PAGE,      8,    8,    ONE,
   COMMAND_FORWARD_WRITE,     ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_FORWARD_WRITE,     ITEM_SERVED,    0,    0,    ANY,
   COMMAND_FORWARD_WRITE,     ITEM_ACKS,      8,    8,    ANY,
   COMMAND_INVALIDATE,        ITEM_PAGE,      8,    8,    ONE,
   COMMAND_INVALIDATE,        ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_INVALIDATE,        ITEM_SERVED,    0,    0,    ANY,
   COMMAND_INVALIDATE | R,    ITEM_PAGE,      8,    8,    ONE,
   COMMAND_INVALIDATE | R,    ITEM_REQUESTER, 0,    0,    ANY,
   COMMAND_CLEAN,             ITEM_PAGE,      8,    8,    ONE,
@@ -191,6 +199,9 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_PROCESS_GONE,      0,              0,    0,    ANY,
   COMMAND_PROCESS_GONE | R,  ITEM_ERROR,     0,    0,    ANY,
   COMMAND_SPREAD_OVER,       0,              0,    0,    ANY,
+  COMMAND_RECALL,            ITEM_PAGES,     16,   16,   ONE,
+  COMMAND_RECALL | R,        ITEM_PAGES,     16,   16,   ONE,
+  COMMAND_RECALL | R,        ITEM_HELD,      8,    2048, ANY,
   0,                         0,              0,    0,    0,
 ]);
 const ROW_BYTES: usize = 20;
@@ -269,6 +280,8 @@ export function commandName(command: u32): string {
       return "PROCESS_GONE";
     case COMMAND_SPREAD_OVER:
       return "SPREAD_OVER";
+    case COMMAND_RECALL:
+      return "RECALL";
     default:
       return "?";
   }

@@ -1,7 +1,7 @@
 // Does the judge see? Bugs are planted in the compiled table, one at a time, and each must be caught by a small
 // exhaustive search or by a few random runs. The engine that is judged is the one that ships: only its rows change.
 import { afterEach, expect, test } from "vitest";
-import { explore, type Program, type Saved, Violation, World, wander } from "../support/coherence.js";
+import { explore, type Program, type Saved, Violation, World, wander } from "../support/coherence-ranges.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { events, rowAddress, states } from "../support/page-table.js";
 
@@ -12,7 +12,7 @@ const intact = kernel.bytes.slice(begin, begin + 8 * 256);
 /** [state, event, next state, actions...] */
 type Change = [state: string, event: string, next: string, ...actions: string[]];
 
-const bugs: { name: string; kills?: number; rows: Change[] }[] = [
+const bugs: { name: string; kills?: number; ranges?: true; rows: Change[] }[] = [
   {
     name: "acknowledges before the shoot-down",
     rows: [
@@ -177,6 +177,52 @@ const bugs: { name: string; kills?: number; rows: Change[] }[] = [
     kills: 1,
     rows: [["INVALID_OPERATE", "HOME_DIED", "INVALID"]],
   },
+  {
+    name: "ranges: an untouched page is not given to a writer",
+    ranges: true,
+    rows: [["INVALID", "UNTOUCHED_WRITE", "INVALID"]],
+  },
+  {
+    name: "ranges: who has nothing of a page does not acknowledge",
+    ranges: true,
+    rows: [["INVALID", "INVALIDATE_NOTHING", "INVALID"]],
+  },
+  {
+    name: "ranges: a writer waits behind a request that the home ordered behind him",
+    ranges: true,
+    rows: [["INVALID_WRITE", "UNTOUCHED_WRITE", "INVALID_WRITE"]],
+  },
+  {
+    name: "ranges: a reader waits behind a request that the home ordered behind him",
+    ranges: true,
+    rows: [["INVALID_READ", "UNTOUCHED_READ", "INVALID_READ"]],
+  },
+  {
+    name: "ranges: an untouched page is given away and taken as well",
+    ranges: true,
+    rows: [["INVALID_WRITE", "UNTOUCHED_WRITE", "MODIFIED", "GIVE_ZEROS", "GRANT"]],
+  },
+  {
+    name: "ranges: the owner of an untouched page is granted E while others read it",
+    ranges: true,
+    rows: [["HELD", "GET_READ_OWNER", "HELD", "GRANT_EXCLUSIVE"]],
+  },
+  {
+    name: "ranges: the owner of an untouched page is sent to himself",
+    ranges: true,
+    rows: [["HELD", "GET_READ_OWNER", "HELD", "PASS_READ"]],
+  },
+  {
+    name: "ranges: the home believes that a reading owner wrote",
+    ranges: true,
+    rows: [["HELD", "GET_READ_OWNER", "HELD", "GRANT_MODIFIED"]],
+  },
+  {
+    name: "ranges: a page of a dead machine's range reads as zeros, and nobody is told",
+    kills: 1,
+    ranges: true,
+    rows: [["LOST", "GET_READ", "HELD", "GRANT_EXCLUSIVE"]],
+  },
 ];
 
 function plant(change: Change): void {
@@ -206,20 +252,28 @@ const worlds = programs.flatMap((program) =>
     (_, home) => new World(kernel, { machines: program.length, home: home + 1, programs: program }),
   ),
 );
-const fresh = worlds.map((world): Saved => world.save());
+const ranged = [
+  [["w0w1", "r2"], ["r1w2"], ["w1r0"]],
+  [["r0w1r2"], ["w1w0"], ["x1r2", "w0"]],
+].flatMap((programs) =>
+  [1, 2, 3].map(
+    (home) => new World(kernel, { machines: 3, home, programs, pages: 3, ranges: true, recalls: 1 }),
+  ),
+);
+const fresh = new Map([...worlds, ...ranged].map((world): [World, Saved] => [world, world.save()]));
 
 /** What was found, or nothing. */
-function judged(kills: number): string | undefined {
+function judged(kills: number, of = worlds): string | undefined {
   try {
     for (let seed = 1; seed <= 400; seed++)
-      worlds.forEach((world, index) => {
-        world.load(fresh[index]!);
+      for (const world of of) {
+        world.load(fresh.get(world)!);
         wander(world, seed, kills);
-      });
-    worlds.forEach((world, index) => {
-      world.load(fresh[index]!);
+      }
+    for (const world of of) {
+      world.load(fresh.get(world)!);
       explore(world, kills, 20_000);
-    });
+    }
   } catch (error) {
     if (error instanceof Violation) return error.message;
     throw error;
@@ -229,15 +283,15 @@ function judged(kills: number): string | undefined {
 
 test("the intact table is not suspected", () => {
   for (let seed = 1; seed <= 400; seed++)
-    worlds.forEach((world, index) => {
-      world.load(fresh[index]!);
+    for (const [world, saved] of fresh) {
+      world.load(saved);
       wander(world, seed, seed % 3);
-    });
+    }
 });
 
-for (const { name, kills, rows } of bugs)
+for (const { name, kills, ranges, rows } of bugs)
   test(`caught: ${name}`, () => {
     for (const row of rows) expect(events).toContain(row[1]);
     for (const row of rows) plant(row);
-    expect(judged(kills ?? 0), "the bug was not found").toBeDefined();
+    expect(judged(kills ?? 0, ranges ? ranged : worlds), "the bug was not found").toBeDefined();
   });

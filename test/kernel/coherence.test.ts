@@ -4,6 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { explore, type Program, type Saved, World, wander } from "../support/coherence.js";
 import { cases, nameOf } from "../support/coherence-cases.js";
+import { World as RangedWorld, wander as wanderRanged } from "../support/coherence-ranges.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, rows } from "../support/page-table.js";
 
@@ -95,6 +96,39 @@ describe("at random", () => {
 
   test("machines that die and come back are new machines, to whom nothing old is owed", () => {
     for (const kills of [1, 2, 3]) run(4_000, kills, true);
+  });
+
+  test("pages that are granted by ranges and never touched", () => {
+    const ranged: Program[][] = [
+      ["r0w1x2w0r1w2", "x2w1x0r2"],
+      ["w0x1r2r0w2x1"],
+      ["r0r1x2w0w1w2", "x1r0"],
+      ["x0w1x2x1w0r2", "r2r1r0"],
+    ];
+    for (const home of [1, 3]) {
+      const setup = { machines: 4, home, programs: ranged, pages: 3, ranges: true, recalls: 3 };
+      const world = new RangedWorld(kernel, setup);
+      const saved = world.save();
+      for (let seed = 1; seed <= 800; seed++) {
+        world.load(saved);
+        wanderRanged(world, seed);
+      }
+      expect(world.failures()).toBe(0);
+    }
+    // The home reads, writers take what it counts as shared.
+    for (const first of [
+      ["w1r0", "x2r0"],
+      ["w1r0", "x2x0", "w2w0"],
+    ]) {
+      const read: Program[][] = [first, ["r0r2", "r0"], ["w0", "w2"]];
+      const setup = { machines: 3, home: 2, programs: read, pages: 3, ranges: true, recalls: 2 };
+      const world = new RangedWorld(kernel, setup);
+      const saved = world.save();
+      for (let seed = 1; seed <= 8000; seed++) {
+        world.load(saved);
+        wanderRanged(world, seed);
+      }
+    }
   });
 
   test("seeds that meet what is rare", () => {

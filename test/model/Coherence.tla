@@ -268,6 +268,11 @@ Act(v, m, p, e, msg, a) ==
          LET u == AnswerOperations(v, m, p, "OPERATED")
          IN IF m = Home[p] THEN u ELSE [u EXCEPT !.pg[m][p].dirty = TRUE]
     [] a = "REJECT" -> AnswerOperations(v, m, p, "REJECTED")
+    \* Pages that were granted by ranges, of which this model has none: both are for a machine that has nothing of the page.
+    [] a = "GIVE_ZEROS" ->
+         Say(v, m, p, msg.requester,
+             Granting(IF e = "UNTOUCHED_READ" THEN "S" ELSE "M", ~msg.copy, msg.tx, msg.acks))
+    [] a = "ACKNOWLEDGE" -> Say(v, m, p, msg.requester, [M("ACKNOWLEDGED") EXCEPT !.tx = msg.tx])
     [] a = "GRANT_SHARED" ->
          [GrantFromHome(v, m, p, msg, "S") EXCEPT !.pg[m][p].sharers = @ \union {msg.from}]
     [] a = "GRANT_EXCLUSIVE" -> [GrantFromHome(v, m, p, msg, "E") EXCEPT !.pg[m][p].owner = msg.from]

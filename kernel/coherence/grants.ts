@@ -1,0 +1,205 @@
+// The ranges of shared objects (ranges.ts) in the kernel: their room, and taking them back. When the home needs an object's
+// pages one by one, to cut the object or to forget about it, it recalls the ranges that machines hold: each names the
+// pages that it has touched, which get records at the home, and has nothing of the others any more. Core 0 only.
+//
+// Invariant: while a recall is under way no range is granted, so that an answer speaks of every range that its sender has.
+import { ASYNCHRONOUS, portReply } from "../lwkt/port";
+import { allocate, release } from "../memory/slab";
+import { bit, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
+import { COMMAND_RECALL, ITEM_HELD, ITEM_PAGES } from "../syslink/commands";
+import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { Client } from "./client";
+import { directoryKeep } from "./directory";
+import { pageIsHere } from "./engine";
+import { objectById } from "./objects";
+import { pageFindOrMake } from "./page-index";
+import { SharedObject } from "./pager";
+import {
+  PAGE_LAST,
+  RANGE_BYTES,
+  Range,
+  RangeSet,
+  rangesCreate,
+  rangesHolders,
+  rangesPutState,
+  rangesReleased,
+  STORED,
+} from "./ranges";
+import { Page } from "./records";
+import { INVALID, LOST, UNUSED } from "./table";
+
+const FIRST_ROOM: u32 = 16;
+/** One event of the engine changes ranges at most so often. */
+const EVENT_ROOM: u32 = 8;
+/** Pages that one answer names. */
+const HELD_MAX: u32 = 256;
+/** ITEM_PAGES: no more pages of this range follow. */
+const FINAL: u32 = 1;
+
+export function rangesOf(object: SharedObject): RangeSet {
+  return changetype<RangeSet>(object.ranges);
+}
+
+export function objectRangesCreate(object: SharedObject): void {
+  object.ranges = allocate(offsetof<RangeSet>());
+  rangesCreate(rangesOf(object), allocate(FIRST_ROOM * RANGE_BYTES), FIRST_ROOM);
+}
+
+export function objectRangesDrop(object: SharedObject): void {
+  release(rangesOf(object).at);
+  release(object.ranges);
+  object.ranges = 0;
+}
+
+/** Before every event of the engine: room for what it makes, and where the object ends now. */
+export function rangesReady(object: SharedObject): void {
+  const set = rangesOf(object);
+  set.limit = (object.size + 4095) / 4096;
+  if (set.count + EVENT_ROOM <= set.capacity) return;
+  const capacity = set.capacity * 2;
+  const at = allocate(<usize>(capacity * RANGE_BYTES));
+  memory.copy(at, set.at, <usize>(set.count * RANGE_BYTES));
+  release(set.at);
+  set.at = at;
+  set.capacity = capacity;
+}
+
+// --- At the home ---
+
+/** ASK_RECALL: no other machine holds client.index or a page behind it by a range any more. */
+export function rangesRecall(client: Client): i64 {
+  const object = changetype<SharedObject>(client.object);
+  client.nextWaiter = object.recalls;
+  object.recalls = changetype<usize>(client);
+  recallGoOn(object);
+  return ASYNCHRONOUS;
+}
+
+/** Answers those whose recall is done, and begins the next one. */
+function recallGoOn(object: SharedObject): void {
+  const set = rangesOf(object);
+  while (set.recalling == 0 && object.recalls != 0) {
+    const client = changetype<Client>(object.recalls);
+    const holders = rangesHolders(set, client.index) & ~bit(clusterSelf());
+    if (holders == 0) {
+      object.recalls = client.nextWaiter;
+      client.nextWaiter = 0;
+      portReply(client, 0);
+      continue;
+    }
+    let rest = holders;
+    while (rest != 0) {
+      const machine = <u32>ctz(rest) + 1;
+      rest &= rest - 1;
+      if (isDead(machine)) continue; // its ranges are lost as soon as the engine hears of it
+      set.recalling |= bit(machine);
+      const writer = messageTo(machine, 16 + 24, object.id, 0, COMMAND_RECALL);
+      const data = itemPut(writer, ITEM_PAGES, 0, 16);
+      store<u64>(data, client.index);
+      store<u64>(data, PAGE_LAST, 8);
+      messageEnd();
+    }
+    if (set.recalling == 0) return;
+  }
+}
+
+/** A machine names pages that it has touched, and at last the range that it has nothing else of. */
+function released(object: SharedObject, from: u32, message: MessageHeader): void {
+  const held = itemFind(message, ITEM_HELD);
+  const count = changetype<usize>(held) != 0 ? itemDataBytes(held) >> 3 : 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const index = load<u64>(itemData(held) + (i << 3));
+    if (index > PAGE_LAST) continue;
+    rangesReady(object);
+    directoryKeep(pageFindOrMake(object, index), from);
+  }
+  const range = itemFind(message, ITEM_PAGES);
+  if (range.aux != FINAL) return;
+  const set = rangesOf(object);
+  rangesReady(object);
+  const last = min<u64>(load<u64>(itemData(range), 8), PAGE_LAST);
+  if (load<u64>(itemData(range)) <= last) {
+    rangesReleased(set, <u8>from, load<u64>(itemData(range)), last, UNUSED);
+  }
+  set.recalling &= ~bit(from);
+  recallGoOn(object);
+}
+
+// --- Where they are held ---
+
+function recalled(object: SharedObject, message: MessageHeader): void {
+  const range = itemFind(message, ITEM_PAGES);
+  const first = load<u64>(itemData(range));
+  const last = min<u64>(load<u64>(itemData(range), 8), PAGE_LAST);
+  if (first > last) return;
+  let at = object.pages;
+  while (true) {
+    let count: u32 = 0;
+    const begin = at;
+    while (at != 0 && count < HELD_MAX) {
+      if (isTouched(changetype<Page>(at), first, last)) count++;
+      at = changetype<Page>(at).nextInObject;
+    }
+    const writer = messageTo(
+      object.home,
+      16 + 24 + 8 + count * 8,
+      object.id,
+      message.msgid,
+      COMMAND_RECALL | RESPONSE,
+    );
+    const data = itemPut(writer, ITEM_PAGES, at == 0 ? FINAL : 0, 16);
+    store<u64>(data, first);
+    store<u64>(data, last, 8);
+    let slot = count != 0 ? itemPut(writer, ITEM_HELD, 0, count << 3) : 0;
+    for (let next = begin; next != at; next = changetype<Page>(next).nextInObject) {
+      if (!isTouched(changetype<Page>(next), first, last)) continue;
+      store<u64>(slot, changetype<Page>(next).index);
+      slot += 8;
+    }
+    messageEnd();
+    if (at == 0) break;
+  }
+  rangesReady(object);
+  rangesPutState(rangesOf(object), first, last, INVALID);
+}
+
+function isTouched(page: Page, first: u64, last: u64): bool {
+  return page.index >= first && page.index <= last && pageIsHere(page);
+}
+
+export function rangeMessage(from: u32, message: MessageHeader): void {
+  const object = objectById(message.linkid);
+  if (changetype<usize>(object) == 0 || object.dead != 0) return;
+  if (message.command & RESPONSE) {
+    if (object.home == clusterSelf()) released(object, from, message);
+  } else if (from == object.home) recalled(object, message);
+}
+
+/** What a dead machine held by ranges is lost, page by page; what its home gave ends with it. */
+export function rangesMachineDied(object: SharedObject, machine: u32): void {
+  const set = rangesOf(object);
+  rangesReady(object);
+  if (object.home == machine) rangesPutState(set, 0, PAGE_LAST, INVALID);
+  if (object.home != clusterSelf()) return;
+  rangesReleased(set, <u8>machine, 0, PAGE_LAST, LOST);
+  set.recalling &= ~bit(machine);
+  recallGoOn(object);
+}
+
+/**
+ * The home moves: what was held by ranges and never touched is held no more. Who was asked for ranges need not answer. The new home
+ * does not know what was stored at the old one, and grants page by page.
+ */
+export function rangesFrozen(object: SharedObject): void {
+  const set = rangesOf(object);
+  rangesForsaken(object);
+  changetype<Range>(set.at).flags = STORED;
+  recallGoOn(object);
+}
+
+/** This machine has no part in the object any more. */
+export function rangesForsaken(object: SharedObject): void {
+  const set = rangesOf(object);
+  set.recalling = 0;
+  rangesCreate(set, set.at, set.capacity);
+}

@@ -1,0 +1,127 @@
+// One machine fills the pages of a shared file, and others come to them. Usage: scan HOW PAGES [WRITER]; HOW is
+//   own      only the writer comes to them
+//   split    another machine adds to the page in the middle, then the writer fills all of them once more
+//   read     every other machine reads all pages in order, one after the other
+//   again    the same twice; in between the writer changes one page
+// Machine 1 prints `scan: HOW PAGES wrong W nanoseconds T`: pages that were not as they should be, and how long the first
+// reader took for all of them (0: nobody read). Status 1 when W is not 0.
+import { peek64, poke64 } from "./arch";
+import {
+  argument,
+  argumentIs,
+  decimal,
+  exit,
+  mapShared,
+  meet,
+  node,
+  nodes,
+  now,
+  numberAt,
+  programStart,
+  text,
+  textAt,
+} from "./libuser";
+
+const PAGE: usize = 4096;
+const PAGES: u64 = 64;
+const PAGES_MAX: u64 = 4096;
+/** In the meeting page: pages found wrong, the first reader's time. */
+const WRONG: usize = 512;
+const TIME: usize = 520;
+
+let common: usize = 0;
+let file: usize = 0;
+let pages: usize = 0;
+
+export function start(stack: u64): void {
+  programStart(stack);
+  const count = numberAt(argument(2), PAGES);
+  const writer = <u32>numberAt(argument(3), 1);
+  const known =
+    argumentIs(1, "own") || argumentIs(1, "split") || argumentIs(1, "read") || argumentIs(1, "again");
+  if (!known || count === 0 || count > PAGES_MAX || writer === 0 || writer > nodes()) {
+    text("usage: scan own|split|read|again [PAGES [WRITER]], of up to 4096 pages\n");
+    exit(2);
+  }
+  pages = usize(count);
+  common = mapShared("/shm/scan.meeting", PAGE);
+  file = mapShared("/shm/scan", pages * PAGE);
+  const mine = node() === writer;
+  const reads = argumentIs(1, "read") || argumentIs(1, "again");
+  meet(common, nodes());
+  if (mine) fill(1);
+  meet(common, nodes());
+  if (argumentIs(1, "split")) {
+    const other = (writer % nodes()) + 1;
+    const at = file + (pages / 2) * PAGE;
+    if (node() === other) poke64(u64(at), peek64(u64(at)) + 1);
+    meet(common, nodes());
+    if (mine) {
+      if (peek64(u64(at)) !== markOf(pages / 2, 1) + 1) wrong(1);
+      fill(2);
+    }
+  }
+  if (reads) readers(writer, 1, 0);
+  if (argumentIs(1, "again")) {
+    if (mine) poke64(u64(file + (pages / 2) * PAGE), markOf(pages / 2, 1) + 1);
+    meet(common, nodes());
+    readers(writer, 1, 1);
+  }
+  if (mine) wrong(badPages(argumentIs(1, "split") ? 2 : 1, u64(argumentIs(1, "again"))));
+  meet(common, nodes());
+  exit(node() === 1 ? judge() : 0);
+}
+
+function markOf(page: usize, round: u64): u64 {
+  return (round << 32) | u64(page + 1);
+}
+
+function fill(round: u64): void {
+  for (let page: usize = 0; page < pages; page++) {
+    const at = file + page * PAGE;
+    poke64(u64(at), markOf(page, round));
+    poke64(u64(at + PAGE - 8), ~markOf(page, round));
+  }
+}
+
+/** How many pages are not what fill(round) made of them; the one in the middle is so much more. */
+function badPages(round: u64, more: u64): u64 {
+  let bad: u64 = 0;
+  for (let page: usize = 0; page < pages; page++) {
+    const at = u64(file + page * PAGE);
+    const value = markOf(page, round);
+    const first = page === pages / 2 ? value + more : value;
+    if (peek64(at) !== first || peek64(at + PAGE - 8) !== ~value) bad++;
+  }
+  return bad;
+}
+
+/** One machine after the other, so that each has the wire for itself. */
+function readers(writer: u32, round: u64, more: u64): void {
+  for (let machine: u32 = 1; machine <= nodes(); machine++) {
+    if (machine === node() && machine !== writer) {
+      const from = now();
+      wrong(badPages(round, more));
+      if (peek64(u64(common + TIME)) === 0) poke64(u64(common + TIME), now() - from);
+    }
+    meet(common, nodes());
+  }
+}
+
+function wrong(count: u64): void {
+  if (count !== 0) atomic.add<u64>(common + WRONG, count);
+}
+
+function judge(): i32 {
+  const bad = peek64(u64(common + WRONG));
+  text("scan: ");
+  textAt(argument(1));
+  text(" ");
+  decimal(u64(pages));
+  text(" wrong ");
+  decimal(bad);
+  text(" nanoseconds ");
+  decimal(peek64(u64(common + TIME)));
+  text("\n");
+  return i32(bad !== 0);
+}
