@@ -82,6 +82,9 @@ export class CoreHost implements Host {
   writeTscDeadline(low: number, high: number, left: number): void {
     this.#devices.setTscDeadline(low, high, left);
   }
+  performanceInterrupt(): void {
+    this.#devices.performanceInterrupt();
+  }
   initialise(): void {
     this.#devices.init();
   }

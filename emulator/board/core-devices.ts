@@ -152,6 +152,11 @@ export class CoreDevices {
     this.#apic.timer.setTscDeadline(low >>> 0, high >>> 0, left * (NANOSECONDS / frequency.tsc));
   }
 
+  /** A performance counter of this core has overflowed. */
+  performanceInterrupt(): void {
+    this.#apic.performanceInterrupt();
+  }
+
   /** INIT: the local APIC as after power-up, but for its ID and IA32_APIC_BASE. */
   init(): void {
     this.#apic.init();

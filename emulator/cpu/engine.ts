@@ -19,6 +19,7 @@ import {
   ACTIVITY,
   ATTENTION,
   ATTENTION_BUS_LOCK,
+  ATTENTION_COUNTERS,
   ATTENTION_INIT,
   ATTENTION_INTERRUPT,
   ATTENTION_NMI,
@@ -74,6 +75,7 @@ import { SLOT } from "./lowering/linkage.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
 import { lineChanged, waits, wantsInterrupt } from "./monitor.js";
 import { Onlooker, type Watch } from "./onlooker.js";
+import { Performance } from "./performance.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
 import { type CoreRecord, CoreState } from "./state.js";
 import { FLAG_TF, stepTraps } from "./stepping.js";
@@ -129,11 +131,14 @@ export class Engine {
   readonly #generated: Exports;
   readonly #microcode: Record<string, Microcode>;
   readonly #reader: CodeReader;
+  readonly #performance: Performance;
   readonly #states: (CoreState | undefined)[] = [];
   /** The core inside run(), or -1. */
   #running = -1;
   /** interruptRun() was called: run() comes back at the next boundary. */
   #stopping = false;
+  /** The performance counters were changed: how long the core may run has to be found out anew. */
+  #recounting = false;
   #breakpoints: ReadonlySet<bigint> = new Set();
   /** By core: instructions retired when it last stopped at a breakpoint, so that it goes on from there. */
   readonly #stoppedAt: number[] = [];
@@ -150,6 +155,7 @@ export class Engine {
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.ram = new Uint8Array(memory.buffer, plan.ramBase, plan.ramBytes);
+    this.#performance = new Performance(memory.buffer);
     this.#bus = new BusLock(memory, plan.cores, options.live);
     this.#program = programOf(options.modules);
     writeMachineWords(memory, plan, options.live);
@@ -224,19 +230,41 @@ export class Engine {
     this.#stopping = false;
     this.atBreakpoint = false;
     this.#onlooker.hit = false;
-    this.#set(c + RUN_START, budget);
     let left = budget;
     if (this.#live) this.#bus.unpark(core);
     try {
-      left = this.#loop(core, c, budget);
+      left = this.#slices(core, c, budget);
     } finally {
       this.#running = -1;
       if (this.#live) this.#bus.park(core);
     }
     const retired = budget - left;
     this.#count(c, retired);
+    this.#set(c + RUN_START, 0);
+    this.#set(c + RUN_BUDGET, 0);
+    this.#set(c + RUN_OP, 0);
     this.atWatchpoint = this.#onlooker.hit;
     return retired;
+  }
+
+  /** Up to each moment at which a performance counter may overflow. */
+  #slices(core: number, c: number, budget: number): number {
+    let left = budget;
+    for (;;) {
+      const until = this.#performance.left(c, budget - left);
+      this.#set(c + RUN_START, budget);
+      this.#set(c + RUN_BUDGET, left);
+      if (until <= 0) {
+        this.#microcode["countersDue"](c);
+        continue;
+      }
+      const slice = Math.min(left, until);
+      this.#recounting = false;
+      this.#set(c + RUN_START, budget - left + slice);
+      const after = this.#loop(core, c, slice);
+      left += after - slice;
+      if (left <= 0 || (after > 0 && !this.#recounting)) return left;
+    }
   }
 
   #loop(core: number, c: number, budget: number): number {
@@ -249,8 +277,9 @@ export class Engine {
       this.#set(c + RUN_BUDGET, left);
       this.#set(c + RUN_OP, 0);
       this.#service(core, c);
-      if (this.#stopping || left <= 0 || onlooker.hit) return left;
+      if (this.#stopping || left <= 0 || onlooker.hit || this.#recounting) return left;
       if (this.#trapping(c)) {
+        this.#performance.exception(c);
         this.#microcode["debugTrap"](c);
         left--;
         continue;
@@ -262,6 +291,7 @@ export class Engine {
       if (watched && this.#stopsHere(core)) return left;
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
       if (special || stepwise || watched) left = this.#step(core, c, left);
+      else if (this.#performance.counting(c)) left = this.#toBranch(core, c, left);
       else left = this.#handle(enter(c, c + CHAIN_SINK, left), core, c);
     }
   }
@@ -288,6 +318,7 @@ export class Engine {
       default:
     }
     if (this.#get(c + FAULT_VECTOR) < 0) return this.#get(c + RUN_BUDGET);
+    this.#performance.interrupted(c, this.#get(c + RUN_BUDGET), this.#restOf(c));
     this.#set(c + RUN_OP, 0);
     if (drops) this.#set(c + DEBUG_PENDING, 0);
     if (this.#get(c + FAULT_VECTOR) === STEP_WANTED) {
@@ -295,10 +326,36 @@ export class Engine {
       return this.#step(core, c, this.#get(c + RUN_BUDGET));
     }
     const left = this.#get(c + RUN_BUDGET) - 1;
+    this.#performance.exception(c);
     this.#set(c + RUN_BUDGET, left);
     this.#onlooker.fault(core);
     this.#microcode["deliver"](c);
     return left;
+  }
+
+  #restOf(c: number): number {
+    const op = this.#get(c + RUN_OP);
+    return op === 0 ? 0 : this.#view.getUint16(op + OP_REST, true);
+  }
+
+  /** Up to the next branch, of which the performance counters learn whether it has retired. */
+  #toBranch(core: number, c: number, left: number): number {
+    const block = this.#decode(core, c);
+    if (block === undefined) return this.#handle(EXIT.fault, core, c);
+    this.#set(c + BLOCK_FOUND, block);
+    const count = Math.min(left, this.#performance.opsToBranch(block, this.#get(block + BLOCK_COUNT)));
+    const rip = this.#get(c + RIP);
+    const start = this.#get(c + RUN_START);
+    this.#set(c + RUN_START, start - left + count);
+    const why = this.#partial(c, count);
+    this.#set(c + RUN_START, start);
+    const after = left - count + this.#get(c + RUN_BUDGET);
+    const faulted = this.#get(c + FAULT_VECTOR) >= 0;
+    if (faulted) this.#performance.interrupted(c, this.#get(c + RUN_BUDGET), this.#restOf(c));
+    this.#set(c + RUN_BUDGET, after);
+    if (faulted || why === EXIT.unimplemented) return this.#handle(why, core, c);
+    if (after === left - count) this.#performance.retired(c, block, count - 1, rip);
+    return after;
   }
 
   /** Runs as much of the block at BLOCK_FOUND as the budget covers. */
@@ -333,6 +390,7 @@ export class Engine {
     const flags = this.#get(c + FLAGS_OTHER);
     this.#set(c + FLAGS_OTHER, flags & ~FLAG_RF);
     const mnemonic = this.#mnemonicAtRip(core, c);
+    const [block, rip] = [this.#get(c + BLOCK_FOUND), this.#get(c + RIP)];
     if (mnemonic !== undefined)
       this.#onlooker.instruction(core, () => this.#reader.bytesOf(this.#get(c + BLOCK_FOUND)));
     // What a device or RDTSC sees of the time counts from the start of run(), not of this step (executed()).
@@ -345,11 +403,13 @@ export class Engine {
     if (mnemonic === undefined) this.#set(c + RUN_BUDGET, 1);
     const after = left - 1 + this.#get(c + RUN_BUDGET);
     if (this.#get(c + FAULT_VECTOR) >= 0 || why === EXIT.unimplemented) {
+      this.#performance.interrupted(c, this.#get(c + RUN_BUDGET), this.#restOf(c));
       this.#set(c + RUN_BUDGET, after);
       this.#set(c + DEBUG_PENDING, 0);
       this.#onlooker.hit = false;
       return this.#handle(why, core, c);
     }
+    if (after < left && this.#performance.counting(c)) this.#performance.retired(c, block, 0, rip);
     const holds = this.#get(c + SHADOW) === SHADOW_STACK;
     if (after < left && !holds && stepTraps(mnemonic, flags, this.#get(c + FLAGS_OTHER)))
       this.#set(c + DEBUG_PENDING, this.#get(c + DEBUG_PENDING) | DR6_BS);
@@ -484,6 +544,7 @@ export class Engine {
       this.#bus.unpark(core);
     }
     if (bits & ATTENTION_STOP) this.#stopping = true;
+    if (bits & ATTENTION_COUNTERS) this.#recounting = true;
     if (bits & ATTENTION_INIT) {
       this.#microcode["reset"](c, 1n);
       this.#hosts[core].initialise();
@@ -502,6 +563,7 @@ export class Engine {
   }
   #event(core: number, c: number, vector: number, kind: number): void {
     this.#onlooker.interrupt(core, vector, kind === EVENT_NMI);
+    this.#performance.transfer(c);
     this.#microcode["interrupt"](c, BigInt(vector), BigInt(kind));
   }
   #flushForA20(c: number): void {

@@ -90,6 +90,7 @@ export const features: readonly Feature[] = [
   { name: "pdpe1gb", leaf: 0x8000_0001, register: "edx", bit: 26 },
   { name: "rdtscp", leaf: 0x8000_0001, register: "edx", bit: 27, instructions: ["RDTSCP"] },
   { name: "lm", leaf: 0x8000_0001, register: "edx", bit: 29 },
+  { name: "perfctr_core", leaf: 0x8000_0001, register: "ecx", bit: 23, instructions: ["RDPMC"] },
   { name: "topoext", leaf: 0x8000_0001, register: "ecx", bit: 22 }, // leaves 8000001D and 8000001E
   { name: "invariant_tsc", leaf: 0x8000_0007, register: "edx", bit: 8 },
   { name: "xsave_error_pointers", leaf: 0x8000_0008, register: "ebx", bit: 2 }, // saved whether or not pending
@@ -105,6 +106,5 @@ export const features: readonly Feature[] = [
 /** Instruction sets of this processor by iced's names: outside them an encoding is #UD. */
 export const instructionSets: ReadonlySet<string> = new Set([
   ...baseInstructions,
-  "RDPMC", // exists, and is #GP: there are no counters
   ...features.flatMap((feature) => feature.instructions ?? []),
 ]);

@@ -30,6 +30,8 @@ export interface Host {
   writeTscDeadline(low: number, high: number, left: number): void;
   readTaskPriority(): number;
   writeTaskPriority(value: number): void;
+  /** A performance counter has overflowed. */
+  performanceInterrupt(): void;
   /** INIT has come: the local APIC's part of it. A SIPI that has come since stays. */
   initialise(): void;
   /** Something that is not modelled was touched. */
@@ -123,6 +125,9 @@ export function hostImports(
     writeTscDeadline: (core: number, low: number, high: number, left: number) =>
       hosts[core].writeTscDeadline(u32(low), u32(high), left),
     readTaskPriority: (core: number) => hosts[core].readTaskPriority(),
+    performanceInterrupt: (core: number) => hosts[core].performanceInterrupt(),
+    unknownEvent: (core: number, event: number) =>
+      hosts[core].unimplemented(`performance event ${event.toString(16)}, which counts nothing`),
     writeTaskPriority: (core: number, value: number) => hosts[core].writeTaskPriority(u32(value)),
   };
   return imports as Record<string, (...args: never[]) => number | undefined>;

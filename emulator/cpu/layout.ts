@@ -136,6 +136,7 @@ export const ATTENTION_INIT = 4;
 export const ATTENTION_SIPI = 8;
 export const ATTENTION_STOP = 16; // the host wants the core back: run() returns
 export const ATTENTION_BUS_LOCK = 32; // another core holds the bus: park until BUS_LOCK_WORD is 0
+export const ATTENTION_COUNTERS = 64; // PERF_DUE or PERF_BLOCKS has changed
 
 // --- The engine's own words (decode.ts, interpreter.ts); nobody else writes them ---
 export const ZERO = 0x700; // u64: always 0; what an absent base or index register reads
@@ -190,6 +191,26 @@ export const STORE_BYTES = 16;
 export const STORE_VALUE = 0; // u64
 export const STORE_HOST = 8; // u32: wasm address in RAM
 export const STORE_LENGTH = 12; // u32: 1, 2, 4 or 8 bytes, all in one page
+
+// --- Performance counters (microcode/performance.ts) ---
+export const PERFORMANCE = 0xf00;
+export const PERF_COUNTERS = 6;
+export const PERF_SELECT = 0xf00; // u64 each: PERF_CTL0..5
+export const PERF_COUNT = 0xf30; // u64 each: PERF_CTR0..5, as of PERF_SEEN
+export const PERF_SEEN = 0xf60; // u64: RETIRED when the counters were last brought up to date
+export const PERF_SKEW = 0xf68; // u64: what RETIRED holds beyond instructions: iterations, exceptions
+export const PERF_INSTRUCTIONS_SEEN = 0xf70; // u64
+export const PERF_BRANCHES = 0xf78; // u64: counted by the engine while PERF_BLOCKS is set
+export const PERF_BRANCHES_SEEN = 0xf80;
+export const PERF_TAKEN = 0xf88; // u64
+export const PERF_TAKEN_SEEN = 0xf90;
+export const PERF_DUE = 0xf98; // f64: RETIRED at which a counter may overflow and interrupt, or Infinity
+export const PERF_ACTIVE = 0xfa0; // u32: some counter is enabled
+export const PERF_FILTERS = 0xfa4; // u32: ... at some levels only
+export const PERF_BLOCKS = 0xfa8; // u32: ... and counts branches
+export const PERF_LEVEL = 0xfac; // u32: CPL since PERF_SEEN
+export const PERF_REPEAT = 0xfb0; // i32: the budget when the repeated instruction under way began, or -2^31
+export const PERFORMANCE_END = 0xfb8;
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
 // As many heads as Linux with its programs has blocks: found at the first look, mostly.

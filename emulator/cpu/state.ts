@@ -56,6 +56,8 @@ import {
   MSR_TSC_AUX,
   MSR_TSC_OFFSET,
   MXCSR,
+  PERFORMANCE,
+  PERFORMANCE_END,
   REPEATING,
   RETIRED,
   RIP,
@@ -150,13 +152,15 @@ const evenParity = (byte: bigint): bigint => {
 
 /** What a snapshot of a core holds. The translations belong to it: the guest may rely on stale ones. */
 export interface CoreRecord {
-  readonly version: 2;
+  readonly version: 3;
   /** Registers and execution state, base64. */
   readonly block: string;
   /** The registers from MORE_STATE on, base64. */
   readonly more: string;
   /** The TLB, deflated, base64. */
   readonly translations: string;
+  /** The performance counters, base64. */
+  readonly counters: string;
   /** The store buffer's entries, base64. */
   readonly stores?: string;
 }
@@ -355,9 +359,10 @@ export class CoreState {
   // --- snapshots ---
   record(): CoreRecord {
     return {
-      version: 2,
+      version: 3,
       block: Buffer.from(this.#bytes(0, RECORDED_BYTES)).toString("base64"),
       more: Buffer.from(this.#bytes(MORE_STATE, MORE_STATE_END)).toString("base64"),
+      counters: Buffer.from(this.#bytes(PERFORMANCE, PERFORMANCE_END)).toString("base64"),
       translations: deflateRawSync(this.#bytes(TLB, TLB_END).slice(), { level: 1 }).toString("base64"),
       stores: Buffer.from(this.#bytes(STORE_BUFFER, this.#storesEnd())).toString("base64"),
     };
@@ -366,8 +371,12 @@ export class CoreState {
   restore(record: CoreRecord): void {
     const block = Buffer.from(record.block ?? "", "base64");
     const more = Buffer.from(record.more ?? "", "base64");
-    const whole = block.length === RECORDED_BYTES && more.length === MORE_STATE_END - MORE_STATE;
-    if (record.version !== 2 || !whole)
+    const counters = Buffer.from(record.counters ?? "", "base64");
+    const whole =
+      block.length === RECORDED_BYTES &&
+      more.length === MORE_STATE_END - MORE_STATE &&
+      counters.length === PERFORMANCE_END - PERFORMANCE;
+    if (record.version !== 3 || !whole)
       throw new Error(
         `core record of version ${record.version} with ${block.length} bytes: not of this engine`,
       );
@@ -382,6 +391,7 @@ export class CoreState {
       throw new Error(`core record: ${stores.length} bytes of ${waiting} waiting stores`);
     this.#bytes(0, RECORDED_BYTES).set(block);
     this.#bytes(MORE_STATE, MORE_STATE_END).set(more);
+    this.#bytes(PERFORMANCE, PERFORMANCE_END).set(counters);
     this.#bytes(STORE_BUFFER, this.#storesEnd()).set(stores);
     this.#bytes(TLB, TLB_END).set(translations);
   }

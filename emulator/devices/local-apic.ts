@@ -334,6 +334,11 @@ export class LocalApic {
     }
   }
 
+  /** Performance counters have overflowed. The entry is not masked by that (AMD APM vol. 2, 16.4). */
+  performanceInterrupt(): void {
+    this.#local(this.#state.lvt[lvt.performance], false);
+  }
+
   /** An event of a local vector table entry. */
   #local(entry: number, level: boolean): void {
     if ((entry & MASKED) !== 0) return;
@@ -360,7 +365,7 @@ export class LocalApic {
     if (!this.#softwareEnabled()) entry |= MASKED;
     this.#state.lvt[index] = entry;
     if (index === lvt.timer) this.timer.modeChanged(timerModeOf(before));
-    if ((index === lvt.thermal || index === lvt.performance) && (entry & MASKED) === 0)
+    if (index === lvt.thermal && (entry & MASKED) === 0)
       this.#report(`${lvtEntries[index].name} unmasked, but nothing here ever raises it`);
     this.#lookAgain();
   }

@@ -84,9 +84,9 @@ describe("a run repeats", () => {
     const cpu = await prepared();
     const two = await prepared(2);
     expect(() => cpu.engine.restore(0, two.engine.snapshot(1))).toThrow("core 1");
-    expect(() => cpu.engine.restore(0, { version: 2, block: "AAAA", more: "", translations: "" })).toThrow(
-      /core record/,
-    );
+    expect(() =>
+      cpu.engine.restore(0, { version: 3, block: "AAAA", more: "", counters: "", translations: "" }),
+    ).toThrow(/core record/);
   });
 });
 

@@ -140,7 +140,7 @@ describe("model-specific registers", () => {
     expect(must(m, "rdtsc")).toBe(15n);
     m.setU64(L.CR4, m.u64(L.CR4) | CR4.TSD);
     expect(m.faultOf("rdtsc")).toMatchObject(GP0);
-    expect(m.faultOf("rdpmc")).toMatchObject(GP0);
+    expect(m.faultOf("rdpmc", 0)).toMatchObject(GP0);
   });
   test("IA32_APIC_BASE is the board's", () => {
     const m = long();

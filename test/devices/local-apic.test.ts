@@ -432,9 +432,24 @@ describe("local pins", () => {
     expect(core.get(r.esr)).toBe(0x40);
   });
 
-  test("thermal and performance entries are held, and say that nothing raises them", () => {
-    cores[0].enable().set(r.performance, 0x400);
-    expect(lines.at(-1)).toMatch(/LVT_PERFORMANCE unmasked, but nothing here ever raises it/);
+  test("the thermal entry is held, and says that nothing raises it", () => {
+    cores[0].enable().set(r.thermal, 0x400);
+    expect(lines.at(-1)).toMatch(/LVT_THERMAL unmasked, but nothing here ever raises it/);
+  });
+
+  test("performance counters: the entry's vector, or an NMI; it stays unmasked (APM vol. 2, 16.4)", () => {
+    const core = cores[0].enable();
+    core.set(r.performance, 0x55);
+    core.devices.performanceInterrupt();
+    expect(core.devices.acknowledge()).toBe(0x55);
+    core.set(r.performance, 0x400);
+    core.mailbox.takeAttention(~0);
+    core.devices.performanceInterrupt();
+    expect([core.attention & 2, core.devices.read(0xfee0_0340, 4)]).toEqual([2, 0x400]);
+    core.set(r.performance, 0x1_0400);
+    core.mailbox.takeAttention(~0);
+    core.devices.performanceInterrupt();
+    expect(core.attention).toBe(0);
   });
 });
 

@@ -82,6 +82,7 @@ const host: Host = {
   writeApicMsr: () => false,
   readTscDeadline: () => 0,
   writeTscDeadline: () => {},
+  performanceInterrupt: () => {},
   initialise: () => {},
   readTaskPriority: () => 0,
   writeTaskPriority: () => {},

@@ -63,6 +63,7 @@ export class TestHost implements Host {
   /** Vectors that the local APIC would give, first first. */
   interrupts: number[] = [];
   taskPriority = 0;
+  overflows = 0;
 
   portRead(_port: number, _bytes: number): number {
     return this.portAnswer;
@@ -106,6 +107,9 @@ export class TestHost implements Host {
   }
   writeTscDeadline(): void {}
   initialise(): void {}
+  performanceInterrupt(): void {
+    this.overflows++;
+  }
   readTaskPriority(): number {
     return this.taskPriority;
   }

@@ -34,10 +34,6 @@ const expected: readonly (readonly [line: RegExp, reason: string])[] = [
     /^PCI: Ignoring E820 reservations for host bridge windows$/,
     "what Linux does with a BIOS of 2023 or later",
   ],
-  [
-    /^Performance Events: Broken PMU hardware detected|^Failed to access perfctr msr \(MSR c0010007 is 0\)$/,
-    "performance counters do not count yet; QEMU's do not either, which Linux forgives a hypervisor",
-  ],
 ];
 
 /** What a kernel says of a live machine whose host has other work than it. */

@@ -58,6 +58,8 @@ const host = {
     current!.apicBase = [low >>> 0, high >>> 0];
     return 1;
   },
+  performanceInterrupt: () => {},
+  unknownEvent: () => {},
   readApicMsr: () => 0,
   writeApicMsr: () => 0,
   readTscDeadline: (core: number) => current!.setU64(L.SCRATCH, 0n, core),

@@ -56,6 +56,7 @@ const program = `
     pendingInterrupt: () => false, acknowledge: () => -1,
     readApicBase: () => 0, writeApicBase: () => true, readTaskPriority: () => 0, writeTaskPriority() {},
     readApicMsr: () => -1, writeApicMsr: () => false, readTscDeadline: () => 0, writeTscDeadline() {}, initialise() {},
+    performanceInterrupt() {},
     unimplemented(what) { throw new Error(what); },
   };
   const engine = new Engine(memory, plan, Array(plan.cores).fill(host), { modules, live: true });

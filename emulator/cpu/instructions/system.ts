@@ -191,7 +191,12 @@ export const system = [
       m.setRegister(RCX, m.truncate(m.assist("readTscAux"), 32));
     },
   },
-  { op: Mnemonic.Rdpmc, access: [], flags: none, does: (m) => void m.assist("rdpmc") },
+  {
+    op: Mnemonic.Rdpmc,
+    access: [],
+    flags: none,
+    does: (m) => toEdxEax(m, m.assist("rdpmc", m.register(RCX, 32))),
+  },
 
   // --- x87 and SSE state ---
   { op: Mnemonic.Fxsave, access: ["w"], needs: "fpu", flags: none, does: saveState("fxsave", 0) },

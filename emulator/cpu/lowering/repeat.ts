@@ -6,7 +6,8 @@
 // Invariant: an iteration is an instruction to the budget, however it was done.
 
 import { RCX } from "../instructions/define.js";
-import { ATTENTION, CODE_WRITTEN, REPEATING } from "../layout.js";
+import { ATTENTION, CODE_WRITTEN, PERF_REPEAT, PERF_SKEW, REPEATING } from "../layout.js";
+import { NOT_REPEATING } from "../performance.js";
 import type { Label } from "../wasm.js";
 import { BUDGET } from "./addresses.js";
 import { CORE } from "./flags.js";
@@ -23,6 +24,7 @@ export abstract class Repeats extends Runs {
     code.if();
     this.next();
     code.end();
+    code.get(CORE).get(BUDGET).access("i32.store", PERF_REPEAT);
     const done = code.block();
     const again = code.block();
     const loop = code.loop();
@@ -42,11 +44,23 @@ export abstract class Repeats extends Runs {
     code.end();
     code.end();
     this.#repeating(1);
+    this.#noteIterations(1);
     this.setRip(this.thisRip());
     this.enterAnew();
     code.end();
     this.#repeating(0);
+    this.#noteIterations(0);
     this.next();
+  }
+
+  /** What was charged since the instruction began, besides itself, is no instruction to the performance counters. */
+  #noteIterations(itself: 0 | 1): void {
+    const { code } = this;
+    code.get(CORE);
+    code.get(CORE).access("i64.load", PERF_SKEW);
+    code.get(CORE).access("i32.load", PERF_REPEAT).get(BUDGET).op("i32.sub").i32(itself).op("i32.add");
+    code.op("i64.extend_i32_u").op("i64.add").access("i64.store", PERF_SKEW);
+    code.get(CORE).i32(NOT_REPEATING).access("i32.store", PERF_REPEAT);
   }
 
   #repeating(underWay: 0 | 1): void {

@@ -24,6 +24,7 @@ import {
   MODE_PROTECTED,
   MODE_STACK32,
   MODE_V86,
+  PERF_FILTERS,
   SEG_ATTRIBUTES,
   SEG_BASE,
   SEG_LIMIT,
@@ -32,6 +33,7 @@ import {
   SEGMENTS,
   SS,
 } from "../layout";
+import { levelChanged } from "./performance";
 
 // --- exceptions ---
 export const DE: u32 = 0;
@@ -292,4 +294,5 @@ export function updateMode(core: usize): void {
     if (attributesOf(core, SS) & ATTRIBUTE_BIG) m |= MODE_STACK32;
   }
   store<u32>(core, m, MODE);
+  if (load<u32>(core, PERF_FILTERS)) levelChanged(core);
 }

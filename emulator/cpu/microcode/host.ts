@@ -23,5 +23,9 @@ export declare function writeTscDeadline(core: u32, low: u32, high: u32, left: f
 /** CR8: bits 7..4 of the local APIC's task priority. */
 export declare function readTaskPriority(core: u32): u32;
 export declare function writeTaskPriority(core: u32, value: u32): void;
+/** A performance counter has overflowed: the local APIC's entry for it. */
+export declare function performanceInterrupt(core: u32): void;
+/** A counter was enabled for an event that nothing here counts. */
+export declare function unknownEvent(core: u32, event: u32): void;
 /** While LOOKING_WORD is set: a data access, with its ACCESS_* bits; a store has not reached memory yet. */
 export declare function accessed(core: u32, linear: u64, bytes: u32, access: u32, value: u64): void;

@@ -50,7 +50,8 @@ export {
   writeFpuControl,
 } from "./fpu-state";
 export { monitor, mwait } from "./monitor";
-export { rdpmc, rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
+export { rdtsc, readMsr, readTscAux, writeMsr } from "./msr";
+export { countersDue, rdpmc } from "./performance";
 export { hostAt } from "./physical";
 export { portCheck, portIn, portOut } from "./ports";
 export { random } from "./random";

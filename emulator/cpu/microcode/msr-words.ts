@@ -91,8 +91,6 @@ const MISC_RESET: u64 = 0x4_0001;
 /** MCi register banks, and MCG_CTL. */
 const MCG_CAPABILITIES: u64 = 0x100 | MC_BANKS;
 const MCG_STATUS_DEFINED: u64 = 7;
-/** PERFEVTSEL0..3 and PERFCTR0..3, which every AMD64 processor has. Here they stay off. */
-const PERFORMANCE_FIRST: u32 = 0xc001_0000;
 /** WB, WT, UC-, UC, twice. */
 const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 
@@ -169,7 +167,6 @@ function find(core: usize, index: u32): bool {
     case 0xc001_1029:
       return row(MSR_DE_CFG, BITS, DE_CFG_DEFINED);
     default:
-      if (index - PERFORMANCE_FIRST < 8) return row(0, ZERO, 0);
       return findMtrr(core, index) || findBank(index);
   }
 }

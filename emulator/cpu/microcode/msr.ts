@@ -21,6 +21,7 @@ import {
 } from "./core";
 import { readApicBase, timestamp, writeApicBase } from "./host";
 import { found, readWord, writeWord } from "./msr-words";
+import { isPerformance, readPerformance, writePerformance } from "./performance";
 import { PHYSICAL_MASK } from "./physical";
 import { serialize } from "./store-buffer";
 import { flushTlb } from "./tlb";
@@ -48,6 +49,7 @@ export function readMsr(core: usize, index: u64): u64 {
       return deadline(core);
     default:
       if (isX2Apic(<u32>index)) return readX2Apic(core, <u32>index) ? load<u64>(core, SCRATCH) : refuse(core);
+      if (isPerformance(<u32>index)) return readPerformance(core, <u32>index);
       return readWord(core, <u32>index) ? found : refuse(core);
   }
 }
@@ -72,6 +74,7 @@ export function writeMsr(core: usize, index: u64, value: u64): u64 {
       return 1;
     default:
       if (isX2Apic(<u32>index)) return writeX2Apic(core, <u32>index, value) ? 1 : refuse(core);
+      if (isPerformance(<u32>index)) return writePerformance(core, <u32>index, value) ? 1 : refuse(core);
       return writeWord(core, <u32>index, value) ? 1 : refuse(core);
   }
 }
@@ -123,9 +126,4 @@ export function rdtsc(core: usize): u64 {
 /** RDTSCP's ECX. */
 export function readTscAux(core: usize): u64 {
   return load<u64>(core, MSR_TSC_AUX);
-}
-
-/** RDPMC: there are no performance counters to name. */
-export function rdpmc(core: usize): u64 {
-  return refuse(core);
 }

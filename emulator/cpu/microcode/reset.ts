@@ -63,6 +63,7 @@ import {
 } from "./core";
 import { cpuid, timestamp } from "./host";
 import { resetWords } from "./msr-words";
+import { resetPerformance } from "./performance";
 import { REAL_ATTRIBUTES } from "./segments";
 import { serialize } from "./store-buffer";
 import { flushTlb } from "./tlb";
@@ -118,6 +119,7 @@ export function reset(core: usize, initOnly: u64): u64 {
 
 /** What INIT leaves alone. */
 function resetUnits(core: usize): void {
+  resetPerformance(core);
   memory.fill(core + XMM, 0, 16 * 16);
   memory.fill(core + ST, 0, 8 * 16);
   store<u64>(core, 1, XCR0);
