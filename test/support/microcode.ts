@@ -58,7 +58,6 @@ const host = {
     current!.apicBase = [low >>> 0, high >>> 0];
     return 1;
   },
-  accessed: () => {},
   performanceInterrupt: () => {},
   unknownEvent: () => {},
   readApicMsr: () => 0,
