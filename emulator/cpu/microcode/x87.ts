@@ -86,7 +86,9 @@ export function x87Load(core: usize, kind: u64, bits: u64, high: u64): u64 {
       soft.setResult(soft.classA, soft.signA, soft.exponentA, soft.significandA, 0);
     }
     const signAndExponent = soft.pack80(64);
-    if (!blocked(core)) push(core, soft.significandR, signAndExponent);
+    // A denormal is loaded even where its exception is not masked, as AMD's processors do; Intel's leave the stack as it is.
+    const stops = (soft.raised & soft.INVALID) != 0 && !invalidIsMasked(core);
+    if (!stops) push(core, soft.significandR, signAndExponent);
   }
   finish(core);
   return 0;
