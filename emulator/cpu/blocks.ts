@@ -83,21 +83,26 @@ export class Blocks {
   }
 
   /** Whether a block stands at this wasm address that is still good for the place. */
-  #holds(block: number, place: CodePlace): boolean {
+  #holds(block: number, place: CodePlace, second: SecondPage | undefined): boolean {
     return (
       this.#get(block + BLOCK_PHYSICAL) === place.physical &&
       this.#get(block + BLOCK_KEY) === place.key &&
       this.#get(block + BLOCK_GENERATION_AT) === place.generationAt &&
       Atomics.load(this.#words, place.generationAt >>> 2) === this.#get(block + BLOCK_GENERATION) &&
-      this.#get(block + BLOCK_SECOND_AT) === 0 &&
-      this.#get(block + BLOCK_BYTES) <= place.bytes.length
+      this.#get(block + BLOCK_SECOND_AT) === (second?.generationAt ?? 0) &&
+      (second === undefined ||
+        (this.#get(block + BLOCK_SECOND_PAGE) === second.page &&
+          Atomics.load(this.#words, second.generationAt >>> 2) ===
+            this.#get(block + BLOCK_SECOND_GENERATION))) &&
+      this.#get(block + BLOCK_BYTES) <= place.bytes.length + (second?.bytes.length ?? 0)
     );
   }
-  find(place: CodePlace): number {
+  /** 0: none. Generated code misses a block that runs on into a second page while the TLB does not have that page. */
+  find(place: CodePlace, second?: SecondPage): number {
     for (let block = this.#get(this.#bucket(place)); block !== 0; block = this.#get(block + BLOCK_NEXT))
-      if (this.#holds(block, place)) return block;
+      if (this.#holds(block, place, second)) return block;
     const hidden = this.#hidden.get(place.physical) ?? 0;
-    return hidden !== 0 && this.#holds(hidden, place) ? hidden : 0;
+    return hidden !== 0 && this.#holds(hidden, place, second) ? hidden : 0;
   }
   #bucket(place: CodePlace): number {
     return this.#start + hashOf(place.physical) * 4;

@@ -210,6 +210,8 @@ export class CodeReader {
           second = this.#secondPage(core, c, place, linear, room);
         else raise(this.#words, c, GP, 0); // it runs over the end of the code segment
         if (this.#faulted(c)) return undefined;
+        const known = second === undefined ? 0 : this.#blocksOf(core).find(place, second);
+        if (known !== 0) return known;
         continue;
       }
       // Once its lines are marked no change of the code goes unnoticed; one that was faster is seen here.
