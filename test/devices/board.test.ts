@@ -406,7 +406,7 @@ describe("what the firmware is told", () => {
 
   test("files of the board and of the user; the board's names are its own", () => {
     const files = new Map([["opt/org.example/note", pattern(3)]]);
-    const directory = item(0x19, 4 + 5 * 64, new Bench({ files })).toString("latin1");
+    const directory = item(0x19, 4 + 16 * 64, new Bench({ files })).toString("latin1");
     for (const name of [
       "etc/acpi/rsdp",
       "etc/acpi/tables",
