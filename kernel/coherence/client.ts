@@ -64,7 +64,7 @@ export class Client extends Message {
   /** The page that is held. */
   page: usize = 0;
   nextWaiter: usize = 0;
-  // A question that is under way to another machine (objects.ts).
+  // A question that is under way to another machine (questions.ts).
   machine: u32 = 0;
   msgid: u32 = 0;
   nextPending: usize = 0;

@@ -11,7 +11,7 @@ import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, RESPONSE } f
 import { Client } from "./client";
 import { directoryKeep } from "./directory";
 import { pageIsHere } from "./engine";
-import { objectById } from "./objects";
+import { objectById } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import {

@@ -18,10 +18,11 @@ import {
 } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { rangesFrozen } from "./grants";
-import { objectById, objectMake, objectsFirst, perish, questionsTake } from "./objects";
+import { objectById, objectMake, objectsFirst, perish } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, releaseRevocation, wantedAgain } from "./pages";
+import { questionsTake } from "./questions";
 import { Page } from "./records";
 import { futexesMove } from "./shared-futex";
 import {

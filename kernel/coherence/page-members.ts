@@ -4,7 +4,7 @@ import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
 import { rangesForsaken, rangesMachineDied, rangesReady } from "./grants";
-import { objectsBury, objectsFirst } from "./objects";
+import { objectsBury, objectsFirst } from "./object-list";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
 import { Page, PEER_BYTES } from "./records";

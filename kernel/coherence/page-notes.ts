@@ -1,7 +1,7 @@
 // Pages that were unmapped dirty: told from any core, under the lock that revocations take as well, so that a page's
 // record says "written" before the engine is told that the page is gone.
 import { SpinLock } from "../lwkt/spinlock";
-import { objectById, objectsFirst } from "./objects";
+import { objectById, objectsFirst } from "./object-list";
 import { pageFind } from "./page-index";
 import { SharedObject } from "./pager";
 import { Page } from "./records";

@@ -38,7 +38,7 @@ const PAGE: u64 = 4096;
 /** Page numbers have 40 bits. */
 const SIZE_MAX: u64 = (<u64>1) << 52;
 
-/** A named run of bytes that every machine of the cluster may map. Its home is chosen by its name (objects.ts). */
+/** A named run of bytes that every machine of the cluster may map. Its home is chosen by its name (homes.ts). */
 @unmanaged
 export class SharedObject {
   /** Unique in the cluster and over reboots; the home's number in the low byte. */

@@ -42,7 +42,7 @@ import {
 } from "./contention";
 import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
-import { objectById } from "./objects";
+import { objectById } from "./object-list";
 import { operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
 import { pageFind, pageFindOrMake, pageIndexStart, pageRemove, pagesBury } from "./page-index";

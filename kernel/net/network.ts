@@ -1,6 +1,6 @@
 // The network from the device up, and what lives on it: the cluster.
-import { objectsStart } from "../coherence/objects";
 import { pagesStart } from "../coherence/pages";
+import { truncationStart } from "../coherence/truncation";
 import { criticalEnter, criticalExit } from "../lwkt/critical";
 import { spreadStart } from "../process/spread";
 import { clusterStart } from "../syslink/cluster";
@@ -12,7 +12,7 @@ export function networkStart(): void {
   criticalEnter();
   clusterStart();
   pagesStart();
-  objectsStart();
+  truncationStart();
   spreadStart();
   criticalExit();
 }

@@ -11,7 +11,7 @@
 // and to the thread `serve`, in order. Invariant: a message that changes a shadow's map is counted (forgetCount) when it
 // arrives, so that an older answer about the map is known for one.
 
-import { objectGiven } from "../coherence/objects";
+import { objectGiven } from "../coherence/object-list";
 import { SharedObject } from "../coherence/pager";
 import { print, printAsciiZ, printDecimal } from "../console";
 import { Message, Port, portCreate, portReply, portSend, portWait } from "../lwkt/port";

@@ -8,8 +8,9 @@
 import { in8, out8, rdtsc } from "../arch";
 import { ASK_CLOSE, ASK_FAREWELL, ASK_UNHOLD, Client } from "../coherence/client";
 import { rangeMessage } from "../coherence/grants";
-import { objectMessage, questionWaits, requestServe } from "../coherence/objects";
+import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage, revocationsDue, revocationsRetry } from "../coherence/pages";
+import { questionWaits } from "../coherence/questions";
 import { print, printDecimal } from "../console";
 import { criticalEnter, criticalExit } from "../lwkt/critical";
 import { ASYNCHRONOUS, Port, portCreate, portReply } from "../lwkt/port";

@@ -2,7 +2,7 @@
 // is a command or an item is said in commands.ts, as of every message; a letter is only how it gets to the link.
 
 import { ASK_LETTER, Client, clientCurrent } from "../coherence/client";
-import { begin } from "../coherence/objects";
+import { begin } from "../coherence/questions";
 import { ASYNCHRONOUS, portCall } from "../lwkt/port";
 import { allocate, release } from "../memory/slab";
 import { forgetCount } from "../process/spread";

@@ -9,7 +9,8 @@
 // With all markers in, nothing older is under way, and the dead are dead.
 import { Client } from "../coherence/client";
 import { homesFreeze, homesHandIn, homesRebuild, homesStart, homesThaw } from "../coherence/homes";
-import { objectsForsaken, objectsMachineDied, questionsFail } from "../coherence/objects";
+import { objectsForsaken } from "../coherence/object-list";
+import { objectsMachineDied } from "../coherence/objects";
 import {
   pagesForsaken,
   pagesHeld,
@@ -19,6 +20,7 @@ import {
   pagesSuspend,
   waitersFail,
 } from "../coherence/page-members";
+import { questionsFail } from "../coherence/questions";
 import { futexMachineCame } from "../coherence/shared-futex";
 import { print, printDecimal } from "../console";
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";

@@ -1,6 +1,6 @@
 // What goes out: SYSLINK messages into their links' rings, or aside while a ring is full; datagrams and votes to the card.
 
-import { referenceGiven } from "../coherence/objects";
+import { referenceGiven } from "../coherence/object-list";
 import { allocate, release } from "../memory/slab";
 import { ethernetHeader } from "../net/ethernet";
 import { ETHERNET_BYTES, HEADERS_BYTES, SLOT_BYTES, slotReturn, slotSend, slotTake } from "../net/interface";

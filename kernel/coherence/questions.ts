@@ -1,0 +1,131 @@
+// Questions of this machine's threads that are under way to other machines as SYSLINK transactions: each ends with its
+// answer, with the death of the machine that was asked, or is asked again when the object has another home.
+import { portReply } from "../lwkt/port";
+import { isDead } from "../syslink/cluster";
+import {
+  ASK_EXTEND,
+  ASK_FUTEX_CANCEL,
+  ASK_FUTEX_WAIT,
+  ASK_FUTEX_WAKE,
+  ASK_OPEN,
+  ASK_SIZE,
+  ASK_TRUNCATE,
+  ASK_UNLINK,
+  Client,
+} from "./client";
+import { homeOf, homesMove, nameHash } from "./homes";
+import { SharedObject } from "./pager";
+
+const ETIMEDOUT: i64 = 110;
+
+let msgids: u32 = 0;
+
+/** Clients whose question is under way, linked by nextPending. */
+let pending: usize = 0;
+
+export function nextMsgid(): u32 {
+  msgids++;
+  if (msgids == 0) msgids = 1;
+  return msgids;
+}
+
+/** The question is under way to that machine, as client.msgid. */
+export function begin(client: Client, machine: u32): void {
+  client.machine = machine;
+  client.msgid = nextMsgid();
+  client.nextPending = pending;
+  pending = changetype<usize>(client);
+}
+
+/** The client whose question this answers, no longer pending; 0 = nobody waits for it. */
+export function pendingTake(machine: u32, msgid: u32): Client {
+  let before: usize = 0;
+  let at = pending;
+  while (at != 0) {
+    const client = changetype<Client>(at);
+    if (client.machine == machine && client.msgid == msgid) {
+      if (before != 0) changetype<Client>(before).nextPending = client.nextPending;
+      else pending = client.nextPending;
+      client.nextPending = 0;
+      return client;
+    }
+    before = at;
+    at = client.nextPending;
+  }
+  return changetype<Client>(0);
+}
+
+/** Questions about objects that move now, and by names whose home is another one now: they are asked again. Linked by nextWaiter. */
+export function questionsTake(): usize {
+  let taken: usize = 0;
+  let at = pending;
+  pending = 0;
+  while (at != 0) {
+    const client = changetype<Client>(at);
+    at = client.nextPending;
+    if (client.command == ASK_FUTEX_WAIT && movesOn(client)) {
+      client.nextPending = 0;
+      portReply(client, 0); // it has been woken: it looks again
+    } else if (movesOn(client)) {
+      client.nextPending = 0;
+      client.nextWaiter = taken;
+      taken = changetype<usize>(client);
+    } else {
+      client.nextPending = pending;
+      pending = changetype<usize>(client);
+    }
+  }
+  return taken;
+}
+
+function movesOn(client: Client): bool {
+  switch (client.command) {
+    case ASK_OPEN:
+    case ASK_UNLINK:
+      return homeOf(nameHash(client.name, client.nameBytes)) != client.machine;
+    case ASK_SIZE:
+    case ASK_EXTEND:
+    case ASK_TRUNCATE:
+    case ASK_FUTEX_WAIT:
+    case ASK_FUTEX_CANCEL:
+    case ASK_FUTEX_WAKE:
+      return changetype<SharedObject>(client.object).moving != 0;
+    default:
+      return false;
+  }
+}
+
+/** Whether the client's question has to wait until objects that move have a home again. */
+export function questionWaits(client: Client): bool {
+  switch (client.command) {
+    case ASK_OPEN:
+    case ASK_UNLINK:
+      return homesMove() || isDead(homeOf(nameHash(client.name, client.nameBytes)));
+    case ASK_SIZE:
+    case ASK_EXTEND:
+    case ASK_TRUNCATE:
+    case ASK_FUTEX_WAIT:
+    case ASK_FUTEX_CANCEL:
+    case ASK_FUTEX_WAKE:
+      return changetype<SharedObject>(client.object).moving != 0;
+    default:
+      return false;
+  }
+}
+
+/** What was asked of a machine (0: of any) fails. */
+export function questionsEnd(machine: u32, error: i64): void {
+  while (true) {
+    let at = pending;
+    while (at != 0 && machine != 0 && changetype<Client>(at).machine != machine) {
+      at = changetype<Client>(at).nextPending;
+    }
+    if (at == 0) break;
+    portReply(pendingTake(changetype<Client>(at).machine, changetype<Client>(at).msgid), error);
+  }
+}
+
+/** The cluster is out of reach. */
+export function questionsFail(): void {
+  questionsEnd(0, -ETIMEDOUT);
+}
