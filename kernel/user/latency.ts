@@ -106,7 +106,8 @@ export function start(stack: u64): void {
     exit(2);
   }
   common = mapShared("/shm/latency", PAGE);
-  pages = mapShared("/shm/latency.pages", usize(COUNT_MAX) * PAGE);
+  // Of three machines the home is to be the one that neither reads nor writes: names choose it (coherence/homes.ts).
+  pages = mapShared(third ? "/shm/latency.away" : "/shm/latency.pages", usize(COUNT_MAX) * PAGE);
   everybody();
   if (!adds && node() === (third ? 3 : 2)) writeAll(1);
   everybody();
