@@ -25,7 +25,7 @@ import {
 const PAGE: usize = 4096;
 const NODES_MAX: u32 = 60;
 const TIME: u64 = 10_000;
-const TIME_MAX: u64 = 1_000_000;
+const TIME_MAX: u64 = 600_000_000;
 const THINK: u64 = 20_000;
 /** In the page: the word, the lock's two words, a line for each machine. */
 const NEXT: usize = 8;
@@ -42,7 +42,7 @@ export function start(stack: u64): void {
   micros = numberAt(argument(2), TIME);
   const known = argumentIs(1, "add") || argumentIs(1, "think") || argumentIs(1, "store");
   if ((!known && !argumentIs(1, "lock")) || micros === 0 || micros > TIME_MAX || nodes() > NODES_MAX) {
-    text("usage: contend add|think|store|lock [MICROSECONDS], from 1 to 1000000, on up to 60 machines\n");
+    text("usage: contend add|think|store|lock [MICROSECONDS], from 1 to 600000000, on up to 60 machines\n");
     exit(2);
   }
   common = mapShared("/shm/contend", PAGE);

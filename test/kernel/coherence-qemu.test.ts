@@ -45,16 +45,16 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
   test("a machine that pauses until it is lost finds itself excluded, and its programs are told", async () => {
     await bootCluster(
       {
-        files: [await program("counter")],
-        args: ["1000000"],
+        // Longer than the test, however fast the host.
+        files: [await program("contend")],
+        args: ["think", "300000000"],
         machines: 2,
         cores: 1,
         options: ["linkloss=1500"],
       },
       async ([first, second]) => {
         await first!.says("cluster: view 1: machines 1 2", 40);
-        // In mid-count: a fast host is done within a second.
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         second!.pause();
         await first!.says("cluster: machine 2 is lost", 30);
         second!.resume();
@@ -70,8 +70,9 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
   test("a machine that is killed and starts again joins as a new machine", async () => {
     const machines = await bootCluster(
       {
-        files: [await program("counter")],
-        args: ["1000000"],
+        // Longer than the test, however fast the host.
+        files: [await program("contend")],
+        args: ["think", "300000000"],
         machines: 2,
         cores: 1,
         options: ["linkloss=900"],
