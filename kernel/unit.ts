@@ -107,14 +107,13 @@ export {
   linkBytes,
   linkCommit,
   linkCreate,
-  linkInput,
-  linkNext,
-  linkOutput,
   linkReserve,
   linkReset,
   linkTick,
 } from "./syslink/link";
 export { linkDigest } from "./syslink/link-digest";
+export { linkInput, linkNext } from "./syslink/link-input";
+export { linkOutput } from "./syslink/link-output";
 export {
   isMember,
   MEMBERSHIP_BYTES,

@@ -43,7 +43,8 @@ import {
   COMMAND_VIEW,
   commandCheck,
 } from "./commands";
-import { linkInput, linkNext, NEVER } from "./link";
+import { NEVER } from "./link";
+import { linkInput, linkNext } from "./link-input";
 import {
   farewellEnd,
   farewellTick,

@@ -7,7 +7,8 @@ import { ETHERNET_BYTES, HEADERS_BYTES, SLOT_BYTES, slotReturn, slotSend, slotTa
 import { udpSend } from "../net/udp";
 import { nicFlush } from "../net/virtio-net";
 import { stats } from "../stats";
-import { LINK_HEADER_BYTES, Link, linkCommit, linkOutput, linkReserve } from "./link";
+import { LINK_HEADER_BYTES, Link, linkCommit, linkReserve } from "./link";
+import { linkOutput } from "./link-output";
 import { MessageHeader, MessageWriter, messageReferences, writerBegin, writerEnd } from "./message";
 import { bit, card, clusterMachines, clusterSelf, isDead, linkTo, NETWORK, PORT } from "./peers";
 import { VOTE_BYTES_MAX, VOTE_GROUP, VOTE_TYPE } from "./view";

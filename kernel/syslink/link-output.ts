@@ -1,0 +1,141 @@
+// What a link sends: hellos, datagrams again that nobody acknowledged, new ones, and acknowledgements alone. link.ts has the
+// datagram's layout and when each is due.
+import { CHAIN_START, chain, chainEnd } from "./check";
+import { Fifo, fifoAddress, fifoSkip } from "./fifo";
+import {
+  FRAGMENT,
+  FRAGMENT_LAST,
+  fifoOf,
+  HELLO,
+  HELLO_MAX,
+  KNOWN,
+  LINK_HEADER_BYTES,
+  LINK_LOST,
+  LINK_UP,
+  Link,
+  MAGIC,
+  NEVER,
+  SEQUENCED,
+  slotOf,
+  timeoutOf,
+  WINDOW,
+} from "./link";
+import { MessageHeader, padded } from "./message";
+/** True: `header` (LINK_HEADER_BYTES) and `outBytes` at `outAt` are a datagram for the peer. Call until false. */
+export function linkOutput(link: Link, now: u64): bool {
+  if (link.state == LINK_LOST) return false;
+  if (link.helloAt <= now) return outputHello(link, now);
+  if (link.state != LINK_UP) return false;
+  if (outputAgain(link, now)) return true;
+  if (outputNew(link, now)) return true;
+  if (link.ackDue != 0 && link.ackDue <= now) {
+    link.pureAcks++;
+    return output(link, 0, link.nextSequence, 0, 0);
+  }
+  return false;
+}
+
+/** While down: at growing intervals; while up: when the peer seems not to know us. */
+function outputHello(link: Link, now: u64): bool {
+  let flags = HELLO | link.helloFlags;
+  link.helloFlags = 0;
+  if (link.state == LINK_UP) {
+    flags |= KNOWN;
+    link.helloAt = NEVER;
+  } else {
+    link.helloAt = now + link.helloEvery;
+    link.helloEvery = min<u64>(link.helloEvery * 2, HELLO_MAX);
+  }
+  return output(link, flags, link.challenge, 0, 0);
+}
+
+function outputAgain(link: Link, now: u64): bool {
+  for (let sequence = link.oldest; sequence != link.nextSequence; sequence++) {
+    const slot = slotOf(link, sequence);
+    if (slot.arrived) continue;
+    if (!slot.again && now < slot.sentAt + timeoutOf(link, slot.tries)) continue;
+    slot.again = 0;
+    slot.tries++;
+    slot.sentAt = now;
+    link.retransmissions++;
+    return output(
+      link,
+      slot.flags,
+      sequence,
+      slot.bytes != 0 ? fifoAddress(fifoOf(link), slot.position) : 0,
+      slot.bytes,
+    );
+  }
+  return false;
+}
+
+function outputNew(link: Link, now: u64): bool {
+  if (link.nextSequence - link.oldest >= WINDOW) return false;
+  const fifo = fifoOf(link);
+  if (link.fragmentSent == 0) link.cursor = fifoSkip(fifo, link.cursor);
+  let flags: u32 = SEQUENCED;
+  let bytes: u32 = 0;
+  const position = link.cursor;
+  if (link.cursor != fifo.head) {
+    const rest = lengthAt(fifo, link.cursor - link.fragmentSent) - link.fragmentSent;
+    if (link.fragmentSent != 0 || rest > link.payloadMax) {
+      bytes = min<u32>(rest, link.payloadMax);
+      flags |= bytes == rest ? FRAGMENT | FRAGMENT_LAST : FRAGMENT;
+      link.fragmentSent = bytes == rest ? 0 : link.fragmentSent + bytes;
+    } else bytes = wholeMessages(link, fifo);
+    link.cursor += bytes;
+  } else if (now < link.lastSent + link.pingIdle) return false;
+  const slot = slotOf(link, link.nextSequence);
+  slot.position = position;
+  slot.bytes = bytes;
+  slot.flags = flags;
+  slot.tries = 0;
+  slot.arrived = 0;
+  slot.again = 0;
+  slot.sentAt = now;
+  slot.firstSentAt = now;
+  link.lastSent = now;
+  return output(link, flags, link.nextSequence++, fifoAddress(fifo, position), bytes);
+}
+
+function lengthAt(fifo: Fifo, position: u32): u32 {
+  return padded(changetype<MessageHeader>(fifoAddress(fifo, position)).length);
+}
+
+/** As many messages from the cursor on as lie together and fit. */
+function wholeMessages(link: Link, fifo: Fifo): u32 {
+  let position = link.cursor;
+  while (position != fifo.head) {
+    // A filler, or the ring's end, comes after the last message in one piece.
+    if (fifoSkip(fifo, position) != position) break;
+    const bytes = lengthAt(fifo, position);
+    if (position + bytes - link.cursor > link.payloadMax) break;
+    position += bytes;
+    if ((position & (fifo.size - 1)) == 0) break;
+  }
+  return position - link.cursor;
+}
+
+function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): bool {
+  const header = link.header;
+  store<u32>(header, MAGIC);
+  store<u32>(header, 0, 4);
+  store<u64>(header, link.epoch, 8);
+  store<u64>(header, link.peerEpoch != 0 ? link.peerEpoch : link.candidate, 16);
+  store<u32>(header, sequence, 24);
+  store<u32>(header, flags & HELLO ? link.echo : link.expected, 28);
+  store<u32>(header, link.received, 32);
+  store<u16>(header, <u16>flags, 36);
+  store<u8>(header, <u8>link.self, 38);
+  store<u8>(header, <u8>link.peer, 39);
+  link.outAt = at;
+  link.outBytes = bytes;
+  const c = chain(chain(CHAIN_START, header + 8, LINK_HEADER_BYTES - 8), at, bytes);
+  store<u32>(header, chainEnd(c), 4);
+  link.datagramsSent++;
+  if (!(flags & HELLO)) {
+    link.ackDue = 0;
+    link.unacknowledged = 0;
+  }
+  return true;
+}
