@@ -3,10 +3,11 @@
 import { SharedMailbox } from "../../emulator/board/mailbox.js";
 import { assemble, flat, Machine } from "../../emulator/index.js";
 import { seeded } from "../support/cluster.js";
-import { explore, Violation, World, wander } from "../support/coherence.js";
+import { World, wander } from "../support/coherence.js";
 import { CODE, Cpu, PAGE_TABLES } from "../support/cpu.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, states } from "../support/page-table.js";
+import { explore, Violation } from "../support/search.js";
 import { encode, Pair } from "../support/syslink.js";
 import { runOnThreads } from "../support/threads.js";
 import { type Plant, planted, plantedKernel } from "./plant.js";

@@ -1,9 +1,10 @@
 // Does the judge see? Bugs are planted in the compiled table, one at a time, and each must be caught by a small
 // exhaustive search or by a few random runs. The engine that is judged is the one that ships: only its rows change.
 import { afterEach, expect, test } from "vitest";
-import { explore, type Program, type Saved, Violation, World, wander } from "../support/coherence-ranges.js";
+import { type Program, type Saved, World, wander } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { events, rowAddress, states } from "../support/page-table.js";
+import { explore, Violation } from "../support/search.js";
 
 const kernel = new KernelWasm();
 const begin = kernel.constant("ROWS");

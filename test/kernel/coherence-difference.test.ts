@@ -1,7 +1,7 @@
 // Differences of pages: what one machine writes another makes the same page of, and nothing else is believed.
 import { expect, test } from "vitest";
-import { chance } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { chance } from "../support/search.js";
 
 const kernel = new KernelWasm();
 const PAGE = 4096;

@@ -1,9 +1,9 @@
 // The kernel's reading of a LOCKed instruction against the emulator's processor: random encodings of every instruction
 // that one machine does for another, each run once here and once there. Registers, flags, RIP and memory must agree.
 import { expect, test } from "vitest";
-import { chance } from "../support/coherence.js";
 import { CODE, Cpu } from "../support/cpu.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { chance } from "../support/search.js";
 
 const kernel = new KernelWasm();
 const locked = kernel.room(kernel.call("lockedBytes")());

@@ -1,8 +1,9 @@
 // Ranges: pages without records of their own. The set of ranges against an array that says the same of each page; and whole
 // clusters whose pages are granted by ranges, split by conflict and recalled, in every order of events and at random.
 import { describe, expect, test } from "vitest";
-import { chance, explore, type Program, type Saved, World, wander } from "../support/coherence-ranges.js";
+import { type Program, type Saved, World, wander } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { chance, explore } from "../support/search.js";
 
 const kernel = new KernelWasm();
 const LAST = 2n ** 40n - 1n;

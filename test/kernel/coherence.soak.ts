@@ -1,8 +1,9 @@
 // The page protocol for longer: larger exhaustive searches, and random clusters of up to six machines over many seeds.
 // SOAK_SEEDS sets how many (100000 unless told); a failure names its seed.
 import { describe, expect, test } from "vitest";
-import { explore, type Program, type Saved, World, wander } from "../support/coherence.js";
+import { type Program, type Saved, World, wander } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { explore } from "../support/search.js";
 
 const kernel = new KernelWasm();
 const seeds = Number(process.env["SOAK_SEEDS"] ?? 100_000);

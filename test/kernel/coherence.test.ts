@@ -2,11 +2,11 @@
 // ones at random from seeds, with machines that die at any moment. After every step: one writer or many readers, no
 // old value. At every end: nobody waits for ever. A failure prints the steps, or the seed, that lead to it.
 import { describe, expect, test } from "vitest";
-import { explore, type Program, type Saved, World, wander } from "../support/coherence.js";
+import { type Program, type Saved, World, wander } from "../support/coherence.js";
 import { cases, nameOf } from "../support/coherence-cases.js";
-import { World as RangedWorld, wander as wanderRanged } from "../support/coherence-ranges.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, rows } from "../support/page-table.js";
+import { explore } from "../support/search.js";
 
 const kernel = new KernelWasm();
 
@@ -107,11 +107,11 @@ describe("at random", () => {
     ];
     for (const home of [1, 3]) {
       const setup = { machines: 4, home, programs: ranged, pages: 3, ranges: true, recalls: 3 };
-      const world = new RangedWorld(kernel, setup);
+      const world = new World(kernel, setup);
       const saved = world.save();
       for (let seed = 1; seed <= 800; seed++) {
         world.load(saved);
-        wanderRanged(world, seed);
+        wander(world, seed);
       }
       expect(world.failures()).toBe(0);
     }
@@ -122,11 +122,11 @@ describe("at random", () => {
     ]) {
       const read: Program[][] = [first, ["r0r2", "r0"], ["w0", "w2"]];
       const setup = { machines: 3, home: 2, programs: read, pages: 3, ranges: true, recalls: 2 };
-      const world = new RangedWorld(kernel, setup);
+      const world = new World(kernel, setup);
       const saved = world.save();
       for (let seed = 1; seed <= 8000; seed++) {
         world.load(saved);
-        wanderRanged(world, seed);
+        wander(world, seed);
       }
     }
   });

@@ -3,9 +3,9 @@
 // the wire is whole again: everybody is in. A failure prints its seed.
 import { describe, expect, test } from "vitest";
 import { Witness } from "../../netbridge/witness.js";
-import { chance } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { cut, heal, Members, trial } from "../support/membership.js";
+import { chance } from "../support/search.js";
 
 const kernel = new KernelWasm();
 const bytes = kernel.constant("MEMBERSHIP_BYTES");

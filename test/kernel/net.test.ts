@@ -1,8 +1,8 @@
 // Ethernet, ARP, IPv4, ICMP and UDP of the guest kernel, frame by frame in Node: what it answers, what it counts as
 // refused and why, and that no damaged frame makes it read outside. Frames are made here, by hand, from the RFCs.
 import { beforeEach, describe, expect, test } from "vitest";
-import { chance } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { chance } from "../support/search.js";
 
 const kernel = new KernelWasm();
 const OUR_MAC = [0x52, 0x54, 0, 0, 0, 1];

@@ -1,8 +1,8 @@
 // Links over a bad wire (promises 16, 30-34): nothing lost, nothing twice, nothing out of order while both live;
 // silence ends a link; a machine that comes back is a new machine.
 import { describe, expect, test } from "vitest";
-import { chance } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { chance } from "../support/search.js";
 import { encode, Pair } from "../support/syslink.js";
 
 const MS = 1000;

@@ -3,11 +3,12 @@
 // message once, in order, in the life that it was meant for, and, once nothing more goes wrong, all of them.
 import { expect, test } from "vitest";
 import { KernelWasm } from "../support/kernel-wasm.js";
-import { budgets, LinkWorld, nameOf, searchLink } from "../support/link-world.js";
+import { budgets, LinkWorld, nameOf } from "../support/link-world.js";
+import { explore } from "../support/search.js";
 
 for (const budget of budgets.filter(({ states }) => states !== undefined))
   test(`${nameOf(budget)}: each message once, in order, in its life; at last all of them`, () => {
-    const found = searchLink(new LinkWorld(new KernelWasm(), budget));
+    const found = explore(new LinkWorld(new KernelWasm(), budget));
     expect(found.ends).toBeGreaterThan(0);
     expect(found.states).toBe(budget.states);
   }, 120_000);

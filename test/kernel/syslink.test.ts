@@ -1,7 +1,7 @@
 // SYSLINK's messages, byte by byte (promises 19-29): golden vectors, every refusal by name, a fuzzed checker, the ring.
 import { describe, expect, test } from "vitest";
-import { chance } from "../support/coherence.js";
 import { type KernelWasm as Kernel, KernelWasm } from "../support/kernel-wasm.js";
+import { chance } from "../support/search.js";
 import { encode, type Item } from "../support/syslink.js";
 
 const kernel = new KernelWasm();

@@ -41,6 +41,9 @@ function compile(): Buffer {
 
 let module: WebAssembly.Module | undefined;
 
+/** An assertion of the kernel that does not hold. */
+export class Assertion extends Error {}
+
 /** A function that the kernel exports. */
 export type Call = (...args: (number | bigint)[]) => number;
 
@@ -107,6 +110,6 @@ export class KernelWasm {
   }
 
   #abort(message: number, file: number, line: number, column: number): never {
-    throw new Error(`${this.text(message)} (${this.text(file)}:${line}:${column})`);
+    throw new Assertion(`${this.text(message)} (${this.text(file)}:${line}:${column})`);
   }
 }

@@ -4,6 +4,8 @@
 // whether a message arrived twice, out of order, or in a life that it was not meant for.
 import { createHash } from "node:crypto";
 import type { KernelWasm } from "./kernel-wasm.js";
+import type * as search from "./search.js";
+import { Violation } from "./search.js";
 import { encode } from "./syslink.js";
 
 const PAYLOAD = 512;
@@ -66,7 +68,7 @@ interface State {
   next: Map<string, number>;
 }
 
-export class LinkWorld {
+export class LinkWorld implements search.World<LinkStep, State> {
   readonly #kernel: KernelWasm;
   readonly #at: [number, number];
   readonly #buffer: number;
@@ -123,6 +125,11 @@ export class LinkWorld {
     }
     if (budget.timeout > 0) steps.push({ do: "timeout" });
     return steps;
+  }
+
+  /** Timers and restarts may wait for ever; what is on the wire arrives. */
+  rests(steps: readonly LinkStep[]): boolean {
+    return !steps.some((step) => step.do === "deliver");
   }
 
   take(step: LinkStep): void {
@@ -196,11 +203,11 @@ export class LinkWorld {
     const from = 1 - to;
     const pair = `${from}.${life}>${this.#state.life[to]}`;
     if (this.#field(to, 14) !== 100 * (from + 1) + life)
-      throw new Error(`end ${to} hears life ${life} of its peer within the session with another`);
+      throw new Violation(`end ${to} hears life ${life} of its peer within the session with another`);
     const due = this.#state.next.get(pair);
     if (due === undefined)
-      throw new Error(`end ${to} gets message ${number} of a session that never was (${pair})`);
-    if (number !== due) throw new Error(`end ${to} gets message ${number}, ${due} is due (${pair})`);
+      throw new Violation(`end ${to} gets message ${number} of a session that never was (${pair})`);
+    if (number !== due) throw new Violation(`end ${to} gets message ${number}, ${due} is due (${pair})`);
     this.#state.next.set(pair, due + 1);
   }
 
@@ -245,10 +252,10 @@ export class LinkWorld {
     this.#calm();
     for (const end of [0, 1]) {
       if (this.#field(end, 0) !== 1 || this.#field(end, 14) !== 100 * (2 - end) + life[1 - end]!)
-        throw new Error(`end ${end} does not find its peer`);
+        throw new Violation(`end ${end} does not find its peer`);
       const pair = `${end}.${life[end]}>${life[1 - end]}`;
       if (next.get(pair) !== sent[end])
-        throw new Error(`of ${sent[end]} messages of end ${end}, ${next.get(pair)} arrive (${pair})`);
+        throw new Violation(`of ${sent[end]} messages of end ${end}, ${next.get(pair)} arrive (${pair})`);
     }
   }
 
@@ -305,47 +312,4 @@ function copy(state: State): State {
     life: life.slice(),
     next: new Map(next),
   };
-}
-
-/** Every order of events, each state once. */
-export function searchLink(world: LinkWorld, limit = 1_000_000): { states: number; ends: number } {
-  interface Node {
-    saved: State;
-    step?: LinkStep;
-    before?: Node;
-  }
-  const path = (node: Node, last?: LinkStep): string => {
-    const steps = last ? [JSON.stringify(last)] : [];
-    for (let at: Node | undefined = node; at?.step; at = at.before) steps.unshift(JSON.stringify(at.step));
-    return steps.join("\n");
-  };
-  const judged = (node: Node, last: LinkStep | undefined, work: () => void) => {
-    try {
-      work();
-    } catch (error) {
-      throw new Error(`${error instanceof Error ? error.message : error}\n${path(node, last)}`);
-    }
-  };
-  const seen = new Set([world.key()]);
-  const stack: Node[] = [{ saved: world.save() }];
-  let ends = 0;
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    world.load(node.saved);
-    if (seen.size > limit) throw new Error(`more than ${limit} states`);
-    const steps = world.steps();
-    const here = node;
-    if (!steps.some((step) => step.do === "deliver")) {
-      ends++;
-      judged(here, undefined, () => world.checkEnd());
-    }
-    for (const step of steps) {
-      world.load(here.saved);
-      judged(here, step, () => world.take(step));
-      const key = world.key();
-      if (seen.has(key)) continue;
-      seen.add(key);
-      stack.push({ saved: world.save(), step, before: here });
-    }
-  }
-  return { states: seen.size, ends };
 }

@@ -3,8 +3,8 @@
 // up while both ends hear each other, lost for good after LOSS of silence. It sees all machines, so it can say after
 // every step whether two sides go on.
 import { Witness } from "../../netbridge/witness.js";
-import { chance } from "./coherence.js";
 import type { KernelWasm } from "./kernel-wasm.js";
+import { chance } from "./search.js";
 
 /** Milliseconds, as cluster.ts has them for linkloss=1500. */
 export const LOSS = 1000;

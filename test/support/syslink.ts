@@ -1,7 +1,8 @@
 // SYSLINK messages written and read by hand in TypeScript, independently of the kernel's codec, and links joined by a
 // wire with every fault that a wire can have.
-import { chance } from "./coherence.js";
+
 import type { KernelWasm } from "./kernel-wasm.js";
+import { chance } from "./search.js";
 
 export interface Item {
   id: number;

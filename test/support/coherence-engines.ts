@@ -1,0 +1,165 @@
+// The compiled engine of every machine of a small cluster (kernel/coherence/engine.ts), side by side in one wasm memory:
+// where its records lie, its functions, what it wants done. What happens around it is coherence.ts's.
+import type { Hash } from "node:crypto";
+import type { Call, KernelWasm } from "./kernel-wasm.js";
+import { Violation } from "./search.js";
+
+/** Room for ranges of a machine's object. */
+const RANGES = 16;
+export const LAST = 2n ** 40n - 1n;
+
+const functions = {
+  ask: "engineAsk",
+  operate: "engineOperate",
+  message: "engineMessage",
+  gone: "engineGone",
+  peerDied: "enginePeerDied",
+  dead: "engineDead",
+  alive: "engineAlive",
+  isHere: "pageIsHere",
+  keep: "directoryKeep",
+  putState: "rangesPutState",
+  released: "rangesReleased",
+  recalling: "rangeSetRecalling",
+  state: "pageState",
+  directory: "pageDirectory",
+  freeze: "engineFreeze",
+  report: "engineReport",
+  reported: "engineReported",
+  rebuild: "engineRebuild",
+  adopt: "engineAdopt",
+  thaw: "engineThaw",
+} as const;
+
+/** What an engine wants done, in order. */
+export interface Wanted {
+  kind: number;
+  to: number;
+  flags: number;
+  /** A PageMessage. */
+  message: Uint8Array;
+}
+
+export interface Shape {
+  machines: number;
+  /** Home of all pages. */
+  home: number;
+  pages: number;
+  /** Pages begin without records, as parts of their object's ranges. */
+  ranges: boolean;
+}
+
+export class Engines {
+  readonly do: Record<keyof typeof functions, Call>;
+  /** Constants of the kernel. */
+  readonly c: Record<string, number>;
+  readonly #kernel: KernelWasm;
+  readonly #shape: Shape;
+  readonly #region: number;
+  readonly #bytes: number;
+  readonly #message: number;
+  readonly #actions: number;
+  readonly #local: number;
+  readonly #stride: number;
+  readonly #engineBytes: number;
+  readonly #setBytes: number;
+  readonly #first: number;
+  readonly #pageBytes: number;
+  readonly #recordBytes: number;
+
+  constructor(kernel: KernelWasm, shape: Shape) {
+    this.#kernel = kernel;
+    this.#shape = shape;
+    this.c = Object.fromEntries(kernel.constants());
+    this.do = Object.fromEntries(
+      Object.entries(functions).map(([name, exported]) => [name, kernel.call(exported)]),
+    ) as Record<keyof typeof functions, Call>;
+    const round = (bytes: number) => (bytes + 15) & ~15;
+    this.#engineBytes = round(kernel.call("engineRecordBytes")());
+    this.#setBytes = round(kernel.call("rangeSetBytes")());
+    this.#pageBytes = round(kernel.call("pageRecordBytes")());
+    this.#recordBytes = this.#pageBytes + round(shape.machines * this.c["PEER_BYTES"]!);
+    this.#first = this.#engineBytes + this.#setBytes + RANGES * this.c["RANGE_BYTES"]!;
+    this.#stride = this.#first + shape.pages * this.#recordBytes;
+    this.#bytes = shape.machines * this.#stride;
+    this.#region = kernel.room(this.#bytes);
+    this.#actions = kernel.room(this.c["ACTIONS_MAX"]! * this.c["ACTION_BYTES"]!);
+    this.#local = kernel.room(this.c["LOCAL_BYTES"]! + 64);
+    this.#message = kernel.room(this.c["PAGE_MESSAGE_BYTES"]!);
+  }
+
+  engine(machine: number): number {
+    return this.#region + (machine - 1) * this.#stride;
+  }
+  set(machine: number): number {
+    return this.engine(machine) + this.#engineBytes;
+  }
+  page(machine: number, page: number): number {
+    return this.engine(machine) + this.#first + page * this.#recordBytes;
+  }
+
+  /** A machine with nothing in memory. `life`: it numbers its transactions differently in each. */
+  createMachine(machine: number, life: number): void {
+    const { machines, pages } = this.#shape;
+    const at = this.engine(machine);
+    this.#kernel.bytes.fill(0, at, at + this.#stride);
+    this.#kernel.call("engineCreate")(at, machine, machines, this.#actions, this.#local, 1000 * life);
+    this.#kernel.call("rangesCreate")(this.set(machine), this.set(machine) + this.#setBytes, RANGES);
+    this.#kernel.call("rangeSetLimit")(this.set(machine), BigInt(pages));
+  }
+
+  createPage(machine: number, page: number): void {
+    const at = this.page(machine, page);
+    const { home, ranges } = this.#shape;
+    this.#kernel.bytes.fill(0, at, at + this.#recordBytes);
+    this.#kernel.call("pageSetIndex")(at, BigInt(page));
+    this.#kernel.call("pageCreate")(at, home, at + this.#pageBytes, ranges ? this.set(machine) : 0);
+  }
+
+  /** The address of the message, for engineMessage(). */
+  put(message: Uint8Array): number {
+    this.#kernel.bytes.set(message, this.#message);
+    return this.#message;
+  }
+
+  /** Lets the engine work, and gives what it wants done. */
+  run(machine: number, work: () => void): Wanted[] {
+    try {
+      work();
+    } catch (error) {
+      const illegal = this.#kernel.call("engineIllegal")(this.engine(machine));
+      throw new Violation(
+        `machine ${machine}: ${error instanceof Error ? error.message : error} (state ${illegal >> 8}, event ${illegal & 255})`,
+      );
+    }
+    const size = this.c["ACTION_BYTES"]!;
+    return Array.from({ length: this.#kernel.call("engineActionCount")(this.engine(machine)) }, (_, i) => {
+      const action = this.#kernel.bytes.slice(this.#actions + i * size, this.#actions + (i + 1) * size);
+      const message = action.slice(8, 8 + this.c["PAGE_MESSAGE_BYTES"]!);
+      return { kind: action[0]!, to: action[1]!, flags: action[2]!, message };
+    });
+  }
+
+  save(): Uint8Array {
+    return this.#kernel.bytes.slice(this.#region, this.#region + this.#bytes);
+  }
+  load(saved: Uint8Array): void {
+    this.#kernel.bytes.set(saved, this.#region);
+  }
+
+  /** What decides how the machine goes on; `pages`: those that have records. */
+  digest(hash: Hash, machine: number, pages: readonly number[]): void {
+    const kernel = this.#kernel;
+    const part = (at: number, bytes: number) => hash.update(kernel.bytes.slice(at, at + bytes));
+    part(this.engine(machine) + 16, 4); // lastTransaction
+    // Behind the set's last range lies what was there before.
+    const count = kernel.call("rangeSetCount")(this.set(machine));
+    hash.update(Uint8Array.of(count));
+    part(this.set(machine) + this.#setBytes, count * this.c["RANGE_BYTES"]!);
+    for (const page of pages) {
+      const at = this.page(machine, page);
+      part(at, kernel.call("pageProtocolBytes")());
+      part(at + this.#pageBytes, this.#recordBytes - this.#pageBytes);
+    }
+  }
+}

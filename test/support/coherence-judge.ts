@@ -1,0 +1,83 @@
+// Judges the cluster of coherence-state.ts, whom nothing is hidden from: after every event there is one writer or any number of
+// readers, and nobody sees an old value but for what went with a dead machine; at the end nobody waits.
+import type { Cluster } from "./coherence-state.js";
+import { Violation } from "./search.js";
+
+export class Judge {
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** An instruction reads this value. */
+  sees(number: number, page: number, value: number): void {
+    const cluster = this.#cluster;
+    const latest = cluster.latest[page]!;
+    if (value === latest) return;
+    if (cluster.forgivable[page] === 0 || value > latest)
+      throw new Violation(`machine ${number} sees ${value} in page ${page}, the newest value is ${latest}`);
+    cluster.forgivable[page]!--;
+    cluster.latest[page] = value;
+  }
+
+  /** The owner does the operation of another machine: nobody else may have the page. */
+  performs(owner: number, page: number, requester: number, transaction: number): void {
+    const cluster = this.#cluster;
+    for (const m of cluster.living())
+      if (m !== owner && this.#right(m, page) > 0 && cluster.homeLives())
+        throw new Violation(`machine ${owner} does an operation on a page that machine ${m} can use`);
+    this.sees(owner, page, cluster.machine(owner).pages[page]!.frame);
+    const sender = cluster.machine(requester).pages[page]!;
+    if (sender.operation === transaction) sender.done++;
+    if (sender.done > 1) throw new Violation(`an operation of machine ${requester} is done twice`);
+  }
+
+  /** What the cores of a machine can do with a page. */
+  #right(machine: number, page: number): number {
+    let most = 0;
+    for (const { right } of this.#cluster.machine(machine).threads) most = Math.max(most, right[page]!);
+    return most;
+  }
+
+  /** One writer or any number of readers, and every copy that can be read is the newest. */
+  check(): void {
+    // Who serves a home that he does not yet know to be dead is an orphan already.
+    if (!this.#cluster.homeLives()) return;
+    for (const page of this.#cluster.pages) this.#checkPage(page);
+  }
+
+  #checkPage(page: number): void {
+    const cluster = this.#cluster;
+    const latest = cluster.latest[page]!;
+    let writers = 0;
+    let readers = 0;
+    let value = -1;
+    for (let m = 1; m <= cluster.setup.machines; m++) {
+      const right = this.#right(m, page);
+      if (right === 0) continue;
+      const { frame } = cluster.machine(m).pages[page]!;
+      if (right === 2) writers++;
+      else readers++;
+      if (value >= 0 && value !== frame)
+        throw new Violation(`machine ${m} can read ${frame} while another can read ${value}`);
+      value = frame;
+      if (cluster.deaths === 0 && value !== latest)
+        throw new Violation(`machine ${m} can read ${value}, the newest value is ${latest}`);
+    }
+    if (writers > 1 || (writers === 1 && readers > 0))
+      throw new Violation(`${writers} machines can write while ${readers} can read`);
+  }
+
+  /** Nothing can happen any more: then every thread must be done. */
+  checkEnd(): void {
+    const cluster = this.#cluster;
+    const reverted = cluster.forgivable.some((count) => count < cluster.deaths);
+    if (cluster.takeover && reverted && cluster.failures() === 0)
+      throw new Violation("a page went back to an older version, and nobody was told of the loss");
+    for (const m of cluster.living())
+      for (const { at, program } of cluster.machine(m).threads)
+        if (at < program.length)
+          throw new Violation(`machine ${m} waits for ever (state ${cluster.state(m, program[at]!.page)})`);
+  }
+}

@@ -1,0 +1,206 @@
+// The pagers of the cluster of coherence-state.ts and the threads that they serve: what pages.ts and pager.ts do around the
+// engine. A thread asks for its page, gets a right to it, retires its instruction; a right that is revoked ends late, as
+// page tables and TLBs let go.
+import type { Judge } from "./coherence-judge.js";
+import type { Cluster, Thread } from "./coherence-state.js";
+import { Violation } from "./search.js";
+
+export class Pagers {
+  readonly #cluster: Cluster;
+  readonly #judge: Judge;
+
+  constructor(cluster: Cluster, judge: Judge) {
+    this.#cluster = cluster;
+    this.#judge = judge;
+  }
+
+  // --- Threads ---
+
+  #need(thread: Thread): number {
+    return thread.program[thread.at]!.what === "r" ? 1 : 2;
+  }
+
+  #waiting(number: number, page: number): Thread[] {
+    return this.#cluster
+      .machine(number)
+      .threads.filter(({ state, program, at }) => state === 1 && program[at]!.page === page);
+  }
+
+  #homeless(number: number): boolean {
+    return !this.#cluster.takeover && this.#cluster.knowsDead(number, this.#cluster.setup.home);
+  }
+
+  start(number: number, thread: Thread): void {
+    const { page } = thread.program[thread.at]!;
+    if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
+    else if (this.#homeless(number)) this.#fail(number, thread);
+    else {
+      thread.state = 1;
+      this.#askFor(number, page, this.#need(thread) === 2);
+    }
+  }
+
+  execute(number: number, thread: Thread): void {
+    const { page } = thread.program[thread.at]!;
+    const here = this.#cluster.machine(number).pages[page]!;
+    const need = this.#need(thread);
+    if (thread.right[page]! < need)
+      throw new Violation(`machine ${number} runs an instruction without the right`);
+    this.#judge.sees(number, page, here.frame);
+    if (need === 2) {
+      here.frame = ++this.#cluster.latest[page]!;
+      here.dirty = true;
+    }
+    this.#next(thread);
+  }
+
+  #fail(number: number, thread: Thread): void {
+    this.#cluster.machine(number).failures++;
+    this.#next(thread);
+  }
+
+  #next(thread: Thread): void {
+    thread.state = 0;
+    thread.declined = false;
+    thread.at++;
+  }
+
+  // --- Asking ---
+
+  /** For the threads that wait, as pages.ts does. */
+  #askFor(number: number, page: number, write: boolean): void {
+    const { engines, c } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    if (machine.marks.moving !== 0) return; // asked when it has a home again
+    const waiting = this.#waiting(number, page);
+    const sendable = waiting.every((thread) => thread.program[thread.at]!.what === "x" && !thread.declined);
+    const at = this.#cluster.find(number, page);
+    const engine = engines.engine(number);
+    if (sendable && engines.do.state(at) === c["INVALID"]) {
+      waiting[0]!.state = 3;
+      machine.pages[page]!.done = 0;
+      this.run(number, page, () => engines.do.operate(engine, at, 1, 1n, 0n));
+    } else this.run(number, page, () => engines.do.ask(engine, at, write ? 1 : 0));
+  }
+
+  askAgain(number: number, page: number): void {
+    const waiting = this.#waiting(number, page);
+    if (waiting.length === 0) return;
+    if (this.#homeless(number)) for (const thread of waiting) this.#fail(number, thread);
+    else {
+      const write = waiting.some((thread) => this.#need(thread) === 2);
+      this.#askFor(number, page, write);
+    }
+  }
+
+  // --- Letting go ---
+
+  /** No thread holds what is to go: its instruction has retired. */
+  mayGo(number: number, page: number): boolean {
+    const { threads, pages } = this.#cluster.machine(number);
+    const pinned = threads.some(({ state, program, at }) => state === 2 && program[at]!.page === page);
+    return pages[page]!.revoking >= 0 && !pinned;
+  }
+
+  gone(number: number, page: number): void {
+    const { engines } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    const here = machine.pages[page]!;
+    for (const { right } of machine.threads) right[page] = Math.min(right[page]!, here.revoking);
+    here.revoking = -1;
+    const dirty = here.dirty ? 1 : 0;
+    here.dirty = false;
+    const [engine, at] = [engines.engine(number), engines.page(number, page)];
+    this.run(number, page, () => engines.do.gone(engine, at, dirty));
+  }
+
+  /** As homes.ts does before a move: it is over at once and leaves the page here; threads fault again. */
+  endRevocation(number: number, page: number): void {
+    const machine = this.#cluster.machine(number);
+    const here = machine.pages[page]!;
+    if (here.revoking < 0) return;
+    here.revoking = -1;
+    for (const thread of machine.threads) {
+      thread.right[page] = 0;
+      if (thread.state === 2 && thread.program[thread.at]!.page === page) thread.state = 1;
+    }
+  }
+
+  // --- What the engine wants ---
+
+  /** Runs the engine and carries out what it wants, as pager.ts does. `value`: of the page that came. */
+  run(number: number, page: number, work: () => void, value = 0): void {
+    const { engines, c } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    const here = machine.pages[page]!;
+    let again = false;
+    for (const { kind, to, flags, message } of engines.run(number, work)) {
+      if (kind === c["ACT_SEND"]) this.#send(number, page, to, message);
+      else if (kind === c["ACT_TAKE"]) here.frame = value;
+      else if (kind === c["ACT_GRANT"]) again = this.#grant(number, page, flags) || again;
+      else if (kind === c["ACT_REVOKE"]) {
+        here.revoking = here.revoking < 0 ? flags : Math.min(here.revoking, flags);
+      } else if (kind === c["ACT_WAKE"]) again = true;
+      else if (kind === c["ACT_OPERATED"]) this.#operated(number, page, flags);
+      else if (kind === c["ACT_FAIL"]) {
+        here.operation = 0;
+        for (const thread of machine.threads)
+          if ((thread.state === 1 || thread.state === 3) && thread.program[thread.at]!.page === page)
+            this.#fail(number, thread);
+      }
+    }
+    if (again) this.askAgain(number, page);
+  }
+
+  #send(from: number, page: number, to: number, bytes: Uint8Array): void {
+    const cluster = this.#cluster;
+    const { c } = cluster;
+    const here = cluster.machine(from).pages[page]!;
+    cluster.messages++;
+    const data = (bytes[3]! & c["WITH_DATA"]!) !== 0;
+    if (data) cluster.dataMessages++;
+    const transaction = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
+    const kind = bytes[0];
+    if ((kind === c["SAY_GET_OPERATE"] || kind === c["SAY_EXECUTE"]) && bytes[2] === from)
+      here.operation = transaction;
+    if (kind === c["SAY_OPERATED"]) {
+      // As if one of its own threads did it.
+      this.#judge.performs(from, page, to, transaction);
+      here.frame = ++cluster.latest[page]!;
+    }
+    if (cluster.knowsDead(from, to)) return;
+    cluster.wire(from, to).push({ bytes, page, value: data ? here.frame : -2 });
+  }
+
+  #operated(number: number, page: number, outcome: number): void {
+    const { c, deaths } = this.#cluster;
+    const { threads, pages } = this.#cluster.machine(number);
+    const thread = threads.find(({ state, program, at }) => state === 3 && program[at]!.page === page);
+    if (thread === undefined)
+      throw new Violation(`machine ${number} is told of an operation it has not sent`);
+    const { done } = pages[page]!;
+    pages[page]!.operation = 0;
+    if (outcome === c["OPERATION_FAILED"]) {
+      if (deaths === 0) throw new Violation(`an operation of machine ${number} fails`);
+      this.#fail(number, thread);
+    } else if (outcome === c["OPERATION_DONE"]) {
+      if (done !== 1) throw new Violation(`an operation of machine ${number} is done ${done} times`);
+      this.#next(thread);
+    } else {
+      if (done !== 0) throw new Violation(`an operation of machine ${number} is declined and was done`);
+      thread.state = 1;
+      thread.declined = true;
+    }
+  }
+
+  /** True when some thread still lacks something. */
+  #grant(number: number, page: number, right: number): boolean {
+    const allowed = right === this.#cluster.c["RIGHT_MODIFIED"] ? 2 : 1;
+    for (const thread of this.#waiting(number, page)) {
+      if (this.#need(thread) > allowed) continue;
+      thread.state = 2;
+      thread.right[page] = allowed;
+    }
+    return this.#waiting(number, page).length > 0;
+  }
+}

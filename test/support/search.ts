@@ -1,0 +1,90 @@
+// Searches of worlds that know everything that can happen next: every order of events, each state once; or one order at
+// random, from a seed. What the world finds wrong is thrown as a Violation, with the steps that lead to it.
+
+import { Assertion } from "./kernel-wasm.js";
+
+/** What a world throws when something is wrong. */
+export class Violation extends Error {}
+
+/** A world that is made of steps. Everything that it does next is decided by what save() keeps. */
+export interface World<Step, Saved> {
+  /** Everything that may happen next; at most so many deaths in all. */
+  steps(kills: number): Step[];
+  take(step: Step): void;
+  /** Nothing has to happen any more: only what may go wrong is among the steps. */
+  rests(steps: readonly Step[]): boolean;
+  /** What must hold then. */
+  checkEnd(): void;
+  save(): Saved;
+  load(saved: Saved): void;
+  /** Equal for states that cannot be told apart. */
+  key(): string;
+}
+
+export interface Found {
+  states: number;
+  ends: number;
+  /** Longest path from the start. */
+  depth: number;
+}
+
+/** xorshift32: the same run for the same seed. */
+export function chance(seed: number): (limit: number) => number {
+  let x = (seed * 2654435761) >>> 0 || 1;
+  return (limit) => {
+    x ^= x << 13;
+    x >>>= 0;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    x >>>= 0;
+    return x % limit;
+  };
+}
+
+interface Node<Step, Saved> {
+  saved: Saved;
+  depth: number;
+  step?: Step;
+  before?: Node<Step, Saved>;
+}
+
+/** Does the work; what it finds wrong gets the steps that lead there. */
+function judged<Step, Saved>(node: Node<Step, Saved>, last: Step | undefined, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof Violation || error instanceof Assertion)) throw error;
+    const steps = last === undefined ? [] : [JSON.stringify(last)];
+    for (let at: Node<Step, Saved> | undefined = node; at?.step; at = at.before)
+      steps.unshift(JSON.stringify(at.step));
+    throw new Violation(`${error.message}\n${steps.join("\n")}`);
+  }
+}
+
+/** Every order in which things can happen, each state once. */
+export function explore<Step, Saved>(world: World<Step, Saved>, kills = 0, limit = 2_000_000): Found {
+  const seen = new Set([world.key()]);
+  const found: Found = { states: 0, ends: 0, depth: 0 };
+  const stack: Node<Step, Saved>[] = [{ saved: world.save(), depth: 0 }];
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    const here = node;
+    world.load(here.saved);
+    found.states++;
+    found.depth = Math.max(found.depth, here.depth);
+    if (found.states > limit) throw new Error(`more than ${limit} states`);
+    const steps = world.steps(kills);
+    if (world.rests(steps)) {
+      found.ends++;
+      judged(here, undefined, () => world.checkEnd());
+    }
+    for (const step of steps) {
+      world.load(here.saved);
+      judged(here, step, () => world.take(step));
+      const key = world.key();
+      if (seen.has(key)) continue;
+      seen.add(key);
+      stack.push({ saved: world.save(), depth: here.depth + 1, step, before: here });
+    }
+  }
+  return found;
+}
