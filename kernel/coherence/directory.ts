@@ -1,6 +1,14 @@
 // A page's directory at its home: what machines say to it, its actions (table.ts), and the death of machines.
 import { put, rowOf, say, sayForward, sayGrant, sayOperation } from "./engine";
-import { RangeSet, rangeOf, rangesCarve, rangesHeldLast, rangesHold, rangesMayGrant } from "./ranges";
+import {
+  RangeSet,
+  rangeOf,
+  rangesCarve,
+  rangesFound,
+  rangesHeldLast,
+  rangesHold,
+  rangesMayGrant,
+} from "./ranges";
 import {
   ACT_TAKE,
   bitOf,
@@ -51,6 +59,7 @@ import {
   HELD,
   INVALIDATE_SHARERS,
   KEEP,
+  LOST,
   NONE,
   OTHER_FAILED,
   OWNER_DIED,
@@ -133,7 +142,12 @@ function leaveRange(page: Page, event: u8, message: PageMessage): void {
   if (page.ranges == 0 || page.ranged == 0) return;
   const set = changetype<RangeSet>(page.ranges);
   if (event == GET_OPERATE && page.directory != HELD) return; // changes nothing
-  const asks = page.directory == UNUSED && (event == GET_READ || event == GET_WRITE);
+  const gets = event == GET_READ || event == GET_WRITE;
+  if (page.directory == LOST && gets) {
+    rangesFound(set);
+    return;
+  }
+  const asks = page.directory == UNUSED && gets;
   if (asks && rangesMayGrant(set, page.index)) {
     grantFirst = rangesHold(set, message.from);
     grantEnd = rangesHeldLast() + 1;

@@ -6,7 +6,7 @@
 // rebuild, thaw; takeover.ts has what they mean for a page. Threads that ask about an object that moves wait; what they had
 // asked of its former home they ask again, and who slept on a futex is woken and looks again.
 import { allocate, release } from "../memory/slab";
-import { clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import {
   COMMAND_HOME_OBJECT,
   COMMAND_HOME_OWNER,
@@ -17,14 +17,16 @@ import {
   ITEM_SIZE,
 } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
-import { rangesFrozen } from "./grants";
+import { rangesFrozen, rangesOf, rangesReady } from "./grants";
 import { objectById, objectMake, objectsFirst, perish } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, releaseRevocation, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
+import { rangesCarve } from "./ranges";
 import { Page } from "./records";
 import { futexesMove } from "./shared-futex";
+import { UNUSED } from "./table";
 import {
   engineAdopt,
   engineFreeze,
@@ -32,8 +34,10 @@ import {
   engineReport,
   engineReported,
   engineThaw,
+  REPORT_HAD,
   REPORT_NOTHING,
 } from "./takeover";
+import { objectLoses, willDrop, willMake, willRead } from "./wills";
 
 /** SharedObject.moving */
 const FROZEN: u32 = 1;
@@ -44,6 +48,8 @@ const FROM_HOME: u32 = 1;
 const NAMED: u32 = 2;
 
 let members: u64 = 0;
+/** Machines that died since objects had homes. */
+let deaths: u32 = 0;
 
 /** FNV-1a, never 0. */
 export function nameHash(name: usize, bytes: u32): u32 {
@@ -54,9 +60,19 @@ export function nameHash(name: usize, bytes: u32): u32 {
 
 /** The member that the name prefers. */
 export function homeOf(hash: u32): u32 {
+  return preferred(hash, members);
+}
+
+/** The one that it would prefer without this machine, 0 = there is none. */
+export function heirOf(hash: u32): u32 {
+  const others = members & ~bit(clusterSelf());
+  return others == 0 ? 0 : preferred(hash, others);
+}
+
+function preferred(hash: u32, machines: u64): u32 {
   let best: u32 = 0;
   let home = clusterSelf();
-  for (let rest = members; rest != 0; rest &= rest - 1) {
+  for (let rest = machines; rest != 0; rest &= rest - 1) {
     const machine = <u32>ctz(rest) + 1;
     let mixed = (hash ^ (machine * 0x9e37_79b1)) * 0x85eb_ca6b;
     mixed = (mixed ^ (mixed >> 13)) * 0xc2b2_ae35;
@@ -66,6 +82,16 @@ export function homeOf(hash: u32): u32 {
     home = machine;
   }
   return home;
+}
+
+/** Objects at home at `machine` move. */
+export function homeDied(object: SharedObject, machine: u32): void {
+  object.moving = max<u32>(object.moving, FROZEN);
+  object.died = machine;
+}
+
+export function homesMachineDied(): void {
+  deaths++;
 }
 
 /** Before anything is opened. */
@@ -92,6 +118,8 @@ export function homesFreeze(machines: u64): usize {
 function freeze(object: SharedObject, home: u32): void {
   const stored = object.home == clusterSelf() && object.moving == 0;
   if (stored) object.complete = 1;
+  if (home != clusterSelf() || object.willOf != object.home) willDrop(object);
+  object.heir = 0;
   object.moving = FROZEN;
   object.home = home;
   rangesFrozen(object);
@@ -144,8 +172,11 @@ function handIn(object: SharedObject): void {
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.nextInObject;
-    const report = engineReport(page);
-    if (report == REPORT_NOTHING) continue;
+    let report = engineReport(page);
+    if (report == REPORT_NOTHING) {
+      if (page.had == 0) continue;
+      report = REPORT_HAD;
+    }
     const pageWriter = messageTo(object.home, 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
     store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
     messageEnd();
@@ -173,6 +204,7 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
   const item = itemFind(message, ITEM_PAGE);
   const page = pageFindOrMake(object, load<u64>(itemData(item)));
   page.frozen = 1;
+  if (item.aux == REPORT_HAD) page.had = 1;
   if (command == COMMAND_HOME_OWNER) engineAdopt(page);
   else engineReported(page, from, item.aux);
 }
@@ -204,14 +236,32 @@ export function homesRebuild(): void {
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     const next = object.next;
-    if (object.home == clusterSelf() && object.moving == HANDED_IN) rebuild(object);
+    if (object.home == clusterSelf() && object.dead == 0) {
+      if (object.moving == HANDED_IN) rebuild(object);
+      else if (object.moving == 0) willMake(object);
+    }
     object = changetype<SharedObject>(next);
+  }
+  deaths = 0;
+}
+
+/** What was at a home that died, and nowhere else: as its will says, else whatever it may have had. */
+function bury(object: SharedObject): void {
+  const end = (object.size + 4095) >> 12;
+  const willed = deaths == 1 && willRead(object, object.died);
+  if (!willed && end != 0) objectLoses(object, 0, end - 1);
+  let at = willed ? object.pages : 0;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    if (page.had != 0) objectLoses(object, page.index, page.index);
   }
 }
 
 function rebuild(object: SharedObject): void {
-  // What nobody has of a home that died, it may have had.
-  object.lostBelow = object.complete != 0 ? 0 : (object.size + 4095) >> 12;
+  if (object.complete == 0) bury(object);
+  willDrop(object);
+  object.died = 0;
   object.complete = 0;
   object.moving = 0;
   opened(object, clusterSelf(), object.references);
@@ -229,12 +279,17 @@ function rebuild(object: SharedObject): void {
     drain(page);
     page.owner = owner;
     page.sharers = sharers;
-    const adopts = engineRebuild(engine, page, page.index < object.lostBelow);
+    const adopts = engineRebuild(engine, page, false);
+    rangesReady(object);
+    if (page.directory == UNUSED)
+      page.ranged = 1; // nobody has it: as its range says
+    else rangesCarve(rangesOf(object), page.index);
     if (adopts == 0) continue;
     const writer = messageTo(adopts, 16 + 16, object.id, 0, COMMAND_HOME_OWNER);
     store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), page.index);
     messageEnd();
   }
+  willMake(object);
   perish(object);
 }
 

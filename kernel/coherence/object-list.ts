@@ -16,6 +16,7 @@ import { nameHash } from "./homes";
 import { SharedObject } from "./pager";
 import { objectPagesDrop } from "./pages";
 import { futexesDied } from "./shared-futex";
+import { willChanged, willDrop, willMake } from "./wills";
 
 const ENOENT: i64 = 2;
 
@@ -72,6 +73,7 @@ export function objectByName(name: usize, bytes: u32, make: bool): SharedObject 
   if (!make) return changetype<SharedObject>(0);
   const object = objectCreate();
   objectName(object, name, bytes);
+  willMake(object);
   return object;
 }
 
@@ -136,6 +138,7 @@ export function objectForget(object: SharedObject): void {
   }
   release(object.name);
   release(object.opens);
+  willDrop(object);
   objectRangesDrop(object);
   release(changetype<usize>(object));
 }
@@ -146,6 +149,7 @@ export function objectUnlink(name: usize, bytes: u32): i64 {
   release(object.name);
   object.name = 0;
   object.nameBytes = 0;
+  willChanged(object);
   perish(object);
   return 0;
 }

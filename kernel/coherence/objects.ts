@@ -24,6 +24,7 @@ import {
   COMMAND_SIZE,
   COMMAND_TRUNCATE,
   COMMAND_UNLINK,
+  COMMAND_WILL,
   DIRECTORY_LINKID,
   ITEM_ERROR,
   ITEM_FUTEX,
@@ -87,6 +88,7 @@ import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
 import { begin, nextMsgid, pendingTake, questionsEnd } from "./questions";
 import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken } from "./shared-futex";
 import { answerTruncate, truncateLater } from "./truncation";
+import { willCame, willChanged } from "./wills";
 
 const ENOENT: i64 = 2;
 const EIO: i64 = 5;
@@ -129,12 +131,13 @@ export function requestServe(client: Client, now: u64): i64 {
       return object.home == clusterSelf() ? sizeHere(client, object) : ask(client, object, COMMAND_SIZE, 0);
     case ASK_EXTEND:
       if (object.home != clusterSelf()) return ask(client, object, COMMAND_EXTEND, ITEM_SIZE);
-      object.size = max<u64>(object.size, client.size);
+      grow(object, client.size);
       return 0;
     case ASK_TRUNCATE:
       return ask(client, object, COMMAND_TRUNCATE, ITEM_SIZE);
     case ASK_SET_SIZE:
       object.size = client.size;
+      willChanged(object);
       return 0;
     case ASK_NEXT_PAGE:
       return pageNext(client);
@@ -153,6 +156,12 @@ export function requestServe(client: Client, now: u64): i64 {
   }
   assert(false, "a client asks for nothing that there is");
   return -EIO;
+}
+
+function grow(object: SharedObject, size: u64): void {
+  if (size <= object.size) return;
+  object.size = size;
+  willChanged(object);
 }
 
 function open(client: Client): i64 {
@@ -264,6 +273,10 @@ export function objectMessage(from: u32, message: MessageHeader): void {
     homeHandedIn(from, message, command);
     return;
   }
+  if (command == COMMAND_WILL) {
+    willCame(from, message);
+    return;
+  }
   const object = objectById(message.linkid);
   if (changetype<usize>(object) == 0) {
     // Gone, or of an earlier life of this machine: whoever waits for an answer is told so.
@@ -325,7 +338,7 @@ function homeMessage(object: SharedObject, from: u32, message: MessageHeader, co
       respond(from, message, ITEM_SIZE, object.size, 0);
       break;
     case COMMAND_EXTEND:
-      object.size = max<u64>(object.size, size);
+      grow(object, size);
       respond(from, message, ITEM_SIZE, object.size, 0);
       break;
     case COMMAND_TRUNCATE:

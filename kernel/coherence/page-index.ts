@@ -6,7 +6,6 @@ import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { pageCreate } from "./engine";
 import { SharedObject } from "./pager";
 import { Page, PEER_BYTES } from "./records";
-import { LOST } from "./table";
 
 const FIRST_BUCKETS: u32 = 1024;
 
@@ -48,11 +47,6 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
   pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES), object.ranges);
   if (object.home != clusterSelf()) page.ranged = 0;
   page.frozen = u8(object.moving != 0);
-  // Nobody had it when the home died, perhaps but the home.
-  if (object.home == clusterSelf() && index < object.lostBelow) {
-    page.directory = LOST;
-    page.ranged = 0;
-  }
   page.nextInObject = object.pages;
   object.pages = changetype<usize>(page);
   insert(page);

@@ -4,6 +4,7 @@ import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
 import { rangesForsaken, rangesMachineDied, rangesReady } from "./grants";
+import { homeDied, homesMachineDied } from "./homes";
 import { objectsBury, objectsFirst } from "./object-list";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
@@ -42,12 +43,13 @@ function peerDied(page: Page): void {
 
 export function pagesMachineDied(machine: u32): void {
   engineDead(engine, machine);
+  homesMachineDied();
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.home == machine) {
       // A name has another home (homes.ts), also when a new life of that machine is here already.
       if (object.hash == 0) object.dead = 1;
-      else object.moving = max<u32>(object.moving, 1);
+      else homeDied(object, machine);
     }
     rangesMachineDied(object, machine);
     object = changetype<SharedObject>(object.next);

@@ -51,10 +51,10 @@ export class SharedObject {
   nameBytes: u32 = 0;
   /** Of the name that it had first, by which its home is found; 0: it never had one. */
   hash: u32 = 0;
-  /** homes.ts: it has no home for the moment; this machine was its home; pages below this that nobody had were lost. */
+  /** homes.ts: it has no home for the moment; this machine was its home; the home that it has lost by death, 0 = none. */
   moving: u32 = 0;
   complete: u32 = 0;
-  lostBelow: u64 = 0;
+  died: u32 = 0;
   size: u64 = 0;
   name: usize = 0;
   /** Per machine, how often it has the object open. */
@@ -64,6 +64,14 @@ export class SharedObject {
   /** A RangeSet: what the others are. At the home: who waits for a recall, linked by nextWaiter (grants.ts). */
   ranges: usize = 0;
   recalls: usize = 0;
+  // At the home (wills.ts): who is told what it would leave, that some of it has not been told, and which pages. At the heir: a
+  // RangeSet of the pages that the home has touched, and which home.
+  heir: u32 = 0;
+  willDue: u32 = 0;
+  willFirst: u64 = 0;
+  willEnd: u64 = 0;
+  will: usize = 0;
+  willOf: u32 = 0;
   next: usize = 0;
 }
 

@@ -80,6 +80,7 @@ import {
   WITH_DATA,
 } from "./records";
 import { INVALID } from "./table";
+import { pageStored } from "./wills";
 import { commandOf, NO_DIFFERENCE, PAGE_MESSAGE_BYTES_MAX, wireIndex, wireRead, wireWrite } from "./wire";
 
 const EIO: i64 = 5;
@@ -277,6 +278,7 @@ function perform(page: Page): bool {
         break;
       case ACT_TAKE:
         dataTake(page, incoming);
+        pageStored(page);
         break;
       case ACT_GRANT:
         // While the home is out of reach the right that it gave may not be used: pagesResume() asks again.
@@ -332,7 +334,10 @@ function performFor(page: Page, action: Action): void {
 
 /** Every waiting client whose need is met gets the page. */
 function grant(page: Page, writable: bool): void {
-  if (writable) pageCame(page, nanoseconds());
+  if (writable) {
+    pageCame(page, nanoseconds());
+    pageStored(page);
+  }
   let before: usize = 0;
   let at = page.waiters;
   while (at != 0) {

@@ -184,6 +184,20 @@ export function rangesReleased(set: RangeSet, machine: u8, first: u64, last: u64
   }
 }
 
+/** At the home, of a range that nobody holds: what was in these pages is lost. */
+export function rangesLose(set: RangeSet, first: u64, last: u64): void {
+  put(set, first, last, INVALID, LOST, 0, STORED);
+}
+
+/** At the home: what is lost has been told, once for all of it. */
+export function rangesFound(set: RangeSet): void {
+  for (let at: u64 = 0; at <= PAGE_LAST; ) {
+    const range = rangeOf(set, at);
+    at = range.last + 1;
+    if (range.directory == LOST) put(set, range.first, range.last, range.state, UNUSED, 0, range.flags);
+  }
+}
+
 /** At the home: the machines that hold ranges of which some page is `first` or behind it. */
 export function rangesHolders(set: RangeSet, first: u64): u64 {
   let holders: u64 = 0;

@@ -188,6 +188,8 @@ export class Page {
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */
   frame: usize = 0;
+  /** It has had bytes of its own here: they came, or it could be written. */
+  had: u32 = 0;
   /** Of the SharedObject. */
   holder: usize = 0;
   /** Clients that wait for the page, linked by nextWaiter. */

@@ -62,6 +62,8 @@ export const REPORT_NOTHING: u32 = 0;
 export const REPORT_COPY: u32 = 1;
 export const REPORT_OWNED: u32 = 2;
 export const REPORT_ALONE: u32 = 3;
+/** It had the page once and has it no more: what nobody else has is lost. */
+export const REPORT_HAD: u32 = 4;
 
 /**
  * No core may be about to lose the page: a revocation that had begun is over, without engineGone(). `stored`: this machine was
@@ -190,7 +192,7 @@ export function engineReport(page: Page): u32 {
 
 /** At the new home: `from` (this machine as well) has that. */
 export function engineReported(page: Page, from: u32, report: u32): void {
-  if (report == REPORT_NOTHING) return;
+  if (report == REPORT_NOTHING || report == REPORT_HAD) return;
   const owns = report == REPORT_ALONE || (report == REPORT_OWNED && page.owner == 0);
   if (!owns) {
     page.sharers |= bitOf(from);

@@ -11,6 +11,7 @@ import { rangeMessage } from "../coherence/grants";
 import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage, revocationsDue, revocationsRetry } from "../coherence/pages";
 import { questionWaits } from "../coherence/questions";
+import { willsTick } from "../coherence/wills";
 import { print, printDecimal } from "../console";
 import { criticalEnter, criticalExit } from "../lwkt/critical";
 import { ASYNCHRONOUS, Port, portCreate, portReply } from "../lwkt/port";
@@ -301,7 +302,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
 
 /** When to look again. */
 function tick(now: u64): u64 {
-  const next = min<u64>(revocationsDue(), membersTick(now));
+  const next = min<u64>(min<u64>(revocationsDue(), willsTick(now)), membersTick(now));
   if (early != 0 && (inService() || outOfReach())) admitEarly(now);
   const end = farewellTick(now);
   if (end != 0) return min<u64>(next, end);

@@ -52,6 +52,8 @@ export const COMMAND_HOME_OBJECT: u32 = 32;
 export const COMMAND_HOME_PAGE: u32 = 33;
 /** To a machine whose copy is the page from now on. */
 export const COMMAND_HOME_OWNER: u32 = 34;
+/** What the home would leave, to who would be the home then (coherence/wills.ts); msgid is the hash of the name. */
+export const COMMAND_WILL: u32 = 35;
 export const COMMAND_JOIN: u32 = 40; // opens an object by its linkid
 export const COMMAND_THREAD_START: u32 = 41; // a thread goes on at the receiver
 export const COMMAND_THREAD_CALL: u32 = 42; // a thread's system call, to where its process began
@@ -172,6 +174,9 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_HOME_OBJECT,       ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_HOME_PAGE,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_HOME_OWNER,        ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_WILL,              ITEM_NAME,      1,    255,  ONE,
+  COMMAND_WILL,              ITEM_SIZE,      8,    8,    ONE,
+  COMMAND_WILL,              ITEM_PAGES,     16,   16,   ANY,
 
   COMMAND_JOIN,              0,              0,    0,    ANY,
   COMMAND_JOIN | R,          ITEM_OBJECT,    8,    8,    ANY,
@@ -262,6 +267,8 @@ export function commandName(command: u32): string {
       return "HOME_PAGE";
     case COMMAND_HOME_OWNER:
       return "HOME_OWNER";
+    case COMMAND_WILL:
+      return "WILL";
     case COMMAND_JOIN:
       return "JOIN";
     case COMMAND_THREAD_START:

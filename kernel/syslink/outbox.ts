@@ -1,6 +1,7 @@
 // What goes out: SYSLINK messages into their links' rings, or aside while a ring is full; datagrams and votes to the card.
 
 import { referenceGiven } from "../coherence/object-list";
+import { willsTell } from "../coherence/wills";
 import { allocate, release } from "../memory/slab";
 import { ethernetHeader } from "../net/ethernet";
 import { ETHERNET_BYTES, HEADERS_BYTES, SLOT_BYTES, slotReturn, slotSend, slotTake } from "../net/interface";
@@ -40,6 +41,7 @@ let unheard: bool = false;
 
 /** Begins a message of at most `bytes`: put items, then messageEnd(). Not to this machine. */
 export function messageTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, command: u32): MessageWriter {
+  willsTell();
   unheard = isDead(machine);
   return begin(machine, bytes, linkid, msgid, command);
 }

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { secondSide, withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
+import { homeOf } from "../support/homes.js";
 
 const LOSS = 120;
 const append = `linkloss=${LOSS} blocked=60`;
@@ -131,15 +132,3 @@ describe.skipIf(!hasMusl)(`machines that are cut off${missing("musl")}`, { timeo
     expect(run.said(3, /^cluster: view 2:/)[0]?.text, run.text()).toMatch(/machines (1 3|2 3)$/);
   });
 });
-
-/** Rendezvous hashing of the name over the members, in 32 bits. */
-function homeOf(name: string, members: readonly number[]): number {
-  let hash = 0x811c9dc5;
-  for (const char of name) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
-  const weight = (machine: number) => {
-    let mixed = Math.imul(hash ^ Math.imul(machine, 0x9e3779b1), 0x85ebca6b);
-    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-    return (mixed ^ (mixed >>> 16)) >>> 0;
-  };
-  return members.reduce((best, machine) => (weight(machine) >= weight(best) ? machine : best));
-}

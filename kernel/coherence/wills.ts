@@ -1,0 +1,207 @@
+// What an object's home leaves behind when it dies (R2). Of what only the home knew, a name, a size, which pages it wrote
+// itself, its heir is told: the machine that the name prefers next, which is the home afterwards. So a file that nobody else
+// had open is there still, what was in it is reported lost, and a page that was never written stays zeros.
+//
+// Notes wait until this machine says something else to anybody, or NOTE_TIME, so that many pages are one note. Nobody
+// waits for a note to arrive. A home that dies together with another machine leaves no will that can be relied on: then
+// every page below the object's end that nobody has counts as lost. Core 0 only.
+import { nanoseconds } from "../machine/time";
+import { allocate, release } from "../memory/slab";
+import { clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
+import { COMMAND_WILL, ITEM_NAME, ITEM_PAGES, ITEM_SIZE } from "../syslink/commands";
+import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, MessageWriter } from "../syslink/message";
+import { rangesOf, rangesReady } from "./grants";
+import { heirOf } from "./homes";
+import { objectById, objectMake, objectsFirst } from "./object-list";
+import { SharedObject } from "./pager";
+import {
+  PAGE_LAST,
+  RANGE_BYTES,
+  RANGES_SPARE,
+  RangeSet,
+  rangeAt,
+  rangesCreate,
+  rangesLose,
+  rangesPutState,
+} from "./ranges";
+import { Page } from "./records";
+import { EXCLUSIVE, INVALID } from "./table";
+
+const NOTE_TIME: u64 = 2_000_000;
+const NEVER: u64 = ~(<u64>0);
+const FIRST_ROOM: u32 = 8;
+/** ITEM_NAME's aux: the object still has its name; what was told before counts no more. */
+const NAMED: u32 = 2;
+const ANEW: u32 = 4;
+
+/** Since when some note waits. */
+let noteSince: u64 = NEVER;
+
+// --- At the home ---
+
+/** Something that the heir is to know of the object has changed. */
+export function willChanged(object: SharedObject): void {
+  if (object.hash == 0 || object.heir == 0) return;
+  object.willDue = 1;
+  if (noteSince == NEVER) noteSince = nanoseconds();
+}
+
+/** The page has bytes of its own from now on, here. */
+export function pageStored(page: Page): void {
+  if (page.had != 0) return;
+  page.had = 1;
+  const object = changetype<SharedObject>(page.holder);
+  if (object.home != clusterSelf() || object.heir == 0 || object.moving != 0) return;
+  if (object.willEnd != 0) {
+    if (page.index == object.willEnd) {
+      object.willEnd++;
+      return;
+    }
+    if (page.index + 1 == object.willFirst) {
+      object.willFirst--;
+      return;
+    }
+    tell(object, 0);
+  }
+  object.willFirst = page.index;
+  object.willEnd = page.index + 1;
+  willChanged(object);
+}
+
+/** Before any other message: what was seen of this machine has its notes before it. */
+export function willsTell(): void {
+  if (noteSince == NEVER) return;
+  noteSince = NEVER; // telling is a message, too
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    if (object.willDue != 0) tell(object, 0);
+    object = changetype<SharedObject>(object.next);
+  }
+}
+
+/** When to look again. */
+export function willsTick(now: u64): u64 {
+  if (noteSince == NEVER) return NEVER;
+  if (now < noteSince + NOTE_TIME) return noteSince + NOTE_TIME;
+  willsTell();
+  return NEVER;
+}
+
+function begin(object: SharedObject, flags: u32): MessageWriter {
+  const aux = flags | (object.name != 0 ? NAMED : 0);
+  const writer = messageTo(object.heir, 16 + 8 + 256 + 16 + 24, object.id, object.hash, COMMAND_WILL);
+  memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
+  store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
+  return writer;
+}
+
+function tell(object: SharedObject, flags: u32): void {
+  object.willDue = 0;
+  if (isDead(object.heir)) {
+    object.willEnd = 0;
+    return;
+  }
+  const writer = begin(object, flags);
+  if (object.willEnd != 0) {
+    const range = itemPut(writer, ITEM_PAGES, 0, 16);
+    store<u64>(range, object.willFirst);
+    store<u64>(range, object.willEnd - 1, 8);
+    object.willEnd = 0;
+  }
+  messageEnd();
+}
+
+/** A new object, a new home or other machines: whoever is the heir now is told everything. */
+export function willMake(object: SharedObject): void {
+  const heir = object.hash != 0 ? heirOf(object.hash) : 0;
+  if (heir == object.heir) return;
+  object.heir = heir;
+  object.willEnd = 0;
+  if (heir == 0) return;
+  tell(object, ANEW);
+  let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    if (page.had == 0) continue;
+    page.had = 0;
+    pageStored(page);
+  }
+}
+
+// --- At the heir ---
+
+export function willCame(from: u32, message: MessageHeader): void {
+  let object = objectById(message.linkid);
+  if (changetype<usize>(object) == 0) object = objectMake(message.linkid, from);
+  if (object.home != from || object.dead != 0) return;
+  object.hash = message.msgid;
+  const name = itemFind(message, ITEM_NAME);
+  if (name.aux & ANEW) willDrop(object);
+  if (object.will == 0) {
+    object.will = allocate(offsetof<RangeSet>());
+    rangesCreate(setOf(object), allocate(FIRST_ROOM * RANGE_BYTES), FIRST_ROOM);
+  }
+  object.willOf = from;
+  object.size = load<u64>(itemData(itemFind(message, ITEM_SIZE)));
+  if (!(name.aux & NAMED)) {
+    release(object.name);
+    object.name = 0;
+    object.nameBytes = 0;
+  } else if (object.name == 0) {
+    object.nameBytes = itemDataBytes(name);
+    object.name = allocate(object.nameBytes);
+    memory.copy(object.name, itemData(name), object.nameBytes);
+  }
+  const pages = itemFind(message, ITEM_PAGES);
+  if (changetype<usize>(pages) != 0) {
+    const first = load<u64>(itemData(pages));
+    const last = load<u64>(itemData(pages), 8);
+    if (first <= last && last <= PAGE_LAST) put(object, first, last, EXCLUSIVE);
+  }
+  const end = (object.size + 4095) >> 12;
+  if (end <= PAGE_LAST) put(object, end, PAGE_LAST, INVALID); // cut off
+}
+
+function setOf(object: SharedObject): RangeSet {
+  return changetype<RangeSet>(object.will);
+}
+
+/** EXCLUSIVE: the home has touched them. */
+function put(object: SharedObject, first: u64, last: u64, state: u8): void {
+  const set = setOf(object);
+  if (set.count + 2 * RANGES_SPARE > set.capacity) {
+    const capacity = set.capacity * 2;
+    const at = allocate(<usize>(capacity * RANGE_BYTES));
+    memory.copy(at, set.at, <usize>(set.count * RANGE_BYTES));
+    release(set.at);
+    set.at = at;
+    set.capacity = capacity;
+  }
+  rangesPutState(set, first, last, state);
+}
+
+export function willDrop(object: SharedObject): void {
+  object.willOf = 0;
+  if (object.will == 0) return;
+  release(setOf(object).at);
+  release(object.will);
+  object.will = 0;
+}
+
+/** The home `died`, and this machine is the home now: of what the will names nothing is left. False: there is no such will. */
+export function willRead(object: SharedObject, died: u32): bool {
+  if (object.will == 0 || object.willOf != died) return false;
+  const from = setOf(object);
+  for (let number: u32 = 0; number < from.count; number++) {
+    const range = rangeAt(from, number);
+    if (range.state == EXCLUSIVE) objectLoses(object, range.first, range.last);
+  }
+  return true;
+}
+
+/** These pages are lost, unless somebody turns out to have them. */
+export function objectLoses(object: SharedObject, first: u64, last: u64): void {
+  rangesReady(object);
+  rangesLose(rangesOf(object), first, last);
+}
