@@ -284,9 +284,9 @@ export const TLB_SLOW = 2;
 export const TLB_LIVE_COUNT = 0x1_9000; // u32: length of TLB_LIVE
 export const TLB_SWEPT = 0x1_9004; // u32: 0 until the whole TLB has been cleared once
 export const TLB_HUGE = 0x1_9008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
-export const TLB_REGIONS = 0x1_9040; // 512 bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
 export const TLB_LIVE = 0x1_9100; // u16 each: entries (of all banks) that have been filled
-export const TLB_END = 0x1_9d00; // of all that says which translations a core holds
+export const TLB_REGIONS = 0x1_9d00; // bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
+export const TLB_REGIONS_BYTES = 0x200;
 // bits of TLB_FLAGS
 export const TLB_VALID = 1;
 export const TLB_GLOBAL = 2;
@@ -298,6 +298,19 @@ export const TLB_USER = 64;
 export const TLB_ROM = 128;
 export const TLB_LISTED = 0x1_0000; // in TLB_LIVE
 export const TLB_KEY_SHIFT = 20; // bits 23..20: the protection key of the last entry
+export const TLB_BANK_SHIFT = 24; // bits 25..24, in the second level: the bank
+
+// --- The TLB's second level: translations of the contexts (PCIDs) that CR3 does not hold (microcode/contexts.ts) ---
+export const CONTEXT_COUNT = 0x1_900c; // u32: entries in use
+export const CONTEXT_TURN = 0x1_9010; // u32: which way of a full set makes room next
+export const CONTEXTS = 0x1_a000; // sets of CONTEXT_WAYS entries, a cache line each
+export const CONTEXT_ENTRIES = 1024;
+export const CONTEXT_WAYS = 4;
+export const CONTEXT_BYTES = 16;
+export const CONTEXT_TAG = 0; // u64: page-aligned virtual address | PCID
+export const CONTEXT_FLAGS = 8; // u32: as TLB_FLAGS, with the bank; 0: empty
+export const CONTEXT_PHYSICAL = 12; // u32: physical page number
+export const TLB_END = 0x1_e000; // of all that says which translations a core holds
 
 // --- Microcode calls (emulator/cpu/microcode): `name(core, a, b, ...)`, all u64 but core ---
 // The access argument of translate(), linear() and, from bit 8 on, the bytes argument of the slow loads and stores:

@@ -152,12 +152,12 @@ const evenParity = (byte: bigint): bigint => {
 
 /** What a snapshot of a core holds. The translations belong to it: the guest may rely on stale ones. */
 export interface CoreRecord {
-  readonly version: 3;
+  readonly version: 4;
   /** Registers and execution state, base64. */
   readonly block: string;
   /** The registers from MORE_STATE on, base64. */
   readonly more: string;
-  /** The TLB, deflated, base64. */
+  /** The TLB with its second level, deflated, base64. */
   readonly translations: string;
   /** The performance counters, base64. */
   readonly counters: string;
@@ -323,7 +323,7 @@ export class CoreState {
     return Number(this.#u64(RETIRED));
   }
 
-  /** The translations that the core holds, as the TLB has them. */
+  /** The translations that the core holds for the context in use, as the TLB has them. */
   translations(): Translation[] {
     const found: Translation[] = [];
     for (let index = 0; index < TLB_BANKS * TLB_ENTRIES; index++) {
@@ -359,7 +359,7 @@ export class CoreState {
   // --- snapshots ---
   record(): CoreRecord {
     return {
-      version: 3,
+      version: 4,
       block: Buffer.from(this.#bytes(0, RECORDED_BYTES)).toString("base64"),
       more: Buffer.from(this.#bytes(MORE_STATE, MORE_STATE_END)).toString("base64"),
       counters: Buffer.from(this.#bytes(PERFORMANCE, PERFORMANCE_END)).toString("base64"),
@@ -376,7 +376,7 @@ export class CoreState {
       block.length === RECORDED_BYTES &&
       more.length === MORE_STATE_END - MORE_STATE &&
       counters.length === PERFORMANCE_END - PERFORMANCE;
-    if (record.version !== 3 || !whole)
+    if (record.version !== 4 || !whole)
       throw new Error(
         `core record of version ${record.version} with ${block.length} bytes: not of this engine`,
       );

@@ -326,6 +326,7 @@ describe("the TLB", () => {
     physicalOf(m, VA, WRITE);
     must(m, "writeControl", 0, m.u64(L.CR0) | CR0.WP);
     expect(errorOf(m, VA, WRITE)).toBe(3);
+    expect(errorOf(m, VA, READ)).toBeUndefined();
     m.write64(at, 0n);
     expect(errorOf(m, VA, READ)).toBeUndefined();
     must(m, "invalidate", L.DS, VA);

@@ -23,6 +23,7 @@ import {
   SEGMENTS,
   TR,
 } from "../layout";
+import { PCID } from "./contexts";
 import {
   ATTRIBUTE_LONG,
   attributesOf,
@@ -73,7 +74,17 @@ import { readTaskPriority, writeTaskPriority } from "./host";
 import { DISARMED } from "./monitor";
 import { gateA20, PHYSICAL_MASK, readEntry64 } from "./physical";
 import { serialize } from "./store-buffer";
-import { debugChanged, flushLocal, flushPage, flushTlb, forgetKeys, retag } from "./tlb";
+import {
+  changeContext,
+  debugChanged,
+  flushContext,
+  flushContexts,
+  flushCurrent,
+  flushLocal,
+  flushPage,
+  flushTlb,
+  retag,
+} from "./tlb";
 
 const CR0_DEFINED: u64 =
   CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
@@ -95,11 +106,10 @@ const CR4_DEFINED: u64 =
   CR4_SMEP |
   CR4_SMAP |
   CR4_PKE;
-/** Changing one of these leaves no translation behind. */
-const CR4_FLUSHES: u64 = CR4_PGE | CR4_PAE | CR4_PSE | CR4_PCIDE | CR4_PKE;
+/** Changing one of these leaves no translation behind (SDM vol. 3A, 4.10.4.1; AMD APM vol. 2, 5.5.3). */
+const CR4_FLUSHES: u64 = CR4_PGE | CR4_PAE | CR4_PSE;
 /** CR3 bit 63 in a write with CR4.PCIDE set: what the new process-context identifier left behind may stay. */
 const CR3_KEEP: u64 = (1 as u64) << 63;
-const CR3_PCID: u64 = 0xfff;
 
 function refuse(core: usize): u64 {
   raise(core, GP, 0);
@@ -168,10 +178,14 @@ function writeCr0(core: usize, value: u64): u64 {
   return 1;
 }
 
-/** Translations are not told apart by PCID: those of the other contexts are gone with each change of CR3. */
 export function writeCr3(core: usize, operand: u64): u64 {
-  const value = cr4(core) & CR4_PCIDE ? operand & ~CR3_KEEP : operand;
+  const contexts = (cr4(core) & CR4_PCIDE) != 0;
+  const value = contexts ? operand & ~CR3_KEEP : operand;
   if (value & ~PHYSICAL_MASK) return refuse(core);
+  if (contexts) {
+    changeContext(core, value, (operand & CR3_KEEP) != 0);
+    return 1;
+  }
   const pae = (cr4(core) & CR4_PAE) != 0 && (efer(core) & EFER_LMA) == 0;
   if (pae && cr0(core) & CR0_PG && !loadPointers(core, value)) return 0;
   store<u64>(core, value, CR3);
@@ -185,14 +199,16 @@ function writeCr4(core: usize, value: u64): u64 {
   if (value & ~CR4_DEFINED) return refuse(core);
   const long = (efer(core) & EFER_LMA) != 0;
   if (long && (value & CR4_PAE) == 0) return refuse(core);
-  if (changed & value & CR4_PCIDE && (!long || load<u64>(core, CR3) & CR3_PCID)) return refuse(core);
+  if (changed & value & CR4_PCIDE && (!long || load<u64>(core, CR3) & PCID)) return refuse(core);
   const reload = changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP);
   if (!long && cr0(core) & CR0_PG && value & CR4_PAE && reload) {
     if (!loadPointers(core, load<u64>(core, CR3))) return 0;
   }
+  // What PCIDE finds when it is set belongs to PCID 000H; without it there are no other contexts.
+  if (changed & CR4_FLUSHES || changed & before & CR4_PCIDE) flushTlb(core);
+  else if (changed & value & CR4_SMEP) flushCurrent(core);
   store<u64>(core, value, CR4);
-  if (changed & CR4_FLUSHES || changed & value & CR4_SMEP) flushTlb(core);
-  else if (changed & value & CR4_SMAP) retag(core);
+  if (changed & value & CR4_SMAP || changed & CR4_PKE) retag(core);
   return 1;
 }
 
@@ -244,18 +260,15 @@ export function invalidate(core: usize, segment: u64, offset: u64): u64 {
 
 /** INVPCID, after its privilege check: type and descriptor. SDM vol. 2, INVPCID. */
 export function invalidateContext(core: usize, type: u64, context: u64, va: u64): u64 {
-  const pcid = context & CR3_PCID;
-  if (type > 3 || context & ~CR3_PCID) return refuse(core);
+  const pcid = context & PCID;
+  if (type > 3 || context & ~PCID) return refuse(core);
   const enabled = (cr4(core) & CR4_PCIDE) != 0;
   if (type < 2 && pcid != 0 && !enabled) return refuse(core);
   if (type == 0 && !canonical(va)) return refuse(core);
   serialize(core);
   if (type == 2) flushTlb(core);
-  else if (type == 3) flushLocal(core);
-  else if (!enabled || pcid == (load<u64>(core, CR3) & CR3_PCID)) {
-    if (type == 0) flushPage(core, va);
-    else flushLocal(core);
-  }
+  else if (type == 3) flushContexts(core);
+  else flushContext(core, pcid, va, type == 1);
   return 1;
 }
 
@@ -271,7 +284,7 @@ export function accessKeys(core: usize, write: u64, index: u64, high: u64, value
   if (<u32>index != 0 || (write && <u32>high != 0)) return refuse(core);
   if (write) {
     store<u32>(core, <u32>value, PKRU);
-    forgetKeys(core, before ^ <u32>value);
+    if (before != <u32>value) retag(core);
   }
   return before;
 }

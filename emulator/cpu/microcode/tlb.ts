@@ -2,16 +2,19 @@
 // entry.
 //
 // Invariants:
-// - An entry, once filled, answers until INVLPG, a control-register write or a conflicting page drops it, whatever
-//   the tables in memory say meanwhile: a missing shoot-down shows.
-// - A fast tag is set only for what current CR0.WP, CR4.SMEP, CR4.SMAP and PKRU allow; retag() takes tags back when
-//   the first and the third tighten, without forgetting the translation; changes of the others drop what they touch.
+// - An entry, once filled, answers until INVLPG, a page fault, a control-register write or a conflicting page drops it,
+//   whatever the tables in memory say meanwhile: a missing shoot-down shows. Another PCID in CR3 drops nothing: what is
+//   not global moves to the second level (contexts.ts).
+// - A fast tag is set only for what current CR0.WP, CR4.SMEP, CR4.SMAP, CR4.PKE and PKRU allow; retag() sets them anew
+//   when one of these tightens, without forgetting the translation, except SMEP, which forgets.
 
 import {
   ACCESS_EXECUTE,
   ACCESS_IMPLICIT,
   ACCESS_READ,
   ACCESS_WRITE,
+  CONTEXT_COUNT,
+  CR3,
   DEBUG_CHANGED,
   EMPTY_BANK,
   MODE_LONG,
@@ -36,6 +39,7 @@ import {
   TLB_PHYSICAL,
   TLB_READ,
   TLB_REGIONS,
+  TLB_REGIONS_BYTES,
   TLB_ROM,
   TLB_SLOW,
   TLB_SWEPT,
@@ -44,8 +48,10 @@ import {
   TLB_WRITABLE,
   TLB_WRITE,
 } from "../layout";
+import { forgetContext, forgetContexts, forgetPage, keep, PCID, take, takenPhysical } from "./contexts";
 import {
   CR0_WP,
+  CR4_PCIDE,
   CR4_PKE,
   CR4_SMAP,
   CR4_SMEP,
@@ -136,9 +142,10 @@ function tagData(core: usize, entry: usize, page: u64, user: bool, open: bool): 
   }
   store<u64>(entry, write, TLB_WRITE);
 }
-/** Breakpoints have changed: the pages that they look at, and the engine's view of them. */
-export function debugChanged(core: usize): void {
-  store<u32>(core, 1, DEBUG_CHANGED);
+
+/** Sets the tags for data anew, after something that they depend on has changed. */
+export function retag(core: usize): void {
+  const guard = (cr4(core) & CR4_SMAP) != 0;
   const count = load<u32>(core, TLB_LIVE_COUNT);
   for (let i: u32 = 0; i < count; i++) {
     const index: u32 = load<u16>(core + i * 2, TLB_LIVE);
@@ -146,9 +153,15 @@ export function debugChanged(core: usize): void {
     const entry = entryAt(core, index);
     const flags = load<u32>(entry, TLB_FLAGS);
     if ((flags & TLB_VALID) == 0) continue;
-    const guarded = bank == BANK_SUPERVISOR && (flags & TLB_USER) != 0 && (cr4(core) & CR4_SMAP) != 0;
+    const guarded = guard && bank == BANK_SUPERVISOR && (flags & TLB_USER) != 0;
     tagData(core, entry, load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW), bank == BANK_USER, !guarded);
   }
+}
+
+/** Breakpoints have changed: the pages that they look at, and the engine's view of them. */
+export function debugChanged(core: usize): void {
+  store<u32>(core, 1, DEBUG_CHANGED);
+  retag(core);
 }
 
 /** Stores to a page that code was decoded from take the slow path, which makes that code stale. */
@@ -184,8 +197,15 @@ function list(core: usize, entry: usize): void {
   store<u32>(core, count + 1, TLB_LIVE_COUNT);
 }
 
-/** Drops everything, global entries included; also what a core starts from, and what a change of A20 needs. */
+/** Drops everything, global entries and all contexts included; also what a core starts from, and what a change of A20 needs. */
 export function flushTlb(core: usize): u64 {
+  forgetContexts(core);
+  flushCurrent(core);
+  return 0;
+}
+
+/** Drops what is global or of the current context. */
+export function flushCurrent(core: usize): void {
   if (load<u32>(core, TLB_SWEPT) == 0) {
     for (let i: u32 = 0; i < ENTRIES; i++) drop(entryAt(core, i), 0);
     for (let i: u32 = 0; i < <u32>TLB_ENTRIES; i++) drop(<usize>EMPTY_BANK + i * TLB_ENTRY_BYTES, 0);
@@ -195,48 +215,112 @@ export function flushTlb(core: usize): u64 {
     for (let i: u32 = 0; i < count; i++) drop(entryAt(core, load<u16>(core + i * 2, TLB_LIVE)), 0);
   }
   store<u32>(core, 0, TLB_LIVE_COUNT);
+  forgetContext(core, currentPcid(core));
+  if (load<u32>(core, CONTEXT_COUNT) != 0) return;
   store<u32>(core, 0, TLB_HUGE);
-  memory.fill(core + TLB_REGIONS, 0, 64);
-  return 0;
+  memory.fill(core + TLB_REGIONS, 0, TLB_REGIONS_BYTES);
 }
 
-/** MOV to CR3: all but global entries. */
+/** MOV to CR3 and INVPCID of the current context: all but global entries. */
 export function flushLocal(core: usize): void {
+  emptyLocal(core, false);
+  forgetContext(core, currentPcid(core));
+}
+
+/** Empties the first level but for what is global; `keeps`: into the second. */
+function emptyLocal(core: usize, keeps: bool): void {
+  const pcid = currentPcid(core);
   const count = load<u32>(core, TLB_LIVE_COUNT);
   let kept: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
-    const index = load<u16>(core + i * 2, TLB_LIVE);
+    const index: u32 = load<u16>(core + i * 2, TLB_LIVE);
     const entry = entryAt(core, index);
-    if (load<u32>(entry, TLB_FLAGS) & TLB_GLOBAL) {
-      store<u16>(core + kept * 2, index, TLB_LIVE);
+    const flags = load<u32>(entry, TLB_FLAGS);
+    if (flags & TLB_GLOBAL) {
+      store<u16>(core + kept * 2, <u16>index, TLB_LIVE);
       kept++;
-    } else {
-      drop(entry, 0);
+      continue;
     }
+    if (keeps && flags & TLB_VALID) {
+      const page = load<u64>(entry, TLB_READ) & ~PAGE_OFFSET;
+      keep(core, pcid, page, index / TLB_ENTRIES, flags & ~(<u32>TLB_LISTED), load<u32>(entry, TLB_PHYSICAL));
+    }
+    drop(entry, 0);
   }
   store<u32>(core, kept, TLB_LIVE_COUNT);
 }
 
-/** INVLPG: the page that holds va, global or not, whatever its size; nothing else. A non-canonical va does nothing. */
+/** 000H unless CR4.PCIDE is set: nothing else can be in CR3's low bits when that is done (SDM 4.10.1). */
+function currentPcid(core: usize): u64 {
+  return cr4(core) & CR4_PCIDE ? load<u64>(core, CR3) & PCID : 0;
+}
+
+/** MOV to CR3 with CR4.PCIDE set: another context, perhaps; what it left behind stays with `keeps` (bit 63 of the operand). */
+export function changeContext(core: usize, cr3: u64, keeps: bool): void {
+  const other = (cr3 & PCID) != currentPcid(core);
+  if (other) emptyLocal(core, true);
+  else if (!keeps) emptyLocal(core, false);
+  store<u64>(core, cr3, CR3);
+  if (!keeps) forgetContext(core, cr3 & PCID);
+}
+
+/** INVPCID of a context: its page that holds va, or (`whole`) all of it; never what is global. */
+export function flushContext(core: usize, pcid: u64, va: u64, whole: bool): void {
+  const current = pcid == currentPcid(core);
+  if (whole) {
+    if (current) emptyLocal(core, false);
+    forgetContext(core, pcid);
+  } else {
+    if (current) dropPage(core, va, TLB_GLOBAL);
+    forgetPage(core, pcid, va & ~PAGE_OFFSET, maybeLarge(core, va));
+  }
+}
+
+/** INVPCID of all contexts: everything that is not global. */
+export function flushContexts(core: usize): void {
+  emptyLocal(core, false);
+  forgetContexts(core);
+}
+
+/**
+ * INVLPG, and what a page fault does: the page that holds va, of the current context or global, whatever its size;
+ * nothing else. A non-canonical va does nothing.
+ */
 export function flushPage(core: usize, va: u64): void {
   if (!canonical(va)) return;
+  dropPage(core, va, 0);
+  forgetPage(core, currentPcid(core), va & ~PAGE_OFFSET, maybeLarge(core, va));
+}
+
+/** Drops a page from the first level, unless it has one of the flags `but`. */
+function dropPage(core: usize, va: u64, but: u32): void {
   const page = va & ~PAGE_OFFSET;
   for (let bank: u32 = 0; bank < <u32>TLB_BANKS; bank++) {
     const entry = entryOf(core, va, bank);
-    if ((load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW)) == page) drop(entry, TLB_LISTED);
+    if ((load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW)) != page) continue;
+    if ((load<u32>(entry, TLB_FLAGS) & but) == 0) drop(entry, TLB_LISTED);
   }
   if (!maybeLarge(core, va)) return;
   const count = load<u32>(core, TLB_LIVE_COUNT);
   for (let i: u32 = 0; i < count; i++) {
     const entry = entryAt(core, load<u16>(core + i * 2, TLB_LIVE));
     const flags = load<u32>(entry, TLB_FLAGS);
-    if ((flags & TLB_LARGE) == 0) continue;
+    if ((flags & TLB_LARGE) == 0 || (flags & but) != 0) continue;
     const shift = (flags >> 8) & 0xff;
     if (load<u64>(entry, TLB_READ) >> shift == va >> shift) drop(entry, TLB_LISTED);
   }
 }
 
-// Nearly every INVLPG is of a 4 KiB page; only where a large page has been seen must its fragments be looked for.
+/** The flags of a translation that the second level has for the current context, taken out of it; 0: none. */
+export function recall(core: usize, va: u64, bank: u32): u32 {
+  if (load<u32>(core, CONTEXT_COUNT) == 0) return 0;
+  return take(core, currentPcid(core), va & ~PAGE_OFFSET, bank);
+}
+export function recalledPage(): u64 {
+  return (<u64>takenPhysical) << 12;
+}
+
+// Nearly every page that goes is of 4 KiB; only where a large one has been seen must its fragments be looked for.
 
 const SHIFT_2M: u32 = 21;
 
@@ -245,7 +329,7 @@ function regionByte(core: usize, va: u64): usize {
   return core + TLB_REGIONS + (region(va) >> 3);
 }
 function region(va: u64): u32 {
-  return <u32>((va >> 21) ^ (va >> 30)) & 511;
+  return <u32>((va >> 21) ^ (va >> 30)) & (TLB_REGIONS_BYTES * 8 - 1);
 }
 
 function noteLarge(core: usize, va: u64, shift: u32): void {
@@ -260,37 +344,4 @@ function noteLarge(core: usize, va: u64, shift: u32): void {
 function maybeLarge(core: usize, va: u64): bool {
   if (load<u32>(core, TLB_HUGE)) return true;
   return ((<u32>load<u8>(regionByte(core, va)) >> (region(va) & 7)) & 1) != 0;
-}
-
-/** PKRU has changed: user pages whose key's two bits are among `changed` are forgotten. */
-export function forgetKeys(core: usize, changed: u32): void {
-  if (changed == 0 || (cr4(core) & CR4_PKE) == 0) return;
-  const count = load<u32>(core, TLB_LIVE_COUNT);
-  for (let i: u32 = 0; i < count; i++) {
-    const entry = entryAt(core, load<u16>(core + i * 2, TLB_LIVE));
-    const flags = load<u32>(entry, TLB_FLAGS);
-    const key = (flags >> TLB_KEY_SHIFT) & 15;
-    if (flags & TLB_USER && (changed >> (key << 1)) & 3) drop(entry, TLB_LISTED);
-  }
-}
-
-/** After CR0.WP or CR4.SMAP was set: takes fast tags back that supervisor entries hold no longer by right. */
-export function retag(core: usize): void {
-  const protect = (cr0(core) & CR0_WP) != 0;
-  const guard = (cr4(core) & CR4_SMAP) != 0;
-  const count = load<u32>(core, TLB_LIVE_COUNT);
-  for (let i: u32 = 0; i < count; i++) {
-    const index: u32 = load<u16>(core + i * 2, TLB_LIVE);
-    const bank = index / TLB_ENTRIES;
-    const entry = entryAt(core, index);
-    const flags = load<u32>(entry, TLB_FLAGS);
-    if ((flags & TLB_VALID) == 0 || bank == BANK_USER) continue;
-    const bound = (flags & TLB_WRITABLE) == 0 || !keyAllows(core, flags, ACCESS_WRITE, false);
-    if (protect && bound) store<u64>(entry, TLB_NONE, TLB_WRITE);
-    if (guard && bank == BANK_SUPERVISOR && flags & TLB_USER) {
-      store<u64>(entry, load<u64>(entry, TLB_READ) | TLB_SLOW, TLB_READ);
-      const write = load<u64>(entry, TLB_WRITE);
-      if (write != TLB_NONE) store<u64>(entry, write | TLB_SLOW, TLB_WRITE);
-    }
-  }
 }

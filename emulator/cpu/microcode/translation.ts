@@ -55,8 +55,11 @@ import {
   BANK_USER,
   entryOf,
   fill,
+  flushPage,
   keyAllows,
   PAGE_OFFSET,
+  recall,
+  recalledPage,
   reopen,
   smapAllows,
   supervisorExecutes,
@@ -80,6 +83,9 @@ import {
   walk32,
   walk64,
 } from "./walk";
+
+/** What of an entry's flags comes from the tables. */
+const FILLED: u32 = TLB_WRITABLE | TLB_EXECUTABLE | TLB_DIRTY | TLB_USER | ((15 as u32) << TLB_KEY_SHIFT);
 
 export const ON_BUS: u64 = (1 as u64) << ON_BUS_BIT;
 
@@ -115,7 +121,18 @@ export function translate(core: usize, va: u64, access: u64): u64 {
     fill(core, entry, va, gateA20(va), TLB_WRITABLE | TLB_EXECUTABLE | TLB_DIRTY, 12, user);
     return answer(entry, va, a);
   }
+  const kept = recall(core, va, bankOf(core, a, user));
+  if (kept != 0 && serves(core, kept, a, user)) {
+    fill(core, entry, va, recalledPage(), kept & FILLED, (kept >> 8) & 0xff, user);
+    return answer(entry, va, a);
+  }
   return walkAndFill(core, entry, va, a, user);
+}
+
+/** Whether a translation allows an access as it is; else the tables are walked. */
+function serves(core: usize, flags: u32, a: u32, user: bool): bool {
+  if ((a & 3) == ACCESS_WRITE && (flags & TLB_DIRTY) == 0) return false;
+  return keyAllows(core, flags, a, user) && permitted(core, flags, a, user);
 }
 
 function bankOf(core: usize, a: u32, user: bool): u32 {
@@ -176,6 +193,7 @@ function permitted(core: usize, flags: u32, a: u32, user: bool): bool {
   return kind != ACCESS_WRITE || (flags & TLB_WRITABLE) != 0 || (cr0(core) & CR0_WP) == 0;
 }
 
+/** #PF. It drops what the TLB has of the page, SDM vol. 3A, 4.10.4.1: a stale translation does not outlive a fault. */
 function pageFault(core: usize, va: u64, a: u32, user: bool, why: u32): u64 {
   let error = why;
   if ((a & 3) == ACCESS_WRITE) error |= ERROR_W;
@@ -184,6 +202,7 @@ function pageFault(core: usize, va: u64, a: u32, user: bool, why: u32): u64 {
     const noExecute = (efer(core) & EFER_NXE) != 0 && (cr4(core) & CR4_PAE) != 0;
     if (noExecute || (cr4(core) & CR4_SMEP) != 0) error |= ERROR_I;
   }
+  flushPage(core, va);
   store<u64>(core, va, CR2);
   raise(core, PF, error);
   return 0;

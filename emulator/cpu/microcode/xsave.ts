@@ -39,7 +39,7 @@ import {
 } from "./core";
 import { fninit, put, restoreVectors, restoreX87, saveMxcsr, saveVectors, saveX87, take } from "./fpu-state";
 import { serialize } from "./store-buffer";
-import { forgetKeys } from "./tlb";
+import { retag } from "./tlb";
 
 const X87: u64 = 1;
 const SSE: u64 = 2;
@@ -170,7 +170,7 @@ function initialX87(core: usize): void {
 function setKeys(core: usize, rights: u32): void {
   const before = load<u32>(core, PKRU);
   store<u32>(core, rights, PKRU);
-  forgetKeys(core, before ^ rights);
+  if (before != rights) retag(core);
 }
 
 /** XGETBV: XCR0, or with ECX 1 those of its components that are in use. */
