@@ -1,9 +1,10 @@
-// The decoded-op cache of one core: blocks of straight-line code (templates.ts) in their places, found by physical
+// The decoded-op cache of one core: blocks of straight-line code (block-decoder.ts) in their places, found by physical
 // address and mode, drawn in layout.ts.
 //
 // Invariant: a block is valid while the CODE_GENERATIONS words of its pages hold what they held when it was decoded;
 // bit 0 of a word is set before the bytes are read.
 
+import { BLOCK_OPS_MAX, type DecodedBlock } from "./block-decoder.js";
 import { hashOf } from "./interpreter.js";
 import {
   BLOCK_BYTES,
@@ -22,7 +23,6 @@ import {
   OP_CHAIN,
   OP_PATCH,
 } from "./layout.js";
-import { BLOCK_OPS_MAX, type Template } from "./templates.js";
 
 const PAGE = 4096;
 const HASH_BYTES = BLOCK_HASH_ENTRIES * 4;
@@ -51,7 +51,6 @@ export interface SecondPage {
 }
 export class Blocks {
   readonly #words: Uint32Array;
-  readonly #core: number;
   /** First and end wasm address of this core's cache; the hash table comes first. */
   readonly #start: number;
   readonly #end: number;
@@ -59,9 +58,8 @@ export class Blocks {
   /** By physical address: what find() knows and generated code does not. */
   readonly #hidden = new Map<number, number>();
 
-  constructor(buffer: ArrayBufferLike, core: number, start: number, bytes: number) {
+  constructor(buffer: ArrayBufferLike, start: number, bytes: number) {
     this.#words = new Uint32Array(buffer);
-    this.#core = core;
     this.#start = start;
     this.#end = start + bytes;
     this.#free = 0;
@@ -109,18 +107,17 @@ export class Blocks {
   }
 
   /** Puts a block into the cache; gives its wasm address. `hidden`: neither find() nor generated code finds it. */
-  add(place: CodePlace, template: Template, second?: SecondPage, hidden = false): number {
+  add(place: CodePlace, decoded: DecodedBlock, second?: SecondPage, hidden = false): number {
     if (this.#free + BLOCK_BYTES_MAX > this.#end) this.flush();
     const block = this.#free;
     const first = block + BLOCK_HEADER_BYTES;
-    this.#free += BLOCK_HEADER_BYTES + template.words.length * 4;
+    this.#free += BLOCK_HEADER_BYTES + decoded.wordCount * 4;
     this.#unlinkStale(place);
 
-    this.#words.set(template.words, first >>> 2);
-    for (const word of template.relocations) this.#words[(first >>> 2) + word] += this.#core;
+    for (let i = 0; i < decoded.wordCount; i++) this.#words[(first >>> 2) + i] = decoded.words[i];
     // Links hold within a page, where one mapping serves both ends.
-    for (const { op, distance } of template.links) {
-      const target = (place.physical % PAGE) + distance;
+    for (let op = 0; op <= decoded.count; op++) {
+      const target = (place.physical % PAGE) + decoded.links[op];
       const at = first + op * OP_BYTES;
       if (target >= 0 && target < PAGE) this.#set(at + OP_PATCH, at + OP_CHAIN);
     }
@@ -128,8 +125,8 @@ export class Blocks {
     this.#set(block + BLOCK_KEY, place.key);
     this.#set(block + BLOCK_GENERATION_AT, place.generationAt);
     this.#set(block + BLOCK_GENERATION, place.generation);
-    this.#set(block + BLOCK_COUNT, template.count);
-    this.#set(block + BLOCK_BYTES, template.bytes.length);
+    this.#set(block + BLOCK_COUNT, decoded.count);
+    this.#set(block + BLOCK_BYTES, decoded.length);
     this.#set(block + BLOCK_SECOND_AT, second?.generationAt ?? 0);
     this.#set(block + BLOCK_SECOND_GENERATION, second?.generation ?? 0);
     this.#set(block + BLOCK_SECOND_PAGE, second?.page ?? 0);

@@ -3,6 +3,7 @@
 // instructions of more than 15 bytes and beyond the segment), 4.7 (page faults on fetches).
 // Invariant: the page after an instruction's first is touched only when the instruction needs bytes of it.
 
+import { type BlockDecoder, joined, startsWith } from "./block-decoder.js";
 import { Blocks, type CodePlace, type SecondPage } from "./blocks.js";
 import type { BusLock } from "./bus-lock.js";
 import { CodeMarks } from "./code-marks.js";
@@ -32,7 +33,6 @@ import {
 } from "./layout.js";
 import { tlbEntryOffset } from "./lowering/tlb.js";
 import { coreAddress, type EnginePlan } from "./memory-plan.js";
-import { joined, startsWith, type Templates } from "./templates.js";
 
 const PAGE = 4096;
 const LENGTH_MAX = 15;
@@ -51,7 +51,7 @@ export interface CodeReaderOptions {
   translate(core: number, linear: bigint, access: bigint): bigint;
   /** The wasm address of a physical address in RAM or ROM, else 0; the microcode's. */
   hostOf(physical: bigint): bigint;
-  readonly templates: Templates;
+  readonly decoder: BlockDecoder;
   /** After a block was decoded: its handlers have to be in the table before it runs. */
   handlersNeeded(): void;
   fetchedFromDevice(core: number, linear: bigint): void;
@@ -104,7 +104,7 @@ export class CodeReader {
     if (blocks === undefined) {
       const { memory, plan } = this.#o;
       const at = plan.cacheBase + core * plan.cacheBytes;
-      blocks = new Blocks(memory.buffer, coreAddress(core), at, plan.cacheBytes);
+      blocks = new Blocks(memory.buffer, at, plan.cacheBytes);
       this.#blocks[core] = blocks;
     }
     return blocks;
@@ -204,8 +204,8 @@ export class CodeReader {
     const alone = this.#stops.has(offset);
     const until = alone ? 1 : this.#distanceToStop(offset);
     for (;;) {
-      const template = this.#o.templates.of(place.bytes, place.key, second?.bytes, until);
-      if (template === undefined) {
+      const decoded = this.#o.decoder.decode(c, place.bytes, place.key, second?.bytes, until);
+      if (decoded === undefined) {
         if (second === undefined && room > PAGE - offset)
           second = this.#secondPage(core, c, place, linear, room);
         else raise(this.#words, c, GP, 0); // it runs over the end of the code segment
@@ -215,12 +215,12 @@ export class CodeReader {
         continue;
       }
       // Once its lines are marked no change of the code goes unnoticed; one that was faster is seen here.
-      const inFirst = Math.min(template.bytes.length, PAGE - offset);
+      const inFirst = Math.min(decoded.length, PAGE - offset);
       const fresh = this.#marks.claim(core, place.generationAt, offset, inFirst);
       const more = second !== undefined && this.#marks.claim(core, second.generationAt, 0, LENGTH_MAX);
       const now = second === undefined ? place.bytes : joined(place.bytes, second.bytes);
-      if ((fresh || more) && !startsWith(now, template.bytes)) continue;
-      const block = this.#blocksOf(core).add(place, template, second, alone);
+      if ((fresh || more) && !startsWith(now, decoded.bytes, decoded.length)) continue;
+      const block = this.#blocksOf(core).add(place, decoded, second, alone);
       this.#o.handlersNeeded();
       return block;
     }

@@ -1,9 +1,10 @@
-// The one door to iced-x86 for the CPU: turns instruction bytes into forms and decoded-op fields. iced knows lengths,
+// The one door to iced-x86 for the CPU: turns instruction bytes into forms and decoded-op fields. Asking iced costs
+// microseconds: shapes.ts asks once for all instructions that differ in their constants only. iced knows lengths,
 // operands, LOCK's validity and which encodings exist; the rows know what they mean. Everything that can be said of
 // an op independently of where its block is mapped is said here.
 // Invariant: iced's objects are reused or freed; none outlives a call.
 
-import type { Decoder, Register as RegisterNumber } from "iced-x86";
+import type { ConstantOffsets, Decoder, Register as RegisterNumber } from "iced-x86";
 import { Code, iced, Mnemonic } from "../iced.js";
 import type { Form, FormOperand } from "./form.js";
 import {
@@ -41,12 +42,26 @@ interface CodeFacts {
   readonly addressSize: number;
 }
 
-/** A decoded instruction, before it is put into the cache. */
-export interface Decoded {
+/** A displacement or an immediate: where it stands in the instruction and what becomes of it. */
+export interface Constant {
+  /** From the instruction's first byte. */
+  readonly at: number;
+  /** Bytes; sign-extended when it is read. */
+  readonly size: 1 | 2 | 4 | 8;
+  /** Added to it; then `width` bits count, sign-extended (`signed`) or not. */
+  readonly add: number;
+  readonly width: number;
+  readonly signed: boolean;
+}
+
+/** An instruction but for its displacement and its immediate, which are read from its own bytes. */
+export interface Shape {
   /** What to run: a form of a row, or a reason why there is none. */
   readonly form: Form | "invalid" | "too long" | "unimplemented";
   readonly code: Code;
   readonly length: number;
+  /** The first bytes, which say all that is here; none of its successors differ. 0: it takes the whole instruction, and more. */
+  readonly skeleton: number;
   /** A near branch to an address of its own. */
   readonly branches: boolean;
   /** The block cannot go on after it. */
@@ -57,14 +72,11 @@ export interface Decoded {
   readonly index: number;
   readonly scale: number;
   readonly stackBased: boolean;
-  /** With BLOCK_RIP as the base: from the instruction's start. */
-  readonly displacement: bigint;
-  /** Of a branch: from the instruction's start to its target. */
-  readonly immediate: bigint;
   readonly immediate2: number;
-  /** The form's table slot, kept here by whoever has asked for it (templates.ts). */
-  slot: number;
-  slotOwner: object | null;
+  /** With BLOCK_RIP as the base: from the instruction's start. A bigint: this very one, as it was decoded. */
+  readonly displacement: Constant | bigint;
+  /** Of a branch: from the instruction's start to its target. */
+  readonly immediate: Constant | bigint;
 }
 
 const FAR_INDIRECT: ReadonlySet<Code> = new Set([
@@ -97,109 +109,112 @@ function factsOf(code: Code): CodeFacts {
   return known;
 }
 
-/**
- * Instructions decoded so far, by mode and by the bytes from their start on, as many as the longest may have. Blocks
- * overlap, and cores and machines run the same code.
- */
-const known = new Map<number, Map<string, Decoded>>();
-/** Code that keeps changing must not fill the host's memory. */
-const KNOWN_MAX = 200_000;
-
-function knownIn(mode: number): Map<string, Decoded> {
-  let instructions = known.get(mode);
-  if (instructions === undefined || instructions.size > KNOWN_MAX) {
-    instructions = new Map();
-    known.set(mode, instructions);
-  }
-  return instructions;
-}
-
-/** Reads instruction after instruction from a copy of some code. */
-export class InstructionStream {
-  readonly #bytes: Buffer;
+/** Has iced read the instructions of a copy of some code. */
+export class InstructionReader {
+  readonly #bytes: Uint8Array;
   readonly #mode: number;
-  readonly #known: Map<string, Decoded>;
   #decoder: Decoder | undefined;
-  #offset = 0;
 
   constructor(bytes: Uint8Array, mode: number) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#bytes = bytes;
     this.#mode = mode;
-    this.#known = knownIn(mode);
   }
   free(): void {
     this.#decoder?.free();
   }
 
   /** undefined: the bytes end in the middle of it. */
-  next(): Decoded | undefined {
-    const instruction = this.#at(this.#offset);
-    this.#offset += instruction?.length ?? 0;
-    return instruction;
-  }
-  #at(offset: number): Decoded | undefined {
-    if (offset + LENGTH_MAX > this.#bytes.length) return this.#decode(offset);
-    const text = this.#bytes.toString("latin1", offset, offset + LENGTH_MAX);
-    let found = this.#known.get(text);
-    if (found === undefined) {
-      found = this.#decode(offset);
-      if (found !== undefined) this.#known.set(text, found);
-    }
-    return found;
-  }
-  #decode(offset: number): Decoded | undefined {
+  read(offset: number): Shape | undefined {
     const decoder = this.#decoderAt(offset);
     decoder.decodeOut(instruction);
-    if (FAR_INDIRECT.has(instruction.code)) this.#decodeFarIndirect(offset);
+    if (FAR_INDIRECT.has(instruction.code)) return this.#farIndirect(offset);
     const { length, code } = instruction;
-    if (code !== Code.INVALID) return this.#withX87Opcode(decoded(this.#mode), offset);
-    const cut = decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
-    if (cut && offset + length >= this.#bytes.length) return undefined;
-    return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+    if (code === Code.INVALID) {
+      const cut = decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
+      if (cut && offset + length >= this.#bytes.length) return undefined;
+      return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+    }
+    const constants = decoder.getConstantOffsets(instruction);
+    const shape = this.#withX87Opcode(withConstants(shapeOf(this.#mode), constants), offset);
+    constants.free();
+    return shape;
   }
   /**
    * Far JMP and CALL through memory with REX.W: a 64-bit offset. Only Intel documents it (SDM vol. 2, JMP and CALL: m16:64);
    * AMD's processors ignore the prefix there, which no code can want, while systems' code uses it.
    */
-  #decodeFarIndirect(offset: number): void {
-    const bitness = this.#mode & MODE_64 ? 64 : this.#mode & MODE_CODE32 ? 32 : 16;
-    const decoder = new iced.Decoder(bitness, this.#bytes, iced.DecoderOptions.None);
+  #farIndirect(offset: number): Shape {
+    const decoder = new iced.Decoder(bitnessOf(this.#mode), this.#bytes, iced.DecoderOptions.None);
     decoder.position = offset;
     decoder.ip = 0n;
     decoder.decodeOut(instruction);
     decoder.free();
+    return shapeOf(this.#mode);
   }
   /** x87's last opcode (FOP): the low 3 bits of its first byte, D8 to DF, and the ModRM byte. */
-  #withX87Opcode(decoded: Decoded, offset: number): Decoded {
-    if (typeof decoded.form !== "object" || decoded.form.row.needs !== "fpu") return decoded;
-    for (let at = offset; at < offset + decoded.length - 1; at++) {
+  #withX87Opcode(shape: Shape, offset: number): Shape {
+    if (typeof shape.form !== "object" || shape.form.row.needs !== "fpu") return shape;
+    for (let at = offset; at < offset + shape.length - 1; at++) {
       const byte = this.#bytes[at];
       if (byte >= 0xd8 && byte <= 0xdf)
-        return { ...decoded, immediate2: ((byte & 7) << 8) | this.#bytes[at + 1] };
+        return { ...shape, immediate2: ((byte & 7) << 8) | this.#bytes[at + 1] };
     }
-    return decoded;
+    return shape;
   }
   /** Each instruction is read as if it stood at address 0: distances count from its start. */
   #decoderAt(offset: number): Decoder {
-    if (this.#decoder === undefined) {
-      const bitness = this.#mode & MODE_64 ? 64 : this.#mode & MODE_CODE32 ? 32 : 16;
-      this.#decoder = new iced.Decoder(bitness, this.#bytes, iced.DecoderOptions.AMD);
-    }
+    this.#decoder ??= new iced.Decoder(bitnessOf(this.#mode), this.#bytes, iced.DecoderOptions.AMD);
     this.#decoder.position = offset;
     this.#decoder.ip = 0n;
     return this.#decoder;
   }
 }
+const bitnessOf = (mode: number): number => (mode & MODE_64 ? 64 : mode & MODE_CODE32 ? 32 : 16);
+
+/** The same with its constants' places instead of their values, where its first bytes say all else. */
+function withConstants(shape: Shape, offsets: ConstantOffsets): Shape {
+  if (typeof shape.form !== "object") return shape;
+  const { displacementOffset, displacementSize, immediateOffset, immediateSize } = offsets;
+  const skeleton = shape.length - displacementSize - immediateSize;
+  // Two immediates are rare; an opcode behind its displacement is 3DNow!'s.
+  const first = displacementSize > 0 ? displacementOffset : immediateSize > 0 ? immediateOffset : skeleton;
+  if (offsets.hasImmediate2 || first !== skeleton) return shape;
+  const value = shape.form.operands.find((o) => o.kind === "immediate" || o.kind === "branch");
+  return {
+    ...shape,
+    skeleton,
+    displacement:
+      displacementSize === 0
+        ? shape.displacement
+        : {
+            at: displacementOffset,
+            size: displacementSize as Constant["size"],
+            add: shape.base === BLOCK_RIP ? shape.length : popped(shape.form.operands, shape.base),
+            width: shape.form.addressSize,
+            signed: false,
+          },
+    immediate:
+      immediateSize === 0 || value === undefined
+        ? shape.immediate
+        : {
+            at: immediateOffset,
+            size: immediateSize as Constant["size"],
+            add: shape.branches ? shape.length : 0,
+            width: value.width,
+            signed: shape.branches,
+          },
+  };
+}
 
 const NOTHING = { registers: [], base: ZERO, index: ZERO, scale: 0, stackBased: false } as const;
 
-function withoutForm(form: "invalid" | "too long" | "unimplemented", code: Code, length: number): Decoded {
-  const none = { displacement: 0n, immediate: 0n, immediate2: 0, slot: 0, slotOwner: null };
-  return { form, code, length, branches: false, ends: true, ...NOTHING, ...none };
+function withoutForm(form: "invalid" | "too long" | "unimplemented", code: Code, length: number): Shape {
+  const none = { displacement: 0n, immediate: 0n, immediate2: 0 };
+  return { form, code, length, skeleton: 0, branches: false, ends: true, ...NOTHING, ...none };
 }
 
-/** The instruction just decoded. */
-function decoded(mode: number): Decoded {
+/** The instruction just decoded, constants and all. */
+function shapeOf(mode: number): Shape {
   const { code, length } = instruction;
   const operands = operandsOf();
   const row = rowOf(
@@ -222,7 +237,7 @@ function decoded(mode: number): Decoded {
   const { base, index, scale, stackBased, displacement } = address;
   const { registers, immediate, immediate2 } = values;
   const where = { registers, base, index, scale, stackBased, displacement, immediate, immediate2 };
-  return { form, code, length, branches, ends, ...where, slot: 0, slotOwner: null };
+  return { form, code, length, skeleton: 0, branches, ends, ...where };
 }
 
 /** undefined: LOCK on an instruction whose row does not know it. */
@@ -404,23 +419,23 @@ function registerFacts(r: RegisterNumber): RegisterFacts {
 function addressOf(operands: readonly FormOperand[]) {
   if (!isModrm(operands)) return { base: ZERO, index: ZERO, scale: 0, stackBased: false, displacement: 0n };
   const { memoryBase, memoryIndex } = instruction;
-  let displacement = instruction.memoryDisplacement;
   let base: number = ZERO;
   if (instruction.isIpRelMemoryOperand) {
     base = BLOCK_RIP;
   } else if (memoryBase !== Register.None) base = registerFacts(memoryBase).at;
-  // POP addresses its destination with the stack pointer already moved.
-  if (instruction.mnemonic === Mnemonic.Pop && base === GPR + 8 * RSP)
-    displacement += BigInt(operands[0].width / 8);
   return {
     base,
     index: memoryIndex === Register.None ? ZERO : registerFacts(memoryIndex).at,
     scale: Math.log2(instruction.memoryIndexScale),
     // In 64-bit mode, where alone it counts, overrides by ES, CS, SS and DS are ignored (AMD APM vol. 1, 2.5.4).
     stackBased: (base === GPR + 8 * RSP || base === GPR + 8 * RBP) && !isOverridden(),
-    displacement,
+    displacement: instruction.memoryDisplacement + BigInt(popped(operands, base)),
   };
 }
+
+/** POP addresses its destination with the stack pointer already moved. */
+const popped = (operands: readonly FormOperand[], base: number): number =>
+  instruction.mnemonic === Mnemonic.Pop && base === GPR + 8 * RSP ? operands[0].width / 8 : 0;
 
 const isOverridden = () =>
   instruction.memorySegment === Register.FS || instruction.memorySegment === Register.GS;

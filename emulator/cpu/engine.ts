@@ -197,7 +197,7 @@ export class Engine {
       bus: this.#bus,
       translate: (c, linear, access) => this.#microcode["translate"](c, linear, access),
       hostOf: (physical) => this.#microcode["hostAt"](0, physical),
-      templates: this.#program.templates,
+      decoder: this.#program.decoder,
       handlersNeeded: () => this.#makeReady(),
       fetchedFromDevice: (core, linear) =>
         hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`),

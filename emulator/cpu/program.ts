@@ -5,10 +5,10 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BlockDecoder } from "./block-decoder.js";
 import { Forms, type ReadyForms } from "./forms.js";
 import { engineModule } from "./interpreter.js";
 import { Linkage } from "./lowering/linkage.js";
-import { Templates } from "./templates.js";
 import { exportedSignatures, type Signature } from "./wasm.js";
 
 export interface EngineModules {
@@ -81,7 +81,7 @@ export function compile(): Promise<EngineModules> {
 export interface Program {
   readonly linkage: Linkage;
   readonly forms: Forms;
-  readonly templates: Templates;
+  readonly decoder: BlockDecoder;
 }
 const programs = new WeakMap<EngineModules, Program>();
 
@@ -91,7 +91,7 @@ export function programOf(modules: EngineModules): Program {
   if (program === undefined) {
     const linkage = new Linkage(new Map(modules.signatures));
     const forms = new Forms(linkage, modules.forms);
-    program = { linkage, forms, templates: new Templates((form) => forms.slot(form)) };
+    program = { linkage, forms, decoder: new BlockDecoder((form) => forms.slot(form)) };
     programs.set(modules, program);
   }
   return program;

@@ -4,9 +4,9 @@
 
 import { Code, CodeExt, EncodingKind } from "iced-x86";
 import { expect, test } from "vitest";
-import { InstructionStream } from "../../emulator/cpu/decode.js";
 import { instructionSets } from "../../emulator/cpu/features.js";
 import * as L from "../../emulator/cpu/layout.js";
+import { InstructionStream } from "../../emulator/cpu/shapes.js";
 import { exampleOf } from "../silicon/cases.js";
 import {
   type Bits,

@@ -2,9 +2,9 @@
 // instruction runs on into another page, and never afterwards.
 
 import { describe, expect, test } from "vitest";
+import { type DecodedBlock, NO_LINK } from "../../emulator/cpu/block-decoder.js";
 import { Blocks, type CodePlace, type SecondPage } from "../../emulator/cpu/blocks.js";
 import { OP_BYTES } from "../../emulator/cpu/layout.js";
-import type { Template } from "../../emulator/cpu/templates.js";
 
 const CACHE_AT = 4096;
 const CACHE_BYTES = 1 << 20;
@@ -15,14 +15,15 @@ function cache() {
   const words = new Uint32Array(buffer);
   words[FIRST_WORD >>> 2] = 3;
   words[SECOND_WORD >>> 2] = 5;
-  return { words, blocks: new Blocks(buffer, 0, CACHE_AT, CACHE_BYTES) };
+  return { words, blocks: new Blocks(buffer, CACHE_AT, CACHE_BYTES) };
 }
-const instruction = (length: number): Template => ({
+const instruction = (length: number): DecodedBlock => ({
   bytes: new Uint8Array(length),
+  length,
   count: 1,
   words: new Uint32Array((2 * OP_BYTES) / 4),
-  relocations: new Uint32Array(),
-  links: [],
+  wordCount: (2 * OP_BYTES) / 4,
+  links: Float64Array.of(NO_LINK, NO_LINK),
 });
 const place: CodePlace = {
   rip: 0x1ffcn,

@@ -15,12 +15,12 @@ import {
 } from "iced-x86";
 import { expect, test } from "vitest";
 import { buildMicrocode } from "../../emulator/build-microcode.js";
-import { InstructionStream } from "../../emulator/cpu/decode.js";
 import type { Definition } from "../../emulator/cpu/instructions/define.js";
 import { families, rows } from "../../emulator/cpu/instructions/index.js";
 import * as L from "../../emulator/cpu/layout.js";
 import { Linkage } from "../../emulator/cpu/lowering/linkage.js";
 import { lower } from "../../emulator/cpu/meaning.js";
+import { InstructionStream } from "../../emulator/cpu/shapes.js";
 import { exportedSignatures, type FunctionCode, module } from "../../emulator/cpu/wasm.js";
 import { exampleOf } from "../silicon/cases.js";
 import { allForms, formName, formsOf, legacyEncodings, operandKind } from "../silicon/forms.js";

@@ -3,11 +3,12 @@
 // a case ends when one of them is reached, INT3's like all others.
 
 import { buildMicrocode } from "../../emulator/build-microcode.js";
-import { Code, InstructionStream } from "../../emulator/cpu/decode.js";
+import { Code } from "../../emulator/cpu/decode.js";
 import { compile, Engine, type EngineModules, type Host, plan } from "../../emulator/cpu/engine.js";
 import * as L from "../../emulator/cpu/layout.js";
 import { coreAddress } from "../../emulator/cpu/memory-plan.js";
 import { programOf } from "../../emulator/cpu/program.js";
+import { InstructionStream } from "../../emulator/cpu/shapes.js";
 import type { SegmentState } from "../../emulator/cpu/state.js";
 import type { Bits } from "./forms.js";
 import * as map from "./map.js";
