@@ -2,6 +2,7 @@
 // second reading of it, against which random tables are tried.
 
 import { describe, expect, test } from "vitest";
+import { cpuid } from "../../emulator/cpu/cpuid.js";
 import * as L from "../../emulator/cpu/layout.js";
 import { Microcode } from "../support/microcode.js";
 import {
@@ -150,6 +151,34 @@ describe("translation", () => {
     must(m, "writeMsr", MSR_EFER, EFER.LME | EFER.SCE);
     expect(errorOf(m, VA, READ)).toBe(9);
     expect(errorOf(m, VA + 0x1000n, EXECUTE)).toBe(0); // without NXE and SMEP the fetch bit is not reported
+  });
+
+  // SDM vol. 3A, 4.1.4: MAXPHYADDR is CPUID 8000_0008 EAX bits 7 to 0; address bits from there on are reserved
+  test("the physical-address width of CPUID is where entries, CR3 and MSRs begin to refuse", () => {
+    const width = cpuid(0x8000_0008, 0, { core: 0, cores: 1, apicEnabled: true })[0] & 0xff;
+    const { m, tables } = long();
+    m.answer = 0; // below the width: a table that is not in RAM, and has nothing
+    const bits = Array.from({ length: 52 - 32 }, (_, i) => 32 + i);
+    for (const level of [1, 2, 3, 4]) {
+      const va = VA - (BigInt(level) << 39n);
+      tables.map(va, FRAME, P);
+      const at = tables.entry(va, level);
+      const entry = m.read64(at);
+      const refused = bits.filter((bit) => {
+        m.write64(at, entry | (1n << BigInt(bit)));
+        m.call("flushTlb");
+        return errorOf(m, va, READ) === 9;
+      });
+      m.write64(at, entry);
+      expect([level, refused]).toEqual([level, bits.filter((bit) => bit >= width)]);
+    }
+    const gp = (name: string, ...before: number[]) =>
+      bits.filter(
+        (bit) => m.faultOf(name, ...before, (1n << BigInt(bit)) | BigInt(tables.root))?.vector === 13,
+      );
+    expect(gp("writeControl", 3)).toEqual(bits.filter((bit) => bit >= width));
+    const IA32_MTRR_PHYSBASE0 = 0x200;
+    expect(gp("writeMsr", IA32_MTRR_PHYSBASE0)).toEqual(bits.filter((bit) => bit >= width));
   });
 
   test("write protection binds the supervisor only while CR0.WP is set", () => {

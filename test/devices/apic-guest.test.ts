@@ -189,3 +189,37 @@ describe("NMI", () => {
     expect(machine.read(RESULTS, 4)).toBe(2n);
   });
 });
+
+// SDM vol. 3B, 18.17.1 (invariant TSC) and 18.17.3 (IA32_TSC_ADJUST)
+describe("the time-stamp counters of several cores", () => {
+  const FLAG = 0x5_1000;
+  /** Two cores hand the turn to each other; each looks that its counter is not before what the other has left. */
+  const program = `
+      mov r11d, edi         ; the core, and so its turn
+      mov edi, 400
+      mov r9, ${FLAG}
+    turn: cmp [r9], r11d
+      jne turn
+      rdtscp                ; into ECX: IA32_TSC_AUX
+      shl rdx, 32
+      or rax, rdx
+      cmp rax, [r9+8]
+      jae later
+      inc qword ptr [r9+16]
+    later: mov [r9+8], rax
+      mov eax, r11d
+      xor eax, 1
+      mov [r9], eax
+      dec edi
+      jnz turn
+      hlt`;
+  test("go on together: what one core has read, no other reads an earlier time than", async () => {
+    for (const seed of [1, 2, 3]) {
+      const machine = await Machine.create({ memory: 1 << 20, cores: 2 });
+      machine.start(program);
+      expect(machine.run({ limit: 1e7, seed })).toBe("halted");
+      expect([seed, machine.read(FLAG + 16, 8)]).toEqual([seed, 0n]);
+      expect(machine.read(FLAG + 8, 8)).toBeGreaterThan(1000n);
+    }
+  });
+});
