@@ -1,4 +1,4 @@
-// Single stepping: after which instructions RFLAGS.TF traps. Intel SDM vol. 3A, 17.3.1.4.
+// Single stepping: after which instructions RFLAGS.TF traps. Intel SDM vol. 3B, 18.3.1.4.
 
 import { Mnemonic } from "./decode.js";
 

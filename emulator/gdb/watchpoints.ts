@@ -1,4 +1,4 @@
-// A debugger's watchpoints, as hardware's data breakpoints are (Intel SDM vol. 3A, 17.2): linear addresses, met by a program's
+// A debugger's watchpoints, as hardware's data breakpoints are (Intel SDM vol. 3B, 18.2): linear addresses, met by a program's
 // own loads and stores; what devices store is not seen. A write counts only if it changed something.
 // Invariant: asked of the same access in the same state, the answer is the same, so that a run can be repeated.
 

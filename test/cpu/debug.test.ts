@@ -1,5 +1,5 @@
 // Debug exceptions: which instruction boundary they are taken at, what DR6 and the pushed RF say, what holds them off
-// and what drops them. Intel SDM vol. 3A, 6.8.3 and chapter 17; AMD APM vol. 2, 13.1. system-rows.test.ts has the plain
+// and what drops them. Intel SDM vol. 3A, 6.8.3, and vol. 3B, chapter 18; AMD APM vol. 2, 13.1. system-rows.test.ts has the plain
 // breakpoints.
 
 import { beforeAll, describe, expect, test } from "vitest";
@@ -108,7 +108,7 @@ const ON_ACCESS = (n: number) => 3 << (16 + 4 * n);
 const EIGHT = (n: number) => 2 << (18 + 4 * n);
 const GENERAL_DETECT = 0x2000;
 
-// SDM vol. 3A, 17.3.1.4: the trap comes after an instruction that began with TF set.
+// SDM vol. 3B, 18.3.1.4: the trap comes after an instruction that began with TF set.
 describe("single step", () => {
   const stop = "popfq;; after: nop";
   /** Steps `what` and then POPFQ, which turns TF off and still traps. */
@@ -180,12 +180,14 @@ describe("single step", () => {
     expect(places(debugged(calls(0x100), {}))).toEqual(["back"]);
     expect(places(debugged(calls(0), {})).slice(0, 3)).toEqual(["kernel", "kernel2", expect.anything()]);
   });
+  // SDM vol. 3A, 6.8.3: MOV SS and POP SS hold off all but faults, for one instruction
   test("STI does not hold it off, MOV SS and POP SS do, for one instruction", () => {
     expect(places(stepped("sti;; r: cli;; s:")).slice(2)).toEqual(["q", "r", "s", "after"]);
     expect(places(stepped("mov ss, bx;; r: nop;; s:")).slice(2)).toEqual(["q", "s", "after"]);
   });
 });
 
+// SDM vol. 3A, 6.8.3: MOV SS and POP SS hold off all but faults, for one instruction
 describe("MOV SS", () => {
   const ss = `mov dword ptr [${DATA}], 0x10`;
   /** MOV SS, [DATA] */
@@ -218,6 +220,7 @@ describe("MOV SS", () => {
     expect(places(debugged("mov ebx, 0x10;; mov ss, ebx;; next: nop;; nop", at))).toEqual(["next"]);
     expect(places(debugged("sti;; next: nop;; cli", at))).toEqual(["next"]);
   });
+  // SDM vol. 3B, 18.3.1.3: general detect: a fault before the access to a debug register
   test("does not hold general detect off: that is a fault, with RF", () => {
     const list = debugged("mov ebx, 0x10;; mov ss, ebx;; next: mov rcx, dr0;; nop", { dr7: GENERAL_DETECT });
     expect(list).toEqual([trap("next", 0x2000, true)]);
@@ -234,6 +237,7 @@ describe("DR6", () => {
     });
     expect(list).toEqual([trap("one", BS | 1), trap("two", BS | 2)]);
   });
+  // APM vol. 2, 13.1.1.3
   test("several breakpoints met by one instruction are one exception", () => {
     const list = debugged(`mov [${DATA + 4}], rax;; next: nop`, {
       dr: [`${DATA + 4}`, `${DATA + 8}`, `${DATA + 12}`, "next"],
@@ -253,7 +257,7 @@ describe("DR6", () => {
 });
 
 describe("RF", () => {
-  // SDM vol. 3A, 17.3.1.1: pushed as 1 by traps and interrupts between the iterations of a repeated instruction
+  // SDM vol. 3B, 18.3.1.1: pushed as 1 by traps and interrupts between the iterations of a repeated instruction
   test("between iterations of a repeated instruction it is pushed as 1, after the last as it is", () => {
     const list = debugged(`lea rdi, [${DATA}];; mov ecx, 3;; cld;; fill: rep stosb;; after: nop`, {
       dr: [`${DATA}`],
@@ -286,6 +290,7 @@ describe("RF", () => {
     cpu.run(50);
     expect(cpu.state().register("r9")).toBe(0x202n);
   });
+  // SDM vol. 3B, 18.3.1.1: an instruction breakpoint is a fault before its instruction, and RF lets it go on
   test("a fault pushes it as 1", () => {
     cpu.start("ud2");
     cpu.place(OTHER, "mov r9, [rsp+16];; hlt");
@@ -315,6 +320,7 @@ describe("delivery", () => {
     expect(cpu.run(200)).toBeLessThanOrEqual(200);
     expect(s.activity).not.toBe(SHUTDOWN);
   });
+  // SDM vol. 3B, 18.3.1.3: general detect: a fault before the access to a debug register
   test("only a debug exception lowers DR7.GD, INT 1 does not", () => {
     cpu.place(HANDLER, "inc r15;; hlt");
     for (const [program, guard] of [
@@ -329,6 +335,8 @@ describe("delivery", () => {
     }
   });
   // APM vol. 2, 13.1.1.4: bits 12, 11, 14 and 15 read as zero, bit 10 as one
+  // APM vol. 2, 13.1.1.3
+  // SDM vol. 3B, 18.2.4: DR7: enables, reserved bits
   test("reserved bits of DR6 and DR7", () => {
     cpu.start("mov eax, 0xffffffff;; mov dr7, rax;; hlt");
     cpu.state().set({ cr4: 0x628 });

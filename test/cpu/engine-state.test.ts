@@ -107,6 +107,7 @@ describe("many cores", () => {
 });
 
 describe("requests from outside", () => {
+  // SDM vol. 3A, 9.4: INIT and SIPI
   test("INIT and SIPI start a core in real mode at its page", async () => {
     const cpu = await Cpu.create({ cores: 2 });
     cpu.place(0x7000, "mov ax, cs\nmov bx, 0x1234\nhlt", 16);
@@ -122,6 +123,7 @@ describe("requests from outside", () => {
     expect(cpu.state(1).activity).toBe(HALTED);
   });
 
+  // SDM vol. 3A, 9.4: INIT and SIPI
   test("a SIPI that nobody waits for is dropped", async () => {
     const cpu = await Cpu.create();
     cpu.start("nop\nnop\nhlt");

@@ -23,6 +23,7 @@ async function race(program: string, rounds: number, cores = 2): Promise<{ cpu: 
 const xaddAt = (offset: number, rounds: number) =>
   race(`again: mov eax, 1\nlock xadd [rbx+${offset}], rax\ndec ecx\njnz again`, rounds);
 
+// SDM vol. 3A, 9.1.2
 describe("lock xadd from two threads loses nothing", { retry: 0 }, () => {
   test("aligned", async () => {
     const { cpu, retired } = await xaddAt(0, 50_000);
@@ -41,6 +42,7 @@ describe("lock xadd from two threads loses nothing", { retry: 0 }, () => {
     });
 });
 
+// SDM vol. 3A, 9.1.2
 test("aligned and unaligned locked additions to the same bytes exclude each other", {
   retry: 0,
 }, async () => {
@@ -63,6 +65,7 @@ test("aligned and unaligned locked additions to the same bytes exclude each othe
   expect(cpu.read(CELL + 2, 2)).toBe(0n);
 });
 
+// SDM vol. 3A, 9.1.2
 test("lock cmpxchg16b: both halves count together", { retry: 0 }, async () => {
   const { cpu } = await race(
     `
@@ -135,6 +138,7 @@ test("lock cmpxchg, bts, inc, dec, not and xor in one loop", { retry: 0 }, async
   expect(cpu.read(CELL + 16, 4)).toBe(20_000n);
 });
 
+// SDM vol. 3A, 9.1.3: self-modifying and cross-modifying code
 test("code written by another thread is seen", { retry: 0 }, async () => {
   // Core 1 patches core 0's loop, which waits for it.
   const program = (patched: number) => `

@@ -174,6 +174,7 @@ describe("operand forms", () => {
   });
 });
 
+// SDM vol. 3A, 6.6: a fault leaves the machine as it was
 describe("precise faults", () => {
   test("a load from an absent page: #PF with its address, nothing changed", () => {
     cpu.start("mov rax, 7\nadd rax, [0x50ffc]\nhlt");
@@ -225,6 +226,7 @@ describe("precise faults", () => {
     cpu.engine.reset(0);
   });
 
+  // SDM vol. 1, 3.3.7.1: #GP(0), by the stack #SS(0)
   test("non-canonical: #GP(0), on the stack #SS(0)", () => {
     cpu.start("mov rax, 0x8000000000000000\nmov rbx, [rax]\nhlt");
     catches(13, 12);
@@ -312,6 +314,7 @@ describe("fetching", () => {
     expect(frame(true)).toMatchObject({ error: 0x11n, rip: 0x5_1000n });
   });
 
+  // SDM vol. 1, 3.3.7.1: a jump's target
   test("a jump to a non-canonical address faults at the jump", () => {
     cpu.start("mov rax, 0x1000000000000000\njmp rax");
     catches(13);
@@ -321,6 +324,7 @@ describe("fetching", () => {
 });
 
 describe("code that changes", () => {
+  // SDM vol. 3A, 9.1.3: self-modifying and cross-modifying code
   test("its own next instruction", () => {
     cpu.start(`
       mov byte ptr [patched+1], 42
@@ -344,6 +348,7 @@ describe("code that changes", () => {
     expect(cpu.state().register("rbx")).toBe(55n);
   });
 
+  // SDM vol. 3A, 9.1.3: self-modifying and cross-modifying code
   test("another core's code, within one loop round", () => {
     cpu.start("again: mov al, 1\njmp again");
     cpu.engine.run(0, 101);
@@ -381,6 +386,7 @@ describe("code that changes", () => {
 });
 
 describe("single steps", () => {
+  // SDM vol. 3B, 18.3.1.4: TF: a trap after each instruction that began with it
   test("TF traps after each instruction with DR6.BS", () => {
     cpu.start("nop\nmov eax, 5\nhlt");
     catches(1);
@@ -392,6 +398,7 @@ describe("single steps", () => {
     expect(cpu.state().rflags & 0x100n).toBe(0n);
   });
 
+  // SDM vol. 3B, 18.3.1.4: TF: a trap after each instruction that began with it
   test("POPF that sets TF traps after the next instruction; one that clears it still traps", () => {
     cpu.start("mov eax, 0x102\npush rax\npopfq\nnop\nnop\nhlt");
     catches(1);
@@ -405,6 +412,7 @@ describe("single steps", () => {
     expect(frame(false).rip).toBe(BigInt(CODE + 1));
   });
 
+  // SDM vol. 3A, 6.8.3: MOV SS and POP SS hold off all but faults, for one instruction
   test("MOV SS holds the trap off for one instruction", () => {
     cpu.start([0x8e, 0xd0, 0x90, 0x90, 0xf4]); // mov ss, eax
     catches(1);
@@ -441,6 +449,7 @@ describe("interrupts", () => {
     expect(frame(false).rip).toBe(BigInt(CODE + 4));
   });
 
+  // SDM vol. 2, STI: STI holds off interrupts for one instruction
   test("STI; HLT sleeps until the interrupt, which returns behind HLT", () => {
     cpu.start("sti\nhlt\nmov eax, 1\nhlt");
     cpu.gate(0x40, HANDLER);
@@ -454,6 +463,7 @@ describe("interrupts", () => {
     expect(cpu.state().register("rax")).toBe(1n);
   });
 
+  // SDM vol. 2, REP: REP goes on where it was interrupted or faulted
   test("a repeated string instruction is interrupted between iterations and goes on", () => {
     cpu.start("rep stosb\nhlt");
     cpu.gate(0x40, HANDLER);
@@ -470,6 +480,7 @@ describe("interrupts", () => {
     expect(cpu.ram[0x20_03e8]).not.toBe(0x5a);
   });
 
+  // SDM vol. 3A, 6.7.1: NMI blocks NMI until IRET, whatever comes of that
   test("NMI goes through IF but not into its own handler until IRET", () => {
     cpu.start("nop\nnop\nnop\nhlt");
     cpu.gate(2, HANDLER);

@@ -118,6 +118,7 @@ describe("long mode", () => {
     expect(frame(m, 4)[3]).toBe(STACK);
   });
 
+  // SDM vol. 3A, 6.13: selector, EXT, IDT and TI
   test("INT n pushes the next instruction's address and obeys the gate's DPL", () => {
     const { m } = long();
     toUser(m);
@@ -143,6 +144,7 @@ describe("long mode", () => {
     expect(m.rip).toBe(HANDLER(1));
   });
 
+  // SDM vol. 3A, 6.13: selector, EXT, IDT and TI
   describe("a gate that cannot be used", () => {
     const bad: [string, (m: Microcode) => void, vector: number, error: number][] = [
       ["beyond the IDT's limit", (m) => must(m, "loadIdtr", IDT, 32 * 16 + 14), 13, 32 * 8 + 2],
@@ -188,6 +190,7 @@ describe("long mode", () => {
       });
   });
 
+  // SDM vol. 3A, 6.15
   test("a TSS that is too short is #TS with its selector", () => {
     const { m } = long();
     longGate(m, 128, { dpl: 3 });
@@ -200,6 +203,7 @@ describe("long mode", () => {
     });
   });
 
+  // SDM vol. 1, 3.3.7.1: #GP(0), by the stack #SS(0)
   test("a non-canonical stack is #SS", () => {
     const { m } = long();
     longGate(m, 128, { dpl: 3 });
@@ -221,6 +225,7 @@ describe("long mode", () => {
 
   describe("a fault while an exception is delivered", () => {
     const contributory = [0, 10, 11, 12, 13];
+    // SDM vol. 3A, 6.15
     test("benign first: the second is delivered", () => {
       for (const second of [11, 13]) {
         const { m } = long();
@@ -229,6 +234,7 @@ describe("long mode", () => {
         expect(m.rip).toBe(HANDLER(second));
       }
     });
+    // SDM vol. 3A, 6.15
     test("contributory or page fault, then contributory: a double fault with error code 0", () => {
       for (const first of [...contributory, 14]) {
         const { m } = long();
@@ -239,6 +245,7 @@ describe("long mode", () => {
         expect(frame(m, 2)).toEqual([0n, 0x8000n]);
       }
     });
+    // SDM vol. 3A, 6.15
     test("page fault, then page fault: a double fault, CR2 from the second", () => {
       const { m, tables } = long();
       longGate(m, 14, { ist: 1 });
@@ -248,6 +255,7 @@ describe("long mode", () => {
       expect(m.rip).toBe(HANDLER(8));
       expect(m.u64(L.CR2)).toBe(0x7000_0000_0000n - 8n);
     });
+    // SDM vol. 3A, 6.15
     test("contributory, then page fault: the page fault is delivered", () => {
       const { m } = long();
       longGate(m, 13, { ist: 1 });
@@ -256,6 +264,7 @@ describe("long mode", () => {
       expect(m.rip).toBe(HANDLER(14));
       expect(frame(m, 1)).toEqual([2n]);
     });
+    // SDM vol. 3A, 6.15: a fault of the double fault is shutdown
     test("a fault while a double fault is delivered is shutdown", () => {
       const { m } = long();
       longGate(m, 13, { type: 1 });
@@ -265,6 +274,7 @@ describe("long mode", () => {
     });
   });
 
+  // SDM vol. 3A, 6.7.1: NMI blocks NMI until IRET, whatever comes of that
   test("an NMI blocks NMIs until IRET; an interrupt ends HLT and the shadow", () => {
     const { m } = long();
     longGate(m, 2, {});
@@ -302,6 +312,7 @@ describe("long mode", () => {
   });
 });
 
+// SDM vol. 2, IRET
 describe("IRET in long mode", () => {
   const enter = (m: Microcode, words: (bigint | number)[], bytes = 8) => {
     const rsp = 0x5000;
@@ -386,6 +397,7 @@ describe("IRET in long mode", () => {
       expect([m.rip, m.gpr(RSP), m.u32(L.CPL)]).toEqual([0x8000n, 0x5000n, 0]);
     });
 
+  // SDM vol. 3A, 6.15
   test("an SS that is not present is #SS with its selector", () => {
     const { m } = long();
     m.write64(GDT + 0x60, descriptor(DATA, 3, 12) & ~(0x80n << 40n));
@@ -434,6 +446,7 @@ describe("real mode", () => {
     deliver(m, 13, 0);
     expect([m.rip, m.gpr(RSP)]).toEqual([0x1313n, 0xffff_00fan]);
   });
+  // SDM vol. 3B, 21.1.4: in real mode
   test("a vector beyond the table's limit raises #GP, and without that one a triple fault", () => {
     const m = real();
     must(m, "loadIdtr", 0, 13 * 4 + 3);
@@ -489,6 +502,7 @@ describe("protected mode", () => {
     must(m, "iret", 4);
     expect([m.u32(L.CPL), m.rip, m.gpr(RSP)]).toEqual([3, 0x40_1000n, 0x5000n]);
   });
+  // SDM vol. 3A, 6.15
   test("the TSS's stack segment is checked: #TS and #SS with its selector", () => {
     for (const [ss, vector, error] of [
       [0, 10, 0],
@@ -519,6 +533,7 @@ describe("protected mode", () => {
     gate(m, 32, { selector: 0x60, offset: 0x1000 });
     expect(m.faultOf("softwareInterrupt", 32, L.EVENT_SOFTWARE, 0n)).toMatchObject({ vector: 13, error: 0 });
   });
+  // SDM vol. 3A, 6.15
   test("a push beyond the stack's limit is #SS(0)", () => {
     const m = protectedMode();
     m.write64(GDT + 0x60, descriptor(DATA | 4, 0, 4, 0, 0x5ff7)); // expand-down: from 5FF8 up

@@ -175,6 +175,7 @@ describe("PCID and INVPCID (SDM vol. 3A, 4.10.1 and vol. 2)", () => {
     expect([vector, s.register("rbx")]).toEqual([undefined, BigInt(PAGE_TABLES) | 0xabcn]);
     expect(vectorOf(keep)).toBe(GP);
   });
+  // SDM vol. 2, INVPCID: INVPCID
   test("INVPCID: reserved bits, types and non-canonical addresses are #GP(0)", () => {
     for (const type of [0, 1, 2, 3]) {
       expect(invpcid(type, 0n, 0n)).toBeUndefined();
@@ -212,6 +213,7 @@ describe("XSAVE (SDM vol. 1, chapter 13)", () => {
   const wipe = () => cpu.ram.fill(0xcc, AREA, AREA + 1024);
   const clearHeader = () => cpu.ram.fill(0, AREA + 512, AREA + 576);
 
+  // SDM vol. 1, 13.3: XCR0
   test("XGETBV, XSETBV: XCR0's rules (13.3)", () => {
     const { s } = run(`${xsetbv(ALL)};; xor ecx, ecx;; mov edx, 5;; xgetbv;; hlt`, on);
     expect([s.register("rax"), s.register("rdx")]).toEqual([BigInt(ALL), 0n]);
@@ -366,6 +368,7 @@ describe("RDRAND, RDSEED, RDPID, cache lines", () => {
     };
     expect(new Set([draw(1), draw(2), draw(3)]).size).toBe(3);
   });
+  // SDM vol. 2, RDPID: TSC_AUX
   test("RDPID is TSC_AUX, for user code too", () => {
     const s = start("mov ecx, 0xc0000103;; xor edx, edx;; mov eax, 0x1234;; wrmsr;; rdpid rbx;; hlt");
     cpu.run(100);

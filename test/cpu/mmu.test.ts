@@ -48,6 +48,7 @@ const physicalOf = (m: Microcode, va: bigint, access = READ) =>
   must(m, "translate", va, access) - m.ramAddress(0);
 
 describe("translation", () => {
+  // SDM vol. 3A, 4.8: accessed and dirty bits
   test("4 KiB, 2 MiB and 1 GiB pages give the address and set accessed and dirty bits", () => {
     const { m, tables } = long();
     for (const level of [1, 2, 3]) {
@@ -63,6 +64,7 @@ describe("translation", () => {
     }
   });
 
+  // SDM vol. 3A, 4.8: accessed and dirty bits
   test("a denied access leaves the last entry's accessed and dirty bits alone", () => {
     const { m, tables } = long();
     const at = tables.map(VA, FRAME, P);
@@ -74,6 +76,7 @@ describe("translation", () => {
     expect(m.read64(tables.entry(VA, 2)) & A).toBe(A); // the tables on the way were used
   });
 
+  // SDM vol. 3A, 4.7: #PF: P, W, U, RSVD, I
   test("error codes say what the access was and why it failed", () => {
     const { m, tables } = long();
     const cases: [flags: bigint, user: boolean, access: number, error: number | undefined][] = [
@@ -103,6 +106,7 @@ describe("translation", () => {
     });
   });
 
+  // SDM vol. 3A, 4.7: #PF: P, W, U, RSVD, I
   test("rights are those of all levels together", () => {
     for (const level of [4, 3, 2, 1]) {
       const { m, tables } = long();
@@ -124,6 +128,7 @@ describe("translation", () => {
     }
   });
 
+  // SDM vol. 3A, 4.5: reserved bits
   test("reserved bits: PS in a PML4 entry, low address bits of large pages, NX without NXE", () => {
     const { m, tables } = long();
     tables.map(VA, FRAME, P | W);
@@ -181,6 +186,7 @@ describe("translation", () => {
     expect(gp("writeMsr", IA32_MTRR_PHYSBASE0)).toEqual(bits.filter((bit) => bit >= width));
   });
 
+  // SDM vol. 3A, 4.6.1
   test("write protection binds the supervisor only while CR0.WP is set", () => {
     const { m, tables } = long();
     const at = tables.map(VA, FRAME, P | U);
@@ -192,6 +198,7 @@ describe("translation", () => {
     expect(errorOf(m, VA, WRITE)).toBe(0b00011);
   });
 
+  // SDM vol. 3A, 4.6.1
   test("SMEP: the supervisor does not fetch from user pages", () => {
     const { m, tables } = long(CR4.SMEP);
     tables.map(VA, FRAME, P | U);
@@ -202,6 +209,7 @@ describe("translation", () => {
     expect(physicalOf(m, VA, EXECUTE)).toBe(BigInt(FRAME));
   });
 
+  // SDM vol. 3A, 4.6.1
   test("SMAP: RFLAGS.AC opens user pages to explicit accesses, never to implicit ones", () => {
     const { m, tables } = long(CR4.SMAP);
     tables.map(VA, FRAME, P | U | W);
@@ -218,6 +226,7 @@ describe("translation", () => {
     expect(errorOf(m, VA, READ | L.ACCESS_IMPLICIT)).toBe(0b00001);
   });
 
+  // SDM vol. 3A, 4.6.1
   test("SMAP set over a cached translation guards it at once", () => {
     const { m, tables } = long();
     tables.map(VA, FRAME, P | U | W);
@@ -226,6 +235,7 @@ describe("translation", () => {
     expect(errorOf(m, VA, READ)).toBe(0b00001);
   });
 
+  // SDM vol. 1, 3.3.7.1: #GP(0), by the stack #SS(0)
   test("a non-canonical address is #GP(0), or #SS(0) through the stack", () => {
     const { m } = long();
     for (const va of [0x8000_0000_0000n, 0xffff_7fff_ffff_ffffn, 0x1234_0000_0000_0000n]) {
@@ -245,6 +255,7 @@ describe("translation", () => {
 });
 
 describe("the TLB", () => {
+  // SDM vol. 3A, 4.10.4.1
   test("keeps a stale translation until INVLPG", () => {
     const { m, tables } = long();
     const at = tables.map(VA, FRAME, P | W);
@@ -269,6 +280,7 @@ describe("the TLB", () => {
     expect(errorOf(m, VA, WRITE)).toBe(3);
   });
 
+  // SDM vol. 3A, 4.10.4.1
   test("MOV to CR3 spares global pages; CR4.PGE and INVLPG do not", () => {
     const { m, tables } = long(CR4.PGE);
     const local = tables.map(VA, FRAME, P | W);
@@ -297,6 +309,7 @@ describe("the TLB", () => {
     expect(both()).toEqual([undefined, 0]);
   });
 
+  // SDM vol. 3A, 4.10.4.1
   test("INVLPG anywhere in a large page drops all of it, and no other page", () => {
     const { m, tables } = long();
     const large = 0x4000_0000n;
@@ -408,6 +421,7 @@ describe("legacy paging", () => {
     expect(errorOf(m, 0x80_0000n, EXECUTE)).toBe(4); // no NX here: the fetch bit stays clear
   });
 
+  // SDM vol. 3A, 4.3: PSE-36
   test("4 MiB pages by CR4.PSE, their PSE-36 bits and the reserved bit 21", () => {
     const m = legacy(CR4.PSE);
     m.physical.setUint32(directory + 4 * 2, 0x40_0000 | 0x83, true);
@@ -428,6 +442,7 @@ describe("legacy paging", () => {
     expect(physicalOf(m, 0x80_0004n)).toBe(BigInt(FRAME + 4));
   });
 
+  // SDM vol. 3A, 4.4.1: PAE's pointers, and theirs
   test("PAE: pointers are registers, loaded by MOV to CR3 and checked there", () => {
     const m = legacy(CR4.PAE);
     m.write64(directory + 8, 0x10_1000n | P);

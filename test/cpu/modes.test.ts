@@ -64,6 +64,7 @@ function ring3(m: Microcode, code: number = selector.userCode32) {
   must(m, "iret", bits);
 }
 
+// SDM vol. 2, MOV
 describe("loading a segment register", () => {
   type Case = [
     what: string,
@@ -154,6 +155,7 @@ describe("loading a segment register", () => {
     expect(must(m, "linear", L.DS, 0x1_0000, 4, L.ACCESS_WRITE)).toBe(0x2_2340n);
   });
 
+  // SDM vol. 3A, 5.3: limits, types and null segments of an access
   test("segmented accesses: limits, expand-down, types, null", () => {
     const m = protectedMode();
     const check = (entry: bigint, offset: number, bytes: number, access: number) => {
@@ -217,6 +219,7 @@ describe("LTR, LLDT and questions", () => {
     expect(must(m, "lar", SPARE)).toBe(0n);
   });
 
+  // SDM vol. 3A, 2.5: UMIP
   test("UMIP keeps the tables from ring 3", () => {
     const m = long();
     must(m, "storeTable", L.DS, 0x4000, 0);
@@ -232,6 +235,7 @@ describe("LTR, LLDT and questions", () => {
   });
 });
 
+// SDM vol. 3A, 5.8
 describe("far transfers", () => {
   test("CALL and RET at the same level, 32 and 64 bits", () => {
     for (const bytes of [4, 8]) {
@@ -380,6 +384,7 @@ describe("between modes", () => {
     expect([m.u32(L.MODE), m.segment(L.CS).base, m.rip]).toEqual([0, 0x8000n, 0x10n]);
   });
 
+  // APM vol. 2, 14.6: into long mode and out of it
   test("what long mode wants before PG: PAE, no L in CS; and what it keeps", () => {
     const m = new Microcode();
     const tables = new Tables(m).identity();
@@ -470,6 +475,7 @@ describe("fast system calls", () => {
     must(m, "sysret", 4);
     expect([m.rip, m.u32(L.CPL), m.u64(L.FLAGS_OTHER)]).toEqual([0x40_1002n, 3, 0x602n]);
   });
+  // APM vol. 3, SYSRET: SYSRET loads a non-canonical RIP, and the fault is ring 3's
   test("are #UD without EFER.SCE, SYSRET #GP outside ring 0; a non-canonical RCX faults in ring 3", () => {
     const m = ready();
     m.setGpr(RCX, 0x8000_0000_0000n);

@@ -84,7 +84,7 @@ describe("MTRRs (APM vol. 2, 7.7)", () => {
   });
 });
 
-describe("machine check (APM vol. 2, 9.3; SDM vol. 3B, 15.3)", () => {
+describe("machine check (APM vol. 2, 9.3; SDM vol. 3B, 16.3)", () => {
   test("MCG_CAP counts the banks; outside them there is nothing", () => {
     const m = long();
     const banks = Number(read(m, 0x179) & 0xffn);

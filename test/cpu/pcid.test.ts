@@ -129,6 +129,7 @@ describe("translations by PCID (SDM vol. 3A, 4.10.1)", () => {
     expect(frame(large + 5n * PAGE)).toBe(0x40_5000);
   });
 
+  // SDM vol. 3A, 4.10.4.1: what invalidates the TLB, and what does not
   test("a page fault drops what its context has of the page (4.10.4.1)", () => {
     const { m, tables, cr3, reaches } = contexts();
     const at = tables.map(VA, FRAME, P);

@@ -103,6 +103,7 @@ describe("debug exceptions and others (SDM vol. 3A, table 6-2)", () => {
     expect(raised("nop;; hlt", { dr: [CODE], dr7: ENABLE, waiting: [0x40] })).toEqual([0x40, DB]);
     expect(raised("nop;; hlt", { dr: [CODE], dr7: ENABLE, waiting: [2] })).toEqual([2, DB]);
   });
+  // SDM vol. 3B, 18.3.1.2: a data breakpoint is a trap after the access
   test("an instruction that faults reports no data breakpoint that it met before (18.3.1.2: a trap)", () => {
     const push = `mov rsp, ${ABSENT + 8};; push qword ptr [${DATA}]`;
     const list = raised(push, { dr: [DATA], dr7: ENABLE | ON_ACCESS });
@@ -178,6 +179,7 @@ describe("what a data breakpoint matches (SDM vol. 3B, 18.2.5)", () => {
 describe("I/O breakpoints (SDM vol. 3B, 18.2.4 and 18.3.1.2)", () => {
   const ON_PORT = 2 << 16;
   const DE = 8n;
+  // SDM vol. 3B, 18.3.1.2: I/O breakpoints, with CR4.DE
   test("each byte of the port access counts, and each iteration of OUTS is a trap", () => {
     const at = { dr: [0x82], dr7: ENABLE | ON_PORT, cr4: DE };
     expect(raised("out 0x80, eax;; hlt", at)).toEqual([DB]);

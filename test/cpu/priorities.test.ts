@@ -29,6 +29,7 @@ const order = () =>
   Array.from({ length: Number(cpu.state().register("r8")) - LOG }, (_, i) => Number(cpu.read(LOG + i, 1)));
 const ERROR = "add rsp, 8;; iretq";
 
+// SDM vol. 3A, table 6-2
 test("a debug trap, then NMI, then an interrupt", () => {
   cpu.start("nop;; nop;; cli;; hlt");
   logging({ 1: "and dword ptr [rsp+16], 0xfffffeff;; iretq", 2: "iretq", 64: "iretq" });
@@ -42,6 +43,7 @@ test("a debug trap, then NMI, then an interrupt", () => {
   expect(cpu.read(STACK_TOP - 40, 8)).toBe(BigInt(CODE + 1)); // #DB's frame
   expect(cpu.read(STACK_TOP - 88, 8)).toBe(BigInt(handler(1))); // NMI's frame below it
 });
+// SDM vol. 3A, 6.7.1: NMI blocks NMI until IRET, whatever comes of that
 test("one NMI waits while another is served, no more, and IRET lets it in", () => {
   cpu.start("nop;; nop;; hlt");
   logging({ 2: "nop;; nop;; iretq" });
@@ -64,6 +66,8 @@ test("an IRET that faults lets the next NMI in", () => {
   expect(order()).toEqual([2, 2, 13]);
   expect(cpu.state().activity).toBe(HALTED);
 });
+// SDM vol. 3A, 6.8.3: MOV SS and POP SS hold off all but faults, for one instruction
+// SDM vol. 2, STI: STI holds off interrupts for one instruction
 test("MOV SS holds off interrupts and NMI for one instruction, STI interrupts", () => {
   cpu.start("mov eax, 0x10;; mov ss, eax;; nop;; nop;; hlt");
   logging({ 2: "hlt", 64: "hlt" });
@@ -92,6 +96,7 @@ test("NMI ends HLT with interrupts off, an interrupt does not", () => {
   cpu.run(50);
   expect([order(), cpu.state().register("rbx")]).toEqual([[2], 1n]);
 });
+// SDM vol. 3A, table 6-2
 test("an interrupt comes before a fault of the next instruction, and the fault comes after", () => {
   cpu.start("nop;; ud2");
   logging({ 6: "hlt", 64: "iretq" });
@@ -102,6 +107,7 @@ test("an interrupt comes before a fault of the next instruction, and the fault c
   cpu.run(50);
   expect(order()).toEqual([0x40, 6]);
 });
+// SDM vol. 3A, table 6-2
 test("fetching comes before decoding, decoding before executing", () => {
   // The second page of an instruction that would be #UD is absent: #PF first
   cpu.start("nop");
@@ -125,6 +131,7 @@ test("fetching comes before decoding, decoding before executing", () => {
   cpu.run(20);
   expect(order()).toEqual([6]);
 });
+// SDM vol. 2, REP: REP goes on where it was interrupted or faulted
 test("a repeated instruction that faults goes on where it was", () => {
   cpu.start("cld;; rep movsb;; hlt");
   const page = PAGE_TABLES + 0x2000 + 8 * 2;

@@ -85,6 +85,7 @@ describe("CR0 and CR4", () => {
   });
 });
 
+// SDM vol. 1, 11.5: unmasked SSE exceptions
 describe("an unmasked exception", () => {
   const DIVIDE_UNMASKED = 0x1f80 & ~0x200;
   const PRECISION_UNMASKED = 0x1f80 & ~0x1000;

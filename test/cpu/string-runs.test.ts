@@ -129,6 +129,7 @@ function outcome(cpu: Cpu, c: Case, budget: () => number) {
   };
 }
 
+// SDM vol. 2, REP: REP goes on where it was interrupted or faulted
 test("repeated string instructions: at once, in pieces and one by one", async () => {
   const cpu = await Cpu.create({ ramBytes: RAM });
   let faults = 0;

@@ -192,6 +192,7 @@ describe("control, debug and table registers", () => {
     const s = run("mov ax, 0x2000;; mov ds, ax;; lgdt [0x20];; hlt", 16);
     expect(s.gdtr.base).toBe(0x12_3456n);
   });
+  // SDM vol. 3A, 5.9: privileged instructions
   test("privileged instructions are #GP(0) in ring 3", () => {
     for (const what of [
       "mov rax, cr0",
@@ -438,6 +439,7 @@ describe("ports and processor state", () => {
     const bad = "mov dword ptr [0x20304], 0x10000;; ldmxcsr [0x20304]";
     expect(faultOf(bad, 13, true).error).toBe(0n);
   });
+  // SDM vol. 3A, 4.6.1: write protection, SMEP, SMAP with AC
   test("SMAP: STAC opens user pages, CLAC closes them", () => {
     const open = `
       mov rax, cr4
@@ -460,6 +462,7 @@ describe("ports and processor state", () => {
     expect(cpu.state().register("rbx")).toBe(0x1122n);
   });
 
+  // SDM vol. 3A, 6.15: alignment checks
   test("alignment checking: ring 3 with CR0.AM and AC, after the page fault, for loads, stores and pushes", () => {
     const alignmentCheck = 0x4_0002;
     const inRing3 = (what: string, flags = alignmentCheck, am = 0x4_0000) => `
@@ -581,6 +584,7 @@ describe("breakpoints", () => {
   const FOUR_BYTES = 3 << 18;
   const EIGHT_BYTES = 2 << 18;
 
+  // SDM vol. 3B, 18.3.1.1: an instruction breakpoint is a fault before its instruction, and RF lets it go on
   test("an instruction breakpoint comes before its instruction, once with RF set by the handler", () => {
     const loop = "mov ecx, 3;; again: nop;; here: inc ebx;; dec ecx;; jnz again";
     expect(trapsOf("here", LOCAL, loop)).toEqual([
@@ -589,6 +593,7 @@ describe("breakpoints", () => {
       { at: "here", dr6: 1 },
     ]);
   });
+  // SDM vol. 3B, 18.3.1.2: a data breakpoint is a trap after the access
   test("a data breakpoint comes after the access, for writes or for both, by length", () => {
     const touch = `
       mov rax, [0x21000]
@@ -611,24 +616,29 @@ describe("breakpoints", () => {
     ]);
     expect(trapsOf("0x21001", LOCAL | ON_WRITE, touch)).toEqual([{ at: "five", dr6: 1 }]);
   });
+  // SDM vol. 3B, 18.3.1.2: a data breakpoint is a trap after the access
   test("each iteration of a repeated string instruction traps", () => {
     const fill = "cld;; xor eax, eax;; lea rdi, [0x21000];; mov ecx, 4;; fill: rep stosb;; after: nop";
     expect(trapsOf("0x21002", LOCAL | ON_WRITE, fill)).toEqual([{ at: "fill", dr6: 1 }]);
   });
+  // SDM vol. 3B, 18.3.1.2: I/O breakpoints, with CR4.DE
   test("ports, with CR4.DE", () => {
     expect(trapsOf("0x80", LOCAL | ON_PORT, "out 0x81, al;; out 0x80, al;; next: nop")).toEqual([
       { at: "next", dr6: 1 },
     ]);
   });
+  // APM vol. 2, 13.1.1.3: DR6: what the exception sets, what stays
   test("a single step and a data breakpoint are one trap", () => {
     const traps = trapsOf("0x21000", LOCAL | ON_WRITE, "mov [0x21000], al;; next: nop", 0x102);
     expect(traps[0]).toEqual({ at: "next", dr6: 0x4001 });
   });
+  // SDM vol. 3B, 18.3.1.3: general detect: a fault before the access to a debug register
   test("DR7.GD guards the debug registers until its handler runs", () => {
     const traps = trapsOf("0x21000", 0x2000, "guarded: mov rbx, dr0;; after: nop");
     expect(traps).toEqual([{ at: "guarded", dr6: 0x2000 }]);
     expect(cpu.state().register("rbx")).toBe(0x2_1000n);
   });
+  // SDM vol. 3B, 18.2.4: DR7: enables, reserved bits
   test("a breakpoint that is not enabled costs nothing and does nothing", () => {
     expect(trapsOf("start", 0, "nop;; nop")).toEqual([]);
   });

@@ -26,6 +26,7 @@ function long() {
 const GP0 = { vector: 13, error: 0 };
 
 describe("control registers", () => {
+  // SDM vol. 3A, 2.5
   test("CR0: impossible combinations are #GP, unknown bits are dropped, ET stays", () => {
     const m = new Microcode();
     expect(m.faultOf("writeControl", 0, CR0.PG)).toMatchObject(GP0);
@@ -34,6 +35,7 @@ describe("control registers", () => {
     must(m, "writeControl", 0, 0x0ff8_0000n);
     expect(must(m, "readControl", 0)).toBe(CR0.ET);
   });
+  // SDM vol. 3A, 2.5
   test("CR3 and CR4: reserved bits are #GP", () => {
     const m = new Microcode();
     expect(m.faultOf("writeControl", 3, 1n << 40n)).toMatchObject(GP0);
@@ -49,6 +51,7 @@ describe("control registers", () => {
       CR4.PSE | CR4.PGE | CR4.OSFXSR | CR4.UMIP | CR4.SMEP | CR4.SMAP | CR4.TSD | CR4.DE,
     );
   });
+  // SDM vol. 3A, 2.5
   test("CR4 in long mode: what CPUID promises may be set, every other bit is #GP", () => {
     const m = long();
     const allowed = new Set([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 20, 21, 22]);
@@ -60,6 +63,7 @@ describe("control registers", () => {
     }
     expect(m.faultOf("writeControl", 4, before & ~CR4.PAE)).toMatchObject(GP0);
   });
+  // SDM vol. 3A, 2.5
   test("CR8 is the task priority; CR1, CR5 and the rest are #UD", () => {
     const m = long();
     must(m, "writeControl", 8, 9);
@@ -71,6 +75,7 @@ describe("control registers", () => {
       expect(m.faultOf("writeControl", n, 0)).toMatchObject({ vector: 6, error: undefined });
     }
   });
+  // SDM vol. 3A, 2.5
   test("LMSW sets PE but never clears it; CLTS", () => {
     const m = new Microcode();
     must(m, "loadStatusWord", 0xffff);
@@ -84,6 +89,7 @@ describe("control registers", () => {
 });
 
 describe("debug registers", () => {
+  // SDM vol. 3B, 18.2.2: DR4 and DR5
   test("fixed bits, aliases, and DR4 under CR4.DE", () => {
     const m = long();
     must(m, "writeDebug", 6, 0n);
@@ -100,6 +106,7 @@ describe("debug registers", () => {
 });
 
 describe("model-specific registers", () => {
+  // SDM vol. 2, WRMSR: MSRs: reserved bits, unknown numbers
   test("what is not in the table is #GP", () => {
     const m = long();
     for (const index of [
@@ -109,6 +116,7 @@ describe("model-specific registers", () => {
       expect(m.faultOf("writeMsr", index, 0)).toMatchObject(GP0);
     }
   });
+  // SDM vol. 2, WRMSR: MSRs and segment bases
   test("addresses must be canonical, reserved bits clear", () => {
     const m = long();
     const bad = 0x8000_0000_0000n;
@@ -156,6 +164,7 @@ describe("model-specific registers", () => {
 });
 
 describe("ports", () => {
+  // SDM vol. 1, 19.5: ports: IOPL and the TSS's bitmap
   test("are free in real mode and within IOPL", () => {
     const m = new Microcode();
     m.answer = 0x1234_5678;
@@ -169,6 +178,7 @@ describe("ports", () => {
     must(l, "portIn", 0x3f8, 1);
     expect(l.log.portReads).toHaveLength(1);
   });
+  // SDM vol. 1, 19.5: ports: IOPL and the TSS's bitmap
   test("beyond IOPL the TSS's bitmap decides, every port of the access", () => {
     const m = new Microcode();
     enterProtected(m);

@@ -184,7 +184,7 @@ describe("between tasks", () => {
     expect(saved(0x10) & NT).toBe(0);
     expect(saved(0)).toBe(OLD);
   });
-  // SDM vol. 3A, 17.3.1.5: after the switch, before the new task's first instruction, DR6.BT
+  // SDM vol. 3B, 18.3.1.5: after the switch, before the new task's first instruction, DR6.BT
   test("the T flag is a debug trap before the first instruction; local breakpoints do not follow", () => {
     tasks(farJump(NEW), "hlt");
     cpu.place(0x1_0000, `mov eax, 0x703\nmov dr7, eax\n${farJump(NEW)}`, 32);
@@ -229,6 +229,7 @@ describe("task gates in the IDT", () => {
   });
 });
 
+// SDM vol. 3A, 8.3
 describe("what is refused", () => {
   /** Vector and error code of the fault that `program` raises in the old task, at the given length of its prologue. */
   const refused = (program: string, spoil: () => void, vector: number, error: number) => {
@@ -349,6 +350,7 @@ describe("what is refused", () => {
       SPARE,
     );
   });
+  // SDM vol. 3A, 6.13: selector, EXT, IDT and TI
   test("an external event says so in the error code", () => {
     tasks("sti\nagain: jmp again", "hlt");
     catching(10, 11, 13);

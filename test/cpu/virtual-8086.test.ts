@@ -51,6 +51,7 @@ function vectorOf(program: string | number[], iopl: number): number {
 }
 const pushed = (fromTop: number) => Number(cpu.read(STACK - fromTop, 4));
 
+// SDM vol. 3B, 21.2
 describe("what IOPL keeps", () => {
   const sensitive: [string, string][] = [
     ["CLI", "cli"],
@@ -99,6 +100,7 @@ describe("ports", () => {
     cpu.run(200);
     return Number(cpu.state().register("rdi"));
   };
+  // SDM vol. 3B, 21.2
   test("the bitmap alone decides, bit by bit of the access, and one byte behind it is read", () => {
     const program = "mov dx, 0x80;; in ax, dx;; int3";
     expect(vectorWith(program, 0, 0x80)).toBe(3);
@@ -135,6 +137,7 @@ describe("ways in and out", () => {
     expect(pushed(28) & VM).toBe(VM);
   });
   // SDM vol. 3A, 21.3.1: the handler's code segment must be nonconforming with DPL 0
+  // SDM vol. 3B, 21.2
   test("a handler outside level 0 is #GP with its selector", () => {
     inVirtual("int 0x40", 3);
     cpu.write(IDT + 8 * 0x40 + 2, 2, selectors.userCode & ~3);

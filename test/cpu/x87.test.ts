@@ -70,6 +70,7 @@ describe("CR0 and CR4 decide who is there", () => {
   });
 });
 
+// SDM vol. 1, 8.7: pending x87 exceptions
 describe("a pending exception", () => {
   // FNINIT; FLDCW [RAX]; FLDZ; FLDZ; FDIVP: 0/0, unmasked
   const divide = [0xdb, 0xe3, 0xd9, 0x28, 0xd9, 0xee, 0xd9, 0xee, 0xde, 0xf9];
@@ -120,6 +121,7 @@ describe("the environment in real mode", () => {
   });
 });
 
+// SDM vol. 1, 8.7: pending x87 exceptions
 describe("with CR0.NE clear", () => {
   // FNINIT; FLDCW [RAX]; FLDZ; FLDZ; FDIVP; FLD1 (waits); HLT, and a handler: OUT F0h, AL; FLDZ; FNCLEX; IRETQ
   const program = [0xdb, 0xe3, 0xd9, 0x28, 0xd9, 0xee, 0xd9, 0xee, 0xde, 0xf9, 0xd9, 0xe8, 0xf4];

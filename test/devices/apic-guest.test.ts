@@ -34,6 +34,7 @@ const wrmsr = (msr: number, low: number, high = 0) =>
   `mov ecx, ${msr}\n mov eax, ${low}\n mov edx, ${high}\n wrmsr\n`;
 
 describe("x2APIC", () => {
+  // SDM vol. 3A, 11.12.1: which registers are MSRs, and what is reserved in them
   test("the registers are MSRs once IA32_APIC_BASE says so; what is reserved is #GP", async () => {
     const machine = await Machine.create({ memory: 1 << 20 });
     machine.start(`
@@ -86,6 +87,7 @@ describe("TSC deadline", () => {
       rdmsr
       hlt`;
 
+  // SDM vol. 3A, 11.5.4.1: TSC deadline
   test("rings when the counter is there, however it was set, and then reads zero", async () => {
     for (const set of ["", wrmsr(0x10, 0x5000_0000, 7)]) {
       const machine = await Machine.create({ memory: 1 << 20 });
@@ -102,6 +104,7 @@ describe("TSC deadline", () => {
     }
   });
 
+  // SDM vol. 3A, 11.5.4.1: TSC deadline
   test("a counter that is written moves the deadline with it", async () => {
     const machine = await Machine.create({ memory: 1 << 20 });
     machine.start(`
@@ -120,6 +123,7 @@ describe("TSC deadline", () => {
 });
 
 describe("INIT and SIPI", () => {
+  // SDM vol. 3A, 9.4: INIT and SIPI
   test("INIT resets the core's local APIC, but for ID and base; the SIPI that follows is kept", async () => {
     const machine = await Machine.create({ cores: 2, memory: 1 << 20 });
     // Core 1: enables its APIC, its timer and a vector in the IRR, then spins. Core 0: INIT and SIPI at once.
@@ -160,6 +164,7 @@ describe("INIT and SIPI", () => {
 });
 
 describe("NMI", () => {
+  // SDM vol. 3A, 6.7.1: NMI blocks NMI until IRET, whatever comes of that
   test("two that come between two looks are two; more than that are one and one that waits", async () => {
     const machine = await Machine.create({ cores: 2, memory: 1 << 20 });
     // Core 0: runs only after core 1 has sent. Vector 2: inc dword ptr [RESULTS]; iretq

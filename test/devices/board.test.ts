@@ -256,6 +256,7 @@ describe("lines", () => {
     expect(bench.mailboxes[0].pin(0)).toBe(false);
   });
 
+  // SDM vol. 3A, 11.5.1: ExtINT, LINT0, LINT1
   test("the 8259 pair's INTR is pin 0 of the I/O APIC, for ExtINT", () => {
     bench.pic();
     bench.ioApic(0x10, 0x700);

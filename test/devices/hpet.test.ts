@@ -98,6 +98,7 @@ describe("the counter", () => {
   });
 });
 
+// IA-PC HPET
 describe("one-shot", () => {
   test("an edge when the counter is there, once", () => {
     bench.set(timer(1).conf, ENABLE | route(21));
@@ -156,6 +157,7 @@ describe("one-shot", () => {
   });
 });
 
+// IA-PC HPET
 describe("periodic", () => {
   const ups = () => bench.happened().filter((text) => text.endsWith("+"));
 
@@ -190,6 +192,7 @@ describe("periodic", () => {
   });
 });
 
+// IA-PC HPET
 test("legacy replacement: timer 0 is the PIT's line, timer 1 the RTC's, whatever they are routed to", () => {
   for (const index of [0, 1, 2]) {
     bench.set(timer(index).conf, ENABLE | route(20));

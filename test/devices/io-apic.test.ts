@@ -51,6 +51,7 @@ test("redirection entries keep their writable bits; the select register is a byt
   expect(lines.at(-1)).toMatch(/register 64, which does not exist/);
 });
 
+// Intel 82093AA
 test.each([0, 1, 4, 5, 7])("edge: delivery mode %i goes out once a rising edge", (mode) => {
   redirect(3, (mode << 8) | 0x55, 7);
   chip.setPin(3, true);
@@ -61,6 +62,7 @@ test.each([0, 1, 4, 5, 7])("edge: delivery mode %i goes out once a rising edge",
   expect(messages).toHaveLength(2);
 });
 
+// Intel 82093AA
 test("edge: lost while masked, logical destination passed on", () => {
   redirect(3, MASKED | 0x55);
   chip.setPin(3, true);
@@ -71,6 +73,7 @@ test("edge: lost while masked, logical destination passed on", () => {
   expect(messages[0]).toMatchObject({ logical: true, destination: 3 });
 });
 
+// Intel 82093AA
 describe("level", () => {
   const REMOTE_IRR = 0x4000;
 

@@ -76,6 +76,7 @@ describe("registers", () => {
     expect(core.get(register)).toBe(value);
   });
 
+  // SDM vol. 3A, 11.5.3
   test("a reserved register is an illegal register address, shown after the ESR is written", () => {
     const core = cores[0].enable();
     core.set(r.error, 0x99);
@@ -100,6 +101,7 @@ describe("registers", () => {
 });
 
 describe("accepting and serving", () => {
+  // SDM vol. 3A, 11.8.5: EOI and its broadcast
   test("a vector goes from IRR to ISR and out by EOI", () => {
     const core = cores[0].enable();
     core.mailbox.post(0x31, false);
@@ -114,6 +116,7 @@ describe("accepting and serving", () => {
     expect(eois).toEqual([]);
   });
 
+  // SDM vol. 3A, 11.8.5: EOI and its broadcast
   test("EOI of a level vector is told to the I/O APIC, unless suppressed", () => {
     const core = cores[0].enable();
     for (const svr of [0x1ff, 0x11ff]) {
@@ -126,6 +129,7 @@ describe("accepting and serving", () => {
     expect(eois).toEqual([0x41]);
   });
 
+  // SDM vol. 3A, 11.8.3: priorities of interrupts
   test("only a higher priority class interrupts the one in service", () => {
     const core = cores[0].enable();
     core.mailbox.post(0x51, false);
@@ -170,6 +174,7 @@ describe("accepting and serving", () => {
     expect(core.get(r.ppr)).toBe(ppr);
   });
 
+  // SDM vol. 3A, 11.8.3: priorities of interrupts
   test("CR8 is TPR bits 7 to 4; lowering it raises attention", () => {
     const core = cores[0].enable();
     core.devices.setCr8(9);
@@ -229,6 +234,7 @@ describe("the timer", () => {
     [10, 128],
     [11, 1],
   ] as const;
+  // SDM vol. 3A, 11.5.4
   test.each(divisors)("divide configuration %i counts every %i ns", (code, divisor) => {
     const core = cores[0].enable();
     core.set(r.divide, code);
@@ -247,6 +253,7 @@ describe("the timer", () => {
     expect(core.devices.pendingVector()).toBe(-1); // one shot
   });
 
+  // SDM vol. 3A, 11.5.4
   test("periodic: reloads, keeps its pace, and unseen periods are one interrupt", () => {
     const core = cores[0].enable();
     core.set(r.divide, 11);
@@ -296,6 +303,7 @@ describe("the timer", () => {
     expect(core.devices.pendingVector()).toBe(0x40);
   });
 
+  // SDM vol. 3A, 11.5.4
   test("from one-shot to periodic and back the count goes on", () => {
     const core = cores[0].enable();
     core.set(r.divide, 11);
@@ -327,6 +335,7 @@ describe("the timer", () => {
     expect(core.devices.acknowledge()).toBe(0x40);
   });
 
+  // SDM vol. 3A, 11.5.4.1
   test("to TSC-deadline mode and from it, the timer is disarmed", () => {
     const core = cores[0].enable();
     core.set(r.timer, 0x40);
@@ -345,6 +354,7 @@ describe("the timer", () => {
     expect(deadline(core)).toBe(0n);
   });
 
+  // SDM vol. 3A, 11.5.4.1
   test("TSC deadline: fires at the deadline, then reads zero", () => {
     const core = cores[0].enable();
     setDeadline(core, 5000n, 0n); // not in this mode: ignored
@@ -361,6 +371,7 @@ describe("the timer", () => {
     expect([core.devices.pendingVector(), deadline(core)]).toEqual([0x40, 0n]);
   });
 
+  // SDM vol. 3A, 11.5.4.1
   test("TSC deadline: in the past it fires at once, zero disarms, the far future never comes", () => {
     const core = cores[0].enable();
     core.set(r.timer, 0x4_0040);
@@ -377,6 +388,7 @@ describe("the timer", () => {
 });
 
 describe("local pins", () => {
+  // SDM vol. 3A, 11.5.1
   test("LINT0 as ExtINT passes the 8259 pair's request on, whatever the TPR", () => {
     const core = cores[0].enable();
     core.set(r.tpr, 0xff);
@@ -390,6 +402,7 @@ describe("local pins", () => {
     expect(core.devices.acknowledge()).toBe(-1);
   });
 
+  // SDM vol. 3A, 11.5.1
   test("an edge is one interrupt, a level one until EOI finds it gone", () => {
     const core = cores[0].enable();
     core.set(r.lint0, 0x45);
@@ -415,6 +428,7 @@ describe("local pins", () => {
     expect(core.get(r.lint0)).toBe(LEVEL | 0x46);
   });
 
+  // SDM vol. 3A, 11.5.1
   test("LINT1 as NMI", () => {
     const core = cores[0].enable();
     core.set(r.lint1, 0x400);
@@ -468,6 +482,7 @@ describe("between cores", () => {
   };
   const reached = () => cores.map((core) => core.devices.acknowledge());
 
+  // SDM vol. 3A, 11.6.2.2: logical destinations, flat and cluster
   test.each([
     ["physical", 0x51, 2, [-1, -1, 0x51, -1]],
     ["physical, nobody", 0x51, 9, [-1, -1, -1, -1]],
@@ -482,6 +497,7 @@ describe("between cores", () => {
     expect(reached()).toEqual(expected);
   });
 
+  // SDM vol. 3A, 11.6.2.2: logical destinations, flat and cluster
   test.each([
     [0x13, [-1, -1, -1, 0x51]],
     [0x01, [0x51, -1, -1, -1]],
@@ -497,6 +513,7 @@ describe("between cores", () => {
     expect(reached()).toEqual(expected);
   });
 
+  // SDM vol. 3A, 11.6.2.4: lowest priority
   test("lowest priority goes to the lowest TPR among those addressed and enabled", () => {
     for (const [index, core] of cores.entries()) core.set(r.tpr, [0x20, 0x10, 0x00, 0x30][index]);
     cores[2].set(r.svr, 0xff);
@@ -527,6 +544,7 @@ describe("between cores", () => {
     expect(cores.map((core) => core.devices.takeNmi())).toEqual([false, true, false, false]);
   });
 
+  // SDM vol. 3A, 11.5.3
   test("an illegal vector is an error of the sender", () => {
     send(0, 0x0f, 1);
     expect(reached()).toEqual([-1, -1, -1, -1]);
@@ -534,6 +552,7 @@ describe("between cores", () => {
     expect(cores[0].get(r.esr)).toBe(0x20);
   });
 
+  // SDM vol. 3A, 11.5.3
   test("an illegal vector in a message is an error of the receiver", () => {
     interrupts.message(0xfee0_1000, 0x05);
     cores[1].get(r.id);
@@ -581,6 +600,7 @@ describe("IA32_APIC_BASE, INIT and snapshots", () => {
     expect(devices.apicPage).toBe(0x1_2345_6000);
   });
 
+  // SDM vol. 3A, 11.12.5: modes and their transitions
   test("globally disabled: no page, INTR goes straight in; enabled again it is as after power-up", () => {
     const core = cores[0].enable();
     core.set(r.tpr, 0x50);
@@ -641,6 +661,7 @@ describe("IA32_APIC_BASE, INIT and snapshots", () => {
   });
 });
 
+// SDM vol. 3A, 11.5.1
 test("ExtINT in an interrupt message asks for one INTA cycle", () => {
   const core = cores[0].enable();
   interrupts.deliver({ destination: 0, logical: false, mode: delivery.external, vector: 0, level: false });

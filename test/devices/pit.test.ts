@@ -49,6 +49,7 @@ const wave = (...ticks: number[]) =>
   });
 
 describe("channel 0 moves the line", () => {
+  // Intel 8254
   test("mode 0: high at terminal count, once", () => {
     program(0, 0, 10);
     at(100);
@@ -60,6 +61,7 @@ describe("channel 0 moves the line", () => {
     expect(changes.at(-1)).toEqual([106, true]);
   });
 
+  // Intel 8254
   test("mode 2: low for one tick at the end of each period", () => {
     program(0, 2, 10);
     at(32);
@@ -74,6 +76,7 @@ describe("channel 0 moves the line", () => {
     ]);
   });
 
+  // Intel 8254
   test.each([
     [10, [0, 6, 11, 16, 21]],
     [9, [0, 6, 10, 15, 19]],
@@ -229,6 +232,7 @@ describe("channel 2 and port 0x61", () => {
     expect([...wave(100), latched(2)]).toEqual([0, 10]);
   });
 
+  // Intel 8254
   test("mode 1: one shot by the gate, triggered again while it runs", () => {
     program(2, 1, 10);
     expect(wave(5)).toEqual([1]);
@@ -277,12 +281,14 @@ describe("channel 2 and port 0x61", () => {
     expect(wave(25, 26, 30, 31)).toEqual([1, 0, 0, 1]);
   });
 
+  // Intel 8254
   test("mode 4: a strobe of one tick at terminal count", () => {
     gate(true);
     program(2, 4, 10);
     expect(wave(10, 11, 12, 100)).toEqual([1, 0, 1, 1]);
   });
 
+  // Intel 8254
   test("mode 5: the same, started by the gate", () => {
     program(2, 5, 10);
     expect(wave(50)).toEqual([1]);
@@ -290,6 +296,7 @@ describe("channel 2 and port 0x61", () => {
     expect(wave(60, 61, 62)).toEqual([1, 0, 1]);
   });
 
+  // Intel 8254
   test("modes 6 and 7 are 2 and 3", () => {
     gate(true);
     control(0xbc); // channel 2, low and high, mode 6

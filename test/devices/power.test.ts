@@ -99,6 +99,7 @@ describe("ACPI power management", () => {
   const get = (register: number, size = 2) => pm.registers.read(register, size);
   const set = (register: number, value: number, size = 2) => pm.registers.write(register, size, value);
 
+  // ACPI 6.4
   test("the timer counts at 3.579545 MHz in 24 bits", () => {
     clock.advance(1e9);
     expect(get(r.timer, 4)).toBe(HERTZ);
@@ -106,6 +107,7 @@ describe("ACPI power management", () => {
     expect(get(r.timer, 4)).toBe(5);
   });
 
+  // ACPI 6.4
   test("TMR_STS is set when the timer's highest bit changes, and cleared by a one", () => {
     clock.advance(timeOfTick(HALF, HERTZ) - 1);
     expect(get(r.status)).toBe(0);
@@ -117,6 +119,7 @@ describe("ACPI power management", () => {
     expect([get(r.status), pm.sci.level]).toEqual([0, false]);
   });
 
+  // ACPI 6.4
   test("TMR_EN makes it an SCI, at its time", () => {
     expect(clock.timers.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
     set(r.enable, 1);

@@ -107,6 +107,7 @@ test("UIP shows for 2228 us before the second, and not while SET holds the clock
   expect(get(r.a)).toBe(0x26);
 });
 
+// MC146818
 test.each([
   [3, 8192],
   [6, 1024],
@@ -140,6 +141,7 @@ describe("flags and the line", () => {
     expect(rtc.irq.level).toBe(false);
   });
 
+  // MC146818
   test("the update-ended interrupt, every second, until it is read", () => {
     set(r.b, b.hours24 | b.uie);
     clock.advance(SECOND - 1);
@@ -152,6 +154,7 @@ describe("flags and the line", () => {
     expect(rtc.irq.level).toBe(true);
   });
 
+  // MC146818
   test.each([
     [{ second: 0x03, minute: 0x00, hour: 0x00 }, 5],
     [{ second: 0x03, minute: 0xff, hour: 0xc0 }, 5],

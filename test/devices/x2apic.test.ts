@@ -33,6 +33,7 @@ beforeEach(() => build(1));
 
 describe("modes", () => {
   // Rows: from, and where a write of each value leads ("#GP" where it is one).
+  // SDM vol. 3A, 11.12.5: modes and their transitions
   test.each([
     ["DISABLED", { DISABLED: true, INVALID: false, XAPIC: true, X2APIC: false }],
     ["XAPIC", { DISABLED: true, INVALID: false, XAPIC: true, X2APIC: true }],
@@ -46,6 +47,7 @@ describe("modes", () => {
     }
   });
 
+  // SDM vol. 3A, 11.12.1
   test("in xAPIC mode there are no MSRs, in x2APIC mode there is no page", () => {
     const [core] = new ApicBench(1).cores;
     expect([get(core, msr(r.id)), set(core, msr(r.tpr), 0)]).toEqual([-1, false]);
@@ -54,6 +56,7 @@ describe("modes", () => {
     expect(get(cores[0], msr(r.id))).toBe(-1);
   });
 
+  // SDM vol. 3A, 11.12.5: modes and their transitions
   test("what was set in xAPIC mode stays, but for the IDs; through disabled it is as after power-up", () => {
     const core = new ApicBench(2).cores[1];
     core.set(r.svr, 0x1ff);
@@ -96,6 +99,7 @@ describe("modes", () => {
 });
 
 describe("registers", () => {
+  // SDM vol. 3A, 11.12.1
   test("each row's access and reserved bits, and no others between 800H and 8FFH", () => {
     const [core] = cores;
     for (let index = 0x800; index <= 0x8ff; index++) {
@@ -128,6 +132,7 @@ describe("registers", () => {
     expect(cores[0].devices.pendingVector()).toBe(-1);
   });
 
+  // SDM vol. 3A, 11.12.1
   test("TPR and CR8 are one; EOI takes zero only", () => {
     const [core] = cores;
     set(core, msr(r.tpr), 0x70);
@@ -140,6 +145,7 @@ describe("registers", () => {
     expect([set(core, msr(r.eoi), 0), get(core, msr(r.isr + 0x20))]).toEqual([true, 0]);
   });
 
+  // SDM vol. 3A, 11.12.11: self-IPI
   test("self IPI; an illegal vector is an error of the sender", () => {
     const [core] = cores;
     expect(set(core, SELF_IPI, 0x66)).toBe(true);
@@ -160,6 +166,7 @@ describe("messages", () => {
     });
   const everybody = Array.from({ length: 40 }, (_, core) => core);
 
+  // SDM vol. 3A, 11.12.10: logical destinations of x2APIC
   test.each([
     ["physical", 0x51, 33, [33]],
     ["physical 255 is an ID like others", 0x51, 255, []],
@@ -176,6 +183,7 @@ describe("messages", () => {
     expect([get(cores[3], ICR), cores[3].devices.readMsr(ICR, 1)]).toEqual([low, destination]);
   });
 
+  // SDM vol. 3A, 11.12.10: logical destinations of x2APIC
   test("8-bit destinations of I/O APIC and MSI: IDs, cluster 0, and 0xFF as broadcast", () => {
     build(20);
     bench.interrupts.message(0xfee0_5000, 0x51);
@@ -186,6 +194,7 @@ describe("messages", () => {
     expect(reached()).toHaveLength(20);
   });
 
+  // SDM vol. 3A, 11.6.2.4: lowest priority
   test("lowest priority among logical destinations", () => {
     build(4);
     for (const [index, core] of cores.entries()) set(core, msr(r.tpr), [0x20, 0x10, 0x40, 0x30][index]);

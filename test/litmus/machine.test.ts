@@ -43,6 +43,7 @@ function compare(name: string, entries: number, where: readonly PlaceName[], see
   return [...missing];
 }
 
+// SDM vol. 3A, 9.2.3: each litmus test sees what x86-TSO allows and nothing else
 describe.each([
   { entries: 0, what: "cores that take turns" },
   { entries: 4, what: "a store buffer of 4 entries" },
@@ -56,11 +57,13 @@ describe.each([
     if (entries !== 1) compare(name, entries, split);
   });
 
+  // SDM vol. 3A, 9.2.5: what drains the store buffer
   test.each(fences)("all tests, with %s between their steps", (fence) => {
     for (const { name } of shapes) compare(`${name}+${fence}`, entries, ["two pages"], SEEDS / 8);
   });
 });
 
+// SDM vol. 3A, 9.2.3.4: a store may be passed by a later load, which MFENCE and LOCK forbid
 test("a store buffer shows what its cores without one cannot, and LOCK, XCHG and MFENCE take it away", () => {
   for (const [name, relaxed] of [
     ["SB", "0,0"],

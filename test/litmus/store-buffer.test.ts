@@ -37,6 +37,7 @@ function start(program: string): void {
 
 const STORE = `mov dword ptr [${X}], 1`;
 
+// SDM vol. 3A, 9.2.5: what drains the store buffer
 describe("a store waits until something orders it", () => {
   test.each([
     ["a store", `mov dword ptr [${OWN}], 1`],
@@ -185,6 +186,7 @@ function counted(m: Machine, fence: string, seed: number): number {
   return Number(m.read(X + 192, 4));
 }
 
+// SDM vol. 3A, 9.2.3.4: a store may be passed by a later load, which MFENCE and LOCK forbid
 describe("Peterson's lock", () => {
   const SEEDS = 60;
   const wrong = (m: Machine, fence: string) =>

@@ -1,5 +1,5 @@
 // Control and debug registers, HLT and INVLPG. Intel SDM vol. 3A, 2.5 (control registers), 4.10.4.1 (what invalidates
-// the TLB), 17.2 (debug registers); vol. 2, MOV to and from control and debug registers.
+// the TLB), vol. 3B, 18.2 (debug registers); vol. 2, MOV to and from control and debug registers.
 //
 // Invariant: a write is checked whole before any of it takes effect, and MODE and the TLB's tags follow at once.
 

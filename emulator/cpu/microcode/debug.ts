@@ -1,4 +1,4 @@
-// Breakpoints: debug registers DR0..DR3 under DR7, and what DR6 says of them. Intel SDM vol. 3A, 17.2 and 17.3; AMD APM
+// Breakpoints: debug registers DR0..DR3 under DR7, and what DR6 says of them. Intel SDM vol. 3B, 18.2 and 18.3; AMD APM
 // vol. 2, 13.1.
 //
 //   DR7: bits 0..7 enables (two a register) | 13 GD | 16 + 4n R/W: 0 instruction, 1 write, 2 port, 3 read or write | 18 + 4n LEN

@@ -208,7 +208,7 @@ function gateError(): u32 {
 
 /**
  * The image of RFLAGS that is pushed. Faults set RF, so that a breakpoint met already does not recur, and so does what
- * comes between the iterations of a repeated instruction; instruction breakpoints do not (SDM vol. 3A, 17.3.1.1).
+ * comes between the iterations of a repeated instruction; instruction breakpoints do not (SDM vol. 3B, 18.3.1.1).
  */
 function savedFlags(core: usize): u64 {
   const flags = rflags(core);

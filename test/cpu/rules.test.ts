@@ -1,0 +1,68 @@
+// The table of rules against the tests that it names: each is there, and says which chapter it shows: in its name, in
+// the comment above it, or in those of a group that it belongs to.
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { describe, expect, test } from "vitest";
+import { rules } from "./rules.js";
+
+interface Named {
+  readonly name: string;
+  /** Its name and comments, and those of the groups around it. */
+  readonly text: string;
+}
+
+/** The first argument of a call of test or describe, in whatever form. */
+function nameOf(call: ts.CallExpression): string | undefined {
+  const caller = call.expression.getText();
+  if (!/^(test|describe)\b/.test(caller)) return undefined;
+  const [first] = call.arguments;
+  return first !== undefined && ts.isStringLiteralLike(first) ? first.text : undefined;
+}
+
+const files = new Map<string, readonly Named[]>();
+/** All tests and groups of a file. */
+function namedIn(file: string): readonly Named[] {
+  const known = files.get(file);
+  if (known !== undefined) return known;
+  const path = fileURLToPath(new URL(`../${file}.test.ts`, import.meta.url));
+  const source = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.ES2022, true);
+  const found: Named[] = [];
+  const visit = (node: ts.Node, around: string): void => {
+    let text = around;
+    if (ts.isCallExpression(node)) {
+      const name = nameOf(node);
+      if (name !== undefined) {
+        const comments = ts.getLeadingCommentRanges(source.text, node.getFullStart()) ?? [];
+        const above = comments.map(({ pos, end }) => source.text.slice(pos, end)).join(" ");
+        text = `${around} ${above} ${name}`;
+        found.push({ name, text });
+      }
+    }
+    ts.forEachChild(node, (child) => visit(child, text));
+  };
+  visit(source, "");
+  files.set(file, found);
+  return found;
+}
+
+const all = Object.values(rules).flat();
+
+describe.each(Object.entries(rules))("%s", (_, list) => {
+  test.each(list)("$rule ($manual)", ({ manual, shown }) => {
+    expect(shown.length).toBeGreaterThan(0);
+    for (const [file, ...names] of shown)
+      for (const name of names) {
+        const found = namedIn(file).filter((one) => one.name === name);
+        expect(found.length, `"${name}" in ${file}.test.ts`).toBeGreaterThan(0);
+        const quotes = found.some(({ text }) => text.replace(/\s+(\/\/ )?/g, " ").includes(manual));
+        expect(quotes, `"${name}" of ${file}.test.ts, or a comment above it, quotes ${manual}`).toBe(true);
+      }
+  });
+});
+
+test("no rule is there twice", () => {
+  const texts = all.map(({ rule, manual }) => `${rule} ${manual}`);
+  expect(new Set(texts).size).toBe(texts.length);
+});
