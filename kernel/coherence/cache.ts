@@ -1,5 +1,5 @@
 // The actions of a page's cache state (table.ts), one function each.
-import { put, say, sayOperation } from "./engine";
+import { put, say, sayOperation, sayPage } from "./engine";
 import {
   ACT_FAIL,
   ACT_GRANT,
@@ -138,6 +138,7 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
       answerOperations(engine, page, SAY_OPERATED);
       // The frame at the home is the backing store.
       if (engine.self != page.home) page.dirty = 1;
+      page.changed = 1;
       break;
     case REJECT:
       answerOperations(engine, page, SAY_REJECTED);
@@ -148,7 +149,7 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
       const dead = (engine.dead & bitOf(message.requester)) != 0;
       // The next writer died: what he was to have is here when the home asks for it.
       if (dead) page.left = u8(event != UNTOUCHED_READ);
-      else say(engine, page, message.requester, SAY_GRANT, 0, flags, message.transaction, message.acks);
+      else sayPage(engine, page, message.requester, flags, message.transaction, message.acks, message.serial);
       break;
     }
     case ACKNOWLEDGE:
@@ -226,6 +227,7 @@ function causeFromLater(page: Page): void {
   page.causeFlags = page.laterFlags;
   page.causeTransaction = page.laterTransaction;
   page.causeAcks = page.laterAcks;
+  page.causeSerial = page.laterSerial;
   clearLater(page);
 }
 
@@ -235,6 +237,7 @@ function clearLater(page: Page): void {
   page.laterFlags = 0;
   page.laterTransaction = 0;
   page.laterAcks = 0;
+  page.laterSerial = 0;
 }
 
 function clearCause(page: Page): void {
@@ -243,6 +246,7 @@ function clearCause(page: Page): void {
   page.causeFlags = 0;
   page.causeTransaction = 0;
   page.causeAcks = 0;
+  page.causeSerial = 0;
 }
 
 function giveReaders(engine: Engine, page: Page): void {
@@ -253,8 +257,9 @@ function giveReaders(engine: Engine, page: Page): void {
     const machine = <u32>ctz(readers) + 1;
     readers &= readers - 1;
     const peer = peerAt(page, machine);
-    say(engine, page, machine, SAY_GRANT, 0, flags, peer.reader, 0);
+    sayPage(engine, page, machine, flags, peer.reader, 0, peer.serial);
     peer.reader = 0;
+    peer.serial = 0;
   }
 }
 
@@ -268,7 +273,7 @@ function answer(engine: Engine, page: Page): void {
     let flags: u8 = RIGHT_MODIFIED;
     if (!(page.causeFlags & HAS_COPY)) flags |= WITH_DATA;
     if (page.dirty) flags |= DATA_DIRTY;
-    say(engine, page, page.causeMachine, SAY_GRANT, 0, flags, page.causeTransaction, page.causeAcks);
+    sayPage(engine, page, page.causeMachine, flags, page.causeTransaction, page.causeAcks, page.causeSerial);
   } else if (page.causeKind == PURGE) {
     say(engine, page, page.home, SAY_SURRENDER, 0, WITH_DATA, 0, 0);
   }

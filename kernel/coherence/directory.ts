@@ -40,6 +40,7 @@ import {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
+import { NO_SERIAL, serialReverted, serialTaken } from "./serials";
 import {
   CLEAN,
   CLEAN_LATE,
@@ -230,6 +231,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       page.sharers &= ~bitOf(from);
       break;
     case FAIL_ONCE:
+      serialReverted(engine, page);
       served(page, message, 0, 0);
       say(engine, page, from, SAY_FAILURE, 0, 0, message.transaction, 0);
       break;
@@ -245,7 +247,9 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       peerAt(page, from).keptTransaction = message.transaction;
       break;
     case TAKE_BACK:
-      if (message.flags & WITH_DATA && from != engine.self) put(engine, page, ACT_TAKE, 0);
+      if (!(message.flags & WITH_DATA) || from == engine.self) break;
+      serialTaken(page, message);
+      put(engine, page, ACT_TAKE, 0);
       break;
     case RESUME:
       resume(engine, page);
@@ -265,7 +269,7 @@ function served(page: Page, message: PageMessage, server: u32, acks: u64): void 
 
 function grantFromHome(engine: Engine, page: Page, message: PageMessage, flags: u8): void {
   served(page, message, 0, 0);
-  sayGrant(engine, page, message.from, flags, message.transaction, 0, grantFirst, grantEnd);
+  sayGrant(engine, page, message.from, flags, message.transaction, 0, message.serial, grantFirst, grantEnd);
 }
 
 /** The sharers, as they were before INVALIDATE_SHARERS took them off the record. */
@@ -295,7 +299,17 @@ function grantModified(engine: Engine, page: Page, message: PageMessage): void {
   served(page, message, 0, acks);
   page.owner = message.from;
   const flags: u8 = has ? RIGHT_MODIFIED : RIGHT_MODIFIED | WITH_DATA;
-  sayGrant(engine, page, message.from, flags, message.transaction, acks, grantFirst, grantEnd);
+  sayGrant(
+    engine,
+    page,
+    message.from,
+    flags,
+    message.transaction,
+    acks,
+    message.serial,
+    grantFirst,
+    grantEnd,
+  );
 }
 
 function passWrite(engine: Engine, page: Page, message: PageMessage): void {
@@ -324,6 +338,7 @@ function purgeAll(engine: Engine, page: Page): void {
 /** Recovered, or lost for good: the requests that came meanwhile. */
 function resume(engine: Engine, page: Page): void {
   page.found = 0;
+  serialReverted(engine, page);
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const peer = peerAt(page, machine);
     if (peer.kept == 0) continue;
@@ -334,6 +349,7 @@ function resume(engine: Engine, page: Page): void {
     kept.flags = 0;
     kept.transaction = peer.keptTransaction;
     kept.acks = 0;
+    kept.serial = NO_SERIAL;
     peer.kept = 0;
     directoryMessage(engine, page, kept);
   }

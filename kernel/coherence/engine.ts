@@ -46,6 +46,7 @@ import {
   TAKE_IT,
   WITH_DATA,
 } from "./records";
+import { dataFor, eraAfterDeath, NO_SERIAL, serialEnded, serialTaken } from "./serials";
 import {
   ACKNOWLEDGED,
   COLLECTING,
@@ -201,6 +202,7 @@ export function engineGone(engine: Engine, page: Page, dirty: bool): void {
   engine.actionCount = 0;
   // The frame at the home is the backing store.
   page.dirty = engine.self == page.home ? 0 : page.dirty | <u8>dirty;
+  serialEnded(page, dirty);
   cacheEvent(engine, page, page.dirty ? GONE_DIRTY : GONE_CLEAN, changetype<PageMessage>(0));
   settle(engine, page);
 }
@@ -233,6 +235,7 @@ function forgetPeer(page: Page, peer: u32): void {
 
 export function engineDead(engine: Engine, peer: u32): void {
   engine.dead |= bitOf(peer);
+  eraAfterDeath(engine);
 }
 
 /** A new machine has taken the number of a dead one. */
@@ -328,6 +331,7 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
       }
       page.readers |= bitOf(message.requester);
       peerAt(page, message.requester).reader = message.transaction;
+      peerAt(page, message.requester).serial = message.serial;
       cacheEvent(engine, page, FORWARD_READ, message);
       break;
     case SAY_INVALIDATE:
@@ -384,6 +388,7 @@ function putLater(engine: Engine, page: Page, event: u8, message: PageMessage): 
   page.laterFlags = message.flags;
   page.laterTransaction = message.transaction;
   page.laterAcks = message.acks;
+  page.laterSerial = message.serial;
   cacheEvent(engine, page, event, message);
 }
 
@@ -404,6 +409,7 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
     operated(engine, page, message);
     return;
   }
+  serialTaken(page, message);
   const dirty = u8((message.flags & DATA_DIRTY) != 0);
   page.dirty = message.flags & WITH_DATA ? dirty : page.dirty | dirty;
   if (message.end != 0 && page.ranges != 0) {
@@ -500,18 +506,19 @@ export function say(
     const slot = (engine.localFirst + engine.localCount) % LOCAL_MAX;
     const message = changetype<PageMessage>(engine.local + slot * PAGE_MESSAGE_BYTES);
     engine.localCount++;
-    fill(message, engine, kind, requester, flags, transaction, acks);
+    fill(message, engine, page, kind, requester, flags, transaction, acks);
     return;
   }
   const action = put(engine, page, ACT_SEND, 0);
   action.to = <u8>to;
   const at = changetype<usize>(action) + offsetof<Action>("say");
-  fill(changetype<PageMessage>(at), engine, kind, requester, flags, transaction, acks);
+  fill(changetype<PageMessage>(at), engine, page, kind, requester, flags, transaction, acks);
 }
 
 function fill(
   message: PageMessage,
   engine: Engine,
+  page: Page,
   kind: u8,
   requester: u32,
   flags: u8,
@@ -530,7 +537,14 @@ function fill(
   message.comparand = 0;
   message.first = 0;
   message.end = 0;
+  message.serial = numbered(kind, flags) ? page.serial : 0;
+  message.base = NO_SERIAL;
   said = changetype<usize>(message);
+}
+
+/** Requests say which bytes are here; what carries data, which they are. */
+function numbered(kind: u8, flags: u8): bool {
+  return kind == SAY_GET_READ || kind == SAY_GET_WRITE || (flags & WITH_DATA) != 0;
 }
 
 /** The message of the last say(), for what few messages carry; 0: it went to nobody. */
@@ -548,11 +562,28 @@ export function sayForward(
 ): void {
   said = 0;
   say(engine, page, to, kind, request.from, flags, request.transaction, acks);
-  if (said == 0 || page.ranges == 0) return;
-  changetype<PageMessage>(said).served = peerAt(page, to).served;
+  if (said == 0) return;
+  if (kind != SAY_INVALIDATE) changetype<PageMessage>(said).serial = request.serial;
+  if (page.ranges != 0) changetype<PageMessage>(said).served = peerAt(page, to).served;
 }
 
-/** say() of a grant from the home, with a range if `end` is not 0. */
+/** say() of a grant, with data in `flags` or not, to a machine that still has the bytes `has`. */
+export function sayPage(
+  engine: Engine,
+  page: Page,
+  to: u32,
+  flags: u8,
+  transaction: u32,
+  acks: u64,
+  has: u64,
+): void {
+  said = 0;
+  const data = flags & WITH_DATA ? dataFor(page, has) : 0;
+  say(engine, page, to, SAY_GRANT, 0, flags | data, transaction, acks);
+  if (said != 0) changetype<PageMessage>(said).base = has;
+}
+
+/** sayPage() from the home, with a range if `end` is not 0. */
 export function sayGrant(
   engine: Engine,
   page: Page,
@@ -560,11 +591,11 @@ export function sayGrant(
   flags: u8,
   transaction: u32,
   acks: u64,
+  has: u64,
   first: u64,
   end: u64,
 ): void {
-  said = 0;
-  say(engine, page, to, SAY_GRANT, 0, flags, transaction, acks);
+  sayPage(engine, page, to, flags, transaction, acks, has);
   if (said == 0) return;
   changetype<PageMessage>(said).first = first;
   changetype<PageMessage>(said).end = end;

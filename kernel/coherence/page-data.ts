@@ -7,7 +7,7 @@ import { panic } from "../panic";
 import { stats } from "../stats";
 import { isFoughtOver } from "./contention";
 import { DIFFERENCE_MAX, differenceApply, differenceWrite } from "./difference";
-import { Action, Page, PageMessage, RIGHT, RIGHT_MODIFIED, SAY_GRANT } from "./records";
+import { Action, Page, PageMessage, RIGHT, RIGHT_MODIFIED, SAME_DATA, SAY_GRANT } from "./records";
 import { NO_DIFFERENCE, PAGE_BYTES, wireData, wireDifference, wireDifferenceBytes } from "./wire";
 
 const differenceRoom: usize = memory.data(DIFFERENCE_MAX, 8);
@@ -17,6 +17,11 @@ export let differenceBytes: u32 = NO_DIFFERENCE;
 
 /** Where the bytes to send stand; 0 when they are all zeros. */
 export function dataToSend(page: Page, action: Action): usize {
+  differenceBytes = NO_DIFFERENCE;
+  if (action.sayFlags & SAME_DATA) {
+    stats().pagesRevalidated++;
+    return 0;
+  }
   stats().pagesSent++;
   differenceBytes = differenceFor(page, action);
   if (differenceBytes != NO_DIFFERENCE) return differenceRoom;
@@ -27,6 +32,7 @@ export function dataToSend(page: Page, action: Action): usize {
 function differenceFor(page: Page, action: Action): u32 {
   if (page.twinOf != <u32>action.to) return NO_DIFFERENCE;
   page.twinOf = 0;
+  if (page.twinSerial != action.base) return NO_DIFFERENCE; // it has forgotten them, or others
   if ((action.sayFlags & RIGHT) != RIGHT_MODIFIED || action.say != SAY_GRANT) return NO_DIFFERENCE;
   const bytes = differenceWrite(page.frame, page.twin, differenceRoom);
   return bytes > DIFFERENCE_MAX ? NO_DIFFERENCE : bytes;
@@ -45,6 +51,7 @@ function twinTake(page: Page, incoming: PageMessage): void {
   if (page.twin == 0) return;
   memory.copy(page.twin, page.frame, PAGE_BYTES);
   page.twinOf = incoming.from;
+  page.twinSerial = incoming.serial;
 }
 
 /** A page of zeros is sent as such. */
@@ -55,11 +62,15 @@ function isZero(frame: usize): bool {
 
 /** The data of the message that wireRead() has just read. */
 export function dataTake(page: Page, incoming: PageMessage): void {
-  stats().pagesReceived++;
   if (page.frame == 0) {
     page.frame = frameAllocate();
     if (page.frame == 0) panic("out of memory for a page of the backing store");
   }
+  if (incoming.flags & SAME_DATA) {
+    page.twinOf = 0;
+    return;
+  }
+  stats().pagesReceived++;
   if (wireDifferenceBytes != NO_DIFFERENCE) differenceApply(page.frame, wireDifference, wireDifferenceBytes);
   else if (wireData != 0) memory.copy(page.frame, wireData, PAGE_BYTES);
   else memory.fill(page.frame, 0, PAGE_BYTES);

@@ -9,6 +9,7 @@ import { objectsBury, objectsFirst } from "./object-list";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
 import { Page, PEER_BYTES } from "./records";
+import { eraOfView, serialEnded } from "./serials";
 import { INVALID_OPERATE } from "./table";
 
 /** Calls `visit` (of a Page) for every page. */
@@ -41,9 +42,11 @@ function peerDied(page: Page): void {
   drain(page);
 }
 
-export function pagesMachineDied(machine: u32): void {
+/** `view`: the number of the view that goes on without it. */
+export function pagesMachineDied(machine: u32, view: u64): void {
   engineDead(engine, machine);
   homesMachineDied();
+  engine.era = eraOfView(view);
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.home == machine) {
@@ -115,7 +118,9 @@ export function pagesHeld(): bool {
 /** As if the page had never been here: its threads are told, and no right is left. */
 function forsake(page: Page): void {
   fail(page);
-  takeAway(page, EVERYTHING);
+  // What the home will say of the bytes that stay is told by their number (R7).
+  serialEnded(page, takeAway(page, EVERYTHING));
+  const serial = page.serial;
   if (page.revoking != 0) {
     unlinkWaiting(page);
     atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
@@ -129,6 +134,7 @@ function forsake(page: Page): void {
   memory.fill(peers, 0, clusterMachines() * PEER_BYTES);
   page.object = object;
   page.index = index;
+  page.serial = serial;
   page.frozen = 0;
   page.twinOf = 0;
   page.heldUntil = 0;

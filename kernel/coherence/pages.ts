@@ -309,7 +309,7 @@ function perform(page: Page): bool {
 function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
-  const data = withData ? dataToSend(page, action) : 0;
+  const data = withData ? dataToSend(page, action) : 0; // 0 as well when the receiver has it
   if (action.say == SAY_INVALIDATE) stats().invalidations++;
   const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96;
   const command = commandOf(action.say, action.sayFlags);
@@ -353,6 +353,7 @@ function grant(page: Page, writable: bool): void {
         pinAdd(client, page, nanoseconds() + PIN_TIME);
       } else {
         page.holds++;
+        if (client.write != 0) page.changed = 1;
         if (client.write != 0 && page.home != <u8>clusterSelf()) page.dirty = 1;
       }
       portReply(client, 0);

@@ -36,6 +36,8 @@ export const DATA_DIRTY: u8 = 8;
 export const HAS_COPY: u8 = 16;
 /** OPERATED: the next time the requester should ask for the page itself. */
 export const TAKE_IT: u8 = 32;
+/** With WITH_DATA: the bytes that the receiver said it has are the page's, and do not come along (serials.ts). */
+export const SAME_DATA: u8 = 64;
 
 @unmanaged
 export class PageMessage {
@@ -58,8 +60,12 @@ export class PageMessage {
   /** GRANT: the same right for all pages from `first` to before `end` that the receiver has no record of; end 0: for this page only. */
   first: u64 = 0;
   end: u64 = 0;
+  /** Requests, forwards: of the bytes that the requester still has. GRANT, SURRENDER with data: of these. */
+  serial: u64 = 0;
+  /** GRANT: of the bytes that the receiver still has; not on the wire. */
+  base: u64 = 0;
 }
-export const PAGE_MESSAGE_BYTES: u32 = 56;
+export const PAGE_MESSAGE_BYTES: u32 = 72;
 
 /** Action.kind */
 export const ACT_SEND: u8 = 1;
@@ -99,8 +105,10 @@ export class Action {
   comparand: u64 = 0;
   first: u64 = 0;
   end: u64 = 0;
+  serial: u64 = 0;
+  base: u64 = 0;
 }
-export const ACTION_BYTES: u32 = 64;
+export const ACTION_BYTES: u32 = 80;
 /** One event acts at most so often: everyone is answered, invalidated or failed, and a few more. */
 export const ACTIONS_MAX: u32 = 256;
 
@@ -123,6 +131,8 @@ export class Engine {
   local: usize = 0;
   localFirst: u32 = 0;
   localCount: u32 = 0;
+  /** Of serial numbers that begin after a loss. */
+  era: u32 = 0;
   /** The pair that stopped the machine. */
   illegalState: u32 = 0;
   illegalEvent: u32 = 0;
@@ -180,6 +190,12 @@ export class Page {
   advice: u8 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
+  /** Of the bytes in the frame here (serials.ts), but for what was written since the right to write came. */
+  serial: u64 = 0;
+  causeSerial: u64 = 0;
+  laterSerial: u64 = 0;
+  /** The kernel has written here since, for itself or for others. */
+  changed: u8 = 0;
   /** Address of the peers' slots. */
   peers: usize = 0;
   /** Of the object's RangeSet; 0: without. */
@@ -228,6 +244,7 @@ export class Page {
    */
   twin: usize = 0;
   twinOf: u32 = 0;
+  twinSerial: u64 = 0;
   /** The page is being given away: what is sent now is the last. */
   twinEnds: u32 = 0;
   /** Another machine was told to take the page; when it was taken for that reason; this machine was told so. */
@@ -256,8 +273,10 @@ export class Peer {
   operationTransaction: u32 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
+  /** Of what it still has, whose read was forwarded here. */
+  serial: u64 = 0;
 }
-export const PEER_BYTES: u32 = 48;
+export const PEER_BYTES: u32 = 56;
 
 export function bitOf(machine: u32): u64 {
   return (<u64>1) << (machine - 1);

@@ -30,6 +30,7 @@ import {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
+import { serialTaken } from "./serials";
 import {
   CLEAN_SHARED,
   COLLECTING,
@@ -151,6 +152,7 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
     case SAY_SURRENDER:
       // It was handed in to the former home, which this was.
       if (!(message.flags & WITH_DATA) || page.state != INVALID) break;
+      serialTaken(page, message);
       put(engine, page, ACT_TAKE, 0);
       page.state = OWNED;
       break;
@@ -159,6 +161,7 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
 
 function granted(engine: Engine, page: Page, message: PageMessage): void {
   page.transaction = 0;
+  serialTaken(page, message);
   if (message.flags & WITH_DATA) put(engine, page, ACT_TAKE, 0);
   if ((message.flags & RIGHT) == RIGHT_SHARED) {
     if (page.state == INVALID) page.state = SHARED;

@@ -18,6 +18,7 @@ import {
   ITEM_PAGE,
   ITEM_PAGES,
   ITEM_REQUESTER,
+  ITEM_SERIAL,
   ITEM_SERVED,
 } from "../syslink/commands";
 import {
@@ -59,8 +60,8 @@ import {
 } from "./records";
 
 export const PAGE_BYTES: u32 = 4096;
-/** The longest page message: header, PAGE, RANGE, ACKS, DATA. */
-export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 24 + 16 + 8 + 4096;
+/** The longest page message: header, PAGE, SERIAL, RANGE, ACKS, DATA. */
+export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 16 + 24 + 16 + 8 + 4096;
 export const NO_DIFFERENCE: u32 = 0xffff_ffff;
 const EIO: u32 = 5;
 const EAGAIN: u32 = 11;
@@ -119,6 +120,7 @@ export function wireWrite(
   store<u64>(itemPut(writer, ITEM_PAGE, action.sayFlags, 8), index);
   if (action.requester != 0) itemPut(writer, ITEM_REQUESTER, action.requester, 0);
   if (action.acks != 0) store<u64>(itemPut(writer, ITEM_ACKS, 0, 8), action.acks);
+  if (action.serial != 0) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), action.serial);
   if (action.served != 0) itemPut(writer, ITEM_SERVED, action.served, 0);
   if (action.end != 0) {
     const range = itemPut(writer, ITEM_PAGES, 0, 16);
@@ -155,6 +157,8 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   into.operand = 0;
   into.comparand = 0;
   into.served = 0;
+  into.serial = 0;
+  into.base = 0;
   into.first = 0;
   into.end = 0;
   wireData = 0;
@@ -176,7 +180,8 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
       into.operation = item.aux;
       into.operand = load<u64>(itemData(item));
       into.comparand = load<u64>(itemData(item), 8);
-    } else if (number == ITEM_SERVED) into.served = item.aux;
+    } else if (number == ITEM_SERIAL) into.serial = load<u64>(itemData(item));
+    else if (number == ITEM_SERVED) into.served = item.aux;
     else if (number == ITEM_PAGES) {
       into.first = load<u64>(itemData(item));
       into.end = load<u64>(itemData(item), 8) + 1;

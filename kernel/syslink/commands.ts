@@ -80,6 +80,7 @@ export const ITEM_DIFFERENCE: u32 = 11; // data: coherence/difference.ts, to wha
 export const ITEM_PAGES: u32 = 12; // 1 = the last answer about it; data: first[8], last page[8]
 export const ITEM_HELD: u32 = 13; // data: page numbers[8 each]
 export const ITEM_SERVED: u32 = 14; // a msgid of the receiver's; no data
+export const ITEM_SERIAL: u32 = 15; // data: serial number[8] of the bytes that come along, or that the requester has; without: 0
 
 export const ITEM_THREAD: u32 = 20; // the thread's id; data: per command
 export const ITEM_STATE: u32 = 21; // data: registers to go on with (process/lwp.ts)
@@ -120,20 +121,26 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_UNLINK | R,        ITEM_ERROR,     0,    0,    ANY,
 
   COMMAND_READ_PAGE,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_READ_PAGE,         ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_READ_PAGE | R,     ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_READ_PAGE | R,     ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_READ_PAGE | R,     ITEM_PAGES,     16,   16,   ANY,
   COMMAND_READ_PAGE | R,     ITEM_DATA,      4096, 4096, ANY,
   COMMAND_READ_PAGE | R,     ITEM_ERROR,     0,    0,    ANY,
   COMMAND_WRITE_PAGE,        ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_WRITE_PAGE,        ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_WRITE_PAGE | R,    ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_ACKS,      8,    8,    ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_PAGES,     16,   16,   ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_DATA,      4096, 4096, ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_DIFFERENCE, 0,   1024, ANY,
   COMMAND_FORWARD_READ,      ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_FORWARD_READ,      ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_FORWARD_READ,      ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_FORWARD_READ,      ITEM_SERVED,    0,    0,    ANY,
   COMMAND_FORWARD_WRITE,     ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_FORWARD_WRITE,     ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_FORWARD_WRITE,     ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_FORWARD_WRITE,     ITEM_SERVED,    0,    0,    ANY,
   COMMAND_FORWARD_WRITE,     ITEM_ACKS,      8,    8,    ANY,
@@ -147,6 +154,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_PAGE_LOSS | R,     ITEM_PAGE,      8,    8,    ONE,
   COMMAND_PURGE,             ITEM_PAGE,      8,    8,    ONE,
   COMMAND_PURGE | R,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_PURGE | R,         ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_PURGE | R,         ITEM_DATA,      4096, 4096, ANY,
 
   COMMAND_FUTEX_WAIT,        ITEM_FUTEX,     8,    8,    ONE,

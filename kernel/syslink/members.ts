@@ -402,7 +402,7 @@ function again(clients: usize): void {
 /** LOSTLINK: every operation that needs that machine ends. */
 function died(machine: u32): void {
   dying &= ~bit(machine);
-  pagesMachineDied(machine);
+  pagesMachineDied(machine, current.number);
   objectsMachineDied(machine);
   spreadMachineDied(machine);
 }

@@ -1,0 +1,49 @@
+// A page's serial number (promise 85): it names the page's bytes, cluster-wide and for ever. Whoever asks for a page says which
+// bytes he still has from before; if they are the page's, he is granted the right alone, without data.
+//
+//   bits 0-31    counts the changes: one more each time that a machine which has written stops being able to
+//   bits 32-63   the era: another one when the home takes older bytes for the page after a loss, so that what is
+//                written then has other numbers than what was lost
+//
+// Who grants knows the number of what it grants, since only the writer's own bytes differ from what their number says, and he
+// renumbers them before anybody gets them. Eras come from the numbers of the cluster's views: a loss follows a death, and
+// a death a new view. 0 is a page that was never written: zeros.
+import { Engine, Page, PageMessage, SAME_DATA, WITH_DATA } from "./records";
+
+/** The bytes that are here are none that have a number. */
+export const NO_SERIAL: u64 = ~(<u64>0);
+/** One view may lose a page so often. */
+const ERAS_OF_VIEW: u32 = 8;
+
+/** The right to write has ended. `written`: a page-table entry says so; or the kernel wrote here. */
+export function serialEnded(page: Page, written: bool): void {
+  if (written || page.changed != 0) page.serial++;
+  page.changed = 0;
+}
+
+/** At the home: what is in its frame becomes the page, whatever newer there was. */
+export function serialReverted(engine: Engine, page: Page): void {
+  page.serial = max<u64>(<u64>engine.era, (page.serial >> 32) + 1) << 32;
+  page.changed = 0;
+}
+
+/** Bytes came, or the word that those which are here are the page's. */
+export function serialTaken(page: Page, message: PageMessage): void {
+  if (!(message.flags & WITH_DATA)) return;
+  const same = (message.flags & SAME_DATA) != 0;
+  assert(!same || page.serial == message.serial, "a page came without bytes to a machine that has others");
+  page.serial = message.serial;
+  page.changed = 0;
+}
+
+/** WITH_DATA for whoever has the bytes `has`. */
+export function dataFor(page: Page, has: u64): u8 {
+  return has == page.serial && has != NO_SERIAL ? WITH_DATA | SAME_DATA : WITH_DATA;
+}
+
+export function eraOfView(view: u64): u32 {
+  return <u32>(view << ERAS_OF_VIEW);
+}
+export function eraAfterDeath(engine: Engine): void {
+  engine.era += 1 << ERAS_OF_VIEW;
+}
