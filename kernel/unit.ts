@@ -52,9 +52,12 @@ export {
   OPERATION_DONE,
   OPERATION_FAILED,
   PAGE_MESSAGE_BYTES,
+  PAGE_MESSAGE_SERIALS,
   PEER_BYTES,
+  PEER_SERIALS,
   RIGHT_MODIFIED,
   RIGHT_SHARED,
+  SAME_DATA,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
   SAY_EXECUTE,
@@ -154,9 +157,9 @@ export function engineRecordBytes(): usize {
 export function pageRecordBytes(): usize {
   return offsetof<Page>();
 }
-/** The part of a page's record that belongs to the engine ends here. */
+/** The part of a page's record that belongs to the engine ends here, but for serial numbers, which only name bytes. */
 export function pageProtocolBytes(): usize {
-  return offsetof<Page>("frame");
+  return offsetof<Page>("serial");
 }
 export function engineActionCount(engine: Engine): u32 {
   return engine.actionCount;

@@ -66,6 +66,8 @@ export class PageMessage {
   base: u64 = 0;
 }
 export const PAGE_MESSAGE_BYTES: u32 = 72;
+/** Where the serial numbers begin, which only name bytes. */
+export const PAGE_MESSAGE_SERIALS: u32 = 56;
 
 /** Action.kind */
 export const ACT_SEND: u8 = 1;
@@ -190,16 +192,17 @@ export class Page {
   advice: u8 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
+  /** Address of the peers' slots. */
+  peers: usize = 0;
+  /** Of the object's RangeSet; 0: without. */
+  ranges: usize = 0;
+
   /** Of the bytes in the frame here (serials.ts), but for what was written since the right to write came. */
   serial: u64 = 0;
   causeSerial: u64 = 0;
   laterSerial: u64 = 0;
   /** The kernel has written here since, for itself or for others. */
   changed: u8 = 0;
-  /** Address of the peers' slots. */
-  peers: usize = 0;
-  /** Of the object's RangeSet; 0: without. */
-  ranges: usize = 0;
 
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */
@@ -277,6 +280,7 @@ export class Peer {
   serial: u64 = 0;
 }
 export const PEER_BYTES: u32 = 56;
+export const PEER_SERIALS: u32 = 48;
 
 export function bitOf(machine: u32): u64 {
   return (<u64>1) << (machine - 1);

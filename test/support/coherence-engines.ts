@@ -159,7 +159,9 @@ export class Engines {
     for (const page of pages) {
       const at = this.page(machine, page);
       part(at, kernel.call("pageProtocolBytes")());
-      part(at + this.#pageBytes, this.#recordBytes - this.#pageBytes);
+      // Serial numbers name bytes, which are told apart by their values.
+      for (let m = 0; m < this.#shape.machines; m++)
+        part(at + this.#pageBytes + m * this.c["PEER_BYTES"]!, this.c["PEER_SERIALS"]!);
     }
   }
 }

@@ -5,6 +5,8 @@ import { Violation } from "./search.js";
 
 export class Judge {
   readonly #cluster: Cluster;
+  /** Pages whose bytes did not travel. */
+  revalidated = 0;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -31,6 +33,14 @@ export class Judge {
     const sender = cluster.machine(requester).pages[page]!;
     if (sender.operation === transaction) sender.done++;
     if (sender.done > 1) throw new Violation(`an operation of machine ${requester} is done twice`);
+  }
+
+  /** A machine is told that the bytes it has kept are the page's, of this value (promise 85). */
+  isSame(number: number, page: number, value: number): void {
+    const kept = Math.max(0, this.#cluster.machine(number).pages[page]!.frame);
+    this.revalidated++;
+    if (kept !== Math.max(0, value))
+      throw new Violation(`machine ${number} is told that its ${kept} of page ${page} is ${value}`);
   }
 
   /** What the cores of a machine can do with a page. */

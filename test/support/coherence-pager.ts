@@ -128,16 +128,18 @@ export class Pagers {
 
   // --- What the engine wants ---
 
-  /** Runs the engine and carries out what it wants, as pager.ts does. `value`: of the page that came. */
-  run(number: number, page: number, work: () => void, value = 0): void {
+  /** Runs the engine and carries out what it wants, as pager.ts does. `value`: of the page that came, in fact or in name (`same`). */
+  run(number: number, page: number, work: () => void, value = 0, same = false): void {
     const { engines, c } = this.#cluster;
     const machine = this.#cluster.machine(number);
     const here = machine.pages[page]!;
     let again = false;
     for (const { kind, to, flags, message } of engines.run(number, work)) {
       if (kind === c["ACT_SEND"]) this.#send(number, page, to, message);
-      else if (kind === c["ACT_TAKE"]) here.frame = value;
-      else if (kind === c["ACT_GRANT"]) again = this.#grant(number, page, flags) || again;
+      else if (kind === c["ACT_TAKE"]) {
+        if (same) this.#judge.isSame(number, page, value);
+        here.frame = value;
+      } else if (kind === c["ACT_GRANT"]) again = this.#grant(number, page, flags) || again;
       else if (kind === c["ACT_REVOKE"]) {
         here.revoking = here.revoking < 0 ? flags : Math.min(here.revoking, flags);
       } else if (kind === c["ACT_WAKE"]) again = true;

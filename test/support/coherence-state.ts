@@ -238,7 +238,7 @@ export class Cluster {
     for (const wire of this.#wires) {
       env.push(wire.length);
       for (const { bytes, value, page, notice } of wire) {
-        hash.update(bytes);
+        hash.update(bytes.subarray(0, this.c["PAGE_MESSAGE_SERIALS"]));
         if (notice !== undefined) hash.update(JSON.stringify(notice));
         env.push(value, page);
       }

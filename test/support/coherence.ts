@@ -147,7 +147,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
     }
     const { engines } = this;
     const at = this.find(to, page);
-    this.#pagers.run(to, page, () => engines.do.message(engines.engine(to), at, engines.put(bytes)), value);
+    const same = (bytes[3]! & this.c["SAME_DATA"]!) !== 0;
+    const work = () => engines.do.message(engines.engine(to), at, engines.put(bytes));
+    this.#pagers.run(to, page, work, value, same);
   }
 
   // --- Deaths and returns ---
