@@ -8,8 +8,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { checkCores, checkMachines, checkStoreBuffer, memoryBytes, whole } from "./arguments.js";
 import { type BootOptions, boot } from "./boot.js";
 import { type BridgeCommandOptions, bridge } from "./bridge-command.js";
+import { allKinds, kinds } from "./chaos/plan.js";
 import { type RunOptions, run } from "./run-command.js";
-import { kinds } from "./trace.js";
+import { kinds as traceKinds } from "./trace.js";
 
 /** Commander wants its own error class to name the option that was wrong. */
 function checked<T>(parse: (text: string) => T): (text: string) => T {
@@ -117,9 +118,30 @@ program
   .addOption(new Option("--quiet", "no console lines, only the result"))
   .addOption(options.gdb("with --seed: every core of every machine is a thread of one program"))
   .addOption(options.wait())
+  .addOption(
+    new Option(
+      "--chaos <seed>",
+      "let faults strike the cluster while the program runs, drawn from this seed, and tell what was promised and kept",
+    ).argParser(checked(whole("chaos", 0, 2 ** 32 - 1))),
+  )
+  .addOption(new Option("--chaos-faults <kinds>", `which, with --chaos: ${allKinds.join(",")}; or all`))
+  .addOption(
+    new Option("--chaos-count <n>", "how many, with --chaos (6)").argParser(
+      checked(whole("count", 0, 10_000)),
+    ),
+  )
+  .addOption(
+    new Option(
+      "--chaos-time <ms>",
+      "milliseconds in which they begin, with --chaos (600; 6000 with --live)",
+    ).argParser(checked(whole("time", 1, 1e9))),
+  )
   .addHelpText(
     "after",
     `
+Faults of --chaos (times are short: linkloss=120 blocked=60 unless --append says otherwise):
+${allKinds.map((kind) => `  ${kind.padEnd(9)} ${kinds[kind].says}${kinds[kind].live ? "" : " (not with --live)"}`).join("\n")}
+
 Examples:
   $ buslock run counter                          three machines of two cores count together
   $ buslock run --machines 8 --cores 4 counter 1000
@@ -128,6 +150,8 @@ Examples:
   $ buslock run --seed 42 --store-buffer 8 litmus 20 SB SB+mfence
   $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
   $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
+  $ buslock run --chaos 7 endure                 faults in virtual time; every addition is judged
+  $ buslock run --chaos 7 --chaos-faults kill,revive,cut --chaos-count 10 --machines 5 --cores 1 endure
   $ buslock run ./a.out                          any static ELF64, from musl-gcc -static for instance`,
   )
   .action((name: string, args: string[], o: RunOptions) => run(name, args, o));
@@ -193,7 +217,7 @@ program
       "without the test device that public test suites drive (QEMU's pc-testdev: ports E0 to EB, 2000 to 2017, memory at FF000000)",
     ),
   )
-  .addOption(new Option("--trace <kinds>", `what to trace: ${Object.keys(kinds).join(",")}; or all`))
+  .addOption(new Option("--trace <kinds>", `what to trace: ${Object.keys(traceKinds).join(",")}; or all`))
   .addOption(
     new Option(
       "--trace-address <ranges>",

@@ -9,6 +9,7 @@ import { ConsoleReader } from "./console.js";
 import { archive, type Program } from "./images.js";
 import { type NetworkOptions, SeededNetwork } from "./link.js";
 import { Machine } from "./machine.js";
+import { Outlet } from "./outlet.js";
 import { Random } from "./random.js";
 import { type ClusterReport, machineReport, succeeded } from "./report.js";
 import { Schedule } from "./schedule.js";
@@ -42,6 +43,8 @@ export interface SeededOptions extends ClusterOptions {
   readonly limit?: number;
   /** Stands between a machine's console and its reader, which `read` gives a byte. */
   readonly heard?: (machine: number, byte: number, read: (byte: number) => void) => void;
+  /** Machines stand in outlets, by which they can be stopped and replaced. */
+  readonly outlets?: boolean;
   /** What follows a machine's run. */
   readonly tracer?: (machine: string) => Tracer;
   /** Called now and then; gives true to stop the run. */
@@ -69,8 +72,10 @@ export function resultLine(lines: readonly string[], program: string): string {
 
 interface Node {
   readonly name: string;
-  readonly machine: Machine;
+  machine: Machine;
   readonly console: ConsoleReader;
+  /** Where the machine is plugged in, in a cluster that things happen to. */
+  readonly outlet: Outlet | null;
 }
 
 /** A seeded cluster between two quanta, with no frame on the wire. */
@@ -120,34 +125,50 @@ export class SeededCluster {
         if (node === 1) lines.push(line);
         o.onLine(name, line);
       });
-      const machine = await Machine.create({
-        name,
-        cores: o.cores,
-        memory: o.memory,
-        firmware: o.firmware,
-        kernel: o.kernel,
-        initrd,
-        commandLine: commandLine(o, node, init, o.seed),
-        mac: macOf(node),
-        seed: o.seed,
-        storeBuffer: o.storeBuffer ?? 0,
-        console:
-          o.heard === undefined
-            ? (byte) => console.push(byte)
-            : (byte) => o.heard!(node - 1, byte, (read) => console.push(read)),
-        ...(o.tracer === undefined ? {} : { tracer: o.tracer(name) }),
+      const make = (fresh: SeededOptions): Promise<Machine> =>
+        Machine.create({
+          name,
+          cores: o.cores,
+          memory: o.memory,
+          firmware: o.firmware,
+          kernel: o.kernel,
+          initrd,
+          commandLine: commandLine(fresh, node, init, fresh.seed),
+          mac: macOf(node),
+          seed: fresh.seed,
+          storeBuffer: o.storeBuffer ?? 0,
+          console:
+            o.heard === undefined
+              ? (byte) => console.push(byte)
+              : (byte) => o.heard!(node - 1, byte, (read) => console.push(read)),
+          ...(o.tracer === undefined ? {} : { tracer: o.tracer(name) }),
+        });
+      const machine = await make(o);
+      const outlet = o.outlets === true ? new Outlet(machine, make) : null;
+      const link = network.attach((frame) => {
+        if (outlet === null) machine.receiveFrame(frame);
+        else outlet.receiveFrame(frame);
       });
-      machine.connect(network.attach((frame) => machine.receiveFrame(frame)));
-      nodes.push({ name, machine, console });
+      machine.connect(link);
+      outlet?.wire(link);
+      nodes.push({ name, machine, console, outlet });
     }
     const witness = network.attachWitness(BigInt(o.seed >>> 0) + 1n);
     const schedule = new Schedule(
-      nodes.map((n) => n.machine),
+      nodes.map((n) => n.outlet ?? n.machine),
       [network],
       random.fork("schedule"),
     );
     clock.now = () => schedule.now;
     return new SeededCluster(nodes, network, witness, schedule, lines);
+  }
+
+  /** Another machine takes the place of one that was switched off: a new life. `seed` gives it its own random numbers. */
+  async replace(index: number, o: SeededOptions): Promise<void> {
+    const node = this.nodes[index]!;
+    node.console.end();
+    node.console.restart("");
+    node.machine = await node.outlet!.replace(o);
   }
 
   /** Console lines of machine 1. */
@@ -213,7 +234,7 @@ export class SeededCluster {
   }
 }
 
-const ENDINGS = {
+export const ENDINGS = {
   off: "",
   limit: "the time limit was reached",
   idle: "all cores sleep for ever",

@@ -43,6 +43,11 @@ export interface WireRecord {
   readonly bytes: number;
 }
 
+const faultsOf = ({ faults, delay }: NetworkOptions): FaultOptions => ({
+  ...faults,
+  delay: delay ?? [20, 40],
+});
+
 /** The seeded wire: one switch, every delay and fault drawn from the seed. */
 export class SeededNetwork {
   readonly #switch = new Switch();
@@ -51,7 +56,8 @@ export class SeededNetwork {
   readonly #faults: Faults;
   readonly #now: () => number;
   readonly #taps: FrameTap[] = [];
-  readonly #reorder: boolean;
+  readonly #options: NetworkOptions;
+  #reorder: boolean;
   readonly #lastArrival = new Map<number, number>();
   #sender = 0;
   readonly #witnesses: Witness[] = [];
@@ -63,8 +69,8 @@ export class SeededNetwork {
 
   constructor(random: Random, now: () => number, options: NetworkOptions = {}) {
     this.#random = random;
-    const faults = { ...options.faults, delay: options.delay ?? [20, 40] };
-    this.#faults = new Faults(faults, () => this.#random.next());
+    this.#options = options;
+    this.#faults = new Faults(faultsOf(options), () => this.#random.next());
     this.#now = now;
     this.#reorder = options.reorder ?? false;
   }
@@ -104,15 +110,34 @@ export class SeededNetwork {
     this.#faults.deafen(pairs);
   }
 
+  /** The wire behaves like that from now on; null: as it was made. */
+  become(options: NetworkOptions | null): void {
+    const wanted = { ...this.#options, ...options };
+    this.#faults.become(faultsOf(wanted));
+    this.#reorder = wanted.reorder ?? false;
+  }
+
+  /** The bridge stops: what is on the wire and what it has learnt is gone. Who cuts it off meanwhile is the caller. */
+  bridgeStops(): void {
+    this.#flying.clear();
+    this.#timers = new Timers();
+    this.#switch.forget();
+  }
+
   /** The bridge's vote, at a port of its own. */
   attachWitness(life: bigint): Witness {
     const witness = new Witness(life);
-    this.#witnesses.push(witness);
+    const seat = this.#witnesses.push(witness) - 1;
     const link = this.attach((frame) => {
-      const answer = witness.receive(frame);
+      const answer = this.#witnesses[seat]!.receive(frame);
       if (answer !== null) link.send(answer);
     });
     return witness;
+  }
+
+  /** A bridge that starts again has forgotten, and is another life. */
+  witnessReborn(life: bigint): void {
+    this.#witnesses[0] = new Witness(life);
   }
 
   attach(receive: (frame: Uint8Array) => void): Link {

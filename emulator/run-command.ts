@@ -1,7 +1,8 @@
 // `buslock run`.
 
 import { fileURLToPath } from "node:url";
-import { runSeeded } from "./cluster.js";
+import { chaosOptions, printChaos, seededChaos } from "./chaos-command.js";
+import { runSeeded, type SeededOptions } from "./cluster.js";
 import { runDebugged } from "./cluster-debugged.js";
 import { hostMicroseconds } from "./host-clock.js";
 import { firmware, kernelPath, program, readImage } from "./images.js";
@@ -31,6 +32,10 @@ export interface RunOptions {
   readonly quiet?: boolean;
   readonly gdb?: number;
   readonly wait?: boolean;
+  readonly chaos?: number;
+  readonly chaosFaults?: string;
+  readonly chaosCount?: number;
+  readonly chaosTime?: number;
 }
 
 const LIVE_LIMIT_SECONDS = 600;
@@ -40,6 +45,9 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
   if (o.gdb !== undefined && o.seed === undefined) throw new Error("--gdb goes with --seed");
   if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
+  const lonely = (["chaosFaults", "chaosCount", "chaosTime"] as const).find((key) => o[key] !== undefined);
+  if (o.chaos === undefined && lonely !== undefined)
+    throw new Error(`--chaos-${lonely.slice(5).toLowerCase()} goes with --chaos`);
   const signal = interruptSignal();
   const progress = new Progress(o.quiet !== true && o.json !== true);
   const common = {
@@ -57,6 +65,10 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
       if (!line.startsWith("stats: {")) progress.line(`${machine} | ${line}`);
     },
   };
+  if (o.chaos !== undefined) {
+    process.exitCode = await chaos(name, args, common, o, signal, progress);
+    return;
+  }
   const report = await (o.seed === undefined
     ? live(common, o, signal, progress)
     : seeded(common, o, signal, progress));
@@ -69,15 +81,43 @@ type Common = Parameters<typeof runSeeded>[0] extends infer T
   ? Omit<T, "seed" | "network" | "limit" | "onProgress">
   : never;
 
+async function chaos(
+  name: string,
+  args: string[],
+  common: Common,
+  o: RunOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<number> {
+  const spoken = chaosOptions(name, args, o, o.live === true);
+  const options = seededOptions(common, { ...o, seed: o.seed ?? o.chaos! }, signal, progress);
+  const result = await seededChaos(options, spoken, (line) => progress.line(line));
+  progress.end();
+  const status = printChaos(result, name, args, o);
+  return signal.aborted ? 130 : status;
+}
+
 async function seeded(
   common: Common,
   o: RunOptions,
   signal: AbortSignal,
   progress: Progress,
 ): Promise<ClusterReport> {
+  const options = seededOptions(common, o, signal, progress);
+  if (o.gdb === undefined) return await runSeeded(options);
+  const log = (line: string) => process.stderr.write(`run: ${line}\n`);
+  return await runDebugged(options, { port: o.gdb, wait: o.wait ?? false, signal, log });
+}
+
+function seededOptions(
+  common: Common,
+  o: RunOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): SeededOptions {
   if (o.bridge !== undefined) throw new Error("--bridge goes with --live: a seeded run has its wire inside");
   const started = hostMicroseconds();
-  const options = {
+  return {
     ...common,
     seed: o.seed!,
     storeBuffer: o.storeBuffer ?? 0,
@@ -98,9 +138,6 @@ async function seeded(
       return signal.aborted;
     },
   };
-  if (o.gdb === undefined) return await runSeeded(options);
-  const log = (line: string) => process.stderr.write(`run: ${line}\n`);
-  return await runDebugged(options, { port: o.gdb, wait: o.wait ?? false, signal, log });
 }
 
 async function live(

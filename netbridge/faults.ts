@@ -11,7 +11,7 @@ export interface FaultOptions {
 }
 
 export class Faults {
-  readonly #options: FaultOptions;
+  #options: FaultOptions;
   readonly #random: () => number;
   #islands: readonly ReadonlySet<number>[] = [];
   #deaf = new Set<number>();
@@ -19,12 +19,13 @@ export class Faults {
 
   /** `random` gives numbers in [0, 1). */
   constructor(options: FaultOptions, random: () => number) {
-    checkProbability("loss", options.loss);
-    checkProbability("duplicate", options.duplicate);
-    const [from, to] = options.delay ?? [0, 0];
-    if (!(from >= 0 && to >= from)) throw new RangeError(`delay ${from}:${to}: wanted 0 <= from <= to`);
-    this.#options = options;
+    this.#options = checked(options);
     this.#random = random;
+  }
+
+  /** The wire is as bad as that from now on. */
+  become(options: FaultOptions): void {
+    this.#options = checked(options);
   }
 
   /** Ports in different islands no longer hear each other; a port in none hears all. Empty heals. */
@@ -70,6 +71,14 @@ export class Faults {
     const [from, to] = this.#options.delay ?? [0, 0];
     return to > from ? from + this.#random() * (to - from) : from;
   }
+}
+
+function checked(options: FaultOptions): FaultOptions {
+  checkProbability("loss", options.loss);
+  checkProbability("duplicate", options.duplicate);
+  const [from, to] = options.delay ?? [0, 0];
+  if (!(from >= 0 && to >= from)) throw new RangeError(`delay ${from}:${to}: wanted 0 <= from <= to`);
+  return options;
 }
 
 function checkProbability(name: string, value = 0): void {

@@ -268,6 +268,9 @@ export const userIntrinsics: readonly Intrinsic[] = [
   write("poke64", 64, plain),
   simple("undefinedInstruction", "Ud2"),
   inline("imageEnd", ">i", [], (a) => a.address(r(RAX), symbolOf.imageEnd)),
+  inline("codeOf", "i>I", [RDI], (a) =>
+    a.op("Mov", 32, r(RAX), { index: RDI, scale: 8, symbol: symbolOf.table }),
+  ),
 ];
 
 /** Where a failed assertion ends when asc was given no function for it (--use abort=...). */

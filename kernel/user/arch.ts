@@ -30,3 +30,5 @@ export declare function poke64(address: u64, value: u64): void;
 export declare function undefinedInstruction(): void;
 /** First byte after the image and its data. */
 export declare function imageEnd(): usize;
+/** Where the code of a function begins, by its table index: for what takes addresses, such as rt_sigaction(2). */
+export declare function codeOf(entry: u32): u64;

@@ -1,0 +1,164 @@
+// Additions to one word by every thread of a cluster, judged: fetch-and-add hands out each value once, and later ones to
+// whoever asks later. What a loss changes: it takes the word back to an older value while the addition that is told of it is under
+// way. So the time is cut at these windows, and between two of them the rule holds without exception.
+//
+// An addition whose outcome nobody knows (its thread was told of a loss, or killed before it could tell) may have happened or
+// not: it explains one value that nobody got.
+
+import type { Addition } from "./ledger.js";
+import { atResume, type Evidence, shown, viewAt } from "./promises.js";
+
+type Window = readonly [from: number, to: number];
+
+const ms = (time: number): string => time.toFixed(3);
+const text = (a: Addition) => `machine ${a.machine}'s ${a.old} at ${ms(a.invoked)} to ${ms(a.returned)}`;
+
+export function judgeAdditions(e: Evidence): { tested: number; broken: string[] } {
+  const known = e.reading.additions.filter((a) => a.old !== null);
+  const windows = merged([...lossWindows(e), ...e.resumes.map(({ at }): Window => [at - e.blur, at + 0.1])]);
+  const unknown = silences(e);
+  const broken: string[] = [];
+  let tested = 0;
+  const judged = known.filter((a) => !atResume(e, a) && !touches(windows, a.invoked, a.returned));
+  for (const segment of segments(judged, windows)) {
+    tested += segment.length;
+    broken.push(...twice(segment), ...disorder(segment, e.blur), ...gaps(segment, unknown));
+  }
+  return { tested, broken: shown(broken) };
+}
+
+/** From the call that was told of a loss until its thread had the word again. */
+function lossWindows({ reading: { additions }, deaths, linkloss, end }: Evidence): Window[] {
+  const told = additions
+    .filter((a) => a.old === null)
+    .map((failed): Window => {
+      const again = additions.find(
+        (a) =>
+          a.old !== null &&
+          a.machine === failed.machine &&
+          a.life === failed.life &&
+          a.thread === failed.thread &&
+          a.invoked > failed.returned,
+      );
+      return [failed.invoked, again?.returned ?? end];
+    });
+  // Who was told and died before he could say so.
+  const died = deaths.map(({ machine, life, at }): Window => {
+    const last = additions.filter((a) => a.machine === machine && a.life === life).map((a) => a.returned);
+    return [Math.max(at - linkloss, ...last.slice(-1)), at + 2 * linkloss];
+  });
+  const survivorsLost = additions.some((a) => a.old === null);
+  return survivorsLost || deaths.length > 1 ? [...told, ...died] : told;
+}
+
+/** Times in which a thread may have added without telling: after its last line. */
+function silences(e: Evidence): Window[] {
+  const last = new Map<string, Addition>();
+  for (const a of e.reading.additions) last.set(`${a.machine} ${a.life} ${a.thread}`, a);
+  return [...last.values()].map((a): Window => {
+    const death = e.deaths.find(({ machine, life }) => machine === a.machine && life === a.life);
+    return [a.returned, death === undefined ? Number.POSITIVE_INFINITY : death.at + 2 * e.linkloss];
+  });
+}
+
+function merged(windows: Window[]): Window[] {
+  const result: [number, number][] = [];
+  for (const [from, to] of [...windows].sort((a, b) => a[0] - b[0])) {
+    const last = result.at(-1);
+    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
+    else result.push([from, to]);
+  }
+  return result;
+}
+
+const touches = (windows: readonly Window[], from: number, to: number): boolean =>
+  windows.some(([a, b]) => from <= b && to >= a);
+
+/** The additions between two windows. */
+function segments(additions: readonly Addition[], windows: readonly Window[]): Addition[][] {
+  const bySegment = new Map<number, Addition[]>();
+  for (const a of additions) {
+    const segment = windows.filter(([, to]) => to < a.invoked).length;
+    bySegment.set(segment, [...(bySegment.get(segment) ?? []), a]);
+  }
+  return [...bySegment.values()];
+}
+
+function twice(segment: readonly Addition[]): string[] {
+  const seen = new Map<number, Addition>();
+  const broken: string[] = [];
+  for (const a of segment) {
+    const other = seen.get(a.old!);
+    if (other !== undefined) broken.push(`counted twice: ${text(other)}, and ${text(a)}`);
+    else seen.set(a.old!, a);
+  }
+  return broken;
+}
+
+/** Who was invoked after another had returned got a later value. */
+function disorder(segment: readonly Addition[], blur: number): string[] {
+  const invoked = [...segment].sort((a, b) => a.invoked - b.invoked);
+  const returned = [...segment].sort((a, b) => a.returned - b.returned);
+  const broken: string[] = [];
+  let newest: Addition | null = null;
+  let next = 0;
+  for (const a of invoked) {
+    for (; next < returned.length && returned[next]!.returned + blur < a.invoked; next++)
+      if (newest === null || returned[next]!.old! > newest.old!) newest = returned[next]!;
+    if (newest !== null && newest.old! > a.old!)
+      broken.push(`went back: after ${text(newest)} came ${text(a)}`);
+  }
+  return broken;
+}
+
+/** Values that nobody got, though nobody is left who could have got them. */
+function gaps(segment: readonly Addition[], unknown: readonly Window[]): string[] {
+  const values = [...segment].sort((a, b) => a.old! - b.old!);
+  const broken: string[] = [];
+  for (let i = 1; i < values.length; i++) {
+    const [before, after] = [values[i - 1]!, values[i]!];
+    if (after.old! <= before.old! + 1) continue;
+    if (touches(unknown, before.invoked, after.returned)) continue;
+    broken.push(
+      `nobody got ${before.old! + 1}${after.old! > before.old! + 2 ? ` to ${after.old! - 1}` : ""}: between ${text(before)}, and ${text(after)}`,
+    );
+  }
+  return broken;
+}
+
+/** Faults after which a machine may be given up, or find itself out of reach. */
+const separating = new Set(["kill", "pause", "cut", "oneway", "bridge", "loss"]);
+
+export function unjustified(e: Evidence): { tested: number; broken: string[] } {
+  const failed = e.reading.additions.filter((a) => a.old === null);
+  const broken: string[] = [];
+  const views = e.reading.views;
+  for (const a of failed) {
+    const since = a.invoked - 3 * e.linkloss - e.blocked - e.blur;
+    const reason = e.stretches.some(
+      (s) => s.to >= since && s.from <= a.returned && s.faults.some(({ kind }) => separating.has(kind)),
+    );
+    if (!reason)
+      broken.push(`${ms(a.returned)}: machine ${a.machine} was told of a loss, and no machine was lost`);
+  }
+  // Each thread once for each view that it has seen come.
+  const told = new Map<string, Addition>();
+  for (const a of failed) {
+    const key = `${a.machine} ${a.life} ${a.thread} ${
+      viewAt(
+        views.filter((v) => v.machine === a.machine),
+        a.returned,
+      )?.number
+    }`;
+    const other = told.get(key);
+    if (other !== undefined && noneBetween(e, other, a))
+      broken.push(`told twice of one loss: ${text(other)}, and ${text(a)}`);
+    told.set(key, a);
+  }
+  return { tested: failed.length, broken: shown(broken) };
+}
+
+/** Did no other separating fault begin or end between the two? */
+function noneBetween(e: Evidence, first: Addition, second: Addition): boolean {
+  return !e.stretches.some((s) => s.from > first.invoked - e.linkloss && s.from <= second.returned);
+}

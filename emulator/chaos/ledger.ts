@@ -1,0 +1,77 @@
+// What the machines of a cluster said, with the time, and what of it tools may read: the views that they act by
+// (kernel/syslink/members.ts) and the additions that the bundled program `endure` tells of.
+
+export interface Line {
+  /** Milliseconds. */
+  readonly at: number;
+  readonly machine: number;
+  /** Of this machine, from 0: one more each time it was started again. */
+  readonly life: number;
+  readonly text: string;
+}
+
+export interface View {
+  readonly at: number;
+  readonly machine: number;
+  readonly number: number;
+  readonly members: readonly number[];
+}
+
+/** Times in milliseconds, by the guests' time stamp counters. */
+export interface Addition {
+  readonly machine: number;
+  readonly life: number;
+  readonly thread: number;
+  /** null: it failed, and nobody knows whether it was done. */
+  readonly old: number | null;
+  readonly invoked: number;
+  readonly returned: number;
+}
+
+/** Read off the consoles. */
+export interface Reading {
+  readonly views: readonly View[];
+  readonly additions: readonly Addition[];
+  readonly panics: readonly Line[];
+  /** When a machine showed that it does work of its own. */
+  readonly rounds: readonly Line[];
+  /** `exit: N` */
+  readonly exits: readonly Line[];
+  /** An own line of the program that says whether it went well: the bundled counter's. */
+  readonly verdicts: readonly Line[];
+}
+
+/** Lines that only tools want to read. */
+export const isLedger = (text: string): boolean => text.startsWith("ledger: ");
+
+export function read(lines: readonly Line[]): Reading {
+  const views: View[] = [];
+  const additions: Addition[] = [];
+  for (const { at, machine, life, text } of lines) {
+    const view = /^cluster: view (\d+): machines((?: \d+)+)/.exec(text);
+    if (view !== null)
+      views.push({ at, machine, number: Number(view[1]), members: view[2]!.trim().split(" ").map(Number) });
+    const addition = /^ledger: (\d+) (\d+|failed) (\d+) (\d+)$/.exec(text);
+    if (addition !== null) {
+      const [thread, invoked, returned] = [addition[1], addition[3], addition[4]].map(Number);
+      const old = addition[2] === "failed" ? null : Number(addition[2]);
+      additions.push({
+        machine,
+        life,
+        thread: thread!,
+        old,
+        invoked: invoked! / 1e6,
+        returned: returned! / 1e6,
+      });
+    }
+  }
+  const that = (wanted: RegExp) => lines.filter(({ text }) => wanted.test(text));
+  return {
+    views,
+    additions,
+    panics: that(/^panic: /),
+    rounds: that(/^ledger: rounds /),
+    exits: that(/^exit: \d+$/),
+    verdicts: that(/^counter: .* a permutation: (yes|no)$/),
+  };
+}
