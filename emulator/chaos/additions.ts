@@ -19,10 +19,12 @@ export function judgeAdditions(e: Evidence): { tested: number; broken: string[] 
   const unknown = silences(e);
   const broken: string[] = [];
   let tested = 0;
-  const judged = known.filter((a) => !atResume(e, a) && !touches(windows, a.invoked, a.returned));
+  const judges = (a: Addition) => !atResume(e, a) && !touches(windows, a.invoked, a.returned);
+  const judged = known.filter(judges);
+  const others = new Set(known.filter((a) => !judges(a)).map((a) => a.old!));
   for (const segment of segments(judged, windows)) {
     tested += segment.length;
-    broken.push(...twice(segment), ...disorder(segment, e.blur), ...gaps(segment, unknown));
+    broken.push(...twice(segment), ...disorder(segment, e.blur), ...gaps(segment, unknown, others));
   }
   return { tested, broken: shown(broken) };
 }
@@ -112,16 +114,19 @@ function disorder(segment: readonly Addition[], blur: number): string[] {
 }
 
 /** Values that nobody got, though nobody is left who could have got them. */
-function gaps(segment: readonly Addition[], unknown: readonly Window[]): string[] {
+function gaps(
+  segment: readonly Addition[],
+  unknown: readonly Window[],
+  others: ReadonlySet<number>,
+): string[] {
   const values = [...segment].sort((a, b) => a.old! - b.old!);
   const broken: string[] = [];
   for (let i = 1; i < values.length; i++) {
     const [before, after] = [values[i - 1]!, values[i]!];
-    if (after.old! <= before.old! + 1) continue;
-    if (touches(unknown, before.invoked, after.returned)) continue;
-    broken.push(
-      `nobody got ${before.old! + 1}${after.old! > before.old! + 2 ? ` to ${after.old! - 1}` : ""}: between ${text(before)}, and ${text(after)}`,
-    );
+    let missing = before.old! + 1;
+    while (missing < after.old! && others.has(missing)) missing++;
+    if (missing >= after.old! || touches(unknown, before.invoked, after.returned)) continue;
+    broken.push(`nobody got ${missing}: between ${text(before)}, and ${text(after)}`);
   }
   return broken;
 }

@@ -29,11 +29,13 @@ export async function runSeededChaos(o: SeededOptions, c: ChaosOptions): Promise
     },
   });
   const running = cluster;
+  const limit = o.limit ?? Number.POSITIVE_INFINITY;
   const reach = async (at: number): Promise<boolean> => {
-    const ending = running.run(Math.min(at * 1e6, o.limit ?? Number.POSITIVE_INFINITY), o.onProgress);
-    if (ending === "stopped" || running.schedule.now >= (o.limit ?? Number.POSITIVE_INFINITY)) return false;
+    const wanted = Math.round(at * 1e6);
+    const ending = running.run(Math.min(wanted, limit), o.onProgress);
+    if (ending === "stopped" || running.schedule.now >= limit) return false;
     // With nobody to run, time passes all the same.
-    if (running.schedule.now < at * 1e6) running.schedule.now = at * 1e6;
+    if (running.schedule.now < wanted) running.schedule.now = wanted;
     return true;
   };
   const outlet = (machine: number) => running.nodes[machine - 1]!.outlet!;
