@@ -146,24 +146,26 @@ export function unjustified(e: Evidence): { tested: number; broken: string[] } {
     if (!reason)
       broken.push(`${ms(a.returned)}: machine ${a.machine} was told of a loss, and no machine was lost`);
   }
-  // Each thread once for each view that it has seen come.
-  const told = new Map<string, Addition>();
+  // Once for what it had asked of a machine that was lost, once for the page that was lost with it.
+  const told = new Map<string, Addition[]>();
   for (const a of failed) {
-    const key = `${a.machine} ${a.life} ${a.thread} ${
-      viewAt(
-        views.filter((v) => v.machine === a.machine),
-        a.returned,
-      )?.number
-    }`;
-    const other = told.get(key);
-    if (other !== undefined && noneBetween(e, other, a))
-      broken.push(`told twice of one loss: ${text(other)}, and ${text(a)}`);
-    told.set(key, a);
+    const view = viewAt(
+      views.filter((v) => v.machine === a.machine),
+      a.returned,
+    );
+    const key = `${a.machine} ${a.life} ${a.thread} ${view?.number}`;
+    const others = told.get(key) ?? [];
+    const [first] = others;
+    told.set(key, [...others, a]);
+    if (others.length >= 2 && !struckBetween(e, first!, a))
+      broken.push(
+        `${ms(a.returned)}: machine ${a.machine}, thread ${a.thread} is told of a loss for the third time in view ${view?.number}`,
+      );
   }
   return { tested: failed.length, broken: shown(broken) };
 }
 
-/** Did no other separating fault begin or end between the two? */
-function noneBetween(e: Evidence, first: Addition, second: Addition): boolean {
-  return !e.stretches.some((s) => s.from > first.invoked - e.linkloss && s.from <= second.returned);
+/** Did another fault begin or end between the two, or was the machine out of reach? */
+function struckBetween(e: Evidence, first: Addition, second: Addition): boolean {
+  return e.stretches.some((s) => s.from > first.invoked - e.linkloss && s.from <= second.returned);
 }

@@ -24,9 +24,15 @@ const ENOENT: i64 = 2;
 let objects: usize = 0;
 let identities: u64 = 0;
 
+/**
+ * null (0) when there is none. One that is dead here, and still open, is not found: it may live at other machines, and come
+ * back under its id as a record of its own.
+ */
 export function objectById(id: u64): SharedObject {
   let at = objects;
-  while (at != 0 && changetype<SharedObject>(at).id != id) at = changetype<SharedObject>(at).next;
+  while (at != 0 && (changetype<SharedObject>(at).id != id || changetype<SharedObject>(at).dead != 0)) {
+    at = changetype<SharedObject>(at).next;
+  }
   return changetype<SharedObject>(at);
 }
 

@@ -30,7 +30,8 @@ export function pageFind(object: SharedObject, index: u64): Page {
   let at = load<usize>(bucketOf(object.id, index));
   while (at != 0) {
     const page = changetype<Page>(at);
-    if (page.index == index && page.object == object.id) break;
+    // By its holder: a dead record of the object, that a thread still has open, has the same id.
+    if (page.index == index && page.holder == changetype<usize>(object)) break;
     at = page.next;
   }
   return changetype<Page>(at);
