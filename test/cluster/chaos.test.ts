@@ -1,0 +1,169 @@
+// `buslock run --chaos`: plans come from their seed alone; the judge finds what is wrong in ledgers that are made up, one
+// planted fault a row; and seeded clusters, struck, keep what the kernel promises. chaos.soak.ts has many seeds, and
+// kernels with planted bugs.
+import { describe, expect, test } from "vitest";
+import { kept, verdict } from "../../emulator/chaos/chaos.js";
+import { type Line, read } from "../../emulator/chaos/ledger.js";
+import { allKinds, drawPlan, faultText, parseKinds } from "../../emulator/chaos/plan.js";
+import { type Evidence, judge } from "../../emulator/chaos/promises.js";
+import { Random } from "../../emulator/random.js";
+import { chaosRun } from "../support/chaos.js";
+
+const plan = (seed: number, machines = 3, kinds = allKinds) =>
+  drawPlan(new Random(seed), { machines, linkloss: 100 }, { kinds, count: 12, from: 0, to: 1000 });
+
+describe("a plan", () => {
+  test("comes from its seed", () => {
+    expect(plan(7)).toEqual(plan(7));
+    expect(plan(7)).not.toEqual(plan(8));
+  });
+
+  test("has one fault a machine at a time, leaves somebody alive, and all kinds come", () => {
+    const seen = new Set<string>();
+    for (let seed = 0; seed < 200; seed++) {
+      const faults = plan(seed, 2 + (seed % 4));
+      for (const [i, fault] of faults.entries()) {
+        seen.add(fault.kind);
+        expect(faultText(fault, 2 + (seed % 4))).not.toMatch(/undefined|NaN/);
+        const others = faults.filter((f, j) => j < i && f.until > fault.at && f.machine !== undefined);
+        if (fault.machine !== undefined)
+          expect(others.map(({ machine }) => machine)).not.toContain(fault.machine);
+        const dead = others.filter(({ kind }) => kind === "kill").length;
+        if (fault.kind === "kill") expect(dead + 1).toBeLessThan(2 + (seed % 4));
+      }
+    }
+    expect([...seen].sort()).toEqual(allKinds.filter((kind) => kind !== "revive").sort());
+  });
+
+  test("refuses kinds that are none", () => {
+    expect(() => parseKinds("kill,flood", false)).toThrow(/"flood" is none of kill, revive/);
+    expect(() => parseKinds("cut", true)).toThrow(/"cut" goes with virtual time only/);
+    expect(() => parseKinds("revive", false)).toThrow(/goes with "kill"/);
+    expect(parseKinds("all", true)).not.toContain("cut");
+  });
+});
+
+/** Two machines, one thread each, that add by turns each millisecond from 10 to 400; machine 2 is dead from 100 to 150. */
+function evidence(change: (lines: Line[]) => Line[] = (lines) => lines): Evidence {
+  const lines: Line[] = [1, 2].map((machine) => ({
+    at: 5,
+    machine,
+    life: 0,
+    text: "cluster: view 1: machines 1 2",
+  }));
+  let value = 0;
+  for (let at = 10; at < 400; at++) {
+    const [dead, lost] = [at >= 100 && at < 220, at > 100 && at < 190];
+    for (const machine of [1, 2]) {
+      const life = machine === 2 && at >= 150 ? 1 : 0;
+      if ((machine === 2 && dead) || (machine === 1 && lost)) continue;
+      const from = Math.round((at + machine / 4) * 1e6);
+      lines.push({ at: at + 1, machine, life, text: `ledger: 0 ${value++} ${from} ${from + 1000}` });
+      if (at % 5 === 0) lines.push({ at, machine, life, text: `ledger: rounds ${at} ${at}` });
+    }
+    if (at >= 100 && at < 190 && at % 5 === 0)
+      lines.push({ at, machine: 1, life: 0, text: "ledger: rounds 1 1" });
+    if (at === 180) lines.push({ at, machine: 1, life: 0, text: "cluster: view 2: machines 1" });
+    if (at === 210)
+      for (const machine of [1, 2])
+        lines.push({ at, machine, life: machine - 1, text: "cluster: view 3: machines 1 2" });
+  }
+  const stretch = (from: number, to: number, alive: boolean) => ({
+    from,
+    to,
+    alive: [true, alive],
+    still: [false, false],
+    bridge: true,
+    deaf: new Set<number>(),
+    faults: alive ? [] : [{ kind: "kill" as const, at: 100, until: 150, machine: 2 }],
+  });
+  return {
+    machines: 2,
+    linkloss: 100,
+    blocked: 50,
+    blur: 0,
+    stretches: [stretch(0, 100, true), stretch(100, 150, false), stretch(150, 400, true)],
+    reading: read(change(lines).sort((a, b) => a.at - b.at)),
+    deaths: [{ machine: 2, life: 0, at: 100 }],
+    resumes: [],
+    problems: [],
+    end: 400,
+  };
+}
+
+const broken = (e: Evidence) =>
+  judge(e)
+    .filter(({ broken }) => broken.length > 0)
+    .map(({ promise }) => promise);
+const say = (at: number, machine: number, text: string, life = machine - 1): Line => ({
+  at,
+  machine,
+  life,
+  text,
+});
+/** The first addition of that machine after a time gets another value. */
+const value = (machine: number, after: number, change: (old: number) => number) => (lines: Line[]) => {
+  const index = lines.findIndex(
+    (l) => l.machine === machine && l.at > after && /^ledger: 0 \d+ /.test(l.text),
+  );
+  return lines.with(index, {
+    ...lines[index]!,
+    text: lines[index]!.text.replace(
+      /^ledger: 0 (\d+)/,
+      (_, old: string) => `ledger: 0 ${change(Number(old))}`,
+    ),
+  });
+};
+
+describe("the judge", () => {
+  test("finds nothing wrong where nothing is", () => {
+    const findings = judge(evidence());
+    expect(findings.flatMap(({ broken }) => broken)).toEqual([]);
+    for (const { promise, tested } of findings)
+      if (promise !== "R2 loss" && promise !== "R0 lease") expect(tested, promise).toBeGreaterThan(0);
+  });
+
+  test.each<[what: string, promise: string, change: (lines: Line[]) => Line[]]>([
+    ["a value handed out twice", "R0 count", value(1, 300, (old) => old - 1)],
+    ["a value that nobody got", "R0 count", (lines) => lines.filter(({ text }) => !text.startsWith("ledger: 0 400 "))],
+    ["a counter that goes back without a loss", "R0 count", (lines) => lines.map((l) => l.at < 301 ? l : { ...l, text: l.text.replace(/^ledger: 0 (\d+)/, (_, old: string) => `ledger: 0 ${Number(old) - 50}`) })],
+    ["views that differ", "R0 views", (lines) => [...lines, say(185, 2, "cluster: view 2: machines 2")]],
+    ["an addition by a machine that was left out", "R0 lease", (lines) => [...lines, say(216, 1, "cluster: view 4: machines 2"), say(390, 1, "cluster: view 5: machines 1 2")]],
+    ["a loss without a cause", "R2 loss", (lines) => [...lines, say(50, 1, "ledger: 0 failed 50400000 50500000")]],
+    ["no work of its own", "R4 private", (lines) => lines.filter(({ text, at }) => !text.startsWith("ledger: rounds") || at < 220 || at > 300)],
+    ["a thread that hangs", "R5 ends", (lines) => lines.filter(({ text, machine, at }) => !(machine === 2 && at > 140 && text.startsWith("ledger: 0 ")))],
+    ["a machine that does not come back", "R7 return", (lines) => lines.filter(({ text }) => !text.includes("view 3"))],
+    ["a panic", "kernel", (lines) => [...lines, say(300, 1, "panic: no more frames")]],
+  ])("sees %s", (_, promise, change) => {
+    expect(broken(evidence(change))).toContain(promise);
+  }); // biome-ignore format: one planted fault a line
+
+  test("a counter may go back while a loss is told, and only then", () => {
+    const back = (told: boolean) => (lines: Line[]) => [
+      ...lines.map((l) =>
+        l.at < 191 ? l : { ...l, text: l.text.replace(/^ledger: 0 (\d+)/, (_, old: string) => `ledger: 0 ${Number(old) - 90}`) },
+      ),
+      ...(told ? [say(190, 1, "ledger: 0 failed 100300000 189900000")] : []),
+    ]; // biome-ignore format: the two cases side by side
+    expect(broken(evidence(back(true)))).toEqual([]);
+    expect(broken(evidence(back(false)))).toEqual(["R0 count"]);
+  });
+});
+
+describe("a seeded cluster, struck", { timeout: 120_000 }, () => {
+  test.each([
+    [1, "kill,revive"],
+    [5, "pause,blink"],
+    [3, "loss,double,reorder,kill"],
+  ])("seed %i, %s: every promise is kept", async (seed, faults) => {
+    const { chaos, replay } = await chaosRun({
+      chaos: seed,
+      chaosFaults: faults,
+      chaosCount: 2,
+      chaosTime: 120,
+    });
+    expect(kept(chaos), `${replay}\n${verdict(chaos)}`).toBe(true);
+    expect(chaos.plan.length).toBeGreaterThan(0);
+    expect(chaos.additions).toBeGreaterThan(200);
+  });
+});
