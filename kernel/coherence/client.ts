@@ -31,6 +31,10 @@ export const ASK_JOIN: u32 = 19;
 export const ASK_LETTER: u32 = 20;
 /** At the home: the ranges that machines hold from an index on (grants.ts). */
 export const ASK_RECALL: u32 = 21;
+/** Range locks (object-locks.ts): what `lock` says. */
+export const ASK_LOCK: u32 = 22;
+export const ASK_UNLOCK: u32 = 23;
+export const ASK_LOCK_CANCEL: u32 = 24;
 
 export const PINS_MAX: u32 = 8;
 
@@ -61,6 +65,9 @@ export class Client extends Message {
   nameBytes: u32 = 0;
   /** ASK_LETTER: what to send. */
   letter: usize = 0;
+  /** A LockCall, made when first needed; behind the last byte that its thread has locked to read or write, 0 = none. */
+  lock: usize = 0;
+  lockEnd: u64 = 0;
   /** The page that is held. */
   page: usize = 0;
   nextWaiter: usize = 0;
@@ -117,6 +124,7 @@ export function clientOf(thread: Thread): Client {
 
 export function clientFree(thread: Thread): void {
   if (changetype<Client>(thread.pins).locked != 0) release(changetype<Client>(thread.pins).locked);
+  if (changetype<Client>(thread.pins).lock != 0) release(changetype<Client>(thread.pins).lock);
   release(thread.pins);
   thread.pins = 0;
 }

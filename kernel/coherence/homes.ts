@@ -19,6 +19,7 @@ import {
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
 import { objectById, objectMake, objectsFirst, perish } from "./object-list";
+import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, releaseRevocation, wantedAgain } from "./pages";
@@ -123,6 +124,7 @@ function freeze(object: SharedObject, home: u32): void {
   object.moving = FROZEN;
   object.home = home;
   rangesFrozen(object);
+  locksFreeze(object);
   futexesMove(object);
   let at = object.pages;
   while (at != 0) {
@@ -152,6 +154,7 @@ export function homesHandIn(): void {
 }
 
 function handInHere(object: SharedObject): void {
+  locksHandIn(object);
   opened(object, clusterSelf(), object.references);
   let at = object.pages;
   while (at != 0) {
@@ -181,6 +184,7 @@ function handIn(object: SharedObject): void {
     store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
     messageEnd();
   }
+  locksHandIn(object);
 }
 
 function opened(object: SharedObject, machine: u32, references: u32): void {
@@ -290,6 +294,7 @@ function rebuild(object: SharedObject): void {
     messageEnd();
   }
   willMake(object);
+  locksThaw(object);
   perish(object);
 }
 
@@ -310,6 +315,7 @@ export function homesThaw(home: u32): void {
         engineThaw(engine, page, home);
         drain(page);
       }
+      locksThaw(object);
     }
     if (object.home == home && object.moving == 0) ask(object);
     object = changetype<SharedObject>(next);

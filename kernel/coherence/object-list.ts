@@ -13,6 +13,7 @@ import {
 import { COMMAND_CLOSE, COMMAND_GONE } from "../syslink/commands";
 import { objectRangesCreate, objectRangesDrop } from "./grants";
 import { nameHash } from "./homes";
+import { locksDrop } from "./object-locks";
 import { SharedObject } from "./pager";
 import { objectPagesDrop } from "./pages";
 import { futexesDied } from "./shared-futex";
@@ -136,6 +137,7 @@ export function perish(object: SharedObject): void {
 /** The record and its pages. */
 export function objectForget(object: SharedObject): void {
   objectPagesDrop(object);
+  locksDrop(object);
   if (objects == changetype<usize>(object)) objects = object.next;
   else {
     let at = changetype<SharedObject>(objects);

@@ -55,6 +55,8 @@ import {
   ASK_HOLD,
   ASK_JOIN,
   ASK_LETTER,
+  ASK_LOCK,
+  ASK_LOCK_CANCEL,
   ASK_NEXT_PAGE,
   ASK_OPEN,
   ASK_RECALL,
@@ -63,11 +65,13 @@ import {
   ASK_TRUNCATE,
   ASK_UNHOLD,
   ASK_UNLINK,
+  ASK_UNLOCK,
   ASK_UNMAP,
   Client,
 } from "./client";
 import { rangesRecall } from "./grants";
 import { homeHandedIn, homeOf, nameHash } from "./homes";
+import { LOCK_LAST } from "./lock-pieces";
 import {
   objectById,
   objectByName,
@@ -83,6 +87,7 @@ import {
   referenceDropped,
   referenceGiven,
 } from "./object-list";
+import { locksAsked, locksCancelled, locksKnowSize, locksReleased } from "./object-locks";
 import { SharedObject } from "./pager";
 import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
 import { begin, nextMsgid, pendingTake, questionsEnd } from "./questions";
@@ -128,8 +133,12 @@ export function requestServe(client: Client, now: u64): i64 {
       return unlinkAsked(client);
     case ASK_SIZE:
       if (object.dead != 0) return -EIO;
-      return object.home == clusterSelf() ? sizeHere(client, object) : ask(client, object, COMMAND_SIZE, 0);
+      if (object.home == clusterSelf()) return sizeHere(client, object);
+      return locksKnowSize(object, client.lockEnd != 0 ? client.lockEnd : LOCK_LAST)
+        ? sizeHere(client, object)
+        : ask(client, object, COMMAND_SIZE, 0);
     case ASK_EXTEND:
+      if (client.lockEnd >= client.size && object.size >= client.size) return 0;
       if (object.home != clusterSelf()) return ask(client, object, COMMAND_EXTEND, ITEM_SIZE);
       grow(object, client.size);
       return 0;
@@ -151,6 +160,12 @@ export function requestServe(client: Client, now: u64): i64 {
     case ASK_FUTEX_CANCEL:
     case ASK_FUTEX_WAKE:
       return futexAsked(client, object);
+    case ASK_LOCK:
+      return locksAsked(client);
+    case ASK_UNLOCK:
+      return locksReleased(client);
+    case ASK_LOCK_CANCEL:
+      return locksCancelled(client);
     case ASK_FAREWELL:
       return farewellBegin(client, now);
   }

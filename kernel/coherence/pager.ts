@@ -25,6 +25,7 @@ import {
   Client,
   clientCurrent,
 } from "./client";
+import { objectLockTail, objectUnlock } from "./lock-calls";
 import { noteDirty } from "./page-notes";
 import { Page } from "./records";
 
@@ -72,6 +73,9 @@ export class SharedObject {
   willEnd: u64 = 0;
   will: usize = 0;
   willOf: u32 = 0;
+  /** Its spaces of range locks (object-locks.ts), 0 until somebody locks; some program here has used fcntl() or flock() on it. */
+  locks: usize = 0;
+  locked: u32 = 0;
   next: usize = 0;
 }
 
@@ -123,7 +127,7 @@ export function objectClose(object: SharedObject): void {
   call(clientFor(object), ASK_CLOSE);
 }
 
-/** Blocks: the size lives at the home. 0 when the home died. */
+/** Blocks: the size lives at the home, and wherever there is a right to lock the object's end. 0 when the home died. */
 export function objectSize(object: SharedObject): u64 {
   const client = clientFor(object);
   return call(client, ASK_SIZE) < 0 ? 0 : client.size;
@@ -131,13 +135,17 @@ export function objectSize(object: SharedObject): u64 {
 
 export function objectTruncate(object: SharedObject, size: u64): i64 {
   if (size > SIZE_MAX) return -EINVAL;
-  if (object.home == clusterSelf()) {
-    truncateHere(object, size, 0, 0);
-    return 0;
+  const locked = objectLockTail(object, size);
+  if (locked < 0) return locked;
+  let result: i64 = 0;
+  if (object.home == clusterSelf()) truncateHere(object, size, 0, 0);
+  else {
+    const client = clientFor(object);
+    client.size = size;
+    result = call(client, ASK_TRUNCATE);
   }
-  const client = clientFor(object);
-  client.size = size;
-  return call(client, ASK_TRUNCATE);
+  objectUnlock(object);
+  return result;
 }
 
 export function objectUnlink(name: usize): i64 {
@@ -246,7 +254,7 @@ export function pageUnmapped(object: SharedObject, index: u64, dirty: bool): voi
   if (dirty) noteDirty(object, index);
 }
 
-/** Bytes done, or a negative errno. Kernel buffers. */
+/** Bytes done, or a negative errno. Kernel buffers. Within objectLock() of these bytes. */
 export function objectRead(object: SharedObject, offset: u64, buffer: usize, bytes: usize): i64 {
   const size = objectSize(object);
   if (offset >= size) return 0;
@@ -262,7 +270,7 @@ export function objectWrite(object: SharedObject, offset: u64, buffer: usize, by
   return extended < 0 ? extended : copy(object, offset, buffer, bytes, true);
 }
 
-/** Page by page, each held while its bytes are copied: never a torn page, perhaps a torn run of pages. */
+/** Page by page, each held while its bytes are copied. */
 function copy(object: SharedObject, start: u64, buffer: usize, bytes: usize, write: bool): i64 {
   const client = clientFor(object);
   let done: usize = 0;

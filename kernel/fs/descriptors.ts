@@ -3,7 +3,7 @@
 import { SpinLock } from "../lwkt/spinlock";
 import { allocate, release } from "../memory/slab";
 import { EBADF, EMFILE } from "../process/errno";
-import { File, fileReference, fileRelease } from "./file";
+import { File, fileClosed, fileReference } from "./file";
 
 export const DESCRIPTORS_MAX: u32 = 1024;
 const FIRST_CAPACITY: u32 = 64;
@@ -34,7 +34,7 @@ export function descriptorsCreate(): Descriptors {
 export function descriptorsDestroy(table: Descriptors): void {
   for (let fd: u32 = 0; fd < table.capacity; fd++) {
     const file = load<usize>(table.slots + ((<usize>fd) << SLOT_SHIFT));
-    if (file) fileRelease(changetype<File>(file));
+    if (file) fileClosed(changetype<File>(file), changetype<usize>(table));
   }
   release(table.slots);
   release(table.lock);
@@ -72,7 +72,7 @@ export function descriptorSet(table: Descriptors, fd: u64, file: File, closeOnEx
   const old = slotFile(table, fd);
   put(table, u32(fd), file, closeOnExec);
   table.spinLock().release();
-  if (old) fileRelease(changetype<File>(old));
+  if (old) fileClosed(changetype<File>(old), changetype<usize>(table));
   return i64(fd);
 }
 
@@ -82,7 +82,7 @@ export function descriptorClose(table: Descriptors, fd: u64): i64 {
   if (old) store<u64>(table.slots + (usize(fd) << SLOT_SHIFT), 0);
   table.spinLock().release();
   if (!old) return -EBADF;
-  fileRelease(changetype<File>(old));
+  fileClosed(changetype<File>(old), changetype<usize>(table));
   return 0;
 }
 

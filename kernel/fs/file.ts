@@ -2,6 +2,8 @@
 // writes it, how long it is. Buffers here are kernel memory; process/file-calls.ts carries bytes to and from users.
 //
 // Invariant: a File lives as long as somebody holds a counted reference: a descriptor, a map entry, or a call in progress.
+import { advisoryUnlock, objectLock, objectLockTail, objectUnlock } from "../coherence/lock-calls";
+import { LOCK_LAST } from "../coherence/lock-pieces";
 import {
   objectClose,
   objectRead,
@@ -52,6 +54,8 @@ export class File {
   /** Where read() and write() go on; `lock` is held for the length of such a call. */
   position: u64 = 0;
   lock: usize = 0;
+  /** By flock(): LOCK_SH, LOCK_EX, 0 = not. */
+  locked: u32 = 0;
 
   sleepLock(): SleepLock {
     return changetype<SleepLock>(this.lock);
@@ -123,9 +127,21 @@ export function fileRelease(file: File): void {
   const before = atomic.sub<u32>(changetype<usize>(file) + offsetof<File>("references"), 1);
   assert(before > 0, "a file released once too often");
   if (before > 1) return;
-  if (file.object) objectClose(changetype<SharedObject>(file.object));
+  if (file.object) {
+    const object = changetype<SharedObject>(file.object);
+    const owner = u64(changetype<usize>(file));
+    advisoryUnlock(object, false, owner, 0, LOCK_LAST);
+    advisoryUnlock(object, true, owner, 0, LOCK_LAST);
+    objectClose(object);
+  }
   sleepLockDestroy(file.sleepLock());
   release(changetype<usize>(file));
+}
+
+/** A descriptor goes: as fcntl(2) says, all locks of its process on the file go with it. Then its reference. */
+export function fileClosed(file: File, process: usize): void {
+  if (file.object) advisoryUnlock(changetype<SharedObject>(file.object), false, u64(process), 0, LOCK_LAST);
+  fileRelease(file);
 }
 
 /** Bytes read into kernel memory, fewer at the end of the file; or a negative error. May block. */
@@ -155,6 +171,23 @@ export function fileMode(file: File): u32 {
 export function fileTruncate(file: File, size: u64): i64 {
   if (!file.writable()) return -EINVAL;
   return file.kind === KIND_SHARED ? objectTruncate(changetype<SharedObject>(file.object), size) : -EINVAL;
+}
+
+/** Before bytes [offset, offset + bytes) are read or written: nobody sees them half done, or a part of them changed. */
+export function fileLock(file: File, offset: u64, bytes: u64, write: bool): i64 {
+  if (file.kind !== KIND_SHARED) return 0;
+  const last = offset + bytes - 1;
+  return objectLock(changetype<SharedObject>(file.object), offset, last < offset ? LOCK_LAST : last, write);
+}
+
+/** Before bytes are added behind the file's end: where that is, and stays. */
+export function fileLockEnd(file: File): i64 {
+  if (file.kind !== KIND_SHARED) return i64(fileSize(file));
+  return objectLockTail(changetype<SharedObject>(file.object), LOCK_LAST);
+}
+
+export function fileUnlock(file: File): void {
+  if (file.kind === KIND_SHARED) objectUnlock(changetype<SharedObject>(file.object));
 }
 
 // --- The rows' functions ---

@@ -11,7 +11,7 @@ export function absentCalls(each: u32): void {
     each,
   );
   visit("53 socketpair 54 setsockopt 55 getsockopt 57 fork 58 vfork 59 execve 61 wait4 64 semget", each);
-  visit("65 semop 66 semctl 67 shmdt 68 msgget 69 msgsnd 70 msgrcv 71 msgctl 73 flock 74 fsync", each);
+  visit("65 semop 66 semctl 67 shmdt 68 msgget 69 msgsnd 70 msgrcv 71 msgctl 74 fsync", each);
   visit("75 fdatasync 76 truncate 78 getdents 81 fchdir 82 rename 83 mkdir 84 rmdir 85 creat 86 link", each);
   visit("88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown 95 umask 98 getrusage 100 times", each);
   visit("101 ptrace 103 syslog 105 setuid 106 setgid 109 setpgid 111 getpgrp 112 setsid 113 setreuid", each);
@@ -53,7 +53,7 @@ export function absentCalls(each: u32): void {
   visit("270 pselect6 272 unshare 275 splice 276 tee 277 sync_file_range", each);
   visit("278 vmsplice 279 move_pages 280 utimensat 281 epoll_pwait 282 signalfd 283 timerfd_create", each);
   visit("284 eventfd 285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);
-  visit("290 eventfd2 291 epoll_create1 293 pipe2 294 inotify_init1 295 preadv 296 pwritev", each);
+  visit("290 eventfd2 291 epoll_create1 293 pipe2 294 inotify_init1", each);
   visit("297 rt_tgsigqueueinfo 298 perf_event_open 299 recvmmsg 300 fanotify_init 301 fanotify_mark", each);
   visit("303 name_to_handle_at 304 open_by_handle_at 305 clock_adjtime 306 syncfs 307 sendmmsg", each);
   visit("308 setns 310 process_vm_readv 311 process_vm_writev 312 kcmp 313 finit_module", each);

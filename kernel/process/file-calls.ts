@@ -16,12 +16,15 @@ import {
 } from "../fs/descriptors";
 import {
   File,
+  fileLock,
+  fileLockEnd,
   fileMode,
   fileReadAt,
   fileRelease,
   fileSeekable,
   fileSize,
   fileTruncate,
+  fileUnlock,
   fileWriteAt,
   KIND_CONSOLE,
   KIND_DIRECTORY,
@@ -34,6 +37,7 @@ import {
 import { accessAllowed, PATH_MAX, pathNormalize, pathOpen, pathUnlink } from "../fs/path";
 import { WALL_CLOCK_EPOCH } from "../machine/time";
 import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, ENOTTY, ERANGE, ESPIPE } from "./errno";
+import { fcntlLock, isLockCommand, RESERVE, reserve } from "./lock-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
 import {
@@ -71,6 +75,12 @@ export function pread64(fd: u64, buffer: u64, bytes: u64, offset: u64): i64 {
 export function pwrite64(fd: u64, buffer: u64, bytes: u64, offset: u64): i64 {
   return i64(offset) < 0 ? -EINVAL : transfer(fd, buffer, bytes, 0, 0, offset, true);
 }
+export function preadv(fd: u64, vector: u64, count: u64, offset: u64): i64 {
+  return i64(offset) < 0 ? -EINVAL : transfer(fd, 0, 0, vector, count, offset, false);
+}
+export function pwritev(fd: u64, vector: u64, count: u64, offset: u64): i64 {
+  return i64(offset) < 0 ? -EINVAL : transfer(fd, 0, 0, vector, count, offset, true);
+}
 export function readv(fd: u64, vector: u64, count: u64): i64 {
   return transfer(fd, 0, 0, vector, count, AT_POSITION, false);
 }
@@ -86,7 +96,7 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
   let result = -EBADF;
   if (out ? file.writable() : file.readable()) {
     if (offset !== AT_POSITION) {
-      result = fileSeekable(file) ? run(file, buffer, bytes, vector, count, offset, out) : -ESPIPE;
+      result = fileSeekable(file) ? runLocked(file, buffer, bytes, vector, count, offset, out) : -ESPIPE;
     } else if (!fileSeekable(file)) result = run(file, buffer, bytes, vector, count, 0, out);
     else result = runAtPosition(file, buffer, bytes, vector, count, out);
   }
@@ -97,11 +107,49 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
 /** The file's lock is held for the whole call: reads and writes of one open file do not interleave. */
 function runAtPosition(file: File, buffer: u64, bytes: u64, vector: u64, count: u64, out: bool): i64 {
   file.sleepLock().acquire();
-  if (out && file.flags & O_APPEND) file.position = fileSize(file);
-  const result = run(file, buffer, bytes, vector, count, file.position, out);
-  if (result > 0) file.position += u64(result);
+  const appends = out && (file.flags & O_APPEND) !== 0;
+  let result: i64 = 0;
+  if (appends) result = fileLockEnd(file);
+  if (result >= 0) {
+    if (appends) file.position = u64(result);
+    result = appends
+      ? run(file, buffer, bytes, vector, count, file.position, out)
+      : runLocked(file, buffer, bytes, vector, count, file.position, out);
+    if (result > 0) file.position += u64(result);
+    if (appends) fileUnlock(file);
+  }
   file.sleepLock().release();
   return result;
+}
+
+/** As one step for everybody who reads or writes the same bytes, however many they are. */
+function runLocked(
+  file: File,
+  buffer: u64,
+  bytes: u64,
+  vector: u64,
+  count: u64,
+  offset: u64,
+  out: bool,
+): i64 {
+  const all = vector === 0 && count === 0 ? bytes : vectorBytes(vector, count);
+  if (all === 0) return run(file, buffer, bytes, vector, count, offset, out);
+  const locked = fileLock(file, offset, all, out);
+  if (locked < 0) return locked;
+  const result = run(file, buffer, bytes, vector, count, offset, out);
+  fileUnlock(file);
+  return result;
+}
+
+/** Of all entries that can be read. */
+function vectorBytes(vector: u64, count: u64): u64 {
+  const entry = scratch();
+  let bytes: u64 = 0;
+  for (let i: u64 = 0; i < count; i++) {
+    if (!readUser(entry, vector + i * 16, 16)) break;
+    bytes += load<u64>(entry + 8);
+  }
+  return bytes;
 }
 
 /** Bytes moved, or an error when there were none. */
@@ -312,6 +360,7 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
     case F_SETFD:
       return descriptorSetFlags(table, u64(u32(fd)), u32(argument) & 1);
   }
+  if (isLockCommand(command)) return fcntlLock(fd, command, argument);
   if (command !== F_GETFL && command !== F_SETFL) return notImplemented("fcntl command", command, -EINVAL);
   const at = fileOf(fd);
   if (at === 0) return -EBADF;
@@ -454,7 +503,8 @@ export function pollFiles(fds: u64, count: u64): i64 {
 }
 
 /** The console is a wire, not a terminal: programs then buffer by the block, as into a file. */
-export function ioctl(fd: u64, _request: u64, _argument: u64): i64 {
+export function ioctl(fd: u64, request: u64, argument: u64): i64 {
+  if (request === RESERVE) return reserve(fd, argument);
   const file = fileOf(fd);
   if (file === 0) return -EBADF;
   fileRelease(changetype<File>(file));

@@ -26,7 +26,9 @@ import {
   open,
   openat,
   pread64,
+  preadv,
   pwrite64,
+  pwritev,
   read,
   readlink,
   readlinkat,
@@ -38,6 +40,7 @@ import {
   writev,
 } from "./file-calls";
 import { futex } from "./futex";
+import { flock } from "./lock-calls";
 import { currentLwp, Lwp } from "./lwp";
 import { madvise, mmap, mprotect, mremap, munmap, setBreak } from "./memory-map";
 import { callOrigin } from "./shadow";
@@ -174,6 +177,7 @@ export function systemCallsPrepare(): void {
   row(62, "kill", "id signal", kill.index, ORIGIN);
   row(63, "uname", "to", uname.index, ORIGIN);
   row(72, "fcntl", "fd command argument", fcntl.index, ORIGIN);
+  row(73, "flock", "fd operation", flock.index, ORIGIN);
   row(77, "ftruncate", "fd bytes", ftruncate.index, ORIGIN);
   row(79, "getcwd", "buffer bytes", getcwd.index, ORIGIN);
   row(80, "chdir", "path", chdir.index, ORIGIN);
@@ -212,6 +216,8 @@ export function systemCallsPrepare(): void {
   row(273, "set_robust_list", "head bytes", setRobustList.index, ORIGIN);
   row(274, "get_robust_list", "id head bytes", getRobustList.index, ORIGIN);
   row(292, "dup3", "fd target flags", dup3.index, ORIGIN);
+  row(295, "preadv", "fd vector count offset", preadv.index, ORIGIN);
+  row(296, "pwritev", "fd vector count offset", pwritev.index, ORIGIN);
   row(302, "prlimit64", "id resource fresh old", prlimit64.index, HERE);
   row(309, "getcpu", "core node", getcpu.index, HERE);
   row(318, "getrandom", "buffer bytes flags", getrandom.index, HERE);

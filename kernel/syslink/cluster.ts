@@ -6,8 +6,16 @@
 // within an IPI message (promise 44). `busy` keeps the two apart where a critical section alone would not: an IPI message
 // may be run while another waits for room in a ring.
 import { in8, out8, rdtsc } from "../arch";
-import { ASK_CLOSE, ASK_FAREWELL, ASK_UNHOLD, Client } from "../coherence/client";
+import {
+  ASK_CLOSE,
+  ASK_FAREWELL,
+  ASK_LOCK_CANCEL,
+  ASK_UNHOLD,
+  ASK_UNLOCK,
+  Client,
+} from "../coherence/client";
 import { rangeMessage } from "../coherence/grants";
+import { lockMessage } from "../coherence/object-locks";
 import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage, revocationsDue, revocationsRetry } from "../coherence/pages";
 import { questionWaits } from "../coherence/questions";
@@ -35,6 +43,8 @@ import { stats } from "../stats";
 import {
   COMMAND_EXECUTE,
   COMMAND_FAREWELL,
+  COMMAND_HOME_LOCKS,
+  COMMAND_LOCK,
   COMMAND_MEMBERS,
   COMMAND_OPERATE,
   COMMAND_PURGE,
@@ -212,8 +222,13 @@ function serve(message: usize): i64 {
   return result;
 }
 
+/** What only lets go of something. */
+function mayAlways(command: u32): bool {
+  return command == ASK_UNHOLD || command == ASK_CLOSE || command == ASK_UNLOCK || command == ASK_LOCK_CANCEL;
+}
+
 function admit(client: Client, now: u64): i64 {
-  if (outOfReach() && client.command != ASK_UNHOLD && client.command != ASK_CLOSE) {
+  if (outOfReach() && !mayAlways(client.command)) {
     return client.command == ASK_FAREWELL ? 0 : -ETIMEDOUT;
   }
   if ((inService() && !questionWaits(client)) || clusterMachines() == 1) return requestServe(client, now);
@@ -290,6 +305,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   const ofPage = command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE;
   if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) pageMessage(machine, message);
   else if (command == COMMAND_RECALL) rangeMessage(machine, message);
+  else if (command >= COMMAND_LOCK && command <= COMMAND_HOME_LOCKS) lockMessage(machine, message);
   else if (command == COMMAND_FAREWELL || command == COMMAND_MEMBERS || command == COMMAND_VIEW) {
     memberMessage(machine, message);
     wanted = true;

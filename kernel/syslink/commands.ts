@@ -64,6 +64,12 @@ export const COMMAND_PROCESS_END: u32 = 46; // every thread ends
 export const COMMAND_PROCESS_GONE: u32 = 47; // no thread is left anywhere
 export const COMMAND_SPREAD_OVER: u32 = 48; // linkid 0: no more processes
 export const COMMAND_RECALL: u32 = 30;
+// Range locks (coherence/lock-space.ts).
+export const COMMAND_LOCK: u32 = 56;
+export const COMMAND_LOCK_RECALL: u32 = 57;
+export const COMMAND_LOCK_CANCEL: u32 = 58;
+/** An object's home moves: the rights that the sender keeps. */
+export const COMMAND_HOME_LOCKS: u32 = 59;
 
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
@@ -89,6 +95,8 @@ export const ITEM_RESULT: u32 = 23; // 1 = may be run again after a signal; data
 export const ITEM_RANGE: u32 = 24; // protection, kind << 8; data: start[8] end[8], and of a map entry offset[8] limit[8] object[8]
 export const ITEM_SIGNAL: u32 = 25; // the signal; data: code[4] sender[4], or its action
 export const ITEM_ACTIONS: u32 = 26; // data: the actions of all signals
+/** Which space of locks, flags << 8; data: first[8] last[8] mode[4] number[4], each */
+export const ITEM_LOCKS: u32 = 28;
 
 const ONE: u32 = 1;
 const ANY: u32 = 0;
@@ -215,6 +223,15 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_RECALL,            ITEM_PAGES,     16,   16,   ONE,
   COMMAND_RECALL | R,        ITEM_PAGES,     16,   16,   ONE,
   COMMAND_RECALL | R,        ITEM_HELD,      8,    2048, ANY,
+  COMMAND_LOCK,              ITEM_LOCKS,     24,   384,  ONE,
+  COMMAND_LOCK | R,          ITEM_LOCKS,     24,   384,  ONE,
+  COMMAND_LOCK | R,          ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_LOCK | R,          ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_LOCK_RECALL,       ITEM_LOCKS,     24,   384,  ONE,
+  COMMAND_LOCK_RECALL | R,   ITEM_LOCKS,     24,   384,  ONE,
+  COMMAND_LOCK_RECALL | R,   ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_LOCK_CANCEL,       ITEM_LOCKS,     0,    0,    ONE,
+  COMMAND_HOME_LOCKS,        ITEM_LOCKS,     24,   384,  ONE,
   0,                         0,              0,    0,    0,
 ]);
 const ROW_BYTES: usize = 20;
@@ -297,6 +314,14 @@ export function commandName(command: u32): string {
       return "SPREAD_OVER";
     case COMMAND_RECALL:
       return "RECALL";
+    case COMMAND_LOCK:
+      return "LOCK";
+    case COMMAND_LOCK_RECALL:
+      return "LOCK_RECALL";
+    case COMMAND_LOCK_CANCEL:
+      return "LOCK_CANCEL";
+    case COMMAND_HOME_LOCKS:
+      return "HOME_LOCKS";
     default:
       return "?";
   }

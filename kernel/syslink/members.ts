@@ -10,6 +10,7 @@
 import { Client } from "../coherence/client";
 import { homesFreeze, homesHandIn, homesRebuild, homesStart, homesThaw } from "../coherence/homes";
 import { objectsForsaken } from "../coherence/object-list";
+import { locksFail, locksMachineDied } from "../coherence/object-locks";
 import { objectsMachineDied } from "../coherence/objects";
 import {
   pagesForsaken,
@@ -404,6 +405,7 @@ function died(machine: u32): void {
   dying &= ~bit(machine);
   pagesMachineDied(machine, current.number);
   objectsMachineDied(machine);
+  locksMachineDied(machine);
   spreadMachineDied(machine);
 }
 
@@ -452,6 +454,7 @@ function patienceEnds(now: u64): u64 {
     print("cluster: out of reach of more than half; shared files time out\n");
     waitersFail();
     questionsFail();
+    locksFail();
   }
   return NEVER;
 }
@@ -475,6 +478,7 @@ function beginAnew(now: u64): u64 {
   overflowDrain();
   questionsFail();
   objectsForsaken();
+  locksFail();
   pagesForsaken();
   for (let rest = former.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
     spreadMachineDied(<u32>ctz(rest) + 1);
