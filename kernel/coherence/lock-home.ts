@@ -6,7 +6,6 @@ import {
   LOCK_LAST,
   listCopy,
   lower,
-  nodeFree,
   obstacleOf,
   Piece,
   pieceAdd,
@@ -30,7 +29,6 @@ import {
   SAY_LOCK_GRANT,
   SAY_LOCK_RECALL,
   SAY_LOCK_REFUSED,
-  SAY_LOCK_RELEASED,
   say,
 } from "./lock-space";
 

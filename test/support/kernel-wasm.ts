@@ -54,19 +54,21 @@ export class KernelWasm {
   readonly #exports: WebAssembly.Exports;
   #heap: number;
 
-  constructor(imports: Record<string, (...args: never[]) => unknown> = {}) {
-    module ??= new WebAssembly.Module(compile());
+  /** `other`: a module instead of kernel/unit.ts, such as one with a planted bug. */
+  constructor(imports: Record<string, (...args: never[]) => unknown> = {}, other?: Uint8Array) {
+    if (other === undefined) module ??= new WebAssembly.Module(compile());
+    const used = other === undefined ? module! : new WebAssembly.Module(other as BufferSource);
     const missing = (name: string) => () => {
       throw new Error(`kernel: ${name}() is privileged, and the test supplies none`);
     };
     const given: WebAssembly.Imports = {};
-    for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
+    for (const { module: from, name, kind } of WebAssembly.Module.imports(used)) {
       if (kind !== "function") throw new Error(`kernel: imports ${from}.${name}, a ${kind}`);
       given[from] ??= {};
       given[from][name] =
         name === "abort" ? this.#abort.bind(this) : ((imports[name] as () => number) ?? missing(name));
     }
-    this.#exports = new WebAssembly.Instance(module, given).exports;
+    this.#exports = new WebAssembly.Instance(used, given).exports;
     this.memory = this.#exports["memory"] as WebAssembly.Memory;
     this.bytes = new Uint8Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);

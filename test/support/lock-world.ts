@@ -134,7 +134,9 @@ export class LockWorld implements World<LockStep, LockState> {
 
   /** What must happen some day; not what may go wrong, or change. */
   rests(steps: readonly LockStep[]): boolean {
-    return steps.every(({ do: what }) => what === "die" || what === "move" || what === "repeat" || what === "cancel");
+    return steps.every(
+      ({ do: what }) => what === "die" || what === "move" || what === "repeat" || what === "cancel",
+    );
   }
 
   steps(kills: number): LockStep[] {
@@ -357,7 +359,9 @@ export class LockWorld implements World<LockStep, LockState> {
         for (const b of all) {
           const same = all === rights ? a.machine === b.machine : a.who === b.who;
           if (same || a.first > b.last || a.last < b.first || (a.mode === 1 && b.mode === 1)) continue;
-          throw new Violation(`${a.who} and ${b.who} both have byte ${a.first > b.first ? a.first : b.first}`);
+          throw new Violation(
+            `${a.who} and ${b.who} both have byte ${a.first > b.first ? a.first : b.first}`,
+          );
         }
     for (const { who, machine, first, last, mode } of locks)
       if (
