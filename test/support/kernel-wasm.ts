@@ -57,7 +57,7 @@ export class KernelWasm {
   /** `other`: a module instead of kernel/unit.ts, such as one with a planted bug. */
   constructor(imports: Record<string, (...args: never[]) => unknown> = {}, other?: Uint8Array) {
     if (other === undefined) module ??= new WebAssembly.Module(compile());
-    const used = other === undefined ? module! : new WebAssembly.Module(other as BufferSource);
+    const used = other === undefined ? module! : new WebAssembly.Module(Uint8Array.from(other));
     const missing = (name: string) => () => {
       throw new Error(`kernel: ${name}() is privileged, and the test supplies none`);
     };
