@@ -1,0 +1,32 @@
+// Locks that programs take on ranges of files (fcntl by process and by open file, flock, several ranges at once): on one machine
+// and between machines, as between processes on the host's Linux; and after their owner's end or death.
+import { describe, expect, test } from "vitest";
+import type { SeededCluster } from "../../emulator/cluster.js";
+import { withFaults } from "../support/faults.js";
+import { cProgram, hasMusl, missing } from "../support/guest.js";
+import { expectSame } from "../support/same-as-linux.js";
+
+const linux = process.platform === "linux" && process.arch === "x64";
+
+describe.skipIf(!hasMusl || !linux)(`locks of programs${missing("musl")}`, { timeout: 120_000 }, () => {
+  test("between open files of one process, as on Linux", () => expectSame("locks", []));
+  test.each([1, 2])("a random walk through them, seed %i", (seed) => expectSame("locks", [`${seed}`]));
+  test("promise 82: between machines, as between processes on Linux; several ranges at once", async () => {
+    const cluster = { machines: 3, cores: 1 };
+    await expectSame("lockers", ["walk", "1", "90"], { ...cluster, seed: 3 });
+    await expectSame("lockers", ["count", "8"], { ...cluster, seed: 4 });
+    await expectSame("lockers", ["heir", "exit"], { ...cluster, seed: 5 });
+  });
+  test("the machine of their owner dies", async () => {
+    const die = (cluster: SeededCluster) => {
+      cluster.nodes[1]!.machine.powered = false;
+    };
+    const { host } = cProgram("lockers");
+    const run = await withFaults(host, ["heir", "stay"], [[150, die]], {
+      machines: 3,
+      append: "linkloss=200",
+    });
+    expect(run.said(1, /^lockers: refused 1, then all 2 have them$/), run.text()).toHaveLength(1);
+    expect(run.ended).toBe("off");
+  });
+});
