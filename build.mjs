@@ -37,6 +37,10 @@ if (!existsSync(stamp) || statSync(stamp).mtimeMs < newest(...sources)) {
     "--tsBuildInfoFile",
     "dist/.tsbuildinfo",
   ]);
+  run("the viewer of reports, which runs in a browser", "node_modules/typescript/bin/tsc", [
+    "-p",
+    "emulator/timeline",
+  ]);
   run("microcode", "dist/emulator/build-microcode.js", []);
   if (existsSync(join(root, "dist/kernel/build.js"))) {
     run("guest kernel and programs", "dist/kernel/build.js", []);

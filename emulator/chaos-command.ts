@@ -2,7 +2,7 @@
 
 import { type Chaos, type ChaosOptions, happening, kept, verdict } from "./chaos/chaos.js";
 import { isLedger } from "./chaos/ledger.js";
-import { allKinds, parseKinds } from "./chaos/plan.js";
+import { allKinds, faultText, parseKinds } from "./chaos/plan.js";
 import { runSeededChaos } from "./chaos/seeded.js";
 import type { SeededOptions } from "./cluster.js";
 import { table } from "./report.js";
@@ -92,10 +92,16 @@ export function replayLine(name: string, args: readonly string[], o: RunOptions)
 export async function seededChaos(
   seeded: SeededOptions,
   spoken: Spoken,
-  say: (line: string) => void,
+  heard: {
+    say: (line: string) => void;
+    fault?: (from: number, until: number, machine: number, text: string) => void;
+  },
 ): Promise<Chaos> {
-  const tell: ChaosOptions["tell"] = (at, begins, fault) =>
-    say(`chaos    | ${happening(at, begins, fault, seeded.machines)}`);
+  const tell: ChaosOptions["tell"] = (at, begins, fault) => {
+    heard.say(`chaos    | ${happening(at, begins, fault, seeded.machines)}`);
+    const until = fault.until === Number.POSITIVE_INFINITY ? at : fault.until;
+    if (begins) heard.fault?.(at, until, fault.machine ?? 0, faultText(fault, seeded.machines));
+  };
   return await runSeededChaos(
     {
       ...seeded,

@@ -136,6 +136,12 @@ program
       "milliseconds in which they begin, with --chaos (600; 6000 with --live)",
     ).argParser(checked(whole("time", 1, 1e9))),
   )
+  .addOption(
+    new Option(
+      "--report <dir>",
+      "with --seed or --chaos: write DIR/index.html, one page that shows the pages' states and the messages over time",
+    ),
+  )
   .addHelpText(
     "after",
     `
@@ -152,6 +158,7 @@ Examples:
   $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock run --chaos 7 endure                 faults in virtual time; every addition is judged
   $ buslock run --chaos 7 --chaos-faults kill,revive,cut --chaos-count 10 --machines 5 --cores 1 endure
+  $ buslock run --seed 7 --report out counter 200    then open out/index.html in a browser
   $ buslock run ./a.out                          any static ELF64, from musl-gcc -static for instance`,
   )
   .action((name: string, args: string[], o: RunOptions) => run(name, args, o));

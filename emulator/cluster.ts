@@ -43,6 +43,8 @@ export interface SeededOptions extends ClusterOptions {
   readonly limit?: number;
   /** Stands between a machine's console and its reader, which `read` gives a byte. */
   readonly heard?: (machine: number, byte: number, read: (byte: number) => void) => void;
+  /** Told of the cluster before it runs. */
+  readonly onCluster?: (cluster: SeededCluster) => void;
   /** Machines stand in outlets, by which they can be stopped and replaced. */
   readonly outlets?: boolean;
   /** What follows a machine's run. */
@@ -97,6 +99,8 @@ export class SeededCluster {
   /** The bridge's vote; its port comes behind those of the machines. */
   readonly witness: Witness;
   readonly #lines: string[];
+  /** Looks on after each turn of the schedule. */
+  onlooker: ((now: number) => void) | null = null;
 
   private constructor(
     nodes: Node[],
@@ -160,7 +164,9 @@ export class SeededCluster {
       random.fork("schedule"),
     );
     clock.now = () => schedule.now;
-    return new SeededCluster(nodes, network, witness, schedule, lines);
+    const cluster = new SeededCluster(nodes, network, witness, schedule, lines);
+    o.onCluster?.(cluster);
+    return cluster;
   }
 
   /** Another machine takes the place of one that was switched off: a new life. `seed` gives it its own random numbers. */
@@ -185,6 +191,7 @@ export class SeededCluster {
     for (let turns = 0; ; turns++) {
       if (this.schedule.now >= limit) return "limit";
       const turn = this.schedule.turn(limit);
+      this.onlooker?.(this.schedule.now);
       if (turn === "off" || turn === "idle") return turn;
       if (turns % 1024 === 1023 && onProgress?.(this.schedule.now, this.instructions) === true)
         return "stopped";

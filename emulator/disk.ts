@@ -1,6 +1,7 @@
 // Disk images: raw files of the host, read and written as the guest asks for it. A copy-on-write disk keeps what
-// the guest writes in memory, in blocks, and leaves the file alone; it goes into snapshots. What is written to a
-// file does not, and cannot be taken back by one.
+// the guest writes in memory, in blocks, and leaves the file alone; it goes into snapshots. A file that is written to is part of
+// them as well: from the first snapshot on, what a block held before it was written is kept, so that going back, and
+// forward again, makes the file what it was.
 
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { type Disk, SECTOR_BYTES } from "./devices/virtio-blk.js";
@@ -23,7 +24,8 @@ export function parseDisk(text: string): DiskOptions {
 export function openDisk({ path, mode }: DiskOptions): Disk {
   try {
     const file = new FileDisk(path, mode);
-    return mode === "cow" ? new Overlay(file) : file;
+    if (mode === "cow") return new Overlay(file);
+    return mode === "rw" ? new Rewindable(file) : file;
   } catch (error) {
     throw new Error(`disk ${path}: ${(error as Error).message}`);
   }
@@ -133,6 +135,81 @@ export class Overlay implements Disk {
     this.#blocks.clear();
     for (const [index, text] of (state as { blocks: Block[] }).blocks)
       this.#blocks.set(index, Uint8Array.from(Buffer.from(text, "base64")));
+  }
+}
+
+/**
+ * A disk that is written to, and that snapshots bring back. A snapshot holds the blocks that have been written since the first
+ * one, as they were: until then nothing is kept, so a run that nobody rewinds pays nothing.
+ */
+export class Rewindable implements Disk {
+  readonly bytes: number;
+  readonly readOnly = false;
+  readonly #below: Disk;
+  /** By block: what it held at the first snapshot. null: there has been none. */
+  #first: Map<number, Uint8Array> | null = null;
+  /** What blocks hold now, as snapshots have it; missing ones have been written since. */
+  readonly #encoded = new Map<number, string>();
+
+  constructor(below: Disk) {
+    this.#below = below;
+    this.bytes = below.bytes;
+  }
+
+  read(offset: number, into: Uint8Array): void {
+    this.#below.read(offset, into);
+  }
+
+  write(offset: number, from: Uint8Array): void {
+    if (this.#first !== null) eachBlock(offset, from.length, (index) => this.#keep(index));
+    this.#below.write(offset, from);
+  }
+
+  #keep(index: number): void {
+    if (!this.#first!.has(index)) this.#first!.set(index, this.#block(index));
+    this.#encoded.delete(index);
+  }
+
+  /** The disk's last block may be short. */
+  #block(index: number): Uint8Array {
+    const bytes = new Uint8Array(Math.min(BLOCK_BYTES, this.bytes - index * BLOCK_BYTES));
+    this.#below.read(index * BLOCK_BYTES, bytes);
+    return bytes;
+  }
+
+  flush(): void {
+    this.#below.flush();
+  }
+
+  snapshot(): { blocks: Block[] } {
+    this.#first ??= new Map();
+    const indices = [...this.#first.keys()].sort((a, b) => a - b);
+    return { blocks: indices.map((index): Block => [index, this.#text(index)]) };
+  }
+
+  #text(index: number): string {
+    let text = this.#encoded.get(index);
+    if (text === undefined) {
+      text = Buffer.from(this.#block(index)).toString("base64");
+      this.#encoded.set(index, text);
+    }
+    return text;
+  }
+
+  /** Also of another process that had the same file: the snapshot's blocks come, others stay. */
+  restore(state: object): void {
+    this.#first ??= new Map();
+    const wanted = new Map((state as { blocks?: Block[] }).blocks ?? []);
+    for (const index of new Set([...this.#first.keys(), ...wanted.keys()])) {
+      const text = wanted.get(index);
+      if (text !== undefined && this.#encoded.get(index) === text) continue;
+      this.#keep(index);
+      this.#below.write(
+        index * BLOCK_BYTES,
+        text === undefined ? this.#first.get(index)! : new Uint8Array(Buffer.from(text, "base64")),
+      );
+      if (text !== undefined) this.#encoded.set(index, text);
+    }
   }
 }
 

@@ -12,6 +12,10 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = basename(dirname(here)) === "dist" ? dirname(here) : join(dirname(here), "dist");
 
 export const kernelPath = join(root, "kernel", "kernel.elf");
+/** The scripts of a report's page (timeline/page.ts), in the order in which they use each other. */
+export const viewerPaths = ["viewer-model.js", "viewer.js"].map((name) =>
+  join(root, "emulator", "timeline", name),
+);
 const programs = join(root, "kernel", "user");
 const firmwarePath = join(root, "firmware", "index.js");
 const linuxRomPath = join(root, "firmware", "linux-rom.js");

@@ -56,6 +56,7 @@ export class SeededNetwork {
   readonly #faults: Faults;
   readonly #now: () => number;
   readonly #taps: FrameTap[] = [];
+  readonly #arrivalTaps: FrameTap[] = [];
   readonly #options: NetworkOptions;
   #reorder: boolean;
   readonly #lastArrival = new Map<number, number>();
@@ -98,6 +99,11 @@ export class SeededNetwork {
 
   tap(tap: FrameTap): void {
     this.#taps.push(tap);
+  }
+
+  /** Who hears of each copy of a frame that arrives at a port; the frame is the one that a tap was given. */
+  tapArrivals(tap: FrameTap): void {
+    this.#arrivalTaps.push(tap);
   }
 
   /** Ports are numbered from 1 in the order in which they were attached. */
@@ -173,6 +179,7 @@ export class SeededNetwork {
     this.#flying.add(flying);
     this.#timers.at(flying.time, () => {
       this.#flying.delete(flying);
+      for (const tap of this.#arrivalTaps) tap(flying.port, flying.frame, flying.time);
       this.#receivers.get(flying.port)?.(flying.frame);
     });
   }

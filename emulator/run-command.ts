@@ -1,7 +1,7 @@
 // `buslock run`.
 
 import { fileURLToPath } from "node:url";
-import { chaosOptions, printChaos, seededChaos } from "./chaos-command.js";
+import { chaosOptions, printChaos, replayLine, seededChaos } from "./chaos-command.js";
 import { runSeeded, type SeededOptions } from "./cluster.js";
 import { runDebugged } from "./cluster-debugged.js";
 import { hostMicroseconds } from "./host-clock.js";
@@ -10,6 +10,7 @@ import { interruptSignal } from "./interrupt.js";
 import { runLive } from "./live-cluster.js";
 import { Progress } from "./progress.js";
 import { type ClusterReport, table } from "./report.js";
+import { Report } from "./timeline/report.js";
 
 export interface RunOptions {
   readonly live?: boolean;
@@ -36,6 +37,7 @@ export interface RunOptions {
   readonly chaosFaults?: string;
   readonly chaosCount?: number;
   readonly chaosTime?: number;
+  readonly report?: string;
 }
 
 const LIVE_LIMIT_SECONDS = 600;
@@ -44,6 +46,10 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
   if (o.storeBuffer !== undefined && o.seed === undefined)
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
   if (o.gdb !== undefined && o.seed === undefined) throw new Error("--gdb goes with --seed");
+  if (o.report !== undefined && o.seed === undefined && (o.chaos === undefined || o.live === true))
+    throw new Error("--report goes with --seed: the memory of live machines is their processes' own");
+  if (o.report !== undefined && o.gdb !== undefined)
+    throw new Error("--report does not go with --gdb: there time goes back");
   if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
   const lonely = (["chaosFaults", "chaosCount", "chaosTime"] as const).find((key) => o[key] !== undefined);
   if (o.chaos === undefined && lonely !== undefined)
@@ -71,7 +77,7 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
   }
   const report = await (o.seed === undefined
     ? live(common, o, signal, progress)
-    : seeded(common, o, signal, progress));
+    : seeded(name, args, common, o, signal, progress));
   progress.end();
   print(report, o.json === true);
   process.exitCode = signal.aborted ? 130 : report.ok ? 0 : 1;
@@ -91,22 +97,66 @@ async function chaos(
 ): Promise<number> {
   const spoken = chaosOptions(name, args, o, o.live === true);
   const options = seededOptions(common, { ...o, seed: o.seed ?? o.chaos! }, signal, progress);
-  const result = await seededChaos(options, spoken, (line) => progress.line(line));
+  const report = reportFor(name, args, o, options);
+  const result = await seededChaos(report === null ? options : reported(options, report), spoken, {
+    say: (line) => progress.line(line),
+    fault: (from, until, machine, text) => report?.fault(from, until, machine, text),
+  });
   progress.end();
+  if (report !== null) wrote(report, progress);
   const status = printChaos(result, name, args, o);
   return signal.aborted ? 130 : status;
 }
 
 async function seeded(
+  name: string,
+  args: string[],
   common: Common,
   o: RunOptions,
   signal: AbortSignal,
   progress: Progress,
 ): Promise<ClusterReport> {
   const options = seededOptions(common, o, signal, progress);
+  const report = reportFor(name, args, o, options);
+  if (report !== null) {
+    const result = await runSeeded(reported(options, report));
+    wrote(report, progress);
+    return result;
+  }
   if (o.gdb === undefined) return await runSeeded(options);
   const log = (line: string) => process.stderr.write(`run: ${line}\n`);
   return await runDebugged(options, { port: o.gdb, wait: o.wait ?? false, signal, log });
+}
+
+function reportFor(
+  name: string,
+  args: readonly string[],
+  o: RunOptions,
+  { kernel, machines, cores, seed }: SeededOptions,
+): Report | null {
+  if (o.report === undefined) return null;
+  return new Report({
+    folder: o.report,
+    kernelPath: o.kernel ?? kernelPath,
+    kernel,
+    title: `${[name, ...args].join(" ")}: ${machines} machines of ${cores} cores, seed ${seed}`,
+    command: replayLine(name, args, o),
+  });
+}
+
+/** The same run, looked on. */
+const reported = (options: SeededOptions, report: Report): SeededOptions => ({
+  ...options,
+  onCluster: (cluster) => report.follow(cluster),
+  onLine: (machine, text) => {
+    report.line(machine, text);
+    options.onLine(machine, text);
+  },
+});
+
+function wrote(report: Report, progress: Progress): void {
+  report.write();
+  progress.line(`run | report: ${report.path}`);
 }
 
 function seededOptions(

@@ -1,7 +1,8 @@
 // Builds the guest kernel and its programs: asc turns TypeScript into WebAssembly, the back end (compiler/)
 // turns that into ELF64 files. Run as `node dist/kernel/build.js`; build.mjs does.
 //
-//   kernel/main.ts       -> dist/kernel/kernel.wasm (for unit tests in Node), dist/kernel/kernel.elf
+//   kernel/main.ts       -> dist/kernel/kernel.wasm (for unit tests in Node), dist/kernel/kernel.elf,
+//                           dist/kernel/kernel.layout.json (records and numbers, for who looks into a running kernel)
 //   kernel/unit.ts       -> dist/kernel/unit.wasm, when there is one: pure modules for unit tests
 //   kernel/user/NAME.ts  -> dist/kernel/user/NAME, except arch.ts and what begins with "lib"
 //
@@ -19,6 +20,7 @@ import {
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileDialect } from "./compiler/asc.js";
+import { declarations } from "./compiler/declarations.js";
 import { type Image, kernelImage, layout, programImage } from "./compiler/image.js";
 
 /** dist/kernel/build.js -> the repository. */
@@ -33,6 +35,8 @@ interface Goal {
   readonly path: string;
   readonly memoryBase: number;
   readonly abort?: string;
+  /** Below dist/kernel: what its sources declare. */
+  readonly layout?: string;
   /** Undefined: the .wasm is all that is wanted. */
   readonly image?: (wasm: Uint8Array) => Image;
 }
@@ -44,6 +48,7 @@ const kernelGoals: readonly Goal[] = [
     path: "kernel.elf",
     memoryBase: layout.kernel.data,
     abort: "kernel/panic/assertionFailed",
+    layout: "kernel.layout.json",
     image: kernelImage,
   },
   { name: "unit", entry: "kernel/unit.ts", path: "unit.wasm", memoryBase: layout.kernel.data },
@@ -80,7 +85,10 @@ const compilerModified = () =>
 
 /** Begun after its sources were last changed, with the same optimisation. */
 function isFresh(goal: Goal, level: string, compilerTime: number): boolean {
-  const made = [join(output, goal.path), wasmPath(goal), sourcesPath(goal)];
+  const made = [goal.path, ...(goal.layout === undefined ? [] : [goal.layout])].map((path) =>
+    join(output, path),
+  );
+  made.push(wasmPath(goal), sourcesPath(goal));
   if (!made.every((path) => existsSync(path))) return false;
   const [begun, madeLevel, ...sources] = readFileSync(sourcesPath(goal), "utf8").split("\n");
   const time = Number(begun);
@@ -106,6 +114,10 @@ async function build(goal: Goal, level: 0 | 3): Promise<void> {
   mkdirSync(dirname(wasmPath(goal)), { recursive: true });
   replaceFile(wasmPath(goal), wasm);
   replaceFile(`${wasmPath(goal)}.map`, sourceMap);
+  if (goal.layout !== undefined) {
+    const declared = declarations(read, (file) => readFileSync(join(root, file), "utf8"));
+    replaceFile(join(output, goal.layout), JSON.stringify(declared));
+  }
   const seconds = () => `${((performance.now() - since) / 1000).toFixed(1)} s`;
   const path = join(output, goal.path);
   const shown = relative(root, path);

@@ -125,6 +125,16 @@ function elfSymbols(
   }));
 }
 
+/** The variables of the source, by their names: for who looks into a running kernel. */
+function globalSymbols(module: WasmModule, linked: Linked, base: bigint): ElfSymbol[] {
+  return [...module.globalNames].map(([index, name]) => ({
+    name,
+    address: BigInt.asUintN(64, base + BigInt(linked.addressOf(symbolOf.global(index)))),
+    bytes: 8,
+    function: false,
+  }));
+}
+
 /** `symbols()` of kernel/arch.ts: count, then pairs of a start and a name, in order of address. */
 function symbolChunks(module: WasmModule, text: readonly Chunk[]): Chunk[] {
   const display = displayName(module);
@@ -189,7 +199,10 @@ export function kernelImage(wasm: Uint8Array): Image {
       ["core start bytes", coreStartBytes],
     ]);
   });
-  const symbols = elfSymbols(module, linked, new Set(code.map((chunk) => chunk.name)), DIRECT_MAP);
+  const symbols = [
+    ...elfSymbols(module, linked, new Set(code.map((chunk) => chunk.name)), DIRECT_MAP),
+    ...globalSymbols(module, linked, DIRECT_MAP),
+  ];
   const end = linked.addressOf(symbolOf.imageEnd);
   const segments = linked.regions.map(
     (region, index): Segment => ({

@@ -52,6 +52,8 @@ export interface WasmModule {
   readonly imports: readonly Import[];
   readonly functions: readonly WasmFunction[];
   readonly globals: readonly Global[];
+  /** By index; those that the name section names. */
+  readonly globalNames: ReadonlyMap<number, string>;
   readonly exports: ReadonlyMap<string, number>;
   readonly start: number | undefined;
   /** Function indices; undefined is an empty place. */
@@ -259,12 +261,13 @@ function code(r: Reader, types: readonly Signature[]): { declared: ValueType[]; 
   return { declared, body };
 }
 
-/** Function names from the name section; a damaged one is an error like any other. */
-function functionNames(r: Reader, into: Map<number, string>): void {
+/** Names of functions (subsection 1) and globals (7) from the name section; a damaged one is an error like any other. */
+function names(r: Reader, draft: Draft): void {
   while (r.at < r.end) {
     const id = r.byte();
     const part = r.part("the name section");
-    if (id !== 1) continue;
+    const into = id === 1 ? draft.names : id === 7 ? draft.globalNames : null;
+    if (into === null) continue;
     for (let count = part.u32(); count > 0; count--) into.set(part.u32(), part.text());
   }
 }
@@ -281,6 +284,7 @@ interface Draft {
   table: (number | undefined)[];
   data: { address: number; bytes: Uint8Array }[];
   names: Map<number, string>;
+  globalNames: Map<number, string>;
 }
 
 function importEntry(r: Reader, draft: Draft): Import {
@@ -312,7 +316,7 @@ function dataSegment(r: Reader): { address: number; bytes: Uint8Array } {
 function section(id: number, r: Reader, draft: Draft): void {
   switch (id) {
     case 0:
-      if (r.text() === "name") functionNames(r, draft.names);
+      if (r.text() === "name") names(r, draft);
       else r.at = r.end;
       break;
     case 1:
@@ -398,6 +402,7 @@ export function parseModule(bytes: Uint8Array): WasmModule {
     table: [],
     data: [],
     names: new Map(),
+    globalNames: new Map(),
   };
   while (r.at < r.end) {
     const id = r.byte();

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openDisk, parseDisk } from "../../emulator/disk.js";
+import { Machine } from "../../emulator/machine.js";
+import { Random } from "../../emulator/random.js";
 import { pattern } from "./virtio-driver.js";
 
 let folder: string;
@@ -50,6 +52,59 @@ test("cow: the file stays, the disk changes; ro says so", () => {
   expect([...bytes]).toEqual([...pattern(0x3000).slice(0x2c00, 0x2e00), ...pattern(512, 5)]);
   expect(Uint8Array.from(readFileSync(path))).toEqual(pattern(0x3000));
   expect([disk.readOnly, openDisk({ path, mode: "ro" }).readOnly]).toEqual([false, true]);
+});
+
+test("rw: snapshots bring the file back, whichever of them in whichever order", () => {
+  const random = new Random(5);
+  const size = 0x3000 + 512; // the last block is short
+  writeFileSync(path, pattern(size));
+  const disk = openDisk({ path, mode: "rw" });
+  const model = Uint8Array.from(readFileSync(path));
+  const write = () => {
+    const sectors = 1 + random.below(12);
+    const at = 512 * random.below(size / 512 - sectors + 1);
+    const bytes = pattern(512 * sectors, random.below(256));
+    disk.write(at, bytes);
+    model.set(bytes, at);
+  };
+  for (let i = 0; i < 5; i++) write(); // before the first snapshot
+  const kept = Array.from({ length: 12 }, () => {
+    const state = JSON.stringify(disk.snapshot());
+    const file = Uint8Array.from(model);
+    for (let i = random.below(4); i > 0; i--) write();
+    return { state, file };
+  });
+  for (let i = 0; i < 60; i++) {
+    const { state, file } = kept[random.below(kept.length)]!;
+    disk.restore(JSON.parse(state) as object);
+    expect(readFileSync(path).equals(file), `restore ${i}`).toBe(true);
+    model.set(file);
+    if (random.below(2) === 0) write();
+    expect(readFileSync(path).equals(model), `write ${i}`).toBe(true);
+  }
+});
+
+test("rw: a machine's snapshot brings its disk's file back", async () => {
+  const disk = openDisk({ path, mode: "rw" });
+  const machine = await Machine.create({ memory: 1 << 20, disks: [disk] });
+  const before = machine.snapshot();
+  disk.write(0x200, pattern(1024, 3));
+  const after = machine.snapshot();
+  machine.restore(before);
+  expect(readFileSync(path).equals(pattern(0x3000))).toBe(true);
+  machine.restore(after);
+  expect(readFileSync(path).subarray(0x200, 0x600).equals(pattern(1024, 3))).toBe(true);
+});
+
+test("rw: a snapshot of another process brings its blocks along", () => {
+  const first = openDisk({ path, mode: "rw" });
+  first.snapshot();
+  first.write(0x1000, pattern(512, 9));
+  const state = first.snapshot();
+  const after = Uint8Array.from(readFileSync(path));
+  writeFileSync(path, pattern(0x3000));
+  openDisk({ path, mode: "rw" }).restore(state);
+  expect(Uint8Array.from(readFileSync(path))).toEqual(after);
 });
 
 test("what cannot be a disk is named", () => {

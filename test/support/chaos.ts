@@ -20,6 +20,6 @@ export async function chaosRun(
     seed: run.seed ?? o.chaos,
     ...besides,
   });
-  const chaos = await seededChaos(options, spoken, (line) => lines.push(line));
+  const chaos = await seededChaos(options, spoken, { say: (line) => lines.push(line) });
   return { chaos, replay: replayLine(ENDURE, [], run), lines };
 }
