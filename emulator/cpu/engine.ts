@@ -10,6 +10,7 @@ import { BusLock } from "./bus-lock.js";
 import { writtenBy } from "./code-marks.js";
 import { CodeReader, raise } from "./code-reader.js";
 import { codeName, type Mnemonic, mnemonicOf } from "./decode.js";
+import { Events, type Microcode } from "./events.js";
 import { type EngineTracer, type Host, hostImports } from "./host.js";
 import { EXIT } from "./interpreter.js";
 import {
@@ -19,33 +20,17 @@ import {
   ACTIVITY,
   ATTENTION,
   ATTENTION_BUS_LOCK,
-  ATTENTION_COUNTERS,
-  ATTENTION_INIT,
-  ATTENTION_INTERRUPT,
-  ATTENTION_NMI,
-  ATTENTION_SIPI,
   ATTENTION_STOP,
-  BLOCK_BYTES,
   BLOCK_COUNT,
   BLOCK_FOUND,
   BLOCK_HEADER_BYTES,
-  BLOCK_PHYSICAL,
   BLOCK_RIP,
-  BLOCK_SECOND_AT,
-  BLOCK_SECOND_PAGE,
   CHAIN_SINK,
   DEBUG_CHANGED,
   DEBUG_PENDING,
   DR,
-  EVENT_EXTERNAL,
-  EVENT_NMI,
   FAULT_VECTOR,
   FLAGS_OTHER,
-  HALTED,
-  INTERRUPT_WANTED,
-  MAILBOX,
-  NMI_BLOCKED,
-  NMI_WANTED,
   OP_BYTES,
   OP_CODE,
   OP_HANDLER,
@@ -62,23 +47,19 @@ import {
   SHUTDOWN,
   STEP_WANTED,
   STEPPING,
-  STORE_BUFFER,
   STORE_BUFFER_MAX,
   STORE_BUFFER_WORD,
-  STORE_BYTES,
-  STORE_HOST,
-  STORE_LENGTH,
-  STORES_WAITING,
-  WAIT_FOR_SIPI,
 } from "./layout.js";
 import { SLOT } from "./lowering/linkage.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
-import { lineChanged, waits, wantsInterrupt } from "./monitor.js";
+import { waits } from "./monitor.js";
 import { Onlooker, type Watch } from "./onlooker.js";
 import { Performance } from "./performance.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
 import { type CoreRecord, CoreState } from "./state.js";
 import { FLAG_TF, stepTraps } from "./stepping.js";
+import { Stops } from "./stops.js";
+import { WaitingStores } from "./waiting-stores.js";
 
 export { writtenBy } from "./code-marks.js";
 export type { EngineTracer, Host } from "./host.js";
@@ -95,19 +76,13 @@ export interface EngineOptions {
   readonly storeBuffer?: number;
 }
 
-const ALL_STORES = (1n << 64n) - 1n;
-
 /** Slots beyond those in use: every module with handlers keeps a copy of the table, so it is no larger than it must. */
 const SPARE_SLOTS = 256;
-const STARTUP_VECTOR = MAILBOX + 17 * 4;
-const NMIS_POSTED = MAILBOX + 29 * 4;
 const DR7_ENABLES = 0xff;
 const DR6_BS = 0x4000;
-const FLAG_IF = 0x200;
 const FLAG_RF = 0x1_0000;
 const UD = 6;
 
-type Microcode = (core: number, ...args: bigint[]) => bigint;
 interface Exports {
   enter(core: number, patch: number, budget: number): number;
   start(core: number, op: number, budget: number): number;
@@ -129,19 +104,13 @@ export class Engine {
   readonly #table: WebAssembly.Table;
   #modulesReady = 0;
   readonly #generated: Exports;
-  readonly #microcode: Record<string, Microcode>;
+  readonly #microcode: Microcode;
+  readonly #events: Events;
+  readonly #stores: WaitingStores;
+  readonly #stops: Stops;
   readonly #reader: CodeReader;
   readonly #performance: Performance;
   readonly #states: (CoreState | undefined)[] = [];
-  /** The core inside run(), or -1. */
-  #running = -1;
-  /** interruptRun() was called: run() comes back at the next boundary. */
-  #stopping = false;
-  /** The performance counters were changed: how long the core may run has to be found out anew. */
-  #recounting = false;
-  #breakpoints: ReadonlySet<bigint> = new Set();
-  /** By core: instructions retired when it last stopped at a breakpoint, so that it goes on from there. */
-  readonly #stoppedAt: number[] = [];
   /** run() came back since the core stands at a breakpoint, or has just touched what is watched. */
   atBreakpoint = false;
   atWatchpoint = false;
@@ -173,7 +142,10 @@ export class Engine {
       env: { memory, abort: () => this.#abort() },
       host: this.#onlooker.imports(hostImports(hosts, memory.buffer)),
     });
-    this.#microcode = microcode.exports as unknown as Record<string, Microcode>;
+    this.#microcode = microcode.exports as unknown as Microcode;
+    const { buffer } = memory;
+    this.#stores = new WaitingStores(buffer, plan.ramBase, this.#microcode);
+    this.#events = new Events(buffer, hosts, this.#bus, this.#microcode, this.#onlooker, this.#performance);
     for (const [name, { slot }] of this.#program.linkage.microcode)
       this.#table.set(slot, microcode.exports[name]);
     const engine = new WebAssembly.Instance(options.modules.engine, {
@@ -181,11 +153,11 @@ export class Engine {
         memory,
         table: this.#table,
         lockBus: (core: number) => {
-          this.#drainAll(core);
+          this.#stores.drain(core);
           this.#bus.lock(this.#indexOf(core));
         },
         unlockBus: (core: number) => {
-          this.#drainAll(core);
+          this.#stores.drain(core);
           this.#bus.unlock(this.#indexOf(core));
         },
       },
@@ -202,6 +174,7 @@ export class Engine {
       fetchedFromDevice: (core, linear) =>
         hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`),
     });
+    this.#stops = new Stops(buffer, this.#reader);
   }
 
   // --- words of a core block ---
@@ -222,12 +195,12 @@ export class Engine {
 
   /** Runs one core for at most `budget` instructions; gives how many it retired. Comes back early when it sleeps. */
   run(core: number, budget: number): number {
-    if (this.#running >= 0) throw new Error(`run(${core}) inside run(${this.#running})`);
+    if (this.#events.running >= 0) throw new Error(`run(${core}) inside run(${this.#events.running})`);
     if (!Number.isInteger(budget) || budget < 0 || budget > 0x7fff_ffff)
       throw new RangeError(`run: a budget of ${budget}`);
     const c = coreAddress(core);
-    this.#running = core;
-    this.#stopping = false;
+    this.#events.running = core;
+    this.#events.stopping = false;
     this.atBreakpoint = false;
     this.#onlooker.hit = false;
     let left = budget;
@@ -235,7 +208,7 @@ export class Engine {
     try {
       left = this.#slices(core, c, budget);
     } finally {
-      this.#running = -1;
+      this.#events.running = -1;
       if (this.#live) this.#bus.park(core);
     }
     const retired = budget - left;
@@ -259,11 +232,11 @@ export class Engine {
         continue;
       }
       const slice = Math.min(left, until);
-      this.#recounting = false;
+      this.#events.recounting = false;
       this.#set(c + RUN_START, budget - left + slice);
       const after = this.#loop(core, c, slice);
       left += after - slice;
-      if (left <= 0 || (after > 0 && !this.#recounting)) return left;
+      if (left <= 0 || (after > 0 && !this.#events.recounting)) return left;
     }
   }
 
@@ -276,19 +249,22 @@ export class Engine {
       if (onlooker.hit) return left;
       this.#set(c + RUN_BUDGET, left);
       this.#set(c + RUN_OP, 0);
-      this.#service(core, c);
-      if (this.#stopping || left <= 0 || onlooker.hit || this.#recounting) return left;
-      if (this.#trapping(c)) {
+      this.#events.take(core, c);
+      if (this.#events.stopping || left <= 0 || onlooker.hit || this.#events.recounting) return left;
+      if (this.#events.trapping(c)) {
         this.#performance.exception(c);
         this.#microcode["debugTrap"](c);
         left--;
         continue;
       }
       if (this.#get(c + ACTIVITY) !== ACTIVE) return left;
-      if (this.#get(c + DEBUG_CHANGED) !== 0) this.#noteCodeBreakpoints(c);
+      this.#stops.noteGuest(c);
       refresh(c);
-      const watched = this.#nearBreakpoint(core);
-      if (watched && this.#stopsHere(core)) return left;
+      const watched = this.#stops.near(core);
+      if (watched && this.#stops.here(core, this.retired(core))) {
+        this.atBreakpoint = true;
+        return left;
+      }
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
       if (special || stepwise || watched) left = this.#step(core, c, left);
       else if (this.#performance.counting(c)) left = this.#toBranch(core, c, left);
@@ -415,10 +391,6 @@ export class Engine {
       this.#set(c + DEBUG_PENDING, this.#get(c + DEBUG_PENDING) | DR6_BS);
     return after;
   }
-  /** Debug traps are there and may be taken. */
-  #trapping(c: number): boolean {
-    return this.#get(c + DEBUG_PENDING) !== 0 && this.#get(c + SHADOW) !== SHADOW_STACK;
-  }
   /** Breakpoints are enabled in DR7. */
   #watching(c: number): boolean {
     return (this.#get(c + DR + 7 * 8) & DR7_ENABLES) !== 0;
@@ -440,135 +412,26 @@ export class Engine {
    */
   setBreakpoints(linear: ReadonlySet<bigint>): void {
     if (this.#live) throw new Error("breakpoints are for cores of one thread");
-    this.#breakpoints = linear;
-    this.#reader.stopAt(new Set([...linear].map((address) => Number(address & 0xfffn))));
+    this.#stops.set(linear);
   }
   /** run() comes back, with atWatchpoint, after an instruction of which this says so; null: no longer. */
   watch(watch: Watch | null): void {
     if (this.#live) throw new Error("watchpoints are for cores of one thread");
     this.#onlooker.watch(watch);
   }
-  /** Whether the core stands where a block is hidden from generated code (code-reader.ts). */
-  #nearBreakpoint(core: number): boolean {
-    return this.#reader.stops && this.#reader.isStop(core);
-  }
-  /** The guest's own, in DR0 to DR3; microcode/debug.ts has what looks at data. */
-  #noteCodeBreakpoints(c: number): void {
-    this.#set(c + DEBUG_CHANGED, 0);
-    const control = this.#get(c + DR + 7 * 8);
-    for (let n = 0; n < 4; n++)
-      if ((control >>> (2 * n)) & 3 && ((control >>> (16 + 4 * n)) & 3) === 0)
-        this.#reader.stopGuestAt(this.#get(c + DR + 8 * n) & 0xfff);
-  }
-  #stopsHere(core: number): boolean {
-    const retired = this.retired(core);
-    if (this.#stoppedAt[core] === retired || !this.#breakpoints.has(this.#reader.linearRip(core)))
-      return false;
-    this.#stoppedAt[core] = retired;
-    this.atBreakpoint = true;
-    return true;
-  }
-
   /** The block at RIP. Its bytes may still wait in the core's own store buffer: they go to memory then. */
   #decode(core: number, c: number): number | undefined {
     const block = this.#reader.decode(core);
-    if (this.#get(c + STORES_WAITING) === 0) return block;
-    if (block !== undefined && !this.#awaitsStores(c, block)) return block;
+    if (this.#stores.count(c) === 0) return block;
+    if (block !== undefined && !this.#stores.hits(c, block)) return block;
     this.#set(c + FAULT_VECTOR, -1);
-    this.#drainAll(c);
+    this.#stores.drain(c);
     return this.#reader.decode(core);
   }
-  /** Whether a waiting store is to a block's bytes. */
-  #awaitsStores(c: number, block: number): boolean {
-    const { ramBase } = this.plan;
-    const begin = ramBase + (this.#get(block + BLOCK_PHYSICAL) >>> 0);
-    const end = begin + this.#get(block + BLOCK_BYTES);
-    const second =
-      this.#get(block + BLOCK_SECOND_AT) === 0 ? 0 : ramBase + this.#get(block + BLOCK_SECOND_PAGE) * 4096;
-    for (let i = this.#get(c + STORES_WAITING) - 1; i >= 0; i--) {
-      const host = this.#get(c + STORE_BUFFER + i * STORE_BYTES + STORE_HOST) >>> 0;
-      const after = host + this.#get(c + STORE_BUFFER + i * STORE_BYTES + STORE_LENGTH);
-      if ((host < end && after > begin) || (second !== 0 && host < second + 15 && after > second))
-        return true;
-    }
-    return false;
-  }
-
-  // --- the store buffer (microcode/store-buffer.ts) ---
-  #drainAll(c: number): void {
-    if (this.#get(c + STORES_WAITING) !== 0) this.#microcode["drainStores"](c, ALL_STORES);
-  }
-  /** Stores that a core has executed and that have not reached memory. */
-  storesWaiting(core: number): number {
-    return this.#get(coreAddress(core) + STORES_WAITING);
-  }
-  /** Lets the oldest of them go, at most so many. */
-  drainStores(core: number, most: number): void {
-    this.#microcode["drainStores"](coreAddress(core), BigInt(most));
-  }
-
   #unimplemented(core: number, c: number): void {
     const code = this.#view.getUint16(this.#get(c + RUN_OP) + OP_CODE, true);
     this.#hosts[core].unimplemented(`instruction ${codeName(code)} at ${this.state(core).rip.toString(16)}`);
     raise(this.#words, c, UD);
-  }
-
-  // --- events between instructions ---
-
-  /** INIT, SIPI, NMI, interrupts, bus lock and stop requests: takes what may be taken now. */
-  #service(core: number, c: number): void {
-    const raised = Atomics.load(this.#words, (c + ATTENTION) >>> 2);
-    if (raised !== 0) this.#attend(core, c, raised);
-    if (this.#get(c + A20_SEEN) !== this.#get(A20_MASK_WORD)) this.#flushForA20(c);
-    if (this.#get(c + SHADOW) !== 0 || this.#get(c + DEBUG_PENDING) !== 0) return;
-    if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) {
-      this.#set(c + NMI_WANTED, this.#get(c + NMI_WANTED) - 1);
-      this.#event(core, c, 2, EVENT_NMI);
-      return;
-    }
-    if (this.#get(c + INTERRUPT_WANTED) === 0 || (this.#get(c + FLAGS_OTHER) & FLAG_IF) === 0) return;
-    const activity = this.#get(c + ACTIVITY);
-    if (activity !== ACTIVE && activity !== HALTED) return;
-    const host = this.#hosts[core];
-    if (host.pendingInterrupt()) {
-      const vector = host.acknowledge();
-      if (vector >= 0) this.#event(core, c, vector, EVENT_EXTERNAL);
-    }
-    this.#set(c + INTERRUPT_WANTED, host.pendingInterrupt() ? 1 : 0);
-  }
-  #attend(core: number, c: number, raised: number): void {
-    const words = this.#words;
-    const bits = Atomics.and(words, (c + ATTENTION) >>> 2, ~raised) & raised;
-    if (bits & ATTENTION_BUS_LOCK && this.#running === core) {
-      this.#bus.park(core);
-      this.#bus.unpark(core);
-    }
-    if (bits & ATTENTION_STOP) this.#stopping = true;
-    if (bits & ATTENTION_COUNTERS) this.#recounting = true;
-    if (bits & ATTENTION_INIT) {
-      this.#microcode["reset"](c, 1n);
-      this.#hosts[core].initialise();
-      this.#set(c + INTERRUPT_WANTED, 0);
-      this.#set(c + NMI_WANTED, 0);
-    }
-    if (bits & ATTENTION_SIPI) this.#microcode["startup"](c, BigInt(this.#get(c + STARTUP_VECTOR) & 0xff));
-    if (bits & ATTENTION_NMI) this.#takeNmis(c);
-    if (bits & ATTENTION_INTERRUPT) this.#set(c + INTERRUPT_WANTED, 1);
-  }
-  /** One NMI may wait while NMIs are blocked; of those that came since the last look, one more is to be taken at once. */
-  #takeNmis(c: number): void {
-    const posted = Atomics.exchange(this.#words, (c + NMIS_POSTED) >>> 2, 0);
-    const room = this.#get(c + NMI_BLOCKED) !== 0 ? 1 : 2;
-    this.#set(c + NMI_WANTED, Math.min(room, this.#get(c + NMI_WANTED) + posted));
-  }
-  #event(core: number, c: number, vector: number, kind: number): void {
-    this.#onlooker.interrupt(core, vector, kind === EVENT_NMI);
-    this.#performance.transfer(c);
-    this.#microcode["interrupt"](c, BigInt(vector), BigInt(kind));
-  }
-  #flushForA20(c: number): void {
-    this.#set(c + A20_SEEN, this.#get(A20_MASK_WORD));
-    this.#microcode["flushTlb"](c);
   }
 
   // --- code ---
@@ -590,39 +453,26 @@ export class Engine {
   reset(core: number): void {
     const c = coreAddress(core);
     this.#microcode["reset"](c, 0n);
-    this.#set(c + INTERRUPT_WANTED, 0);
-    this.#set(c + NMI_WANTED, 0);
+    this.#events.forget(c);
     this.#set(c + A20_SEEN, this.#get(A20_MASK_WORD));
     this.#reader.forget(core);
   }
 
-  /** Whether run() would do anything: the core is active, or something is there that wakes it. */
+  /** Whether run() would do anything. */
   runnable(core: number): boolean {
-    const c = coreAddress(core);
-    const activity = this.#get(c + ACTIVITY);
-    if (activity === ACTIVE) return true;
-    const raised = Atomics.load(this.#words, (c + ATTENTION) >>> 2);
-    if (raised & ATTENTION_INIT) return true;
-    if (activity === WAIT_FOR_SIPI && raised & ATTENTION_SIPI) return true;
-    // What wakes nobody is noted, so that a sleeper on the attention word does sleep.
-    if (raised !== 0) this.#attend(core, c, raised);
-    if (activity !== HALTED) return false;
-    const words = this.#words;
-    if (waits(words, c) && (lineChanged(words, c) || this.#interruptBreaks(core, c))) {
-      this.#set(c + ACTIVITY, ACTIVE);
-      return true;
-    }
-    if (this.#trapping(c)) return true;
-    if (this.#get(c + NMI_WANTED) !== 0 && this.#get(c + NMI_BLOCKED) === 0) return true;
-    const open = (this.#get(c + FLAGS_OTHER) & FLAG_IF) !== 0;
-    return open && this.#get(c + INTERRUPT_WANTED) !== 0 && this.#hosts[core].pendingInterrupt();
-  }
-  #interruptBreaks(core: number, c: number): boolean {
-    return wantsInterrupt(this.#words, c) && this.#hosts[core].pendingInterrupt();
+    return this.#events.wakes(core, coreAddress(core));
   }
   /** Waiting for a store, of which nobody tells (monitor.ts). */
   monitors(core: number): boolean {
     return waits(this.#words, coreAddress(core));
+  }
+  /** Stores that a core has executed and that have not reached memory. */
+  storesWaiting(core: number): number {
+    return this.#stores.count(coreAddress(core));
+  }
+  /** Lets the oldest of them go, at most so many. */
+  drainStores(core: number, most: number): void {
+    this.#stores.drain(coreAddress(core), BigInt(most));
   }
   isShutDown(core: number): boolean {
     return this.#get(coreAddress(core) + ACTIVITY) === SHUTDOWN;
@@ -634,7 +484,7 @@ export class Engine {
   }
   /** Instructions since the start of the run() that is under way; 0 outside. */
   executed(core: number): number {
-    if (this.#running !== core) return 0;
+    if (this.#events.running !== core) return 0;
     const c = coreAddress(core);
     const op = this.#get(c + RUN_OP);
     // Blocks are charged as a whole: the op under way and those after it have not happened yet.
@@ -643,8 +493,8 @@ export class Engine {
   }
   /** Lets the run() that is under way come back at the next instruction boundary that looks. */
   interruptRun(): void {
-    if (this.#running < 0) return;
-    const c = coreAddress(this.#running);
+    if (this.#events.running < 0) return;
+    const c = coreAddress(this.#events.running);
     Atomics.or(this.#words, (c + ATTENTION) >>> 2, ATTENTION_STOP);
   }
 
@@ -684,11 +534,11 @@ export class Engine {
   }
   /** What the core has decoded stays: it holds as long as the bytes that it came from (written()). */
   restore(core: number, record: CoreRecord): void {
-    this.#stoppedAt[core] = -1;
+    this.#stops.forget(core);
     this.state(core).restore(record);
     // When stores to code leave the buffer depends on what is decoded: the same snapshot has to find the same.
     if (this.#get(STORE_BUFFER_WORD) !== 0) this.#reader.forget(core);
-    else this.#drainAll(coreAddress(core)); // nobody would look there
+    else this.#stores.drain(coreAddress(core)); // nobody would look there
     this.#reader.slowStores(core);
     this.#set(coreAddress(core) + DEBUG_CHANGED, 1);
   }

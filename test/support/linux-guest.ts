@@ -19,6 +19,8 @@ export interface GuestOptions {
 }
 
 export const APPEND = "console=ttyS0 panic=-1";
+/** What is not asked for otherwise. */
+const USUAL = { cores: 1, megabytes: 256, append: APPEND, more: [] } as const;
 
 export class Guest {
   readonly child: ChildProcess;
@@ -49,28 +51,16 @@ export class Guest {
   }
 
   /** A live machine of ours. */
-  static ours({
-    kernel,
-    initrd,
-    cores = 1,
-    megabytes = 256,
-    append = APPEND,
-    more = [],
-  }: GuestOptions): Guest {
+  static ours(options: GuestOptions): Guest {
+    const { kernel, initrd, cores, megabytes, append, more } = { ...USUAL, ...options };
     const machine = ["--cores", cores, "--memory", `${megabytes}M`, "--serial", "stdio", "--json"];
     const guest = ["--kernel", kernel, "--initrd", initrd, "--append", append];
     return new Guest(process.execPath, [cli, "boot", ...machine, ...guest, ...more]);
   }
 
   /** QEMU's q35 machine without what ours does not have. */
-  static qemu({
-    kernel,
-    initrd,
-    cores = 1,
-    megabytes = 256,
-    append = APPEND,
-    more = [],
-  }: GuestOptions): Guest {
+  static qemu(options: GuestOptions): Guest {
+    const { kernel, initrd, cores, megabytes, append, more } = { ...USUAL, ...options };
     const board = ["-machine", "q35", "-accel", "tcg", "-m", megabytes, "-smp", cores, "-nic", "none"];
     const console = ["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot"];
     return new Guest(QEMU, [

@@ -94,14 +94,18 @@ export function notePort(core: usize, port: u32, bytes: u32): void {
   noteHits(core, matching(core, port, bytes, 1 << ON_PORT));
 }
 
-/** Before an instruction, while breakpoints are enabled: raises #DB (1) if one stands at it and RF is clear. */
+/**
+ * Before an instruction, while breakpoints are enabled: raises #DB (1) if one stands at it and RF is clear. What MOV SS
+ * has held off is taken along, as by INT1: it may not wait for the handler's first instruction.
+ */
 export function codeBreakpoint(core: usize): u64 {
   if (otherFlags(core) & FLAG_RF) return 0;
   const rip = load<u64>(core, RIP);
   const linear = mode(core) & MODE_64 ? rip : (rip + baseOf(core, CS)) & 0xffff_ffff;
   const hits = matching(core, linear, 1, 1 << ON_EXECUTION);
   if (hits == 0) return 0;
-  note(core, hits);
+  store<u32>(core, load<u32>(core, DEBUG_PENDING) | <u32>hits, DEBUG_PENDING);
+  notePending(core);
   raisePlain(core, DB);
   return 1;
 }
