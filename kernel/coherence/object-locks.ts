@@ -284,6 +284,7 @@ export let lockStrangers: u64 = 0;
 export function lockMessage(from: u32, message: MessageHeader): void {
   const object = objectById(message.linkid);
   const command = <u32>message.command;
+  nodesFrom(pool.index);
   if (changetype<usize>(object) == 0 || object.dead != 0 || !readRanges(message)) {
     lockStrangers++;
     return;
