@@ -55,7 +55,8 @@ export async function boot(o: BootOptions): Promise<void> {
   if ((o.save === undefined) !== (o.at === undefined)) throw new Error("--save and --at go together");
   if ((o.save ?? o.restore) !== undefined && (o.seed === undefined || o.gdb !== undefined))
     throw new Error("--save and --restore go with --seed, and without --gdb");
-  const signal = interruptSignal();
+  const ask: Asked = { toEnd: () => false };
+  const signal = interruptSignal(() => ask.toEnd());
   const output = byteOutput("--serial", o.serial);
   const console = new ConsoleReader(() => {});
   const packed = o.program === undefined ? null : archive(program(o.program));
@@ -99,7 +100,7 @@ export async function boot(o: BootOptions): Promise<void> {
   const { instructions, problem, exitCode } = await (o.gdb !== undefined
     ? bootUnderGdb(o, o.gdb, options, signal)
     : o.seed === undefined
-      ? bootLive(o, options, signal)
+      ? bootLive(o, options, signal, ask)
       : bootSeeded(o, o.seed, options, signal));
   console.end();
   await Promise.all([output.end(), plugged.end()]);
@@ -149,7 +150,14 @@ interface Ending {
   readonly exitCode: number | null;
 }
 
-async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): Promise<Ending> {
+/** What SIGTERM does first. */
+interface Asked {
+  toEnd: () => boolean;
+}
+/** A machine of a cluster that was asked to end has so long to leave it. */
+const LEAVE_SECONDS = 10;
+
+async function bootLive(o: BootOptions, options: Options, signal: AbortSignal, ask: Asked): Promise<Ending> {
   const machine = await LiveMachine.create(options);
   let link: Link | null = null;
   if (o.bridge !== undefined) {
@@ -174,8 +182,16 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal): 
       ? null
       : setTimeout(() => machine.stop("the time limit was reached"), o.limit * 1000);
   void interrupted(signal).then(() => machine.stop("interrupted"));
+  let leaving: NodeJS.Timeout | null = null;
+  if (o.bridge !== undefined)
+    ask.toEnd = () => {
+      if (!machine.pressPowerButton()) return false;
+      leaving = setTimeout(() => machine.stop("interrupted"), LEAVE_SECONDS * 1000);
+      return true;
+    };
   machine.start();
   const ending = await machine.ended;
+  if (leaving !== null) clearTimeout(leaving);
   if (limit !== null) clearTimeout(limit);
   letGo();
   link?.close();

@@ -1,11 +1,17 @@
 // Ctrl-C, SIGTERM, and the death of a parent process: each asks a command to end cleanly.
 
-/** Aborted on the first of them. A second Ctrl-C ends the process at once. */
-export function interruptSignal(): AbortSignal {
+/**
+ * Aborted on the first of them. A second Ctrl-C ends the process at once. `softly` is what SIGTERM does instead, for the first
+ * time; false: nothing.
+ */
+export function interruptSignal(softly: () => boolean = () => false): AbortSignal {
   const controller = new AbortController();
   const end = () => controller.abort();
   process.once("SIGINT", end);
-  process.once("SIGTERM", end);
+  process.once("SIGTERM", () => {
+    if (softly()) process.once("SIGTERM", end);
+    else end();
+  });
   if (process.connected) {
     process.once("disconnect", end);
     process.channel?.unref();

@@ -117,7 +117,7 @@ async function runMachine(
   child.on("message", (m) => {
     message = m as BootMessage;
   });
-  const abort = () => child.kill("SIGTERM");
+  const abort = () => child.kill("SIGINT"); // at once: SIGTERM asks a machine to leave the cluster first
   signal.addEventListener("abort", abort);
   if (signal.aborted) abort();
   const how = await ended(child);

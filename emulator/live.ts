@@ -93,6 +93,14 @@ export class LiveMachine {
     this.#tick();
   }
 
+  /** False: the guest does not listen. */
+  pressPowerButton(): boolean {
+    if (this.#state !== "running" || !this.#board.powerButtonHeard) return false;
+    this.#board.pressPowerButton();
+    this.#tick();
+    return true;
+  }
+
   /** Ends the machine from outside. */
   stop(problem: string): void {
     if (this.#state !== "over") this.#end(problem);

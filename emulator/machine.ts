@@ -273,6 +273,10 @@ export class Machine implements Scheduled {
     return typeOn(this.#board, this.#options, byte);
   }
 
+  pressPowerButton(): void {
+    this.#board.pressPowerButton();
+  }
+
   /** CR8 as the core reads it. */
   taskPriority(core: number): number {
     return this.#devices[core]!.cr8();

@@ -10,6 +10,7 @@ import { apicId, apicStart, apicTimerReady, picsMask } from "./machine/apic";
 import { coresRemember, coresStart, idle } from "./machine/cores";
 import { coreBlockUse, descriptorsCore, descriptorsPrepare, idtStart } from "./machine/descriptors";
 import { ioApicStart } from "./machine/io-apic";
+import { powerButtonStart } from "./machine/power-button";
 import { timeStart, tscHertz } from "./machine/time";
 import { timerStart } from "./machine/timer";
 import { framesFree } from "./memory/frames";
@@ -18,7 +19,7 @@ import { allocate, slabStart } from "./memory/slab";
 import { networkStart } from "./net/network";
 import { bootOption, memoryStart, optionsStart, ramEnd, rsdp } from "./options";
 import { panic } from "./panic";
-import { processStart } from "./process/process";
+import { initStop, processStart } from "./process/process";
 import { selfTest } from "./selftest";
 import { statsPrint } from "./stats";
 
@@ -74,6 +75,7 @@ function bootThread(_argument: usize): void {
     machineStop(0);
   }
   networkStart();
+  powerButtonStart(initStop.index);
   processStart();
 }
 

@@ -13,11 +13,11 @@ import { HEADER_BYTES } from "./frame.js";
 
 export const VOTE_TYPE = 0x88b5;
 /** "BLV" and the version of the layout, little endian. */
-const MAGIC = 0x01564c42;
+const MAGIC = 0x02564c42;
 const ADDRESS = [0x52, 0x54, 0x00, 0x00, 0x01, 0x00];
 const GROUP = [0x03, 0x42, 0x4c, 0x4b, 0x00, 0x01];
 const WITNESS = 255;
-const BODY_BYTES = 64;
+const BODY_BYTES = 72;
 
 const PREPARE = 1;
 const PROMISE = 2;
@@ -36,6 +36,8 @@ const BALLOT = 24;
 const ACCEPTED_BALLOT = 32;
 const LIFE = 40;
 const MEMBERS = 48;
+/** A view without members: members, witness, leaving. */
+const NOBODY = BODY_BYTES - MEMBERS;
 
 /** All that it has promised. */
 export interface WitnessState {
@@ -45,7 +47,7 @@ export interface WitnessState {
   readonly number: bigint;
   readonly promised: bigint;
   readonly acceptedBallot: bigint;
-  /** What was accepted: members, witness and lives as they stand in a frame. */
+  /** What was accepted: members, witness, leaving and lives as they stand in a frame. */
   readonly accepted: Uint8Array;
 }
 
@@ -141,8 +143,8 @@ export class Witness {
 
   #answer(to: Uint8Array, kind: number): Uint8Array {
     const { state } = this;
-    const shows = kind === PROMISE ? state.accepted : new Uint8Array(16);
-    const content = shows.length === 0 ? new Uint8Array(16) : shows;
+    const shows = kind === PROMISE ? state.accepted : new Uint8Array(NOBODY);
+    const content = shows.length === 0 ? new Uint8Array(NOBODY) : shows;
     const frame = new Uint8Array(HEADER_BYTES + MEMBERS + content.length);
     frame.set(GROUP, 0);
     frame.set(ADDRESS, 6);

@@ -414,6 +414,11 @@ export class Pc {
     this.#pm.pressPowerButton();
   }
 
+  /** The guest wants to be told of the power button. */
+  get powerButtonHeard(): boolean {
+    return this.#pm.powerButtonHeard;
+  }
+
   get a20Open(): boolean {
     return this.#power.a20Open;
   }

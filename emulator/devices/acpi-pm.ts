@@ -76,6 +76,10 @@ export class AcpiPm {
     this.#change({ status: this.#state.status | status.powerButton });
   }
 
+  get powerButtonHeard(): boolean {
+    return (this.#state.enable & status.powerButton) !== 0;
+  }
+
   /** The real-time clock asserts its interrupt. */
   clockAlarm(): void {
     this.#change({ status: this.#state.status | status.rtc });

@@ -5,12 +5,15 @@
 // A move goes by phases, each begun when all members of the view have ended the one before (members.ts): freeze, hand in,
 // rebuild, thaw; takeover.ts has what they mean for a page. Threads that ask about an object that moves wait; what they had
 // asked of its former home they ask again, and who slept on a futex is woken and looks again.
+import { frameAllocate } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
+import { panic } from "../panic";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import {
   COMMAND_HOME_OBJECT,
   COMMAND_HOME_OWNER,
   COMMAND_HOME_PAGE,
+  ITEM_DATA,
   ITEM_NAME,
   ITEM_PAGE,
   ITEM_REQUESTER,
@@ -20,25 +23,30 @@ import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../sy
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
 import { objectById, objectMake, objectsFirst, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
+import { isZero } from "./page-data";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, releaseRevocation, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
-import { rangesCarve } from "./ranges";
+import { rangesCarve, rangesLost } from "./ranges";
 import { Page } from "./records";
 import { futexesMove } from "./shared-futex";
-import { UNUSED } from "./table";
+import { INVALID, LOST, RECOVERING, UNUSED } from "./table";
 import {
   engineAdopt,
   engineFreeze,
+  engineGiven,
   engineRebuild,
   engineReport,
   engineReported,
   engineThaw,
+  REPORT_COPY,
+  REPORT_GIVEN,
   REPORT_HAD,
   REPORT_NOTHING,
 } from "./takeover";
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
+import { PAGE_BYTES } from "./wire";
 
 /** SharedObject.moving */
 const FROZEN: u32 = 1;
@@ -47,8 +55,12 @@ const HANDED_IN: u32 = 2;
 /** ITEM_NAME's aux: the sender was the home, so that nothing is lost; the object still has its name. */
 const FROM_HOME: u32 = 1;
 const NAMED: u32 = 2;
+/** The home had lost something, and told nobody yet. */
+const LOSSY: u32 = 8;
 
 let members: u64 = 0;
+/** Members that are leaving: the home of nothing, and what they have they hand in with its bytes. */
+let leavers: u64 = 0;
 /** Machines that died since objects had homes. */
 let deaths: u32 = 0;
 
@@ -102,14 +114,20 @@ export function homesStart(machines: u64): void {
 
 // --- Freeze ---
 
-/** The view has these members now: every object whose home is another one stops. Clients that have to ask again, linked. */
-export function homesFreeze(machines: u64): usize {
-  members = machines;
+/**
+ * The view has these members now: every object whose home is another one stops; when somebody leaves every object, so
+ * that he can hand in what he has of it. Clients that have to ask again, linked.
+ */
+export function homesFreeze(machines: u64, leaving: u64): usize {
+  const all = leaving != 0;
+  leavers = leaving;
+  members = machines & ~leaving;
+  if (members == 0) members = machines; // nobody stays
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.hash != 0 && object.dead == 0) {
       const home = homeOf(object.hash);
-      if (home != object.home || object.moving != 0) freeze(object, home);
+      if (all || home != object.home || object.moving != 0) freeze(object, home);
     }
     object = changetype<SharedObject>(object.next);
   }
@@ -123,6 +141,7 @@ function freeze(object: SharedObject, home: u32): void {
   object.heir = 0;
   object.moving = FROZEN;
   object.home = home;
+  if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
   rangesFrozen(object);
   locksFreeze(object);
   futexesMove(object);
@@ -131,6 +150,7 @@ function freeze(object: SharedObject, home: u32): void {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     releaseRevocation(page);
+    if (stored && (page.directory == LOST || page.directory == RECOVERING)) object.lossy = 1;
     page.ranged = 0;
     engineFreeze(engine, page, stored && page.frame != 0);
     page.twinOf = 0;
@@ -165,7 +185,9 @@ function handInHere(object: SharedObject): void {
 }
 
 function handIn(object: SharedObject): void {
-  const aux = (object.complete != 0 ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
+  let aux = (object.complete != 0 ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
+  if (object.lossy != 0) aux |= LOSSY;
+  object.lossy = 0;
   const writer = messageTo(object.home, 16 + 8 + 256 + 16 + 8, object.id, object.hash, COMMAND_HOME_OBJECT);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
@@ -180,11 +202,37 @@ function handIn(object: SharedObject): void {
       if (page.had == 0) continue;
       report = REPORT_HAD;
     }
-    const pageWriter = messageTo(object.home, 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
-    store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
-    messageEnd();
+    if (leavers & bit(clusterSelf())) giveAway(object, page, report);
+    else {
+      const pageWriter = messageTo(object.home, 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
+      store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
+      messageEnd();
+    }
   }
   locksHandIn(object);
+}
+
+/** By who leaves: the new home has the page then. A copy is worth sending only when its owner may have died. */
+function giveAway(object: SharedObject, page: Page, report: u32): void {
+  page.state = INVALID;
+  if (report == REPORT_COPY && deaths == 0) report = REPORT_HAD;
+  const data = report != REPORT_HAD && page.frame != 0;
+  const writer = messageTo(object.home, 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
+  store<u64>(itemPut(writer, ITEM_PAGE, report == REPORT_HAD ? REPORT_HAD : REPORT_GIVEN, 8), page.index);
+  if (data && !isZero(page.frame))
+    memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
+  messageEnd();
+}
+
+/** At the new home: what a machine that leaves had is here now. */
+function given(page: Page, message: MessageHeader): void {
+  if (page.frame == 0) page.frame = frameAllocate();
+  if (page.frame == 0) panic("out of memory for a page of a machine that leaves");
+  const data = itemFind(message, ITEM_DATA);
+  if (changetype<usize>(data) != 0) memory.copy(page.frame, itemData(data), PAGE_BYTES);
+  else memory.fill(page.frame, 0, PAGE_BYTES);
+  page.had = 1;
+  engineGiven(page, clusterSelf());
 }
 
 function opened(object: SharedObject, machine: u32, references: u32): void {
@@ -210,6 +258,7 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
   page.frozen = 1;
   if (item.aux == REPORT_HAD) page.had = 1;
   if (command == COMMAND_HOME_OWNER) engineAdopt(page);
+  else if (item.aux == REPORT_GIVEN) given(page, message);
   else engineReported(page, from, item.aux);
 }
 
@@ -218,6 +267,7 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   const size = load<u64>(itemData(itemFind(message, ITEM_SIZE)));
   opened(object, from, itemFind(message, ITEM_REQUESTER).aux);
   if (object.complete == 0) object.size = max<u64>(object.size, size);
+  if (name.aux & LOSSY) object.lossy = 1;
   if (name.aux & FROM_HOME) {
     object.complete = 1;
     object.size = size;
@@ -252,7 +302,7 @@ export function homesRebuild(): void {
 /** What was at a home that died, and nowhere else: as its will says, else whatever it may have had. */
 function bury(object: SharedObject): void {
   const end = (object.size + 4095) >> 12;
-  const willed = deaths == 1 && willRead(object, object.died);
+  const willed = object.lossy == 0 && deaths == 1 && willRead(object, object.died);
   if (!willed && end != 0) objectLoses(object, 0, end - 1);
   let at = willed ? object.pages : 0;
   while (at != 0) {
@@ -263,7 +313,8 @@ function bury(object: SharedObject): void {
 }
 
 function rebuild(object: SharedObject): void {
-  if (object.complete == 0) bury(object);
+  if (object.complete == 0 || object.lossy != 0) bury(object);
+  object.lossy = 0;
   willDrop(object);
   object.died = 0;
   object.complete = 0;

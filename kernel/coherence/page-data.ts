@@ -55,7 +55,7 @@ function twinTake(page: Page, incoming: PageMessage): void {
 }
 
 /** A page of zeros is sent as such. */
-function isZero(frame: usize): bool {
+export function isZero(frame: usize): bool {
   for (let at = frame; at < frame + PAGE_BYTES; at += 8) if (load<u64>(at) != 0) return false;
   return true;
 }

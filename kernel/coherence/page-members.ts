@@ -4,7 +4,7 @@ import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
 import { rangesForsaken, rangesMachineDied, rangesReady } from "./grants";
-import { homeDied, homesMachineDied } from "./homes";
+import { homeDied } from "./homes";
 import { objectsBury, objectsFirst } from "./object-list";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
@@ -45,7 +45,6 @@ function peerDied(page: Page): void {
 /** `view`: the number of the view that goes on without it. */
 export function pagesMachineDied(machine: u32, view: u64): void {
   engineDead(engine, machine);
-  homesMachineDied();
   engine.era = eraOfView(view);
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {

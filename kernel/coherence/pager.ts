@@ -55,6 +55,8 @@ export class SharedObject {
   /** homes.ts: it has no home for the moment; this machine was its home; the home that it has lost by death, 0 = none. */
   moving: u32 = 0;
   complete: u32 = 0;
+  /** Something of it is lost, and nobody has been told. */
+  lossy: u32 = 0;
   died: u32 = 0;
   size: u64 = 0;
   name: usize = 0;

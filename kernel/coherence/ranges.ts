@@ -189,6 +189,13 @@ export function rangesLose(set: RangeSet, first: u64, last: u64): void {
   put(set, first, last, INVALID, LOST, 0, STORED);
 }
 
+/** At the home: is anything lost that nobody has been told of? */
+export function rangesLost(set: RangeSet): bool {
+  for (let number: u32 = 0; number < set.count; number++)
+    if (rangeAt(set, number).directory == LOST) return true;
+  return false;
+}
+
 /** At the home: what is lost has been told, once for all of it. */
 export function rangesFound(set: RangeSet): void {
   for (let at: u64 = 0; at <= PAGE_LAST; ) {

@@ -65,6 +65,8 @@ export const REPORT_OWNED: u32 = 2;
 export const REPORT_ALONE: u32 = 3;
 /** It had the page once and has it no more: what nobody else has is lost. */
 export const REPORT_HAD: u32 = 4;
+/** Its sender leaves; the page comes along. */
+export const REPORT_GIVEN: u32 = 5;
 
 /**
  * No core may be about to lose the page: a revocation that had begun is over, without engineGone(). `stored`: this machine was
@@ -195,7 +197,7 @@ export function engineReport(page: Page): u32 {
 
 /** At the new home: `from` (this machine as well) has that. */
 export function engineReported(page: Page, from: u32, report: u32): void {
-  if (report == REPORT_NOTHING || report == REPORT_HAD) return;
+  if (report == REPORT_NOTHING || report == REPORT_HAD || <u32>page.owner == from) return;
   const owns = report == REPORT_ALONE || (report == REPORT_OWNED && page.owner == 0);
   if (!owns) {
     page.sharers |= bitOf(from);
@@ -203,6 +205,21 @@ export function engineReported(page: Page, from: u32, report: u32): void {
   }
   if (page.owner != 0) page.sharers |= bitOf(page.owner);
   page.owner = <u8>from;
+}
+
+/** At the new home, `self`: a machine that leaves has handed over the page, which it owned. */
+export function engineGiven(page: Page, self: u32): void {
+  // An operation is under way: the bytes are in the backing store, and nobody has the page.
+  if (<u32>page.owner == self || page.state == INVALID_OPERATE) return;
+  if (page.owner != 0) {
+    // Somebody else owns it as well: all copies are equal.
+    page.state = SHARED;
+    page.sharers |= bitOf(self);
+    return;
+  }
+  page.state = OWNED;
+  page.owner = <u8>self;
+  page.sharers &= ~bitOf(self);
 }
 
 /**

@@ -18,7 +18,15 @@ const LOCAL_APIC_ENABLED: u32 = 1;
 const FADT_DSDT: usize = 40;
 const FADT_SMI_COMMAND: usize = 48;
 const FADT_ACPI_ENABLE: usize = 52;
+const FADT_SCI: usize = 46;
+const FADT_PM1A_EVENTS: usize = 56;
 const FADT_PM1A_CONTROL: usize = 64;
+const FADT_PM1_EVENT_BYTES: usize = 88;
+const FADT_FLAGS: usize = 112;
+/** The power button is a device of AML's, not of the fixed hardware. */
+const BUTTON_IS_DEVICE: u32 = 1 << 4;
+/** PWRBTN_STS and PWRBTN_EN, 4.8.3.1. */
+const PM1_POWER_BUTTON: u32 = 0x100;
 const PM1_SCI_ENABLE: u32 = 1;
 const PM1_SLEEP_ENABLE: u32 = 0x2000;
 
@@ -117,16 +125,40 @@ function sleepType(): u32 {
   return 0;
 }
 
+/** With SCI_EN interrupts of the fixed hardware come as SCI; until then they may go to a firmware that takes SMIs. */
+function acpiModeEnter(control: u32): void {
+  const smi = load<u32>(fadt + FADT_SMI_COMMAND);
+  const enable = <u32>load<u8>(fadt + FADT_ACPI_ENABLE);
+  if (smi === 0 || enable === 0 || (in16(control) & PM1_SCI_ENABLE) !== 0) return;
+  out8(smi, enable);
+  for (let i = 0; i < 100_000 && (in16(control) & PM1_SCI_ENABLE) === 0; i++) pause();
+}
+
+/** Lets the power button interrupt. The line of the SCI, or 0: the machine has no fixed button. */
+export function powerButtonEnable(): u32 {
+  if (fadt === 0 || (load<u32>(fadt + FADT_FLAGS) & BUTTON_IS_DEVICE) !== 0) return 0;
+  const events = load<u32>(fadt + FADT_PM1A_EVENTS);
+  const control = load<u32>(fadt + FADT_PM1A_CONTROL);
+  if (events === 0 || control === 0) return 0;
+  acpiModeEnter(control);
+  out16(events, PM1_POWER_BUTTON);
+  out16(events + (<u32>load<u8>(fadt + FADT_PM1_EVENT_BYTES) >> 1), PM1_POWER_BUTTON);
+  return load<u16>(fadt + FADT_SCI);
+}
+
+/** Whether it was pressed since the last time. */
+export function powerButtonPressed(): bool {
+  const events = load<u32>(fadt + FADT_PM1A_EVENTS);
+  if ((in16(events) & PM1_POWER_BUTTON) === 0) return false;
+  out16(events, PM1_POWER_BUTTON);
+  return true;
+}
+
 /** Soft off (S5). Returns only when the machine stays on. */
 export function acpiPowerOff(): void {
   if (fadt === 0) return;
   const control = load<u32>(fadt + FADT_PM1A_CONTROL);
-  const smi = load<u32>(fadt + FADT_SMI_COMMAND);
-  const enable = <u32>load<u8>(fadt + FADT_ACPI_ENABLE);
   if (control === 0) return;
-  if (smi !== 0 && enable !== 0 && (in16(control) & PM1_SCI_ENABLE) === 0) {
-    out8(smi, enable);
-    for (let i = 0; i < 100_000 && (in16(control) & PM1_SCI_ENABLE) === 0; i++) pause();
-  }
+  acpiModeEnter(control);
   out16(control, (sleepType() << 10) | PM1_SLEEP_ENABLE | (in16(control) & PM1_SCI_ENABLE));
 }

@@ -42,6 +42,19 @@ export function ioApicRoute(line: u32, vector: u32): void {
   write(row, vector | ((flags & 3) === POLARITY_LOW ? ACTIVE_LOW : 0));
 }
 
+/**
+ * The SCI, which is level-triggered, as edges: while one source is enabled, whose handler takes the line down, each of its events
+ * is one (acpi.ts enables the power button only).
+ */
+export function ioApicRouteSci(line: u32, vector: u32): void {
+  if (ioApicAddress === 0) return;
+  const known = line < 16;
+  const row = REDIRECTION + (((known ? isaInterrupt(line) : line) - ioApicFirst) << 1);
+  const low = known && (isaFlags(line) & 3) === POLARITY_LOW;
+  write(row + 1, coreAt(0).apicId << 24);
+  write(row, vector | (low ? ACTIVE_LOW : 0));
+}
+
 export function ioApicMask(line: u32): void {
   write(REDIRECTION + ((isaInterrupt(line) - ioApicFirst) << 1), MASKED);
 }

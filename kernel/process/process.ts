@@ -28,6 +28,7 @@ import { spaceCreate, spaceDestroy } from "../memory/paging";
 import { allocate, release } from "../memory/slab";
 import { bootNumber, bootOption } from "../options";
 import { clusterSelf } from "../syslink/cluster";
+import { farewellHurry } from "../syslink/farewell";
 import { lwpExitWork } from "./futex";
 import { SleepLock, sleepLockCreate, sleepLockDestroy, waitQueueCreate } from "./lock";
 import { enterUser, Lwp, lwpCreate, lwpDestroy, lwpLeave, lwpRun, startFrame } from "./lwp";
@@ -36,7 +37,8 @@ import { mapEmpty } from "./memory-map";
 import { MEMORY_BYTES } from "./private-memory";
 import { tellGone } from "./proxy";
 import { shadowLeft, tellExit } from "./shadow";
-import { lwpWanted } from "./signal";
+import { lwpWanted, signalProcess } from "./signal";
+import { SIGKILL, SIGTERM } from "./signal-numbers";
 import { isSpread, spreadAdd, spreadOver, spreadRemove, spreadServe } from "./spread";
 import { loadInit } from "./start";
 import { systemCallsPrepare } from "./syscalls";
@@ -303,6 +305,17 @@ function initWatch(_argument: usize): void {
   machineStop(status);
 }
 
+/** Init, while there is one. Core 0's. */
+let init: usize = 0;
+let initStopped: bool = false;
+
+/** The power button, for the so manieth time; on core 0. */
+export function initStop(times: u32): void {
+  initStopped = true;
+  farewellHurry();
+  if (init !== 0) signalProcess(changetype<Process>(init), times === 1 ? SIGTERM : SIGKILL, 0, 0);
+}
+
 /** Init's status, the last run's when there were several. */
 function runInit(): u32 {
   const runs = bootNumber("runs", 1);
@@ -312,8 +325,13 @@ function runInit(): u32 {
     const lwp = lwpCreate(process);
     lwp.id = process.id;
     processAddLwp(process, lwp);
+    atomic.add<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1);
+    init = changetype<usize>(process);
     lwpRun(lwp, 0, initMain.index, PRIORITY_USER);
     status = processWait(process);
+    init = 0;
+    processRelease(process);
+    if (initStopped) break;
     framesPrint();
   }
   return status;

@@ -54,11 +54,10 @@ import {
   COMMAND_VIEW,
   commandCheck,
 } from "./commands";
+import { farewellEnd, farewellTick } from "./farewell";
 import { NEVER } from "./link";
 import { linkInput, linkNext } from "./link-input";
 import {
-  farewellEnd,
-  farewellTick,
   inService,
   linkHeard,
   memberMessage,
@@ -72,7 +71,7 @@ import { GOOD, MessageHeader, RESPONSE } from "./message";
 import { pump } from "./outbox";
 import { card, clusterMachines, clusterSelf, linkTo, MACHINES_MAX, NETWORK, PORT, peersStart } from "./peers";
 
-export { farewellBegin } from "./members";
+export { farewellBegin } from "./farewell";
 export { messageEnd, messageTo } from "./outbox";
 export { bit, clusterEpoch, clusterMachines, clusterSelf, isDead } from "./peers";
 

@@ -189,6 +189,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_HOME_OBJECT,       ITEM_SIZE,      8,    8,    ONE,
   COMMAND_HOME_OBJECT,       ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_HOME_PAGE,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_HOME_PAGE,         ITEM_DATA,      4096, 4096, ANY,
   COMMAND_HOME_OWNER,        ITEM_PAGE,      8,    8,    ONE,
   COMMAND_WILL,              ITEM_NAME,      1,    255,  ONE,
   COMMAND_WILL,              ITEM_SIZE,      8,    8,    ONE,

@@ -8,7 +8,14 @@
 // A view is flushed: each member sends a marker to each other on their link, behind everything that it said in the view before.
 // With all markers in, nothing older is under way, and the dead are dead.
 import { Client } from "../coherence/client";
-import { homesFreeze, homesHandIn, homesRebuild, homesStart, homesThaw } from "../coherence/homes";
+import {
+  homesFreeze,
+  homesHandIn,
+  homesMachineDied,
+  homesRebuild,
+  homesStart,
+  homesThaw,
+} from "../coherence/homes";
 import { objectsForsaken } from "../coherence/object-list";
 import { locksFail, locksMachineDied } from "../coherence/object-locks";
 import { objectsMachineDied } from "../coherence/objects";
@@ -24,12 +31,21 @@ import {
 import { questionsFail } from "../coherence/questions";
 import { futexMachineCame } from "../coherence/shared-futex";
 import { print, printDecimal } from "../console";
-import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { allocate } from "../memory/slab";
 import { IP_BYTES, UDP_BYTES } from "../net/interface";
 import { bootNumber } from "../options";
 import { spreadMachineDied } from "../process/spread";
 import { COMMAND_FAREWELL, COMMAND_MEMBERS, COMMAND_VIEW, ITEM_ACKS } from "./commands";
+import {
+  allSaidFarewell,
+  farewellForget,
+  farewellHandedIn,
+  farewellHeard,
+  farewellOver,
+  farewellSaid,
+  farewellsForget,
+  wantsToLeave,
+} from "./farewell";
 import {
   LINK_HEADER_BYTES,
   LINK_LOST,
@@ -51,6 +67,7 @@ import {
   membershipCreate,
   membershipHears,
   membershipInput,
+  membershipLeft,
   membershipLink,
   membershipMajority,
   membershipOut,
@@ -63,7 +80,6 @@ import {
 import { itemData, itemFind, itemPut, MessageHeader } from "./message";
 import { linkDirty, messageEnd, noticeTo, overflowDrain, voteSend } from "./outbox";
 import {
-  allMachines,
   bit,
   card,
   clusterEpoch,
@@ -72,7 +88,6 @@ import {
   epochSet,
   exclude,
   include,
-  isDead,
   linkSet,
   linkTo,
 } from "./peers";
@@ -84,21 +99,22 @@ const RING_BYTES: u32 = 131072;
 
 let membership = changetype<Membership>(0);
 /** The view that this machine acts by, and the one before. */
-const current = changetype<View>(memory.data(544, 8));
-const former = changetype<View>(memory.data(544, 8));
-/** Bits per machine: links that are up; members that are gone and not dead yet; members that said farewell. */
+const current = changetype<View>(memory.data(552, 8));
+const former = changetype<View>(memory.data(552, 8));
+/** Bits per machine: links that are up; members that are gone and not dead yet. */
 let up: u64 = 0;
 let dying: u64 = 0;
-let departed: u64 = 0;
 /** By machine: when it was left out; the newest view of which its marker came. */
 const excludedAt: usize = memory.data(512, 8);
 /** By phase and machine: the newest view of which it has said that the phase is over. */
-const marks: usize = memory.data(2048, 8);
-/** Phases of a view: nothing older is under way; objects whose home moves are frozen; handed in; rebuilt. */
+const marks: usize = memory.data(2560, 8);
+/** Phases of a view: nothing older is under way; objects whose home moves are frozen; handed in; rebuilt; who leaves has nothing any more. */
 const FLUSHED: u32 = 0;
 const FROZEN: u32 = 1;
 const HANDED_IN: u32 = 2;
 const REBUILT: u32 = 3;
+const LEFT: u32 = 4;
+const PHASES: u32 = 5;
 /** The last one that this machine has ended. */
 let phase: u32 = 0;
 /** It belongs to the cluster and asks for things. */
@@ -116,9 +132,6 @@ let patience: u64 = 0;
 let joinUntil: u64 = 0;
 let newLife: u32 = 0;
 let askAgain: u32 = 0;
-/** Who waits for the end of farewell(). */
-let leaver: usize = 0;
-let leaveUntil: u64 = 0;
 
 /** `lives`: table index of (): u64, a number for a new life; `later`: of (client), whose question is to be asked again. */
 export function membersStart(now: u64, lives: u32, later: u32): void {
@@ -180,12 +193,12 @@ export function voteCame(at: usize, bytes: u32, now: u64): void {
 export function memberMessage(machine: u32, message: MessageHeader): void {
   const command = <u32>message.command;
   if (command == COMMAND_FAREWELL) {
-    departed |= bit(machine);
+    farewellSaid(machine);
     return;
   }
   const value = load<u64>(itemData(itemFind(message, ITEM_ACKS)));
   if (command == COMMAND_MEMBERS) membershipHears(membership, machine, value);
-  else marked(machine, itemFind(message, ITEM_ACKS).aux & 3, value);
+  else marked(machine, itemFind(message, ITEM_ACKS).aux % PHASES, value);
 }
 
 function markOf(ended: u32, machine: u32): usize {
@@ -195,6 +208,7 @@ function markOf(ended: u32, machine: u32): usize {
 function marked(machine: u32, ended: u32, number: u64): void {
   store<u64>(markOf(ended, machine), number);
   if (number > current.number) membershipAsk(membership, machine);
+  if (ended == LEFT && number == current.number) membershipLeft(membership, machine);
   // Of an older view it still holds, as long as this machine has not handed in anew.
   if (ended == REBUILT && (number == current.number || phase == FLUSHED)) homesThaw(machine);
 }
@@ -217,12 +231,12 @@ function allEnded(ended: u32): bool {
 }
 
 function marksForget(machine: u32): void {
-  for (let ended = FLUSHED; ended <= REBUILT; ended++) store<u64>(markOf(ended, machine), 0);
+  for (let ended = FLUSHED; ended < PHASES; ended++) store<u64>(markOf(ended, machine), 0);
 }
 
 function linkUp(machine: u32, link: Link): void {
   up |= bit(machine);
-  departed &= ~bit(machine);
+  farewellForget(machine);
   marksForget(machine);
   membershipLink(membership, machine, link.peerEpoch);
   say("cluster: machine ", machine, " is here\n");
@@ -239,7 +253,9 @@ function linkGone(machine: u32): void {
   linkDirty(machine);
   membershipLink(membership, machine, 0);
   if (!was) return;
-  if (!(departed & bit(machine))) say("cluster: machine ", machine, " is lost\n");
+  if (phase == LEFT) return; // it is this machine that has left
+  if (membership.left & bit(machine)) say("cluster: machine ", machine, " has left\n");
+  else if (!farewellHeard(machine)) say("cluster: machine ", machine, " is lost\n");
   tellWhoIsHeard();
   // Two lives that have lost each other never speak again: who belongs to nothing begins another.
   if (!isMember(membership)) forsaken = true;
@@ -265,10 +281,12 @@ export function membersTick(now: u64): u64 {
     if (now >= joinUntil) membership.mayForm = 1;
     else next = min<u64>(next, joinUntil);
   }
-  membership.ending = u32(leaver != 0 && (departed | bit(clusterSelf())) == allMachines());
+  membership.ending = u32(allSaidFarewell());
+  membership.leaving = u32(member && wantsToLeave(now));
   next = min<u64>(next, membershipTick(membership, now));
   membersLook(now);
-  if (forsaken && (current.number == 0 || !isMember(membership))) next = min<u64>(next, beginAnew(now));
+  if (forsaken && phase != LEFT && (current.number == 0 || !isMember(membership)))
+    next = min<u64>(next, beginAnew(now));
   next = min<u64>(next, lease(now));
   next = min<u64>(next, phases(now));
   return min<u64>(next, patienceEnds(now));
@@ -311,14 +329,15 @@ function install(view: View, now: u64): void {
   viewCopy(current, view);
   sayView();
   if (!isMember(membership)) {
-    if (was) forsaken = true;
+    if (phase == LEFT) farewellOver();
+    else if (was) forsaken = true;
     return;
   }
   if (!was) former.members = 0;
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf()) change(machine, now);
   }
-  if (!was) homesStart(current.members);
+  if (!was) homesStart(current.members & ~current.leaving);
   mark(FLUSHED);
 }
 
@@ -332,13 +351,15 @@ function change(machine: u32, now: u64): void {
     if (up & mine && linkTo(machine).peerEpoch == viewLife(former, machine)) cut(machine);
     exclude(machine);
     dying |= mine;
-    store<u64>(excludedAt + ((machine - 1) << 3), now);
+    // Who has left has nothing, and will not use it.
+    const grace = membership.left & mine ? graceTime : 0;
+    store<u64>(excludedAt + ((machine - 1) << 3), now - grace);
   }
   if (is) {
     // A new life with an old number: the old one is dead for certain.
     if (dying & mine) died(machine);
     include(machine);
-    departed &= ~mine;
+    farewellForget(machine);
     pagesMachineCame(machine);
     futexMachineCame(machine);
   } else if (!(dying & mine) && !member) died(machine);
@@ -358,7 +379,7 @@ function phases(now: u64): u64 {
     if (!allEnded(FLUSHED)) return NEVER;
     const next = deaths(now);
     if (dying != 0) return next;
-    again(homesFreeze(current.members));
+    again(homesFreeze(current.members, current.leaving));
     mark(FROZEN);
   }
   if (phase == FROZEN && allEnded(FROZEN)) {
@@ -375,6 +396,10 @@ function phases(now: u64): u64 {
     }
   }
   if (phase == REBUILT && (member || allEnded(REBUILT))) member = true;
+  if (phase == REBUILT && (current.leaving & bit(clusterSelf())) != 0 && allEnded(REBUILT)) {
+    mark(LEFT);
+    farewellHandedIn(now);
+  }
   return NEVER;
 }
 
@@ -403,6 +428,7 @@ function again(clients: usize): void {
 /** LOSTLINK: every operation that needs that machine ends. */
 function died(machine: u32): void {
   dying &= ~bit(machine);
+  if (!(membership.left & bit(machine))) homesMachineDied();
   pagesMachineDied(machine, current.number);
   objectsMachineDied(machine);
   locksMachineDied(machine);
@@ -469,7 +495,7 @@ function beginAnew(now: u64): u64 {
   member = false;
   up = 0;
   dying = 0;
-  departed = 0;
+  farewellsForget();
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine == clusterSelf()) continue;
     exclude(machine);
@@ -489,57 +515,4 @@ function beginAnew(now: u64): u64 {
   linksCreate();
   membershipReborn(membership, clusterEpoch());
   return now;
-}
-
-// --- The end ---
-
-/** `client` is answered when every living machine has said farewell and has heard ours. */
-export function farewellBegin(client: Client, now: u64): i64 {
-  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
-    if (machine == clusterSelf() || isDead(machine)) continue;
-    noticeTo(machine, 16, COMMAND_FAREWELL);
-    messageEnd();
-  }
-  leaver = changetype<usize>(client);
-  leaveUntil = 0;
-  if (farewell(now) == 0) {
-    leaver = 0;
-    return 0;
-  }
-  return ASYNCHRONOUS;
-}
-
-/** 0: it is over; else when to look again. */
-function farewell(now: u64): u64 {
-  let quiet = true;
-  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
-    if (machine == clusterSelf() || isDead(machine)) continue;
-    if (!(departed & bit(machine))) return NEVER;
-    const link = linkTo(machine);
-    if (link.oldest != link.nextSequence) quiet = false;
-  }
-  // All have said it. What they have not acknowledged they may still need, but not for ever.
-  if (leaveUntil == 0) leaveUntil = now + 500 * MILLISECOND;
-  if (!quiet && now < leaveUntil) return now + 5 * MILLISECOND;
-  return 0;
-}
-
-/** When to look again; 0: it is over, and what is still to be said was marked. */
-export function farewellTick(now: u64): u64 {
-  if (leaver == 0) return NEVER;
-  const end = farewell(now);
-  if (end != 0) return end;
-  // The last thing that the others hear: that theirs has arrived, so that they need not wait for it.
-  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
-    if (machine == clusterSelf() || isDead(machine)) continue;
-    if (linkTo(machine).ackDue != 0) linkTo(machine).ackDue = now;
-    linkDirty(machine);
-  }
-  return 0;
-}
-
-export function farewellEnd(): void {
-  const client = changetype<Client>(leaver);
-  leaver = 0;
-  portReply(client, 0);
 }

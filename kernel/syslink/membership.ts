@@ -88,6 +88,9 @@ export class Membership {
   hears: usize = 0;
   /** Members whose absence changes nothing any more: all are leaving. */
   ending: u32 = 0;
+  /** This machine wants to leave; members that have handed in everything, as they say. */
+  leaving: u32 = 0;
+  left: u64 = 0;
   outFirst: u32 = 0;
   outCount: u32 = 0;
   out: usize = 0;
@@ -140,6 +143,11 @@ export function membershipView(m: Membership): View {
   return viewOf(m);
 }
 
+/** The machine has handed in everything by a view in which it leaves. */
+export function membershipLeft(m: Membership, machine: u32): void {
+  m.left |= bitOf(machine);
+}
+
 /** This life is a member of the newest view that is known here. */
 export function isMember(m: Membership): bool {
   return viewOf(m).number != 0 && viewHas(viewOf(m), m.self, m.life);
@@ -178,6 +186,7 @@ export function membershipAsk(m: Membership, machine: u32): void {
 
 /** `life` 0: there is no link to it any more. */
 export function membershipLink(m: Membership, machine: u32, life: u64): void {
+  if (life != 0) m.left &= ~bitOf(machine);
   store<u64>(m.lives + ((machine - 1) << 3), life);
   if (life == 0) store<u64>(m.hears + ((machine - 1) << 3), 0);
 }
@@ -340,13 +349,17 @@ function wanted(m: Membership, to: View): bool {
   let keep = bitOf(m.self);
   for (let rest = view.members & ~keep; rest != 0; rest &= rest - 1) {
     const machine = <u32>ctz(rest) + 1;
+    if (m.left & view.leaving & bitOf(machine)) continue;
     if (m.ending != 0 || linkLife(m, machine) == viewLife(view, machine)) keep |= bitOf(machine);
   }
+  to.leaving = view.leaving & keep;
+  if (m.leaving != 0 && m.ending == 0 && !first) to.leaving |= bitOf(m.self);
   // Who comes has links with all who are there.
   let joined = keep;
   for (let machine: u32 = 1; machine <= m.machines; machine++) {
     const mine = bitOf(machine);
     if (keep & mine || m.ending != 0 || linkLife(m, machine) == 0) continue;
+    if (view.members & m.left & mine) continue;
     const hears = load<u64>(m.hears + ((machine - 1) << 3)) | mine;
     if ((joined & ~hears) == 0) joined |= mine;
   }
@@ -364,6 +377,7 @@ function wanted(m: Membership, to: View): bool {
   if (m.witness != 0 && (first || m.witnessCluster == view.cluster)) to.witness = m.witness;
   if (first) return joined == allOf(m) || m.mayForm != 0;
   if (to.members != view.members || to.witness != view.witness) return true;
+  if (to.leaving != view.leaving) return true;
   for (let rest = joined; rest != 0; rest &= rest - 1) {
     const machine = <u32>ctz(rest) + 1;
     if (viewLife(to, machine) != viewLife(view, machine)) return true;
@@ -373,9 +387,11 @@ function wanted(m: Membership, to: View): bool {
 
 /** How many members with lower numbers could do it. */
 function turn(m: Membership): u32 {
+  // That this machine wants to leave nobody else knows.
+  if (m.leaving != 0 && !(viewOf(m).leaving & bitOf(m.self))) return 0;
   let before: u32 = 0;
   for (let machine: u32 = 1; machine < m.self; machine++) {
-    const life = linkLife(m, machine);
+    const life = m.left & bitOf(machine) ? 0 : linkLife(m, machine);
     if (life != 0 && (viewOf(m).number == 0 || viewHas(viewOf(m), machine, life))) before++;
   }
   return before;

@@ -171,7 +171,7 @@ function transmit(link: Link, machine: u32, slot: usize, now: u64): void {
 }
 
 /** Votes that are longer than a slot wait here for the card; there are never that many under way. */
-const voteRoom: usize = memory.data(16 * 576);
+const voteRoom: usize = memory.data(16 * 584);
 let voteNext: u32 = 0;
 
 /** A vote of `bytes` at `at` goes to all. Without a free slot it is lost, as on a wire: it is sent again. */

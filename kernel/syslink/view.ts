@@ -9,13 +9,13 @@
 //   magic[4] kind[1] from[1] to[1] machines[1]   to 0 = all
 //   cluster[8] number[8]                        what is voted on, or what the sender has
 //   ballot[8] acceptedBallot[8] life[8]
-//   members[8] witness[8] lives[8 for each member, in the order of their numbers]
+//   members[8] witness[8] leaving[8] lives[8 for each member, in the order of their numbers]
 
 export const VOTE_TYPE: u32 = 0x88b5;
 /** 03:42:4c:4b:00:01, in memory's order. */
 export const VOTE_GROUP: u64 = 0x0100_4b4c_4203;
 /** "BLV" and the version of this layout. */
-export const VOTE_MAGIC: u32 = 0x0156_4c42;
+export const VOTE_MAGIC: u32 = 0x0256_4c42;
 /** The number under which the bridge votes. */
 export const WITNESS: u32 = 255;
 
@@ -42,10 +42,11 @@ export class Vote {
   life: u64 = 0;
   members: u64 = 0;
   witness: u64 = 0;
+  leaving: u64 = 0;
 }
-export const VOTE_BYTES: u32 = 64;
+export const VOTE_BYTES: u32 = 72;
 /** Of all machines. */
-export const VOTE_BYTES_MAX: u32 = 576;
+export const VOTE_BYTES_MAX: u32 = 584;
 
 @unmanaged
 export class View {
@@ -56,10 +57,12 @@ export class View {
   members: u64 = 0;
   /** The life of the bridge whose vote counts; 0 = none. */
   witness: u64 = 0;
+  /** Members that hand in what they have and are the home of nothing: the next view is without them. */
+  leaving: u64 = 0;
 }
-const VIEW_HEADER: u32 = 32;
+const VIEW_HEADER: u32 = 40;
 /** With the lives, by machine. */
-export const VIEW_BYTES: u32 = 544;
+export const VIEW_BYTES: u32 = 552;
 
 function bitOf(machine: u32): u64 {
   return (<u64>1) << (machine - 1);
@@ -85,6 +88,7 @@ export function viewCopy(to: View, from: View): void {
 export function voteWriteView(vote: Vote, view: View): u32 {
   vote.members = view.members;
   vote.witness = view.witness;
+  vote.leaving = view.leaving;
   let at = changetype<usize>(vote) + VOTE_BYTES;
   for (let rest = view.members; rest != 0; rest &= rest - 1) {
     store<u64>(at, viewLife(view, <u32>ctz(rest) + 1));
@@ -99,6 +103,7 @@ export function voteReadView(vote: Vote, view: View, cluster: u64, number: u64):
   view.number = number;
   view.members = vote.members;
   view.witness = vote.witness;
+  view.leaving = vote.leaving;
   let at = changetype<usize>(vote) + VOTE_BYTES;
   for (let rest = vote.members; rest != 0; rest &= rest - 1) {
     viewLifeSet(view, <u32>ctz(rest) + 1, load<u64>(at));
@@ -115,6 +120,7 @@ export function voteCheck(at: usize, bytes: u32, machines: u32): bool {
   if (vote.kind == VOTE_WITNESS ? vote.from != WITNESS : vote.from == 0) return false;
   if (vote.from != WITNESS && <u32>vote.from > machines) return false;
   if (machines < 64 && vote.members >> machines != 0) return false;
+  if ((vote.leaving & ~vote.members) != 0) return false;
   // A short frame is padded by Ethernet, so there may be more.
   return bytes >= VOTE_BYTES + ((<u32>popcnt(vote.members)) << 3);
 }

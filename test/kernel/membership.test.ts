@@ -155,14 +155,14 @@ describe("seeds", () => {
 describe("the witness", () => {
   const PREPARE = 1;
   const frame = (kind: number, cluster: bigint, number: bigint, ballot: bigint, lives: bigint[] = []) => {
-    const bytes = new Uint8Array(14 + 64 + 8 * lives.length);
+    const bytes = new Uint8Array(14 + 72 + 8 * lives.length);
     bytes.set([0x03, 0x42, 0x4c, 0x4b, 0, 1, 0x52, 0x54, 0, 0, 0, 1, 0x88, 0xb5]);
     const view = new DataView(bytes.buffer, 14);
-    view.setUint32(0, 0x01564c42, true);
+    view.setUint32(0, 0x02564c42, true);
     bytes.set([kind, 1, 0, 2], 18);
     for (const [i, value] of [cluster, number, ballot].entries()) view.setBigUint64(8 + 8 * i, value, true);
     view.setBigUint64(48, (1n << BigInt(lives.length)) - 1n, true);
-    for (const [i, life] of lives.entries()) view.setBigUint64(64 + 8 * i, life, true);
+    for (const [i, life] of lives.entries()) view.setBigUint64(72 + 8 * i, life, true);
     return bytes;
   };
 
@@ -175,7 +175,7 @@ describe("the witness", () => {
     expect(number(witness.receive(frame(3, 0n, 1n, 512n, [5n])), 24)).toBe(512n);
     const shown = witness.receive(frame(PREPARE, 0n, 1n, 600n));
     expect(number(shown, 32)).toBe(512n);
-    expect(number(shown, 64)).toBe(5n);
+    expect(number(shown, 72)).toBe(5n);
     // The first view is decided: no other first view, nor the second one twice.
     witness.receive(frame(5, 5n, 1n, 0n, [5n]));
     expect(new DataView(witness.receive(frame(PREPARE, 0n, 1n, 700n))!.buffer).getUint8(18)).toBe(6);
@@ -193,8 +193,8 @@ describe("the witness", () => {
       const answer = witness.receive(next(5) === 0 ? bytes.subarray(0, next(bytes.length)) : bytes);
       if (answer === null) continue;
       answered++;
-      expect(answer.length).toBeGreaterThanOrEqual(78);
-      expect(answer.length).toBeLessThanOrEqual(14 + 576);
+      expect(answer.length).toBeGreaterThanOrEqual(86);
+      expect(answer.length).toBeLessThanOrEqual(14 + 584);
     }
     expect(answered).toBeGreaterThan(5_000);
   });
