@@ -23,6 +23,13 @@ export function checkMemory(bytes: number): number {
 }
 
 export const checkCores = (n: number): number => checkCount("cores", n, CORES_MAX);
+/** More than one mirror is not there. */
+export function checkMirror(n: number): number {
+  if (n !== 0 && n !== 1)
+    throw new RangeError(`mirror: 0 or 1, not ${n}; more than one mirror is not implemented`);
+  return n;
+}
+
 export const checkMachines = (n: number): number => checkCount("machines", n, MACHINES_MAX);
 
 /** Entries of a store buffer. */

@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { checkCores, checkMachines, checkStoreBuffer, memoryBytes, whole } from "./arguments.js";
+import { checkCores, checkMachines, checkMirror, checkStoreBuffer, memoryBytes, whole } from "./arguments.js";
 import { type BootOptions, boot } from "./boot.js";
 import { type BridgeCommandOptions, bridge } from "./bridge-command.js";
 import { allKinds, kinds } from "./chaos/plan.js";
@@ -101,6 +101,12 @@ program
       "--spread",
       "start the program once, on machine 1, and its threads on the cores of all machines",
     ),
+  )
+  .addOption(
+    new Option(
+      "--mirror <f>",
+      "what a machine writes is on another one before it is seen: the death of f machines (0 or 1) loses nothing that was",
+    ).argParser(count(checkMirror)),
   )
   .addOption(new Option("--machines <n>", "how many machines").argParser(count(checkMachines)).default(3))
   .addOption(options.cores())

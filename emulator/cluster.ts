@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly arguments: readonly string[];
   /** One process on machine 1, whose threads run on all machines; else the program starts on each. */
   readonly spread?: boolean;
+  /** Copies of what was written, on other machines, before anybody else sees it: 0 or 1. */
+  readonly mirror?: number;
   /** Further words for the guest kernel's command line. */
   readonly append?: string;
   /** Each console line, with the machine's name. */
@@ -58,6 +60,7 @@ export function commandLine(o: ClusterOptions, node: number, init: string, seed?
   const words = [`node=${node}`, `nodes=${o.machines}`, `init=${init}`, "exit=f4"];
   if (seed !== undefined) words.push(`seed=${seed}`);
   if (o.spread === true) words.push("spread");
+  if (o.mirror) words.push(`mirror=${o.mirror}`);
   if (o.append !== undefined) words.push(o.append);
   for (const word of o.arguments) {
     if (/\s/.test(word)) throw new Error(`argument "${word}": a word of the command line has no blanks`);

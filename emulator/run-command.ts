@@ -17,6 +17,7 @@ export interface RunOptions {
   readonly seed?: number;
   readonly storeBuffer?: number;
   readonly spread?: boolean;
+  readonly mirror?: number;
   readonly machines: number;
   readonly cores: number;
   readonly memory: number;
@@ -65,6 +66,7 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
     program: program(name),
     arguments: args,
     spread: o.spread === true,
+    ...(o.mirror === undefined ? {} : { mirror: o.mirror }),
     ...(o.append === undefined ? {} : { append: o.append }),
     onLine: (machine: string, line: string) => {
       // The guest's figures are the table's.

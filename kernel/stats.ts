@@ -20,6 +20,8 @@ export class Stats {
   pagesReceived: u64 = 0;
   pagesSent: u64 = 0;
   pagesRevalidated: u64 = 0;
+  /** Mirrored mode: pages sent for others to keep. */
+  pagesMirrored: u64 = 0;
   messagesSent: u64 = 0;
   messagesReceived: u64 = 0;
   bytesSent: u64 = 0;
@@ -32,7 +34,7 @@ export class Stats {
 
 /** The names of the fields above, in their order (a test compares). */
 const NAMES: string =
-  "threadSwitches interrupts ipisSent ipisPassive ipiInterrupts shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent pagesRevalidated messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped ";
+  "threadSwitches interrupts ipisSent ipisPassive ipiInterrupts shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent pagesRevalidated pagesMirrored messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped ";
 
 /** This core's counters. */
 export function stats(): Stats {

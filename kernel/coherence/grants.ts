@@ -182,8 +182,13 @@ export function rangesMachineDied(object: SharedObject, machine: u32): void {
   if (object.home == machine) rangesPutState(set, 0, PAGE_LAST, INVALID);
   if (object.home != clusterSelf()) return;
   rangesReleased(set, <u8>machine, 0, PAGE_LAST, LOST);
-  set.recalling &= ~bit(machine);
-  recallGoOn(object);
+  recallsMachineDied(object, machine);
+}
+
+/** Who waits for what it would have given back waits no more. */
+export function recallsMachineDied(object: SharedObject, machine: u32): void {
+  rangesOf(object).recalling &= ~bit(machine);
+  if (object.home == clusterSelf()) recallGoOn(object);
 }
 
 /**

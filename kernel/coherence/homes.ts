@@ -17,28 +17,34 @@ import {
   ITEM_NAME,
   ITEM_PAGE,
   ITEM_REQUESTER,
+  ITEM_SERIAL,
   ITEM_SIZE,
 } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
+import { mirrorBest, mirrorsOn, pageTaken, shelfUse } from "./mirror-pages";
 import { objectById, objectMake, objectsFirst, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { isZero } from "./page-data";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
-import { drain, engine, releaseRevocation, wantedAgain } from "./pages";
+import { drain, EVERYTHING, engine, releaseRevocation, takeAway, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
 import { rangesCarve, rangesLost } from "./ranges";
 import { Page } from "./records";
+import { NO_SERIAL, serialEnded } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { INVALID, LOST, RECOVERING, UNUSED } from "./table";
 import {
   engineAdopt,
+  engineBest,
   engineFreeze,
   engineGiven,
   engineRebuild,
   engineReport,
   engineReported,
+  engineRestore,
+  engineRestored,
   engineThaw,
   REPORT_COPY,
   REPORT_GIVEN,
@@ -57,6 +63,8 @@ const FROM_HOME: u32 = 1;
 const NAMED: u32 = 2;
 /** The home had lost something, and told nobody yet. */
 const LOSSY: u32 = 8;
+/** HOME_OWNER's aux: what is left of the page there becomes it. */
+const RESTORE: u32 = 1;
 
 let members: u64 = 0;
 /** Members that are leaving: the home of nothing, and what they have they hand in with its bytes. */
@@ -119,7 +127,8 @@ export function homesStart(machines: u64): void {
  * that he can hand in what he has of it. Clients that have to ask again, linked.
  */
 export function homesFreeze(machines: u64, leaving: u64): usize {
-  const all = leaving != 0;
+  // Mirrored, the home of every page has to be told what there is of it.
+  const all = leaving != 0 || mirrorsOn();
   leavers = leaving;
   members = machines & ~leaving;
   if (members == 0) members = machines; // nobody stays
@@ -181,6 +190,7 @@ function handInHere(object: SharedObject): void {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     engineReported(page, clusterSelf(), engineReport(page));
+    engineBest(page, clusterSelf(), mirrorBest(page));
   }
 }
 
@@ -199,13 +209,14 @@ function handIn(object: SharedObject): void {
     at = page.nextInObject;
     let report = engineReport(page);
     if (report == REPORT_NOTHING) {
-      if (page.had == 0) continue;
+      if (page.had == 0 && page.shelf == 0) continue;
       report = REPORT_HAD;
     }
     if (leavers & bit(clusterSelf())) giveAway(object, page, report);
     else {
-      const pageWriter = messageTo(object.home, 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
+      const pageWriter = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
       store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
+      if (mirrorsOn()) store<u64>(itemPut(pageWriter, ITEM_SERIAL, 0, 8), mirrorBest(page));
       messageEnd();
     }
   }
@@ -217,8 +228,10 @@ function giveAway(object: SharedObject, page: Page, report: u32): void {
   page.state = INVALID;
   if (report == REPORT_COPY && deaths == 0) report = REPORT_HAD;
   const data = report != REPORT_HAD && page.frame != 0;
-  const writer = messageTo(object.home, 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
+  serialEnded(page, takeAway(page, EVERYTHING));
+  const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
   store<u64>(itemPut(writer, ITEM_PAGE, report == REPORT_HAD ? REPORT_HAD : REPORT_GIVEN, 8), page.index);
+  if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
   if (data && !isZero(page.frame))
     memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
   messageEnd();
@@ -232,6 +245,10 @@ function given(page: Page, message: MessageHeader): void {
   if (changetype<usize>(data) != 0) memory.copy(page.frame, itemData(data), PAGE_BYTES);
   else memory.fill(page.frame, 0, PAGE_BYTES);
   page.had = 1;
+  const serial = itemFind(message, ITEM_SERIAL);
+  page.serial = changetype<usize>(serial) != 0 ? load<u64>(itemData(serial)) : NO_SERIAL;
+  page.changed = 0;
+  pageTaken(page, clusterSelf(), page.serial);
   engineGiven(page, clusterSelf());
 }
 
@@ -257,9 +274,15 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
   const page = pageFindOrMake(object, load<u64>(itemData(item)));
   page.frozen = 1;
   if (item.aux == REPORT_HAD) page.had = 1;
-  if (command == COMMAND_HOME_OWNER) engineAdopt(page);
+  if (command == COMMAND_HOME_OWNER && item.aux == RESTORE) {
+    shelfUse(page);
+    engineRestored(page);
+  } else if (command == COMMAND_HOME_OWNER) engineAdopt(page);
   else if (item.aux == REPORT_GIVEN) given(page, message);
   else engineReported(page, from, item.aux);
+  const serial = itemFind(message, ITEM_SERIAL);
+  if (changetype<usize>(serial) != 0 && item.aux != REPORT_GIVEN)
+    engineBest(page, from, load<u64>(itemData(serial)));
 }
 
 function objectCame(object: SharedObject, from: u32, message: MessageHeader): void {
@@ -313,7 +336,10 @@ function bury(object: SharedObject): void {
 }
 
 function rebuild(object: SharedObject): void {
-  if (object.complete == 0 || object.lossy != 0) bury(object);
+  // What one dead machine had that others saw, somebody has as well.
+  const mirrored = mirrorsOn() && deaths <= 1 && object.lossy == 0;
+  const manyDied = mirrorsOn() && deaths > 1;
+  if (!mirrored && (object.complete == 0 || object.lossy != 0 || manyDied)) bury(object);
   object.lossy = 0;
   willDrop(object);
   object.died = 0;
@@ -334,14 +360,24 @@ function rebuild(object: SharedObject): void {
     drain(page);
     page.owner = owner;
     page.sharers = sharers;
-    const adopts = engineRebuild(engine, page, false);
+    let adopts = engineRebuild(engine, page, false);
+    let flags: u32 = 0;
     rangesReady(object);
+    if (mirrored && page.directory == UNUSED && page.best != 0) {
+      adopts = engineRestore(engine, page);
+      flags = RESTORE;
+      if (adopts == 0) {
+        shelfUse(page);
+        rangesCarve(rangesOf(object), page.index);
+        continue;
+      }
+    }
     if (page.directory == UNUSED)
       page.ranged = 1; // nobody has it: as its range says
     else rangesCarve(rangesOf(object), page.index);
     if (adopts == 0) continue;
     const writer = messageTo(adopts, 16 + 16, object.id, 0, COMMAND_HOME_OWNER);
-    store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), page.index);
+    store<u64>(itemPut(writer, ITEM_PAGE, flags, 8), page.index);
     messageEnd();
   }
   willMake(object);

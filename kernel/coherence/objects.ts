@@ -20,6 +20,7 @@ import {
   COMMAND_HOME_OBJECT,
   COMMAND_HOME_OWNER,
   COMMAND_JOIN,
+  COMMAND_MIRROR,
   COMMAND_OPEN,
   COMMAND_SIZE,
   COMMAND_TRUNCATE,
@@ -72,6 +73,7 @@ import {
 import { rangesRecall } from "./grants";
 import { homeHandedIn, homeOf, nameHash } from "./homes";
 import { LOCK_LAST } from "./lock-pieces";
+import { mirrorCame } from "./mirror-pages";
 import {
   objectById,
   objectByName,
@@ -286,6 +288,10 @@ export function objectMessage(from: u32, message: MessageHeader): void {
   }
   if (command >= COMMAND_HOME_OBJECT && command <= COMMAND_HOME_OWNER) {
     homeHandedIn(from, message, command);
+    return;
+  }
+  if (command == COMMAND_MIRROR) {
+    mirrorCame(from, message);
     return;
   }
   if (command == COMMAND_WILL) {

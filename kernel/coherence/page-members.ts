@@ -3,8 +3,9 @@
 import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
-import { rangesForsaken, rangesMachineDied, rangesReady } from "./grants";
+import { rangesForsaken, rangesMachineDied, rangesReady, recallsMachineDied } from "./grants";
 import { homeDied } from "./homes";
+import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./mirror-pages";
 import { objectsBury, objectsFirst } from "./object-list";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
@@ -36,6 +37,8 @@ function peerDied(page: Page): void {
   if (page.state == INVALID_OPERATE && <u32>page.target == deadMachine && page.frozen != 0)
     page.transaction = 0;
   if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) return;
+  if (mirrorsOn() && object.hash != 0) return; // every object moves
+
   page.twinOf = 0;
   rangesReady(changetype<SharedObject>(page.holder));
   enginePeerDied(engine, page, deadMachine);
@@ -46,6 +49,7 @@ function peerDied(page: Page): void {
 export function pagesMachineDied(machine: u32, view: u64): void {
   engineDead(engine, machine);
   engine.era = eraOfView(view);
+  mirrorsMachineDied(machine);
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.home == machine) {
@@ -53,7 +57,8 @@ export function pagesMachineDied(machine: u32, view: u64): void {
       if (object.hash == 0) object.dead = 1;
       else homeDied(object, machine);
     }
-    rangesMachineDied(object, machine);
+    if (mirrorsOn() && object.hash != 0) recallsMachineDied(object, machine);
+    else rangesMachineDied(object, machine);
     object = changetype<SharedObject>(object.next);
   }
   deadMachine = machine;
@@ -117,6 +122,7 @@ export function pagesHeld(): bool {
 /** As if the page had never been here: its threads are told, and no right is left. */
 function forsake(page: Page): void {
   fail(page);
+  mirrorsForget(page);
   // What the home will say of the bytes that stay is told by their number (R7).
   serialEnded(page, takeAway(page, EVERYTHING));
   const serial = page.serial;
@@ -144,6 +150,7 @@ function forsake(page: Page): void {
 
 /** After objectsForsaken(). */
 export function pagesForsaken(): void {
+  mirrorsForsake();
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     rangesForsaken(changetype<SharedObject>(at));
   }

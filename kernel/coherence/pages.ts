@@ -42,6 +42,17 @@ import {
 } from "./contention";
 import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
+import {
+  mirrorBefore,
+  mirrorBehind,
+  mirrorsOn,
+  mirrorsStart,
+  mirrorsWait,
+  pageCopied,
+  pageEnds,
+  pageTaken,
+  pageWritten,
+} from "./mirror-pages";
 import { objectById } from "./object-list";
 import { operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
@@ -91,7 +102,7 @@ const PIN_TIME: u64 = 10 * MILLISECOND;
 const NEVER: u64 = ~(<u64>0);
 
 /** Page.revoking */
-const WRITE_ONLY: u32 = 1;
+export const WRITE_ONLY: u32 = 1;
 export const EVERYTHING: u32 = 2;
 
 export const engine = changetype<Engine>(memory.data(offsetof<Engine>(), 8));
@@ -104,6 +115,7 @@ export let strangers: u64 = 0;
 /** On core 0, after the cluster knows its number. */
 export function pagesStart(): void {
   contentionStart();
+  mirrorsStart();
   pageIndexStart();
   engineCreate(
     engine,
@@ -162,7 +174,7 @@ export function pageAsked(client: Client): i64 {
 export function ask(page: Page, write: bool, now: u64): void {
   if (page.frozen != 0) return; // homes.ts asks when it has a home again
   const first = changetype<Client>(page.waiters);
-  if (page.state != INVALID || !allOperations(first) || !operationPays(page, now)) {
+  if (page.state != INVALID || mirrorsOn() || !allOperations(first) || !operationPays(page, now)) {
     if (write && page.state == INVALID) pageWanted(page, now);
     rangesReady(changetype<SharedObject>(page.holder));
     engineAsk(engine, page, write || readersOwn);
@@ -208,6 +220,7 @@ export function pageUnhold(client: Client): i64 {
   const page = changetype<Page>(client.page);
   assert(page.holds > 0, "a page is let go that nobody holds");
   page.holds--;
+  if (client.write != 0) pageCopied();
   return 0; // a revocation that waits for it is looked at before the service ends
 }
 
@@ -278,6 +291,7 @@ function perform(page: Page): bool {
         break;
       case ACT_TAKE:
         dataTake(page, incoming);
+        pageTaken(page, incoming.from, incoming.serial);
         pageStored(page);
         break;
       case ACT_GRANT:
@@ -313,16 +327,18 @@ function send(page: Page, action: Action): void {
   if (action.say == SAY_INVALIDATE) stats().invalidations++;
   const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96;
   const command = commandOf(action.say, action.sayFlags);
+  if (withData) mirrorBefore(page, action.to);
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
   wireWrite(writer, action, page.index, data, withData ? differenceBytes : NO_DIFFERENCE);
   messageEnd();
+  if (withData) mirrorBehind(page, action.to);
 }
 
 /** The operation is done as its answer is written: nothing comes between the engine's word and this. */
 function performFor(page: Page, action: Action): void {
   if (page.frame == 0) page.frame = frameAllocate(); // it came with a range and was never touched
-  if (isSuspended() || page.frame == 0) {
-    // The right may not be used while the home is out of reach.
+  if (isSuspended() || page.frame == 0 || mirrorsOn()) {
+    // The right may not be used while the home is out of reach; mirrored, the page would have to go along.
     action.say = SAY_REJECTED;
     return;
   }
@@ -349,11 +365,13 @@ function grant(page: Page, writable: bool): void {
       else page.waiters = next;
       client.nextWaiter = 0;
       if (client.command == ASK_FAULT) {
+        if (client.write != 0) pageWritten(page, false);
         install(page, client, writable);
         pinAdd(client, page, nanoseconds() + PIN_TIME);
       } else {
         page.holds++;
         if (client.write != 0) page.changed = 1;
+        if (client.write != 0) pageWritten(page, true);
         if (client.write != 0 && page.home != <u8>clusterSelf()) page.dirty = 1;
       }
       portReply(client, 0);
@@ -369,7 +387,8 @@ let installEntry: u64 = 0;
 function install(page: Page, client: Client, writable: bool): void {
   installFor = changetype<usize>(client);
   installEntry = <u64>page.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
-  if (writable) installEntry |= WRITABLE;
+  // Mirrored: the first write is to be seen.
+  if (writable && (client.write != 0 || !mirrorsOn())) installEntry |= WRITABLE;
   if (client.write != 0) installEntry |= DIRTY; // it is about to be
   if (client.execute != 0) installEntry &= ~NO_EXECUTE;
   sharedMappings(changetype<SharedObject>(page.holder), page.index, installVisit.index);
@@ -412,7 +431,7 @@ function revokeLater(page: Page, what: u32): void {
 
 /** `now` 0: pins count whatever the time. */
 function revocable(page: Page, now: u64): bool {
-  if (page.holds != 0) return false;
+  if (page.holds != 0 || mirrorsWait()) return false;
   if (page.heldUntil != 0) {
     if ((now != 0 ? now : nanoseconds()) < page.heldUntil) return false;
     page.heldUntil = 0;
@@ -430,6 +449,7 @@ function revoke(page: Page): void {
     page.twinEnds = 1;
   }
   const dirty = takeAway(page, page.revoking);
+  pageEnds(page);
   atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
   rangesReady(changetype<SharedObject>(page.holder));
   engineGone(engine, page, dirty);
@@ -511,7 +531,8 @@ export function revocationsDue(): u64 {
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);
-    if (page.holds == 0) due = min<u64>(due, page.heldUntil != 0 ? page.heldUntil : page.pinsEnd);
+    if (page.holds == 0 && !mirrorsWait())
+      due = min<u64>(due, page.heldUntil != 0 ? page.heldUntil : page.pinsEnd);
     at = page.revokingNext;
   }
   return due;

@@ -138,6 +138,8 @@ export class Engine {
   /** The pair that stopped the machine. */
   illegalState: u32 = 0;
   illegalEvent: u32 = 0;
+  /** Pages that are not mirrored (mirrors.ts), linked by mirrorNext. */
+  mirrors: usize = 0;
 }
 
 /** Page.causeKind and laterKind are the event's number; 0 (READ) stands for none. */
@@ -203,10 +205,28 @@ export class Page {
   laterSerial: u64 = 0;
   /** The kernel has written here since, for itself or for others. */
   changed: u8 = 0;
+  // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on; where its bytes are under way to, and behind what; who has them.
+  mirror: u8 = 0;
+  mirrorTo: u8 = 0;
+  /** Of a mirror that has come here: from whom, while its cut is not whole. */
+  comingFrom: u8 = 0;
+  mirrorAt: u32 = 0;
+  mirrorNext: usize = 0;
+  copies: u64 = 0;
+  coming: u64 = 0;
+  /** The serial number of the mirror that is here; 0: there is none. */
+  shelf: u64 = 0;
+  /** At a new home: the newest bytes that anybody has, and who. */
+  best: u64 = 0;
+  bestFrom: u32 = 0;
 
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */
   frame: usize = 0;
+  /** Of the mirror that is here, and of the one that comes. */
+  shelfFrame: usize = 0;
+  comingFrame: usize = 0;
+  comingNext: usize = 0;
   /** It has had bytes of its own here: they came, or it could be written. */
   had: u32 = 0;
   /** Of the SharedObject. */

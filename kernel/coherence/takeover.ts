@@ -96,6 +96,8 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.sharers = 0;
   page.awaited = 0;
   page.found = 0;
+  page.best = 0;
+  page.bestFrom = 0;
 }
 
 /** The state that a machine is in when nobody owes it anything. */
@@ -237,6 +239,31 @@ export function engineRebuild(engine: Engine, page: Page, lost: bool): u32 {
     return owner;
   } else page.directory = lost ? LOST : UNUSED;
   return 0;
+}
+
+/** At the new home: `from` has bytes of the page that may not be used, with that serial number (mirrored mode). */
+export function engineBest(page: Page, from: u32, serial: u64): void {
+  if (serial <= page.best) return;
+  page.best = serial;
+  page.bestFrom = from;
+}
+
+/**
+ * At the new home after engineRebuild(): nobody has the page, and the newest bytes of it that are left become it. Returns the
+ * machine that is to be told so, 0 = they are here.
+ */
+export function engineRestore(engine: Engine, page: Page): u32 {
+  if (page.bestFrom == engine.self) return 0;
+  page.owner = <u8>page.bestFrom;
+  page.directory = HELD;
+  return page.bestFrom;
+}
+
+/** The newest bytes of the page are here, in its frame. */
+export function engineRestored(page: Page): void {
+  assert(page.state == INVALID, "a page is restored that was not lost");
+  page.state = OWNED;
+  page.dirty = 1;
 }
 
 /** Of copies without an owner this one was chosen. */

@@ -54,6 +54,8 @@ export const COMMAND_HOME_PAGE: u32 = 33;
 export const COMMAND_HOME_OWNER: u32 = 34;
 /** What the home would leave, to who would be the home then (coherence/wills.ts); msgid is the hash of the name. */
 export const COMMAND_WILL: u32 = 35;
+/** A page for the receiver to keep, should the sender die (coherence/mirrors.ts); msgid is the hash of the name. */
+export const COMMAND_MIRROR: u32 = 36;
 export const COMMAND_JOIN: u32 = 40; // opens an object by its linkid
 export const COMMAND_THREAD_START: u32 = 41; // a thread goes on at the receiver
 export const COMMAND_THREAD_CALL: u32 = 42; // a thread's system call, to where its process began
@@ -190,7 +192,12 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_HOME_OBJECT,       ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_HOME_PAGE,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_HOME_PAGE,         ITEM_DATA,      4096, 4096, ANY,
+  COMMAND_HOME_PAGE,         ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_HOME_OWNER,        ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_MIRROR,            ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_MIRROR,            ITEM_SERIAL,    8,    8,    ONE,
+  COMMAND_MIRROR,            ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_MIRROR,            ITEM_DATA,      4096, 4096, ANY,
   COMMAND_WILL,              ITEM_NAME,      1,    255,  ONE,
   COMMAND_WILL,              ITEM_SIZE,      8,    8,    ONE,
   COMMAND_WILL,              ITEM_PAGES,     16,   16,   ANY,
@@ -295,6 +302,8 @@ export function commandName(command: u32): string {
       return "HOME_OWNER";
     case COMMAND_WILL:
       return "WILL";
+    case COMMAND_MIRROR:
+      return "MIRROR";
     case COMMAND_JOIN:
       return "JOIN";
     case COMMAND_THREAD_START:

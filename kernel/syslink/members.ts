@@ -16,6 +16,7 @@ import {
   homesStart,
   homesThaw,
 } from "../coherence/homes";
+import { mirrorsHeal } from "../coherence/mirror-pages";
 import { objectsForsaken } from "../coherence/object-list";
 import { locksFail, locksMachineDied } from "../coherence/object-locks";
 import { objectsMachineDied } from "../coherence/objects";
@@ -117,6 +118,8 @@ const LEFT: u32 = 4;
 const PHASES: u32 = 5;
 /** The last one that this machine has ended. */
 let phase: u32 = 0;
+/** The newest view in which what had lost its mirror has got another. */
+let healed: u64 = 0;
 /** It belongs to the cluster and asks for things. */
 let member: bool = false;
 let suspended: bool = false;
@@ -394,6 +397,10 @@ function phases(now: u64): u64 {
       const machine = <u32>ctz(rest) + 1;
       if (load<u64>(markOf(REBUILT, machine)) == current.number) homesThaw(machine);
     }
+  }
+  if (phase == REBUILT && allEnded(REBUILT) && healed < current.number) {
+    healed = current.number;
+    mirrorsHeal(current.members & ~current.leaving);
   }
   if (phase == REBUILT && (member || allEnded(REBUILT))) member = true;
   if (phase == REBUILT && (current.leaving & bit(clusterSelf())) != 0 && allEnded(REBUILT)) {

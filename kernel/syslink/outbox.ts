@@ -8,7 +8,7 @@ import { ETHERNET_BYTES, HEADERS_BYTES, SLOT_BYTES, slotReturn, slotSend, slotTa
 import { udpSend } from "../net/udp";
 import { nicFlush } from "../net/virtio-net";
 import { stats } from "../stats";
-import { LINK_HEADER_BYTES, Link, linkCommit, linkReserve } from "./link";
+import { fifoOf, LINK_HEADER_BYTES, Link, linkCommit, linkReserve } from "./link";
 import { linkOutput } from "./link-output";
 import { MessageHeader, MessageWriter, messageReferences, writerBegin, writerEnd } from "./message";
 import { bit, card, clusterMachines, clusterSelf, isDead, linkTo, NETWORK, PORT } from "./peers";
@@ -126,6 +126,17 @@ export function overflowDrain(): void {
     at = next;
   }
   overflowLast = before;
+}
+
+/** Behind the last message to that machine; up to where it has acknowledged them. Not while some wait for room. */
+export function messagePosition(machine: u32): u32 {
+  return fifoOf(linkTo(machine)).head;
+}
+export function messagesArrived(machine: u32): u32 {
+  return fifoOf(linkTo(machine)).tail;
+}
+export function messagesOverflow(machine: u32): bool {
+  return (overflowing & bit(machine)) != 0 || isDead(machine);
 }
 
 /** Everything that links have to say goes to the card. False: the card has to send first what it has. */

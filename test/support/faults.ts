@@ -42,7 +42,7 @@ export async function withFaults(
       }),
   });
   for (const [at, does] of happenings) {
-    cluster.run(at * 1e6);
+    cluster.run(Math.round(at * 1e6));
     does(cluster);
   }
   const ended = cluster.run(limit * 1e6);
