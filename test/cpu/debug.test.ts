@@ -220,7 +220,6 @@ describe("MOV SS", () => {
     expect(places(debugged("mov ebx, 0x10;; mov ss, ebx;; next: nop;; nop", at))).toEqual(["next"]);
     expect(places(debugged("sti;; next: nop;; cli", at))).toEqual(["next"]);
   });
-  // SDM vol. 3B, 18.3.1.3: general detect: a fault before the access to a debug register
   // One exception: the trap may not be left for the first instruction of the handler (SDM vol. 3A, 6.8.3)
   test("an instruction breakpoint at the next one takes a data breakpoint along", () => {
     const list = debugged(`${ss}\nload: ${LOAD_SS}\nnext: nop;; nop`, {
@@ -229,6 +228,7 @@ describe("MOV SS", () => {
     });
     expect(list.slice(1)).toEqual([trap("next", 3)]);
   });
+  // SDM vol. 3B, 18.3.1.3: general detect: a fault before the access to a debug register
   test("does not hold general detect off: that is a fault, with RF", () => {
     const list = debugged("mov ebx, 0x10;; mov ss, ebx;; next: mov rcx, dr0;; nop", { dr7: GENERAL_DETECT });
     expect(list).toEqual([trap("next", 0x2000, true)]);

@@ -416,6 +416,18 @@ describe("IRET in long mode", () => {
     expect(m.segment(L.FS).selector).toBe(selector.userData);
     expect(m.segment(L.GS).base).toBe(0x1234_5678_9000n);
   });
+
+  // SDM vol. 2, IRET: "IF (SegmentSelector == NULL) OR ... THEN SegmentSelector := 0"
+  test("null selectors lose their RPL, and keep their base", () => {
+    const { m } = long();
+    for (const index of [L.DS, L.ES, L.GS]) must(m, "loadSegment", index, 3);
+    must(m, "writeMsr", 0xc000_0101, 0x1234_5678_9000n); // GS base
+    expect(m.segment(L.DS).selector).toBe(3);
+    toUser(m);
+    for (const index of [L.DS, L.ES, L.GS])
+      expect(m.segment(index)).toMatchObject({ selector: 0, attributes: 0 });
+    expect(m.segment(L.GS).base).toBe(0x1234_5678_9000n);
+  });
 });
 
 describe("real mode", () => {

@@ -127,7 +127,10 @@ export function install(core: usize, index: u32, selector: u32): bool {
   return true;
 }
 
-/** A return to an outer level takes data segments away that this level may not use (SDM vol. 2, RET). */
+/**
+ * A return to an outer level takes data segments away that this level may not use, and of null selectors the RPL: 1 to 3
+ * become 0 (SDM vol. 2, IRET). Bases stay, as on AMD's processors.
+ */
 export function dropInnerSegments(core: usize): void {
   dropInner(core, ES);
   dropInner(core, FS);
@@ -137,10 +140,11 @@ export function dropInnerSegments(core: usize): void {
 
 function dropInner(core: usize, index: u32): void {
   const attributes = attributesOf(core, index);
-  if ((attributes & ATTRIBUTE_PRESENT) == 0) return;
-  const conforming = ATTRIBUTE_CODE | ATTRIBUTE_EXPAND_DOWN;
-  if ((attributes & conforming) == conforming) return;
-  if (((attributes >> DPL_SHIFT) & 3) >= cpl(core)) return;
+  if (attributes & ATTRIBUTE_PRESENT) {
+    const conforming = ATTRIBUTE_CODE | ATTRIBUTE_EXPAND_DOWN;
+    if ((attributes & conforming) == conforming) return;
+    if (((attributes >> DPL_SHIFT) & 3) >= cpl(core)) return;
+  }
   setSegment(core, index, 0, 0, baseOf(core, index), 0);
 }
 
