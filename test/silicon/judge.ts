@@ -8,7 +8,7 @@ import { describe, differences, skipped } from "./compare.js";
 import type { Emulated } from "./emulated.js";
 import { allForms, type Bits, type Form, formName, isBuildable } from "./forms.js";
 import * as map from "./map.js";
-import { runNative } from "./native.js";
+import { runNative, standsOnSignalStack } from "./native.js";
 import type { Case } from "./scene.js";
 import { makeSequence, sequenceForms } from "./sequences.js";
 
@@ -104,7 +104,8 @@ function judgeCases(emulated: Emulated, cases: Iterable<Case>, progress?: Progre
     progress?.(tested, failed);
   };
   for (const made of cases) {
-    if (made.undefinedAt === undefined && skipped(made)) left++;
+    const lost = standsOnSignalStack(made.record) || (made.undefinedAt === undefined && skipped(made));
+    if (lost) left++;
     else if (chunk.push(made) === CHUNK) flush();
   }
   if (chunk.length > 0) flush();
