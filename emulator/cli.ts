@@ -216,7 +216,12 @@ program
   .addOption(new Option("--serial <where>", "the serial console: stdio, null or file:PATH").default("stdio"))
   .addOption(new Option("--console <where>", "a virtio console besides: stdio, null or file:PATH"))
   .addOption(new Option("--bios-console <where>", "where port 402 prints: stdio, null or file:PATH"))
-  .addOption(new Option("--debug-console <where>", "where port E9 prints: stdio, null or file:PATH"))
+  .addOption(
+    new Option(
+      "--debug-console <where>",
+      "where port E9 prints, without the test device then: stdio, null or file:PATH",
+    ),
+  )
   .addOption(
     new Option(
       "--disk <file[,mode]>",

@@ -16,7 +16,7 @@ export interface PlugOptions {
   readonly testdev?: boolean;
   /** Where a virtio console prints; without it there is none. */
   readonly console?: string;
-  /** Where port E9 prints. */
+  /** Where port E9 prints, which is the test device's otherwise. */
   readonly debugConsole?: string;
   /** Where port 402 prints; without it there is none. */
   readonly biosConsole?: string;
@@ -52,7 +52,7 @@ export function plug(o: PlugOptions): Plugged {
         ...(console === null ? {} : { virtioConsole: (byte: number) => console.write(byte) }),
         ...(debug === null ? {} : { debugConsole: (byte: number) => debug.write(byte) }),
         ...(bios === null ? {} : { biosConsole: (byte: number) => bios.write(byte) }),
-        testDevice: o.testdev !== false,
+        testDevice: o.testdev !== false && debug === null, // both have port E9
         keyboard: o.console === "stdio" ? "virtio-console" : "serial",
         // A seeded machine has the board's own date, so that a run repeats.
         ...(o.seed === undefined ? { startTime: Math.floor(hostMicroseconds() / MICROSECONDS) } : {}),
