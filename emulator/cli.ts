@@ -71,6 +71,30 @@ const options = {
   wait: () => new Option("--wait", "with --gdb: the first instruction waits for the debugger"),
 }; // biome-ignore format: one option a line
 
+/** The same words for one machine's trace and for a cluster's. */
+function traceOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--trace <kinds>", `what to trace: ${Object.keys(traceKinds).join(",")}; or all`))
+    .addOption(
+      new Option(
+        "--trace-address <ranges>",
+        "only what is about these: data accessed, ports, instructions; FROM-TO, FROM+BYTES or a symbol",
+      ),
+    )
+    .addOption(new Option("--trace-code <ranges>", "only what instructions at these linear addresses do"))
+    .addOption(new Option("--trace-core <list>", "only these cores, such as 0,2-3"))
+    .addOption(new Option("--trace-mode <list>", "only in these modes: user or supervisor, 16, 32, 64"))
+    .addOption(
+      new Option("--trace-out <file>", "there instead of the standard error; with --json as JSON lines"),
+    )
+    .addOption(
+      new Option(
+        "--symbols <file>",
+        "names for the trace besides the images' own: an ELF file, or a list such as System.map",
+      ).argParser(several),
+    );
+}
+
 const version = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
 ).version;
@@ -82,8 +106,7 @@ const program = new Command("buslock")
   .exitOverride()
   .showHelpAfterError("(--help shows the options)");
 
-program
-  .command("run")
+traceOptions(program.command("run"))
   .description("start machines that share memory, run one program on all of them, and tell how it went")
   .argument("<program>", "a bundled program's name, or the path of a static ELF64 file")
   .argument("[args...]", "the program's own arguments")
@@ -142,6 +165,7 @@ program
       "milliseconds in which they begin, with --chaos (600; 6000 with --live)",
     ).argParser(checked(whole("time", 1, 1e9))),
   )
+  .addOption(new Option("--trace-machine <list>", "only these machines, such as 1,3-4"))
   .addOption(
     new Option(
       "--report <dir>",
@@ -165,12 +189,12 @@ Examples:
   $ buslock run --chaos 7 endure                 faults in virtual time; every addition is judged
   $ buslock run --chaos 7 --chaos-faults kill,revive,cut --chaos-count 10 --machines 5 --cores 1 endure
   $ buslock run --seed 7 --report out counter 200    then open out/index.html in a browser
+  $ buslock run --seed 7 --trace faults,interrupts --trace-machine 2 --trace-out t.log counter 200
   $ buslock run ./a.out                          any static ELF64, from musl-gcc -static for instance`,
   )
   .action((name: string, args: string[], o: RunOptions) => run(name, args, o));
 
-program
-  .command("boot")
+traceOptions(program.command("boot"))
   .description("start one machine")
   .addOption(options.kernel())
   .addOption(
@@ -234,25 +258,6 @@ program
       "--no-testdev",
       "without the test device that public test suites drive (QEMU's pc-testdev: ports E0 to EB, 2000 to 2017, memory at FF000000)",
     ),
-  )
-  .addOption(new Option("--trace <kinds>", `what to trace: ${Object.keys(traceKinds).join(",")}; or all`))
-  .addOption(
-    new Option(
-      "--trace-address <ranges>",
-      "only what is about these: data accessed, ports, instructions; FROM-TO, FROM+BYTES or a symbol",
-    ),
-  )
-  .addOption(new Option("--trace-code <ranges>", "only what instructions at these linear addresses do"))
-  .addOption(new Option("--trace-core <list>", "only these cores, such as 0,2-3"))
-  .addOption(new Option("--trace-mode <list>", "only in these modes: user or supervisor, 16, 32, 64"))
-  .addOption(
-    new Option("--trace-out <file>", "there instead of the standard error; with --json as JSON lines"),
-  )
-  .addOption(
-    new Option(
-      "--symbols <file>",
-      "names for the trace besides the images' own: an ELF file, or a list such as System.map",
-    ).argParser(several),
   )
   .addOption(options.gdb("the machine runs in virtual time (seed 1 unless told)"))
   .addOption(

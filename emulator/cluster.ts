@@ -49,8 +49,8 @@ export interface SeededOptions extends ClusterOptions {
   readonly onCluster?: (cluster: SeededCluster) => void;
   /** Machines stand in outlets, by which they can be stopped and replaced. */
   readonly outlets?: boolean;
-  /** What follows a machine's run. */
-  readonly tracer?: (machine: string) => Tracer;
+  /** What follows a machine's run; null: nobody does. */
+  readonly tracer?: (machine: string) => Tracer | null;
   /** Called now and then; gives true to stop the run. */
   readonly onProgress?: (now: number, instructions: number) => boolean;
 }
@@ -132,6 +132,7 @@ export class SeededCluster {
         if (node === 1) lines.push(line);
         o.onLine(name, line);
       });
+      const tracer = o.tracer?.(name) ?? null;
       const make = (fresh: SeededOptions): Promise<Machine> =>
         Machine.create({
           name,
@@ -148,7 +149,7 @@ export class SeededCluster {
             o.heard === undefined
               ? (byte) => console.push(byte)
               : (byte) => o.heard!(node - 1, byte, (read) => console.push(read)),
-          ...(o.tracer === undefined ? {} : { tracer: o.tracer(name) }),
+          ...(tracer === null ? {} : { tracer }),
         });
       const machine = await make(o);
       const outlet = o.outlets === true ? new Outlet(machine, make) : null;

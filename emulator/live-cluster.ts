@@ -17,6 +17,8 @@ export interface LiveOptions extends ClusterOptions {
   readonly bridge?: { readonly url: string; readonly token?: string };
   /** Options for the bridge that is started: --loss, --pcap, ... */
   readonly bridgeArguments: readonly string[];
+  /** Further options for a machine's process: --trace, ... */
+  readonly machineArguments?: (machine: string) => readonly string[];
   readonly kernelPath?: string;
   readonly limitSeconds: number;
   /** Ends the run early (Ctrl-C). */
@@ -50,6 +52,7 @@ export async function runLive(o: LiveOptions): Promise<ClusterReport> {
       ...(token === undefined ? [] : ["--token", token]),
       ...(o.kernelPath === undefined ? [] : ["--kernel", o.kernelPath]),
       ...["--append", commandLine(o, node, init)],
+      ...(o.machineArguments?.(machineName(node)) ?? []),
     ]);
     return {
       program: o.program.name,

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { chaosOptions, printChaos, replayLine, seededChaos } from "./chaos-command.js";
-import { runSeeded, type SeededOptions } from "./cluster.js";
+import { machineName, runSeeded, type SeededOptions } from "./cluster.js";
 import { runDebugged } from "./cluster-debugged.js";
 import { hostMicroseconds } from "./host-clock.js";
 import { firmware, kernelPath, program, readImage } from "./images.js";
@@ -11,8 +11,9 @@ import { runLive } from "./live-cluster.js";
 import { Progress } from "./progress.js";
 import { type ClusterReport, table } from "./report.js";
 import { Report } from "./timeline/report.js";
+import { checkTraces, openTraces, type TraceOptions, tracedMachines } from "./trace-options.js";
 
-export interface RunOptions {
+export interface RunOptions extends TraceOptions {
   readonly live?: boolean;
   readonly seed?: number;
   readonly storeBuffer?: number;
@@ -39,6 +40,7 @@ export interface RunOptions {
   readonly chaosCount?: number;
   readonly chaosTime?: number;
   readonly report?: string;
+  readonly traceMachine?: string;
 }
 
 const LIVE_LIMIT_SECONDS = 600;
@@ -57,13 +59,17 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
     throw new Error(`--chaos-${lonely.slice(5).toLowerCase()} goes with --chaos`);
   const signal = interruptSignal();
   const progress = new Progress(o.quiet !== true && o.json !== true);
+  const seededRun = o.seed !== undefined || (o.chaos !== undefined && o.live !== true);
+  const image = { kernel: readImage("kernel", o.kernel ?? kernelPath), program: program(name) };
+  const names = Array.from({ length: o.machines }, (_, i) => machineName(i + 1));
+  const images = [image.kernel, image.program.data];
+  const traces = seededRun ? openTraces(o, images, names) : checkTraces(o, images, names);
   const common = {
     machines: o.machines,
     cores: o.cores,
     memory: o.memory,
     firmware: await firmware(),
-    kernel: readImage("kernel", o.kernel ?? kernelPath),
-    program: program(name),
+    ...image,
     arguments: args,
     spread: o.spread === true,
     ...(o.mirror === undefined ? {} : { mirror: o.mirror }),
@@ -72,7 +78,23 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
       // The guest's figures are the table's.
       if (!line.startsWith("stats: {")) progress.line(`${machine} | ${line}`);
     },
+    ...(traces === null || !seededRun ? {} : { tracer: traces.tracer }),
   };
+  try {
+    await runAs(name, args, common, o, signal, progress);
+  } finally {
+    traces?.close();
+  }
+}
+
+async function runAs(
+  name: string,
+  args: string[],
+  common: Common,
+  o: RunOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<void> {
   if (o.chaos !== undefined) {
     process.exitCode = await chaos(name, args, common, o, signal, progress);
     return;
@@ -220,6 +242,7 @@ async function live(
         ? {}
         : { bridge: { url: o.bridge, ...(o.token === undefined ? {} : { token: o.token }) } }),
       bridgeArguments: faults,
+      machineArguments: (machine) => traceArguments(o, machine),
       limitSeconds: o.limit ?? LIVE_LIMIT_SECONDS,
       signal,
       onNote: (line) => progress.line(`run | ${line}`),
@@ -227,6 +250,22 @@ async function live(
   } finally {
     clearInterval(tick);
   }
+}
+
+/** What a live machine's own process is told of its trace; each writes a file of its own. */
+function traceArguments(o: RunOptions, machine: string): string[] {
+  const all = Array.from({ length: o.machines }, (_, i) => machineName(i + 1));
+  if (o.trace === undefined || !tracedMachines(o.traceMachine, all).includes(machine)) return [];
+  const words: readonly (readonly [string, string | undefined])[] = [
+    ["--trace", o.trace],
+    ["--trace-address", o.traceAddress],
+    ["--trace-code", o.traceCode],
+    ["--trace-core", o.traceCore],
+    ["--trace-mode", o.traceMode],
+    ["--trace-out", o.traceOut === undefined ? undefined : `${o.traceOut}.${machine}`],
+    ...(o.symbols ?? []).map((file) => ["--symbols", file] as const),
+  ];
+  return words.flatMap(([option, value]) => (value === undefined ? [] : [option, value]));
 }
 
 function print(report: ClusterReport, json: boolean): void {

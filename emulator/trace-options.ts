@@ -17,7 +17,14 @@ export interface TraceOptions {
   readonly json?: boolean;
 }
 
-const narrowing = ["traceAddress", "traceCode", "traceCore", "traceMode", "traceOut"] as const;
+const narrowing = [
+  "traceAddress",
+  "traceCode",
+  "traceCore",
+  "traceMode",
+  "traceOut",
+  "traceMachine",
+] as const;
 const optionName = (key: string) => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 const words = (list: string): string[] => list.split(",").map((word) => word.trim());
 
@@ -51,12 +58,15 @@ export function parseRanges(option: string, list: string, symbols: Symbols): Ran
   });
 }
 
-export function parseCores(list: string): (readonly [number, number])[] {
+export const parseCores = (list: string): (readonly [number, number])[] =>
+  parseNumbers("--trace-core", list, "from 0");
+
+function parseNumbers(option: string, list: string, which: string): (readonly [number, number])[] {
   return words(list).map((word) => {
     const match = /^(\d+)(?:-(\d+))?$/.exec(word);
     const [from, to] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
     if (match === null || to < from)
-      throw new Error(`--trace-core ${list}: wanted numbers from 0 such as 0,2 or 1-3`);
+      throw new Error(`${option} ${list}: wanted numbers ${which} such as 0,2 or 1-3`);
     return [from, to] as const;
   });
 }
@@ -81,8 +91,66 @@ export interface OpenTrace {
 
 /** null without --trace. `images` are what runs: those with a symbol table give names. */
 export function openTrace(o: TraceOptions, images: readonly Uint8Array[]): OpenTrace | null {
+  const filter = traceFilter(o, images);
+  if (filter === null) return null;
+  const out = lines(o.traceOut);
+  return { tracer: new Tracer(filter, out.write), close: out.close };
+}
+
+export interface OpenTraces {
+  /** null: that machine is not followed. */
+  tracer(machine: string): Tracer | null;
+  close(): void;
+}
+
+/** Of several machines, whose records bear their names; --trace-machine chooses, by number. */
+export function openTraces(
+  o: TraceOptions & { readonly traceMachine?: string },
+  images: readonly Uint8Array[],
+  machines: readonly string[],
+): OpenTraces | null {
+  const filter = traceFilter(o, images);
+  if (filter === null) return null;
+  const chosen = tracedMachines(o.traceMachine, machines);
+  const out = lines(o.traceOut);
+  const named = (name: string) =>
+    filter.json === true
+      ? (line: string) => out.write(`{"machine":${JSON.stringify(name)},${line.slice(1)}`)
+      : (line: string) => out.write(`${name} ${line}`);
+  return {
+    tracer: (name) => (chosen.includes(name) ? new Tracer(filter, named(name)) : null),
+    close: out.close,
+  };
+}
+
+/** For machines whose own processes trace: throws where their options make no sense. */
+export function checkTraces(
+  o: TraceOptions & { readonly traceMachine?: string },
+  images: readonly Uint8Array[],
+  machines: readonly string[],
+): null {
+  traceFilter(o, images);
+  tracedMachines(o.traceMachine, machines);
+  return null;
+}
+
+/** The names of the machines that a list such as 1,3-4 chooses; all without one. */
+export function tracedMachines(list: string | undefined, machines: readonly string[]): readonly string[] {
+  if (list === undefined) return machines;
+  const ranges = parseNumbers("--trace-machine", list, `from 1 to ${machines.length}`);
+  for (const [from, to] of ranges)
+    if (from < 1 || to > machines.length)
+      throw new Error(`--trace-machine ${list}: there are machines 1 to ${machines.length}`);
+  return machines.filter((_, i) => ranges.some(([from, to]) => i + 1 >= from && i + 1 <= to));
+}
+
+/** null without --trace. */
+function traceFilter(
+  o: TraceOptions & { readonly traceMachine?: string },
+  images: readonly Uint8Array[],
+): Filter | null {
   if (o.trace === undefined) {
-    const lonely = narrowing.find((key) => o[key] !== undefined);
+    const lonely = narrowing.find((key) => (o as Readonly<Record<string, unknown>>)[key] !== undefined);
     if (lonely !== undefined) throw new Error(`${optionName(lonely)} goes with --trace`);
     return null;
   }
@@ -91,7 +159,7 @@ export function openTrace(o: TraceOptions, images: readonly Uint8Array[]): OpenT
     ...images.filter(isElf).map(elfSymbols),
   ];
   const symbols = new Symbols(tables);
-  const filter: Filter = {
+  return {
     kinds: parseKinds(o.trace),
     ...(o.traceAddress === undefined
       ? {}
@@ -102,8 +170,6 @@ export function openTrace(o: TraceOptions, images: readonly Uint8Array[]): OpenT
     ...(o.json === true ? { json: true } : {}),
     symbols: tables,
   };
-  const out = lines(o.traceOut);
-  return { tracer: new Tracer(filter, out.write), close: out.close };
 }
 
 const CHUNK = 1 << 16;

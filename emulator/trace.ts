@@ -10,6 +10,7 @@ import { Symbols, type SymbolTable } from "./symbols.js";
 export const kinds = {
   instructions: "every instruction",
   memory: "every load and store of data",
+  walks: "walks of the page tables, where the TLB has no translation that allows an access",
   faults: "exceptions",
   interrupts: "interrupts and NMIs as cores take them",
   devices: "every access to a port or to device memory",
@@ -146,6 +147,32 @@ export class Tracer implements EngineTracer {
         text: `${name}${code}${why}${cr2 === null ? "" : ` at ${this.#named(cr2)}`}`,
       };
     },
+    walks: ({ linear, access, user, found }) => {
+      const symbol = this.#symbols.at(linear);
+      const fields = { access, address: hex(linear), as: user ? "user" : "supervisor" };
+      const what = `${access} at ${this.#named(linear)} as ${fields.as}`;
+      const target = symbol === "" ? {} : { target: symbol };
+      if (typeof found === "string")
+        return { fields: { ...fields, ...target, found }, text: `${what}: ${found}` };
+      const { page, sizeLog2, entry, entryAddress } = found;
+      const size =
+        sizeLog2 >= 30
+          ? `${2 ** (sizeLog2 - 30)} GiB`
+          : sizeLog2 >= 20
+            ? `${2 ** (sizeLog2 - 20)} MiB`
+            : "4 KiB";
+      return {
+        fields: {
+          ...fields,
+          ...target,
+          page: hex(page),
+          size: 2 ** sizeLog2,
+          entry: hex(entry),
+          entryAddress: hex(entryAddress),
+        },
+        text: `${what}: page ${hex(page)} in ${size}, entry ${hex(entry)} at ${hex(entryAddress)}`,
+      };
+    },
     interrupts: ({ vector, nmi }) => ({
       fields: { vector, source: nmi ? "NMI" : "interrupt" },
       text: nmi ? "NMI" : `vector ${vector} (${hex(vector)}H)`,
@@ -171,7 +198,7 @@ interface Said {
 }
 
 function addressOf(seen: Seen, place: Place): bigint {
-  if (seen.kind === "memory") return seen.linear;
+  if (seen.kind === "memory" || seen.kind === "walks") return seen.linear;
   if (seen.kind === "devices") return BigInt(seen.address);
   return place.linear;
 }

@@ -55,6 +55,14 @@ export interface DeviceAccess {
   readonly value: number;
 }
 
+/** Where a walk of the page tables has led. */
+export interface Walked {
+  readonly page: bigint;
+  readonly sizeLog2: number;
+  readonly entry: bigint;
+  readonly entryAddress: bigint;
+}
+
 /** What a core has done, for who reads along. */
 export type Seen =
   | { readonly kind: "instructions"; readonly bytes: Uint8Array }
@@ -73,6 +81,14 @@ export type Seen =
       readonly name: string;
       readonly error: number | null;
       readonly cr2: bigint | null;
+    }
+  | {
+      readonly kind: "walks";
+      readonly linear: bigint;
+      readonly access: "read" | "write" | "fetch";
+      readonly user: boolean;
+      /** What was found: the page and its size, and the last entry; else why there is none. */
+      readonly found: Walked | "not present" | "reserved bit";
     }
   | { readonly kind: "interrupts"; readonly vector: number; readonly nmi: boolean }
   | DeviceAccess;

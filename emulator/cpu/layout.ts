@@ -24,7 +24,9 @@ export const ZERO_WORD = 0x30; // u64: always 0; stands for the code generation 
 export const STORE_BUFFER_WORD = 0x38; // u32: entries of each core's store buffer; 0: there is none (microcode/store-buffer.ts)
 export const SHADOWED_WORD = 0x3c; // u32: 1 when the ROM's place below 1 MiB is RAM that holds a copy of it
 export const SLOW_DATA_WORD = 0x40; // u32: not 0: every data access takes the slow way, for store buffers or for who looks on
-export const LOOKING_WORD = 0x44; // u32: not 0: the host is told of every data access (onlooker.ts)
+export const LOOKING_WORD = 0x44; // u32: what the host is told of: LOOKING_DATA, LOOKING_WALKS (onlooker.ts)
+export const LOOKING_DATA = 1;
+export const LOOKING_WALKS = 2;
 
 /** A TLB bank whose tags are TLB_NONE for ever: every access goes the slow way, where alignment is checked. */
 export const EMPTY_BANK = 0x8000;

@@ -6,7 +6,9 @@
 
 import type { DeviceAccess, EngineTracer, Host, Place, Seen, TraceKind } from "./host.js";
 import {
+  ACCESS_EXECUTE,
   ACCESS_IMPLICIT,
+  ACCESS_SUPERVISOR,
   ACCESS_WRITE,
   BLOCK_RIP,
   CPL,
@@ -15,6 +17,8 @@ import {
   FAULT_ERROR,
   FAULT_HAS_ERROR,
   FAULT_VECTOR,
+  LOOKING_DATA,
+  LOOKING_WALKS,
   LOOKING_WORD,
   MODE,
   MODE_64,
@@ -41,6 +45,11 @@ const EXCEPTION_NAMES: Record<number, string> = {
   0: "#DE", 1: "#DB", 3: "#BP", 4: "#OF", 5: "#BR", 6: "#UD", 7: "#NM", 8: "#DF", 10: "#TS", 11: "#NP", 12: "#SS",
   13: "#GP", 14: "#PF", 16: "#MF", 17: "#AC", 19: "#XM",
 }; // biome-ignore format: a table
+
+/** Outcomes of microcode/walk.ts. */
+const WALK_NOT_PRESENT = 1;
+const WALK_RESERVED = 2;
+type Found = [entry: bigint, entryAddress: bigint, page: bigint, sizeLog2: number];
 
 type Imports = Record<string, (...args: never[]) => number | undefined>;
 
@@ -82,7 +91,8 @@ export class Onlooker {
   #arrange(): void {
     const looking = this.#watch !== null || this.#wants("memory");
     this.stepwise = looking || this.#wants("instructions");
-    this.#view.setUint32(LOOKING_WORD, looking ? 1 : 0, true);
+    const walks = this.#wants("walks") ? LOOKING_WALKS : 0;
+    this.#view.setUint32(LOOKING_WORD, (looking ? LOOKING_DATA : 0) | walks, true);
     this.#view.setUint32(SLOW_DATA_WORD, looking || this.#slowAnyway ? 1 : 0, true);
   }
 
@@ -92,7 +102,11 @@ export class Onlooker {
       this.#accessed(core, BigInt.asUintN(64, linear), bytes, access, value);
       return undefined;
     };
-    const all = { ...plain, accessed } as unknown as Imports;
+    const walked = (core: number, linear: bigint, access: number, outcome: number, ...found: Found) => {
+      this.#walked(core, linear, access, outcome, found);
+      return undefined;
+    };
+    const all = { ...plain, accessed, walked } as unknown as Imports;
     if (!this.#wants("devices")) return all;
     const reading =
       (name: string, space: DeviceAccess["space"]) => (core: number, at: number, bytes: number) => {
@@ -130,6 +144,24 @@ export class Onlooker {
     if (!this.#wants("memory")) return;
     const stored = BigInt.asUintN(8 * bytes, value);
     this.#see(core, { kind: "memory", linear, bytes, write, implicit, value: stored });
+  }
+
+  #walked(core: number, linear: bigint, access: number, outcome: number, found: Found): void {
+    const [entry, entryAddress, page, sizeLog2] = found;
+    const wide = (value: bigint) => BigInt.asUintN(64, value);
+    const kind = access & 3;
+    this.#see(core, {
+      kind: "walks",
+      linear: wide(linear),
+      access: kind === ACCESS_WRITE ? "write" : kind === ACCESS_EXECUTE ? "fetch" : "read",
+      user: (access & ACCESS_SUPERVISOR) === 0,
+      found:
+        outcome === WALK_NOT_PRESENT
+          ? "not present"
+          : outcome === WALK_RESERVED
+            ? "reserved bit"
+            : { entry: wide(entry), entryAddress: wide(entryAddress), page: wide(page), sizeLog2 },
+    });
   }
 
   #see(core: number, seen: Seen): void {

@@ -7,14 +7,15 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { assemble } from "../../emulator/assembler.js";
 import { deviceName } from "../../emulator/board/names.js";
+import { runSeeded } from "../../emulator/cluster.js";
 import { LOOKING_WORD, SLOW_DATA_WORD } from "../../emulator/cpu/layout.js";
 import { Onlooker } from "../../emulator/cpu/onlooker.js";
 import { kernelPath } from "../../emulator/images.js";
 import { Machine } from "../../emulator/machine.js";
 import { elfSymbols, mapSymbols, readSymbols, Symbols } from "../../emulator/symbols.js";
 import { type Filter, type Kind, kinds, Tracer } from "../../emulator/trace.js";
-import { parseCores, parseKinds, parseModes, parseRanges } from "../../emulator/trace-options.js";
-import { Command } from "../support/cluster.js";
+import { openTraces, parseCores, parseKinds, parseModes, parseRanges } from "../../emulator/trace-options.js";
+import { Command, seededOptions } from "../support/cluster.js";
 
 const CODE = 0x1_0000;
 const names = mapSymbols(
@@ -100,6 +101,35 @@ describe("records", () => {
       ...{ time: 1, core: 0, kind: "memory", rip: "10005", symbol: "again", mode: "supervisor", bits: 64 },
       ...{ access: "read", address: "8000", bytes: 8, value: "0", implicit: 0, target: "counter" },
     });
+  });
+
+  test("walks: where each page is found, and by which entry; a page that is known is not walked for again", async () => {
+    const lines = await traced({ kinds: ["walks"], symbols: [names] });
+    const told = lines.map(tail);
+    expect(told.filter((line) => line.startsWith("fetch at 10000 (main)"))).toHaveLength(1);
+    expect(told).toContainEqual(
+      expect.stringMatching(
+        /^(read|write) at 8000 \(counter\) as supervisor: page 8000 in \S+ [KMG]iB, entry [\da-f]+ at [\da-f]+$/,
+      ),
+    );
+    const addresses = told.map((line) => / at ([\da-f]+)/.exec(line)![1]!);
+    expect(addresses.every((address) => /^(1000\d|8000|d0000000)$/.test(address))).toBe(true);
+    const plain = await traced({ kinds: ["walks"], addresses: [[0x8000n, 0x8fffn]], json: true });
+    expect(JSON.parse(plain[0]!)).toMatchObject({
+      kind: "walks",
+      address: "8000",
+      page: "8000",
+      as: "supervisor",
+    });
+  });
+
+  test("walks that find nothing say why", async () => {
+    const lines: string[] = [];
+    const tracer = new Tracer({ kinds: ["walks"] }, (line) => lines.push(line));
+    const machine = await Machine.create({ memory: 4 << 20, tracer });
+    machine.start("mov rax, 0x123456789000\nmov [rax], al\nhlt", { at: CODE });
+    machine.run();
+    expect(lines.map(tail)).toContain("write at 123456789000 as supervisor: not present");
   });
 
   test("faults say why", async () => {
@@ -298,4 +328,34 @@ describe("buslock boot", () => {
       expect({ wanted, found: wanted.test(command.err) }).toEqual({ wanted, found: true });
     expect(/ s64 /.test(command.err)).toBe(false);
   });
+});
+
+describe("a cluster's trace", () => {
+  test("bears the machines' names, and follows those that are chosen", async () => {
+    const { options } = await seededOptions("hello", [], { cores: 1, machines: 2 });
+    const folder = mkdtempSync(join(tmpdir(), "buslock-trace-"));
+    const names = ["machine1", "machine2"];
+    const run = async (o: Parameters<typeof openTraces>[0]) => {
+      const traceOut = join(folder, "trace");
+      const traces = openTraces({ ...o, traceOut }, [options.kernel], names)!;
+      const { memoryHash } = await runSeeded({ ...options, tracer: traces.tracer });
+      traces.close();
+      return { memoryHash, lines: readFileSync(traceOut, "utf8").trimEnd().split("\n") };
+    };
+    const all = await run({ trace: "faults,frames" });
+    expect(new Set(all.lines.map((line) => line.split(" ")[0]))).toEqual(new Set(names));
+    const one = await run({ trace: "faults,frames", traceMachine: "2" });
+    expect(one.lines).toEqual(all.lines.filter((line) => line.startsWith("machine2 ")));
+    const json = await run({ trace: "frames", traceMachine: "1-2", json: true });
+    expect(JSON.parse(json.lines[0]!)).toMatchObject({
+      machine: expect.stringMatching(/^machine[12]$/),
+      kind: "frames",
+    });
+    expect([one.memoryHash, json.memoryHash]).toEqual([all.memoryHash, all.memoryHash]);
+    expect(() => openTraces({ trace: "faults", traceMachine: "1,3" }, [], names)).toThrow(
+      /--trace-machine 1,3: there are machines 1 to 2/,
+    );
+    expect(() => openTraces({ traceMachine: "1" }, [], names)).toThrow(/--trace-machine goes with --trace/);
+    rmSync(folder, { recursive: true });
+  }, 30_000);
 });

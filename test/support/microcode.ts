@@ -65,6 +65,7 @@ const host = {
   readTscDeadline: (core: number) => current!.setU64(L.SCRATCH, 0n, core),
   writeTscDeadline: () => {},
   accessed: () => {},
+  walked: () => {},
   readTaskPriority: () => current!.taskPriority,
   writeTaskPriority: (_core: number, value: number): void => {
     current!.taskPriority = value;

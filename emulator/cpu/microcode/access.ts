@@ -12,6 +12,7 @@ import {
   ACCESS_SUPERVISOR,
   ACCESS_WRITE,
   FS,
+  LOOKING_DATA,
   LOOKING_WORD,
   MODE_64,
   MODE_LONG,
@@ -89,7 +90,7 @@ function storePlace(core: usize, place: u64, bytes: u32, value: u64): void {
 
 /** Somebody looks on: tells the host of an access that has been made, or that nothing keeps from being made. */
 function tell(core: usize, va: u64, bytes: u32, access: u32, value: u64): void {
-  if (load<u32>(LOOKING_WORD)) accessed(coreIndex(core), va, bytes, access, value);
+  if (load<u32>(LOOKING_WORD) & LOOKING_DATA) accessed(coreIndex(core), va, bytes, access, value);
 }
 
 /** 1, 2, 4 or 8 bytes at a linear address; 0 after a fault. */

@@ -27,5 +27,19 @@ export declare function writeTaskPriority(core: u32, value: u32): void;
 export declare function performanceInterrupt(core: u32): void;
 /** A counter was enabled for an event that nothing here counts. */
 export declare function unknownEvent(core: u32, event: u32): void;
-/** While LOOKING_WORD is set: a data access, with its ACCESS_* bits; a store has not reached memory yet. */
+/** While LOOKING_WORD says so: a data access, with its ACCESS_* bits; a store has not reached memory yet. */
 export declare function accessed(core: u32, linear: u64, bytes: u32, access: u32, value: u64): void;
+/**
+ * Likewise: a walk of the page tables, with its outcome (walk.ts). The last entry, where it lies, the page and log2 of its size: 0
+ * where nothing was found.
+ */
+export declare function walked(
+  core: u32,
+  linear: u64,
+  access: u32,
+  outcome: u32,
+  entry: u64,
+  entryAddress: u64,
+  page: u64,
+  sizeLog2: u32,
+): void;

@@ -13,6 +13,8 @@ import {
   ACCESS_SUPERVISOR,
   ACCESS_WRITE,
   CR2,
+  LOOKING_WALKS,
+  LOOKING_WORD,
   MODE_PAGING,
   ON_BUS_BIT,
   TLB_DIRTY,
@@ -35,6 +37,7 @@ import {
   CR4_SMAP,
   CR4_SMEP,
   canonical,
+  coreIndex,
   cpl,
   cr0,
   cr4,
@@ -48,6 +51,7 @@ import {
   raise,
   STACK_FAULT,
 } from "./core";
+import { walked } from "./host";
 import { gateA20, updateEntry32, updateEntry64 } from "./physical";
 import {
   BANK_OPEN,
@@ -154,6 +158,7 @@ function walkAndFill(core: usize, entry: usize, va: u64, a: u32, user: bool): u6
     if (legacy32) walk32(core, va);
     else walk64(core, va);
     if (outcome == CHANGED) continue;
+    if (load<u32>(LOOKING_WORD) & LOOKING_WALKS) tellWalk(core, va, a, user);
     if (outcome == NOT_PRESENT) return pageFault(core, va, a, user, 0);
     if (outcome == RESERVED) return pageFault(core, va, a, user, ERROR_P | ERROR_RSVD);
     let flags: u32 = 0;
@@ -178,6 +183,20 @@ function walkAndFill(core: usize, entry: usize, va: u64, a: u32, user: bool): u6
     fill(core, entry, va, physicalPage, flags, sizeLog2, user);
     return answer(entry, va, a);
   }
+}
+
+function tellWalk(core: usize, va: u64, a: u32, user: bool): void {
+  const there = outcome != NOT_PRESENT && outcome != RESERVED;
+  walked(
+    coreIndex(core),
+    va,
+    user ? a & ~ACCESS_SUPERVISOR : a | ACCESS_SUPERVISOR,
+    outcome,
+    there ? leaf : 0,
+    there ? leafAddress : 0,
+    there ? physicalPage : 0,
+    there ? sizeLog2 : 0,
+  );
 }
 
 /** SDM 4.6.1: access rights by CPL, CR0.WP, SMEP and SMAP. */
