@@ -68,6 +68,14 @@ export class Client extends Message {
   /** A LockCall, made when first needed; behind the last byte that its thread has locked to read or write, 0 = none. */
   lock: usize = 0;
   lockEnd: u64 = 0;
+  // The stream that its thread reads (read-ahead.ts): its object, the page that it comes to next, behind the last page asked for, how
+  // many ahead.
+  streamObject: u64 = 0;
+  streamNext: u64 = 0;
+  streamEnd: u64 = 0;
+  streamWindow: u32 = 0;
+  /** Pages that were mapped with the one that it has come to. */
+  streamMapped: u32 = 0;
   /** The page that is held. */
   page: usize = 0;
   nextWaiter: usize = 0;

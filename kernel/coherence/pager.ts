@@ -78,6 +78,8 @@ export class SharedObject {
   /** Its spaces of range locks (object-locks.ts), 0 until somebody locks; some program here has used fcntl() or flock() on it. */
   locks: usize = 0;
   locked: u32 = 0;
+  /** A page was lost that nobody waited for (read-ahead.ts). */
+  lossUntold: u32 = 0;
   next: usize = 0;
 }
 

@@ -24,7 +24,7 @@ import {
   WRITABLE,
 } from "../memory/paging";
 import { allocate } from "../memory/slab";
-import { sharedMappings } from "../process/mapping";
+import { sharedEntryEnd, sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
 import { clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
@@ -61,6 +61,7 @@ import { isSuspended } from "./page-members";
 import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
 import { pinAdd, pinsOrder } from "./progress";
+import { aheadFailed, lossUntold, readAhead, streamAround, streamMet } from "./read-ahead";
 import {
   ACT_FAIL,
   ACT_GRANT,
@@ -92,7 +93,16 @@ import {
 } from "./records";
 import { INVALID } from "./table";
 import { pageStored } from "./wills";
-import { commandOf, NO_DIFFERENCE, PAGE_MESSAGE_BYTES_MAX, wireIndex, wireRead, wireWrite } from "./wire";
+import {
+  commandOf,
+  NO_DIFFERENCE,
+  PAGE_MESSAGE_BYTES_MAX,
+  REFUSED,
+  wireIndex,
+  wireRead,
+  wireRefused,
+  wireWrite,
+} from "./wire";
 
 const EIO: i64 = 5;
 const ENOMEM: i64 = 12;
@@ -149,11 +159,15 @@ export function pageAsked(client: Client): i64 {
   const object = changetype<SharedObject>(client.object);
   if (object.dead != 0) return -EIO;
   if (object.home == clusterSelf() && client.beyond == 0 && client.index * 4096 >= object.size) return -EIO;
-  const page = pageFindOrMake(object, client.index);
+  if (lossUntold(object)) return -EIO;
+  const index = client.index;
+  const reads = client.write == 0;
+  const page = pageFindOrMake(object, index);
   if (page.frame == 0) {
     page.frame = frameAllocate();
     if (page.frame == 0) return -ENOMEM;
   }
+  streamMet(client, page);
   stats().pageFaultsCoherence++;
   client.page = changetype<usize>(page);
   client.nextWaiter = 0;
@@ -165,8 +179,9 @@ export function pageAsked(client: Client): i64 {
   }
   const now = nanoseconds();
   pinsOrder(client, page, now + 1000 * MILLISECOND);
-  ask(page, client.write != 0, now);
+  ask(page, !reads, now);
   drain(page);
+  if (reads) readAhead(client, object, index);
   return ASYNCHRONOUS;
 }
 
@@ -367,6 +382,7 @@ function grant(page: Page, writable: bool): void {
       if (client.command == ASK_FAULT) {
         if (client.write != 0) pageWritten(page, false);
         install(page, client, writable);
+        if (client.write == 0) installAround(page, client);
         pinAdd(client, page, nanoseconds() + PIN_TIME);
       } else {
         page.holds++;
@@ -394,6 +410,30 @@ function install(page: Page, client: Client, writable: bool): void {
   sharedMappings(changetype<SharedObject>(page.holder), page.index, installVisit.index);
 }
 
+/** Pages behind it that are here, to be read: one fault for many of a stream. */
+function installAround(page: Page, client: Client): void {
+  const object = changetype<SharedObject>(page.holder);
+  if (client.streamWindow == 0) return;
+  const va = client.va;
+  // Of one map entry, hence with the same rights, and of one page table, which is there.
+  const end = min<u64>(sharedEntryEnd(object, client.space, va), (va | 0x1f_ffff) + 1);
+  if (end <= va) return;
+  const count = streamAround(client, object, page.index, <u32>((end - va - 1) >> 12));
+  for (let i: u32 = 1; i <= count; i++) {
+    const next = pageFind(object, page.index + i);
+    client.va = va + ((<u64>i) << 12);
+    installEntry = <u64>next.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
+    sharedMappings(object, next.index, installFreshVisit.index);
+  }
+  client.va = va;
+}
+
+/** Where nothing is mapped yet. */
+function installFreshVisit(space: usize, va: u64): void {
+  const client = changetype<Client>(installFor);
+  if (space == client.space && va == client.va && entryOf(space, va) == 0) setEntry(space, va, installEntry);
+}
+
 /** Only where the page is still mapped: another thread may have unmapped it while the right was on its way. */
 function installVisit(space: usize, va: u64): void {
   const client = changetype<Client>(installFor);
@@ -402,6 +442,7 @@ function installVisit(space: usize, va: u64): void {
 
 export function fail(page: Page): void {
   let at = page.waiters;
+  if (at == 0) aheadFailed(page, wireRefused);
   page.waiters = 0;
   page.operator = 0;
   while (at != 0) {
@@ -567,6 +608,6 @@ export function pageMessage(from: u32, message: MessageHeader): void {
 function refuse(to: u32, message: MessageHeader, object: SharedObject): void {
   const writer = messageTo(to, 16 + 16 + 8, object.id, message.msgid, COMMAND_READ_PAGE | RESPONSE);
   store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), wireIndex);
-  itemPut(writer, ITEM_ERROR, <u32>EIO, 0);
+  itemPut(writer, ITEM_ERROR, REFUSED, 0);
   messageEnd();
 }

@@ -233,6 +233,8 @@ export class Page {
   holder: usize = 0;
   /** Clients that wait for the page, linked by nextWaiter. */
   waiters: usize = 0;
+  /** It was asked for ahead, and nobody has come to it yet (read-ahead.ts). */
+  ahead: u32 = 0;
   /** The one whose operation is under way. */
   operator: usize = 0;
   /** Threads that were granted the page and have not retired an instruction since (progress.ts), and those of them in user mode. */

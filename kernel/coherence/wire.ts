@@ -65,6 +65,8 @@ export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 16 + 24 + 16 + 8 + 4096;
 export const NO_DIFFERENCE: u32 = 0xffff_ffff;
 const EIO: u32 = 5;
 const EAGAIN: u32 = 11;
+/** ITEM_ERROR of a page behind the object's end, of which nothing is lost: ENXIO. */
+export const REFUSED: u32 = 6;
 
 export function commandOf(say: u8, flags: u8): u32 {
   switch (say) {
@@ -142,6 +144,8 @@ export function wireWrite(
 /** Where a message that wireRead() took has its index and its page, the latter 0 when it has none. */
 export let wireIndex: u64 = 0;
 export let wireData: usize = 0;
+/** It says that the page lies behind the object's end. */
+export let wireRefused: bool = false;
 /** Where its difference is, and how long; NO_DIFFERENCE = it has none. */
 export let wireDifference: usize = 0;
 export let wireDifferenceBytes: u32 = NO_DIFFERENCE;
@@ -162,6 +166,7 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   into.first = 0;
   into.end = 0;
   wireData = 0;
+  wireRefused = false;
   wireDifferenceBytes = NO_DIFFERENCE;
   let failed = false;
   let item = itemFirst(header);
@@ -185,7 +190,10 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
     else if (number == ITEM_PAGES) {
       into.first = load<u64>(itemData(item));
       into.end = load<u64>(itemData(item), 8) + 1;
-    } else if (number == ITEM_ERROR) failed = true;
+    } else if (number == ITEM_ERROR) {
+      failed = true;
+      wireRefused = item.aux == REFUSED;
+    }
     item = itemNext(header, item);
   }
   into.kind = sayOf(header.command, failed);

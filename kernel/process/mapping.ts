@@ -355,6 +355,21 @@ function unlink(entry: MapEntry): void {
   if (entry.sharedNext) changetype<MapEntry>(entry.sharedNext).sharedPrevious = entry.sharedPrevious;
 }
 
+/** Where the entry ends that maps the object at `va` in that space; 0 = there is none. */
+export function sharedEntryEnd(object: SharedObject, space: usize, va: u64): u64 {
+  let end: u64 = 0;
+  sharedLock().acquire();
+  let at = load<usize>(bucketOf(changetype<usize>(object)));
+  while (at !== 0 && end === 0) {
+    const entry = changetype<MapEntry>(at);
+    const here = entry.object === changetype<usize>(object) && entry.space === space;
+    if (here && va >= entry.start && va < entry.end) end = entry.end;
+    at = entry.sharedNext;
+  }
+  sharedLock().release();
+  return end;
+}
+
 /**
  * For the coherence engine: calls `visit` (table index of (space: usize, va: u64) => void) for every place where page
  * `index` of `object` is mapped on this machine. Does not block; a spinlock is held, so `visit` must not block or wait.

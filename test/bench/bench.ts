@@ -18,6 +18,7 @@ import { coherenceFigures } from "./coherence.js";
 import { cpuBenchmarks } from "./cpu.js";
 import { linuxFigures } from "./linux.js";
 import { liveFigures } from "./live.js";
+import { scanFigures } from "./scan.js";
 import { takeoverFigures } from "./takeover.js";
 
 export interface Figure {
@@ -222,6 +223,7 @@ const sections: Record<string, Section> = {
   counter,
   coherence: coherenceFigures,
   takeover: takeoverFigures,
+  scan: scanFigures,
   live: liveFigures,
   linux: linuxFigures,
 };

@@ -2,7 +2,8 @@
  *
  *   lockers walk SEED STEPS   one process after the other takes, lets go of and asks for locks at random; the hash of all answers
  *   lockers count N           each adds N times to numbers in a file, by pread and pwrite, under locks that they wait for
- *   lockers heir exit|stay    process 2 has a lock of each kind and ends, or waits to be killed with its machine; others wait for them
+ *   lockers heir exit|stay [FILE]
+ *                             process 2 has a lock of each kind and ends, or waits to be killed with its machine; others wait for them
  */
 #include "cluster.h"
 #include <sys/file.h>
@@ -19,11 +20,12 @@ struct shared {
 static struct shared *shared;
 static int fd[FILES];
 
-static void open_all(void)
+static char path[256];
+
+static void open_all(const char *name)
 {
-	char path[256];
 	const char *directory = getenv("BUSLOCK_SHM");
-	snprintf(path, sizeof path, "%s/lockers.file", directory ? directory : "/shm");
+	snprintf(path, sizeof path, "%s/%s", directory ? directory : "/shm", name);
 	for (int i = 0; i < FILES; i++)
 		if ((fd[i] = open(path, O_RDWR | O_CREAT, 0600)) < 0)
 			fail(path);
@@ -72,9 +74,6 @@ static void one_step(uint32_t r)
 	}
 	if (((r >> 26) & 15) == 0) { /* with a descriptor the process's locks go */
 		close(fd[FILES - 1]);
-		char path[256];
-		const char *directory = getenv("BUSLOCK_SHM");
-		snprintf(path, sizeof path, "%s/lockers.file", directory ? directory : "/shm");
 		fd[FILES - 1] = open(path, O_RDWR);
 	}
 }
@@ -204,7 +203,7 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		return 2;
 	shared = share("lockers", sizeof *shared);
-	open_all();
+	open_all(argc > 3 && !strcmp(argv[1], "heir") ? argv[3] : "lockers.file");
 	shared->process[node()] = (uint32_t)getpid();
 	meet(&shared->meeting, nodes());
 	if (!strcmp(argv[1], "walk"))

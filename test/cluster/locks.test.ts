@@ -17,12 +17,16 @@ describe.skipIf(!hasMusl || !linux)(`locks of programs${missing("musl")}`, { tim
     await expectSame("lockers", ["count", "8"], { ...cluster, seed: 4 });
     await expectSame("lockers", ["heir", "exit"], { ...cluster, seed: 5 });
   });
-  test("the machine of their owner dies", async () => {
+  // lockers.file is at home on machine 1, lockers.2 on machine 2: the rights that locks stand on move with it.
+  test.each([
+    ["another", "lockers.file"],
+    ["their home", "lockers.2"],
+  ])("the machine of their owner dies, %s", async (_, file) => {
     const die = (cluster: SeededCluster) => {
       cluster.nodes[1]!.machine.powered = false;
     };
     const { host } = cProgram("lockers");
-    const run = await withFaults(host, ["heir", "stay"], [[150, die]], {
+    const run = await withFaults(host, ["heir", "stay", file], [[150, die]], {
       machines: 3,
       append: "linkloss=200",
     });

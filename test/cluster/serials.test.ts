@@ -23,7 +23,8 @@ describe("serial numbers", { timeout: LIMIT_MS }, () => {
     for (const writer of [1, 2]) {
       const [few, many] = [await read(32, writer), await read(96, writer)];
       const more = (counter: string) => sum(many, counter) - sum(few, counter);
-      expect(more("pagesRevalidated")).toBeGreaterThanOrEqual(64);
+      // But for how often the meetings happen to pass.
+      expect(more("pagesRevalidated")).toBeGreaterThanOrEqual(62);
       // There with its bytes, back without them: two requests, two answers.
       expect(more("pagesSent")).toBeLessThanOrEqual(66);
       const spare = (more("bytesSent") - more("pagesSent") * PAGE) / 64;

@@ -1,0 +1,122 @@
+// Reading ahead: a thread that comes to one page after the other of a shared object, by loads or by read(), is on a stream; the pages in
+// front of it are asked for before it comes to them, many at a time, and are here when it does. Core 0 only.
+//
+// The window doubles with each page of the stream, and is filled again when half of it is used up. Only pages of which this machine has
+// nothing are asked for, only to read: nothing that anybody uses here goes for it. A page that somebody else has taken before
+// the thread came to it ends the window: the stream starts again from nothing. Who asked ahead may still be the one who learns that a page is
+// lost: the next thread to ask for a page of the object is told so. Not for objects without a name: processes' memory has holes.
+import { frameAllocate, framesFree } from "../memory/frames";
+import { bootNumber } from "../options";
+import { Client } from "./client";
+import { readersOwn } from "./contention";
+import { engineAsk } from "./engine";
+import { rangesOf, rangesReady } from "./grants";
+import { pageFind, pageFindOrMake } from "./page-index";
+import { isSuspended } from "./page-members";
+import { SharedObject } from "./pager";
+import { drain, engine } from "./pages";
+import { rangeOf } from "./ranges";
+import { Page } from "./records";
+import { EXCLUSIVE, INVALID, MODIFIED, OWNED, SHARED } from "./table";
+
+const WINDOW_MIN: u32 = 2;
+const WINDOW_MAX: u32 = 64;
+/** Mapped by one fault. */
+const AROUND: u32 = 15;
+/** So much memory is left to others. */
+const FRAMES_KEPT: u32 = 1024;
+
+/** `ahead=PAGES` on the command line: the longest window; 0 turns it off, for comparisons. */
+let windowMax: u32 = 0;
+let known: bool = false;
+
+function longest(): u32 {
+  if (!known) windowMax = <u32>bootNumber("ahead", WINDOW_MAX);
+  known = true;
+  return readersOwn ? 0 : windowMax;
+}
+
+/** Before the client is served: it has come to a page, which it is to read. */
+export function streamMet(client: Client, page: Page): void {
+  if (page.ahead != 0 && page.state == INVALID) client.streamWindow = 0; // taken by somebody else meanwhile
+  page.ahead = 0;
+}
+
+/** The client has asked for page client.index. */
+export function readAhead(client: Client, object: SharedObject, index: u64): void {
+  if (longest() == 0 || object.hash == 0) return;
+  const same = client.streamObject == object.id;
+  if (same && index < client.streamNext && client.streamNext - index <= <u64>AROUND) return; // once more the same page
+  if (!same || index != client.streamNext) {
+    client.streamObject = object.id;
+    client.streamNext = index + 1;
+    client.streamEnd = index + 1;
+    client.streamWindow = 0;
+    return;
+  }
+  client.streamNext = index + 1 + client.streamMapped;
+  client.streamMapped = 0;
+  client.streamWindow = min<u32>(longest(), max<u32>(WINDOW_MIN, client.streamWindow * 2));
+  const from = max<u64>(client.streamEnd, client.streamNext);
+  if (from - client.streamNext > <u64>(client.streamWindow / 2)) return;
+  const end = min<u64>(client.streamNext + client.streamWindow, (object.size + 4095) / 4096);
+  let next = from;
+  while (next < end && askAhead(object, next)) next++;
+  client.streamEnd = next;
+}
+
+/**
+ * A fault of the client at `index` is resolved: pages behind it that are here as well, `most` of them, may be mapped with it. Their
+ * number; the client's stream goes on behind them.
+ */
+export function streamAround(client: Client, object: SharedObject, index: u64, most: u32): u32 {
+  if (longest() == 0 || client.streamWindow == 0 || client.streamObject != object.id) return 0;
+  if (index != client.streamNext && index + 1 != client.streamNext) return 0;
+  let count: u32 = 0;
+  while (count < min<u32>(AROUND, most)) {
+    const page = pageFind(object, index + 1 + count);
+    if (changetype<usize>(page) == 0 || !isReadable(page)) break;
+    page.ahead = 0;
+    count++;
+  }
+  if (index != client.streamNext) client.streamNext += count;
+  else client.streamMapped = count; // the page has not been counted itself yet
+  return count;
+}
+
+/** Its bytes are here, may be read, and nobody takes them at the moment. */
+function isReadable(page: Page): bool {
+  if (page.frozen != 0 || page.revoking != 0 || page.frame == 0) return false;
+  return page.state == SHARED || page.state == OWNED || page.state == EXCLUSIVE || page.state == MODIFIED;
+}
+
+/** False: no more for now. */
+function askAhead(object: SharedObject, index: u64): bool {
+  if (object.dead != 0 || object.moving != 0 || isSuspended() || framesFree() < FRAMES_KEPT) return false;
+  // What this machine was granted with a range needs no record yet.
+  if (changetype<usize>(pageFind(object, index)) == 0 && rangeOf(rangesOf(object), index).state != INVALID)
+    return true;
+  const page = pageFindOrMake(object, index);
+  if (page.state != INVALID || page.waiters != 0) return true;
+  if (page.frozen != 0 || page.revoking != 0 || page.heat != 0) return false;
+  if (page.frame == 0) page.frame = frameAllocate();
+  if (page.frame == 0) return false;
+  page.ahead = 1;
+  rangesReady(object);
+  engineAsk(engine, page, false);
+  drain(page);
+  return true;
+}
+
+/** A page that nobody waits for was not to be had. `refused`: it lies behind the object's end; else it is lost. */
+export function aheadFailed(page: Page, refused: bool): void {
+  if (page.ahead != 0 && !refused) changetype<SharedObject>(page.holder).lossUntold = 1;
+  page.ahead = 0;
+}
+
+/** A loss that a thread is to be told of, once. */
+export function lossUntold(object: SharedObject): bool {
+  const untold = object.lossUntold != 0;
+  object.lossUntold = 0;
+  return untold;
+}

@@ -1,0 +1,125 @@
+// A machine reads all pages of a file that another has written, one after the other: with reading ahead, without, and against
+// what the bridge carries of raw frames between two processes. Counts are exact; the live ratio is one host's.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { BridgeClient } from "../../netbridge/client.js";
+import { Command, seeded } from "../support/cluster.js";
+import type { Figure } from "./bench.js";
+
+const WIRE: [number, number] = [30, 30];
+const [FEW, MANY] = [512, 1536];
+const PAGE = 4096;
+/** Raw bulk: the longest frames that machines send, and how many are under way. */
+const FRAME_BYTES = 9014;
+const FRAMES = 8192;
+const EVERY = 32;
+const WINDOW = 256;
+
+interface Sample {
+  readonly nanoseconds: number;
+  readonly counters: Record<string, number>;
+}
+
+function parse(output: string): number {
+  const match = /scan: read \d+ wrong 0 nanoseconds (\d+)/.exec(output);
+  if (match === null) throw new Error(`scan failed:\n${output}`);
+  return Number(match[1]);
+}
+
+async function sample(pages: number, append: string): Promise<Sample> {
+  const options = { machines: 2, cores: 1, memory: 64 << 20, network: { delay: WIRE }, append };
+  const { report, lines } = await seeded("scan", ["read", pages], options);
+  if (!report.ok) throw new Error(`scan failed:\n${lines.join("\n")}`);
+  const counters: Record<string, number> = {};
+  for (const { stats, instructions } of report.machines) {
+    for (const [name, value] of Object.entries({ ...stats, instructions }))
+      counters[name] = (counters[name] ?? 0) + value;
+  }
+  return { nanoseconds: parse(lines.join("\n")), counters };
+}
+
+export async function scanFigures(): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const add = (name: string, value: number, unit: string, note?: string) =>
+    figures.push({ section: "scan", name, value, unit, ...(note === undefined ? {} : { note }) });
+  for (const [how, append] of [
+    ["reading ahead", ""],
+    ["page by page", "ahead=0"],
+  ] as const) {
+    const [few, many] = [await sample(FEW, append), await sample(MANY, append)];
+    const per = (of: (s: Sample) => number) => (of(many) - of(few)) / (MANY - FEW);
+    add(`a page, ${how}: time`, per((s) => s.nanoseconds) / 1000 / (2 * WIRE[0]), "R");
+    add(
+      `a page, ${how}: messages`,
+      per((s) => s.counters["messagesSent"] ?? 0),
+      "",
+    );
+    add(
+      `a page, ${how}: faults and questions`,
+      per((s) => s.counters["pageFaultsCoherence"] ?? 0),
+      "",
+    );
+    add(
+      `a page, ${how}: guest instructions, both machines`,
+      per((s) => s.counters["instructions"] ?? 0),
+      "",
+    );
+  }
+  const raw = await bulk();
+  const time = async (pages: number) => {
+    const command = new Command(["run", "--live", "--machines", 2, "--cores", 1, "scan", "read", pages]);
+    const { status } = await command.ended;
+    if (status !== 0) throw new Error(`scan ended with ${status}:\n${command.out}\n${command.err}`);
+    return parse(command.out);
+  };
+  const scan = ((MANY - FEW) * PAGE * 1000) / ((await time(MANY)) - (await time(FEW)));
+  add("raw frames of 9014 bytes over the bridge", raw, "MB/s", "live, two processes");
+  add("scan of remote pages", scan, "MB/s", "live");
+  add("scan / raw", scan / raw, "", "goal 0.6");
+  return figures;
+}
+
+/** Megabytes a second of frames from this process to another, by way of a bridge in a third. */
+async function bulk(): Promise<number> {
+  const bridge = new Command(["bridge", "--listen", "127.0.0.1:0", "--json"]);
+  await bridge.says("url");
+  const { url } = JSON.parse(bridge.out) as { url: string };
+  const sink = spawn(
+    process.execPath,
+    [fileURLToPath(new URL("sink.js", import.meta.url)), url, `${EVERY}`],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  let acknowledged = 0;
+  let hear = () => {};
+  const client = new BridgeClient({
+    url,
+    onFrame: () => {
+      acknowledged += EVERY;
+      hear();
+    },
+  });
+  try {
+    await new Promise((resolve, reject) => {
+      sink.stdout.once("data", resolve);
+      sink.once("exit", (code) => reject(new Error(`sink ended with ${code}`)));
+    });
+    await client.connect();
+    const frame = new Uint8Array(FRAME_BYTES);
+    frame.fill(0xff, 0, 6);
+    frame.set([2, 0, 0, 0, 0, 1], 6);
+    const since = performance.now();
+    for (let sent = 0; sent < FRAMES; sent++) {
+      while (sent - acknowledged >= WINDOW) await new Promise<void>((resolve) => (hear = resolve));
+      client.send(frame);
+    }
+    while (acknowledged < FRAMES) await new Promise<void>((resolve) => (hear = resolve));
+    return (FRAMES * FRAME_BYTES) / 1000 / (performance.now() - since);
+  } finally {
+    client.close();
+    sink.kill();
+    bridge.kill();
+    await bridge.ended;
+  }
+}
