@@ -160,10 +160,9 @@ traceOptions(program.command("run"))
     ),
   )
   .addOption(
-    new Option(
-      "--chaos-time <ms>",
-      "milliseconds in which they begin, with --chaos (600; 6000 with --live)",
-    ).argParser(checked(whole("time", 1, 1e9))),
+    new Option("--chaos-time <ms>", "milliseconds in which they begin, with --chaos (600)").argParser(
+      checked(whole("time", 1, 1e9)),
+    ),
   )
   .addOption(new Option("--trace-machine <list>", "only these machines, such as 1,3-4"))
   .addOption(
@@ -176,7 +175,7 @@ traceOptions(program.command("run"))
     "after",
     `
 Faults of --chaos (times are short: linkloss=120 blocked=60 unless --append says otherwise):
-${allKinds.map((kind) => `  ${kind.padEnd(9)} ${kinds[kind].says}${kinds[kind].live ? "" : " (not with --live)"}`).join("\n")}
+${allKinds.map((kind) => `  ${kind.padEnd(9)} ${kinds[kind].says}`).join("\n")}
 
 Examples:
   $ buslock run counter                          three machines of two cores count together

@@ -54,6 +54,8 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
   if (o.report !== undefined && o.gdb !== undefined)
     throw new Error("--report does not go with --gdb: there time goes back");
   if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
+  if (o.chaos !== undefined && o.live === true)
+    throw new Error("--chaos runs in virtual time: leave --live out; its seed is the run's as well");
   const lonely = (["chaosFaults", "chaosCount", "chaosTime"] as const).find((key) => o[key] !== undefined);
   if (o.chaos === undefined && lonely !== undefined)
     throw new Error(`--chaos-${lonely.slice(5).toLowerCase()} goes with --chaos`);

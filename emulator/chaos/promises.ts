@@ -159,6 +159,23 @@ function isMajority(
   return 2 * votes > 2 * view.members.length + 1;
 }
 
+/** The lives that vote on what follows a view: a machine that was killed since has begun another, which has no vote. */
+const voters = (e: Evidence, view: View, at: number): number[] =>
+  view.members.filter(
+    (m) => !e.deaths.some((death) => death.machine === m && death.at > view.at && death.at <= at),
+  );
+
+/**
+ * Is more than half of the last view alive? Who is not of it can come back only by its votes. The bridge's is not counted on if it
+ * has begun anew.
+ */
+function canGoOn(e: Evidence): boolean {
+  const view = viewAt(e.reading.views, Number.POSITIVE_INFINITY);
+  if (view === null) return true;
+  const bridge = e.stretches.some((stretch) => !stretch.bridge) ? 0 : 1;
+  return 2 * voters(e, view, e.end).length + bridge > view.members.length;
+}
+
 /** So long a majority may take: the silence, the view, the death of who was left out, and the moves of homes. */
 const patience = (e: Evidence): number => e.linkloss * 1.5 + 20 + 4 * e.blur;
 
@@ -175,7 +192,8 @@ function majorityGoesOn(e: Evidence): { tested: number; broken: string[] } {
     const from = stretch.from + patience(e);
     const view = viewAt(views, stretch.from);
     if (view === null || stretch.to - from < e.linkloss / 4) continue;
-    const sets = inTouch(e, stretch).map((set) => set.filter((m) => view.members.includes(m)));
+    const electors = voters(e, view, stretch.to);
+    const sets = inTouch(e, stretch).map((set) => set.filter((m) => electors.includes(m)));
     const able = sets.filter((set) => isMajority(e, stretch, set, view, false));
     if (able.length === 0) continue;
     tested++;
@@ -263,6 +281,7 @@ function everyoneGoesOn(e: Evidence): { tested: number; broken: string[] } {
   const broken: string[] = [];
   let tested = 0;
   const threads = new Set(additions.map(({ thread }) => thread));
+  if (!canGoOn(e)) return { tested, broken };
   for (const machine of stations(e.machines)) {
     if (quiet.alive[machine - 1] !== true) continue;
     for (const thread of threads) {
@@ -282,7 +301,7 @@ function everyoneGoesOn(e: Evidence): { tested: number; broken: string[] } {
 function allBelong(e: Evidence): { tested: number; broken: string[] } {
   const quiet = e.stretches.at(-1)!;
   const { views, additions, exits } = e.reading;
-  if (additions.length === 0 && exits.length > 0) return { tested: 0, broken: [] };
+  if ((additions.length === 0 && exits.length > 0) || !canGoOn(e)) return { tested: 0, broken: [] };
   const view = viewAt(views, Number.POSITIVE_INFINITY);
   const broken: string[] = [];
   let tested = 0;

@@ -119,8 +119,10 @@ describe("the judge", () => {
   test("finds nothing wrong where nothing is", () => {
     const findings = judge(evidence());
     expect(findings.flatMap(({ broken }) => broken)).toEqual([]);
+    // Of two machines one is no majority without the bridge, whose vote is not counted on.
+    const untried = ["R2 loss", "R0 lease", "R4 majority"];
     for (const { promise, tested } of findings)
-      if (promise !== "R2 loss" && promise !== "R0 lease") expect(tested, promise).toBeGreaterThan(0);
+      if (!untried.includes(promise)) expect(tested, promise).toBeGreaterThan(0);
   });
 
   test.each<[what: string, promise: string, change: (lines: Line[]) => Line[]]>([
