@@ -30,11 +30,17 @@ export class Stats {
   upgrades: u64 = 0;
   invalidations: u64 = 0;
   operationsShipped: u64 = 0;
+  chunksLent: u64 = 0;
+  loansRecalled: u64 = 0;
+  /** Accesses to parts of pages, carried out here. */
+  accessesCarried: u64 = 0;
 }
 
 /** The names of the fields above, in their order (a test compares). */
 const NAMES: string =
   "threadSwitches interrupts ipisSent ipisPassive ipiInterrupts shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent pagesRevalidated pagesMirrored messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped ";
+/** Of byte ranges, behind them. */
+const NAMES_OF_PARTS: string = "chunksLent loansRecalled accessesCarried ";
 
 /** This core's counters. */
 export function stats(): Stats {
@@ -49,12 +55,10 @@ export function statsSum(offset: usize): u64 {
   return sum;
 }
 
-/** stats: {"threadSwitches":12,...} */
-export function statsPrint(): void {
-  print('stats: {"');
-  let offset: usize = 0;
-  for (let i = 0; i < NAMES.length; i++) {
-    const letter = load<u16>(changetype<usize>(NAMES) + ((<usize>i) << 1));
+/** The counters of these names, the first of them at `offset`; where the next one lies. */
+function printCounters(names: string, offset: usize): usize {
+  for (let i = 0; i < names.length; i++) {
+    const letter = load<u16>(changetype<usize>(names) + ((<usize>i) << 1));
     if (letter !== 0x20) {
       printLetter(letter);
       continue;
@@ -62,8 +66,17 @@ export function statsPrint(): void {
     print('":');
     printDecimal(statsSum(offset));
     offset += 8;
-    if (i + 1 < NAMES.length) print(',"');
+    if (i + 1 < names.length) print(',"');
   }
+  return offset;
+}
+
+/** stats: {"threadSwitches":12,...} */
+export function statsPrint(): void {
+  print('stats: {"');
+  let offset = printCounters(NAMES, 0);
+  print(',"');
+  offset = printCounters(NAMES_OF_PARTS, offset);
   assert(offset === offsetof<Stats>(), "the names of the counters are as many as the counters");
   print("}\n");
 }

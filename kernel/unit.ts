@@ -1,7 +1,8 @@
 // Entry for the unit tests in Node: the kernel's pure modules as one .wasm (dist/kernel/unit.wasm). Nothing here
 // touches a device; imports that a test does not supply throw.
-import { Locked } from "./coherence/locked";
+import { Instruction } from "./coherence/instruction";
 import { operationOf } from "./coherence/operation";
+import { Part, Parts } from "./coherence/parts";
 import { RangeSet } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { TrapFrame } from "./frame";
@@ -55,6 +56,7 @@ export {
   PAGE_MESSAGE_SERIALS,
   PEER_BYTES,
   PEER_SERIALS,
+  RIGHT,
   RIGHT_MODIFIED,
   RIGHT_SHARED,
   SAME_DATA,
@@ -298,33 +300,87 @@ export function testCardCounter(card: Interface, counter: u32): u32 {
   );
 }
 
-export { DIFFERENCE_MAX, differenceApply, differenceValid, differenceWrite } from "./coherence/difference";
+// --- Byte ranges ---
+export {
+  chunksOf,
+  partBegin,
+  partCovers,
+  partEnd,
+  partFind,
+  partGive,
+  partIsNew,
+  partLend,
+  partLoan,
+  partLost,
+  partMerge,
+  partsBytes,
+  partsCreate,
+  partsForget,
+  partTake,
+} from "./coherence/parts";
+export function partMine(part: Part): u64 {
+  return part.mine;
+}
+export function partLent(part: Part): u64 {
+  return part.lent;
+}
+export function partOwner(part: Part): u32 {
+  return part.owner;
+}
+export function partId(part: Part): u32 {
+  return part.id;
+}
+export function partRecalled(part: Part): u32 {
+  return part.recalled;
+}
+export function partRecall(part: Part): void {
+  part.recalled = 1;
+}
+export function partRecallEnd(part: Part): void {
+  part.recalled = 0;
+}
+export function partsSerial(parts: Parts): u32 {
+  return parts.serial;
+}
+export function partsTaken(parts: Parts, machine: u32): u32 {
+  return load<u32>(parts.taken + ((machine - 1) << 2));
+}
+/** Its frame has other bytes than those that were numbered (loans.ts). */
+export function pageUnnumbered(page: Page): void {
+  page.serial = 0;
+}
+/** Given up for a writer who was not given it (pages.ts). */
+export function pageLeave(page: Page): void {
+  page.left = 1;
+}
 
 // --- The LOCKed instruction that another machine does ---
+export { accessBytes, accessDecode, accessPerform } from "./coherence/access";
+export { DIFFERENCE_MAX, differenceApply, differenceValid, differenceWrite } from "./coherence/difference";
 export { lockedDecode, lockedRetire } from "./coherence/locked";
-export { operationOf, operationPerform, operationValid } from "./coherence/operation";
+export { BORROW, operationOf, operationPerform, operationValid } from "./coherence/operation";
 export function lockedBytes(): usize {
-  return offsetof<Locked>();
+  return offsetof<Instruction>();
 }
 export function frameBytes(): usize {
   return offsetof<TrapFrame>();
 }
-export function lockedCode(l: Locked, bytes: u32): void {
+export function lockedCode(l: Instruction, bytes: u32): void {
   l.codeBytes = bytes;
 }
-export function lockedCut(l: Locked): u32 {
+export function lockedCut(l: Instruction): u32 {
   return l.cut;
 }
-export function lockedOperation(l: Locked, offset: u32): u32 {
+export function lockedOperation(l: Instruction, offset: u32): u32 {
   return operationOf(l.kind, l.log, offset);
 }
-export function lockedAddress(l: Locked): u64 {
+export function lockedAddress(l: Instruction): u64 {
   return l.address;
 }
-export function lockedOperand(l: Locked): u64 {
+export function lockedOperand(l: Instruction): u64 {
   return l.operand;
 }
-export function lockedComparand(l: Locked): u64 {
+export function lockedComparand(l: Instruction): u64 {
   return l.comparand;
 }
 

@@ -53,9 +53,18 @@ export class Client extends Message {
   operated: u32 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
+  /** ASK_FAULT: the chunks of the page (parts.ts) that the instruction touches; 0: nobody knows. */
+  touches: u64 = 0;
+  // The page of which the thread last used a part (process/instruction-fault.ts): where it is mapped, 0 = nowhere; what it
+  // is, how it is mapped, and how often maps had changed then.
+  partedAt: u64 = 0;
+  partedObject: u64 = 0;
+  partedIndex: u64 = 0;
+  partedProtection: u32 = 0;
+  partedMaps: u32 = 0;
   /** ASK_FAULT: the page is code as well. */
   execute: u32 = 0;
-  /** The instruction that it comes from: a Locked, made when first needed. */
+  /** The instruction that it comes from: an Instruction, made when first needed. */
   locked: usize = 0;
   /** ASK_HOLD: also behind the object's end. */
   beyond: u32 = 0;

@@ -66,6 +66,25 @@ export function operationPays(page: Page, now: u64): bool {
   return ships && page.heat >= HOT;
 }
 
+/** Others have taken it soon after it came, several times in a row, and not long ago. */
+export function isHot(page: Page, now: u64): bool {
+  return page.heat >= HOT && now - page.lostAt <= QUIET;
+}
+
+/** pageShare() of all the time. */
+export const SHARE_ONE: u64 = 1024;
+
+/**
+ * The part of the time in which a machine has a page that goes to and fro between two: its hold window, of a round of two
+ * windows and two ways. Without windows that is next to nothing.
+ */
+export function pageShare(page: Page): u64 {
+  if (!holds) return 0;
+  const fetch = max<u64>(page.fetchTime, 1000);
+  const window = min<u64>(fetch >> HOLD_SHIFT, HOLD_MAX);
+  return (window * SHARE_ONE) / (2 * window + fetch);
+}
+
 /** Taken soon after it came, the last time. */
 export function isFoughtOver(page: Page): bool {
   return differs && page.heat != 0;

@@ -3,6 +3,8 @@
 //
 //   operation   bits 0-3 kind, bits 4-5 logarithm of the bytes, bits 16-27 offset in the page
 
+import { chunksOf } from "./parts";
+
 export const ADD: u32 = 1;
 export const AND: u32 = 2;
 export const OR: u32 = 3;
@@ -10,6 +12,9 @@ export const XOR: u32 = 4;
 export const EXCHANGE: u32 = 5;
 /** Stores the operand where the comparand was found. */
 export const COMPARE_EXCHANGE: u32 = 6;
+
+/** No operation on bytes: chunks of the page are asked for (loans.ts); the operand names them, the comparand the loan so far. */
+export const BORROW: u32 = 7;
 
 const PAGE: u32 = 4096;
 const KIND: u32 = 15;
@@ -20,10 +25,19 @@ export function operationOf(kind: u32, log: u32, offset: u32): u32 {
   return kind | (log << 4) | (offset << OFFSET_SHIFT);
 }
 
+export function isBorrowing(operation: u32): bool {
+  return (operation & KIND) == BORROW;
+}
+
+/** The chunks (parts.ts) that it touches. */
+export function operationChunks(operation: u32): u64 {
+  return chunksOf(operation >> OFFSET_SHIFT, 1 << ((operation >> 4) & 3));
+}
+
 /** A word from another machine: an operation, and wholly within the page? */
 export function operationValid(operation: u32): bool {
   const kind = operation & KIND;
-  if (kind == 0 || kind > COMPARE_EXCHANGE || (operation & UNUSED_BITS) != 0) return false;
+  if (kind == 0 || kind > BORROW || (operation & UNUSED_BITS) != 0) return false;
   return (operation >> OFFSET_SHIFT) + (1 << ((operation >> 4) & 3)) <= PAGE;
 }
 

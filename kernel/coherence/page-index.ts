@@ -4,6 +4,7 @@ import { frameFree } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { pageCreate } from "./engine";
+import { loansDrop } from "./loans";
 import { mirrorsForget } from "./mirror-pages";
 import { SharedObject } from "./pager";
 import { Page, PEER_BYTES } from "./records";
@@ -89,6 +90,7 @@ export function pageRemove(page: Page): void {
   }
   pageCount--;
   mirrorsForget(page);
+  loansDrop(page);
   if (page.frame != 0) frameFree(page.frame);
   if (page.twin != 0) frameFree(page.twin);
   page.twin = 0;

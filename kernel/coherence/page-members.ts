@@ -5,6 +5,7 @@ import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
 import { rangesForsaken, rangesMachineDied, rangesReady, recallsMachineDied } from "./grants";
 import { homeDied } from "./homes";
+import { loansDrop, loansMachineDied, loansMachineGone, loansStop } from "./loans";
 import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./mirror-pages";
 import { objectsBury, objectsFirst } from "./object-list";
 import { SharedObject } from "./pager";
@@ -62,7 +63,9 @@ export function pagesMachineDied(machine: u32, view: u64): void {
     object = changetype<SharedObject>(object.next);
   }
   deadMachine = machine;
+  loansMachineDied(machine);
   everyPage(peerDied.index);
+  loansMachineGone();
 }
 
 export function pagesMachineCame(machine: u32): void {
@@ -84,6 +87,7 @@ function suspend(page: Page): void {
 /** Out of every page table at once, pinned or not; the engine knows nothing of it and keeps the rights. */
 export function pagesSuspend(): void {
   suspended = true;
+  loansStop(true);
   everyPage(suspend.index);
 }
 
@@ -96,6 +100,7 @@ function resume(page: Page): void {
 /** More than half have been heard to have heard us. */
 export function pagesResume(): void {
   suspended = false;
+  loansStop(false);
   everyPage(resume.index);
 }
 
@@ -123,6 +128,7 @@ export function pagesHeld(): bool {
 function forsake(page: Page): void {
   fail(page);
   mirrorsForget(page);
+  loansDrop(page);
   // What the home will say of the bytes that stay is told by their number (R7).
   serialEnded(page, takeAway(page, EVERYTHING));
   const serial = page.serial;

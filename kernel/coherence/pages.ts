@@ -43,6 +43,27 @@ import {
 import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
 import {
+  borrowDeclined,
+  borrowOperation,
+  borrowPays,
+  bytesWrite,
+  isLentHere,
+  isLentOut,
+  lend,
+  lentBytes,
+  loanCame,
+  loanNumber,
+  loansDue,
+  loansLook,
+  loansRecall,
+  loansStart,
+  loanVoid,
+  operationUsable,
+  pageTouched,
+  partsLock,
+  touchedEnd,
+} from "./loans";
+import {
   mirrorBefore,
   mirrorBehind,
   mirrorsOn,
@@ -54,7 +75,7 @@ import {
   pageWritten,
 } from "./mirror-pages";
 import { objectById } from "./object-list";
-import { operationPerform } from "./operation";
+import { isBorrowing, operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
 import { pageFind, pageFindOrMake, pageIndexStart, pageRemove, pagesBury } from "./page-index";
 import { isSuspended } from "./page-members";
@@ -80,13 +101,16 @@ import {
   OPERATION_DONE,
   Page,
   PageMessage,
+  RIGHT,
   RIGHT_MODIFIED,
+  SAY_FAILURE,
   SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
   SAY_INVALIDATE,
   SAY_OPERATED,
+  SAY_PURGE,
   SAY_REJECTED,
   TAKE_IT,
   WITH_DATA,
@@ -99,6 +123,8 @@ import {
   PAGE_MESSAGE_BYTES_MAX,
   REFUSED,
   wireIndex,
+  wireLent,
+  wireLoan,
   wireRead,
   wireRefused,
   wireWrite,
@@ -126,6 +152,7 @@ export let strangers: u64 = 0;
 export function pagesStart(): void {
   contentionStart();
   mirrorsStart();
+  loansStart();
   pageIndexStart();
   engineCreate(
     engine,
@@ -169,6 +196,12 @@ export function pageAsked(client: Client): i64 {
   }
   streamMet(client, page);
   stats().pageFaultsCoherence++;
+  if (isLentHere(page, client.touches)) return 0; // the instruction is tried again
+  if (page.broken != 0) {
+    page.broken = 0;
+    return -EIO;
+  }
+  pageTouched(page, client.touches);
   client.page = changetype<usize>(page);
   client.nextWaiter = 0;
   if (page.waiters == 0) page.waiters = changetype<usize>(client);
@@ -189,6 +222,11 @@ export function pageAsked(client: Client): i64 {
 export function ask(page: Page, write: bool, now: u64): void {
   if (page.frozen != 0) return; // homes.ts asks when it has a home again
   const first = changetype<Client>(page.waiters);
+  if (borrowPays(page, first, now)) {
+    page.operator = changetype<usize>(first);
+    engineOperate(engine, page, borrowOperation(), first.touches, loanNumber(page));
+    return;
+  }
   if (page.state != INVALID || mirrorsOn() || !allOperations(first) || !operationPays(page, now)) {
     if (write && page.state == INVALID) pageWanted(page, now);
     rangesReady(changetype<SharedObject>(page.holder));
@@ -215,6 +253,10 @@ function operated(page: Page, outcome: u8): void {
   page.operator = 0;
   if (changetype<usize>(client) == 0) return; // it was told before that the cluster is out of reach
   assert(changetype<usize>(client) == page.waiters, "operations are sent in order");
+  if (isBorrowing(page.operation)) {
+    borrowed(page, client, outcome);
+    return;
+  }
   if (outcome == OPERATION_DECLINED) {
     operationDeclined(page);
     client.operation = 0;
@@ -229,6 +271,18 @@ function operated(page: Page, outcome: u8): void {
     client.operand = page.operand;
   }
   portReply(client, outcome == OPERATION_DONE ? 0 : -EIO);
+}
+
+/** What became of the request for chunks. Who cannot have them wants the page now. */
+function borrowed(page: Page, client: Client, outcome: u8): void {
+  if (outcome != OPERATION_DONE) {
+    borrowDeclined(page);
+    client.touches = 0;
+    return;
+  }
+  page.waiters = client.nextWaiter;
+  client.nextWaiter = 0;
+  portReply(client, 0); // the instruction is tried again
 }
 
 export function pageUnhold(client: Client): i64 {
@@ -312,6 +366,15 @@ function perform(page: Page): bool {
       case ACT_GRANT:
         // While the home is out of reach the right that it gave may not be used: pagesResume() asks again.
         if (isSuspended()) break;
+        if (isLentOut(page)) {
+          loansRecall(page);
+          break;
+        }
+        if (page.broken != 0) {
+          page.broken = 0;
+          fail(page);
+          break;
+        }
         grant(page, action.flags == RIGHT_MODIFIED);
         again = true;
         break;
@@ -337,27 +400,48 @@ function perform(page: Page): bool {
 
 function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);
+  if (action.say == SAY_GRANT && page.broken != 0) refuseBroken(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
   const data = withData ? dataToSend(page, action) : 0; // 0 as well when the receiver has it
   if (action.say == SAY_INVALIDATE) stats().invalidations++;
-  const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96;
+  const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96 + lentBytes();
   const command = commandOf(action.say, action.sayFlags);
   if (withData) mirrorBefore(page, action.to);
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
   wireWrite(writer, action, page.index, data, withData ? differenceBytes : NO_DIFFERENCE);
+  bytesWrite(writer);
   messageEnd();
   if (withData) mirrorBehind(page, action.to);
+}
+
+/** Some of its bytes died with the machine that had borrowed them: who was to have the page is told, once. */
+function refuseBroken(page: Page, action: Action): void {
+  page.broken = 0;
+  // What is left of it is here when the home asks for it.
+  if ((action.sayFlags & RIGHT) == RIGHT_MODIFIED) page.left = 1;
+  action.say = SAY_FAILURE;
+  action.sayFlags = 0;
+  action.acks = 0;
 }
 
 /** The operation is done as its answer is written: nothing comes between the engine's word and this. */
 function performFor(page: Page, action: Action): void {
   if (page.frame == 0) page.frame = frameAllocate(); // it came with a range and was never touched
-  if (isSuspended() || page.frame == 0 || mirrorsOn()) {
-    // The right may not be used while the home is out of reach; mirrored, the page would have to go along.
+  const usable = !isSuspended() && page.frame != 0;
+  if (isBorrowing(action.operation)) {
+    if (!usable || !lend(page, action)) action.say = SAY_REJECTED;
+    return;
+  }
+  // The right may not be used while the home is out of reach, nor bytes that are lent, or lost; mirrored, the page would
+  // have to go along.
+  if (!usable || mirrorsOn() || !operationUsable(page, action.operation)) {
     action.say = SAY_REJECTED;
     return;
   }
+  // What threads do with parts of a page they do under this lock.
+  partsLock.acquire();
   action.operand = operationPerform(page.frame, action.operation, action.operand, action.comparand);
+  partsLock.release();
   if (operationServed(page, action.to)) action.sayFlags |= TAKE_IT;
 }
 
@@ -460,6 +544,7 @@ function nothing(_argument: usize): void {}
 /** drain() does it at once when nothing holds the page; else it waits in line. */
 function revokeLater(page: Page, what: u32): void {
   const fresh = page.revoking == 0;
+  loansRecall(page);
   // Locked: who lets go of a pin looks at this afterwards, we look at the pins afterwards.
   atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), max<u32>(page.revoking, what));
   if (!fresh || revocable(page, 0)) return;
@@ -472,7 +557,7 @@ function revokeLater(page: Page, what: u32): void {
 
 /** `now` 0: pins count whatever the time. */
 function revocable(page: Page, now: u64): bool {
-  if (page.holds != 0 || mirrorsWait()) return false;
+  if (page.holds != 0 || mirrorsWait() || isLentOut(page)) return false;
   if (page.heldUntil != 0) {
     if ((now != 0 ? now : nanoseconds()) < page.heldUntil) return false;
     page.heldUntil = 0;
@@ -487,6 +572,7 @@ function revoke(page: Page): void {
   unlinkWaiting(page);
   if (page.revoking == EVERYTHING) {
     pageLost(page, nanoseconds());
+    touchedEnd(page);
     page.twinEnds = 1;
   }
   const dirty = takeAway(page, page.revoking);
@@ -553,6 +639,7 @@ function takeVisit(space: usize, va: u64): void {
 /** In the service of core 0: revocations whose page has become free, or whose time is up. */
 export function revocationsRetry(now: u64): void {
   pagesBury();
+  loansLook(now);
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);
@@ -568,11 +655,11 @@ export function revocationsRetry(now: u64): void {
 
 /** When the next of them is overdue. */
 export function revocationsDue(): u64 {
-  let due = NEVER;
+  let due = loansDue();
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);
-    if (page.holds == 0 && !mirrorsWait())
+    if (page.holds == 0 && !mirrorsWait() && !isLentOut(page))
       due = min<u64>(due, page.heldUntil != 0 ? page.heldUntil : page.pinsEnd);
     at = page.revokingNext;
   }
@@ -600,6 +687,11 @@ export function pageMessage(from: u32, message: MessageHeader): void {
   if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
   rangesReady(object);
   const page = pageFindOrMake(object, wireIndex);
+  if (incoming.kind == SAY_PURGE) loanVoid(page);
+  if (wireLent != 0) {
+    const open = page.transaction != 0 && incoming.transaction == page.transaction;
+    loanCame(page, from, wireLoan, wireLent, open);
+  }
   engineMessage(engine, page, incoming);
   drain(page);
 }

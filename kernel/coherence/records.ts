@@ -276,6 +276,14 @@ export class Page {
   advised: u32 = 0;
   advisedAt: u64 = 0;
   toTake: u32 = 0;
+  // Byte ranges (loans.ts): the chunks that this machine's threads touched since the page came, and in the stay before; until
+  // when and how long it is left whole; since when it is in parts; bytes of it died with another machine, and nobody was told.
+  touched: u64 = 0;
+  touchedBefore: u64 = 0;
+  wholeUntil: u64 = 0;
+  wholeFor: u64 = 0;
+  partedAt: u64 = 0;
+  broken: u32 = 0;
   next: usize = 0;
   nextInObject: usize = 0;
 }

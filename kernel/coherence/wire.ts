@@ -11,6 +11,7 @@ import {
   COMMAND_READ_PAGE,
   COMMAND_WRITE_PAGE,
   ITEM_ACKS,
+  ITEM_BYTES,
   ITEM_DATA,
   ITEM_DIFFERENCE,
   ITEM_ERROR,
@@ -33,7 +34,8 @@ import {
   RESPONSE,
 } from "../syslink/message";
 import { differenceValid } from "./difference";
-import { operationValid } from "./operation";
+import { isBorrowing, operationValid } from "./operation";
+import { partBytesValid } from "./parts";
 import { PAGE_LAST } from "./ranges";
 import {
   Action,
@@ -149,6 +151,9 @@ export let wireRefused: bool = false;
 /** Where its difference is, and how long; NO_DIFFERENCE = it has none. */
 export let wireDifference: usize = 0;
 export let wireDifferenceBytes: u32 = NO_DIFFERENCE;
+/** Where the chunks are that it lends (parts.ts), and the number of the loan; 0: it lends none. */
+export let wireLent: usize = 0;
+export let wireLoan: u32 = 0;
 
 /** A message that commandCheck() accepted, from that machine; false: its numbers make no sense. */
 export function wireRead(header: MessageHeader, from: u32, machines: u32, into: PageMessage): bool {
@@ -168,6 +173,8 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   wireData = 0;
   wireRefused = false;
   wireDifferenceBytes = NO_DIFFERENCE;
+  wireLent = 0;
+  let lentBytes: u32 = 0;
   let failed = false;
   let item = itemFirst(header);
   while (changetype<usize>(item) != 0) {
@@ -185,6 +192,10 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
       into.operation = item.aux;
       into.operand = load<u64>(itemData(item));
       into.comparand = load<u64>(itemData(item), 8);
+    } else if (number == ITEM_BYTES) {
+      wireLent = itemData(item);
+      wireLoan = item.aux;
+      lentBytes = itemDataBytes(item);
     } else if (number == ITEM_SERIAL) into.serial = load<u64>(itemData(item));
     else if (number == ITEM_SERVED) into.served = item.aux;
     else if (number == ITEM_PAGES) {
@@ -200,6 +211,8 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   if (into.first > into.end || into.end > PAGE_LAST + 1) return false;
   const executes = into.kind == SAY_EXECUTE || into.kind == SAY_GET_OPERATE;
   if (executes && !operationValid(into.operation)) return false;
+  if (executes && isBorrowing(into.operation) && into.operand == 0) return false;
+  if (wireLent != 0 && !partBytesValid(wireLent, lentBytes)) return false;
   const passedOn =
     into.kind == SAY_FORWARD_READ ||
     into.kind == SAY_FORWARD_WRITE ||

@@ -2,10 +2,7 @@
 // copy of a file's bytes) or asked for (a page of a shared object); anything else becomes a signal.
 //
 // Invariant: no lock is held while a page or a right is fetched from another machine (the decision on deadlock).
-import { rdmsr } from "../arch";
 import { clientCurrent } from "../coherence/client";
-import { CODE_MAX, Locked, lockedDecode, lockedRetire } from "../coherence/locked";
-import { operationOf } from "../coherence/operation";
 import { pageFaultShared, SharedObject } from "../coherence/pager";
 import { TrapFrame } from "../frame";
 import { File, fileReadAt } from "../fs/file";
@@ -21,9 +18,16 @@ import {
   USER,
   WRITABLE,
 } from "../memory/paging";
-import { allocate } from "../memory/slab";
 import { stats } from "../stats";
 import { ENOMEM } from "./errno";
+import {
+  accessCarried,
+  accessTouches,
+  instructionRead,
+  operationAt,
+  partedFault,
+  retire,
+} from "./instruction-fault";
 import { Lwp } from "./lwp";
 import {
   AddressSpace,
@@ -40,12 +44,8 @@ import {
 import { entryFlags, pageReadOnly } from "./pages";
 import { mapFetch } from "./shadow";
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from "./signal-numbers";
-import { readUserPart, USER_TOP } from "./user-memory";
+import { USER_TOP } from "./user-memory";
 
-const TRAP_FLAG: u64 = 0x100;
-const MSR_FS_BASE: u32 = 0xc000_0100;
-/** The user's GS base, while the kernel has its own. */
-const MSR_KERNEL_GS_BASE: u32 = 0xc000_0102;
 /** Bits of the error code. */
 const ERROR_WRITE: u64 = 2;
 const ERROR_RESERVED: u64 = 8;
@@ -59,6 +59,7 @@ export function pageFault(frame: TrapFrame, address: u64): bool {
   const thread = threadCurrent();
   if (!thread.lwp) return false;
   const lwp = changetype<Lwp>(thread.lwp);
+  if (partedFault(frame, address)) return true;
   assert(!(frame.error & ERROR_RESERVED), "a reserved bit is set in a page table");
   stats().pageFaults++;
   lwp.faultAddress = address;
@@ -157,10 +158,16 @@ function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u6
   entry.faults++;
   map.sleepLock().release();
   const object = changetype<SharedObject>(entry.object);
-  const operation = write ? operationAt(frame, address) : 0;
-  clientCurrent().execute = entry.protection & PROT_EXEC;
-  const result = pageFaultShared(object, index, write, map.tables, va, operation);
-  if (operation !== 0) retire(frame);
+  const client = clientCurrent();
+  const read = instructionRead(frame);
+  client.touches = read ? accessTouches(frame, address) : 0;
+  let result: i32 = 0;
+  if (client.touches === 0 || !accessCarried(client, frame, object, index, va, entry.protection)) {
+    const operation = write && read ? operationAt(frame, address) : 0;
+    client.execute = entry.protection & PROT_EXEC;
+    result = pageFaultShared(object, index, write, map.tables, va, operation);
+    if (operation !== 0) retire(frame);
+  }
   map.sleepLock().acquire();
   // Reading the instruction may have faulted as well.
   lwp.faultAddress = address;
@@ -169,33 +176,4 @@ function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u6
   faultLanded(map, entry);
   if (result === -i32(ENOMEM)) return failed(lwp, SIGKILL, 0);
   return result === 0 ? true : failed(lwp, SIGBUS, BUS_ADRERR);
-}
-
-/** The operation (operation.ts) that the faulting user instruction is, its operands in the client; 0 = none. */
-function operationAt(frame: TrapFrame, address: u64): u32 {
-  // A single step has to see the instruction.
-  if ((frame.cs & 3) === 0 || (frame.rflags & TRAP_FLAG) !== 0) return 0;
-  const client = clientCurrent();
-  if (client.locked === 0) client.locked = allocate(offsetof<Locked>());
-  const l = changetype<Locked>(client.locked);
-  // Not beyond the code's page unless the instruction goes on there.
-  const inPage = u32(PAGE - (frame.rip & (PAGE - 1)));
-  l.codeBytes = u32(readUserPart(client.locked, frame.rip, min<u32>(CODE_MAX, inPage)));
-  if (!lockedDecode(l, frame, rdmsr(MSR_FS_BASE), rdmsr(MSR_KERNEL_GS_BASE))) {
-    if (l.cut === 0 || l.codeBytes === CODE_MAX) return 0;
-    l.codeBytes = u32(readUserPart(client.locked, frame.rip, CODE_MAX));
-    if (!lockedDecode(l, frame, rdmsr(MSR_FS_BASE), rdmsr(MSR_KERNEL_GS_BASE))) return 0;
-  }
-  const offset = u32(address & (PAGE - 1));
-  if (l.address !== address || offset + (1 << l.log) > u32(PAGE)) return 0;
-  client.operand = l.operand;
-  client.comparand = l.comparand;
-  return operationOf(l.kind, l.log, offset);
-}
-
-/** When another machine has done the operation: the instruction is over. */
-function retire(frame: TrapFrame): void {
-  const client = clientCurrent();
-  if (client.operated !== 0) lockedRetire(changetype<Locked>(client.locked), frame, client.operand);
-  client.operated = 0;
 }

@@ -8,6 +8,7 @@
 // entry of the map; an entry that shows an object is in `sharedEntries` exactly as long as it is in a map. All
 // of it is changed under the map's lock (a SleepLock); `start`, `end` and `shown` of such entries also under
 // `sharedLock`, because the coherence engine reads them.
+import { mapChanges } from "../coherence/loans";
 import { SharedObject } from "../coherence/pager";
 import { File, fileReference, fileRelease } from "../fs/file";
 import { SpinLock } from "../lwkt/spinlock";
@@ -295,11 +296,13 @@ export function awaitQuiet(map: AddressSpace): void {
 
 /** Lock held: on return no fault is in flight in [start, end), and none has begun since. */
 export function quiesce(map: AddressSpace, start: u64, end: u64): void {
-  if (!faultsIn(map, start, end)) return;
-  map.quiescing++;
-  while (faultsIn(map, start, end)) map.sleepLock().sleepOn(changetype<WaitQueue>(map.settled));
-  map.quiescing--;
-  wakeAll(changetype<WaitQueue>(map.settled));
+  if (faultsIn(map, start, end)) {
+    map.quiescing++;
+    while (faultsIn(map, start, end)) map.sleepLock().sleepOn(changetype<WaitQueue>(map.settled));
+    map.quiescing--;
+    wakeAll(changetype<WaitQueue>(map.settled));
+  }
+  mapChanges();
 }
 
 /** By a fault that is back and has the lock again. */

@@ -15,6 +15,7 @@ import {
   Client,
 } from "../coherence/client";
 import { rangeMessage } from "../coherence/grants";
+import { loanMessage } from "../coherence/loans";
 import { lockMessage } from "../coherence/object-locks";
 import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage, revocationsDue, revocationsRetry } from "../coherence/pages";
@@ -41,6 +42,7 @@ import { panic } from "../panic";
 import { spreadMessage } from "../process/spread";
 import { stats } from "../stats";
 import {
+  COMMAND_BYTES,
   COMMAND_EXECUTE,
   COMMAND_FAREWELL,
   COMMAND_HOME_LOCKS,
@@ -305,6 +307,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) pageMessage(machine, message);
   else if (command == COMMAND_RECALL) rangeMessage(machine, message);
   else if (command >= COMMAND_LOCK && command <= COMMAND_HOME_LOCKS) lockMessage(machine, message);
+  else if (command == COMMAND_BYTES) loanMessage(machine, message);
   else if (command == COMMAND_FAREWELL || command == COMMAND_MEMBERS || command == COMMAND_VIEW) {
     memberMessage(machine, message);
     wanted = true;

@@ -73,6 +73,9 @@ export const COMMAND_LOCK_CANCEL: u32 = 58;
 /** An object's home moves: the rights that the sender keeps. */
 export const COMMAND_HOME_LOCKS: u32 = 59;
 
+/** Chunks of a page that were lent are recalled (coherence/loans.ts); msgid is the loan's number. The response brings them back. */
+export const COMMAND_BYTES: u32 = 39;
+
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
 export const ITEM_OBJECT: u32 = 2; // data: the object's linkid
@@ -99,6 +102,7 @@ export const ITEM_SIGNAL: u32 = 25; // the signal; data: code[4] sender[4], or i
 export const ITEM_ACTIONS: u32 = 26; // data: the actions of all signals
 /** Which space of locks, flags << 8; data: first[8] last[8] mode[4] number[4], each */
 export const ITEM_LOCKS: u32 = 28;
+export const ITEM_BYTES: u32 = 30; // the loan's number; data: chunks[8] and their bytes (coherence/parts.ts)
 
 const ONE: u32 = 1;
 const ANY: u32 = 0;
@@ -186,6 +190,10 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_EXECUTE | R,       ITEM_PAGE,      8,    8,    ONE,
   COMMAND_EXECUTE | R,       ITEM_OPERATION, 16,   16,   ANY,
   COMMAND_EXECUTE | R,       ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_EXECUTE | R,       ITEM_BYTES,     72,   4104, ANY,
+  COMMAND_BYTES,             ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_BYTES | R,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_BYTES | R,         ITEM_BYTES,     72,   4104, ONE,
 
   COMMAND_HOME_OBJECT,       ITEM_NAME,      1,    255,  ONE,
   COMMAND_HOME_OBJECT,       ITEM_SIZE,      8,    8,    ONE,
@@ -332,6 +340,8 @@ export function commandName(command: u32): string {
       return "LOCK_CANCEL";
     case COMMAND_HOME_LOCKS:
       return "HOME_LOCKS";
+    case COMMAND_BYTES:
+      return "BYTES";
     default:
       return "?";
   }

@@ -1,10 +1,12 @@
-// Machines that fight over one page, for a given time. Usage: contend WHAT MICROSECONDS; WHAT is
+// Machines that fight over one page, for a given time. Usage: contend WHAT MICROSECONDS [PAUSE]; WHAT is
 //   add      LOCK XADD on one word, as fast as it goes
 //   think    the same with 20 us of work of its own after each addition
 //   store    plain stores, each machine to a word of its own
 //   lock     a ticket lock around a word in the same page
+//   apart    each machine counts in a word of its own, 64 bytes from the next; PAUSE ns of work of its own after each count
+//   near     the same, 8 bytes from the next
 // Machine 1 prints `contend: WHAT MICROSECONDS total T least L most M counted C`: the operations of all machines, of the
-// one that had fewest and most, and what the word says (of plain stores: the words together). Status 1 when T and C differ.
+// one that had fewest and most, and what the word says (of words of their own: all together). Status 1 when T and C differ.
 import { pause, peek64, poke64, rdtsc } from "./arch";
 import {
   argument,
@@ -31,18 +33,26 @@ const THINK: u64 = 20_000;
 const NEXT: usize = 8;
 const SERVING: usize = 16;
 const LINES: usize = 64;
+const PAUSE_MAX: u64 = 1_000_000_000;
 
 let common: usize = 0;
 let word: usize = 0;
 let results: usize = 0;
 let micros: u64 = 0;
+/** Bytes between the words of two machines that have words of their own, as a shift; they count in them by load and store. */
+let apart: usize = 6;
+let counts: bool = false;
 
 export function start(stack: u64): void {
   programStart(stack);
   micros = numberAt(argument(2), TIME);
-  const known = argumentIs(1, "add") || argumentIs(1, "think") || argumentIs(1, "store");
+  counts = argumentIs(1, "apart") || argumentIs(1, "near");
+  if (argumentIs(1, "near")) apart = 3;
+  const known = argumentIs(1, "add") || argumentIs(1, "think") || argumentIs(1, "store") || counts;
   if ((!known && !argumentIs(1, "lock")) || micros === 0 || micros > TIME_MAX || nodes() > NODES_MAX) {
-    text("usage: contend add|think|store|lock [MICROSECONDS], from 1 to 600000000, on up to 60 machines\n");
+    text(
+      "usage: contend add|think|store|lock|apart|near [MICROSECONDS [PAUSE]], from 1 to 600000000, on up to 60 machines\n",
+    );
     exit(2);
   }
   common = mapShared("/shm/contend", PAGE);
@@ -63,11 +73,12 @@ function stamps(nanoseconds: u64): u64 {
 }
 
 function lineOf(machine: u32): usize {
-  return word + LINES + (usize(machine - 1) << 6);
+  return word + LINES + (usize(machine - 1) << apart);
 }
 
 function contend(): void {
-  const think: u64 = argumentIs(1, "think") ? stamps(THINK) : 0;
+  const pauses = min<u64>(numberAt(argument(3), 0), PAUSE_MAX);
+  const think: u64 = argumentIs(1, "think") ? stamps(THINK) : counts ? stamps(pauses) : 0;
   const stores = argumentIs(1, "store");
   const locks = argumentIs(1, "lock");
   const mine = lineOf(node());
@@ -78,6 +89,7 @@ function contend(): void {
     const at = rdtsc();
     if (at - begin >= time) break;
     if (stores) store<u64>(mine, done);
+    else if (counts) store<u64>(mine, load<u64>(mine) + 1);
     else if (locks) turn();
     else atomic.add<u64>(word, 1);
     done++;
@@ -104,11 +116,12 @@ function judge(): i32 {
     least = min<u64>(least, done);
     most = max<u64>(most, done);
   }
-  let counted = argumentIs(1, "store") ? 0 : peek64(u64(word));
-  if (argumentIs(1, "store")) {
+  let counted: u64 = 0;
+  if (argumentIs(1, "store") || counts) {
     // The last store of each machine is still there.
-    for (let machine: u32 = 1; machine <= nodes(); machine++) counted += peek64(u64(lineOf(machine))) + 1;
-  }
+    const first: u64 = counts ? 0 : 1;
+    for (let machine: u32 = 1; machine <= nodes(); machine++) counted += peek64(u64(lineOf(machine))) + first;
+  } else counted = peek64(u64(word));
   text("contend: ");
   textAt(argument(1));
   text(" ");

@@ -4,6 +4,7 @@
 
 import { seeded } from "../support/cluster.js";
 import type { Figure } from "./bench.js";
+import { byteFigures } from "./bytes.js";
 
 /** Microseconds of wire each way: a fixed delay, so that R is the same for every frame. */
 const WIRE: [number, number] = [30, 30];
@@ -171,6 +172,6 @@ export async function coherenceFigures(): Promise<Figure[]> {
       counted,
     );
   }
-  figures.push(...(await fightFigures(r)));
+  figures.push(...(await fightFigures(r)), ...(await byteFigures(r, WIRE)));
   return figures;
 }

@@ -2,6 +2,21 @@
 // that one machine does for another, each run once here and once there. Registers, flags, RIP and memory must agree.
 import { expect, test } from "vitest";
 import { CODE, Cpu } from "../support/cpu.js";
+import {
+  ALL_FLAGS,
+  AREA,
+  END,
+  type Encoding,
+  encode,
+  FS,
+  frameOrder,
+  GS,
+  inHole,
+  LOGIC,
+  names,
+  registerValue,
+  setSegments,
+} from "../support/encodings.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { chance } from "../support/search.js";
 
@@ -9,36 +24,10 @@ const kernel = new KernelWasm();
 const locked = kernel.room(kernel.call("lockedBytes")());
 const frame = kernel.room(kernel.call("frameBytes")());
 const page = kernel.room(3 * 4096);
-const frameOrder =
-  "r15 r14 r13 r12 r11 r10 r9 r8 rbp rdi rsi rdx rcx rbx rax vector error rip cs rflags rsp ss".split(" ");
-const names = [..."rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ")] as (
-  | "rax"
-  | "rcx"
-)[]; // and the others
 const place = (name: string) => frame + 8 * frameOrder.indexOf(name);
 
-const AREA = 0x2_0000;
-const END = 0xc0_0000;
-/** No RAM there: the board's devices. */
-const HOLE = 0xa_0000n;
-const HOLE_END = 0x10_0000n;
-const FS = 0x3000n;
-const GS = 0x5000n;
-const ALL_FLAGS = 0x8d5n;
-const LOGIC = ALL_FLAGS & ~0x10n; // AF is undefined
 const BITS = 0x41n; // CF; ZF stays
 
-interface Kind {
-  name: string;
-  opcode: number[];
-  /** Of the ModRM byte; none: any register. */
-  field?: number;
-  /** Bytes of the immediate operand; "z" is 4, or 2 with the operand-size prefix. */
-  immediate?: 1 | "z";
-  flags: bigint;
-  /** LOCK is implied. */
-  implied?: true;
-}
 const groups: [string, number, bigint][] = [
   ["ADD", 0, ALL_FLAGS],
   ["OR", 1, LOGIC],
@@ -46,22 +35,22 @@ const groups: [string, number, bigint][] = [
   ["SUB", 5, ALL_FLAGS],
   ["XOR", 6, LOGIC],
 ];
-const kinds: Kind[] = [
-  ...groups.flatMap(([name, number, flags]): Kind[] => [
+const kinds: Encoding[] = [
+  ...groups.flatMap(([name, number, flags]): Encoding[] => [
     { name: `${name} r8`, opcode: [8 * number], flags },
     { name: `${name} r`, opcode: [8 * number + 1], flags },
     { name: `${name} i8 to 8`, opcode: [0x80], field: number, immediate: 1, flags },
     { name: `${name} iz`, opcode: [0x81], field: number, immediate: "z", flags },
     { name: `${name} i8`, opcode: [0x83], field: number, immediate: 1, flags },
   ]),
-  ...[0xfe, 0xff].flatMap((opcode): Kind[] => [
+  ...[0xfe, 0xff].flatMap((opcode): Encoding[] => [
     { name: `INC ${opcode}`, opcode: [opcode], field: 0, flags: ALL_FLAGS },
     { name: `DEC ${opcode}`, opcode: [opcode], field: 1, flags: ALL_FLAGS },
   ]),
   { name: "NOT 8", opcode: [0xf6], field: 2, flags: ALL_FLAGS },
   { name: "NOT", opcode: [0xf7], field: 2, flags: ALL_FLAGS },
-  { name: "XCHG 8", opcode: [0x86], flags: ALL_FLAGS, implied: true },
-  { name: "XCHG", opcode: [0x87], flags: ALL_FLAGS, implied: true },
+  { name: "XCHG 8", opcode: [0x86], flags: ALL_FLAGS, lock: "may" },
+  { name: "XCHG", opcode: [0x87], flags: ALL_FLAGS, lock: "may" },
   { name: "XADD 8", opcode: [0x0f, 0xc0], flags: ALL_FLAGS },
   { name: "XADD", opcode: [0x0f, 0xc1], flags: ALL_FLAGS },
   { name: "CMPXCHG 8", opcode: [0x0f, 0xb0], flags: ALL_FLAGS },
@@ -69,43 +58,10 @@ const kinds: Kind[] = [
   { name: "BTS r", opcode: [0x0f, 0xab], flags: BITS },
   { name: "BTR r", opcode: [0x0f, 0xb3], flags: BITS },
   { name: "BTC r", opcode: [0x0f, 0xbb], flags: BITS },
-  ...[5, 6, 7].map((field): Kind => {
+  ...[5, 6, 7].map((field): Encoding => {
     return { name: `BT group ${field}`, opcode: [0x0f, 0xba], field, immediate: 1, flags: BITS };
   }),
 ];
-
-function encode(kind: Kind, next: (limit: number) => number): number[] {
-  const bytes: number[] = [];
-  const short = next(4) === 0;
-  if (next(4) === 0) bytes.push(0x64 + next(2));
-  if (short) bytes.push(0x66);
-  if (next(8) === 0) bytes.push(0x67);
-  if (!kind.implied || next(2) === 0) bytes.push(0xf0);
-  if (next(2) === 0) bytes.push(0x40 | next(16));
-  const mod = next(3);
-  const rm = next(8);
-  bytes.push(...kind.opcode, (mod << 6) | ((kind.field ?? next(8)) << 3) | rm);
-  let sib = 0;
-  if (rm === 4) {
-    sib = next(256);
-    bytes.push(sib);
-  }
-  const far = (rm === 4 && mod === 0 && (sib & 7) === 5) || (rm === 5 && mod === 0) || mod === 2;
-  const displacement = next(2) === 0 ? AREA + 8 * next(100) : -8 * next(16);
-  if (far) for (let i = 0; i < 4; i++) bytes.push((displacement >> (8 * i)) & 255);
-  else if (mod === 1) bytes.push(next(256));
-  const wide = bytes.some((byte, i) => byte >= 0x48 && byte < 0x50 && bytes[i + 1] === kind.opcode[0]);
-  const size = kind.immediate === "z" ? (short && !wide ? 2 : 4) : (kind.immediate ?? 0);
-  for (let i = 0; i < size; i++) bytes.push(next(256));
-  return bytes;
-}
-
-const reg = (next: (limit: number) => number): bigint => {
-  const which = next(4);
-  if (which === 0) return BigInt(next(64));
-  if (which === 1) return (BigInt(next(2 ** 32)) << 32n) | BigInt(next(2 ** 32));
-  return BigInt(AREA + 8 * next(0x4000));
-};
 
 test("every instruction that is taken does the same there as here", async () => {
   const cpu = await Cpu.create();
@@ -116,7 +72,7 @@ test("every instruction that is taken does the same there as here", async () => 
     const kind = kinds[round % kinds.length]!;
     const code = encode(kind, next);
     const text = code.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    const registers = names.map(() => reg(next));
+    const registers = names.map(() => registerValue(next));
     const rflags = 2n | (BigInt(next(4096)) & ALL_FLAGS);
 
     // There: the kernel's reading.
@@ -132,7 +88,7 @@ test("every instruction that is taken does the same there as here", async () => 
     expect(known, `${kind.name}: ${text}`).toBe(1);
     const address = BigInt.asUintN(64, BigInt(kernel.call("lockedAddress")(locked)));
     const bytes = 1 << ((kernel.call("lockedOperation")(locked, 0) >> 4) & 3);
-    if (address >= HOLE && address < HOLE_END) continue;
+    if (inHole(address)) continue;
     if (address < BigInt(AREA) || address >= BigInt(END) || address % BigInt(bytes) !== 0n) continue;
     const at = Number(address);
     const base = at & ~4095;
@@ -161,11 +117,7 @@ test("every instruction that is taken does the same there as here", async () => 
     s.set({ rip: CODE });
     s.rflags = Number(rflags);
     s.set(Object.fromEntries(names.map((name, i) => [name, registers[i]!])));
-    for (const [name, segment] of [
-      ["fs", FS],
-      ["gs", GS],
-    ] as const)
-      s.setSegment(name, { selector: 0, base: segment, limit: 0xffff_ffff, attributes: 0xc0_9300 });
+    setSegments(s);
     expect(cpu.run(1)).toBe(1);
     const after = cpu.state();
     const said = `${kind.name}: ${text} at ${address.toString(16)}`;
