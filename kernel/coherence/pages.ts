@@ -505,6 +505,7 @@ function installAround(page: Page, client: Client): void {
   const count = streamAround(client, object, page.index, <u32>((end - va - 1) >> 12));
   for (let i: u32 = 1; i <= count; i++) {
     const next = pageFind(object, page.index + i);
+    if (isLentOut(next) || next.broken != 0) break;
     client.va = va + ((<u64>i) << 12);
     installEntry = <u64>next.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
     sharedMappings(object, next.index, installFreshVisit.index);
