@@ -2,7 +2,7 @@
 
 import { type Chaos, type ChaosOptions, happening, kept, verdict } from "./chaos/chaos.js";
 import { isLedger } from "./chaos/ledger.js";
-import { allKinds, faultText, parseKinds } from "./chaos/plan.js";
+import { faultText, parseKinds } from "./chaos/plan.js";
 import { runSeededChaos } from "./chaos/seeded.js";
 import type { SeededOptions } from "./cluster.js";
 import { table } from "./report.js";
@@ -30,7 +30,7 @@ interface Spoken {
 }
 
 /** What the words of the command line mean; throws an Error that names the one that is wrong. */
-export function chaosOptions(name: string, args: readonly string[], o: RunOptions, live: boolean): Spoken {
+export function chaosOptions(name: string, args: readonly string[], o: RunOptions): Spoken {
   if (o.machines < 2) throw new Error("--chaos: one machine has nobody to lose; give --machines 2 or more");
   if (o.spread === true)
     throw new Error(
@@ -38,16 +38,16 @@ export function chaosOptions(name: string, args: readonly string[], o: RunOption
     );
   if (o.gdb !== undefined) throw new Error("--chaos does not go with --gdb");
   const word = (key: string) => new RegExp(`(?:^|\\s)${key}=(\\d+)(?:\\s|$)`).exec(o.append ?? "")?.[1];
-  const linkloss = Number(word("linkloss") ?? LINKLOSS * (live ? LIVE_SLOWER : 1));
-  const blocked = Number(word("blocked") ?? BLOCKED * (live ? LIVE_SLOWER : 1));
+  const linkloss = Number(word("linkloss") ?? LINKLOSS);
+  const blocked = Number(word("blocked") ?? BLOCKED);
   const missing = [
     ...(word("linkloss") === undefined ? [`linkloss=${linkloss}`] : []),
     ...(word("blocked") === undefined ? [`blocked=${blocked}`] : []),
   ];
-  const from = FIRST * (live ? LIVE_SLOWER * 4 : 1);
-  const to = from + (o.chaosTime ?? WINDOW * (live ? LIVE_SLOWER : 1));
-  const settle = HELLO * (live ? 4 : 1) + 8 * linkloss;
-  const kinds = parseKinds(o.chaosFaults ?? "all", live);
+  const from = FIRST;
+  const to = from + (o.chaosTime ?? WINDOW);
+  const settle = HELLO + 8 * linkloss;
+  const kinds = parseKinds(o.chaosFaults ?? "all");
   const options = {
     seed: o.chaos!,
     kinds,
@@ -66,9 +66,6 @@ export function chaosOptions(name: string, args: readonly string[], o: RunOption
   };
 }
 
-/** Live machines share the host's cores with whatever else runs there: their silence means less. */
-const LIVE_SLOWER = 10;
-
 /** The line that does it again. */
 export function replayLine(name: string, args: readonly string[], o: RunOptions): string {
   const words = [
@@ -86,7 +83,7 @@ export function replayLine(name: string, args: readonly string[], o: RunOptions)
     ["--append", o.append === undefined ? undefined : `"${o.append}"`],
     ["--kernel", o.kernel],
   ].flatMap(([option, value]) => (value === undefined ? [] : [option, value]));
-  return ["buslock run", ...(o.live === true ? ["--live"] : []), ...words, name, ...args].join(" ");
+  return ["buslock run", ...words, name, ...args].join(" ");
 }
 
 export async function seededChaos(
@@ -140,5 +137,3 @@ export function printChaos(chaos: Chaos, name: string, args: readonly string[], 
   }
   return ok ? 0 : 1;
 }
-
-export const chaosHelp = allKinds.join(",");

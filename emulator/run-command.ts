@@ -121,7 +121,7 @@ async function chaos(
   signal: AbortSignal,
   progress: Progress,
 ): Promise<number> {
-  const spoken = chaosOptions(name, args, o, o.live === true);
+  const spoken = chaosOptions(name, args, o);
   const options = seededOptions(common, { ...o, seed: o.seed ?? o.chaos! }, signal, progress);
   const report = reportFor(name, args, o, options);
   const result = await seededChaos(report === null ? options : reported(options, report), spoken, {

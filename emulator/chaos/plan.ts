@@ -30,36 +30,32 @@ interface Row {
   readonly says: string;
   /** Its length, at least and at most, in parts of linkloss. */
   readonly lasts: readonly [least: number, most: number];
-  /** Live machines can be treated so too. */
-  readonly live: boolean;
 }
 
 // biome-ignore format: a table reads by columns
 export const kinds = {
-  kill:    { live: true,  lasts: [0.3, 4],     says: "a machine loses its power" },
-  revive:  { live: true,  lasts: [0, 0],       says: "most machines that were killed start again, as new lives" },
-  pause:   { live: true,  lasts: [1.2, 3],     says: "a machine stands still until the others have given it up" },
-  blink:   { live: true,  lasts: [0.02, 0.2],  says: "a machine stands still for less than its lease" },
-  cut:     { live: false, lasts: [0.2, 3],     says: "the wire is cut into two parts; the bridge's vote is in one" },
-  oneway:  { live: false, lasts: [0.2, 3],     says: "one station no longer hears another, which hears it" },
-  bridge:  { live: true,  lasts: [0.1, 1.5],   says: "the bridge stops and starts again, having forgotten its votes" },
-  loss:    { live: false, lasts: [0.5, 2],     says: "a part of all frames is lost" },
-  double:  { live: false, lasts: [0.5, 2],     says: "a part of all frames comes twice" },
-  reorder: { live: false, lasts: [0.5, 2],     says: "frames take very different times, and overtake each other" },
+  kill:    { lasts: [0.3, 4],     says: "a machine loses its power" },
+  revive:  { lasts: [0, 0],       says: "most machines that were killed start again, as new lives" },
+  pause:   { lasts: [1.2, 3],     says: "a machine stands still until the others have given it up" },
+  blink:   { lasts: [0.02, 0.2],  says: "a machine stands still for less than its lease" },
+  cut:     { lasts: [0.2, 3],     says: "the wire is cut into two parts; the bridge's vote is in one" },
+  oneway:  { lasts: [0.2, 3],     says: "one station no longer hears another, which hears it" },
+  bridge:  { lasts: [0.1, 1.5],   says: "the bridge stops and starts again, having forgotten its votes" },
+  loss:    { lasts: [0.5, 2],     says: "a part of all frames is lost" },
+  double:  { lasts: [0.5, 2],     says: "a part of all frames comes twice" },
+  reorder: { lasts: [0.5, 2],     says: "frames take very different times, and overtake each other" },
 } as const satisfies Record<string, Row>;
 export type Kind = keyof typeof kinds;
 
 export const allKinds = Object.keys(kinds) as Kind[];
 
-/** Comes with a reason for a kind that is none, or that live machines do not know. */
-export function parseKinds(list: string, live: boolean): Kind[] {
+/** Throws an Error that names a kind that is none. */
+export function parseKinds(list: string): Kind[] {
   const words = list.split(",").map((word) => word.trim());
   const chosen = words.flatMap((word): Kind[] => {
-    if (word === "all") return allKinds.filter((kind) => !live || kinds[kind].live);
+    if (word === "all") return allKinds;
     if (!Object.hasOwn(kinds, word))
       throw new Error(`--chaos-faults ${list}: "${word}" is none of ${allKinds.join(", ")}, all`);
-    if (live && !kinds[word as Kind].live)
-      throw new Error(`--chaos-faults ${list}: "${word}" goes with virtual time only, not with --live`);
     return [word as Kind];
   });
   if (chosen.every((kind) => kind === "revive"))

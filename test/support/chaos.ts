@@ -12,7 +12,7 @@ export async function chaosRun(
 ): Promise<{ chaos: Chaos; replay: string; lines: readonly string[] }> {
   const run: RunOptions = { machines: 3, cores: 1, memory: 32 << 20, ...o };
   const { machines, cores, memory } = run;
-  const spoken = chaosOptions(ENDURE, [], run, false);
+  const spoken = chaosOptions(ENDURE, [], run);
   const { options, lines } = await seededOptions(ENDURE, [], {
     machines,
     cores,
