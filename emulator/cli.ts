@@ -183,6 +183,7 @@ Examples:
   $ buslock run --seed 42 counter                the same in virtual time, repeatable to the instruction
   $ buslock run --seed 42 --loss 0.02 --json counter
   $ buslock run --seed 42 --store-buffer 8 litmus 20 SB SB+mfence
+  $ buslock run --seed 42 --append records=1 counter   every machine keeps one record of coherence
   $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
   $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock run --chaos 7 endure                 faults in virtual time; every addition is judged

@@ -30,6 +30,9 @@ export class Stats {
   upgrades: u64 = 0;
   invalidations: u64 = 0;
   operationsShipped: u64 = 0;
+  /** Of coherence: kept now, and the most (coherence/budget.ts). */
+  records: u64 = 0;
+  recordsMost: u64 = 0;
   chunksLent: u64 = 0;
   loansRecalled: u64 = 0;
   /** Accesses to parts of pages, carried out here. */
@@ -38,7 +41,7 @@ export class Stats {
 
 /** The names of the fields above, in their order (a test compares). */
 const NAMES: string =
-  "threadSwitches interrupts ipisSent ipisPassive ipiInterrupts shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent pagesRevalidated pagesMirrored messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped ";
+  "threadSwitches interrupts ipisSent ipisPassive ipiInterrupts shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent pagesRevalidated pagesMirrored messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped records recordsMost ";
 /** Of byte ranges, behind them. */
 const NAMES_OF_PARTS: string = "chunksLent loansRecalled accessesCarried ";
 

@@ -3,7 +3,7 @@
 import { Instruction } from "./coherence/instruction";
 import { operationOf } from "./coherence/operation";
 import { Part, Parts } from "./coherence/parts";
-import { RangeSet } from "./coherence/ranges";
+import { isRecord, RangeSet, rangeAt } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
@@ -25,12 +25,14 @@ export {
   pageIsHere,
   tableIndex,
 } from "./coherence/engine";
+export { pageDrop, pageMayDrop, pageMayMerge, pageMerge } from "./coherence/merge";
 export {
   PAGE_LAST,
   RANGE_BYTES,
   rangeNumber,
   rangesCarve,
   rangesCreate,
+  rangesForgetSharer,
   rangesHold,
   rangesMayGrant,
   rangesPutState,
@@ -160,6 +162,29 @@ export function engineRecordBytes(): usize {
 export function pageRecordBytes(): usize {
   return offsetof<Page>();
 }
+/** A record that is made again: what was kept of it besides its range (kept.ts). */
+export function pageRestore(page: Page, serial: u64, dirty: u32, changed: u32): void {
+  page.serial = serial;
+  page.dirty = <u8>dirty;
+  page.changed = <u8>changed;
+}
+export function pageSerial(page: Page): u64 {
+  return page.serial;
+}
+/** Page.dirty, and Page.changed in bit 1. */
+export function pageDirty(page: Page): u32 {
+  return <u32>page.dirty | ((<u32>page.changed) << 1);
+}
+export function rangeSetNarrow(set: RangeSet): void {
+  set.narrow = 1;
+}
+/** How many of the set's ranges are records. */
+export function rangeSetRecords(set: RangeSet): u32 {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < set.count; i++) count += u32(isRecord(rangeAt(set, i)));
+  return count;
+}
+
 /** The part of a page's record that belongs to the engine ends here, but for serial numbers, which only name bytes. */
 export function pageProtocolBytes(): usize {
   return offsetof<Page>("serial");

@@ -126,11 +126,12 @@ function saysCopy(page: Page, message: PageMessage): bool {
 }
 
 /** A page whose directory is that of its range: what the range says now. */
-function refresh(page: Page): void {
+export function refresh(page: Page): void {
   if (page.ranges == 0 || page.ranged == 0) return;
   const range = rangeOf(changetype<RangeSet>(page.ranges), page.index);
   page.directory = range.directory;
   page.owner = range.owner;
+  page.sharers = range.sharers;
 }
 
 /** The range that is granted with the page in this event; 0 = the page alone. */
@@ -203,6 +204,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
     case PASS_OPERATE:
       // Without it the requester would not be told when the owner dies.
       served(page, message, page.owner, 0);
+      peerAt(page, from).operating = 1;
       sayOperation(
         engine,
         page,
@@ -264,6 +266,7 @@ function served(page: Page, message: PageMessage, server: u32, acks: u64): void 
   const peer = peerAt(page, message.from);
   peer.acks = acks;
   peer.served = message.transaction;
+  peer.operating = 0;
   peer.server = <u8>server;
 }
 

@@ -8,11 +8,12 @@ import { allocate, release } from "../memory/slab";
 import { bit, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_RECALL, ITEM_HELD, ITEM_PAGES } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { recordsAreFew } from "./budget";
 import { Client } from "./client";
 import { directoryKeep } from "./directory";
 import { pageIsHere } from "./engine";
 import { objectById } from "./object-list";
-import { pageFindOrMake } from "./page-index";
+import { pageFindOrMake, pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
 import {
   PAGE_LAST,
@@ -20,6 +21,7 @@ import {
   Range,
   RangeSet,
   rangesCreate,
+  rangesForgetSharer,
   rangesHolders,
   rangesPutState,
   rangesReleased,
@@ -55,6 +57,7 @@ export function objectRangesDrop(object: SharedObject): void {
 export function rangesReady(object: SharedObject): void {
   const set = rangesOf(object);
   set.limit = (object.size + 4095) / 4096;
+  set.narrow = u32(recordsAreFew());
   if (set.count + EVENT_ROOM <= set.capacity) return;
   const capacity = set.capacity * 2;
   const at = allocate(<usize>(capacity * RANGE_BYTES));
@@ -75,29 +78,46 @@ export function rangesRecall(client: Client): i64 {
   return ASYNCHRONOUS;
 }
 
+/** The machines that are asked for what they were granted by ranges with pages from `index` on; 0 = none has any. */
+function recallAsk(object: SharedObject, index: u64): u64 {
+  const set = rangesOf(object);
+  const holders = rangesHolders(set, index) & ~bit(clusterSelf());
+  let rest = holders;
+  while (rest != 0) {
+    const machine = <u32>ctz(rest) + 1;
+    rest &= rest - 1;
+    if (isDead(machine)) continue; // its ranges are lost as soon as the engine hears of it
+    set.recalling |= bit(machine);
+    const writer = messageTo(machine, 16 + 24, object.id, 0, COMMAND_RECALL);
+    const data = itemPut(writer, ITEM_PAGES, 0, 16);
+    store<u64>(data, index);
+    store<u64>(data, PAGE_LAST, 8);
+    messageEnd();
+  }
+  return holders;
+}
+
+/** Without anybody who waits for it. */
+export function rangesTakeBack(object: SharedObject): void {
+  if (rangesOf(object).recalling == 0) recallAsk(object, 0);
+}
+
+/** What this machine, the home, holds by ranges and has not touched. */
+export function rangesDropOwn(object: SharedObject, first: u64, last: u64): void {
+  rangesReady(object);
+  rangesReleased(rangesOf(object), <u8>clusterSelf(), first, last, UNUSED);
+}
+
 /** Answers those whose recall is done, and begins the next one. */
 function recallGoOn(object: SharedObject): void {
   const set = rangesOf(object);
   while (set.recalling == 0 && object.recalls != 0) {
     const client = changetype<Client>(object.recalls);
-    const holders = rangesHolders(set, client.index) & ~bit(clusterSelf());
-    if (holders == 0) {
+    if (recallAsk(object, client.index) == 0) {
       object.recalls = client.nextWaiter;
       client.nextWaiter = 0;
       portReply(client, 0);
       continue;
-    }
-    let rest = holders;
-    while (rest != 0) {
-      const machine = <u32>ctz(rest) + 1;
-      rest &= rest - 1;
-      if (isDead(machine)) continue; // its ranges are lost as soon as the engine hears of it
-      set.recalling |= bit(machine);
-      const writer = messageTo(machine, 16 + 24, object.id, 0, COMMAND_RECALL);
-      const data = itemPut(writer, ITEM_PAGES, 0, 16);
-      store<u64>(data, client.index);
-      store<u64>(data, PAGE_LAST, 8);
-      messageEnd();
     }
     if (set.recalling == 0) return;
   }
@@ -131,7 +151,16 @@ function recalled(object: SharedObject, message: MessageHeader): void {
   const range = itemFind(message, ITEM_PAGES);
   const first = load<u64>(itemData(range));
   const last = min<u64>(load<u64>(itemData(range), 8), PAGE_LAST);
-  if (first > last) return;
+  if (first <= last) answerRecall(object, first, last, message.msgid);
+}
+
+/** Of its own accord: as if the home had recalled all. */
+export function rangesGiveUp(object: SharedObject): void {
+  answerRecall(object, 0, PAGE_LAST, 0);
+}
+
+function answerRecall(object: SharedObject, first: u64, last: u64, msgid: u32): void {
+  pagesUnmerge(object, first, last);
   let at = object.pages;
   while (true) {
     let count: u32 = 0;
@@ -144,7 +173,7 @@ function recalled(object: SharedObject, message: MessageHeader): void {
       object.home,
       16 + 24 + 8 + count * 8,
       object.id,
-      message.msgid,
+      msgid,
       COMMAND_RECALL | RESPONSE,
     );
     const data = itemPut(writer, ITEM_PAGES, at == 0 ? FINAL : 0, 16);
@@ -179,8 +208,12 @@ export function rangeMessage(from: u32, message: MessageHeader): void {
 export function rangesMachineDied(object: SharedObject, machine: u32): void {
   const set = rangesOf(object);
   rangesReady(object);
-  if (object.home == machine) rangesPutState(set, 0, PAGE_LAST, INVALID);
+  if (object.home == machine) {
+    pagesUnmerge(object, 0, PAGE_LAST);
+    rangesPutState(set, 0, PAGE_LAST, INVALID);
+  }
   if (object.home != clusterSelf()) return;
+  rangesForgetSharer(set, machine);
   rangesReleased(set, <u8>machine, 0, PAGE_LAST, LOST);
   recallsMachineDied(object, machine);
 }
@@ -197,6 +230,7 @@ export function recallsMachineDied(object: SharedObject, machine: u32): void {
  */
 export function rangesFrozen(object: SharedObject): void {
   const set = rangesOf(object);
+  pagesUnmerge(object, 0, PAGE_LAST);
   rangesForsaken(object);
   changetype<Range>(set.at).flags = STORED;
   recallGoOn(object);

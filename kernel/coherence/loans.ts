@@ -114,6 +114,11 @@ function partOf(page: Page): Part {
   return none() ? changetype<Part>(0) : partFind(parts(), page.object, page.index);
 }
 
+/** Something is lent of the page, here or elsewhere, or may not be. */
+export function hasLoans(page: Page): bool {
+  return page.broken != 0 || changetype<usize>(partOf(page)) != 0;
+}
+
 /** Under partsLock: the part of the page, if these chunks are in it and may be used now; else 0. */
 export function partUsable(object: u64, index: u64, chunks: u64): Part {
   if (none() || stopped) return changetype<Part>(0);

@@ -3,17 +3,20 @@
 import { frameFree } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { clusterMachines, clusterSelf } from "../syslink/cluster";
+import { refresh } from "./directory";
 import { pageCreate } from "./engine";
+import { Kept, keptFind, keptPut, keptTake } from "./kept";
 import { loansDrop } from "./loans";
 import { mirrorsForget } from "./mirror-pages";
 import { SharedObject } from "./pager";
+import { RangeSet, rangesUsed } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
 
 const FIRST_BUCKETS: u32 = 1024;
 
 let table: usize = 0;
 let tableMask: u32 = 0;
-let pageCount: u32 = 0;
+export let pageCount: u32 = 0;
 /** Records of objects that are gone, while a thread still has them pinned. */
 let graveyard: usize = 0;
 
@@ -41,7 +44,10 @@ export function pageFind(object: SharedObject, index: u64): Page {
 
 export function pageFindOrMake(object: SharedObject, index: u64): Page {
   const found = pageFind(object, index);
-  if (changetype<usize>(found) != 0) return found;
+  if (changetype<usize>(found) != 0) {
+    found.resting = 0;
+    return found;
+  }
   if (pageCount > tableMask) grow();
   const page = changetype<Page>(allocate(offsetof<Page>()));
   page.object = object.id;
@@ -50,6 +56,7 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
   pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES), object.ranges);
   if (object.home != clusterSelf()) page.ranged = 0;
   page.frozen = u8(object.moving != 0);
+  keptTake(object, page);
   page.nextInObject = object.pages;
   object.pages = changetype<usize>(page);
   insert(page);
@@ -103,6 +110,45 @@ export function pageRemove(page: Page): void {
   }
   page.next = graveyard;
   graveyard = changetype<usize>(page);
+}
+
+/** Its range says what the record said; it is out of its object's list already. */
+export function pageMerged(object: SharedObject, page: Page): void {
+  keptPut(object, page);
+  pageRemove(page);
+}
+
+/** Records again for the pages from `first` to `last` of which bytes are here, as before they merged. */
+export function pagesUnmerge(object: SharedObject, first: u64, last: u64): void {
+  for (let at = object.kept; at != 0; ) {
+    const index = changetype<Kept>(at).index;
+    at = changetype<Kept>(at).nextInObject;
+    if (index < first || index > last) continue;
+    const page = pageFindOrMake(object, index);
+    page.frozen = 0;
+    if (object.home == clusterSelf()) refresh(page);
+  }
+}
+
+/** Has the page ever been used, as far as this machine knows? */
+export function pageIsUsed(object: SharedObject, index: u64): bool {
+  if (changetype<usize>(pageFind(object, index)) != 0 || changetype<usize>(keptFind(object, index)) != 0)
+    return true;
+  return rangesUsed(changetype<RangeSet>(object.ranges), index) == index;
+}
+
+/** The first used page from `index` on, or ~0. */
+export function pageNextUsed(object: SharedObject, index: u64): u64 {
+  let least = rangesUsed(changetype<RangeSet>(object.ranges), index);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index >= index) least = min<u64>(least, page.index);
+  }
+  for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
+    const kept = changetype<Kept>(at);
+    if (kept.index >= index) least = min<u64>(least, kept.index);
+  }
+  return least;
 }
 
 /** Lets go of removed records that no thread pins any more. */

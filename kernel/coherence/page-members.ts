@@ -8,8 +8,10 @@ import { homeDied } from "./homes";
 import { loansDrop, loansMachineDied, loansMachineGone, loansStop } from "./loans";
 import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./mirror-pages";
 import { objectsBury, objectsFirst } from "./object-list";
+import { pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
 import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
+import { PAGE_LAST } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
 import { eraOfView, serialEnded } from "./serials";
 import { INVALID_OPERATE } from "./table";
@@ -25,6 +27,13 @@ function everyPage(visit: u32): void {
       call_indirect<void>(visit, page);
     }
     object = changetype<SharedObject>(object.next);
+  }
+}
+
+/** Pages that have merged stand for themselves again: something happens to all of them. */
+function unmergeAll(): void {
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
+    pagesUnmerge(changetype<SharedObject>(at), 0, PAGE_LAST);
   }
 }
 
@@ -88,6 +97,7 @@ function suspend(page: Page): void {
 export function pagesSuspend(): void {
   suspended = true;
   loansStop(true);
+  unmergeAll();
   everyPage(suspend.index);
 }
 
@@ -157,6 +167,7 @@ function forsake(page: Page): void {
 /** After objectsForsaken(). */
 export function pagesForsaken(): void {
   mirrorsForsake();
+  unmergeAll();
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     rangesForsaken(changetype<SharedObject>(at));
   }

@@ -1,6 +1,7 @@
 // Pages that were unmapped dirty: told from any core, under the lock that revocations take as well, so that a page's
 // record says "written" before the engine is told that the page is gone.
 import { SpinLock } from "../lwkt/spinlock";
+import { Kept, keptFind } from "./kept";
 import { objectById, objectsFirst } from "./object-list";
 import { pageFind } from "./page-index";
 import { SharedObject } from "./pager";
@@ -34,11 +35,16 @@ export function notesTake(): void {
     if (changetype<usize>(object) == 0) continue;
     const page = pageFind(object, load<u64>(notes + (i << 4), 8));
     if (changetype<usize>(page) != 0) page.noted = 1;
+    else noteKept(keptFind(object, load<u64>(notes + (i << 4), 8)));
   }
   store<u32>(noteCountAt, 0);
   if (notesLost) noteEverything();
   notesLost = false;
   notesLock.release();
+}
+
+function noteKept(kept: Kept): void {
+  if (changetype<usize>(kept) != 0) kept.noted = 1;
 }
 
 /** More were unmapped than could be noted: any page may be dirty. */
@@ -50,6 +56,7 @@ function noteEverything(): void {
       changetype<Page>(at).noted = 1;
       at = changetype<Page>(at).nextInObject;
     }
+    for (at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) noteKept(changetype<Kept>(at));
     object = changetype<SharedObject>(object.next);
   }
 }

@@ -64,6 +64,10 @@ export class SharedObject {
   opens: usize = 0;
   /** Pages with a record here, linked by nextInObject. */
   pages: usize = 0;
+  /** Bytes of pages without a record (kept.ts). */
+  kept: usize = 0;
+  /** Until when its home has no room for pages (budget.ts). */
+  fullUntil: u64 = 0;
   /** A RangeSet: what the others are. At the home: who waits for a recall, linked by nextWaiter (grants.ts). */
   ranges: usize = 0;
   recalls: usize = 0;

@@ -29,6 +29,7 @@ import { stats } from "../stats";
 import { clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { budgetStart, frameAwaited, recordsAreFew } from "./budget";
 import { ASK_FAULT, Client } from "./client";
 import {
   contentionStart,
@@ -42,6 +43,7 @@ import {
 } from "./contention";
 import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
+import { keptEnd } from "./kept";
 import {
   borrowDeclined,
   borrowOperation,
@@ -77,7 +79,15 @@ import {
 import { objectById } from "./object-list";
 import { isBorrowing, operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
-import { pageFind, pageFindOrMake, pageIndexStart, pageRemove, pagesBury } from "./page-index";
+import {
+  pageFind,
+  pageFindOrMake,
+  pageIndexStart,
+  pageIsUsed,
+  pageNextUsed,
+  pageRemove,
+  pagesBury,
+} from "./page-index";
 import { isSuspended } from "./page-members";
 import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
@@ -131,7 +141,6 @@ import {
 } from "./wire";
 
 const EIO: i64 = 5;
-const ENOMEM: i64 = 12;
 const MILLISECOND: u64 = 1_000_000;
 /** So long a thread that was granted a page may take to run one instruction. */
 const PIN_TIME: u64 = 10 * MILLISECOND;
@@ -150,6 +159,7 @@ export let strangers: u64 = 0;
 
 /** On core 0, after the cluster knows its number. */
 export function pagesStart(): void {
+  budgetStart();
   contentionStart();
   mirrorsStart();
   loansStart();
@@ -177,6 +187,7 @@ export function objectPagesDrop(object: SharedObject): void {
     object.pages = page.nextInObject;
     pageRemove(page);
   }
+  keptEnd(object);
 }
 
 // --- What threads ask ---
@@ -192,7 +203,7 @@ export function pageAsked(client: Client): i64 {
   const page = pageFindOrMake(object, index);
   if (page.frame == 0) {
     page.frame = frameAllocate();
-    if (page.frame == 0) return -ENOMEM;
+    if (page.frame == 0) return frameAwaited(client);
   }
   streamMet(client, page);
   stats().pageFaultsCoherence++;
@@ -222,12 +233,14 @@ export function pageAsked(client: Client): i64 {
 export function ask(page: Page, write: bool, now: u64): void {
   if (page.frozen != 0) return; // homes.ts asks when it has a home again
   const first = changetype<Client>(page.waiters);
-  if (borrowPays(page, first, now)) {
+  const few = recordsAreFew();
+  if (!few && borrowPays(page, first, now)) {
     page.operator = changetype<usize>(first);
     engineOperate(engine, page, borrowOperation(), first.touches, loanNumber(page));
     return;
   }
-  if (page.state != INVALID || mirrorsOn() || !allOperations(first) || !operationPays(page, now)) {
+  const moves = few || mirrorsOn() || !allOperations(first);
+  if (page.state != INVALID || moves || !operationPays(page, now)) {
     if (write && page.state == INVALID) pageWanted(page, now);
     rangesReady(changetype<SharedObject>(page.holder));
     engineAsk(engine, page, write || readersOwn);
@@ -300,17 +313,10 @@ const FEW_PAGES: u64 = 512;
 export function pageNext(client: Client): i64 {
   const object = changetype<SharedObject>(client.object);
   if (client.bound != 0 && client.bound - client.index < FEW_PAGES) {
-    while (client.index < client.bound && changetype<usize>(pageFind(object, client.index)) == 0)
-      client.index++;
+    while (client.index < client.bound && !pageIsUsed(object, client.index)) client.index++;
     return client.index < client.bound ? 0 : -EIO;
   }
-  let at = object.pages;
-  let least = NEVER;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    if (page.index >= client.index) least = min<u64>(least, page.index);
-    at = page.nextInObject;
-  }
+  const least = pageNextUsed(object, client.index);
   if (least == NEVER || (client.bound != 0 && least >= client.bound)) return -EIO;
   client.index = least;
   return 0;

@@ -1,13 +1,14 @@
 // What is true of the pages of an object that have no record of their own: ranges of page numbers, sorted, without gaps
 // from 0 to PAGE_LAST. An object begins as one of them. A machine is granted all of a range at once (promise 73); the pages
-// that others want as well get records, one by one, and only these leave the range.
+// that others want as well get records, one by one, and only these leave the range. They come back when their records say no more
+// than a range could (merge.ts).
 //
-// At the home a range also says who holds it (`directory`, `owner`); a page's record there is `ranged` as long as it agrees with
-// its range, and carved out when its directory changes. Pure, like engine.ts: the caller sees to room.
+// At the home a range also says who holds it (`directory`, `owner`, `sharers`); a page's record there is `ranged` as long as it
+// agrees with its range, and carved out when its directory changes. Pure, like engine.ts: the caller sees to room.
 //
 // Invariants: neighbours differ (else they are one record); what is not STORED was never written to the backing store and is
 // held by nobody else than the range says, so its bytes are zeros until its holder touches it.
-import { HELD, INVALID, LOST, UNUSED } from "./table";
+import { CLEAN_SHARED, HELD, INVALID, LOST, UNUSED } from "./table";
 
 /** Page numbers have 40 bits. */
 export const PAGE_LAST: u64 = ((<u64>1) << 40) - 1;
@@ -18,15 +19,16 @@ export const STORED: u8 = 1;
 export class Range {
   first: u64 = 0;
   last: u64 = 0;
-  /** Of this machine's cache: INVALID or EXCLUSIVE. */
+  /** Of this machine's cache: INVALID, SHARED or EXCLUSIVE. */
   state: u8 = 0;
-  /** At the home: UNUSED, HELD by `owner`, or LOST. */
+  /** At the home: UNUSED, HELD by `owner`, CLEAN_SHARED by `sharers`, or LOST. */
   directory: u8 = 0;
   owner: u8 = 0;
   flags: u8 = 0;
   spare: u32 = 0;
+  sharers: u64 = 0;
 }
-export const RANGE_BYTES: u32 = 24;
+export const RANGE_BYTES: u32 = 32;
 /** One change makes at most two more. */
 export const RANGES_SPARE: u32 = 2;
 
@@ -40,6 +42,8 @@ export class RangeSet {
   limit: u64 = 0;
   /** At the home: machines that were asked for their ranges and have not answered: meanwhile pages are granted one by one. */
   recalling: u64 = 0;
+  /** At the home: pages are granted one by one in any case, since records are few (budget.ts). */
+  narrow: u32 = 0;
 }
 
 export function rangesCreate(set: RangeSet, at: usize, capacity: u32): void {
@@ -54,6 +58,7 @@ export function rangesCreate(set: RangeSet, at: usize, capacity: u32): void {
   all.owner = 0;
   all.flags = 0;
   all.spare = 0;
+  all.sharers = 0;
 }
 
 export function rangeAt(set: RangeSet, number: u32): Range {
@@ -76,12 +81,27 @@ export function rangeOf(set: RangeSet, index: u64): Range {
   return rangeAt(set, rangeNumber(set, index));
 }
 
-function same(range: Range, state: u8, directory: u8, owner: u8, flags: u8): bool {
+function same(range: Range, state: u8, directory: u8, owner: u8, flags: u8, sharers: u64): bool {
+  if (range.sharers != sharers) return false;
   return range.state == state && range.directory == directory && range.owner == owner && range.flags == flags;
 }
 
+/** A record of somebody's right; what lies between such ranges is nobody's, and is no record (promise 83). */
+export function isRecord(range: Range): bool {
+  return range.state != INVALID || range.directory == HELD || range.directory == CLEAN_SHARED;
+}
+
 /** What is true from `first` to `last` from now on. */
-function put(set: RangeSet, first: u64, last: u64, state: u8, directory: u8, owner: u8, flags: u8): void {
+function put(
+  set: RangeSet,
+  first: u64,
+  last: u64,
+  state: u8,
+  directory: u8,
+  owner: u8,
+  flags: u8,
+  sharers: u64,
+): void {
   assert(first <= last && last <= PAGE_LAST, "a range ends before it begins");
   let from = rangeNumber(set, first);
   let to = rangeNumber(set, last);
@@ -89,17 +109,17 @@ function put(set: RangeSet, first: u64, last: u64, state: u8, directory: u8, own
   let right: u32 = 0;
   const before = rangeAt(set, from);
   if (before.first < first) {
-    if (same(before, state, directory, owner, flags)) first = before.first;
+    if (same(before, state, directory, owner, flags, sharers)) first = before.first;
     else left = 1;
-  } else if (from > 0 && same(rangeAt(set, from - 1), state, directory, owner, flags)) {
+  } else if (from > 0 && same(rangeAt(set, from - 1), state, directory, owner, flags, sharers)) {
     from--;
     first = rangeAt(set, from).first;
   }
   const behind = rangeAt(set, to);
   if (behind.last > last) {
-    if (same(behind, state, directory, owner, flags)) last = behind.last;
+    if (same(behind, state, directory, owner, flags, sharers)) last = behind.last;
     else right = 1;
-  } else if (to + 1 < set.count && same(rangeAt(set, to + 1), state, directory, owner, flags)) {
+  } else if (to + 1 < set.count && same(rangeAt(set, to + 1), state, directory, owner, flags, sharers)) {
     to++;
     last = rangeAt(set, to).last;
   }
@@ -109,6 +129,7 @@ function put(set: RangeSet, first: u64, last: u64, state: u8, directory: u8, own
   assert(count <= set.capacity, "there is no room for a range");
   const cutLast = rangeAt(set, to).last;
   const cut = load<u64>(changetype<usize>(rangeAt(set, to)), offsetof<Range>("state"));
+  const cutSharers = rangeAt(set, to).sharers;
   memory.copy(
     changetype<usize>(rangeAt(set, from + left + 1 + right)),
     changetype<usize>(rangeAt(set, to + 1)),
@@ -120,6 +141,7 @@ function put(set: RangeSet, first: u64, last: u64, state: u8, directory: u8, own
     piece.first = last + 1;
     piece.last = cutLast;
     store<u64>(changetype<usize>(piece), cut, offsetof<Range>("state"));
+    piece.sharers = cutSharers;
   }
   if (left != 0) rangeAt(set, from).last = first - 1;
   const range = rangeAt(set, from + left);
@@ -130,6 +152,7 @@ function put(set: RangeSet, first: u64, last: u64, state: u8, directory: u8, own
   range.owner = owner;
   range.flags = flags;
   range.spare = 0;
+  range.sharers = sharers;
 }
 
 /** This machine's right to all pages of the range that have no record. */
@@ -138,14 +161,27 @@ export function rangesPutState(set: RangeSet, first: u64, last: u64, state: u8):
   while (at <= last) {
     const range = rangeOf(set, at);
     const end = min<u64>(range.last, last);
-    if (range.state != state) put(set, at, end, state, range.directory, range.owner, range.flags);
+    if (range.state != state)
+      put(set, at, end, state, range.directory, range.owner, range.flags, range.sharers);
     at = end + 1;
   }
 }
 
 /** At the home: a page gets a directory of its own. */
 export function rangesCarve(set: RangeSet, index: u64): void {
-  put(set, index, index, INVALID, UNUSED, 0, STORED);
+  put(set, index, index, INVALID, UNUSED, 0, STORED, 0);
+}
+
+/** At the home: what the page's record says from now on is a range's. */
+export function rangesMerge(
+  set: RangeSet,
+  index: u64,
+  state: u8,
+  directory: u8,
+  owner: u8,
+  sharers: u64,
+): void {
+  put(set, index, index, state, directory, owner, STORED, sharers);
 }
 
 let wideFirst: u64 = 0;
@@ -155,7 +191,7 @@ let wideLast: u64 = 0;
 export function rangesMayGrant(set: RangeSet, index: u64): bool {
   const range = rangeOf(set, index);
   if (range.directory != UNUSED || (range.flags & STORED) != 0) return false;
-  if (set.recalling != 0 || index >= set.limit) return false;
+  if (set.recalling != 0 || set.narrow != 0 || index >= set.limit) return false;
   wideFirst = range.first;
   wideLast = min<u64>(range.last, set.limit - 1);
   return true;
@@ -164,7 +200,7 @@ export function rangesMayGrant(set: RangeSet, index: u64): bool {
 /** What rangesMayGrant() found belongs to `owner`: from the result on, to rangesHeldLast(). */
 export function rangesHold(set: RangeSet, owner: u8): u64 {
   const range = rangeOf(set, wideFirst);
-  put(set, wideFirst, wideLast, range.state, HELD, owner, 0);
+  put(set, wideFirst, wideLast, range.state, HELD, owner, 0, 0);
   return wideFirst;
 }
 export function rangesHeldLast(): u64 {
@@ -177,8 +213,10 @@ export function rangesReleased(set: RangeSet, machine: u8, first: u64, last: u64
   while (at <= last) {
     const range = rangeOf(set, at);
     const end = min<u64>(range.last, last);
-    if (range.directory == HELD && range.owner == machine) {
-      put(set, at, end, INVALID, directory, 0, directory == LOST ? STORED : 0);
+    // What was granted page by page was not released with a range.
+    const all = directory == LOST || (range.flags & STORED) == 0;
+    if (range.directory == HELD && range.owner == machine && all) {
+      put(set, at, end, INVALID, directory, 0, directory == LOST ? STORED : 0, 0);
     }
     at = end + 1;
   }
@@ -186,7 +224,7 @@ export function rangesReleased(set: RangeSet, machine: u8, first: u64, last: u64
 
 /** At the home, of a range that nobody holds: what was in these pages is lost. */
 export function rangesLose(set: RangeSet, first: u64, last: u64): void {
-  put(set, first, last, INVALID, LOST, 0, STORED);
+  put(set, first, last, INVALID, LOST, 0, STORED, 0);
 }
 
 /** At the home: is anything lost that nobody has been told of? */
@@ -201,16 +239,38 @@ export function rangesFound(set: RangeSet): void {
   for (let at: u64 = 0; at <= PAGE_LAST; ) {
     const range = rangeOf(set, at);
     at = range.last + 1;
-    if (range.directory == LOST) put(set, range.first, range.last, range.state, UNUSED, 0, range.flags);
+    if (range.directory == LOST) put(set, range.first, range.last, range.state, UNUSED, 0, range.flags, 0);
   }
 }
 
-/** At the home: the machines that hold ranges of which some page is `first` or behind it. */
+/** At the home: a machine that died has no copies. */
+export function rangesForgetSharer(set: RangeSet, machine: u32): void {
+  const bit = (<u64>1) << (machine - 1);
+  for (let at: u64 = 0; at <= PAGE_LAST; ) {
+    const range = rangeOf(set, at);
+    at = range.last + 1;
+    if (range.directory != CLEAN_SHARED || (range.sharers & bit) == 0) continue;
+    const sharers = range.sharers & ~bit;
+    const directory = sharers == 0 ? UNUSED : CLEAN_SHARED;
+    put(set, range.first, range.last, range.state, directory, 0, range.flags, sharers);
+  }
+}
+
+/** At the home: the machines that were granted ranges of which some page is `first` or behind it. */
 export function rangesHolders(set: RangeSet, first: u64): u64 {
   let holders: u64 = 0;
   for (let number = rangeNumber(set, first); number < set.count; number++) {
     const range = rangeAt(set, number);
-    if (range.directory == HELD) holders |= (<u64>1) << (range.owner - 1);
+    if (range.directory == HELD && (range.flags & STORED) == 0) holders |= (<u64>1) << (range.owner - 1);
   }
   return holders;
+}
+
+/** At the home: the first page from `index` on that some machine was granted alone and that has no record, or ~0. */
+export function rangesUsed(set: RangeSet, index: u64): u64 {
+  for (let number = rangeNumber(set, index); number < set.count; number++) {
+    const range = rangeAt(set, number);
+    if (isRecord(range) && (range.flags & STORED) != 0) return max<u64>(range.first, index);
+  }
+  return ~(<u64>0);
 }

@@ -229,6 +229,9 @@ export class Page {
   comingNext: usize = 0;
   /** It has had bytes of its own here: they came, or it could be written. */
   had: u32 = 0;
+  /** Since the last look at all pages it was not used (budget.ts). When it was offered to its home, 0 = it was not. */
+  resting: u32 = 0;
+  givenAt: u64 = 0;
   /** Of the SharedObject. */
   holder: usize = 0;
   /** Clients that wait for the page, linked by nextWaiter. */
@@ -298,6 +301,8 @@ export class Peer {
   server: u8 = 0;
   /** Recovering: its request that waits, 1 to read, 2 to write. */
   kept: u8 = 0;
+  /** Its last request was an operation for another machine. */
+  operating: u8 = 0;
   keptTransaction: u32 = 0;
   /** At the home: who was to acknowledge to its last request. */
   acks: u64 = 0;

@@ -13,6 +13,7 @@ import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, MessageWrite
 import { rangesOf, rangesReady } from "./grants";
 import { heirOf } from "./homes";
 import { objectById, objectMake, objectsFirst } from "./object-list";
+import { pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
 import {
   PAGE_LAST,
@@ -119,6 +120,7 @@ export function willMake(object: SharedObject): void {
   object.willEnd = 0;
   if (heir == 0) return;
   tell(object, ANEW);
+  pagesUnmerge(object, 0, PAGE_LAST);
   let at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);

@@ -6,6 +6,7 @@
 // within an IPI message (promise 44). `busy` keeps the two apart where a critical section alone would not: an IPI message
 // may be run while another waits for room in a ring.
 import { in8, out8, rdtsc } from "../arch";
+import { pageOffered, recordsTend } from "../coherence/budget";
 import {
   ASK_CLOSE,
   ASK_FAREWELL,
@@ -45,6 +46,7 @@ import {
   COMMAND_BYTES,
   COMMAND_EXECUTE,
   COMMAND_FAREWELL,
+  COMMAND_GIVE_BACK,
   COMMAND_HOME_LOCKS,
   COMMAND_LOCK,
   COMMAND_MEMBERS,
@@ -201,6 +203,7 @@ function finish(now: u64): void {
     const result = admit(client, now);
     if (result != ASYNCHRONOUS) portReply(client, result);
   }
+  recordsTend(now);
   // A card that has to send first what it has: the thread looks again at once.
   if (!pump(now)) wakeService();
   busy = false;
@@ -308,6 +311,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   else if (command == COMMAND_RECALL) rangeMessage(machine, message);
   else if (command >= COMMAND_LOCK && command <= COMMAND_HOME_LOCKS) lockMessage(machine, message);
   else if (command == COMMAND_BYTES) loanMessage(machine, message);
+  else if (command == COMMAND_GIVE_BACK) pageOffered(machine, message);
   else if (command == COMMAND_FAREWELL || command == COMMAND_MEMBERS || command == COMMAND_VIEW) {
     memberMessage(machine, message);
     wanted = true;

@@ -72,6 +72,8 @@ export const COMMAND_LOCK_RECALL: u32 = 57;
 export const COMMAND_LOCK_CANCEL: u32 = 58;
 /** An object's home moves: the rights that the sender keeps. */
 export const COMMAND_HOME_LOCKS: u32 = 59;
+/** The home is asked to take the page (coherence/budget.ts). */
+export const COMMAND_GIVE_BACK: u32 = 38;
 
 /** Chunks of a page that were lent are recalled (coherence/loans.ts); msgid is the loan's number. The response brings them back. */
 export const COMMAND_BYTES: u32 = 39;
@@ -248,6 +250,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_LOCK_RECALL | R,   ITEM_ERROR,     0,    0,    ANY,
   COMMAND_LOCK_CANCEL,       ITEM_LOCKS,     0,    0,    ONE,
   COMMAND_HOME_LOCKS,        ITEM_LOCKS,     24,   384,  ONE,
+  COMMAND_GIVE_BACK,         ITEM_PAGE,      8,    8,    ONE,
   0,                         0,              0,    0,    0,
 ]);
 const ROW_BYTES: usize = 20;
@@ -342,6 +345,8 @@ export function commandName(command: u32): string {
       return "HOME_LOCKS";
     case COMMAND_BYTES:
       return "BYTES";
+    case COMMAND_GIVE_BACK:
+      return "GIVE_BACK";
     default:
       return "?";
   }

@@ -3,6 +3,7 @@
 //   split    another machine adds to the page in the middle, then the writer fills all of them once more
 //   read     every other machine reads all pages in order, one after the other
 //   again    the same twice; in between the writer changes one page
+//   share    each machine fills its share of the pages; then all but the "writer" read all of them
 // Machine 1 prints `scan: HOW PAGES wrong W nanoseconds T`: pages that were not as they should be, and how long the first
 // reader took for all of them (0: nobody read). Status 1 when W is not 0.
 import { peek64, poke64 } from "./arch";
@@ -38,18 +39,24 @@ export function start(stack: u64): void {
   const count = numberAt(argument(2), PAGES);
   const writer = <u32>numberAt(argument(3), 1);
   const known =
-    argumentIs(1, "own") || argumentIs(1, "split") || argumentIs(1, "read") || argumentIs(1, "again");
+    argumentIs(1, "own") ||
+    argumentIs(1, "split") ||
+    argumentIs(1, "read") ||
+    argumentIs(1, "again") ||
+    argumentIs(1, "share");
   if (!known || count === 0 || count > PAGES_MAX || writer === 0 || writer > nodes()) {
-    text("usage: scan own|split|read|again [PAGES [WRITER]], of up to 4096 pages\n");
+    text("usage: scan own|split|read|again|share [PAGES [WRITER]], of up to 4096 pages\n");
     exit(2);
   }
   pages = usize(count);
   common = mapShared("/shm/scan.meeting", PAGE);
   file = mapShared("/shm/scan", pages * PAGE);
   const mine = node() === writer;
-  const reads = argumentIs(1, "read") || argumentIs(1, "again");
+  const share = argumentIs(1, "share");
+  const reads = share || argumentIs(1, "read") || argumentIs(1, "again");
   meet(common, nodes());
-  if (mine) fill(1);
+  if (share) fill(1, nodes());
+  else if (mine) fill(1, 1);
   meet(common, nodes());
   if (argumentIs(1, "split")) {
     const other = (writer % nodes()) + 1;
@@ -58,7 +65,7 @@ export function start(stack: u64): void {
     meet(common, nodes());
     if (mine) {
       if (peek64(u64(at)) !== markOf(pages / 2, 1) + 1) wrong(1);
-      fill(2);
+      fill(2, 1);
     }
   }
   if (reads) readers(writer, 1, 0);
@@ -67,7 +74,7 @@ export function start(stack: u64): void {
     meet(common, nodes());
     readers(writer, 1, 1);
   }
-  if (mine) wrong(badPages(argumentIs(1, "split") ? 2 : 1, u64(argumentIs(1, "again"))));
+  if (mine && !share) wrong(badPages(argumentIs(1, "split") ? 2 : 1, u64(argumentIs(1, "again"))));
   meet(common, nodes());
   exit(node() === 1 ? judge() : 0);
 }
@@ -76,8 +83,9 @@ function markOf(page: usize, round: u64): u64 {
   return (round << 32) | u64(page + 1);
 }
 
-function fill(round: u64): void {
-  for (let page: usize = 0; page < pages; page++) {
+/** Every page, or every so many, beginning with this machine's. */
+function fill(round: u64, step: u32): void {
+  for (let page: usize = step === 1 ? 0 : usize(node() - 1); page < pages; page += step) {
     const at = file + page * PAGE;
     poke64(u64(at), markOf(page, round));
     poke64(u64(at + PAGE - 8), ~markOf(page, round));

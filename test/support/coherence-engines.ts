@@ -29,6 +29,15 @@ const functions = {
   rebuild: "engineRebuild",
   adopt: "engineAdopt",
   thaw: "engineThaw",
+  mayMerge: "pageMayMerge",
+  merge: "pageMerge",
+  mayDrop: "pageMayDrop",
+  drop: "pageDrop",
+  restore: "pageRestore",
+  serial: "pageSerial",
+  dirty: "pageDirty",
+  forgetSharer: "rangesForgetSharer",
+  records: "rangeSetRecords",
 } as const;
 
 /** What an engine wants done, in order. */
@@ -47,6 +56,8 @@ export interface Shape {
   pages: number;
   /** Pages begin without records, as parts of their object's ranges. */
   ranges: boolean;
+  /** They are granted one by one all the same. */
+  narrow?: boolean;
 }
 
 export class Engines {
@@ -106,6 +117,7 @@ export class Engines {
     this.#kernel.call("engineCreate")(at, machine, machines, this.#actions, this.#local, 1000 * life);
     this.#kernel.call("rangesCreate")(this.set(machine), this.set(machine) + this.#setBytes, RANGES);
     this.#kernel.call("rangeSetLimit")(this.set(machine), BigInt(pages));
+    if (this.#shape.narrow) this.#kernel.call("rangeSetNarrow")(this.set(machine));
   }
 
   createPage(machine: number, page: number): void {

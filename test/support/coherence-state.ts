@@ -32,6 +32,11 @@ export interface Setup {
   /** Pages are granted by ranges; the home takes all of them back so many times. */
   ranges?: boolean;
   recalls?: number;
+  /** Records merge and are thrown away when they may; the home fetches pages that it does not need so many times. */
+  merges?: boolean;
+  fetches?: number;
+  /** Pages are granted one by one, since records are few. */
+  narrow?: boolean;
   /** Per machine, per thread. */
   programs: Program[][];
 }
@@ -64,6 +69,8 @@ export interface PageHere {
   /** A revocation in progress: -1 none, 0 everything, 1 the right to write. */
   revoking: number;
   frame: number;
+  /** What is left of a record that has merged. */
+  kept?: { serial: bigint; flags: number } | undefined;
   /** The transaction of the operation that is under way, and how often it has been done. */
   operation: number;
   done: number;
@@ -89,7 +96,7 @@ export interface Saved {
   wires: Wire[][];
   latest: number[];
   forgivable: number[];
-  counts: [deaths: number, recalls: number, recalling: number];
+  counts: [deaths: number, recalls: number, recalling: number, fetches: number];
 }
 
 const copy = (machine: Machine): Machine => ({
@@ -114,6 +121,8 @@ export class Cluster {
   recalls = 0;
   /** Bit per machine whose answer to a recall the home awaits. */
   recalling = 0;
+  /** Pages that the home has fetched without need. */
+  fetches = 0;
   messages = 0;
   dataMessages = 0;
   /** Machines that died come back. */
@@ -125,9 +134,9 @@ export class Cluster {
 
   constructor(kernel: KernelWasm, setup: Setup) {
     this.setup = setup;
-    const { machines, home, pages = 1, ranges = false } = setup;
+    const { machines, home, pages = 1, ranges = false, narrow = false } = setup;
     this.ranges = ranges;
-    this.engines = new Engines(kernel, { machines, home, pages, ranges });
+    this.engines = new Engines(kernel, { machines, home, pages, ranges, narrow });
     this.c = this.engines.c;
     this.pages = Array.from({ length: pages }, (_, page) => page);
     this.latest = this.pages.map(() => 0);
@@ -190,7 +199,14 @@ export class Cluster {
     const here = this.machine(machine).pages[page]!;
     if (!here.exists) this.engines.createPage(machine, page);
     here.exists = true;
-    return this.engines.page(machine, page);
+    const at = this.engines.page(machine, page);
+    if (here.kept) this.engines.do.restore(at, here.kept.serial, here.kept.flags & 1, here.kept.flags >> 1);
+    here.kept = undefined;
+    return at;
+  }
+  /** Pages that have merged stand for themselves again. */
+  unmerge(machine: number): void {
+    for (const page of this.pages) if (this.machine(machine).pages[page]!.kept) this.find(machine, page);
   }
   state(machine: number, page = 0): number {
     return this.engines.do.state(this.find(machine, page));
@@ -208,7 +224,7 @@ export class Cluster {
       wires: this.#wires.map((wire) => wire.slice()),
       latest: this.latest.slice(),
       forgivable: this.forgivable.slice(),
-      counts: [this.deaths, this.recalls, this.recalling],
+      counts: [this.deaths, this.recalls, this.recalling, this.fetches],
     };
   }
 
@@ -218,18 +234,19 @@ export class Cluster {
     this.#wires = saved.wires.map((wire) => wire.slice());
     this.latest = saved.latest.slice();
     this.forgivable = saved.forgivable.slice();
-    [this.deaths, this.recalls, this.recalling] = saved.counts;
+    [this.deaths, this.recalls, this.recalling, this.fetches] = saved.counts;
   }
 
   /** Equal for states that cannot be told apart. */
   key(): string {
     const hash = createHash("md5");
     const env: number[] = [...this.latest, ...this.forgivable, this.deaths, this.recalls, this.recalling];
+    if (this.setup.merges) env.push(this.fetches);
     this.#machines.forEach((machine, index) => {
       const here = this.pages.filter((page) => machine.pages[page]!.exists);
       this.engines.digest(hash, index + 1, here);
-      for (const { exists, dirty, revoking, frame, operation, done } of machine.pages)
-        env.push(exists ? 1 : 0, dirty ? 1 : 0, revoking, frame, operation, done);
+      for (const { exists, dirty, revoking, frame, operation, done, kept } of machine.pages)
+        env.push(kept?.flags ?? -1, exists ? 1 : 0, dirty ? 1 : 0, revoking, frame, operation, done);
       const { moving, frozen, handedIn } = machine.marks;
       env.push(machine.alive ? 1 : 0, machine.noticed, machine.returned ? 1 : 0, moving, frozen, handedIn);
       for (const thread of machine.threads)

@@ -5,6 +5,7 @@
 // home may recall what it granted so; with `takeover` the home's role moves when it dies (coherence-move.ts).
 import { LAST } from "./coherence-engines.js";
 import { Judge } from "./coherence-judge.js";
+import { type MergeStep, Merging } from "./coherence-merge.js";
 import { HomeMove, type MoveStep } from "./coherence-move.js";
 import { Pagers } from "./coherence-pager.js";
 import { Cluster, type Notice, type Saved, type Setup } from "./coherence-state.js";
@@ -25,16 +26,22 @@ export type Step =
   | { do: "notice"; machine: number; dead: number }
   | { do: "return"; machine: number }
   | { do: "welcome"; machine: number; back: number }
+  | MergeStep
   | MoveStep;
+
+/** What need not happen. */
+const optional = new Set<Step["do"]>(["kill", "merge", "drop", "fetch"]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
   readonly move: HomeMove;
+  readonly #merging: Merging;
   readonly #judge = new Judge(this);
   readonly #pagers = new Pagers(this, this.#judge);
 
   constructor(kernel: KernelWasm, setup: Setup) {
     super(kernel, setup);
     this.move = new HomeMove(this, this.#pagers);
+    this.#merging = new Merging(this, this.#pagers);
   }
 
   // --- Stepping ---
@@ -62,6 +69,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
           steps.push({ do: "welcome", machine: m, back: from });
       }
       if (this.takeover) steps.push(...this.move.steps(m));
+      steps.push(...this.#merging.steps(m));
       if (m === this.setup.home && this.recalls < (this.setup.recalls ?? 0) && this.recalling === 0)
         steps.push({ do: "recall", machine: m });
       if (this.deaths < kills) steps.push({ do: "kill", machine: m });
@@ -83,7 +91,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
   }
 
   rests(steps: readonly Step[]): boolean {
-    return steps.every((step) => step.do === "kill");
+    return steps.every((step) => optional.has(step.do));
   }
 
   checkEnd(): void {
@@ -136,6 +144,11 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "rebuild":
         this.move.rebuild(step.machine);
         break;
+      case "merge":
+      case "drop":
+      case "fetch":
+        this.#merging.take(step);
+        break;
     }
   }
 
@@ -173,8 +186,10 @@ export class World extends Cluster implements search.World<Step, Saved> {
       return;
     }
     // Ranges first, as pages.ts does.
+    if (dead === home) this.unmerge(number);
     if (this.ranges && dead === home) engines.do.putState(engines.set(number), 0n, LAST, this.c["INVALID"]!);
     if (this.ranges && number === home) {
+      engines.do.forgetSharer(engines.set(number), dead);
       engines.do.released(engines.set(number), dead, 0n, LAST, this.c["LOST"]!);
       this.#answered(dead);
     }
@@ -213,6 +228,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
   // --- Recalling ranges, as grants.ts does ---
 
   #touched(number: number): number[] {
+    this.unmerge(number);
     const { engines } = this;
     const { pages } = this.machine(number);
     return this.pages.filter(

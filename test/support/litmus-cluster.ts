@@ -28,6 +28,8 @@ export interface LitmusOptions {
   readonly storeBuffer?: number;
   /** Operands of four bytes are split over two lines or two pages. */
   readonly split?: "lines" | "pages";
+  /** Further words of the kernel's command line. */
+  readonly words?: string;
 }
 
 export interface LitmusRun {
@@ -69,6 +71,7 @@ export class LitmusCluster {
       memory: 16 << 20,
       network: { delay: DELAY },
       ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
+      ...(o.words === undefined ? {} : { append: o.words }),
     });
     const cluster = await SeededCluster.create(options);
     while (!lines.includes("machine1 | litmus: ready")) {
@@ -77,7 +80,8 @@ export class LitmusCluster {
     }
     settle(cluster);
     const buffer = o.storeBuffer === undefined ? "" : ` --store-buffer ${o.storeBuffer}`;
-    const command = `buslock run --machines ${machines} --cores ${cores}${buffer} litmus ${words.join(" ")}`;
+    const append = o.words === undefined ? "" : ` --append "${o.words}"`;
+    const command = `buslock run --machines ${machines} --cores ${cores}${buffer}${append} litmus ${words.join(" ")}`;
     return new LitmusCluster(cluster, lines, command, o.split === undefined ? {} : { split: splits });
   }
 

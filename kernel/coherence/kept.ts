@@ -1,0 +1,130 @@
+// The bytes of shared pages that have no record: merged pages (merge.ts), whose right their range says, and pages without any
+// right whose bytes may still be the page's when it comes again (serials.ts). A descriptor for each frame, as any page
+// cache has; what it says about coherence is in the ranges. Core 0 only.
+//
+// Invariant: a page has a record or a descriptor, or neither (its bytes are zeros, or not here), never both.
+import { frameFree } from "../memory/frames";
+import { allocate, release } from "../memory/slab";
+import { SharedObject } from "./pager";
+import { Page } from "./records";
+
+const FIRST_BUCKETS: u32 = 1024;
+
+@unmanaged
+export class Kept {
+  object: u64 = 0;
+  index: u64 = 0;
+  serial: u64 = 0;
+  frame: usize = 0;
+  /** As in the page's record. */
+  dirty: u8 = 0;
+  changed: u8 = 0;
+  noted: u8 = 0;
+  had: u8 = 0;
+  next: usize = 0;
+  nextInObject: usize = 0;
+  previousInObject: usize = 0;
+}
+
+let table: usize = 0;
+let tableMask: u32 = 0;
+let count: u32 = 0;
+
+function bucketOf(object: u64, index: u64): usize {
+  const mixed = (object ^ (object >> 29) ^ (index * 0x9e37_79b9)) * 0x1_0000_01b3;
+  return table + ((<u32>(mixed >> 20) & tableMask) << 2);
+}
+
+/** 0 = there is none. */
+export function keptFind(object: SharedObject, index: u64): Kept {
+  if (object.kept == 0) return changetype<Kept>(0);
+  let at = load<usize>(bucketOf(object.id, index));
+  while (at != 0) {
+    const kept = changetype<Kept>(at);
+    if (kept.index == index && kept.object == object.id) break;
+    at = kept.next;
+  }
+  return changetype<Kept>(at);
+}
+
+function insert(kept: Kept): void {
+  const bucket = bucketOf(kept.object, kept.index);
+  kept.next = load<usize>(bucket);
+  store<usize>(bucket, changetype<usize>(kept));
+}
+
+function grow(): void {
+  const old = table;
+  const buckets = tableMask + 1;
+  const more = old == 0 ? FIRST_BUCKETS : buckets * 4;
+  tableMask = more - 1;
+  table = allocate((<usize>more) << 2);
+  if (old == 0) return;
+  for (let i: u32 = 0; i < buckets; i++) {
+    let at = load<usize>(old + (i << 2));
+    while (at != 0) {
+      const kept = changetype<Kept>(at);
+      at = kept.next;
+      insert(kept);
+    }
+  }
+  release(old);
+}
+
+/** The page's record goes: what it holds of bytes is kept. */
+export function keptPut(object: SharedObject, page: Page): void {
+  if (page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
+  if (table == 0 || count > tableMask) grow();
+  const kept = changetype<Kept>(allocate(offsetof<Kept>()));
+  kept.object = page.object;
+  kept.index = page.index;
+  kept.serial = page.serial;
+  kept.frame = page.frame;
+  kept.dirty = page.dirty;
+  kept.changed = page.changed;
+  kept.noted = <u8>page.noted;
+  kept.had = <u8>page.had;
+  page.frame = 0;
+  insert(kept);
+  kept.previousInObject = 0;
+  kept.nextInObject = object.kept;
+  if (object.kept != 0) changetype<Kept>(object.kept).previousInObject = changetype<usize>(kept);
+  object.kept = changetype<usize>(kept);
+  count++;
+}
+
+/** A record is made for the page: its bytes move there. */
+export function keptTake(object: SharedObject, page: Page): void {
+  const kept = keptFind(object, page.index);
+  if (changetype<usize>(kept) == 0) return;
+  page.serial = kept.serial;
+  page.frame = kept.frame;
+  page.dirty = kept.dirty;
+  page.changed = kept.changed;
+  page.noted = kept.noted;
+  page.had = kept.had;
+  kept.frame = 0;
+  keptForget(object, kept);
+}
+
+/** With its frame. */
+export function keptForget(object: SharedObject, kept: Kept): void {
+  const bucket = bucketOf(kept.object, kept.index);
+  if (load<usize>(bucket) == changetype<usize>(kept)) store<usize>(bucket, kept.next);
+  else {
+    let at = changetype<Kept>(load<usize>(bucket));
+    while (at.next != changetype<usize>(kept)) at = changetype<Kept>(at.next);
+    at.next = kept.next;
+  }
+  if (kept.previousInObject == 0) object.kept = kept.nextInObject;
+  else changetype<Kept>(kept.previousInObject).nextInObject = kept.nextInObject;
+  if (kept.nextInObject != 0) changetype<Kept>(kept.nextInObject).previousInObject = kept.previousInObject;
+  if (kept.frame != 0) frameFree(kept.frame);
+  release(changetype<usize>(kept));
+  count--;
+}
+
+/** The object ends. */
+export function keptEnd(object: SharedObject): void {
+  while (object.kept != 0) keptForget(object, changetype<Kept>(object.kept));
+}

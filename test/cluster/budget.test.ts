@@ -1,0 +1,56 @@
+// A machine keeps at most `records=N` records of coherence (promises 80, 81, 84), in virtual time: programs are right with
+// one record as with thousands, and memory that runs short is made room in.
+import { describe, expect, it } from "vitest";
+import { repeat, type SeededRun, seeded } from "../support/cluster.js";
+import { LitmusCluster } from "../support/litmus-cluster.js";
+
+const LIMIT_MS = 200_000;
+
+const each = (run: SeededRun, counter: string) =>
+  run.report.machines.map(({ stats }) => stats?.[counter] ?? Number.NaN);
+
+async function ran(
+  program: string,
+  args: (string | number)[],
+  o: Parameters<typeof seeded>[2],
+): Promise<SeededRun> {
+  const run = await seeded(program, args, { machines: 2, cores: 1, memory: 48 << 20, ...o });
+  expect(run.report.ok, repeat(run, args)).toBe(true);
+  return run;
+}
+
+describe("a budget of records", { timeout: LIMIT_MS }, () => {
+  it.each([1, 2, 5])(
+    "%i: a count by LOCK XADD is right, a scan is right, and no more are kept",
+    async (records) => {
+      const append = `records=${records}`;
+      const count = await ran("counter", [60], { machines: 3, cores: 2, append });
+      expect(count.report.result).toMatch(/counted 360 old values a permutation: yes/);
+      const scan = await ran("scan", ["again", 60, 2], { append });
+      expect(scan.lines.join("\n")).toMatch(/wrong 0 /);
+      for (const run of [count, scan])
+        for (const most of each(run, "recordsMost")) expect(most).toBeLessThanOrEqual(records);
+    },
+  );
+
+  it("1: nothing that x86-TSO forbids is seen, also of operands that are split over two pages", async () => {
+    const words = "records=1";
+    const tests = ["SB+mfence", "MP", "LB", "CoRR", "2+2W"];
+    expect((await LitmusCluster.create({ machines: 2, tests, words })).runAll(1, 4).seen.size).toBe(
+      tests.length,
+    );
+    const split = ["SB-xchgs", "XADD2"];
+    const run = await LitmusCluster.create({ machines: 2, tests: split, split: "pages", words });
+    expect(run.runAll(1, 2).seen.size).toBe(split.length);
+  });
+
+  it("promise 85: with one record every page is asked for again, and comes back without its bytes", async () => {
+    const [few, many] = [
+      await ran("scan", ["again", 60, 2], { append: "records=1" }),
+      await ran("scan", ["again", 160, 2], { append: "records=1" }),
+    ];
+    const more = (counter: string) =>
+      each(many, counter).reduce((sum, n) => sum + n, 0) - each(few, counter).reduce((sum, n) => sum + n, 0);
+    expect(more("pagesRevalidated")).toBeGreaterThan(200);
+  });
+});

@@ -1,0 +1,71 @@
+// Records that merge, copies that are thrown away, and pages that go home without anybody's need (kernel/coherence/merge.ts and
+// budget.ts), in the cluster of coherence-state.ts: at any moment, in any order, as a budget of records might want it.
+import type { Pagers } from "./coherence-pager.js";
+import type { Cluster } from "./coherence-state.js";
+
+export type MergeStep =
+  /** The page's record becomes a part of its range. */
+  | { do: "merge"; machine: number; page: number }
+  /** A copy, or what the home has alone, is thrown away. */
+  | { do: "drop"; machine: number; page: number }
+  /** The home asks for a page that no thread of its needs. */
+  | { do: "fetch"; machine: number; page: number };
+
+export class Merging {
+  readonly #cluster: Cluster;
+  readonly #pagers: Pagers;
+
+  constructor(cluster: Cluster, pagers: Pagers) {
+    this.#cluster = cluster;
+    this.#pagers = pagers;
+  }
+
+  steps(machine: number): MergeStep[] {
+    const { engines, setup, pages } = this.#cluster;
+    if (!setup.merges) return [];
+    const steps: MergeStep[] = [];
+    for (const page of pages) {
+      if (!this.#idle(machine, page)) continue;
+      const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
+      if (engines.do.mayMerge(engine, at) !== 0) steps.push({ do: "merge", machine, page });
+      if (engines.do.mayDrop(engine, at) !== 0) steps.push({ do: "drop", machine, page });
+      if (machine === setup.home && this.#cluster.fetches < (setup.fetches ?? 0) && this.#isElsewhere(page))
+        steps.push({ do: "fetch", machine, page });
+    }
+    return steps;
+  }
+
+  /** No thread is at it, and it is not being revoked. */
+  #idle(machine: number, page: number): boolean {
+    const { threads, pages } = this.#cluster.machine(machine);
+    const here = pages[page]!;
+    if (!here.exists || here.revoking >= 0) return false;
+    return threads.every(({ state, program, at }) => state === 0 || program[at]!.page !== page);
+  }
+
+  #isElsewhere(page: number): boolean {
+    const { engines, setup, c } = this.#cluster;
+    const state = engines.do.state(engines.page(setup.home, page));
+    return state === c["INVALID"] || state === c["SHARED"];
+  }
+
+  take(step: MergeStep): void {
+    const { machine, page } = step;
+    const cluster = this.#cluster;
+    const { engines } = cluster;
+    const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
+    const here = cluster.machine(machine).pages[page]!;
+    if (step.do === "fetch") {
+      cluster.fetches++;
+      this.#pagers.run(machine, page, () => engines.do.ask(engine, at, 1));
+    } else if (step.do === "drop") {
+      for (const { right } of cluster.machine(machine).threads) right[page] = 0;
+      engines.do.drop(engine, at, here.dirty ? 1 : 0);
+      here.dirty = false;
+    } else {
+      engines.do.merge(engine, at);
+      here.exists = false;
+      here.kept = { serial: engines.do.serial(at) as unknown as bigint, flags: engines.do.dirty(at) };
+    }
+  }
+}
