@@ -64,6 +64,8 @@ export class Client extends Message {
   partedMaps: u32 = 0;
   /** ASK_FAULT: the page is code as well. */
   execute: u32 = 0;
+  /** Not 0 in the answer: to ask again after so many nanoseconds (migratory.ts). */
+  delay: u64 = 0;
   /** The instruction that it comes from: an Instruction, made when first needed. */
   locked: usize = 0;
   /** ASK_HOLD: also behind the object's end. */

@@ -7,10 +7,11 @@
 // used it twice as often, since the owner's own accesses are cheaper and each machine shall have them. Patience grows when the
 // former owner wants the page back soon, and shrinks when it does not.
 //
-// And a hold window, after Mirage's delta: who has just got the right to write a hot page keeps it for a part of the time that
-// fetching it took, however soon the next writer asks, so that some work is done for each transfer. A page that
-// is not hot is never held.
-import { bootNumber, bootOption } from "../options";
+// A hot page is also held for a while after it came (hold.ts).
+import { bootNumber } from "../options";
+import { wireTime } from "../syslink/peers";
+import { holdMost, holdTake } from "./hold";
+import { migratoryLost, migratoryStart } from "./migratory";
 import { Page } from "./records";
 
 const MILLISECOND: u64 = 1_000_000;
@@ -20,25 +21,20 @@ const QUIET: u64 = 20 * MILLISECOND;
 /** So many times in a row. */
 const HOT: u32 = 2;
 const HEAT_MAX: u32 = 8;
-/** The window's longest, and what part of the shortest fetch it is (a shift). */
-const HOLD_MAX: u64 = 100_000;
-const HOLD_SHIFT: u64 = 1;
 const PATIENCE: u32 = 8;
 const PATIENCE_MIN: u32 = 2;
 const PATIENCE_MAX: u32 = 16;
 
+/** So many operations move the page after one that should have. */
+const MOVES: u32 = 8;
+
 let ships: bool = true;
 let holds: bool = true;
 let differs: bool = true;
-/** Whoever reads asks for the right to write: the protocol without S. */
-export let readersOwn: bool = false;
 
-/**
- * For comparisons, on the command line: `ship=0`: every operation moves its page; `hold=0`: no page is held;
- * `difference=0`: pages go whole; `mei`: no S.
- */
+/** For comparisons, on the command line: `ship=0`: every operation moves its page; `hold=0`: no page is held; `difference=0`: pages go whole. */
 export function contentionStart(): void {
-  readersOwn = bootOption("mei") != 0;
+  migratoryStart();
   ships = bootNumber("ship", 1) != 0;
   holds = bootNumber("hold", 1) != 0;
   differs = bootNumber("difference", 1) != 0;
@@ -63,7 +59,21 @@ export function operationPays(page: Page, now: u64): bool {
     return false;
   }
   if (now - page.lostAt > QUIET) page.heat = 0;
-  return ships && page.heat >= HOT;
+  if (!ships || page.heat < HOT) return false;
+  if (page.movesNext == 0) return true;
+  page.movesNext--;
+  return false;
+}
+
+/** It was done. */
+export function operationDone(page: Page): void {
+  page.operatedLast = 1;
+}
+
+/** A thread wants more of the page than an operation: had the page come instead of the last one, this would need no message. */
+export function pageItselfWanted(page: Page): void {
+  if (page.operatedLast != 0) page.movesNext = MOVES;
+  page.operatedLast = 0;
 }
 
 /** Others have taken it soon after it came, several times in a row, and not long ago. */
@@ -78,10 +88,10 @@ export const SHARE_ONE: u64 = 1024;
  * The part of the time in which a machine has a page that goes to and fro between two: its hold window, of a round of two
  * windows and two ways. Without windows that is next to nothing.
  */
-export function pageShare(page: Page): u64 {
+export function pageShare(): u64 {
   if (!holds) return 0;
-  const fetch = max<u64>(page.fetchTime, 1000);
-  const window = min<u64>(fetch >> HOLD_SHIFT, HOLD_MAX);
+  const fetch = max<u64>(wireTime(), 1000);
+  const window = holdMost();
   return (window * SHARE_ONE) / (2 * window + fetch);
 }
 
@@ -92,12 +102,7 @@ export function isFoughtOver(page: Page): bool {
 
 /** Nobody could do it: the page is shared, or on its way. */
 export function operationDeclined(page: Page): void {
-  page.heat = 0;
-}
-
-/** This machine asks for the page. */
-export function pageWanted(page: Page, now: u64): void {
-  if (page.wantedAt == 0) page.wantedAt = now;
+  page.movesNext = MOVES;
 }
 
 /** The right to write has come. */
@@ -105,19 +110,14 @@ export function pageCame(page: Page, now: u64): void {
   if (page.ownedAt != 0) return;
   page.ownedAt = now;
   page.heldUntil = 0;
-  if (page.wantedAt != 0) {
-    const fetch = now - page.wantedAt;
-    page.wantedAt = 0;
-    // A later, longer one waited in a queue; but the wire may also have changed.
-    page.fetchTime = page.fetchTime == 0 ? fetch : min<u64>(fetch, page.fetchTime + (page.fetchTime >> 4));
-    if (holds && page.heat >= HOT) page.heldUntil = now + min<u64>(page.fetchTime >> HOLD_SHIFT, HOLD_MAX);
-  }
+  if (holds && page.heat >= HOT) holdTake(page);
   page.performed = 0;
   page.performedInRow = 0;
 }
 
-/** Another machine takes the page. */
-export function pageLost(page: Page, now: u64): void {
+/** Another machine takes the page, or the right to write. `written`: meanwhile, by this machine. */
+export function rightLost(page: Page, now: u64, written: bool): void {
+  migratoryLost(page, written);
   if (page.ownedAt == 0) return;
   if (page.advised != 0) {
     page.advised = 0;

@@ -413,7 +413,7 @@ function look(page: Page, part: Part, now: u64): void {
   part.lookedAt = now;
   part.spent = 0;
   part.accesses = 0;
-  const dear = spent * SHARE_ONE > time * (SHARE_ONE - pageShare(page));
+  const dear = spent * SHARE_ONE > time * (SHARE_ONE - pageShare());
   if ((!dear && part.idle < IDLE_LOOKS) || page.frozen != 0) return;
   if (part.owner == 0) loansRecall(page);
   else if (page.state == INVALID) giveBack(page, part);

@@ -159,7 +159,6 @@ function forsake(page: Page): void {
   page.frozen = 0;
   page.twinOf = 0;
   page.heldUntil = 0;
-  page.wantedAt = 0;
   page.ownedAt = 0;
   pageCreate(page, home, peers, ranges);
 }

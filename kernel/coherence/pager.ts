@@ -2,6 +2,7 @@
 // called by threads, which ask core 0 (syslink/cluster.ts) and may wait for other machines; no spinlock may be held.
 
 import { portCall } from "../lwkt/port";
+import { sleep } from "../lwkt/wait";
 import { tablesFor } from "../memory/paging";
 import { clusterMachines, clusterPort, clusterSelf } from "../syslink/cluster";
 import {
@@ -254,6 +255,10 @@ export function pageFaultShared(
   client.va = va;
   client.operation = operation;
   client.operated = 0;
+  client.delay = 0;
+  const result = call(client, ASK_FAULT);
+  if (client.delay == 0) return i32(result);
+  sleep(client.delay);
   return i32(call(client, ASK_FAULT));
 }
 

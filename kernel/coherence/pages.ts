@@ -34,15 +34,16 @@ import { ASK_FAULT, Client } from "./client";
 import {
   contentionStart,
   operationDeclined,
+  operationDone,
   operationPays,
   operationServed,
   pageCame,
-  pageLost,
-  pageWanted,
-  readersOwn,
+  pageItselfWanted,
+  rightLost,
 } from "./contention";
 import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
+import { holdBegin, holdIsOver, isHeld } from "./hold";
 import { keptEnd } from "./kept";
 import {
   borrowDeclined,
@@ -65,6 +66,7 @@ import {
   partsLock,
   touchedEnd,
 } from "./loans";
+import { asksToWrite, spinDelay } from "./migratory";
 import {
   mirrorBefore,
   mirrorBehind,
@@ -205,6 +207,11 @@ export function pageAsked(client: Client): i64 {
     page.frame = frameAllocate();
     if (page.frame == 0) return frameAwaited(client);
   }
+  if (client.command == ASK_FAULT && page.state == INVALID && mayWait(client)) {
+    client.delay = spinDelay(page, client.rip);
+    if (client.delay != 0) return 0; // and asks again then
+  }
+  client.delay = 0;
   streamMet(client, page);
   stats().pageFaultsCoherence++;
   if (isLentHere(page, client.touches)) return 0; // the instruction is tried again
@@ -229,6 +236,11 @@ export function pageAsked(client: Client): i64 {
   return ASYNCHRONOUS;
 }
 
+/** It reads, has not waited yet, and nobody waits for what it holds meanwhile. */
+function mayWait(client: Client): bool {
+  return client.write == 0 && client.delay == 0 && client.pinCount == 0;
+}
+
 /** Asks for the page, or sends the first client's operation when all that wait have one. */
 export function ask(page: Page, write: bool, now: u64): void {
   if (page.frozen != 0) return; // homes.ts asks when it has a home again
@@ -239,11 +251,13 @@ export function ask(page: Page, write: bool, now: u64): void {
     engineOperate(engine, page, borrowOperation(), first.touches, loanNumber(page));
     return;
   }
-  const moves = few || mirrorsOn() || !allOperations(first);
+  const operations = allOperations(first);
+  if (!operations) pageItselfWanted(page);
+  const moves = few || mirrorsOn() || !operations;
   if (page.state != INVALID || moves || !operationPays(page, now)) {
-    if (write && page.state == INVALID) pageWanted(page, now);
+    const takes = asksToWrite(page, write, page.state != INVALID);
     rangesReady(changetype<SharedObject>(page.holder));
-    engineAsk(engine, page, write || readersOwn);
+    engineAsk(engine, page, takes);
     return;
   }
   page.operator = changetype<usize>(first);
@@ -279,6 +293,7 @@ function operated(page: Page, outcome: u8): void {
   client.nextWaiter = 0;
   if (outcome == OPERATION_DONE) {
     stats().operationsShipped++;
+    operationDone(page);
     if (page.advice != 0) page.toTake = 1;
     client.operated = 1;
     client.operand = page.operand;
@@ -557,33 +572,33 @@ function revokeLater(page: Page, what: u32): void {
   if (!fresh || revocable(page, 0)) return;
   page.revokingNext = waiting;
   waiting = changetype<usize>(page);
+  prod(page);
+}
+
+/** Some thread may run in user mode since it was granted the page: entering the kernel, it shows how far it has come. */
+function prod(page: Page): void {
   if (atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("running")) == 0) return;
-  // Some thread runs in user mode since it was granted the page: entering the kernel, it shows how far it has come.
   for (let core: u32 = 1; core < coreCount(); core++) ipiSend(core, nothing.index, 0);
+}
+
+function isPinned(page: Page): bool {
+  return atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) != 0;
 }
 
 /** `now` 0: pins count whatever the time. */
 function revocable(page: Page, now: u64): bool {
   if (page.holds != 0 || mirrorsWait() || isLentOut(page)) return false;
-  if (page.heldUntil != 0) {
-    if ((now != 0 ? now : nanoseconds()) < page.heldUntil) return false;
-    page.heldUntil = 0;
-  }
-  return (
-    atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) == 0 ||
-    (now != 0 && now >= page.pinsEnd)
-  );
+  if (isPinned(page) && (now == 0 || now < page.pinsEnd)) return false;
+  return page.heldUntil == 0 || !isHeld(page, nanoseconds());
 }
 
 function revoke(page: Page): void {
   unlinkWaiting(page);
-  if (page.revoking == EVERYTHING) {
-    pageLost(page, nanoseconds());
-    touchedEnd(page);
-    page.twinEnds = 1;
-  }
+  if (page.revoking == EVERYTHING) touchedEnd(page);
   const dirty = takeAway(page, page.revoking);
   pageEnds(page);
+  rightLost(page, nanoseconds(), dirty);
+  if (page.revoking == EVERYTHING) page.twinEnds = 1;
   atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
   rangesReady(changetype<SharedObject>(page.holder));
   engineGone(engine, page, dirty);
@@ -651,6 +666,7 @@ export function revocationsRetry(now: u64): void {
   while (at != 0) {
     const page = changetype<Page>(at);
     if (!revocable(page, now)) {
+      if (isPinned(page) && holdIsOver(page, now)) prod(page);
       at = page.revokingNext;
       continue;
     }
@@ -660,12 +676,14 @@ export function revocationsRetry(now: u64): void {
   }
 }
 
-/** When the next of them is overdue. */
+/** When the next of them is overdue. Before threads go on. */
 export function revocationsDue(): u64 {
+  const now = waiting != 0 ? nanoseconds() : 0;
   let due = loansDue();
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);
+    holdBegin(page, now);
     if (page.holds == 0 && !mirrorsWait() && !isLentOut(page))
       due = min<u64>(due, page.heldUntil != 0 ? page.heldUntil : page.pinsEnd);
     at = page.revokingNext;

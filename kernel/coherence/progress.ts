@@ -15,6 +15,7 @@ import { ipiSend } from "../lwkt/ipi";
 import { Thread, threadCurrent } from "../lwkt/thread";
 import { pageUnpinned } from "../syslink/cluster";
 import { Client, clientFree, PINS_MAX } from "./client";
+import { holdLasts } from "./hold";
 import { Page } from "./records";
 
 const TRAP_FLAG: u64 = 0x100;
@@ -65,7 +66,8 @@ export function userLeaving(frame: TrapFrame): void {
     const page = load<usize>(pinAt(client, i));
     // Locked, and then the look: a revocation does it the other way round.
     atomic.add<u32>(runningOf(page), 1);
-    wanted |= atomic.load<u32>(page + offsetof<Page>("revoking"));
+    // A page that is held (hold.ts) gives the thread more time than one step.
+    if (!holdLasts(changetype<Page>(page))) wanted |= atomic.load<u32>(page + offsetof<Page>("revoking"));
   }
   if (wanted == 0) return;
   client.stepping = 1;

@@ -8,9 +8,9 @@
 import { frameAllocate, framesFree } from "../memory/frames";
 import { bootNumber } from "../options";
 import { Client } from "./client";
-import { readersOwn } from "./contention";
 import { engineAsk } from "./engine";
 import { rangesOf, rangesReady } from "./grants";
+import { readersOwn } from "./migratory";
 import { pageFind, pageFindOrMake } from "./page-index";
 import { isSuspended } from "./page-members";
 import { SharedObject } from "./pager";

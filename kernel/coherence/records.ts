@@ -256,11 +256,19 @@ export class Page {
   // that was too soon.
   ownedAt: u64 = 0;
   lostAt: u64 = 0;
-  /** Since when it is asked for (0: it is not), the shortest that took, and until when it is held. */
-  wantedAt: u64 = 0;
-  fetchTime: u64 = 0;
+  /** Held (hold.ts): its time is over but for threads that were not seen since; since when it can be used, and until when. */
+  overdue: u32 = 0;
+  usedFrom: u64 = 0;
   heldUntil: u64 = 0;
   heat: u32 = 0;
+  /** The last thing done here was an operation sent away; so many operations move the page next. */
+  operatedLast: u32 = 0;
+  movesNext: u32 = 0;
+  /** Reads are followed by writes (migratory.ts); the last to ask was a read; left unwritten so often in a row; which instruction read. */
+  migratory: u32 = 0;
+  readLast: u32 = 0;
+  vain: u32 = 0;
+  spinAt: u64 = 0;
   /** Operations done for others, in a row for one, and how many of these are enough; 0 = unknown yet. */
   performed: u32 = 0;
   performedInRow: u32 = 0;

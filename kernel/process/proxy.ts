@@ -10,7 +10,8 @@ import { pinsRelease } from "../coherence/progress";
 import { print, printAsciiZ, printDecimal } from "../console";
 import { textBytes } from "../fs/path";
 import { coreCount } from "../lwkt/core";
-import { PRIORITY_KERNEL } from "../lwkt/thread";
+import { portCreate, portDestroy } from "../lwkt/port";
+import { PRIORITY_KERNEL, threadCurrent } from "../lwkt/thread";
 import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
 import { bit, clusterMachines, clusterSelf, isDead } from "../syslink/cluster";
@@ -35,11 +36,13 @@ import {
 import {
   Letter,
   letterAsk,
+  letterAskBy,
   letterBegin,
   letterCreate,
   letterDestroy,
   letterPut,
   letterSend,
+  lettersAwait,
 } from "../syslink/letter";
 import { itemData, itemDataBytes, itemFind, MessageHeader, REFERENCES, RESPONSE } from "../syslink/message";
 import { Lwp, lwpLetter, lwpRun, STATE_BYTES, startFrame, stateRead, stateWrite } from "./lwp";
@@ -252,18 +255,23 @@ function putEntry(letter: Letter, entry: MapEntry): void {
 
 // --- What the shadows are told ---
 
-/** [start, end) of the map is not what it was: the machines that have seen it ask again. Blocks until they have answered. */
+/**
+ * [start, end) of the map is not what it was: the machines that have seen it, all told at once, ask again. Blocks until they
+ * have answered.
+ */
 export function tellForget(process: Process, machines: u64, start: u64, end: u64): void {
-  const letter = letterCreate(256);
+  if (machines === 0) return;
+  const port = portCreate(changetype<usize>(threadCurrent()), 0);
   for (let left = machines; left !== 0; left &= left - 1) {
-    const machine = u32(ctz<u64>(left)) + 1;
-    letterBegin(letter, machine, processLinkid(process), 0, COMMAND_PROCESS_FORGET);
+    const letter = letterCreate(256);
+    letterBegin(letter, u32(ctz<u64>(left)) + 1, processLinkid(process), 0, COMMAND_PROCESS_FORGET);
     const at = letterPut(letter, ITEM_RANGE, 0, 16);
     store<u64>(at, start);
     store<u64>(at + 8, end);
-    letterAsk(letter);
+    letterAskBy(letter, port);
   }
-  letterDestroy(letter);
+  lettersAwait(port, u32(popcnt<u64>(machines)));
+  portDestroy(port);
 }
 
 /** The action of a signal has changed. */

@@ -3,7 +3,7 @@
 
 import { ASK_LETTER, Client, clientCurrent } from "../coherence/client";
 import { begin } from "../coherence/questions";
-import { ASYNCHRONOUS, portCall } from "../lwkt/port";
+import { ASYNCHRONOUS, Port, portCall, portSend, portWait } from "../lwkt/port";
 import { allocate, release } from "../memory/slab";
 import { forgetCount } from "../process/spread";
 import { clusterPort, isDead, messageEnd, messageTo } from "./cluster";
@@ -77,17 +77,38 @@ export function letterAsk(letter: Letter): i64 {
   return call(letter, 1);
 }
 
+/** Sends it; its answer comes to the calling thread's port. The letter is the port's until lettersAwait(). */
+export function letterAskBy(letter: Letter, port: Port): void {
+  const client = changetype<Client>(allocate(offsetof<Client>()));
+  client.replyPort = changetype<usize>(port);
+  prepare(letter, client, 1);
+  portSend(clusterPort(), client);
+}
+
+/** Waits for so many answers, which nobody reads, and destroys their letters. */
+export function lettersAwait(port: Port, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const client = changetype<Client>(changetype<usize>(portWait(port)));
+    letterDestroy(changetype<Letter>(client.letter));
+    release(changetype<usize>(client));
+  }
+}
+
 export function letterAnswer(letter: Letter): MessageHeader {
   return changetype<MessageHeader>(letter.room);
 }
 
-function call(letter: Letter, asks: u32): i64 {
+function prepare(letter: Letter, client: Client, asks: u32): void {
   const bytes = writerEnd(changetype<MessageWriter>(letter.writer));
   assert(bytes != 0, "a letter is longer than its room");
   letter.asks = asks;
-  const client = clientCurrent();
   client.letter = changetype<usize>(letter);
   client.command = ASK_LETTER;
+}
+
+function call(letter: Letter, asks: u32): i64 {
+  const client = clientCurrent();
+  prepare(letter, client, asks);
   return portCall(clusterPort(), client);
 }
 

@@ -158,6 +158,8 @@ function arrived(link: Link, slot: Slot, now: u64): void {
   link.lastConfirmed = max<u64>(link.lastConfirmed, slot.firstSentAt);
   if (slot.tries != 0) return; // which sending was it that arrived?
   const sample = now - slot.sentAt;
+  const lately = link.shortest + (link.shortest >> 8);
+  link.shortest = link.shortest == 0 ? max<u64>(sample, 1) : min<u64>(sample, lately);
   if (link.roundTrip == 0) {
     link.roundTrip = max<u64>(sample, 1);
     link.variance = sample >> 1;

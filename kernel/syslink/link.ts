@@ -98,6 +98,8 @@ export class Link {
   slots: usize = 0;
   roundTrip: u64 = 0;
   variance: u64 = 0;
+  /** The shortest of late: what the wire itself takes, without waiting at its ends. */
+  shortest: u64 = 0;
   helloAt: u64 = 0;
   helloEvery: u64 = 0;
   helloFlags: u32 = 0;
@@ -199,6 +201,7 @@ function restart(link: Link): void {
   link.fragmentSent = 0;
   link.roundTrip = 0;
   link.variance = 0;
+  link.shortest = 0;
   link.expected = 0;
   link.received = 0;
   link.heldNext = 0;

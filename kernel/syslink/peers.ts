@@ -62,3 +62,14 @@ export function linkTo(machine: u32): Link {
 export function linkSet(machine: u32, link: Link): void {
   store<usize>(links + ((machine - 1) << 2), changetype<usize>(link));
 }
+
+/** The shortest round trip to any machine of late; 0 = not known yet. */
+export function wireTime(): u64 {
+  let least: u64 = 0;
+  for (let machine: u32 = 1; machine <= machines; machine++) {
+    if (machine == self || isDead(machine)) continue;
+    const time = linkTo(machine).shortest;
+    if (time != 0 && (least == 0 || time < least)) least = time;
+  }
+  return least;
+}

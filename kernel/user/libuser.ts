@@ -190,6 +190,10 @@ export function waitWhile(at: usize, value: u32): void {
   while (atomic.load<u32>(at) === value) syscall(FUTEX, u64(at), FUTEX_WAIT, u64(value), 0, 0, 0);
 }
 
+export function wakeOne(at: usize): void {
+  syscall(FUTEX, u64(at), FUTEX_WAKE, 1, 0, 0, 0);
+}
+
 export function wakeAll(at: usize): void {
   syscall(FUTEX, u64(at), FUTEX_WAKE, EVERYBODY, 0, 0, 0);
 }

@@ -70,7 +70,17 @@ async function sample({ name, machines }: Operation, count: number): Promise<Sam
 /** Machines that fight over one page for so many microseconds; the difference of two times is what is shown. */
 const SHORT = 4_000;
 const LONG = 12_000;
-const fights: readonly { what: string; name: string; words: readonly (readonly [string, string])[] }[] = [
+
+interface Fight {
+  readonly what: string;
+  readonly name: string;
+  /** How it is done, and the kernel's words for that: the protocol as it is first, then without one of its ideas. */
+  readonly words: readonly (readonly [string, string])[];
+  /** A lock: what counts is how often it changes hands, and how long that takes from the release on. */
+  readonly lock?: boolean;
+}
+
+const fights: readonly Fight[] = [
   {
     what: "lock xadd every 20 us, all machines",
     name: "think",
@@ -88,13 +98,19 @@ const fights: readonly { what: string; name: string; words: readonly (readonly [
     ],
   },
   {
-    what: "ticket lock, hand-overs",
+    what: "ticket lock",
     name: "lock",
     words: [
-      ["MESI", ""],
+      ["readers take", ""],
+      ["readers share", "migrate=0"],
       ["without S", "mei"],
+      ["without a hold window", "hold=0"],
     ],
+    lock: true,
   },
+  { what: "test-and-set lock", name: "tas", words: [["", ""]], lock: true },
+  { what: "test-and-test-and-set lock", name: "ttas", words: [["", ""]], lock: true },
+  { what: "futex lock", name: "futex", words: [["", ""]], lock: true },
 ];
 
 async function fight(name: string, machines: number, append: string, microseconds: number) {
@@ -104,33 +120,50 @@ async function fight(name: string, machines: number, append: string, microsecond
     network: { delay: WIRE },
     append,
   });
-  const match = / total (\d+) least (\d+) most (\d+)/.exec(report.result);
+  const match = / total (\d+) least (\d+) most (\d+) .* median (\d+) p99 (\d+) handovers (\d+)/.exec(
+    report.result,
+  );
   if (!report.ok || match === null) throw new Error(`contend ${name} failed:\n${lines.join("\n")}`);
   const sum = (stat: string) => report.machines.reduce((s, m) => s + (m.stats?.[stat] ?? 0), 0);
-  const [total, least, most] = match.slice(1).map(Number) as [number, number, number];
-  return { total, least, most, messages: sum("messagesSent"), bytes: sum("bytesSent") };
+  const [total, least, most, median, p99, handovers] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return {
+    ...{ total, least, most, median, p99, handovers },
+    messages: sum("messagesSent"),
+    bytes: sum("bytesSent"),
+    instructions: report.machines.reduce((s, m) => s + m.instructions, 0),
+  };
 }
 
 async function fightFigures(r: number): Promise<Figure[]> {
   const figures: Figure[] = [];
-  for (const { what, name, words } of fights)
+  for (const { what, name, words, lock } of fights)
     for (const machines of [2, 4, 8])
       for (const [how, append] of words) {
         const [few, many] = [
           await fight(name, machines, append, SHORT),
           await fight(name, machines, append, LONG),
         ];
-        const done = Math.max(1, many.total - few.total);
+        const done = Math.max(1, lock ? many.handovers - few.handovers : many.total - few.total);
+        const one = lock ? "a hand-over" : "an operation";
         const add = (figure: string, value: number, unit: string) =>
           figures.push({
             section: "coherence",
-            name: `${what}, ${machines} machines, ${how}: ${figure}`,
+            name: `${what}, ${machines} machines${how === "" ? "" : `, ${how}`}: ${figure}`,
             value,
             unit,
           });
-        add("operations in R", (done * r) / (LONG - SHORT), "");
-        add("messages an operation", (many.messages - few.messages) / done, "");
-        add("bytes an operation", (many.bytes - few.bytes) / done, "");
+        add(`messages ${one}`, (many.messages - few.messages) / done, "");
+        add(`bytes ${one}`, (many.bytes - few.bytes) / done, "");
+        add(lock ? "hand-overs in R" : "operations in R", (done * r) / (LONG - SHORT), "");
+        add(`${lock ? "from release to hand-over" : "an operation"}, median`, many.median / 1000 / r, "R");
+        add(`${lock ? "from release to hand-over" : "an operation"}, p99`, many.p99 / 1000 / r, "R");
         add("fewest of a machine / most", many.least / Math.max(1, many.most), "");
       }
   return figures;

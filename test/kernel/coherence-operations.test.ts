@@ -20,7 +20,7 @@ describe("operations instead of pages", { timeout: 300_000 }, () => {
     const words = ["think", time];
     const run = await seeded("contend", words, { machines, cores, network });
     expect(run.report.ok, repeat(run, words)).toBe(true);
-    expect(run.report.result).toMatch(/ total (\d+) least \d+ most \d+ counted \1$/);
+    expect(run.report.result).toMatch(/ total (\d+) least \d+ most \d+ counted \1 median/);
     const sum = shipped(run).reduce((a, b) => a + b, 0);
     expect(sum, repeat(run, words)).toBeGreaterThan(5);
   });

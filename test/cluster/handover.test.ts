@@ -1,0 +1,47 @@
+// What machines that fight over one page get, in figures that seeds make exact: how long a lock takes to change hands, and
+// how evenly plain stores are shared out. R is the wire's round trip.
+import { describe, expect, test } from "vitest";
+import { repeat, seeded } from "../support/cluster.js";
+
+const DELAY: [number, number] = [30, 30];
+const R = 2 * DELAY[0];
+
+async function contend(what: string, machines: number, microseconds: number, append = "") {
+  const words = [what, microseconds];
+  const run = await seeded("contend", words, { machines, cores: 1, network: { delay: DELAY }, append });
+  expect(run.report.ok, repeat(run, words)).toBe(true);
+  const found = / least (\d+) most (\d+) .* median (\d+) p99 (\d+) handovers (\d+)$/.exec(run.report.result);
+  const [least, most, median, p99, handovers] = found!.slice(1).map(Number);
+  return { run, words, least: least!, most: most!, median: median!, p99: p99!, handovers: handovers! };
+}
+
+describe("pages that machines fight over", { timeout: 300_000 }, () => {
+  // Of four machines it takes a while until the page goes round in the order in which they wait.
+  test.each([
+    [2, 1.2],
+    [4, 2],
+  ])(
+    "a ticket lock of %i machines changes hands within 1.2 R, on average within %f R",
+    async (machines, mean) => {
+      const [few, many] = [await contend("lock", machines, 6000), await contend("lock", machines, 12_000)];
+      expect(many.median / 1000 / R, repeat(many.run, many.words)).toBeLessThan(1.2);
+      const each = 6000 / (many.handovers - few.handovers) / R;
+      expect(each, repeat(many.run, many.words)).toBeLessThan(mean);
+    },
+  );
+
+  test("because readers who will write ask for that right", async () => {
+    const [taken, shared] = [await contend("lock", 2, 8000), await contend("lock", 2, 8000, "migrate=0")];
+    expect(taken.handovers, repeat(shared.run, shared.words)).toBeGreaterThan(1.5 * shared.handovers);
+  });
+
+  test.each(["tas", "ttas", "futex"])("so does a lock of the kind %s, once it does", async (kind) => {
+    const { run, words, median } = await contend(kind, 2, 8000);
+    expect(median / 1000 / R, repeat(run, words)).toBeLessThan(1.2);
+  });
+
+  test.each([2, 4])("%i machines that store without end get turns of one length", async (machines) => {
+    const { run, words, least, most } = await contend("store", machines, 16_000);
+    expect(most / least, repeat(run, words)).toBeLessThan(1.5);
+  });
+});
