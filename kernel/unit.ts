@@ -3,8 +3,10 @@
 import { Instruction } from "./coherence/instruction";
 import { operationOf } from "./coherence/operation";
 import { Part, Parts } from "./coherence/parts";
-import { isRecord, RangeSet, rangeAt } from "./coherence/ranges";
+import { isRecord, RangeSet, rangeAt, STORED } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
+import { eraOfView, serialReverted } from "./coherence/serials";
+import { INVALID_OPERATE, LOST } from "./coherence/table";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
 import { Link } from "./syslink/link";
@@ -34,6 +36,7 @@ export {
   rangesCreate,
   rangesForgetSharer,
   rangesHold,
+  rangesLose,
   rangesMayGrant,
   rangesPutState,
   rangesReleased,
@@ -218,6 +221,33 @@ export function rangeSetCount(set: RangeSet): u32 {
 }
 export function rangeSetRecalling(set: RangeSet, machines: u64): void {
   set.recalling = machines;
+}
+export function pageSetRanged(page: Page, ranged: u8): void {
+  page.ranged = ranged;
+}
+export function pageSetFrozen(page: Page, frozen: u8): void {
+  page.frozen = frozen;
+}
+export function pageIsFrozen(page: Page): u32 {
+  return page.frozen;
+}
+export function pageSetLost(page: Page): void {
+  page.directory = LOST;
+}
+/** As homes.ts and page-index.ts do after a home's death. */
+export function pageReverted(engine: Engine, page: Page): void {
+  serialReverted(engine, page);
+}
+/** As page-members.ts does when a machine has died. */
+export function engineSetView(engine: Engine, view: u32): void {
+  engine.era = eraOfView(view);
+}
+/** As page-members.ts does of a page whose home moves, when that machine dies. */
+export function pageForgetOperation(page: Page, machine: u32): void {
+  if (page.state == INVALID_OPERATE && <u32>page.target == machine) page.transaction = 0;
+}
+export function rangeSetStored(set: RangeSet): void {
+  rangeAt(set, 0).flags = STORED;
 }
 export function pageOwner(page: Page): u32 {
   return page.owner;

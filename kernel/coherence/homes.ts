@@ -33,7 +33,7 @@ import { drain, EVERYTHING, engine, releaseRevocation, takeAway, wantedAgain } f
 import { questionsTake } from "./questions";
 import { rangesCarve, rangesLost } from "./ranges";
 import { Page } from "./records";
-import { NO_SERIAL, serialEnded } from "./serials";
+import { NO_SERIAL, serialEnded, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { INVALID, LOST, RECOVERING, UNUSED } from "./table";
 import {
@@ -341,12 +341,14 @@ function rebuild(object: SharedObject): void {
   // What one dead machine had that others saw, somebody has as well.
   const mirrored = mirrorsOn() && deaths <= 1 && object.lossy == 0;
   const manyDied = mirrorsOn() && deaths > 1;
-  if (!mirrored && (object.complete == 0 || object.lossy != 0 || manyDied)) bury(object);
+  if (!mirrored && (object.complete == 0 || object.lossy != 0 || manyDied)) {
+    bury(object);
+    object.renumbered = 1;
+  }
   object.lossy = 0;
   willDrop(object);
   object.died = 0;
   object.complete = 0;
-  object.moving = 0;
   opened(object, clusterSelf(), object.references);
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf() && isDead(machine)) opened(object, machine, 0);
@@ -355,9 +357,9 @@ function rebuild(object: SharedObject): void {
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.nextInObject;
+    page.ranged = 0;
     const owner = page.owner;
     const sharers = page.sharers;
-    page.ranged = 0;
     engineThaw(engine, page, clusterSelf());
     drain(page);
     page.owner = owner;
@@ -374,14 +376,16 @@ function rebuild(object: SharedObject): void {
         continue;
       }
     }
-    if (page.directory == UNUSED)
+    if (page.directory == UNUSED) {
       page.ranged = 1; // nobody has it: as its range says
-    else rangesCarve(rangesOf(object), page.index);
+      if (object.renumbered != 0) serialReverted(engine, page);
+    } else rangesCarve(rangesOf(object), page.index);
     if (adopts == 0) continue;
     const writer = messageTo(adopts, 16 + 16, object.id, 0, COMMAND_HOME_OWNER);
     store<u64>(itemPut(writer, ITEM_PAGE, flags, 8), page.index);
     messageEnd();
   }
+  object.moving = 0; // until now nobody asks here: those who would have to answer do not listen yet
   willMake(object);
   locksThaw(object);
   perish(object);
@@ -389,31 +393,36 @@ function rebuild(object: SharedObject): void {
 
 // --- Thaw ---
 
-/** `home` has rebuilt what was handed in to it. */
+/**
+ * `home` has rebuilt what was handed in to it. At the home itself pages thaw now as well, not before: who asks then may have to
+ * ask others, who would not listen yet.
+ */
 export function homesThaw(home: u32): void {
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     const next = object.next;
-    if (object.home == home && object.moving == HANDED_IN && home != clusterSelf()) {
+    const moved = object.home == home && object.moving == HANDED_IN && home != clusterSelf();
+    if (moved) {
       object.moving = 0;
       object.complete = 0;
-      let at = object.pages;
-      while (at != 0) {
-        const page = changetype<Page>(at);
-        at = page.nextInObject;
-        engineThaw(engine, page, home);
-        drain(page);
-      }
-      locksThaw(object);
     }
-    if (object.home == home && object.moving == 0) ask(object);
+    if (object.home == home && object.moving == 0) thaw(object);
+    if (moved) locksThaw(object);
     object = changetype<SharedObject>(next);
   }
 }
 
-/** The threads that waited for the object's pages meanwhile. */
-function ask(object: SharedObject): void {
+/** And the threads that waited for the object's pages meanwhile ask. */
+function thaw(object: SharedObject): void {
   let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    if (page.frozen == 0) continue;
+    engineThaw(engine, page, object.home);
+    drain(page);
+  }
+  at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.nextInObject;

@@ -9,8 +9,10 @@ import { Kept, keptFind, keptPut, keptTake } from "./kept";
 import { loansDrop } from "./loans";
 import { mirrorsForget } from "./mirror-pages";
 import { SharedObject } from "./pager";
+import { engine } from "./pages";
 import { RangeSet, rangesUsed } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
+import { serialReverted } from "./serials";
 
 const FIRST_BUCKETS: u32 = 1024;
 
@@ -55,6 +57,7 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
   page.holder = changetype<usize>(object);
   pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES), object.ranges);
   if (object.home != clusterSelf()) page.ranged = 0;
+  else if (object.renumbered != 0) serialReverted(engine, page);
   page.frozen = u8(object.moving != 0);
   keptTake(object, page);
   page.nextInObject = object.pages;

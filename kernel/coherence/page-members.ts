@@ -44,11 +44,12 @@ let deadMachine: u32 = 0;
 function peerDied(page: Page): void {
   // What moves its home, or will at once, needs nothing else.
   const object = changetype<SharedObject>(page.holder);
-  if (page.state == INVALID_OPERATE && <u32>page.target == deadMachine && page.frozen != 0)
-    page.transaction = 0;
-  if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) return;
+  if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) {
+    // engineThaw() is to know, also when a new life has that number by then.
+    if (page.state == INVALID_OPERATE && <u32>page.target == deadMachine) page.transaction = 0;
+    return;
+  }
   if (mirrorsOn() && object.hash != 0) return; // every object moves
-
   page.twinOf = 0;
   rangesReady(changetype<SharedObject>(page.holder));
   enginePeerDied(engine, page, deadMachine);

@@ -58,6 +58,8 @@ export class SharedObject {
   complete: u32 = 0;
   /** Something of it is lost, and nobody has been told. */
   lossy: u32 = 0;
+  /** This home took over from one that died: newer bytes than its own may be about under the numbers that it knows (serials.ts). */
+  renumbered: u32 = 0;
   died: u32 = 0;
   size: u64 = 0;
   name: usize = 0;

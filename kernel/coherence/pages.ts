@@ -127,6 +127,7 @@ import {
   TAKE_IT,
   WITH_DATA,
 } from "./records";
+import { strangerAnswers } from "./strangers";
 import { INVALID } from "./table";
 import { pageStored } from "./wills";
 import {
@@ -243,7 +244,8 @@ function mayWait(client: Client): bool {
 
 /** Asks for the page, or sends the first client's operation when all that wait have one. */
 export function ask(page: Page, write: bool, now: u64): void {
-  if (page.frozen != 0) return; // homes.ts asks when it has a home again
+  // homes.ts asks when it has a home again.
+  if (page.frozen != 0 || changetype<SharedObject>(page.holder).moving != 0) return;
   const first = changetype<Client>(page.waiters);
   const few = recordsAreFew();
   if (!few && borrowPays(page, first, now)) {
@@ -695,12 +697,13 @@ export function revocationsDue(): u64 {
 
 export function pageMessage(from: u32, message: MessageHeader): void {
   const object = objectById(message.linkid);
-  if (changetype<usize>(object) == 0 || object.dead != 0) {
+  if (!wireRead(message, from, clusterMachines(), incoming)) {
     strangers++;
     return;
   }
-  if (!wireRead(message, from, clusterMachines(), incoming)) {
+  if (changetype<usize>(object) == 0 || object.dead != 0) {
     strangers++;
+    strangerAnswers(message.linkid, wireIndex, incoming);
     return;
   }
   const asks =

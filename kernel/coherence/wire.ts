@@ -66,7 +66,7 @@ export const PAGE_BYTES: u32 = 4096;
 export const PAGE_MESSAGE_BYTES_MAX: u32 = 16 + 16 + 16 + 24 + 16 + 8 + 4096;
 export const NO_DIFFERENCE: u32 = 0xffff_ffff;
 const EIO: u32 = 5;
-const EAGAIN: u32 = 11;
+export const EAGAIN: u32 = 11;
 /** ITEM_ERROR of a page behind the object's end, of which nothing is lost: ENXIO. */
 export const REFUSED: u32 = 6;
 

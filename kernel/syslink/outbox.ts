@@ -46,6 +46,12 @@ export function messageTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, com
   return begin(machine, bytes, linkid, msgid, command);
 }
 
+/** An answer that the other waits for, although this machine may not know yet that it belongs to the cluster. */
+export function answerTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, command: u32): MessageWriter {
+  unheard = false;
+  return begin(machine, bytes, linkid, msgid, command);
+}
+
 /** The same about the membership itself: also to a machine that is no member yet. */
 export function noticeTo(machine: u32, bytes: u32, command: u32): MessageWriter {
   unheard = false;

@@ -19,6 +19,7 @@ import { cpuBenchmarks } from "./cpu.js";
 import { linuxFigures } from "./linux.js";
 import { liveFigures } from "./live.js";
 import { scanFigures } from "./scan.js";
+import { simulatorFigures } from "./simulator.js";
 import { takeoverFigures } from "./takeover.js";
 
 export interface Figure {
@@ -222,6 +223,7 @@ const sections: Record<string, Section> = {
   boot,
   counter,
   coherence: coherenceFigures,
+  simulator: simulatorFigures,
   takeover: takeoverFigures,
   scan: scanFigures,
   live: liveFigures,

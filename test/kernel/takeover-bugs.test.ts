@@ -1,7 +1,7 @@
 // Do the judges see? Bugs planted in who the cluster is and in how a home moves: each must be found by the exhaustive search,
 // or by a few seeds.
 import { describe, expect, test } from "vitest";
-import { type Program, World } from "../support/coherence.js";
+import { type Program, World, wander } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { cut, heal, Members, Split, trial } from "../support/membership.js";
 import { explore, Violation } from "../support/search.js";
@@ -18,10 +18,15 @@ describe("a home that moves", () => {
   ];
   const found = (planted: string): string | null => {
     for (const each of programs) {
-      const world = new World(kernel, { machines: 3, home: 1, programs: each });
-      world.takeover = true;
-      world.move.planted = planted;
+      const world = new World(kernel, { machines: 3, home: 1, programs: each, takeover: true });
+      world.membership.planted = planted;
+      const fresh = world.save();
       try {
+        for (let seed = 1; seed <= 200; seed++) {
+          world.load(fresh);
+          wander(world, seed, 1);
+        }
+        world.load(fresh);
         explore(world, 1);
       } catch (error) {
         if (!(error instanceof Violation)) throw error;

@@ -5,7 +5,8 @@ import type { Program } from "./coherence.js";
 export interface Case {
   /** Per machine, per thread. */
   programs: Program[][];
-  home: number;
+  /** Of the one page; of each, when there are more. */
+  home: number | number[];
   kills: number;
   rejoins?: boolean;
   states: number;
@@ -42,4 +43,20 @@ export const cases: Case[] = [
   { programs: [["w"], ["xx"], ["rx"]], home: 1, kills: 0, states: 2537 },
   { programs: [["x"], ["wx"], []], home: 3, kills: 1, states: 2284 },
   { programs: [["w"], ["x"], []], home: 3, kills: 1, rejoins: true, states: 2131 },
+];
+
+/**
+ * Three machines and two pages with a home each; one of the machines dies at any moment and may come back. `quick`: small enough
+ * for every run of the tests.
+ */
+export const threeByTwo: (Case & { quick?: true })[] = [
+  {
+    programs: [["r1"], ["w0"], ["w0w1"]],
+    home: [1, 2],
+    kills: 1,
+    rejoins: true,
+    states: 45_605,
+    quick: true,
+  },
+  { programs: [["r0w1"], ["w0r1"], ["w1w0"]], home: [1, 2], kills: 1, rejoins: true, states: 756_734 },
 ];

@@ -1,6 +1,6 @@
 // The compiled engine of every machine of a small cluster (kernel/coherence/engine.ts), side by side in one wasm memory:
 // where its records lie, its functions, what it wants done. What happens around it is coherence.ts's.
-import type { Hash } from "node:crypto";
+import type { Words } from "./fingerprint.js";
 import type { Call, KernelWasm } from "./kernel-wasm.js";
 import { Violation } from "./search.js";
 
@@ -38,6 +38,17 @@ const functions = {
   dirty: "pageDirty",
   forgetSharer: "rangesForgetSharer",
   records: "rangeSetRecords",
+  owner: "pageOwner",
+  setView: "engineSetView",
+  reverted: "pageReverted",
+  setRanged: "pageSetRanged",
+  setFrozen: "pageSetFrozen",
+  setLost: "pageSetLost",
+  setStored: "rangeSetStored",
+  lose: "rangesLose",
+  carve: "rangesCarve",
+  isFrozen: "pageIsFrozen",
+  forgetOperation: "pageForgetOperation",
 } as const;
 
 /** What an engine wants done, in order. */
@@ -51,8 +62,6 @@ export interface Wanted {
 
 export interface Shape {
   machines: number;
-  /** Home of all pages. */
-  home: number;
   pages: number;
   /** Pages begin without records, as parts of their object's ranges. */
   ranges: boolean;
@@ -77,6 +86,9 @@ export class Engines {
   readonly #first: number;
   readonly #pageBytes: number;
   readonly #recordBytes: number;
+  readonly #protocolBytes: number;
+  readonly #rangeCount: Call;
+  readonly #words: Uint32Array;
 
   constructor(kernel: KernelWasm, shape: Shape) {
     this.#kernel = kernel;
@@ -86,6 +98,9 @@ export class Engines {
       Object.entries(functions).map(([name, exported]) => [name, kernel.call(exported)]),
     ) as Record<keyof typeof functions, Call>;
     const round = (bytes: number) => (bytes + 15) & ~15;
+    this.#words = new Uint32Array(kernel.memory.buffer);
+    this.#protocolBytes = kernel.call("pageProtocolBytes")();
+    this.#rangeCount = kernel.call("rangeSetCount");
     this.#engineBytes = round(kernel.call("engineRecordBytes")());
     this.#setBytes = round(kernel.call("rangeSetBytes")());
     this.#pageBytes = round(kernel.call("pageRecordBytes")());
@@ -111,26 +126,32 @@ export class Engines {
 
   /** A machine with nothing in memory. `life`: it numbers its transactions differently in each. */
   createMachine(machine: number, life: number): void {
-    const { machines, pages } = this.#shape;
+    const { machines } = this.#shape;
     const at = this.engine(machine);
     this.#kernel.bytes.fill(0, at, at + this.#stride);
     this.#kernel.call("engineCreate")(at, machine, machines, this.#actions, this.#local, 1000 * life);
+    this.createSet(machine);
+  }
+
+  /** Of an object of which nothing is known. */
+  createSet(machine: number): void {
     this.#kernel.call("rangesCreate")(this.set(machine), this.set(machine) + this.#setBytes, RANGES);
-    this.#kernel.call("rangeSetLimit")(this.set(machine), BigInt(pages));
+    this.#kernel.call("rangeSetLimit")(this.set(machine), BigInt(this.#shape.pages));
+    this.do.recalling(this.set(machine), 0n);
     if (this.#shape.narrow) this.#kernel.call("rangeSetNarrow")(this.set(machine));
   }
 
-  createPage(machine: number, page: number): void {
+  createPage(machine: number, page: number, home: number): void {
     const at = this.page(machine, page);
-    const { home, ranges } = this.#shape;
+    const { ranges } = this.#shape;
     this.#kernel.bytes.fill(0, at, at + this.#recordBytes);
     this.#kernel.call("pageSetIndex")(at, BigInt(page));
     this.#kernel.call("pageCreate")(at, home, at + this.#pageBytes, ranges ? this.set(machine) : 0);
   }
 
   /** The address of the message, for engineMessage(). */
-  put(message: Uint8Array): number {
-    this.#kernel.bytes.set(message, this.#message);
+  put(message: Uint32Array): number {
+    this.#words.set(message, this.#message >> 2);
     return this.#message;
   }
 
@@ -160,17 +181,16 @@ export class Engines {
   }
 
   /** What decides how the machine goes on; `pages`: those that have records. */
-  digest(hash: Hash, machine: number, pages: readonly number[]): void {
-    const kernel = this.#kernel;
-    const part = (at: number, bytes: number) => hash.update(kernel.bytes.slice(at, at + bytes));
+  digest(words: Words, machine: number, pages: readonly number[]): void {
+    const part = (at: number, bytes: number) => words.copy(this.#words, at >> 2, bytes >> 2);
     part(this.engine(machine) + 16, 4); // lastTransaction
     // Behind the set's last range lies what was there before.
-    const count = kernel.call("rangeSetCount")(this.set(machine));
-    hash.update(Uint8Array.of(count));
+    const count = this.#rangeCount(this.set(machine));
+    words.put(count);
     part(this.set(machine) + this.#setBytes, count * this.c["RANGE_BYTES"]!);
     for (const page of pages) {
       const at = this.page(machine, page);
-      part(at, kernel.call("pageProtocolBytes")());
+      part(at, this.#protocolBytes);
       // Serial numbers name bytes, which are told apart by their values.
       for (let m = 0; m < this.#shape.machines; m++)
         part(at + this.#pageBytes + m * this.c["PEER_BYTES"]!, this.c["PEER_SERIALS"]!);

@@ -27,7 +27,7 @@ export class Judge {
   performs(owner: number, page: number, requester: number, transaction: number): void {
     const cluster = this.#cluster;
     for (const m of cluster.living())
-      if (m !== owner && this.#right(m, page) > 0 && cluster.homeLives())
+      if (m !== owner && this.#right(m, page) > 0 && cluster.homeLives(page))
         throw new Violation(`machine ${owner} does an operation on a page that machine ${m} can use`);
     this.sees(owner, page, cluster.machine(owner).pages[page]!.frame);
     const sender = cluster.machine(requester).pages[page]!;
@@ -53,8 +53,7 @@ export class Judge {
   /** One writer or any number of readers, and every copy that can be read is the newest. */
   check(): void {
     // Who serves a home that he does not yet know to be dead is an orphan already.
-    if (!this.#cluster.homeLives()) return;
-    for (const page of this.#cluster.pages) this.#checkPage(page);
+    for (const page of this.#cluster.pages) if (this.#cluster.homeLives(page)) this.#checkPage(page);
   }
 
   #checkPage(page: number): void {
@@ -83,9 +82,9 @@ export class Judge {
   checkEnd(): void {
     const cluster = this.#cluster;
     const reverted = cluster.forgivable.some((count) => count < cluster.deaths);
-    if (cluster.takeover && reverted && cluster.failures() === 0)
+    if (cluster.takeover && reverted && cluster.failures(true) === 0)
       throw new Violation("a page went back to an older version, and nobody was told of the loss");
-    for (const m of cluster.living())
+    for (const m of cluster.numbers.filter((number) => cluster.runs(number)))
       for (const { at, program } of cluster.machine(m).threads)
         if (at < program.length)
           throw new Violation(`machine ${m} waits for ever (state ${cluster.state(m, program[at]!.page)})`);

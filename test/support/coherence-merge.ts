@@ -29,7 +29,11 @@ export class Merging {
       const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
       if (engines.do.mayMerge(engine, at) !== 0) steps.push({ do: "merge", machine, page });
       if (engines.do.mayDrop(engine, at) !== 0) steps.push({ do: "drop", machine, page });
-      if (machine === setup.home && this.#cluster.fetches < (setup.fetches ?? 0) && this.#isElsewhere(page))
+      if (
+        machine === this.#cluster.home(page) &&
+        this.#cluster.fetches < (setup.fetches ?? 0) &&
+        this.#isElsewhere(page)
+      )
         steps.push({ do: "fetch", machine, page });
     }
     return steps;
@@ -44,8 +48,8 @@ export class Merging {
   }
 
   #isElsewhere(page: number): boolean {
-    const { engines, setup, c } = this.#cluster;
-    const state = engines.do.state(engines.page(setup.home, page));
+    const { engines, c } = this.#cluster;
+    const state = engines.do.state(engines.page(this.#cluster.home(page), page));
     return state === c["INVALID"] || state === c["SHARED"];
   }
 

@@ -26,14 +26,14 @@ export class Pagers {
       .threads.filter(({ state, program, at }) => state === 1 && program[at]!.page === page);
   }
 
-  #homeless(number: number): boolean {
-    return !this.#cluster.takeover && this.#cluster.knowsDead(number, this.#cluster.setup.home);
+  #homeless(number: number, page: number): boolean {
+    return !this.#cluster.takeover && this.#cluster.knowsDead(number, this.#cluster.home(page));
   }
 
   start(number: number, thread: Thread): void {
     const { page } = thread.program[thread.at]!;
     if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
-    else if (this.#homeless(number)) this.#fail(number, thread);
+    else if (this.#homeless(number, page)) this.#fail(number, thread);
     else {
       thread.state = 1;
       this.#askFor(number, page, this.#need(thread) === 2);
@@ -71,10 +71,12 @@ export class Pagers {
   #askFor(number: number, page: number, write: boolean): void {
     const { engines, c } = this.#cluster;
     const machine = this.#cluster.machine(number);
-    if (machine.marks.moving !== 0) return; // asked when it has a home again
+    machine.pages[page]!.framed = true;
+    const at = this.#cluster.find(number, page);
+    // Asked when it has a home again.
+    if (machine.objects[this.#cluster.objectOf(page)]!.moving !== 0) return;
     const waiting = this.#waiting(number, page);
     const sendable = waiting.every((thread) => thread.program[thread.at]!.what === "x" && !thread.declined);
-    const at = this.#cluster.find(number, page);
     const engine = engines.engine(number);
     if (sendable && engines.do.state(at) === c["INVALID"]) {
       waiting[0]!.state = 3;
@@ -86,7 +88,7 @@ export class Pagers {
   askAgain(number: number, page: number): void {
     const waiting = this.#waiting(number, page);
     if (waiting.length === 0) return;
-    if (this.#homeless(number)) for (const thread of waiting) this.#fail(number, thread);
+    if (this.#homeless(number, page)) for (const thread of waiting) this.#fail(number, thread);
     else {
       const write = waiting.some((thread) => this.#need(thread) === 2);
       this.#askFor(number, page, write);
@@ -114,6 +116,14 @@ export class Pagers {
     this.run(number, page, () => engines.do.gone(engine, at, dirty));
   }
 
+  /** The lease has run out: no core has a page any more; threads that had one fault again. */
+  stop(number: number): void {
+    for (const thread of this.#cluster.machine(number).threads) {
+      thread.right.fill(0);
+      if (thread.state === 2) thread.state = 1;
+    }
+  }
+
   /** As homes.ts does before a move: it is over at once and leaves the page here; threads fault again. */
   endRevocation(number: number, page: number): void {
     const machine = this.#cluster.machine(number);
@@ -139,8 +149,11 @@ export class Pagers {
       else if (kind === c["ACT_TAKE"]) {
         if (same) this.#judge.isSame(number, page, value);
         here.frame = value;
-      } else if (kind === c["ACT_GRANT"]) again = this.#grant(number, page, flags) || again;
-      else if (kind === c["ACT_REVOKE"]) {
+        here.framed = true;
+      } else if (kind === c["ACT_GRANT"]) {
+        // A right is not used while the lease has run out: it is asked for again then.
+        if (!machine.stopped) again = this.#grant(number, page, flags) || again;
+      } else if (kind === c["ACT_REVOKE"]) {
         here.revoking = here.revoking < 0 ? flags : Math.min(here.revoking, flags);
       } else if (kind === c["ACT_WAKE"]) again = true;
       else if (kind === c["ACT_OPERATED"]) this.#operated(number, page, flags);
@@ -165,13 +178,17 @@ export class Pagers {
     const kind = bytes[0];
     if ((kind === c["SAY_GET_OPERATE"] || kind === c["SAY_EXECUTE"]) && bytes[2] === from)
       here.operation = transaction;
-    if (kind === c["SAY_OPERATED"]) {
+    if (kind === c["SAY_OPERATED"] && cluster.machine(from).stopped) bytes[0] = c["SAY_REJECTED"]!;
+    else if (kind === c["SAY_OPERATED"]) {
+      here.framed = true;
       // As if one of its own threads did it.
       this.#judge.performs(from, page, to, transaction);
       here.frame = ++cluster.latest[page]!;
     }
     if (cluster.knowsDead(from, to)) return;
-    cluster.wire(from, to).push({ bytes, page, value: data ? here.frame : -2 });
+    cluster
+      .wire(from, to)
+      .push({ words: new Uint32Array(bytes.buffer), page, value: data ? here.frame : -2 });
   }
 
   #operated(number: number, page: number, outcome: number): void {

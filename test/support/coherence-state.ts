@@ -1,8 +1,16 @@
 // A small cluster as the page protocol sees it, and everything that decides how it goes on: the engines' memory, page tables
 // and threads of every machine, the messages on the wires, the newest value of every page. What happens is coherence.ts's.
-import { createHash } from "node:crypto";
-import { Engines } from "./coherence-engines.js";
-import { type Marks, type MoveNotice, unmoved } from "./coherence-move.js";
+import { Engines, LAST } from "./coherence-engines.js";
+import {
+  copyMembership,
+  type Membership,
+  membershipWords,
+  type ObjectHere,
+  unseen,
+  type View,
+  type ViewNotice,
+} from "./coherence-views.js";
+import { Words } from "./fingerprint.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 
 /**
@@ -16,7 +24,7 @@ export interface Instruction {
   page: number;
 }
 
-function instructions(program: Program): Instruction[] {
+export function instructions(program: Program): Instruction[] {
   return [...program.matchAll(/([rwx])(\d?)/g)].map(([, what, page]) => ({
     what: what!,
     page: Number(page),
@@ -25,8 +33,8 @@ function instructions(program: Program): Instruction[] {
 
 export interface Setup {
   machines: number;
-  /** Home of all pages. */
-  home: number;
+  /** Home of all pages, or of each. */
+  home: number | number[];
   /** One unless told. */
   pages?: number;
   /** Pages are granted by ranges; the home takes all of them back so many times. */
@@ -37,15 +45,22 @@ export interface Setup {
   fetches?: number;
   /** Pages are granted one by one, since records are few. */
   narrow?: boolean;
+  /** Views, and homes that move. */
+  takeover?: boolean;
   /** Per machine, per thread. */
   programs: Program[][];
 }
 
-/** What is not about one page: a recall, its answer with the pages that the sender has touched, the home's move. */
-export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } | MoveNotice;
+/** What is not about one page: a recall, its answer with the pages that the sender has touched, what becomes of views. */
+export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } | ViewNotice;
+
+const NOTICES: Notice["kind"][] = ["recall", "touched", "mark", "object", "owner", "report"];
+
+const NO_MESSAGE = new Uint32Array(0);
 
 export interface Wire {
-  bytes: Uint8Array;
+  /** A PageMessage. */
+  words: Uint32Array;
   page: number;
   value: number;
   notice?: Notice;
@@ -65,6 +80,8 @@ export interface Thread {
 export interface PageHere {
   /** It has a record. */
   exists: boolean;
+  /** It has a frame, which is zeros where nothing else was written. */
+  framed: boolean;
   dirty: boolean;
   /** A revocation in progress: -1 none, 0 everything, 1 the right to write. */
   revoking: number;
@@ -80,14 +97,19 @@ export interface Machine {
   threads: Thread[];
   pages: PageHere[];
   alive: boolean;
+  /** Its lease has run out: until it knows better its cores have no page, and what it is granted it does not use. */
+  stopped: boolean;
   /** Bit per machine that it knows to be dead: it hears nothing of it and tells it nothing. */
   noticed: number;
   /** It has died once and come back. */
   returned: boolean;
   /** A thread was told that the page is gone. */
   failures: number;
-  /** How far it is in the home's move. */
-  marks: Marks;
+  /** With `takeover`: what it knows of views, and of objects. */
+  membership: Membership;
+  objects: ObjectHere[];
+  /** At the home: bit per machine whose answer to a recall it awaits. */
+  recalling: number;
 }
 
 export interface Saved {
@@ -96,14 +118,16 @@ export interface Saved {
   wires: Wire[][];
   latest: number[];
   forgivable: number[];
-  counts: [deaths: number, recalls: number, recalling: number, fetches: number];
+  views: View[];
+  counts: [deaths: number, faults: number, recalls: number, fetches: number];
 }
 
 const copy = (machine: Machine): Machine => ({
   ...machine,
   threads: machine.threads.map((thread) => ({ ...thread, right: thread.right.slice() })),
   pages: machine.pages.map((page) => ({ ...page })),
-  marks: { ...machine.marks },
+  membership: copyMembership(machine.membership),
+  objects: machine.objects.map((object) => ({ ...object })),
 });
 
 export class Cluster {
@@ -117,28 +141,42 @@ export class Cluster {
   latest: number[];
   /** Values that went with a dead machine may be forgotten once each; this many may be. */
   forgivable: number[];
+  /** Machines whose memory is gone; what went wrong in all, lost leases as well. */
   deaths = 0;
+  faults = 0;
   recalls = 0;
-  /** Bit per machine whose answer to a recall the home awaits. */
-  recalling = 0;
   /** Pages that the home has fetched without need. */
   fetches = 0;
   messages = 0;
   dataMessages = 0;
   /** Machines that died come back. */
   rejoins = false;
-  /** The home's role moves when it dies; else its pages end with it. */
-  takeover = false;
+  /** Machines may lose their lease. */
+  pauses = false;
+  /** Views and the home's move (coherence-views.ts); else machines notice deaths one by one, and a home's pages end with it. */
+  readonly takeover: boolean;
+  readonly numbers: number[];
+  readonly objects: number[];
+  /** Those that membership.ts agreed on. */
+  views: View[];
+  readonly #homes: number[];
+  readonly #words = new Words();
   #machines: Machine[] = [];
   #wires: Wire[][] = [];
 
   constructor(kernel: KernelWasm, setup: Setup) {
     this.setup = setup;
     const { machines, home, pages = 1, ranges = false, narrow = false } = setup;
+    this.#homes = typeof home === "number" ? Array.from({ length: pages }, () => home) : home;
+    if (this.#homes.length !== pages) throw new Error(`${pages} pages, but ${this.#homes.length} homes`);
     this.ranges = ranges;
-    this.engines = new Engines(kernel, { machines, home, pages, ranges, narrow });
+    this.engines = new Engines(kernel, { machines, pages, ranges, narrow });
     this.c = this.engines.c;
     this.pages = Array.from({ length: pages }, (_, page) => page);
+    this.takeover = setup.takeover ?? false;
+    this.numbers = Array.from({ length: machines }, (_, index) => index + 1);
+    this.objects = ranges ? [0] : this.pages;
+    this.views = [{ members: this.numbers.reduce((bits, m) => bits | (1 << m), 0), second: 0 }];
     this.latest = this.pages.map(() => 0);
     this.forgivable = this.latest.slice();
     for (let m = 1; m <= machines; m++) {
@@ -155,7 +193,10 @@ export class Cluster {
         noticed: 0,
         returned: false,
         failures: 0,
-        marks: unmoved(),
+        stopped: false,
+        membership: unseen(machines),
+        objects: [],
+        recalling: 0,
       });
       this.create(m, 0);
     }
@@ -165,43 +206,91 @@ export class Cluster {
   /** A machine's memory at the beginning of a life. */
   create(number: number, life: number): void {
     this.engines.createMachine(number, life);
+    const object = {
+      known: life === 0 || !this.takeover,
+      moving: 0,
+      complete: false,
+      lost: false,
+      renumbered: false,
+    };
+    this.machine(number).objects = this.objects.map((each) => ({ ...object, home: this.preferred(each) }));
+    const fresh = { exists: false, framed: false, dirty: false, revoking: -1, operation: 0, done: 0 };
     // What is granted by a range is zeros, as the home has them.
-    const frame = this.ranges || number === this.setup.home ? 0 : -1;
-    const fresh = { exists: false, dirty: false, revoking: -1, frame, operation: 0, done: 0 };
-    this.machine(number).pages = this.pages.map(() => ({ ...fresh }));
-    if (!this.ranges) for (const page of this.pages) this.find(number, page);
+    this.machine(number).pages = this.pages.map((page) => ({
+      ...fresh,
+      frame: this.ranges || this.takeover || number === this.home(page) ? 0 : -1,
+    }));
+    if (!this.ranges && (life === 0 || !this.takeover))
+      for (const page of this.pages) this.find(number, page);
   }
 
   machine(number: number): Machine {
     return this.#machines[number - 1]!;
   }
   living(): number[] {
-    return this.#machines.flatMap(({ alive }, index) => (alive ? [index + 1] : []));
+    return this.numbers.filter((machine) => this.machine(machine).alive);
+  }
+  /** Its threads run. */
+  runs(machine: number): boolean {
+    const { alive, stopped } = this.machine(machine);
+    return alive && !stopped;
+  }
+  hears(machine: number, from: number): boolean {
+    if (!this.takeover) return !this.knowsDead(machine, from);
+    return (this.machine(machine).membership.deaf & (1 << from)) === 0;
   }
   knowsDead(machine: number, dead: number): boolean {
     return (this.machine(machine).noticed & (1 << dead)) !== 0;
   }
-  homeLives(): boolean {
-    return this.takeover || this.machine(this.setup.home).alive;
+  /** At the beginning. */
+  home(page: number): number {
+    return this.#homes[page]!;
   }
-  failures(): number {
-    return this.#machines.reduce((sum, machine) => sum + (machine.alive ? machine.failures : 0), 0);
+  preferred(object: number): number {
+    return this.#homes[object]!;
+  }
+  objectOf(page: number): number {
+    return this.ranges ? 0 : page;
+  }
+  /** Where the machine believes the page's home to be. */
+  homeFor(machine: number, page: number): number {
+    return this.machine(machine).objects[this.objectOf(page)]!.home;
+  }
+  /** A machine's memory is gone, or counts no more. */
+  loses(): void {
+    this.deaths++;
+    this.forgivable = this.forgivable.map((count) => count + 1);
+  }
+  homeLives(page: number): boolean {
+    return this.takeover || this.machine(this.home(page)).alive;
+  }
+  /** Threads that were told that a page is gone; on those that live, or `ever`. */
+  failures(ever = false): number {
+    return this.#machines.reduce((sum, { alive, failures }) => sum + (alive || ever ? failures : 0), 0);
   }
   wire(from: number, to: number): Wire[] {
     return this.#wires[(from - 1) * this.setup.machines + to - 1]!;
   }
   tell(from: number, to: number, notice: Notice): void {
-    this.wire(from, to).push({ bytes: new Uint8Array(), page: 0, value: -2, notice });
+    this.wire(from, to).push({ words: NO_MESSAGE, page: 0, value: -2, notice });
   }
 
   /** The page's record, made if there is none. */
   find(machine: number, page: number): number {
     const here = this.machine(machine).pages[page]!;
-    if (!here.exists) this.engines.createPage(machine, page);
-    here.exists = true;
     const at = this.engines.page(machine, page);
+    if (here.exists) return at;
+    here.exists = true;
+    const object = this.machine(machine).objects[this.objectOf(page)]!;
+    this.engines.createPage(machine, page, object.home);
     if (here.kept) this.engines.do.restore(at, here.kept.serial, here.kept.flags & 1, here.kept.flags >> 1);
     here.kept = undefined;
+    if (!this.takeover) return at;
+    // As page-index.ts does.
+    if (object.home !== machine) this.engines.do.setRanged(at, 0);
+    else if (object.renumbered) this.engines.do.reverted(this.engines.engine(machine), at);
+    if (object.moving !== 0) this.engines.do.setFrozen(at, 1);
+    if (!this.ranges && object.home === machine && object.lost) this.engines.do.setLost(at);
     return at;
   }
   /** Pages that have merged stand for themselves again. */
@@ -212,7 +301,35 @@ export class Cluster {
     return this.engines.do.state(this.find(machine, page));
   }
   directory(page = 0): number {
-    return this.engines.do.directory(this.find(this.setup.home, page));
+    return this.engines.do.directory(this.find(this.homeFor(this.living()[0]!, page), page));
+  }
+
+  // --- Ranges, as grants.ts ---
+
+  rangesMachineDied(number: number, dead: number): void {
+    if (!this.ranges) return;
+    const home = this.homeFor(number, 0);
+    const set = this.engines.set(number);
+    if (dead === home) this.unmerge(number);
+    if (dead === home) this.engines.do.putState(set, 0n, LAST, this.c["INVALID"]!);
+    if (number !== home) return;
+    this.engines.do.forgetSharer(set, dead);
+    this.engines.do.released(set, dead, 0n, LAST, this.c["LOST"]!);
+    this.answered(number, dead);
+  }
+
+  rangesFrozen(number: number): void {
+    if (!this.ranges) return;
+    this.engines.createSet(number);
+    this.engines.do.setStored(this.engines.set(number));
+    this.machine(number).recalling = 0;
+  }
+
+  /** At the home: the machine need not answer a recall any more. */
+  answered(number: number, machine: number): void {
+    const here = this.machine(number);
+    here.recalling &= ~(1 << (machine - 1));
+    this.engines.do.recalling(this.engines.set(number), BigInt(here.recalling));
   }
 
   // --- Saving, for the exhaustive search ---
@@ -224,7 +341,8 @@ export class Cluster {
       wires: this.#wires.map((wire) => wire.slice()),
       latest: this.latest.slice(),
       forgivable: this.forgivable.slice(),
-      counts: [this.deaths, this.recalls, this.recalling, this.fetches],
+      views: this.views.slice(),
+      counts: [this.deaths, this.faults, this.recalls, this.fetches],
     };
   }
 
@@ -234,33 +352,68 @@ export class Cluster {
     this.#wires = saved.wires.map((wire) => wire.slice());
     this.latest = saved.latest.slice();
     this.forgivable = saved.forgivable.slice();
-    [this.deaths, this.recalls, this.recalling, this.fetches] = saved.counts;
+    this.views = saved.views.slice();
+    [this.deaths, this.faults, this.recalls, this.fetches] = saved.counts;
   }
 
-  /** Equal for states that cannot be told apart. */
-  key(): string {
-    const hash = createHash("md5");
-    const env: number[] = [...this.latest, ...this.forgivable, this.deaths, this.recalls, this.recalling];
-    if (this.setup.merges) env.push(this.fetches);
+  /** Of everything that decides how the cluster goes on: equal for states that cannot be told apart. */
+  fingerprint(to: Uint32Array): void {
+    const words = this.#words;
+    words.clear();
+    for (const page of this.pages) {
+      words.put(this.latest[page]!);
+      words.put(this.forgivable[page]!);
+    }
+    words.put(this.deaths | (this.faults << 8));
+    for (const { members, second } of this.takeover ? this.views : []) words.put(members | (second << 16));
+    words.put(this.recalls | (this.fetches << 8));
     this.#machines.forEach((machine, index) => {
       const here = this.pages.filter((page) => machine.pages[page]!.exists);
-      this.engines.digest(hash, index + 1, here);
-      for (const { exists, dirty, revoking, frame, operation, done, kept } of machine.pages)
-        env.push(kept?.flags ?? -1, exists ? 1 : 0, dirty ? 1 : 0, revoking, frame, operation, done);
-      const { moving, frozen, handedIn } = machine.marks;
-      env.push(machine.alive ? 1 : 0, machine.noticed, machine.returned ? 1 : 0, moving, frozen, handedIn);
-      for (const thread of machine.threads)
-        env.push(thread.at, thread.state, ...thread.right, thread.declined ? 1 : 0);
+      this.engines.digest(words, index + 1, here);
+      this.#putMachine(words, machine);
     });
     for (const wire of this.#wires) {
-      env.push(wire.length);
-      for (const { bytes, value, page, notice } of wire) {
-        hash.update(bytes.subarray(0, this.c["PAGE_MESSAGE_SERIALS"]));
-        if (notice !== undefined) hash.update(JSON.stringify(notice));
-        env.push(value, page);
+      words.put(wire.length);
+      for (const { words: message, value, page, notice } of wire) {
+        words.put(value);
+        words.put(page);
+        words.copy(message, 0, Math.min(message.length, this.c["PAGE_MESSAGE_SERIALS"]! >> 2));
+        if (notice !== undefined) putNotice(words, notice);
       }
     }
-    hash.update(new Uint8Array(Int32Array.from(env).buffer));
-    return hash.digest("hex");
+    words.fingerprint(to);
   }
+
+  #putMachine(words: Words, machine: Machine): void {
+    for (const { exists, framed, dirty, revoking, frame, operation, done, kept } of machine.pages) {
+      words.put(
+        (exists ? 1 : 0) |
+          (dirty ? 2 : 0) |
+          ((revoking + 1) << 2) |
+          (done << 4) |
+          (framed && this.takeover ? 256 : 0),
+      );
+      words.put(frame);
+      words.put(operation);
+      words.put(kept?.flags ?? -1);
+    }
+    const { alive, stopped, returned, noticed } = machine;
+    words.put(
+      (alive ? 1 : 0) | (returned ? 2 : 0) | (stopped ? 4 : 0) | (noticed << 4) | (machine.recalling << 20),
+    );
+    if (this.takeover) membershipWords((word) => words.put(word), machine);
+    for (const { at, state, declined, right } of machine.threads) {
+      words.put((at << 8) | (state << 1) | (declined ? 1 : 0));
+      for (const each of right) words.put(each);
+    }
+  }
+}
+
+function putNotice(words: Words, notice: Notice): void {
+  words.put(NOTICES.indexOf(notice.kind) + 1);
+  if ("page" in notice) words.put(notice.page);
+  if ("report" in notice) words.put(notice.report);
+  if ("object" in notice) words.put(2 * notice.object + (notice.complete ? 1 : 0));
+  if ("phase" in notice) words.put((notice.view << 4) | notice.phase);
+  if ("pages" in notice) words.put(notice.pages.reduce((bits, page) => bits | (1 << page), 0));
 }

@@ -2,13 +2,13 @@
 // order of a pair of machines but not between pairs, page tables and TLBs that let go late, and threads that read and write
 // (coherence-pager.ts). It knows the whole cluster, so it can say after every event whether two writers met or a reader saw
 // an old value (coherence-judge.ts). With `ranges` pages begin without records, as parts of their object's ranges, and the
-// home may recall what it granted so; with `takeover` the home's role moves when it dies (coherence-move.ts).
+// home may recall what it granted so; with `takeover` membership goes by views, and homes move (coherence-views.ts).
 import { LAST } from "./coherence-engines.js";
 import { Judge } from "./coherence-judge.js";
 import { type MergeStep, Merging } from "./coherence-merge.js";
-import { HomeMove, type MoveStep } from "./coherence-move.js";
 import { Pagers } from "./coherence-pager.js";
 import { Cluster, type Notice, type Saved, type Setup } from "./coherence-state.js";
+import { type ViewStep, Views } from "./coherence-views.js";
 import { Assertion, type KernelWasm } from "./kernel-wasm.js";
 import type * as search from "./search.js";
 import { chance, Violation } from "./search.js";
@@ -26,31 +26,31 @@ export type Step =
   | { do: "notice"; machine: number; dead: number }
   | { do: "return"; machine: number }
   | { do: "welcome"; machine: number; back: number }
+  | { do: "pause" | "resume"; machine: number }
   | MergeStep
-  | MoveStep;
+  | ViewStep;
 
 /** What need not happen. */
-const optional = new Set<Step["do"]>(["kill", "merge", "drop", "fetch"]);
+const optional = new Set<Step["do"]>(["kill", "pause", "merge", "drop", "fetch"]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
-  readonly move: HomeMove;
+  readonly membership: Views;
   readonly #merging: Merging;
   readonly #judge = new Judge(this);
   readonly #pagers = new Pagers(this, this.#judge);
 
   constructor(kernel: KernelWasm, setup: Setup) {
     super(kernel, setup);
-    this.move = new HomeMove(this, this.#pagers);
+    this.membership = new Views(this, this.#pagers);
     this.#merging = new Merging(this, this.#pagers);
   }
 
   // --- Stepping ---
 
-  /** Everything that may happen next. */
+  /** Everything that may happen next; at most so many faults in all. */
   steps(kills = 0): Step[] {
     const steps: Step[] = [];
-    const n = this.setup.machines;
-    for (let m = 1; m <= n; m++) {
+    for (const m of this.numbers) {
       const machine = this.machine(m);
       if (!machine.alive) continue;
       machine.threads.forEach((thread, index) => {
@@ -60,33 +60,59 @@ export class World extends Cluster implements search.World<Step, Saved> {
       });
       for (const page of this.pages)
         if (this.#pagers.mayGo(m, page)) steps.push({ do: "gone", machine: m, page });
-      for (let from = 1; from <= n; from++) {
-        if (this.wire(from, m).length > 0 && !this.knowsDead(m, from))
-          steps.push({ do: "deliver", from, to: m });
-        if (from !== m && !this.machine(from).alive && !this.knowsDead(m, from))
-          steps.push({ do: "notice", machine: m, dead: from });
-        if (from !== m && this.machine(from).returned && this.machine(from).alive && this.knowsDead(m, from))
-          steps.push({ do: "welcome", machine: m, back: from });
-      }
-      if (this.takeover) steps.push(...this.move.steps(m));
+      for (const from of this.numbers)
+        if (this.wire(from, m).length > 0 && this.hears(m, from)) steps.push({ do: "deliver", from, to: m });
+      if (this.takeover) steps.push(...this.membership.steps(m));
+      else this.#news(steps, m);
       steps.push(...this.#merging.steps(m));
-      if (m === this.setup.home && this.recalls < (this.setup.recalls ?? 0) && this.recalling === 0)
+      if (m === this.#recaller() && this.recalls < (this.setup.recalls ?? 0) && machine.recalling === 0)
         steps.push({ do: "recall", machine: m });
-      if (this.deaths < kills) steps.push({ do: "kill", machine: m });
+      if (machine.stopped && !this.membership.leavesOut(m)) steps.push({ do: "resume", machine: m });
+      if (this.faults < kills) this.#faults(steps, m);
     }
+    if (this.takeover) steps.push(...this.membership.exclusions());
     if (this.rejoins)
-      for (let m = 1; m <= n; m++) if (this.#mayReturn(m)) steps.push({ do: "return", machine: m });
+      for (const m of this.numbers) if (this.#mayReturn(m)) steps.push({ do: "return", machine: m });
     return steps;
+  }
+
+  /** Deaths and returns that the machine does not know of yet. */
+  #news(steps: Step[], m: number): void {
+    for (const other of this.numbers) {
+      if (other === m) continue;
+      const { alive, returned } = this.machine(other);
+      const dead = this.knowsDead(m, other);
+      if (!alive && !dead) steps.push({ do: "notice", machine: m, dead: other });
+      if (alive && returned && dead) steps.push({ do: "welcome", machine: m, back: other });
+    }
+  }
+
+  /** Not to the last that runs. */
+  #faults(steps: Step[], m: number): void {
+    if (this.takeover && this.numbers.filter((other) => this.runs(other)).length === 1 && this.runs(m))
+      return;
+    steps.push({ do: "kill", machine: m });
+    if (this.pauses && !this.machine(m).stopped) steps.push({ do: "pause", machine: m });
+  }
+
+  /** The home that may recall ranges. */
+  #recaller(): number {
+    return (
+      this.living().find((m) => this.homeFor(m, 0) === m && this.machine(m).objects[0]!.moving === 0) ?? 0
+    );
   }
 
   /** Who comes back asks for nothing until everybody has told him that they know (cluster.ts, MEMBERS). */
   #isMember(m: number): boolean {
+    if (this.takeover) return this.membership.serves(m);
     return this.living().every((other) => !this.knowsDead(other, m));
   }
 
   /** A new life begins when everybody knows of the death: links do not join two lives. Objects of a dead home are gone. */
   #mayReturn(m: number): boolean {
-    if (this.machine(m).alive || this.machine(m).returned || m === this.setup.home) return false;
+    if (this.machine(m).returned) return false;
+    if (this.takeover) return this.membership.leavesOut(m);
+    if (this.machine(m).alive || this.pages.some((page) => this.home(page) === m)) return false;
     return this.living().every((other) => this.knowsDead(other, m));
   }
 
@@ -108,9 +134,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
   }
 
   #take(step: Step): void {
-    if (this.takeover && this.ranges) throw new Error("the home's move is not simulated with ranges");
     switch (step.do) {
       case "start":
+        this.#open(step.machine, step.thread);
         this.#pagers.start(step.machine, this.machine(step.machine).threads[step.thread]!);
         break;
       case "retire":
@@ -120,7 +146,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
         this.#pagers.gone(step.machine, step.page);
         break;
       case "recall":
-        this.#recall();
+        this.#recall(step.machine);
         break;
       case "deliver":
         this.#deliver(step.from, step.to);
@@ -138,11 +164,29 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "notice":
         this.#notice(step.machine, step.dead);
         break;
+      case "pause":
+        this.faults++;
+        this.machine(step.machine).stopped = true;
+        this.#pagers.stop(step.machine);
+        break;
+      case "resume":
+        this.machine(step.machine).stopped = false;
+        for (const page of this.pages) this.#pagers.askAgain(step.machine, page);
+        break;
+      case "exclude":
+        this.membership.exclude(step.machine);
+        break;
+      case "install":
+        this.membership.install(step.machine);
+        break;
+      case "freeze":
+        this.membership.freeze(step.machine);
+        break;
       case "handIn":
-        this.move.handIn(step.machine);
+        this.membership.handIn(step.machine);
         break;
       case "rebuild":
-        this.move.rebuild(step.machine);
+        this.membership.rebuild(step.machine);
         break;
       case "merge":
       case "drop":
@@ -152,17 +196,44 @@ export class World extends Cluster implements search.World<Step, Saved> {
     }
   }
 
+  #open(number: number, index: number): void {
+    const { program, at } = this.machine(number).threads[index]!;
+    if (this.takeover) this.membership.open(number, this.objectOf(program[at]!.page));
+  }
+
   #deliver(from: number, to: number): void {
-    const { bytes, page, value, notice } = this.wire(from, to).shift()!;
+    const { words, page, value, notice } = this.wire(from, to).shift()!;
     if (notice !== undefined) {
       this.#noticed(from, to, notice);
       return;
     }
+    if (!this.machine(to).objects[this.objectOf(page)]!.known) {
+      this.#strangerAnswers(to, page, words);
+      return;
+    }
     const { engines } = this;
     const at = this.find(to, page);
-    const same = (bytes[3]! & this.c["SAME_DATA"]!) !== 0;
-    const work = () => engines.do.message(engines.engine(to), at, engines.put(bytes));
+    const same = ((words[0]! >>> 24) & this.c["SAME_DATA"]!) !== 0;
+    const work = () => engines.do.message(engines.engine(to), at, engines.put(words));
     this.#pagers.run(to, page, work, value, same);
+  }
+
+  /** As strangers.ts does. */
+  #strangerAnswers(number: number, page: number, words: Uint32Array): void {
+    const { c } = this;
+    const kind = words[0]! & 255;
+    const from = (words[0]! >> 8) & 255;
+    const requester = (words[0]! >> 16) & 255;
+    const [to, say] =
+      kind === c["SAY_PURGE"]
+        ? [from, c["SAY_SURRENDER"]!]
+        : [requester, kind === c["SAY_INVALIDATE"] ? c["SAY_ACKNOWLEDGED"]! : c["SAY_REJECTED"]!];
+    const waits = [c["SAY_PURGE"], c["SAY_INVALIDATE"], c["SAY_EXECUTE"]].includes(kind);
+    if (!waits || (kind !== c["SAY_PURGE"] && this.knowsDead(number, to))) return;
+    const answer = new Uint32Array(words.length);
+    answer[0] = say | (number << 8);
+    answer[1] = kind === c["SAY_PURGE"] ? 0 : words[1]!;
+    this.wire(number, to).push({ words: answer, page, value: -2 });
   }
 
   // --- Deaths and returns ---
@@ -172,27 +243,15 @@ export class World extends Cluster implements search.World<Step, Saved> {
     machine.alive = false;
     for (const thread of machine.threads) thread.right.fill(0);
     for (const page of machine.pages) page.revoking = -1;
-    this.deaths++;
-    this.forgivable = this.forgivable.map((count) => count + 1);
+    this.faults++;
+    this.loses();
   }
 
   #notice(number: number, dead: number): void {
     const { engines } = this;
-    const { home } = this.setup;
     this.machine(number).noticed |= 1 << dead;
     engines.do.dead(engines.engine(number), dead);
-    if (this.takeover && dead === home) {
-      this.move.freeze(number);
-      return;
-    }
-    // Ranges first, as pages.ts does.
-    if (dead === home) this.unmerge(number);
-    if (this.ranges && dead === home) engines.do.putState(engines.set(number), 0n, LAST, this.c["INVALID"]!);
-    if (this.ranges && number === home) {
-      engines.do.forgetSharer(engines.set(number), dead);
-      engines.do.released(engines.set(number), dead, 0n, LAST, this.c["LOST"]!);
-      this.#answered(dead);
-    }
+    this.rangesMachineDied(number, dead);
     for (const page of this.pages) {
       if (!this.machine(number).pages[page]!.exists) continue;
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
@@ -209,12 +268,13 @@ export class World extends Cluster implements search.World<Step, Saved> {
       this.wire(other, number).length = 0;
       // Nobody has spoken to it in this life; those who are dead never will.
       if (other === number) continue;
-      if (this.machine(other).alive) machine.noticed &= ~(1 << other);
+      if (this.machine(other).alive && !this.takeover) machine.noticed &= ~(1 << other);
       else machine.noticed |= 1 << other;
     }
-    machine.returned = true;
-    machine.alive = true;
+    if (machine.alive) machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
+    Object.assign(machine, { returned: true, alive: true, stopped: false, recalling: 0 });
     this.create(number, 1);
+    if (this.takeover) this.membership.takeIn(number);
     for (let other = 1; other <= n; other++)
       if (this.knowsDead(number, other)) this.engines.do.dead(this.engines.engine(number), other);
     for (const thread of machine.threads) {
@@ -236,35 +296,32 @@ export class World extends Cluster implements search.World<Step, Saved> {
     );
   }
 
-  #recall(): void {
-    const { home, machines } = this.setup;
+  #recall(home: number): void {
     const { engines } = this;
     this.recalls++;
+    const machine = this.machine(home);
     for (const page of this.#touched(home)) engines.do.keep(engines.page(home, page), home);
     engines.do.released(engines.set(home), home, 0n, LAST, this.c["UNUSED"]!);
-    for (let m = 1; m <= machines; m++) {
+    for (const m of this.numbers) {
       if (m === home || this.knowsDead(home, m)) continue;
-      this.recalling |= 1 << (m - 1);
+      machine.recalling |= 1 << (m - 1);
       this.tell(home, m, { kind: "recall" });
     }
-    engines.do.recalling(engines.set(home), BigInt(this.recalling));
-  }
-
-  #answered(machine: number): void {
-    this.recalling &= ~(1 << (machine - 1));
-    this.engines.do.recalling(this.engines.set(this.setup.home), BigInt(this.recalling));
+    engines.do.recalling(engines.set(home), BigInt(machine.recalling));
   }
 
   #noticed(from: number, to: number, notice: Notice): void {
     const { engines } = this;
     if (notice.kind === "recall") {
+      if (from !== this.homeFor(to, 0)) return;
       this.tell(to, from, { kind: "touched", pages: this.#touched(to) });
       engines.do.putState(engines.set(to), 0n, LAST, this.c["INVALID"]!);
     } else if (notice.kind === "touched") {
+      if (to !== this.homeFor(to, 0)) return;
       for (const page of notice.pages) engines.do.keep(this.find(to, page), from);
       engines.do.released(engines.set(to), from, 0n, LAST, this.c["UNUSED"]!);
-      this.#answered(from);
-    } else this.move.noticed(from, to, notice);
+      this.answered(to, from);
+    } else this.membership.noticed(from, to, notice);
   }
 }
 
@@ -275,10 +332,10 @@ export function wander(world: World, seed: number, kills = 0, limit = 100_000): 
     let steps = world.steps(kills);
     // Deaths are rare, so that they meet a cluster at work.
     if (steps.length > 1 && next(20) !== 0) {
-      const living = steps.filter((step) => step.do !== "kill");
+      const living = steps.filter((step) => step.do !== "kill" && step.do !== "pause");
       if (living.length > 0) steps = living;
-      else if (world.deaths < kills) steps = [];
-    } else if (steps.every((step) => step.do === "kill")) steps = [];
+      else if (world.faults < kills) steps = [];
+    } else if (world.rests(steps)) steps = [];
     if (steps.length === 0) {
       world.checkEnd();
       return count;

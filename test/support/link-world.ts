@@ -280,7 +280,7 @@ export class LinkWorld implements search.World<LinkStep, State> {
   }
 
   /** Equal for states that cannot be told apart. */
-  key(): string {
+  fingerprint(to: Uint32Array): void {
     const { wires, budget, sent, base, life, next, now } = this.#state;
     const hash = createHash("md5");
     for (const end of [0, 1]) {
@@ -289,7 +289,8 @@ export class LinkWorld implements search.World<LinkStep, State> {
       hash.update(lines.sort().join("|"), "latin1");
     }
     hash.update(JSON.stringify([budget, sent, base, life, [...next].sort()]));
-    return hash.digest("hex");
+    const digest = hash.digest();
+    for (let i = 0; i < 4; i++) to[i] = digest.readUInt32LE(4 * i);
   }
 }
 

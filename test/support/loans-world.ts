@@ -7,6 +7,7 @@
 // an old value of a chunk sees what was there before a machine died. At the end nobody waits, and somebody was told of the loss.
 import { createHash } from "node:crypto";
 import { Engines } from "./coherence-engines.js";
+import { Words } from "./fingerprint.js";
 import { Assertion, type KernelWasm } from "./kernel-wasm.js";
 import type * as search from "./search.js";
 import { Violation } from "./search.js";
@@ -116,12 +117,13 @@ export class LoansWorld implements search.World<Step, Saved> {
   #reverted = 0;
   /** Chunks lent, accesses in parts, failures told: whether a run met what it is for. */
   readonly met = { lent: 0, carried: 0, recalled: 0, told: 0, broken: 0 };
+  readonly #words = new Words();
 
   constructor(kernel: KernelWasm, setup: LoanSetup) {
     this.#kernel = kernel;
     this.#setup = setup;
     this.#n = setup.programs.length;
-    this.#engines = new Engines(kernel, { machines: this.#n, home: setup.home, pages: 1, ranges: false });
+    this.#engines = new Engines(kernel, { machines: this.#n, pages: 1, ranges: false });
     this.#c = this.#engines.c;
     this.#partsBytes = (kernel.call("partsBytes")(this.#n) + 15) & ~15;
     const frame = 4096;
@@ -131,7 +133,7 @@ export class LoansWorld implements search.World<Step, Saved> {
     kernel.bytes.fill(0, this.#region, this.#region + this.#regionBytes);
     for (let m = 1; m <= this.#n; m++) {
       this.#engines.createMachine(m, 0);
-      this.#engines.createPage(m, 0);
+      this.#engines.createPage(m, 0, setup.home);
       kernel.call("partsCreate")(this.#parts(m), this.#n);
       this.#machines.push({
         threads: setup.programs[m - 1]!.map((program) => ({
@@ -583,7 +585,16 @@ export class LoansWorld implements search.World<Step, Saved> {
     if (loan !== undefined) this.#loan(from, to, open, loan);
     if (bytes.length === 0) return;
     const engine = this.#engines.engine(to);
-    this.#run(to, () => this.#engines.do.message(engine, this.#page(to), this.#engines.put(bytes)), data);
+    this.#run(
+      to,
+      () =>
+        this.#engines.do.message(
+          engine,
+          this.#page(to),
+          this.#engines.put(new Uint32Array(bytes.slice().buffer)),
+        ),
+      data,
+    );
   }
 
   #kill(m: number): void {
@@ -656,19 +667,21 @@ export class LoansWorld implements search.World<Step, Saved> {
     [this.#deaths, this.#returns, this.#lends, this.#reverted] = saved.counts;
   }
 
-  key(): string {
+  fingerprint(to: Uint32Array): void {
     const hash = createHash("md5");
+    const words = this.#words;
+    words.clear();
     const env: number[] = [...this.#latest, this.#deaths, this.#returns, this.#lends, this.#reverted];
     this.#machines.forEach(({ threads, alive, noticed, failures, revoking, dirty, broken }, index) => {
       const m = index + 1;
-      this.#engines.digest(hash, m, [0]);
+      this.#engines.digest(words, m, [0]);
       const part = this.#part(m);
       env.push(alive ? 1 : 0, noticed, failures > 0 ? 1 : 0, revoking, dirty ? 1 : 0, broken ? 1 : 0);
       env.push(this.#do("partsSerial", this.#parts(m)), part !== 0 ? 1 : 0);
       if (part !== 0) {
         env.push(Number(this.#mine(m) & 7n), Number(this.#lent(m) & 7n), this.#do("partRecalled", part));
         env.push(this.#do("partOwner", part), this.#do("partId", part));
-        for (let to = 1; to <= this.#n; to++) env.push(this.#do("partLoan", part, to));
+        for (let other = 1; other <= this.#n; other++) env.push(this.#do("partLoan", part, other));
       }
       for (let from = 1; from <= this.#n; from++) env.push(this.#do("partsTaken", this.#parts(m), from));
       for (let chunk = 0; chunk < CHUNKS; chunk++) env.push(this.#value(m, chunk));
@@ -684,6 +697,8 @@ export class LoansWorld implements search.World<Step, Saved> {
       }
     }
     hash.update(new Uint8Array(Int32Array.from(env).buffer));
-    return hash.digest("hex");
+    const digest = hash.digest();
+    for (let i = 0; i < 4; i++) words.put(digest.readUInt32LE(4 * i));
+    words.fingerprint(to);
   }
 }

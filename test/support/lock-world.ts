@@ -1,6 +1,7 @@
 // Range locks of one object on a few machines (the compiled kernel/coherence/lock-space.ts and lock-home.ts), and links that keep
 // order but may deliver a message twice; machines may die, and the home may move. After every event: no two locks that are held
 // conflict, and no two machines' rights. What a test does with it is a search of every order of events, or a random walk.
+import { fingerprintOf } from "./fingerprint.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 import { Violation, type World } from "./search.js";
 
@@ -122,14 +123,14 @@ export class LockWorld implements World<LockStep, LockState> {
     };
   }
 
-  /** Equal for equal states. */
-  key(): string {
+  fingerprint(to: Uint32Array): void {
     const { channels, wishes, budget, home, dead } = this.state;
     const digests = this.#spaces.map((at) => BigInt(this.#kernel.call("lockDigest")(at)));
     const wire = channels.map((c) =>
       c.map(({ kind, id, flags, pieces }) => `${kind}.${id}.${flags}.${pieces.join("+")}`).join(","),
     );
-    return `${digests.join()}|${wire.join(";")}|${wishes.join("")}|${Object.values(budget).join()}|${home}|${dead}`;
+    const rest = `${wishes.join("")}|${Object.values(budget).join()}|${home}|${dead}`;
+    fingerprintOf(`${digests.join()}|${wire.join(";")}|${rest}`, to);
   }
 
   /** What must happen some day; not what may go wrong, or change. */

@@ -1,6 +1,7 @@
 // Searches of worlds that know everything that can happen next: every order of events, each state once; or one order at
 // random, from a seed. What the world finds wrong is thrown as a Violation, with the steps that lead to it.
 
+import { Fingerprints } from "./fingerprint.js";
 import { Assertion } from "./kernel-wasm.js";
 
 /** What a world throws when something is wrong. */
@@ -17,8 +18,8 @@ export interface World<Step, Saved> {
   checkEnd(): void;
   save(): Saved;
   load(saved: Saved): void;
-  /** Equal for states that cannot be told apart. */
-  key(): string;
+  /** Four words: equal for states that cannot be told apart (fingerprint.ts). */
+  fingerprint(to: Uint32Array): void;
 }
 
 export interface Found {
@@ -41,6 +42,8 @@ export function chance(seed: number): (limit: number) => number {
   };
 }
 
+const PROGRESS = 100_000;
+
 interface Node<Step, Saved> {
   saved: Saved;
   depth: number;
@@ -61,9 +64,17 @@ function judged<Step, Saved>(node: Node<Step, Saved>, last: Step | undefined, wo
   }
 }
 
-/** Every order in which things can happen, each state once. */
-export function explore<Step, Saved>(world: World<Step, Saved>, kills = 0, limit = 2_000_000): Found {
-  const seen = new Set([world.key()]);
+/** Every order in which things can happen, each state once. `progress` is told how many there are, now and then. */
+export function explore<Step, Saved>(
+  world: World<Step, Saved>,
+  kills = 0,
+  limit = 2_000_000,
+  progress?: (states: number, waiting: number) => void,
+): Found {
+  const seen = new Fingerprints();
+  const print = new Uint32Array(4);
+  world.fingerprint(print);
+  seen.add(print);
   const found: Found = { states: 0, ends: 0, depth: 0 };
   const stack: Node<Step, Saved>[] = [{ saved: world.save(), depth: 0 }];
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
@@ -72,17 +83,18 @@ export function explore<Step, Saved>(world: World<Step, Saved>, kills = 0, limit
     found.states++;
     found.depth = Math.max(found.depth, here.depth);
     if (found.states > limit) throw new Error(`more than ${limit} states`);
+    if (found.states % PROGRESS === 0) progress?.(found.states, stack.length);
     const steps = world.steps(kills);
     if (world.rests(steps)) {
       found.ends++;
       judged(here, undefined, () => world.checkEnd());
+      world.load(here.saved); // to look at the end may be to go on from it
     }
-    for (const step of steps) {
-      world.load(here.saved);
+    for (const [index, step] of steps.entries()) {
+      if (index > 0) world.load(here.saved);
       judged(here, step, () => world.take(step));
-      const key = world.key();
-      if (seen.has(key)) continue;
-      seen.add(key);
+      world.fingerprint(print);
+      if (!seen.add(print)) continue;
       stack.push({ saved: world.save(), depth: here.depth + 1, step, before: here });
     }
   }

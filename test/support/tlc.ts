@@ -6,10 +6,14 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Case } from "./coherence-cases.js";
+import { instructions } from "./coherence-state.js";
 import { rows, states } from "./page-table.js";
 
 export const MODEL = "test/model";
 const INVARIANTS = ["Legal", "OneWriter", "Same", "Newest", "NobodyWaits"];
+
+/** Of the pages. */
+const NAMES = "abcdefgh";
 
 export const tla2tools = process.env["TLA2TOOLS"] ?? "";
 /** Why TLC cannot be run; empty if it can. */
@@ -31,29 +35,22 @@ export function rowsModule(): string {
   return `${head}\n${note}\nRows == [\n${lines.join(",\n")}]\n${"=".repeat(head.length)}\n`;
 }
 
-/** Two pages: capital letters are for the second. */
-export interface TwoPages extends Omit<Case, "home"> {
-  homes: [number, number];
-}
-
-function caseModule(one: Case | TwoPages): {
+function caseModule({ programs, home, kills, rejoins = false }: Case): {
   module: string;
   configuration: string;
 } {
-  const { programs, kills, rejoins = false } = one;
-  const [first, second] = "homes" in one ? one.homes : [one.home, 0];
+  const homes = [home].flat();
   const sequence = (items: string[]) => `<<${items.join(", ")}>>`;
-  const operation = (letter: string) => {
-    const small = letter.toLowerCase();
-    return `<<"${small}", "${small === letter ? "a" : "b"}">>`;
-  };
-  const thread = (program: string) => sequence([...program].map(operation));
+  const pages = homes.map((_, page) => `"${NAMES[page]}"`);
+  const thread = (program: string) =>
+    sequence(instructions(program).map(({ what, page }) => `<<"${what}", ${pages[page]}>>`));
   const all = sequence(programs.map((machine) => sequence(machine.map(thread))));
+  const homeOf = homes.map((machine, page) => `p = ${pages[page]} -> ${machine}`).join(" [] ");
   const module = [
     "---- MODULE Case ----",
     "EXTENDS Coherence",
-    `CasePages == ${second ? '{"a", "b"}' : '{"a"}'}`,
-    `CaseHome == [p \\in CasePages |-> IF p = "a" THEN ${first} ELSE ${second}]`,
+    `CasePages == {${pages.join(", ")}}`,
+    `CaseHome == [p \\in CasePages |-> CASE ${homeOf}]`,
     `CasePrograms == ${all}`,
     "====",
   ];
@@ -68,7 +65,7 @@ function caseModule(one: Case | TwoPages): {
 }
 
 /** Searches every state of a case, with the table's rows or with others. Throws what TLC says when it finds fault. */
-export function runTlc(one: Case | TwoPages, table = rowsModule()): { states: number } {
+export function runTlc(one: Case, table = rowsModule()): { states: number } {
   const folder = mkdtempSync(join(tmpdir(), "buslock-tlc-"));
   try {
     copyFileSync(join(MODEL, "Coherence.tla"), join(folder, "Coherence.tla"));

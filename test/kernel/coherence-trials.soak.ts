@@ -1,0 +1,79 @@
+// The clusters at random of coherence-trials.test.ts for longer, and their larger exhaustive searches. SOAK_SEEDS sets how many
+// (100000 unless told); with FOREVER=1 they go on until they are stopped. TRIAL repeats the one that a failure names.
+import { expect, test } from "vitest";
+import { type Program, World } from "../support/coherence.js";
+import { KernelWasm } from "../support/kernel-wasm.js";
+import { explore } from "../support/search.js";
+import { type Mode, shapeOf, trial, trialOf, worldOf } from "../support/trial.js";
+
+const only = process.env["TRIAL"];
+const runs = process.env["FOREVER"] ? Number.POSITIVE_INFINITY : Number(process.env["SOAK_SEEDS"] ?? 100_000);
+const DAYS = 2 ** 31 - 1;
+const SHAPE_RUNS = 20;
+/** A kernel's memory has room for the worlds of so many shapes. */
+const SHAPES_OF_KERNEL = 500;
+
+test.skipIf(only === undefined)(`TRIAL=${only}`, () => {
+  const { shape, mode, seed } = trialOf(only!);
+  trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, mode, seed);
+});
+
+test.skipIf(only !== undefined)(
+  "clusters at random",
+  async () => {
+    let kernel = new KernelWasm();
+    let events = 0;
+    const began = performance.now();
+    for (let shape = 1; (shape - 1) * SHAPE_RUNS < runs; shape++) {
+      if (shape % SHAPES_OF_KERNEL === 0) kernel = new KernelWasm();
+      const world = worldOf(kernel, shapeOf(shape));
+      for (let seed = 1; seed <= SHAPE_RUNS; seed++) {
+        const mode: Mode = seed % 2 === 0 ? "safety" : "liveness";
+        events += trial(world, shape, mode, seed);
+      }
+      if (shape % SHAPES_OF_KERNEL !== 0) continue;
+      const seconds = (performance.now() - began) / 1000;
+      const done = shape * SHAPE_RUNS;
+      process.stderr.write(
+        `${done} clusters, ${events} events, ${Math.round(events / seconds)} a second, ${Math.round((done / seconds) * 3600)} clusters an hour\n`,
+      );
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(events).toBeGreaterThan(0);
+  },
+  DAYS,
+);
+
+interface Search {
+  programs: Program[][];
+  kills: number;
+  pages?: number;
+  ranges?: true;
+  recalls?: number;
+  rejoins?: true;
+  pauses?: true;
+}
+const searches: Search[] = [
+  { programs: [["w"], ["r"], ["r"]], kills: 1 },
+  { programs: [["w"], ["w"], ["r"]], kills: 1, pauses: true },
+  { programs: [["w"], ["w"], ["x"]], kills: 2 },
+  { programs: [["r"], ["w"], [], ["w"]], kills: 2 },
+  { programs: [["w"], ["w"], []], kills: 1, rejoins: true, pauses: true },
+  { programs: [["w0"], ["w1"], ["r0"]], kills: 1, pages: 2, ranges: true },
+  { programs: [["w0"], ["w1"], []], kills: 1, pages: 2, ranges: true, rejoins: true, pauses: true },
+];
+test.skipIf(only !== undefined).each(searches.map((one) => [JSON.stringify(one), one] as const))(
+  "every order of events, the home moves: %s",
+  (name, { kills, rejoins = false, pauses = false, ...setup }) => {
+    const machines = setup.programs.length;
+    const world = new World(new KernelWasm(), { machines, home: 1, takeover: true, ...setup });
+    world.rejoins = rejoins;
+    world.pauses = pauses;
+    const found = explore(world, kills, 50_000_000, (states, waiting) =>
+      process.stderr.write(`${name}: ${states} states, ${waiting} to be looked at\n`),
+    );
+    console.log(`${name}: ${found.states} states, ${found.ends} ends, at most ${found.depth} events`);
+    expect(found.ends).toBeGreaterThan(0);
+  },
+  DAYS,
+);

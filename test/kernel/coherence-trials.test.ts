@@ -1,0 +1,70 @@
+// Clusters at random (trial.ts): pages alone and by ranges, homes that move, machines that die at any moment, also during a takeover, that
+// lose their lease and come back, that begin anew. Safety: nothing wrong after any event, whatever fails. Liveness:
+// faults stop, and everybody finishes. A failure prints the command that repeats it and the fewest events that lead to it.
+import { expect, test } from "vitest";
+import { World } from "../support/coherence.js";
+import { KernelWasm } from "../support/kernel-wasm.js";
+import { rowAddress, states } from "../support/page-table.js";
+import { explore, Violation } from "../support/search.js";
+import { type Mode, shapeOf, shrink, trial, worldOf } from "../support/trial.js";
+
+const SHAPES = 150;
+
+test.each<[Mode]>([["safety"], ["liveness"]])("%s: 150 clusters, five seeds each", (mode) => {
+  const kernel = new KernelWasm();
+  let events = 0;
+  for (let shape = 1; shape <= SHAPES; shape++) {
+    const world = worldOf(kernel, shapeOf(shape));
+    for (let seed = 1; seed <= 5; seed++) events += trial(world, shape, mode, seed);
+  }
+  expect(events).toBeGreaterThan(20_000);
+});
+
+test("a failure is made short, and its command repeats it", () => {
+  const kernel = new KernelWasm();
+  // A sharer that acknowledges before its threads have let go.
+  const at = rowAddress(kernel, "SHARED", "INVALIDATE");
+  kernel.bytes[at + 4] = kernel.constant("ANSWER");
+  const gone = rowAddress(kernel, "SHARED_LEAVING", "GONE_CLEAN");
+  kernel.bytes[gone + 2] = states.indexOf("INVALID");
+  kernel.bytes[gone + 3] = kernel.constant("WAKE");
+  kernel.bytes[gone + 4] = 0;
+  let said = "";
+  for (let shape = 1; said === "" && shape <= 300; shape++)
+    try {
+      trial(worldOf(kernel, shapeOf(shape)), shape, "safety", 1);
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      said = error.message;
+    }
+  const [, shape, seed] = /^TRIAL=(\d+):safety:(\d+) npm run soak -- coherence-trials$/m.exec(said)!;
+  const [, few, many] = /^In (\d+) of (\d+) events/m.exec(said)!;
+  expect(Number(few)).toBeLessThan(Number(many));
+  expect(() => trial(worldOf(kernel, shapeOf(Number(shape))), Number(shape), "safety", Number(seed))).toThrow(
+    said,
+  );
+  const steps = [...said.matchAll(/^\{"do".*$/gm)].map(([line]) => JSON.parse(line));
+  const again = shrink(worldOf(kernel, shapeOf(Number(shape))), shapeOf(Number(shape)).kills, steps);
+  expect(again.steps).toEqual(steps); // none can be left out
+});
+
+const three = { machines: 3, home: 1, takeover: true };
+test.each([
+  {
+    name: "ranges, and a home that dies",
+    setup: { ...three, pages: 2, ranges: true, recalls: 1, programs: [["w0"], ["w1"], []] },
+    states: 61_576,
+  },
+  {
+    name: "a machine without a lease that comes back, or is left out",
+    setup: { ...three, programs: [["w"], ["w"], []] },
+    pauses: true,
+    states: 8841,
+  },
+])("every order of events: $name", ({ setup, pauses = false, states: wanted }) => {
+  const world = new World(new KernelWasm(), setup);
+  world.pauses = pauses;
+  const found = explore(world, 1);
+  expect(found.ends).toBeGreaterThan(0);
+  expect(found.states).toBe(wanted);
+});

@@ -1,0 +1,173 @@
+// Clusters at random for as long as one likes: their shape and everything that happens come from one number. In safety mode
+// anything may fail at any moment, and only what is judged after every event counts; in liveness mode faults stop after a while, and
+// then everybody must finish. What fails is made as short as it can be, and printed as one command that repeats it.
+import { type Setup, type Step, World } from "./coherence.js";
+import type { KernelWasm } from "./kernel-wasm.js";
+import { chance, Violation } from "./search.js";
+
+export type Mode = "safety" | "liveness";
+
+export interface Shape extends Setup {
+  /** So many faults may happen. */
+  kills: number;
+  rejoins: boolean;
+  pauses: boolean;
+}
+
+/** The cluster of this number: 2 to 5 machines of one or two threads, 1 to 3 pages. */
+export function shapeOf(number: number): Shape {
+  const next = chance(number + 1);
+  const machines = 2 + next(4);
+  const pages = 1 + next(3);
+  const ranges = next(2) === 0;
+  const takeover = next(3) !== 0;
+  const program = () => Array.from({ length: 1 + next(6) }, () => `${"rwx"[next(3)]}${next(pages)}`).join("");
+  const home = () => 1 + next(machines);
+  return {
+    machines,
+    pages,
+    ranges,
+    takeover,
+    home: ranges ? home() : Array.from({ length: pages }, home),
+    recalls: ranges ? next(3) : 0,
+    programs: Array.from({ length: machines }, () => Array.from({ length: 1 + next(2) }, program)),
+    kills: next(4),
+    rejoins: next(2) === 0,
+    pauses: takeover && next(2) === 0,
+  };
+}
+
+/** A world of this shape, at its beginning. */
+export function worldOf(kernel: KernelWasm, { kills, rejoins, pauses, ...setup }: Shape): World {
+  const world = new World(kernel, setup);
+  world.rejoins = rejoins;
+  world.pauses = pauses;
+  return world;
+}
+
+const isFault = (step: Step) => step.do === "kill" || step.do === "pause";
+
+/** What may happen, faults apart: `calm` after faults have stopped. */
+function possible(world: World, kills: number, calm: boolean): Step[] {
+  const steps = world.steps(calm ? 0 : kills);
+  return world.rests(steps) ? [] : steps;
+}
+
+/** No run that ends takes so many events. */
+const LIMIT = 20_000;
+
+/** Runs to the end, or to the first thing that is wrong; `taken`: everything that happened. */
+export function wanderIn(world: World, kills: number, mode: Mode, seed: number, taken: Step[]): void {
+  const next = chance(seed);
+  const faultsEnd = mode === "safety" ? LIMIT : next(200);
+  for (let count = 0; count < LIMIT; count++) {
+    const steps = world.steps(count < faultsEnd ? kills : 0);
+    // Nothing happens any more, unless something fails.
+    if (world.rests(steps) && (steps.length === 0 || next(2) === 0)) {
+      world.checkEnd();
+      return;
+    }
+    let step = steps[next(steps.length)]!;
+    // Faults are rare, so that they meet a cluster at work.
+    if (isFault(step) && next(12) !== 0) step = steps.find((each) => !isFault(each)) ?? step;
+    taken.push(step);
+    world.take(step);
+  }
+  if (mode === "liveness") throw new Violation(`no end after ${LIMIT} events`);
+}
+
+/** Takes these steps as far as they can be taken, then lets everything end in a fixed order. What is wrong, or nothing. */
+function replay(world: World, kills: number, steps: readonly Step[], done: Step[]): string | undefined {
+  try {
+    for (const step of steps) {
+      const wanted = JSON.stringify(step);
+      if (!world.steps(kills).some((each) => JSON.stringify(each) === wanted)) continue;
+      done.push(step);
+      world.take(step);
+    }
+    for (let count = 0; count < LIMIT; count++) {
+      const rest = possible(world, kills, true);
+      if (rest.length === 0) {
+        world.checkEnd();
+        return undefined;
+      }
+      world.take(rest[count % rest.length]!);
+    }
+    return `no end after ${LIMIT} events`;
+  } catch (error) {
+    if (error instanceof Violation) return error.message;
+    throw error;
+  }
+}
+
+/** Of something wrong, whoever it befell. */
+const kindOf = (message: string) => message.replace(/\d+|\(.*\)/g, "");
+
+/** Fewer steps with which something is wrong still, none of which can be left out alone (Zeller's ddmin, 2002). */
+export function shrink(
+  world: World,
+  kills: number,
+  steps: readonly Step[],
+): { steps: Step[]; message: string } {
+  const fresh = world.save();
+  let message = "";
+  let best = steps.slice();
+  let kind: string | undefined;
+  const fails = (some: readonly Step[]): boolean => {
+    world.load(fresh);
+    const done: Step[] = [];
+    const wrong = replay(world, kills, some, done);
+    if (wrong === undefined || (kind !== undefined && kindOf(wrong) !== kind)) return false;
+    kind = kindOf(wrong);
+    message = wrong;
+    best = done;
+    return true;
+  };
+  if (!fails(best)) throw new Error("the failure does not repeat");
+  for (let size = best.length >> 1; size > 0; ) {
+    let smaller = false;
+    for (let at = 0; at < best.length; ) {
+      const before = best.length;
+      if (fails([...best.slice(0, at), ...best.slice(at + size)])) smaller = best.length < before || smaller;
+      else at += size;
+    }
+    if (size > 1) size >>= 1;
+    else if (!smaller) break;
+  }
+  world.load(fresh);
+  return { steps: best, message };
+}
+
+/** One run; a failure is thrown with the command that repeats it. Returns how many events there were. */
+export function trial(world: World, shape: number, mode: Mode, seed: number): number {
+  const fresh = world.save();
+  const { kills } = shapeOf(shape);
+  const taken: Step[] = [];
+  try {
+    wanderIn(world, kills, mode, seed, taken);
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    world.load(fresh);
+    const { steps, message } = shrink(world, kills, taken);
+    throw new Violation(
+      [
+        error.message,
+        `TRIAL=${shape}:${mode}:${seed} npm run soak -- coherence-trials`,
+        `In ${steps.length} of ${taken.length} events, then whatever is left in order: ${message}`,
+        JSON.stringify(shapeOf(shape)),
+        ...steps.map((step) => JSON.stringify(step)),
+      ].join("\n"),
+    );
+  } finally {
+    world.load(fresh);
+  }
+  return taken.length;
+}
+
+/** The trial that a command names. */
+export function trialOf(name: string): { shape: number; mode: Mode; seed: number } {
+  const match = /^(\d+):(safety|liveness):(\d+)$/.exec(name);
+  if (match === null)
+    throw new Error(`TRIAL is "${name}", not <shape>:safety:<seed> or <shape>:liveness:<seed>`);
+  return { shape: Number(match[1]), mode: match[2] as Mode, seed: Number(match[3]) };
+}
