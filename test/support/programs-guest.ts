@@ -38,7 +38,9 @@ export async function startGuest(programs: readonly Program[]): Promise<SeededLi
 export const runLine = ({ name }: Program): string => `sh /programs/run ${fileName(name)}`;
 
 export async function runInGuest(guest: SeededLinux, program: Program, seconds: number): Promise<Ending> {
-  return ending(await guest.command(runLine(program), seconds));
+  // The console has a character for each byte.
+  const said = Buffer.from(await guest.command(runLine(program), seconds), "latin1").toString();
+  return ending(said);
 }
 
 export function ending(said: string): Ending {

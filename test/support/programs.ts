@@ -142,7 +142,7 @@ int main(int count, char **words) {
   return (int)strtol("0x2a", 0, 0);
 }
 END
-for options in -O0 "-O2 -g" "-O3 -ffast-math" "-Os -fPIE -pie" "-O2 -mfpmath=387" "-O2 -static" "-O2 -flto" "-O1 -fsanitize=undefined"
+for options in -O0 "-O2 -g" "-O3 -ffast-math" "-Os -fPIE -pie" "-O2 -mfpmath=387" "-O2 -static" "-O2 -flto -frandom-seed=program" "-O1 -fsanitize=undefined"
 do
   gcc $options -Wall -S program.c -o program.s && sha256sum program.s
   gcc $options program.c -o program -lm -lpthread && ./program argument; echo "$options" $?
