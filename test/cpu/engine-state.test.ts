@@ -174,7 +174,7 @@ describe("requests from outside", () => {
 test("a trace names instructions, data and faults with their places, and counts the same", async () => {
   const lines: string[] = [];
   const tracer = {
-    wants: (kind: string) => kind !== "devices",
+    wants: (kind: string) => ["instructions", "memory", "faults"].includes(kind),
     see: (_core: number, _now: number, { linear, bits }: Place, seen: Seen) => {
       const what =
         seen.kind === "instructions"
