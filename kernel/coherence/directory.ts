@@ -379,6 +379,7 @@ export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
   slot.served = 0;
   slot.server = 0;
   slot.acks = 0;
+  slot.operating = 0;
   // As if the dead machine had said it.
   const message = changetype<PageMessage>(engine.local + LOCAL_MAX * PAGE_MESSAGE_BYTES);
   message.kind = 0;

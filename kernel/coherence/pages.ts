@@ -30,7 +30,7 @@ import { clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } fro
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { budgetStart, frameAwaited, recordsAreFew } from "./budget";
-import { ASK_FAULT, Client } from "./client";
+import { ASK_FAULT, ASK_HOLD, Client } from "./client";
 import {
   contentionStart,
   operationDeclined,
@@ -215,6 +215,7 @@ export function pageAsked(client: Client): i64 {
   client.delay = 0;
   streamMet(client, page);
   stats().pageFaultsCoherence++;
+  if (client.command == ASK_HOLD) client.touches = 0; // of an earlier fault's instruction
   if (isLentHere(page, client.touches)) return 0; // the instruction is tried again
   if (page.broken != 0) {
     page.broken = 0;

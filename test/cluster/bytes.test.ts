@@ -43,7 +43,8 @@ describe("two writers of one page", { timeout: 300_000 }, () => {
     };
     const [few, many] = [await sample(3000, ""), await sample(9000, "")];
     expect(total(many) - total(few)).toBeGreaterThan(4000);
-    expect(sum(many, "messagesSent")).toBe(sum(few, "messagesSent"));
+    // Thousands of additions more, and no message for them: those at the beginning and the end differ by a few.
+    expect(sum(many, "messagesSent")).toBeLessThan(sum(few, "messagesSent") + 10);
     const pages = await sample(9000, "bytes=0");
     expect(sum(pages, "chunksLent")).toBe(0);
     expect(total(many)).toBeGreaterThan(3 * total(pages));
