@@ -1,9 +1,9 @@
 // The hold window, after Mirage's delta: who has just got the right to write a page that machines fight over keeps it for a
 // while, however soon the next one asks, so that some work is done for each transfer. The window adapts to that work: it is over
 // when a look at the page-table entries' dirty bits finds that nobody here has written since the look before. The first look
-// comes a sixteenth of the wire's round trip after threads could go on, each later one after as long again as the page has been
-// held; half a round trip is the most. So a lock that was taken and let go of, both words in the page, is handed
-// over at once, and a machine that stores on and on does half a round trip's worth of it.
+// comes an eighth of the wire's round trip after threads could go on, each later one after as long again as the page has been
+// held; a round trip is the most. So a lock that was taken and let go of, both words in the page, is handed
+// over at once, and a machine that stores on and on does a round trip's worth of it.
 //
 // Pages that nobody fights over are never held. Core 0 only, like pages.ts.
 import { DIRTY, entryOf, PRESENT, replaceEntry, shootDown } from "../memory/paging";
@@ -13,8 +13,8 @@ import { SharedObject } from "./pager";
 import { Page } from "./records";
 
 /** Parts of the wire's round trip, as shifts; and the longest window whatever the wire. */
-const LOOK_SHIFT: u64 = 4;
-const HOLD_SHIFT: u64 = 1;
+const LOOK_SHIFT: u64 = 3;
+const HOLD_SHIFT: u64 = 0;
 const HOLD_MAX: u64 = 100_000;
 /** Page.heldUntil, until threads can go on. */
 const NOT_USED_YET: u64 = 1;
