@@ -29,6 +29,21 @@ export {
 } from "./coherence/engine";
 export { pageDrop, pageMayDrop, pageMayMerge, pageMerge } from "./coherence/merge";
 export {
+  mirrorArrived,
+  mirrorCut,
+  mirrorDied,
+  mirrorEnded,
+  mirrorNeeded,
+  mirrorNext,
+  mirrorSent,
+  mirrorTaken,
+  mirrorWritten,
+  shelfBest,
+  shelfCame,
+  shelfComing,
+  shelfTake,
+} from "./coherence/mirrors";
+export {
   PAGE_LAST,
   RANGE_BYTES,
   rangeNumber,
@@ -87,10 +102,13 @@ export {
 export * from "./coherence/table";
 export {
   engineAdopt,
+  engineBest,
   engineFreeze,
   engineRebuild,
   engineReport,
   engineReported,
+  engineRestore,
+  engineRestored,
   engineThaw,
 } from "./coherence/takeover";
 export { arpClear } from "./net/arp";
@@ -171,9 +189,6 @@ export function pageRestore(page: Page, serial: u64, dirty: u32, changed: u32): 
   page.dirty = <u8>dirty;
   page.changed = <u8>changed;
 }
-export function pageSerial(page: Page): u64 {
-  return page.serial;
-}
 /** Page.dirty, and Page.changed in bit 1. */
 export function pageDirty(page: Page): u32 {
   return <u32>page.dirty | ((<u32>page.changed) << 1);
@@ -192,6 +207,10 @@ export function rangeSetRecords(set: RangeSet): u32 {
 export function pageProtocolBytes(): usize {
   return offsetof<Page>("serial");
 }
+/** With serial numbers and mirrors. */
+export function pageEngineBytes(): usize {
+  return offsetof<Page>("frame");
+}
 export function engineActionCount(engine: Engine): u32 {
   return engine.actionCount;
 }
@@ -200,6 +219,15 @@ export function engineIllegal(engine: Engine): u32 {
 }
 export function pageState(page: Page): u32 {
   return page.state;
+}
+export function pageSerial(page: Page): u64 {
+  return page.serial;
+}
+export function pageMirrorTo(page: Page): u32 {
+  return page.mirrorTo;
+}
+export function pageBest(page: Page): u64 {
+  return page.best;
 }
 export function pageDirectory(page: Page): u32 {
   return page.directory;

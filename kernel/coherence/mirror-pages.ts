@@ -27,6 +27,7 @@ import {
   shelfBest,
   shelfCame,
   shelfComing,
+  shelfTake,
 } from "./mirrors";
 import { objectById, objectMake, objectsFirst } from "./object-list";
 import { isZero } from "./page-data";
@@ -37,7 +38,7 @@ import { Page } from "./records";
 import { CLEAN_SHARED, EXCLUSIVE, MODIFIED, OWNED, UNUSED } from "./table";
 import { PAGE_BYTES } from "./wire";
 
-/** ITEM_PAGE's aux: the last one of a cut. */
+/** ITEM_PAGE's aux: the last one of a cut that no page follows. */
 const LAST: u32 = 1;
 
 let on: bool = false;
@@ -105,7 +106,7 @@ function arrivals(): void {
   }
 }
 
-/** All that was written here since the last cut, as it is now, and what is still unsafe, but for `page` itself. */
+/** All that was written here since the last cut, as it is now, and what is still unsafe, but for `page` itself, which follows (0: none). */
 function cut(page: Page, to: u32): void {
   const none = changetype<Page>(0);
   // First nobody can write to any of them, then they are looked at.
@@ -121,7 +122,7 @@ function cut(page: Page, to: u32): void {
   let at = toSend(none, page, to);
   while (changetype<usize>(at) != 0) {
     const next = toSend(at, page, to);
-    send(at, to, changetype<usize>(next) == 0 ? LAST : 0);
+    send(at, to, changetype<usize>(next) == 0 && changetype<usize>(page) == 0 ? LAST : 0);
     at = next;
   }
 }
@@ -181,6 +182,14 @@ function shelve(object: SharedObject, index: u64, from: u32, message: MessageHea
 /** The cut is whole: its mirrors count. */
 function cutCame(from: u32): void {
   comingsEnd(from, true);
+}
+
+/**
+ * A page message has come, and been acted upon: the page behind whose mirrors it is was written before some of what is in them,
+ * so they do not count without it.
+ */
+export function pageFollowed(from: u32): void {
+  if (on) cutCame(from);
 }
 
 function comingsEnd(from: u32, counts: bool): void {
@@ -245,15 +254,13 @@ export function mirrorBest(page: Page): u64 {
 
 /** The newest bytes that are here become the page's frame. */
 export function shelfUse(page: Page): void {
-  const own: u64 = page.had != 0 && page.serial != ~(<u64>0) ? page.serial : 0;
-  if (page.shelf <= own || page.shelfFrame == 0) return;
-  if (page.frame == 0) {
-    page.frame = page.shelfFrame;
-    page.shelfFrame = 0;
-  } else memory.copy(page.frame, page.shelfFrame, PAGE_BYTES);
-  page.serial = page.shelf;
-  page.changed = 0;
-  page.had = 1;
+  if (shelfTake(page, page.had != 0)) {
+    if (page.frame == 0) {
+      page.frame = page.shelfFrame;
+      page.shelfFrame = 0;
+    } else memory.copy(page.frame, page.shelfFrame, PAGE_BYTES);
+    page.had = 1;
+  }
   shelfDrop(page);
 }
 

@@ -9,10 +9,10 @@
 //
 // Nothing waits for anything: who asks for a page is its mirror, and that of what was written before it. A page that is
 // handed over has its mirror at its former owner, whose frame keeps the bytes. A machine keeps the newest mirror of each page
-// on its _shelf_; those of one cut count together, when the last one is there. After a death the newest serial number wins
-// (takeover.ts). Pure, as engine.ts: page tables, frames and links are mirror-pages.ts's.
+// on its _shelf_; those of one cut count together, when the page that they go in front of is there
+// as well. After a death the newest serial number wins (takeover.ts). Pure, as engine.ts: page tables, frames and links are mirror-pages.ts's.
 import { bitOf, Engine, Page } from "./records";
-import { serialEnded } from "./serials";
+import { NO_SERIAL, serialEnded } from "./serials";
 
 /** Page.mirror */
 export const MIRROR_SAFE: u8 = 0;
@@ -133,8 +133,22 @@ export function shelfCame(page: Page): bool {
   return newer;
 }
 
+/** The newest bytes of the page here become its own. True: they are the mirror's, and are to be copied. */
+export function shelfTake(page: Page, had: bool): bool {
+  const own = page.shelf <= shelfOwn(page, had);
+  if (!own) {
+    page.serial = page.shelf;
+    page.changed = 0;
+  }
+  page.shelf = 0;
+  return !own;
+}
+
+function shelfOwn(page: Page, had: bool): u64 {
+  return had && page.serial != NO_SERIAL ? page.serial : 0;
+}
+
 /** The serial number of the newest bytes of the page here, whether or not they may be used; 0: there are none. */
 export function shelfBest(page: Page, had: bool): u64 {
-  const own: u64 = had && page.serial != ~(<u64>0) ? page.serial : 0;
-  return max<u64>(own, page.shelf);
+  return max<u64>(shelfOwn(page, had), page.shelf);
 }

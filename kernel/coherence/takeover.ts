@@ -76,10 +76,13 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   engine.actionCount = 0;
   answerOperations(engine, page, SAY_REJECTED);
   if (page.frozen == 0) {
-    const right = stored && (page.directory == UNUSED || page.directory == CLEAN_SHARED);
+    const alone = stored && page.directory == UNUSED;
     page.state = standing(page);
-    if (right || page.left != 0) {
+    if (alone || page.left != 0) {
       if (page.state == INVALID || page.state == SHARED) page.state = OWNED;
+    } else if (stored && page.directory == CLEAN_SHARED) {
+      // Who gave the home what it has may still be the owner: of two, each would take the other's order for its own.
+      if (page.state == INVALID) page.state = SHARED;
     }
   }
   page.frozen = 1;

@@ -17,6 +17,7 @@ import {
 } from "../coherence/client";
 import { rangeMessage } from "../coherence/grants";
 import { loanMessage } from "../coherence/loans";
+import { pageFollowed } from "../coherence/mirror-pages";
 import { lockMessage } from "../coherence/object-locks";
 import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage, revocationsDue, revocationsRetry } from "../coherence/pages";
@@ -307,8 +308,10 @@ function dispatch(machine: u32, message: MessageHeader): void {
   }
   const command = <u32>message.command & ~RESPONSE;
   const ofPage = command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE;
-  if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) pageMessage(machine, message);
-  else if (command == COMMAND_RECALL) rangeMessage(machine, message);
+  if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) {
+    pageMessage(machine, message);
+    pageFollowed(machine);
+  } else if (command == COMMAND_RECALL) rangeMessage(machine, message);
   else if (command >= COMMAND_LOCK && command <= COMMAND_HOME_LOCKS) lockMessage(machine, message);
   else if (command == COMMAND_BYTES) loanMessage(machine, message);
   else if (command == COMMAND_GIVE_BACK) pageOffered(machine, message);

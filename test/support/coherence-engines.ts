@@ -49,6 +49,24 @@ const functions = {
   carve: "rangesCarve",
   isFrozen: "pageIsFrozen",
   forgetOperation: "pageForgetOperation",
+  best: "engineBest",
+  bestOf: "pageBest",
+  engineRestore: "engineRestore",
+  engineRestored: "engineRestored",
+  mirrorTo: "pageMirrorTo",
+  mirrorArrived: "mirrorArrived",
+  mirrorCut: "mirrorCut",
+  mirrorDied: "mirrorDied",
+  mirrorEnded: "mirrorEnded",
+  mirrorNeeded: "mirrorNeeded",
+  mirrorNext: "mirrorNext",
+  mirrorSent: "mirrorSent",
+  mirrorTaken: "mirrorTaken",
+  mirrorWritten: "mirrorWritten",
+  shelfBest: "shelfBest",
+  shelfCame: "shelfCame",
+  shelfComing: "shelfComing",
+  shelfTake: "shelfTake",
 } as const;
 
 /** What an engine wants done, in order. */
@@ -67,6 +85,8 @@ export interface Shape {
   ranges: boolean;
   /** They are granted one by one all the same. */
   narrow?: boolean;
+  /** What decides how a machine goes on has serial numbers and mirrors in it. */
+  mirrored?: boolean;
 }
 
 export class Engines {
@@ -99,7 +119,7 @@ export class Engines {
     ) as Record<keyof typeof functions, Call>;
     const round = (bytes: number) => (bytes + 15) & ~15;
     this.#words = new Uint32Array(kernel.memory.buffer);
-    this.#protocolBytes = kernel.call("pageProtocolBytes")();
+    this.#protocolBytes = kernel.call(shape.mirrored ? "pageEngineBytes" : "pageProtocolBytes")();
     this.#rangeCount = kernel.call("rangeSetCount");
     this.#engineBytes = round(kernel.call("engineRecordBytes")());
     this.#setBytes = round(kernel.call("rangeSetBytes")());
@@ -184,6 +204,8 @@ export class Engines {
   digest(words: Words, machine: number, pages: readonly number[]): void {
     const part = (at: number, bytes: number) => words.copy(this.#words, at >> 2, bytes >> 2);
     part(this.engine(machine) + 16, 4); // lastTransaction
+    if (this.#shape.mirrored)
+      for (const kind of [1, 2]) words.put(this.do.mirrorNext(this.engine(machine), 0, kind));
     // Behind the set's last range lies what was there before.
     const count = this.#rangeCount(this.set(machine));
     words.put(count);

@@ -1,26 +1,34 @@
 // Judges the cluster of coherence-state.ts, whom nothing is hidden from: after every event there is one writer or any number of
 // readers, and nobody sees an old value but for what went with a dead machine; at the end nobody waits.
+import { Pasts } from "./coherence-mirror.js";
 import type { Cluster } from "./coherence-state.js";
 import { Violation } from "./search.js";
 
 export class Judge {
   readonly #cluster: Cluster;
+  readonly #pasts: Pasts;
   /** Pages whose bytes did not travel. */
   revalidated = 0;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
+    this.#pasts = new Pasts(cluster);
   }
 
   /** An instruction reads this value. */
   sees(number: number, page: number, value: number): void {
     const cluster = this.#cluster;
+    this.#pasts.sees(number, page, value);
     const latest = cluster.latest[page]!;
     if (value === latest) return;
     if (cluster.forgivable[page] === 0 || value > latest)
       throw new Violation(`machine ${number} sees ${value} in page ${page}, the newest value is ${latest}`);
     cluster.forgivable[page]!--;
     cluster.latest[page] = value;
+  }
+
+  writes(number: number, page: number, value: number): void {
+    this.#pasts.writes(number, page, value);
   }
 
   /** The owner does the operation of another machine: nobody else may have the page. */
@@ -82,7 +90,9 @@ export class Judge {
   checkEnd(): void {
     const cluster = this.#cluster;
     const reverted = cluster.forgivable.some((count) => count < cluster.deaths);
-    if (cluster.takeover && reverted && cluster.failures(true) === 0)
+    if (cluster.mirror && cluster.failures() > 0)
+      throw new Violation("a loss is reported, though everything was mirrored");
+    if (!cluster.mirror && cluster.takeover && reverted && cluster.failures(true) === 0)
       throw new Violation("a page went back to an older version, and nobody was told of the loss");
     for (const m of cluster.numbers.filter((number) => cluster.runs(number)))
       for (const { at, program } of cluster.machine(m).threads)

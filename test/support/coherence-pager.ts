@@ -2,14 +2,17 @@
 // engine. A thread asks for its page, gets a right to it, retires its instruction; a right that is revoked ends late, as
 // page tables and TLBs let go.
 import type { Judge } from "./coherence-judge.js";
+import type { Mirrors } from "./coherence-mirror.js";
 import type { Cluster, Thread } from "./coherence-state.js";
 import { Violation } from "./search.js";
 
 export class Pagers {
   readonly #cluster: Cluster;
   readonly #judge: Judge;
+  readonly #mirrors: Mirrors;
 
-  constructor(cluster: Cluster, judge: Judge) {
+  constructor(cluster: Cluster, judge: Judge, mirrors: Mirrors) {
+    this.#mirrors = mirrors;
     this.#cluster = cluster;
     this.#judge = judge;
   }
@@ -50,6 +53,7 @@ export class Pagers {
     if (need === 2) {
       here.frame = ++this.#cluster.latest[page]!;
       here.dirty = true;
+      this.#judge.writes(number, page, here.frame);
     }
     this.#next(thread);
   }
@@ -76,7 +80,9 @@ export class Pagers {
     // Asked when it has a home again.
     if (machine.objects[this.#cluster.objectOf(page)]!.moving !== 0) return;
     const waiting = this.#waiting(number, page);
-    const sendable = waiting.every((thread) => thread.program[thread.at]!.what === "x" && !thread.declined);
+    const sendable =
+      !this.#mirrors.on &&
+      waiting.every((thread) => thread.program[thread.at]!.what === "x" && !thread.declined);
     const engine = engines.engine(number);
     if (sendable && engines.do.state(at) === c["INVALID"]) {
       waiting[0]!.state = 3;
@@ -112,6 +118,7 @@ export class Pagers {
     here.revoking = -1;
     const dirty = here.dirty ? 1 : 0;
     here.dirty = false;
+    this.#mirrors.ended(number, page);
     const [engine, at] = [engines.engine(number), engines.page(number, page)];
     this.run(number, page, () => engines.do.gone(engine, at, dirty));
   }
@@ -139,7 +146,7 @@ export class Pagers {
   // --- What the engine wants ---
 
   /** Runs the engine and carries out what it wants, as pager.ts does. `value`: of the page that came, in fact or in name (`same`). */
-  run(number: number, page: number, work: () => void, value = 0, same = false): void {
+  run(number: number, page: number, work: () => void, value = 0, same = false, from = 0): void {
     const { engines, c } = this.#cluster;
     const machine = this.#cluster.machine(number);
     const here = machine.pages[page]!;
@@ -150,6 +157,7 @@ export class Pagers {
         if (same) this.#judge.isSame(number, page, value);
         here.frame = value;
         here.framed = true;
+        this.#mirrors.taken(number, page, from);
       } else if (kind === c["ACT_GRANT"]) {
         // A right is not used while the lease has run out: it is asked for again then.
         if (!machine.stopped) again = this.#grant(number, page, flags) || again;
@@ -186,9 +194,9 @@ export class Pagers {
       here.frame = ++cluster.latest[page]!;
     }
     if (cluster.knowsDead(from, to)) return;
-    cluster
-      .wire(from, to)
-      .push({ words: new Uint32Array(bytes.buffer), page, value: data ? here.frame : -2 });
+    if (data) this.#mirrors.before(from, page, to);
+    cluster.put(from, to, { words: new Uint32Array(bytes.buffer), page, value: data ? here.frame : -2 });
+    if (data) this.#mirrors.behind(from, page, to);
   }
 
   #operated(number: number, page: number, outcome: number): void {
@@ -215,10 +223,14 @@ export class Pagers {
   /** True when some thread still lacks something. */
   #grant(number: number, page: number, right: number): boolean {
     const allowed = right === this.#cluster.c["RIGHT_MODIFIED"] ? 2 : 1;
+    if (allowed === 2) this.#mirrors.had(number, page);
     for (const thread of this.#waiting(number, page)) {
-      if (this.#need(thread) > allowed) continue;
+      const need = this.#need(thread);
+      if (need > allowed) continue;
       thread.state = 2;
-      thread.right[page] = allowed;
+      // Mirrored, a page is mapped writable by its first write.
+      thread.right[page] = this.#mirrors.on ? Math.max(need, thread.right[page]!) : allowed;
+      if (need === 2) this.#mirrors.written(number, page);
     }
     return this.#waiting(number, page).length > 0;
   }

@@ -2,6 +2,13 @@
 // and threads of every machine, the messages on the wires, the newest value of every page. What happens is coherence.ts's.
 import { Engines, LAST } from "./coherence-engines.js";
 import {
+  copyMirrors,
+  type MirrorNotice,
+  type MirrorState,
+  mirrorState,
+  mirrorWords,
+} from "./coherence-mirror.js";
+import {
   copyMembership,
   type Membership,
   membershipWords,
@@ -47,14 +54,16 @@ export interface Setup {
   narrow?: boolean;
   /** Views, and homes that move. */
   takeover?: boolean;
+  /** What is written is mirrored before it is seen; with `takeover`, without ranges. */
+  mirrored?: boolean;
   /** Per machine, per thread. */
   programs: Program[][];
 }
 
 /** What is not about one page: a recall, its answer with the pages that the sender has touched, what becomes of views. */
-export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } | ViewNotice;
+export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } | ViewNotice | MirrorNotice;
 
-const NOTICES: Notice["kind"][] = ["recall", "touched", "mark", "object", "owner", "report"];
+const NOTICES: Notice["kind"][] = ["recall", "touched", "mark", "object", "owner", "report", "mirror"];
 
 const NO_MESSAGE = new Uint32Array(0);
 
@@ -119,6 +128,7 @@ export interface Saved {
   latest: number[];
   forgivable: number[];
   views: View[];
+  mirrors: MirrorState | undefined;
   counts: [deaths: number, faults: number, recalls: number, fetches: number];
 }
 
@@ -159,6 +169,7 @@ export class Cluster {
   readonly objects: number[];
   /** Those that membership.ts agreed on. */
   views: View[];
+  mirror: MirrorState | undefined;
   readonly #homes: number[];
   readonly #words = new Words();
   #machines: Machine[] = [];
@@ -170,13 +181,16 @@ export class Cluster {
     this.#homes = typeof home === "number" ? Array.from({ length: pages }, () => home) : home;
     if (this.#homes.length !== pages) throw new Error(`${pages} pages, but ${this.#homes.length} homes`);
     this.ranges = ranges;
-    this.engines = new Engines(kernel, { machines, pages, ranges, narrow });
+    const mirrored = setup.mirrored ?? false;
+    if (mirrored && (ranges || !setup.takeover)) throw new Error("mirrored: with takeover, without ranges");
+    this.engines = new Engines(kernel, { machines, pages, ranges, narrow, mirrored });
     this.c = this.engines.c;
     this.pages = Array.from({ length: pages }, (_, page) => page);
     this.takeover = setup.takeover ?? false;
     this.numbers = Array.from({ length: machines }, (_, index) => index + 1);
     this.objects = ranges ? [0] : this.pages;
     this.views = [{ members: this.numbers.reduce((bits, m) => bits | (1 << m), 0), second: 0 }];
+    this.mirror = mirrored ? mirrorState(machines, pages) : undefined;
     this.latest = this.pages.map(() => 0);
     this.forgivable = this.latest.slice();
     for (let m = 1; m <= machines; m++) {
@@ -271,8 +285,12 @@ export class Cluster {
   wire(from: number, to: number): Wire[] {
     return this.#wires[(from - 1) * this.setup.machines + to - 1]!;
   }
-  tell(from: number, to: number, notice: Notice): void {
-    this.wire(from, to).push({ words: NO_MESSAGE, page: 0, value: -2, notice });
+  tell(from: number, to: number, notice: Notice, value = -2): void {
+    this.put(from, to, { words: NO_MESSAGE, page: 0, value, notice });
+  }
+  put(from: number, to: number, message: Wire): void {
+    this.wire(from, to).push(message);
+    if (this.mirror) this.mirror.sent[from - 1]![to - 1]!++;
   }
 
   /** The page's record, made if there is none. */
@@ -342,6 +360,7 @@ export class Cluster {
       latest: this.latest.slice(),
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
+      mirrors: this.mirror && copyMirrors(this.mirror),
       counts: [this.deaths, this.faults, this.recalls, this.fetches],
     };
   }
@@ -353,6 +372,7 @@ export class Cluster {
     this.latest = saved.latest.slice();
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
+    this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
     [this.deaths, this.faults, this.recalls, this.fetches] = saved.counts;
   }
 
@@ -377,10 +397,12 @@ export class Cluster {
       for (const { words: message, value, page, notice } of wire) {
         words.put(value);
         words.put(page);
-        words.copy(message, 0, Math.min(message.length, this.c["PAGE_MESSAGE_SERIALS"]! >> 2));
+        const bytes = this.c[this.mirror ? "PAGE_MESSAGE_BYTES" : "PAGE_MESSAGE_SERIALS"]!;
+        words.copy(message, 0, Math.min(message.length, bytes >> 2));
         if (notice !== undefined) putNotice(words, notice);
       }
     }
+    if (this.mirror) mirrorWords((word) => words.put(word), this.mirror);
     words.fingerprint(to);
   }
 
@@ -413,6 +435,12 @@ function putNotice(words: Words, notice: Notice): void {
   words.put(NOTICES.indexOf(notice.kind) + 1);
   if ("page" in notice) words.put(notice.page);
   if ("report" in notice) words.put(notice.report);
+  if ("restore" in notice) words.put(notice.restore ? 1 : 0);
+  if ("last" in notice) words.put(notice.last ? 1 : 0);
+  if ("serial" in notice) {
+    words.put(Number(notice.serial & 0xffff_ffffn));
+    words.put(Number(notice.serial >> 32n));
+  }
   if ("object" in notice) words.put(2 * notice.object + (notice.complete ? 1 : 0));
   if ("phase" in notice) words.put((notice.view << 4) | notice.phase);
   if ("pages" in notice) words.put(notice.pages.reduce((bits, page) => bits | (1 << page), 0));

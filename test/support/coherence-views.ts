@@ -3,6 +3,7 @@
 // out a machine that has died or stopped, or takes in a new life. Each machine installs them when it hears of them; the phases of
 // a view are those of members.ts, each begun when all members have said that they ended the one before, behind all
 // page messages from before: flushed, frozen, handed in, rebuilt.
+import type { Mirrors } from "./coherence-mirror.js";
 import type { Pagers } from "./coherence-pager.js";
 import type { Cluster, Machine } from "./coherence-state.js";
 
@@ -48,8 +49,10 @@ export interface ObjectHere {
 export type ViewNotice =
   | { kind: "mark"; phase: number; view: number }
   | { kind: "object"; object: number; complete: boolean }
-  | { kind: "owner"; page: number }
-  | { kind: "report"; page: number; report: number };
+  /** `restore`: nobody has the page, and that machine has the newest bytes of it. */
+  | { kind: "owner"; page: number; restore: boolean }
+  /** `serial`: of the newest bytes there, mirrored. */
+  | { kind: "report"; page: number; report: number; serial: bigint };
 
 export type ViewStep =
   | { do: "exclude"; machine: number }
@@ -62,8 +65,10 @@ export class Views {
   planted = "";
   readonly #cluster: Cluster;
   readonly #pagers: Pagers;
+  readonly #mirrors: Mirrors;
 
-  constructor(cluster: Cluster, pagers: Pagers) {
+  constructor(cluster: Cluster, pagers: Pagers, mirrors: Mirrors) {
+    this.#mirrors = mirrors;
     this.#cluster = cluster;
     this.#pagers = pagers;
   }
@@ -189,11 +194,12 @@ export class Views {
       if (here.known && here.home === dead) here.moving = Math.max(here.moving, 1);
     }
     this.#cluster.rangesMachineDied(number, dead);
+    this.#mirrors.died(number, dead);
     for (const page of pages) {
       if (!machine.pages[page]!.exists) continue;
       // What moves its home, or will at once, needs nothing else.
       const { home } = machine.objects[this.#cluster.objectOf(page)]!;
-      if (engines.do.isFrozen(engines.page(number, page)) !== 0 || home === dead) {
+      if (engines.do.isFrozen(engines.page(number, page)) !== 0 || home === dead || this.#mirrors.on) {
         engines.do.forgetOperation(engines.page(number, page), dead);
         continue;
       }
@@ -219,8 +225,9 @@ export class Views {
 
   #becomesMember(number: number): void {
     const { membership } = this.#cluster.machine(number);
-    if (membership.view >= 0 && membership.phase === REBUILT && this.#allEnded(number, REBUILT))
-      membership.member = true;
+    if (membership.view < 0 || membership.phase !== REBUILT || !this.#allEnded(number, REBUILT)) return;
+    membership.member = true;
+    this.#mirrors.heal(number, membership.view, this.#members(number));
   }
 
   noticed(from: number, to: number, notice: ViewNotice): void {
@@ -235,8 +242,11 @@ export class Views {
       const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
       if (!known || moving === 0) return;
       const at = this.#cluster.find(to, notice.page);
-      if (notice.kind === "owner") engines.do.adopt(at);
-      else engines.do.reported(at, from, notice.report);
+      if (notice.kind === "report") this.#reported(to, notice.page, from, notice.report, notice.serial);
+      else if (notice.restore) {
+        this.#mirrors.use(to, notice.page);
+        engines.do.engineRestored(at);
+      } else engines.do.adopt(at);
     }
   }
 
@@ -285,7 +295,9 @@ export class Views {
       const here = machine.objects[object]!;
       if (!here.known) continue;
       const home = this.homeOf(number, object);
-      if (home !== here.home || here.moving !== 0) this.#freezeObject(number, object, here, home);
+      // Mirrored, the home of every page has to be told what there is of it.
+      if (home !== here.home || here.moving !== 0 || this.#mirrors.on)
+        this.#freezeObject(number, object, here, home);
     }
     this.#mark(number, FROZEN);
   }
@@ -325,9 +337,17 @@ export class Views {
     let report = engines.do.report(at);
     if (this.planted === "an owner is reported as a copy" && report > 1) report = 1;
     if (this.planted === "copies are not reported" && report === 1) report = 0;
-    if (report === 0) return;
-    if (home === number) engines.do.reported(at, number, report);
-    else this.#cluster.tell(number, home, { kind: "report", page, report });
+    const serial = this.#mirrors.best(number, page);
+    if (report === 0 && serial === 0n) return;
+    if (home === number) this.#reported(number, page, number, report, serial);
+    else this.#cluster.tell(number, home, { kind: "report", page, report, serial });
+  }
+
+  #reported(home: number, page: number, from: number, report: number, serial: bigint): void {
+    const { engines } = this.#cluster;
+    const at = engines.page(home, page);
+    engines.do.reported(at, from, report);
+    if (this.#mirrors.on) engines.do.best(at, from, serial);
   }
 
   rebuild(number: number): void {
@@ -346,8 +366,10 @@ export class Views {
 
   #rebuildObject(number: number, object: number, here: ObjectHere): void {
     const { engines } = this.#cluster;
-    if (!here.complete) here.renumbered = true;
-    here.lost = !here.complete && this.planted !== "what nobody has is zero";
+    // What a dead machine had that others saw, somebody has as well.
+    const loses = !here.complete && !this.#mirrors.on;
+    if (loses) here.renumbered = true;
+    here.lost = loses && this.planted !== "what nobody has is zero";
     const { ranges, pages } = this.#cluster;
     const set = engines.set(number);
     if (ranges && here.lost) engines.do.lose(set, 0n, BigInt(pages.length - 1));
@@ -357,12 +379,13 @@ export class Views {
       const at = engines.page(number, page);
       engines.do.setRanged(at, 0);
       const adopts = engines.do.rebuild(engines.engine(number), at, here.lost && !ranges ? 1 : 0);
+      if (this.#mirrors.restores(number, page)) continue;
       const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
       if (unused && here.renumbered) engines.do.reverted(engines.engine(number), at);
       if (ranges && unused) engines.do.setRanged(at, 1);
       else if (ranges) engines.do.carve(set, BigInt(page));
       if (adopts !== 0 && this.planted !== "the copy that counts is not told so")
-        this.#cluster.tell(number, adopts, { kind: "owner", page });
+        this.#cluster.tell(number, adopts, { kind: "owner", page, restore: false });
     }
   }
 

@@ -6,6 +6,7 @@
 import { LAST } from "./coherence-engines.js";
 import { Judge } from "./coherence-judge.js";
 import { type MergeStep, Merging } from "./coherence-merge.js";
+import { Mirrors } from "./coherence-mirror.js";
 import { Pagers } from "./coherence-pager.js";
 import { Cluster, type Notice, type Saved, type Setup } from "./coherence-state.js";
 import { type ViewStep, Views } from "./coherence-views.js";
@@ -35,13 +36,14 @@ const optional = new Set<Step["do"]>(["kill", "pause", "merge", "drop", "fetch"]
 
 export class World extends Cluster implements search.World<Step, Saved> {
   readonly membership: Views;
+  readonly mirrors = new Mirrors(this);
   readonly #merging: Merging;
   readonly #judge = new Judge(this);
-  readonly #pagers = new Pagers(this, this.#judge);
+  readonly #pagers = new Pagers(this, this.#judge, this.mirrors);
 
   constructor(kernel: KernelWasm, setup: Setup) {
     super(kernel, setup);
-    this.membership = new Views(this, this.#pagers);
+    this.membership = new Views(this, this.#pagers, this.mirrors);
     this.#merging = new Merging(this, this.#pagers);
   }
 
@@ -91,6 +93,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
   #faults(steps: Step[], m: number): void {
     if (this.takeover && this.numbers.filter((other) => this.runs(other)).length === 1 && this.runs(m))
       return;
+    if (!this.mirrors.mayFail()) return;
     steps.push({ do: "kill", machine: m });
     if (this.pauses && !this.machine(m).stopped) steps.push({ do: "pause", machine: m });
   }
@@ -203,19 +206,22 @@ export class World extends Cluster implements search.World<Step, Saved> {
 
   #deliver(from: number, to: number): void {
     const { words, page, value, notice } = this.wire(from, to).shift()!;
+    this.mirrors.arrived(from, to);
     if (notice !== undefined) {
-      this.#noticed(from, to, notice);
+      this.#noticed(from, to, notice, value);
       return;
     }
     if (!this.machine(to).objects[this.objectOf(page)]!.known) {
       this.#strangerAnswers(to, page, words);
+      this.mirrors.followed(from, to);
       return;
     }
     const { engines } = this;
     const at = this.find(to, page);
     const same = ((words[0]! >>> 24) & this.c["SAME_DATA"]!) !== 0;
     const work = () => engines.do.message(engines.engine(to), at, engines.put(words));
-    this.#pagers.run(to, page, work, value, same);
+    this.#pagers.run(to, page, work, value, same, from);
+    this.mirrors.followed(from, to);
   }
 
   /** As strangers.ts does. */
@@ -233,7 +239,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     const answer = new Uint32Array(words.length);
     answer[0] = say | (number << 8);
     answer[1] = kind === c["SAY_PURGE"] ? 0 : words[1]!;
-    this.wire(number, to).push({ words: answer, page, value: -2 });
+    this.put(number, to, { words: answer, page, value: -2 });
   }
 
   // --- Deaths and returns ---
@@ -310,7 +316,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     engines.do.recalling(engines.set(home), BigInt(machine.recalling));
   }
 
-  #noticed(from: number, to: number, notice: Notice): void {
+  #noticed(from: number, to: number, notice: Notice, value: number): void {
     const { engines } = this;
     if (notice.kind === "recall") {
       if (from !== this.homeFor(to, 0)) return;
@@ -321,7 +327,8 @@ export class World extends Cluster implements search.World<Step, Saved> {
       for (const page of notice.pages) engines.do.keep(this.find(to, page), from);
       engines.do.released(engines.set(to), from, 0n, LAST, this.c["UNUSED"]!);
       this.answered(to, from);
-    } else this.membership.noticed(from, to, notice);
+    } else if (notice.kind === "mirror") this.mirrors.came(from, to, notice, value);
+    else this.membership.noticed(from, to, notice);
   }
 }
 
