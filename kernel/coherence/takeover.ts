@@ -108,12 +108,12 @@ function standing(page: Page): u8 {
   switch (page.state) {
     case INVALID_OPERATE:
       return INVALID_OPERATE;
-    case COLLECTING: // nothing was written yet: the copies that others may still have are equal
     case OWNED:
     case OWNED_WRITE:
     case OWNED_LEAVING:
     case OWNED_WRITE_LEAVING:
       return OWNED;
+    case COLLECTING: // nothing was written yet: others, the former owner as well, may still have equal copies
     case SHARED:
     case SHARED_WRITE:
     case SHARED_LEAVING:
@@ -178,8 +178,8 @@ function granted(engine: Engine, page: Page, message: PageMessage): void {
     (message.flags & WITH_DATA) != 0 || page.state != INVALID,
     "the right came alone to a machine without a copy",
   );
-  // Some sharer may not have heard of it: not alone.
-  if (page.state != MODIFIED) page.state = OWNED;
+  // Some sharer may not have heard of it, or the former owner: a copy, which becomes the owner if there is none.
+  if (page.state == INVALID) page.state = SHARED;
 }
 
 function reject(engine: Engine, page: Page, machine: u32, transaction: u32): void {

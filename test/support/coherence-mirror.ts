@@ -113,9 +113,11 @@ export class Mirrors {
   mayFail(): boolean {
     const { faults, views } = this.#cluster;
     if (!this.on || faults === 0) return true;
-    return this.#cluster
-      .living()
-      .every((m) => this.#state.healed[m - 1] === views.length - 1 && this.#list(m, UNSAFE).length === 0);
+    const living = this.#cluster.living();
+    if (views.at(-1)!.members !== living.reduce((bits, m) => bits | (1 << m), 0)) return false;
+    return living.every(
+      (m) => this.#state.healed[m - 1] === views.length - 1 && this.#list(m, UNSAFE).length === 0,
+    );
   }
 
   // --- Where pages are written ---
