@@ -55,6 +55,7 @@ async function sample({ name, machines }: Operation, count: number): Promise<Sam
     machines,
     cores: 1,
     network: { delay: WIRE },
+    append: "ahead=0", // one page at a time: what a miss costs, not a stream of them
   });
   const match = /latency: [\w-]+ \d+ ns (\d+)/.exec(report.result);
   if (!report.ok || match === null) throw new Error(`latency ${name} ${count} failed:\n${lines.join("\n")}`);

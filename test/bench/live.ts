@@ -64,7 +64,7 @@ interface Sample {
 }
 
 async function sample(url: string, { name, machines }: Operation, count: number): Promise<Sample> {
-  const run = ["run", "--live", "--machines", machines, "--cores", 1, "--bridge", url];
+  const run = ["run", "--live", "--machines", machines, "--cores", 1, "--bridge", url, "--append", "ahead=0"];
   const each = name === "add" ? [] : ["each"];
   const command = new Command([...run, "latency", name, count, ...each]);
   const { status } = await command.ended;
