@@ -60,7 +60,7 @@ export interface Shape {
   readonly form: Form | "invalid" | "too long" | "unimplemented";
   readonly code: Code;
   readonly length: number;
-  /** The first bytes, which say all that is here; none of its successors differ. 0: it takes the whole instruction, and more. */
+  /** How many first bytes say all that is here (shapes.ts). 0: there is more to it, and it stands for this one instruction. */
   readonly skeleton: number;
   /** A near branch to an address of its own. */
   readonly branches: boolean;

@@ -26,9 +26,10 @@ import { mirrorsOn } from "./mirror-pages";
 import { objectById, objectsFirst } from "./object-list";
 import { pageCount, pageFind, pageFindOrMake, pageMerged } from "./page-index";
 import { SharedObject } from "./pager";
-import { drain, EVERYTHING, engine, pageAsked, takeAway } from "./pages";
+import { drain, engine, pageAsked } from "./pages";
 import { isRecord, PAGE_LAST, Range, RangeSet, rangeAt, rangeOf, rangesPutState, STORED } from "./ranges";
 import { Page } from "./records";
+import { EVERYTHING, takeAway } from "./revocations";
 import { HELD, INVALID, SHARED } from "./table";
 
 const ENOMEM: i64 = 12;

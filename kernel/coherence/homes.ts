@@ -29,10 +29,11 @@ import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { isZero } from "./page-data";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
-import { drain, EVERYTHING, engine, releaseRevocation, takeAway, wantedAgain } from "./pages";
+import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
 import { rangesCarve, rangesLost } from "./ranges";
 import { Page } from "./records";
+import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
 import { NO_SERIAL, serialEnded, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { INVALID, LOST, RECOVERING, UNUSED } from "./table";
@@ -358,12 +359,8 @@ function rebuild(object: SharedObject): void {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     page.ranged = 0;
-    const owner = page.owner;
-    const sharers = page.sharers;
     engineThaw(engine, page, clusterSelf());
-    drain(page);
-    page.owner = owner;
-    page.sharers = sharers;
+    drain(page); // nobody is asked yet: object.moving
     let adopts = engineRebuild(engine, page, false);
     let flags: u32 = 0;
     rangesReady(object);

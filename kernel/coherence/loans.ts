@@ -37,7 +37,7 @@ import { isHot, pageShare, SHARE_ONE } from "./contention";
 import { objectById } from "./object-list";
 import { BORROW, operationChunks, operationOf } from "./operation";
 import { pageFind } from "./page-index";
-import { drain, EVERYTHING, takeAway, wantedAgain } from "./pages";
+import { drain, wantedAgain } from "./pages";
 import {
   PART_BYTES_MAX,
   Part,
@@ -62,6 +62,7 @@ import {
   SLOTS,
 } from "./parts";
 import { Action, Page } from "./records";
+import { EVERYTHING, takeAway } from "./revocations";
 import { INVALID, MODIFIED } from "./table";
 
 const MILLISECOND: u64 = 1_000_000;

@@ -33,8 +33,9 @@ import { objectById, objectMake, objectsFirst } from "./object-list";
 import { isZero } from "./page-data";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
-import { engine, takeAway, WRITE_ONLY } from "./pages";
+import { engine } from "./pages";
 import { Page } from "./records";
+import { takeAway, WRITE_ONLY } from "./revocations";
 import { CLEAN_SHARED, EXCLUSIVE, MODIFIED, OWNED, UNUSED } from "./table";
 import { PAGE_BYTES } from "./wire";
 

@@ -10,9 +10,10 @@ import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./
 import { objectsBury, objectsFirst } from "./object-list";
 import { pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
-import { ask, drain, EVERYTHING, engine, fail, takeAway, unlinkWaiting, writerWaits } from "./pages";
+import { ask, drain, engine, fail, writerWaits } from "./pages";
 import { PAGE_LAST } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
+import { EVERYTHING, takeAway, unlinkWaiting } from "./revocations";
 import { eraOfView, serialEnded } from "./serials";
 import { INVALID_OPERATE } from "./table";
 

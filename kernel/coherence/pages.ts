@@ -6,23 +6,10 @@
 // nothing that depends on it leaves the machine earlier. The frame of a page stays the same while the record lives; at
 // the home it is the backing store.
 
-import { coreCount } from "../lwkt/core";
-import { ipiSend } from "../lwkt/ipi";
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { nanoseconds } from "../machine/time";
 import { frameAllocate } from "../memory/frames";
-import {
-  ACCESSED,
-  DIRTY,
-  entryOf,
-  NO_EXECUTE,
-  PRESENT,
-  replaceEntry,
-  setEntry,
-  shootDown,
-  USER,
-  WRITABLE,
-} from "../memory/paging";
+import { ACCESSED, DIRTY, entryOf, NO_EXECUTE, PRESENT, setEntry, USER, WRITABLE } from "../memory/paging";
 import { allocate } from "../memory/slab";
 import { sharedEntryEnd, sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
@@ -39,11 +26,9 @@ import {
   operationServed,
   pageCame,
   pageItselfWanted,
-  rightLost,
 } from "./contention";
-import { engineAsk, engineCreate, engineGone, engineMessage, engineOperate } from "./engine";
+import { engineAsk, engineCreate, engineMessage, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
-import { holdBegin, holdIsOver, isHeld } from "./hold";
 import { keptEnd } from "./kept";
 import {
   borrowDeclined,
@@ -56,15 +41,12 @@ import {
   lentBytes,
   loanCame,
   loanNumber,
-  loansDue,
-  loansLook,
   loansRecall,
   loansStart,
   loanVoid,
   operationUsable,
   pageTouched,
   partsLock,
-  touchedEnd,
 } from "./loans";
 import { asksToWrite, spinDelay } from "./migratory";
 import {
@@ -72,26 +54,15 @@ import {
   mirrorBehind,
   mirrorsOn,
   mirrorsStart,
-  mirrorsWait,
   pageCopied,
-  pageEnds,
   pageTaken,
   pageWritten,
 } from "./mirror-pages";
 import { objectById } from "./object-list";
 import { isBorrowing, operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
-import {
-  pageFind,
-  pageFindOrMake,
-  pageIndexStart,
-  pageIsUsed,
-  pageNextUsed,
-  pageRemove,
-  pagesBury,
-} from "./page-index";
+import { pageFind, pageFindOrMake, pageIndexStart, pageIsUsed, pageNextUsed, pageRemove } from "./page-index";
 import { isSuspended } from "./page-members";
-import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
 import { pinAdd, pinsOrder } from "./progress";
 import { aheadFailed, lossUntold, readAhead, streamAround, streamMet } from "./read-ahead";
@@ -127,6 +98,7 @@ import {
   TAKE_IT,
   WITH_DATA,
 } from "./records";
+import { EVERYTHING, revocable, revoke, revokeLater, takeAway, WRITE_ONLY } from "./revocations";
 import { strangerAnswers } from "./strangers";
 import { INVALID } from "./table";
 import { pageStored } from "./wills";
@@ -149,14 +121,8 @@ const MILLISECOND: u64 = 1_000_000;
 const PIN_TIME: u64 = 10 * MILLISECOND;
 const NEVER: u64 = ~(<u64>0);
 
-/** Page.revoking */
-export const WRITE_ONLY: u32 = 1;
-export const EVERYTHING: u32 = 2;
-
 export const engine = changetype<Engine>(memory.data(offsetof<Engine>(), 8));
 const incoming = changetype<PageMessage>(memory.data(offsetof<PageMessage>(), 8));
-/** Pages whose revocation waits for pins or copies. */
-let waiting: usize = 0;
 /** Messages about objects that are not here. */
 export let strangers: u64 = 0;
 
@@ -562,136 +528,9 @@ export function fail(page: Page): void {
   }
 }
 
-// --- Revoking ---
-
-function nothing(_argument: usize): void {}
-
-/** drain() does it at once when nothing holds the page; else it waits in line. */
-function revokeLater(page: Page, what: u32): void {
-  const fresh = page.revoking == 0;
-  loansRecall(page);
-  // Locked: who lets go of a pin looks at this afterwards, we look at the pins afterwards.
-  atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), max<u32>(page.revoking, what));
-  if (!fresh || revocable(page, 0)) return;
-  page.revokingNext = waiting;
-  waiting = changetype<usize>(page);
-  prod(page);
-}
-
-/** Some thread may run in user mode since it was granted the page: entering the kernel, it shows how far it has come. */
-function prod(page: Page): void {
-  if (atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("running")) == 0) return;
-  for (let core: u32 = 1; core < coreCount(); core++) ipiSend(core, nothing.index, 0);
-}
-
-function isPinned(page: Page): bool {
-  return atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) != 0;
-}
-
-/** `now` 0: pins count whatever the time. */
-function revocable(page: Page, now: u64): bool {
-  if (page.holds != 0 || mirrorsWait() || isLentOut(page)) return false;
-  if (isPinned(page) && (now == 0 || now < page.pinsEnd)) return false;
-  return page.heldUntil == 0 || !isHeld(page, nanoseconds());
-}
-
-function revoke(page: Page): void {
-  unlinkWaiting(page);
-  if (page.revoking == EVERYTHING) touchedEnd(page);
-  const dirty = takeAway(page, page.revoking);
-  pageEnds(page);
-  rightLost(page, nanoseconds(), dirty);
-  if (page.revoking == EVERYTHING) page.twinEnds = 1;
-  atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
-  rangesReady(changetype<SharedObject>(page.holder));
-  engineGone(engine, page, dirty);
-}
-
-/** A revocation that has begun is over at once, and the engine is not told: the page leaves the address spaces and stays here. */
-export function releaseRevocation(page: Page): void {
-  if (page.revoking == 0) return;
-  if (takeAway(page, EVERYTHING)) page.noted = 1;
-  unlinkWaiting(page);
-  atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);
-}
-
 export function wantedAgain(page: Page): void {
   ask(page, writerWaits(page), nanoseconds());
   drain(page);
-}
-
-export function unlinkWaiting(page: Page): void {
-  if (waiting == changetype<usize>(page)) waiting = page.revokingNext;
-  else {
-    let at = waiting;
-    while (at != 0 && changetype<Page>(at).revokingNext != changetype<usize>(page)) {
-      at = changetype<Page>(at).revokingNext;
-    }
-    if (at != 0) changetype<Page>(at).revokingNext = page.revokingNext;
-  }
-  page.revokingNext = 0;
-}
-
-let takeWhat: u32 = 0;
-let tookDirty: bool = false;
-
-/** From every address space and every core's TLB. True: some entry said that the page was written. */
-export function takeAway(page: Page, what: u32): bool {
-  takeWhat = what;
-  tookDirty = false;
-  sharedMappings(changetype<SharedObject>(page.holder), page.index, takeVisit.index);
-  notesTake();
-  const dirty = tookDirty || page.noted != 0;
-  page.noted = 0;
-  return dirty;
-}
-
-function takeVisit(space: usize, va: u64): void {
-  let old: u64 = 0;
-  if (takeWhat == EVERYTHING) old = setEntry(space, va, 0);
-  else {
-    while (true) {
-      old = entryOf(space, va);
-      if (!(old & PRESENT)) break;
-      if (replaceEntry(space, va, old, old & ~(WRITABLE | DIRTY)) == old) break;
-    }
-  }
-  if (!(old & PRESENT)) return;
-  if (old & DIRTY) tookDirty = true;
-  shootDown(space, va, 1);
-}
-
-/** In the service of core 0: revocations whose page has become free, or whose time is up. */
-export function revocationsRetry(now: u64): void {
-  pagesBury();
-  loansLook(now);
-  let at = waiting;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    if (!revocable(page, now)) {
-      if (isPinned(page) && holdIsOver(page, now)) prod(page);
-      at = page.revokingNext;
-      continue;
-    }
-    revoke(page);
-    drain(page);
-    at = waiting; // the list has changed
-  }
-}
-
-/** When the next of them is overdue. Before threads go on. */
-export function revocationsDue(): u64 {
-  const now = waiting != 0 ? nanoseconds() : 0;
-  let due = loansDue();
-  let at = waiting;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    holdBegin(page, now);
-    if (page.holds == 0 && !mirrorsWait() && !isLentOut(page))
-      due = min<u64>(due, page.heldUntil != 0 ? page.heldUntil : page.pinsEnd);
-    at = page.revokingNext;
-  }
-  return due;
 }
 
 // --- What other machines say ---

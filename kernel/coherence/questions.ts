@@ -79,28 +79,24 @@ export function questionsTake(): usize {
 }
 
 function movesOn(client: Client): bool {
-  switch (client.command) {
-    case ASK_OPEN:
-    case ASK_UNLINK:
-      return homeOf(nameHash(client.name, client.nameBytes)) != client.machine;
-    case ASK_SIZE:
-    case ASK_EXTEND:
-    case ASK_TRUNCATE:
-    case ASK_FUTEX_WAIT:
-    case ASK_FUTEX_CANCEL:
-    case ASK_FUTEX_WAKE:
-      return changetype<SharedObject>(client.object).moving != 0;
-    default:
-      return false;
-  }
+  return isByName(client)
+    ? homeOf(nameHash(client.name, client.nameBytes)) != client.machine
+    : isOfMovingObject(client);
 }
 
 /** Whether the client's question has to wait until objects that move have a home again. */
 export function questionWaits(client: Client): bool {
+  return isByName(client)
+    ? homesMove() || isDead(homeOf(nameHash(client.name, client.nameBytes)))
+    : isOfMovingObject(client);
+}
+
+function isByName(client: Client): bool {
+  return client.command == ASK_OPEN || client.command == ASK_UNLINK;
+}
+
+function isOfMovingObject(client: Client): bool {
   switch (client.command) {
-    case ASK_OPEN:
-    case ASK_UNLINK:
-      return homesMove() || isDead(homeOf(nameHash(client.name, client.nameBytes)));
     case ASK_SIZE:
     case ASK_EXTEND:
     case ASK_TRUNCATE:

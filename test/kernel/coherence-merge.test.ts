@@ -1,7 +1,7 @@
 // Records that merge again and that are thrown away (promises 80, 81, 83, 84): in every order of events and at random a record
 // may become a part of its range, a copy may go without a word, and the home may take a page back; nobody sees an old value.
 import { describe, expect, test } from "vitest";
-import { type Program, type Saved, World, wander } from "../support/coherence.js";
+import { type Program, type Saved, World, wanderAll } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
 
@@ -145,21 +145,8 @@ describe("at random", () => {
   });
   const fresh = worlds.map((world): Saved => world.save());
 
-  function run(seeds: number, kills: number, rejoins = false): number {
-    let failures = 0;
-    for (let seed = 1; seed <= seeds; seed++) {
-      const world = worlds[seed % 4]!;
-      world.load(fresh[seed % 4]!);
-      world.rejoins = rejoins;
-      try {
-        wander(world, seed, kills);
-      } catch (error) {
-        throw new Error(`seed ${seed}, ${kills} deaths: ${error instanceof Error ? error.message : error}`);
-      }
-      failures += world.failures();
-    }
-    return failures;
-  }
+  const run = (seeds: number, kills: number, rejoins = false): number =>
+    wanderAll(worlds, fresh, { seeds, kills, rejoins });
 
   test("without deaths nobody ever fails", () => {
     expect(run(600, 0)).toBe(0);

@@ -1,7 +1,7 @@
 // Ranges: pages without records of their own. The set of ranges against an array that says the same of each page; and whole
 // clusters whose pages are granted by ranges, split by conflict and recalled, in every order of events and at random.
 import { describe, expect, test } from "vitest";
-import { type Program, type Saved, World, wander } from "../support/coherence.js";
+import { type Program, type Saved, World, wanderAll } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { chance, explore } from "../support/search.js";
 
@@ -142,21 +142,8 @@ describe("at random", () => {
   );
   const fresh = worlds.map((world): Saved => world.save());
 
-  function run(seeds: number, kills: number, rejoins = false): number {
-    let failures = 0;
-    for (let seed = 1; seed <= seeds; seed++) {
-      const world = worlds[seed % 4]!;
-      world.load(fresh[seed % 4]!);
-      world.rejoins = rejoins;
-      try {
-        wander(world, seed, kills);
-      } catch (error) {
-        throw new Error(`seed ${seed}, ${kills} deaths: ${error instanceof Error ? error.message : error}`);
-      }
-      failures += world.failures();
-    }
-    return failures;
-  }
+  const run = (seeds: number, kills: number, rejoins = false): number =>
+    wanderAll(worlds, fresh, { seeds, kills, rejoins });
 
   test("without deaths nobody ever fails", () => {
     expect(run(4000, 0)).toBe(0);

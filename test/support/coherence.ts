@@ -351,3 +351,24 @@ export function wander(world: World, seed: number, kills = 0, limit = 100_000): 
   }
   throw new Violation(`no end after ${limit} steps`);
 }
+
+/** Each seed in the next of the worlds, from where it was when it was saved; gives the operations that failed. */
+export function wanderAll(
+  worlds: readonly World[],
+  fresh: readonly Saved[],
+  { seeds, kills, rejoins }: { readonly seeds: number; readonly kills: number; readonly rejoins: boolean },
+): number {
+  let failures = 0;
+  for (let seed = 1; seed <= seeds; seed++) {
+    const world = worlds[seed % worlds.length]!;
+    world.load(fresh[seed % worlds.length]!);
+    world.rejoins = rejoins;
+    try {
+      wander(world, seed, kills);
+    } catch (error) {
+      throw new Error(`seed ${seed}, ${kills} deaths: ${error instanceof Error ? error.message : error}`);
+    }
+    failures += world.failures();
+  }
+  return failures;
+}
