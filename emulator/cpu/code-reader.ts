@@ -109,9 +109,9 @@ export class CodeReader {
     }
     return blocks;
   }
-  /** Everything that a core has decoded. */
+  /** Everything that a core has decoded, by an engine before this one too: their cache is the same memory. */
   forget(core: number): void {
-    this.#blocks[core]?.flush();
+    this.#blocksOf(core).flush();
   }
 
   /** The core's TLB comes from elsewhere: stores to pages that hold code are looked at again. */

@@ -2,7 +2,7 @@
 // that INIT, SIPI, A20 and a stop request are seen, and what a trace says.
 
 import { describe, expect, test } from "vitest";
-import { plan } from "../../emulator/cpu/engine.js";
+import { Engine, plan } from "../../emulator/cpu/engine.js";
 import type { Place, Seen } from "../../emulator/cpu/host.js";
 import {
   ATTENTION_INIT,
@@ -88,6 +88,18 @@ describe("a run repeats", () => {
       cpu.engine.restore(0, { version: 4, block: "AAAA", more: "", counters: "", translations: "" }),
     ).toThrow(/core record/);
   });
+});
+
+// In live mode RESET gives each core a new thread, and so a new engine, over the memory in which the old one's cache lies.
+test("an engine over the memory of one before it decodes anew after RESET", async () => {
+  const cpu = await prepared();
+  const total = cpu.run(1e6);
+  const { memory, modules, hosts } = cpu;
+  const next = new Engine(memory, cpu.engine.plan, hosts, { modules, live: false });
+  next.reset(0);
+  cpu.setUp({ rsp: 0x8_0000 });
+  cpu.state().set({ rax: 1, rbx: CELL, r14: 500 });
+  expect(next.run(0, 1e6)).toBe(total);
 });
 
 describe("many cores", () => {
