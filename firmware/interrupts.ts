@@ -2,7 +2,7 @@
 // MultiProcessor Specification, 3.6.2.2): LINT0 passes the 8259 pair's interrupts on, LINT1 the NMI. The 8259 pair has a
 // PC's vectors. The 8254 ticks 18.2 times a second on line 0, the only one that is not masked, and real mode has
 // handlers for all sixteen: the tick's counts at 40:6C and calls INT 1CH (IBM PC AT Technical Reference, INT 8), the
-// others only end their interrupt.
+// others only end their interrupt. The keyboard controller translates to scan code set 1, its mouse off, as a PC BIOS has it.
 // Not there: other services of a PC BIOS; their vectors are zero.
 
 import { address, port } from "../emulator/board/map.js";
@@ -10,6 +10,10 @@ import { Address, type Assembler, al, ax, byte, ds, dword, word } from "./assemb
 
 const MASTER_VECTOR = 0x08;
 const SLAVE_VECTOR = 0x70;
+/** The 8042's status: it has not taken the last byte yet. Its command byte: translate, no mouse, passed the test, IRQ 1. */
+const INPUT_FULL = 2;
+const WRITE_COMMAND_BYTE = 0x60;
+const KEYBOARD_COMMANDS = 0x65;
 const USER_TICK = 0x1c;
 const LINES = 8;
 const END_OF_INTERRUPT = 0x20;
@@ -42,6 +46,17 @@ export function placeInterrupts(a: Assembler): void {
   ] as const) {
     out(base, 0x11);
     out(base + 1, vector, cascade, 0x01, masks);
+  }
+  for (const [to, value] of [
+    [port.keyboardControl, WRITE_COMMAND_BYTE],
+    [port.keyboardData, KEYBOARD_COMMANDS],
+  ] as const) {
+    const taken = `keyboard.${to}`;
+    a.label(taken);
+    op.in(al, port.keyboardControl);
+    op.test(al, INPUT_FULL);
+    op.jne(taken);
+    out(to, value);
   }
 }
 

@@ -20,8 +20,8 @@ const PCI_DEVICES = 32;
 
 /** The FADT's fixed feature flags. */
 const fadtFlag = { wbinvd: 1, c1: 1 << 2, sleepButtonNone: 1 << 5, reset: 1 << 10 } as const;
-/** IA-PC boot architecture: there are ISA devices; no VGA. */
-const bootArchitecture = { legacyDevices: 1, vgaNone: 4 } as const;
+/** IA-PC boot architecture: there are ISA devices and an 8042; no VGA. */
+const bootArchitecture = { legacyDevices: 1, keyboardController: 2, vgaNone: 4 } as const;
 /** Where the clock keeps the century. */
 const RTC_CENTURY = 0x32;
 /** MADT interrupt source override: polarity and trigger. */
@@ -178,7 +178,8 @@ function fadtBody(): Uint8Array {
   view.setUint16(96, 0xffff, true); // no C2 state
   view.setUint16(98, 0xffff, true); // no C3 state
   bytes[108] = RTC_CENTURY;
-  view.setUint16(109, bootArchitecture.legacyDevices | bootArchitecture.vgaNone, true);
+  const { legacyDevices, keyboardController, vgaNone } = bootArchitecture;
+  view.setUint16(109, legacyDevices | keyboardController | vgaNone, true);
   const { wbinvd, c1, sleepButtonNone, reset } = fadtFlag;
   view.setUint32(112, wbinvd | c1 | sleepButtonNone | reset, true);
   bytes.set(portRegister(port.resetControl, 8), 116);
@@ -290,6 +291,19 @@ function dsdtBody(): Uint8Array {
     aml.name("_UID", aml.integer(1)),
     aml.name("_CRS", aml.resources(aml.io(port.com1, COM_PORTS), aml.irq(line.com1))),
   );
+  const keyboard = aml.device(
+    "KBD",
+    aml.name("_HID", aml.eisaId("PNP0303")),
+    aml.name(
+      "_CRS",
+      aml.resources(aml.io(port.keyboardData, 1), aml.io(port.keyboardControl, 1), aml.irq(line.keyboard)),
+    ),
+  );
+  const mouse = aml.device(
+    "MOU",
+    aml.name("_HID", aml.eisaId("PNP0F13")),
+    aml.name("_CRS", aml.resources(aml.irq(line.mouse))),
+  );
   const rtc = aml.device(
     "RTC",
     aml.name("_HID", aml.eisaId("PNP0B00")),
@@ -316,7 +330,7 @@ function dsdtBody(): Uint8Array {
   const off = aml.integer(SLEEP_TYPE_OFF);
   return Uint8Array.from([
     ...aml.name("\\_S5", aml.packageOf(off, off, aml.integer(0), aml.integer(0))),
-    ...aml.scope("\\_SB", pci, com1, rtc, hpet, board),
+    ...aml.scope("\\_SB", pci, keyboard, mouse, com1, rtc, hpet, board),
   ]);
 }
 

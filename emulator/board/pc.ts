@@ -15,6 +15,8 @@ import { type PciFunction, PciHost, PlainFunction } from "../devices/pci.js";
 import { PicPair } from "../devices/pic.js";
 import { Pit } from "../devices/pit.js";
 import { Power } from "../devices/power.js";
+import { Ps2Keyboard } from "../devices/ps2-keyboard.js";
+import { Ps2Mouse } from "../devices/ps2-mouse.js";
 import { Rtc } from "../devices/rtc.js";
 import { LINES, MEMORY_BYTES, TestDevice } from "../devices/test-device.js";
 import { Uart16550 } from "../devices/uart16550.js";
@@ -131,6 +133,7 @@ export class Pc {
         initialise: () => this.#interrupts.initialiseAll(),
         a20: (open) => this.#power.keyboardA20(open),
       },
+      { keyboard: new Ps2Keyboard(trace), mouse: new Ps2Mouse(trace) },
       trace,
     );
     this.#hpet = new Hpet(

@@ -1,25 +1,34 @@
-// The keyboard controller of a PC: Intel 8042 as the IBM PC/AT and PS/2 technical references program it. It has no
-// keyboard and no mouse: what is sent to one is answered by the controller itself, with a time-out. What remains of
-// use are its output port's A20 gate and the pulse that resets the processors.
-// Invariant: irq1 and irq12 are asserted exactly while a byte of theirs waits and the command byte allows it.
+// The keyboard controller of a PC: Intel 8042 as the IBM PC/AT and PS/2 technical references program it ("Keyboard and
+// Auxiliary Device Controller"), with a keyboard and a mouse at its serial lines, which take no time. Its output port has
+// the A20 gate and the pulse that resets the processors.
+// Invariant: irq1 and irq12 are asserted exactly while a byte of theirs waits and the command byte allows it; a device's
+// byte is taken when the output buffer is empty and the device's line enabled.
 
 import { Line, RegisterFile, type Trace } from "./device.js";
+import type { Ps2Device } from "./ps2-keyboard.js";
 
-const status = { output: 1, system: 4, command: 8, unlocked: 0x10, mouse: 0x20, timeout: 0x40 } as const;
-const commandByte = { keyboardInterrupt: 1, mouseInterrupt: 2, system: 4 } as const;
+const status = { output: 1, system: 4, command: 8, unlocked: 0x10, mouse: 0x20 } as const;
+const commandByte = {
+  keyboardInterrupt: 1,
+  mouseInterrupt: 2,
+  system: 4,
+  keyboardDisabled: 0x10,
+  mouseDisabled: 0x20,
+  translate: 0x40,
+} as const;
 /** Bits 3-0 of a command from here on pulse a bit of the output port low. */
 const PULSE = 0xf0;
-const outputPort = { run: 1, a20: 2 } as const;
-const RESEND = 0xfe;
+const outputPort = { run: 1, a20: 2, keyboardFull: 0x10, mouseFull: 0x20 } as const;
 
 const SELF_TEST_PASSED = 0x55;
-const CLOCK_LINE_LOW = 0x01; // of the mouse's interface: nothing is plugged in
+const LINE_GOOD = 0;
+const NO_PASSWORD = 0xf1;
 const INPUT_PORT = 0xa0;
-const KEYBOARD_DISABLED = 0x10;
-const MOUSE_DISABLED = 0x20;
+/** What the controller makes of bytes of the keyboard as if they were scan codes of set 2: those that its answers have. */
+const translated: Readonly<Record<number, number>> = { 1: 0x43, 2: 0x41, 3: 0x3f, 131: 0x41 };
 
 const reset = () => ({
-  commandByte: KEYBOARD_DISABLED | MOUSE_DISABLED,
+  commandByte: (commandByte.keyboardDisabled | commandByte.mouseDisabled) as number,
   outputPort: outputPort.run as number,
   /** The byte in the output buffer, and the status bits that describe it. */
   buffer: 0,
@@ -38,17 +47,25 @@ export interface I8042Actions {
   a20(open: boolean): void;
 }
 
+/** What is plugged in. */
+export interface I8042Devices {
+  readonly keyboard: Ps2Device;
+  readonly mouse: Ps2Device;
+}
+
 export class I8042 {
   readonly irq1 = new Line();
   readonly irq12 = new Line();
   readonly data: RegisterFile;
   readonly control: RegisterFile;
   readonly #actions: I8042Actions;
+  readonly #devices: I8042Devices;
   readonly #trace: Trace;
   #state = reset();
 
-  constructor(actions: I8042Actions, trace: Trace) {
+  constructor(actions: I8042Actions, devices: I8042Devices, trace: Trace) {
     this.#actions = actions;
+    this.#devices = devices;
     this.#trace = trace;
     const data = { read: () => this.#readData(), write: (value: number) => this.#writeData(value) };
     this.data = new RegisterFile("i8042", 1, { DATA: [0, 1, data] }, trace, 0xff);
@@ -64,7 +81,28 @@ export class I8042 {
   #readData(): number {
     const { buffer } = this.#state;
     this.#change({ flags: 0 });
+    this.#take();
     return buffer;
+  }
+
+  /** The next byte of a device, if the output buffer is empty. */
+  #take(): void {
+    const { flags, commandByte: bits } = this.#state;
+    if ((flags & status.output) !== 0) return;
+    const { keyboard, mouse } = this.#devices;
+    const key = (bits & commandByte.keyboardDisabled) === 0 ? keyboard.send() : undefined;
+    if (key !== undefined) {
+      this.#answer((bits & commandByte.translate) === 0 ? key : (translated[key] ?? key));
+      return;
+    }
+    const moved = (bits & commandByte.mouseDisabled) === 0 ? mouse.send() : undefined;
+    if (moved !== undefined) this.#answer(moved, status.mouse);
+  }
+
+  /** Whoever sends to a device enables its line. */
+  #pass(device: Ps2Device, disabled: number, byte: number): void {
+    device.receive(byte);
+    this.#setCommandByte(0, disabled);
   }
 
   #answer(buffer: number, flags = 0): void {
@@ -74,27 +112,31 @@ export class I8042 {
   /** Commands written to port 64. */
   readonly #commands: Readonly<Record<number, () => void>> = {
     32: () => this.#answer(this.#state.commandByte),
-    167: () => this.#setCommandByte(MOUSE_DISABLED, 0),
-    168: () => this.#setCommandByte(0, MOUSE_DISABLED),
-    169: () => this.#answer(CLOCK_LINE_LOW),
+    164: () => this.#answer(NO_PASSWORD),
+    167: () => this.#setCommandByte(commandByte.mouseDisabled, 0),
+    168: () => this.#setCommandByte(0, commandByte.mouseDisabled),
+    169: () => this.#answer(LINE_GOOD), // the mouse's
     170: () => {
       this.#setCommandByte(commandByte.system, 0);
       this.#answer(SELF_TEST_PASSED);
     },
-    171: () => this.#answer(0), // the keyboard's interface is good
-    173: () => this.#setCommandByte(KEYBOARD_DISABLED, 0),
-    174: () => this.#setCommandByte(0, KEYBOARD_DISABLED),
+    171: () => this.#answer(LINE_GOOD), // the keyboard's
+    173: () => this.#setCommandByte(commandByte.keyboardDisabled, 0),
+    174: () => this.#setCommandByte(0, commandByte.keyboardDisabled),
     192: () => this.#answer(INPUT_PORT),
-    208: () => this.#answer(this.#state.outputPort),
+    208: () => this.#answer(this.#outputPort()),
   };
 
   /** Commands whose operand comes on port 60. */
   readonly #operands: Readonly<Record<number, (value: number) => void>> = {
-    96: (value) => this.#change({ commandByte: value & 0x7f }),
+    96: (value) => {
+      this.#change({ commandByte: value & 0x7f });
+      this.#take();
+    },
     209: (value) => this.#setOutputPort(value),
     210: (value) => this.#answer(value), // as if the keyboard had sent it
     211: (value) => this.#answer(value, status.mouse),
-    212: () => this.#answer(RESEND, status.timeout | status.mouse), // to a mouse that is not there
+    212: (value) => this.#pass(this.#devices.mouse, commandByte.mouseDisabled, value),
   };
 
   #command(value: number): void {
@@ -113,13 +155,21 @@ export class I8042 {
 
   #setCommandByte(set: number, clear: number): void {
     this.#change({ commandByte: (this.#state.commandByte | set) & ~clear });
+    this.#take();
   }
 
   #writeData(value: number): void {
     const operand = this.#operands[this.#state.pending];
     this.#change({ wasCommand: false, pending: 0 });
     if (operand !== undefined) operand(value);
-    else this.#answer(RESEND, status.timeout); // to a keyboard that is not there
+    else this.#pass(this.#devices.keyboard, commandByte.keyboardDisabled, value);
+  }
+
+  /** With what the interrupt lines say. */
+  #outputPort(): number {
+    const { keyboardFull, mouseFull } = outputPort;
+    const full = (this.irq1.level ? keyboardFull : 0) | (this.irq12.level ? mouseFull : 0);
+    return this.#state.outputPort | full;
   }
 
   #setOutputPort(value: number): void {
@@ -145,17 +195,23 @@ export class I8042 {
   reset(): void {
     const wasOpen = (this.#state.outputPort & outputPort.a20) !== 0;
     this.#state = reset();
+    this.#devices.keyboard.reset();
+    this.#devices.mouse.reset();
     this.#change({});
     if (wasOpen) this.#actions.a20(false);
   }
 
-  snapshot(): State {
-    return { ...this.#state };
+  snapshot(): object {
+    const { keyboard, mouse } = this.#devices;
+    return { ...this.#state, keyboard: keyboard.snapshot(), mouse: mouse.snapshot() };
   }
 
   /** The A20 gate restores its own view. */
-  restore(state: object): void {
-    this.#state = { ...(state as State) };
+  restore(saved: object): void {
+    const { keyboard, mouse, ...state } = saved as State & { keyboard: object; mouse: object };
+    this.#devices.keyboard.restore(keyboard);
+    this.#devices.mouse.restore(mouse);
+    this.#state = state;
     this.irq1.settle(false);
     this.irq12.settle(false);
     this.#change({});

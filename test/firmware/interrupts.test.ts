@@ -7,6 +7,7 @@ import { Machine } from "../../emulator/machine.js";
 import {
   Address,
   Assembler,
+  al,
   ax,
   cr0,
   ds,
@@ -67,4 +68,18 @@ test("the tick comes every 55 ms, counts, and calls INT 1CH", async () => {
   expect([machine.exitCode, machine.ram[TICKS], machine.ram[0x600]]).toEqual([null, 2, 2]);
   machine.run({ limit: 6e6 });
   expect([machine.exitCode, machine.ram[TICKS], machine.ram[0x600]]).toEqual([1, 3, 3]);
+});
+
+test("the keyboard controller translates, its keyboard on and its mouse off", async () => {
+  const a = new Assembler(KERNEL);
+  a.bits(32);
+  a.op.mov(al, 0x20);
+  a.op.out(0x64, al);
+  a.op.in(al, 0x60);
+  a.op.out(0xf4, al);
+  const { files } = bootFiles({ flat: KERNEL });
+  const kernel = a.assemble().bytes;
+  const machine = await Machine.create({ firmware: firmwareImage(), kernel, files });
+  machine.run({ limit: 20e6 });
+  expect(machine.exitCode).toBe(0x65);
 });

@@ -40,6 +40,7 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
     expect(await guest.command("echo $((6 * 7)) | sed s/4/four/")).toBe("four2");
     expect(await guest.command("uname -sm")).toBe("Linux x86_64");
     expect(await guest.command("ls /sys/bus/pci/devices")).toContain("0000:00:02.0");
+    expect(await guest.command("cat /proc/bus/input/devices")).toContain("AT Translated Set 2 keyboard");
     await guest.type("poweroff -f");
     await guest.off();
     const { powered, problem } = guest.machine;
