@@ -147,6 +147,7 @@ export {
   MEMBERSHIP_BYTES,
   membershipCondemned,
   membershipCreate,
+  membershipHeard,
   membershipHears,
   membershipInput,
   membershipLink,
@@ -155,6 +156,7 @@ export {
   membershipOutBytes,
   membershipReborn,
   membershipShunned,
+  membershipSilentSince,
   membershipTick,
 } from "./syslink/membership";
 export {

@@ -3,7 +3,8 @@
 //
 // A machine that others leave out has stopped by itself before they rely on it: it uses shared pages only while more than
 // half of its view has been heard to have heard it within leaseTime (3/10 of linkloss=); nobody who votes it out
-// acknowledges it any more; and what it held counts as lost graceTime (1/3) after the view without it.
+// acknowledges it any more; and what it held counts as lost graceTime (1/3) after the view without it, or after the last word that
+// those who voted for that have heard of it (silence.ts): at once, if it was its silence for which they did.
 //
 // A view is flushed: each member sends a marker to each other on their link, behind everything that it said in the view before.
 // With all markers in, nothing older is under way, and the dead are dead.
@@ -66,6 +67,7 @@ import {
   membershipAsk,
   membershipCondemned,
   membershipCreate,
+  membershipHeard,
   membershipHears,
   membershipInput,
   membershipLeft,
@@ -75,6 +77,7 @@ import {
   membershipOutBytes,
   membershipReborn,
   membershipShunned,
+  membershipSilentSince,
   membershipTick,
   membershipView,
 } from "./membership";
@@ -105,7 +108,7 @@ const former = changetype<View>(memory.data(552, 8));
 /** Bits per machine: links that are up; members that are gone and not dead yet. */
 let up: u64 = 0;
 let dying: u64 = 0;
-/** By machine: when it was left out; the newest view of which its marker came. */
+/** By machine: since when nobody who counts hears it. */
 const excludedAt: usize = memory.data(512, 8);
 /** By phase and machine: the newest view of which it has said that the phase is over. */
 const marks: usize = memory.data(2560, 8);
@@ -149,6 +152,20 @@ export function membersStart(now: u64, lives: u32, later: u32): void {
   epochSet(call_indirect<u64>(newLife));
   linksCreate();
   membership = membershipCreate(allocate(MEMBERSHIP_BYTES), clusterSelf(), clusterMachines(), clusterEpoch());
+  heardUntil(now);
+}
+
+/** A life vouches for no silence before itself. */
+function heardUntil(now: u64): void {
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++)
+    membershipHeard(membership, machine, now);
+}
+
+/** What the links have heard: before each vote. */
+function linksHeard(): void {
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
+    if (machine != clusterSelf()) membershipHeard(membership, machine, linkTo(machine).lastHeard);
+  }
 }
 
 function linksCreate(): void {
@@ -190,6 +207,7 @@ export function linkHeard(machine: u32): void {
 }
 
 export function voteCame(at: usize, bytes: u32, now: u64): void {
+  linksHeard();
   membershipInput(membership, at, bytes, now);
 }
 
@@ -286,6 +304,7 @@ export function membersTick(now: u64): u64 {
   }
   membership.ending = u32(allSaidFarewell());
   membership.leaving = u32(member && wantsToLeave(now));
+  linksHeard();
   next = min<u64>(next, membershipTick(membership, now));
   membersLook(now);
   if (forsaken && phase != LEFT && (current.number == 0 || !isMember(membership)))
@@ -355,8 +374,8 @@ function change(machine: u32, now: u64): void {
     exclude(machine);
     dying |= mine;
     // Who has left has nothing, and will not use it.
-    const grace = membership.left & mine ? graceTime : 0;
-    store<u64>(excludedAt + ((machine - 1) << 3), now - grace);
+    const since = membership.left & mine ? now - graceTime : min<u64>(membershipSilentSince(membership), now);
+    store<u64>(excludedAt + ((machine - 1) << 3), since);
   }
   if (is) {
     // A new life with an old number: the old one is dead for certain.
@@ -521,5 +540,6 @@ function beginAnew(now: u64): u64 {
   epochSet(max<u64>(call_indirect<u64>(newLife), clusterEpoch() + 2));
   linksCreate();
   membershipReborn(membership, clusterEpoch());
+  heardUntil(now);
   return now;
 }

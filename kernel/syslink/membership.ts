@@ -14,6 +14,7 @@
 //
 // A vote is kept by deeds: who accepts a view without some machine speaks to it no more (`shunned`), so that its lease
 // is not renewed; who accepts one without itself (`condemned`) uses no lease until it knows what became of it.
+import { lastWordFrom, lastWordOf } from "./silence";
 import {
   VIEW_BYTES,
   View,
@@ -86,6 +87,10 @@ export class Membership {
   // What the links say, by machine: the life at the other end (0: no link), the machines that it says it has links with.
   lives: usize = 0;
   hears: usize = 0;
+  /** ... and when it was last heard (silence.ts). Those whom the view leaves out, or the proposal, were not heard by its voters since. */
+  heard: usize = 0;
+  silentSince: u64 = 0;
+  wordSeen: u64 = 0;
   /** Members whose absence changes nothing any more: all are leaving. */
   ending: u32 = 0;
   /** This machine wants to leave; members that have handed in everything, as they say. */
@@ -96,7 +101,7 @@ export class Membership {
   out: usize = 0;
   refused: u64 = 0;
 }
-export const MEMBERSHIP_BYTES: u32 = 256 + 4 * VIEW_BYTES + 2 * 512 + OUTBOX * OUT_BYTES;
+export const MEMBERSHIP_BYTES: u32 = 256 + 4 * VIEW_BYTES + 3 * 512 + OUTBOX * OUT_BYTES;
 
 export function membershipCreate(at: usize, self: u32, machines: u32, life: u64): Membership {
   assert(offsetof<Membership>() <= 256, "the record of the membership has grown out of its room");
@@ -113,7 +118,8 @@ export function membershipCreate(at: usize, self: u32, machines: u32, life: u64)
   room += 4 * VIEW_BYTES;
   m.lives = room;
   m.hears = room + 512;
-  m.out = room + 1024;
+  m.heard = room + 1024;
+  m.out = room + 1536;
   return m;
 }
 
@@ -141,6 +147,11 @@ function linkLife(m: Membership, machine: u32): u64 {
 
 export function membershipView(m: Membership): View {
   return viewOf(m);
+}
+
+/** No voter of the newest view has heard those whom it leaves out since then, as far as is known here. */
+export function membershipSilentSince(m: Membership): u64 {
+  return m.silentSince;
 }
 
 /** The machine has handed in everything by a view in which it leaves. */
@@ -191,6 +202,12 @@ export function membershipLink(m: Membership, machine: u32, life: u64): void {
   if (life == 0) store<u64>(m.hears + ((machine - 1) << 3), 0);
 }
 
+/** Something of that machine, in whatever life, came last at `at`. */
+export function membershipHeard(m: Membership, machine: u32, at: u64): void {
+  const last = m.heard + ((machine - 1) << 3);
+  store<u64>(last, max<u64>(load<u64>(last), at));
+}
+
 export function membershipHears(m: Membership, machine: u32, machines: u64): void {
   store<u64>(m.hears + ((machine - 1) << 3), machines);
 }
@@ -230,6 +247,11 @@ function send(m: Membership, kind: u32, to: u32, view: View, ballot: u64, accept
   store<u32>(at, bytes);
 }
 
+/** Since `last`, as frames say it. */
+function silence(last: u64, now: u64): u64 {
+  return now - min<u64>(last, now);
+}
+
 function none(): View {
   return changetype<View>(0);
 }
@@ -259,7 +281,7 @@ export function membershipInput(m: Membership, at: usize, bytes: u32, now: u64):
       promise(m, vote, now);
       break;
     case VOTE_ACCEPT:
-      accept(m, vote);
+      accept(m, vote, now);
       break;
     case VOTE_ACCEPTED:
       acceptedBy(m, vote, now);
@@ -292,10 +314,12 @@ function viewCame(m: Membership, vote: Vote, now: u64): void {
   if (vote.cluster == view.cluster && vote.number < view.number) send(m, VOTE_VIEW, vote.from, view, 0, 0);
   if (!newer || (vote.cluster != view.cluster && isMember(m))) return;
   voteReadView(vote, changetype<View>(m.scratch), vote.cluster, vote.number);
-  install(m, changetype<View>(m.scratch), now);
+  const next = vote.cluster == view.cluster && vote.number == view.number + 1;
+  install(m, changetype<View>(m.scratch), next ? lastWordFrom(vote.acceptedBallot, now) : now, now);
 }
 
-function install(m: Membership, next: View, now: u64): void {
+function install(m: Membership, next: View, silentSince: u64, now: u64): void {
+  m.silentSince = silentSince;
   viewCopy(viewOf(m), next);
   m.promised = 0;
   m.acceptedBallot = 0;
@@ -319,10 +343,15 @@ function prepare(m: Membership, vote: Vote): void {
   send(m, VOTE_PROMISE, vote.from, accepted, m.promised, m.acceptedBallot);
 }
 
-function accept(m: Membership, vote: Vote): void {
+function accept(m: Membership, vote: Vote, now: u64): void {
   if (vote.ballot < m.promised) return;
   take(m, vote);
-  send(m, VOTE_ACCEPTED, vote.from, none(), vote.ballot, 0);
+  send(m, VOTE_ACCEPTED, vote.from, none(), vote.ballot, silence(lastWord(m, now), now));
+}
+
+/** Of those whom the view that was accepted here leaves out: from now on nothing of them is heard (membershipShunned). */
+function lastWord(m: Membership, now: u64): u64 {
+  return lastWordOf(viewOf(m), changetype<View>(m.accepted), m.self, m.heard, now);
 }
 
 function take(m: Membership, vote: Vote): void {
@@ -489,19 +518,22 @@ function prepared(m: Membership, now: u64): void {
   m.witnessVoted = 0;
   m.acceptedBallot = m.ballot;
   viewCopy(changetype<View>(m.accepted), proposal);
+  m.wordSeen = lastWord(m, now);
   send(m, VOTE_ACCEPT, 0, proposal, m.ballot, 0);
   decided(m, now);
 }
 
 function acceptedBy(m: Membership, vote: Vote, now: u64): void {
   if (m.phase != ACCEPTING || vote.ballot != m.ballot || !count(m, vote)) return;
+  // The bridge renews no lease.
+  if (vote.from != WITNESS) m.wordSeen = max<u64>(m.wordSeen, lastWordFrom(vote.acceptedBallot, now));
   decided(m, now);
 }
 
 function decided(m: Membership, now: u64): void {
   if (!enough(m)) return;
   viewCopy(changetype<View>(m.scratch), changetype<View>(m.proposal));
-  install(m, changetype<View>(m.scratch), now);
+  install(m, changetype<View>(m.scratch), m.wordSeen, now);
   // heartbeat() says so at once, whoever's turn it is.
-  send(m, VOTE_VIEW, 0, viewOf(m), 0, 0);
+  send(m, VOTE_VIEW, 0, viewOf(m), 0, silence(m.silentSince, now));
 }

@@ -8,7 +8,7 @@
 //   destination[6] source[6] type[2]
 //   magic[4] kind[1] from[1] to[1] machines[1]   to 0 = all
 //   cluster[8] number[8]                        what is voted on, or what the sender has
-//   ballot[8] acceptedBallot[8] life[8]
+//   ballot[8] acceptedBallot[8] life[8]         in ACCEPTED and VIEW acceptedBallot is a silence (silence.ts), nanoseconds
 //   members[8] witness[8] leaving[8] lives[8 for each member, in the order of their numbers]
 
 export const VOTE_TYPE: u32 = 0x88b5;

@@ -29,7 +29,8 @@ interface Machine {
   pausedUntil: number;
   peers: Peer[];
   installed: string;
-  installedAt: number;
+  /** Whom it leaves out counts as dead from then on. */
+  deadAt: number;
   wasMember: boolean;
 }
 
@@ -79,6 +80,8 @@ export class Members {
         "Condemned",
         "Reborn",
         "Shunned",
+        "Heard",
+        "SilentSince",
       ].map((name) => [name, kernel.call(`membership${name}`)]),
     ) as Record<string, (...args: (number | bigint)[]) => number>;
     for (let m = 1; m <= count; m++) {
@@ -89,7 +92,7 @@ export class Members {
         pausedUntil: 0,
         peers: [],
         installed: "",
-        installedAt: 0,
+        deadAt: 0,
         wasMember: false,
       });
       this.boot(m);
@@ -118,6 +121,14 @@ export class Members {
       heard: this.now,
       confirmed: 0,
     }));
+    this.#heard(machine, () => this.now);
+  }
+
+  #heard(machine: Machine, when: (peer: Peer) => number): void {
+    if (this.planted === "voters heard nothing of whom they leave out") return;
+    machine.peers.forEach((peer, index) => {
+      this.#do["Heard"]!(machine.at, index + 1, BigInt(when(peer)) * MS);
+    });
   }
 
   mayForm(m: number): void {
@@ -174,6 +185,7 @@ export class Members {
     for (let m = 1; m <= this.count; m++) {
       const machine = this.machine(m);
       if (!machine.alive || machine.pausedUntil > this.now) continue;
+      this.#heard(machine, ({ heard }) => heard);
       this.#do["Tick"]!(machine.at, BigInt(this.now) * MS);
       this.#pump(m);
       this.#look(m);
@@ -271,6 +283,7 @@ export class Members {
     }
     for (let m = 1; m <= this.count; m++) {
       if (m === from || !this.#runs(m) || !this.hears[m]![from]) continue;
+      this.#heard(this.machine(m), ({ heard }) => heard);
       this.#kernel.bytes.set(body, this.#frame);
       this.#do["Input"]!(this.machine(m).at, this.#frame, body.length, BigInt(this.now) * MS);
       this.#pump(m);
@@ -291,7 +304,7 @@ export class Members {
     if (!this.views.has(view)) this.changes++;
     this.views.add(view);
     machine.installed = view;
-    machine.installedAt = this.now;
+    machine.deadAt = Number(BigInt(this.#do["SilentSince"]!(machine.at)) / MS) + GRACE;
     const member = this.isMember(m);
     for (let k = 1; k <= this.count; k++)
       if (k !== m && machine.peers[k - 1]!.life !== 0n && member && machine.wasMember && this.#leftOut(m, k))
@@ -317,7 +330,7 @@ export class Members {
       cluster = mine;
       for (let y = 1; y <= this.count; y++) {
         const other = this.machine(y);
-        if (x === y || !other.alive || !this.isMember(y) || this.now < other.installedAt + GRACE) continue;
+        if (x === y || !other.alive || !this.isMember(y) || this.now < other.deadAt) continue;
         if (this.field(y, 1) > this.field(x, 1) && !this.view(y).includes(` ${x}:${this.machine(x).life} `))
           throw new Split(
             `at ${this.now} machine ${x} goes on in ${this.view(x)}, and machine ${y} without it in ${this.view(y)}`,
