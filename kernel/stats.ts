@@ -37,13 +37,15 @@ export class Stats {
   loansRecalled: u64 = 0;
   /** Accesses to parts of pages, carried out here. */
   accessesCarried: u64 = 0;
+  /** With `queue=0`: requests for a page that the home has refused (coherence/refusals.ts). */
+  requestsRefused: u64 = 0;
 }
 
 /** The names of the fields above, in their order (a test compares). */
 const NAMES: string =
   "threadSwitches interrupts ipisSent ipisPassive ipiInterrupts shootDowns systemCalls pageFaults pageFaultsCoherence pagesReceived pagesSent pagesRevalidated pagesMirrored messagesSent messagesReceived bytesSent bytesReceived retransmissions upgrades invalidations operationsShipped records recordsMost ";
-/** Of byte ranges, behind them. */
-const NAMES_OF_PARTS: string = "chunksLent loansRecalled accessesCarried ";
+/** Of byte ranges and refusals, behind them. */
+const NAMES_OF_PARTS: string = "chunksLent loansRecalled accessesCarried requestsRefused ";
 
 /** This core's counters. */
 export function stats(): Stats {

@@ -33,6 +33,7 @@ import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
 import { rangesCarve, rangesLost } from "./ranges";
 import { Page } from "./records";
+import { refusalsForget } from "./refusals";
 import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
 import { NO_SERIAL, serialEnded, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
@@ -161,6 +162,7 @@ function freeze(object: SharedObject, home: u32): void {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     loansFreeze(page);
+    refusalsForget(page);
     releaseRevocation(page);
     if (stored && (page.directory == LOST || page.directory == RECOVERING)) object.lossy = 1;
     page.ranged = 0;

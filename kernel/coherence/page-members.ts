@@ -13,6 +13,7 @@ import { SharedObject } from "./pager";
 import { ask, drain, engine, fail, writerWaits } from "./pages";
 import { PAGE_LAST } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
+import { refusalsForget, refusalsMachineDied } from "./refusals";
 import { EVERYTHING, takeAway, unlinkWaiting } from "./revocations";
 import { eraOfView, serialEnded } from "./serials";
 import { INVALID_OPERATE } from "./table";
@@ -43,6 +44,7 @@ function unmergeAll(): void {
 let deadMachine: u32 = 0;
 
 function peerDied(page: Page): void {
+  refusalsMachineDied(page, deadMachine);
   // What moves its home, or will at once, needs nothing else.
   const object = changetype<SharedObject>(page.holder);
   if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) {
@@ -141,6 +143,7 @@ function forsake(page: Page): void {
   fail(page);
   mirrorsForget(page);
   loansDrop(page);
+  refusalsForget(page);
   // What the home will say of the bytes that stay is told by their number (R7).
   serialEnded(page, takeAway(page, EVERYTHING));
   const serial = page.serial;

@@ -98,6 +98,17 @@ import {
   TAKE_IT,
   WITH_DATA,
 } from "./records";
+import {
+  passed,
+  passedHere,
+  refusalsCame,
+  refusalsForget,
+  refusalsLook,
+  refusalsSent,
+  refusalsStart,
+  refuses,
+  refusesHere,
+} from "./refusals";
 import { EVERYTHING, revocable, revoke, revokeLater, takeAway, WRITE_ONLY } from "./revocations";
 import { strangerAnswers } from "./strangers";
 import { INVALID } from "./table";
@@ -107,6 +118,7 @@ import {
   NO_DIFFERENCE,
   PAGE_MESSAGE_BYTES_MAX,
   REFUSED,
+  wireAgain,
   wireIndex,
   wireLent,
   wireLoan,
@@ -132,6 +144,7 @@ export function pagesStart(): void {
   contentionStart();
   mirrorsStart();
   loansStart();
+  refusalsStart();
   pageIndexStart();
   engineCreate(
     engine,
@@ -154,6 +167,7 @@ export function objectPagesDrop(object: SharedObject): void {
     }
     assert(page.waiters == 0 && page.holds == 0 && page.revoking == 0, "a page is dropped that is in use");
     object.pages = page.nextInObject;
+    refusalsForget(page);
     pageRemove(page);
   }
   keptEnd(object);
@@ -213,6 +227,7 @@ function mayWait(client: Client): bool {
 export function ask(page: Page, write: bool, now: u64): void {
   // homes.ts asks when it has a home again.
   if (page.frozen != 0 || changetype<SharedObject>(page.holder).moving != 0) return;
+  if (refusesHere(page, write)) return;
   const first = changetype<Client>(page.waiters);
   const few = recordsAreFew();
   if (!few && borrowPays(page, first, now)) {
@@ -227,6 +242,7 @@ export function ask(page: Page, write: bool, now: u64): void {
     const takes = asksToWrite(page, write, page.state != INVALID);
     rangesReady(changetype<SharedObject>(page.holder));
     engineAsk(engine, page, takes);
+    passedHere(page);
     return;
   }
   page.operator = changetype<usize>(first);
@@ -317,6 +333,7 @@ export function pageUnmap(client: Client): i64 {
 
 /** Carries out the engine's actions for this page until it wants nothing more. */
 export function drain(page: Page): void {
+  refusalsLook(page);
   while (true) {
     const again = perform(page);
     if (page.revoking != 0 && revocable(page, 0)) {
@@ -396,6 +413,7 @@ function send(page: Page, action: Action): void {
   if (action.say == SAY_INVALIDATE) stats().invalidations++;
   const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96 + lentBytes();
   const command = commandOf(action.say, action.sayFlags);
+  refusalsSent(page, action);
   if (withData) mirrorBefore(page, action.to);
   const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
   wireWrite(writer, action, page.index, data, withData ? differenceBytes : NO_DIFFERENCE);
@@ -560,7 +578,9 @@ export function pageMessage(from: u32, message: MessageHeader): void {
     const open = page.transaction != 0 && incoming.transaction == page.transaction;
     loanCame(page, from, wireLoan, wireLent, open);
   }
+  if (asks ? refuses(page, incoming) : refusalsCame(page, incoming, wireAgain)) return;
   engineMessage(engine, page, incoming);
+  if (asks) passed(page, incoming);
   drain(page);
 }
 

@@ -98,7 +98,7 @@ function askAhead(object: SharedObject, index: u64): bool {
     return true;
   const page = pageFindOrMake(object, index);
   if (page.state != INVALID || page.waiters != 0) return true;
-  if (page.frozen != 0 || page.revoking != 0 || page.heat != 0) return false;
+  if (page.frozen != 0 || page.revoking != 0 || page.heat != 0 || page.passedFor != 0) return false;
   if (page.frame == 0) page.frame = frameAllocate();
   if (page.frame == 0) return false;
   page.ahead = 1;

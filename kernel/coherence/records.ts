@@ -295,6 +295,15 @@ export class Page {
   wholeFor: u64 = 0;
   partedAt: u64 = 0;
   broken: u32 = 0;
+  // Without queues (refusals.ts). At the home: whose request has passed and is not over. Where it is asked: the request whose end the
+  // home is to be told, one that was refused, how often in a row, and when it is made again (0: there is none).
+  passedFor: u32 = 0;
+  passedTransaction: u32 = 0;
+  confirms: u32 = 0;
+  refusedTransaction: u32 = 0;
+  refusals: u32 = 0;
+  againAt: u64 = 0;
+  againNext: usize = 0;
   next: usize = 0;
   nextInObject: usize = 0;
 }

@@ -19,6 +19,7 @@ import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
 import { drain, engine } from "./pages";
 import { Page } from "./records";
+import { refusalsDue, refusalsRetry } from "./refusals";
 
 /** Page.revoking */
 export const WRITE_ONLY: u32 = 1;
@@ -123,6 +124,7 @@ function takeVisit(space: usize, va: u64): void {
 export function revocationsRetry(now: u64): void {
   pagesBury();
   loansLook(now);
+  refusalsRetry(now);
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);
@@ -140,7 +142,7 @@ export function revocationsRetry(now: u64): void {
 /** When the next of them is overdue. Before threads go on. */
 export function revocationsDue(): u64 {
   const now = waiting != 0 ? nanoseconds() : 0;
-  let due = loansDue();
+  let due = min<u64>(loansDue(), refusalsDue());
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);

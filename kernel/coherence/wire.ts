@@ -69,6 +69,8 @@ const EIO: u32 = 5;
 export const EAGAIN: u32 = 11;
 /** ITEM_ERROR of a page behind the object's end, of which nothing is lost: ENXIO. */
 export const REFUSED: u32 = 6;
+/** ITEM_ERROR of a request that is to be made again (refusals.ts): EBUSY. */
+export const AGAIN: u32 = 16;
 
 export function commandOf(say: u8, flags: u8): u32 {
   switch (say) {
@@ -148,6 +150,8 @@ export let wireIndex: u64 = 0;
 export let wireData: usize = 0;
 /** It says that the page lies behind the object's end. */
 export let wireRefused: bool = false;
+/** It says that the request is to be made again. */
+export let wireAgain: bool = false;
 /** Where its difference is, and how long; NO_DIFFERENCE = it has none. */
 export let wireDifference: usize = 0;
 export let wireDifferenceBytes: u32 = NO_DIFFERENCE;
@@ -172,6 +176,7 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   into.end = 0;
   wireData = 0;
   wireRefused = false;
+  wireAgain = false;
   wireDifferenceBytes = NO_DIFFERENCE;
   wireLent = 0;
   let lentBytes: u32 = 0;
@@ -204,6 +209,7 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
     } else if (number == ITEM_ERROR) {
       failed = true;
       wireRefused = item.aux == REFUSED;
+      wireAgain = item.aux == AGAIN;
     }
     item = itemNext(header, item);
   }

@@ -22,6 +22,7 @@ import { lockMessage } from "../coherence/object-locks";
 import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage } from "../coherence/pages";
 import { questionWaits } from "../coherence/questions";
+import { confirmMessage } from "../coherence/refusals";
 import { revocationsDue, revocationsRetry } from "../coherence/revocations";
 import { willsTick } from "../coherence/wills";
 import { print, printDecimal } from "../console";
@@ -46,6 +47,7 @@ import { spreadMessage } from "../process/spread";
 import { stats } from "../stats";
 import {
   COMMAND_BYTES,
+  COMMAND_CONFIRM,
   COMMAND_EXECUTE,
   COMMAND_FAREWELL,
   COMMAND_GIVE_BACK,
@@ -316,6 +318,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   else if (command >= COMMAND_LOCK && command <= COMMAND_HOME_LOCKS) lockMessage(machine, message);
   else if (command == COMMAND_BYTES) loanMessage(machine, message);
   else if (command == COMMAND_GIVE_BACK) pageOffered(machine, message);
+  else if (command == COMMAND_CONFIRM) confirmMessage(machine, message);
   else if (command == COMMAND_FAREWELL || command == COMMAND_MEMBERS || command == COMMAND_VIEW) {
     memberMessage(machine, message);
     wanted = true;

@@ -77,6 +77,8 @@ export const COMMAND_GIVE_BACK: u32 = 38;
 
 /** Chunks of a page that were lent are recalled (coherence/loans.ts); msgid is the loan's number. The response brings them back. */
 export const COMMAND_BYTES: u32 = 39;
+/** Without queues: the request for a page is over (coherence/refusals.ts). */
+export const COMMAND_CONFIRM: u32 = 31;
 
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
@@ -251,6 +253,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_LOCK_CANCEL,       ITEM_LOCKS,     0,    0,    ONE,
   COMMAND_HOME_LOCKS,        ITEM_LOCKS,     24,   384,  ONE,
   COMMAND_GIVE_BACK,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_CONFIRM,           ITEM_PAGE,      8,    8,    ONE,
   0,                         0,              0,    0,    0,
 ]);
 const ROW_BYTES: usize = 20;
@@ -345,6 +348,8 @@ export function commandName(command: u32): string {
       return "HOME_LOCKS";
     case COMMAND_BYTES:
       return "BYTES";
+    case COMMAND_CONFIRM:
+      return "CONFIRM";
     case COMMAND_GIVE_BACK:
       return "GIVE_BACK";
     default:

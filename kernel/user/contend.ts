@@ -9,9 +9,10 @@
 //   ttas     the same by XCHG once a load has seen the lock free
 //   futex    the same by a lock whose waiters sleep
 // Machine 1 prints `contend: WHAT MICROSECONDS total T least L most M counted C median A p99 B handovers H`: the
-// operations of all machines, of the one that had fewest and most, and what the word says (of words of their own: all
-// together); nanoseconds of one operation, of locks those from one machine's release until another that waited has it; and
-// how often another machine than before took the lock. Status 1 when T and C differ.
+// operations of all machines, of the one that had fewest and most (of locks: hand-overs to it, since who is left over at the end
+// takes the lock from nobody), and what the word says (of words of their own: all together); nanoseconds of one operation, of
+// locks those from one machine's release until another that waited has it; and how often another machine than before took
+// the lock. Status 1 when T and C differ.
 import { pause, peek64, poke64, rdtsc } from "./arch";
 import { HISTOGRAM_BYTES, histogramAdd, histogramCount, histogramPercentile } from "./libhistogram";
 import {
@@ -196,10 +197,12 @@ function judge(all: usize): i32 {
   for (let machine: u32 = 1; machine <= nodes(); machine++) {
     const line = results + usize(machine) * RESULT_BYTES;
     const done = peek64(u64(line));
+    const taken = peek64(u64(line + 8));
+    const share = lock === OTHER ? done : taken;
     total += done;
-    least = min<u64>(least, done);
-    most = max<u64>(most, done);
-    handovers += peek64(u64(line + 8));
+    least = min<u64>(least, share);
+    most = max<u64>(most, share);
+    handovers += taken;
     histogramAdd(times, all + usize(machine - 1) * pageUp(HISTOGRAM_BYTES));
   }
   let counted: u64 = 0;

@@ -20,10 +20,14 @@ interface Operation {
   /** What the preparation of one operation does as well. */
   readonly with?: string;
   readonly count?: number;
+  /** Words for the kernel: without one of the protocol's ideas. */
+  readonly append?: string;
 }
 
 const operations: readonly Operation[] = [
   { name: "read", machines: 2, what: "read miss, owner idle", goal: "goal 4 R" },
+  { name: "read", machines: 2, what: "read miss, owner idle, no queue", goal: "", append: "queue=0" },
+  { name: "read", machines: 2, what: "read miss, owner idle, without S", goal: "", append: "mei" },
   { name: "read-busy", machines: 2, what: "read miss, owner busy", goal: "goal 6 R" },
   {
     name: "third",
@@ -50,12 +54,12 @@ interface Sample {
   readonly instructions: number;
 }
 
-async function sample({ name, machines }: Operation, count: number): Promise<Sample> {
+async function sample({ name, machines, append }: Operation, count: number): Promise<Sample> {
   const { report, lines } = await seeded("latency", [name, count], {
     machines,
     cores: 1,
     network: { delay: WIRE },
-    append: "ahead=0", // one page at a time: what a miss costs, not a stream of them
+    append: `ahead=0 ${append ?? ""}`, // one page at a time: what a miss costs, not a stream of them
   });
   const match = /latency: [\w-]+ \d+ ns (\d+)/.exec(report.result);
   if (!report.ok || match === null) throw new Error(`latency ${name} ${count} failed:\n${lines.join("\n")}`);
@@ -88,6 +92,8 @@ const fights: readonly Fight[] = [
     words: [
       ["sent to the owner", ""],
       ["by pages", "ship=0 hold=0"],
+      ["by pages, no queue", "ship=0 hold=0 queue=0"],
+      ["by pages, without S", "ship=0 hold=0 mei"],
     ],
   },
   {
@@ -96,6 +102,8 @@ const fights: readonly Fight[] = [
     words: [
       ["with a hold window", ""],
       ["without", "hold=0"],
+      ["without, no queue", "hold=0 queue=0"],
+      ["without, without S", "hold=0 mei"],
     ],
   },
   {
@@ -104,6 +112,7 @@ const fights: readonly Fight[] = [
     words: [
       ["readers take", ""],
       ["readers share", "migrate=0"],
+      ["no queue", "queue=0"],
       ["without S", "mei"],
       ["without a hold window", "hold=0"],
     ],

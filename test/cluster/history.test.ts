@@ -3,31 +3,17 @@
 // object's specification allows (test/support/linearizability.ts). What is not atomic is found out.
 import { describe, expect, test } from "vitest";
 import { repeat, seeded } from "../support/cluster.js";
+import { type History, historyOf } from "../support/history.js";
 import {
   type Answer,
   type Call,
   check,
   counter,
   lock,
-  type Operation,
   queueOf,
   register,
   type Specification,
 } from "../support/linearizability.js";
-
-type History = Operation<Call, Answer>[];
-
-const LINE = /history: (\d+) (\w+) (\d+) (\d+) = (\w+) at (\d+) (\d+)$/;
-function read(lines: readonly string[]): History {
-  return lines.flatMap((line) => {
-    const match = LINE.exec(line);
-    if (match === null) return [];
-    const [by, , first, second, , invoked, returned] = match.slice(1).map(Number) as number[];
-    const call = { name: match[2]!, first: first!, second: second! };
-    const result = match[5] === "no" ? null : Number(match[5]);
-    return [{ call, result, invoked: invoked!, returned: returned!, by: by! }];
-  });
-}
 
 const kinds: [kind: string, specification: Specification<never, Call, Answer>][] = [
   ["xadd", counter as Specification<never, Call, Answer>],
@@ -40,7 +26,7 @@ const OPERATIONS = 12;
 async function record(kind: string, machines: number, cores: number, seed: number) {
   const run = await seeded("history", [kind, OPERATIONS], { machines, cores, seed, memory: 16 << 20 });
   expect(run.report.ok, repeat(run, [kind, OPERATIONS])).toBe(true);
-  const history = read(run.lines);
+  const history = historyOf(run.lines);
   expect(history.length).toBe(machines * cores * OPERATIONS);
   return { run, history };
 }
