@@ -18,7 +18,7 @@ const sum = (run: SeededRun, stat: string) =>
 describe("without queues", { timeout: 300_000 }, () => {
   test.each([
     ["add", 3, 1, "queue=0 ship=0 hold=0", {}],
-    ["add", 3, 2, "queue=0", { faults: { loss: 0.02, duplicate: 0.05 }, reorder: true }],
+    ["add", 3, 2, "queue=0 ship=0", { faults: { loss: 0.02, duplicate: 0.05 }, reorder: true }],
     ["lock", 3, 2, "queue=0 migrate=0", {}],
   ])("%s of %i machines of %i cores, %s: nothing is lost", async (what, machines, cores, append, network) => {
     const words = [what, 2500];
@@ -28,7 +28,7 @@ describe("without queues", { timeout: 300_000 }, () => {
     expect(run.report.result, repeat(run, words)).toMatch(
       / total (\d+) least \d+ most \d+ counted \1 median/,
     );
-    expect(sum(run, "requestsRefused"), repeat(run, words)).toBeGreaterThan(10);
+    expect(sum(run, "requestsRefused"), repeat(run, words)).toBeGreaterThan(0);
   });
 
   test.each([
