@@ -3,10 +3,12 @@
 // PC's vectors. The 8254 ticks 18.2 times a second on line 0, the only one that is not masked, and real mode has
 // handlers for all sixteen: the tick's counts at 40:6C and calls INT 1CH (IBM PC AT Technical Reference, INT 8), the
 // others only end their interrupt. The keyboard controller translates to scan code set 1, its mouse off, as a PC BIOS has it.
-// Not there: other services of a PC BIOS; their vectors are zero.
+// Not there: the services of a PC BIOS, but for the size of memory. Who calls one gets CF and 86H, as from a BIOS that does
+// not know it, and may find out by other ways: Xen asks for disks and displays although its loader is none.
 
 import { address, port } from "../emulator/board/map.js";
-import { Address, type Assembler, al, ax, byte, ds, dword, word } from "./assembler.js";
+import { Address, type Assembler, ah, al, ax, byte, ds, dword, eax, ecx, edi, word } from "./assembler.js";
+import { area } from "./layout.js";
 
 const MASTER_VECTOR = 0x08;
 const SLAVE_VECTOR = 0x70;
@@ -16,6 +18,12 @@ const WRITE_COMMAND_BYTE = 0x60;
 const KEYBOARD_COMMANDS = 0x65;
 const USER_TICK = 0x1c;
 const LINES = 8;
+const VECTORS = 0x100;
+/** Services: display, equipment, memory, disk, serial line, system, keyboard, printer, BASIC, boot, clock. */
+const SERVICES = { first: 0x10, memorySize: 0x12, last: 0x1a } as const;
+const NOT_SUPPORTED = 0x86;
+/** Conventional memory in KiB, up to our own area. */
+const MEMORY_SIZE = 0x413;
 const END_OF_INTERRUPT = 0x20;
 const ALL_BUT_TICK_AND_CASCADE = ~(1 | (1 << 2)) & 0xff;
 /** Channel 0, both bytes, rate generator; a count of 0 is 65536. */
@@ -61,16 +69,21 @@ export function placeInterrupts(a: Assembler): void {
 }
 
 function placeVectors(a: Assembler): void {
-  const handler = (vector: number, label: string) => {
-    a.op.mov(word(4 * vector), new Address(label, 0, 0xffff));
-    a.op.mov(word(4 * vector + 2), address.lowRomEnd / 0x10 - 0x1000);
-  };
+  const { op } = a;
+  const handler = (vector: number, label: string) => op.mov(word(4 * vector), new Address(label, 0, 0xffff));
+  op.mov(eax, (address.lowRomEnd / 0x10 - 0x1000) * 0x1_0000);
+  op.mov(ax, new Address("interrupt.none", 0, 0xffff));
+  op.mov(edi, 0);
+  op.mov(ecx, VECTORS);
+  a.rep.stosd();
+  for (let vector = SERVICES.first; vector <= SERVICES.last; vector++) handler(vector, "interrupt.refused");
+  handler(SERVICES.memorySize, "interrupt.memorySize");
+  op.mov(word(MEMORY_SIZE), area >> 10);
   for (let input = 0; input < LINES; input++) {
     handler(MASTER_VECTOR + input, input === 0 ? "interrupt.tick" : "interrupt.master");
     handler(SLAVE_VECTOR + input, "interrupt.slave");
   }
-  handler(USER_TICK, "interrupt.none");
-  a.op.mov(dword(TICKS), 0);
+  op.mov(dword(TICKS), 0);
 }
 
 /** The handlers, 16-bit code. */
@@ -105,5 +118,17 @@ export function interruptHandlers(a: Assembler): void {
   op.push(ax);
   end(port.pic1);
   a.label("interrupt.none");
+  op.iret();
+  a.label("interrupt.memorySize");
+  op.push(ds);
+  op.mov(ax, 0);
+  op.mov(ds, ax);
+  op.mov(ax, word(MEMORY_SIZE));
+  op.pop(ds);
+  op.iret();
+  a.label("interrupt.refused");
+  // push bp; mov bp, sp; or byte ptr [bp+6], 1: CF of the flags that IRET brings back; pop bp
+  a.bytes(0x55, 0x89, 0xe5, 0x80, 0x4e, 0x06, 0x01, 0x5d);
+  op.mov(ah, NOT_SUPPORTED);
   op.iret();
 }
