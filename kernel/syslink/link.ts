@@ -240,6 +240,11 @@ export function linkCommit(link: Link, bytes: u32): void {
   fifoCommit(fifoOf(link), bytes);
 }
 
+/** Bytes of messages that have not been sent once. */
+export function linkUnsent(link: Link): u32 {
+  return fifoOf(link).head - link.cursor;
+}
+
 /** Another machine has found the peer dead, and so it is. */
 export function linkCut(link: Link): void {
   if (link.state == LINK_UP) lose(link);

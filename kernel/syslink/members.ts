@@ -100,6 +100,9 @@ import { View, viewCopy, viewHas, viewLife } from "./view";
 const MILLISECOND: u64 = 1_000_000;
 /** The least that linkCreate() takes; with the other parts of a link just below 512 KiB at an MTU of 9000. */
 const RING_BYTES: u32 = 131072;
+/** In small clusters: a window of whole pages; with the other parts below 1 MiB. */
+const RING_BYTES_FEW: u32 = 524288;
+const FEW: u32 = 4;
 
 let membership = changetype<Membership>(0);
 /** The view that this machine acts by, and the one before. */
@@ -170,12 +173,13 @@ function linksHeard(): void {
 
 function linksCreate(): void {
   const payload = (card.mtu - IP_BYTES - UDP_BYTES - LINK_HEADER_BYTES) & ~7;
+  const ring = clusterMachines() <= FEW ? RING_BYTES_FEW : RING_BYTES;
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine == clusterSelf()) continue;
     let at = changetype<usize>(linkTo(machine));
-    if (at == 0) at = allocate(linkBytes(payload, RING_BYTES));
+    if (at == 0) at = allocate(linkBytes(payload, ring));
     else memory.fill(at, 0, offsetof<Link>());
-    linkSet(machine, linkCreate(at, clusterSelf(), machine, clusterEpoch(), payload, RING_BYTES, lossTime));
+    linkSet(machine, linkCreate(at, clusterSelf(), machine, clusterEpoch(), payload, ring, lossTime));
     linkDirty(machine);
   }
 }

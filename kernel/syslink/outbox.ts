@@ -2,13 +2,14 @@
 
 import { referenceGiven } from "../coherence/object-list";
 import { willsTell } from "../coherence/wills";
+import { nanoseconds } from "../machine/time";
 import { allocate, release } from "../memory/slab";
 import { ethernetHeader } from "../net/ethernet";
 import { ETHERNET_BYTES, HEADERS_BYTES, SLOT_BYTES, slotReturn, slotSend, slotTake } from "../net/interface";
 import { udpSend } from "../net/udp";
 import { nicFlush } from "../net/virtio-net";
 import { stats } from "../stats";
-import { fifoOf, LINK_HEADER_BYTES, Link, linkCommit, linkReserve } from "./link";
+import { fifoOf, LINK_HEADER_BYTES, Link, linkCommit, linkReserve, linkUnsent } from "./link";
 import { linkOutput } from "./link-output";
 import { MessageHeader, MessageWriter, messageReferences, writerBegin, writerEnd } from "./message";
 import { bit, card, clusterMachines, clusterSelf, isDead, linkTo, NETWORK, PORT } from "./peers";
@@ -16,6 +17,11 @@ import { VOTE_BYTES_MAX, VOTE_GROUP, VOTE_TYPE } from "./view";
 
 /** Bit per machine whose link has something to send. */
 let dirtyLinks: u64 = 0;
+/**
+ * So many full datagrams go out before the piece of work that says them has ended: the other end begins with a run of pages while
+ * the rest is written. Not each alone, since the card is told of each time.
+ */
+const BURST: u32 = 4;
 
 export function linkDirty(machine: u32): void {
   dirtyLinks |= bit(machine);
@@ -91,8 +97,10 @@ export function messageEnd(): void {
   if (writer.references != 0)
     messageReferences(changetype<MessageHeader>(writer.start), referenceGiven.index, machine);
   if (writingAside == 0) {
-    linkCommit(linkTo(machine), bytes);
+    const link = linkTo(machine);
+    linkCommit(link, bytes);
     dirtyLinks |= bit(machine);
+    if (linkUnsent(link) >= BURST * link.payloadMax) burst(link, machine);
     return;
   }
   const overflow = changetype<Overflow>(writingAside);
@@ -169,6 +177,21 @@ export function pump(now: u64): bool {
   }
   nicFlush();
   return true;
+}
+
+/** What fills whole datagrams; the rest may still become one. */
+function burst(link: Link, machine: u32): void {
+  const now = nanoseconds();
+  while (linkUnsent(link) >= link.payloadMax) {
+    const slot = slotTake(card);
+    if (slot == 0) break;
+    if (!linkOutput(link, now)) {
+      slotReturn(card, slot);
+      break;
+    }
+    transmit(link, machine, slot, now);
+  }
+  nicFlush();
 }
 
 /** Short payloads are copied, so that the ring may forget them while the card still has them. */
