@@ -52,6 +52,9 @@ export declare function readFlags(): u64;
 /** High 64 bits of the 128-bit product. */
 export declare function mulhu(a: u64, b: u64): u64;
 
+/** CRC-32C over `bytes`, a multiple of 8, from `sum` on, by SSE4.2's CRC32. */
+export declare function crc32c(sum: u32, at: usize, bytes: u32): u32;
+
 // --- This core ---
 /** Wasm address of this core's block: GS:[0]. The block begins: 0 self u64 (wasm address), 8 kernel stack
  * top u64 (virtual, used by the SYSCALL stub), 16 scratch u64 (user RSP while the stub runs). MSR GS_BASE

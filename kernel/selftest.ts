@@ -11,7 +11,7 @@ import { framesFree } from "./memory/frames";
 import { bootOption } from "./options";
 import { panic } from "./panic";
 import { figures } from "./selftest/figures";
-import { deviceTest, pagesTest, shootDownTest } from "./selftest/machine";
+import { checkTest, deviceTest, pagesTest, shootDownTest } from "./selftest/machine";
 import { allocatorTest, blocksTest } from "./selftest/memory";
 import { callAllTest, messagesTest, passiveTest, spinlockTest } from "./selftest/messages";
 import { asynchronousTest, synchronousTest } from "./selftest/ports";
@@ -73,6 +73,7 @@ export function selfTest(): void {
   run("page tables", pagesTest.index);
   run("shoot-down", shootDownTest.index);
   run("device interrupts", deviceTest.index);
+  run("check", checkTest.index);
   figures();
 }
 

@@ -115,7 +115,7 @@ export { arpClear } from "./net/arp";
 export { fold16, internetSum } from "./net/checksum";
 export { ethernetInput } from "./net/ethernet";
 export { udpSend } from "./net/udp";
-export { CHAIN_START, chain, chainEnd } from "./syslink/check";
+export { CHECK_START, check, checkEnd } from "./syslink/check";
 export { commandCheck, commandName, commandRows } from "./syslink/commands";
 export {
   fifoAddress,

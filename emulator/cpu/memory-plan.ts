@@ -7,6 +7,8 @@ import {
   CORE_COUNT_WORD,
   CORE_INDEX,
   CORES_BASE,
+  CRC_TABLE_BYTES,
+  CRC_TABLES,
   LIVE_WORD,
   PLANNED_BASE,
   RAM_BASE_WORD,
@@ -98,9 +100,25 @@ export function writeMachineWords(memory: WebAssembly.Memory, p: EnginePlan, liv
   set(SHADOWED_WORD, p.shadowedRom ? 1 : 0);
   set(CORE_COUNT_WORD, p.cores);
   set(LIVE_WORD, live ? 1 : 0);
+  writeCrcTables(words.subarray(CRC_TABLES >>> 2, (CRC_TABLES + 8 * CRC_TABLE_BYTES) >>> 2));
   Atomics.compareExchange(words, A20_MASK_WORD >>> 2, 0, 0xffff_ffff);
   for (let core = 0; core < p.cores; core++) {
     set(coreAddress(core) + CORE_INDEX, core);
     set(coreAddress(core) + CODE_CACHE_AT, p.cacheBase + core * p.cacheBytes);
+  }
+}
+
+/** 11EDC6F41h, its bits in the order of the data: lowest first. */
+const CASTAGNOLI = 0x82f6_3b78;
+
+function writeCrcTables(tables: Uint32Array): void {
+  for (let byte = 0; byte < 256; byte++) {
+    let sum = byte;
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? CASTAGNOLI : 0);
+    tables[byte] = sum;
+  }
+  for (let at = 256; at < tables.length; at++) {
+    const sum = tables[at - 256]!;
+    tables[at] = (sum >>> 8) ^ tables[sum & 0xff]!;
   }
 }

@@ -220,6 +220,7 @@ export const kernelIntrinsics: readonly Intrinsic[] = [
     a.op("Pop", 64, r(RAX));
   }),
   multiplyHigh,
+  stub("crc32c", "iii>i"),
   inline("coreBlock", ">i", [], (a) => a.op("Mov", 32, r(RAX), { displacement: 0, segment: "gs" })),
   stub("copyFromUser", "iIi>i"),
   stub("copyToUser", "Iii>i"),

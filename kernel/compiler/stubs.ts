@@ -392,6 +392,35 @@ const reloadCodeSegment = chunk("reload cs", (a) => {
   a.plain("Retfq");
 });
 
+// --- Checks ---
+
+/** (sum EDI, address ESI, bytes EDX): a line a round, then what is left of one. */
+const crc32c = chunk("crc32c", (a) => {
+  const [line, rest, word, end] = [new Label(), new Label(), new Label(), new Label()];
+  a.op("Mov", 32, r(RAX), r(RDI));
+  a.op("Mov", 32, r(RSI), r(RSI));
+  a.op("Add", 64, r(RSI), r(R15));
+  a.op("Mov", 32, r(RCX), r(RDX));
+  a.shift("Shr", 32, r(RCX), 6);
+  a.jumpIf("e", rest);
+  a.bind(line);
+  for (let at = 0; at < 64; at += 8) a.op("Crc32", 64, r(RAX), { base: RSI, displacement: at });
+  a.op("Add", 64, r(RSI), 64);
+  a.op("Sub", 32, r(RCX), 1);
+  a.jumpIf("ne", line);
+  a.bind(rest);
+  a.shift("Shr", 32, r(RDX), 3);
+  a.op("And", 32, r(RDX), 7);
+  a.jumpIf("e", end);
+  a.bind(word);
+  a.op("Crc32", 64, r(RAX), { base: RSI });
+  a.op("Add", 64, r(RSI), 8);
+  a.op("Sub", 32, r(RDX), 1);
+  a.jumpIf("ne", word);
+  a.bind(end);
+  a.plain("Retnq");
+});
+
 // --- User memory ---
 
 /** Fails unless all of [address, address + RDX) lies in the lower canonical half. */
@@ -478,6 +507,7 @@ export function kernelStubs(start: number | undefined): Stubs {
       threadEntry,
       resume,
       reloadCodeSegment,
+      crc32c,
       copyStub("copyFromUser", RSI, RDI),
       copyStub("copyToUser", RDI, RSI),
       userCompareExchange,

@@ -21,9 +21,21 @@ import {
   WRITABLE,
 } from "../memory/paging";
 import { allocate, release } from "../memory/slab";
+import { CHECK_START, check, checkByTables, checkStart } from "../syslink/check";
 import { expect, finished, join, LONG, MILLISECOND, shared, startOnAll } from "./support";
 
 const PAGE_VA: u64 = 0x40_0000_1000;
+
+/** The same sum by the instruction, if there is one, as by tables: of lines, words and what is left of both. */
+export function checkTest(): void {
+  const at = allocate(4096);
+  for (let i: usize = 0; i < 4096; i += 4) store<u32>(at + i, <u32>i * 0x9e37_79b1);
+  checkStart();
+  for (let bytes: u32 = 0; bytes <= 4096; bytes += bytes < 256 ? 8 : 1280) {
+    expect(check(CHECK_START, at, bytes) === checkByTables(CHECK_START, at, bytes), "check: another sum");
+  }
+  release(at);
+}
 
 export function word(va: u64): u32 {
   const into = shared + 512 + ((<usize>thisCore().index) << 2);

@@ -45,6 +45,7 @@ import { bootNumber } from "../options";
 import { panic } from "../panic";
 import { spreadMessage } from "../process/spread";
 import { stats } from "../stats";
+import { checkStart } from "./check";
 import {
   COMMAND_BYTES,
   COMMAND_CONFIRM,
@@ -120,6 +121,7 @@ export function clusterStart(): void {
   card.datagram = datagram.index;
   card.vote = vote.index;
   card.checks = 1; // link.ts does, and better
+  checkStart();
   arpClear();
   if (!nicStart(card, <u32>bootNumber("mtu", 0), frameArrived.index)) {
     panic("nodes= is more than 1 and there is no virtio network card");

@@ -364,8 +364,12 @@ export const ITEM_MISSING: u32 = 34;
 export const ITEM_LENGTH: u32 = 35;
 export const ITEM_TWICE: u32 = 36;
 
-/** By command, responses behind: number + 1 of its first row. */
+/** By command, responses behind: number + 1 of its first row; the items that must be there, a bit each. */
 const INDEX: usize = memory.data(128);
+const NEEDED: usize = memory.data(512, 4);
+/** ... and by item: number + 1 of its row. */
+const ITEM_INDEX: usize = memory.data(4096);
+const ITEMS: u32 = 32;
 let indexed: bool = false;
 
 function slotOf(command: u32): u32 {
@@ -375,46 +379,43 @@ function slotOf(command: u32): u32 {
 function index(): void {
   let number: u32 = 1;
   for (let row = ROWS; load<u32>(row) != 0; row += ROW_BYTES) {
-    const slot = INDEX + slotOf(load<u32>(row));
-    if (load<u8>(slot) == 0) store<u8>(slot, <u8>number);
+    assert(number < 256, "the table of commands has more rows than a byte can number");
+    const slot = slotOf(load<u32>(row));
+    const item = load<u32>(row, 4);
+    if (load<u8>(INDEX + slot) == 0) store<u8>(INDEX + slot, <u8>number);
+    store<u8>(ITEM_INDEX + slot * ITEMS + item, <u8>number);
+    const needed = NEEDED + (slot << 2);
+    if (load<u32>(row, 16) == ONE) store<u32>(needed, load<u32>(needed) | (1 << item));
     number++;
   }
   indexed = true;
 }
 
-/** The command's first row; its others follow. 0 = no such command. */
-function firstRow(command: u32): usize {
-  if (!indexed) index();
-  const number = <usize>load<u8>(INDEX + slotOf(command));
-  if (number == 0) return 0;
-  const row = ROWS + (number - 1) * ROW_BYTES;
-  return load<u32>(row) == command ? row : 0;
+function rowOf(number: u32): usize {
+  return ROWS + (number - 1) * ROW_BYTES;
 }
 
 /** GOOD, or why a well-formed message is no command of this table. */
 export function commandCheck(message: MessageHeader): u32 {
-  const command = <u32>message.command;
-  const first = firstRow(command);
-  if (first == 0) return COMMAND_UNKNOWN;
+  if (!indexed) index();
+  const slot = slotOf(message.command);
+  const first = <u32>load<u8>(INDEX + slot);
+  if (first == 0 || load<u32>(rowOf(first)) != <u32>message.command) return COMMAND_UNKNOWN;
   let seen: u32 = 0;
   let item = itemFirst(message);
   while (changetype<usize>(item) != 0) {
     const number = <u32>item.id & ITEM_NUMBER;
-    if (number == 0 || number > 31 || (item.id & RECURSION) != 0) return ITEM_UNKNOWN;
+    if (number == 0 || number >= ITEMS || (item.id & RECURSION) != 0) return ITEM_UNKNOWN;
     if (((item.id & REFERENCES) != 0) != (number == ITEM_OBJECT)) return ITEM_UNKNOWN;
-    let row = first;
-    while (load<u32>(row) == command && load<u32>(row, 4) != number) row += ROW_BYTES;
-    if (load<u32>(row) != command) return ITEM_UNKNOWN;
+    const known = <u32>load<u8>(ITEM_INDEX + slot * ITEMS + number);
+    if (known == 0) return ITEM_UNKNOWN;
     const bytes = itemDataBytes(item);
-    if (bytes < load<u32>(row, 8) || bytes > load<u32>(row, 12)) return ITEM_LENGTH;
+    if (bytes < load<u32>(rowOf(known), 8) || bytes > load<u32>(rowOf(known), 12)) return ITEM_LENGTH;
     if (seen & (1 << number)) return ITEM_TWICE;
     seen |= 1 << number;
     item = itemNext(message, item);
   }
-  for (let row = first; load<u32>(row) == command; row += ROW_BYTES) {
-    if (load<u32>(row, 16) == ONE && !(seen & (1 << load<u32>(row, 4)))) return ITEM_MISSING;
-  }
-  return GOOD;
+  return load<u32>(NEEDED + (slot << 2)) & ~seen ? ITEM_MISSING : GOOD;
 }
 
 /** The table's rows, for tests and for people: command, item, least, most, must; five u32 each, ended by zero. */

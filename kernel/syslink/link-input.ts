@@ -1,6 +1,6 @@
 // What a link hears: whether a datagram is of the two lives that it joins, what it acknowledges, and its messages put back
 // into their order. link.ts has the datagram's layout.
-import { CHAIN_START, chain, chainEnd } from "./check";
+import { CHECK_START, check, checkEnd } from "./check";
 import { fifoRelease } from "./fifo";
 import {
   ACK_DELAY,
@@ -36,7 +36,7 @@ export function linkInput(link: Link, at: usize, bytes: u32, now: u64): bool {
     bytes < LINK_HEADER_BYTES ||
     (bytes & 7) != 0 ||
     bytes - LINK_HEADER_BYTES > link.payloadMax ||
-    chainEnd(chain(CHAIN_START, at + 8, bytes - 8)) != load<u32>(at, 4)
+    checkEnd(check(CHECK_START, at + 8, bytes - 8)) != load<u32>(at, 4)
   ) {
     link.damaged++;
     return false;
@@ -148,6 +148,7 @@ function acknowledged(link: Link, acknowledgement: u32, selective: u32, now: u64
     const slot = slotOf(link, sequence);
     if (!slot.arrived && slot.tries == 0 && now - slot.sentAt > link.roundTrip + (link.roundTrip >> 2)) {
       slot.again = 1;
+      link.againAt = 0;
     }
   }
 }

@@ -1,8 +1,9 @@
 // What a link sends: hellos, datagrams again that nobody acknowledged, new ones, and acknowledgements alone. link.ts has the
 // datagram's layout and when each is due.
-import { CHAIN_START, chain, chainEnd } from "./check";
+import { CHECK_START, check, checkEnd } from "./check";
 import { Fifo, fifoAddress, fifoSkip } from "./fifo";
 import {
+  againDue,
   FRAGMENT,
   FRAGMENT_LAST,
   fifoOf,
@@ -26,7 +27,7 @@ export function linkOutput(link: Link, now: u64): bool {
   if (link.state == LINK_LOST) return false;
   if (link.helloAt <= now) return outputHello(link, now);
   if (link.state != LINK_UP) return false;
-  if (outputAgain(link, now)) return true;
+  if (link.againAt <= now && outputAgain(link, now)) return true;
   if (outputNew(link, now)) return true;
   if (link.ackDue != 0 && link.ackDue <= now) {
     link.pureAcks++;
@@ -66,6 +67,7 @@ function outputAgain(link: Link, now: u64): bool {
       slot.bytes,
     );
   }
+  link.againAt = againDue(link);
   return false;
 }
 
@@ -94,6 +96,7 @@ function outputNew(link: Link, now: u64): bool {
   slot.again = 0;
   slot.sentAt = now;
   slot.firstSentAt = now;
+  link.againAt = min<u64>(link.againAt, now + timeoutOf(link, 0));
   link.lastSent = now;
   return output(link, flags, link.nextSequence++, fifoAddress(fifo, position), bytes);
 }
@@ -130,8 +133,8 @@ function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): b
   store<u8>(header, <u8>link.peer, 39);
   link.outAt = at;
   link.outBytes = bytes;
-  const c = chain(chain(CHAIN_START, header + 8, LINK_HEADER_BYTES - 8), at, bytes);
-  store<u32>(header, chainEnd(c), 4);
+  const sum = check(check(CHECK_START, header + 8, LINK_HEADER_BYTES - 8), at, bytes);
+  store<u32>(header, checkEnd(sum), 4);
   link.datagramsSent++;
   if (!(flags & HELLO)) {
     link.ackDue = 0;

@@ -5,7 +5,7 @@
 //   datagram   magic[4] check[4] fromEpoch[8] toEpoch[8] sequence[4] acknowledgement[4] selective[4] flags[2] from[1] to[1]
 //              payload: whole messages, 8-aligned; or a piece of one that is longer than a datagram
 //
-// `check` is over everything behind it.
+// `check` is CRC-32C of everything behind it.
 //
 // An epoch is one life of a machine. A link is up when each side has seen the other name its epoch and answer its challenge,
 // so nothing that an earlier life sent is taken for this one's. Challenges are numbers in hellos, which have no sequence and
@@ -20,7 +20,7 @@ import { Fifo, fifoCommit, fifoCreate, fifoRelease, fifoReserve } from "./fifo";
 
 export const LINK_HEADER_BYTES: u32 = 40;
 /** "BLK" and the version of this layout. */
-export const MAGIC: u32 = 0x014b_4c42;
+export const MAGIC: u32 = 0x024b_4c42;
 export const WINDOW: u32 = 32;
 
 /** Flags of a datagram. */
@@ -96,6 +96,8 @@ export class Link {
   fragmentSent: u32 = 0;
   fifo: usize = 0;
   slots: usize = 0;
+  /** Nothing is sent again before. */
+  againAt: u64 = 0;
   roundTrip: u64 = 0;
   variance: u64 = 0;
   /** The shortest of late: what the wire itself takes, without waiting at its ends. */
@@ -197,6 +199,7 @@ function restart(link: Link): void {
   link.peerEpoch = 0;
   link.candidate = 0;
   link.oldest = 0;
+  link.againAt = NEVER;
   link.nextSequence = 0;
   link.fragmentSent = 0;
   link.roundTrip = 0;
@@ -279,9 +282,16 @@ export function linkTick(link: Link, now: u64): u64 {
   next = min<u64>(next, link.lastHeard + link.lossTime);
   if (link.nextSequence - link.oldest < WINDOW) next = min<u64>(next, link.lastSent + link.pingIdle);
   if (link.ackDue != 0) next = min<u64>(next, link.ackDue);
+  link.againAt = againDue(link);
+  return min<u64>(next, max<u64>(link.againAt, now));
+}
+
+/** When a datagram is to be sent again; 0 = one at once. */
+export function againDue(link: Link): u64 {
+  let due: u64 = NEVER;
   for (let sequence = link.oldest; sequence != link.nextSequence; sequence++) {
     const slot = slotOf(link, sequence);
-    if (!slot.arrived) next = min<u64>(next, slot.again ? now : slot.sentAt + timeoutOf(link, slot.tries));
+    if (!slot.arrived) due = min<u64>(due, slot.again ? 0 : slot.sentAt + timeoutOf(link, slot.tries));
   }
-  return next;
+  return due;
 }

@@ -236,8 +236,17 @@ test("the link's check sees every flipped bit, every two, and words that changed
   const bytes = new Uint8Array(4136).map(() => next(256));
   const check = (data: Uint8Array) => {
     kernel.bytes.set(data, at);
-    return kernel.call("chainEnd")(kernel.call("chain")(0n, at, data.length));
+    return (
+      kernel.call("checkEnd")(kernel.call("check")(kernel.constant("CHECK_START"), at, data.length)) >>> 0
+    );
   };
+  // RFC 3720 B.4: 32 bytes of zeros, of ones, and counting up.
+  for (const [data, value] of [
+    [new Uint8Array(32), 0x8a9136aa],
+    [new Uint8Array(32).fill(255), 0x62a8ab43],
+    [new Uint8Array(32).map((_, i) => i), 0x46dd794e],
+  ] as const)
+    expect(check(data)).toBe(value);
   const right = check(bytes);
   for (let round = 0; round < 20_000; round++) {
     const damaged = bytes.slice();

@@ -4,6 +4,8 @@
 //
 // Invariant: elements stand in two words, element 0 lowest; a string's validity is a bit an element.
 
+import { CRC_TABLE_BYTES, CRC_TABLES } from "../layout";
+
 const WORDS: u32 = 1;
 const SIGNED: u32 = 2;
 const AGGREGATION_SHIFT: u32 = 2;
@@ -93,16 +95,24 @@ export function compareStrings(_core: usize, a0: u64, a1: u64, b0: u64, b1: u64,
   return compare(<u32>control, a0, a1, lengthA, b0, b1, lengthB);
 }
 
-/** 11EDC6F41h, its bits in the order of the data: lowest first. */
-const CASTAGNOLI: u32 = 0x82f6_3b78;
+function crcEntry(table: usize, byte: u32): u32 {
+  return load<u32>(CRC_TABLES + table * CRC_TABLE_BYTES + ((byte & 0xff) << 2));
+}
 
 export function crc32(_core: usize, sum: u64, data: u64, width: u64): u64 {
-  let rest: u64 = data;
+  if (width == 64) {
+    const low = <u32>data ^ <u32>sum;
+    const high = <u32>(data >> 32);
+    return <u64>(
+      crcEntry(7, low) ^ crcEntry(6, low >> 8) ^ crcEntry(5, low >> 16) ^ crcEntry(4, low >> 24) ^
+      crcEntry(3, high) ^ crcEntry(2, high >> 8) ^ crcEntry(1, high >> 16) ^ crcEntry(0, high >> 24)
+    ); // biome-ignore format: a byte each
+  }
+  let rest = <u32>data;
   let crc = <u32>sum;
   for (let left = <u32>width; left > 0; left -= 8) {
-    crc ^= <u32>rest & 0xff;
+    crc = (crc >> 8) ^ crcEntry(0, crc ^ rest);
     rest >>= 8;
-    for (let i = 0; i < 8; i++) crc = (crc >> 1) ^ (CASTAGNOLI & (<u32>0 - (crc & 1)));
   }
   return crc;
 }
