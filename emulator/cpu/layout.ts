@@ -178,6 +178,7 @@ export const MSR_TOP_MEM = 0x850;
 export const MSR_TOP_MEM2 = 0x858;
 export const MSR_NB_CFG = 0x860;
 export const MSR_DE_CFG = 0x868;
+export const MSR_FP_CFG = 0x870;
 export const MSR_MTRR_VARIABLE = 0x880; // base and mask, eight of each
 export const MSR_MTRR_FIXED = 0x900; // 64K, 2 of 16K, 8 of 4K
 export const MSR_MC_BANKS = 0x960; // CTL STATUS ADDR MISC, six times

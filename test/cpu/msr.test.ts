@@ -151,7 +151,7 @@ describe("EFER (APM vol. 2, 3.1.7)", () => {
 });
 
 describe("what operating systems read on AMD's processors", () => {
-  test("PATCH_LEVEL, TOP_MEM, NB_CFG, DE_CFG, DEBUGCTL", () => {
+  test("PATCH_LEVEL, TOP_MEM, NB_CFG, FP_CFG, DE_CFG, DEBUGCTL", () => {
     const m = long();
     expect(read(m, 0x8b)).toBe(0n);
     refused(m, 0x8b, 1n);
@@ -160,8 +160,12 @@ describe("what operating systems read on AMD's processors", () => {
     kept(m, 0xc001_001d, 0x1_8000_0000n);
     kept(m, 0xc001_001f, 1n << 46n);
     refused(m, 0xc001_001f, 1n);
+    expect(read(m, 0xc001_1028)).toBe(0n);
+    kept(m, 0xc001_1028, 0x200n); // as Xen does
+    refused(m, 0xc001_1028, 0x100n);
     expect(read(m, 0xc001_1029)).toBe(2n); // LFENCE serializes
     kept(m, 0xc001_1029, 0n);
+    kept(m, 0xc001_1029, 0x200n);
     expect(read(m, 0x1d9)).toBe(0n);
   });
   test("IA32_MISC_ENABLE: MONITOR's CPUID bit, limited leaves, no NX (SDM vol. 4, table 2-2)", () => {

@@ -11,6 +11,7 @@ import {
   MSR_CSTAR,
   MSR_DE_CFG,
   MSR_DEBUGCTL,
+  MSR_FP_CFG,
   MSR_HWCR,
   MSR_KERNEL_GS_BASE,
   MSR_LSTAR,
@@ -80,7 +81,11 @@ const HWCR_DEFINED: u64 = 0x4_0600;
 const HWCR_TSC_FREQUENCY: u64 = 0x100_0000;
 const HWCR_STATUS_WRITES: u64 = 0x4_0000;
 /** LFENCE is serializing: what the bit asks for is so whether it is set or not. */
-const DE_CFG_DEFINED: u64 = 2;
+const DE_CFG_LFENCE: u64 = 2;
+/** ... and what software that knows the processor sets in place of newer microcode; no register file leaks here. */
+const DE_CFG_DEFINED: u64 = DE_CFG_LFENCE | 0x200;
+/** What keeps a divider's leftovers from the next program: ours has none. Software that knows no better sets it. */
+const FP_CFG_DEFINED: u64 = 0x200;
 /** EnableCf8ExtCfg (configuration space beyond 256 bytes by ports), InitApicIdCpuIdLo. */
 const NB_CFG_DEFINED: u64 = 0x0040_4000_0000_0000;
 /** Fast strings, thermal control, SpeedStep, MONITOR, limited CPUID, xTPR off, no NX. SDM vol. 4, table 2-2. */
@@ -164,6 +169,8 @@ function find(core: usize, index: u32): bool {
       return row(MSR_TOP_MEM2, BITS, TOP_OF_MEMORY);
     case 0xc001_001f:
       return row(MSR_NB_CFG, BITS, NB_CFG_DEFINED);
+    case 0xc001_1028:
+      return row(MSR_FP_CFG, BITS, FP_CFG_DEFINED);
     case 0xc001_1029:
       return row(MSR_DE_CFG, BITS, DE_CFG_DEFINED);
     default:
@@ -266,7 +273,8 @@ export function resetWords(core: usize): void {
   store<u64>(core, load<u32>(RAM_BYTES_WORD) & TOP_OF_MEMORY, MSR_TOP_MEM);
   store<u64>(core, 0, MSR_TOP_MEM2);
   store<u64>(core, 0, MSR_NB_CFG);
-  store<u64>(core, DE_CFG_DEFINED, MSR_DE_CFG);
+  store<u64>(core, DE_CFG_LFENCE, MSR_DE_CFG);
+  store<u64>(core, 0, MSR_FP_CFG);
   memory.fill(core + MSR_MTRR_VARIABLE, 0, 16 * 8);
   memory.fill(core + MSR_MTRR_FIXED, 0, 11 * 8);
   memory.fill(core + MSR_MC_BANKS, 0, MC_BANKS * 32);
