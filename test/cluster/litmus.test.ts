@@ -5,8 +5,8 @@ import { expect, test } from "vitest";
 import { betweenMachines, LitmusCluster, sequential } from "../support/litmus-cluster.js";
 
 test.each([
-  { machines: 2, seeds: 80, tests: betweenMachines.filter((name) => !name.startsWith("IRIW")) },
-  { machines: 4, seeds: 40, tests: betweenMachines.filter((name) => name.startsWith("IRIW")) },
+  { machines: 2, seeds: 20, tests: betweenMachines.filter((name) => !name.startsWith("IRIW")) },
+  { machines: 4, seeds: 10, tests: betweenMachines.filter((name) => name.startsWith("IRIW")) },
 ])(
   "$machines machines, $seeds seeds: nothing that x86-TSO forbids, and seeds differ",
   async (o) => {

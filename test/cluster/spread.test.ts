@@ -43,7 +43,7 @@ musl(`a program of POSIX threads, with musl${missing("musl")}`, () => {
     { machines: 2, cores: 2, seed: 2 },
     { machines: 4, cores: 1, seed: 3, loss: 0.01 },
   ])("$machines machines of $cores cores, seed $seed", async (shape) => {
-    const run = await same(cProgram("pthreads").host, "pthreads", [4, 20], shape);
+    const run = await same(cProgram("pthreads").host, "pthreads", [4, 8], shape);
     // Threads elsewhere did work: their machines read and wrote pages.
     for (const { name, stats } of run.report.machines) {
       if (shape.machines > 1) expect(stats?.["pagesReceived"], name).toBeGreaterThan(10);
@@ -63,10 +63,10 @@ musl(`a program of POSIX threads, with musl${missing("musl")}`, () => {
 });
 
 glibc(`the same, with glibc${missing("glibc")}`, () => {
-  test.each([{ machines: 4, cores: 2, seed: 2 }])(
+  test.each([{ machines: 3, cores: 1, seed: 2 }])(
     "$machines machines of $cores cores, seed $seed",
     async (shape) => {
-      await same(glibcProgram("pthreads").host, "pthreads", [4, 5], shape);
+      await same(glibcProgram("pthreads").host, "pthreads", [4, 3], shape);
     },
   );
 });
@@ -84,7 +84,7 @@ musl(`what a thread asks of the kernel, wherever it runs${missing("musl")}`, () 
 
   test("a process leaves no frame behind, on no machine", async () => {
     const o = { machines: 2, cores: 1, seed: 5, spread: true, append: "frames runs=4" };
-    const run = await seeded(cProgram("pthreads").host, [3, 4], o);
+    const run = await seeded(cProgram("pthreads").host, [3, 2], o);
     expect(run.report.ok, repeat(run)).toBe(true);
     for (const machine of ["machine1", "machine2"]) {
       const free = run.lines
@@ -171,7 +171,7 @@ musl(`robust mutexes of processes on several machines${missing("musl")}`, () => 
 musl(`live${missing("musl")}`, () => {
   test("three machine processes, one program", async () => {
     const shape = ["--spread", "--live", "--machines", 3, "--cores", 1];
-    const run = new Command(["run", ...shape, cProgram("pthreads").host, 3, 10]);
+    const run = new Command(["run", ...shape, cProgram("pthreads").host, 3, 5]);
     const { status } = await run.ended;
     expect(run.out, run.err).toMatch(/^machine1 \| pthreads: 3 threads: all right$/m);
     expect(status, run.out + run.err).toBe(0);

@@ -12,8 +12,8 @@ import { existsIn, featuresOf, formName, formsOf, legacyEncodings } from "./form
 import { isSystem, judge, judgeRounds, judgeSequences, privilegedForms, report, userForms } from "./judge.js";
 import { absent, absentIn16Bit } from "./native.js";
 
-/** How many cases the quick run draws in each mode, 50,000 in all; `npm run silicon` draws more. */
-const CASES_OF = { 64: 20_000, 32: 15_000, 16: 15_000 } as const;
+/** How many cases the quick run draws in each mode, 20,000 in all; `npm run silicon` draws more. */
+const CASES_OF = { 64: 8000, 32: 6000, 16: 6000 } as const;
 const FIRST_SEED = 1;
 const onSilicon = test.skipIf(absent !== undefined);
 if (absent !== undefined) console.log(`silicon tests are skipped: ${absent}`);
