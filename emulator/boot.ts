@@ -8,12 +8,13 @@ import { bootFiles } from "./boot-files.js";
 import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
 import type { GdbBits } from "./gdb/registers.js";
+import { hostMonotonicMilliseconds } from "./host-clock.js";
 import { archive, firmware, kernelPath, linuxRom, program, readImage, readModules } from "./images.js";
 import { interrupted, interruptSignal } from "./interrupt.js";
 import { type Link, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
-import type { BootMessage } from "./live-cluster.js";
 import { Machine, type MachineOptions } from "./machine.js";
+import type { BootMessage } from "./machine-process.js";
 import { type PlugOptions, plug } from "./plug.js";
 import { Random } from "./random.js";
 import { type MachineReport, machineReport } from "./report.js";
@@ -105,7 +106,7 @@ export async function boot(o: BootOptions): Promise<void> {
   console.end();
   await Promise.all([output.end(), plugged.end()]);
   traced?.close();
-  process.send?.({ instructions, problem } satisfies BootMessage);
+  process.send?.({ kind: "ended", instructions, problem } satisfies BootMessage);
   const report = machineReport(o.name, instructions, console, problem);
   if (o.json === true) process.stderr.write(`${JSON.stringify(report)}\n`);
   else if (report.problem !== "") process.stderr.write(`${o.name}: ${report.problem}\n`);
@@ -190,12 +191,28 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal, a
       return true;
     };
   machine.start();
+  process.send?.({ kind: "started", zero: zeroOf(machine) } satisfies BootMessage);
   const ending = await machine.ended;
   if (leaving !== null) clearTimeout(leaving);
   if (limit !== null) clearTimeout(limit);
   letGo();
   link?.close();
   return ending;
+}
+
+/** When the machine's time stamp counters were 0. Of several looks the one at which nothing came between the two clocks. */
+function zeroOf(machine: LiveMachine): number {
+  let zero = 0;
+  let shortest = Number.POSITIVE_INFINITY;
+  for (let look = 0; look < 20; look++) {
+    const before = hostMonotonicMilliseconds();
+    const now = machine.sinceReset / 1e6;
+    const took = hostMonotonicMilliseconds() - before;
+    if (took >= shortest) continue;
+    shortest = took;
+    zero = before - now;
+  }
+  return zero;
 }
 
 async function bootUnderGdb(

@@ -1,7 +1,7 @@
 // `buslock bridge`.
 
 import { getRandomValues } from "node:crypto";
-import { Bridge } from "../netbridge/server.js";
+import { Bridge, type Weather } from "../netbridge/server.js";
 import { hostMicroseconds } from "./host-clock.js";
 import { interrupted } from "./interrupt.js";
 import { Random } from "./random.js";
@@ -27,8 +27,18 @@ export function hostAndPort(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2]!, port };
 }
 
+/** What a bridge tells the process that started it, where there is one that gives it orders (live-bridge.ts). */
+export interface BridgeNews {
+  /** The machines that are joined. */
+  readonly stations: readonly number[];
+  /** How many orders have been carried out: each is a `Weather`. */
+  readonly orders: number;
+}
+
 export async function bridge(o: BridgeCommandOptions): Promise<void> {
   const random = new Random(o.seed);
+  const tell = process.connected ? (news: BridgeNews) => process.send?.(news) : () => {};
+  let news: BridgeNews = { stations: [], orders: 0 };
   const server = await Bridge.open({
     ...hostAndPort(o.listen),
     ...(o.token === undefined ? {} : { token: o.token }),
@@ -44,7 +54,17 @@ export async function bridge(o: BridgeCommandOptions): Promise<void> {
     life: getRandomValues(new BigUint64Array(1))[0]! | 1n,
     clock: hostMicroseconds,
     log: (line) => console.error(line),
+    onStations: (stations) => {
+      news = { ...news, stations };
+      tell(news);
+    },
   });
+  const order = (weather: unknown) => {
+    server.become(weather as Weather);
+    news = { ...news, orders: news.orders + 1 };
+    tell(news);
+  };
+  if (process.connected) process.on("message", order);
   if (o.json) console.log(JSON.stringify({ url: server.url, qemuPort: server.qemuPort }));
   else {
     console.log(
@@ -54,6 +74,7 @@ export async function bridge(o: BridgeCommandOptions): Promise<void> {
   await interrupted();
   const { members, ...counts } = server.counts;
   await server.close();
+  process.off("message", order);
   const text = Object.entries(counts).map(([name, n]) => `${name} ${n}`);
   console.error(o.json ? JSON.stringify(counts) : `frames: ${text.join(", ")}`);
 }

@@ -2,22 +2,35 @@
 
 import { type Chaos, type ChaosOptions, happening, kept, verdict } from "./chaos/chaos.js";
 import { isLedger } from "./chaos/ledger.js";
+import { runLiveChaos } from "./chaos/live.js";
 import { faultText, parseKinds } from "./chaos/plan.js";
 import { runSeededChaos } from "./chaos/seeded.js";
-import type { SeededOptions } from "./cluster.js";
+import type { ClusterOptions, SeededOptions } from "./cluster.js";
+import type { LiveOptions } from "./live-cluster.js";
 import { table } from "./report.js";
 import type { RunOptions } from "./run-command.js";
 
-/** Milliseconds, unless the kernel's command line says otherwise: short, so that much happens in little time. */
-const LINKLOSS = 120;
-const BLOCKED = 60;
+/** Milliseconds, unless the command line says otherwise. */
+interface Times {
+  readonly linkloss: number;
+  readonly blocked: number;
+  /** In which faults begin. */
+  readonly window: number;
+  /** Before it, since the guests have begun to boot (seeded), or have all met (live). */
+  readonly first: number;
+  /** By how much longer the bundled program rests between additions; its round is 5 ms. */
+  readonly pace: number;
+  /** What a machine takes to come back besides what linkloss= says. */
+  readonly hello: number;
+}
+/** Short, so that much happens in little time. */
+const SEEDED: Times = { linkloss: 120, blocked: 60, window: 600, first: 40, pace: 1, hello: 500 };
+/** A host that does something else for a moment must not look like a dead machine, and consoles cost it time. */
+const LIVE: Times = { linkloss: 1500, blocked: 750, window: 6000, first: 200, pace: 40, hello: 8000 };
+const ROUND = 5;
 const COUNT = 6;
-const WINDOW = 600;
-/** The guests boot before it, and meet. */
-const FIRST = 40;
-/** The longest that a fault lasts, in parts of linkloss; what its end may take besides. */
+/** The longest that a fault lasts, in parts of linkloss. */
 const LONGEST = 4;
-const HELLO = 500;
 
 /** The program that tells what the judge can follow to the last addition. */
 export const ENDURE = "endure";
@@ -37,16 +50,19 @@ export function chaosOptions(name: string, args: readonly string[], o: RunOption
       "--chaos: a spread process ends with the machine that its threads are on; leave --spread out",
     );
   if (o.gdb !== undefined) throw new Error("--chaos does not go with --gdb");
+  if (o.bridge !== undefined)
+    throw new Error("--chaos strikes the bridge too: leave --bridge out, and it starts one of its own");
+  const times = o.live === true ? LIVE : SEEDED;
   const word = (key: string) => new RegExp(`(?:^|\\s)${key}=(\\d+)(?:\\s|$)`).exec(o.append ?? "")?.[1];
-  const linkloss = Number(word("linkloss") ?? LINKLOSS);
-  const blocked = Number(word("blocked") ?? BLOCKED);
+  const linkloss = Number(word("linkloss") ?? times.linkloss);
+  const blocked = Number(word("blocked") ?? times.blocked);
   const missing = [
     ...(word("linkloss") === undefined ? [`linkloss=${linkloss}`] : []),
     ...(word("blocked") === undefined ? [`blocked=${blocked}`] : []),
   ];
-  const from = FIRST;
-  const to = from + (o.chaosTime ?? WINDOW);
-  const settle = HELLO + 8 * linkloss;
+  const from = times.first;
+  const to = from + (o.chaosTime ?? times.window);
+  const settle = times.hello + 8 * linkloss;
   const kinds = parseKinds(o.chaosFaults ?? "all");
   const options = {
     seed: o.chaos!,
@@ -57,18 +73,21 @@ export function chaosOptions(name: string, args: readonly string[], o: RunOption
     settle,
     linkloss,
     blocked,
+    round: ROUND * times.pace,
   };
-  const end = Math.ceil(to + LONGEST * linkloss + settle + 100);
+  // Longer than it takes, also for a machine that begins late: the run ends it.
+  const end = Math.ceil(to + LONGEST * linkloss + settle + (o.live === true ? 60_000 : 100));
   return {
     options,
     append: [...(o.append === undefined ? [] : [o.append]), ...missing].join(" "),
-    arguments: name === ENDURE && args.length === 0 ? [String(end)] : args,
+    arguments: name === ENDURE && args.length === 0 ? [end, times.pace].map(String) : args,
   };
 }
 
 /** The line that does it again. */
 export function replayLine(name: string, args: readonly string[], o: RunOptions): string {
   const words = [
+    ...(o.live === true ? [["--live", ""] as const] : []),
     ["--chaos", o.chaos],
     ["--seed", o.seed],
     ["--machines", o.machines],
@@ -82,34 +101,41 @@ export function replayLine(name: string, args: readonly string[], o: RunOptions)
     ["--delay", o.delay?.join(":")],
     ["--append", o.append === undefined ? undefined : `"${o.append}"`],
     ["--kernel", o.kernel],
-  ].flatMap(([option, value]) => (value === undefined ? [] : [option, value]));
+  ].flatMap(([option, value]) => (value === undefined ? [] : value === "" ? [option] : [option, value]));
   return ["buslock run", ...words, name, ...args].join(" ");
 }
 
-export async function seededChaos(
-  seeded: SeededOptions,
-  spoken: Spoken,
-  heard: {
-    say: (line: string) => void;
-    fault?: (from: number, until: number, machine: number, text: string) => void;
-  },
-): Promise<Chaos> {
-  const tell: ChaosOptions["tell"] = (at, begins, fault) => {
-    heard.say(`chaos    | ${happening(at, begins, fault, seeded.machines)}`);
+interface Heard {
+  say: (line: string) => void;
+  fault?: (from: number, until: number, machine: number, text: string) => void;
+}
+
+export async function seededChaos(seeded: SeededOptions, spoken: Spoken, heard: Heard): Promise<Chaos> {
+  return await runSeededChaos(told(seeded, spoken), { ...spoken.options, tell: teller(seeded, heard) });
+}
+
+export async function liveChaos(live: LiveOptions, spoken: Spoken, heard: Heard): Promise<Chaos> {
+  return await runLiveChaos(told(live, spoken), { ...spoken.options, tell: teller(live, heard) });
+}
+
+function teller({ machines }: ClusterOptions, heard: Heard): ChaosOptions["tell"] {
+  return (at, begins, fault) => {
+    heard.say(`chaos    | ${happening(at, begins, fault, machines)}`);
     const until = fault.until === Number.POSITIVE_INFINITY ? at : fault.until;
-    if (begins) heard.fault?.(at, until, fault.machine ?? 0, faultText(fault, seeded.machines));
+    if (begins) heard.fault?.(at, until, fault.machine ?? 0, faultText(fault, machines));
   };
-  return await runSeededChaos(
-    {
-      ...seeded,
-      append: spoken.append,
-      arguments: spoken.arguments,
-      onLine: (machine, text) => {
-        if (!isLedger(text)) seeded.onLine(machine, text);
-      },
+}
+
+/** The ledger is the judge's. */
+function told<O extends ClusterOptions>(o: O, spoken: Spoken): O {
+  return {
+    ...o,
+    append: spoken.append,
+    arguments: spoken.arguments,
+    onLine: (machine: string, text: string) => {
+      if (!isLedger(text)) o.onLine(machine, text);
     },
-    { ...spoken.options, tell },
-  );
+  };
 }
 
 /** Prints it; gives the exit status. */
@@ -117,12 +143,13 @@ export function printChaos(chaos: Chaos, name: string, args: readonly string[], 
   const again = replayLine(name, args, o);
   const ok = kept(chaos);
   if (o.json === true) {
-    const { plan, findings, additions, whole, milliseconds, report } = chaos;
+    const { plan, findings, additions, whole, milliseconds, blur, report } = chaos;
     console.log(
       JSON.stringify({
         kept: ok,
         whole,
         milliseconds,
+        blur,
         plan,
         promises: findings,
         additions,

@@ -160,9 +160,10 @@ traceOptions(program.command("run"))
     ),
   )
   .addOption(
-    new Option("--chaos-time <ms>", "milliseconds in which they begin, with --chaos (600)").argParser(
-      checked(whole("time", 1, 1e9)),
-    ),
+    new Option(
+      "--chaos-time <ms>",
+      "milliseconds in which they begin, with --chaos (600; live 6000)",
+    ).argParser(checked(whole("time", 1, 1e9))),
   )
   .addOption(new Option("--trace-machine <list>", "only these machines, such as 1,3-4"))
   .addOption(
@@ -174,7 +175,7 @@ traceOptions(program.command("run"))
   .addHelpText(
     "after",
     `
-Faults of --chaos (times are short: linkloss=120 blocked=60 unless --append says otherwise):
+Faults of --chaos (times are short: linkloss=120 blocked=60, live 1500 and 750, unless --append says otherwise):
 ${allKinds.map((kind) => `  ${kind.padEnd(9)} ${kinds[kind].says}`).join("\n")}
 
 Examples:
@@ -187,6 +188,7 @@ Examples:
   $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
   $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock run --chaos 7 endure                 faults in virtual time; every addition is judged
+  $ buslock run --live --chaos 7 endure          the same judge; real processes, which are killed and stopped
   $ buslock run --chaos 7 --chaos-faults kill,revive,cut --chaos-count 10 --machines 5 --cores 1 endure
   $ buslock run --seed 7 --report out counter 200    then open out/index.html in a browser
   $ buslock run --seed 7 --trace faults,interrupts --trace-machine 2 --trace-out t.log counter 200

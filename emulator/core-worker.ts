@@ -21,6 +21,8 @@ export interface CoreWorkerData {
   readonly channel: Int32Array;
   /** Milliseconds: machine time 0 on the scale of performance.timeOrigin. */
   readonly epoch: number;
+  /** Nanoseconds of machine time: RESET, which is one moment for all cores, whenever their threads begin. */
+  readonly reset: number;
   /** The key of RDRAND, 8 words of the host's entropy. */
   readonly random: Uint32Array;
   readonly trace: Filter | null;
@@ -42,7 +44,9 @@ const MONITOR_MS = 1;
 
 function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void): void {
   const { core, cores } = data;
-  const now = hostNanosecondsSince(data.epoch);
+  const running = hostNanosecondsSince(data.epoch);
+  let resetting = true;
+  const now = () => (resetting ? data.reset : running());
   const clock = { now };
   const ring: CoreWorkerMessage = { kind: "ring" };
   const channel = new CoreChannel(data.channel, () => post(ring));
@@ -64,6 +68,7 @@ function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void):
   const engine = new Engine(data.memory, data.plan, hosts, { modules: data.modules, live: true, tracer });
   devices.reset();
   engine.reset(core);
+  resetting = false;
   engine.seedRandom(core, data.random);
   const words = mailboxes[core]!;
   while (!channel.ending) {

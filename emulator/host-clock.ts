@@ -10,3 +10,6 @@ export function hostNanosecondsSince(epochMilliseconds: number): () => number {
 }
 
 export const hostEpoch = (): number => performance.timeOrigin + performance.now();
+
+/** The same for all processes of the host, whatever happens to its calendar. */
+export const hostMonotonicMilliseconds = (): number => Number(process.hrtime.bigint()) / 1e6;

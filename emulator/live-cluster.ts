@@ -1,14 +1,14 @@
 // A live cluster: one process for the bridge and one for each machine, all made from this program's own command
 // line (`buslock bridge`, `buslock boot`), so that what runs here can be run by hand across hosts as well.
 
-import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClusterOptions, commandLine, machineName, resultLine } from "./cluster.js";
-import { ConsoleReader } from "./console.js";
 import { archive } from "./images.js";
-import { type ClusterReport, type MachineReport, machineReport, succeeded } from "./report.js";
+import { LiveBridge } from "./live-bridge.js";
+import { MachineProcess } from "./machine-process.js";
+import { type ClusterReport, type MachineReport, succeeded } from "./report.js";
 
 export interface LiveOptions extends ClusterOptions {
   /** The built command line, to start further processes from. */
@@ -26,34 +26,14 @@ export interface LiveOptions extends ClusterOptions {
   readonly onNote: (line: string) => void;
 }
 
-/** What a machine's process tells its parent at its end (`boot` sends it where there is a parent). */
-export interface BootMessage {
-  readonly instructions: number;
-  readonly problem: string;
-}
-
 /** Seconds that the others have to tell of a lost machine and to end, once one has died. */
 const GRACE_SECONDS = 30;
 
 export async function runLive(o: LiveOptions): Promise<ClusterReport> {
-  const folder = mkdtempSync(join(tmpdir(), "buslock-run-"));
-  const children = new Set<ChildProcess>();
   const started = performance.now();
-  const bridge = o.bridge === undefined ? await startBridge(o, children) : null;
-  try {
-    const { initrd, init } = archive(o.program);
-    const initrdPath = join(folder, "initrd");
-    writeFileSync(initrdPath, initrd);
+  return await withSeats(o, async (seats) => {
     const lines: string[] = [];
-    const { url, token } = o.bridge ?? { url: bridge!.url };
-    const machines = await runMachines(o, children, lines, (node) => [
-      ...["--name", machineName(node), "--node", String(node), "--cores", String(o.cores)],
-      ...["--memory", String(o.memory), "--initrd", initrdPath, "--bridge", url],
-      ...(token === undefined ? [] : ["--token", token]),
-      ...(o.kernelPath === undefined ? [] : ["--kernel", o.kernelPath]),
-      ...["--append", commandLine(o, node, init)],
-      ...(o.machineArguments?.(machineName(node)) ?? []),
-    ]);
+    const machines = await runMachines(o, seats, lines);
     return {
       program: o.program.name,
       mode: "live",
@@ -63,29 +43,78 @@ export async function runLive(o: LiveOptions): Promise<ClusterReport> {
       result: resultLine(lines, o.program.name),
       ok: succeeded(machines),
     };
+  });
+}
+
+/** What a live cluster stands on: machines can be started, again and again, and all have ended when it is over. */
+export interface Seats {
+  /** null: the bridge is somebody else's. */
+  readonly bridge: LiveBridge | null;
+  start(node: number, onLine: (line: string) => void): MachineProcess;
+}
+
+export async function withSeats<T>(o: LiveOptions, use: (seats: Seats) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "buslock-run-"));
+  const machines = new Set<MachineProcess>();
+  let bridge: LiveBridge | null = null;
+  try {
+    if (o.bridge === undefined) {
+      const { cli, bridgeArguments, onNote } = o;
+      bridge = await LiveBridge.start({ cli, arguments: bridgeArguments, onNote });
+    }
+    const { initrd, init } = archive(o.program);
+    const initrdPath = join(folder, "initrd");
+    writeFileSync(initrdPath, initrd);
+    const start = (node: number, onLine: (line: string) => void): MachineProcess => {
+      const machine = new MachineProcess(
+        o.cli,
+        machineName(node),
+        bootArguments(o, node, initrdPath, init, bridge),
+        onLine,
+      );
+      machines.add(machine);
+      void machine.ended.then(() => machines.delete(machine));
+      return machine;
+    };
+    return await use({ bridge, start });
   } finally {
-    bridge?.end();
-    await Promise.all([...children].map(ended));
+    // Whoever is left, be it one that was stopped: nothing else ends that.
+    for (const machine of machines) machine.signal("SIGKILL");
+    await Promise.all([...[...machines].map(({ ended }) => ended), bridge?.end()]);
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function runMachines(
+function bootArguments(
   o: LiveOptions,
-  children: Set<ChildProcess>,
-  lines: string[],
-  argumentsOf: (node: number) => string[],
-): Promise<MachineReport[]> {
+  node: number,
+  initrd: string,
+  init: string,
+  bridge: LiveBridge | null,
+): string[] {
+  const token = o.bridge?.token;
+  return [
+    ...["--node", String(node), "--cores", String(o.cores), "--memory", String(o.memory)],
+    ...["--initrd", initrd, "--bridge", bridge?.urlFor(node) ?? o.bridge!.url],
+    ...(token === undefined ? [] : ["--token", token]),
+    ...(o.kernelPath === undefined ? [] : ["--kernel", o.kernelPath]),
+    ...["--append", commandLine(o, node, init)],
+    ...(o.machineArguments?.(machineName(node)) ?? []),
+  ];
+}
+
+async function runMachines(o: LiveOptions, seats: Seats, lines: string[]): Promise<MachineReport[]> {
   const stop = new AbortController();
   const whole = AbortSignal.any([o.signal, stop.signal, AbortSignal.timeout(o.limitSeconds * 1000)]);
   let grace: NodeJS.Timeout | null = null;
   const reports = await Promise.all(
     Array.from({ length: o.machines }, async (_, i) => {
       const name = machineName(i + 1);
-      const report = await runMachine(o, children, name, ["boot", ...argumentsOf(i + 1)], whole, (line) => {
+      const machine = seats.start(i + 1, (line) => {
         if (i === 0) lines.push(line);
         o.onLine(name, line);
       });
+      const report = await runMachine(o, machine, whole);
       if (report.problem !== "" && grace === null) {
         o.onNote(`${name}: ${report.problem}`);
         grace = setTimeout(() => stop.abort(), GRACE_SECONDS * 1000);
@@ -99,95 +128,13 @@ async function runMachines(
 
 async function runMachine(
   o: LiveOptions,
-  children: Set<ChildProcess>,
-  name: string,
-  args: string[],
+  machine: MachineProcess,
   signal: AbortSignal,
-  onLine: (line: string) => void,
 ): Promise<MachineReport> {
-  const child = start(o.cli, args, children);
-  const console = new ConsoleReader(onLine);
-  let message: BootMessage | null = null;
-  let errors = "";
-  child.stdout!.on("data", (chunk: Buffer) => {
-    for (const byte of chunk) console.push(byte);
-  });
-  child.stderr!.on("data", (chunk: Buffer) => {
-    errors += chunk.toString();
-    for (const line of errors.split("\n").slice(0, -1)) onLine(line);
-    errors = errors.slice(errors.lastIndexOf("\n") + 1);
-  });
-  child.on("message", (m) => {
-    message = m as BootMessage;
-  });
-  const abort = () => child.kill("SIGINT"); // at once: SIGTERM asks a machine to leave the cluster first
+  const abort = () => machine.signal("SIGINT"); // at once: SIGTERM asks a machine to leave the cluster first
   signal.addEventListener("abort", abort);
   if (signal.aborted) abort();
-  const how = await ended(child);
+  await machine.ended;
   signal.removeEventListener("abort", abort);
-  console.end();
-  const told = message as BootMessage | null;
-  const why = signal.aborted ? (o.signal.aborted ? "interrupted" : "given up") : how;
-  return machineReport(name, told?.instructions ?? 0, console, told === null ? why : told.problem);
-}
-
-function start(cli: string, args: readonly string[], children: Set<ChildProcess>): ChildProcess {
-  const child = fork(cli, args, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
-  children.add(child);
-  child.once("exit", () => children.delete(child));
-  return child;
-}
-
-/** Waits until a process and its output have ended; says how, or "" for exit status 0. */
-function ended(child: ChildProcess): Promise<string> {
-  return new Promise((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("close", (code, signal) => {
-      resolve(code === 0 ? "" : signal !== null ? `killed by ${signal}` : `ended with status ${code}`);
-    });
-  });
-}
-
-/** Starts a bridge, and starts it again on the same port should it die: to the machines that is a link loss. */
-async function startBridge(
-  o: LiveOptions,
-  children: Set<ChildProcess>,
-): Promise<{ url: string; end: () => void }> {
-  let child: ChildProcess;
-  let over = false;
-  const launch = async (listen: string): Promise<string> => {
-    child = start(o.cli, ["bridge", "--listen", listen, "--json", ...o.bridgeArguments], children);
-    child.stderr!.on("data", (chunk: Buffer) => {
-      for (const line of chunk.toString().trimEnd().split("\n")) o.onNote(`bridge: ${line}`);
-    });
-    return await firstLine(child);
-  };
-  const { url } = JSON.parse(await launch("127.0.0.1:0")) as { url: string };
-  const watch = () =>
-    child.once("close", () => {
-      if (over || o.signal.aborted) return;
-      o.onNote("the bridge died; starting it again");
-      launch(new URL(url).host).then(watch, (error: Error) =>
-        o.onNote(`the bridge does not start: ${error.message}`),
-      );
-    });
-  watch();
-  return {
-    url,
-    end: () => {
-      over = true;
-      child.kill("SIGTERM");
-    },
-  };
-}
-
-function firstLine(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = "";
-    child.stdout!.on("data", (chunk: Buffer) => {
-      text += chunk.toString();
-      if (text.includes("\n")) resolve(text.slice(0, text.indexOf("\n")));
-    });
-    child.once("close", (code) => reject(new Error(`the bridge ended with status ${code}`)));
-  });
+  return machine.report(signal.aborted ? (o.signal.aborted ? "interrupted" : "given up") : machine.how!);
 }

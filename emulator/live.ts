@@ -38,6 +38,7 @@ export class LiveMachine {
   #link: Link | null = null;
   /** Console input that the UART had no room for yet. */
   readonly #typed: number[] = [];
+  #resetAt = 0;
   #exitCode: number | null = null;
   #state: "new" | "running" | "resetting" | "over" = "new";
   #resolve: (ending: LiveEnding) => void = () => {};
@@ -68,12 +69,18 @@ export class LiveMachine {
     return new LiveMachine(options, buildHardware(options), await compile());
   }
 
+  /** Nanoseconds since RESET: what the time stamp counters show, unless the guest writes to them. */
+  get sinceReset(): number {
+    return this.#now() - this.#resetAt;
+  }
+
   connect(link: Link): void {
     this.#link = link;
   }
 
   start(): void {
     this.#state = "running";
+    this.#resetAt = this.#now();
     this.#board.reset();
     this.#channels = [];
     this.#workers = Array.from({ length: this.#hardware.mailboxes.length }, (_, core) =>
@@ -117,6 +124,7 @@ export class LiveMachine {
       modules: this.#modules,
       channel,
       epoch: this.#epoch,
+      reset: this.#resetAt,
       random: getRandomValues(new Uint32Array(8)),
       trace: this.#options.tracer?.filter ?? null,
     };

@@ -1,13 +1,13 @@
 // `buslock run`.
 
 import { fileURLToPath } from "node:url";
-import { chaosOptions, printChaos, replayLine, seededChaos } from "./chaos-command.js";
+import { chaosOptions, liveChaos, printChaos, replayLine, seededChaos } from "./chaos-command.js";
 import { machineName, runSeeded, type SeededOptions } from "./cluster.js";
 import { runDebugged } from "./cluster-debugged.js";
 import { hostMicroseconds } from "./host-clock.js";
 import { firmware, kernelPath, program, readImage } from "./images.js";
 import { interruptSignal } from "./interrupt.js";
-import { runLive } from "./live-cluster.js";
+import { type LiveOptions, runLive } from "./live-cluster.js";
 import { Progress } from "./progress.js";
 import { type ClusterReport, table } from "./report.js";
 import { Report } from "./timeline/report.js";
@@ -54,8 +54,6 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
   if (o.report !== undefined && o.gdb !== undefined)
     throw new Error("--report does not go with --gdb: there time goes back");
   if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
-  if (o.chaos !== undefined && o.live === true)
-    throw new Error("--chaos runs in virtual time: leave --live out; its seed is the run's as well");
   const lonely = (["chaosFaults", "chaosCount", "chaosTime"] as const).find((key) => o[key] !== undefined);
   if (o.chaos === undefined && lonely !== undefined)
     throw new Error(`--chaos-${lonely.slice(5).toLowerCase()} goes with --chaos`);
@@ -122,10 +120,19 @@ async function chaos(
   progress: Progress,
 ): Promise<number> {
   const spoken = chaosOptions(name, args, o);
+  const say = (line: string) => progress.line(line);
+  if (o.live === true) {
+    const result = await withTick(o, progress, () =>
+      liveChaos(liveOptions(common, o, signal, progress), spoken, { say }),
+    );
+    progress.end();
+    const status = printChaos(result, name, args, o);
+    return signal.aborted ? 130 : status;
+  }
   const options = seededOptions(common, { ...o, seed: o.seed ?? o.chaos! }, signal, progress);
   const report = reportFor(name, args, o, options);
   const result = await seededChaos(report === null ? options : reported(options, report), spoken, {
-    say: (line) => progress.line(line),
+    say,
     fault: (from, until, machine, text) => report?.fault(from, until, machine, text),
   });
   progress.end();
@@ -222,10 +229,23 @@ async function live(
   signal: AbortSignal,
   progress: Progress,
 ): Promise<ClusterReport> {
+  return await withTick(o, progress, () => runLive(liveOptions(common, o, signal, progress)));
+}
+
+/** People see that it goes on. */
+async function withTick<T>(o: RunOptions, progress: Progress, run: () => Promise<T>): Promise<T> {
   const started = hostMicroseconds();
   const tick = setInterval(() => {
     progress.show(`${o.machines} machines running, ${((hostMicroseconds() - started) / 1e6).toFixed(1)} s`);
   }, 500);
+  try {
+    return await run();
+  } finally {
+    clearInterval(tick);
+  }
+}
+
+function liveOptions(common: Common, o: RunOptions, signal: AbortSignal, progress: Progress): LiveOptions {
   const faults = [
     ...(o.loss === undefined ? [] : ["--loss", String(o.loss)]),
     ...(o.duplicate === undefined ? [] : ["--duplicate", String(o.duplicate)]),
@@ -235,23 +255,19 @@ async function live(
   if (o.bridge !== undefined && faults.length > 0) {
     throw new Error(`${faults[0]} belongs to the bridge: give it to "buslock bridge"`);
   }
-  try {
-    return await runLive({
-      ...common,
-      cli: fileURLToPath(new URL("./cli.js", import.meta.url)),
-      ...(o.kernel === undefined ? {} : { kernelPath: o.kernel }),
-      ...(o.bridge === undefined
-        ? {}
-        : { bridge: { url: o.bridge, ...(o.token === undefined ? {} : { token: o.token }) } }),
-      bridgeArguments: faults,
-      machineArguments: (machine) => traceArguments(o, machine),
-      limitSeconds: o.limit ?? LIVE_LIMIT_SECONDS,
-      signal,
-      onNote: (line) => progress.line(`run | ${line}`),
-    });
-  } finally {
-    clearInterval(tick);
-  }
+  return {
+    ...common,
+    cli: fileURLToPath(new URL("./cli.js", import.meta.url)),
+    ...(o.kernel === undefined ? {} : { kernelPath: o.kernel }),
+    ...(o.bridge === undefined
+      ? {}
+      : { bridge: { url: o.bridge, ...(o.token === undefined ? {} : { token: o.token }) } }),
+    bridgeArguments: faults,
+    machineArguments: (machine) => traceArguments(o, machine),
+    limitSeconds: o.limit ?? LIVE_LIMIT_SECONDS,
+    signal,
+    onNote: (line) => progress.line(`run | ${line}`),
+  };
 }
 
 /** What a live machine's own process is told of its trace; each writes a file of its own. */

@@ -37,6 +37,19 @@ export interface BridgeOptions {
   /** Microseconds, for the capture's time stamps. */
   readonly clock: () => number;
   readonly log: (line: string) => void;
+  /** Told of the stations that have named themselves and are joined, each time that they change. */
+  readonly onStations?: (stations: readonly number[]) => void;
+}
+
+/** The bridge's vote among the stations of a `Weather`. */
+export const WITNESS_STATION = 0;
+
+/** What a wire is like for a while. Stations are the numbers that members give in the URL by which they join (`?station=3`). */
+export interface Weather {
+  /** Frames from the first no longer reach the second. */
+  readonly deaf: readonly (readonly [from: number, to: number])[];
+  /** Instead of what the bridge was opened with. */
+  readonly faults: FaultOptions;
 }
 
 export interface BridgeCounts {
@@ -64,6 +77,9 @@ export class Bridge {
   readonly #tcp: TcpServer | null;
   readonly #tcpMembers = new Set<Socket>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** Port by port, for members that have named themselves. */
+  readonly #stations = new Map<number, number>();
+  #deaf: Weather["deaf"] = [];
   #members = 0;
   #dropped = 0;
 
@@ -91,7 +107,7 @@ export class Bridge {
       }
       this.#sockets.handleUpgrade(request, socket, head, (member) => {
         (socket as Socket).setNoDelay(true);
-        this.#join(member, request.socket.remoteAddress ?? "?");
+        this.#join(member, request.socket.remoteAddress ?? "?", stationOf(request));
       });
     });
     this.#attachWitness(new Witness(options.life));
@@ -119,9 +135,30 @@ export class Bridge {
     return { members: this.#members, ...this.#switch.counts, dropped: this.#dropped, ...this.#faults.counts };
   }
 
-  /** Ports in different islands no longer hear each other; empty heals. */
-  partition(islands: readonly (readonly number[])[]): void {
-    this.#faults.partition(islands);
+  /** The wire is like that from now on. */
+  become({ deaf, faults }: Weather): void {
+    this.#deaf = deaf;
+    this.#faults.become({ ...this.#options.faults, ...faults });
+    this.#deafen();
+  }
+
+  #deafen(): void {
+    const ports = (station: number) =>
+      [...this.#stations].filter(([, at]) => at === station).map(([port]) => port);
+    this.#faults.deafen(
+      this.#deaf.flatMap(([from, to]) =>
+        ports(from).flatMap((a) => ports(to).map((b): [number, number] => [a, b])),
+      ),
+    );
+  }
+
+  /** A port belongs to that station from now on; null: to none any more. */
+  #station(port: number, station: number | null): void {
+    if (station === null) {
+      if (!this.#stations.delete(port)) return;
+    } else this.#stations.set(port, station);
+    this.#deafen();
+    this.#options.onStations?.([...this.#stations.values()].filter((at) => at !== WITNESS_STATION));
   }
 
   async close(): Promise<void> {
@@ -144,13 +181,14 @@ export class Bridge {
     return a.length === b.length && timingSafeEqual(a, b);
   }
 
-  #join(member: WebSocket, from: string): void {
+  #join(member: WebSocket, from: string, station: number | null): void {
     const port = this.#attach((frame) => {
       if (member.readyState !== member.OPEN) return;
       if (member.bufferedAmount > QUEUE_BYTES_MAX) this.#dropped++;
       else member.send(frame, { binary: true });
     });
     this.#options.log(`member ${port} joined from ${from}`);
+    if (station !== null) this.#station(port, station);
     member.on("message", (data, isBinary) => {
       if (!isBinary) {
         member.close(1003, "frames are binary messages");
@@ -194,6 +232,7 @@ export class Bridge {
       const answer = witness.receive(frame);
       if (answer !== null) queueMicrotask(() => this.#receive(port, answer));
     });
+    this.#stations.set(port, WITNESS_STATION);
   }
 
   #attach(send: (frame: Uint8Array) => void): number {
@@ -219,6 +258,7 @@ export class Bridge {
 
   #leave(port: number): void {
     this.#switch.detach(port);
+    this.#station(port, null);
     this.#members--;
     this.#options.log(`member ${port} left`);
   }
@@ -230,6 +270,12 @@ export class Bridge {
     }, microseconds / 1000);
     this.#timers.add(timer);
   }
+}
+
+/** The number that a member gives itself; null: none, or none that may be. */
+function stationOf(request: IncomingMessage): number | null {
+  const text = new URL(request.url ?? "/", "ws://bridge").searchParams.get("station") ?? "";
+  return /^[1-9]\d{0,4}$/.test(text) ? Number(text) : null;
 }
 
 function listen(server: HttpServer | TcpServer, port: number, host: string): Promise<void> {

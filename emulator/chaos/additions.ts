@@ -15,7 +15,10 @@ const text = (a: Addition) => `machine ${a.machine}'s ${a.old} at ${ms(a.invoked
 
 export function judgeAdditions(e: Evidence): { tested: number; broken: string[] } {
   const known = e.reading.additions.filter((a) => a.old !== null);
-  const windows = merged([...lossWindows(e), ...e.resumes.map(({ at }): Window => [at - e.blur, at + 0.1])]);
+  const windows = merged([
+    ...lossWindows(e),
+    ...e.resumes.map(({ at }): Window => [at - e.skew, at + 0.1 + e.skew]),
+  ]);
   const unknown = silences(e);
   const broken: string[] = [];
   let tested = 0;
@@ -24,7 +27,7 @@ export function judgeAdditions(e: Evidence): { tested: number; broken: string[] 
   const others = new Set(known.filter((a) => !judges(a)).map((a) => a.old!));
   for (const segment of segments(judged, windows)) {
     tested += segment.length;
-    broken.push(...twice(segment), ...disorder(segment, e.blur), ...gaps(segment, unknown, others));
+    broken.push(...twice(segment), ...disorder(segment, e.skew), ...gaps(segment, unknown, others));
   }
   return { tested, broken: shown(broken) };
 }
@@ -98,14 +101,14 @@ function twice(segment: readonly Addition[]): string[] {
 }
 
 /** Who was invoked after another had returned got a later value. */
-function disorder(segment: readonly Addition[], blur: number): string[] {
+function disorder(segment: readonly Addition[], skew: number): string[] {
   const invoked = [...segment].sort((a, b) => a.invoked - b.invoked);
   const returned = [...segment].sort((a, b) => a.returned - b.returned);
   const broken: string[] = [];
   let newest: Addition | null = null;
   let next = 0;
   for (const a of invoked) {
-    for (; next < returned.length && returned[next]!.returned + blur < a.invoked; next++)
+    for (; next < returned.length && returned[next]!.returned + skew < a.invoked; next++)
       if (newest === null || returned[next]!.old! > newest.old!) newest = returned[next]!;
     if (newest !== null && newest.old! > a.old!)
       broken.push(`went back: after ${text(newest)} came ${text(a)}`);
@@ -134,7 +137,11 @@ function gaps(
 /** Faults after which a machine may be given up, or find itself out of reach. */
 const separating = new Set(["kill", "pause", "cut", "oneway", "bridge", "loss"]);
 
+/** A host that is so late itself makes machines look dead: the lease is 3/10 of linkloss=. */
+const LEASE = 0.3;
+
 export function unjustified(e: Evidence): { tested: number; broken: string[] } {
+  if (e.blur > LEASE * e.linkloss) return { tested: 0, broken: [] };
   const failed = e.reading.additions.filter((a) => a.old === null);
   const broken: string[] = [];
   const views = e.reading.views;

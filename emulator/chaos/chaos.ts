@@ -17,6 +17,8 @@ export interface ChaosOptions {
   /** The guests' own, in milliseconds. */
   readonly linkloss: number;
   readonly blocked: number;
+  /** So often, in milliseconds, a machine tells that it has done work of its own. */
+  readonly round: number;
   readonly tell: (at: number, begins: boolean, fault: Fault) => void;
 }
 
@@ -27,6 +29,8 @@ export interface Chaos {
   readonly additions: number;
   readonly report: ClusterReport;
   readonly milliseconds: number;
+  /** How exact the times of what the consoles said are, in milliseconds. */
+  readonly blur: number;
   /** False: the run was interrupted, or its limit came, before the faults were over. */
   readonly whole: boolean;
 }
@@ -48,7 +52,7 @@ export function happening(at: number, begins: boolean, fault: Fault, machines: n
 
 /** For people: a row for each promise, and what broke it. */
 export function verdict(chaos: Chaos): string {
-  const { plan, findings, additions } = chaos;
+  const { plan, findings, additions, blur } = chaos;
   const counts = new Map<string, number>();
   for (const { kind, until } of plan) {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -65,6 +69,7 @@ export function verdict(chaos: Chaos): string {
   });
   return [
     `chaos: ${plan.length} faults (${faults === "" ? "none" : faults}), ${additions} additions judged`,
+    ...(blur > 0 ? [`what the consoles say is known to within ${blur.toFixed(1)} ms`] : []),
     "",
     `${"promise".padEnd(12)} ${"".padEnd(8)} ${"tried".padStart(7)}`,
     ...rows,

@@ -28,13 +28,21 @@ export interface Addition {
   readonly returned: number;
 }
 
+/** An own line of the program that carries its time: by it, and when it was heard. */
+export interface Round {
+  readonly at: number;
+  readonly heard: number;
+  readonly machine: number;
+  readonly life: number;
+}
+
 /** Read off the consoles. */
 export interface Reading {
   readonly views: readonly View[];
   readonly additions: readonly Addition[];
   readonly panics: readonly Line[];
   /** When a machine showed that it does work of its own. */
-  readonly rounds: readonly Line[];
+  readonly rounds: readonly Round[];
   /** `exit: N` */
   readonly exits: readonly Line[];
   /** An own line of the program that says whether it went well: the bundled counter's. */
@@ -44,9 +52,14 @@ export interface Reading {
 /** Lines that only tools want to read. */
 export const isLedger = (text: string): boolean => text.startsWith("ledger: ");
 
-export function read(lines: readonly Line[]): Reading {
+/** `zero`: when the time stamp counters of a machine's life were 0. */
+export function read(
+  lines: readonly Line[],
+  zero: (machine: number, life: number) => number = () => 0,
+): Reading {
   const views: View[] = [];
   const additions: Addition[] = [];
+  const rounds: Round[] = [];
   for (const { at, machine, life, text } of lines) {
     const view = /^cluster: view (\d+): machines((?: \d+)+)/.exec(text);
     if (view !== null)
@@ -60,17 +73,20 @@ export function read(lines: readonly Line[]): Reading {
         life,
         thread: thread!,
         old,
-        invoked: invoked! / 1e6,
-        returned: returned! / 1e6,
+        invoked: zero(machine, life) + invoked! / 1e6,
+        returned: zero(machine, life) + returned! / 1e6,
       });
     }
+    const round = /^ledger: rounds \d+ (\d+)$/.exec(text);
+    if (round !== null)
+      rounds.push({ at: zero(machine, life) + Number(round[1]) / 1e6, heard: at, machine, life });
   }
   const that = (wanted: RegExp) => lines.filter(({ text }) => wanted.test(text));
   return {
     views,
     additions,
     panics: that(/^panic: /),
-    rounds: that(/^ledger: rounds /),
+    rounds,
     exits: that(/^exit: \d+$/),
     verdicts: that(/^counter: .* a permutation: (yes|no)$/),
   };

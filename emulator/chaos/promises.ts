@@ -12,8 +12,12 @@ export interface Evidence {
   /** Milliseconds, the guests' own: linkloss= and blocked=. */
   readonly linkloss: number;
   readonly blocked: number;
-  /** How exact times are: of two events that are closer the order is not known. */
+  /** How exact times of lines are: of two that are closer the order is not known. */
   readonly blur: number;
+  /** The same for times that programs tell themselves, and for those of what was done to machines. */
+  readonly skew: number;
+  /** So often, in milliseconds, a machine tells that it has done work of its own. */
+  readonly round: number;
   readonly stretches: readonly Stretch[];
   readonly reading: Reading;
   /** Lives that were ended by a kill, and when. */
@@ -235,11 +239,12 @@ function calm({ stretches }: Evidence): Stretch[] {
   return joined;
 }
 
-/** What a machine of its own does at least so often. */
-const ROUND_MS = 40;
+/** So much later than it should a machine may do work of its own. */
+const ROUND_MS = 35;
 
 function privateWork(e: Evidence): { tested: number; broken: string[] } {
   const { rounds, exits } = e.reading;
+  const longest = e.round + ROUND_MS + 20 * e.blur;
   const broken: string[] = [];
   let tested = 0;
   for (const machine of stations(e.machines)) {
@@ -252,7 +257,7 @@ function privateWork(e: Evidence): { tested: number; broken: string[] } {
         .filter((s) => s.still[machine - 1] && s.to > from.at && s.from < to.at)
         .reduce((sum, s) => sum + Math.min(s.to, to.at) - Math.max(s.from, from.at), 0);
       const gap = to.at - from.at - stood;
-      if (gap > ROUND_MS + 20 * e.blur)
+      if (gap > longest)
         broken.push(`machine ${machine} did no work of its own from ${ms(from.at)} to ${ms(to.at)}`);
     }
     const last = mine.at(-1);
@@ -262,7 +267,7 @@ function privateWork(e: Evidence): { tested: number; broken: string[] } {
       last !== undefined &&
       !over &&
       there &&
-      e.end - last.at > ROUND_MS + 20 * e.blur &&
+      e.end - last.at > longest &&
       lastLife(e, machine) === last.life
     )
       broken.push(`machine ${machine} has done no work of its own since ${ms(last.at)}`);

@@ -44,6 +44,7 @@ export async function runSeededChaos(o: SeededOptions, c: ChaosOptions): Promise
     o.machines,
     plan,
     {
+      now,
       reach,
       kill: (machine) => {
         running.nodes[machine - 1]!.console.end();
@@ -80,6 +81,8 @@ export async function runSeededChaos(o: SeededOptions, c: ChaosOptions): Promise
     linkloss: c.linkloss,
     blocked: c.blocked,
     blur: 0,
+    skew: 0,
+    round: c.round,
     stretches: storm.stretches,
     reading: read(lines),
     deaths,
@@ -104,6 +107,7 @@ export async function runSeededChaos(o: SeededOptions, c: ChaosOptions): Promise
     additions: evidence().reading.additions.length,
     report: reportOf(running, o, off() ? ENDINGS.off : ENDINGS.stopped),
     milliseconds: now(),
+    blur: 0,
     whole: on,
   };
 }

@@ -12,6 +12,8 @@ export interface Weather {
 }
 
 export interface Hands {
+  /** Milliseconds since the plan's zero. */
+  now(): number;
   /** Lets the cluster run until then, in milliseconds; false: it is over. */
   reach(at: number): Promise<boolean>;
   kill(machine: number): void | Promise<void>;
@@ -68,12 +70,15 @@ export class Storm {
     for (const [at, begins, fault] of changes) {
       const on = await this.#hands.reach(at);
       if (!on) return false;
-      this.#end(at);
+      const from = this.#hands.now();
       if (begins) this.#active.add(fault);
       else this.#active.delete(fault);
-      this.#tell(at, begins, fault);
+      this.#tell(from, begins, fault);
       await this.#change(begins, fault);
-      this.#begin(at);
+      // What ends lasts until it is wholly over, and what begins has begun at once.
+      const turn = begins ? from : this.#hands.now();
+      this.#end(turn);
+      this.#begin(turn);
     }
     return true;
   }

@@ -1,6 +1,7 @@
 // Goes on whatever happens to the cluster: for `buslock run --chaos`, which judges what it prints. Every core of every
 // machine adds to one word that all map, by LOCK XADD, again and again with a short rest, until the time is over.
-// Usage: endure [MILLISECONDS], 1000 unless told, counted by the time stamp counter from its zero.
+// Usage: endure [MILLISECONDS] [PACE]: 1000 unless told, counted by the time stamp counter from its zero; all rests are PACE
+// times as long as they were (1), for machines that run in real time, where each letter on the console is dear.
 //
 //   ledger: THREAD OLD INVOKED RETURNED     an addition that returned OLD; times in nanoseconds
 //   ledger: THREAD failed INVOKED TOLD      one whose thread was told, by SIGBUS, that the page is lost or out of reach:
@@ -78,6 +79,7 @@ const workers: usize = memory.data(1536, 8);
 let workerCount: u32 = 0;
 let path: usize = 0;
 let endsAt: u64 = 0;
+let pace: u64 = 1;
 
 function workerAt(index: u32): Worker {
   return changetype<Worker>(workers + usize(index) * WORKER_BYTES);
@@ -87,6 +89,7 @@ export function start(stack: u64): void {
   programStart(stack);
   assert(offsetof<Worker>("random") + 4 <= WORKER_BYTES);
   endsAt = numberAt(argument(1), 1000) * MILLISECOND;
+  pace = max<u64>(1, numberAt(argument(2), 1));
   path = mapPrivate(PAGE);
   const name = "/shm/endure";
   for (let i = 0; i < name.length; i++) store<u8>(path + usize(i), u8(name.charCodeAt(i)));
@@ -101,7 +104,7 @@ export function start(stack: u64): void {
   }
   let rounds: u64 = 0;
   while (rdtsc() < endsAt) {
-    rest(ROUND);
+    rest(ROUND * pace);
     rounds++;
     for (let i: u32 = 0; i < workerCount; i++) look(workerAt(i), i);
     text("ledger: rounds ");
@@ -208,7 +211,7 @@ function work(argument: usize): void {
     }
     add(worker);
     worker.random = worker.random * 1_664_525 + 1_013_904_223;
-    rest(REST_LEAST + u64((worker.random >> 8) & REST_MORE));
+    rest((REST_LEAST + u64((worker.random >> 8) & REST_MORE)) * pace);
     const printed = argument + offsetof<Worker>("printed");
     while (worker.written - atomic.load<u32>(printed) >= RECORDS - 1) rest(MILLISECOND);
   }

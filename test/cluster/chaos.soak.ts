@@ -44,8 +44,8 @@ const bugs: readonly Bug[] = [
     "cut",
     "R0 lease",
     "syslink/members.ts",
-    "leaseTime = (loss * 3) / 10;",
-    "leaseTime = loss * 30;",
+    "near >= membershipMajority(membership) && isMember(membership)",
+    "isMember(membership)",
   ),
 ];
 

@@ -1,11 +1,11 @@
 // Live machines through the built command line, as a user starts them: processes, sockets, signals.
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import type { ClusterReport } from "../../emulator/report.js";
-import { Command } from "../support/cluster.js";
+import { verdictOf } from "../support/chaos.js";
+import { Command, childrenOf, processes } from "../support/cluster.js";
 
 const here = process.arch === "x64";
 const live = here ? describe : describe.skip;
@@ -25,14 +25,6 @@ afterEach(async () => {
   }
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-/** Process ids whose command line has the text. */
-function processes(text: string): number[] {
-  const all = execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" }).split("\n");
-  return all
-    .filter((line) => line.includes(text) && !line.includes("ps -eo"))
-    .map((line) => Number.parseInt(line, 10));
-}
 
 live("live cluster", { timeout: 180_000 }, () => {
   it("counts right on three machine processes of two cores, and reports as JSON", async () => {
@@ -76,7 +68,7 @@ live("live cluster", { timeout: 180_000 }, () => {
     const mark = "1000000";
     const run = buslock("run", "--machines", 2, "--cores", 1, "counter", mark);
     await run.says("machine2 | Buslock: ");
-    const children = processes("cli.js").filter((pid) => parent(pid) === run.child.pid);
+    const children = childrenOf(run.child.pid!);
     expect(children.length).toBeGreaterThanOrEqual(3); // two machines and a bridge
     run.kill("SIGINT");
     expect((await run.ended).status).toBe(130);
@@ -87,7 +79,9 @@ live("live cluster", { timeout: 180_000 }, () => {
   it("survives the bridge's death and restart in mid-count", async () => {
     const run = buslock("run", "--machines", 2, "--cores", 1, "counter", 4000);
     await run.says(/counter: node 1 \d+\/8000/);
-    const bridge = processes("cli.js bridge --listen 127.0.0.1").find((pid) => parent(pid) === run.child.pid);
+    const bridge = processes("cli.js bridge --listen 127.0.0.1").find((pid) =>
+      childrenOf(run.child.pid!).includes(pid),
+    );
     expect(bridge).toBeDefined();
     process.kill(bridge!, "SIGKILL");
     expect((await run.ended).status, run.out + run.err).toBe(0);
@@ -98,11 +92,25 @@ live("live cluster", { timeout: 180_000 }, () => {
   it("tells of a killed machine; the others do not hang", async () => {
     const run = buslock("run", "--machines", 3, "--cores", 1, "--append", "linkloss=2000", "counter", 100000);
     for (const other of ["machine1", "machine2"]) await run.says(`${other} | cluster: machine 3 is here`);
-    const victim = processes("--name machine3").find((pid) => parent(pid) === run.child.pid);
+    const victim = processes("--name machine3").find((pid) => childrenOf(run.child.pid!).includes(pid));
     process.kill(victim!, "SIGKILL");
     await run.says("machine3: killed by SIGKILL", 10);
     await run.says(/machine[12] \| cluster: machine 3 is lost/, 20);
     expect((await run.ended).status).toBe(1);
+  });
+
+  it("--chaos kills a machine's process and starts another; every promise is judged", async () => {
+    const words = ["--chaos", 18, "--chaos-faults", "kill,revive", "--chaos-count", 1, "--chaos-time", 300];
+    const run = buslock("run", "--live", "--cores", 1, ...words, "--json", "endure");
+    const { status } = await run.ended;
+    const { promises, plan, report, whole } = verdictOf(run);
+    expect(promises.flatMap(({ broken }) => broken)).toEqual([]);
+    expect(status).toBe(0);
+    expect(whole).toBe(true);
+    expect(plan.map(({ kind, machine }) => [kind, machine])).toEqual([["kill", 2]]);
+    expect(report.machines[1]!.instructions).toBeLessThan(report.machines[0]!.instructions);
+    for (const promise of ["R0 count", "R5 ends", "R7 return"])
+      expect(promises.find((row) => row.promise === promise)!.tested, promise).toBeGreaterThan(0);
   });
 
   it("refuses a wrong token, a missing bridge and absurd sizes, in words and with status 2", async () => {
@@ -147,9 +155,3 @@ live("live cluster", { timeout: 180_000 }, () => {
     }
   });
 });
-
-function parent(pid: number): number {
-  const all = execFileSync("ps", ["-eo", "pid,ppid"], { encoding: "utf8" }).split("\n");
-  const row = all.map((line) => line.trim().split(/\s+/).map(Number)).find(([p]) => p === pid);
-  return row?.[1] ?? -1;
-}

@@ -198,3 +198,49 @@ describe("bridge", () => {
     expect(b.heard).toEqual([]);
   });
 });
+
+describe("weather", () => {
+  async function stations() {
+    const told: (readonly number[])[] = [];
+    const { server } = await bridge({ onStations: (now) => told.push(now) });
+    const one = await member(`${server.url}?station=1`);
+    const two = await member(`${server.url}?station=2`);
+    const none = await member(server.url);
+    await until(() => server.counts.members >= 3, "three members");
+    return { server, told, one, two, none };
+  }
+
+  it("a station no longer hears another, which hears it; who joins again under that number is cut off too", async () => {
+    const { server, told, one, two, none } = await stations();
+    expect(told.at(-1)).toEqual([1, 2]);
+    server.become({ deaf: [[1, 2]], faults: {} });
+    one.client.send(frame(255, 1));
+    two.client.send(frame(255, 2));
+    await until(() => none.heard.length === 2, "both frames");
+    expect(one.heard).toHaveLength(1);
+    expect(two.heard).toHaveLength(0);
+    one.client.close();
+    await until(() => told.at(-1)!.length === 1, "station 1 to leave");
+    const again = await member(`${server.url}?station=1`);
+    await until(() => told.at(-1)!.length === 2, "station 1 to join");
+    again.client.send(frame(255, 1));
+    await until(() => none.heard.length === 3, "the third frame");
+    expect(two.heard).toHaveLength(0);
+    server.become({ deaf: [], faults: {} });
+    again.client.send(frame(255, 1));
+    await until(() => two.heard.length === 1, "the wire to heal");
+  });
+
+  it("faults come and go with it, those that the bridge was opened with stay", async () => {
+    const { server, one, two } = await stations();
+    server.become({ deaf: [], faults: { duplicate: 1 } });
+    one.client.send(frame(255, 1));
+    await until(() => two.heard.length === 2, "two copies");
+    server.become({ deaf: [], faults: { loss: 1 } });
+    one.client.send(frame(255, 1));
+    await until(() => server.counts.lost === 2, "the frame to be lost on both ports");
+    server.become({ deaf: [], faults: {} });
+    one.client.send(frame(255, 1));
+    await until(() => two.heard.length === 3, "one copy");
+  });
+});

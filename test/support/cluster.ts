@@ -1,5 +1,5 @@
 // Clusters for tests: seeded ones in this process, live ones through the built command line.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -110,4 +110,22 @@ export const pause = (milliseconds: number): Promise<void> =>
 /** Whether a program is on PATH; tests that want it say so in their title when it is not. */
 export function installed(name: string): boolean {
   return (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
+}
+
+/** Process ids whose command line has the text. */
+export function processes(text: string): number[] {
+  const all = execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" }).split("\n");
+  return all
+    .filter((line) => line.includes(text) && !line.includes("ps -eo"))
+    .map((line) => Number.parseInt(line, 10));
+}
+
+/** Of this program's own processes, those that it started. */
+export function childrenOf(pid: number): number[] {
+  const all = execFileSync("ps", ["-eo", "pid,ppid"], { encoding: "utf8" }).split("\n");
+  const own = processes("cli.js");
+  return all
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter(([child, parent]) => parent === pid && own.includes(child!))
+    .map(([child]) => child!);
 }
