@@ -20,7 +20,7 @@ import { Page } from "./records";
 import { EXCLUSIVE, INVALID, MODIFIED, OWNED, SHARED } from "./table";
 
 const WINDOW_MIN: u32 = 2;
-const WINDOW_MAX: u32 = 64;
+const WINDOW_MAX: u32 = 256;
 /** Mapped by one fault. */
 const AROUND: u32 = 15;
 /** So much memory is left to others. */

@@ -22,6 +22,7 @@ import {
   Slot,
   slotOf,
   WINDOW,
+  WINDOW_MAX,
 } from "./link";
 import { GOOD, MessageHeader, messageCheck, padded } from "./message";
 
@@ -157,6 +158,7 @@ function arrived(link: Link, slot: Slot, now: u64): void {
   if (slot.arrived) return;
   slot.arrived = 1;
   link.lastConfirmed = max<u64>(link.lastConfirmed, slot.firstSentAt);
+  if (link.window < WINDOW_MAX) link.window++;
   if (slot.tries != 0) return; // which sending was it that arrived?
   const sample = now - slot.sentAt;
   const lately = link.shortest + (link.shortest >> 8);

@@ -59,6 +59,7 @@ function outputAgain(link: Link, now: u64): bool {
     slot.tries++;
     slot.sentAt = now;
     link.retransmissions++;
+    link.window = WINDOW;
     return output(
       link,
       slot.flags,
@@ -72,7 +73,7 @@ function outputAgain(link: Link, now: u64): bool {
 }
 
 function outputNew(link: Link, now: u64): bool {
-  if (link.nextSequence - link.oldest >= WINDOW) return false;
+  if (link.nextSequence - link.oldest >= link.window) return false;
   const fifo = fifoOf(link);
   if (link.fragmentSent == 0) link.cursor = fifoSkip(fifo, link.cursor);
   let flags: u32 = SEQUENCED;

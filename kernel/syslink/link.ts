@@ -21,7 +21,10 @@ import { Fifo, fifoCommit, fifoCreate, fifoRelease, fifoReserve } from "./fifo";
 export const LINK_HEADER_BYTES: u32 = 40;
 /** "BLK" and the version of this layout. */
 export const MAGIC: u32 = 0x024b_4c42;
+/** Datagrams that came out of order are kept so far behind the expected one; `selective` speaks of no more. */
 export const WINDOW: u32 = 32;
+/** Datagrams under way: WINDOW at first and after a loss, one more with each that arrives. */
+export const WINDOW_MAX: u32 = 128;
 
 /** Flags of a datagram. */
 export const SEQUENCED: u32 = 1;
@@ -91,6 +94,7 @@ export class Link {
   // Sending. [oldest, next) are in slots; [cursor, fifo.head) has not been sent.
   oldest: u32 = 0;
   nextSequence: u32 = 0;
+  window: u32 = 0;
   cursor: u32 = 0;
   /** Of the message at the cursor, what has been sent already as fragments. */
   fragmentSent: u32 = 0;
@@ -146,7 +150,7 @@ const LINK_ROOM: u32 = 1024;
 
 /** Room that linkCreate() wants at `at`, 8-aligned. */
 export function linkBytes(payloadMax: u32, fifoSize: u32): u32 {
-  return LINK_ROOM + WINDOW * SLOT_BYTES + WINDOW * (payloadMax + 8) + ASSEMBLY_BYTES + fifoSize;
+  return LINK_ROOM + WINDOW_MAX * SLOT_BYTES + WINDOW * (payloadMax + 8) + ASSEMBLY_BYTES + fifoSize;
 }
 
 /** `fifoSize`: a power of two, at least 128 KiB: it must take two of the longest messages. */
@@ -179,7 +183,7 @@ export function linkCreate(
   room += WINDOW * 4;
   assert(room <= at + LINK_ROOM, "LINK_ROOM is too small for a link's records");
   link.slots = at + LINK_ROOM;
-  link.hold = link.slots + WINDOW * SLOT_BYTES;
+  link.hold = link.slots + WINDOW_MAX * SLOT_BYTES;
   link.assembly = link.hold + WINDOW * (payloadMax + 8);
   fifoCreate(fifoOf(link), link.assembly + ASSEMBLY_BYTES, fifoSize);
   restart(link);
@@ -191,7 +195,7 @@ export function fifoOf(link: Link): Fifo {
 }
 
 export function slotOf(link: Link, sequence: u32): Slot {
-  return changetype<Slot>(link.slots + (sequence & (WINDOW - 1)) * SLOT_BYTES);
+  return changetype<Slot>(link.slots + (sequence & (WINDOW_MAX - 1)) * SLOT_BYTES);
 }
 
 function restart(link: Link): void {
@@ -201,6 +205,7 @@ function restart(link: Link): void {
   link.oldest = 0;
   link.againAt = NEVER;
   link.nextSequence = 0;
+  link.window = WINDOW;
   link.fragmentSent = 0;
   link.roundTrip = 0;
   link.variance = 0;
@@ -280,7 +285,7 @@ export function linkTick(link: Link, now: u64): u64 {
     return NEVER;
   }
   next = min<u64>(next, link.lastHeard + link.lossTime);
-  if (link.nextSequence - link.oldest < WINDOW) next = min<u64>(next, link.lastSent + link.pingIdle);
+  if (link.nextSequence - link.oldest < link.window) next = min<u64>(next, link.lastSent + link.pingIdle);
   if (link.ackDue != 0) next = min<u64>(next, link.ackDue);
   link.againAt = againDue(link);
   return min<u64>(next, max<u64>(link.againAt, now));

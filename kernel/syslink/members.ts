@@ -33,6 +33,7 @@ import {
 import { questionsFail } from "../coherence/questions";
 import { futexMachineCame } from "../coherence/shared-futex";
 import { print, printDecimal } from "../console";
+import { framesFree } from "../memory/frames";
 import { allocate } from "../memory/slab";
 import { IP_BYTES, UDP_BYTES } from "../net/interface";
 import { bootNumber } from "../options";
@@ -100,9 +101,9 @@ import { View, viewCopy, viewHas, viewLife } from "./view";
 const MILLISECOND: u64 = 1_000_000;
 /** The least that linkCreate() takes; with the other parts of a link just below 512 KiB at an MTU of 9000. */
 const RING_BYTES: u32 = 131072;
-/** In small clusters: a window of whole pages; with the other parts below 1 MiB. */
-const RING_BYTES_FEW: u32 = 524288;
-const FEW: u32 = 4;
+/** The most: a window of whole pages. All rings together take no more than this part of the memory, if they need not. */
+const RING_BYTES_MAX: u32 = 1 << 20;
+const RINGS_PART: u32 = 32;
 
 let membership = changetype<Membership>(0);
 /** The view that this machine acts by, and the one before. */
@@ -139,6 +140,8 @@ let leaseTime: u64 = 0;
 let lossTime: u64 = 0;
 let patience: u64 = 0;
 let joinUntil: u64 = 0;
+/** Of each link, the same for good. */
+let ring: u32 = 0;
 let newLife: u32 = 0;
 let askAgain: u32 = 0;
 
@@ -171,9 +174,16 @@ function linksHeard(): void {
   }
 }
 
+function ringBytes(): u32 {
+  const each = ((<u64>framesFree()) << 12) / RINGS_PART / <u64>(clusterMachines() - 1);
+  let bytes = RING_BYTES;
+  while (bytes < RING_BYTES_MAX && <u64>(2 * bytes) <= each) bytes *= 2;
+  return bytes;
+}
+
 function linksCreate(): void {
   const payload = (card.mtu - IP_BYTES - UDP_BYTES - LINK_HEADER_BYTES) & ~7;
-  const ring = clusterMachines() <= FEW ? RING_BYTES_FEW : RING_BYTES;
+  if (ring == 0) ring = ringBytes();
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine == clusterSelf()) continue;
     let at = changetype<usize>(linkTo(machine));

@@ -12,8 +12,8 @@ const PAYLOAD = 512;
 const RING = 131072;
 const SECOND = 1_000_000_000n;
 /** Room of the link's records, slots and of so many held datagrams; of the assembly; of the ring: what is used of them. */
-const RECORDS = 1024 + 32 * 40 + 8 * (PAYLOAD + 8);
-const ASSEMBLY = 1024 + 32 * 40 + 32 * (PAYLOAD + 8);
+const RECORDS = 1024 + 128 * 40 + 8 * (PAYLOAD + 8);
+const ASSEMBLY = 1024 + 128 * 40 + 32 * (PAYLOAD + 8);
 const FIFO = ASSEMBLY + 65536;
 const USED = 2048;
 
