@@ -4,7 +4,7 @@
 // page, or when it is long enough; conditional branches only leave it.
 // Invariant: what is decoded depends on the bytes, the mode and the core alone.
 
-import type { Shape } from "./decode.js";
+import type { Constant, Shape } from "./decode.js";
 import type { Form } from "./form.js";
 import {
   BLOCK_RIP,
@@ -27,7 +27,7 @@ import {
   OP_STACK_BASED,
 } from "./layout.js";
 import { SLOT } from "./lowering/linkage.js";
-import { constantHigh, constantLow, InstructionStream } from "./shapes.js";
+import { InstructionStream, putConstant } from "./shapes.js";
 
 /** Longest block, in instructions. */
 export const BLOCK_OPS_MAX = 32;
@@ -57,20 +57,29 @@ export interface DecodedBlock {
   /** Instructions. */
   readonly count: number;
   /** Their records and that of the block's end, in the first `wordCount`. */
-  readonly words: Uint32Array;
+  readonly words: Int32Array;
   readonly wordCount: number;
   /** Distances from the code's start at which blocks that may be linked begin: by op, the block's end last; NO_LINK: none. */
   readonly links: Float64Array;
 }
 export const NO_LINK = Number.NaN;
 
-/** What all ops of a shape have in their records, and their handler. */
+/**
+ * What all ops of a shape have in their records, and their handler. Software that has just been started spends its time
+ * here: all records have the same fields in the same order, and what a shape says in words is said by numbers.
+ */
 interface OpRecord {
   /** Whose handlers they are. */
   readonly owner: BlockDecoder;
-  readonly words: Uint32Array;
-  /** Words to which the core's address has to be added. */
-  readonly relocations: readonly number[];
+  readonly words: Int32Array;
+  /** By word: -1 where the core's address has to be added, else 0. */
+  readonly relocated: Int32Array;
+  /** Read from the instruction's bytes each time; null: the words say it. */
+  readonly displacement: Constant | null;
+  readonly immediate: Constant | null;
+  /** The displacement counts from the instruction. */
+  readonly ripBased: boolean;
+  readonly branches: boolean;
 }
 /** Kept with the shape: asked for once an instruction. */
 type WithRecord = Shape & { record?: OpRecord };
@@ -82,7 +91,7 @@ export class BlockDecoder {
     bytes: this.#bytes,
     length: 0,
     count: 0,
-    words: new Uint32Array((BLOCK_OPS_MAX + 1) * OP_WORDS),
+    words: new Int32Array((BLOCK_OPS_MAX + 1) * OP_WORDS),
     wordCount: 0,
     links: new Float64Array(BLOCK_OPS_MAX + 1),
   };
@@ -121,34 +130,31 @@ export class BlockDecoder {
   }
 
   #copied(bytes: Uint8Array, next?: Uint8Array): Uint8Array {
-    const first = Math.min(bytes.length, this.#bytes.length);
-    for (let i = 0; i < first; i++) this.#bytes[i] = bytes[i];
-    if (next === undefined) return this.#bytes.subarray(0, first);
-    const length = Math.min(first + next.length, this.#bytes.length);
-    for (let i = first; i < length; i++) this.#bytes[i] = next[i - first];
-    return this.#bytes.subarray(0, length);
+    const copy = this.#bytes;
+    const first = Math.min(bytes.length, copy.length);
+    copy.set(first === bytes.length ? bytes : bytes.subarray(0, first));
+    if (next === undefined) return first === copy.length ? copy : copy.subarray(0, first);
+    const length = Math.min(first + next.length, copy.length);
+    copy.set(next.subarray(0, length - first), first);
+    return copy.subarray(0, length);
   }
 
   #write(core: number, shape: Shape, index: number, offset: number): void {
     const { words, links } = this.#block;
     const at = index * OP_WORDS;
     const record = this.#recordOf(shape);
-    for (let i = 0; i < OP_WORDS; i++) words[at + i] = record.words[i];
-    for (const word of record.relocations) words[at + word] += core;
+    const { words: from, relocated } = record;
+    for (let i = 0; i < OP_WORDS; i++) words[at + i] = from[i] + (core & relocated[i]);
     words[at + WORD_OF_OFFSET] |= offset << 16;
-    if (typeof shape.displacement === "object") {
-      words[at + WORD_OF_DISPLACEMENT] = constantLow(this.#bytes, offset, shape.displacement);
-      words[at + WORD_OF_DISPLACEMENT + 1] = constantHigh(this.#bytes, offset, shape.displacement);
-    }
-    if (typeof shape.immediate === "object") {
-      words[at + WORD_OF_IMMEDIATE] = constantLow(this.#bytes, offset, shape.immediate);
-      words[at + WORD_OF_IMMEDIATE + 1] = constantHigh(this.#bytes, offset, shape.immediate);
-    }
-    if (shape.base === BLOCK_RIP) add64(words, at + WORD_OF_DISPLACEMENT, offset);
+    if (record.displacement !== null)
+      putConstant(words, at + WORD_OF_DISPLACEMENT, this.#bytes, offset, record.displacement);
+    if (record.immediate !== null)
+      putConstant(words, at + WORD_OF_IMMEDIATE, this.#bytes, offset, record.immediate);
+    if (record.ripBased) add64(words, at + WORD_OF_DISPLACEMENT, offset);
     links[index] = NO_LINK;
-    if (!shape.branches) return;
+    if (!record.branches) return;
     add64(words, at + WORD_OF_IMMEDIATE, offset);
-    links[index] = (words[at + WORD_OF_IMMEDIATE + 1] | 0) * 2 ** 32 + words[at + WORD_OF_IMMEDIATE];
+    links[index] = words[at + WORD_OF_IMMEDIATE + 1] * 2 ** 32 + (words[at + WORD_OF_IMMEDIATE] >>> 0);
   }
 
   #finish(core: number, count: number, length: number, key: number): DecodedBlock {
@@ -171,8 +177,7 @@ export class BlockDecoder {
   }
 
   #recordOf(shape: WithRecord): OpRecord {
-    if (shape.record?.owner !== this)
-      shape.record = { owner: this, ...recordOf(shape, this.#handlerOf(shape.form)) };
+    if (shape.record?.owner !== this) shape.record = recordOf(this, shape, this.#handlerOf(shape.form));
     return shape.record;
   }
   #handlerOf(form: Shape["form"]): number {
@@ -184,36 +189,45 @@ export class BlockDecoder {
 }
 
 /** An instruction's record as if it stood alone, but for what is read from its bytes each time. */
-function recordOf(shape: Shape, handler: number): Omit<OpRecord, "owner"> {
-  const words = new Uint32Array(OP_WORDS);
-  const relocations = [WORD_OF_BASE, WORD_OF_INDEX, WORD_OF_PATCH];
+function recordOf(owner: BlockDecoder, shape: Shape, handler: number): OpRecord {
+  const words = new Int32Array(OP_WORDS);
+  const relocated = new Int32Array(OP_WORDS);
+  for (const word of [WORD_OF_BASE, WORD_OF_INDEX, WORD_OF_PATCH]) relocated[word] = -1;
   words[WORD_OF_HANDLER] = handler;
   const registers = Math.min(shape.registers.length, REGISTERS);
   for (let i = 0; i < registers; i++) {
     const register = shape.registers[i];
     words[WORD_OF_REGISTERS + i] = register.at;
-    if (register.isAddress) relocations.push(WORD_OF_REGISTERS + i);
+    if (register.isAddress) relocated[WORD_OF_REGISTERS + i] = -1;
   }
   words[WORD_OF_BASE] = shape.base;
   words[WORD_OF_INDEX] = shape.index;
   words[WORD_OF_SCALE] = shape.scale | (shape.length << 8);
   words[WORD_OF_FLAGS] = shape.stackBased ? OP_STACK_BASED : 0;
-  if (typeof shape.displacement === "bigint") put64(words, WORD_OF_DISPLACEMENT, shape.displacement);
-  if (typeof shape.immediate === "bigint") put64(words, WORD_OF_IMMEDIATE, shape.immediate);
   words[WORD_OF_PATCH] = CHAIN_SINK;
   words[WORD_OF_CODE] = shape.code;
   words[WORD_OF_IMMEDIATE2] = shape.immediate2;
-  return { words, relocations };
+  const displacement = constantOf(words, WORD_OF_DISPLACEMENT, shape.displacement);
+  const immediate = constantOf(words, WORD_OF_IMMEDIATE, shape.immediate);
+  const { branches } = shape;
+  return { owner, words, relocated, displacement, immediate, ripBased: shape.base === BLOCK_RIP, branches };
 }
 
-function put64(words: Uint32Array, index: number, value: bigint): void {
+/** Puts a value that stands for good into its words; gives the constant otherwise. */
+function constantOf(words: Int32Array, index: number, value: Constant | bigint): Constant | null {
+  if (typeof value === "object") return value;
+  put64(words, index, value);
+  return null;
+}
+
+function put64(words: Int32Array, index: number, value: bigint): void {
   words[index] = Number(value & 0xffff_ffffn);
   words[index + 1] = Number((value >> 32n) & 0xffff_ffffn);
 }
 
 /** Adds to the signed 64-bit number whose low word stands at an index. */
-function add64(words: Uint32Array, index: number, n: number): void {
-  const low = words[index] + n;
+function add64(words: Int32Array, index: number, n: number): void {
+  const low = (words[index] >>> 0) + n;
   words[index] = low;
   if (low > 0xffff_ffff) words[index + 1]++;
 }

@@ -114,12 +114,14 @@ export class Blocks {
     this.#free += BLOCK_HEADER_BYTES + decoded.wordCount * 4;
     this.#unlinkStale(place);
 
-    for (let i = 0; i < decoded.wordCount; i++) this.#words[(first >>> 2) + i] = decoded.words[i];
+    const { words, wordCount } = decoded;
+    const [to, at] = [this.#words, first >>> 2];
+    for (let i = 0; i < wordCount; i++) to[at + i] = words[i];
     // Links hold within a page, where one mapping serves both ends.
     for (let op = 0; op <= decoded.count; op++) {
       const target = (place.physical % PAGE) + decoded.links[op];
-      const at = first + op * OP_BYTES;
-      if (target >= 0 && target < PAGE) this.#set(at + OP_PATCH, at + OP_CHAIN);
+      const record = first + op * OP_BYTES;
+      if (target >= 0 && target < PAGE) this.#set(record + OP_PATCH, record + OP_CHAIN);
     }
     this.#set(block + BLOCK_PHYSICAL, place.physical);
     this.#set(block + BLOCK_KEY, place.key);

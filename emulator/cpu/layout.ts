@@ -221,7 +221,7 @@ export const PERFORMANCE_END = 0xfb8;
 
 // --- Decoded-op cache: a hash table of blocks by physical address, then the blocks; each a header and its ops ---
 // As many heads as Linux with its programs has blocks: found at the first look, mostly.
-export const BLOCK_HASH_ENTRIES = 65536; // u32 each: wasm address of the first block, 0 none
+export const BLOCK_HASH_ENTRIES = 131072; // u32 each: wasm address of the first block, 0 none
 export const BLOCK_HEADER_BYTES = 64;
 export const BLOCK_PHYSICAL = 0; // u32: of its first byte
 export const BLOCK_KEY = 4; // u32: BLOCK_MODE it was decoded under

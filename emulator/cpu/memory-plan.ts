@@ -44,8 +44,9 @@ const up = (n: number, to: number): number => Math.ceil(n / to) * to;
 
 /** Untouched pages of the memory cost nothing, so caches are generous; 64 of them must fit beside 3 GiB of RAM. */
 function cacheBytes(cores: number): number {
-  if (cores <= 2) return 0x600_0000; // a Linux that boots has some 100 MB of them
-  if (cores <= 8) return 0x200_0000;
+  if (cores <= 2) return 0x1000_0000; // a Linux that boots has some 100 MB of them, a compiler more
+  if (cores <= 4) return 0x800_0000;
+  if (cores <= 8) return 0x400_0000;
   return cores <= 16 ? 0x80_0000 : 0x40_0000;
 }
 

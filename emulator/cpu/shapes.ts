@@ -111,15 +111,25 @@ export class InstructionStream {
   }
 }
 
-/** The words of a constant, low and high, read from the instruction at `offset`. */
-export function constantLow(bytes: Uint8Array, offset: number, constant: Constant): number {
-  if (constant.size === 8) return signed(bytes, offset + constant.at, 4) >>> 0;
-  return within(signed(bytes, offset + constant.at, constant.size) + constant.add, constant) >>> 0;
-}
-export function constantHigh(bytes: Uint8Array, offset: number, constant: Constant): number {
-  if (constant.size === 8) return signed(bytes, offset + constant.at + 4, 4) >>> 0;
-  const n = within(signed(bytes, offset + constant.at, constant.size) + constant.add, constant);
-  return Math.floor(n / 2 ** 32) >>> 0;
+/** Puts a constant of the instruction at `offset` into two words, the low one first. */
+export function putConstant(
+  words: Int32Array,
+  at: number,
+  bytes: Uint8Array,
+  offset: number,
+  constant: Constant,
+): void {
+  const from = offset + constant.at;
+  const { size } = constant;
+  if (size === 8) {
+    words[at] = signed(bytes, from, 4);
+    words[at + 1] = signed(bytes, from + 4, 4);
+    return;
+  }
+  // Above 32 bits there is at most a sign; an element of the array takes a number modulo 2**32.
+  const n = within(signed(bytes, from, size) + constant.add, constant);
+  words[at] = n;
+  words[at + 1] = n < 0 ? -1 : 0;
 }
 
 function within(n: number, { width, signed }: Constant): number {

@@ -1,7 +1,8 @@
 // The virtio network card: VIRTIO 1.2, section 5.1, one receive and one transmit queue, no offloads, no
 // control queue. Frames are Ethernet without FCS, up to an MTU of 9000 bytes (9014 with the header).
-// The wire is a callback out and `receive` in; a frame for which the driver has no buffer is dropped and
-// counted, as on a real card.
+// The wire is a callback out and `receive` in. A frame for which the driver has no buffer waits in the card's receive
+// FIFO, as on a real card, and is dropped and counted when that is full.
+// Invariant: while frames wait the driver is asked to notify of new buffers; frames keep their order.
 
 import type { GuestMemory, Line, Trace } from "./device.js";
 import { ringFeature, type VirtioDevice, VirtioPci } from "./virtio-pci.js";
@@ -17,6 +18,8 @@ const feature = { mtu: 3, mac: 5, status: 16 } as const;
 const LINK_UP = 1;
 export const netQueue = { receive: 0, transmit: 1 } as const;
 const CONFIG_BYTES = 12;
+/** Bytes of frames that the receive FIFO holds. With a ring of 9000-byte buffers, a whole window of TCP. */
+export const FIFO_BYTES = 4 << 20;
 
 const reset = () => ({ linkUp: true, framesSent: 0, framesReceived: 0, framesDropped: 0 });
 type State = ReturnType<typeof reset>;
@@ -43,6 +46,10 @@ export class VirtioNet implements VirtioDevice {
   readonly #trace: Trace;
   readonly #frame = new Uint8Array(FRAME_BYTES_MAX);
   #state = reset();
+  /** The receive FIFO: the oldest frame at `#first`. */
+  #waiting: Uint8Array[] = [];
+  #first = 0;
+  #waitingBytes = 0;
 
   /** `send` gets a view that is valid during the call only; `message` is a message-signalled interrupt. */
   constructor(
@@ -85,17 +92,22 @@ export class VirtioNet implements VirtioDevice {
   }
 
   started(): void {
-    // Frames that find no buffer are dropped, so new receive buffers are never waited for.
+    // New receive buffers are waited for only while frames wait for them.
     if (this.pci.running(netQueue.receive)) this.pci.queues[netQueue.receive].wantNotifications(false);
     if (this.pci.running(netQueue.transmit)) this.pci.queues[netQueue.transmit].wantNotifications(true);
   }
 
-  stopped(): void {}
+  stopped(): void {
+    this.#empty();
+  }
 
   // --- Transmit ---
 
   notified(queue: number): void {
-    if (queue !== netQueue.transmit) return;
+    if (queue === netQueue.receive) {
+      this.#deliverWaiting();
+      return;
+    }
     this.pci.queues[queue].drain((chain) => this.#transmit(chain));
     this.pci.signal(queue);
   }
@@ -134,30 +146,66 @@ export class VirtioNet implements VirtioDevice {
     if (frame.length < ETHERNET_HEADER_BYTES || frame.length > FRAME_BYTES_MAX)
       return this.#drop(`frame of ${frame.length} bytes from the wire`);
     if (!this.#state.linkUp || !this.pci.running(netQueue.receive)) return this.#drop();
-    let delivered = false;
+    let taken = false;
     this.pci.guard(() => {
-      delivered = this.#deliver(frame);
+      this.#deliverWaiting();
+      const delivery = this.#waiting.length > 0 ? "no buffer" : this.#deliver(frame);
+      taken = delivery === "done" || (delivery === "no buffer" && this.#wait(frame));
     });
-    if (!delivered) return this.#drop();
-    this.#state.framesReceived++;
+    return taken || this.#drop();
+  }
+
+  /** Puts a frame into the FIFO; false when it is full. */
+  #wait(frame: Uint8Array): boolean {
+    if (this.#waitingBytes + frame.length > FIFO_BYTES) return false;
+    this.#waiting.push(frame.slice());
+    this.#waitingBytes += frame.length;
+    this.#deliverWaiting();
     return true;
   }
 
-  #deliver(frame: Uint8Array): boolean {
+  /**
+   * Gives the driver what waits, as far as it has buffers. Asking for a notification and looking once more closes the
+   * gap in which the driver, on another core, adds a buffer without notifying.
+   */
+  #deliverWaiting(): void {
+    while (this.#first < this.#waiting.length) {
+      const frame = this.#waiting[this.#first]!;
+      let delivery = this.#deliver(frame);
+      if (delivery === "no buffer") {
+        this.pci.queues[netQueue.receive].wantNotifications(true);
+        delivery = this.#deliver(frame);
+        if (delivery === "no buffer") return;
+      }
+      if (delivery === "too small") this.#drop();
+      this.#first++;
+      this.#waitingBytes -= frame.length;
+    }
+    if (this.#first > 0) this.#empty();
+  }
+
+  #empty(): void {
+    this.#waiting = [];
+    this.#first = 0;
+    this.#waitingBytes = 0;
+  }
+
+  #deliver(frame: Uint8Array): "done" | "no buffer" | "too small" {
     const ring = this.pci.queues[netQueue.receive];
     const chain = ring.peek();
-    if (chain === undefined) return false;
+    if (chain === undefined) return "no buffer";
     if (chain.readable.length > 0) throw new DriverError("queue 0: a receive chain with a readable part");
     const room = chain.writable.reduce((sum, segment) => sum + segment.length, 0);
-    if (room < HEADER_BYTES + frame.length) return false;
+    if (room < HEADER_BYTES + frame.length) return "too small";
     const header = new Uint8Array(HEADER_BYTES);
     header[NUM_BUFFERS] = 1;
     this.#scatter(chain, header, frame);
     ring.take();
     ring.push(chain.head, HEADER_BYTES + frame.length);
-    if (this.pci.negotiated(ringFeature.eventIndex)) ring.wantNotifications(false);
+    ring.wantNotifications(false);
     this.pci.signal(netQueue.receive);
-    return true;
+    this.#state.framesReceived++;
+    return "done";
   }
 
   /** Spreads header and frame over the chain's parts. */
@@ -190,13 +238,17 @@ export class VirtioNet implements VirtioDevice {
     this.pci.reset();
   }
 
-  snapshot(): State & { pci: object } {
-    return { ...this.#state, pci: this.pci.snapshot() };
+  snapshot(): State & { pci: object; waiting: string[] } {
+    const waiting = this.#waiting.slice(this.#first).map((frame) => Buffer.from(frame).toString("base64"));
+    return { ...this.#state, pci: this.pci.snapshot(), waiting };
   }
 
   restore(state: object): void {
-    const { pci, ...own } = state as State & { pci: object };
+    const { pci, waiting = [], ...own } = state as State & { pci: object; waiting?: string[] };
     this.#state = { ...own };
+    this.#empty();
+    this.#waiting = waiting.map((text) => new Uint8Array(Buffer.from(text, "base64")));
+    this.#waitingBytes = this.#waiting.reduce((sum, { length }) => sum + length, 0);
     this.pci.restore(pci);
   }
 }

@@ -21,7 +21,7 @@ const instruction = (length: number): DecodedBlock => ({
   bytes: new Uint8Array(length),
   length,
   count: 1,
-  words: new Uint32Array((2 * OP_BYTES) / 4),
+  words: new Int32Array((2 * OP_BYTES) / 4),
   wordCount: (2 * OP_BYTES) / 4,
   links: Float64Array.of(NO_LINK, NO_LINK),
 });

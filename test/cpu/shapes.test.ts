@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { BlockDecoder } from "../../emulator/cpu/block-decoder.js";
 import { InstructionReader } from "../../emulator/cpu/decode.js";
 import * as L from "../../emulator/cpu/layout.js";
-import { constantHigh, constantLow, InstructionStream } from "../../emulator/cpu/shapes.js";
+import { InstructionStream, putConstant } from "../../emulator/cpu/shapes.js";
 import { iced } from "../../emulator/iced.js";
 import { Random } from "../../emulator/random.js";
 import { exampleOf } from "../silicon/cases.js";
@@ -68,10 +68,12 @@ function byShape(code: Uint8Array, bits: 16 | 32 | 64): Reading {
   if (typeof shape?.form !== "object")
     return { text: `${shape?.form}`, addressBits: bits, widths: [], kept: false };
   const { form, displacement, immediate } = shape;
-  const read = (constant: typeof displacement): bigint =>
-    typeof constant === "bigint"
-      ? constant
-      : (BigInt(constantHigh(code, 0, constant)) << 32n) | BigInt(constantLow(code, 0, constant));
+  const read = (constant: typeof displacement): bigint => {
+    if (typeof constant === "bigint") return constant;
+    const words = new Int32Array(2);
+    putConstant(words, 0, code, 0, constant);
+    return new BigUint64Array(words.buffer)[0]!;
+  };
   const memory = form.operands.find((o) => o.place === "modrm");
   const popped =
     form.name.startsWith("Pop_") && shape.base === L.GPR + 8 * 4 ? BigInt((memory?.width ?? 0) / 8) : 0n;

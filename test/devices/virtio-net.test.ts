@@ -2,6 +2,7 @@
 // driver would.
 
 import { beforeEach, describe, expect, test } from "vitest";
+import { FIFO_BYTES } from "../../emulator/devices/virtio-net.js";
 import { throughJson } from "./bench.js";
 import { common, Driver, type DriverQueue, feature, mac, pattern, status } from "./virtio-driver.js";
 
@@ -263,13 +264,81 @@ describe("receive", () => {
     expect(got).toEqual([...pattern(100)]);
   });
 
-  test("without a buffer, or with one too small, the frame is dropped and counted; the buffer stays", () => {
-    expect(driver.net.receive(pattern(60))).toBe(false);
+  test("with a buffer too small the frame is dropped and counted; the buffer stays", () => {
     buffer(0, 12 + 59);
     expect(driver.net.receive(pattern(60))).toBe(false);
     expect(driver.net.receive(pattern(59))).toBe(true);
-    expect(driver.net.counters).toEqual({ framesSent: 0, framesReceived: 1, framesDropped: 2 });
+    expect(driver.net.counters).toEqual({ framesSent: 0, framesReceived: 1, framesDropped: 1 });
     expect(rx.used()).toHaveLength(1);
+  });
+
+  const received = () => {
+    const { bytes } = driver.memory;
+    return rx.used().map(({ head, written }) => {
+      const at = 0x10_000c + 0x4000 * head;
+      return [...bytes.slice(at, at + written - 12)];
+    });
+  };
+  const frames = (count: number, from = 0) =>
+    Array.from({ length: count }, (_, n) => pattern(60 + n + from, n + from));
+
+  test.each([
+    ["flags", 0],
+    ["event indices", feature.eventIndex],
+  ])(
+    "frames without a buffer wait, keep their order, and the driver is asked to notify (%s)",
+    (_, features) => {
+      rx = driver.start(feature.mac | features).rx;
+      const wanted = () => {
+        const { view } = driver.memory;
+        if (features === 0) return view.getUint16(rx.deviceArea, true) === 0;
+        return view.getUint16(rx.deviceArea + 4 + 8 * rx.size, true) === rx.available;
+      };
+      buffer(0);
+      const [first, ...rest] = frames(5) as [Uint8Array, ...Uint8Array[]];
+      expect([driver.net.receive(first), wanted()]).toEqual([true, false]);
+      for (const frame of rest.slice(0, 3)) expect(driver.net.receive(frame)).toBe(true);
+      expect([driver.net.counters.framesReceived, wanted()]).toEqual([1, true]);
+      expect(received()).toEqual([[...first]]);
+
+      buffer(1);
+      buffer(2);
+      driver.notify(0);
+      expect([received(), wanted()]).toEqual([rest.slice(0, 2).map((frame) => [...frame]), true]);
+      // One that comes now must not overtake the one that waits, whether the driver has notified or not.
+      buffer(3);
+      buffer(0);
+      expect(driver.net.receive(rest[3]!)).toBe(true);
+      expect(received()).toEqual(rest.slice(2).map((frame) => [...frame]));
+      expect([driver.net.counters, wanted()]).toEqual([
+        { framesSent: 0, framesReceived: 5, framesDropped: 0 },
+        false,
+      ]);
+    },
+  );
+
+  test("the FIFO holds so many bytes; what comes then is dropped, and a driver that starts anew finds none of it", () => {
+    const room = Math.floor(FIFO_BYTES / 9014);
+    for (let n = 0; n < room; n++) expect(driver.net.receive(pattern(9014, n))).toBe(true);
+    expect(driver.net.receive(pattern(9014))).toBe(false);
+    expect(driver.net.counters).toEqual({ framesSent: 0, framesReceived: 0, framesDropped: 1 });
+    buffer(0);
+    driver.notify(0);
+    expect(driver.net.receive(pattern(9014))).toBe(true);
+    rx = driver.start().rx;
+    driver.memory.view.setUint16(rx.driverArea + 2, 0, true);
+    buffer(0);
+    expect(driver.net.receive(pattern(70))).toBe(true);
+    expect(driver.memory.bytes.slice(0x10_000c, 0x10_000c + 70)).toEqual(pattern(70));
+  });
+
+  test("a frame that waits and finds a buffer too small does not hold up the others", () => {
+    for (const frame of frames(2)) expect(driver.net.receive(frame)).toBe(true);
+    expect(driver.net.receive(pattern(14))).toBe(true);
+    buffer(0, 12 + 40);
+    driver.notify(0);
+    expect(received()).toEqual([[...pattern(14)]]);
+    expect(driver.net.counters).toEqual({ framesSent: 0, framesReceived: 1, framesDropped: 2 });
   });
 
   test.each([0, 13, 9015])("a frame of %i bytes from the wire is dropped", (length) => {
@@ -466,4 +535,22 @@ test("a snapshot round trip: the other device goes on where this one was", () =>
   expect(other.net.receive(pattern(80))).toBe(true);
   expect(other.memory.bytes.slice(0x12_000c, 0x12_000c + 80)).toEqual(pattern(80));
   expect(other.net.counters).toEqual({ framesSent: 1, framesReceived: 1, framesDropped: 0 });
+});
+
+test("frames that wait are part of a snapshot", () => {
+  driver.start();
+  for (const seed of [1, 2]) expect(driver.net.receive(pattern(60, seed))).toBe(true);
+  const saved = throughJson(driver.net.snapshot());
+  const other = new Driver();
+  const { rx } = other.start();
+  expect(other.net.receive(pattern(60, 3))).toBe(true);
+  other.net.restore(saved);
+  expect(other.net.snapshot()).toEqual(saved);
+  rx.chain(0, [{ address: 0x10_0000, length: 100, write: true }]);
+  rx.chain(1, [{ address: 0x10_1000, length: 100, write: true }]);
+  for (const head of [0, 1]) rx.offer(head);
+  other.notify(0);
+  expect(other.memory.bytes.slice(0x10_000c, 0x10_0048)).toEqual(pattern(60, 1));
+  expect(other.memory.bytes.slice(0x10_100c, 0x10_1048)).toEqual(pattern(60, 2));
+  expect(other.net.counters.framesReceived).toBe(2);
 });
