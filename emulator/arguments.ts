@@ -23,10 +23,10 @@ export function checkMemory(bytes: number): number {
 }
 
 export const checkCores = (n: number): number => checkCount("cores", n, CORES_MAX);
-/** More than one mirror is not there. */
+/** As many mirrors as a cluster has other machines; a smaller cluster has as many as it can. */
 export function checkMirror(n: number): number {
-  if (n !== 0 && n !== 1)
-    throw new RangeError(`mirror: 0 or 1, not ${n}; more than one mirror is not implemented`);
+  if (!Number.isInteger(n) || n < 0 || n >= MACHINES_MAX)
+    throw new RangeError(`mirror ${n}: wanted 0 to ${MACHINES_MAX - 1}`);
   return n;
 }
 

@@ -128,7 +128,7 @@ traceOptions(program.command("run"))
   .addOption(
     new Option(
       "--mirror <f>",
-      "what a machine writes is on another one before it is seen: the death of f machines (0 or 1) loses nothing that was",
+      "what a machine writes is on f others before anybody sees it, on a console or in memory: the death of f machines loses nothing that was seen",
     ).argParser(count(checkMirror)),
   )
   .addOption(new Option("--machines <n>", "how many machines").argParser(count(checkMachines)).default(3))

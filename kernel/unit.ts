@@ -30,12 +30,16 @@ export {
 export { pageDrop, pageMayDrop, pageMayMerge, pageMerge } from "./coherence/merge";
 export {
   mirrorArrived,
+  mirrorClosed,
   mirrorCut,
   mirrorDied,
   mirrorEnded,
+  mirrorHeals,
+  mirrorLacks,
   mirrorNeeded,
   mirrorNext,
   mirrorSent,
+  mirrorSet,
   mirrorTaken,
   mirrorWritten,
   shelfBest,
@@ -225,8 +229,8 @@ export function pageState(page: Page): u32 {
 export function pageSerial(page: Page): u64 {
   return page.serial;
 }
-export function pageMirrorTo(page: Page): u32 {
-  return page.mirrorTo;
+export function pageMirror(page: Page): u32 {
+  return page.mirror;
 }
 export function pageBest(page: Page): u64 {
   return page.best;

@@ -36,6 +36,9 @@ export const ASK_LOCK: u32 = 22;
 export const ASK_UNLOCK: u32 = 23;
 export const ASK_LOCK_CANCEL: u32 = 24;
 
+/** Answered when what this machine has written is mirrored (commits.ts). */
+export const ASK_COMMIT: u32 = 25;
+
 export const PINS_MAX: u32 = 8;
 
 @unmanaged

@@ -23,7 +23,7 @@ import {
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
 import { loansFreeze } from "./loans";
-import { mirrorBest, mirrorsOn, pageTaken, shelfUse } from "./mirror-pages";
+import { mirrorBest, mirrorsOn, mirrorsWanted, pageTaken, shelfUse } from "./mirror-pages";
 import { objectById, objectMake, objectsFirst, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { isZero } from "./page-data";
@@ -66,14 +66,22 @@ const FROM_HOME: u32 = 1;
 const NAMED: u32 = 2;
 /** The home had lost something, and told nobody yet. */
 const LOSSY: u32 = 8;
+/** And above: `unhealed`. */
+const UNHEALED_SHIFT: u32 = 8;
 /** HOME_OWNER's aux: what is left of the page there becomes it. */
 const RESTORE: u32 = 1;
 
 let members: u64 = 0;
 /** Members that are leaving: the home of nothing, and what they have they hand in with its bytes. */
 let leavers: u64 = 0;
+/** How far the move is, but for the objects of homes that have rebuilt theirs. */
+let stage: u32 = 0;
+let thawed: u64 = 0;
 /** Machines that died since objects had homes. */
 let deaths: u32 = 0;
+/** Mirrored: machines that died since everything is known to have had all its mirrors; a new machine does not know. */
+let unhealed: u32 = 0;
+const UNKNOWN: u32 = 255;
 
 /** FNV-1a, never 0. */
 export function nameHash(name: usize, bytes: u32): u32 {
@@ -116,11 +124,23 @@ export function homeDied(object: SharedObject, machine: u32): void {
 
 export function homesMachineDied(): void {
   deaths++;
+  if (unhealed < UNKNOWN) unhealed++;
+}
+
+/** Everything has all its mirrors. */
+export function homesHealed(): void {
+  unhealed = 0;
+}
+
+/** Machines that leave: what they have counts no more. */
+export function homesLeaving(): u64 {
+  return leavers;
 }
 
 /** Before anything is opened. */
 export function homesStart(machines: u64): void {
   members = machines;
+  unhealed = UNKNOWN;
 }
 
 // --- Freeze ---
@@ -133,6 +153,8 @@ export function homesFreeze(machines: u64, leaving: u64): usize {
   // Mirrored, the home of every page has to be told what there is of it.
   const all = leaving != 0 || mirrorsOn();
   leavers = leaving;
+  stage = FROZEN;
+  thawed = 0;
   members = machines & ~leaving;
   if (members == 0) members = machines; // nobody stays
   let object = objectsFirst();
@@ -176,6 +198,7 @@ function freeze(object: SharedObject, home: u32): void {
 
 /** Nothing of the time before is under way to this machine any more. */
 export function homesHandIn(): void {
+  stage = HANDED_IN;
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.moving == FROZEN) {
@@ -202,6 +225,7 @@ function handInHere(object: SharedObject): void {
 function handIn(object: SharedObject): void {
   let aux = (object.complete != 0 ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
   if (object.lossy != 0) aux |= LOSSY;
+  aux |= unhealed << UNHEALED_SHIFT;
   object.lossy = 0;
   const writer = messageTo(object.home, 16 + 8 + 256 + 16 + 8, object.id, object.hash, COMMAND_HOME_OBJECT);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
@@ -296,6 +320,7 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   opened(object, from, itemFind(message, ITEM_REQUESTER).aux);
   if (object.complete == 0) object.size = max<u64>(object.size, size);
   if (name.aux & LOSSY) object.lossy = 1;
+  unhealed = min<u32>(unhealed, (name.aux >> UNHEALED_SHIFT) & UNKNOWN); // whoever knows of fewer is right
   if (name.aux & FROM_HOME) {
     object.complete = 1;
     object.size = size;
@@ -341,9 +366,9 @@ function bury(object: SharedObject): void {
 }
 
 function rebuild(object: SharedObject): void {
-  // What one dead machine had that others saw, somebody has as well.
-  const mirrored = mirrorsOn() && deaths <= 1 && object.lossy == 0;
-  const manyDied = mirrorsOn() && deaths > 1;
+  // What so many dead machines had that others saw, somebody has as well.
+  const manyDied = mirrorsOn() && deaths != 0 && unhealed > mirrorsWanted();
+  const mirrored = mirrorsOn() && !manyDied && object.lossy == 0;
   if (!mirrored && (object.complete == 0 || object.lossy != 0 || manyDied)) {
     bury(object);
     object.renumbered = 1;
@@ -397,6 +422,7 @@ function rebuild(object: SharedObject): void {
  * ask others, who would not listen yet.
  */
 export function homesThaw(home: u32): void {
+  thawed |= bit(home);
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     const next = object.next;
@@ -429,8 +455,24 @@ function thaw(object: SharedObject): void {
   }
 }
 
-/** Some object has no home for the moment. */
+/**
+ * An object that this machine hears of by a mirror, from one that believes `home` to be its home: it moves as if it had been here. A
+ * machine that has frozen nothing yet is new, and may still be taken for what had its number before.
+ */
+export function homeFound(object: SharedObject, home: u32): void {
+  object.home = stage == 0 ? home : homeOf(object.hash);
+  object.moving = stage == 0 ? FROZEN : thawed & bit(object.home) ? 0 : stage;
+}
+
+/** This machine begins anew. */
+export function homesForsake(): void {
+  stage = 0;
+  thawed = 0;
+}
+
+/** Some object has no home for the moment, or may be one that this machine has not heard of. */
 export function homesMove(): bool {
+  if (stage != 0 && (members & ~thawed) != 0) return true;
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.moving != 0) return true;

@@ -7,21 +7,27 @@ import { frameAllocate, frameFree } from "../memory/frames";
 import { bootNumber } from "../options";
 import { panic } from "../panic";
 import { stats } from "../stats";
-import { clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_MIRROR, ITEM_DATA, ITEM_PAGE, ITEM_REQUESTER, ITEM_SERIAL } from "../syslink/commands";
-import { itemData, itemFind, itemPut, MessageHeader } from "../syslink/message";
+import { itemData, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { messagePosition, messagesArrived, messagesOverflow } from "../syslink/outbox";
+import { homeFound, homesLeaving, homesMove } from "./homes";
 import {
+  MIRROR_SAFE,
   MIRROR_UNSAFE,
   MIRROR_WRITTEN,
   mirrorArrived,
+  mirrorClosed,
   mirrorCut,
   mirrorDied,
   mirrorEnded,
   mirrorForget,
+  mirrorHeals,
+  mirrorLacks,
   mirrorNeeded,
   mirrorNext,
   mirrorSent,
+  mirrorSet,
   mirrorTaken,
   mirrorWritten,
   shelfBest,
@@ -36,22 +42,41 @@ import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { Page } from "./records";
 import { takeAway, WRITE_ONLY } from "./revocations";
-import { CLEAN_SHARED, EXCLUSIVE, MODIFIED, OWNED, UNUSED } from "./table";
+import {
+  CLEAN_SHARED,
+  COLLECTING,
+  EXCLUSIVE,
+  LEAVING,
+  LOWERING,
+  MODIFIED,
+  OWNED,
+  OWNED_LEAVING,
+  OWNED_WRITE,
+  OWNED_WRITE_LEAVING,
+  UNUSED,
+} from "./table";
 import { PAGE_BYTES } from "./wire";
 
-/** ITEM_PAGE's aux: the last one of a cut that no page follows. */
+/** ITEM_PAGE's aux: the last one of a cut that no page follows; the sender waits for it, and is answered at once. */
 const LAST: u32 = 1;
+const PROMPT: u32 = 2;
 
 let on: bool = false;
+/** `mirror=` */
+let wanted: u32 = 0;
 /** Kernel copies into pages that are under way. */
 let writing: u32 = 0;
 /** Pages whose mirrors have come of cuts that are not whole yet, linked by comingNext. */
 let comings: usize = 0;
 
 export function mirrorsStart(): void {
-  const copies = bootNumber("mirror", 0);
-  if (copies > 1) panic("mirror=: 0 or 1; more than one mirror is not there");
-  on = copies != 0;
+  wanted = <u32>bootNumber("mirror", 0);
+  on = wanted != 0 && clusterMachines() > 1;
+}
+
+/** So many machines may die at once and nothing is lost that anybody saw. */
+export function mirrorsWanted(): u32 {
+  return wanted;
 }
 
 export function mirrorsOn(): bool {
@@ -64,7 +89,8 @@ export function mirrorsOn(): bool {
 export function pageWritten(page: Page, copies: bool): void {
   if (!on) return;
   if (copies) writing++;
-  mirrorWritten(engine, page);
+  // Nameless objects end with their home, mirrored or not.
+  if (changetype<SharedObject>(page.holder).hash != 0) mirrorWritten(engine, page);
 }
 
 export function pageCopied(): void {
@@ -91,24 +117,94 @@ export function pageTaken(page: Page, from: u32, serial: u64): void {
 /** The page is about to go to another machine: what has to be there first goes first. */
 export function mirrorBefore(page: Page, to: u32): void {
   if (!on) return;
-  arrivals();
-  if (mirrorNeeded(engine, page, to)) cut(page, to);
+  mirrorsLook();
+  if (!mirrorNeeded(page)) return;
+  cut();
+  send(page, to, 0);
 }
 
 /** It is under way. */
 export function mirrorBehind(page: Page, to: u32): void {
-  if (on && !messagesOverflow(to)) mirrorSent(page, to, messagePosition(to));
+  if (!on) return;
+  mirrorSent(page, to);
+  close(to);
 }
 
-function arrivals(): void {
+/** Before a message that tells what a program has done here: what it follows from goes first. */
+export function mirrorInFront(to: u32): void {
+  if (!on || to == clusterSelf() || engine.mirrors == 0) return;
+  mirrorsLook();
+  cut();
+  send(changetype<Page>(0), to, LAST);
+  close(to);
+}
+
+/** Whether a revoked page may leave now; with more than one mirror it has to be safe before. */
+export function mirrorReady(page: Page): bool {
+  if (wanted < 2 || page.mirror == MIRROR_SAFE) return true;
+  if (homesMove()) return false; // who is to keep a page knows what it is a page of
+  mirrorsLook();
+  if (page.mirror != MIRROR_SAFE) mirrorAll();
+  return <u8>page.mirror == MIRROR_SAFE;
+}
+
+/** It waits for machines that are to acknowledge its mirrors. */
+export function mirrorAwaited(page: Page): bool {
+  return wanted > 1 && page.mirror == MIRROR_UNSAFE;
+}
+
+/** Something was written that fewer machines have than should. */
+export function mirrorsOwed(): bool {
+  return on && engine.mirrors != 0;
+}
+
+/** Everything that was written here goes to as many machines as are to have it. Those machines. */
+export function mirrorAll(): u64 {
+  let others = othersNow();
+  let targets: u64 = 0;
+  for (let left = wanted; left != 0 && others != 0; left--) {
+    const behind = others & ~(bit(clusterSelf()) - 1);
+    const machine = <u32>ctz(behind != 0 ? behind : others) + 1;
+    others &= ~bit(machine);
+    targets |= bit(machine);
+  }
+  if (targets == 0) return 0;
+  cut();
+  for (let rest = targets; rest != 0; rest &= rest - 1) {
+    const to = <u32>ctz(rest) + 1;
+    send(changetype<Page>(0), to, LAST | PROMPT);
+    close(to);
+  }
+  return targets;
+}
+
+function othersNow(): u64 {
+  let others: u64 = 0;
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
-    if (machine != clusterSelf() && !isDead(machine))
-      mirrorArrived(engine, machine, messagesArrived(machine));
+    if (machine != clusterSelf() && !isDead(machine)) others |= bit(machine);
+  }
+  return others & ~homesLeaving();
+}
+
+/** What links have been acknowledged meanwhile. */
+export function mirrorsLook(): void {
+  const others = othersNow();
+  mirrorSet(engine, wanted, others);
+  if (engine.mirrors == 0) return;
+  for (let rest = others; rest != 0; rest &= rest - 1) {
+    const machine = <u32>ctz(rest) + 1;
+    close(machine); // what had waited for room
+    mirrorArrived(engine, machine, messagesArrived(machine));
   }
 }
 
-/** All that was written here since the last cut, as it is now, and what is still unsafe, but for `page` itself, which follows (0: none). */
-function cut(page: Page, to: u32): void {
+/** While messages wait for room nobody knows where they will be. */
+function close(to: u32): void {
+  if (!messagesOverflow(to)) mirrorClosed(engine, to, messagePosition(to));
+}
+
+/** All that was written here since the last cut, as it is now. */
+function cut(): void {
   const none = changetype<Page>(0);
   // First nobody can write to any of them, then they are looked at.
   for (let at = mirrorNext(engine, none, MIRROR_WRITTEN); changetype<usize>(at) != 0; ) {
@@ -120,23 +216,27 @@ function cut(page: Page, to: u32): void {
     mirrorCut(engine, at);
     at = next;
   }
-  let at = toSend(none, page, to);
+}
+
+/** What is unsafe and not there, but for `page` itself, which follows (0: none). */
+function send(page: Page, to: u32, flags: u32): void {
+  let at = toSend(changetype<Page>(0), page, to);
   while (changetype<usize>(at) != 0) {
     const next = toSend(at, page, to);
-    send(at, to, changetype<usize>(next) == 0 && changetype<usize>(page) == 0 ? LAST : 0);
+    sendPage(at, to, changetype<usize>(next) == 0 ? flags : 0);
     at = next;
   }
 }
 
 function toSend(after: Page, page: Page, to: u32): Page {
   let at = mirrorNext(engine, after, MIRROR_UNSAFE);
-  while (changetype<usize>(at) != 0 && (at == page || <u32>at.mirrorTo == to)) {
+  while (changetype<usize>(at) != 0 && (at == page || !mirrorLacks(at, to))) {
     at = mirrorNext(engine, at, MIRROR_UNSAFE);
   }
   return at;
 }
 
-function send(page: Page, to: u32, flags: u32): void {
+function sendPage(page: Page, to: u32, flags: u32): void {
   stats().pagesMirrored++;
   const object = changetype<SharedObject>(page.holder);
   const bytes = 16 + 16 + 16 + 8 + 8 + PAGE_BYTES;
@@ -147,7 +247,7 @@ function send(page: Page, to: u32, flags: u32): void {
   if (page.frame != 0 && !isZero(page.frame))
     memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
   messageEnd();
-  mirrorBehind(page, to);
+  mirrorSent(page, to);
 }
 
 // --- Where mirrors are ---
@@ -158,12 +258,16 @@ export function mirrorCame(from: u32, message: MessageHeader): void {
   if (index >= 1 << 40) return;
   const home = itemFind(message, ITEM_REQUESTER).aux;
   let object = objectById(message.linkid);
-  if (changetype<usize>(object) == 0 && home != clusterSelf() && home != 0 && home <= clusterMachines()) {
+  if (changetype<usize>(object) == 0 && home != 0 && home <= clusterMachines()) {
     object = objectMake(message.linkid, home);
     object.hash = message.msgid;
+    homeFound(object, home);
   }
   if (changetype<usize>(object) != 0 && object.dead == 0) shelve(object, index, from, message);
   if (item.aux & LAST) cutCame(from);
+  if (!(item.aux & PROMPT)) return;
+  messageTo(from, 16, message.linkid, message.msgid, COMMAND_MIRROR | RESPONSE); // with it goes the link's acknowledgement
+  messageEnd();
 }
 
 function shelve(object: SharedObject, index: u64, from: u32, message: MessageHeader): void {
@@ -245,7 +349,14 @@ export function mirrorsForget(page: Page): void {
 
 /** What a dead machine had begun to send counts for nothing. */
 export function mirrorsMachineDied(machine: u32): void {
-  if (on) comingsEnd(machine, false);
+  if (!on) return;
+  comingsEnd(machine, false);
+  for (let object = objectsFirst(); changetype<usize>(object) != 0; ) {
+    for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+      mirrorDied(changetype<Page>(at), machine);
+    }
+    object = changetype<SharedObject>(object.next);
+  }
 }
 
 /** The serial number of the newest bytes of the page that are here; 0: there are none. */
@@ -265,29 +376,39 @@ export function shelfUse(page: Page): void {
   shelfDrop(page);
 }
 
-/** All is as it was: what has only one place left gets another. `members`: the machines that there are. */
-export function mirrorsHeal(members: u64): void {
-  if (!on) return;
+/** All is as it was: what too few machines have is mirrored anew. True: there was such a page. */
+export function mirrorsHeal(): bool {
+  mirrorsLook();
+  let some = false;
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     let at = object.pages;
     while (at != 0) {
       const page = changetype<Page>(at);
       at = page.nextInObject;
-      mirrorDied(engine, page, ~members, answersFor(page));
+      if (object.hash != 0 && mirrorHeals(engine, page, answersFor(page))) some = true;
     }
     object = changetype<SharedObject>(object.next);
   }
-  const others = members & ~((<u64>1) << (clusterSelf() - 1));
-  if (others == 0 || changetype<usize>(mirrorNext(engine, changetype<Page>(0), MIRROR_UNSAFE)) == 0) return;
-  const behind = others & ~(((<u64>1) << clusterSelf()) - 1);
-  cut(changetype<Page>(0), <u32>ctz(behind != 0 ? behind : others) + 1);
+  return some;
 }
 
 /** Does this machine have the bytes that count? */
 function answersFor(page: Page): bool {
   if (page.had == 0) return false;
-  if (page.state == OWNED || page.state == EXCLUSIVE || page.state == MODIFIED) return true;
+  switch (page.state) {
+    // Threads ask as soon as the home has moved: it may be on its way to a right, or to another machine.
+    case OWNED:
+    case OWNED_WRITE:
+    case OWNED_LEAVING:
+    case OWNED_WRITE_LEAVING:
+    case EXCLUSIVE:
+    case MODIFIED:
+    case COLLECTING:
+    case LOWERING:
+    case LEAVING:
+      return true;
+  }
   if (page.home != <u8>clusterSelf()) return false;
   return page.directory == UNUSED || page.directory == CLEAN_SHARED;
 }

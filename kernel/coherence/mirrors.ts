@@ -1,23 +1,43 @@
-// Mirrored mode (`mirror=1`, R3): what a machine has written is on another one as well before anybody else sees it, or sees
-// anything that was written after it. So the death of a machine takes only writes that nobody saw.
+// Mirrored mode (`mirror=F`, R3): what a machine has written is on F others as well (or on all that there are) before anybody
+// else sees it, or sees anything that was written after it. So the death of F machines takes only writes that nobody saw.
 //
 //   written   pages that were written since the last cut; a first write faults, since a page is mapped writable only then
 //   cut       when a page that was written here leaves: the right to write to all of them ends at one moment, and each gets
 //             a serial number; they are of one time
-//   unsafe    pages of a cut that no other machine is known to have. They go to whom the page goes, on the same link before it:
-//             who sees the page has them. What the link has acknowledged is safe
+//   unsafe    pages of a cut that fewer than F other machines are known to have
+//   safe      F others have it, and everything that was written before it
 //
-// Nothing waits for anything: who asks for a page is its mirror, and that of what was written before it. A page that is
-// handed over has its mirror at its former owner, whose frame keeps the bytes. A machine keeps the newest mirror of each page
-// on its _shelf_; those of one cut count together, when the page that they go in front of is there
-// as well. After a death the newest serial number wins (takeover.ts). Pure, as engine.ts: page tables, frames and links are mirror-pages.ts's.
-import { bitOf, Engine, Page } from "./records";
+// With one mirror nothing waits for anything: unsafe pages go to whom the page goes, on the same link before it, so who sees
+// the page has them; a page that is handed over has its mirror at its former owner, whose frame keeps the bytes. With
+// more, a page that was written here leaves when it is safe. What a link has acknowledged is at its other end. A machine keeps the
+// newest mirror of each page on its _shelf_; those of one cut count together, when the page that they go in front of is there
+// as well. After deaths the newest serial number wins (takeover.ts). Pure, as engine.ts: page tables, frames and links are mirror-pages.ts's.
+import { bitOf, Engine, Page, peerAt } from "./records";
 import { NO_SERIAL, serialEnded } from "./serials";
 
 /** Page.mirror */
 export const MIRROR_SAFE: u8 = 0;
 export const MIRROR_WRITTEN: u8 = 1;
 export const MIRROR_UNSAFE: u8 = 2;
+
+/** So many others are to have each page, of those that there are. When there are fewer, some may be enough that were not. */
+export function mirrorSet(engine: Engine, copies: u32, others: u64): void {
+  const fewer = engine.mirrorOthers & ~others;
+  engine.mirrorCopies = copies;
+  engine.mirrorOthers = others;
+  if (fewer == 0) return;
+  let at = engine.mirrors;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.mirrorNext;
+    if (page.mirror == MIRROR_UNSAFE && enough(engine, page.copies)) become(engine, page, MIRROR_SAFE);
+  }
+}
+
+function enough(engine: Engine, machines: u64): bool {
+  const others = engine.mirrorOthers;
+  return popcnt<u64>(machines & others) >= min<u64>(engine.mirrorCopies, popcnt<u64>(others));
+}
 
 function unlink(engine: Engine, page: Page): void {
   let before: usize = 0;
@@ -38,42 +58,48 @@ function become(engine: Engine, page: Page, mirror: u8): void {
     engine.mirrors = changetype<usize>(page);
   } else if (page.mirror != MIRROR_SAFE && mirror == MIRROR_SAFE) unlink(engine, page);
   page.mirror = mirror;
+  if (mirror != MIRROR_UNSAFE) nothingUnderWay(page);
 }
 
-/** A thread here is about to write to the page. */
-export function mirrorWritten(engine: Engine, page: Page): void {
-  become(engine, page, MIRROR_WRITTEN);
+function nothingUnderWay(page: Page): void {
+  for (let rest = page.mirrorTo; rest != 0; rest &= rest - 1) peerAt(page, <u32>ctz(rest) + 1).mirrorAt = 0;
   page.mirrorTo = 0;
-  page.copies = 0;
+  page.mirrorOpen = 0;
+}
+
+/** A thread here is about to write to the page. Who has what it was before is remembered: others have seen that. */
+export function mirrorWritten(engine: Engine, page: Page): void {
+  if (page.mirror != MIRROR_WRITTEN) become(engine, page, MIRROR_WRITTEN);
 }
 
 /** Nobody here can write to the page any more, since it leaves or is read elsewhere: engineGone() numbers it. */
 export function mirrorEnded(engine: Engine, page: Page): void {
-  if (page.mirror == MIRROR_WRITTEN) become(engine, page, MIRROR_UNSAFE);
+  if (page.mirror != MIRROR_WRITTEN) return;
+  page.copies = 0;
+  become(engine, page, MIRROR_UNSAFE);
 }
 
 /** Nobody here can write to the page for the moment: it is of this cut. */
 export function mirrorCut(engine: Engine, page: Page): void {
   serialEnded(page, true);
   if (engine.self != <u32>page.home) page.dirty = 1;
-  become(engine, page, MIRROR_UNSAFE);
+  mirrorEnded(engine, page);
 }
 
 /** Bytes came from that machine, which has them still. */
 export function mirrorTaken(engine: Engine, page: Page, from: u32): void {
   become(engine, page, MIRROR_SAFE);
-  page.mirrorTo = 0;
   page.copies = from != engine.self ? bitOf(from) : 0;
 }
 
 /** Whether something has to go to `to` before the page does. */
-export function mirrorNeeded(engine: Engine, page: Page, to: u32): bool {
-  if (page.mirror != MIRROR_SAFE) return true;
-  for (let at = engine.mirrors; at != 0; at = changetype<Page>(at).mirrorNext) {
-    const other = changetype<Page>(at);
-    if (other.mirror == MIRROR_UNSAFE && <u32>other.mirrorTo != to) return true;
-  }
-  return false;
+export function mirrorNeeded(page: Page): bool {
+  return page.mirror != MIRROR_SAFE;
+}
+
+/** The page has to go to that machine: it neither has it nor is it on its way. */
+export function mirrorLacks(page: Page, to: u32): bool {
+  return page.mirror == MIRROR_UNSAFE && ((page.copies | page.mirrorTo | page.mirrorOpen) & bitOf(to)) == 0;
 }
 
 /** The next page of that kind behind `page` (0: the first one), 0 = there is none. */
@@ -83,11 +109,21 @@ export function mirrorNext(engine: Engine, page: Page, mirror: u8): Page {
   return changetype<Page>(at);
 }
 
-/** Its bytes are on their way to that machine; everything up to `position` on that link has to arrive. */
-export function mirrorSent(page: Page, to: u32, position: u32): void {
-  if (page.mirror != MIRROR_UNSAFE) return; // nothing was written: its bytes have been elsewhere since they came
-  page.mirrorTo = <u8>to;
-  page.mirrorAt = position;
+/** Its bytes are said to that machine; what they count with as well, when mirrorClosed() says so. */
+export function mirrorSent(page: Page, to: u32): void {
+  // Safe, nothing was written: its bytes have been elsewhere since they came.
+  if (page.mirror == MIRROR_UNSAFE) page.mirrorOpen |= bitOf(to);
+}
+
+/** Everything up to `position` on that link has to arrive: then what was said there counts. */
+export function mirrorClosed(engine: Engine, to: u32, position: u32): void {
+  for (let at = engine.mirrors; at != 0; at = changetype<Page>(at).mirrorNext) {
+    const page = changetype<Page>(at);
+    if (!(page.mirrorOpen & bitOf(to))) continue;
+    page.mirrorOpen &= ~bitOf(to);
+    page.mirrorTo |= bitOf(to);
+    peerAt(page, to).mirrorAt = position;
+  }
 }
 
 /** The link to that machine has been acknowledged up to `position`. */
@@ -96,20 +132,34 @@ export function mirrorArrived(engine: Engine, machine: u32, position: u32): void
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.mirrorNext;
-    if (page.mirror != MIRROR_UNSAFE || <u32>page.mirrorTo != machine) continue;
-    if (<i32>(position - page.mirrorAt) < 0) continue;
+    if (!(page.mirrorTo & bitOf(machine))) continue;
+    const peer = peerAt(page, machine);
+    if (<i32>(position - peer.mirrorAt) < 0) continue;
+    peer.mirrorAt = 0;
+    page.mirrorTo &= ~bitOf(machine);
     page.copies |= bitOf(machine);
-    page.mirrorTo = 0;
-    become(engine, page, MIRROR_SAFE);
+    if (enough(engine, page.copies)) become(engine, page, MIRROR_SAFE);
   }
 }
 
-/** These machines are gone. `mine`: this machine answers for the page. Without a copy elsewhere it has to be mirrored anew. */
-export function mirrorDied(engine: Engine, page: Page, dead: u64, mine: bool): void {
-  page.copies &= ~dead;
-  if (page.mirrorTo != 0 && dead & bitOf(page.mirrorTo)) page.mirrorTo = 0;
-  if (page.mirror == MIRROR_SAFE && mine && page.copies == 0 && page.serial != 0)
-    become(engine, page, MIRROR_UNSAFE);
+/** That machine is dead: what it had is gone, what was under way there as well. */
+export function mirrorDied(page: Page, dead: u32): void {
+  page.copies &= ~bitOf(dead);
+  page.mirrorTo &= ~bitOf(dead);
+  page.mirrorOpen &= ~bitOf(dead);
+  peerAt(page, dead).mirrorAt = 0;
+}
+
+/**
+ * All is as it was after a death. `mine`: this machine answers for the page. True: of what others may have seen of it there are too few
+ * copies left, and it has to be mirrored anew, as it is now.
+ */
+export function mirrorHeals(engine: Engine, page: Page, mine: bool): bool {
+  if (page.mirror == MIRROR_UNSAFE) return true;
+  if (page.serial == 0 || enough(engine, page.copies)) return false;
+  if (page.mirror == MIRROR_WRITTEN) return true;
+  if (mine) become(engine, page, MIRROR_UNSAFE);
+  return mine;
 }
 
 /** The page's record goes. */

@@ -46,6 +46,7 @@ import {
 import {
   ASK_ANSWER,
   ASK_CLOSE,
+  ASK_COMMIT,
   ASK_CREATE,
   ASK_EXTEND,
   ASK_FAREWELL,
@@ -70,6 +71,7 @@ import {
   ASK_UNMAP,
   Client,
 } from "./client";
+import { commitAsked } from "./commits";
 import { rangesRecall } from "./grants";
 import { homeHandedIn, homeOf, nameHash } from "./homes";
 import { LOCK_LAST } from "./lock-pieces";
@@ -168,6 +170,8 @@ export function requestServe(client: Client, now: u64): i64 {
       return locksReleased(client);
     case ASK_LOCK_CANCEL:
       return locksCancelled(client);
+    case ASK_COMMIT:
+      return commitAsked(client);
     case ASK_FAREWELL:
       return farewellBegin(client, now);
   }
@@ -277,6 +281,7 @@ function futexAsked(client: Client, object: SharedObject): i64 {
 
 export function objectMessage(from: u32, message: MessageHeader): void {
   const command = <u32>message.command;
+  if (command == (COMMAND_MIRROR | RESPONSE)) return; // it brought the link's acknowledgement
   if (command & RESPONSE) {
     const client = pendingTake(from, message.msgid);
     if (changetype<usize>(client) != 0) answered(client, message);

@@ -4,7 +4,7 @@ import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
 import { rangesForsaken, rangesMachineDied, rangesReady, recallsMachineDied } from "./grants";
-import { homeDied } from "./homes";
+import { homeDied, homesForsake } from "./homes";
 import { loansDrop, loansMachineDied, loansMachineGone, loansStop } from "./loans";
 import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./mirror-pages";
 import { objectsBury, objectsFirst } from "./object-list";
@@ -171,6 +171,7 @@ function forsake(page: Page): void {
 /** After objectsForsaken(). */
 export function pagesForsaken(): void {
   mirrorsForsake();
+  homesForsake();
   unmergeAll();
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     rangesForsaken(changetype<SharedObject>(at));

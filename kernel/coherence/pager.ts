@@ -26,6 +26,7 @@ import {
   Client,
   clientCurrent,
 } from "./client";
+import { commitOutput } from "./commits";
 import { objectLockTail, objectUnlock } from "./lock-calls";
 import { noteDirty } from "./page-notes";
 import { Page } from "./records";
@@ -146,6 +147,7 @@ export function objectSize(object: SharedObject): u64 {
 
 export function objectTruncate(object: SharedObject, size: u64): i64 {
   if (size > SIZE_MAX) return -EINVAL;
+  commitOutput(); // others see the size
   const locked = objectLockTail(object, size);
   if (locked < 0) return locked;
   let result: i64 = 0;
@@ -162,6 +164,7 @@ export function objectTruncate(object: SharedObject, size: u64): i64 {
 export function objectUnlink(name: usize): i64 {
   const bytes = nameLength(name);
   if (bytes == 0 || bytes > NAME_MAX) return -ENAMETOOLONG;
+  commitOutput(); // others see that it is gone
   const client = clientCurrent();
   client.name = name;
   client.nameBytes = bytes;
@@ -280,7 +283,10 @@ export function objectWrite(object: SharedObject, offset: u64, buffer: usize, by
   if (bytes == 0) return 0;
   if (offset > SIZE_MAX - u64(bytes)) return -EINVAL;
   const client = clientFor(object);
-  client.size = offset + u64(bytes);
+  const end = offset + u64(bytes);
+  const known = object.home == clusterSelf() || client.lockEnd >= end;
+  if (!known || object.size < end) commitOutput(); // others see the size
+  client.size = end;
   const extended = call(client, ASK_EXTEND);
   return extended < 0 ? extended : copy(object, offset, buffer, bytes, true);
 }

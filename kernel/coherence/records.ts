@@ -140,6 +140,9 @@ export class Engine {
   illegalEvent: u32 = 0;
   /** Pages that are not mirrored (mirrors.ts), linked by mirrorNext. */
   mirrors: usize = 0;
+  /** So many others are to have each of them, of those that there are. */
+  mirrorCopies: u32 = 0;
+  mirrorOthers: u64 = 0;
 }
 
 /** Page.causeKind and laterKind are the event's number; 0 (READ) stands for none. */
@@ -205,14 +208,15 @@ export class Page {
   laterSerial: u64 = 0;
   /** The kernel has written here since, for itself or for others. */
   changed: u8 = 0;
-  // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on; where its bytes are under way to, and behind what; who has them.
+  // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on.
   mirror: u8 = 0;
-  mirrorTo: u8 = 0;
   /** Of a mirror that has come here: from whom, while its cut is not whole. */
   comingFrom: u8 = 0;
-  mirrorAt: u32 = 0;
   mirrorNext: usize = 0;
+  /** Who has its bytes, or while it is written what they were before; to whom they are under way; and said, with more to follow. */
   copies: u64 = 0;
+  mirrorTo: u64 = 0;
+  mirrorOpen: u64 = 0;
   coming: u64 = 0;
   /** The serial number of the mirror that is here; 0: there is none. */
   shelf: u64 = 0;
@@ -330,8 +334,10 @@ export class Peer {
   comparand: u64 = 0;
   /** Of what it still has, whose read was forwarded here. */
   serial: u64 = 0;
+  /** Page.mirrorTo: what has to arrive there. */
+  mirrorAt: u32 = 0;
 }
-export const PEER_BYTES: u32 = 56;
+export const PEER_BYTES: u32 = 64;
 export const PEER_SERIALS: u32 = 48;
 
 export function bitOf(machine: u32): u64 {

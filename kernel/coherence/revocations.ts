@@ -13,7 +13,7 @@ import { engineGone } from "./engine";
 import { rangesReady } from "./grants";
 import { holdBegin, holdIsOver, isHeld } from "./hold";
 import { isLentOut, loansDue, loansLook, loansRecall, touchedEnd } from "./loans";
-import { mirrorsWait, pageEnds } from "./mirror-pages";
+import { mirrorAwaited, mirrorReady, mirrorsWait, pageEnds } from "./mirror-pages";
 import { pagesBury } from "./page-index";
 import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
@@ -56,7 +56,8 @@ function isPinned(page: Page): bool {
 export function revocable(page: Page, now: u64): bool {
   if (page.holds != 0 || mirrorsWait() || isLentOut(page)) return false;
   if (isPinned(page) && (now == 0 || now < page.pinsEnd)) return false;
-  return page.heldUntil == 0 || !isHeld(page, nanoseconds());
+  if (page.heldUntil != 0 && isHeld(page, nanoseconds())) return false;
+  return mirrorReady(page);
 }
 
 export function revoke(page: Page): void {
@@ -147,7 +148,8 @@ export function revocationsDue(): u64 {
   while (at != 0) {
     const page = changetype<Page>(at);
     holdBegin(page, now);
-    if (page.holds == 0 && !mirrorsWait() && !isLentOut(page))
+    const acknowledged = !mirrorAwaited(page) || isPinned(page);
+    if (page.holds == 0 && !mirrorsWait() && !isLentOut(page) && acknowledged)
       due = min<u64>(due, page.heldUntil != 0 ? page.heldUntil : page.pinsEnd);
     at = page.revokingNext;
   }

@@ -17,6 +17,7 @@ import { bit, clusterPort, clusterSelf, messageEnd, messageTo } from "../syslink
 import { COMMAND_FUTEX_WOKEN, ITEM_FUTEX } from "../syslink/commands";
 import { itemPut } from "../syslink/message";
 import { ASK_FUTEX_CANCEL, ASK_FUTEX_WAIT, ASK_FUTEX_WAKE, Client, clientCurrent } from "./client";
+import { commitOutput } from "./commits";
 import { SharedObject } from "./pager";
 import { pinsRelease } from "./progress";
 
@@ -277,6 +278,7 @@ function leave(client: Client, object: SharedObject, offset: u64, result: i64): 
 }
 
 export function sharedFutexWake(object: SharedObject, offset: u64, count: u32): i64 {
+  commitOutput(); // who is woken knows how far this thread is
   const client = clientCurrent();
   client.object = changetype<usize>(object);
   client.index = offset;

@@ -20,6 +20,7 @@ import {
   Page,
   PageMessage,
   PEER_BYTES,
+  peerAt,
   RIGHT,
   RIGHT_SHARED,
   SAY_EXECUTE,
@@ -281,7 +282,11 @@ export function engineThaw(engine: Engine, page: Page, home: u32): void {
   engine.actionCount = 0;
   page.frozen = 0;
   page.home = <u8>home;
-  memory.fill(page.peers, 0, engine.machines * PEER_BYTES);
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    const mirrorAt = peerAt(page, machine).mirrorAt;
+    memory.fill(changetype<usize>(peerAt(page, machine)), 0, PEER_BYTES);
+    peerAt(page, machine).mirrorAt = mirrorAt;
+  }
   // The new home's frame is the backing store, and no other knows what an owner has.
   page.dirty = u8(home != engine.self && (page.state == OWNED || page.state == MODIFIED));
   if (page.state != INVALID_OPERATE) page.transaction = 0;

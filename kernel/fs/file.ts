@@ -2,6 +2,8 @@
 // writes it, how long it is. Buffers here are kernel memory; process/file-calls.ts carries bytes to and from users.
 //
 // Invariant: a File lives as long as somebody holds a counted reference: a descriptor, a map entry, or a call in progress.
+
+import { commitOutput } from "../coherence/commits";
 import { advisoryUnlock, objectLock, objectLockTail, objectUnlock } from "../coherence/lock-calls";
 import { LOCK_LAST } from "../coherence/lock-pieces";
 import {
@@ -234,7 +236,9 @@ function refuseWrite(_file: File, _offset: u64, _buffer: usize, _bytes: usize): 
 function writeShared(file: File, offset: u64, buffer: usize, bytes: usize): i64 {
   return objectWrite(changetype<SharedObject>(file.object), offset, buffer, bytes);
 }
+/** Who reads it has seen what the program did before. */
 function writeConsole(_file: File, _offset: u64, buffer: usize, bytes: usize): i64 {
+  if (commitOutput() != 0) return -EIO;
   consoleWrite(buffer, bytes);
   return i64(bytes);
 }

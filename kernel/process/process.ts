@@ -3,6 +3,8 @@
 // Life: processCreate() makes an empty one; init's first thread loads the program (start.ts) and enters user mode; the
 // thread that ends last takes the process down and wakes whoever waits for it. `lock` guards the list of lwps,
 // the pending signals and the state; it is a spinlock, held for a few steps.
+
+import { commitOutput } from "../coherence/commits";
 import { clusterFarewell, objectClose, objectCreate, SharedObject } from "../coherence/pager";
 import { clusterLeave } from "../coherence/progress";
 import { print, printDecimal } from "../console";
@@ -298,6 +300,7 @@ function initWatch(_argument: usize): void {
   // With `spread`, init begins on machine 1 only.
   const status = isSpread() && clusterSelf() !== 1 ? spreadServe() : runInit();
   if (isSpread() && clusterSelf() === 1) spreadOver();
+  commitOutput();
   print("exit: ");
   printDecimal(u64(status));
   print("\n");

@@ -15,6 +15,7 @@ import {
   ASK_UNLOCK,
   Client,
 } from "../coherence/client";
+import { commitsLook } from "../coherence/commits";
 import { rangeMessage } from "../coherence/grants";
 import { loanMessage } from "../coherence/loans";
 import { pageFollowed } from "../coherence/mirror-pages";
@@ -201,6 +202,7 @@ function receiveFrames(): void {
 function finish(now: u64): void {
   while (true) {
     revocationsRetry(now);
+    commitsLook();
     const client = changetype<Client>(postponedFirst);
     if (changetype<usize>(client) == 0) break;
     postponedFirst = client.nextWaiter;

@@ -2,6 +2,7 @@
 // is a command or an item is said in commands.ts, as of every message; a letter is only how it gets to the link.
 
 import { ASK_LETTER, Client, clientCurrent } from "../coherence/client";
+import { commitOutput } from "../coherence/commits";
 import { begin } from "../coherence/questions";
 import { ASYNCHRONOUS, Port, portCall, portSend, portWait } from "../lwkt/port";
 import { allocate, release } from "../memory/slab";
@@ -107,6 +108,7 @@ function prepare(letter: Letter, client: Client, asks: u32): void {
 }
 
 function call(letter: Letter, asks: u32): i64 {
+  commitOutput(); // what is done for it elsewhere may be seen
   const client = clientCurrent();
   prepare(letter, client, asks);
   return portCall(clusterPort(), client);

@@ -9,9 +9,11 @@
 // A view is flushed: each member sends a marker to each other on their link, behind everything that it said in the view before.
 // With all markers in, nothing older is under way, and the dead are dead.
 import { Client } from "../coherence/client";
+import { commitHealing, commitsFail } from "../coherence/commits";
 import {
   homesFreeze,
   homesHandIn,
+  homesHealed,
   homesMachineDied,
   homesRebuild,
   homesStart,
@@ -115,18 +117,24 @@ let dying: u64 = 0;
 /** By machine: since when nobody who counts hears it. */
 const excludedAt: usize = memory.data(512, 8);
 /** By phase and machine: the newest view of which it has said that the phase is over. */
-const marks: usize = memory.data(2560, 8);
-/** Phases of a view: nothing older is under way; objects whose home moves are frozen; handed in; rebuilt; who leaves has nothing any more. */
+const marks: usize = memory.data(3072, 8);
+/**
+ * Phases of a view: nothing older is under way; objects whose home moves are frozen; handed in; rebuilt; who leaves has nothing any
+ * more. And beside them: mirrored anew.
+ */
 const FLUSHED: u32 = 0;
 const FROZEN: u32 = 1;
 const HANDED_IN: u32 = 2;
 const REBUILT: u32 = 3;
 const LEFT: u32 = 4;
-const PHASES: u32 = 5;
+const HEALED: u32 = 5;
+const PHASES: u32 = 6;
 /** The last one that this machine has ended. */
 let phase: u32 = 0;
-/** The newest view in which what had lost its mirror has got another. */
+/** The newest views in which what had lost its mirror goes to another one; has got it; and all members have said so. */
+let healing: u64 = 0;
 let healed: u64 = 0;
+let allHealed: u64 = 0;
 /** It belongs to the cluster and asks for things. */
 let member: bool = false;
 let suspended: bool = false;
@@ -251,6 +259,10 @@ function marked(machine: u32, ended: u32, number: u64): void {
 /** This machine has ended a phase. */
 function mark(ended: u32): void {
   phase = ended;
+  tellMark(ended);
+}
+
+function tellMark(ended: u32): void {
   for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
     store<u64>(itemPut(noticeTo(<u32>ctz(rest) + 1, 32, COMMAND_VIEW), ITEM_ACKS, ended, 8), current.number);
     messageEnd();
@@ -431,9 +443,14 @@ function phases(now: u64): u64 {
       if (load<u64>(markOf(REBUILT, machine)) == current.number) homesThaw(machine);
     }
   }
-  if (phase == REBUILT && allEnded(REBUILT) && healed < current.number) {
-    healed = current.number;
-    mirrorsHeal(current.members & ~current.leaving);
+  if (phase == REBUILT && allEnded(REBUILT) && healing < current.number) {
+    healing = current.number;
+    mirrorsHeal();
+    commitHealing(healing);
+  }
+  if (healed == current.number && allHealed < healed && allEnded(HEALED)) {
+    allHealed = healed;
+    homesHealed();
   }
   if (phase == REBUILT && (member || allEnded(REBUILT))) member = true;
   if (phase == REBUILT && (current.leaving & bit(clusterSelf())) != 0 && allEnded(REBUILT)) {
@@ -441,6 +458,13 @@ function phases(now: u64): u64 {
     farewellHandedIn(now);
   }
   return NEVER;
+}
+
+/** What had lost its mirror in that view has got another one, as far as it was this machine's. */
+export function membersHealed(view: u64): void {
+  if (view != current.number || healed == view) return;
+  healed = view;
+  tellMark(HEALED);
 }
 
 /** When to look again. */
@@ -520,6 +544,7 @@ function patienceEnds(now: u64): u64 {
     print("cluster: out of reach of more than half; shared files time out\n");
     waitersFail();
     questionsFail();
+    commitsFail();
     locksFail();
   }
   return NEVER;
@@ -543,6 +568,7 @@ function beginAnew(now: u64): u64 {
   }
   overflowDrain();
   questionsFail();
+  commitsFail();
   objectsForsaken();
   locksFail();
   pagesForsaken();

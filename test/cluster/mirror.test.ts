@@ -1,44 +1,78 @@
-// R3 on whole machines: a machine dies in the middle of writing. Mirrored, nothing that others have seen goes back, and what
-// was written before it is there; volatile, something is reported lost.
+// R3 on whole machines: machines die in the middle of writing. Mirrored, nothing that others or a user at a console have seen goes
+// back, and what was written before it is there; volatile, something is reported lost.
 import { describe, expect, test } from "vitest";
-import { withFaults } from "../support/faults.js";
+import { type FaultRun, withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { homeOf } from "../support/homes.js";
 
 const LOSS = 60;
 const names = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
 
-describe.skipIf(!hasMusl)(`a machine dies while it writes${missing("musl")}`, { timeout: 300_000 }, () => {
-  async function run(home: number, seed: number, mirror: number) {
-    const name = names.find((name) => homeOf(name, [1, 2, 3]) === home)!;
-    const run = await withFaults(
-      cProgram("mirrored").host,
+interface Run {
+  program: string;
+  home: number;
+  seed: number;
+  mirror: number;
+  machines?: number;
+  /** Those who live on, with the bridge. */
+  left?: number[];
+}
+
+describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { timeout: 300_000 }, () => {
+  async function run({ program, home, seed, mirror, machines = 3, left = [1, 2] }: Run) {
+    const all = Array.from({ length: machines }, (_, i) => i + 1);
+    const name = names.find((name) => homeOf(name, all) === home)!;
+    const parts = [[...left, machines + 1], ...all.filter((m) => !left.includes(m)).map((m) => [m])];
+    const done = await withFaults(
+      cProgram(program).host,
       [3, 110, name],
-      [[20 + (seed % 5) + 0.125 * seed, ({ network }) => network.partition([[1, 2, 4], [3]])]],
-      { machines: 3, seed, append: `linkloss=${LOSS} blocked=600 mirror=${mirror}` },
+      [[20 + (seed % 5) + 0.125 * seed, ({ network }) => network.partition(parts)]],
+      { machines, seed, append: `linkloss=${LOSS} blocked=600 mirror=${mirror}` },
       400,
     );
-    expect(run.said(1, /^cluster: view 2: machines 1 2$/).length, run.text()).toBe(1);
-    const said = [1, 2].flatMap((machine) => run.said(machine, /^mirrored: /).map(({ text }) => text));
-    return { run, said };
+    const view = new RegExp(`^cluster: view \\d+: machines ${left.join(" ")}$`);
+    expect(done.said(1, view).length, done.text()).toBe(1);
+    const said = left.flatMap((machine) => done.said(machine, /^(mirrored|shown): /).map(({ text }) => text));
+    return { run: done, said };
   }
 
-  test.each(Array.from({ length: 6 }, (_, i) => ({ home: 1 + (i % 3), seed: 1 + i })))(
-    "mirrored, home $home (seed $seed)",
-    async ({ home, seed }) => {
-      const { run: r, said } = await run(home, seed, 1);
-      expect(said.length, r.text()).toBe(2);
-      for (const line of said) {
-        const seen = /^mirrored: [12] ends, (\d+) seen$/.exec(line);
-        expect(seen, r.text()).not.toBeNull();
-        expect(Number(seen![1])).toBeGreaterThan(20);
-      }
-    },
+  function sawAll({ run, said }: { run: FaultRun; said: string[] }): void {
+    expect(said.length, run.text()).toBe(2);
+    for (const line of said) {
+      const seen = /^mirrored: [12] ends, (\d+) seen$/.exec(line);
+      expect(seen, run.text()).not.toBeNull();
+      expect(Number(seen![1])).toBeGreaterThan(20);
+    }
+  }
+
+  test.each([1, 2, 3])("one mirror, home %i", async (home) =>
+    sawAll(await run({ program: "mirrored", home, seed: home, mirror: 1 })),
   );
 
-  test("volatile, the same is reported", async () => {
-    const said: string[] = [];
-    for (let seed = 1; seed <= 2; seed++) said.push(...(await run(seed, seed, 0)).said);
+  test.each([3, 4])("two mirrors, two machines die at once, home %i", async (home) =>
+    sawAll(await run({ program: "mirrored", home, seed: home, mirror: 2, machines: 4 })),
+  );
+
+  /** What machine 3 has printed, and what machine 1 finds. */
+  async function shown(mirror: number, seed: number): Promise<[printed: number, found: number[]]> {
+    const { run: r, said } = await run({ program: "shown", home: 3, seed, mirror });
+    const printed = r.said(3, /^shown: 3 wrote/).map(({ text }) => Number(text.split(" ").at(-1)));
+    const found = /^shown: 1 finds (\d+) (\d+)$/.exec(said.find((line) => line.startsWith("shown: 1"))!);
+    return [Math.max(...printed), found === null ? [] : found.slice(1).map(Number)];
+  }
+
+  test.each([1, 2])("what was printed is there (seed %i)", async (seed) => {
+    const [printed, found] = await shown(1, seed);
+    expect(printed).toBeGreaterThan(20);
+    expect(found).toHaveLength(2);
+    for (const value of found) expect(value).toBeGreaterThanOrEqual(printed);
+  });
+
+  test("volatile, what was printed is lost, and what was seen is reported", async () => {
+    const [printed, found] = await shown(0, 1);
+    expect(printed).toBeGreaterThan(20);
+    expect(found.every((value) => value >= printed) && found.length > 0).toBe(false);
+    const { said } = await run({ program: "mirrored", home: 1, seed: 1, mirror: 0 });
     expect(said.filter((line) => /lost|torn|back/.test(line)).length, said.join("\n")).toBeGreaterThan(0);
   });
 });

@@ -1,37 +1,56 @@
-// The mirrored clusters of coherence-mirror.test.ts for longer: SOAK_SEEDS seeds (20000 unless told) for each set of homes, and
-// one death each. A second one, after the pages were mirrored anew, is known to lose a value in some of a thousand seeds
-// (homes 1 and 3, seed 55, two deaths).
+// The mirrored clusters of coherence-mirror.test.ts for longer: SOAK_SEEDS seeds (20000 unless told) for each set of homes, one and two
+// mirrors, as many deaths at once, more when all is mirrored anew, and machines that come back; and more of every order of events.
 import { expect, test } from "vitest";
-import { World, wander } from "../support/coherence.js";
+import { type Program, World, wander } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
-import { Violation } from "../support/search.js";
+import { explore, Violation } from "../support/search.js";
 
 const seeds = Number(process.env["SOAK_SEEDS"] ?? 20_000);
 const HOUR = 3_600_000;
-
+const busy: Program[][] = [["w0w1ow0w1w0w1o"], ["r1r0w0r1r0o", "w1r0"], ["r0r1ow0w1r0"], ["r0w1r0r1"]];
 const homes: [number, number][] = [1, 2, 3].flatMap((a) => [1, 2, 3].map((b): [number, number] => [a, b]));
-test.each(homes)(
-  "homes %d and %d",
-  (...home) => {
+const cases = [
+  { mirrored: 1, deaths: 2, machines: 3 },
+  { mirrored: 1, deaths: 3, machines: 4 },
+  { mirrored: 2, deaths: 4, machines: 4 },
+].flatMap((each) => homes.map((home) => ({ ...each, home })));
+
+test.each(cases)(
+  "$mirrored mirrors, $deaths deaths, homes $home",
+  ({ mirrored, deaths, machines, home }) => {
+    const programs = busy.slice(0, machines);
     const world = new World(new KernelWasm(), {
-      machines: 3,
+      machines,
       home,
       pages: 2,
-      programs: [["w0w1w0w1w0w1"], ["r1r0w0r1r0", "w1r0"], ["r0r1r0w1r0"]],
+      programs,
       takeover: true,
-      mirrored: true,
+      mirrored,
     });
     const start = world.save();
     for (let seed = 1; seed <= seeds; seed++) {
       world.load(start);
+      world.rejoins = seed % 2 === 0;
       try {
-        wander(world, seed, 1);
+        wander(world, seed, deaths);
       } catch (error) {
         if (!(error instanceof Violation)) throw error;
         throw new Violation(`seed ${seed}: ${error.message}`);
       }
     }
     expect(seeds).toBeGreaterThan(0);
+  },
+  HOUR,
+);
+
+test.each<[mirrors: number, Program[][], number]>([
+  [1, [["w0o"], ["r0"], []], 52_097],
+  [2, [["w0o"], [], []], 102_055],
+])(
+  "every order of events with output, %i mirrors",
+  (mirrored, programs, states) => {
+    const world = new World(new KernelWasm(), { machines: 3, home: 3, programs, takeover: true, mirrored });
+    expect(explore(world, mirrored).states).toBe(states);
   },
   HOUR,
 );

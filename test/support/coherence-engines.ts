@@ -53,14 +53,18 @@ const functions = {
   bestOf: "pageBest",
   engineRestore: "engineRestore",
   engineRestored: "engineRestored",
-  mirrorTo: "pageMirrorTo",
+  mirror: "pageMirror",
   mirrorArrived: "mirrorArrived",
+  mirrorClosed: "mirrorClosed",
   mirrorCut: "mirrorCut",
   mirrorDied: "mirrorDied",
   mirrorEnded: "mirrorEnded",
+  mirrorHeals: "mirrorHeals",
+  mirrorLacks: "mirrorLacks",
   mirrorNeeded: "mirrorNeeded",
   mirrorNext: "mirrorNext",
   mirrorSent: "mirrorSent",
+  mirrorSet: "mirrorSet",
   mirrorTaken: "mirrorTaken",
   mirrorWritten: "mirrorWritten",
   shelfBest: "shelfBest",
@@ -214,8 +218,9 @@ export class Engines {
       const at = this.page(machine, page);
       part(at, this.#protocolBytes);
       // Serial numbers name bytes, which are told apart by their values.
+      const peerBytes = this.c[this.#shape.mirrored ? "PEER_BYTES" : "PEER_SERIALS"]!;
       for (let m = 0; m < this.#shape.machines; m++)
-        part(at + this.#pageBytes + m * this.c["PEER_BYTES"]!, this.c["PEER_SERIALS"]!);
+        part(at + this.#pageBytes + m * this.c["PEER_BYTES"]!, peerBytes);
     }
   }
 }

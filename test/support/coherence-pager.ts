@@ -34,8 +34,9 @@ export class Pagers {
   }
 
   start(number: number, thread: Thread): void {
-    const { page } = thread.program[thread.at]!;
-    if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
+    const { what, page } = thread.program[thread.at]!;
+    if (what === "o") thread.state = 4;
+    else if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
     else if (this.#homeless(number, page)) this.#fail(number, thread);
     else {
       thread.state = 1;
@@ -107,7 +108,7 @@ export class Pagers {
   mayGo(number: number, page: number): boolean {
     const { threads, pages } = this.#cluster.machine(number);
     const pinned = threads.some(({ state, program, at }) => state === 2 && program[at]!.page === page);
-    return pages[page]!.revoking >= 0 && !pinned;
+    return pages[page]!.revoking >= 0 && !pinned && this.#mirrors.ready(number, page);
   }
 
   gone(number: number, page: number): void {

@@ -22,7 +22,8 @@ import type { KernelWasm } from "./kernel-wasm.js";
 
 /**
  * What the threads of a machine are to do, in order: r = read, w = read, add and write back; x = the same as one
- * locked operation, which another machine may do for it when nothing of the page is here. A digit behind the letter is the page.
+ * locked operation, which another machine may do for it when nothing of the page is here; o = shows a user how far it is (mirrored). A
+ * digit behind the letter is the page.
  */
 export type Program = string;
 
@@ -32,7 +33,7 @@ export interface Instruction {
 }
 
 export function instructions(program: Program): Instruction[] {
-  return [...program.matchAll(/([rwx])(\d?)/g)].map(([, what, page]) => ({
+  return [...program.matchAll(/([rwxo])(\d?)/g)].map(([, what, page]) => ({
     what: what!,
     page: Number(page),
   }));
@@ -54,8 +55,8 @@ export interface Setup {
   narrow?: boolean;
   /** Views, and homes that move. */
   takeover?: boolean;
-  /** What is written is mirrored before it is seen; with `takeover`, without ranges. */
-  mirrored?: boolean;
+  /** What is written is mirrored on so many machines before it is seen; with `takeover`, without ranges. */
+  mirrored?: number;
   /** Per machine, per thread. */
   programs: Program[][];
 }
@@ -78,8 +79,10 @@ export interface Wire {
 export interface Thread {
   readonly program: Instruction[];
   at: number;
-  /** 0 ready, 1 waits for the page, 2 has it and has not retired its instruction, 3 has sent its operation away. */
+  /** 0 ready, 1 waits for the page, 2 has it and has not retired its instruction, 3 has sent its operation away, 4 is to show something. */
   state: number;
+  /** By machine, messages that have to arrive there before it does. */
+  commit?: number[] | undefined;
   /** Its operation was declined: this instruction wants the page itself. */
   declined: boolean;
   /** Per page, what its core may still do through its page tables and TLB: 0 nothing, 1 read, 2 write. Each thread has a space of its own. */
@@ -181,7 +184,7 @@ export class Cluster {
     this.#homes = typeof home === "number" ? Array.from({ length: pages }, () => home) : home;
     if (this.#homes.length !== pages) throw new Error(`${pages} pages, but ${this.#homes.length} homes`);
     this.ranges = ranges;
-    const mirrored = setup.mirrored ?? false;
+    const mirrored = (setup.mirrored ?? 0) > 0;
     if (mirrored && (ranges || !setup.takeover)) throw new Error("mirrored: with takeover, without ranges");
     this.engines = new Engines(kernel, { machines, pages, ranges, narrow, mirrored });
     this.c = this.engines.c;
@@ -274,6 +277,23 @@ export class Cluster {
   loses(): void {
     this.deaths++;
     this.forgivable = this.forgivable.map((count) => count + 1);
+  }
+  /** As homeFound() of homes.ts: the machine hears of an object by a mirror. */
+  found(number: number, object: number, home: number): void {
+    const { membership, objects } = this.machine(number);
+    const here = objects[object]!;
+    if (here.known) return;
+    const { phase, view, marks, member } = membership;
+    Object.assign(here, { known: true, home, moving: member ? 0 : 1 });
+    if (phase === 0 || view < 0) return;
+    const { members } = this.views[view]!;
+    const preferred = this.preferred(object);
+    here.home = this.numbers.filter((m) => members & (1 << m)).includes(preferred)
+      ? preferred
+      : this.numbers.find((m) => members & (1 << m))!;
+    const rebuilt =
+      here.home === number ? phase === 3 : marks[3 * this.setup.machines + here.home - 1]! >= view;
+    here.moving = rebuilt ? 0 : Math.min(phase, 2);
   }
   homeLives(page: number): boolean {
     return this.takeover || this.machine(this.home(page)).alive;
@@ -424,9 +444,10 @@ export class Cluster {
       (alive ? 1 : 0) | (returned ? 2 : 0) | (stopped ? 4 : 0) | (noticed << 4) | (machine.recalling << 20),
     );
     if (this.takeover) membershipWords((word) => words.put(word), machine);
-    for (const { at, state, declined, right } of machine.threads) {
+    for (const { at, state, declined, right, commit } of machine.threads) {
       words.put((at << 8) | (state << 1) | (declined ? 1 : 0));
       for (const each of right) words.put(each);
+      if (this.mirror) for (const each of commit ?? [-1]) words.put(each);
     }
   }
 }
@@ -436,7 +457,7 @@ function putNotice(words: Words, notice: Notice): void {
   if ("page" in notice) words.put(notice.page);
   if ("report" in notice) words.put(notice.report);
   if ("restore" in notice) words.put(notice.restore ? 1 : 0);
-  if ("last" in notice) words.put(notice.last ? 1 : 0);
+  if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
   if ("serial" in notice) {
     words.put(Number(notice.serial & 0xffff_ffffn));
     words.put(Number(notice.serial >> 32n));

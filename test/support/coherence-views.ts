@@ -159,6 +159,7 @@ export class Views {
     const view = cluster.views[this.#newest]!;
     membership.view = this.#newest;
     for (const other of cluster.numbers) if (other !== number) this.#change(number, other, former, view);
+    this.#mirrors.look(number);
     this.#mark(number, FLUSHED);
   }
 
@@ -227,7 +228,7 @@ export class Views {
     const { membership } = this.#cluster.machine(number);
     if (membership.view < 0 || membership.phase !== REBUILT || !this.#allEnded(number, REBUILT)) return;
     membership.member = true;
-    this.#mirrors.heal(number, membership.view, this.#members(number));
+    this.#mirrors.heal(number, membership.view);
   }
 
   noticed(from: number, to: number, notice: ViewNotice): void {
@@ -277,7 +278,8 @@ export class Views {
   /** Its threads are served. */
   serves(number: number): boolean {
     const { membership, objects } = this.#cluster.machine(number);
-    return membership.member && (membership.phase === REBUILT || objects.every(({ known }) => known));
+    if (!membership.member || objects.every(({ known }) => known)) return membership.member;
+    return membership.phase === REBUILT && this.#allEnded(number, REBUILT);
   }
 
   #pagesHere(number: number, object: number): number[] {

@@ -6,7 +6,7 @@
 import { LAST } from "./coherence-engines.js";
 import { Judge } from "./coherence-judge.js";
 import { type MergeStep, Merging } from "./coherence-merge.js";
-import { Mirrors } from "./coherence-mirror.js";
+import { type MirrorStep, Mirrors } from "./coherence-mirror.js";
 import { Pagers } from "./coherence-pager.js";
 import { Cluster, type Notice, type Saved, type Setup } from "./coherence-state.js";
 import { type ViewStep, Views } from "./coherence-views.js";
@@ -29,6 +29,7 @@ export type Step =
   | { do: "welcome"; machine: number; back: number }
   | { do: "pause" | "resume"; machine: number }
   | MergeStep
+  | MirrorStep
   | ViewStep;
 
 /** What need not happen. */
@@ -66,7 +67,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
         if (this.wire(from, m).length > 0 && this.hears(m, from)) steps.push({ do: "deliver", from, to: m });
       if (this.takeover) steps.push(...this.membership.steps(m));
       else this.#news(steps, m);
-      steps.push(...this.#merging.steps(m));
+      steps.push(...this.#merging.steps(m), ...this.mirrors.steps(m));
       if (m === this.#recaller() && this.recalls < (this.setup.recalls ?? 0) && machine.recalling === 0)
         steps.push({ do: "recall", machine: m });
       if (machine.stopped && !this.membership.leavesOut(m)) steps.push({ do: "resume", machine: m });
@@ -168,6 +169,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
         this.#notice(step.machine, step.dead);
         break;
       case "pause":
+        this.mirrors.fails();
         this.faults++;
         this.machine(step.machine).stopped = true;
         this.#pagers.stop(step.machine);
@@ -195,6 +197,11 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "drop":
       case "fetch":
         this.#merging.take(step);
+        break;
+      case "mirror":
+      case "commit":
+      case "output":
+        this.mirrors.take(step);
         break;
     }
   }
@@ -246,6 +253,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
 
   #kill(number: number): void {
     const machine = this.machine(number);
+    this.mirrors.fails();
     machine.alive = false;
     for (const thread of machine.threads) thread.right.fill(0);
     for (const page of machine.pages) page.revoking = -1;
@@ -280,12 +288,14 @@ export class World extends Cluster implements search.World<Step, Saved> {
     if (machine.alive) machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
     Object.assign(machine, { returned: true, alive: true, stopped: false, recalling: 0 });
     this.create(number, 1);
+    this.mirrors.create(number);
     if (this.takeover) this.membership.takeIn(number);
     for (let other = 1; other <= n; other++)
       if (this.knowsDead(number, other)) this.engines.do.dead(this.engines.engine(number), other);
     for (const thread of machine.threads) {
       thread.right.fill(0);
       thread.declined = false;
+      thread.commit = undefined;
       if (thread.state !== 0) thread.at++; // what it was doing went with it
       thread.state = 0;
     }

@@ -1,0 +1,144 @@
+// Mirrored mode: what leaves the machine otherwise than by pages waits until what it follows from is mirrored (R3). A user who
+// has seen a line on the console has seen what its program had written before; so has a waiter that was woken, or who asked for
+// a file's size. (Strom and Yemini, Optimistic Recovery in Distributed Systems, 1985: output commit.)
+//
+// A commit ends when everything that was written here before it is on as many machines as are to have it, and this machine's
+// lease holds: who has been left out shows nothing more. Nothing unsafe, nothing to wait for. Core 0 only, but for commitOutput().
+import { ASYNCHRONOUS, portCall, portReply } from "../lwkt/port";
+import { allocate, release } from "../memory/slab";
+import { clusterPort, isDead } from "../syslink/cluster";
+import { membersHealed } from "../syslink/members";
+import { messagePosition, messagesArrived, messagesOverflow } from "../syslink/outbox";
+import { ASK_COMMIT, Client, clientCurrent } from "./client";
+import { homesMove } from "./homes";
+import { mirrorAll, mirrorsLook, mirrorsOwed, mirrorsWait } from "./mirror-pages";
+import { isSuspended } from "./page-members";
+
+const ETIMEDOUT: i64 = 110;
+const MACHINES: usize = 64;
+
+@unmanaged
+class Commit {
+  next: usize = 0;
+  /** Who waits; 0: this machine does, after a death, in that view. */
+  client: usize = 0;
+  view: u64 = 0;
+  begun: u32 = 0;
+  /** Machines that are to acknowledge; those of them whose messages wait for room, so that nobody knows how many there are. */
+  targets: u64 = 0;
+  unknown: u64 = 0;
+  // Behind it: by machine, what it has to acknowledge.
+}
+const COMMIT_BYTES: usize = 48;
+
+let first: usize = 0;
+let last: usize = 0;
+
+/** By a thread, before what it has done is seen outside. Not 0: the cluster is out of reach, and nobody may see it. */
+export function commitOutput(): i64 {
+  if (!mirrorsOwed()) return 0;
+  const client = clientCurrent();
+  client.command = ASK_COMMIT;
+  return portCall(clusterPort(), client);
+}
+
+/** ASK_COMMIT; commitsLook(), which follows every piece of work, answers. */
+export function commitAsked(client: Client): i64 {
+  if (!mirrorsOwed()) return 0;
+  add(changetype<usize>(client), 0);
+  return ASYNCHRONOUS;
+}
+
+/** What was to be mirrored anew in that view is to be known to be. */
+export function commitHealing(view: u64): void {
+  add(0, view);
+}
+
+function add(client: usize, view: u64): void {
+  const commit = changetype<Commit>(allocate(COMMIT_BYTES + MACHINES * 4));
+  commit.next = 0;
+  commit.client = client;
+  commit.view = view;
+  commit.begun = 0;
+  if (last != 0) changetype<Commit>(last).next = changetype<usize>(commit);
+  else first = changetype<usize>(commit);
+  last = changetype<usize>(commit);
+}
+
+function positionOf(commit: Commit, machine: u32): usize {
+  return changetype<usize>(commit) + COMMIT_BYTES + ((machine - 1) << 2);
+}
+
+/** After every piece of work. */
+export function commitsLook(): void {
+  if (first == 0 || mirrorsWait() || isSuspended()) return;
+  mirrorsLook();
+  let before: usize = 0;
+  let at = first;
+  while (at != 0) {
+    const commit = changetype<Commit>(at);
+    // Who is to keep a page knows what it is a page of.
+    if (commit.begun == 0 && !homesMove()) begin(commit);
+    if (commit.begun == 0 || !arrived(commit)) {
+      before = at;
+      at = commit.next;
+      continue;
+    }
+    at = take(before, commit);
+  }
+}
+
+function begin(commit: Commit): void {
+  commit.targets = mirrorAll();
+  commit.unknown = commit.targets;
+  commit.begun = 1;
+}
+
+function arrived(commit: Commit): bool {
+  for (let rest = commit.targets; rest != 0; rest &= rest - 1) {
+    const machine = <u32>ctz(rest) + 1;
+    const bit = rest & (0 - rest);
+    if (isDead(machine)) {
+      commit.begun = 0; // and goes to another one
+      return false;
+    }
+    if (commit.unknown & bit) {
+      if (messagesOverflow(machine)) return false;
+      store<u32>(positionOf(commit, machine), messagePosition(machine));
+      commit.unknown &= ~bit;
+    }
+    if (<i32>(messagesArrived(machine) - load<u32>(positionOf(commit, machine))) < 0) return false;
+  }
+  return true;
+}
+
+/** It is over, behind `before`. The next one. */
+function take(before: usize, commit: Commit): usize {
+  const next = commit.next;
+  if (before != 0) changetype<Commit>(before).next = next;
+  else first = next;
+  if (last == changetype<usize>(commit)) last = before;
+  if (commit.client != 0) portReply(changetype<Client>(commit.client), 0);
+  else membersHealed(commit.view);
+  release(changetype<usize>(commit));
+  return next;
+}
+
+/** The cluster is out of reach: who waits is told. */
+export function commitsFail(): void {
+  let before: usize = 0;
+  let at = first;
+  while (at != 0) {
+    const commit = changetype<Commit>(at);
+    at = commit.next;
+    if (commit.client == 0) {
+      before = changetype<usize>(commit);
+      continue;
+    }
+    if (before != 0) changetype<Commit>(before).next = at;
+    else first = at;
+    if (last == changetype<usize>(commit)) last = before;
+    portReply(changetype<Client>(commit.client), -ETIMEDOUT);
+    release(changetype<usize>(commit));
+  }
+}
