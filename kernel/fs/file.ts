@@ -16,7 +16,7 @@ import {
 } from "../coherence/pager";
 import { consoleWrite } from "../console";
 import { allocate, release } from "../memory/slab";
-import { EBADF, EINVAL, EISDIR, EROFS } from "../process/errno";
+import { EBADF, EINVAL, EIO, EISDIR, EROFS } from "../process/errno";
 import { SleepLock, sleepLockCreate, sleepLockDestroy } from "../process/lock";
 import { Inode, TYPE_CHARACTER, TYPE_DIRECTORY, TYPE_REGULAR } from "./archive";
 import { randomBytes } from "./random";

@@ -476,14 +476,13 @@ export function chdir(path: u64): i64 {
 }
 
 const POLLFD_BYTES: u64 = 8;
-const POLL_MAX: u64 = u64(DESCRIPTORS_MAX);
 const POLLNVAL: u32 = 0x20;
 /** POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM: no file here ever keeps a reader or a writer waiting. */
 const POLL_READY: u32 = 0x145;
 
 /** poll(2); the limit is the caller's to sleep out when nothing was asked that is ready. Returns how many are. */
 export function pollFiles(fds: u64, count: u64): i64 {
-  if (count > POLL_MAX) return -EINVAL;
+  if (count > u64(DESCRIPTORS_MAX)) return -EINVAL;
   let ready: i64 = 0;
   for (let i: u64 = 0; i < count; i++) {
     const entry = scratch();
