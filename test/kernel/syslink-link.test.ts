@@ -111,6 +111,32 @@ describe("economy", () => {
     pair.run(200);
     expect(pair.received[1]!.length).toBe(20);
   });
+  test("the window: 32 datagrams, up to 128 while none is lost, and 32 again", () => {
+    const pair = new Pair(new KernelWasm(), 1, {}, { payload: 512, ring: 262144 });
+    pair.run(100 * MS);
+    // One datagram each.
+    const queue = (count: number) => {
+      const before = pair.field(0, 9);
+      for (let i = 0; i < count; i++)
+        expect(pair.send(0, encode(1n, i, 16, [{ id: 8, data: new Uint8Array(480) }]))).toBe(true);
+      pair.run(1);
+      return pair.field(0, 9) - before;
+    };
+    expect(queue(200)).toBeLessThanOrEqual(40);
+    pair.run(20 * MS);
+    expect(queue(200)).toBe(128);
+    pair.run(20 * MS);
+    expect(pair.field(0, 4)).toBe(0);
+    pair.cut = true;
+    queue(1);
+    pair.run(5 * MS);
+    pair.cut = false;
+    pair.run(100 * MS);
+    expect(pair.field(0, 4)).toBeGreaterThan(0);
+    expect(queue(200)).toBeLessThanOrEqual(40);
+    pair.run(100 * MS);
+    expect(pair.received[1]!.length).toBe(601);
+  });
   test("an idle link exchanges a ping a second each way, and its acknowledgement", () => {
     const pair = new Pair(new KernelWasm(), 1, {});
     pair.run(1000 * MS);
