@@ -88,7 +88,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
       ["cpu/precedence", "an instruction breakpoint comes before any fault of its instruction: fetch, decoding, execution", "NMI and interrupts come before an instruction breakpoint at the next", "faults of one instruction (SDM vol. 3A, table 6-2: decoding, then execution)"]),
     rule("REP goes on where it was interrupted or faulted", "SDM vol. 2, REP", ["cpu/priorities", "a repeated instruction that faults goes on where it was"], ["cpu/engine", "a repeated string instruction is interrupted between iterations and goes on"], ["cpu/string-runs", "repeated string instructions: at once, in pieces and one by one"]),
     rule("a fault leaves the machine as it was", "SDM vol. 3A, 6.6", ["cpu/engine", "precise faults"]),
-    rule("alignment checks", "SDM vol. 3A, 6.15", ["cpu/system-rows", "alignment checking: ring 3 with CR0.AM and AC, after the page fault, for loads, stores and pushes"]),
+    rule("alignment checks", "SDM vol. 3A, 6.15", ["cpu/system-rows", "alignment checking: ring 3 with CR0.AM and AC, for loads, stores and pushes"], ["cpu/alignment", "alignment checks (SDM vol. 3A, 6.15)"]),
     rule("unmasked SSE exceptions", "SDM vol. 1, 11.5", ["cpu/sse-environment", "an unmasked exception"]),
     rule("pending x87 exceptions", "SDM vol. 1, 8.7", ["cpu/x87", "a pending exception", "with CR0.NE clear"]),
   ],

@@ -127,6 +127,15 @@ describe("between tasks", () => {
     expect(word(NEW_TSS + EFLAGS) & NT).toBe(0);
     expect(Number(s.rflags) & NT).toBe(0);
   });
+  // SDM vol. 3A, 8.3: TR is loaded with the selector, as it was given
+  test("TR and the link keep the selector's RPL", () => {
+    tasks(farCall(NEW | 3), `str eax\n${farJump(NEW | 2)}`);
+    setDescriptor(NEW, descriptor(PRESENT | DPL3 | 9, NEW_TSS, 0x67));
+    catching(13);
+    const s = run();
+    expect([s.register("rax"), s.register("rdi")]).toEqual([BigInt(NEW | 3), 13n]); // and busy: #GP
+    expect(s.segment("tr").selector).toBe(NEW | 3);
+  });
   test("a nested task is busy, as is its caller", () => {
     tasks(farCall(NEW), "hlt");
     const s = run();

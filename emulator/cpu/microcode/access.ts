@@ -31,6 +31,7 @@ import {
   attributesOf,
   baseOf,
   CR0_AM,
+  canonical,
   coreIndex,
   cpl,
   cr0,
@@ -159,17 +160,15 @@ function misaligned(core: usize, va: u64, bytes: u32): bool {
   return (cr0(core) & CR0_AM) != 0 && (otherFlags(core) & FLAG_AC) != 0;
 }
 
-/** For what the microcode accesses for a program, `bytes` a power of two, after its other faults. False after #AC(0). */
-export function aligned(core: usize, va: u64, bytes: u32): bool {
+/**
+ * `bytes`, a power of two, at an address that may be had: false after #AC(0), and after the #GP(0) or #SS(0) of one that
+ * is not canonical. The manuals do not order #AC and #PF; AMD's processors look at the alignment before they translate.
+ */
+export function aligned(core: usize, va: u64, bytes: u32, access: u32): bool {
   if (!misaligned(core, va, bytes)) return true;
-  raise(core, AC, 0);
+  const possible = canonical(va) && canonical(wrap(core, va + bytes - 1, access));
+  if (possible || probe(core, va, bytes, access)) raise(core, AC, 0);
   return false;
-}
-
-/** #AC(0), unless the access has a fault that comes before it. */
-function alignmentFault(core: usize, va: u64, bytes: u64, access: u32): u64 {
-  if (probe(core, va, countIn(bytes), accessIn(bytes) | access)) raise(core, AC, 0);
-  return 0;
 }
 
 /** Breakpoints come after the access's faults. */
@@ -181,14 +180,14 @@ function mayTouch(core: usize, va: u64, bytes: u64, access: u32): bool {
 
 /** Load of 1, 2, 4 or 8 bytes, zero-extended. */
 export function loadSlow(core: usize, va: u64, bytes: u64): u64 {
-  if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_READ);
+  if (!aligned(core, va, countIn(bytes), accessIn(bytes) | ACCESS_READ)) return 0;
   if (!mayTouch(core, va, bytes, ACCESS_READ)) return 0;
   return loadLinear(core, va, countIn(bytes), accessIn(bytes));
 }
 
 /** Store of 1, 2, 4 or 8 bytes; 0 after a fault, else 1. */
 export function storeSlow(core: usize, va: u64, bytes: u64, value: u64): u64 {
-  if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_WRITE);
+  if (!aligned(core, va, countIn(bytes), accessIn(bytes) | ACCESS_WRITE)) return 0;
   if (!mayTouch(core, va, bytes, ACCESS_WRITE)) return 0;
   return u64(storeLinear(core, va, countIn(bytes), value, accessIn(bytes)));
 }
@@ -196,7 +195,8 @@ export function storeSlow(core: usize, va: u64, bytes: u64, value: u64): u64 {
 /** 16 bytes to SCRATCH; flags: 0 or ACCESS_STACK. 0 after a fault, else 1. */
 export function loadSlow16(core: usize, va: u64, flags: u64): u64 {
   const access = <u32>flags & ACCESS_STACK;
-  if (!probe(core, va, 16, access | ACCESS_READ) || !aligned(core, va, 16)) return 0;
+  const read = access | ACCESS_READ;
+  if (!aligned(core, va, 16, read) || !probe(core, va, 16, read)) return 0;
   if (!mayAccess(core, va, 16, false)) return 0;
   store<u64>(core, loadLinear(core, va, 8, access), SCRATCH);
   store<u64>(core, loadLinear(core, wrap(core, va + 8, access), 8, access), SCRATCH + 8);
@@ -206,7 +206,8 @@ export function loadSlow16(core: usize, va: u64, flags: u64): u64 {
 /** 16 bytes from SCRATCH. 0 after a fault, else 1. */
 export function storeSlow16(core: usize, va: u64, flags: u64): u64 {
   const access = <u32>flags & ACCESS_STACK;
-  if (!probe(core, va, 16, access | ACCESS_WRITE) || !aligned(core, va, 16)) return 0;
+  const write = access | ACCESS_WRITE;
+  if (!aligned(core, va, 16, write) || !probe(core, va, 16, write)) return 0;
   if (!mayAccess(core, va, 16, true)) return 0;
   storeLinear(core, va, 8, load<u64>(core, SCRATCH), access);
   storeLinear(core, wrap(core, va + 8, access), 8, load<u64>(core, SCRATCH + 8), access);
@@ -215,7 +216,7 @@ export function storeSlow16(core: usize, va: u64, flags: u64): u64 {
 
 /** Would a store of so many bytes fault? 0 after raising the fault, else 1. Fills both pages' entries for writing. */
 export function probeWrite(core: usize, va: u64, bytes: u64): u64 {
-  if (misaligned(core, va, countIn(bytes))) return alignmentFault(core, va, bytes, ACCESS_WRITE);
+  if (!aligned(core, va, countIn(bytes), accessIn(bytes) | ACCESS_WRITE)) return 0;
   if (!mayTouch(core, va, bytes, ACCESS_WRITE)) return 0;
   return u64(probe(core, va, countIn(bytes), accessIn(bytes) | ACCESS_WRITE));
 }

@@ -148,6 +148,11 @@ export function markAccessed(core: usize): bool {
   return changeType(core, address + 5, 1, 0xff);
 }
 
+/** The same for one that was fetched before, with these attributes at this address. */
+export function markAccessedAt(core: usize, at: u64, attributes: u32): bool {
+  return (attributes & ATTRIBUTE_ACCESSED) != 0 || changeType(core, at + 5, 1, 0xff);
+}
+
 /** Available TSS to busy. False after a page fault. */
 export function markBusy(core: usize): bool {
   high |= 0x200;

@@ -38,6 +38,7 @@ import {
 } from "../layout";
 import { loadImplicit } from "./access";
 import {
+  ATTRIBUTE_ACCESSED,
   ATTRIBUTE_BIG,
   ATTRIBUTE_LONG,
   attributesOf,
@@ -279,8 +280,6 @@ function enterLong(core: usize): bool {
   if (level < 0) return false;
   const rip = (gate & 0xffff) | ((gate >> 48) << 16) | (upper << 32);
   if (!canonical(rip)) return refuse(core, GP, 0);
-  if (!descriptor.markAccessed(core)) return false;
-  const attributes = descriptor.attributes();
   const limit = descriptor.limit();
 
   const interruptStack = <u32>(gate >> 32) & 7;
@@ -290,9 +289,9 @@ function enterLong(core: usize): bool {
   else if (inner) rsp = taskWord(core, 4 + level * 8);
   if (faulted(core)) return false;
   useFlatStack(core, rsp & ~0xf, level, ext);
-  if (!pushFrame(core, 8, true)) return false;
+  if (!pushFrame(core, 8, true) || !descriptor.markAccessed(core)) return false;
 
-  setSegment(core, CS, (selector & 0xfffc) | level, attributes, 0, limit);
+  setSegment(core, CS, (selector & 0xfffc) | level, descriptor.attributes(), 0, limit);
   if (inner) setSegment(core, SS, level, 0, 0, 0);
   store<u32>(core, level, CPL);
   return arrive(core, rip, type == descriptor.TYPE_INTERRUPT_GATE);
@@ -342,10 +341,10 @@ function enterProtected(core: usize): bool {
   if (task) return enterTask(core, selector);
   const level = handlerLevel(core, selector, false);
   if (level < 0) return false;
-  if (!descriptor.markAccessed(core)) return false;
   const attributes = descriptor.attributes();
   const base = descriptor.base();
   const limit = descriptor.limit();
+  const codeAt = descriptor.address;
   let eip = gate & 0xffff;
   if (wide) eip |= (gate >> 48) << 16;
 
@@ -358,15 +357,17 @@ function enterProtected(core: usize): bool {
   } else {
     useCurrentStack(core, ext);
   }
-  const stackAttributes = descriptor.attributes();
+  const stackAttributes = descriptor.attributes() | ATTRIBUTE_ACCESSED;
   const stackBase = descriptor.base();
   const stackLimit = descriptor.limit();
   const virtual = (mode(core) & MODE_V86) != 0;
   if (virtual && !pushVirtualSegments(core, bytes)) return false;
   if (!pushFrame(core, bytes, inner)) return false;
   if (eip > limit) return refuse(core, GP, 0);
+  if (inner && !descriptor.markAccessed(core)) return false;
+  if (!descriptor.markAccessedAt(core, codeAt, attributes)) return false;
 
-  setSegment(core, CS, (selector & 0xfffc) | level, attributes, base, limit);
+  setSegment(core, CS, (selector & 0xfffc) | level, attributes | ATTRIBUTE_ACCESSED, base, limit);
   if (inner) setSegment(core, SS, stackSelector, stackAttributes, stackBase, stackLimit);
   if (virtual) clearDataSegments(core);
   store<u32>(core, level, CPL);
@@ -416,7 +417,6 @@ export function useInnerStack(core: usize, level: u32, external: u32): u32 {
     raise(core, STACK_FAULT, name);
     return 0;
   }
-  if (!descriptor.markAccessed(core)) return 0;
   useDescribedStack(esp, name);
   return selector;
 }

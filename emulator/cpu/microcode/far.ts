@@ -21,6 +21,7 @@ import {
 } from "../layout";
 import { loadImplicit, loadSegmented } from "./access";
 import {
+  ATTRIBUTE_ACCESSED,
   ATTRIBUTE_BIG,
   ATTRIBUTE_LONG,
   attributesOf,
@@ -205,15 +206,19 @@ function returnTo(
     stackSelector = <u32>peek(core, frame + extra + bytes, bytes) & 0xffff;
     if (faulted(core)) return false;
   }
-  if (!descriptor.markAccessed(core)) return false;
   const attributes = descriptor.attributes();
   const base = descriptor.base();
   const limit = descriptor.limit();
+  const codeAt = descriptor.address;
   if (outer || withStack) {
     const wide = (mode(core) & MODE_LONG) != 0 && (attributes & ATTRIBUTE_LONG) != 0;
     if (!checkReturnStack(core, stackSelector, level, wide)) return false;
   }
   if (!reachable(core, attributes, limit, rip)) return false;
+  // SDM vol. 3A, 3.4.5.1: loading a register marks its segment, and neither is loaded before both may be.
+  if ((outer || withStack) && !descriptor.isNull(stackSelector) && !descriptor.markAccessed(core))
+    return false;
+  if (!descriptor.markAccessedAt(core, codeAt, attributes)) return false;
 
   if (outer || withStack) {
     returnStack(core, stackSelector, stackPointer + extra, attributes);
@@ -221,7 +226,7 @@ function returnTo(
     release(frame + extra);
     commitStack(core);
   }
-  setSegment(core, CS, selector, attributes, base, limit);
+  setSegment(core, CS, selector, attributes | ATTRIBUTE_ACCESSED, base, limit);
   store<u64>(core, rip, RIP);
   store<u32>(core, level, CPL);
   if (outer) dropInnerSegments(core);
@@ -240,8 +245,7 @@ function checkReturnStack(core: usize, selector: u32, level: u32, wide: bool): b
   if ((selector & 3) != level || descriptor.dpl() != level || !descriptor.isWritableData()) {
     return refuse(core, GP, name);
   }
-  if (!descriptor.present()) return refuse(core, STACK_FAULT, name);
-  return descriptor.markAccessed(core);
+  return descriptor.present() || refuse(core, STACK_FAULT, name);
 }
 
 /** Commits SS and RSP; a 16-bit stack receives SP only. */
@@ -364,11 +368,9 @@ function transferDirect(core: usize, selector: u32, offset: u64, bytes: u32, cal
   if (wrong) return refuse(core, GP, name);
   if (!descriptor.present()) return refuse(core, NP, name);
   if (!reachable(core, descriptor.attributes(), descriptor.limit(), offset)) return false;
+  if (call && !pushReturn(core, bytes, next)) return false;
   if (!descriptor.markAccessed(core)) return false;
-  if (call) {
-    if (!pushReturn(core, bytes, next)) return false;
-    commitStack(core);
-  }
+  if (call) commitStack(core);
   enterCode(core, name | level, offset);
   return true;
 }
@@ -408,13 +410,11 @@ function transferByGate(core: usize, gate: u32, call: bool, next: u64): bool {
   if (long && bits != ATTRIBUTE_LONG) return refuse(core, GP, name);
   if (!descriptor.present()) return refuse(core, NP, name);
   if (!reachable(core, descriptor.attributes(), descriptor.limit(), rip)) return false;
-  if (!descriptor.markAccessed(core)) return false;
   const bytes: u32 = long ? 8 : wide ? 4 : 2;
   if (!inward) {
-    if (call) {
-      if (!pushReturn(core, bytes, next)) return false;
-      commitStack(core);
-    }
+    if (call && !pushReturn(core, bytes, next)) return false;
+    if (!descriptor.markAccessed(core)) return false;
+    if (call) commitStack(core);
     enterCode(core, name | level, rip);
     return true;
   }
@@ -430,6 +430,7 @@ function callInwardLong(core: usize, name: u32, rip: u64, next: u64): bool {
   useFlatStack(core, rsp, level, 0);
   if (!push(core, 8, selectorOf(core, SS)) || !push(core, 8, gpr(core, RSP))) return false;
   if (!push(core, 8, selectorOf(core, CS)) || !push(core, 8, next)) return false;
+  if (!descriptor.markAccessed(core)) return false;
   commitStack(core);
   setSegment(core, SS, level, 0, 0, 0);
   enterCode(core, name | level, rip);
@@ -441,14 +442,16 @@ function callInward(core: usize, name: u32, rip: u64, next: u64, bytes: u32, par
   const attributes = descriptor.attributes();
   const base = descriptor.base();
   const limit = descriptor.limit();
+  const codeAt = descriptor.address;
   const stackSelector = useInnerStack(core, level, 0);
   if (faulted(core)) return false;
   if (!push(core, bytes, selectorOf(core, SS)) || !push(core, bytes, gpr(core, RSP))) return false;
   if (!copyParameters(core, bytes, parameters)) return false;
   if (!push(core, bytes, selectorOf(core, CS)) || !push(core, bytes, next)) return false;
+  if (!descriptor.markAccessed(core) || !descriptor.markAccessedAt(core, codeAt, attributes)) return false;
   commitStack(core);
   setSegment(core, SS, stackSelector, descriptor.attributes(), descriptor.base(), descriptor.limit());
-  setSegment(core, CS, name | level, attributes, base, limit);
+  setSegment(core, CS, name | level, attributes | ATTRIBUTE_ACCESSED, base, limit);
   store<u32>(core, level, CPL);
   store<u64>(core, rip, RIP);
   updateMode(core);

@@ -26,7 +26,7 @@ import {
   X87_ERROR,
   XMM,
 } from "../layout";
-import { linear, loadLinear, probe, storeLinear } from "./access";
+import { aligned, linear, loadLinear, probe, storeLinear } from "./access";
 import { halt } from "./control";
 import { CR0_MP, CR0_NE, CR0_TS, coreIndex, cr0, faulted, GP, MF, mode, NM, raise, raisePlain } from "./core";
 import { portWrite } from "./host";
@@ -39,7 +39,8 @@ function imageAddress(core: usize, segment: u64, offset: u64, access: u32): u64 
   const va = linear(core, segment, offset, IMAGE_BYTES, access);
   if (faulted(core)) return 0;
   if (va & 15) {
-    raise(core, GP, 0);
+    // APM vol. 5, FXSAVE: #AC(0) instead where that is checked; for lack of dword alignment, that is.
+    if (aligned(core, va, 4, access)) raise(core, GP, 0);
     return 0;
   }
   probe(core, va, IMAGE_BYTES, access);

@@ -270,8 +270,8 @@ export function storeTable(core: usize, segment: u64, offset: u64, interrupts: u
   const wide = (mode(core) & MODE_64) != 0;
   const bytes: u32 = wide ? 10 : 6;
   const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
-  if (faulted(core) || !probe(core, va, bytes, ACCESS_WRITE)) return 0;
-  if (!aligned(core, va, 2) || !aligned(core, va + 2, wide ? 8 : 4)) return 0;
+  if (faulted(core) || !aligned(core, va, 2, ACCESS_WRITE)) return 0;
+  if (!aligned(core, va + 2, wide ? 8 : 4, ACCESS_WRITE) || !probe(core, va, bytes, ACCESS_WRITE)) return 0;
   const base = load<u64>(core + (interrupts ? IDTR_BASE : GDTR_BASE));
   const limit = load<u32>(core + (interrupts ? IDTR_LIMIT : GDTR_LIMIT));
   storeLinear(core, va, 2, limit, 0);

@@ -8,7 +8,6 @@ import {
   attributesOf,
   baseOf,
   cpl,
-  faulted,
   gpr,
   limitOf,
   mode,
@@ -73,7 +72,8 @@ export function push(core: usize, bytes: u32, value: u64): bool {
   }
   const va = flat ? top : (base + top) & 0xffff_ffff;
   if (access == ACCESS_STACK && cpl(core) == 3) {
-    if (!probe(core, va, bytes, access | ACCESS_WRITE) || !aligned(core, va, bytes)) return false;
+    const write = access | ACCESS_WRITE;
+    if (!aligned(core, va, bytes, write) || !probe(core, va, bytes, write)) return false;
   }
   if (!storeLinear(core, va, bytes, trim(value, bytes), access | ACCESS_WRITE)) return false;
   pointer = merge(top);
@@ -88,8 +88,8 @@ export function peek(core: usize, skip: u32, bytes: u32): u64 {
     return 0;
   }
   const va = flat ? at : (base + at) & 0xffff_ffff;
-  const value = loadLinear(core, va, bytes, access | ACCESS_READ);
-  return faulted(core) || aligned(core, va, bytes) ? value : 0;
+  if (!aligned(core, va, bytes, access | ACCESS_READ)) return 0;
+  return loadLinear(core, va, bytes, access | ACCESS_READ);
 }
 
 /** A 16-bit stack leaves the upper bits of ESP alone. */

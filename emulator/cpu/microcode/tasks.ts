@@ -125,7 +125,7 @@ export function switchTask(
   if (how != BY_NESTING) descriptor.clearBusy(core, load<u64>(core, GDTR_BASE) + (old & 0xfff8));
   if (how == BY_NESTING) storeLinear(core, base, 2, old, ACCESS_IMPLICIT);
   if (how != BY_RETURN) descriptor.markBusy(core);
-  setSegment(core, TR, selector & 0xfffc, descriptor.attributes() | (BUSY << 8), base, limit);
+  setSegment(core, TR, selector, descriptor.attributes() | (BUSY << 8), base, limit);
   store<u64>(core, cr0(core) | CR0_TS, CR0);
   store<u64>(core + DR7, load<u64>(core + DR7) & ~DR7_LOCAL);
   debugChanged(core);

@@ -74,9 +74,8 @@ export function walk64(core: usize, va: u64): void {
     // A large page's address is aligned to its size: bits between PAT (12) and there are reserved. No PS in a PML4E.
     let wrong = e & reserved;
     if (last && level > 1) wrong |= e & (((1 as u64) << shift) - 1) & ~(0x1fff as u64);
-    if (level == 4) wrong |= e & PS;
-    // AMD APM vol. 2, figures 5-20 and 5-21: bit 8 must be zero where it could not mean "global".
-    if (level >= 3 && !last) wrong |= e & G;
+    // AMD APM vol. 2, figure 5-20: bits 8 and 7 of a PML4E must be zero. Lower entries that name a table ignore bit 8.
+    if (level == 4) wrong |= e & (PS | G);
     if (wrong) {
       outcome = RESERVED;
       return;

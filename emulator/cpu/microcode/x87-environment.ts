@@ -101,7 +101,7 @@ function storeEnvironment(core: usize, segment: u64, offset: u64, wide: bool, re
   const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
   const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
   if (faulted(core)) return false;
-  if (!probe(core, va, bytes, ACCESS_WRITE) || !aligned(core, va, each)) return false;
+  if (!aligned(core, va, each, ACCESS_WRITE) || !probe(core, va, bytes, ACCESS_WRITE)) return false;
   for (let i: u32 = 0; i < 7; i++) storeLinear(core, va + i * each, each, environmentWord(core, i, wide), 0);
   if (!registers) return true;
   for (let i: u32 = 0; i < 8; i++) {
@@ -115,7 +115,7 @@ function loadEnvironment(core: usize, segment: u64, offset: u64, wide: bool, reg
   const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
   const va = linear(core, segment, offset, bytes, ACCESS_READ);
   if (faulted(core)) return;
-  if (!probe(core, va, bytes, ACCESS_READ) || !aligned(core, va, each)) return;
+  if (!aligned(core, va, each, ACCESS_READ) || !probe(core, va, bytes, ACCESS_READ)) return;
   const control = (<u32>loadLinear(core, va, 2, 0) & 0x1f7f) | 0x40;
   let status = <u32>loadLinear(core, va + each, 2, 0) & ~SUMMARY;
   if (status & ~control & EXCEPTIONS) status |= SUMMARY;
