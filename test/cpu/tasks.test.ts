@@ -203,6 +203,14 @@ describe("between tasks", () => {
     expect([s.register("rdi"), s.dr(6) & 0xe00fn, s.dr(7)]).toEqual([1n, 0x8000n, 0x602n]);
     expect(word(STACK2 - 12)).toBe(CODE2);
   });
+  test("no trap by the T flag where the new task cannot be entered: its fault alone", () => {
+    tasks(farJump(NEW), "hlt");
+    catching(1, 10);
+    field(TRAP, 1, 2);
+    field(DS, SPARE); // not a segment
+    const s = run();
+    expect([s.register("rdi"), s.dr(6) & 0xe00fn]).toEqual([10n, 0n]);
+  });
 });
 
 describe("task gates in the IDT", () => {

@@ -180,11 +180,13 @@ function loadState(core: usize, how: u32, ext: u32, error: i64): bool {
   const trapped = (get(core, TRAP_FIELD, 1) & 1) != 0;
   loadRegisters(core, EIP, 4, how);
   const ldt = <u32>get(core, LDT_FIELD, 2);
-  if (trapped) store<u32>(core, load<u32>(core, DEBUG_PENDING) | DR6_BT, DEBUG_PENDING);
   if (cr0(core) & CR0_PG && !writeCr3(core, cr3)) {
     return refuse(core, TS, (selectorOf(core, TR) & 0xfffc) | ext);
   }
-  return loadSegments(core, ldt, ext) && begin(core, 4, ext, error);
+  if (!loadSegments(core, ldt, ext) || !begin(core, 4, ext, error)) return false;
+  // SDM vol. 3B, 18.3.1.5: the trap comes once the new task has control, so not where it could not be entered.
+  if (trapped) store<u32>(core, load<u32>(core, DEBUG_PENDING) | DR6_BT, DEBUG_PENDING);
+  return true;
 }
 
 /** From a 16-bit TSS, which has neither FS and GS nor CR3. */
