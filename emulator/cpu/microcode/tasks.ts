@@ -196,7 +196,10 @@ function loadState16(core: usize, how: u32, ext: u32, error: i64): bool {
   return loadSegments(core, ldt, ext) && begin(core, 2, ext, error);
 }
 
-/** RIP, RFLAGS, general registers; of the segment registers the selectors alone, unusable until they are checked. */
+/**
+ * RIP, RFLAGS, general registers; of the segment registers the selectors alone (SDM vol. 3A, 8.3). Until its descriptor
+ * is loaded each has the old task's, by which the fault of another is delivered.
+ */
 function loadRegisters(core: usize, first: u32, bytes: u32, how: u32): void {
   store<u64>(core, get(core, first, bytes), RIP);
   let flags = get(core, first + bytes, bytes);
@@ -208,7 +211,7 @@ function loadRegisters(core: usize, first: u32, bytes: u32, how: u32): void {
   for (let i: u32 = 0; i < 6; i++) {
     const missing = bytes == 2 && i >= <u32>FS;
     const selector = missing ? 0 : <u32>get(core, first + (10 + i) * bytes, 2);
-    setSegment(core, i, selector, 0, 0, 0);
+    setSegment(core, i, selector, attributesOf(core, i), baseOf(core, i), limitOf(core, i));
   }
   setSegment(core, LDTR, 0, 0, 0, 0);
   const virtual = (flags & FLAG_VM) != 0;
@@ -283,7 +286,10 @@ function loadStack(core: usize, ext: u32): bool {
 function loadData(core: usize, index: u32, ext: u32): bool {
   const selector = selectorOf(core, index);
   const name = (selector & 0xfffc) | ext;
-  if (descriptor.isNull(selector)) return true;
+  if (descriptor.isNull(selector)) {
+    setSegment(core, index, selector, 0, 0, 0);
+    return true;
+  }
   if (!descriptor.fetch(core, selector, TS, ext)) return false;
   if (!descriptor.isReadable()) return refuse(core, TS, name);
   const conforming = descriptor.isCode() && descriptor.isConforming();
