@@ -203,6 +203,14 @@ describe("between tasks", () => {
     expect([s.register("rdi"), s.dr(6) & 0xe00fn, s.dr(7)]).toEqual([1n, 0x8000n, 0x602n]);
     expect(word(STACK2 - 12)).toBe(CODE2);
   });
+  // SDM vol. 3A, 8.3: selectors first, descriptors after; Bochs and QEMU agree
+  test("a stack segment that cannot be had is #TS, delivered on the stack segment that was there", () => {
+    tasks(farJump(NEW), "hlt");
+    catching(8, 10);
+    field(SS, 0xb0); // beyond the GDT
+    const s = run();
+    expect([s.register("rdi"), word(STACK2 - 16)]).toEqual([10n, 0xb0]);
+  });
   test("no trap by the T flag where the new task cannot be entered: its fault alone", () => {
     tasks(farJump(NEW), "hlt");
     catching(1, 10);
