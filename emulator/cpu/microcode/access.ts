@@ -166,8 +166,9 @@ function misaligned(core: usize, va: u64, bytes: u32): bool {
  */
 export function aligned(core: usize, va: u64, bytes: u32, access: u32): bool {
   if (!misaligned(core, va, bytes)) return true;
-  const possible = canonical(va) && canonical(wrap(core, va + bytes - 1, access));
-  if (possible || probe(core, va, bytes, access)) raise(core, AC, 0);
+  const last = wrap(core, va + bytes - 1, access);
+  if (canonical(va) && canonical(last)) raise(core, AC, 0);
+  else probe(core, canonical(va) ? last : va, 1, access);
   return false;
 }
 
