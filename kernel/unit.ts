@@ -23,6 +23,7 @@ export {
   engineMessage,
   engineOperate,
   enginePeerDied,
+  forgetPeer,
   pageCreate,
   pageIsHere,
   tableIndex,

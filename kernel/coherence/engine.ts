@@ -224,7 +224,7 @@ export function enginePeerDied(engine: Engine, page: Page, peer: u32): void {
 }
 
 /** Nothing that is still owed to the dead machine may reach a new one with its number, whose transactions begin anew. */
-function forgetPeer(page: Page, peer: u32): void {
+export function forgetPeer(page: Page, peer: u32): void {
   page.readers &= ~bitOf(peer);
   page.operations &= ~bitOf(peer);
   if (<u32>page.guess == peer) page.guess = 0;

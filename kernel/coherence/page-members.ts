@@ -2,7 +2,7 @@
 // machine that begins anew. Core 0 only. Part of pages.ts, whose invariants hold here.
 import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
-import { engineAlive, engineDead, enginePeerDied, pageCreate } from "./engine";
+import { engineAlive, engineDead, enginePeerDied, forgetPeer, pageCreate } from "./engine";
 import { rangesForsaken, rangesMachineDied, rangesReady, recallsMachineDied } from "./grants";
 import { homeDied, homesForsake } from "./homes";
 import { loansDrop, loansMachineDied, loansMachineGone, loansStop } from "./loans";
@@ -45,6 +45,8 @@ let deadMachine: u32 = 0;
 
 function peerDied(page: Page): void {
   refusalsMachineDied(page, deadMachine);
+  // Of bytes that a new life was sent in the name of a former one it would count as having them.
+  if (mirrorsOn()) forgetPeer(page, deadMachine);
   // What moves its home, or will at once, needs nothing else.
   const object = changetype<SharedObject>(page.holder);
   if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) {

@@ -59,7 +59,7 @@ describe("mirrored", () => {
   test.each<Case>([
     { mirrors: 1, machines: 3, deaths: 1 },
     { mirrors: 1, machines: 3, deaths: 2 },
-    { mirrors: 1, machines: 3, deaths: 3, rejoins: true },
+    { mirrors: 1, machines: 4, deaths: 3, rejoins: true },
     { mirrors: 2, machines: 4, deaths: 2 },
     { mirrors: 2, machines: 4, deaths: 4, rejoins: true },
   ])("larger programs at random: %o", (each) => expect(searched(each, 60)).toBe(""));

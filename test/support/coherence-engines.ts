@@ -14,6 +14,7 @@ const functions = {
   message: "engineMessage",
   gone: "engineGone",
   peerDied: "enginePeerDied",
+  forgetPeer: "forgetPeer",
   dead: "engineDead",
   alive: "engineAlive",
   isHere: "pageIsHere",

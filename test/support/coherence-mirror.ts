@@ -156,6 +156,17 @@ export class Mirrors {
     return this.#cluster.setup.mirrored ?? 0;
   }
 
+  /** Somebody who is there, or who reads consoles, has seen something of the object. */
+  seen(object: number): boolean {
+    if (!this.on) return true;
+    const { pages, numbers } = this.#cluster;
+    const there = [...numbers.filter((m) => this.#cluster.machine(m).alive), numbers.length + 1];
+    return pages.some(
+      (page) =>
+        this.#cluster.objectOf(page) === object && there.some((m) => this.#state.pasts[m - 1]![page]! > 0),
+    );
+  }
+
   #mirror(machine: number, page: number): number {
     const { engines } = this.#cluster;
     return engines.do.mirror(engines.page(machine, page));

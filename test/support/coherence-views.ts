@@ -198,6 +198,7 @@ export class Views {
     this.#mirrors.died(number, dead);
     for (const page of pages) {
       if (!machine.pages[page]!.exists) continue;
+      if (this.#mirrors.on) engines.do.forgetPeer(engines.page(number, page), dead);
       // What moves its home, or will at once, needs nothing else.
       const { home } = machine.objects[this.#cluster.objectOf(page)]!;
       if (engines.do.isFrozen(engines.page(number, page)) !== 0 || home === dead || this.#mirrors.on) {
@@ -268,7 +269,8 @@ export class Views {
     const others = this.#cluster
       .living()
       .some((other) => this.#cluster.machine(other).objects[object]!.known);
-    if (!others) this.#cluster.machine(number).failures++;
+    // Mirrored, that is a loss when somebody has seen what was in it.
+    if (!others && this.#mirrors.seen(object)) this.#cluster.machine(number).failures++;
     here.known = true;
     here.home = this.homeOf(number, object);
     const there = this.#cluster.machine(here.home).objects[object]!;
