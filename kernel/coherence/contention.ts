@@ -13,6 +13,7 @@ import { wireTime } from "../syslink/peers";
 import { holdMost, holdTake } from "./hold";
 import { migratoryLost, migratoryStart } from "./migratory";
 import { Page } from "./records";
+import { turnsCame } from "./turns";
 
 const MILLISECOND: u64 = 1_000_000;
 /** Whoever loses a page sooner than that has fought for it; who does not want it for so long has stopped. */
@@ -113,6 +114,7 @@ export function pageCame(page: Page, now: u64): void {
   if (holds && page.heat >= HOT) holdTake(page);
   page.performed = 0;
   page.performedInRow = 0;
+  turnsCame(page);
 }
 
 /** Another machine takes the page, or the right to write. `written`: meanwhile, by this machine. */

@@ -64,6 +64,7 @@ import {
 import { Action, Page } from "./records";
 import { EVERYTHING, takeAway } from "./revocations";
 import { INVALID, MODIFIED } from "./table";
+import { isSpunOn } from "./turns";
 
 const MILLISECOND: u64 = 1_000_000;
 const NEVER: u64 = ~(<u64>0);
@@ -189,6 +190,7 @@ export function touchedEnd(page: Page): void {
 /** The page is asked for by these clients, and chunks of it would do. Ask for them? */
 export function borrowPays(page: Page, first: Client, now: u64): bool {
   if (!lends || page.state != INVALID || now < page.wholeUntil || first.touches == 0) return false;
+  if (isSpunOn(page)) return false; // others are to write what is read here
   if (partRefused(parts(), page.object, page.index)) return false;
   for (let at = changetype<usize>(first); at != 0; at = changetype<Client>(at).nextWaiter) {
     if (changetype<Client>(at).touches == 0) return false;

@@ -3,21 +3,16 @@
 // page then comes once, and nobody has to be told to drop a copy. So a machine that wrote after it had read asks to write the next
 // times it reads, until the page has left several times in a row without having been written here.
 //
-// Threads that wait for a lock by reading its word in a circle then pass the page round. Where the machines wait in the order
-// in which the page goes round, each finds that it is its turn, and a hand-over costs one hop. A machine whose thread read in
-// vain and reads again by the same instruction came too early: it waits a while before it asks again, and so goes behind others, until
-// the orders agree; and so the page stays longer with whoever uses it.
+// Threads that wait for a lock by reading its word in a circle then pass the page round, and ask for it when their turn is
+// near (turns.ts).
 //
 // All of it is advice: asking to write is always right. Core 0 only, like pages.ts.
-import { rdtsc } from "../arch";
 import { bootNumber, bootOption } from "../options";
-import { wireTime } from "../syslink/peers";
 import { Page } from "./records";
+import { turnDelay, turnsLost } from "./turns";
 
 /** So often in a row a page may leave unwritten until readers ask to read again. */
 const VAIN_MAX: u32 = 64;
-/** The longest wait before asking again, in halves of the wire's round trip. */
-const WAIT_MAX: u32 = 6;
 
 let migrates: bool = true;
 /** Whoever reads asks for the right to write: the protocol without S. */
@@ -46,6 +41,7 @@ export function asksToWrite(page: Page, write: bool, here: bool): bool {
 
 /** Another machine takes the page, or the right to write. `written`: meanwhile, by this machine. */
 export function migratoryLost(page: Page, written: bool): void {
+  turnsLost(page, written, page.readLast != 0);
   if (written) page.vain = 0;
   else if (page.readLast != 0) page.vain++;
   if (page.vain < VAIN_MAX) return;
@@ -53,14 +49,7 @@ export function migratoryLost(page: Page, written: bool): void {
   page.migratory = 0;
 }
 
-/**
- * Nanoseconds that a thread should wait before it asks for the page, which it lacks; `rip`: the instruction that reads. About as
- * long as one other machine needs the page, and longer each time; never quite the same, or machines could change places for ever.
- */
+/** Nanoseconds that a thread should wait before it asks for the page, which it lacks; `rip`: the instruction that reads. */
 export function spinDelay(page: Page, rip: u64): u64 {
-  const again = page.spinAt == rip;
-  page.spinAt = rip;
-  if (!again || page.vain == 0 || !migrates || page.migratory == 0) return 0;
-  const halves = <u64>min<u32>(page.vain, WAIT_MAX) + 1;
-  return (wireTime() * halves * (12 + ((rdtsc() >> 4) & 7))) / 32;
+  return migrates && page.migratory != 0 ? turnDelay(page, rip) : 0;
 }

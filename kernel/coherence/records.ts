@@ -273,6 +273,15 @@ export class Page {
   readLast: u32 = 0;
   vain: u32 = 0;
   spinAt: u64 = 0;
+  // Whose turn it is (turns.ts): when this machine last wrote it, and its number then; how often it had changed as it came; when it
+  // left last; how many machines take turns, and how long one is; so many turns are still waited for.
+  turnAt: u64 = 0;
+  turnSerial: u64 = 0;
+  changes: u64 = 0;
+  turnsSeenAt: u64 = 0;
+  turns: u32 = 0;
+  spins: u32 = 0;
+  turnTime: u64 = 0;
   /** Operations done for others, in a row for one, and how many of these are enough; 0 = unknown yet. */
   performed: u32 = 0;
   performedInRow: u32 = 0;

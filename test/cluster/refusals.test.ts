@@ -19,7 +19,7 @@ describe("without queues", { timeout: 300_000 }, () => {
   test.each([
     ["add", 3, 1, "queue=0 ship=0 hold=0", {}],
     ["add", 3, 2, "queue=0 ship=0", { faults: { loss: 0.02, duplicate: 0.05 }, reorder: true }],
-    ["lock", 3, 2, "queue=0 migrate=0", {}],
+    ["lock", 3, 1, "queue=0 migrate=0", {}],
   ])("%s of %i machines of %i cores, %s: nothing is lost", async (what, machines, cores, append, network) => {
     const words = [what, 2500];
     const delay: [number, number] = [20, 80];
