@@ -13,7 +13,7 @@ import { Random } from "../../emulator/random.js";
 import type { Snapshot } from "../../emulator/snapshot.js";
 import { installed } from "../support/cluster.js";
 import { temporaryFolder } from "../support/folder.js";
-import { disk, linux, network, prompt } from "../support/linux.js";
+import { disk, linux, network, prompt, SHORT_COMMAND_LINE } from "../support/linux.js";
 import { SeededLinux } from "../support/linux-seeded.js";
 import { vmlinux } from "../support/vmlinux.js";
 
@@ -37,6 +37,7 @@ describe.skipIf(missing.length > 0)("Linux with disks and a network", () => {
   let kernel: Uint8Array;
   const options = (node: number, disks: readonly DiskMode[]) => ({
     kernel,
+    commandLine: SHORT_COMMAND_LINE,
     initrd: linux.initrd({ modules: [...disk, ...network] }),
     mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, node),
     disks: disks.map((mode, index) => openDisk({ path: at(modes[index]!), mode })),

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { cli, installed, pause } from "./cluster.js";
-import { prompt } from "./linux.js";
+import { COMMAND_LINE, prompt } from "./linux.js";
 
 const QEMU = "qemu-system-x86_64";
 /** The generic kernel unpacks itself: 6 G instructions, on a host that may have other work. */
@@ -19,9 +19,8 @@ export interface GuestOptions {
   readonly more?: readonly (string | number)[];
 }
 
-export const APPEND = "console=ttyS0 panic=-1";
 /** What is not asked for otherwise. */
-const USUAL = { cores: 1, megabytes: 256, append: APPEND, more: [] } as const;
+const USUAL = { cores: 1, megabytes: 256, append: COMMAND_LINE, more: [] } as const;
 
 export class Guest {
   readonly child: ChildProcess;

@@ -7,7 +7,7 @@ import { SeededNetwork } from "../../emulator/link.js";
 import { Machine, type MachineOptions } from "../../emulator/machine.js";
 import { Random } from "../../emulator/random.js";
 import { Schedule } from "../../emulator/schedule.js";
-import { linux, prompt } from "./linux.js";
+import { COMMAND_LINE, linux, prompt } from "./linux.js";
 
 const TURNS_PER_BREATH = 65_536;
 
@@ -63,7 +63,7 @@ export class SeededLinux {
           kernel: readFileSync(linux.kernelPath),
           initrd: linux.initrd(),
           memory: 256 << 20,
-          commandLine: "console=ttyS0 panic=-1",
+          commandLine: COMMAND_LINE,
           seed,
           ...o,
           console: (byte) => {

@@ -3,12 +3,12 @@
 
 import { openDisk } from "../../emulator/disk.js";
 import { programsDisk } from "./debian.js";
-import { disk, linux, prompt } from "./linux.js";
+import { disk, linux, prompt, SHORT_COMMAND_LINE } from "./linux.js";
 import { SeededLinux } from "./linux-seeded.js";
 import { fileName, type Program, scripts } from "./programs.js";
 
 export const GUEST_MEMORY = 768 << 20;
-export const GUEST_COMMAND_LINE = "console=ttyS0 panic=-1 quiet";
+export const GUEST_COMMAND_LINE = `${SHORT_COMMAND_LINE} quiet`;
 
 /** What a script printed, and its status. */
 export interface Ending {
