@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { MachineOptions } from "../../emulator/machine.js";
 import { temporaryFolder } from "../support/folder.js";
-import { type KernelPackage, linux, prompt, SHORT_COMMAND_LINE } from "../support/linux.js";
+import { type KernelPackage, linux, prompt } from "../support/linux.js";
 import { complaints, qemuLog } from "../support/linux-complaints.js";
 import { SeededLinux } from "../support/linux-seeded.js";
 import { vmlinux } from "../support/vmlinux.js";
@@ -51,7 +51,6 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
   test("vmlinux by PVH, 2 cores: a shell, and reboot brings the machine up again", async () => {
     const guest = await booted("vmlinux by PVH, 2 cores", linux.cloud, 2, {
       kernel: vmlinux(readFileSync(linux.cloud.image)),
-      commandLine: SHORT_COMMAND_LINE,
     });
     // The firmware has set up all cores alike; QEMU's has not, so the comparison would let this pass.
     expect(await guest.command("dmesg | grep -c inconsistent")).toBe("0");
@@ -71,7 +70,6 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
       const guest = await booted("vmlinux by PVH, 1 core", linux.generic, 1, {
         kernel: vmlinux(readFileSync(linux.generic.image)),
         memory: 512 * MIB,
-        commandLine: SHORT_COMMAND_LINE,
       });
       expect(await guest.command("uname -r")).toBe(linux.generic.release);
     },

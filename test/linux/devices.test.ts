@@ -37,7 +37,7 @@ describe.skipIf(missing.length > 0)("Linux with disks and a network", () => {
   let kernel: Uint8Array;
   const options = (node: number, disks: readonly DiskMode[]) => ({
     kernel,
-    commandLine: SHORT_COMMAND_LINE,
+    commandLine: `${SHORT_COMMAND_LINE} quiet`, // what the kernel says meanwhile would stand among the answers
     initrd: linux.initrd({ modules: [...disk, ...network] }),
     mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, node),
     disks: disks.map((mode, index) => openDisk({ path: at(modes[index]!), mode })),
