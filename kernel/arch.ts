@@ -48,6 +48,8 @@ export declare function mfence(): void;
 export declare function rdtsc(): u64;
 /** CPUID into four u32 (eax, ebx, ecx, edx) at `into`. */
 export declare function cpuid(leaf: u32, subleaf: u32, into: usize): void;
+/** Of a processor that announces it. 0: it has no random number at this moment. */
+export declare function rdrand(): u64;
 export declare function readFlags(): u64;
 /** High 64 bits of the 128-bit product. */
 export declare function mulhu(a: u64, b: u64): u64;

@@ -29,6 +29,7 @@ import { SharedObject } from "./pager";
 import { drain, engine, pageAsked } from "./pages";
 import { isRecord, PAGE_LAST, Range, RangeSet, rangeAt, rangeOf, rangesPutState, STORED } from "./ranges";
 import { Page } from "./records";
+import { remainsDrop } from "./remains";
 import { EVERYTHING, takeAway } from "./revocations";
 import { HELD, INVALID, SHARED } from "./table";
 
@@ -319,6 +320,7 @@ let offered: u32 = 0;
 
 /** Bytes that are elsewhere as well go; pages that are here alone are offered to their homes. */
 function framesRelieve(now: u64): void {
+  remainsDrop();
   mergeResting(now, true);
   freed = 0;
   offered = 0;

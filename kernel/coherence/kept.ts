@@ -5,8 +5,10 @@
 // Invariant: a page has a record or a descriptor, or neither (its bytes are zeros, or not here), never both.
 import { frameFree } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
+import { clusterSelf } from "../syslink/cluster";
 import { SharedObject } from "./pager";
 import { Page } from "./records";
+import { INVALID } from "./table";
 
 const FIRST_BUCKETS: u32 = 1024;
 
@@ -21,6 +23,8 @@ export class Kept {
   changed: u8 = 0;
   noted: u8 = 0;
   had: u8 = 0;
+  /** Of a former life of this machine (remains.ts). */
+  former: u8 = 0;
   next: usize = 0;
   nextInObject: usize = 0;
   previousInObject: usize = 0;
@@ -84,6 +88,7 @@ export function keptPut(object: SharedObject, page: Page): void {
   kept.changed = page.changed;
   kept.noted = <u8>page.noted;
   kept.had = <u8>page.had;
+  kept.former = 0;
   page.frame = 0;
   insert(kept);
   kept.previousInObject = 0;
@@ -97,6 +102,10 @@ export function keptPut(object: SharedObject, page: Page): void {
 export function keptTake(object: SharedObject, page: Page): void {
   const kept = keptFind(object, page.index);
   if (changetype<usize>(kept) == 0) return;
+  if (kept.former != 0 && (page.state != INVALID || <u32>page.home == clusterSelf())) {
+    keptForget(object, kept);
+    return;
+  }
   page.serial = kept.serial;
   page.frame = kept.frame;
   page.dirty = kept.dirty;

@@ -16,6 +16,7 @@ import { nameHash } from "./homes";
 import { locksDrop } from "./object-locks";
 import { SharedObject } from "./pager";
 import { objectPagesDrop } from "./pages";
+import { remainsKeep } from "./remains";
 import { futexesDied } from "./shared-futex";
 import { willChanged, willDrop, willMake } from "./wills";
 
@@ -167,7 +168,7 @@ export function objectClose(object: SharedObject): i64 {
   object.references--;
   if (object.moving != 0) return 0; // the new home is told how often it is open
   if (object.dead != 0) {
-    if (object.references == 0) objectForget(object);
+    if (object.references == 0 && !remainsKeep(object)) objectForget(object);
   } else if (object.home == clusterSelf()) referenceDropped(object, clusterSelf());
   else {
     messageTo(object.home, 16, object.id, 0, COMMAND_CLOSE);
@@ -197,6 +198,6 @@ export function objectsBury(): void {
   while (at != 0) {
     const object = changetype<SharedObject>(at);
     at = object.next;
-    if (object.dead != 0 && object.references == 0) objectForget(object);
+    if (object.dead != 0 && object.references == 0 && !remainsKeep(object)) objectForget(object);
   }
 }

@@ -95,6 +95,7 @@ import { locksAsked, locksCancelled, locksKnowSize, locksReleased } from "./obje
 import { SharedObject } from "./pager";
 import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
 import { begin, nextMsgid, pendingTake, questionsEnd } from "./questions";
+import { remainsInherit } from "./remains";
 import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken } from "./shared-futex";
 import { answerTruncate, truncateLater } from "./truncation";
 import { willCame, willChanged } from "./wills";
@@ -412,7 +413,10 @@ function answered(client: Client, message: MessageHeader): void {
   if (changetype<usize>(id) != 0) {
     const linkid = load<u64>(itemData(id));
     let object = objectById(linkid);
-    if (changetype<usize>(object) == 0) object = objectMake(linkid, client.machine);
+    if (changetype<usize>(object) == 0) {
+      object = objectMake(linkid, client.machine);
+      remainsInherit(object);
+    }
     object.references++;
     client.object = changetype<usize>(object);
     object.size = client.size;

@@ -124,9 +124,10 @@ export function pageMerged(object: SharedObject, page: Page): void {
 /** Records again for the pages from `first` to `last` of which bytes are here, as before they merged. */
 export function pagesUnmerge(object: SharedObject, first: u64, last: u64): void {
   for (let at = object.kept; at != 0; ) {
-    const index = changetype<Kept>(at).index;
-    at = changetype<Kept>(at).nextInObject;
-    if (index < first || index > last) continue;
+    const kept = changetype<Kept>(at);
+    const index = kept.index;
+    at = kept.nextInObject;
+    if (index < first || index > last || kept.former != 0) continue;
     const page = pageFindOrMake(object, index);
     page.frozen = 0;
     if (object.home == clusterSelf()) refresh(page);

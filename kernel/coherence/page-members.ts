@@ -5,7 +5,7 @@ import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, forgetPeer, pageCreate } from "./engine";
 import { rangesForsaken, rangesMachineDied, rangesReady, recallsMachineDied } from "./grants";
 import { homeDied, homesForsake } from "./homes";
-import { loansDrop, loansMachineDied, loansMachineGone, loansStop } from "./loans";
+import { hasLoans, loansDrop, loansMachineDied, loansMachineGone, loansStop } from "./loans";
 import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./mirror-pages";
 import { objectsBury, objectsFirst } from "./object-list";
 import { pagesUnmerge } from "./page-index";
@@ -15,7 +15,7 @@ import { PAGE_LAST } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
 import { refusalsForget, refusalsMachineDied } from "./refusals";
 import { EVERYTHING, takeAway, unlinkWaiting } from "./revocations";
-import { eraOfView, serialEnded } from "./serials";
+import { eraOfView, NO_SERIAL, serialEnded } from "./serials";
 import { INVALID_OPERATE } from "./table";
 
 /** Calls `visit` (of a Page) for every page. */
@@ -144,11 +144,12 @@ export function pagesHeld(): bool {
 function forsake(page: Page): void {
   fail(page);
   mirrorsForget(page);
+  const inParts = hasLoans(page);
   loansDrop(page);
   refusalsForget(page);
   // What the home will say of the bytes that stay is told by their number (R7).
   serialEnded(page, takeAway(page, EVERYTHING));
-  const serial = page.serial;
+  const serial = inParts ? NO_SERIAL : page.serial;
   if (page.revoking != 0) {
     unlinkWaiting(page);
     atomic.store<u32>(changetype<usize>(page) + offsetof<Page>("revoking"), 0);

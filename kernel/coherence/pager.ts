@@ -34,6 +34,7 @@ import { Page } from "./records";
 export { sharedFutexWait, sharedFutexWake } from "./shared-futex";
 
 const ENOMEM: i64 = 12;
+const ENOENT: i64 = 2;
 const EINVAL: i64 = 22;
 const ENAMETOOLONG: i64 = 36;
 const NAME_MAX: u32 = 255;
@@ -108,16 +109,21 @@ function nameLength(name: usize): u32 {
   return bytes;
 }
 
-/** `name`: zero-terminated ASCII. Blocks for the home's answer. 0 (compare by changetype<usize>) = not there. */
-export function objectOpen(name: usize, create: bool): SharedObject {
+/**
+ * `name`: zero-terminated ASCII. Blocks for the home's answer. The object goes into `*into`; or what open() says: -ENOENT, and
+ * -ETIMEDOUT or -EIO when its home is out of reach.
+ */
+export function objectOpen(name: usize, create: bool, into: usize): i64 {
   const bytes = nameLength(name);
-  if (bytes == 0 || bytes > NAME_MAX) return changetype<SharedObject>(0);
+  if (bytes == 0 || bytes > NAME_MAX) return -ENOENT;
   const client = clientFor(changetype<SharedObject>(0));
   client.name = name;
   client.nameBytes = bytes;
   client.write = u32(create);
-  if (call(client, ASK_OPEN) < 0) return changetype<SharedObject>(0);
-  return changetype<SharedObject>(client.object);
+  const result = call(client, ASK_OPEN);
+  if (result < 0) return result;
+  store<usize>(into, client.object);
+  return 0;
 }
 
 /** An object without a name, at home here, which ends when no machine has it open any more. */

@@ -215,6 +215,7 @@ export const kernelIntrinsics: readonly Intrinsic[] = [
   simple("mfence", "Mfence"),
   readTimestamp,
   cpuid,
+  inline("rdrand", ">I", [], (a) => a.op("Rdrand", 64, r(RAX))),
   inline("readFlags", ">I", [], (a) => {
     a.plain("Pushfq");
     a.op("Pop", 64, r(RAX));

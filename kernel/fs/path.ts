@@ -1,5 +1,5 @@
 // Paths and what they name: the archive at the root, /dev with a few devices, /shm with the shared objects.
-import { objectClose, objectOpen, objectTruncate, objectUnlink } from "../coherence/pager";
+import { objectClose, objectOpen, objectTruncate, objectUnlink, SharedObject } from "../coherence/pager";
 import { EACCES, EEXIST, EISDIR, ENOENT, ENOTDIR, EROFS } from "../process/errno";
 import { archiveFind, archiveFirst, Inode, TYPE_DIRECTORY, TYPE_MASK } from "./archive";
 import {
@@ -83,14 +83,16 @@ export function pathOpen(path: usize, flags: u32, into: usize): i64 {
 function openShared(name: usize, flags: u32, into: usize): i64 {
   if ((flags & (O_CREAT | O_EXCL)) === (O_CREAT | O_EXCL)) {
     // Two steps: of two machines that create at the same instant both may succeed.
-    const there = objectOpen(name, false);
-    if (changetype<usize>(there) !== 0) {
-      objectClose(there);
+    const there = objectOpen(name, false, into);
+    if (there !== -ENOENT) {
+      if (there < 0) return there;
+      objectClose(changetype<SharedObject>(load<usize>(into)));
       return -EEXIST;
     }
   }
-  const object = objectOpen(name, (flags & O_CREAT) !== 0);
-  if (changetype<usize>(object) === 0) return -ENOENT;
+  const opened = objectOpen(name, (flags & O_CREAT) !== 0, into);
+  if (opened < 0) return opened;
+  const object = changetype<SharedObject>(load<usize>(into));
   const file = fileCreate(KIND_SHARED, flags, 0, changetype<usize>(object));
   if (flags & O_TRUNC && (flags & O_ACCESS) !== O_RDONLY) objectTruncate(object, 0);
   store<usize>(into, changetype<usize>(file));

@@ -5,7 +5,7 @@
 // and keeps time, and the agent of the port, by which threads ask: on core 0 in their own context, from another core
 // within an IPI message (promise 44). `busy` keeps the two apart where a critical section alone would not: an IPI message
 // may be run while another waits for room in a ring.
-import { in8, out8, rdtsc } from "../arch";
+import { cpuid, in8, out8, rdrand, rdtsc } from "../arch";
 import { pageOffered, recordsTend } from "../coherence/budget";
 import {
   ASK_CLOSE,
@@ -140,15 +140,39 @@ export function clusterStart(): void {
   threadCreate(service.index, 0, "cluster", 0, PRIORITY_SERVICE);
 }
 
-/** This life of the machine: the wall clock's second and the finer time stamp counter. */
+const MACHINE_SHIFT: u32 = 1;
+const LIFE_SHIFT: u32 = 8;
+/** CPUID 1, ECX: RDRAND. */
+const RDRAND: u32 = 1 << 30;
+
+/**
+ * This life of the machine: its number, so that no two machines have the same, and above it what differs from life to life: the
+ * wall clock's second, the finer time stamp counter, and the processor's random number where it has one.
+ */
 function epochNow(): u64 {
+  cpuid(1, 0, features);
+  const random = load<u32>(features, 8) & RDRAND ? rdrand() : 0;
+  const life = (clockNow() << 32) ^ (rdtsc() >> 4) ^ random;
+  return (mixed(life) << LIFE_SHIFT) | ((<u64>clusterSelf()) << MACHINE_SHIFT) | 1;
+}
+const features: usize = memory.data(16, 4);
+
+/** SplitMix64's mixture (Steele, Lea, Flood 2014): each bit of the word is in those that are kept of it. */
+function mixed(word: u64): u64 {
+  let z = word;
+  z = (z ^ (z >> 30)) * ((u64(0xbf58_476d) << 32) | 0x1ce4_e5b9);
+  z = (z ^ (z >> 27)) * ((u64(0x94d0_49bb) << 32) | 0x1331_11eb);
+  return z ^ (z >> 31);
+}
+
+function clockNow(): u64 {
   let clock: u64 = 0;
   // Seconds, minutes, hours, day, month, year (Motorola MC146818), whatever their coding: they only have to differ.
   for (let i: u32 = 0; i < 6; i++) {
     out8(0x70, i < 3 ? i << 1 : i + 4);
     clock = clock * 61 + <u64>in8(0x71);
   }
-  return (clock << 32) | ((rdtsc() >> 4) & 0xffff_ffff) | 1;
+  return clock;
 }
 
 // --- The service thread ---

@@ -33,6 +33,7 @@ import {
   waitersFail,
 } from "../coherence/page-members";
 import { questionsFail } from "../coherence/questions";
+import { remainsDrop } from "../coherence/remains";
 import { futexMachineCame } from "../coherence/shared-futex";
 import { print, printDecimal } from "../console";
 import { framesFree } from "../memory/frames";
@@ -569,6 +570,7 @@ function beginAnew(now: u64): u64 {
   overflowDrain();
   questionsFail();
   commitsFail();
+  remainsDrop();
   objectsForsaken();
   locksFail();
   pagesForsaken();
@@ -577,7 +579,8 @@ function beginAnew(now: u64): u64 {
   }
   if (suspended) pagesResume();
   suspended = false;
-  epochSet(max<u64>(call_indirect<u64>(newLife), clusterEpoch() + 2));
+  const life = call_indirect<u64>(newLife);
+  epochSet(life != clusterEpoch() ? life : ~life | 1);
   linksCreate();
   membershipReborn(membership, clusterEpoch());
   heardUntil(now);
