@@ -140,6 +140,7 @@ export {
   linkBytes,
   linkCommit,
   linkCreate,
+  linkCut,
   linkReserve,
   linkReset,
   linkTick,
