@@ -13,12 +13,13 @@ import { encode } from "./syslink.js";
 const PAYLOAD = 512;
 const RING = 131_072;
 const SECOND = 1_000_000_000n;
-const WINDOW = 32;
+const HELD_MOST = 32;
+const WINDOW_MAX = 128;
 /** A link's records and slots; its held datagrams, of which little is used, as of its ring. */
-const RECORDS = 1024 + WINDOW * 40;
+const RECORDS = 1024 + WINDOW_MAX * 40;
 const HELD = PAYLOAD + 8;
 const HELD_USED = 48;
-const RING_AT = RECORDS + WINDOW * HELD + 65_536;
+const RING_AT = RECORDS + HELD_MOST * HELD + 65_536;
 const RING_USED = 2048;
 const HEADER = 40;
 /** linkField(): state, header, payload, its bytes, the peer's epoch. */
@@ -64,7 +65,7 @@ class Machines extends World {
 
 /** What is used of a link's memory, from and to. */
 function parts(at: number): [number, number][] {
-  const held = Array.from({ length: WINDOW }, (_, slot) => at + RECORDS + slot * HELD);
+  const held = Array.from({ length: HELD_MOST }, (_, slot) => at + RECORDS + slot * HELD);
   return [
     [at, at + RECORDS],
     ...held.map((each): [number, number] => [each, each + HELD_USED]),
