@@ -125,6 +125,20 @@ export function transfers(mode: Mode, seed: number, count: number): Case[] {
         d.pick([0x1a, 0x1b, 0x18, 0x1c, 0x1e, 0x1f, 0x1b, 0x1b, 0x10 | d.below(16)]),
         level(d),
       );
+    /** What a return takes from the stack: its CS, and the descriptor that its SS may name. */
+    const returnCode = () =>
+      d.pick([
+        selector(d, selectors.a),
+        selectors.userCode,
+        selectors.code,
+        selectors.userCode32,
+        selectors.a | 3,
+      ]);
+    const putReturnStack = () =>
+      put(
+        selectors.b,
+        PRESENT | segment(d, mode, d.pick([0x12, 0x13, 0x13, 0x17, 0x10 | d.below(16)]), level(d)),
+      );
     const gates = long
       ? [0x0c, 0x0c, 0x0c, 0x0c, 0x0e, 4, 5, 9, 2, 0, 0xb]
       : [0x0c, 0x0c, 0x0c, 4, 5, 5, 9, 0xb, 1, 3, 2, 0, 0xe];
@@ -210,26 +224,12 @@ export function transfers(mode: Mode, seed: number, count: number): Case[] {
       case "retf": {
         const immediate = d.rarely(3);
         const ss = d.pick([selector(d, selectors.a), selectors.userData, selectors.data, selectors.userData]);
-        const cs = d.pick([
-          selector(d, selectors.a),
-          selectors.userCode,
-          selectors.code,
-          selectors.userCode32,
-          selectors.a | 3,
-        ]);
-        put(
-          selectors.b,
-          PRESENT | segment(d, mode, d.pick([0x12, 0x13, 0x13, 0x17, 0x10 | d.below(16)]), level(d)),
-        );
+        const cs = returnCode();
+        putReturnStack();
         const usedSs = d.pick([ss, selectors.b | 3, selectors.b | d.below(4)]);
         const bytes = immediate ? [0xca, d.pick([0, 4, 8, 0xfc]), d.pick([0, 0, 0, 0x10, 0x80])] : [0xcb];
-        code = `${sized(usedSs)};; ${sized(d.rarely(6) ? 0x1_5678 : at.stack3)};; ${
-          immediate
-            ? Array.from({ length: 4 }, () => sized(0x77))
-                .slice(0, bytes[1] === 8 ? 2 : bytes[1] === 4 ? 1 : 0)
-                .join(";; ") || "nop"
-            : "nop"
-        };; ${sized(cs)};; ${sized(offset)};; ${opsize}${wide}db ${bytes.join(", ")}`;
+        const parameters = `${sized(0x77)};; `.repeat(bytes[1] === 8 ? 2 : bytes[1] === 4 ? 1 : 0);
+        code = `${sized(usedSs)};; ${sized(d.rarely(6) ? 0x1_5678 : at.stack3)};; ${parameters}${sized(cs)};; ${sized(offset)};; ${opsize}${wide}db ${bytes.join(", ")}`;
         break;
       }
       case "iret": {
@@ -240,17 +240,8 @@ export function transfers(mode: Mode, seed: number, count: number): Case[] {
           selectors.userData,
           selectors.b | 3,
         ]);
-        const cs = d.pick([
-          selector(d, selectors.a),
-          selectors.userCode,
-          selectors.code,
-          selectors.userCode32,
-          selectors.a | 3,
-        ]);
-        put(
-          selectors.b,
-          PRESENT | segment(d, mode, d.pick([0x12, 0x13, 0x13, 0x17, 0x10 | d.below(16)]), level(d)),
-        );
+        const cs = returnCode();
+        putReturnStack();
         const flags = d.pick([
           2,
           2,
