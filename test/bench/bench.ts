@@ -4,11 +4,13 @@
 //   npm run bench                 everything
 //   npm run bench -- speed boot   some sections
 //   npm run bench -- --json       the JSON alone
+//   npm run bench -- --help       what there is
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
 import { archive, firmware, kernelPath, program, readImage } from "../../emulator/images.js";
 import { Machine } from "../../emulator/machine.js";
 import { Random } from "../../emulator/random.js";
@@ -230,13 +232,38 @@ const sections: Record<string, Section> = {
   linux: linuxFigures,
 };
 
-const json = process.argv.includes("--json");
-const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
-const unknown = wanted.find((name) => !(name in sections));
-if (unknown !== undefined) {
-  console.error(`bench: no section "${unknown}"; there are ${Object.keys(sections).join(", ")}`);
-  process.exit(2);
+const USAGE = `Usage: npm run bench -- [--json] [SECTION ...]
+
+The project's figures; all sections unless some are named, about a quarter of an hour.
+Sections: ${Object.keys(sections).join(", ")}
+
+  --json   the figures as one JSON object, without the table
+  --help   this text
+
+Examples:
+  npm run bench -- coherence takeover
+  npm run --silent bench -- --json speed > speed.json`;
+
+function commandLine(): { json: boolean; wanted: readonly string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { json: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    });
+    if (values.help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    const unknown = positionals.find((name) => !(name in sections));
+    if (unknown !== undefined) throw new Error(`no section "${unknown}"`);
+    return { json: values.json ?? false, wanted: positionals };
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
 }
+
+const { json, wanted } = commandLine();
 const figures: Figure[] = [];
 for (const [name, section] of Object.entries(sections)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { MachineOptions } from "../../emulator/machine.js";
 import { temporaryFolder } from "../support/folder.js";
-import { type KernelPackage, linux, prompt } from "../support/linux.js";
+import { type KernelPackage, linux, prompt, SHORT_COMMAND_LINE } from "../support/linux.js";
 import { complaints, qemuLog } from "../support/linux-complaints.js";
 import { SeededLinux } from "../support/linux-seeded.js";
 import { vmlinux } from "../support/vmlinux.js";
@@ -28,7 +28,12 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
     await guest.until(prompt);
     console.info(`Linux ${kernel.release}, ${name}, to the shell: ${guest.figures}`);
     expect(await guest.command("nproc")).toBe(String(cores));
-    const theirs = await qemuLog({ kernel: kernel.image, initrd: join(folder.path, "initrd"), cores });
+    const theirs = await qemuLog({
+      kernel: kernel.image,
+      initrd: join(folder.path, "initrd"),
+      cores,
+      ...(options.commandLine === undefined ? {} : { append: options.commandLine }),
+    });
     expect(complaints(await guest.command("dmesg -r"), theirs)).toEqual([]);
     return guest;
   }
@@ -51,6 +56,7 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
   test("vmlinux by PVH, 2 cores: a shell, and reboot brings the machine up again", async () => {
     const guest = await booted("vmlinux by PVH, 2 cores", linux.cloud, 2, {
       kernel: vmlinux(readFileSync(linux.cloud.image)),
+      commandLine: SHORT_COMMAND_LINE,
     });
     // The firmware has set up all cores alike; QEMU's has not, so the comparison would let this pass.
     expect(await guest.command("dmesg | grep -c inconsistent")).toBe("0");
@@ -70,6 +76,7 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
       const guest = await booted("vmlinux by PVH, 1 core", linux.generic, 1, {
         kernel: vmlinux(readFileSync(linux.generic.image)),
         memory: 512 * MIB,
+        commandLine: SHORT_COMMAND_LINE,
       });
       expect(await guest.command("uname -r")).toBe(linux.generic.release);
     },

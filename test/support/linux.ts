@@ -22,7 +22,10 @@ export const COMMAND_LINE = "console=ttyS0 panic=-1";
 /** Without the tests of the kernel's own ciphers, which are two thirds of its instructions from RESET to the shell. */
 export const SHORT_COMMAND_LINE = `${COMMAND_LINE} cryptomgr.notests`;
 
-/** Mounts what a shell wants, loads the modules, says how many processors there are, and asks for commands on the console. */
+/**
+ * Mounts what a shell wants, loads the modules, says how many processors there are, and asks for commands on the console,
+ * where the kernel's own messages (`dmesg` has them) would stand among the answers from then on.
+ */
 export const INIT = `#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp
 /bin/busybox mount -t proc proc /proc
@@ -31,6 +34,7 @@ export const INIT = `#!/bin/busybox sh
 /bin/busybox --install /bin
 export PATH=/bin PS1='${prompt}'
 for module in /modules/*; do [ -e "$module" ] && insmod $module; done
+dmesg -n 1
 echo "ready: $(nproc) processors"
 exec setsid cttyhack sh -i
 `;
