@@ -2,14 +2,13 @@
 // command line's business only; to the machine they are bytes.
 
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Module } from "./boot-files.js";
 import { initialFileSystem } from "./initfs.js";
 
-/** dist/, whether this file runs from there or from its source. */
-const here = dirname(fileURLToPath(import.meta.url));
-const root = basename(dirname(here)) === "dist" ? dirname(here) : join(dirname(here), "dist");
+/** dist/ */
+const root = fileURLToPath(new URL("..", import.meta.url));
 
 export const kernelPath = join(root, "kernel", "kernel.elf");
 /** The scripts of a report's page (timeline/page.ts), in the order in which they use each other. */

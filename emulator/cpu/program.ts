@@ -20,15 +20,8 @@ export interface EngineModules {
   readonly forms?: ReadyForms;
 }
 
-/** Beside the built engine, or in dist/ when the sources run. */
-function microcodeFile(): string {
-  const places = ["./microcode.wasm", "../../dist/emulator/cpu/microcode.wasm"];
-  const found = places.map((p) => fileURLToPath(new URL(p, import.meta.url))).find((p) => existsSync(p));
-  if (found === undefined) throw new Error("microcode.wasm is missing: run npm run build");
-  return found;
-}
-
 const here = dirname(fileURLToPath(import.meta.url));
+export const microcodePath = join(here, "microcode.wasm");
 /** The handlers kept by build-forms.ts, and what says to which build they belong. */
 export const formsFiles = { binary: join(here, "forms.wasm"), index: join(here, "forms.json") };
 export interface FormsIndex {
@@ -51,9 +44,9 @@ export function engineDigest(): string {
   return hash.digest("hex");
 }
 
-/** undefined: not built, of another build, or the sources run. */
+/** undefined: not built, or of another build. */
 async function readyForms(): Promise<ReadyForms | undefined> {
-  if (!import.meta.url.endsWith(".js") || !existsSync(formsFiles.index)) return undefined;
+  if (!existsSync(formsFiles.index)) return undefined;
   const index = JSON.parse(readFileSync(formsFiles.index, "utf8")) as FormsIndex;
   if (index.digest !== engineDigest()) return undefined;
   const { slots, slotsEnd } = index;
@@ -65,7 +58,7 @@ let compiled: Promise<EngineModules> | undefined;
 /** Compiles the fixed modules, once per process. */
 export function compile(): Promise<EngineModules> {
   compiled ??= (async () => {
-    const binary = readFileSync(microcodeFile());
+    const binary = readFileSync(microcodePath);
     const signatures = [...exportedSignatures(binary)];
     const linkage = new Linkage(new Map(signatures));
     const [microcode, engine, forms] = await Promise.all([

@@ -14,12 +14,12 @@ import {
   RflagsBits,
 } from "iced-x86";
 import { expect, test } from "vitest";
-import { buildMicrocode } from "../../emulator/build-microcode.js";
 import type { Definition } from "../../emulator/cpu/instructions/define.js";
 import { families, rows } from "../../emulator/cpu/instructions/index.js";
 import * as L from "../../emulator/cpu/layout.js";
 import { Linkage } from "../../emulator/cpu/lowering/linkage.js";
 import { lower } from "../../emulator/cpu/meaning.js";
+import { microcodePath } from "../../emulator/cpu/program.js";
 import { InstructionStream } from "../../emulator/cpu/shapes.js";
 import { exportedSignatures, type FunctionCode, module } from "../../emulator/cpu/wasm.js";
 import { exampleOf } from "../silicon/cases.js";
@@ -149,7 +149,7 @@ test("no mnemonic has two rows for the same form", () => {
 });
 
 test("every form of every row lowers to WebAssembly that is valid", () => {
-  const linkage = new Linkage(new Map(exportedSignatures(readFileSync(buildMicrocode()))));
+  const linkage = new Linkage(new Map(exportedSignatures(readFileSync(microcodePath))));
   const modes = { 64: L.MODE_64 | L.MODE_LONG, 32: L.MODE_CODE32 | L.MODE_STACK32, 16: 0 };
   const wrong: string[] = [];
   const functions: FunctionCode[] = [];

@@ -13,7 +13,7 @@ function expectZero(machines: QemuMachine[]): void {
 
 describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
   test("promise 61: LOCK XADD on a mapped file from two machines of two cores counts right", async () => {
-    const machines = await bootCluster({ files: [await program("counter")], args: ["2000"], machines: 2 });
+    const machines = await bootCluster({ files: [program("counter")], args: ["2000"], machines: 2 });
     expectZero(machines);
     expect(machines[0]!.output).toMatch(
       /counter: machines 2 cores 2 expected 8000 counted 8000 old values a permutation: yes/,
@@ -29,7 +29,7 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
 
   test("a machine that pauses for longer than its leases, but not for so long that it is lost, costs nothing", async () => {
     const machines = await bootCluster(
-      { files: [await program("counter")], args: ["6000"], machines: 2, options: ["linkloss=6000"] },
+      { files: [program("counter")], args: ["6000"], machines: 2, options: ["linkloss=6000"] },
       async ([first, second]) => {
         await first!.says(/counter: node 1 \d+/, 40);
         second!.pause(); // leases are 1.8 s, silence is death after 4 s
@@ -46,7 +46,7 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
     await bootCluster(
       {
         // Longer than the test, however fast the host.
-        files: [await program("contend")],
+        files: [program("contend")],
         args: ["think", "300000000"],
         machines: 2,
         cores: 1,
@@ -71,7 +71,7 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
     const machines = await bootCluster(
       {
         // Longer than the test, however fast the host.
-        files: [await program("contend")],
+        files: [program("contend")],
         args: ["think", "300000000"],
         machines: 2,
         cores: 1,
@@ -93,7 +93,7 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
 
   test("promise 57: three machines, over a wire of 1500 bytes that takes a page in three datagrams", async () => {
     const machines = await bootCluster({
-      files: [await program("counter")],
+      files: [program("counter")],
       args: ["300"],
       machines: 3,
       cores: 1,
@@ -131,7 +131,7 @@ describe.skipIf(!hasQemu || !hasMusl)(
     test("promise 114: a machine is killed: the others say so and go on, or are told of the loss", async () => {
       const options = ["linkloss=1500"];
       const machines = await bootCluster(
-        { files: [await program("counter")], args: ["20000"], machines: 3, cores: 1, options },
+        { files: [program("counter")], args: ["20000"], machines: 3, cores: 1, options },
         async ([first, second, third]) => {
           await first!.says(/counter: node 1 \d+/, 40);
           third!.kill();

@@ -3,7 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { kernelElf, qemu, statsOf } from "../support/qemu.js";
+import { kernelPath } from "../../emulator/images.js";
+import { qemu, statsOf } from "../support/qemu.js";
 
 /** Every test that selfTest() runs, in order, as its source says. */
 const names = [...readFileSync("kernel/selftest.ts", "utf8").matchAll(/^ {2}run\("([^"]+)"/gm)].map(
@@ -100,7 +101,7 @@ describe.skipIf(qemu.missing)(`boot under QEMU ${qemu.missing}`, () => {
 const objdump = spawnSync("objdump", ["--version"]).status === 0 ? "" : "objdump is not installed";
 
 test.skipIf(objdump)(`promises 8 and 41: no locked instruction on a core's own data ${objdump}`, () => {
-  const { stdout } = spawnSync("objdump", ["-d", "-M", "intel", "--no-show-raw-insn", kernelElf], {
+  const { stdout } = spawnSync("objdump", ["-d", "-M", "intel", "--no-show-raw-insn", kernelPath], {
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });

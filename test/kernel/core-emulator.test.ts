@@ -3,7 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { kernelElf, qemu } from "../support/qemu.js";
+import { kernelPath } from "../../emulator/images.js";
+import { qemu } from "../support/qemu.js";
 
 const cli = "dist/emulator/cli.js";
 const names = [...readFileSync("kernel/selftest.ts", "utf8").matchAll(/^ {2}run\("([^"]+)"/gm)].map(
@@ -18,7 +19,7 @@ function boot(cores: number, seed: number): string[] {
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
     [
-      ...[cli, "boot", "--kernel", kernelElf, "--seed", `${seed}`, "--cores", `${cores}`],
+      ...[cli, "boot", "--kernel", kernelPath, "--seed", `${seed}`, "--cores", `${cores}`],
       ...["--append", "exit=f4 selftest", "--limit", "60"],
     ],
     { encoding: "utf8", timeout: 110_000 },

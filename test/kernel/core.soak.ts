@@ -2,7 +2,8 @@
 // is another interleaving; on our own machine the seed draws it.
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { kernelElf, qemu } from "../support/qemu.js";
+import { kernelPath } from "../../emulator/images.js";
+import { qemu } from "../support/qemu.js";
 
 describe.skipIf(qemu.missing)(`self-test under QEMU ${qemu.missing}`, () => {
   for (let seed = 1; seed <= 40; seed++) {
@@ -26,7 +27,7 @@ describe("self-test on our own machine", () => {
             "dist/emulator/cli.js",
             "boot",
             "--kernel",
-            kernelElf,
+            kernelPath,
             "--seed",
             `${seed}`,
             "--cores",

@@ -1,10 +1,8 @@
 // C programs, static with musl, on the guest kernel: the same binary runs on the host's Linux, which is the judge of
 // what it prints.
 import { spawnSync } from "node:child_process";
-import { beforeAll, describe, expect, test } from "vitest";
-import { bootQemu, cProgram, hasMusl, hasQemu, missing, prepareGuest } from "../support/guest.js";
-
-if (hasQemu) beforeAll(...prepareGuest);
+import { describe, expect, test } from "vitest";
+import { bootQemu, cProgram, hasMusl, hasQemu, missing } from "../support/guest.js";
 
 const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
 

@@ -1,9 +1,7 @@
 // Programs on shared files, on a cluster of one machine: the same binaries run as several processes on the host's Linux.
-import { beforeAll, describe, expect, test } from "vitest";
-import { bootQemu, cProgram, hasMusl, hasQemu, missing, prepareGuest, program } from "../support/guest.js";
+import { describe, expect, test } from "vitest";
+import { bootQemu, cProgram, hasMusl, hasQemu, missing, program } from "../support/guest.js";
 import { onLinux } from "../support/same-as-linux.js";
-
-if (hasQemu) beforeAll(...prepareGuest);
 
 const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
 
@@ -48,7 +46,7 @@ both(`shared files on one machine${missing("qemu", "musl")}`, () => {
 
 describe.skipIf(!hasQemu)(`the counter of kernel/user${missing("qemu")}`, () => {
   test("counts right on one machine and says how far it is", async () => {
-    const { lines, status } = await bootQemu({ files: [await program("counter")], args: ["5000"], cores: 3 });
+    const { lines, status } = await bootQemu({ files: [program("counter")], args: ["5000"], cores: 3 });
     expect(lines.at(-1)).toBe(
       "counter: machines 1 cores 3 expected 15000 counted 15000 old values a permutation: yes",
     );

@@ -1,15 +1,13 @@
 // Processes of the guest kernel, on QEMU: programs of its own dialect, faults, refused files, what a process leaves behind.
-import { beforeAll, describe, expect, test } from "vitest";
-import { bootQemu, cProgram, hasMusl, hasQemu, missing, prepareGuest, program } from "../support/guest.js";
-
-if (hasQemu) beforeAll(...prepareGuest);
+import { describe, expect, test } from "vitest";
+import { bootQemu, cProgram, hasMusl, hasQemu, missing, program } from "../support/guest.js";
 
 const qemu = describe.skipIf(!hasQemu);
 
 qemu(`a program${missing("qemu")}`, () => {
   test("says hello, and gets its arguments, environment and cores", async () => {
     const { lines, status } = await bootQemu({
-      files: [await program("hello")],
+      files: [program("hello")],
       args: ["first", "second"],
       options: ["node=1", "nodes=1"],
       cores: 3,
@@ -19,7 +17,7 @@ qemu(`a program${missing("qemu")}`, () => {
   });
 
   test("that is not there, or not named, is status 127", async () => {
-    const files = [await program("hello")];
+    const files = [program("hello")];
     const absent = await bootQemu({ files, init: "/bin/absent" });
     expect(absent.lines).toEqual(["init: /bin/absent: not in the initial file system"]);
     expect(absent.status).toBe(127);
@@ -46,7 +44,7 @@ const faults: readonly (readonly [string, number, string])[] = [
 
 qemu(`a fault without a handler ends the process${missing("qemu")}`, () => {
   test.concurrent.each(faults)("%s", async (kind, code, said) => {
-    const { lines, status } = await bootQemu({ files: [await program("fault")], args: [kind], cores: 1 });
+    const { lines, status } = await bootQemu({ files: [program("fault")], args: [kind], cores: 1 });
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(/ at rip 0x[0-9a-f]+$/);
     // How deep a frame is, is the compiler's business.
@@ -103,7 +101,7 @@ const bytesOf = (view: DataView) => new Uint8Array(view.buffer, view.byteOffset,
 
 qemu(`a file that is no program of ours is refused by name${missing("qemu")}`, () => {
   test.concurrent.each(refusals)("%s", async (why, damage) => {
-    const { data } = await program("hello");
+    const { data } = program("hello");
     const copy = data.slice();
     const view = new DataView(copy.buffer, copy.byteOffset, copy.byteLength);
     const headers = Array.from(

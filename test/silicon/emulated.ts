@@ -2,7 +2,6 @@
 // codes and CR2 can be compared with what Linux reports. The kernel half holds tables and, for every vector, a HLT;
 // a case ends when one of them is reached, INT3's like all others.
 
-import { buildMicrocode } from "../../emulator/build-microcode.js";
 import { Code } from "../../emulator/cpu/decode.js";
 import { compile, Engine, type EngineModules, type Host, plan } from "../../emulator/cpu/engine.js";
 import * as L from "../../emulator/cpu/layout.js";
@@ -100,7 +99,6 @@ export class Emulated {
 
   /** "fresh" generates its own handlers, for rows that were changed on purpose. */
   static async create(handlers: "shared" | "fresh" = "shared"): Promise<Emulated> {
-    buildMicrocode();
     const modules = await compile();
     return new Emulated(handlers === "fresh" ? { ...modules } : modules);
   }

@@ -7,7 +7,6 @@
 //   expect(cpu.state().register("rax")).toBe(1n);
 
 import { assemble } from "../../emulator/assembler.js";
-import { buildMicrocode } from "../../emulator/build-microcode.js";
 import {
   type CoreState,
   compile,
@@ -155,7 +154,6 @@ export class Cpu {
   }
 
   static async create(options: CpuOptions = {}): Promise<Cpu> {
-    buildMicrocode();
     const modules = options.modules ?? (await compile());
     const cores = options.cores ?? 1;
     const rom = options.rom ?? new Uint8Array(0);

@@ -1,5 +1,5 @@
-// The guest kernel with programs, as a test boots it: the images of dist/kernel when they are newer than every source,
-// else made here; C programs by musl-gcc; and QEMU as the machine that nobody here wrote.
+// The guest kernel with programs, as a test boots it: the images of dist/kernel; C programs by musl-gcc; and QEMU as
+// the machine that nobody here wrote.
 import { spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -10,10 +10,9 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
+import { kernelPath } from "../../emulator/images.js";
 import { type InitialFile, initialFileSystem } from "../../emulator/initfs.js";
-import { compileDialect } from "../../kernel/compiler/asc.js";
-import { kernelImage, layout, programImage } from "../../kernel/compiler/image.js";
 import { temporaryFolder } from "./folder.js";
 
 const root = process.cwd();
@@ -46,46 +45,9 @@ function newest(folder: string): number {
   return time;
 }
 
-const isFresh = (path: string, sources: number) => existsSync(path) && statSync(path).mtimeMs >= sources;
-
-/** Each is looked for once: a source that changes while tests run does not change what they test. */
-const images = new Map<string, Promise<string>>();
-
-function image(name: string, built: string, entry: string): Promise<string> {
-  const known = images.get(name) ?? makeImage(name, built, entry);
-  images.set(name, known);
-  return known;
-}
-
-async function makeImage(name: string, built: string, entry: string): Promise<string> {
-  const sources = newest(join(root, "kernel"));
-  const ours = join(root, "dist/kernel/test", name);
-  for (const path of [join(root, built), ours]) if (isFresh(path, sources)) return path;
-  const isKernel = name === "kernel.elf";
-  const { wasm } = await compileDialect({
-    entry,
-    root,
-    memoryBase: isKernel ? layout.kernel.data : layout.program.data,
-    optimize: 3,
-    ...(isKernel ? { abort: "kernel/panic/assertionFailed" } : {}),
-  });
-  mkdirSync(dirname(ours), { recursive: true });
-  const temporary = `${ours}.${process.pid}`;
-  writeFileSync(temporary, (isKernel ? kernelImage : programImage)(wasm).elf);
-  renameSync(temporary, ours);
-  return ours;
-}
-
-/** For beforeAll: what takes long when dist/ is not built. */
-export const prepareGuest = [() => kernelPath(), 300_000] as const;
-
-/** Path of the kernel's ELF file. */
-export const kernelPath = () => image("kernel.elf", "dist/kernel/kernel.elf", "kernel/main.ts");
-
 /** A program of kernel/user, as /bin/NAME. */
-export async function program(name: string): Promise<InitialFile> {
-  const path = await image(name, `dist/kernel/user/${name}`, `kernel/user/${name}.ts`);
-  return { path: `/bin/${name}`, data: readFileSync(path) };
+export function program(name: string): InitialFile {
+  return { path: `/bin/${name}`, data: readFileSync(join(root, "dist/kernel/user", name)) };
 }
 
 /** A C program of test/c, static with musl, as /bin/NAME; `flags` come last. */
@@ -103,7 +65,7 @@ function compiled(compiler: string, kind: string, name: string, flags: readonly 
   mkdirSync(folder, { recursive: true });
   const host = join(folder, [name, ...flags].join(""));
   const sources = newest(join(root, "test/c"));
-  if (!isFresh(host, sources)) {
+  if (!existsSync(host) || statSync(host).mtimeMs < sources) {
     const temporary = `${host}.${process.pid}`;
     const source = join(root, "test/c", `${name}.c`);
     const common = ["-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-mcx16"];
@@ -148,7 +110,7 @@ export async function bootQemu(boot: Boot): Promise<Outcome> {
     return outcome(
       await run("qemu-system-x86_64", boot.seconds ?? 60, [
         ...["-machine", "q35", "-m", `${boot.memoryMiB ?? 256}`, "-smp", `${boot.cores ?? 2}`],
-        ...["-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", await kernelPath()],
+        ...["-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernelPath],
         ...["-initrd", initrd, "-append", words.join(" "), "-device", "isa-debug-exit,iobase=0xf4"],
       ]),
     );

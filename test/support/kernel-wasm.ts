@@ -1,43 +1,8 @@
 // The kernel's pure modules (kernel/unit.ts) in Node: the same WebAssembly that the back end turns into machine code.
-// dist/kernel/unit.wasm is used when it is newer than every source of the kernel, else asc is run here.
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const root = process.cwd();
-const built = join(root, "dist/kernel/unit.wasm");
-const ours = join(root, "dist/kernel/unit-test.wasm");
-
-function newest(folder: string): number {
-  let time = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) time = Math.max(time, entry.name === "compiler" ? 0 : newest(path));
-    else if (entry.name !== "build.ts") time = Math.max(time, statSync(path).mtimeMs);
-  }
-  return time;
-}
-
-function compile(): Buffer {
-  const sources = newest(join(root, "kernel"));
-  for (const path of [built, ours])
-    if (existsSync(path) && statSync(path).mtimeMs >= sources) return readFileSync(path);
-  mkdirSync(join(root, "dist/kernel"), { recursive: true });
-  const temporary = join(root, `dist/kernel/unit-test.${process.pid}.wasm`);
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [
-      join(root, "node_modules/assemblyscript/bin/asc.js"),
-      ...["kernel/unit.ts", "-O3", "--debug", "--runtime", "stub", "--lowMemoryLimit", "--exportTable"],
-      ...["--enable", "threads", "--sharedMemory", "--initialMemory", "1024", "--maximumMemory", "65536"],
-      ...["--outFile", temporary],
-    ],
-    { cwd: root, encoding: "utf8" },
-  );
-  if (status !== 0) throw new Error(`asc kernel/unit.ts:\n${stdout}${stderr}`);
-  renameSync(temporary, ours);
-  return readFileSync(ours);
-}
+const built = join(process.cwd(), "dist/kernel/unit.wasm");
 
 let module: WebAssembly.Module | undefined;
 
@@ -56,7 +21,7 @@ export class KernelWasm {
 
   /** `other`: a module instead of kernel/unit.ts, such as one with a planted bug. */
   constructor(imports: Record<string, (...args: never[]) => unknown> = {}, other?: Uint8Array) {
-    if (other === undefined) module ??= new WebAssembly.Module(compile());
+    if (other === undefined) module ??= new WebAssembly.Module(readFileSync(built));
     const used = other === undefined ? module! : new WebAssembly.Module(Uint8Array.from(other));
     const missing = (name: string) => () => {
       throw new Error(`kernel: ${name}() is privileged, and the test supplies none`);

@@ -2,8 +2,8 @@
 // Physical memory is 16 MiB of RAM and 64 KiB of ROM; device accesses are recorded and answered by the test.
 
 import { readFileSync } from "node:fs";
-import { buildMicrocode } from "../../emulator/build-microcode.js";
 import * as L from "../../emulator/cpu/layout.js";
+import { microcodePath } from "../../emulator/cpu/program.js";
 
 const RAM_BASE = L.PLANNED_BASE + 0x1_0000;
 const ROM_BASE = L.PLANNED_BASE;
@@ -33,7 +33,7 @@ const memory = new WebAssembly.Memory({
   maximum: 65536,
   shared: true,
 });
-const module = new WebAssembly.Module(readFileSync(buildMicrocode()));
+const module = new WebAssembly.Module(readFileSync(microcodePath));
 let current: Microcode | undefined;
 
 const host = {

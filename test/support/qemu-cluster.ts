@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { kernelPath } from "../../emulator/images.js";
 import { type InitialFile, initialFileSystem } from "../../emulator/initfs.js";
 import { temporaryFolder } from "./folder.js";
-import { kernelPath } from "./guest.js";
 
 export interface ClusterBoot {
   readonly files: readonly InitialFile[];
@@ -73,7 +73,6 @@ export async function bootCluster(
   try {
     const initrd = join(folder.path, "initrd");
     writeFileSync(initrd, initialFileSystem(files));
-    const kernel = await kernelPath();
     const start = (k: number): QemuMachine => {
       const words = [
         ...[`node=${k}`, `nodes=${count}`, `init=${files[0]!.path}`, "exit=f4", ...options],
@@ -84,7 +83,7 @@ export async function bootCluster(
         "qemu-system-x86_64",
         [
           ...["-machine", "q35", "-m", "128", "-smp", `${cores}`, "-display", "none", "-no-reboot"],
-          ...["-serial", "stdio", "-monitor", "none", "-kernel", kernel, "-initrd", initrd],
+          ...["-serial", "stdio", "-monitor", "none", "-kernel", kernelPath, "-initrd", initrd],
           ...["-append", words.join(" "), "-device", "isa-debug-exit,iobase=0xf4"],
           ...["-netdev", `socket,id=n,mcast=230.66.0.1:${port},localaddr=127.0.0.1`],
           ...["-device", mtu === 0 ? card : `${card},host_mtu=${mtu}`],

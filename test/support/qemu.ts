@@ -1,11 +1,9 @@
 // The kernel's image under QEMU: an outside machine that boots the same bytes. Tests that use it skip themselves when
 // qemu-system-x86_64 is not installed (`qemu.missing` says so).
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { kernelPath } from "../../emulator/images.js";
 
 const program = "qemu-system-x86_64";
-export const kernelElf = join(process.cwd(), "dist/kernel/kernel.elf");
 
 export interface Run {
   readonly cores?: number;
@@ -31,12 +29,11 @@ export const qemu = {
 
   /** Boots the kernel on a q35 machine and waits for its end. */
   run({ cores = 1, megabytes = 128, append, initrd, more = [], seconds = 30 }: Run): Promise<Ended> {
-    if (!existsSync(kernelElf)) throw new Error(`${kernelElf} is not there: npm run build makes it`);
     const child = spawn(
       program,
       [
         ...["-machine", "q35", "-m", `${megabytes}`, "-smp", `${cores}`, "-display", "none", "-no-reboot"],
-        ...["-serial", "stdio", "-monitor", "none", "-nic", "none", "-kernel", kernelElf, "-append", append],
+        ...["-serial", "stdio", "-monitor", "none", "-nic", "none", "-kernel", kernelPath, "-append", append],
         ...(initrd === undefined ? [] : ["-initrd", initrd]),
         ...["-device", "isa-debug-exit,iobase=0xf4,iosize=1", ...more],
       ],

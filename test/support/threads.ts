@@ -1,42 +1,11 @@
 // Cores on real threads, over one machine's memory, without a board: for tests of what only true parallelism shows.
-// Node runs no TypeScript in worker threads, so the engine's sources are transpiled (types stripped, nothing checked)
-// into dist/threads first.
 
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
-import ts from "typescript";
 import type { EngineModules, EnginePlan } from "../../emulator/cpu/engine.js";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const output = join(root, "dist/threads");
-
-/** The engine as JavaScript; gives the URL of engine.js. */
-function transpile(): string {
-  const visit = (folder: string): void => {
-    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) {
-        if (entry.name !== "microcode") visit(path);
-      } else if (entry.name.endsWith(".ts")) transpileFile(path);
-    }
-  };
-  visit("emulator/cpu");
-  transpileFile("emulator/iced.ts");
-  return pathToFileURL(join(output, "emulator/cpu/engine.js")).href;
-}
-function transpileFile(path: string): void {
-  const source = join(root, path);
-  const target = join(output, path.replace(/\.ts$/, ".js"));
-  const built = statSync(target, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (built > statSync(source).mtimeMs) return;
-  const { outputText } = ts.transpileModule(readFileSync(source, "utf8"), {
-    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
-  });
-  mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(target, outputText);
-}
+const engine = pathToFileURL(join(process.cwd(), "dist/emulator/cpu/engine.js")).href;
 
 /** What each thread does: runs its core until it sleeps, and says how many instructions that took. */
 const program = `
@@ -79,7 +48,6 @@ export async function runOnThreads(
   cores = plan.cores,
   mutation?: string,
 ): Promise<number[]> {
-  const engine = transpile();
   const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
   const workers = Array.from(
     { length: cores },
