@@ -1,25 +1,42 @@
-// The virtio network card: VIRTIO 1.2, section 5.1, one receive and one transmit queue, no offloads, no
-// control queue. Frames are Ethernet without FCS, up to an MTU of 9000 bytes (9014 with the header).
+// The virtio network card: VIRTIO 1.2, section 5.1, one receive and one transmit queue, no control queue. Frames are
+// Ethernet without FCS, up to an MTU of 9000 bytes (9014 with the header). It completes and checks checksums and cuts
+// TCP segments (net-offload.ts); what it receives it does not put together again.
 // The wire is a callback out and `receive` in. A frame for which the driver has no buffer waits in the card's receive
 // FIFO, as on a real card, and is dropped and counted when that is full.
 // Invariant: while frames wait the driver is asked to notify of new buffers; frames keep their order.
 
 import type { GuestMemory, Line, Trace } from "./device.js";
+import { checksumRight, completeChecksum, gsoType, headerFlag, netHeader, segment } from "./net-offload.js";
 import { ringFeature, type VirtioDevice, VirtioPci } from "./virtio-pci.js";
-import { type Chain, DriverError } from "./virtqueue.js";
+import { type Chain, DriverError, lengthOf, type Segment } from "./virtqueue.js";
 
 export const MTU = 9000;
 const ETHERNET_HEADER_BYTES = 14;
 export const FRAME_BYTES_MAX = ETHERNET_HEADER_BYTES + MTU;
-/** struct virtio_net_hdr with num_buffers, as VERSION_1 has it. */
-const HEADER_BYTES = 12;
-const NUM_BUFFERS = 10;
-const feature = { mtu: 3, mac: 5, status: 16 } as const;
+/** An Ethernet header with two VLAN tags, an IPv6 header, and the longest payload of that (5.1.6.3). */
+const LARGE_FRAME_BYTES_MAX = 22 + 40 + 65_535;
+const HEADER_BYTES = netHeader.bytes;
+const feature = {
+  csum: 0,
+  guestCsum: 1,
+  mtu: 3,
+  mac: 5,
+  hostTso4: 11,
+  hostTso6: 12,
+  hostEcn: 13,
+  mergeableBuffers: 15,
+  status: 16,
+} as const;
+const offered = [...Object.values(feature), ringFeature.indirectDescriptors, ringFeature.eventIndex];
 const LINK_UP = 1;
 export const netQueue = { receive: 0, transmit: 1 } as const;
 const CONFIG_BYTES = 12;
 /** Bytes of frames that the receive FIFO holds. With a ring of 9000-byte buffers, a whole window of TCP. */
 export const FIFO_BYTES = 4 << 20;
+
+/** Why a frame was not given to the driver. */
+type Undelivered = "no buffer" | "too small";
+type Delivery = Undelivered | "done";
 
 const reset = () => ({ linkUp: true, framesSent: 0, framesReceived: 0, framesDropped: 0 });
 type State = ReturnType<typeof reset>;
@@ -30,21 +47,24 @@ export class VirtioNet implements VirtioDevice {
   readonly classCode = 0x02_0000;
   readonly queues = 2;
   readonly features: readonly [number, number] = [
-    ((1 << feature.mtu) |
-      (1 << feature.mac) |
-      (1 << feature.status) |
-      (1 << ringFeature.indirectDescriptors) |
-      (1 << ringFeature.eventIndex)) >>>
-      0,
+    offered.reduce<number>((bits, bit) => bits | (1 << bit), 0) >>> 0,
     1 << (ringFeature.version1 - 32),
   ];
+  readonly requirements = [
+    [feature.hostTso4, [feature.csum]],
+    [feature.hostTso6, [feature.csum]],
+    [feature.hostEcn, [feature.hostTso4, feature.hostTso6]],
+  ] as const;
   readonly configBytes = CONFIG_BYTES;
   readonly pci: VirtioPci;
   readonly #mac: Uint8Array;
   readonly #memory: GuestMemory;
   readonly #send: (frame: Uint8Array) => void;
   readonly #trace: Trace;
-  readonly #frame = new Uint8Array(FRAME_BYTES_MAX);
+  /** A header with its frame, and a part of that. */
+  readonly #gathered = new Uint8Array(HEADER_BYTES + LARGE_FRAME_BYTES_MAX);
+  readonly #header = new DataView(this.#gathered.buffer, 0, HEADER_BYTES);
+  readonly #part = new Uint8Array(FRAME_BYTES_MAX);
   #state = reset();
   /** The receive FIFO: the oldest frame at `#first`. */
   #waiting: Uint8Array[] = [];
@@ -114,28 +134,53 @@ export class VirtioNet implements VirtioDevice {
 
   #transmit(chain: Chain): 0 {
     if (chain.writable.length > 0) throw new DriverError("queue 1: a transmit chain with a writable part");
-    const length = chain.readable.reduce((sum, segment) => sum + segment.length, 0) - HEADER_BYTES;
-    if (length < 0)
-      throw new DriverError(`queue 1: a transmit chain of ${length + HEADER_BYTES} bytes has no header`);
-    if (length < ETHERNET_HEADER_BYTES || length > FRAME_BYTES_MAX || !this.#state.linkUp) {
+    const bytes = lengthOf(chain.readable);
+    if (bytes < HEADER_BYTES)
+      throw new DriverError(`queue 1: a transmit chain of ${bytes} bytes has no header`);
+    const length = bytes - HEADER_BYTES;
+    if (length < ETHERNET_HEADER_BYTES || bytes > this.#gathered.length || !this.#state.linkUp) {
       this.#drop(`frame of ${length} bytes not sent${this.#state.linkUp ? "" : ": the link is down"}`);
       return 0;
     }
     this.#gather(chain);
-    this.#state.framesSent++;
-    this.#send(this.#frame.subarray(0, length));
+    const problem = this.#offload(this.#gathered.subarray(HEADER_BYTES, bytes));
+    if (problem !== "") this.#drop(problem);
     return 0;
   }
 
-  /** Copies the frame, the bytes after the header, together. */
+  /** Does what the header asks for, and sends. Gives what is wrong, or "". Without VIRTIO_NET_F_CSUM a header says nothing. */
+  #offload(frame: Uint8Array): string {
+    const offloads = this.pci.negotiated(feature.csum);
+    const type = offloads ? this.#header.getUint8(netHeader.gsoType) & ~gsoType.ecn : gsoType.none;
+    const wants = offloads && (this.#header.getUint8(netHeader.flags) & headerFlag.needsChecksum) !== 0;
+    const csumStart = this.#header.getUint16(netHeader.csumStart, true);
+    const csumOffset = this.#header.getUint16(netHeader.csumOffset, true);
+    if (type !== gsoType.none) {
+      const agreed =
+        (type === gsoType.tcp4 && this.pci.negotiated(feature.hostTso4)) ||
+        (type === gsoType.tcp6 && this.pci.negotiated(feature.hostTso6));
+      if (!agreed || !wants) return `gso_type ${type} ${agreed ? "without NEEDS_CSUM" : "was not agreed on"}`;
+      const size = this.#header.getUint16(netHeader.gsoSize, true);
+      const how = { type, size, csumStart, csumOffset, frameBytesMax: FRAME_BYTES_MAX };
+      return segment(frame, how, this.#part, (part) => this.#put(part));
+    }
+    if (frame.length > FRAME_BYTES_MAX) return `frame of ${frame.length} bytes not sent`;
+    const problem = wants ? completeChecksum(frame, csumStart, csumOffset) : "";
+    if (problem === "") this.#put(frame);
+    return problem;
+  }
+
+  #put(frame: Uint8Array): void {
+    this.#state.framesSent++;
+    this.#send(frame);
+  }
+
+  /** Copies header and frame together. */
   #gather(chain: Chain): void {
-    let skip = HEADER_BYTES;
     let at = 0;
     for (const { address, length } of chain.readable) {
-      const skipped = Math.min(skip, length);
-      skip -= skipped;
-      this.#frame.set(this.#memory.bytes.subarray(address + skipped, address + length), at);
-      at += length - skipped;
+      this.#gathered.set(this.#memory.bytes.subarray(address, address + length), at);
+      at += length;
     }
   }
 
@@ -164,24 +209,32 @@ export class VirtioNet implements VirtioDevice {
     return true;
   }
 
-  /**
-   * Gives the driver what waits, as far as it has buffers. Asking for a notification and looking once more closes the
-   * gap in which the driver, on another core, adds a buffer without notifying.
-   */
+  /** Gives the driver what waits, as far as it has buffers. */
   #deliverWaiting(): void {
     while (this.#first < this.#waiting.length) {
       const frame = this.#waiting[this.#first]!;
-      let delivery = this.#deliver(frame);
-      if (delivery === "no buffer") {
-        this.pci.queues[netQueue.receive].wantNotifications(true);
-        delivery = this.#deliver(frame);
-        if (delivery === "no buffer") return;
-      }
+      const delivery = this.#deliverOrAsk(frame);
+      if (delivery === "no buffer") return;
       if (delivery === "too small") this.#drop();
       this.#first++;
       this.#waitingBytes -= frame.length;
     }
     if (this.#first > 0) this.#empty();
+  }
+
+  /**
+   * Without room, asks the driver to notify of its next buffer. Looking once more after that closes the gap in which the
+   * driver, on another core, adds one without notifying.
+   */
+  #deliverOrAsk(frame: Uint8Array): Delivery {
+    const ring = this.pci.queues[netQueue.receive];
+    let delivery = this.#deliver(frame);
+    for (let seen = -1; delivery === "no buffer" && seen !== ring.offered; ) {
+      seen = ring.offered;
+      ring.wantNotifications(true, seen);
+      delivery = this.#deliver(frame);
+    }
+    return delivery;
   }
 
   #empty(): void {
@@ -190,28 +243,57 @@ export class VirtioNet implements VirtioDevice {
     this.#waitingBytes = 0;
   }
 
-  #deliver(frame: Uint8Array): "done" | "no buffer" | "too small" {
+  #deliver(frame: Uint8Array): Delivery {
     const ring = this.pci.queues[netQueue.receive];
-    const chain = ring.peek();
-    if (chain === undefined) return "no buffer";
-    if (chain.readable.length > 0) throw new DriverError("queue 0: a receive chain with a readable part");
-    const room = chain.writable.reduce((sum, segment) => sum + segment.length, 0);
-    if (room < HEADER_BYTES + frame.length) return "too small";
+    const bytes = HEADER_BYTES + frame.length;
+    const chains = this.#buffersFor(bytes);
+    if (typeof chains === "string") return chains;
     const header = new Uint8Array(HEADER_BYTES);
-    header[NUM_BUFFERS] = 1;
-    this.#scatter(chain, header, frame);
-    ring.take();
-    ring.push(chain.head, HEADER_BYTES + frame.length);
+    new DataView(header.buffer).setUint16(netHeader.numBuffers, chains.length, true);
+    if (this.pci.negotiated(feature.guestCsum) && checksumRight(frame))
+      header[netHeader.flags] = headerFlag.dataValid;
+    this.#scatter(
+      chains.flatMap(({ writable }) => writable),
+      header,
+      frame,
+    );
+    let left = bytes;
+    const used = chains.map(({ head, writable }) => {
+      const written = Math.min(left, lengthOf(writable));
+      left -= written;
+      return { head, written };
+    });
+    ring.take(chains.length);
+    ring.pushTogether(used);
     ring.wantNotifications(false);
     this.pci.signal(netQueue.receive);
     this.#state.framesReceived++;
     return "done";
   }
 
-  /** Spreads header and frame over the chain's parts. */
-  #scatter(chain: Chain, ...parts: readonly Uint8Array[]): void {
+  /** Buffers for a header and its frame: one, or with VIRTIO_NET_F_MRG_RXBUF as many as it takes. */
+  #buffersFor(bytes: number): Chain[] | Undelivered {
+    const ring = this.pci.queues[netQueue.receive];
+    const mergeable = this.pci.negotiated(feature.mergeableBuffers);
+    const chains: Chain[] = [];
+    for (let room = 0; room < bytes; ) {
+      if (chains.length > 0 && !mergeable) return "too small";
+      const chain = ring.peek(chains.length);
+      if (chain === undefined) return chains.length === ring.size ? "too small" : "no buffer";
+      if (chain.readable.length > 0) throw new DriverError("queue 0: a receive chain with a readable part");
+      const more = lengthOf(chain.writable);
+      if (mergeable && more < HEADER_BYTES)
+        throw new DriverError(`queue 0: a mergeable receive buffer of ${more} bytes`);
+      chains.push(chain);
+      room += more;
+    }
+    return chains;
+  }
+
+  /** Spreads header and frame over the segments. */
+  #scatter(segments: readonly Segment[], ...parts: readonly Uint8Array[]): void {
     let [part, ...rest] = parts;
-    for (const segment of chain.writable) {
+    for (const segment of segments) {
       let { address, length } = segment;
       while (length > 0 && part !== undefined) {
         const count = Math.min(length, part.length);

@@ -44,6 +44,8 @@ export interface VirtioDevice {
   readonly queues: number;
   /** Offered features: bits 31-0 and 63-32. */
   readonly features: readonly [number, number];
+  /** Features that mean nothing without another, by bit numbers (2.2.1). */
+  readonly requirements?: readonly (readonly [feature: number, oneOf: readonly number[]])[];
   readonly configBytes: number;
   readConfig(offset: number): number;
   /** The driver has made chains available. May throw DriverError. */
@@ -243,8 +245,19 @@ export class VirtioPci implements PciFunction {
     if (extra.some((bits) => bits !== 0))
       this.#report(`features not offered: ${hex(extra[1])}:${hex(extra[0])}`);
     else if ((driverFeatures[1] & 1) === 0) this.#report("the driver did not accept VERSION_1");
-    else return true;
+    else return this.#requirementsMet();
     return false;
+  }
+
+  #requirementsMet(): boolean {
+    const accepted = (feature: number) =>
+      (this.#state.driverFeatures[feature >> 5] & (1 << (feature & 31))) !== 0;
+    const missed = this.#device.requirements?.find(
+      ([feature, oneOf]) => accepted(feature) && !oneOf.some(accepted),
+    );
+    if (missed !== undefined)
+      this.#report(`feature ${missed[0]} accepted without feature ${missed[1].join(" or ")}`);
+    return missed === undefined;
   }
 
   /** A field of the selected queue; fixed once the queue is enabled. */

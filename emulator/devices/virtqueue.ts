@@ -92,31 +92,47 @@ export class Virtqueue {
       this.#broken(`${name} at ${hex(at)}, ${length} bytes, is not in RAM`);
   }
 
-  /** The chain that the driver offers next, or undefined. It stays offered until `take`. */
-  peek(): Chain | undefined {
-    const { size, taken, driver } = this.#state();
-    const ring = address(driver);
-    const offered = (this.#load16(ring + 2) - taken) & 0xffff;
-    if (offered === 0) return undefined;
-    if (offered > size) this.#broken(`${offered} chains offered at once, the queue has ${size}`);
-    return this.#walk(this.#load16(ring + 4 + 2 * (taken % size)));
+  get size(): number {
+    return this.#state().size;
   }
 
-  take(): void {
+  /** Chains that the driver offers now. */
+  get offered(): number {
+    const { size, taken, driver } = this.#state();
+    const offered = (this.#load16(address(driver) + 2) - taken) & 0xffff;
+    if (offered > size) this.#broken(`${offered} chains offered at once, the queue has ${size}`);
+    return offered;
+  }
+
+  /** The chain that the driver offers next, or the one so many behind it, or undefined. It stays offered until `take`. */
+  peek(ahead = 0): Chain | undefined {
+    if (ahead >= this.offered) return undefined;
+    const { size, taken, driver } = this.#state();
+    return this.#walk(this.#load16(address(driver) + 4 + 2 * (((taken + ahead) & 0xffff) % size)));
+  }
+
+  take(count = 1): void {
     const state = this.#state();
-    state.taken = (state.taken + 1) & 0xffff;
+    state.taken = (state.taken + count) & 0xffff;
   }
 
   /** Gives a chain back with the number of bytes written to it. */
   push(head: number, written: number): void {
+    this.pushTogether([{ head, written }]);
+  }
+
+  /** Gives chains back; the driver sees all of them or none. */
+  pushTogether(elements: readonly { readonly head: number; readonly written: number }[]): void {
     const state = this.#state();
     const ring = address(state.device);
-    const at = ring + 4 + 8 * (state.used % state.size);
-    this.#memory.view.setUint32(at, head, true);
-    this.#memory.view.setUint32(at + 4, written, true);
-    this.#memory.written(at, 8);
-    state.used = (state.used + 1) & 0xffff;
-    // Last, and with a fence: on another core the driver sees the element before the index.
+    for (const { head, written } of elements) {
+      const at = ring + 4 + 8 * (state.used % state.size);
+      this.#memory.view.setUint32(at, head, true);
+      this.#memory.view.setUint32(at + 4, written, true);
+      this.#memory.written(at, 8);
+      state.used = (state.used + 1) & 0xffff;
+    }
+    // Last, and with a fence: on another core the driver sees the elements before the index.
     this.#store16(ring + 2, state.used);
   }
 
@@ -139,13 +155,13 @@ export class Virtqueue {
     }
   }
 
-  /** Asks the driver to notify at its next chain, or not at all. */
-  wantNotifications(wanted: boolean): void {
+  /** Asks the driver to notify at its next chain behind `seen` that stay offered, or not at all. */
+  wantNotifications(wanted: boolean, seen = 0): void {
     const { size, taken, device } = this.#state();
     const ring = address(device);
     if (!this.#eventIndex()) this.#store16(ring, wanted ? 0 : NO_NOTIFY);
     // An event index that the driver cannot reach keeps it quiet: at most `size` chains are outstanding.
-    else this.#store16(ring + 4 + 8 * size, (wanted ? taken : taken + size) & 0xffff);
+    else this.#store16(ring + 4 + 8 * size, (taken + (wanted ? seen : size)) & 0xffff);
   }
 
   /** Whether the chains pushed since the last call call for an interrupt. */

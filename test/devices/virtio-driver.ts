@@ -6,8 +6,14 @@ import type { VirtioPci } from "../../emulator/devices/virtio-pci.js";
 import { TestMemory, tracer } from "./bench.js";
 
 export const feature = {
+  csum: 1 << 0,
+  guestCsum: 1 << 1,
   mtu: 1 << 3,
   mac: 1 << 5,
+  hostTso4: 1 << 11,
+  hostTso6: 1 << 12,
+  hostEcn: 1 << 13,
+  mergeable: 1 << 15,
   status: 1 << 16,
   indirect: 1 << 28,
   eventIndex: 1 << 29,

@@ -38,7 +38,7 @@ function scribble(random: Random, queue: DriverQueue): void {
   const head = random.below(size - count + 1);
   const parts = Array.from({ length: count }, (_, part) => ({
     address: 0x10_0000 + 0x1000 * random.below(0x30),
-    length: part === 0 ? 12 + random.below(60) : random.below(1500),
+    length: part === 0 ? 12 + random.below(90) : random.below(1500),
     write: queue.index === 0,
   }));
   if (random.below(3) === 0) queue.indirect(head, 0x13_0000 + 64 * random.below(64), parts);
@@ -48,6 +48,22 @@ function scribble(random: Random, queue: DriverQueue): void {
   const named = random.below(30) === 0 ? random.below(0x1_0000) : head;
   view.setUint16(driverArea + 4 + 2 * (index % size), named, true);
   view.setUint16(driverArea + 2, index + (random.below(60) === 0 ? random.below(0x1_0000) : 1), true);
+}
+
+/** A header that asks for offloads and the start of a frame that mostly bears it, here and there in the buffers. */
+function scribbleFrame(random: Random, { bytes, view }: TestMemory): void {
+  const at = 0x10_0000 + 0x1000 * random.below(0x30);
+  const version = random.below(2) === 0 ? 4 : 6;
+  const transport = 14 + (version === 4 ? 20 : 40);
+  const some = (value: number, other: number) => (random.below(6) === 0 ? other : value);
+  bytes.set([some(1, random.below(4)), some(version === 4 ? 1 : 4, random.below(256))], at);
+  view.setUint16(at + 4, some(8 + random.below(200), random.below(0x1_0000)), true);
+  view.setUint16(at + 6, some(transport, random.below(2000)), true);
+  view.setUint16(at + 8, some(16, random.below(2000)), true);
+  const frame = at + 12;
+  view.setUint16(frame + 12, some(version === 4 ? 0x0800 : 0x86dd, 0x8100));
+  bytes[frame + 14] = some(version === 4 ? 0x45 : 0x60, random.below(256));
+  bytes[frame + transport + 12] = some(0x50, random.below(256));
 }
 
 /** Overwrites fields of some descriptors of a table. */
@@ -94,8 +110,16 @@ export function fuzzRings(seed: number): Reached {
   for (let life = 0; life < 6; life++) {
     driver.memory.bytes.fill(0);
     const size = 1 << random.below(9);
-    const { rx, tx } = driver.start((random.below(2) * feature.eventIndex) | feature.indirect, size);
+    const offloads = feature.csum | feature.hostTso4 | feature.hostTso6 | feature.hostEcn;
+    const features = [feature.eventIndex, feature.guestCsum, feature.mergeable, offloads].map(
+      (bits) => random.below(2) * bits,
+    );
+    const { rx, tx } = driver.start(
+      features.reduce((all, bits) => all | bits, feature.indirect),
+      size,
+    );
     for (let step = 0; step < 25; step++) {
+      scribbleFrame(random, driver.memory);
       scribble(random, random.below(2) === 0 ? rx : tx);
       driver.notify(random.below(2));
       driver.net.receive(pattern(14 + random.below(300)));

@@ -60,13 +60,25 @@ describe("negotiation", () => {
       driver.set(common.deviceFeatureSelect, 4, select);
       return driver.get(common.deviceFeature, 4);
     });
-    const { mtu, mac: address, status: link, indirect, eventIndex } = feature;
-    expect(words).toEqual([(mtu | address | link | indirect | eventIndex) >>> 0, 1, 0]);
+    const all = Object.values(feature).reduce((bits, bit) => bits | bit, 0);
+    expect(words).toEqual([all >>> 0, 1, 0]);
+  });
+
+  test("TSO is nothing without checksums, ECN nothing without TSO", () => {
+    expect(driver.negotiate(feature.hostTso4)).toBe(false);
+    expect(driver.negotiate(feature.hostTso6)).toBe(false);
+    expect(driver.negotiate(feature.csum | feature.hostEcn)).toBe(false);
+    expect(driver.lines).toEqual([
+      "virtio-net: feature 11 accepted without feature 0",
+      "virtio-net: feature 12 accepted without feature 0",
+      "virtio-net: feature 13 accepted without feature 11 or 12",
+    ]);
+    expect(driver.negotiate(feature.csum | feature.hostTso6 | feature.hostEcn)).toBe(true);
   });
 
   test("VERSION_1 is a must, features not offered are refused", () => {
     expect(driver.negotiate(feature.mac, 0)).toBe(false);
-    expect(driver.negotiate(1 << 1)).toBe(false);
+    expect(driver.negotiate(1 << 17)).toBe(false);
     expect(driver.negotiate(feature.mac, 3)).toBe(false);
     expect(driver.negotiate()).toBe(true);
     expect(driver.lines.filter((line) => /VERSION_1|not offered/.test(line))).toHaveLength(3);
