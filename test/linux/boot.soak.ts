@@ -51,6 +51,7 @@ describe.skipIf(linux.missing !== "")("Linux", () => {
       await guest.prompted();
       expect(await guest.run("echo again")).toBe("again");
       expect(await guest.off()).toBe(0);
+      console.info(`Linux ${kernel.release} live, ${title}, with the restart: ${guest.figures}`);
     } finally {
       guest.kill();
     }
@@ -94,6 +95,7 @@ describe.skipIf(linux.missing !== "")("Linux", () => {
     await guest.type("poweroff -f");
     await guest.off();
     expect(guest.machine.powered).toBe(false);
+    console.info(`Linux ${kernel.release} seeded, ${cores} cores, with the restart: ${guest.figures}`);
   }
   test.each([1, 2, 4, 8])(
     "seeded, %i cores, bzImage: a shell, a restart, the end",
@@ -147,6 +149,7 @@ describe.skipIf(linux.missing !== "")("Linux", () => {
         }
         expect(two.out).toContain(hash.digest("hex"));
         expect(await Promise.all(guests.map((guest) => guest.off()))).toEqual([0, 0]);
+        console.info(`nc, the machines: ${guests.map((guest) => guest.figures).join("; ")}`);
       } finally {
         for (const guest of guests) guest.kill();
         bridge.kill("SIGINT");

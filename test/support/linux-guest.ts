@@ -114,6 +114,12 @@ export class Guest {
     return (JSON.parse(line ?? "{}") as { instructions?: number }).instructions ?? 0;
   }
 
+  /** Of a machine of ours that has ended, for the test's output. */
+  get figures(): string {
+    const seconds = (performance.now() - this.#started) / 1000;
+    return `${(this.instructions / 1e9).toFixed(2)} G instructions, ${seconds.toFixed(0)} s`;
+  }
+
   kill(): void {
     this.child.kill("SIGKILL");
   }
