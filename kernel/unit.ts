@@ -323,6 +323,12 @@ export function linkField(link: Link, field: u32): u64 {
       return link.epoch;
     case 14:
       return link.peerEpoch;
+    case 15:
+      return link.expected;
+    case 16:
+      return link.received;
+    case 17:
+      return link.nextSequence;
     default:
       return 0;
   }

@@ -1,23 +1,8 @@
-// The page protocol at three machines and two pages, in every order of events, one of the machines dying at any moment and coming
-// back: as many states as TLC finds for the model of the same table (coherence-model.soak.ts). One case here; the larger ones, and
-// which rows of the table they use, are in coherence-search.soak.ts.
+// What searches of every order of events stand on: states are told apart by fingerprints. (The page protocol at three machines and two
+// pages is searched in coherence-search.soak.ts, and over real links in coherence-joined.test.ts.)
 import { expect, test } from "vitest";
-import { World } from "../support/coherence.js";
-import { nameOf, threeByTwo } from "../support/coherence-cases.js";
 import { Fingerprints, Words } from "../support/fingerprint.js";
-import { KernelWasm } from "../support/kernel-wasm.js";
-import { chance, explore } from "../support/search.js";
-
-for (const one of threeByTwo.filter(({ quick }) => quick))
-  test(`three machines, two pages: ${nameOf(one)}`, () => {
-    const { programs, home, kills, rejoins = false, states } = one;
-    const world = new World(new KernelWasm(), { machines: 3, pages: 2, home, programs });
-    world.rejoins = rejoins;
-    const found = explore(world, kills);
-    console.log(`${nameOf(one)}: ${found.states} states, ${found.ends} ends, at most ${found.depth} events`);
-    expect(found.ends).toBeGreaterThan(0);
-    expect(found.states).toBe(states);
-  });
+import { chance } from "../support/search.js";
 
 test("fingerprints tell states apart that differ in one bit, and are found again", () => {
   const next = chance(5);

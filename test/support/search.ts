@@ -12,6 +12,8 @@ export interface World<Step, Saved> {
   /** Everything that may happen next; at most so many deaths in all. */
   steps(kills: number): Step[];
   take(step: Step): void;
+  /** Looks at a state, and leaves it as it is; once in each of a search. */
+  inspect?(): void;
   /** Nothing has to happen any more: only what may go wrong is among the steps. */
   rests(steps: readonly Step[]): boolean;
   /** What must hold then. */
@@ -84,6 +86,7 @@ export function explore<Step, Saved>(
     found.depth = Math.max(found.depth, here.depth);
     if (found.states > limit) throw new Error(`more than ${limit} states`);
     if (found.states % PROGRESS === 0) progress?.(found.states, stack.length);
+    if (world.inspect) judged(here, undefined, () => world.inspect!());
     const steps = world.steps(kills);
     if (world.rests(steps)) {
       found.ends++;
