@@ -2,6 +2,7 @@
 import { listFree, nodeFree, Piece } from "./coherence/lock-pieces";
 import { LockMessage, LockRequest, LockSpace } from "./coherence/lock-space";
 
+export { circleWaits, LOCK_CIRCLE } from "./coherence/lock-circles";
 export { lockDigest } from "./coherence/lock-digest";
 export { lockDied, lockHandedIn, lockHomeSaid } from "./coherence/lock-home";
 export {
@@ -29,14 +30,17 @@ export {
   lockThaw,
   lockWant,
   requestFree,
+  SAY_LOCK_FOLLOW,
   SAY_LOCK_RECALL,
+  SAY_LOCK_WAITS,
 } from "./coherence/lock-space";
 export { LOCK_EVENTS, LOCK_GRANTED, LOCK_HELD } from "./coherence/lock-table";
 
 export function lockSpaceBytes(): usize {
-  return offsetof<LockSpace>();
+  return offsetof<LockSpace>() + 8;
 }
 export function lockSpaceMake(space: LockSpace, self: u32, home: u32, fifo: u32): void {
+  space.timeAt = changetype<usize>(space) + offsetof<LockSpace>();
   space.self = self;
   space.home = home;
   space.fifo = fifo;
@@ -81,7 +85,9 @@ export function lockDoneTake(space: LockSpace): usize {
   if (at != 0) space.done = load<usize>(at);
   return at;
 }
-/** 0 client, 1 state, 2 whether it met an obstacle. */
+/** 0 client, 1 state, 2 whether it met an obstacle, 3 flags. */
 export function lockRequestField(r: LockRequest, field: u32): u32 {
-  return field == 0 ? <u32>r.client : field == 1 ? r.state : u32(r.obstacle != 0);
+  if (field == 0) return <u32>r.client;
+  if (field == 1) return r.state;
+  return field == 2 ? u32(r.obstacle != 0) : r.flags;
 }

@@ -6,7 +6,7 @@
 // rebuild, thaw; takeover.ts has what they mean for a page. Threads that ask about an object that moves wait; what they had
 // asked of its former home they ask again, and who slept on a futex is woken and looks again.
 import { frameAllocate } from "../memory/frames";
-import { allocate, release } from "../memory/slab";
+import { allocate } from "../memory/slab";
 import { panic } from "../panic";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import {
@@ -24,7 +24,7 @@ import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../sy
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
 import { loansFreeze } from "./loans";
 import { mirrorBest, mirrorsOn, mirrorsWanted, pageTaken, shelfUse } from "./mirror-pages";
-import { objectById, objectMake, objectsFirst, perish } from "./object-list";
+import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { isZero } from "./page-data";
 import { pageFindOrMake } from "./page-index";
@@ -324,13 +324,9 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   if (name.aux & FROM_HOME) {
     object.complete = 1;
     object.size = size;
-    if (!(name.aux & NAMED)) {
-      release(object.name);
-      object.name = 0;
-      object.nameBytes = 0;
-    }
+    if (!(name.aux & NAMED)) objectUnnamed(object);
   }
-  if (!(name.aux & NAMED) || object.name != 0) return;
+  if (!(name.aux & NAMED) || object.name != 0 || object.unlinked != 0) return;
   object.nameBytes = itemDataBytes(name);
   object.name = allocate(object.nameBytes);
   memory.copy(object.name, itemData(name), object.nameBytes);

@@ -10,6 +10,7 @@ import { bootNumber } from "../options";
 import { interrupted } from "../process/signal";
 import { clusterPort } from "../syslink/cluster";
 import { ASK_LOCK, ASK_LOCK_CANCEL, ASK_UNLOCK, Client, clientCurrent } from "./client";
+import { commitOutput } from "./commits";
 import { EXCLUSIVE_LOCK, LOCK_LAST, SHARED_LOCK } from "./lock-pieces";
 import { LOCK_TEST, LOCK_TRY } from "./lock-space";
 import {
@@ -103,6 +104,7 @@ export function advisoryLock(
   count: u32,
   wait: bool,
 ): i64 {
+  commitOutput(); // others see that it is locked
   const client = clientCurrent();
   const call = callOf(client, whole ? LOCKS_FLOCK : LOCKS_FCNTL, owner);
   memory.copy(lockCallRange(call, 0), from, <usize>count * LOCK_RANGE_BYTES);

@@ -1,11 +1,12 @@
 // For searches of every order of events (test/support/lock-world.ts): a number for everything that a machine knows of a
 // space of range locks.
+import { circleTime } from "./lock-circles";
 import { Piece } from "./lock-pieces";
 import { LockRequest, LockSpace } from "./lock-space";
 
 export function lockDigest(space: LockSpace): u64 {
   let h: u64 = mix(mix(mix(1, space.frozen), space.clock), space.home);
-  h = mix(h, space.ids);
+  h = mix(mix(h, space.ids), circleTime(space));
   h = pieces(pieces(pieces(h, space.rights), space.held), space.grants);
   return requests(requests(requests(requests(h, space.wanted), space.recalls), space.queue), space.asked);
 }
@@ -25,7 +26,8 @@ function requests(h: u64, from: usize): u64 {
   for (let at = from; at != 0; at = load<usize>(at)) {
     const r = changetype<LockRequest>(at);
     h = mix(mix(h, ((<u64>r.state) << 32) | r.machine), ((<u64>r.id) << 32) | r.flags);
-    h = mix(mix(h, r.client), r.owner);
+    h = mix(mix(mix(h, r.client), r.owner), r.waitsFor);
+    h = mix(h, ((<u64>r.stamp) << 32) | r.searcher);
     h = pieces(pieces(h, r.pieces), r.obstacle);
   }
   return h;

@@ -1,5 +1,6 @@
 // The home's side of range locks (lock-space.ts): who has which rights, and who waits for some. Pure. The home's own threads
 // ask by the same messages as those of other machines.
+import { circleHeard, circleSearch, LOCK_CIRCLE } from "./lock-circles";
 import {
   conflicts,
   EXCLUSIVE_LOCK,
@@ -29,7 +30,9 @@ import {
   SAY_LOCK_GRANT,
   SAY_LOCK_RECALL,
   SAY_LOCK_REFUSED,
+  SAY_LOCK_SEARCH,
   say,
+  sayObstacle,
 } from "./lock-space";
 
 function grantsOf(space: LockSpace): usize {
@@ -42,7 +45,7 @@ function askedOf(space: LockSpace): usize {
   return headOf(space, offsetof<LockSpace>("asked"));
 }
 
-/** To the home: LOCK, CANCEL, RELEASED, DENIED. The list of pieces is only read. */
+/** To the home: LOCK, CANCEL, RELEASED, DENIED, SEARCH. The list of pieces is only read. */
 export function lockHomeSaid(
   space: LockSpace,
   from: u32,
@@ -54,7 +57,10 @@ export function lockHomeSaid(
   if (space.frozen != 0) return;
   if (kind == SAY_LOCK) wanted(space, from, id, flags, pieces);
   else if (kind == SAY_LOCK_CANCEL) cancelled(space, from, id);
-  else if (!answered(space, from, kind, id, pieces)) return;
+  else if (kind == SAY_LOCK_SEARCH) {
+    circleSearch(space, from, id, changetype<Piece>(pieces));
+    return;
+  } else if (!answered(space, from, kind, id, flags, pieces)) return;
   homeAdvance(space);
 }
 
@@ -62,6 +68,7 @@ function wanted(space: LockSpace, from: u32, id: u32, flags: u32, pieces: usize)
   for (let at = space.queue; at != 0; at = load<usize>(at)) {
     if (changetype<LockRequest>(at).machine == from && changetype<LockRequest>(at).id == id) return;
   }
+  circleHeard(space, changetype<Piece>(pieces).number);
   const request = lockRequest(0, 0, 0, flags);
   request.machine = from;
   request.id = id;
@@ -69,7 +76,8 @@ function wanted(space: LockSpace, from: u32, id: u32, flags: u32, pieces: usize)
   append(queueOf(space), changetype<usize>(request));
 }
 
-function cancelled(space: LockSpace, from: u32, id: u32): void {
+/** False: it was over. */
+function cancelled(space: LockSpace, from: u32, id: u32): bool {
   let link = queueOf(space);
   while (load<usize>(link) != 0) {
     const request = changetype<LockRequest>(load<usize>(link));
@@ -79,12 +87,13 @@ function cancelled(space: LockSpace, from: u32, id: u32): void {
     }
     store<usize>(link, request.next);
     requestFree(request);
-    return;
+    return true;
   }
+  return false;
 }
 
 /** False: nobody waits for it. */
-function answered(space: LockSpace, from: u32, kind: u32, id: u32, pieces: usize): bool {
+function answered(space: LockSpace, from: u32, kind: u32, id: u32, flags: u32, pieces: usize): bool {
   let link = askedOf(space);
   while (load<usize>(link) != 0) {
     const recall = changetype<LockRequest>(load<usize>(link));
@@ -93,7 +102,8 @@ function answered(space: LockSpace, from: u32, kind: u32, id: u32, pieces: usize
       continue;
     }
     store<usize>(link, recall.next);
-    if (kind == SAY_LOCK_DENIED) denied(space, recall, changetype<Piece>(pieces));
+    if (kind == SAY_LOCK_DENIED && flags & LOCK_CIRCLE) circular(space, recall, changetype<Piece>(pieces));
+    else if (kind == SAY_LOCK_DENIED) denied(space, recall, changetype<Piece>(pieces));
     else {
       for (let at = recall.pieces; at != 0; at = load<usize>(at)) {
         const p = changetype<Piece>(at);
@@ -121,6 +131,14 @@ function denied(space: LockSpace, recall: LockRequest, obstacle: Piece): void {
       0,
     );
   }
+}
+
+/** Whom it is for would wait for ever: he waits no more; what else is recalled for him comes back when it may. */
+function circular(space: LockSpace, recall: LockRequest, obstacle: Piece): void {
+  const machine = <u32>recall.owner;
+  const id = <u32>recall.client;
+  if (!cancelled(space, machine, id)) return;
+  sayObstacle(space, SAY_LOCK_REFUSED, machine, id, LOCK_CIRCLE, obstacle);
 }
 
 /** Whoever nothing stands against any more is granted what he waits for; rights that are in the way are recalled. */

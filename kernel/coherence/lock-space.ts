@@ -8,6 +8,7 @@
 //   LOCK       to the home: these ranges, all at once or none. Answer: GRANT, all of the rights and perhaps wider; or REFUSED
 //   RECALL     from the home: rights down to what the requester's mode bears. Answer: RELEASED; or DENIED, when it is not to wait
 //   CANCEL     to the home: whoever asked has given up
+//   WAITS, SEARCH, FOLLOW   whether processes wait in a circle (lock-circles.ts)
 //
 // Order. In a space that is `fifo` (reads and writes, whose locks are held for a moment and by threads that ask for no other meanwhile) nobody
 // overtakes: a request waits behind every earlier one that it conflicts with. In the others (fcntl, flock: held as long as a program
@@ -17,6 +18,7 @@
 // Numbers. The home numbers grants and recalls by one clock. RELEASED, an answer to recall n, takes away what was granted before
 // n only: a grant may have crossed it. So the home's idea of a machine's rights is never less than what the machine has. An
 // answer to what is not waited for is ignored, so that a message that comes twice does nothing.
+import { circleEdge, circleFollow, circleHeard, circleTime, LOCK_CIRCLE } from "./lock-circles";
 import {
   conflicts,
   isCovered,
@@ -61,6 +63,9 @@ export const SAY_LOCK_RECALL: u32 = 4;
 export const SAY_LOCK_RELEASED: u32 = 5;
 export const SAY_LOCK_DENIED: u32 = 6;
 export const SAY_LOCK_CANCEL: u32 = 7;
+export const SAY_LOCK_WAITS: u32 = 8;
+export const SAY_LOCK_SEARCH: u32 = 9;
+export const SAY_LOCK_FOLLOW: u32 = 10;
 
 @unmanaged
 export class LockSpace {
@@ -81,6 +86,8 @@ export class LockSpace {
   clock: u32 = 0;
   /** Of this machine's requests. */
   ids: u32 = 0;
+  /** This machine's clock of edges (lock-circles.ts), one for all spaces; 0: nobody looks for circles here. */
+  timeAt: usize = 0;
   /** What is to be said, in order, to this machine itself as well; requests that are over. */
   out: usize = 0;
   done: usize = 0;
@@ -97,6 +104,10 @@ export class LockRequest {
   /** Who waits for it; at the home, of a recall: the id of the request that it is for, whose machine is `owner`. */
   client: usize = 0;
   owner: u64 = 0;
+  // lock-circles.ts. Of a recall, the process that it waits for, and its stamp; of a request, the stamp and machine of the last search.
+  waitsFor: u64 = 0;
+  stamp: u32 = 0;
+  searcher: u32 = 0;
   process: u32 = 0;
   /** Wanted. */
   pieces: usize = 0;
@@ -152,7 +163,12 @@ export function say(space: LockSpace, kind: u32, to: u32, id: u32, flags: u32, p
   message.to = to;
   message.id = id;
   message.flags = flags;
-  listCopy(changetype<usize>(message) + offsetof<LockMessage>("pieces"), pieces);
+  const copies = changetype<usize>(message) + offsetof<LockMessage>("pieces");
+  listCopy(copies, pieces);
+  if (kind == SAY_LOCK || kind == SAY_LOCK_RECALL) {
+    for (let at = load<usize>(copies); at != 0; at = load<usize>(at))
+      changetype<Piece>(at).number = circleTime(space);
+  }
   append(headOf(space, offsetof<LockSpace>("out")), changetype<usize>(message));
 }
 
@@ -323,12 +339,13 @@ function recallsGoOn(space: LockSpace): bool {
     const obstacle = heldInTheWay(space, recall);
     const inTheWay = changetype<usize>(obstacle) != 0;
     if (inTheWay && !(recall.flags & LOCK_TRY)) {
+      circleEdge(space, recall);
       link = changetype<usize>(recall);
       continue;
     }
     answered = true;
     store<usize>(link, recall.next);
-    if (inTheWay) sayObstacle(space, SAY_LOCK_DENIED, space.home, recall.id, obstacle);
+    if (inTheWay) sayObstacle(space, SAY_LOCK_DENIED, space.home, recall.id, 0, obstacle);
     else {
       for (let at = recall.pieces; at != 0; at = load<usize>(at)) {
         const p = changetype<Piece>(at);
@@ -347,10 +364,17 @@ export function leftBeside(piece: Piece): u32 {
 }
 
 /** The one lock that is in the way, and nothing else of the list that it is in. */
-export function sayObstacle(space: LockSpace, kind: u32, to: u32, id: u32, obstacle: Piece): void {
+export function sayObstacle(
+  space: LockSpace,
+  kind: u32,
+  to: u32,
+  id: u32,
+  flags: u32,
+  obstacle: Piece,
+): void {
   const next = obstacle.next;
   obstacle.next = 0;
-  say(space, kind, to, id, 0, changetype<usize>(obstacle));
+  say(space, kind, to, id, flags, changetype<usize>(obstacle));
   obstacle.next = next;
 }
 
@@ -366,10 +390,15 @@ function requestOf(space: LockSpace, id: u32): LockRequest {
   return changetype<LockRequest>(0);
 }
 
-/** To a machine: GRANT, REFUSED, RECALL. */
+/** To a machine: GRANT, REFUSED, RECALL, FOLLOW. */
 export function lockSaid(space: LockSpace, kind: u32, id: u32, flags: u32, pieces: usize): void {
   if (space.frozen != 0) return;
+  if (kind == SAY_LOCK_FOLLOW) {
+    circleFollow(space, id, changetype<Piece>(pieces));
+    return;
+  }
   if (kind == SAY_LOCK_RECALL) {
+    circleHeard(space, changetype<Piece>(pieces).number);
     for (let at = space.recalls; at != 0; at = load<usize>(at)) {
       if (changetype<LockRequest>(at).id == id) return;
     }
@@ -389,6 +418,7 @@ export function lockSaid(space: LockSpace, kind: u32, id: u32, flags: u32, piece
     }
     request.state = lockNext(request.state, LOCK_GRANT);
   } else {
+    request.flags |= flags & LOCK_CIRCLE;
     meet(space, request, LOCK_REFUSED, changetype<Piece>(pieces));
     let link = wantedOf(space);
     while (load<usize>(link) != changetype<usize>(request)) link = load<usize>(link);

@@ -88,10 +88,18 @@ export function objectByName(name: usize, bytes: u32, make: bool): SharedObject 
 /** Every machine that opens it by name knows the name: any of them may be its home some day. */
 export function objectName(object: SharedObject, name: usize, bytes: u32): void {
   object.hash = nameHash(name, bytes);
-  if (object.name != 0) return;
+  if (object.name != 0 || object.unlinked != 0) return;
   object.name = allocate(bytes);
   object.nameBytes = bytes;
   memory.copy(object.name, name, bytes);
+}
+
+/** No name leads to it any more. */
+export function objectUnnamed(object: SharedObject): void {
+  release(object.name);
+  object.name = 0;
+  object.nameBytes = 0;
+  object.unlinked = 1;
 }
 
 export function objectCreate(): SharedObject {
@@ -155,9 +163,7 @@ export function objectForget(object: SharedObject): void {
 export function objectUnlink(name: usize, bytes: u32): i64 {
   const object = objectByName(name, bytes, false);
   if (changetype<usize>(object) == 0) return -ENOENT;
-  release(object.name);
-  object.name = 0;
-  object.nameBytes = 0;
+  objectUnnamed(object);
   willChanged(object);
   perish(object);
   return 0;
@@ -186,9 +192,7 @@ export function objectsForsaken(): void {
     at = object.next;
     object.dead = 1;
     object.moving = 0;
-    release(object.name);
-    object.name = 0;
-    object.nameBytes = 0;
+    objectUnnamed(object);
   }
 }
 

@@ -8,13 +8,16 @@ import {
   COMMAND_HOME_LOCKS,
   COMMAND_LOCK,
   COMMAND_LOCK_CANCEL,
+  COMMAND_LOCK_FOLLOW,
   COMMAND_LOCK_RECALL,
+  COMMAND_LOCK_SEARCH,
   ITEM_ERROR,
   ITEM_LOCKS,
   ITEM_SIZE,
 } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { Client } from "./client";
+import { circleWaits, LOCK_CIRCLE } from "./lock-circles";
 import { lockDied, lockHandedIn, lockHomeSaid } from "./lock-home";
 import {
   isCovered,
@@ -46,10 +49,13 @@ import {
   SAY_LOCK,
   SAY_LOCK_CANCEL,
   SAY_LOCK_DENIED,
+  SAY_LOCK_FOLLOW,
   SAY_LOCK_GRANT,
   SAY_LOCK_RECALL,
   SAY_LOCK_REFUSED,
   SAY_LOCK_RELEASED,
+  SAY_LOCK_SEARCH,
+  SAY_LOCK_WAITS,
 } from "./lock-space";
 import { LOCK_HELD } from "./lock-table";
 import { objectById, objectsFirst } from "./object-list";
@@ -68,6 +74,7 @@ const MESSAGE_BYTES: u32 = 16 + 8 + LOCK_RANGES_MAX * 24 + 16 + 8;
 
 const EIO: i64 = 5;
 const EAGAIN: i64 = 11;
+const EDEADLK: i64 = 35;
 
 /** What a thread asks of a space; its client has it at `lock`. */
 @unmanaged
@@ -95,6 +102,9 @@ export function lockCallRange(call: LockCall, index: u32): usize {
   return changetype<usize>(call) + RANGES_AT + <usize>index * LOCK_RANGE_BYTES;
 }
 
+/** Of what waits for what on this machine. */
+const circleClock: usize = memory.data(4, 4);
+
 function pool(bytes: usize): usize {
   return allocate(bytes);
 }
@@ -110,6 +120,7 @@ function spaceOf(object: SharedObject, which: u32): LockSpace {
       space.home = object.home;
       space.frozen = u32(object.moving != 0);
       space.fifo = u32(i == LOCKS_IO);
+      if (i == LOCKS_FCNTL) space.timeAt = circleClock;
     }
   }
   return changetype<LockSpace>(object.locks + <usize>which * offsetof<LockSpace>());
@@ -196,7 +207,7 @@ function over(request: LockRequest): void {
   let result: i64 = request.state == LOCK_HELD ? 0 : -EIO;
   if (request.obstacle != 0) {
     const obstacle = changetype<Piece>(request.obstacle);
-    result = -EAGAIN;
+    result = request.flags & LOCK_CIRCLE ? -EDEADLK : -EAGAIN;
     call.first = obstacle.first;
     call.last = obstacle.last;
     call.mode = obstacle.mode;
@@ -221,6 +232,8 @@ function commandOf(kind: u32): u32 {
   if (kind == SAY_LOCK_GRANT || kind == SAY_LOCK_REFUSED) return COMMAND_LOCK | RESPONSE;
   if (kind == SAY_LOCK_RECALL) return COMMAND_LOCK_RECALL;
   if (kind == SAY_LOCK_RELEASED || kind == SAY_LOCK_DENIED) return COMMAND_LOCK_RECALL | RESPONSE;
+  if (kind == SAY_LOCK_SEARCH) return COMMAND_LOCK_SEARCH;
+  if (kind == SAY_LOCK_FOLLOW) return COMMAND_LOCK_FOLLOW;
   assert(kind == SAY_LOCK_CANCEL, "a message of range locks of no kind");
   return COMMAND_LOCK_CANCEL;
 }
@@ -230,6 +243,8 @@ function kindOf(command: u32, failed: bool): u32 {
   if (command == (COMMAND_LOCK | RESPONSE)) return failed ? SAY_LOCK_REFUSED : SAY_LOCK_GRANT;
   if (command == COMMAND_LOCK_RECALL) return SAY_LOCK_RECALL;
   if (command == COMMAND_LOCK_CANCEL) return SAY_LOCK_CANCEL;
+  if (command == COMMAND_LOCK_SEARCH) return SAY_LOCK_SEARCH;
+  if (command == COMMAND_LOCK_FOLLOW) return SAY_LOCK_FOLLOW;
   return failed ? SAY_LOCK_DENIED : SAY_LOCK_RELEASED;
 }
 
@@ -263,7 +278,7 @@ const ranges: usize = memory.data(16, 8);
 function readRanges(message: MessageHeader): bool {
   store<usize>(ranges, 0);
   const item = itemFind(message, ITEM_LOCKS);
-  if ((item.aux & 255) >= SPACES || item.aux >> 8 > (LOCK_TRY | LOCK_TEST)) return false;
+  if ((item.aux & 255) >= SPACES || item.aux >> 8 > (LOCK_TRY | LOCK_TEST | LOCK_CIRCLE)) return false;
   const bytes = <usize>itemDataBytes(item);
   if (bytes % LOCK_RANGE_BYTES != 0) return false;
   for (let at: usize = 0; at < bytes; at += LOCK_RANGE_BYTES) {
@@ -292,7 +307,8 @@ export function lockMessage(from: u32, message: MessageHeader): void {
   const item = itemFind(message, ITEM_LOCKS);
   const space = spaceOf(object, item.aux & 255);
   const kind = kindOf(command, changetype<usize>(itemFind(message, ITEM_ERROR)) != 0);
-  const fromHome = kind == SAY_LOCK_GRANT || kind == SAY_LOCK_REFUSED || kind == SAY_LOCK_RECALL;
+  const fromHome =
+    kind == SAY_LOCK_GRANT || kind == SAY_LOCK_REFUSED || kind == SAY_LOCK_RECALL || kind == SAY_LOCK_FOLLOW;
   const obstacle = kind == SAY_LOCK_REFUSED || kind == SAY_LOCK_DENIED;
   const makesSense =
     kind == SAY_LOCK_CANCEL ||
@@ -310,8 +326,20 @@ export function lockMessage(from: u32, message: MessageHeader): void {
 }
 
 function deliver(space: LockSpace, from: u32, kind: u32, id: u32, flags: u32, pieces: usize): void {
-  if (kind >= SAY_LOCK_GRANT && kind <= SAY_LOCK_RECALL) lockSaid(space, kind, id, flags, pieces);
+  if (kind == SAY_LOCK_WAITS) waitsEverywhere(changetype<Piece>(pieces));
+  else if ((kind >= SAY_LOCK_GRANT && kind <= SAY_LOCK_RECALL) || kind == SAY_LOCK_FOLLOW)
+    lockSaid(space, kind, id, flags, pieces);
   else lockHomeSaid(space, from, kind, id, flags, pieces);
+}
+
+/** A search goes on from what a process here waits for, in whatever file. */
+function waitsEverywhere(search: Piece): void {
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
+    const object = changetype<SharedObject>(at);
+    if (object.locks == 0) continue;
+    circleWaits(spaceOf(object, LOCKS_FCNTL), search);
+    drain(object, LOCKS_FCNTL);
+  }
 }
 
 // --- The home moves ---

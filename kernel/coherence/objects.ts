@@ -94,7 +94,7 @@ import {
 import { locksAsked, locksCancelled, locksKnowSize, locksReleased } from "./object-locks";
 import { SharedObject } from "./pager";
 import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
-import { begin, nextMsgid, pendingTake, questionsEnd } from "./questions";
+import { begin, nextMsgid, pendingTake, questionsMachineDied } from "./questions";
 import { remainsInherit } from "./remains";
 import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken } from "./shared-futex";
 import { answerTruncate, truncateLater } from "./truncation";
@@ -427,7 +427,7 @@ function answered(client: Client, message: MessageHeader): void {
 
 /** LOSTLINK: what was asked of the dead machine fails; what it had open is closed; what it was the home of is dead. */
 export function objectsMachineDied(machine: u32): void {
-  questionsEnd(machine, -EIO);
+  questionsMachineDied(machine, -EIO);
   futexesDied(machine);
   let at = changetype<usize>(objectsFirst());
   while (at != 0) {

@@ -65,6 +65,8 @@ export class SharedObject {
   died: u32 = 0;
   size: u64 = 0;
   name: usize = 0;
+  /** Its name was removed, for ever: who has not heard of that does not give it back. */
+  unlinked: u32 = 0;
   /** Per machine, how often it has the object open. */
   opens: usize = 0;
   /** Pages with a record here, linked by nextInObject. */
@@ -116,6 +118,7 @@ function nameLength(name: usize): u32 {
 export function objectOpen(name: usize, create: bool, into: usize): i64 {
   const bytes = nameLength(name);
   if (bytes == 0 || bytes > NAME_MAX) return -ENOENT;
+  if (create) commitOutput(); // others see that it is there
   const client = clientFor(changetype<SharedObject>(0));
   client.name = name;
   client.nameBytes = bytes;

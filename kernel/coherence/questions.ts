@@ -96,6 +96,10 @@ function isByName(client: Client): bool {
 }
 
 function isOfMovingObject(client: Client): bool {
+  return isOfObject(client) && changetype<SharedObject>(client.object).moving != 0;
+}
+
+function isOfObject(client: Client): bool {
   switch (client.command) {
     case ASK_SIZE:
     case ASK_EXTEND:
@@ -103,7 +107,7 @@ function isOfMovingObject(client: Client): bool {
     case ASK_FUTEX_WAIT:
     case ASK_FUTEX_CANCEL:
     case ASK_FUTEX_WAKE:
-      return changetype<SharedObject>(client.object).moving != 0;
+      return true;
     default:
       return false;
   }
@@ -119,6 +123,17 @@ export function questionsEnd(machine: u32, error: i64): void {
     if (at == 0) break;
     portReply(pendingTake(changetype<Client>(at).machine, changetype<Client>(at).msgid), error);
   }
+}
+
+/** What was asked of that machine: what is asked of another one now is kept for questionsTake(), the rest fails. */
+export function questionsMachineDied(machine: u32, error: i64): void {
+  for (let at = pending; at != 0; at = changetype<Client>(at).nextPending) {
+    const client = changetype<Client>(at);
+    const moves =
+      isByName(client) || (isOfObject(client) && changetype<SharedObject>(client.object).hash != 0);
+    if (client.machine == machine && moves) client.machine = 0; // a new life with its number is somebody else
+  }
+  questionsEnd(machine, error);
 }
 
 /** The cluster is out of reach. */

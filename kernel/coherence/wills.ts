@@ -12,7 +12,7 @@ import { COMMAND_WILL, ITEM_NAME, ITEM_PAGES, ITEM_SIZE } from "../syslink/comma
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, MessageWriter } from "../syslink/message";
 import { rangesOf, rangesReady } from "./grants";
 import { heirOf } from "./homes";
-import { objectById, objectMake, objectsFirst } from "./object-list";
+import { objectById, objectMake, objectsFirst, objectUnnamed } from "./object-list";
 import { pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
 import {
@@ -146,11 +146,8 @@ export function willCame(from: u32, message: MessageHeader): void {
   }
   object.willOf = from;
   object.size = load<u64>(itemData(itemFind(message, ITEM_SIZE)));
-  if (!(name.aux & NAMED)) {
-    release(object.name);
-    object.name = 0;
-    object.nameBytes = 0;
-  } else if (object.name == 0) {
+  if (!(name.aux & NAMED)) objectUnnamed(object);
+  else if (object.name == 0) {
     object.nameBytes = itemDataBytes(name);
     object.name = allocate(object.nameBytes);
     memory.copy(object.name, itemData(name), object.nameBytes);

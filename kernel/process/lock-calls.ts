@@ -1,7 +1,7 @@
 // Locks that programs take on ranges of files: fcntl(2) by process (F_SETLK) and by open file (F_OFD_SETLK), flock(2), and RESERVE, which is
 // ours: several ranges at once, all or none. They hold between machines as between processes of one, bind only who asks for
 // them, and go with their owner: a process when it closes any descriptor of the file, an open file with its last descriptor,
-// both with their machine. Not there: EDEADLK, for processes of different machines that wait for one another.
+// both with their machine. Processes that would wait in a circle are told EDEADLK (coherence/lock-circles.ts).
 //
 // RESERVE: ioctl(fd, 0x40104201, {u32 count, u32 wait, u64 ranges}), `ranges` an array of up to 16 struct flock, of which type,
 // whence, start and length count. The locks are the open file's, as by F_OFD_SETLK, which lets go of them too. 0, or -EAGAIN: none of

@@ -53,8 +53,8 @@ import {
   COMMAND_EXECUTE,
   COMMAND_FAREWELL,
   COMMAND_GIVE_BACK,
-  COMMAND_HOME_LOCKS,
   COMMAND_LOCK,
+  COMMAND_LOCK_FOLLOW,
   COMMAND_MEMBERS,
   COMMAND_OPERATE,
   COMMAND_PURGE,
@@ -343,7 +343,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
     pageMessage(machine, message);
     pageFollowed(machine);
   } else if (command == COMMAND_RECALL) rangeMessage(machine, message);
-  else if (command >= COMMAND_LOCK && command <= COMMAND_HOME_LOCKS) lockMessage(machine, message);
+  else if (command >= COMMAND_LOCK && command <= COMMAND_LOCK_FOLLOW) lockMessage(machine, message);
   else if (command == COMMAND_BYTES) loanMessage(machine, message);
   else if (command == COMMAND_GIVE_BACK) pageOffered(machine, message);
   else if (command == COMMAND_CONFIRM) confirmMessage(machine, message);

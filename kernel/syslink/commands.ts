@@ -72,6 +72,9 @@ export const COMMAND_LOCK_RECALL: u32 = 57;
 export const COMMAND_LOCK_CANCEL: u32 = 58;
 /** An object's home moves: the rights that the sender keeps. */
 export const COMMAND_HOME_LOCKS: u32 = 59;
+/** Whether processes wait for locks in a circle (coherence/lock-circles.ts). */
+export const COMMAND_LOCK_SEARCH: u32 = 60;
+export const COMMAND_LOCK_FOLLOW: u32 = 61;
 /** The home is asked to take the page (coherence/budget.ts). */
 export const COMMAND_GIVE_BACK: u32 = 38;
 
@@ -253,6 +256,8 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_LOCK_RECALL | R,   ITEM_ERROR,     0,    0,    ANY,
   COMMAND_LOCK_CANCEL,       ITEM_LOCKS,     0,    0,    ONE,
   COMMAND_HOME_LOCKS,        ITEM_LOCKS,     24,   384,  ONE,
+  COMMAND_LOCK_SEARCH,       ITEM_LOCKS,     24,   24,   ONE,
+  COMMAND_LOCK_FOLLOW,       ITEM_LOCKS,     24,   24,   ONE,
   COMMAND_GIVE_BACK,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_CONFIRM,           ITEM_PAGE,      8,    8,    ONE,
   0,                         0,              0,    0,    0,
@@ -347,6 +352,10 @@ export function commandName(command: u32): string {
       return "LOCK_CANCEL";
     case COMMAND_HOME_LOCKS:
       return "HOME_LOCKS";
+    case COMMAND_LOCK_SEARCH:
+      return "LOCK_SEARCH";
+    case COMMAND_LOCK_FOLLOW:
+      return "LOCK_FOLLOW";
     case COMMAND_BYTES:
       return "BYTES";
     case COMMAND_CONFIRM:

@@ -2,6 +2,8 @@
  *
  *   lockers walk SEED STEPS   one process after the other takes, lets go of and asks for locks at random; the hash of all answers
  *   lockers count N           each adds N times to numbers in a file, by pread and pwrite, under locks that they wait for
+ *   lockers circle N          processes that wait for one another in a circle: the one who closes it is told EDEADLK; and N times each
+ *                             takes two locks in an order that makes circles, and begins again when told so
  *   lockers heir exit|stay [FILE]
  *                             process 2 has a lock of each kind and ends, or waits to be killed with its machine; others wait for them
  */
@@ -12,8 +14,9 @@
 
 enum { FILES = 3, NUMBERS = 4 };
 struct shared {
-	struct meeting meeting;
-	uint32_t turn, held, done;
+	struct meeting meeting, two;
+	uint32_t turn, held, done, circles;
+	int results[64];
 	uint32_t process[64];
 	uint64_t hash;
 };
@@ -176,6 +179,77 @@ static void count(unsigned n)
 	       (unsigned long)get(8), (unsigned long)get(16), (unsigned long)sum);
 }
 
+/* Each process has a lock of its own, of files that are at home on different machines. */
+static int own(unsigned k, int command, int type)
+{
+	static int at[64];
+	struct flock l = { .l_type = type, .l_whence = SEEK_SET, .l_start = 10 * k, .l_len = 5 };
+	k = (k - 1) % nodes() + 1;
+	l.l_start = 10 * k;
+	if (!at[k]) {
+		char name[300];
+		snprintf(name, sizeof name, "%s.%u", path, k / 2);
+		if ((at[k] = open(name, O_RDWR | O_CREAT, 0600)) < 0)
+			fail(name);
+	}
+	return fcntl(at[k], command, &l) == 0 ? 0 : errno;
+}
+
+static void doze(long milliseconds)
+{
+	struct timespec time = { 0, milliseconds * 1000000 };
+	nanosleep(&time, 0);
+}
+
+static void circle(unsigned n)
+{
+	unsigned k = node();
+	/* One after the other waits for the next one's lock; the last one closes the circle. */
+	shared->results[k] = own(k, F_SETLK, F_WRLCK);
+	meet(&shared->meeting, nodes());
+	doze(100 * k);
+	int told = own(k + 1, F_SETLKW, F_RDLCK);
+	if (told)
+		doze(100); /* nobody else is told */
+	shared->results[k] = told;
+	own(k + 1, F_SETLK, F_UNLCK);
+	own(k, F_SETLK, F_UNLCK);
+	meet(&shared->meeting, nodes());
+	if (k == 1)
+		for (unsigned i = 1; i <= nodes(); i++)
+			printf("lockers: process %u: %s\n", i, shared->results[i] ? strerror(shared->results[i]) : "has it");
+	/* Two readers of one range who both want to write. */
+	if (k <= 2) {
+		range(0, F_SETLKW, F_RDLCK, 500, 10);
+		meet(&shared->two, 2);
+		doze(100 * k);
+		shared->results[k] = range(0, F_SETLKW, F_WRLCK, 505, 5);
+		range(0, F_SETLK, F_UNLCK, 500, 10);
+		meet(&shared->two, 2);
+		if (k == 1)
+			printf("lockers: readers: %s, %s\n", strerror(shared->results[1]), strerror(shared->results[2]));
+	}
+	meet(&shared->meeting, nodes());
+	for (unsigned i = 0; i < n; i++) {
+		int error;
+		while ((error = own(k, F_SETLKW, F_WRLCK)) || (error = own(k + 1, F_SETLKW, F_WRLCK))) {
+			if (error != EDEADLK)
+				fail("F_SETLKW");
+			__atomic_add_fetch(&shared->circles, 1, __ATOMIC_SEQ_CST);
+			own(k, F_SETLK, F_UNLCK);
+			doze(k % 3);
+		}
+		__atomic_add_fetch(&shared->done, 1, __ATOMIC_SEQ_CST);
+		own(k + 1, F_SETLK, F_UNLCK);
+		own(k, F_SETLK, F_UNLCK);
+	}
+	meet(&shared->meeting, nodes());
+	if (k == 1)
+		printf("lockers: %u times had both\n", shared->done);
+	if (k == 1)
+		fprintf(stderr, "circles %u\n", shared->circles);
+}
+
 static void heir(int stays)
 {
 	if (node() == 2) {
@@ -210,6 +284,8 @@ int main(int argc, char **argv)
 		walk(number_from(argv[2], 1), number_from(argc > 3 ? argv[3] : "", 100));
 	else if (!strcmp(argv[1], "count"))
 		count(number_from(argv[2], 10));
+	else if (!strcmp(argv[1], "circle"))
+		circle(number_from(argv[2], 10));
 	else
 		heir(!strcmp(argv[2], "stay"));
 	return 0;

@@ -17,6 +17,9 @@ describe.skipIf(!hasMusl || !linux)(`locks of programs${missing("musl")}`, { tim
     await expectSame("lockers", ["count", "8"], { ...cluster, seed: 4 });
     await expectSame("lockers", ["heir", "exit"], { ...cluster, seed: 5 });
   });
+  test.each([2, 3])("EDEADLK between %i machines, as between processes on Linux", (machines) =>
+    expectSame("lockers", ["circle", "12"], { machines, cores: 1, seed: machines }),
+  );
   // lockers.file is at home on machine 1, lockers.2 on machine 2: the rights that locks stand on move with it.
   test.each([
     ["another", "lockers.file"],

@@ -9,6 +9,7 @@ import { explore } from "../support/search.js";
 
 const space = "kernel/coherence/lock-space.ts";
 const home = "kernel/coherence/lock-home.ts";
+const circles = "kernel/coherence/lock-circles.ts";
 const pieces = "kernel/coherence/lock-pieces.ts";
 const bugs: [name: string, file: string, from: string, to: string][] = [
   [
@@ -73,6 +74,23 @@ const bugs: [name: string, file: string, from: string, to: string][] = [
     "request.state = lockNext(request.state, LOCK_FROZEN) & 15;",
     "lockNext(request.state, LOCK_FROZEN);",
   ],
+  ["a wait is never searched", circles, "  if (recall.waitsFor == owner) return;\n", "  return;\n"],
+  [
+    "a search follows younger edges too",
+    circles,
+    "const older = recall.stamp < stamp ||",
+    "const older = recall.stamp != stamp ||",
+  ],
+  ["a search does not set the clock", circles, "if (circleTime(space) < stamp) store", "if (false) store"],
+  ["a search ends at the first process", circles, "  if (older) sayOfSearch", "  if (false) sayOfSearch"],
+  [
+    "any search that comes back has been round a circle",
+    circles,
+    "if (recall.stamp != stamp || space.self != machine) return;",
+    "if (recall.stamp > stamp) return;",
+  ],
+  ["locks of open files count", circles, "return number != 0 && number != u32(-1);", "return true;"],
+  ["who is told still waits at the home", home, "if (!cancelled(space, machine, id)) return;", ""],
 ];
 
 describe("planted bugs", { timeout: 120_000 }, () => {

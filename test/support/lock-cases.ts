@@ -17,6 +17,21 @@ const both: Wish = {
 };
 const sets = [both, { ...both, machine: 2, ranges: [...both.ranges].reverse() }, wish(3, 3, 8, "exclusive")];
 
+/** A process a machine: each has a lock of its own and then wants the next one's. */
+const ring = (machines: number): Wish[] =>
+  Array.from({ length: machines }, (_, i) => [
+    wish(i + 1, i * 10, i * 10 + 5, "exclusive", { process: i }),
+    wish(i + 1, ((i + 1) % machines) * 10, ((i + 1) % machines) * 10 + 5, "exclusive", {
+      process: i,
+      behind: 2 * i,
+    }),
+  ]).flat();
+/** Both read, and each wants to write. */
+const upgrades: Wish[] = [1, 2].flatMap((machine, i) => [
+  wish(machine, 0, 9, "shared", { process: i }),
+  wish(machine, 5, 9, "exclusive", { process: i, behind: 2 * i }),
+]);
+
 export interface LockCase extends LockProgram {
   readonly kills?: number;
   readonly states: number;
@@ -90,5 +105,27 @@ export const lockCases: Record<string, LockCase> = {
     ],
     repeats: 1,
     states: 2120,
+  },
+  "two processes in a circle": { machines: 2, fifo: false, wishes: ring(2), repeats: 1, states: 678 },
+  "two in a circle, the home moves": { machines: 2, fifo: false, wishes: ring(2), moves: 1, states: 907 },
+  "readers who both want to write": {
+    machines: 3,
+    fifo: false,
+    wishes: upgrades.map((w) => ({ ...w, machine: w.machine + 1 })),
+    states: 238,
+  },
+  "three in a circle": { machines: 3, fifo: false, wishes: ring(3), states: 12822 },
+  "two in a circle, one dies": {
+    machines: 3,
+    fifo: false,
+    wishes: ring(2).map((w) => ({ ...w, machine: w.machine + 1 })),
+    kills: 1,
+    states: 3653,
+  },
+  "one waits for the circle": {
+    machines: 3,
+    fifo: false,
+    wishes: [...ring(2), wish(3, 0, 20, "shared", { process: 2 })],
+    states: 3174,
   },
 };

@@ -1,6 +1,6 @@
 // Range locks of one object on a few machines (the compiled kernel/coherence/lock-space.ts and lock-home.ts), and links that keep
 // order but may deliver a message twice; machines may die, and the home may move. After every event: no two locks that are held
-// conflict, and no two machines' rights. What a test does with it is a search of every order of events, or a random walk.
+// conflict, and no two machines' rights; who is told that processes wait in a circle waits in one, and nobody else waits for ever. What a test does with it is a search of every order of events, or a random walk.
 import { fingerprintOf } from "./fingerprint.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 import { Violation, type World } from "./search.js";
@@ -14,6 +14,10 @@ export interface Wish {
   readonly try?: boolean;
   /** Only to be begun when that wish is over. */
   readonly after?: number;
+  /** Only to be begun when that wish has been granted, or refused. */
+  readonly behind?: number;
+  /** Whose it is, by its process: which lets go of nothing while it waits. Not told: its own. */
+  readonly process?: number;
 }
 export interface LockProgram {
   readonly machines: number;
@@ -26,7 +30,7 @@ export interface LockProgram {
   readonly cancels?: boolean;
 }
 
-type Range = readonly [first: bigint, last: bigint, mode: number, number: number];
+type Range = readonly [first: bigint, last: bigint, mode: number, number: number, owner?: bigint];
 interface Message {
   readonly kind: number;
   readonly id: number;
@@ -40,6 +44,8 @@ export type LockStep =
   | { do: "move"; home: number };
 
 const [FRESH, WAITING, HOLDS, REFUSED, OVER, LOST] = [0, 1, 2, 3, 4, 5];
+/** Of owners that are processes, from there on. */
+const PROCESSES = 100;
 const NODES = 320;
 const NODE_BYTES = 64;
 
@@ -145,11 +151,13 @@ export class LockWorld implements World<LockStep, LockState> {
     const { machines, wishes: all, cancels } = this.#program;
     const lives = (m: number) => !(dead & (1 << m));
     const steps: LockStep[] = [];
-    for (const [wish, { machine, after }] of all.entries()) {
+    for (const [wish, { machine, after, behind }] of all.entries()) {
       if (!lives(machine)) continue;
-      const ready = after === undefined || wishes[after]! >= REFUSED!;
+      const ready =
+        (after === undefined || wishes[after]! >= REFUSED!) &&
+        (behind === undefined || wishes[behind]! >= HOLDS!);
       if (wishes[wish] === FRESH && ready) steps.push({ do: "want", wish });
-      if (wishes[wish] === HOLDS) steps.push({ do: "release", wish });
+      if (wishes[wish] === HOLDS && !this.#waitsElsewhere(wish)) steps.push({ do: "release", wish });
       if (wishes[wish] === WAITING && cancels) steps.push({ do: "cancel", wish });
     }
     for (let from = 1; from <= machines; from++)
@@ -208,6 +216,47 @@ export class LockWorld implements World<LockStep, LockState> {
     return (["fresh", "waiting", "holds", "refused", "over", "lost"] as const)[this.state.wishes[wish]!]!;
   }
 
+  #ownerOf = (wish: number) => {
+    const { process } = this.#program.wishes[wish]!;
+    return process === undefined ? wish + 1 : PROCESSES + process;
+  };
+
+  /** Its process is asleep, or has not come that far. */
+  #waitsElsewhere(wish: number): boolean {
+    const owner = this.#ownerOf(wish);
+    return this.#program.wishes.some(
+      ({ behind }, other) =>
+        this.#ownerOf(other) === owner &&
+        (this.state.wishes[other] === WAITING || (this.state.wishes[other] === FRESH && behind === wish)),
+    );
+  }
+
+  /** The owners whose locks a wish that waits is waiting for. */
+  #waitsFor(wish: number): Set<number> {
+    const found = new Set<number>();
+    for (const [other, { ranges }] of this.#program.wishes.entries()) {
+      if (this.state.wishes[other] !== HOLDS || this.#ownerOf(other) === this.#ownerOf(wish)) continue;
+      for (const [first, last, mode] of this.#program.wishes[wish]!.ranges)
+        for (const [from, to, as] of ranges)
+          if (first <= to && last >= from && (mode === "exclusive" || as === "exclusive"))
+            found.add(this.#ownerOf(other));
+    }
+    return found;
+  }
+
+  /** The wish would be waited for for ever: its owner, at the end of the way, is waited for by itself. */
+  #isCircle(wish: number): boolean {
+    const reached = new Set<number>();
+    const look = [...this.#waitsFor(wish)];
+    for (let owner = look.pop(); owner !== undefined; owner = look.pop()) {
+      if (reached.has(owner)) continue;
+      reached.add(owner);
+      for (const [other, state] of this.state.wishes.entries())
+        if (state === WAITING && this.#ownerOf(other) === owner) look.push(...this.#waitsFor(other));
+    }
+    return reached.has(this.#ownerOf(wish));
+  }
+
   #isDead = (machine: number) => (this.state.dead & (1 << machine)) !== 0;
   #channel = (from: number, to: number) => (from - 1) * this.#program.machines + to - 1;
   #spaceOf = (wish: number) => this.#spaces[this.#program.wishes[wish]!.machine - 1]!;
@@ -220,7 +269,9 @@ export class LockWorld implements World<LockStep, LockState> {
   #want(wish: number): void {
     const { ranges, try: tries } = this.#program.wishes[wish]!;
     const flags = tries ? this.#kernel.constant("LOCK_TRY") : 0;
-    const request = this.#kernel.call("lockRequest")(wish + 1, BigInt(wish + 1), 0, flags);
+    const owner = this.#ownerOf(wish);
+    const process = owner >= PROCESSES ? owner : 0;
+    const request = this.#kernel.call("lockRequest")(wish + 1, BigInt(owner), process, flags);
     for (const [first, last, mode] of ranges)
       this.#kernel.call("lockPiece")(request, BigInt(first), BigInt(last), mode === "shared" ? 1 : 2);
     this.state.wishes[wish] = WAITING!;
@@ -228,18 +279,23 @@ export class LockWorld implements World<LockStep, LockState> {
   }
 
   #release(wish: number): void {
-    this.#call("lockRelease", this.#spaceOf(wish), BigInt(wish + 1), 0n, 0xffff_ffff_ffff_ffffn);
-    this.state.wishes[wish] = OVER!;
+    const owner = this.#ownerOf(wish);
+    this.#call("lockRelease", this.#spaceOf(wish), BigInt(owner), 0n, 0xffff_ffff_ffff_ffffn);
+    for (const [other, state] of this.state.wishes.entries())
+      if (state === HOLDS && this.#ownerOf(other) === owner) this.state.wishes[other] = OVER!;
   }
 
   #deliver(from: number, to: number, { kind, id, flags, pieces }: Message): void {
     if (this.#isDead(from) || this.#isDead(to)) return;
     const space = this.#spaces[to - 1]!;
     this.#kernel.view.setUint32(this.#scratch, 0, true);
-    for (const [first, last, mode, number] of pieces)
-      this.#kernel.call("pieceAdd")(this.#scratch, first, last, mode, 0, number, 0n);
+    for (const [first, last, mode, number, owner = 0n] of pieces)
+      this.#kernel.call("pieceAdd")(this.#scratch, first, last, mode, 0, number, from === to ? owner : 0n);
     const list = this.#kernel.view.getUint32(this.#scratch, true);
-    if (kind >= 2 && kind <= 4) this.#call("lockSaid", space, kind, id, flags, list);
+    const constant = (name: string) => this.#kernel.constant(name);
+    if (kind === constant("SAY_LOCK_WAITS")) this.#kernel.call("circleWaits")(space, list);
+    else if ((kind >= 2 && kind <= 4) || kind === constant("SAY_LOCK_FOLLOW"))
+      this.#call("lockSaid", space, kind, id, flags, list);
     else this.#call("lockHomeSaid", space, from, kind, id, flags, list);
     this.#kernel.call("listFree")(this.#scratch);
   }
@@ -296,7 +352,9 @@ export class LockWorld implements World<LockStep, LockState> {
             kind: field(0),
             id: field(2),
             flags: field(3),
-            pieces: this.#pieces(field(4)).map(([a, b, mode, number]) => [a, b, mode, number] as const),
+            pieces: this.#pieces(field(4)).map(([a, b, mode, number, , owner]): Range => {
+              return field(1) === i + 1 ? [a, b, mode, number, owner] : [a, b, mode, number];
+            }),
           };
           const to = field(1);
           this.#kernel.call("lockMessageFree")(at);
@@ -313,6 +371,10 @@ export class LockWorld implements World<LockStep, LockState> {
           again = true;
           const wish = this.#kernel.call("lockRequestField")(at, 0) - 1;
           const refused = this.#kernel.call("lockRequestField")(at, 2) !== 0;
+          const circle = this.#kernel.call("lockRequestField")(at, 3) & this.#kernel.constant("LOCK_CIRCLE");
+          // A death behind a search opens the circle that it has been round.
+          const right = circle === 0 || this.state.dead !== 0 || this.#isCircle(wish);
+          if (!right) throw new Violation(`wish ${wish} waits in no circle`);
           this.#kernel.call("requestFree")(at);
           if (!this.#isDead(i + 1)) this.state.wishes[wish] = refused ? REFUSED! : HOLDS!;
         }
@@ -348,7 +410,7 @@ export class LockWorld implements World<LockStep, LockState> {
       this.state.wishes[wish] !== HOLDS
         ? []
         : ranges.map(([first, last, mode]) => ({
-            who: `wish ${wish}`,
+            who: `owner ${this.#ownerOf(wish)}`,
             machine,
             first: BigInt(first),
             last: BigInt(last),
