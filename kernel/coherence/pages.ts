@@ -9,7 +9,17 @@
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { nanoseconds } from "../machine/time";
 import { frameAllocate } from "../memory/frames";
-import { ACCESSED, DIRTY, entryOf, NO_EXECUTE, PRESENT, setEntry, USER, WRITABLE } from "../memory/paging";
+import {
+  ACCESSED,
+  DIRTY,
+  entryOf,
+  NO_EXECUTE,
+  PRESENT,
+  replaceEntry,
+  setEntry,
+  USER,
+  WRITABLE,
+} from "../memory/paging";
 import { allocate } from "../memory/slab";
 import { sharedEntryEnd, sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
@@ -530,7 +540,14 @@ function installFreshVisit(space: usize, va: u64): void {
 /** Only where the page is still mapped: another thread may have unmapped it while the right was on its way. */
 function installVisit(space: usize, va: u64): void {
   const client = changetype<Client>(installFor);
-  if (space == client.space && va == client.va) setEntry(space, va, installEntry);
+  if (space != client.space || va != client.va) return;
+  while (true) {
+    const old = entryOf(space, va);
+    // Another thread may have it already, and write: that it wrote stays known, and what it may do stays true.
+    const kept = old & PRESENT ? old & (DIRTY | WRITABLE) : 0;
+    const entry = installEntry & (old & PRESENT ? old | ~NO_EXECUTE : ~(<u64>0));
+    if (replaceEntry(space, va, old, entry | kept) == old) return;
+  }
 }
 
 export function fail(page: Page): void {

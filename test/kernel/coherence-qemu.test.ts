@@ -11,7 +11,8 @@ function expectZero(machines: QemuMachine[]): void {
   for (const machine of machines) expect(machine.status, all(machines)).toBe(0);
 }
 
-describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
+// Cores there run truly at once, which no seeded run does: a value lost or a sleeper not woken is a finding, however rare.
+describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, { retry: 0 }, () => {
   test("promise 61: LOCK XADD on a mapped file from two machines of two cores counts right", async () => {
     const machines = await bootCluster({ files: [program("counter")], args: ["2000"], machines: 2 });
     expectZero(machines);
@@ -42,7 +43,7 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
     expect(machines[0]!.output).not.toMatch(/is lost/);
   });
 
-  test("a machine that pauses until it is lost finds itself excluded, and its programs are told", async () => {
+  test("a machine pauses until it is lost: one of the two finds itself excluded, and its programs are told", async () => {
     await bootCluster(
       {
         // Longer than the test, however fast the host.
@@ -58,7 +59,8 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
         second!.pause();
         await first!.says("cluster: machine 2 is lost", 30);
         second!.resume();
-        await second!.says("cluster: left out", 30);
+        // No bridge has a vote here: neither can go on alone, and either may be the one whose proposal both accept.
+        await Promise.any([first!, second!].map((machine) => machine.says("cluster: left out", 30)));
         for (const machine of [first!, second!]) {
           expect(machine.output).not.toMatch(/panic/);
           machine.kill();
@@ -107,6 +109,7 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, () => {
 
 describe.skipIf(!hasQemu || !hasMusl)(
   `C programs on clusters of QEMU machines${missing("qemu", "musl")}`,
+  { retry: 0 },
   () => {
     test("promise 61: a LOCKed operand across two pages is atomic across machines, and nobody starves", async () => {
       const machines = await bootCluster({ files: [cProgram("split")], args: ["300"], machines: 2 });
