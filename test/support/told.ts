@@ -36,7 +36,7 @@ export interface Tale {
 
 const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
 
-export async function tell(telling: Telling): Promise<Tale> {
+export async function tell(telling: Telling, kernel?: Uint8Array): Promise<Tale> {
   const { kind, homes, seed, frame, mirror, machines = 3, also = [] } = telling;
   const all = Array.from({ length: machines }, (_, i) => i + 1);
   const dead = [WRITER, ...also];
@@ -58,7 +58,12 @@ export async function tell(telling: Telling): Promise<Tale> {
           }),
       ],
     ],
-    { machines, seed, append: `linkloss=60 blocked=600 mirror=${mirror}` },
+    {
+      machines,
+      seed,
+      append: `linkloss=60 blocked=600 mirror=${mirror}`,
+      ...(kernel === undefined ? {} : { kernel }),
+    },
     400,
   );
   const heard = left.flatMap((machine) =>

@@ -1,0 +1,55 @@
+// Many deaths while all add to one page (adders.test.ts): who dies, when, where the page is at home and what is turned off are drawn from a
+// number. `ADDERS=<number>` runs that one alone.
+import { describe, expect, test } from "vitest";
+import { Random } from "../../emulator/random.js";
+import { plantedKernel } from "../bugs/plant.js";
+import { type Adding, add } from "../support/adders.js";
+import { hasMusl, missing } from "../support/guest.js";
+
+const CASES = Number(process.env["CASES"] ?? 60);
+const only = process.env["ADDERS"];
+const numbers = only === undefined ? Array.from({ length: CASES }, (_, i) => i + 1) : [Number(only)];
+const kinds = [
+  { apart: 0, append: "queue=0 ship=0 hold=0" },
+  { apart: 0, append: "queue=0" },
+  { apart: 64, append: "" },
+  { apart: 64, append: "ship=0" },
+  { apart: 0, append: "" },
+];
+
+function drawn(number: number): Adding {
+  const random = new Random(number * 7919);
+  const machines = 3 + random.below(2);
+  const [home, dies, frame] = [1 + random.below(machines), 1 + random.below(machines), 3 + random.below(150)];
+  return { machines, home, dies, frame, seed: number, ...kinds[number % kinds.length]! };
+}
+
+describe.skipIf(!hasMusl)(
+  `deaths while all add to one page${missing("musl")}`,
+  { timeout: 3_000_000 },
+  () => {
+    test.each(numbers)("ADDERS=%i", async (number) => {
+      const { wrong, lost, lent, refused } = await add(drawn(number));
+      if (process.env["TELL"]) console.log(JSON.stringify(drawn(number)), { lost, lent, refused });
+      expect(wrong, `ADDERS=${number} npm run soak -- adders`).toBeNull();
+    });
+  },
+);
+
+/** Which of `kinds` shows it, file, what it says, and what a broken kernel says. */
+const bugs: readonly (readonly [number, string, string, string])[] = [
+  [0, "refusals.ts", "if (page.passedFor == machine) page.passedFor = 0;\n}", "}"],
+  [3, "loans.ts", "else if (partLost(part, machine)) page.broken = 1;", "else partLost(part, machine);"],
+];
+
+describe.skipIf(!hasMusl)("planted bugs", { timeout: 3_000_000 }, () => {
+  test.each(bugs)("kind %i: %s without %s", async (kind, file, from, to) => {
+    const kernel = (await plantedKernel({
+      kernel: { file: `kernel/coherence/${file}`, changes: [[from, to]] },
+    }))!;
+    let found = false;
+    for (let number = 1; number <= 12 && !found; number++)
+      found = (await add({ ...drawn(number), ...kinds[kind]! }, kernel)).wrong !== null;
+    expect(found).toBe(true);
+  });
+});
