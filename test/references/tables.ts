@@ -16,7 +16,7 @@ export const at = {
   directory: 0x7000, table: 0x8000,
   paePointers: 0x9000, paeDirectory: 0xa000, paeTable: 0xb000,
   pml4: 0xc000, longPointers: 0xd000, longDirectory: 0xe000, longTable: 0xf000,
-  code: 0x1_0000, data: 0x1_1000,
+  code: 0x1_0000, landing: 0x1_0800, data: 0x1_1000,
   digested: [0x1000, 0x2000, 0x3000, 0x6000, 0x7000, 0x8000, 0x9000, 0xa000, 0xb000, 0xc000, 0xd000, 0xe000, 0xf000, 0x1_0000, 0x1_1000, 0x1_2000, 0x1_3000],
 } as const; // biome-ignore format: a map
 
@@ -103,6 +103,9 @@ export function pristinePages(
   view.setUint16(at.pointers + 16 - at.pagesStart, gateBytes * 0x42 - 1, true);
   put32(at.pointers + 18, at.idt);
   paging(put, put32);
+  // What STAR names for SYSRET: 32-bit code here, data in A, 64-bit code behind it
+  set(0x88, code(0xfb, false));
+  set(0x98, code(0xfb, long));
   for (let i = 0; i < 0x3000; i++) bytes[at.data - at.pagesStart + i] = (i * 7 + (i >>> 8)) & 0xff;
   return bytes;
 }

@@ -1,8 +1,9 @@
-// Cases before the witnesses: what ours does must be what one of the two does at least, since each has faults of its own.
+// Cases before the reference machines: what ours does must be what one of the two does at least, since each has faults of its own.
 
 import { differences, type Outcome, outcomes, show } from "./compare.js";
 import { inBochs, inQemu, ours } from "./machines.js";
-import { type Case, codeOf, type Mode, rom } from "./rom.js";
+import type { Mode } from "./layout.js";
+import { type Case, codeOf, rom } from "./rom.js";
 
 const RUNS = 6;
 
@@ -32,11 +33,11 @@ export interface Verdict {
 
 export async function judge(mode: Mode, cases: readonly Case[]): Promise<Verdict> {
   const mine = await tried(mode, cases, ours);
-  const witnesses = [await tried(mode, cases, inQemu), await tried(mode, cases, inBochs)];
+  const references = [await tried(mode, cases, inQemu), await tried(mode, cases, inBochs)];
   const alone: string[] = [];
   let judged = 0;
   cases.forEach((c, i) => {
-    const answers = witnesses.map((w) => w[i]);
+    const answers = references.map((r) => r[i]);
     if (answers.some((a) => a?.digest === undefined)) return;
     judged++;
     const found = answers.map((a) => differences(mine[i], a));

@@ -1,7 +1,8 @@
 // Page tables with any bits, accessed in every way from both rings, by all three kinds of paging.
 
 import { Draw } from "./draw.js";
-import type { Case, Mode } from "./rom.js";
+import type { Mode } from "./layout.js";
+import type { Case } from "./rom.js";
 import { at, quad } from "./tables.js";
 
 const CR0 = 0x8000_0033;

@@ -1,6 +1,6 @@
 // A ROM's log taken apart: case by case, event by event, each a record of named values; and what two logs say differently.
 
-import { DIGEST_BYTES, EVENT_BYTES, type Mode } from "./rom.js";
+import { DIGEST_BYTES, EXTRAS, eventBytes, type Mode, mark, STACKED, TOLD, WIDTH } from "./layout.js";
 import { at } from "./tables.js";
 
 export type Event = Readonly<Record<string, bigint>>;
@@ -13,14 +13,6 @@ export interface Outcome {
   readonly double: boolean;
 }
 
-const LEGACY = [
-  "gs", "fs", "es", "ds", "rdi", "rsi", "rbp", "", "rbx", "rdx", "rcx", "rax", "vector", "error", "rip", "cs", "flags",
-  "rsp", "ss", "v_es", "v_ds", "v_fs", "v_gs", "dr6", "dr7", "cr0", "cr2", "cr4", "ldtr", "tr", "handler_rsp",
-]; // biome-ignore format: a list
-const LONG = [
-  "gs", "fs", "es", "ds", "r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rdi", "rsi", "rbp", "rbx", "rdx", "rcx",
-  "rax", "vector", "error", "rip", "cs", "flags", "rsp", "ss", "dr6", "dr7", "cr2", "cr0", "cr3", "cr4", "tables", "handler_rsp",
-]; // biome-ignore format: a list
 const SEGMENTS = new Set(["gs", "fs", "es", "ds", "cs", "ss", "v_es", "v_ds", "v_fs", "v_gs", "ldtr", "tr"]);
 const VM = 0x2_0000n;
 /** QEMU does not push it as 1 for faults. */
@@ -28,11 +20,15 @@ const RF = 0x1_0000n;
 
 function eventOf(mode: Mode, bytes: Uint8Array): Event {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const width = mode === "legacy" ? 4 : 8;
+  const width = WIDTH[mode];
   const event: Record<string, bigint> = {};
-  (mode === "legacy" ? LEGACY : LONG).forEach((name, i) => {
+  const words = [...STACKED[mode], ...EXTRAS];
+  words.forEach((name, i) => {
     const value = width === 4 ? BigInt(view.getUint32(4 * i, true)) : view.getBigUint64(8 * i, true);
-    if (name !== "") event[name] = SEGMENTS.has(name) ? value & 0xffffn : value;
+    event[name] = SEGMENTS.has(name) ? value & 0xffffn : value;
+  });
+  TOLD.forEach(({ name }, i) => {
+    event[name] = view.getBigUint64(width * words.length + 8 * i, true);
   });
   if (mode === "legacy") {
     const virtual = (event.flags! & VM) !== 0n;
@@ -42,24 +38,23 @@ function eventOf(mode: Mode, bytes: Uint8Array): Event {
   return event;
 }
 
-const [CASE, EVENT, DOUBLE, DIGEST] = [0xc5, 0xe1, 0xdf, 0xd1];
-
 export function outcomes(mode: Mode, log: Uint8Array): Outcome[] {
   const all: Outcome[] = [];
+  const length = eventBytes(mode);
   let i = 0;
-  while (log[i] === CASE) {
+  while (log[i] === mark.case) {
     i++;
     const events: Event[] = [];
     let digest: Map<number, number> | undefined;
     let double = false;
     for (;;) {
-      if (log[i] === EVENT && i + EVENT_BYTES[mode] < log.length) {
-        events.push(eventOf(mode, log.subarray(i + 1, i + 1 + EVENT_BYTES[mode])));
-        i += 1 + EVENT_BYTES[mode];
-      } else if (log[i] === DOUBLE) {
+      if (log[i] === mark.event && i + length < log.length) {
+        events.push(eventOf(mode, log.subarray(i + 1, i + 1 + length)));
+        i += 1 + length;
+      } else if (log[i] === mark.double) {
         double = true;
         i++;
-      } else if (log[i] === DIGEST && i + DIGEST_BYTES < log.length) {
+      } else if (log[i] === mark.digest && i + DIGEST_BYTES < log.length) {
         const bytes = log.slice(i + 1, i + 1 + DIGEST_BYTES);
         const words = new Uint32Array(bytes.buffer);
         digest = new Map(at.digested.map((page, k) => [page, words[k]!]));

@@ -1,4 +1,4 @@
-// Many more cases than witnesses.test.ts has time for. SEED=n tries another thousand of each kind.
+// Many more cases than references.test.ts has time for. SEED=n tries another thousand of each kind.
 
 import { describe, expect, test } from "vitest";
 import { judge } from "./judge.js";
@@ -11,7 +11,7 @@ const first = Number(process.env.SEED ?? 100);
 const seeds = process.env.SEED === undefined ? 5 : 1;
 const CASES = 1000;
 
-describe("before two witnesses", () => {
+describe("against two reference machines", () => {
   for (const [name, make] of Object.entries({ transfers, paging }))
     for (const mode of ["legacy", "long"] as const)
       for (let seed = first; seed < first + seeds; seed++)

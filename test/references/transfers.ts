@@ -1,9 +1,10 @@
 // Far transfers, gates, task switches, loads of segment registers, and the questions about selectors.
 import { Draw } from "./draw.js";
-import type { Case, Mode } from "./rom.js";
+import type { Mode } from "./layout.js";
+import type { Case } from "./rom.js";
 import { at, descriptor, gateTo, inLdt, quad, selectors } from "./tables.js";
 
-const LANDING = at.code + 0x800;
+const LANDING = at.landing;
 /** `int 0x40`, in any width. */
 const landing: [number, number][] = [
   [LANDING, 0x40cd_40cd],
