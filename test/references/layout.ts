@@ -3,7 +3,7 @@
 //   50000 variables   58000 monitor's stack, down   59000 code of real mode   60000 monitor's page tables
 //   F0000 the ROM's last 64 KiB: start and monitor  100000 copy of the ROM's rest: pristine pages, then the cases
 
-import { at } from "./tables.js";
+import { at, REAL_BASE } from "./tables.js";
 
 export type Mode = "legacy" | "long";
 
@@ -21,7 +21,7 @@ export const MONITOR = 0xf_0000;
 export const COPY = 0x10_0000;
 export const CASES = COPY + at.pagesEnd - at.pagesStart;
 /** The segment of real mode that variables, its stack and its code share. */
-export const REAL_SEGMENT = 0x5000;
+export const REAL_SEGMENT = REAL_BASE >>> 4;
 const variable = (offset: number) => (REAL_SEGMENT << 4) + offset;
 export const CURRENT = variable(0);
 export const EVENTS = variable(8);
@@ -56,7 +56,19 @@ export const STACKED = {
   long: [...SEGMENTS, ...GENERAL.long, "vector", "error", "rip", "cs", "flags", "rsp", "ss"],
 } as const; // biome-ignore format: lists
 /** What follows them, in the mode's width; of 16 bits or more. */
-export const EXTRAS = ["dr6", "dr7", "cr0", "cr2", "cr3", "cr4", "ldtr", "tr", "handler_rsp", "fsw", "mxcsr"] as const;
+export const EXTRAS = [
+  "dr6",
+  "dr7",
+  "cr0",
+  "cr2",
+  "cr3",
+  "cr4",
+  "ldtr",
+  "tr",
+  "handler_rsp",
+  "fsw",
+  "mxcsr",
+] as const;
 /** MSRs that each case finds so, and that each event tells: 64 bits each, whatever the mode. */
 export const MSRS = {
   star: { number: 0xc000_0081, high: 0x0088_0008, low: at.landing },
@@ -72,7 +84,10 @@ export const MSRS = {
 } as const; // biome-ignore format: a table
 export const EFER = 0xc000_0080;
 /** Those that an event tells; EFER is a field of each case. */
-export const TOLD = [...Object.entries(MSRS).map(([name, { number }]) => ({ name, number })), { name: "efer", number: EFER }];
+export const TOLD = [
+  ...Object.entries(MSRS).map(([name, { number }]) => ({ name, number })),
+  { name: "efer", number: EFER },
+];
 
 export const WIDTH = { legacy: 4, long: 8 } as const;
 export const extraBytes = (mode: Mode) => WIDTH[mode] * EXTRAS.length + 8 * TOLD.length;

@@ -9,7 +9,7 @@
 
 import {
   CASES, COPY, CR0_PLAIN, CR4_PLAIN, CURRENT, DIGEST_BYTES, EFER, ENTRY, EVENTS, EXTRA, EXTRAS, extraBytes, FIELDS, type Field, field,
-  GENERAL, MONITOR, MONITOR_STACK, MONITOR_TABLES, MSRS, type Mode, mark, REAL_CODE, REAL_CODE_BYTES, REAL_CODE_ROM, ROM_BYTES,
+  GENERAL, MONITOR, MONITOR_STACK, MONITOR_TABLES, type Mode, MSRS, mark, REAL_CODE, REAL_CODE_BYTES, REAL_CODE_ROM, ROM_BYTES,
   STACKED, stackedBytes, TOLD, VECTORS, WIDTH,
 } from "./layout.js"; // biome-ignore format: a list
 import { fromReal, toReal } from "./real.js";
@@ -197,7 +197,7 @@ const onStack = (w: Width, name: string) => w.bytes * (STACKED[w.mode] as readon
 
 /** Control registers to EAX, EBX, ECX, then the monitor's own, under which the rest is read and told. */
 const tell = (w: Width) => `
-    told:
+    told: cld
     ${w.plain}
     ${(["cr0", "cr3", "cr4"] as const).map((name, i) => `mov [${place(w, name)}], ${w.r}${"abc"[i]}x`).join("\n")}
     ${say(mark.event)}

@@ -16,7 +16,21 @@ const inSegment = (address: number) => address - (REAL_SEGMENT << 4);
 const origin = inSegment(REAL_CODE);
 const entry = (name: Field) => `cs:[${inSegment(ENTRY) + field[name]}]`;
 /** What an event found, as dwords. */
-const names = [...GENERAL.legacy, "rsp", "ss", "ds", "es", "fs", "gs", "cr0", "ip", "cs", "flags", "vector", "again"] as const;
+const names = [
+  ...GENERAL.legacy,
+  "rsp",
+  "ss",
+  "ds",
+  "es",
+  "fs",
+  "gs",
+  "cr0",
+  "ip",
+  "cs",
+  "flags",
+  "vector",
+  "again",
+] as const;
 type Name = (typeof names)[number];
 const found = (name: Name) => `cs:[${inSegment(FOUND) + 4 * names.indexOf(name)}]`;
 const foundFlat = (name: Name) => `dword ptr [${FOUND + 4 * names.indexOf(name)}]`;
@@ -24,7 +38,9 @@ const low = (name: string) => `e${name.slice(1)}`;
 const segments = ["ds", "es", "fs", "gs"] as const;
 const vectors = Array.from({ length: VECTORS }, (_, v) => v);
 
-const loaded = (from: (name: "ss" | (typeof segments)[number] | (typeof GENERAL.legacy)[number] | "rsp") => string) =>
+const loaded = (
+  from: (name: "ss" | (typeof segments)[number] | (typeof GENERAL.legacy)[number] | "rsp") => string,
+) =>
   [
     ...segments.map((s) => `mov ${s}, word ptr ${from(s)}`),
     `mov ss, word ptr ${from("ss")}`,
@@ -101,8 +117,8 @@ export const toReal = `
   mov eax, ${selectors.data16}
   unreal: mov ds, ax;; mov es, ax;; mov fs, ax;; mov gs, ax;; mov ss, ax
   db 0xea
-  dd ${flatAddress("enter")}
-  dw ${selectors.code16}`;
+  dd ${labels.get("enter")}
+  dw ${selectors.realCode}`;
 
 /** Protected-mode code behind an event of real mode: the words that an event has in protected mode, flags with VM set. */
 export const fromReal = `
@@ -115,7 +131,10 @@ export const fromReal = `
   ${(["gs", "fs", "ds", "es", "ss", "rsp", "flags", "cs", "ip"] as const).map((name) => `push ${foundFlat(name)}`).join("\n")}
   push 0x55
   push ${foundFlat("vector")}
-  ${[...GENERAL.legacy].reverse().map((name) => `push ${foundFlat(name)}`).join("\n")}
+  ${[...GENERAL.legacy]
+    .reverse()
+    .map((name) => `push ${foundFlat(name)}`)
+    .join("\n")}
   push 0;; push 0;; push 0;; push 0
   mov eax, ${foundFlat("cr0")}
   mov ebx, cr3

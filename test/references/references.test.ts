@@ -2,26 +2,24 @@
 // events, registers, frames and memory as on one of them at least. Longer in references.soak.ts.
 
 import { describe, expect, test } from "vitest";
+import { kinds } from "./cases/index.js";
 import { judge } from "./judge.js";
 import { absent } from "./machines.js";
-import { paging } from "./paging.js";
-import type { Mode } from "./layout.js";
-import type { Case } from "./rom.js";
-import { transfers } from "./transfers.js";
 
 const why = absent === "" ? "" : ` (not installed: ${absent})`;
-const CASES = 60;
-const tried: readonly [string, (mode: Mode, seed: number, count: number) => Case[], Mode][] = [
-  ["transfers", transfers, "legacy"],
-  ["transfers", transfers, "long"],
-  ["paging", paging, "long"],
-];
+const CASES = 40;
+/** One mode of each will do here. */
+const here = kinds.filter(({ name, mode }) => mode === "long" || name === "transfers");
 
 describe("against two reference machines", () => {
-  for (const [name, make, mode] of tried)
-    test.skipIf(why !== "")(`${name} in ${mode} mode, seed 1${why}`, { timeout: 240_000 }, async () => {
-      const { judged, alone } = await judge(mode, make(mode, 1, CASES));
-      expect(alone.join("\n")).toBe("");
-      expect(judged).toBeGreaterThan(CASES * 0.9);
-    });
+  for (const kind of here)
+    test.skipIf(why !== "")(
+      `${kind.name} in ${kind.mode} mode, seed 1${why}`,
+      { timeout: 240_000 },
+      async () => {
+        const { judged, alone } = await judge(kind, kind.make(1, CASES));
+        expect(alone.join("\n")).toBe("");
+        expect(judged).toBeGreaterThan(CASES * 0.7);
+      },
+    );
 });

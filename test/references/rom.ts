@@ -75,7 +75,10 @@ function entry(mode: Mode, c: Case): Record<string, number> {
 
 export const codeOf = (c: Case): Uint8Array =>
   typeof c.code === "string"
-    ? assemble(`${c.code}\nint 0x40`, { bits: c.bits, origin: c.virtual || c.real !== undefined ? 0 : at.code })
+    ? assemble(`${c.code}\nint 0x40`, {
+        bits: c.bits,
+        origin: c.virtual || c.real !== undefined ? 0 : at.code,
+      })
     : c.code;
 
 /** The ROM, with the cases as far as they fit: how many there are is `cases.length` always, or it throws. */

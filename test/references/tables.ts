@@ -24,9 +24,13 @@ export const selectors = {
   code: 0x08, data: 0x10, userCode: 0x1b, userData: 0x23, code32: 0x28, task: 0x30, // and 38, in long mode
   otherTask: 0x40, task16: 0x48, doubleTask: 0x50, ldt: 0x58, // and 60, in long mode
   code16: 0x68, userCode16: 0x73, userCode32: 0x7b, data16: 0x80,
+  /** Legacy mode only: the way to real mode. */
+  realCode: 0x60,
   /** Free for a case: A and B, B with 16 bytes. */
   a: 0x90, b: 0xa0,
 } as const; // biome-ignore format: a table
+/** The base of real mode's code: layout.ts's REAL_SEGMENT. */
+export const REAL_BASE = 0x5_0000;
 export const GDT_BYTES = 0xb0;
 export const LDT_BYTES = 0x40;
 /** Selector of the LDT's code, data, and user data segment. */
@@ -74,6 +78,7 @@ export function pristinePages(
   set(selectors.userCode32, code(0xfb, false));
   set(selectors.task, descriptor(0x89, at.tss, 0x1ff));
   if (!long) {
+    set(selectors.realCode, descriptor(0x9b, REAL_BASE, 0xffff));
     set(selectors.otherTask, descriptor(0x89, at.otherTss, 0x1ff));
     set(selectors.task16, descriptor(0x81, at.tss16, 0x2b));
     set(selectors.doubleTask, descriptor(0x89, at.doubleTss, 0x67));

@@ -1,8 +1,8 @@
 // Far transfers, gates, task switches, loads of segment registers, and the questions about selectors.
-import { Draw } from "./draw.js";
-import type { Mode } from "./layout.js";
-import type { Case } from "./rom.js";
-import { at, descriptor, gateTo, inLdt, quad, selectors } from "./tables.js";
+import { Draw } from "../draw.js";
+import type { Mode } from "../layout.js";
+import type { Case } from "../rom.js";
+import { at, descriptor, gateTo, inLdt, quad, selectors } from "../tables.js";
 
 const LANDING = at.landing;
 /** `int 0x40`, in any width. */

@@ -1,9 +1,9 @@
 // Page tables with any bits, accessed in every way from both rings, by all three kinds of paging.
 
-import { Draw } from "./draw.js";
-import type { Mode } from "./layout.js";
-import type { Case } from "./rom.js";
-import { at, quad } from "./tables.js";
+import { Draw } from "../draw.js";
+import type { Mode } from "../layout.js";
+import type { Case } from "../rom.js";
+import { at, quad } from "../tables.js";
 
 const CR0 = 0x8000_0033;
 const WP = 0x1_0000;
