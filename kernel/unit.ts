@@ -29,25 +29,7 @@ export {
   tableIndex,
 } from "./coherence/engine";
 export { pageDrop, pageMayDrop, pageMayMerge, pageMerge } from "./coherence/merge";
-export {
-  mirrorArrived,
-  mirrorClosed,
-  mirrorCut,
-  mirrorDied,
-  mirrorEnded,
-  mirrorHeals,
-  mirrorLacks,
-  mirrorNeeded,
-  mirrorNext,
-  mirrorSent,
-  mirrorSet,
-  mirrorTaken,
-  mirrorWritten,
-  shelfBest,
-  shelfCame,
-  shelfComing,
-  shelfTake,
-} from "./coherence/mirrors";
+export * from "./coherence/mirrors";
 export {
   PAGE_LAST,
   RANGE_BYTES,

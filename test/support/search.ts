@@ -5,7 +5,10 @@ import { Fingerprints } from "./fingerprint.js";
 import { Assertion } from "./kernel-wasm.js";
 
 /** What a world throws when something is wrong. */
-export class Violation extends Error {}
+export class Violation extends Error {
+  /** Searched until then, where every order of events is. */
+  states = 0;
+}
 
 /** A world that is made of steps. Everything that it does next is decided by what save() keeps. */
 export interface World<Step, Saved> {
@@ -54,7 +57,12 @@ interface Node<Step, Saved> {
 }
 
 /** Does the work; what it finds wrong gets the steps that lead there. */
-function judged<Step, Saved>(node: Node<Step, Saved>, last: Step | undefined, work: () => void): void {
+function judged<Step, Saved>(
+  states: number,
+  node: Node<Step, Saved>,
+  last: Step | undefined,
+  work: () => void,
+): void {
   try {
     work();
   } catch (error) {
@@ -62,16 +70,19 @@ function judged<Step, Saved>(node: Node<Step, Saved>, last: Step | undefined, wo
     const steps = last === undefined ? [] : [JSON.stringify(last)];
     for (let at: Node<Step, Saved> | undefined = node; at?.step; at = at.before)
       steps.unshift(JSON.stringify(at.step));
-    throw new Violation(`${error.message}\n${steps.join("\n")}`);
+    const violation = new Violation(`${error.message}\n${steps.join("\n")}`);
+    violation.states = states;
+    throw violation;
   }
 }
 
-/** Every order in which things can happen, each state once. `progress` is told how many there are, now and then. */
+/** Every order in which things can happen, each state once. `progress` is told how many there are, now and then. `cut`: the limit ends it. */
 export function explore<Step, Saved>(
   world: World<Step, Saved>,
   kills = 0,
   limit = 2_000_000,
   progress?: (states: number, waiting: number) => void,
+  cut = false,
 ): Found {
   const seen = new Fingerprints();
   const print = new Uint32Array(4);
@@ -84,18 +95,19 @@ export function explore<Step, Saved>(
     world.load(here.saved);
     found.states++;
     found.depth = Math.max(found.depth, here.depth);
+    if (found.states > limit && cut) break;
     if (found.states > limit) throw new Error(`more than ${limit} states`);
     if (found.states % PROGRESS === 0) progress?.(found.states, stack.length);
-    if (world.inspect) judged(here, undefined, () => world.inspect!());
+    if (world.inspect) judged(found.states, here, undefined, () => world.inspect!());
     const steps = world.steps(kills);
     if (world.rests(steps)) {
       found.ends++;
-      judged(here, undefined, () => world.checkEnd());
+      judged(found.states, here, undefined, () => world.checkEnd());
       world.load(here.saved); // to look at the end may be to go on from it
     }
     for (const [index, step] of steps.entries()) {
       if (index > 0) world.load(here.saved);
-      judged(here, step, () => world.take(step));
+      judged(found.states, here, step, () => world.take(step));
       world.fingerprint(print);
       if (!seen.add(print)) continue;
       stack.push({ saved: world.save(), depth: here.depth + 1, step, before: here });

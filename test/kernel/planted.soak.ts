@@ -1,0 +1,67 @@
+// The table of planted bugs, printed: what is wrong, and where; which proof finds it, after how many states of a search or runs at
+// random (or seeds of clusters of emulated machines); and who survives. `npm run soak -- planted` makes it (some 15 minutes).
+import { afterAll, describe, expect, test } from "vitest";
+import { hasMusl, missing } from "../support/guest.js";
+import { kernelPlants, suspected } from "../support/plants/kernels.js";
+import { linkBugs } from "../support/plants/links.js";
+import { loanPlants } from "../support/plants/loans.js";
+import { lockPlants } from "../support/plants/locks.js";
+import { membershipPlants } from "../support/plants/membership.js";
+import { mirrorPlants } from "../support/plants/mirror.js";
+import { movePlants } from "../support/plants/moves.js";
+import type { Finding, Planted } from "../support/plants/plant.js";
+import { rowPlants } from "../support/plants/rows-found.js";
+import { sourcePlants } from "../support/plants/sources.js";
+
+const kinds: Readonly<Record<string, readonly Planted[]>> = {
+  "the page protocol's table": rowPlants,
+  "the engine's sources": sourcePlants,
+  "how a home moves": movePlants,
+  membership: membershipPlants,
+  links: linkBugs,
+  "chunks that are lent": loanPlants,
+  "range locks": lockPlants,
+  "mirrored mode": mirrorPlants,
+  ...(hasMusl && { "the kernel around the engine": kernelPlants }),
+};
+
+const lines: string[] = [];
+const survivors: string[] = [];
+
+function told(kind: string, { name, where }: Planted, found: readonly Finding[]): void {
+  const by = found.map(({ by, after }) => `${by} after ${after}`).join(", ");
+  lines.push(`${kind} | ${name} | ${where} | ${by || "SURVIVES"}`);
+  if (found.length === 0) survivors.push(name);
+}
+
+test.skipIf(!hasMusl)(
+  `the intact kernel is not suspected${missing("musl")}`,
+  async () => expect(await suspected()).toEqual([]),
+  600_000,
+);
+
+for (const [kind, plants] of Object.entries(kinds))
+  describe(kind, () => {
+    test.each(plants.map((planted) => [planted.name, planted] as const))(
+      "%s",
+      async (_, planted) => {
+        const found = await planted.find();
+        told(kind, planted, found);
+        if (planted.survives) expect(found, "a survivor is found now: say so in the table").toEqual([]);
+        else expect(found, "the bug was not found").not.toEqual([]);
+      },
+      900_000,
+    );
+  });
+
+afterAll(() => {
+  const found = lines.length - survivors.length;
+  console.log(
+    [
+      ...lines,
+      `planted ${lines.length}, found ${found} (${((100 * found) / lines.length).toFixed(1)} %)`,
+      `survivors: ${survivors.join("; ")}`,
+    ].join("\n"),
+  );
+  if (lines.length > 40) expect(found / lines.length).toBeGreaterThan(0.95);
+});

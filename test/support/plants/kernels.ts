@@ -1,0 +1,248 @@
+// Bugs in what is around the engine: the kernel is built with one line changed, and runs on clusters of emulated machines. Programs
+// that know what they must find tell.
+import { plantedKernel } from "../../bugs/plant.js";
+import { repeat, seeded } from "../cluster.js";
+import { withFaults } from "../faults.js";
+import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
+import { homeOf } from "../homes.js";
+import type { Change } from "./compiled.js";
+import type { Finding, Planted } from "./plant.js";
+
+/** What is wrong in the run with this seed; nothing: undefined. */
+type Judged = (seed: number, kernel: Uint8Array | undefined) => Promise<string | undefined>;
+
+interface Program {
+  readonly program: string;
+  readonly args: readonly (string | number)[];
+  readonly machines: number;
+  readonly cores: number;
+  readonly append?: string;
+  /** What it says when it is right. */
+  readonly right: RegExp;
+  /** A counter of the kernel that stays so small, or that shows that the run met what it is for. */
+  readonly most?: readonly [counter: string, most: number];
+  readonly meets?: string;
+  readonly spread?: true;
+}
+
+const runs =
+  (programs: readonly Program[]): Judged =>
+  async (seed, kernel) => {
+    const { program, args, right, most, meets, ...shape } = programs[(seed - 1) % programs.length]!;
+    const network = { delay: [30, 60] as [number, number] };
+    const changed = kernel === undefined ? {} : { kernel };
+    const run = await seeded(program, args, { ...shape, ...changed, seed, limit: 5e9, network });
+    const said = [...run.lines, run.report.result].join("\n");
+    const stats = run.report.machines.map((machine) => machine.stats ?? {});
+    if (!run.report.ok || !right.test(said)) return repeat(run, args);
+    if (most && stats.some((each) => (each[most[0]] ?? 0) > most[1])) return `${most[0]} is above ${most[1]}`;
+    if (meets && stats.every((each) => (each[meets] ?? 0) === 0)) return `${meets} stays 0`;
+    return undefined;
+  };
+
+const counted = / total (\d+) least \d+ most \d+ counted \1 median/;
+const records = runs([
+  {
+    program: "counter",
+    args: [60],
+    machines: 3,
+    cores: 2,
+    append: "records=1",
+    right: /counted 360 old values a permutation: yes/,
+    most: ["recordsMost", 1],
+  },
+  {
+    program: "scan",
+    args: ["again", 60, 2],
+    machines: 2,
+    cores: 1,
+    append: "records=1",
+    right: /wrong 0 /,
+    most: ["recordsMost", 1],
+  },
+]);
+const lent = runs([
+  {
+    program: "contend",
+    args: ["apart", 4000, 3000],
+    machines: 3,
+    cores: 2,
+    right: counted,
+    meets: "chunksLent",
+  },
+  {
+    program: "contend",
+    args: ["apart", 60_000, 5000],
+    machines: 3,
+    cores: 1,
+    right: counted,
+    meets: "chunksLent",
+  },
+]);
+const refused = { machines: 3, cores: 1, right: counted, meets: "requestsRefused" };
+const refusals = runs([
+  { ...refused, program: "contend", args: ["add", 2500], append: "queue=0 ship=0 hold=0" },
+  { ...refused, program: "contend", args: ["lock", 2500], append: "queue=0 migrate=0" },
+]);
+const spread = runs([
+  ...(hasGlibc
+    ? [
+        {
+          program: glibcProgram("pthreads").host,
+          args: [8, 10],
+          machines: 3,
+          cores: 1,
+          spread: true as const,
+          right: / all right$/m,
+        },
+      ]
+    : []),
+  {
+    program: cProgram("pthreads").host,
+    args: [3, 10],
+    machines: 3,
+    cores: 1,
+    spread: true,
+    right: / all right$/m,
+  },
+]);
+
+/** R7: machine 3 is left out, comes back as a new life and opens its file again (test/cluster/return.test.ts). */
+const returns: Judged = async (seed, kernel) => {
+  const [pages, written] = [40, 6];
+  const names = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
+  const home = 1 + ((seed - 1) % 3);
+  const run = await withFaults(
+    cProgram("again").host,
+    [3, names.find((name) => homeOf(name, [1, 2, 3]) === home)!, pages, written, 700],
+    [
+      [60, ({ network }) => network.partition([[1, 2, 4], [3]])],
+      [300, ({ network }) => network.partition([])],
+    ],
+    {
+      machines: 3,
+      seed,
+      append: "linkloss=120 blocked=30 leave=5",
+      ...(kernel === undefined ? {} : { kernel }),
+    },
+    1500,
+  );
+  const right = `again: ${pages} pages, 0 wrong, 0 old`;
+  const said = run.said(3, /^again: \d+ pages/).map(({ text }) => text);
+  if (said.join() !== right) return run.text().slice(-400);
+  const stats = run.cluster.nodes.map(({ console }) => console.stats ?? {});
+  const revalidated = stats.reduce((sum, each) => sum + (each["pagesRevalidated"] ?? 0), 0);
+  return home === 1 && revalidated !== pages - written
+    ? `${revalidated} pages have kept their bytes`
+    : undefined;
+};
+
+const judges = { records, lent, refusals, returns, spread };
+
+const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[] = [
+  {
+    name: "GIVE_BACK: the home does not take what it is offered",
+    judge: "records",
+    file: "coherence/budget.ts",
+    from: "  if (!isIdle(page, 0) || (page.ranged == 0 && <u32>page.owner != from)) return;\n",
+    to: "  if (page.index == index) return;\n",
+    survives: true,
+  },
+  {
+    name: "GIVE_BACK: nobody offers a page",
+    judge: "records",
+    file: "coherence/budget.ts",
+    from: "if (isIdle(page, now)) pageGiveBack(object, page, now);",
+    to: "",
+  },
+  {
+    name: "a page of which chunks are lent is idle",
+    judge: "lent",
+    file: "coherence/budget.ts",
+    from: "if (!pageRests(page) || hasLoans(page)) return false;",
+    to: "if (!pageRests(page)) return false;",
+  },
+  {
+    name: "queue=0: who was refused does not ask again",
+    judge: "refusals",
+    file: "coherence/refusals.ts",
+    from: "    } else if (page.refusedTransaction == page.transaction && page.frozen == 0) askAgain(page);",
+    to: "    }",
+  },
+  {
+    name: "queue=0: the end of a request is not confirmed",
+    judge: "refusals",
+    file: "coherence/refusals.ts",
+    from: "  if (page.passedFor == from && page.passedTransaction == message.msgid) page.passedFor = 0;\n",
+    to: "",
+  },
+
+  {
+    name: "R7: nothing remains of a former life",
+    judge: "returns",
+    file: "coherence/remains.ts",
+    from: "if (object.hash == 0 || mirrorsOn()) return false;",
+    to: "if (object.dead != 0) return false;",
+  },
+  {
+    name: "R7: bytes of a former life count as the page's where a range is granted",
+    judge: "returns",
+    file: "coherence/kept.ts",
+    from: "if (kept.former != 0 && (page.state != INVALID || <u32>page.home == clusterSelf())) {",
+    to: "if (kept.former != 0 && page.index == ~(<u64>0)) {",
+    survives: true,
+  },
+  {
+    name: "R7: a page that remains is told by its number without its era",
+    judge: "returns",
+    file: "coherence/serials.ts",
+    from: "return has == page.serial && has != NO_SERIAL ?",
+    to: "return (<u32>has == <u32>page.serial || (<u32>has) + 1 == <u32>page.serial) && has != NO_SERIAL ?",
+  },
+  {
+    name: "spread: a sleeper on another machine is not woken",
+    judge: "spread",
+    file: "coherence/shared-futex.ts",
+    from: "      messageEnd();\n    }\n    woken++;",
+    to: "    }\n    woken++;",
+  },
+  {
+    name: "spread: of those who are to be woken one is",
+    judge: "spread",
+    file: "coherence/shared-futex.ts",
+    from: "while (at != 0 && woken < count) {",
+    to: "while (at != 0 && woken < min<u32>(count, 1)) {",
+  },
+  {
+    name: "spread: whoever sleeps on the object is woken",
+    judge: "spread",
+    file: "coherence/shared-futex.ts",
+    from: "waiter.object != changetype<usize>(object) || waiter.offset != offset",
+    to: "waiter.object != changetype<usize>(object)",
+  },
+];
+
+const SEEDS = 6;
+
+async function found(judge: Judged, kernel: Uint8Array | undefined): Promise<Finding[]> {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const says = await judge(seed, kernel).catch((error: Error) => error.message);
+    if (says !== undefined) return [{ by: "cluster", after: seed, says: says.split("\n").at(-1)! }];
+  }
+  return [];
+}
+
+/** What the intact kernel is suspected of. */
+export const suspected = async (): Promise<Finding[]> =>
+  (await Promise.all(Object.values(judges).map((judge) => found(judge, undefined)))).flat();
+
+export const kernelPlants: readonly Planted[] = bugs.map(({ name, judge, file, from, to, survives }) => ({
+  name,
+  where: file,
+  ...(survives && { survives }),
+  find: async () =>
+    found(
+      judges[judge],
+      (await plantedKernel({ kernel: { file: `kernel/${file}`, changes: [[from, to]] } }))!,
+    ),
+}));

@@ -1,0 +1,86 @@
+// Chunks of a page that are lent: small clusters whose every order of events is searched, larger ones for random runs, and bugs planted
+// around the compiled parts (loans-world.ts has them by name).
+import { KernelWasm } from "../kernel-wasm.js";
+import { type LoanBug, type LoanSetup, loanBugs, rareBugs, survivors } from "../loans-state.js";
+import { LoansWorld } from "../loans-world.js";
+import { chance, explore, Violation } from "../search.js";
+import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
+
+const kernel = new KernelWasm();
+
+export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
+  { programs: [["w0"], ["w1w1"]], home: 1, kills: 0, states: 185 },
+  { programs: [["w0"], ["w1w1"]], home: 2, returns: 1, kills: 0, states: 1397 },
+  { programs: [["w0p"], ["w1"]], home: 1, kills: 0, states: 340 },
+  { programs: [["w0"], ["w1r0"]], home: 2, kills: 0, states: 843 },
+  { programs: [["w0"], ["w1"], ["p"]], home: 1, kills: 0, states: 3564 },
+  { programs: [["w0"], ["w1"], []], home: 3, kills: 1, states: 6530 },
+  { programs: [["w0r1"], ["w1"]], home: 1, kills: 1, states: 5238 },
+  { programs: [["w0"], ["w1w1"]], home: 1, kills: 1, rejoins: true, states: 4144 },
+];
+
+/** Three machines in every order of events: minutes. */
+export const loanWorlds: readonly (LoanSetup & { kills: number })[] = [
+  { programs: [["w0p"], ["w1w2"], []], home: 3, lends: 3, returns: 1, kills: 0 },
+  { programs: [["w0"], ["w1"], ["r1"]], home: 1, lends: 1, kills: 1 },
+  { programs: [["w0"], ["w1w1"], []], home: 3, kills: 1, rejoins: true },
+];
+
+/** One run at random, to its end. */
+export function wanderLoans(world: LoansWorld, seed: number, kills: number, rarity: number): void {
+  const next = chance(seed);
+  for (let count = 0; count < 20_000; count++) {
+    let steps = world.steps(kills);
+    if (world.rests(steps)) {
+      world.checkEnd();
+      return;
+    }
+    // Deaths are rare, so that they meet a cluster at work.
+    if (next(rarity) !== 0) steps = steps.filter((step) => step.do !== "kill");
+    if (steps.length > 0) world.take(steps[next(steps.length)]!);
+  }
+  throw new Violation("no end after 20000 steps");
+}
+
+export const larger: LoanSetup[] = [1, 2, 3].map((home) => ({
+  home,
+  programs: [["w0r0w0pw0", "w0r0"], ["w1w1r0w1"], ["r2w2w2r1"]],
+  returns: 3,
+  lends: 8,
+  rejoins: true,
+}));
+
+/** Short ones, that meet a death or a return in the midst of a loan more often. */
+export const short: LoanSetup[] = [
+  { home: 1, programs: [["w0"], ["w1"], ["r1"]], lends: 1 },
+  { home: 1, programs: [["w1"], ["w1"], ["r1"]], lends: 1 },
+  { home: 3, programs: [["w0p"], ["w1w2"], []], lends: 3, returns: 1 },
+];
+
+export const loanBySearch = (bug: LoanBug, setups: readonly (LoanSetup & { kills: number })[]): Finding[] =>
+  bySearch(setups.map((one) => () => explore(new LoansWorld(kernel, { ...one, bug }), one.kills)));
+
+export function loanAtRandom(bug: LoanBug): Finding[] {
+  const run = (setups: LoanSetup[], seeds: number, rarity: number) => {
+    const worlds = setups.map((setup) => new LoansWorld(kernel, { ...setup, bug }));
+    const saved = worlds.map((world) => world.save());
+    return atRandom(seeds, worlds.length, (seed, index) => {
+      worlds[index]!.load(saved[index]!);
+      wanderLoans(worlds[index]!, seed, 1, rarity);
+    });
+  };
+  const found = run(larger, 333, 20);
+  return found.length > 0 ? found : run(short, 1333, 5);
+}
+
+export const loanPlants: readonly Planted[] = [...loanBugs, ...rareBugs, ...survivors].map((bug) => ({
+  name: bug,
+  where: "coherence/loans.ts, pages.ts",
+  find: () => {
+    const small = loanBySearch(bug, loanCases);
+    const random = loanAtRandom(bug);
+    const found = [...small, ...random];
+    return found.length > 0 ? found : loanBySearch(bug, loanWorlds);
+  },
+  ...((survivors as readonly string[]).includes(bug) && { survives: true }),
+}));

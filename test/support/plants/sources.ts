@@ -1,0 +1,208 @@
+// Bugs in the engine's own sources and in the modules beside it: one line is changed, the modules are compiled anew, and small
+// clusters are searched, in every order of events and at random.
+import { type Program, World, wander } from "../coherence.js";
+import type { KernelWasm } from "../kernel-wasm.js";
+import { LoansWorld } from "../loans-world.js";
+import { explore } from "../search.js";
+import { shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
+import { type Change, compiled } from "./compiled.js";
+import { larger, loanCases, short, wanderLoans } from "./loans.js";
+import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
+
+/** What it is part of: pages, records that merge and go, homes that move, chunks that are lent. */
+type Part = "pages" | "merging" | "moves" | "loans";
+
+const bugs: readonly (Change & { part: Part; survives?: true })[] = [
+  {
+    name: "a late answer is taken for that of the open request",
+    part: "pages",
+    file: "coherence/engine.ts",
+    from: "if (page.transaction != 0 && message.transaction == page.transaction) answered(",
+    to: "if (page.transaction != 0) answered(",
+  },
+  {
+    name: "a writer does not wait for acknowledgements of machines that live",
+    part: "pages",
+    file: "coherence/engine.ts",
+    from: "return (page.acksExpected & ~(page.acksReceived | engine.dead)) == 0;",
+    to: "return (page.acksExpected & page.acksReceived) == page.acksReceived;",
+  },
+
+  {
+    name: "whoever asks has the page's bytes, if he has any",
+    part: "pages",
+    file: "coherence/serials.ts",
+    from: "return has == page.serial && has != NO_SERIAL ?",
+    to: "return has != 0 && has != NO_SERIAL ?",
+  },
+  {
+    name: "what was written has the number of what it was before",
+    part: "pages",
+    file: "coherence/serials.ts",
+    from: "if (written || page.changed != 0) page.serial++;",
+    to: "",
+  },
+  {
+    name: "bytes of after a loss have the numbers of what was lost",
+    part: "pages",
+    file: "coherence/serials.ts",
+    from: "page.serial = max<u64>(<u64>engine.era, (page.serial >> 32) + 1) << 32;",
+    to: "",
+  },
+  {
+    name: "a record merges while an operation is on its way to the page",
+    part: "merging",
+    file: "coherence/merge.ts",
+    from: "if (others && (!alone || peer.operating != 0)) return false;",
+    to: "",
+  },
+
+  {
+    name: "a machine throws away a page that it alone has",
+    part: "merging",
+    file: "coherence/merge.ts",
+    from: "if (engine.self != page.home) return page.state == SHARED;",
+    to: "if (engine.self != page.home) return page.state != INVALID;",
+  },
+
+  {
+    name: "who was collecting acknowledgements stands alone when the home moves",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "    case COLLECTING: // nothing was written yet: others, the former owner as well, may still have equal copies\n",
+    to: "    case COLLECTING:\n      return MODIFIED;\n",
+  },
+  {
+    name: "what the former home was giving away is nobody's",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "if (alone || page.left != 0) {",
+    to: "if (alone) {",
+    survives: true,
+  },
+  {
+    name: "operations wait for a home that has moved",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "  answerOperations(engine, page, SAY_REJECTED);\n  if (page.frozen == 0) {",
+    to: "  if (page.frozen == 0) {",
+    survives: true,
+  },
+  {
+    name: "the owner goes on using what it has lent",
+    part: "loans",
+    file: "coherence/parts.ts",
+    from: "  part.mine &= ~chunks;\n",
+    to: "",
+  },
+  {
+    name: "bytes that come back are dropped",
+    part: "loans",
+    file: "coherence/parts.ts",
+    from: "  scatter(part.frame, chunks, at);\n  part.mine |= chunks;\n  ended",
+    to: "  part.mine |= chunks;\n  ended",
+  },
+
+  {
+    name: "a dead borrower's chunks count as lent for ever",
+    part: "loans",
+    file: "coherence/parts.ts",
+    from: "  if (part.owner != 0 || loan.chunks == 0) return false;\n  ended(part, loan);",
+    to: "  if (part.owner != 0 || loan.chunks == 0) return false;",
+  },
+];
+
+const SMALL = 30_000;
+const SHAPES = 100;
+const SEEDS = 20;
+
+interface Small {
+  readonly programs: Program[][];
+  readonly home: number;
+  readonly kills?: number;
+  readonly seeds: number;
+  readonly pages?: number;
+}
+const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
+  pages: [
+    { programs: [["rw", "r"], ["wr"]], home: 2, seeds: 300 },
+    { programs: [["w"], ["xx"], ["rx"]], home: 1, seeds: 300 },
+    { programs: [["rr"], ["rw"], ["wr"]], home: 1, kills: 1, seeds: 1000 },
+    { programs: [["rxw"], ["wxr"], ["wr"]], home: 3, kills: 2, seeds: 1000 },
+  ],
+  merging: [
+    { programs: [["w0"], ["r0w1"], ["w1"]], home: 1, pages: 2, seeds: 1000 },
+    { programs: [["r0w0"], ["x0r1"], ["w0r1"]], home: 3, pages: 2, seeds: 1000 },
+    { programs: [["w1r0"], ["r0w0"], ["r1r0"]], home: 1, pages: 2, kills: 1, seeds: 1000 },
+  ],
+  moves: [
+    { programs: [["w"], [], ["x"]], home: 1, kills: 1, seeds: 300 },
+    { programs: [[], ["wr"], ["rw"]], home: 1, kills: 1, seeds: 1000 },
+    { programs: [["rw"], ["xw"], ["wx", "r"]], home: 2, kills: 1, seeds: 1000 },
+  ],
+};
+
+function worldOf(kernel: KernelWasm, part: Part, { programs, home, pages = 1 }: Small): World {
+  const merging = { ranges: true, merges: true, fetches: 1 };
+  const more = part === "merging" ? merging : part === "moves" ? { takeover: true } : {};
+  const world = new World(kernel, { machines: programs.length, home, programs, pages, ...more });
+  world.rejoins = true;
+  return world;
+}
+
+function inClusters(kernel: () => KernelWasm, part: Exclude<Part, "loans">): Finding[] {
+  const clusters = worlds[part].map((small) => ({ small, world: worldOf(kernel(), part, small) }));
+  const saved = clusters.map(({ world }) => world.save());
+  const searched = bySearch(
+    clusters.map(
+      ({ world, small }) =>
+        () =>
+          explore(world, small.kills ?? 0, SMALL, undefined, true),
+    ),
+  );
+  const random = atRandom(1000, clusters.length, (seed, index) => {
+    const { world, small } = clusters[index]!;
+    if (seed > small.seeds) return;
+    world.load(saved[index]!);
+    wander(world, seed, small.kills ?? 0);
+  });
+  const found = [...searched, ...random];
+  return found.length > 0 ? found : inTrials(kernel());
+}
+
+/** Clusters whose shape comes from a number (trial.ts), as they come. */
+function inTrials(kernel: KernelWasm): Finding[] {
+  const clusters = Array.from({ length: SHAPES }, (_, number) => {
+    const shape = shapeOf(number);
+    const world = trialWorld(kernel, shape);
+    return { world, kills: shape.kills, saved: world.save() };
+  });
+  return atRandom(SEEDS, 2 * SHAPES, (seed, index) => {
+    const { world, kills, saved } = clusters[index >> 1]!;
+    world.load(saved);
+    wanderIn(world, kills, index & 1 ? "liveness" : "safety", seed, []);
+  });
+}
+
+function inLoans(kernel: () => KernelWasm): Finding[] {
+  const searched = bySearch(
+    loanCases.map((one) => () => explore(new LoansWorld(kernel(), one), one.kills, SMALL, undefined, true)),
+  );
+  const clusters = [...larger, ...short].map((setup) => new LoansWorld(kernel(), setup));
+  const saved = clusters.map((world) => world.save());
+  const random = atRandom(500, clusters.length, (seed, index) => {
+    clusters[index]!.load(saved[index]!);
+    wanderLoans(clusters[index]!, seed, 1, index < larger.length ? 20 : 5);
+  });
+  return [...searched, ...random];
+}
+
+export const sourcePlants: readonly Planted[] = bugs.map((bug) => ({
+  name: bug.name,
+  where: bug.file,
+  ...(bug.survives && { survives: true }),
+  find: async () => {
+    const kernel = await compiled(bug, "unit.ts");
+    return bug.part === "loans" ? inLoans(kernel) : inClusters(kernel, bug.part);
+  },
+}));
