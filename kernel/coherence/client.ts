@@ -88,8 +88,8 @@ export class Client extends Message {
   streamNext: u64 = 0;
   streamEnd: u64 = 0;
   streamWindow: u32 = 0;
-  /** Pages that were mapped with the one that it has come to. */
-  streamMapped: u32 = 0;
+  /** Its page has come, and it waits for more of them until then (around.ts). */
+  heldUntil: u64 = 0;
   /** The page that is held. */
   page: usize = 0;
   nextWaiter: usize = 0;

@@ -413,10 +413,9 @@ function answered(client: Client, message: MessageHeader): void {
   if (changetype<usize>(id) != 0) {
     const linkid = load<u64>(itemData(id));
     let object = objectById(linkid);
-    if (changetype<usize>(object) == 0) {
-      object = objectMake(linkid, client.machine);
-      remainsInherit(object);
-    }
+    if (changetype<usize>(object) == 0) object = objectMake(linkid, client.machine);
+    // Its home's heir has a record of it before anybody here opens it (wills.ts).
+    if (object.references == 0) remainsInherit(object);
     object.references++;
     client.object = changetype<usize>(object);
     object.size = client.size;

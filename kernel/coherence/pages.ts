@@ -16,16 +16,16 @@ import {
   NO_EXECUTE,
   PRESENT,
   replaceEntry,
-  setEntry,
   USER,
   WRITABLE,
 } from "../memory/paging";
 import { allocate } from "../memory/slab";
-import { sharedEntryEnd, sharedMappings } from "../process/mapping";
+import { sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
 import { clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { goesOnLater } from "./around";
 import { budgetStart, frameAwaited, recordsAreFew } from "./budget";
 import { ASK_FAULT, ASK_HOLD, Client } from "./client";
 import {
@@ -71,11 +71,11 @@ import {
 import { objectById } from "./object-list";
 import { isBorrowing, operationPerform } from "./operation";
 import { dataTake, dataToSend, differenceBytes } from "./page-data";
-import { pageFind, pageFindOrMake, pageIndexStart, pageIsUsed, pageNextUsed, pageRemove } from "./page-index";
+import { pageFindOrMake, pageIndexStart, pageIsUsed, pageNextUsed, pageRemove } from "./page-index";
 import { isSuspended } from "./page-members";
 import { SharedObject } from "./pager";
 import { pinAdd, pinsOrder } from "./progress";
-import { aheadFailed, lossUntold, readAhead, streamAround, streamMet } from "./read-ahead";
+import { aheadFailed, lossUntold, readAhead, streamMet } from "./read-ahead";
 import {
   ACT_FAIL,
   ACT_GRANT,
@@ -484,8 +484,12 @@ function grant(page: Page, writable: bool): void {
       if (client.command == ASK_FAULT) {
         if (client.write != 0) pageWritten(page, false);
         install(page, client, writable);
-        if (client.write == 0) installAround(page, client);
-        pinAdd(client, page, nanoseconds() + PIN_TIME);
+        const now = nanoseconds();
+        pinAdd(client, page, now + PIN_TIME);
+        if (client.write == 0 && goesOnLater(client, now)) {
+          at = next;
+          continue;
+        }
       } else {
         page.holds++;
         if (client.write != 0) page.changed = 1;
@@ -510,31 +514,6 @@ function install(page: Page, client: Client, writable: bool): void {
   if (client.write != 0) installEntry |= DIRTY; // it is about to be
   if (client.execute != 0) installEntry &= ~NO_EXECUTE;
   sharedMappings(changetype<SharedObject>(page.holder), page.index, installVisit.index);
-}
-
-/** Pages behind it that are here, to be read: one fault for many of a stream. */
-function installAround(page: Page, client: Client): void {
-  const object = changetype<SharedObject>(page.holder);
-  if (client.streamWindow == 0) return;
-  const va = client.va;
-  // Of one map entry, hence with the same rights, and of one page table, which is there.
-  const end = min<u64>(sharedEntryEnd(object, client.space, va), (va | 0x1f_ffff) + 1);
-  if (end <= va) return;
-  const count = streamAround(client, object, page.index, <u32>((end - va - 1) >> 12));
-  for (let i: u32 = 1; i <= count; i++) {
-    const next = pageFind(object, page.index + i);
-    if (isLentOut(next) || next.broken != 0) break;
-    client.va = va + ((<u64>i) << 12);
-    installEntry = <u64>next.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
-    sharedMappings(object, next.index, installFreshVisit.index);
-  }
-  client.va = va;
-}
-
-/** Where nothing is mapped yet. */
-function installFreshVisit(space: usize, va: u64): void {
-  const client = changetype<Client>(installFor);
-  if (space == client.space && va == client.va && entryOf(space, va) == 0) setEntry(space, va, installEntry);
 }
 
 /** Only where the page is still mapped: another thread may have unmapped it while the right was on its way. */

@@ -21,7 +21,7 @@ import { EXCLUSIVE, INVALID, MODIFIED, OWNED, SHARED } from "./table";
 
 const WINDOW_MIN: u32 = 2;
 const WINDOW_MAX: u32 = 256;
-/** Mapped by one fault. */
+/** Mapped by one fault (around.ts). */
 const AROUND: u32 = 15;
 /** So much memory is left to others. */
 const FRAMES_KEPT: u32 = 1024;
@@ -54,8 +54,7 @@ export function readAhead(client: Client, object: SharedObject, index: u64): voi
     client.streamWindow = 0;
     return;
   }
-  client.streamNext = index + 1 + client.streamMapped;
-  client.streamMapped = 0;
+  client.streamNext = index + 1;
   client.streamWindow = min<u32>(longest(), max<u32>(WINDOW_MIN, client.streamWindow * 2));
   const from = max<u64>(client.streamEnd, client.streamNext);
   if (from - client.streamNext > <u64>(client.streamWindow / 2)) return;
@@ -71,16 +70,21 @@ export function readAhead(client: Client, object: SharedObject, index: u64): voi
  */
 export function streamAround(client: Client, object: SharedObject, index: u64, most: u32): u32 {
   if (longest() == 0 || client.streamWindow == 0 || client.streamObject != object.id) return 0;
-  if (index != client.streamNext && index + 1 != client.streamNext) return 0;
+  if (index + 1 != client.streamNext) return 0;
+  const count = streamBehind(object, index, min<u32>(AROUND, most));
+  for (let i: u32 = 1; i <= count; i++) pageFind(object, index + i).ahead = 0;
+  client.streamNext += count;
+  return count;
+}
+
+/** Pages directly behind `index` that are here, `most` at the most. */
+export function streamBehind(object: SharedObject, index: u64, most: u32): u32 {
   let count: u32 = 0;
-  while (count < min<u32>(AROUND, most)) {
+  while (count < most) {
     const page = pageFind(object, index + 1 + count);
     if (changetype<usize>(page) == 0 || !isReadable(page)) break;
-    page.ahead = 0;
     count++;
   }
-  if (index != client.streamNext) client.streamNext += count;
-  else client.streamMapped = count; // the page has not been counted itself yet
   return count;
 }
 

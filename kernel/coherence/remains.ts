@@ -55,9 +55,9 @@ function mayRemain(page: Page): bool {
   return atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) == 0;
 }
 
-/** The object is open here again, as a new record: what a former life has of it is its own. */
+/** The object is to be open here again, and nothing of it is here: what a former life has of it is its own. */
 export function remainsInherit(object: SharedObject): void {
-  if (object.home == clusterSelf()) return;
+  if (object.home == clusterSelf() || (object.pages | object.kept) != 0) return;
   for (let at = changetype<usize>(objectsFirst()); at != 0; ) {
     const former = changetype<SharedObject>(at);
     at = former.next;

@@ -6,6 +6,7 @@
 // within an IPI message (promise 44). `busy` keeps the two apart where a critical section alone would not: an IPI message
 // may be run while another waits for room in a ring.
 import { cpuid, in8, out8, rdrand, rdtsc } from "../arch";
+import { streamsDue, streamsGoOn } from "../coherence/around";
 import { pageOffered, recordsTend } from "../coherence/budget";
 import {
   ASK_CLOSE,
@@ -195,6 +196,7 @@ function service(_argument: usize): void {
     nicInterrupts(false);
     receiveFrames();
     busy = true;
+    streamsGoOn(nanoseconds());
     const next = tick(nanoseconds());
     finish(nanoseconds());
     if (wanted || !nicInterrupts(true)) continue;
@@ -254,6 +256,7 @@ function serve(message: usize): i64 {
   const now = nanoseconds();
   const result = admit(client, now);
   finish(now);
+  streamsGoOn(now);
   hurry(now);
   return result;
 }
@@ -284,12 +287,14 @@ export function pageUnpinned(_page: usize): void {
   busy = true;
   const now = nanoseconds();
   finish(now);
+  streamsGoOn(now);
   hurry(now);
 }
 
 /** The service thread sleeps too long for what happened just now: it keeps the time of links and of pages that are held. */
 function hurry(now: u64): void {
-  if (sleeping && min<u64>(now + 8 * MILLISECOND, revocationsDue()) < sleepUntil) wakeService();
+  const due = min<u64>(revocationsDue(), streamsDue());
+  if (sleeping && min<u64>(now + 8 * MILLISECOND, due) < sleepUntil) wakeService();
 }
 
 // --- Receiving ---
@@ -359,7 +364,8 @@ function dispatch(machine: u32, message: MessageHeader): void {
 
 /** When to look again. */
 function tick(now: u64): u64 {
-  const next = min<u64>(min<u64>(revocationsDue(), willsTick(now)), membersTick(now));
+  const due = min<u64>(revocationsDue(), streamsDue());
+  const next = min<u64>(min<u64>(due, willsTick(now)), membersTick(now));
   if (early != 0 && (inService() || outOfReach())) admitEarly(now);
   const end = farewellTick(now);
   if (end != 0) return min<u64>(next, end);

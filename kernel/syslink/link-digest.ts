@@ -10,12 +10,15 @@ export function linkDigest(link: Link, now: u64): u64 {
   h = mix(mix(mix(h, link.helloFlags), u64(link.helloAt == NEVER)), u64(link.helloAt <= now));
   h = mix(mix(mix(mix(h, link.expected), link.received), link.unacknowledged), link.assemblyBytes);
   h = mix(mix(mix(h, u64(link.ackDue != 0)), u64(link.ackDue <= now)), u64(link.roundTrip == 0));
+  const recovering = max<i32>(<i32>(link.recoverEnd - link.oldest), 0);
+  h = mix(h, <u64>recovering);
   h = mix(mix(mix(h, fifoOf(link).head), fifoOf(link).tail), u64(link.lastSent == now));
   for (let sequence = link.oldest; sequence != link.nextSequence; sequence++) {
     const slot = slotOf(link, sequence);
     const flags =
       (slot.flags << 4) | (u32(slot.arrived) << 2) | (u32(slot.again) << 1) | u32(slot.tries == 0);
-    h = mix(mix(mix(mix(h, slot.position), slot.bytes), flags), u64(slot.sentAt == now));
+    const since = sequence == link.oldest ? max<u64>(slot.sentAt, link.movedAt) : slot.sentAt;
+    h = mix(mix(mix(mix(h, slot.position), slot.bytes), flags), u64(since == now));
   }
   return h;
 }

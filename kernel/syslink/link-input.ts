@@ -1,5 +1,6 @@
 // What a link hears: whether a datagram is of the two lives that it joins, what it acknowledges, and its messages put back
 // into their order. link.ts has the datagram's layout.
+import { gapSeen, movedOn, unmark } from "./again";
 import { CHECK_START, check, checkEnd } from "./check";
 import { fifoRelease } from "./fifo";
 import {
@@ -131,8 +132,11 @@ function refuse(link: Link, from: u64): void {
 function acknowledged(link: Link, acknowledgement: u32, selective: u32, now: u64): void {
   if (acknowledgement - link.oldest > link.nextSequence - link.oldest) return; // older than what we know
   const fifo = fifoOf(link);
+  const before = link.oldest;
+  let allAgain = true;
   while (link.oldest != acknowledgement) {
     const slot = slotOf(link, link.oldest);
+    if (slot.tries == 0) allAgain = false;
     arrived(link, slot, now);
     if (slot.bytes != 0) fifoRelease(fifo, slot.position + slot.bytes);
     link.oldest++;
@@ -144,22 +148,18 @@ function acknowledged(link: Link, acknowledgement: u32, selective: u32, now: u64
     arrived(link, slotOf(link, sequence), now);
     newest = sequence;
   }
-  // What is older than something that arrived has had its time on the wire: lost, unless the wire reorders.
-  for (let sequence = link.oldest; sequence != newest; sequence++) {
-    const slot = slotOf(link, sequence);
-    if (!slot.arrived && slot.tries == 0 && now - slot.sentAt > link.roundTrip + (link.roundTrip >> 2)) {
-      slot.again = 1;
-      link.againAt = 0;
-    }
-  }
+  if (newest != link.oldest) gapSeen(link, newest, now);
+  if (link.oldest != before) movedOn(link, link.oldest - before, allAgain, now);
 }
 
 function arrived(link: Link, slot: Slot, now: u64): void {
   if (slot.arrived) return;
   slot.arrived = 1;
+  unmark(link, slot);
   link.lastConfirmed = max<u64>(link.lastConfirmed, slot.firstSentAt);
   if (link.window < WINDOW_MAX) link.window++;
   if (slot.tries != 0) return; // which sending was it that arrived?
+  link.arrivedSentAt = max<u64>(link.arrivedSentAt, slot.sentAt);
   const sample = now - slot.sentAt;
   const lately = link.shortest + (link.shortest >> 8);
   link.shortest = link.shortest == 0 ? max<u64>(sample, 1) : min<u64>(sample, lately);

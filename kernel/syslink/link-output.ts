@@ -1,9 +1,9 @@
 // What a link sends: hellos, datagrams again that nobody acknowledged, new ones, and acknowledgements alone. link.ts has the
 // datagram's layout and when each is due.
+import { againDue, againNext, againSequence, timeoutOf } from "./again";
 import { CHECK_START, check, checkEnd } from "./check";
 import { Fifo, fifoAddress, fifoSkip } from "./fifo";
 import {
-  againDue,
   FRAGMENT,
   FRAGMENT_LAST,
   fifoOf,
@@ -18,8 +18,6 @@ import {
   NEVER,
   SEQUENCED,
   slotOf,
-  timeoutOf,
-  WINDOW,
 } from "./link";
 import { MessageHeader, padded } from "./message";
 /** True: `header` (LINK_HEADER_BYTES) and `outBytes` at `outAt` are a datagram for the peer. Call until false. */
@@ -51,25 +49,13 @@ function outputHello(link: Link, now: u64): bool {
 }
 
 function outputAgain(link: Link, now: u64): bool {
-  for (let sequence = link.oldest; sequence != link.nextSequence; sequence++) {
-    const slot = slotOf(link, sequence);
-    if (slot.arrived) continue;
-    if (!slot.again && now < slot.sentAt + timeoutOf(link, slot.tries)) continue;
-    slot.again = 0;
-    slot.tries++;
-    slot.sentAt = now;
-    link.retransmissions++;
-    link.window = WINDOW;
-    return output(
-      link,
-      slot.flags,
-      sequence,
-      slot.bytes != 0 ? fifoAddress(fifoOf(link), slot.position) : 0,
-      slot.bytes,
-    );
+  if (!againNext(link, now)) {
+    link.againAt = againDue(link);
+    return false;
   }
-  link.againAt = againDue(link);
-  return false;
+  const slot = slotOf(link, againSequence);
+  const at = slot.bytes != 0 ? fifoAddress(fifoOf(link), slot.position) : 0;
+  return output(link, slot.flags, againSequence, at, slot.bytes);
 }
 
 function outputNew(link: Link, now: u64): bool {

@@ -16,6 +16,7 @@
 //
 // Acknowledgements ride on whatever goes the other way; a datagram of their own is sent only when nothing has for
 // ACK_DELAY, when a gap shows, or when half the window waits. `selective` bit i: acknowledgement + 1 + i is here too.
+import { againDue } from "./again";
 import { Fifo, fifoCommit, fifoCreate, fifoRelease, fifoReserve } from "./fifo";
 
 export const LINK_HEADER_BYTES: u32 = 40;
@@ -43,9 +44,6 @@ export const LINK_LOST: u32 = 2;
 
 const MILLISECOND: u64 = 1_000_000;
 export const ACK_DELAY: u64 = 2 * MILLISECOND;
-const TIMEOUT_FIRST: u64 = 40 * MILLISECOND;
-const TIMEOUT_MIN: u64 = 8 * MILLISECOND;
-const TIMEOUT_MAX: u64 = 1000 * MILLISECOND;
 const HELLO_FIRST: u64 = 10 * MILLISECOND;
 export const HELLO_MAX: u64 = 500 * MILLISECOND;
 const PING_IDLE_MAX: u64 = 1000 * MILLISECOND;
@@ -100,8 +98,14 @@ export class Link {
   fragmentSent: u32 = 0;
   fifo: usize = 0;
   slots: usize = 0;
-  /** Nothing is sent again before. */
+  /** Nothing is sent again before (again.ts). */
   againAt: u64 = 0;
+  /** When `oldest` moved last; slots that are to be sent again at once; up to where a timeout says that all may be lost. */
+  movedAt: u64 = 0;
+  marked: u32 = 0;
+  recoverEnd: u32 = 0;
+  /** When the newest of those that arrived when they were sent first was sent. */
+  arrivedSentAt: u64 = 0;
   roundTrip: u64 = 0;
   variance: u64 = 0;
   /** The shortest of late: what the wire itself takes, without waiting at its ends. */
@@ -204,6 +208,10 @@ function restart(link: Link): void {
   link.candidate = 0;
   link.oldest = 0;
   link.againAt = NEVER;
+  link.movedAt = 0;
+  link.marked = 0;
+  link.recoverEnd = 0;
+  link.arrivedSentAt = 0;
   link.nextSequence = 0;
   link.window = WINDOW;
   link.fragmentSent = 0;
@@ -266,15 +274,6 @@ export function lose(link: Link): void {
   link.heldNext = 0;
 }
 
-/** How long after it was sent a datagram is sent again, when nothing says that it arrived. */
-export function timeoutOf(link: Link, tries: u32): u64 {
-  const base =
-    link.roundTrip == 0
-      ? TIMEOUT_FIRST
-      : max<u64>(link.roundTrip + 4 * link.variance + ACK_DELAY, TIMEOUT_MIN);
-  return min<u64>(base << min<u32>(tries, 8), TIMEOUT_MAX);
-}
-
 /** Declares the link lost when it is; else returns when linkOutput() or this should be called next. */
 export function linkTick(link: Link, now: u64): u64 {
   if (link.state == LINK_LOST) return NEVER;
@@ -289,14 +288,4 @@ export function linkTick(link: Link, now: u64): u64 {
   if (link.ackDue != 0) next = min<u64>(next, link.ackDue);
   link.againAt = againDue(link);
   return min<u64>(next, max<u64>(link.againAt, now));
-}
-
-/** When a datagram is to be sent again; 0 = one at once. */
-export function againDue(link: Link): u64 {
-  let due: u64 = NEVER;
-  for (let sequence = link.oldest; sequence != link.nextSequence; sequence++) {
-    const slot = slotOf(link, sequence);
-    if (!slot.arrived) due = min<u64>(due, slot.again ? 0 : slot.sentAt + timeoutOf(link, slot.tries));
-  }
-  return due;
 }

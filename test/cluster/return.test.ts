@@ -21,38 +21,42 @@ function voted(lives: Map<number, Set<bigint>>, frame: Uint8Array): void {
 
 describe.skipIf(!hasMusl)(`a machine that comes back${missing("musl")}`, { timeout: 120_000 }, () => {
   test.each([
-    { home: 1, seed: 1 },
-    { home: 2, seed: 2 },
-    { home: 3, seed: 3 },
-  ])("has its bytes by their numbers (home $home, seed $seed)", async ({ home, seed }) => {
-    const name = names.find((name) => homeOf(name, [1, 2, 3]) === home)!;
-    const lives = new Map<number, Set<bigint>>();
-    const run = await withFaults(
-      cProgram("again").host,
-      [3, name, PAGES, CHANGED, 700],
-      [
-        [0, ({ network }) => network.tap((_from, frame) => voted(lives, frame))],
-        [60, ({ network }) => network.partition([[1, 2, 4], [3]])],
-        [300, ({ network }) => network.partition([])],
-      ],
-      { machines: 3, seed, append: "linkloss=120 blocked=30 leave=5" },
-      1500,
-    );
-    expect(run.said(3, /^again: out of reach$/).length, run.text()).toBe(1);
-    const errors = run.said(3, /^again: open says/).map(({ text }) => text);
-    expect(errors[0], run.text()).toBe(`again: open says ${ETIMEDOUT}`);
-    expect(
-      run.said(3, /^again: \d+ pages/).map(({ text }) => text),
-      run.text(),
-    ).toEqual([`again: ${PAGES} pages, 0 wrong, 0 old`]);
-    // One life is one epoch, also of machines that are alike and start at the same instant.
-    expect(new Set([...lives.values()].flatMap((of) => [...of])).size).toBe(4);
-    expect([1, 2, 3].map((machine) => lives.get(machine)?.size)).toEqual([1, 1, 2]);
-    if (home !== 1) return; // not where the home is another than the last writer: there the bytes come again
-    // The pages came once, those that were written since twice.
-    const stats = run.cluster.nodes.map(({ console }) => console.stats!);
-    const revalidated = stats.reduce((sum, { pagesRevalidated }) => sum + pagesRevalidated!, 0);
-    expect(revalidated, run.text()).toBe(PAGES - CHANGED);
-    expect(stats[2]!["pagesReceived"], run.text()).toBe(PAGES + CHANGED);
-  });
+    { home: 1, heir: 2, seed: 1 },
+    { home: 2, heir: 3, seed: 2 },
+    { home: 3, heir: 2, seed: 3 },
+  ])(
+    "has its bytes by their numbers (home $home, its heir $heir, seed $seed)",
+    async ({ home, heir, seed }) => {
+      const others = [1, 2, 3].filter((machine) => machine !== home);
+      const name = names.find((name) => homeOf(name, [1, 2, 3]) === home && homeOf(name, others) === heir)!;
+      const lives = new Map<number, Set<bigint>>();
+      const run = await withFaults(
+        cProgram("again").host,
+        [3, name, PAGES, CHANGED, 700],
+        [
+          [0, ({ network }) => network.tap((_from, frame) => voted(lives, frame))],
+          [60, ({ network }) => network.partition([[1, 2, 4], [3]])],
+          [300, ({ network }) => network.partition([])],
+        ],
+        { machines: 3, seed, append: "linkloss=120 blocked=30 leave=5" },
+        1500,
+      );
+      expect(run.said(3, /^again: out of reach$/).length, run.text()).toBe(1);
+      const errors = run.said(3, /^again: open says/).map(({ text }) => text);
+      expect(errors[0], run.text()).toBe(`again: open says ${ETIMEDOUT}`);
+      expect(
+        run.said(3, /^again: \d+ pages/).map(({ text }) => text),
+        run.text(),
+      ).toEqual([`again: ${PAGES} pages, 0 wrong, 0 old`]);
+      // One life is one epoch, also of machines that are alike and start at the same instant.
+      expect(new Set([...lives.values()].flatMap((of) => [...of])).size).toBe(4);
+      expect([1, 2, 3].map((machine) => lives.get(machine)?.size)).toEqual([1, 1, 2]);
+      if (home === 3) return; // whose frames hold what the others hand in, so that nothing of its own is asked for
+      // The pages came once, those that were written since twice. Who sends the word instead of the page counts it.
+      const stats = run.cluster.nodes.map(({ console }) => console.stats!);
+      expect(stats[2]!["pagesReceived"], run.text()).toBe(PAGES + CHANGED);
+      const revalidated = stats.reduce((sum, { pagesRevalidated }) => sum + pagesRevalidated!, 0);
+      expect(revalidated, run.text()).toBeGreaterThanOrEqual(PAGES - CHANGED);
+    },
+  );
 });

@@ -137,6 +137,37 @@ describe("economy", () => {
     pair.run(100 * MS);
     expect(pair.received[1]!.length).toBe(601);
   });
+  test("a peer that is not run for 30 ms with 128 datagrams under way gets the oldest again, not all", () => {
+    const pair = new Pair(new KernelWasm(), 1, {}, { payload: 512, ring: 262144 });
+    pair.run(100 * MS);
+    const full = encode(1n, 0, 16, [{ id: 8, data: new Uint8Array(480) }]);
+    for (let i = 0; i < 300; i++) pair.send(0, full);
+    pair.run(20 * MS);
+    expect(pair.received[1]!.length).toBe(300);
+    for (let i = 0; i < 128; i++) pair.send(0, full);
+    pair.asleep = 1;
+    pair.run(30 * MS);
+    pair.asleep = -1;
+    pair.run(30 * MS);
+    expect(pair.received[1]!.length).toBe(428);
+    expect(pair.field(0, 4)).toBeGreaterThan(0);
+    expect(pair.field(0, 4)).toBeLessThanOrEqual(3);
+  });
+  test("all 128 datagrams under way are lost: twice as many go again with each round trip", () => {
+    const pair = new Pair(new KernelWasm(), 1, {}, { payload: 512, ring: 262144 });
+    pair.run(100 * MS);
+    const full = encode(1n, 0, 16, [{ id: 8, data: new Uint8Array(480) }]);
+    for (let i = 0; i < 300; i++) pair.send(0, full);
+    pair.run(20 * MS);
+    for (let i = 0; i < 128; i++) pair.send(0, full);
+    pair.cut = true;
+    pair.run(4 * MS);
+    pair.cut = false;
+    pair.run(28 * MS);
+    expect(pair.received[1]!.length).toBe(428);
+    expect(pair.field(0, 4)).toBeGreaterThanOrEqual(128);
+    expect(pair.field(0, 4)).toBeLessThanOrEqual(140);
+  });
   test("an idle link exchanges a ping a second each way, and its acknowledgement", () => {
     const pair = new Pair(new KernelWasm(), 1, {});
     pair.run(1000 * MS);

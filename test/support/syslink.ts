@@ -77,6 +77,8 @@ export class Pair {
   cut = false;
   /** Nothing gets through to this end (0 or 1). */
   deaf = -1;
+  /** This end is not run: what comes waits until it is again. */
+  asleep = -1;
   readonly received: Uint8Array[][] = [[], []];
   readonly losses = [0, 0];
   readonly links: [number, number];
@@ -186,6 +188,7 @@ export class Pair {
     for (;;) {
       let wake = end;
       for (const side of [0, 1]) {
+        if (side === this.asleep) continue;
         this.#pump(side);
         let due = this.#kernel.call("linkTick")(this.links[side]!, this.#time()) as unknown as bigint;
         if (this.field(side, 0) === 2) {
@@ -195,11 +198,12 @@ export class Pair {
         }
         wake = Math.min(wake, Math.max(this.now + 1, Number(BigInt.asUintN(64, due) / 1000n) + 1));
       }
-      for (const datagram of this.#flying) wake = Math.min(wake, datagram.at);
+      const awake = this.#flying.filter(({ to }) => to !== this.asleep);
+      for (const datagram of awake) wake = Math.min(wake, datagram.at);
       if (this.now >= end) return;
       this.now = Math.max(this.now, wake);
-      const landed = this.#flying.filter((datagram) => datagram.at <= this.now);
-      this.#flying = this.#flying.filter((datagram) => datagram.at > this.now);
+      const landed = awake.filter((datagram) => datagram.at <= this.now);
+      this.#flying = this.#flying.filter((datagram) => !landed.includes(datagram));
       landed.sort((a, b) => a.at - b.at);
       for (const datagram of landed) this.#deliver(datagram);
     }
