@@ -3,7 +3,7 @@
 // old value. At every end: nobody waits for ever. A failure prints the steps, or the seed, that lead to it.
 import { describe, expect, test } from "vitest";
 import { type Program, type Saved, World, wander } from "../support/coherence.js";
-import { cases, nameOf } from "../support/coherence-cases.js";
+import { cases, moveCases, nameOf } from "../support/coherence-cases.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
 
@@ -23,16 +23,11 @@ describe("every order of events", () => {
 });
 
 describe("R8: the home dies and its role moves, in every order of events", () => {
-  const cases: { programs: Program[][]; home: number; states: number }[] = [
-    { programs: [["r"], ["w"], ["w"]], home: 1, states: 90829 },
-    { programs: [[], ["w"], ["rw"]], home: 1, states: 22167 },
-    { programs: [[], ["x"], ["wx"]], home: 1, states: 25978 },
-    { programs: [["w"], [], ["x"]], home: 1, states: 5582 },
-  ];
-  for (const { programs, home, states } of cases)
-    test(`${programs.map((machine) => machine.join("+") || "-").join(" ")}: one writer, nothing lost in silence`, () => {
-      const world = new World(kernel, { machines: programs.length, home, programs, takeover: true });
-      const found = explore(world, 1);
+  for (const { programs, home, kills, states } of moveCases)
+    test(`${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}: one writer, nothing lost in silence`, () => {
+      const pages = typeof home === "number" ? 1 : home.length;
+      const world = new World(kernel, { machines: programs.length, home, pages, programs, takeover: true });
+      const found = explore(world, kills);
       expect(found.states).toBe(states);
     });
 

@@ -30,7 +30,9 @@ const survivors: string[] = [];
 
 function told(kind: string, { name, where }: Planted, found: readonly Finding[]): void {
   const by = found.map(({ by, after }) => `${by} after ${after}`).join(", ");
-  lines.push(`${kind} | ${name} | ${where} | ${by || "SURVIVES"}`);
+  const line = `${kind} | ${name} | ${where} | ${by || "SURVIVES"}`;
+  lines.push(line);
+  process.stderr.write(`${line}\n`);
   if (found.length === 0) survivors.push(name);
 }
 

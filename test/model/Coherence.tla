@@ -7,10 +7,11 @@
 (*                                                                          *)
 (* Links keep the order of each pair of machines and lose nothing, as       *)
 (* SYSLINK's do; machines die, are noticed one by one, and come back with   *)
-(* empty memory.  Threads run small programs: "r" reads, "w" reads and      *)
-(* writes, "x" does the same as one locked operation, which the owner may   *)
-(* do for them.  A step is one event of one machine, with all that it says  *)
-(* to itself.  What must hold is at the end.                                *)
+(* empty memory; or, with Moves, homes that die are replaced (Move.tla).    *)
+(* Threads run small programs: "r" reads, "w" reads and writes, "x" does    *)
+(* the same as one locked operation, which the owner may do for them.  A    *)
+(* step is one event of one machine, with all that it says to itself.  What *)
+(* must hold is at the end.                                                 *)
 (***************************************************************************)
 EXTENDS Naturals, Sequences, FiniteSets, TLC, Rows
 
@@ -20,7 +21,8 @@ CONSTANTS
   Home,       \* [Pages -> machine]
   Programs,   \* [machine -> sequence of threads, each a sequence of <<letter, page>>]
   Deaths,     \* at most so many machines die
-  Rejoins     \* those that died come back, once
+  Rejoins,    \* those that died come back, once
+  Moves       \* membership goes by views, and the role of a home that dies moves (Move.tla)
 
 Machines == 1..N
 VARIABLE w    \* the world
@@ -39,8 +41,14 @@ NewPage(m, p) ==
    invalidated |-> {}, wasSharer |-> FALSE,
    \* What is around the engine: the frame's value, written since it came, the revocation under way, the
    \* operation under way and how often it was done, threads that should ask again.
-   frame |-> IF m = Home[p] THEN 1 ELSE 0, wrote |-> FALSE, revoking |-> "", sent |-> 0, done |-> 0,
-   again |-> FALSE]
+   frame |-> IF Moves \/ m = Home[p] THEN 1 ELSE 0, wrote |-> FALSE, revoking |-> "", sent |-> 0, done |-> 0,
+   again |-> FALSE,
+   \* Where the home is; nothing happens to a frozen page while its home moves; a frame there is not just zeros.
+   home |-> Home[p], frozen |-> FALSE, framed |-> FALSE]
+
+\* Of a page's home, at each machine: how far its move is, and what is known of it.
+NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, lost |-> FALSE]
+Everybody == [view |-> 1, phase |-> 3, dying |-> {}, marks |-> [f \in 0..3 |-> [x \in Machines |-> 0]]]
 
 NewWorld ==
   [pg |-> [m \in Machines |-> [p \in Pages |-> NewPage(m, p)]],
@@ -48,6 +56,10 @@ NewWorld ==
              [at |-> 1, st |-> "ready", declined |-> FALSE, right |-> [p \in Pages |-> 0]]]],
    alive |-> Machines, returned |-> {}, deaths |-> 0,
    dead |-> [m \in Machines |-> {}],       \* whom m knows to be dead
+   cut |-> [m \in Machines |-> {}],        \* whom m does not speak to any more, with Moves
+   views |-> <<Machines>>,
+   mb |-> [m \in Machines |-> Everybody],
+   ob |-> [m \in Machines |-> [p \in Pages |-> NewObject(p)]],
    last |-> [m \in Machines |-> 0],        \* its last transaction
    ch |-> [m \in Machines |-> [x \in Machines |-> <<>>]],
    latest |-> [p \in Pages |-> 1],         \* the newest value
@@ -73,6 +85,8 @@ See(v, m, p) ==
   ELSE IF v.forgivable[p] = 0 \/ x > v.latest[p] THEN Bad(v, "an old value is seen")
   ELSE [v EXCEPT !.forgivable[p] = @ - 1, !.latest[p] = x]
 
+Framed(v, m, p) == IF Moves THEN [v EXCEPT !.pg[m][p].framed = TRUE] ELSE v
+
 Write(v, m, p) ==
   LET u == See(v, m, p) IN
   [u EXCEPT !.latest[p] = @ + 1, !.pg[m][p].frame = u.latest[p] + 1]
@@ -88,7 +102,7 @@ FailThreads(v, m, T) == IF T = {} THEN v ELSE LET t == Min(T) IN FailThreads(Adv
 
 (***************************** Saying ************************************)
 Say(v, m, p, to, msg) ==
-  IF to = 0 \/ to \in v.dead[m] THEN v
+  IF to = 0 \/ to \in v.dead[m] \union v.cut[m] THEN v
   ELSE [v EXCEPT !.ch[m][to] = Append(@, [msg EXCEPT !.from = m, !.page = p,
           !.value = IF msg.data THEN v.pg[m][p].frame ELSE 0])]
 
@@ -108,12 +122,13 @@ Opened(v, m, p) == [v EXCEPT !.last[m] = @ + 1, !.pg[m][p].tx = v.last[m] + 1]
 
 Ask(v, m, p, kind) ==
   LET u == [Opened(v, m, p) EXCEPT !.pg[m][p].expected = {}, !.pg[m][p].received = {}]
-  IN Say(u, m, p, Home[p], [M(kind) EXCEPT !.tx = u.last[m]])
+  IN Say(u, m, p, u.pg[m][p].home, [M(kind) EXCEPT !.tx = u.last[m]])
 
 AskOperate(v, m, p, event) ==
   LET guess == v.pg[m][p].guess
-      direct == event = "OPERATE" /\ guess # 0 /\ guess # Home[p]
-      to == IF direct THEN guess ELSE Home[p]
+      home == v.pg[m][p].home
+      direct == event = "OPERATE" /\ guess # 0 /\ guess # home
+      to == IF direct THEN guess ELSE home
       u == Opened(v, m, p)
       x == [u EXCEPT !.pg[m][p].target = to, !.pg[m][p].sent = u.last[m]]
   IN Say(x, m, p, to,
@@ -125,14 +140,14 @@ Perform(v, m, p, x) ==
       mine == u.pg[x][p].sent = v.pg[m][p].peers[x].operation
       z == IF mine THEN [u EXCEPT !.pg[x][p].done = @ + 1] ELSE u
       used == \E o \in Machines \ {m} : \E t \in DOMAIN v.th[o] : v.th[o][t].right[p] > 0
-  IN IF used /\ Home[p] \in v.alive THEN Bad(z, "an operation on a page that others can use")
+  IN IF used /\ (Moves \/ Home[p] \in v.alive) THEN Bad(z, "an operation on a page that others can use")
      ELSE IF z.pg[x][p].done > 1 THEN Bad(z, "an operation is done twice") ELSE z
 
 RECURSIVE AnswerEach(_, _, _, _, _)
 AnswerEach(v, m, p, kind, S) ==
   IF S = {} THEN v
   ELSE LET x == Min(S)
-           u == IF kind = "OPERATED" THEN Perform(v, m, p, x) ELSE v
+           u == IF kind = "OPERATED" THEN Framed(Perform(v, m, p, x), m, p) ELSE v
        IN AnswerEach(Say(u, m, p, x, [M(kind) EXCEPT !.tx = v.pg[m][p].peers[x].operation]),
                      m, p, kind, S \ {x})
 AnswerOperations(v, m, p, kind) ==
@@ -154,7 +169,7 @@ Answer(v, m, p) ==
              [] c.kind = "INVALIDATE" -> Say(v, m, p, c.machine, [M("ACKNOWLEDGED") EXCEPT !.tx = c.tx])
              [] c.kind = "FORWARD_WRITE" ->
                   Say(v, m, p, c.machine, [Granting("M", ~c.copy, c.tx, c.acks) EXCEPT !.dirty = P.dirty])
-             [] c.kind = "PURGE" -> Say(v, m, p, Home[p], [M("SURRENDER") EXCEPT !.data = TRUE])
+             [] c.kind = "PURGE" -> Say(v, m, p, v.pg[m][p].home, [M("SURRENDER") EXCEPT !.data = TRUE])
              [] OTHER -> v
   IN [u EXCEPT !.pg[m][p].cause = NoCause, !.pg[m][p].dirty = FALSE]
 
@@ -246,19 +261,20 @@ Act(v, m, p, e, msg, a) ==
     [] a = "ASK_WRITE" -> Ask(v, m, p, "GET_WRITE")
     [] a = "TAKE" ->
          IF ~msg.data THEN Bad(v, "the right alone for who has no copy")
-         ELSE [v EXCEPT !.pg[m][p].left = FALSE, !.pg[m][p].frame = IF msg.from = m THEN @ ELSE msg.value]
+         ELSE Framed([v EXCEPT !.pg[m][p].left = FALSE, !.pg[m][p].frame = IF msg.from = m THEN @ ELSE msg.value],
+                     m, p)
     [] a = "GRANT" -> Grant(v, m, p)
     [] a = "REVOKE" -> Revoke(v, m, p, e)
     [] a = "REVOKE_WRITE" -> [v EXCEPT !.pg[m][p].revoking = IF @ = "all" THEN @ ELSE "write"]
     [] a = "GIVE_READERS" -> GiveReaders(v, m, p)
     [] a = "ANSWER" -> Answer(v, m, p)
-    [] a = "TELL_CLEAN" -> Say(v, m, p, Home[p], M("CLEAN"))
+    [] a = "TELL_CLEAN" -> Say(v, m, p, v.pg[m][p].home, M("CLEAN"))
     [] a = "WAKE" -> [v EXCEPT !.pg[m][p].again = TRUE]
     [] a = "LOSE" -> Lose(v, m, p)
-    [] a = "TELL_LOSS" -> Say(v, m, p, Home[p], M("LOSS"))
+    [] a = "TELL_LOSS" -> Say(v, m, p, v.pg[m][p].home, M("LOSS"))
     [] a = "REFUSE" -> Refuse(v, m, p)
     [] a = "SURRENDER" ->
-         Say([v EXCEPT !.pg[m][p].cause = NoCause, !.pg[m][p].left = FALSE], m, p, Home[p],
+         Say([v EXCEPT !.pg[m][p].cause = NoCause, !.pg[m][p].left = FALSE], m, p, v.pg[m][p].home,
              [M("SURRENDER") EXCEPT !.data = v.pg[m][p].left])
     [] a = "ASK_OPERATE" -> AskOperate(v, m, p, e)
     [] a = "COMPLETE" -> Operated(v, m, p, "done")
@@ -266,7 +282,7 @@ Act(v, m, p, e, msg, a) ==
     [] a = "FAIL_OPERATION" -> Operated([v EXCEPT !.pg[m][p].tx = 0], m, p, "failed")
     [] a = "PERFORM" ->
          LET u == AnswerOperations(v, m, p, "OPERATED")
-         IN IF m = Home[p] THEN u ELSE [u EXCEPT !.pg[m][p].dirty = TRUE]
+         IN IF m = v.pg[m][p].home THEN u ELSE [u EXCEPT !.pg[m][p].dirty = TRUE]
     [] a = "REJECT" -> AnswerOperations(v, m, p, "REJECTED")
     \* Pages that were granted by ranges, of which this model has none: both are for a machine that has nothing of the page.
     [] a = "GIVE_ZEROS" ->
@@ -300,7 +316,7 @@ Act(v, m, p, e, msg, a) ==
     [] a = "KEEP" ->
          [v EXCEPT !.pg[m][p].peers[msg.from] = [@ EXCEPT !.kept = msg.kind, !.keptTx = msg.tx]]
     [] a = "TAKE_BACK" ->
-         IF msg.data /\ msg.from # m THEN [v EXCEPT !.pg[m][p].frame = msg.value] ELSE v
+         IF msg.data /\ msg.from # m THEN Framed([v EXCEPT !.pg[m][p].frame = msg.value], m, p) ELSE v
     [] a = "RESUME" -> Resume([v EXCEPT !.pg[m][p].found = FALSE], m, p, Machines)
     [] OTHER -> Bad(v, "an action without a meaning")
 
@@ -336,7 +352,7 @@ DirectoryMessage(v, m, p, msg) ==
              [] msg.kind = "CLEAN" -> IF owns THEN "CLEAN" ELSE "CLEAN_LATE"
              [] msg.kind = "LOSS" -> IF owns THEN "OWNER_FAILED" ELSE "OTHER_FAILED"
              [] OTHER -> "GET_OPERATE"
-  IN IF m # Home[p] THEN Bad(v, "a directory message to a machine that is not the home")
+  IN IF m # P.home THEN Bad(v, "a directory message to a machine that is not the home")
      ELSE IF msg.kind = "SURRENDER" THEN Surrendered(v, m, p, msg)
      ELSE DirectoryEvent(v, m, p, e, msg)
 
@@ -369,7 +385,7 @@ GotGrant(v, m, p, msg) ==
   IN IF msg.right = "M"
      THEN IF Collected(x, m, p) THEN Event(Closed(x, m, p), m, p, "GOT_MODIFIED", msg)
           ELSE Event(x, m, p, "GOT_COLLECT", msg)
-     ELSE IF m = Home[p] /\ H.directory = "HELD" /\ m \in H.sharers THEN DirectoryEvent(y, m, p, "COPIED", msg)
+     ELSE IF m = H.home /\ H.directory = "HELD" /\ m \in H.sharers THEN DirectoryEvent(y, m, p, "COPIED", msg)
      ELSE y
 
 Answered(v, m, p, msg) ==
@@ -383,7 +399,7 @@ Answered(v, m, p, msg) ==
     [] msg.kind = "OPERATED" ->
          Event([Closed(v, m, p) EXCEPT !.pg[m][p].guess = msg.from], m, p, "OPERATED", msg)
     [] msg.kind = "REJECTED" ->
-         LET guessed == v.pg[m][p].target # Home[p]
+         LET guessed == v.pg[m][p].target # v.pg[m][p].home
              u == [v EXCEPT !.pg[m][p].guess = 0]
          IN IF guessed THEN Event(u, m, p, "MISSED", msg) ELSE Event(Closed(u, m, p), m, p, "REJECTED", msg)
     [] OTHER -> GotGrant(v, m, p, msg)
@@ -421,20 +437,23 @@ Replay(v, m, p) ==
   ELSE IF P.state \in Stable /\ P.later.kind # "" THEN Event(v, m, p, P.later.kind, NoMessage)
   ELSE IF P.state \in Stable /\ P.readers # {} THEN Event(v, m, p, "FORWARD_READ", NoMessage)
   ELSE Event([v EXCEPT !.pg[m][p].purge = FALSE, !.pg[m][p].cause =
-                [NoCause EXCEPT !.kind = "PURGE", !.machine = Home[p]]], m, p, "PURGE", NoMessage)
+                [NoCause EXCEPT !.kind = "PURGE", !.machine = P.home]], m, p, "PURGE", NoMessage)
 
 \* Threads that wait ask for the page; an operation goes alone, when nothing of the page is here.
-AskFor(v, m, p, write) ==
-  LET T == Waiting(m, v, p)
+AskFor(w0, m, p, write) ==
+  LET v == Framed(w0, m, p)
+      T == Waiting(m, v, p)
       t == Min(T)
       sendable == \A x \in T : Op(m, v, x)[1] = "x" /\ ~v.th[m][x].declined
-  IN IF sendable /\ v.pg[m][p].state = "INVALID"
+  IN IF v.ob[m][p].moving # 0 THEN v   \* asked when it has a home again
+     ELSE IF sendable /\ v.pg[m][p].state = "INVALID"
      THEN Event([v EXCEPT !.th[m][t].st = "sent", !.pg[m][p].done = 0], m, p, "OPERATE", NoMessage)
      ELSE Event(v, m, p, IF write THEN "WRITE" ELSE "READ", NoMessage)
+Homeless(v, m, p) == ~Moves /\ Home[p] \in v.dead[m]
 AskAgain(v, m, p) ==
   LET u == [v EXCEPT !.pg[m][p].again = FALSE]
       T == Waiting(m, u, p)
-  IN IF T = {} THEN u ELSE IF Home[p] \in v.dead[m] THEN FailThreads(u, m, T)
+  IN IF T = {} THEN u ELSE IF Homeless(v, m, p) THEN FailThreads(u, m, T)
      ELSE AskFor(u, m, p, \E x \in T : Need(Op(m, v, x)) = 2)
 
 RECURSIVE Settle(_, _)
@@ -450,7 +469,7 @@ Settle(v, m) ==
      ELSE v
 
 (******************************* Steps ***********************************)
-IsMember(v, m) == \A x \in v.alive : m \notin v.dead[x]
+IsMember(v, m) == Moves \/ \A x \in v.alive : m \notin v.dead[x]
 MayReturn(v, m) ==
   /\ Rejoins /\ m \notin v.alive /\ m \notin v.returned /\ \A p \in Pages : Home[p] # m
   /\ \A x \in v.alive : m \in v.dead[x]
@@ -458,20 +477,20 @@ MayReturn(v, m) ==
 MayStart(v, m, t) == v.th[m][t].st = "ready" /\ ~Finished(m, v, t) /\ IsMember(v, m)
 MayRetire(v, m, t) == ~Finished(m, v, t) /\ v.th[m][t].st = "has"
 MayGo(v, m, p) == v.pg[m][p].revoking # "" /\ \A t \in DOMAIN v.th[m] : ~On(m, v, t, p, {"has"})
-MayDeliver(v, x, m) == x # m /\ v.ch[x][m] # <<>> /\ x \notin v.dead[m]
-MayNotice(v, m, x) == x # m /\ x \notin v.alive /\ x \notin v.dead[m]
+MayDeliver(v, x, m) == x # m /\ v.ch[x][m] # <<>> /\ x \notin v.dead[m] \union v.cut[m]
+MayNotice(v, m, x) == ~Moves /\ x # m /\ x \notin v.alive /\ x \notin v.dead[m]
 MayWelcome(v, m, x) == x # m /\ x \in v.alive /\ x \in v.returned /\ x \in v.dead[m]
 
 Start(v, m, t) ==
   LET op == Op(m, v, t) IN
   IF v.th[m][t].right[op[2]] >= Need(op) THEN Retire(v, m, t)
-  ELSE IF Home[op[2]] \in v.dead[m] THEN Advance(v, m, t)
+  ELSE IF Homeless(v, m, op[2]) THEN Advance(v, m, t)
   ELSE Settle(AskFor([v EXCEPT !.th[m][t].st = "waits"], m, op[2], Need(op) = 2), m)
 
 Gone(v, m, p) ==
   LET P == v.pg[m][p]
       left == IF P.revoking = "write" THEN 1 ELSE 0
-      dirty == m # Home[p] /\ (P.dirty \/ P.wrote)
+      dirty == m # P.home /\ (P.dirty \/ P.wrote)
       u == [v EXCEPT !.pg[m][p].revoking = "", !.pg[m][p].wrote = FALSE, !.pg[m][p].dirty = dirty,
                      !.th[m] = [t \in DOMAIN @ |-> [@[t] EXCEPT !.right[p] = IF @ > left THEN left ELSE @]]]
   IN Settle(Event(u, m, p, IF dirty THEN "GONE_DIRTY" ELSE "GONE_CLEAN", NoMessage), m)
@@ -525,8 +544,9 @@ PeerDied(v, m, p, x) ==
       b == IF a.pg[m][p].state = "COLLECTING" /\ Collected(a, m, p)
            THEN Event(Closed(a, m, p), m, p, "LAST_ACKNOWLEDGED", NoMessage) ELSE a
       c == IF operating THEN Event(b, m, p, "FAILURE", NoMessage) ELSE b
-  IN IF x = Home[p] THEN Event(Closed(a, m, p), m, p, "HOME_DIED", NoMessage)
-     ELSE IF m = Home[p] THEN DirectoryDeath(c, m, p, x) ELSE c
+      home == v.pg[m][p].home
+  IN IF x = home THEN Event(Closed(a, m, p), m, p, "HOME_DIED", NoMessage)
+     ELSE IF m = home THEN DirectoryDeath(c, m, p, x) ELSE c
 
 RECURSIVE NoticeEach(_, _, _, _)
 NoticeEach(v, m, x, S) ==
@@ -560,7 +580,7 @@ Spec == Init /\ [][Next \/ NextReturn]_w
 
 (*************************** What must hold ******************************)
 Right(m, p) == IF w.th[m] = <<>> THEN 0 ELSE Max({w.th[m][t].right[p] : t \in DOMAIN w.th[m]})
-Users(p) == IF Home[p] \in w.alive THEN {m \in w.alive : Right(m, p) > 0} ELSE {}
+Users(p) == IF Moves \/ Home[p] \in w.alive THEN {m \in w.alive : Right(m, p) > 0} ELSE {}
 
 Legal == w.bad = ""
 OneWriter == \A p \in Pages : \A m \in Users(p) : Right(m, p) = 2 => Users(p) = {m}

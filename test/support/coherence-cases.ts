@@ -9,11 +9,13 @@ export interface Case {
   home: number | number[];
   kills: number;
   rejoins?: boolean;
+  /** Membership goes by views, and the role of a home that dies moves (R8). */
+  moves?: boolean;
   states: number;
 }
 
-export const nameOf = ({ programs, home, kills, rejoins = false }: Case): string =>
-  `${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}`;
+export const nameOf = ({ programs, home, kills, rejoins = false, moves = false }: Case): string =>
+  `${moves ? "homes move: " : ""}${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}`;
 
 export const cases: Case[] = [
   { programs: [["w"], ["w"]], home: 1, kills: 0, states: 22 },
@@ -44,6 +46,15 @@ export const cases: Case[] = [
   { programs: [["x"], ["wx"], []], home: 3, kills: 1, states: 2284 },
   { programs: [["w"], ["x"], []], home: 3, kills: 1, rejoins: true, states: 2131 },
 ];
+
+/** R8: the home dies and its role moves (test/model/Move.tla). */
+export const moveCases: Case[] = [
+  { programs: [["r"], ["w"], ["w"]], home: 1, states: 90_829 },
+  { programs: [[], ["w"], ["rw"]], home: 1, states: 22_167 },
+  { programs: [[], ["x"], ["wx"]], home: 1, states: 25_978 },
+  { programs: [["w"], [], ["x"]], home: 1, states: 5582 },
+  { programs: [["w0"], ["r1"], []], home: [1, 2], states: 1161 },
+].map((one) => ({ ...one, kills: 1, moves: true }));
 
 /**
  * Three machines and two pages with a home each; one of the machines dies at any moment and may come back. `quick`: small enough

@@ -1,0 +1,236 @@
+------------------------------- MODULE Move -------------------------------
+(***************************************************************************)
+(* The home's role moves when its machine dies (R8): what members.ts,      *)
+(* homes.ts and takeover.ts of the kernel do, written a second time, around *)
+(* the page protocol of Coherence.tla with Moves = TRUE.                    *)
+(*                                                                          *)
+(* Membership is a sequence of views, on which membership.ts agrees (it has *)
+(* tests of its own): one without a machine follows when it has died.  All  *)
+(* members go through the phases of a view: 0 flushed, 1 frozen, 2 handed   *)
+(* in, 3 rebuilt; each begins when all have said, behind everything that    *)
+(* they said before, that they ended the one before.  Machines do not come  *)
+(* back here.                                                               *)
+(***************************************************************************)
+EXTENDS Coherence
+
+Members(v, m) == v.views[v.mb[m].view]
+AllEnded(v, m, f) == \A x \in Members(v, m) \ {m} : v.mb[m].marks[f][x] >= v.mb[m].view
+
+Tell(v, m, to, msg) == [v EXCEPT !.ch[m][to] = Append(@, [msg EXCEPT !.from = m])]
+RECURSIVE TellEach(_, _, _, _)
+TellEach(v, m, msg, S) ==
+  IF S = {} THEN v ELSE LET x == Min(S) IN TellEach(Tell(v, m, x, msg), m, msg, S \ {x})
+
+\* Of a mark: `requester` is the phase, `tx` the view.  Of a report: `requester` is what there is.
+Mark(v, m, f) ==
+  TellEach([v EXCEPT !.mb[m].phase = f], m, [M("MARK") EXCEPT !.requester = f, !.tx = v.mb[m].view],
+           Members(v, m) \ {m})
+
+Exclude(v, m) == LET last == v.views[Len(v.views)] IN [v EXCEPT !.views = Append(@, last \ {m})]
+
+Install(v, m) ==
+  LET gone == Members(v, m) \ v.views[Len(v.views)]
+  IN Mark([v EXCEPT !.mb[m].view = Len(v.views), !.mb[m].dying = @ \union gone,
+                    !.cut[m] = @ \union gone], m, 0)
+
+(***************************** Freezing **********************************)
+DiedOf(v, m, p, x) ==
+  LET P == v.pg[m][p] IN
+  IF P.frozen \/ v.ob[m][p].home = x
+  THEN IF P.state = "INVALID_OPERATE" /\ P.target = x THEN [v EXCEPT !.pg[m][p].tx = 0] ELSE v
+  ELSE Settle(PeerDied(v, m, p, x), m)
+RECURSIVE DiedEach(_, _, _, _)
+DiedEach(v, m, x, S) ==
+  IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN DiedEach(DiedOf(v, m, p, x), m, x, S \ {p})
+Died(v, m, x) ==
+  DiedEach([v EXCEPT !.mb[m].dying = @ \ {x}, !.dead[m] = @ \union {x},
+                     !.ob[m] = [p \in Pages |-> IF @[p].home = x /\ @[p].moving = 0
+                                                THEN [@[p] EXCEPT !.moving = 1] ELSE @[p]]], m, x, Pages)
+RECURSIVE AllDied(_, _, _)
+AllDied(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN AllDied(Died(v, m, x), m, S \ {x})
+
+HomeOf(v, m, p) == IF Home[p] \in Members(v, m) THEN Home[p] ELSE Min(Members(v, m))
+
+\* The state that a machine is in when nobody owes it anything.
+Standing(state) ==
+  CASE state = "INVALID_OPERATE" -> "INVALID_OPERATE"
+    [] state \in {"OWNED", "OWNED_WRITE", "OWNED_LEAVING", "OWNED_WRITE_LEAVING"} -> "OWNED"
+    [] state \in {"COLLECTING", "SHARED", "SHARED_WRITE", "SHARED_LEAVING", "SHARED_WRITE_LEAVING",
+                  "FAILED_SHARED", "FAILED_LEAVING"} -> "SHARED"
+    [] state \in {"EXCLUSIVE", "MODIFIED", "LOWERING", "LEAVING"} -> "MODIFIED"
+    [] OTHER -> "INVALID"
+
+\* `stored`: this machine was the home, and has the backing store.
+Stands(P, stored) ==
+  LET state == Standing(P.state)
+      alone == stored /\ P.directory = "UNUSED"
+  IN IF alone \/ P.left THEN IF state \in {"INVALID", "SHARED"} THEN "OWNED" ELSE state
+     ELSE IF stored /\ P.directory = "CLEAN_SHARED" /\ state = "INVALID" THEN "SHARED" ELSE state
+
+\* A revocation that had begun is over and leaves the page here; threads fault again.
+EndRevocation(v, m, p) ==
+  IF v.pg[m][p].revoking = "" THEN v
+  ELSE [v EXCEPT !.pg[m][p].revoking = "",
+                 !.th[m] = [t \in DOMAIN @ |->
+                    [@[t] EXCEPT !.right[p] = 0, !.st = IF On(m, v, t, p, {"has"}) THEN "waits" ELSE @]]]
+
+FreezePage(v, m, p, stored) ==
+  LET a == AnswerOperations(EndRevocation(v, m, p), m, p, "REJECTED")
+      P == a.pg[m][p]
+  IN [a EXCEPT !.pg[m][p] = [P EXCEPT
+        !.state = IF P.frozen THEN @ ELSE Stands(P, stored /\ P.framed), !.frozen = TRUE,
+        !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
+        !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
+        !.awaited = {}, !.found = FALSE]]
+
+FreezeObject(v, m, p) ==
+  LET here == v.ob[m][p]
+      home == HomeOf(v, m, p)
+      stored == here.home = m /\ here.moving = 0
+  IN IF home = here.home /\ here.moving = 0 THEN v
+     ELSE FreezePage([v EXCEPT !.ob[m][p] = [@ EXCEPT !.complete = @ \/ stored, !.moving = 1, !.home = home]],
+                     m, p, stored)
+RECURSIVE FreezeEach(_, _, _)
+FreezeEach(v, m, S) ==
+  IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN FreezeEach(FreezeObject(v, m, p), m, S \ {p})
+Freeze(v, m) == Mark(FreezeEach(AllDied(v, m, v.mb[m].dying), m, Pages), m, 1)
+
+\* What still comes for a frozen page.
+Frozen(v, m, p, msg) ==
+  LET P == v.pg[m][p]
+      mine == P.tx # 0 /\ msg.tx = P.tx
+      operates == mine /\ P.state = "INVALID_OPERATE"
+      taken == Framed([v EXCEPT !.pg[m][p].frame = msg.value], m, p)
+  IN CASE msg.kind = "GRANT" /\ mine ->
+            IF ~msg.data /\ P.state = "INVALID" THEN Bad(v, "the right alone for who has no copy")
+            ELSE [IF msg.data THEN taken ELSE v EXCEPT !.pg[m][p].tx = 0,
+                    !.pg[m][p].state = IF @ = "INVALID" THEN "SHARED" ELSE @]
+       [] msg.kind \in {"OPERATED", "REJECTED"} /\ operates ->
+            Settle(Event(Closed(v, m, p), m, p, msg.kind, msg), m)
+       [] msg.kind = "EXECUTE" ->
+            IF msg.requester \in v.dead[m] THEN v
+            ELSE Say(v, m, p, msg.requester, [M("REJECTED") EXCEPT !.tx = msg.tx])
+       [] msg.kind = "GET_OPERATE" ->
+            IF msg.from \in v.dead[m] THEN v
+            ELSE Say(v, m, p, msg.from, [M("REJECTED") EXCEPT !.tx = msg.tx])
+       [] msg.kind = "SURRENDER" /\ msg.data /\ P.state = "INVALID" ->
+            [taken EXCEPT !.pg[m][p].state = "OWNED"]
+       [] OTHER -> v
+
+(************************ Handing in, rebuilding *************************)
+ReportOf(state) ==
+  CASE state = "MODIFIED" -> 3 [] state = "OWNED" -> 2 [] state = "SHARED" -> 1 [] OTHER -> 0
+
+Reported(v, h, p, from, report) ==
+  LET P == v.pg[h][p]
+      owns == report = 3 \/ (report = 2 /\ P.owner = 0)
+  IN IF report = 0 \/ P.owner = from THEN v
+     ELSE IF ~owns THEN [v EXCEPT !.pg[h][p].sharers = @ \union {from}]
+     ELSE [v EXCEPT !.pg[h][p].sharers = @ \union ({P.owner} \ {0}), !.pg[h][p].owner = from]
+
+HandInObject(v, m, p) ==
+  LET here == v.ob[m][p]
+      report == ReportOf(v.pg[m][p].state)
+      u == [v EXCEPT !.ob[m][p].moving = 2]
+      x == IF here.home = m THEN u
+           ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.complete])
+  IN IF here.moving # 1 THEN v
+     ELSE IF report = 0 THEN x
+     ELSE IF here.home = m THEN Reported(x, m, p, m, report)
+     ELSE Tell(x, m, here.home, [M("REPORT") EXCEPT !.page = p, !.requester = report])
+RECURSIVE HandInEach(_, _, _)
+HandInEach(v, m, S) ==
+  IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN HandInEach(HandInObject(v, m, p), m, S \ {p})
+HandIn(v, m) == Mark(HandInEach(v, m, Pages), m, 2)
+
+RebuildObject(v, m, p) ==
+  LET P == v.pg[m][p]
+      lost == ~v.ob[m][p].complete
+      u == [v EXCEPT !.ob[m][p] = [@ EXCEPT !.lost = lost, !.complete = FALSE, !.moving = 0]]
+      first == Min(P.sharers)
+  IN IF v.ob[m][p].home # m \/ v.ob[m][p].moving # 2 THEN v
+     ELSE IF P.owner # 0 THEN [u EXCEPT !.pg[m][p].directory = "HELD"]
+     ELSE IF m \in P.sharers THEN [u EXCEPT !.pg[m][p].directory = "CLEAN_SHARED"]
+     ELSE IF P.sharers # {}
+     THEN Tell([u EXCEPT !.pg[m][p].directory = "HELD", !.pg[m][p].sharers = @ \ {first},
+                         !.pg[m][p].owner = first], m, first, [M("OWNER") EXCEPT !.page = p])
+     ELSE [u EXCEPT !.pg[m][p].directory = IF lost THEN "LOST" ELSE "UNUSED"]
+RECURSIVE RebuildEach(_, _, _)
+RebuildEach(v, m, S) ==
+  IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN RebuildEach(RebuildObject(v, m, p), m, S \ {p})
+
+\* `h` has rebuilt what was handed in to it.
+ThawPage(v, m, p, h) ==
+  LET P == v.pg[m][p]
+      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.home = h, !.peers = [x \in Machines |-> NoPeer],
+              !.dirty = h # m /\ P.state \in {"OWNED", "MODIFIED"},
+              !.tx = IF P.state = "INVALID_OPERATE" THEN @ ELSE 0]]
+      fails == P.state = "INVALID_OPERATE" /\ (P.tx = 0 \/ P.target \in v.dead[m])
+  IN IF ~P.frozen THEN v ELSE IF fails THEN Event(u, m, p, "FAILURE", NoMessage) ELSE u
+ThawObject(v, m, p, h) ==
+  LET here == v.ob[m][p]
+      u == IF here.moving = 2 /\ h # m
+           THEN [v EXCEPT !.ob[m][p].moving = 0, !.ob[m][p].complete = FALSE] ELSE v
+      x == ThawPage(u, m, p, h)
+  IN IF here.home # h THEN v ELSE IF u.ob[m][p].moving # 0 THEN u
+     ELSE Settle([x EXCEPT !.pg[m][p].again = TRUE], m)
+RECURSIVE ThawEach(_, _, _, _)
+ThawEach(v, m, h, S) ==
+  IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN ThawEach(ThawObject(v, m, p, h), m, h, S \ {p})
+Thaw(v, m, h) == ThawEach(v, m, h, Pages)
+RECURSIVE ThawAll(_, _, _)
+ThawAll(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN ThawAll(Thaw(v, m, x), m, S \ {x})
+
+Rebuild(v, m) ==
+  LET u == Mark(RebuildEach(v, m, Pages), m, 3)
+      told == {x \in Members(v, m) \ {m} : v.mb[m].marks[3][x] = v.mb[m].view}
+  IN ThawAll(Thaw(u, m, m), m, told)
+
+(******************************* Steps ***********************************)
+Marked(v, m, msg) ==
+  LET u == [v EXCEPT !.mb[m].marks[msg.requester][msg.from] = msg.tx]
+  IN IF msg.requester = 3 /\ (msg.tx = v.mb[m].view \/ v.mb[m].phase = 0) THEN Thaw(u, m, msg.from) ELSE u
+
+Hear(v, m, msg) ==
+  LET p == msg.page IN
+  CASE msg.kind = "MARK" -> Marked(v, m, msg)
+    [] msg.kind = "OBJECT" ->
+         IF v.ob[m][p].moving # 0 /\ msg.copy THEN [v EXCEPT !.ob[m][p].complete = TRUE] ELSE v
+    [] msg.kind = "REPORT" -> IF v.ob[m][p].moving # 0 THEN Reported(v, m, p, msg.from, msg.requester) ELSE v
+    [] msg.kind = "OWNER" ->
+         IF v.ob[m][p].moving = 0 THEN v
+         ELSE IF v.pg[m][p].state \notin {"SHARED", "OWNED"} THEN Bad(v, "an owner without a copy")
+         ELSE [v EXCEPT !.pg[m][p].state = "OWNED", !.pg[m][p].dirty = TRUE]
+    [] OTHER -> IF v.pg[m][p].frozen THEN Frozen(v, m, p, msg) ELSE Settle(Receive(v, m, p, msg), m)
+
+MoveDeliver(v, x, m) == Hear([v EXCEPT !.ch[x][m] = Tail(@)], m, Head(v.ch[x][m]))
+
+MayExclude(v, m) == m \notin v.alive /\ m \in v.views[Len(v.views)]
+MayInstall(v, m) == v.mb[m].view # Len(v.views)
+MayFreeze(v, m) == v.mb[m].phase = 0 /\ AllEnded(v, m, 0)
+MayHandIn(v, m) == v.mb[m].phase = 1 /\ AllEnded(v, m, 1)
+MayRebuild(v, m) == v.mb[m].phase = 2 /\ AllEnded(v, m, 2)
+
+MoveNext ==
+  \/ \E m \in w.alive :
+       \/ \E t \in DOMAIN w.th[m] : MayStart(w, m, t) /\ w' = Start(w, m, t)
+       \/ \E t \in DOMAIN w.th[m] : MayRetire(w, m, t) /\ w' = Retire(w, m, t)
+       \/ \E p \in Pages : MayGo(w, m, p) /\ w' = Gone(w, m, p)
+       \/ \E x \in Machines : MayDeliver(w, x, m) /\ w' = MoveDeliver(w, x, m)
+       \/ MayInstall(w, m) /\ w' = Install(w, m)
+       \/ MayFreeze(w, m) /\ w' = Freeze(w, m)
+       \/ MayHandIn(w, m) /\ w' = HandIn(w, m)
+       \/ MayRebuild(w, m) /\ w' = Rebuild(w, m)
+       \/ w.deaths < Deaths /\ w' = Kill(w, m)
+  \/ \E m \in Machines : MayExclude(w, m) /\ w' = Exclude(w, m)
+MoveSpec == Init /\ [][MoveNext]_w
+
+MoveQuiet ==
+  /\ \A m \in w.alive :
+       /\ \A t \in DOMAIN w.th[m] : ~MayStart(w, m, t) /\ ~MayRetire(w, m, t)
+       /\ \A p \in Pages : ~MayGo(w, m, p)
+       /\ \A x \in Machines : ~MayDeliver(w, x, m)
+       /\ ~MayInstall(w, m) /\ ~MayFreeze(w, m) /\ ~MayHandIn(w, m) /\ ~MayRebuild(w, m)
+  /\ \A m \in Machines : ~MayExclude(w, m)
+NobodyWaitsForHomes == MoveQuiet => \A m \in w.alive : \A t \in DOMAIN w.th[m] : Finished(m, w, t)
+=============================================================================
