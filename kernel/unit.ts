@@ -216,6 +216,9 @@ export function pageSerial(page: Page): u64 {
 export function pageMirror(page: Page): u32 {
   return page.mirror;
 }
+export function pageCopies(page: Page): u64 {
+  return page.copies;
+}
 export function pageBest(page: Page): u64 {
   return page.best;
 }

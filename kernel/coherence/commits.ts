@@ -13,6 +13,7 @@ import { ASK_COMMIT, Client, clientCurrent } from "./client";
 import { homesMove } from "./homes";
 import { mirrorAll, mirrorsLook, mirrorsOwed, mirrorsWait } from "./mirror-pages";
 import { isSuspended } from "./page-members";
+import { willsHeirs } from "./wills";
 
 const ETIMEDOUT: i64 = 110;
 const MACHINES: usize = 64;
@@ -49,7 +50,7 @@ export function commitAsked(client: Client): i64 {
   return ASYNCHRONOUS;
 }
 
-/** What was to be mirrored anew in that view is to be known to be. */
+/** What was to be mirrored anew in that view, and told to heirs, is to be known to be there. */
 export function commitHealing(view: u64): void {
   add(0, view);
 }
@@ -90,6 +91,7 @@ export function commitsLook(): void {
 
 function begin(commit: Commit): void {
   commit.targets = mirrorAll();
+  if (commit.client == 0) commit.targets |= willsHeirs();
   commit.unknown = commit.targets;
   commit.begun = 1;
 }

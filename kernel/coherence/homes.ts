@@ -23,7 +23,7 @@ import {
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
 import { loansFreeze } from "./loans";
-import { mirrorBest, mirrorsOn, mirrorsWanted, pageTaken, shelfUse } from "./mirror-pages";
+import { mirrorsOn, mirrorsThaw, mirrorsWanted, pageTaken } from "./mirror-pages";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { isZero } from "./page-data";
@@ -37,6 +37,7 @@ import { refusalsForget } from "./refusals";
 import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
 import { NO_SERIAL, serialEnded, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
+import { mirrorBest, shelfUse } from "./shelves";
 import { INVALID, LOST, RECOVERING, UNUSED } from "./table";
 import {
   engineAdopt,
@@ -95,10 +96,15 @@ export function homeOf(hash: u32): u32 {
   return preferred(hash, members);
 }
 
-/** The one that it would prefer without this machine, 0 = there is none. */
-export function heirOf(hash: u32): u32 {
-  const others = members & ~bit(clusterSelf());
-  return others == 0 ? 0 : preferred(hash, others);
+/** Those that it would prefer without this machine, one after the other: as many as may die with it, one unless mirrored. */
+export function heirsOf(hash: u32): u64 {
+  let others = members & ~bit(clusterSelf());
+  let heirs: u64 = 0;
+  for (let left = mirrorsOn() ? mirrorsWanted() : 1; left != 0 && others != 0; left--) {
+    heirs |= bit(preferred(hash, others));
+    others &= ~heirs;
+  }
+  return heirs;
 }
 
 function preferred(hash: u32, machines: u64): u32 {
@@ -172,7 +178,7 @@ function freeze(object: SharedObject, home: u32): void {
   const stored = object.home == clusterSelf() && object.moving == 0;
   if (stored) object.complete = 1;
   if (home != clusterSelf() || object.willOf != object.home) willDrop(object);
-  object.heir = 0;
+  object.heirs = 0;
   object.moving = FROZEN;
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
@@ -443,6 +449,7 @@ function thaw(object: SharedObject): void {
     engineThaw(engine, page, object.home);
     drain(page);
   }
+  mirrorsThaw(object);
   at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);

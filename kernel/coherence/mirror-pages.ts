@@ -1,17 +1,15 @@
-// Mirrored mode in the kernel (mirrors.ts has what it means): the right to write is taken for a cut, mirrors go out and come
-// in, links tell what has arrived. Core 0 only.
+// Mirrored mode in the kernel (mirrors.ts has what it means): the right to write is taken for a cut, mirrors go out (shelves.ts has
+// where they come to), links tell what has arrived. Core 0 only.
 //
 // A kernel's copy into a page is never cut in two: a page that was written here does not leave while one is under way.
 
-import { frameAllocate, frameFree } from "../memory/frames";
 import { bootNumber } from "../options";
-import { panic } from "../panic";
 import { stats } from "../stats";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_MIRROR, ITEM_DATA, ITEM_PAGE, ITEM_REQUESTER, ITEM_SERIAL } from "../syslink/commands";
-import { itemData, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { itemPut } from "../syslink/message";
 import { messagePosition, messagesArrived, messagesOverflow } from "../syslink/outbox";
-import { homeFound, homesLeaving, homesMove } from "./homes";
+import { homesLeaving, homesMove } from "./homes";
 import {
   MIRROR_SAFE,
   MIRROR_UNSAFE,
@@ -22,52 +20,30 @@ import {
   mirrorDied,
   mirrorEnded,
   mirrorForget,
-  mirrorHeals,
   mirrorLacks,
   mirrorNeeded,
   mirrorNext,
   mirrorSent,
   mirrorSet,
   mirrorTaken,
+  mirrorThawed,
   mirrorWritten,
-  shelfBest,
-  shelfCame,
-  shelfComing,
-  shelfTake,
 } from "./mirrors";
-import { objectById, objectMake, objectsFirst } from "./object-list";
+import { objectsFirst } from "./object-list";
 import { isZero } from "./page-data";
-import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { Page } from "./records";
 import { takeAway, WRITE_ONLY } from "./revocations";
-import {
-  CLEAN_SHARED,
-  COLLECTING,
-  EXCLUSIVE,
-  LEAVING,
-  LOWERING,
-  MODIFIED,
-  OWNED,
-  OWNED_LEAVING,
-  OWNED_WRITE,
-  OWNED_WRITE_LEAVING,
-  UNUSED,
-} from "./table";
+import { CUT_ENDS, PROMPT, shelfDrop, shelfEnd, shelvesMachineDied } from "./shelves";
+import { CLEAN_SHARED, MODIFIED, OWNED, UNUSED } from "./table";
 import { PAGE_BYTES } from "./wire";
-
-/** ITEM_PAGE's aux: the last one of a cut that no page follows; the sender waits for it, and is answered at once. */
-const LAST: u32 = 1;
-const PROMPT: u32 = 2;
 
 let on: bool = false;
 /** `mirror=` */
 let wanted: u32 = 0;
 /** Kernel copies into pages that are under way. */
 let writing: u32 = 0;
-/** Pages whose mirrors have come of cuts that are not whole yet, linked by comingNext. */
-let comings: usize = 0;
 
 export function mirrorsStart(): void {
   wanted = <u32>bootNumber("mirror", 0);
@@ -135,7 +111,7 @@ export function mirrorInFront(to: u32): void {
   if (!on || to == clusterSelf() || engine.mirrors == 0) return;
   mirrorsLook();
   cut();
-  send(changetype<Page>(0), to, LAST);
+  send(changetype<Page>(0), to, CUT_ENDS);
   close(to);
 }
 
@@ -172,7 +148,7 @@ export function mirrorAll(): u64 {
   cut();
   for (let rest = targets; rest != 0; rest &= rest - 1) {
     const to = <u32>ctz(rest) + 1;
-    send(changetype<Page>(0), to, LAST | PROMPT);
+    send(changetype<Page>(0), to, CUT_ENDS | PROMPT);
     close(to);
   }
   return targets;
@@ -250,107 +226,12 @@ function sendPage(page: Page, to: u32, flags: u32): void {
   mirrorSent(page, to);
 }
 
-// --- Where mirrors are ---
-
-export function mirrorCame(from: u32, message: MessageHeader): void {
-  const item = itemFind(message, ITEM_PAGE);
-  const index = load<u64>(itemData(item));
-  if (index >= 1 << 40) return;
-  const home = itemFind(message, ITEM_REQUESTER).aux;
-  let object = objectById(message.linkid);
-  if (changetype<usize>(object) == 0 && home != 0 && home <= clusterMachines()) {
-    object = objectMake(message.linkid, home);
-    object.hash = message.msgid;
-    homeFound(object, home);
-  }
-  if (changetype<usize>(object) != 0 && object.dead == 0) shelve(object, index, from, message);
-  if (item.aux & LAST) cutCame(from);
-  if (!(item.aux & PROMPT)) return;
-  messageTo(from, 16, message.linkid, message.msgid, COMMAND_MIRROR | RESPONSE); // with it goes the link's acknowledgement
-  messageEnd();
-}
-
-function shelve(object: SharedObject, index: u64, from: u32, message: MessageHeader): void {
-  const page = pageFindOrMake(object, index);
-  if (page.comingFrame == 0) {
-    page.comingFrame = frameAllocate();
-    if (page.comingFrame == 0) panic("out of memory for a mirror of a page");
-    page.comingNext = comings;
-    comings = changetype<usize>(page);
-  }
-  const data = itemFind(message, ITEM_DATA);
-  if (changetype<usize>(data) != 0) memory.copy(page.comingFrame, itemData(data), PAGE_BYTES);
-  else memory.fill(page.comingFrame, 0, PAGE_BYTES);
-  shelfComing(page, from, load<u64>(itemData(itemFind(message, ITEM_SERIAL))));
-}
-
-/** The cut is whole: its mirrors count. */
-function cutCame(from: u32): void {
-  comingsEnd(from, true);
-}
-
-/**
- * A page message has come, and been acted upon: the page behind whose mirrors it is was written before some of what is in them,
- * so they do not count without it.
- */
-export function pageFollowed(from: u32): void {
-  if (on) cutCame(from);
-}
-
-function comingsEnd(from: u32, counts: bool): void {
-  let before: usize = 0;
-  let at = comings;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    at = page.comingNext;
-    if (<u32>page.comingFrom != from) {
-      before = changetype<usize>(page);
-      continue;
-    }
-    if (before != 0) changetype<Page>(before).comingNext = at;
-    else comings = at;
-    page.comingNext = 0;
-    const frame = page.comingFrame;
-    page.comingFrame = 0;
-    if (counts && shelfCame(page)) {
-      if (page.shelfFrame != 0) frameFree(page.shelfFrame);
-      page.shelfFrame = frame;
-    } else frameFree(frame);
-    page.comingFrom = 0;
-  }
-}
-
-function shelfDrop(page: Page): void {
-  page.shelf = 0;
-  if (page.shelfFrame != 0) frameFree(page.shelfFrame);
-  page.shelfFrame = 0;
-}
-
-/** The page's record goes. */
-export function mirrorsForget(page: Page): void {
-  if (!on) return;
-  mirrorForget(engine, page);
-  if (page.comingFrame != 0) {
-    frameFree(page.comingFrame);
-    page.comingFrame = 0;
-    let before: usize = 0;
-    let at = comings;
-    while (at != changetype<usize>(page)) {
-      before = at;
-      at = changetype<Page>(at).comingNext;
-    }
-    if (before != 0) changetype<Page>(before).comingNext = page.comingNext;
-    else comings = page.comingNext;
-  }
-  shelfDrop(page);
-}
-
 // --- After a death ---
 
-/** What a dead machine had begun to send counts for nothing. */
+/** What it had counts no more. */
 export function mirrorsMachineDied(machine: u32): void {
   if (!on) return;
-  comingsEnd(machine, false);
+  shelvesMachineDied(machine);
   for (let object = objectsFirst(); changetype<usize>(object) != 0; ) {
     for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
       mirrorDied(changetype<Page>(at), machine);
@@ -359,56 +240,27 @@ export function mirrorsMachineDied(machine: u32): void {
   }
 }
 
-/** The serial number of the newest bytes of the page that are here; 0: there are none. */
-export function mirrorBest(page: Page): u64 {
-  return on ? shelfBest(page, page.had != 0) : 0;
+/** The page's record goes. */
+export function mirrorsForget(page: Page): void {
+  if (!on) return;
+  mirrorForget(engine, page);
+  shelfEnd(page);
 }
 
-/** The newest bytes that are here become the page's frame. */
-export function shelfUse(page: Page): void {
-  if (shelfTake(page, page.had != 0)) {
-    if (page.frame == 0) {
-      page.frame = page.shelfFrame;
-      page.shelfFrame = 0;
-    } else memory.copy(page.frame, page.shelfFrame, PAGE_BYTES);
-    page.had = 1;
-  }
-  shelfDrop(page);
-}
-
-/** All is as it was: what too few machines have is mirrored anew. True: there was such a page. */
-export function mirrorsHeal(): bool {
+/** The object has a home again: what too few machines have of it is to be mirrored anew. */
+export function mirrorsThaw(object: SharedObject): void {
+  if (!on || object.hash == 0) return;
   mirrorsLook();
-  let some = false;
-  let object = objectsFirst();
-  while (changetype<usize>(object) != 0) {
-    let at = object.pages;
-    while (at != 0) {
-      const page = changetype<Page>(at);
-      at = page.nextInObject;
-      if (object.hash != 0 && mirrorHeals(engine, page, answersFor(page))) some = true;
-    }
-    object = changetype<SharedObject>(object.next);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    mirrorThawed(engine, page, answersFor(page));
   }
-  return some;
 }
 
-/** Does this machine have the bytes that count? */
+/** Does this machine have the bytes that count, when nothing is under way? */
 function answersFor(page: Page): bool {
   if (page.had == 0) return false;
-  switch (page.state) {
-    // Threads ask as soon as the home has moved: it may be on its way to a right, or to another machine.
-    case OWNED:
-    case OWNED_WRITE:
-    case OWNED_LEAVING:
-    case OWNED_WRITE_LEAVING:
-    case EXCLUSIVE:
-    case MODIFIED:
-    case COLLECTING:
-    case LOWERING:
-    case LEAVING:
-      return true;
-  }
+  if (page.state == OWNED || page.state == MODIFIED) return true;
   if (page.home != <u8>clusterSelf()) return false;
   return page.directory == UNUSED || page.directory == CLEAN_SHARED;
 }

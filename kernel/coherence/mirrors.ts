@@ -11,7 +11,13 @@
 // the page has them; a page that is handed over has its mirror at its former owner, whose frame keeps the bytes. With
 // more, a page that was written here leaves when it is safe. What a link has acknowledged is at its other end. A machine keeps the
 // newest mirror of each page on its _shelf_; those of one cut count together, when the page that they go in front of is there
-// as well. After deaths the newest serial number wins (takeover.ts). Pure, as engine.ts: page tables, frames and links are mirror-pages.ts's.
+// as well. After deaths the newest serial number wins (takeover.ts), and what then is on too few is unsafe before it can leave again.
+//
+// Invariant (R3): as long as no more than F machines have died since everybody said that all was mirrored anew, each page's newest value
+// that somebody has seen is on one of those that are left, whichever of those that may still die do. Page.copies names nobody who does not have
+// the bytes of Page.serial or newer ones.
+//
+// Pure, as engine.ts: page tables, frames and links are mirror-pages.ts's.
 import { bitOf, Engine, Page, peerAt } from "./records";
 import { NO_SERIAL, serialEnded } from "./serials";
 
@@ -151,15 +157,13 @@ export function mirrorDied(page: Page, dead: u32): void {
 }
 
 /**
- * All is as it was after a death. `mine`: this machine answers for the page. True: of what others may have seen of it there are too few
- * copies left, and it has to be mirrored anew, as it is now.
+ * The page's home has moved, in a view of other machines, and nothing has left here since. `mine`: this machine answers for the page. What
+ * too few of them have is unsafe from here on, so that wherever it goes next its sender knows when it is there; the heal that
+ * follows sends it, and what is being written, to as many as are to have it.
  */
-export function mirrorHeals(engine: Engine, page: Page, mine: bool): bool {
-  if (page.mirror == MIRROR_UNSAFE) return true;
-  if (page.serial == 0 || enough(engine, page.copies)) return false;
-  if (page.mirror == MIRROR_WRITTEN) return true;
-  if (mine) become(engine, page, MIRROR_UNSAFE);
-  return mine;
+export function mirrorThawed(engine: Engine, page: Page, mine: bool): void {
+  if (!mine || page.serial == 0 || page.mirror != MIRROR_SAFE || enough(engine, page.copies)) return;
+  become(engine, page, MIRROR_UNSAFE);
 }
 
 /** The page's record goes. */
@@ -169,17 +173,10 @@ export function mirrorForget(engine: Engine, page: Page): void {
 
 // --- At the mirror ---
 
-/** A mirror of the page has come, of a cut that is not all there yet. */
-export function shelfComing(page: Page, from: u32, serial: u64): void {
-  page.coming = serial;
-  page.comingFrom = <u8>from;
-}
-
-/** The cut is there. True: this is the page's newest mirror, and takes the place of the former one. */
-export function shelfCame(page: Page): bool {
-  const newer = page.shelf < page.coming;
-  if (newer) page.shelf = page.coming;
-  page.comingFrom = 0;
+/** A mirror of the page, of a cut that is all there. True: it is the page's newest, and takes the place of the former one. */
+export function shelfCame(page: Page, serial: u64): bool {
+  const newer = page.shelf < serial;
+  if (newer) page.shelf = serial;
   return newer;
 }
 
@@ -189,6 +186,8 @@ export function shelfTake(page: Page, had: bool): bool {
   if (!own) {
     page.serial = page.shelf;
     page.changed = 0;
+    nothingUnderWay(page); // of those bytes; who has these nobody here knows
+    page.copies = 0;
   }
   page.shelf = 0;
   return !own;

@@ -75,7 +75,6 @@ import { commitAsked } from "./commits";
 import { rangesRecall } from "./grants";
 import { homeHandedIn, homeOf, nameHash } from "./homes";
 import { LOCK_LAST } from "./lock-pieces";
-import { mirrorCame } from "./mirror-pages";
 import {
   objectById,
   objectByName,
@@ -97,6 +96,7 @@ import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
 import { begin, nextMsgid, pendingTake, questionsMachineDied } from "./questions";
 import { remainsInherit } from "./remains";
 import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken } from "./shared-futex";
+import { mirrorCame } from "./shelves";
 import { answerTruncate, truncateLater } from "./truncation";
 import { willCame, willChanged } from "./wills";
 

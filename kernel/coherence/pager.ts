@@ -78,9 +78,9 @@ export class SharedObject {
   /** A RangeSet: what the others are. At the home: who waits for a recall, linked by nextWaiter (grants.ts). */
   ranges: usize = 0;
   recalls: usize = 0;
-  // At the home (wills.ts): who is told what it would leave, that some of it has not been told, and which pages. At the heir: a
+  // At the home (wills.ts): who are told what it would leave, that some of it has not been told, and which pages. At an heir: a
   // RangeSet of the pages that the home has touched, and which home.
-  heir: u32 = 0;
+  heirs: u64 = 0;
   willDue: u32 = 0;
   willFirst: u64 = 0;
   willEnd: u64 = 0;

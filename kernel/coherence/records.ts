@@ -210,14 +210,11 @@ export class Page {
   changed: u8 = 0;
   // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on.
   mirror: u8 = 0;
-  /** Of a mirror that has come here: from whom, while its cut is not whole. */
-  comingFrom: u8 = 0;
   mirrorNext: usize = 0;
   /** Who has its bytes, or while it is written what they were before; to whom they are under way; and said, with more to follow. */
   copies: u64 = 0;
   mirrorTo: u64 = 0;
   mirrorOpen: u64 = 0;
-  coming: u64 = 0;
   /** The serial number of the mirror that is here; 0: there is none. */
   shelf: u64 = 0;
   /** At a new home: the newest bytes that anybody has, and who. */
@@ -227,10 +224,8 @@ export class Page {
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */
   frame: usize = 0;
-  /** Of the mirror that is here, and of the one that comes. */
+  /** Of the mirror that is here. */
   shelfFrame: usize = 0;
-  comingFrame: usize = 0;
-  comingNext: usize = 0;
   /** It has had bytes of its own here: they came, or it could be written. */
   had: u32 = 0;
   /** Since the last look at all pages it was not used (budget.ts). When it was offered to its home, 0 = it was not. */

@@ -1,5 +1,6 @@
 // What an object's home leaves behind when it dies (R2). Of what only the home knew, a name, a size, which pages it wrote
-// itself, its heir is told: the machine that the name prefers next, which is the home afterwards. So a file that nobody else
+// itself, its heirs are told: the machines that the name prefers next, one of which is the home afterwards. There is one; mirrored,
+// as many as there are mirrors, and a view has not healed before they have been told (commits.ts). So a file that nobody else
 // had open is there still, what was in it is reported lost, and a page that was never written stays zeros.
 //
 // Notes wait until this machine says something else to anybody, or NOTE_TIME, so that many pages are one note. Nobody
@@ -11,7 +12,7 @@ import { clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_WILL, ITEM_NAME, ITEM_PAGES, ITEM_SIZE } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, MessageWriter } from "../syslink/message";
 import { rangesOf, rangesReady } from "./grants";
-import { heirOf } from "./homes";
+import { heirsOf } from "./homes";
 import { objectById, objectMake, objectsFirst, objectUnnamed } from "./object-list";
 import { pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
@@ -42,7 +43,7 @@ let noteSince: u64 = NEVER;
 
 /** Something that the heir is to know of the object has changed. */
 export function willChanged(object: SharedObject): void {
-  if (object.hash == 0 || object.heir == 0) return;
+  if (object.hash == 0 || object.heirs == 0) return;
   object.willDue = 1;
   if (noteSince == NEVER) noteSince = nanoseconds();
 }
@@ -52,7 +53,7 @@ export function pageStored(page: Page): void {
   if (page.had != 0) return;
   page.had = 1;
   const object = changetype<SharedObject>(page.holder);
-  if (object.home != clusterSelf() || object.heir == 0 || object.moving != 0) return;
+  if (object.home != clusterSelf() || object.heirs == 0 || object.moving != 0) return;
   if (object.willEnd != 0) {
     if (page.index == object.willEnd) {
       object.willEnd++;
@@ -88,9 +89,9 @@ export function willsTick(now: u64): u64 {
   return NEVER;
 }
 
-function begin(object: SharedObject, flags: u32): MessageWriter {
+function begin(object: SharedObject, heir: u32, flags: u32): MessageWriter {
   const aux = flags | (object.name != 0 ? NAMED : 0);
-  const writer = messageTo(object.heir, 16 + 8 + 256 + 16 + 24, object.id, object.hash, COMMAND_WILL);
+  const writer = messageTo(heir, 16 + 8 + 256 + 16 + 24, object.id, object.hash, COMMAND_WILL);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
   return writer;
@@ -98,27 +99,27 @@ function begin(object: SharedObject, flags: u32): MessageWriter {
 
 function tell(object: SharedObject, flags: u32): void {
   object.willDue = 0;
-  if (isDead(object.heir)) {
-    object.willEnd = 0;
-    return;
+  for (let rest = object.heirs; rest != 0; rest &= rest - 1) {
+    const heir = <u32>ctz(rest) + 1;
+    if (isDead(heir)) continue;
+    const writer = begin(object, heir, flags);
+    if (object.willEnd != 0) {
+      const range = itemPut(writer, ITEM_PAGES, 0, 16);
+      store<u64>(range, object.willFirst);
+      store<u64>(range, object.willEnd - 1, 8);
+    }
+    messageEnd();
   }
-  const writer = begin(object, flags);
-  if (object.willEnd != 0) {
-    const range = itemPut(writer, ITEM_PAGES, 0, 16);
-    store<u64>(range, object.willFirst);
-    store<u64>(range, object.willEnd - 1, 8);
-    object.willEnd = 0;
-  }
-  messageEnd();
+  object.willEnd = 0;
 }
 
-/** A new object, a new home or other machines: whoever is the heir now is told everything. */
+/** A new object, a new home or other machines: whoever the heirs are now is told everything. */
 export function willMake(object: SharedObject): void {
-  const heir = object.hash != 0 ? heirOf(object.hash) : 0;
-  if (heir == object.heir) return;
-  object.heir = heir;
+  const heirs = object.hash != 0 ? heirsOf(object.hash) : 0;
+  if (heirs == object.heirs) return;
+  object.heirs = heirs;
   object.willEnd = 0;
-  if (heir == 0) return;
+  if (heirs == 0) return;
   tell(object, ANEW);
   pagesUnmerge(object, 0, PAGE_LAST);
   let at = object.pages;
@@ -129,6 +130,20 @@ export function willMake(object: SharedObject): void {
     page.had = 0;
     pageStored(page);
   }
+}
+
+/** Everything that is waiting to be told is said. The machines that are heirs of something here. */
+export function willsHeirs(): u64 {
+  willsTell();
+  let heirs: u64 = 0;
+  for (let object = objectsFirst(); changetype<usize>(object) != 0; ) {
+    if (object.home == clusterSelf() && object.dead == 0) heirs |= object.heirs;
+    object = changetype<SharedObject>(object.next);
+  }
+  for (let rest = heirs; rest != 0; rest &= rest - 1) {
+    if (isDead(<u32>ctz(rest) + 1)) heirs &= ~(rest & (0 - rest));
+  }
+  return heirs;
 }
 
 // --- At the heir ---

@@ -19,13 +19,13 @@ import {
 import { commitsLook } from "../coherence/commits";
 import { rangeMessage } from "../coherence/grants";
 import { loanMessage } from "../coherence/loans";
-import { pageFollowed } from "../coherence/mirror-pages";
 import { lockMessage } from "../coherence/object-locks";
 import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage } from "../coherence/pages";
 import { questionWaits } from "../coherence/questions";
 import { confirmMessage } from "../coherence/refusals";
 import { revocationsDue, revocationsRetry } from "../coherence/revocations";
+import { pageFollowed } from "../coherence/shelves";
 import { willsTick } from "../coherence/wills";
 import { print, printDecimal } from "../console";
 import { criticalEnter, criticalExit } from "../lwkt/critical";

@@ -19,7 +19,7 @@ import {
   homesStart,
   homesThaw,
 } from "../coherence/homes";
-import { mirrorsHeal } from "../coherence/mirror-pages";
+import { mirrorsOn } from "../coherence/mirror-pages";
 import { objectsForsaken } from "../coherence/object-list";
 import { locksFail, locksMachineDied } from "../coherence/object-locks";
 import { objectsMachineDied } from "../coherence/objects";
@@ -115,6 +115,8 @@ const former = changetype<View>(memory.data(552, 8));
 /** Bits per machine: links that are up; members that are gone and not dead yet. */
 let up: u64 = 0;
 let dying: u64 = 0;
+/** New lives, to whom no page goes before the view is flushed: what was said in older views is about the lives before. */
+let coming: u64 = 0;
 /** By machine: since when nobody who counts hears it. */
 const excludedAt: usize = memory.data(512, 8);
 /** By phase and machine: the newest view of which it has said that the phase is over. */
@@ -409,7 +411,7 @@ function change(machine: u32, now: u64): void {
     if (dying & mine) died(machine);
     include(machine);
     farewellForget(machine);
-    pagesMachineCame(machine);
+    coming |= mine;
     futexMachineCame(machine);
   } else if (!(dying & mine) && !member) died(machine);
 }
@@ -428,6 +430,7 @@ function phases(now: u64): u64 {
     if (!allEnded(FLUSHED)) return NEVER;
     const next = deaths(now);
     if (dying != 0) return next;
+    for (; coming != 0; coming &= coming - 1) pagesMachineCame(<u32>ctz(coming) + 1);
     again(homesFreeze(current.members, current.leaving));
     mark(FROZEN);
   }
@@ -446,7 +449,6 @@ function phases(now: u64): u64 {
   }
   if (phase == REBUILT && allEnded(REBUILT) && healing < current.number) {
     healing = current.number;
-    mirrorsHeal();
     commitHealing(healing);
   }
   if (healed == current.number && allHealed < healed && allEnded(HEALED)) {
@@ -454,11 +456,16 @@ function phases(now: u64): u64 {
     homesHealed();
   }
   if (phase == REBUILT && (member || allEnded(REBUILT))) member = true;
-  if (phase == REBUILT && (current.leaving & bit(clusterSelf())) != 0 && allEnded(REBUILT)) {
+  if (phase == REBUILT && (current.leaving & bit(clusterSelf())) != 0 && allEnded(REBUILT) && othersHave()) {
     mark(LEFT);
     farewellHandedIn(now);
   }
   return NEVER;
+}
+
+/** What this machine had mirrors of for others has them elsewhere by now. */
+function othersHave(): bool {
+  return !mirrorsOn() || allHealed == current.number;
 }
 
 /** What had lost its mirror in that view has got another one, as far as it was this machine's. */
@@ -493,6 +500,7 @@ function again(clients: usize): void {
 /** LOSTLINK: every operation that needs that machine ends. */
 function died(machine: u32): void {
   dying &= ~bit(machine);
+  coming &= ~bit(machine);
   if (!(membership.left & bit(machine))) homesMachineDied();
   pagesMachineDied(machine, current.number);
   objectsMachineDied(machine);
@@ -561,6 +569,7 @@ function beginAnew(now: u64): u64 {
   member = false;
   up = 0;
   dying = 0;
+  coming = 0;
   farewellsForget();
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine == clusterSelf()) continue;

@@ -14,11 +14,12 @@ export interface MirrorNotice {
   home: number;
 }
 
-interface Shelf {
-  /** Values: of the newest mirror here, and of one whose cut is not whole; machine that it comes from. */
-  kept: number;
-  coming: number;
-  from: number;
+/** A mirror of a cut that is not whole. */
+interface Coming {
+  readonly page: number;
+  readonly from: number;
+  readonly serial: bigint;
+  readonly value: number;
 }
 
 /** What a machine, or who wrote a value, had seen of every page. */
@@ -34,9 +35,11 @@ export interface MirrorState {
   healing: number[][];
   /** Faults until all was mirrored anew. */
   before: number;
-  /** Per machine and page; `had`: it has had bytes of its own there. */
-  shelves: Shelf[][];
+  /** Per machine and page: the value of the newest mirror there, -1 for none; whether it has had bytes of its own. */
+  shelves: number[][];
   had: boolean[][];
+  /** Per machine. */
+  comings: Coming[][];
   /** By machine; the last is that of who reads consoles. */
   pasts: Past[];
   /** By page and value. */
@@ -53,8 +56,9 @@ export function mirrorState(machines: number, pages: number): MirrorState {
     heals: Array.from({ length: machines }, () => 0),
     healing: table(machines, machines, () => 0),
     before: 0,
-    shelves: table(machines, pages, () => ({ kept: -1, coming: -1, from: 0 })),
+    shelves: table(machines, pages, () => -1),
     had: table(machines, pages, () => false),
+    comings: table(machines, 0, (): Coming => ({ page: 0, from: 0, serial: 0n, value: 0 })),
     pasts: table(machines + 1, pages, () => 0),
     values: table(pages, 0, () => []),
   };
@@ -69,24 +73,28 @@ export function copyMirrors(state: MirrorState): MirrorState {
     heals: state.heals.slice(),
     healing: rows(state.healing),
     before: state.before,
-    shelves: state.shelves.map((row) => row.map((shelf) => ({ ...shelf }))),
+    shelves: rows(state.shelves),
     had: rows(state.had),
+    comings: rows(state.comings),
     pasts: rows(state.pasts),
     values: rows(state.values), // the past of a value does not change
   };
 }
 
 export function mirrorWords(put: (word: number) => void, state: MirrorState): void {
-  const { sent, arrived, healed, heals, healing, before, shelves, had, pasts, values } = state;
-  for (const table of [sent, arrived, healing, pasts])
+  const { sent, arrived, healed, heals, healing, before, shelves, had, comings, pasts, values } = state;
+  for (const table of [sent, arrived, healing, shelves, pasts])
     for (const row of table) for (const word of row) put(word);
   for (const view of [...healed, ...heals, before]) put(view);
   for (const row of had) for (const has of row) put(has ? 1 : 0);
-  for (const row of shelves)
-    for (const { kept, coming, from } of row) {
-      put(kept);
-      put((coming << 4) | from);
+  for (const row of comings) {
+    put(row.length);
+    for (const { page, from, serial, value } of row) {
+      put((value << 8) | (page << 4) | from);
+      put(Number(serial & 0xffff_ffffn));
+      put(Number(serial >> 32n));
     }
+  }
   for (const row of values) {
     put(row.length);
     for (const past of row) for (const value of past ?? []) put(value);
@@ -96,15 +104,6 @@ export function mirrorWords(put: (word: number) => void, state: MirrorState): vo
 const SAFE = 0;
 const WRITTEN = 1;
 const UNSAFE = 2;
-
-const ANSWERS = [
-  "OWNED",
-  "OWNED_WRITE",
-  "OWNED_LEAVING",
-  "OWNED_WRITE_LEAVING",
-  "EXCLUSIVE",
-  "MODIFIED",
-].concat(["COLLECTING", "LOWERING", "LEAVING"]);
 
 /** With more than one mirror a page that is to leave goes to them first; a thread's output begins, and is shown. */
 export type MirrorStep =
@@ -143,7 +142,7 @@ export class Mirrors {
     if (!this.on) return;
     const fresh = mirrorState(this.#cluster.setup.machines, this.#cluster.pages.length);
     const of = machine - 1;
-    for (const key of ["shelves", "had", "pasts", "healing"] as const)
+    for (const key of ["shelves", "had", "comings", "pasts", "healing"] as const)
       (this.#state[key] as unknown[])[of] = fresh[key][of];
     for (const key of ["healed", "heals"] as const) this.#state[key][of] = 0;
     for (const key of ["sent", "arrived"] as const) {
@@ -181,6 +180,38 @@ export class Mirrors {
   /** One is about to. */
   fails(): void {
     if (this.on && this.#allHealed()) this.#state.before = this.#cluster.faults;
+  }
+
+  /** So many more may fail now. */
+  #mayStillFail(): number {
+    if (this.#allHealed()) return this.#copies;
+    return Math.max(0, this.#copies - (this.#cluster.faults - this.#state.before));
+  }
+
+  /**
+   * R3 as a state: whichever machines fail next, as many as may, what those who are left have seen is on one of them.
+   */
+  check(): void {
+    if (!this.on) return;
+    const living = this.#cluster.living();
+    for (const left of withoutAny(living, Math.min(this.#mayStillFail(), living.length - 1)))
+      for (const page of this.#cluster.pages) this.#checkLeft(left, page);
+  }
+
+  #checkLeft(left: readonly number[], page: number): void {
+    const { pasts } = this.#state;
+    const seen = Math.max(pasts.at(-1)![page]!, ...left.map((m) => pasts[m - 1]![page]!));
+    const held = Math.max(0, ...left.map((m) => this.#held(m, page)));
+    if (held < seen)
+      throw new Violation(
+        `${seen} was seen in page ${page}, and machines ${left} have ${held}: what was seen could go back`,
+      );
+  }
+
+  /** The newest value of the page that the machine has, whether or not it may be used. */
+  #held(machine: number, page: number): number {
+    const own = this.#state.had[machine - 1]![page] ? this.#cluster.machine(machine).pages[page]!.frame : 0;
+    return Math.max(own, this.#state.shelves[machine - 1]![page]!);
   }
 
   #allHealed(): boolean {
@@ -386,15 +417,22 @@ export class Mirrors {
     else if (this.#cutShort(step.machine, thread.commit!)) thread.commit = undefined;
     else {
       thread.commit = undefined;
-      this.#shows(step.machine, thread);
+      this.#shows(thread);
     }
   }
 
-  #shows(machine: number, thread: Thread): void {
+  /** A thread comes to what it shows: what the machine's other threads write from here on is not in it. */
+  comes(machine: number, thread: Thread): void {
+    thread.state = 4;
+    thread.shows = this.#state.pasts[machine - 1]!.slice();
+  }
+
+  #shows(thread: Thread): void {
     const user = this.#state.pasts.at(-1)!;
-    this.#state.pasts[machine - 1]!.forEach((value, page) => {
+    thread.shows!.forEach((value, page) => {
       user[page] = Math.max(user[page]!, value);
     });
+    thread.shows = undefined;
     thread.state = 0;
     thread.at++;
   }
@@ -408,10 +446,13 @@ export class Mirrors {
   // --- Where mirrors are ---
 
   came(from: number, to: number, notice: MirrorNotice, value: number): void {
-    const { engines } = this.#cluster;
     this.#cluster.found(to, this.#cluster.objectOf(notice.page), notice.home);
-    Object.assign(this.#state.shelves[to - 1]![notice.page]!, { coming: value, from });
-    engines.do.shelfComing(this.#cluster.find(to, notice.page), from, notice.serial);
+    this.#cluster.find(to, notice.page);
+    const { page, serial } = notice;
+    const others = this.#state.comings[to - 1]!.filter((each) => each.page !== page);
+    const left =
+      this.planted === "one mirror of a page comes at a time" ? others : this.#state.comings[to - 1]!;
+    this.#state.comings[to - 1] = [...left, { page, from, serial, value }];
     if (!notice.last && this.planted !== "a cut counts before it is whole") return;
     this.followed(from, to);
   }
@@ -419,13 +460,16 @@ export class Mirrors {
   /** The cut is whole: its mirrors count. */
   followed(from: number, to: number): void {
     if (!this.on) return;
-    const { engines, pages } = this.#cluster;
-    for (const page of pages) {
-      const other = this.#state.shelves[to - 1]![page]!;
-      if (other.from !== from) continue;
-      if (engines.do.shelfCame(engines.page(to, page)) !== 0) other.kept = other.coming;
-      Object.assign(other, { coming: -1, from: 0 });
-    }
+    const { engines } = this.#cluster;
+    for (const { page, serial, value } of this.#state.comings[to - 1]!.filter((each) => each.from === from))
+      if (engines.do.shelfCame(engines.page(to, page), serial) !== 0)
+        this.#state.shelves[to - 1]![page] = value;
+    this.#forget(to, from);
+  }
+
+  #forget(machine: number, from: number): void {
+    const { comings } = this.#state;
+    comings[machine - 1] = comings[machine - 1]!.filter((each) => each.from !== from);
   }
 
   // --- After a death ---
@@ -433,8 +477,7 @@ export class Mirrors {
   /** What a dead machine had begun to send counts for nothing. */
   died(machine: number, dead: number): void {
     if (!this.on) return;
-    for (const shelf of this.#state.shelves[machine - 1]!)
-      if (shelf.from === dead) Object.assign(shelf, { coming: -1, from: 0 });
+    this.#forget(machine, dead);
     const { engines, pages } = this.#cluster;
     if (this.planted === "the dead keep their mirrors") return;
     for (const page of pages)
@@ -467,26 +510,39 @@ export class Mirrors {
     const { engines } = this.#cluster;
     const had = this.#state.had[machine - 1]!;
     const here = this.#cluster.machine(machine).pages[page]!;
-    if (engines.do.shelfTake(engines.page(machine, page), had[page] ? 1 : 0) === 0) return;
-    here.frame = this.#state.shelves[machine - 1]![page]!.kept;
+    const at = engines.page(machine, page);
+    if (engines.do.shelfTake(at, had[page] ? 1 : 0) === 0) return;
+    if (this.planted === "what is restored counts as mirrored")
+      for (const other of this.#others(machine).slice(0, 1))
+        engines.do.mirrorTaken(engines.engine(machine), at, other);
+    here.frame = this.#state.shelves[machine - 1]![page]!;
     here.framed = true;
     had[page] = true;
   }
 
-  /** All is as it was: what too few machines have is mirrored anew. */
+  /** The object has a home again. */
+  thaw(machine: number, object: number): void {
+    if (this.on && this.planted !== "what thaws may leave at once") this.#thaw(machine, object);
+  }
+
+  #thaw(machine: number, object: number): void {
+    const { engines, pages } = this.#cluster;
+    this.look(machine);
+    for (const page of pages) {
+      if (this.#cluster.objectOf(page) !== object || !this.#cluster.machine(machine).pages[page]!.exists)
+        continue;
+      const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
+      engines.do.mirrorThawed(engine, at, this.#answersFor(machine, page) ? 1 : 0);
+    }
+  }
+
+  /** Everybody has a home again: what too few machines have is mirrored anew. */
   heal(machine: number, view: number): void {
     if (!this.on || this.#state.heals[machine - 1]! >= view) return;
     this.#state.heals[machine - 1] = view;
-    const { engines, pages } = this.#cluster;
-    this.look(machine);
-    let some = false;
-    for (const page of pages) {
-      if (!this.#cluster.machine(machine).pages[page]!.exists) continue;
-      const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
-      if (engines.do.mirrorHeals(engine, at, this.#answersFor(machine, page) ? 1 : 0) !== 0) some = true;
-    }
-    if (this.planted === "nothing is mirrored anew") some = false;
-    this.#state.healing[machine - 1] = some ? this.#all(machine) : this.#cluster.numbers.map(() => 0);
+    if (this.planted === "what thaws may leave at once")
+      for (const object of this.#cluster.objects) this.#thaw(machine, object);
+    if (this.planted !== "nothing is mirrored anew") this.#state.healing[machine - 1] = this.#all(machine);
     this.#healLook(machine);
   }
 
@@ -502,11 +558,18 @@ export class Mirrors {
     if (!this.#state.had[machine - 1]![page]) return false;
     const at = engines.page(machine, page);
     const is = (value: number, names: string[]) => names.some((name) => c[name] === value);
-    const asked = this.planted === "who has asked already does not answer";
-    if (is(engines.do.state(at), asked ? ["OWNED", "EXCLUSIVE", "MODIFIED"] : ANSWERS)) return true;
+    if (is(engines.do.state(at), ["OWNED", "MODIFIED"])) return true;
     if (this.#cluster.homeFor(machine, page) !== machine) return false;
     return is(engines.do.directory(at), ["UNUSED", "CLEAN_SHARED"]);
   }
+}
+
+/** What is left of them without any so many. */
+function withoutAny(machines: readonly number[], count: number): (readonly number[])[] {
+  if (count === 0) return [machines];
+  return machines.flatMap((_, i) =>
+    withoutAny(machines.slice(i + 1), count - 1).map((rest) => [...machines.slice(0, i), ...rest]),
+  );
 }
 
 export class Pasts {

@@ -35,7 +35,7 @@ export class Pagers {
 
   start(number: number, thread: Thread): void {
     const { what, page } = thread.program[thread.at]!;
-    if (what === "o") thread.state = 4;
+    if (what === "o") this.#mirrors.comes(number, thread);
     else if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
     else if (this.#homeless(number, page)) this.#fail(number, thread);
     else {

@@ -83,6 +83,8 @@ export interface Thread {
   state: number;
   /** By machine, messages that have to arrive there before it does. */
   commit?: number[] | undefined;
+  /** What its machine had seen of every page when it came to what it shows. */
+  shows?: readonly number[] | undefined;
   /** Its operation was declined: this instruction wants the page itself. */
   declined: boolean;
   /** Per page, what its core may still do through its page tables and TLB: 0 nothing, 1 read, 2 write. Each thread has a space of its own. */
@@ -444,10 +446,10 @@ export class Cluster {
       (alive ? 1 : 0) | (returned ? 2 : 0) | (stopped ? 4 : 0) | (noticed << 4) | (machine.recalling << 20),
     );
     if (this.takeover) membershipWords((word) => words.put(word), machine);
-    for (const { at, state, declined, right, commit } of machine.threads) {
+    for (const { at, state, declined, right, commit, shows } of machine.threads) {
       words.put((at << 8) | (state << 1) | (declined ? 1 : 0));
       for (const each of right) words.put(each);
-      if (this.mirror) for (const each of commit ?? [-1]) words.put(each);
+      if (this.mirror) for (const each of [...(commit ?? [-1]), ...(shows ?? [-1])]) words.put(each);
     }
   }
 }

@@ -27,6 +27,8 @@ export interface Membership {
   member: boolean;
   /** Left out by a view, and not dead yet. */
   dying: number;
+  /** Taken in by a view that is not flushed yet. */
+  coming: number;
   /** Links that it has cut. */
   deaf: number;
   /** By phase and machine: the newest view of which it has said that the phase is over; -1: none. */
@@ -165,7 +167,6 @@ export class Views {
 
   /** What the view means for another machine (change() of members.ts). */
   #change(number: number, other: number, former: View, view: View): void {
-    const { engines } = this.#cluster;
     const machine = this.#cluster.machine(number);
     const { membership } = machine;
     const mine = bit(other);
@@ -180,7 +181,8 @@ export class Views {
     if (is) {
       if (membership.dying & mine) this.#died(number, other);
       machine.noticed &= ~mine;
-      engines.do.alive(engines.engine(number), other);
+      membership.coming |= mine;
+      if (this.planted === "a new life is spoken to at once") this.#welcome(number);
     } else if (!(membership.dying & mine) && !membership.member) this.#died(number, other);
   }
 
@@ -188,6 +190,7 @@ export class Views {
     const { engines, pages, objects } = this.#cluster;
     const machine = this.#cluster.machine(number);
     machine.membership.dying &= ~bit(dead);
+    machine.membership.coming &= ~bit(dead);
     engines.do.dead(engines.engine(number), dead);
     engines.do.setView(engines.engine(number), machine.membership.view + 1);
     for (const object of objects) {
@@ -291,10 +294,20 @@ export class Views {
     );
   }
 
+  /** The view is flushed: what is said of a new life from here on is not about the one before. */
+  #welcome(number: number): void {
+    const { engines, numbers } = this.#cluster;
+    const { membership } = this.#cluster.machine(number);
+    for (const other of numbers)
+      if (membership.coming & bit(other)) engines.do.alive(engines.engine(number), other);
+    membership.coming = 0;
+  }
+
   freeze(number: number): void {
     const machine = this.#cluster.machine(number);
     for (const other of this.#cluster.numbers)
       if (machine.membership.dying & bit(other)) this.#died(number, other);
+    this.#welcome(number);
     for (const object of this.#cluster.objects) {
       const here = machine.objects[object]!;
       if (!here.known) continue;
@@ -409,6 +422,7 @@ export class Views {
         if (engines.do.isFrozen(at) !== 0)
           this.#pagers.run(number, page, () => engines.do.thaw(engine, at, home));
       }
+      this.#mirrors.thaw(number, object);
       if (this.planted === "nobody asks again") continue;
       for (const page of this.#pagesHere(number, object)) this.#pagers.askAgain(number, page);
     }
@@ -421,6 +435,7 @@ export const unseen = (machines: number): Membership => ({
   phase: REBUILT,
   member: true,
   dying: 0,
+  coming: 0,
   deaf: 0,
   marks: Array.from({ length: 4 * machines }, () => -1),
 });
@@ -431,9 +446,9 @@ export const copyMembership = (membership: Membership): Membership => ({
 });
 
 export function membershipWords(put: (word: number) => void, machine: Machine): void {
-  const { view, phase, member, dying, deaf, marks } = machine.membership;
+  const { view, phase, member, dying, coming, deaf, marks } = machine.membership;
   put((view + 1) | (phase << 8) | (member ? 1 << 12 : 0) | (dying << 16));
-  put(deaf);
+  put(deaf | (coming << 16));
   for (const mark of marks) put(mark + 1);
   for (const { known, home, moving, complete, lost } of machine.objects)
     put((known ? 1 : 0) | (home << 1) | (moving << 8) | (complete ? 1 << 12 : 0) | (lost ? 1 << 13 : 0));

@@ -135,6 +135,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       throw error instanceof Assertion ? new Violation(error.message) : error;
     }
     this.#judge.check();
+    this.mirrors.check();
   }
 
   #take(step: Step): void {
@@ -296,6 +297,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       thread.right.fill(0);
       thread.declined = false;
       thread.commit = undefined;
+      thread.shows = undefined;
       if (thread.state !== 0) thread.at++; // what it was doing went with it
       thread.state = 0;
     }
