@@ -7,11 +7,9 @@ import { ACCESSED, entryOf, NO_EXECUTE, PRESENT, setEntry, USER } from "../memor
 import { sharedEntryEnd, sharedMappings } from "../process/mapping";
 import { wireTime } from "../syslink/peers";
 import { Client } from "./client";
-import { isLentOut } from "./loans";
-import { pageFind } from "./page-index";
 import { isSuspended } from "./page-members";
 import { SharedObject } from "./pager";
-import { streamAround, streamBehind } from "./read-ahead";
+import { streamAround, streamBehind, streamFrame } from "./read-ahead";
 
 /** Pages that a thread is held for, and how many must be under way behind it for that. */
 const FEW: u32 = 8;
@@ -43,7 +41,7 @@ export function streamsGoOn(now: u64): void {
       if (before != 0) changetype<Client>(before).nextWaiter = next;
       else heldFirst = next;
       client.nextWaiter = 0;
-      if (!isSuspended()) mapAround(client);
+      if (!isMoving(client)) mapAround(client);
       portReply(client, 0);
     }
     at = next;
@@ -59,9 +57,13 @@ export function streamsDue(): u64 {
 }
 
 function mayHold(client: Client): bool {
+  return !isMoving(client) && streamBehind(changetype<SharedObject>(client.object), client.index, FEW) < FEW;
+}
+
+/** What is here may not be used at the moment. */
+function isMoving(client: Client): bool {
   const object = changetype<SharedObject>(client.object);
-  if (isSuspended() || object.dead != 0 || object.moving != 0) return false;
-  return streamBehind(object, client.index, FEW) < FEW;
+  return isSuspended() || object.dead != 0 || object.moving != 0;
 }
 
 let mapFor: usize = 0;
@@ -78,11 +80,9 @@ function mapAround(client: Client): void {
   mapFor = changetype<usize>(client);
   const count = streamAround(client, object, index, <u32>((end - va - 1) >> 12));
   for (let i: u32 = 1; i <= count; i++) {
-    const next = pageFind(object, index + i);
-    if (isLentOut(next) || next.broken != 0) break;
     client.va = va + ((<u64>i) << 12);
-    mapEntry = <u64>next.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
-    sharedMappings(object, next.index, mapVisit.index);
+    mapEntry = <u64>streamFrame(object, index + i) | PRESENT | USER | ACCESSED | NO_EXECUTE;
+    sharedMappings(object, index + i, mapVisit.index);
   }
   client.va = va;
 }

@@ -10,6 +10,8 @@ import { bootNumber } from "../options";
 import { Client } from "./client";
 import { engineAsk } from "./engine";
 import { rangesOf, rangesReady } from "./grants";
+import { keptFind } from "./kept";
+import { isLentOut } from "./loans";
 import { readersOwn } from "./migratory";
 import { pageFind, pageFindOrMake } from "./page-index";
 import { isSuspended } from "./page-members";
@@ -72,7 +74,10 @@ export function streamAround(client: Client, object: SharedObject, index: u64, m
   if (longest() == 0 || client.streamWindow == 0 || client.streamObject != object.id) return 0;
   if (index + 1 != client.streamNext) return 0;
   const count = streamBehind(object, index, min<u32>(AROUND, most));
-  for (let i: u32 = 1; i <= count; i++) pageFind(object, index + i).ahead = 0;
+  for (let i: u32 = 1; i <= count; i++) {
+    const page = pageFind(object, index + i);
+    if (changetype<usize>(page) != 0) page.ahead = 0;
+  }
   client.streamNext += count;
   return count;
 }
@@ -80,18 +85,25 @@ export function streamAround(client: Client, object: SharedObject, index: u64, m
 /** Pages directly behind `index` that are here, `most` at the most. */
 export function streamBehind(object: SharedObject, index: u64, most: u32): u32 {
   let count: u32 = 0;
-  while (count < most) {
-    const page = pageFind(object, index + 1 + count);
-    if (changetype<usize>(page) == 0 || !isReadable(page)) break;
-    count++;
-  }
+  while (count < most && streamFrame(object, index + 1 + count) != 0) count++;
   return count;
 }
 
-/** Its bytes are here, may be read, and nobody takes them at the moment. */
-function isReadable(page: Page): bool {
-  if (page.frozen != 0 || page.revoking != 0 || page.frame == 0) return false;
-  return page.state == SHARED || page.state == OWNED || page.state == EXCLUSIVE || page.state == MODIFIED;
+/** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */
+export function streamFrame(object: SharedObject, index: u64): usize {
+  const page = pageFind(object, index);
+  if (changetype<usize>(page) != 0) {
+    if (page.frozen != 0 || page.revoking != 0 || page.broken != 0 || isLentOut(page)) return 0;
+    return mayBeRead(page.state) ? page.frame : 0;
+  }
+  // One that came long before it is read has merged.
+  const kept = keptFind(object, index);
+  if (changetype<usize>(kept) == 0 || kept.former != 0) return 0;
+  return mayBeRead(rangeOf(rangesOf(object), index).state) ? kept.frame : 0;
+}
+
+function mayBeRead(state: u32): bool {
+  return state == SHARED || state == OWNED || state == EXCLUSIVE || state == MODIFIED;
 }
 
 /** False: no more for now. */
