@@ -9,19 +9,25 @@ import { hasMusl, missing } from "../support/guest.js";
 const CASES = Number(process.env["CASES"] ?? 60);
 const only = process.env["ADDERS"];
 const numbers = only === undefined ? Array.from({ length: CASES }, (_, i) => i + 1) : [Number(only)];
-const kinds = [
+const kinds: readonly Pick<Adding, "apart" | "append" | "mirror">[] = [
   { apart: 0, append: "queue=0 ship=0 hold=0" },
   { apart: 0, append: "queue=0" },
   { apart: 64, append: "" },
   { apart: 64, append: "ship=0" },
   { apart: 0, append: "" },
+  { apart: 64, append: "", mirror: 1 },
+  { apart: 0, append: "", mirror: 1 },
 ];
 
 function drawn(number: number): Adding {
   const random = new Random(number * 7919);
-  const machines = 3 + random.below(2);
+  const machines = 3 + random.below(3);
+  const kind = kinds[number % kinds.length]!;
+  const also: number[] = [];
   const [home, dies, frame] = [1 + random.below(machines), 1 + random.below(machines), 3 + random.below(150)];
-  return { machines, home, dies, frame, seed: number, ...kinds[number % kinds.length]! };
+  // More deaths than mirrors are told; the others are still more than half, with the bridge.
+  if (machines === 5 && kind.mirror === 1) also.push(1 + (dies % machines));
+  return { machines, home, dies, frame, seed: number, also, ...kind };
 }
 
 describe.skipIf(!hasMusl)(

@@ -1,5 +1,6 @@
 // Deaths in the middle of what is no page transfer of the usual kind: while a request is let through without queues (queue=0,
-// refusals.ts), and while parts of a page are lent (loans.ts), the borrower's and the lender's. adders.soak.ts has many of them.
+// refusals.ts), and while parts of a page are lent (loans.ts), the borrower's and the lender's; and more deaths than
+// there are mirrors, which are told. adders.soak.ts has many of them.
 import { describe, expect, test } from "vitest";
 import { add } from "../support/adders.js";
 import { hasMusl, missing } from "../support/guest.js";
@@ -15,10 +16,17 @@ describe.skipIf(!hasMusl)(
       expect(refused).toBeGreaterThan(0);
     });
 
-    test.each([1, 2])("while chunks are lent: machine %i", async (dies) => {
-      const { wrong, lent } = await add({ home: 1, dies, frame: 1000, seed: dies, apart: 64 });
+    test("while chunks are lent", async () => {
+      const { wrong, lent } = await add({ home: 1, dies: 2, frame: 1000, seed: 2, apart: 64 });
       expect(wrong).toBeNull();
       expect(lent).toBeGreaterThan(0);
+    });
+
+    test("mirrored, more deaths than mirrors", async () => {
+      const dead = { home: 3, dies: 1, also: [2], frame: 90, seed: 2 };
+      const { wrong, lost } = await add({ ...dead, apart: 64, mirror: 1, machines: 5 });
+      expect(wrong).toBeNull();
+      expect(lost).toBeGreaterThan(0);
     });
   },
 );

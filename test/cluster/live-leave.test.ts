@@ -1,0 +1,96 @@
+// Live machines that leave and come while their cluster goes on (promise 115), and what a cluster leaves behind when it is stopped.
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { Command, childrenOf, processes } from "../support/cluster.js";
+import { cProgram, hasMusl, missing } from "../support/guest.js";
+
+const running: Command[] = [];
+const folder = mkdtempSync(join(tmpdir(), "buslock-leave-"));
+
+function buslock(...args: (string | number)[]): Command {
+  const command = new Command(args, { TMPDIR: folder });
+  running.push(command);
+  return command;
+}
+
+afterEach(async () => {
+  for (const command of running.splice(0)) {
+    command.kill("SIGINT");
+    await command.ended;
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What a machine's additions gave, in the order in which it said so. */
+const additions = (out: string, machine: string): number[] =>
+  [...out.matchAll(new RegExp(`^${machine}steady: \\d+ (?:together|on) (\\d+)$`, "gm"))].map(([, value]) =>
+    Number(value),
+  );
+const rises = (values: readonly number[]) => values.every((value, i) => i === 0 || value > values[i - 1]!);
+
+const live = describe.skipIf(process.arch !== "x64" || !hasMusl);
+live(`machines that leave and come, live${missing("musl")}`, { timeout: 180_000 }, () => {
+  it("SIGTERM to a machine's process: it leaves in order, and the others go on with what it wrote", async () => {
+    const { host } = cProgram("steady");
+    const words = ["--machines", 3, "--cores", 1, "--append", "linkloss=20000"];
+    const run = buslock("run", "--live", ...words, host, 3000, "a");
+    await run.says(/machine3 \| steady: 3 on \d+/);
+    const [machine] = processes("--name machine3").filter((pid) => childrenOf(run.child.pid!).includes(pid));
+    process.kill(machine!, "SIGTERM");
+    await run.says("machine1 | cluster: machine 3 has left");
+    await run.says("machine2 | cluster: machine 3 has left");
+    const { status } = await run.ended;
+    for (const [machine, exit] of [0, 0, 143].entries())
+      expect(run.out).toMatch(new RegExp(`^machine${machine + 1} .* ${exit}$`, "m"));
+    expect(status).toBe(1); // not all of them ended well
+    expect(run.out).toMatch(/^machine3 \| cluster: this machine has left$/m);
+    expect(run.out).not.toMatch(/is lost|out of reach|steady: \d apart|panic/);
+    const [first, second, third] = [1, 2, 3].map((machine) => additions(run.out, `machine${machine} \\| `));
+    for (const values of [first!, second!, third!]) expect(rises(values), values.join(" ")).toBe(true);
+    // They went on for as long as they were to, from where it had come to.
+    for (const values of [first!, second!]) expect(values.at(-1)).toBeGreaterThan(third!.at(-1)!);
+  });
+
+  it("a machine that starts later joins, and goes on where the others are", async () => {
+    const { host } = cProgram("steady");
+    const bridge = buslock("bridge", "--listen", "127.0.0.1:0", "--json");
+    await bridge.says("url");
+    const { url } = JSON.parse(bridge.out) as { url: string };
+    const boot = (node: number, milliseconds: number) =>
+      buslock(
+        ...["boot", "--node", node, "--bridge", url, "--program", host],
+        ...["--append", `node=${node} nodes=3 join=1000 linkloss=20000 -- ${milliseconds} a`],
+      );
+    const [one, two] = [boot(1, 6000), boot(2, 6000)];
+    await one.says(/cluster: view 1: machines 1 2$/m);
+    await one.says(/steady: 1 on \d+/);
+    const before = additions(one.out, "").at(-1)!;
+    const three = boot(3, 1500);
+    await three.says(/cluster: view \d+: machines 1 2 3$/m);
+    await three.says(/steady: 3 together \d+/);
+    expect(additions(three.out, "")[0]).toBeGreaterThan(before);
+    for (const machine of [three, one, two]) {
+      expect((await machine.ended).status, machine.out + machine.err).toBe(0);
+      expect(machine.out).not.toMatch(/is lost|apart|panic/);
+      expect(rises(additions(machine.out, "")), machine.out).toBe(true);
+    }
+  });
+
+  it("Ctrl-C leaves no process, no temporary file and no shared memory", async () => {
+    const shared = () =>
+      existsSync("/dev/shm") ? readdirSync("/dev/shm").filter((name) => /buslock/.test(name)) : [];
+    const before = shared();
+    const run = buslock("run", "--live", "--machines", 2, "--cores", 2, "counter", 1_000_000);
+    await run.says("machine2 | Buslock: ");
+    const children = childrenOf(run.child.pid!);
+    expect(children.length).toBeGreaterThanOrEqual(3); // two machines and a bridge
+    expect(readdirSync(folder).filter((name) => name.startsWith("buslock-run-")).length).toBe(1);
+    run.kill("SIGINT");
+    expect((await run.ended).status).toBe(130);
+    expect(children.filter((pid) => processes("cli.js").includes(pid))).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(shared()).toEqual(before);
+  });
+});
