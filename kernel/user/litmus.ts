@@ -8,7 +8,8 @@
 // spinning, before a test's first round, on one machine before each; then each goes through the rounds at its own pace,
 // in half of them with random waits before its steps, so that lines and pages move between two steps as well. Rounds
 // take turns in where the cells lie (PLACE for only one of them): in one line, in one page, in two pages of two objects;
-// or, when asked for, so that an operand of four bytes is split over two lines or two pages. At the end machine 1 counts
+// or, when asked for, so that an operand of four bytes is split over two lines or two pages; or in chunks of pages that the
+// machines lend one another, of which each thread writes to one of its own before each round. At the end machine 1 counts
 // the outcomes; one that x86-TSO forbids fails the run.
 import { mfence, pause, peek8, peek16, peek32, peek64, poke8, poke16, poke32, poke64, rdtsc } from "./arch";
 import { SHAPES } from "./liblitmus";
@@ -66,7 +67,14 @@ const TWO_PAGES: u32 = 2;
 const PLACES: u32 = 3;
 const SPLIT_LINE: u32 = 3;
 const SPLIT_PAGE: u32 = 4;
-const EVERY_PLACE: u32 = 5;
+/** Two in one page, the third in another; by turns: the first in one page, the others in another. */
+const LENT: u32 = 5;
+const EVERY_PLACE: u32 = 6;
+/** Of a page: the lines that threads write to before each round, and those of a round's cells. */
+const OWN_LINES: u32 = 8;
+const ROUNDS_LENT: u32 = 18;
+/** So often, and in pieces, so that looks at what the loans cost fall in between. */
+const OWN_WRITES: u32 = 40;
 /** Of the first object: x, and y and z of its lines. Of the second: y, and z in another page. */
 const ROUND_BYTES: usize = 3 * LINE;
 const CELL_BYTES: usize = 8;
@@ -167,8 +175,15 @@ function mapCells(): void {
   const split = onlyPlace === SPLIT_PAGE;
   const total = usize(tests * rounds);
   // An operand that is split over pages needs a page's end for each cell.
-  cells = mapShared("/shm/litmus.cells", split ? (3 * total + 1) * PAGE : pageUp((total + 1) * ROUND_BYTES));
-  apartBytes = pageUp(total * LINE);
+  if (onlyPlace === LENT) {
+    cells = mapShared("/shm/litmus.cells", usize(tests) * PAGE);
+    apartBytes = usize(tests) * PAGE;
+  } else
+    cells = mapShared(
+      "/shm/litmus.cells",
+      split ? (3 * total + 1) * PAGE : pageUp((total + 1) * ROUND_BYTES),
+    );
+  if (onlyPlace !== LENT) apartBytes = pageUp(total * LINE);
   cellsApart = mapShared("/shm/litmus.more", 2 * apartBytes);
   resultBytes = pageUp(total * usize(SLOTS) * CELL_BYTES);
   results = mapShared("/shm/litmus.results", resultBytes * usize(threads));
@@ -183,7 +198,7 @@ function readArguments(): void {
   if (rounds === 0 || rounds > ROUNDS_MAX) usage();
   if (at < argumentCount() && startsWith(argument(at), "place=")) {
     onlyPlace = peek8(argument(at) + 6) - DIGIT;
-    if (onlyPlace > SPLIT_PAGE) usage();
+    if (onlyPlace > LENT || (onlyPlace === LENT && rounds > ROUNDS_LENT)) usage();
     at++;
   }
   if (at === argumentCount()) addAll();
@@ -197,7 +212,7 @@ function readArguments(): void {
 }
 
 function usage(): void {
-  text("usage: litmus [ROUNDS] [place=0..4] [TEST ...], up to 10000 rounds, 40000 of all tests; tests:");
+  text("usage: litmus [ROUNDS] [place=0..5] [TEST ...], up to 10000 rounds, 40000 of all tests; tests:");
   for (let at = shapes(); peek16(at) !== 0; at = lineAfter(at)) {
     letter(BLANK);
     wide(at, nameEndAt(at));
@@ -383,6 +398,7 @@ function play(index: usize): void {
       // Cores of one machine meet in a few nanoseconds; between machines that takes longer than a round.
       if (round === 0 || alone) together(test.number * rounds + round + 1);
       if (round === 0 && !alone) linger(START_WAIT);
+      if (onlyPlace === LENT && thread < test.threads) writeOwn(test, thread);
       if (thread < test.threads) act(test, thread, round);
     }
   }
@@ -407,6 +423,16 @@ function linger(longest: u32): void {
   if (drawn >> 31 !== 0) return;
   const wait = u64((drawn >> 8) & longest);
   while (rdtsc() - begin < wait) pause();
+}
+
+/** In both pages of the test, for a while: they are lent by then, and others' writes go on while a round begins here. */
+function writeOwn(test: Test, thread: u32): void {
+  const line = usize(test.number) * PAGE + usize(thread) * LINE;
+  for (let i: u32 = 0; i < OWN_WRITES; i++) {
+    poke64(u64(cells + line), u64(i));
+    poke64(u64(cellsApart + line), u64(i));
+    for (let wait: u32 = 0; wait < 100; wait++) pause();
+  }
 }
 
 /** What a thread is about to do, worked out before the first step: steps with `at`, fences among them. */
@@ -496,7 +522,14 @@ function change(step: Act): u64 {
 /** Where a step's operand lies in round `number` of all tests' rounds. */
 function addressOf(step: Step, number: u32, round: u32): u64 {
   const place = onlyPlace === EVERY_PLACE ? round % PLACES : onlyPlace;
+  if (place === LENT) return u64(lentCell(step.cell, number / rounds, round)) + u64(step.offset);
   return u64(cellAt(step.cell, usize(number), place)) + u64(step.offset);
+}
+
+function lentCell(cell: u32, test: u32, round: u32): usize {
+  const here = round % 2 === 0 ? cell < 2 : cell === 0;
+  const line = OWN_LINES + round * 3 + cell;
+  return (here ? cells : cellsApart) + usize(test) * PAGE + usize(line) * LINE;
 }
 
 function cellAt(cell: u32, number: usize, place: u32): usize {

@@ -1,6 +1,7 @@
 // x86-TSO between machines over a thousand seeds, each from the moment when all machines had joined: SB, MP, LB, 2+2W and
 // (on four machines) IRIW, with nothing, MFENCE and a LOCKed instruction between their steps. About 8 minutes of a core.
 import { afterAll, describe, expect, test } from "vitest";
+import { plantedKernel } from "../bugs/plant.js";
 import { betweenMachines, LitmusCluster, sequential } from "../support/litmus-cluster.js";
 
 const SEEDS = 1000;
@@ -31,5 +32,33 @@ describe.each([
   });
   afterAll(() => {
     cluster = undefined;
+  });
+});
+
+const tests = ["SB", "MP", "LB", "2+2W", "CoRR"].flatMap((name) =>
+  ["", "+mfence", "+lock"].map((fence) => name + fence),
+);
+
+describe("words in chunks that are lent, of one page and of two", { timeout: 1_800_000 }, () => {
+  test.each([2, 3])("%i machines", async (machines) => {
+    const litmus = await LitmusCluster.create({ machines, tests, lent: true, rounds: 12 });
+    const { seen } = litmus.runAll(1, 40);
+    for (const name of tests) expect(seen.get(name)!.size, name).toBeGreaterThan(1);
+    expect(litmus.statistic("chunksLent")).toBeGreaterThan(100);
+  });
+
+  test.each([
+    ["a part covers what is lent to another", "return (chunks & ~part.mine) == 0;", "return true;"],
+    [
+      "what comes back is thrown away",
+      "  scatter(part.frame, chunks, at);\n  part.mine |=",
+      "  part.mine |=",
+    ],
+  ])("planted: %s", async (_, from, to) => {
+    const kernel = (await plantedKernel({
+      kernel: { file: "kernel/coherence/parts.ts", changes: [[from, to]] },
+    }))!;
+    const litmus = await LitmusCluster.create({ machines: 2, tests, lent: true, rounds: 12, kernel });
+    expect(() => litmus.runAll(1, 20)).toThrow();
   });
 });

@@ -41,3 +41,11 @@ test.each(["lines", "pages"] as const)(
   },
   400_000,
 );
+
+test("words in chunks that are lent, of one page and of two", async () => {
+  const tests = ["SB", "SB+mfence", "MP", "2+2W"];
+  const litmus = await LitmusCluster.create({ machines: 2, tests, lent: true, rounds: 8 });
+  const { seen } = litmus.runAll(1, 3);
+  for (const name of tests) expect(seen.get(name)!.size, name).toBeGreaterThan(0);
+  expect(litmus.statistic("chunksLent")).toBeGreaterThan(20);
+}, 400_000);

@@ -28,6 +28,10 @@ export interface LitmusOptions {
   readonly storeBuffer?: number;
   /** Operands of four bytes are split over two lines or two pages. */
   readonly split?: "lines" | "pages";
+  /** Cells lie in chunks of pages that machines lend one another. */
+  readonly lent?: boolean;
+  /** Another kernel than the built one. */
+  readonly kernel?: Uint8Array;
   /** Further words of the kernel's command line. */
   readonly words?: string;
 }
@@ -64,12 +68,13 @@ export class LitmusCluster {
   static async create(o: LitmusOptions): Promise<LitmusCluster> {
     const { machines, cores = 1, rounds = 3, tests = [] } = o;
     const place = o.split === undefined ? [] : [`place=${o.split === "lines" ? 3 : 4}`];
-    const words = [rounds, ...place, ...tests];
+    const words = [rounds, ...place, ...(o.lent ? ["place=5"] : []), ...tests];
     const { options, lines } = await seededOptions("litmus", words, {
       machines,
       cores,
       memory: 16 << 20,
       network: { delay: DELAY },
+      ...(o.kernel === undefined ? {} : { kernel: o.kernel }),
       ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
       ...(o.words === undefined ? {} : { append: o.words }),
     });
@@ -109,6 +114,15 @@ export class LitmusCluster {
         ? ""
         : `seed ${seed} from the snapshot of seed 42 of ${this.#command}: ${forbidden}\n${lines.join("\n")}`;
     return { problem, counts };
+  }
+
+  /** Runs on to the end of all machines, and gives the sum of a count in their statistics. */
+  statistic(name: string): number {
+    while (this.#cluster.schedule.now < LIMIT && this.#cluster.schedule.turn(LIMIT) !== "off");
+    return this.#lines.reduce(
+      (sum, line) => sum + Number(new RegExp(`stats: .*"${name}":(\\d+)`).exec(line)?.[1] ?? 0),
+      0,
+    );
   }
 
   /** Seeds one after the other; fails at the first that shows something forbidden. */
