@@ -62,3 +62,21 @@ describe("at random", () => {
     expect(steps).toBeGreaterThan(seeds);
   });
 });
+
+test("R8: operations, homes that die and come back", () => {
+  const programs: Program[][] = [["xx", "x"], ["xwx"], ["rx", "xx"], ["xx"]];
+  for (const home of [1, 2, 3]) {
+    const world = new World(kernel, { machines: 4, home, programs, takeover: true });
+    const fresh = world.save();
+    for (let seed = 1; seed <= seeds / 10; seed++) {
+      world.load(fresh);
+      world.rejoins = seed % 2 === 0;
+      world.pauses = seed % 5 === 0;
+      try {
+        wander(world, seed, 1 + (seed % 3));
+      } catch (error) {
+        throw new Error(`seed ${seed}, home ${home}: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+  }
+});

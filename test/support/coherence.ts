@@ -238,12 +238,14 @@ export class World extends Cluster implements search.World<Step, Saved> {
     const kind = words[0]! & 255;
     const from = (words[0]! >> 8) & 255;
     const requester = (words[0]! >> 16) & 255;
-    const [to, say] =
-      kind === c["SAY_PURGE"]
-        ? [from, c["SAY_SURRENDER"]!]
-        : [requester, kind === c["SAY_INVALIDATE"] ? c["SAY_ACKNOWLEDGED"]! : c["SAY_REJECTED"]!];
-    const waits = [c["SAY_PURGE"], c["SAY_INVALIDATE"], c["SAY_EXECUTE"]].includes(kind);
-    if (!waits || (kind !== c["SAY_PURGE"] && this.knowsDead(number, to))) return;
+    const [to, say] = {
+      [c["SAY_PURGE"]!]: [from, c["SAY_SURRENDER"]!],
+      [c["SAY_INVALIDATE"]!]: [requester, c["SAY_ACKNOWLEDGED"]!],
+      [c["SAY_EXECUTE"]!]: [requester, c["SAY_REJECTED"]!],
+      [c["SAY_GET_OPERATE"]!]: [from, c["SAY_REJECTED"]!],
+    }[kind] ?? [0, 0];
+    // Who asked himself may know this machine's new life before it knows him.
+    if (to === 0 || (to !== from && this.knowsDead(number, to))) return;
     const answer = new Uint32Array(words.length);
     answer[0] = say | (number << 8);
     answer[1] = kind === c["SAY_PURGE"] ? 0 : words[1]!;
