@@ -13,6 +13,8 @@ import { Schedule } from "./schedule.js";
 export interface DebuggedOptions extends LeadOptions {
   readonly machine: MachineOptions;
   readonly seed: number;
+  /** Of the schedule, in virtual nanoseconds. */
+  readonly stall: number;
   /** Virtual seconds. */
   readonly limit: number;
 }
@@ -33,7 +35,7 @@ export async function bootDebugged(o: DebuggedOptions): Promise<DebuggedEnding> 
   });
   debuggee = new Debuggee({
     machines: [machine],
-    schedule: new Schedule([machine], [], new Random(o.seed)),
+    schedule: new Schedule([machine], [], new Random(o.seed), { stall: o.stall }),
     limit: o.limit * 1e9,
     print: (_, byte) => print(byte),
   });

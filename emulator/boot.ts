@@ -34,6 +34,7 @@ export interface BootOptions extends PlugOptions, TraceOptions {
   readonly cores: number;
   readonly memory: number;
   readonly storeBuffer?: number;
+  readonly stall?: number;
   readonly bridge?: string;
   readonly token?: string;
   readonly node: number;
@@ -51,6 +52,8 @@ export interface BootOptions extends PlugOptions, TraceOptions {
 export async function boot(o: BootOptions): Promise<void> {
   if (o.storeBuffer !== undefined && o.seed === undefined)
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
+  if (o.stall !== undefined && o.seed === undefined)
+    throw new Error("--stall goes with --seed: live cores stand still when their host has other work");
   if (o.gdb === undefined && (o.wait === true || o.gdbBits !== undefined))
     throw new Error(`--${o.wait === true ? "wait" : "gdb-bits"} goes with --gdb`);
   if ((o.save === undefined) !== (o.at === undefined)) throw new Error("--save and --at go together");
@@ -225,6 +228,7 @@ async function bootUnderGdb(
   return await bootDebugged({
     machine: options,
     seed: o.seed ?? 1,
+    stall: (o.stall ?? 0) * 1000,
     port,
     ...(o.gdbBits === undefined ? {} : { bits: o.gdbBits }),
     wait: o.wait ?? false,
@@ -245,7 +249,7 @@ async function bootSeeded(
   if (o.bridge !== undefined)
     throw new Error("--bridge needs real time: leave --seed out, or use buslock run --seed");
   const machine = await Machine.create({ ...options, seed });
-  const schedule = new Schedule([machine], [], new Random(seed));
+  const schedule = new Schedule([machine], [], new Random(seed), { stall: (o.stall ?? 0) * 1000 });
   const limit = (o.limit ?? VIRTUAL_SECONDS_MAX) * 1e9;
   const saveAt = (o.at ?? Number.POSITIVE_INFINITY) * 1e6;
   if (o.restore !== undefined) restoreMachine(o.restore, machine, schedule, options);

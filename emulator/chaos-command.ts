@@ -96,6 +96,7 @@ export function replayLine(name: string, args: readonly string[], o: RunOptions)
     ["--chaos-count", o.chaosCount],
     ["--chaos-time", o.chaosTime],
     ["--store-buffer", o.storeBuffer],
+    ["--stall", o.stall],
     ["--loss", o.loss],
     ["--duplicate", o.duplicate],
     ["--delay", o.delay?.join(":")],

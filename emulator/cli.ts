@@ -10,6 +10,7 @@ import { type BootOptions, boot } from "./boot.js";
 import { type BridgeCommandOptions, bridge } from "./bridge-command.js";
 import { allKinds, kinds } from "./chaos/plan.js";
 import { type RunOptions, run } from "./run-command.js";
+import { STALL_MAX } from "./schedule.js";
 import { kinds as traceKinds } from "./trace.js";
 
 /** Commander wants its own error class to name the option that was wrong. */
@@ -57,6 +58,7 @@ const options = {
   memory: () => new Option("--memory <size>", "RAM of a machine, such as 64M or 1G").argParser(checked(memoryBytes)).default(64 << 20, "64M"),
   seed: () => new Option("--seed <n>", "run in virtual time, every choice drawn from this seed").argParser(checked(whole("seed", 0, 2 ** 32 - 1))),
   storeBuffer: () => new Option("--store-buffer <n>", "with --seed: stores wait in a buffer of so many entries, and reach memory when the seed says so").argParser(count(checkStoreBuffer)),
+  stall: () => new Option("--stall <us>", "with --seed: a core sometimes stands still, for so many microseconds at most, when the seed says so").argParser(checked(whole("stall", 1, STALL_MAX / 1000))),
   kernel: () => new Option("--kernel <file>", "guest kernel: PVH, multiboot or Linux bzImage (default: our own)"),
   append: () => new Option("--append <words>", "further words for the guest kernel's command line"),
   bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join"),
@@ -119,6 +121,7 @@ traceOptions(program.command("run"))
   )
   .addOption(options.seed())
   .addOption(options.storeBuffer())
+  .addOption(options.stall())
   .addOption(
     new Option(
       "--spread",
@@ -184,6 +187,7 @@ Examples:
   $ buslock run --seed 42 counter                the same in virtual time, repeatable to the instruction
   $ buslock run --seed 42 --loss 0.02 --json counter
   $ buslock run --seed 42 --store-buffer 8 litmus 20 SB SB+mfence
+  $ buslock run --seed 42 --stall 200 counter
   $ buslock run --seed 42 --append records=1 counter   every machine keeps one record of coherence
   $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
   $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
@@ -231,6 +235,7 @@ traceOptions(program.command("boot"))
   .addOption(options.memory())
   .addOption(options.seed())
   .addOption(options.storeBuffer())
+  .addOption(options.stall())
   .addOption(options.bridge())
   .addOption(options.token())
   .addOption(

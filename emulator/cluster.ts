@@ -39,6 +39,8 @@ export interface SeededOptions extends ClusterOptions {
   readonly network?: NetworkOptions;
   /** Entries of each core's store buffer; none unless told. */
   readonly storeBuffer?: number;
+  /** Longest time for which a core may stand still, in virtual nanoseconds (schedule.ts); none does unless told. */
+  readonly stall?: number;
   /** File for the frames on the wire. */
   readonly pcap?: string;
   /** Virtual nanoseconds after which the run is given up. */
@@ -166,6 +168,7 @@ export class SeededCluster {
       nodes.map((n) => n.outlet ?? n.machine),
       [network],
       random.fork("schedule"),
+      { stall: o.stall ?? 0 },
     );
     clock.now = () => schedule.now;
     const cluster = new SeededCluster(nodes, network, witness, schedule, lines);

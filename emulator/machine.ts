@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly seed?: number;
   /** Longest slice of one core, in instructions. */
   readonly slice?: number;
+  /** Longest time in nanoseconds for which a core may stand still; none does unless told. */
+  readonly stall?: number;
 }
 
 /** Why a run ended: every core sleeps where no interrupt can wake it, the limit came, the machine is off, or a core stands at a breakpoint. */
@@ -172,8 +174,8 @@ export class Machine implements Scheduled {
   }
 
   /** Runs all cores until they sleep for good, or the limit. */
-  run({ limit = 1e9, seed = 1, slice = 50 }: RunOptions = {}): RunEnd {
-    const schedule = new Schedule([this], [], new Random(seed), { slice });
+  run({ limit = 1e9, seed = 1, slice = 50, stall = 0 }: RunOptions = {}): RunEnd {
+    const schedule = new Schedule([this], [], new Random(seed), { slice, stall });
     schedule.now = this.#now;
     const end = this.#now + limit;
     for (;;) {

@@ -17,6 +17,7 @@ export interface RunOptions extends TraceOptions {
   readonly live?: boolean;
   readonly seed?: number;
   readonly storeBuffer?: number;
+  readonly stall?: number;
   readonly spread?: boolean;
   readonly mirror?: number;
   readonly machines: number;
@@ -48,6 +49,8 @@ const LIVE_LIMIT_SECONDS = 600;
 export async function run(name: string, args: string[], o: RunOptions): Promise<void> {
   if (o.storeBuffer !== undefined && o.seed === undefined)
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
+  if (o.stall !== undefined && o.seed === undefined)
+    throw new Error("--stall goes with --seed: live cores stand still when their host has other work");
   if (o.gdb !== undefined && o.seed === undefined) throw new Error("--gdb goes with --seed");
   if (o.report !== undefined && o.seed === undefined && (o.chaos === undefined || o.live === true))
     throw new Error("--report goes with --seed: the memory of live machines is their processes' own");
@@ -204,6 +207,7 @@ function seededOptions(
     ...common,
     seed: o.seed!,
     storeBuffer: o.storeBuffer ?? 0,
+    stall: (o.stall ?? 0) * 1000,
     network: {
       ...(o.delay === undefined ? {} : { delay: o.delay }),
       faults: {

@@ -2,6 +2,8 @@
 // one seed. One instruction takes one nanosecond. Time moves in quanta: within one, every running core retires as
 // many instructions as the quantum has nanoseconds, in slices of random length and in random order. Machines meet on
 // the wire only, which moves between quanta: a core that runs alone on its machine has its quantum in one slice.
+// So no core falls behind another by more than a quantum, unless cores are stalled (`stall`): then one sometimes stands
+// still for a while that the seed draws, as a virtual processor does whose host has other work, or a core in SMM.
 // Invariant: what happens depends on the seed and on the guests only, never on the host.
 
 import type { Random } from "./random.js";
@@ -38,7 +40,14 @@ export interface ScheduleOptions {
   readonly quantum?: number;
   /** Longest slice in instructions; each quantum draws its own limit up to it. */
   readonly slice?: number;
+  /** Longest time in nanoseconds for which a core may stand still; 0: none does. */
+  readonly stall?: number;
 }
+
+/** With `stall`: one of so many slices ends in one. */
+const STALL_ONE_IN = 256;
+/** The longest that may be asked for, in nanoseconds: what a timer of the guest's kernel bears with. */
+export const STALL_MAX = 100e6;
 
 /** Log2 of the longest patience with stores that wait in a buffer, and one. */
 const PATIENCE_MAX = 5;
@@ -49,11 +58,19 @@ interface Seat {
   /** Of the machine: how many of its cores still take part in this quantum. */
   readonly peers: { running: number };
   left: number;
+  /** It stands still until then. */
+  stalled: number;
 }
 const seatsOf = (machines: readonly Scheduled[]): Seat[] =>
   machines.flatMap((machine) => {
     const peers = { running: 0 };
-    return Array.from({ length: machine.cores }, (_, core) => ({ machine, core, peers, left: 0 }));
+    return Array.from({ length: machine.cores }, (_, core) => ({
+      machine,
+      core,
+      peers,
+      left: 0,
+      stalled: 0,
+    }));
   });
 
 /** How a turn ended: "idle" means that nothing will ever happen again; a "paused" one goes on with the next call. */
@@ -74,7 +91,12 @@ interface Quantum {
 export interface ScheduleRecord {
   readonly now: number;
   readonly random: readonly number[];
-  readonly seats: readonly { readonly machine: number; readonly core: number; readonly left: number }[];
+  readonly seats: readonly {
+    readonly machine: number;
+    readonly core: number;
+    readonly left: number;
+    readonly stalled: number;
+  }[];
   readonly quantum: Quantum | null;
 }
 
@@ -85,9 +107,12 @@ export class Schedule {
   #random: Random;
   readonly #quantum: number;
   readonly #slice: number;
+  readonly #stall: number;
   readonly #buffers: boolean;
   /** One in so many chances lets stores go; each quantum draws its own, so that some stores wait long. */
   #patience = 0;
+  /** The first core that stands still goes on. */
+  #stallsEnd = Number.POSITIVE_INFINITY;
   readonly #drains = (waiting: number): number =>
     this.#random.below(this.#patience) === 0 ? 1 + this.#random.below(waiting) : 0;
   /** Cores that take part in this quantum: machine, core, instructions left. Kept to spare allocations. */
@@ -106,6 +131,7 @@ export class Schedule {
     this.#random = random;
     this.#quantum = options.quantum ?? 2000;
     this.#slice = options.slice ?? 500;
+    this.#stall = options.stall ?? 0;
     this.#seats = seatsOf(machines);
     this.#buffers = machines.some((m) => m.buffersStores === true);
   }
@@ -122,8 +148,8 @@ export class Schedule {
   turn(limit = Number.POSITIVE_INFINITY): Turn {
     if (this.#under !== null) return this.#go(this.#under);
     if (!this.#machines.some((m) => m.powered)) return "off";
-    const deadline = Math.max(Math.min(this.#nextDeadline(), limit), this.now);
     const active = this.#seat();
+    const deadline = Math.max(Math.min(this.#nextDeadline(), limit), this.now);
     if (active === 0) {
       for (const machine of this.#machines) machine.drainStores?.(null);
       if (deadline === Number.POSITIVE_INFINITY) return "idle";
@@ -149,7 +175,7 @@ export class Schedule {
     for (const machine of this.#machines)
       if (machine.powered) deadline = Math.min(deadline, machine.nextDeadline());
     for (const other of this.#others) deadline = Math.min(deadline, other.nextDeadline());
-    return deadline;
+    return Math.min(deadline, this.#stallsEnd);
   }
 
   #advance(to: number): void {
@@ -162,15 +188,29 @@ export class Schedule {
   #seat(): number {
     const seats = this.#seats;
     let active = 0;
+    this.#stallsEnd = Number.POSITIVE_INFINITY;
     for (let i = 0; i < seats.length; i++) seats[i]!.peers.running = 0;
     for (let i = 0; i < seats.length; i++) {
       const seat = seats[i]!;
       if (!seat.machine.powered || !seat.machine.runnable(seat.core)) continue;
+      if (seat.stalled > this.now) {
+        this.#stallsEnd = Math.min(this.#stallsEnd, seat.stalled);
+        continue;
+      }
       seat.peers.running++;
       seats[i] = seats[active]!;
       seats[active++] = seat;
     }
     return active;
+  }
+
+  /** Whether the core, whose slice is over, stands still from the end of the quantum on. */
+  #stalls(seat: Seat, q: Quantum): boolean {
+    if (this.#stall === 0 || this.#random.below(STALL_ONE_IN) !== 0) return false;
+    // Short ones find races between neighbours, long ones those with timers: each length as often as its double.
+    const longest = 2 ** this.#random.below(1 + Math.ceil(Math.log2(this.#stall)));
+    seat.stalled = this.now + q.nanoseconds + 1 + this.#random.below(Math.min(longest, this.#stall));
+    return true;
   }
 
   #begin(active: number, nanoseconds: number): Quantum {
@@ -201,7 +241,8 @@ export class Schedule {
       seat.left -= ran;
       q.budget -= ran;
       // A core that stopped short (HLT, power-off) sits out the rest of the quantum; one that paused did not stop.
-      const out = paused ? seat.left === 0 : q.budget > 0 || seat.left === 0;
+      const stopped = paused ? seat.left === 0 : q.budget > 0 || seat.left === 0;
+      const out = stopped || (q.budget === 0 && this.#stalls(seat, q));
       if ((out || q.budget === 0) && machine.buffersStores === true) machine.drainStores?.(this.#drains);
       if (out) {
         q.left--;
@@ -226,10 +267,11 @@ export class Schedule {
     return {
       now: this.now,
       random: this.#random.snapshot(),
-      seats: this.#seats.map(({ machine, core, left }) => ({
+      seats: this.#seats.map(({ machine, core, left, stalled }) => ({
         machine: this.#machines.indexOf(machine),
         core,
         left,
+        stalled,
       })),
       quantum: this.#under === null ? null : { ...this.#under },
     };
@@ -239,9 +281,9 @@ export class Schedule {
     this.now = record.now;
     this.#random.restore(record.random);
     const peers = this.#machines.map(() => ({ running: 0 }));
-    const seats = record.seats.map(({ machine, core, left }, i) => {
+    const seats = record.seats.map(({ machine, core, left, stalled }, i) => {
       if (i < (record.quantum?.left ?? 0)) peers[machine]!.running++;
-      return { machine: this.#machines[machine]!, core, peers: peers[machine]!, left };
+      return { machine: this.#machines[machine]!, core, peers: peers[machine]!, left, stalled };
     });
     this.#seats.splice(0, this.#seats.length, ...seats);
     this.#under = record.quantum === null ? null : { ...record.quantum };

@@ -15,6 +15,8 @@ export const cli = existsSync(beside) ? beside : join(root, "dist/emulator/cli.j
 export interface SeededRun {
   readonly report: ClusterReport;
   readonly lines: readonly string[];
+  /** Of the schedule, in virtual nanoseconds. */
+  readonly stall?: number;
 }
 
 /** What a run needs besides its program and seed. */
@@ -47,13 +49,15 @@ export async function seeded(
   o: Partial<SeededOptions> = {},
 ): Promise<SeededRun> {
   const { options, lines } = await seededOptions(name, args, o);
-  return { report: await runSeeded(options), lines };
+  const { stall = 0 } = options;
+  return { report: await runSeeded(options), lines, stall };
 }
 
 /** The command that repeats a seeded run, for failure messages. */
 export function repeat(run: SeededRun, args: readonly (string | number)[] = []): string {
   const { seed, machines, cores, program: name } = run.report;
-  const command = `buslock run --seed ${seed} --machines ${machines.length} --cores ${cores} ${[name, ...args].join(" ")}`;
+  const stall = run.stall === undefined || run.stall === 0 ? "" : ` --stall ${run.stall / 1000}`;
+  const command = `buslock run --seed ${seed}${stall} --machines ${machines.length} --cores ${cores} ${[name, ...args].join(" ")}`;
   return `${command}\n${run.lines.slice(-40).join("\n")}`;
 }
 
