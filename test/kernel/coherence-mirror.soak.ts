@@ -56,3 +56,23 @@ test.each<[mirrors: number, Program[][]]>([
   },
   HOUR,
 );
+
+test(
+  "planted, and rare: one mirror of a page comes at a time",
+  () => {
+    const programs = busy.slice(0, 4);
+    const setup = { machines: 4, home: [1, 2], pages: 2, programs, takeover: true, mirrored: 2 };
+    const world = new World(new KernelWasm(), setup);
+    world.mirrors.planted = "one mirror of a page comes at a time";
+    world.rejoins = true;
+    const start = world.save();
+    const run = () => {
+      for (let seed = 1; seed <= 4000; seed++) {
+        world.load(start);
+        wander(world, seed, 3);
+      }
+    };
+    expect(run).toThrow(Violation);
+  },
+  HOUR,
+);

@@ -53,19 +53,14 @@ function searched({ mirrors, machines, deaths, rejoins = false, planted = "" }: 
 }
 
 describe("mirrored", () => {
-  test.each<[mirrors: number, pages: number, Program[][]]>([
-    [1, 2, [["w0w1"], ["r1"], []]],
-    [2, 1, [["w0"], [], []]],
-  ])(
-    "every order of events: %i mirrors, as many deaths, %i pages",
-    (mirrors, pages, programs) => {
-      const found = explore(world(programs, 3, mirrors, pages), mirrors);
-      console.log(`${found.states} states`);
-      expect(found.ends).toBeGreaterThan(0);
-      expect(found.states).toBeGreaterThan(10_000);
-    },
-    300_000,
-  );
+  test.each<[mirrors: number, pages: number, Program[][], number]>([
+    [1, 2, [["w0w1"], ["r1"], []], 63_147],
+    [2, 1, [["w0"], [], []], 32_115],
+  ])("every order of events: %i mirrors, as many deaths, %i pages", (mirrors, pages, programs, states) => {
+    const found = explore(world(programs, 3, mirrors, pages), mirrors);
+    expect(found.ends).toBeGreaterThan(0);
+    expect(found.states).toBe(states);
+  });
   test.each<Case>([
     { mirrors: 1, machines: 3, deaths: 1 },
     { mirrors: 1, machines: 3, deaths: 2 },
@@ -84,7 +79,6 @@ describe("mirrored", () => {
     ["what is restored counts as mirrored", 1, 2],
     ["what thaws may leave at once", 1, 2, true],
     ["a new life is spoken to at once", 1, 2, true],
-    ["one mirror of a page comes at a time", 2, 3, true],
     ["one mirror is enough", 2, 2],
     ["a page leaves before it is safe", 2, 2],
   ])("planted: %s", (planted, mirrors, deaths, rejoins = false) => {
