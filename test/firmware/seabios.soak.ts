@@ -26,6 +26,7 @@ describe.skipIf(missing !== "")("Linux by its 16-bit entry", () => {
         ]),
       });
       await guest.until(prompt, 0, 60);
+      console.info(`Linux by SeaBIOS, ${cores} cores, to the shell: ${guest.figures}`);
       expect(guest.console).toContain("Booting from ROM...");
       expect(guest.console).toContain(`ready: ${cores} processors`);
       expect(await guest.command("uname -s")).toBe("Linux");
