@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { betweenMachines, LitmusCluster, sequential } from "../support/litmus-cluster.js";
 
 test.each([
-  { machines: 2, seeds: 20, share: 0.5, tests: betweenMachines.filter((name) => !name.startsWith("IRIW")) },
+  { machines: 2, seeds: 14, share: 0.5, tests: betweenMachines.filter((name) => !name.startsWith("IRIW")) },
   { machines: 4, seeds: 10, share: 0.25, tests: betweenMachines.filter((name) => name.startsWith("IRIW")) },
 ])(
   "$machines machines, $seeds seeds: nothing that x86-TSO forbids, and seeds differ",
