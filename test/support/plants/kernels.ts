@@ -161,6 +161,7 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     file: "coherence/budget.ts",
     from: "if (!pageRests(page) || hasLoans(page)) return false;",
     to: "if (!pageRests(page)) return false;",
+    survives: true,
   },
   {
     name: "queue=0: who was refused does not ask again",
