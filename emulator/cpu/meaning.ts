@@ -114,8 +114,10 @@ class Lowering extends Repeats implements Meaning {
     const { form, code } = this;
     this.#checks();
     if (form.lock === "bus") code.get(CORE).i32(SLOT.lockBus).callIndirect(TYPE.core);
-    if (form.repeat !== "no") this.repeated();
-    else {
+    if (form.repeat !== "no") {
+      form.row.beforeCount?.(this);
+      this.repeated();
+    } else {
       this.iteration();
       this.closeLock();
       this.#wayOn();

@@ -110,6 +110,15 @@ describe("ports", () => {
     expect(vectorWith(program, 0, 0x78)).toBe(13); // beyond the limit
     expect(vectorWith("mov dx, 0x87;; in ax, dx;; int3", 0x100, 0x80)).toBe(13);
   });
+  // As an AMD EPYC does
+  test.each(["insb", "insw", "outsb", "outsd"])(
+    "REP %s with a count of zero asks for permission all the same",
+    (name) => {
+      const program = `xor cx, cx;; mov dx, 0x80;; rep ${name};; int3`;
+      expect(vectorWith(program, 0, 0x80)).toBe(3);
+      expect(vectorWith(program, 1, 0x80)).toBe(13);
+    },
+  );
 });
 
 describe("ways in and out", () => {

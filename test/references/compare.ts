@@ -18,6 +18,10 @@ const VM = 0x2_0000n;
 /** QEMU does not push it as 1 for faults. */
 const RF = 0x1_0000n;
 
+/** AMD's processors tell of those only, Intel's of any that matches (APM vol. 2, 13.1.1.3; SDM vol. 3B, 18.2.3). */
+const enabledBreakpoints = (dr7: bigint): bigint =>
+  [0n, 1n, 2n, 3n].reduce((bits, i) => ((dr7 >> (2n * i)) & 3n ? bits | (1n << i) : bits), 0n);
+
 function eventOf(mode: Mode, bytes: Uint8Array): Event {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const width = WIDTH[mode];
@@ -30,6 +34,9 @@ function eventOf(mode: Mode, bytes: Uint8Array): Event {
   TOLD.forEach(({ name }, i) => {
     event[name] = view.getBigUint64(width * words.length + 8 * i, true);
   });
+  // Bits 63 to 16 hold no selector, and need not be kept.
+  event.sysenter_cs = event.sysenter_cs! & 0xffffn;
+  event.dr6 = event.dr6! & (~0xfn | enabledBreakpoints(event.dr7!));
   if (mode === "legacy") {
     const virtual = (event.flags! & VM) !== 0n;
     if (!virtual) for (const name of ["v_es", "v_ds", "v_fs", "v_gs"]) delete event[name];

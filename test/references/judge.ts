@@ -3,10 +3,10 @@
 import type { Kind } from "./cases/index.js";
 import { differences, type Outcome, outcomes, show } from "./compare.js";
 import type { Mode } from "./layout.js";
-import { inBochs, inQemu, ours } from "./machines.js";
+import { inBochs, inQemu, ours, SECONDS_ENDLESS } from "./machines.js";
 import { type Case, codeOf, rom } from "./rom.js";
 
-type Machine = (rom: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+type Machine = (rom: Uint8Array, seconds?: number) => Uint8Array | Promise<Uint8Array>;
 const NOTHING: Outcome = { events: [], digest: undefined, double: false };
 /** How often a machine is started for the cases behind one that did not end. */
 const RUNS = 8;
@@ -36,7 +36,12 @@ async function reference(
   let endless = 0;
   for (const [i, c] of cases.entries())
     if (ends(c, i)) all.push(together.shift());
-    else all.push(endless++ < ENDLESS_SHOWN ? (await tried(mode, [c], machine, 1))[0] : undefined);
+    else
+      all.push(
+        endless++ < ENDLESS_SHOWN
+          ? (await tried(mode, [c], (image) => machine(image, SECONDS_ENDLESS), 1))[0]
+          : undefined,
+      );
   return all;
 }
 
@@ -50,11 +55,14 @@ export interface Verdict {
   readonly alone: readonly string[];
 }
 
-export async function judge({ mode, model }: Kind, cases: readonly Case[]): Promise<Verdict> {
+export async function judge(
+  { mode, model }: Pick<Kind, "mode" | "model">,
+  cases: readonly Case[],
+): Promise<Verdict> {
   const mine = await tried(mode, cases, ours, cases.length);
   const references = [
     await reference(mode, cases, mine, inQemu),
-    await reference(mode, cases, mine, (image) => inBochs(image, model)),
+    await reference(mode, cases, mine, (image, seconds) => inBochs(image, model, seconds)),
   ];
   const alone: string[] = [];
   let judged = 0;

@@ -71,7 +71,7 @@ export const EXTRAS = [
 ] as const;
 /** MSRs that each case finds so, and that each event tells: 64 bits each, whatever the mode. */
 export const MSRS = {
-  star: { number: 0xc000_0081, high: 0x0088_0008, low: at.landing },
+  star: { number: 0xc000_0081, high: 0x008b_0008, low: at.landing },
   lstar: { number: 0xc000_0082, high: 0, low: at.landing },
   cstar: { number: 0xc000_0083, high: 0, low: at.landing },
   sfmask: { number: 0xc000_0084, high: 0, low: 0 },

@@ -8,6 +8,8 @@ import { temporaryFolder } from "../support/folder.js";
 import type { Model } from "./cases/index.js";
 
 const SECONDS = 30;
+/** For a case that does not end on ours. */
+export const SECONDS_ENDLESS = 3;
 /** A case needs a tenth of this. */
 const INSTRUCTIONS_PER_CASE = 1_000_000;
 /** Of as many instructions: what a machine that goes round in its handlers gets. */
@@ -37,7 +39,7 @@ export async function ours(rom: Uint8Array): Promise<Uint8Array> {
   return Uint8Array.from(portsWritten.filter(({ port }) => port === E9).map(({ value }) => value));
 }
 
-export function inQemu(rom: Uint8Array): Uint8Array {
+export function inQemu(rom: Uint8Array, seconds = SECONDS): Uint8Array {
   const folder = temporaryFolder();
   try {
     writeFileSync(join(folder.path, "rom"), rom);
@@ -55,7 +57,7 @@ export function inQemu(rom: Uint8Array): Uint8Array {
         ],
         ...["-device", "isa-debug-exit,iobase=0xf4,iosize=1"],
       ],
-      { timeout: SECONDS * 1000, killSignal: "SIGKILL" },
+      { timeout: seconds * 1000, killSignal: "SIGKILL" },
     );
     return new Uint8Array(readFileSync(join(folder.path, "log")));
   } finally {
@@ -84,7 +86,7 @@ speaker: enabled=0
 `;
 
 /** Its port E9 is its standard output, where its debugger greets first: what counts begins with the first case's mark. */
-export function inBochs(rom: Uint8Array, model: Model): Uint8Array {
+export function inBochs(rom: Uint8Array, model: Model, seconds = SECONDS): Uint8Array {
   const folder = temporaryFolder();
   try {
     const file = (name: string) => join(folder.path, name);
@@ -93,7 +95,7 @@ export function inBochs(rom: Uint8Array, model: Model): Uint8Array {
     writeFileSync(file("commands"), "c\nq\n");
     const run = `bochs -q -f ${file("bochsrc")} -rc ${file("commands")} > ${file("out")}`;
     // Its display wants a terminal, which `script` makes.
-    spawnSync("script", ["-qec", `timeout -s HUP -k 3 ${SECONDS} ${run}`, "/dev/null"], {
+    spawnSync("script", ["-qec", `timeout -s HUP -k 3 ${seconds} ${run}`, "/dev/null"], {
       stdio: "ignore",
       env: { ...process.env, TERM: "xterm" },
     });

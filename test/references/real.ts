@@ -60,7 +60,7 @@ const code = (back: number) => `
   entered:
   cmp dword ptr ${found("again")}, 0
   jne goOn
-  mov ax, cs;; mov ss, ax;; mov sp, ${inSegment(MONITOR_STACK)}
+  mov ax, cs;; mov ss, ax;; mov esp, ${inSegment(MONITOR_STACK)}
   push dword ptr ${entry("flags")}
   popfd
   ${loaded(entry)}

@@ -222,6 +222,8 @@ export interface Definition {
   readonly flags?: string;
   /** REP prefixes: the row is one iteration; the engine counts RCX/ECX/CX, and for "while" stops on ZF. */
   readonly repeat?: "count" | "while";
+  /** What a repeated one has checked before it looks at its count, which may be zero. */
+  readonly beforeCount?: (m: Meaning) => void;
   /** 16-byte memory operands must be aligned (#GP). */
   readonly aligned?: boolean;
   /** The decoder starts afresh after it: it may change RIP, the mode, translations or pending events. */

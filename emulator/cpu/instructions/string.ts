@@ -42,6 +42,9 @@ const scans = (width: Width) => (m: Meaning) => {
 };
 const port = (m: Meaning): Value => m.zeroExtend(m.register(RDX, 16), 64);
 
+/** Processors ask for permission first, also when REP finds a count of zero; the SDM does not say. */
+const permission = (width: Width) => (m: Meaning) => void m.assist("portCheck", port(m), width / 8);
+
 /** Permission comes first; and INS probes, as a port that has been read cannot be read again after a fault. */
 const inputs = (width: Width) => (m: Meaning) => {
   m.assist("portCheck", port(m), width / 8);
@@ -94,10 +97,52 @@ export const string = [
   { op: Mnemonic.Scasw, access: ["r", "r"], repeat: "while", flags: OSZAPC, does: scans(16) },
   { op: Mnemonic.Scasd, access: ["r", "r"], repeat: "while", flags: OSZAPC, does: scans(32) },
   { op: Mnemonic.Scasq, access: ["r", "r"], repeat: "while", flags: OSZAPC, does: scans(64) },
-  { op: Mnemonic.Insb, access: ["w", "r"], repeat: "count", flags: none, does: inputs(8) },
-  { op: Mnemonic.Insw, access: ["w", "r"], repeat: "count", flags: none, does: inputs(16) },
-  { op: Mnemonic.Insd, access: ["w", "r"], repeat: "count", flags: none, does: inputs(32) },
-  { op: Mnemonic.Outsb, access: ["r", "r"], repeat: "count", flags: none, does: outputs(8) },
-  { op: Mnemonic.Outsw, access: ["r", "r"], repeat: "count", flags: none, does: outputs(16) },
-  { op: Mnemonic.Outsd, access: ["r", "r"], repeat: "count", flags: none, does: outputs(32) },
+  {
+    op: Mnemonic.Insb,
+    access: ["w", "r"],
+    repeat: "count",
+    beforeCount: permission(8),
+    flags: none,
+    does: inputs(8),
+  },
+  {
+    op: Mnemonic.Insw,
+    access: ["w", "r"],
+    repeat: "count",
+    beforeCount: permission(16),
+    flags: none,
+    does: inputs(16),
+  },
+  {
+    op: Mnemonic.Insd,
+    access: ["w", "r"],
+    repeat: "count",
+    beforeCount: permission(32),
+    flags: none,
+    does: inputs(32),
+  },
+  {
+    op: Mnemonic.Outsb,
+    access: ["r", "r"],
+    repeat: "count",
+    beforeCount: permission(8),
+    flags: none,
+    does: outputs(8),
+  },
+  {
+    op: Mnemonic.Outsw,
+    access: ["r", "r"],
+    repeat: "count",
+    beforeCount: permission(16),
+    flags: none,
+    does: outputs(16),
+  },
+  {
+    op: Mnemonic.Outsd,
+    access: ["r", "r"],
+    repeat: "count",
+    beforeCount: permission(32),
+    flags: none,
+    does: outputs(32),
+  },
 ] satisfies readonly Definition[] as readonly Definition[];
