@@ -10,6 +10,8 @@ import { address, port } from "../emulator/board/map.js";
 import { Address, type Assembler, ah, al, ax, byte, ds, dword, eax, ecx, edi, word } from "./assembler.js";
 import { area } from "./layout.js";
 
+const APIC_BASE = 0x1b;
+const apicBase = { x2apic: 0x400, enabled: 0x800 } as const;
 const MASTER_VECTOR = 0x08;
 const SLAVE_VECTOR = 0x70;
 /** The 8042's status: it has not taken the last byte yet. Its command byte: translate, no mouse, passed the test, IRQ 1. */
@@ -32,8 +34,23 @@ const TICKS = 0x46c;
 const MIDNIGHT = 0x470;
 const TICKS_A_DAY = 0x1800b0;
 
+/** After an INIT the APIC is in the mode in which it was (Intel SDM vol. 3A, 11.12.5): from x2APIC's back by way of off. */
+function leaveX2apic(a: Assembler): void {
+  const { op } = a;
+  op.mov(ecx, APIC_BASE);
+  op.rdmsr();
+  op.test(eax, apicBase.x2apic);
+  op.je("leaveX2apic.end");
+  op.and(eax, ~(apicBase.enabled | apicBase.x2apic));
+  op.wrmsr();
+  op.or(eax, apicBase.enabled);
+  op.wrmsr();
+  a.label("leaveX2apic.end");
+}
+
 export function placeInterrupts(a: Assembler): void {
   const { op } = a;
+  leaveX2apic(a);
   const apic = (register: number, value: number) => op.mov(dword(address.localApic + register), value);
   apic(0xf0, 0x1ff);
   apic(0x350, 0x700);

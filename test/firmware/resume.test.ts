@@ -86,4 +86,17 @@ describe("a shutdown code in CMOS", () => {
   test("0: the machine starts anew", async () => {
     expect(await run(0, ways[0]![1])).toBe(1);
   });
+  test("0: an INIT leaves x2APIC mode on, and the machine starts anew with all its cores", async () => {
+    const inX2apicMode = (a: Assembler) => {
+      a.op.mov(ecx, 0x1b);
+      a.op.rdmsr();
+      a.op.or(eax, 0xc00);
+      a.op.wrmsr();
+      a.op.mov(ecx, 0x830); // ICR
+      a.op.mov(eax, 0x4500);
+      a.op.mov(edx, 0); // to x2APIC ID 0
+      a.op.wrmsr();
+    };
+    expect(await run(0, inX2apicMode)).toBe(1);
+  });
 });

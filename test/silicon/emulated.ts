@@ -100,7 +100,9 @@ export class Emulated {
   /** "fresh" generates its own handlers, for rows that were changed on purpose. */
   static async create(handlers: "shared" | "fresh" = "shared"): Promise<Emulated> {
     const modules = await compile();
-    return new Emulated(handlers === "fresh" ? { ...modules } : modules);
+    if (handlers === "shared") return new Emulated(modules);
+    const { microcode, engine, signatures } = modules;
+    return new Emulated({ microcode, engine, signatures });
   }
 
   private constructor(modules: EngineModules) {
