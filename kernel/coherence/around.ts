@@ -22,8 +22,8 @@ let heldFirst: usize = 0;
 /** The client has been granted its page, to read. True: it is answered by streamsGoOn(). */
 export function goesOnLater(client: Client, now: u64): bool {
   if (client.streamWindow == 0) return false;
-  const many = client.streamEnd > client.index + MANY;
-  client.heldUntil = many ? now + min<u64>(wireTime(), MILLISECOND) : 0;
+  const wait = client.streamEnd > client.index + MANY ? min<u64>(wireTime(), MILLISECOND) : 0;
+  client.heldUntil = wait != 0 ? now + wait : 0; // without a wire nothing is under way, and no service would look again
   client.nextWaiter = heldFirst;
   heldFirst = changetype<usize>(client);
   return true;

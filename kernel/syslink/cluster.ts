@@ -196,10 +196,12 @@ function service(_argument: usize): void {
     nicInterrupts(false);
     receiveFrames();
     busy = true;
-    streamsGoOn(nanoseconds());
-    const next = tick(nanoseconds());
+    const due = tick(nanoseconds());
     finish(nanoseconds());
+    // Behind everything that may grant a page.
+    streamsGoOn(nanoseconds());
     if (wanted || !nicInterrupts(true)) continue;
+    const next = min<u64>(due, streamsDue());
     const now = nanoseconds();
     if (next <= now) continue;
     sleepUntil = next;
@@ -364,8 +366,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
 
 /** When to look again. */
 function tick(now: u64): u64 {
-  const due = min<u64>(revocationsDue(), streamsDue());
-  const next = min<u64>(min<u64>(due, willsTick(now)), membersTick(now));
+  const next = min<u64>(min<u64>(revocationsDue(), willsTick(now)), membersTick(now));
   if (early != 0 && (inService() || outOfReach())) admitEarly(now);
   const end = farewellTick(now);
   if (end != 0) return min<u64>(next, end);

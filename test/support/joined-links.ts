@@ -284,6 +284,7 @@ export class Links {
     const link = this.#link(to, from);
     if (this.#kernel.call("linkInput")(link, this.#buffer, bytes.length, this.#end(to, from).clock))
       throw new Error("an acknowledgement brings messages");
+    this.#pump(to, from); // it may have shown what else was lost
   }
 
   #expire(from: number, to: number, time: bigint): void {
@@ -351,6 +352,17 @@ export class Links {
       steps.push({ do: "again", from, to });
   }
 
+  /** Some datagram has not come and is not on its way: the link sends the oldest first (again.ts), the others behind it. */
+  #isMissing(from: number, to: number): boolean {
+    const { wire, sent } = this.#end(from, to);
+    return sent.some(
+      ({ session, sequence }) =>
+        session === this.#session(from, to) &&
+        !this.#hasCome(from, to, sequence) &&
+        !wire.some((each) => !each.hello && each.sequence === sequence),
+    );
+  }
+
   #hasCome(from: number, to: number, sequence: number): boolean {
     const ahead = sequence - this.#field(to, from, EXPECTED!);
     return ahead < 0 || (ahead > 0 && ((this.#field(to, from, RECEIVED!) >>> (ahead - 1)) & 1) !== 0);
@@ -360,8 +372,8 @@ export class Links {
     const { from, to } = step;
     const { wire, said } = this.#end(from, to);
     if (step.do === "again") {
-      this.#put(from, to, { lost: false });
       this.#expire(from, to, TIMER);
+      this.#put(from, to, { lost: this.#isMissing(from, to) });
       return;
     }
     const { bytes } = wire[step.index]!;
