@@ -19,7 +19,7 @@ describe("pages that machines fight over", { timeout: 300_000 }, () => {
   // It takes a while until the page goes round in the order in which many machines wait.
   test.each([
     [2, 4000, 1.2, 1.4],
-    [4, 6000, 1.2, 2],
+    [4, 12_000, 1.2, 2],
     [8, 12_000, 2.5, 2.8],
   ])(
     "a ticket lock of %i machines, after %i us: half of the hand-overs within %f R, on average within %f R",
