@@ -10,6 +10,7 @@
 // Mirrored pages (mirror-pages.ts) stay as they are: what their mirrors know is not merged. A small budget (below FEW) has no use for ranges of pages that nobody touched, nor for pages whose operations travel.
 
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
+import { nanoseconds } from "../machine/time";
 import { frameFree, framesFree } from "../memory/frames";
 import { bootNumber } from "../options";
 import { stats } from "../stats";
@@ -37,6 +38,8 @@ const ENOMEM: i64 = 12;
 const RECORDS: u64 = 4096;
 const FEW: u64 = 64;
 const REST: u64 = 10_000_000;
+/** All records are looked at: with thousands of them a part of the time at most, one of so many. */
+const REST_SHARE: u64 = 32;
 /** A page that was offered to its home and is still here counts again. */
 const PATIENCE: u64 = 100_000_000;
 /** A home that did not take what it was offered is left alone so long. */
@@ -64,13 +67,14 @@ export function recordsAreFew(): bool {
 export function recordsTend(now: u64): void {
   if (mirrorsOn()) return;
   const rested = now >= restAt;
-  if (rested) {
-    restAt = now + REST;
-    mergeResting(now, false);
-  }
+  const begun = rested ? nanoseconds() : 0;
+  if (rested) mergeResting(now, false);
   if (starving != 0 || framesFree() < FRAMES_LOW) framesRelieve(now);
   if (<u64>pageCount + entries() > budget) shed(now);
   else if (rested) note(kept(now));
+  if (!rested) return;
+  const end = nanoseconds();
+  restAt = now + max<u64>(REST, REST_SHARE * (end - begun));
 }
 
 function note(count: u64): void {
