@@ -11,27 +11,13 @@
  *
  * Usage: adders MILLISECONDS FILE BYTES */
 #include "cluster.h"
-#include <setjmp.h>
-#include <signal.h>
-#include <time.h>
-
-static sigjmp_buf before;
-
-static void struck(int signal) { siglongjmp(before, signal); }
-
-static long now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000L + t.tv_nsec;
-}
+#include "losses.h"
 
 int main(int argc, char **argv)
 {
 	if (argc < 4)
 		fail("adders MILLISECONDS FILE BYTES");
-	struct sigaction action = {.sa_handler = struck, .sa_flags = SA_NODEFER};
-	sigaction(SIGBUS, &action, 0);
+	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
 	long milliseconds = number_from(argv[1], 0);
 	char *page = share(argv[2], 4096);

@@ -7,20 +7,7 @@
  *
  * Usage: mirrored WRITER MILLISECONDS FILE */
 #include "cluster.h"
-#include <setjmp.h>
-#include <signal.h>
-#include <time.h>
-
-static sigjmp_buf before;
-
-static void struck(int signal) { siglongjmp(before, signal); }
-
-static long now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000L + t.tv_nsec;
-}
+#include "losses.h"
 
 static volatile uint64_t *pages;
 
@@ -31,8 +18,7 @@ int main(int argc, char **argv)
 	if (argc < 4)
 		fail("mirrored WRITER MILLISECONDS FILE");
 	long end = now() + number_from(argv[2], 0) * 1000000L;
-	struct sigaction action = {.sa_handler = struck, .sa_flags = SA_NODEFER};
-	sigaction(SIGBUS, &action, 0);
+	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
 	pages = share(argv[3], 3 * 4096);
 	if (node() == number_from(argv[1], 0))

@@ -6,22 +6,9 @@
  *
  * Private work goes on meanwhile: at the end it says how many rounds it made. Usage: steady [MILLISECONDS] [FILE] */
 #include "cluster.h"
-#include <setjmp.h>
-#include <signal.h>
-#include <time.h>
+#include "losses.h"
 
 #define SAY_EVERY 5000000L /* nanoseconds */
-
-static sigjmp_buf before;
-
-static void struck(int signal) { siglongjmp(before, signal); }
-
-static long now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000L + t.tv_nsec;
-}
 
 static uint64_t *open_word(const char *name)
 {
@@ -41,8 +28,7 @@ int main(int argc, char **argv)
 {
 	long end = now() + number_from(argc > 1 ? argv[1] : 0, 1000) * 1000000L;
 	const char *name = argc > 2 ? argv[2] : "steady";
-	struct sigaction action = {.sa_handler = struck, .sa_flags = SA_NODEFER};
-	sigaction(SIGBUS, &action, 0);
+	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
 	static uint64_t *volatile word;
 	static volatile int together;
