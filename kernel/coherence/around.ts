@@ -9,7 +9,7 @@ import { wireTime } from "../syslink/peers";
 import { Client } from "./client";
 import { isSuspended } from "./page-members";
 import { SharedObject } from "./pager";
-import { streamAround, streamBehind, streamFrame } from "./read-ahead";
+import { streamAround, streamBehind, streamComes, streamFrame } from "./read-ahead";
 
 /** Pages that a thread is held for, and how many must be under way behind it for that. */
 const FEW: u32 = 8;
@@ -57,7 +57,11 @@ export function streamsDue(): u64 {
 }
 
 function mayHold(client: Client): bool {
-  return !isMoving(client) && streamBehind(changetype<SharedObject>(client.object), client.index, FEW) < FEW;
+  const object = changetype<SharedObject>(client.object);
+  if (isMoving(client)) return false;
+  const here = streamBehind(object, client.index, FEW);
+  // Of a range that was granted untouched nothing comes.
+  return here < FEW && streamComes(object, client.index + 1 + here);
 }
 
 /** What is here may not be used at the moment. */

@@ -19,7 +19,7 @@ import { SharedObject } from "./pager";
 import { drain, engine } from "./pages";
 import { rangeOf } from "./ranges";
 import { Page } from "./records";
-import { EXCLUSIVE, INVALID, MODIFIED, OWNED, SHARED } from "./table";
+import { EXCLUSIVE, INVALID, INVALID_READ, MODIFIED, OWNED, SHARED } from "./table";
 
 const WINDOW_MIN: u32 = 2;
 const WINDOW_MAX: u32 = 256;
@@ -87,6 +87,12 @@ export function streamBehind(object: SharedObject, index: u64, most: u32): u32 {
   let count: u32 = 0;
   while (count < most && streamFrame(object, index + 1 + count) != 0) count++;
   return count;
+}
+
+/** A page is under way. */
+export function streamComes(object: SharedObject, index: u64): bool {
+  const page = pageFind(object, index);
+  return changetype<usize>(page) != 0 && page.state == INVALID_READ;
 }
 
 /** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */

@@ -162,8 +162,16 @@ export function mapPrivate(bytes: usize): usize {
 export function mapShared(path: string, bytes: usize): usize {
   const name = mapPrivate(PAGE);
   for (let i = 0; i < path.length; i++) store<u8>(name + usize(i), u8(path.charCodeAt(i)));
-  const fd = syscall(OPEN, u64(name), O_RDWR_CREAT, 0o600, 0, 0, 0);
-  if (fd < 0) fail(path, fd);
+  return mapSharedAt(u64(name), bytes);
+}
+
+/** The same; the path is a zero-terminated text anywhere in memory. */
+export function mapSharedAt(path: u64, bytes: usize): usize {
+  const fd = syscall(OPEN, path, O_RDWR_CREAT, 0o600, 0, 0, 0);
+  if (fd < 0) {
+    textAt(path);
+    fail("", fd);
+  }
   const sized = syscall(FTRUNCATE, u64(fd), u64(bytes), 0, 0, 0, 0);
   if (sized < 0) fail("ftruncate", sized);
   const at = syscall(MMAP, 0, u64(bytes), PROT_READ_WRITE, MAP_SHARED | MAP_32BIT, u64(fd), 0);
