@@ -1,7 +1,8 @@
 /* One thread asks for the same thing many times, for others to count what that costs.
  *
- *   calls close|gettid|lock|wake|create COUNT */
+ *   calls close|gettid|lock|wake|create|write COUNT */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +19,19 @@ static void *nothing(void *argument)
 	return argument;
 }
 
+/* 16 pages, filled anew each time. */
+static void write_much(void)
+{
+	static char much[65536] __attribute__((aligned(4096)));
+	static char value;
+	static int fd = -1;
+	if (fd < 0)
+		fd = open("/dev/null", O_WRONLY);
+	memset(much, ++value, sizeof much);
+	if (write(fd, much, sizeof much) != sizeof much)
+		abort();
+}
+
 static void once(void)
 {
 	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -29,6 +43,8 @@ static void once(void)
 		syscall(SYS_gettid);
 	else if (!strcmp(kind, "wake"))
 		syscall(SYS_futex, &word, 1 | 128, 1, 0, 0, 0);
+	else if (!strcmp(kind, "write"))
+		write_much();
 	else if (!strcmp(kind, "create")) {
 		if (!pthread_create(&thread, 0, nothing, 0))
 			pthread_join(thread, 0);

@@ -16,7 +16,7 @@ describe.skipIf(!hasMusl)(
       expect(refused).toBeGreaterThan(0);
     });
 
-    test("while chunks are lent", async () => {
+    test("R5: while chunks are lent", async () => {
       const { wrong, lent } = await add({ home: 1, dies: 2, frame: 1000, seed: 2, apart: 64 });
       expect(wrong).toBeNull();
       expect(lent).toBeGreaterThan(0);

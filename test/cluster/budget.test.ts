@@ -21,7 +21,7 @@ async function ran(
 
 describe("a budget of records", { timeout: LIMIT_MS }, () => {
   it.each([1, 2, 5])(
-    "%i: a count by LOCK XADD is right, a scan is right, and no more are kept",
+    "promises 81 and 84: %i: a count by LOCK XADD is right, a scan is right, and no more are kept",
     async (records) => {
       const append = `records=${records}`;
       const count = await ran("counter", [60], { machines: 3, cores: 2, append });
@@ -33,7 +33,7 @@ describe("a budget of records", { timeout: LIMIT_MS }, () => {
     },
   );
 
-  it("1: nothing that x86-TSO forbids is seen, also of operands that are split over two pages", async () => {
+  it("promises 81 and 84: 1: nothing that x86-TSO forbids is seen, also of operands that are split over two pages", async () => {
     const words = "records=1";
     const tests = ["SB+mfence", "MP", "LB", "CoRR", "2+2W"];
     expect((await LitmusCluster.create({ machines: 2, tests, words })).runAll(1, 4).seen.size).toBe(

@@ -34,7 +34,7 @@ describe("two writers of one page", { timeout: 300_000 }, () => {
     },
   );
 
-  test("64 bytes apart they say nothing to each other", async () => {
+  test("promise 86: 64 bytes apart they say nothing to each other", async () => {
     const sample = async (time: number, append: string) => {
       const words = ["apart", time, 2000];
       const run = await seeded("contend", words, { machines: 2, cores: 1, network: wire, append });

@@ -157,7 +157,7 @@ describe("a seeded cluster, struck", { timeout: 120_000 }, () => {
   test.each([
     [5, "pause,blink"],
     [3, "loss,double,reorder,kill"],
-  ])("seed %i, %s: every promise is kept", async (seed, faults) => {
+  ])("promise 114: seed %i, %s: every promise is kept", async (seed, faults) => {
     const { chaos, replay } = await chaosRun({
       chaos: seed,
       chaosFaults: faults,

@@ -38,7 +38,7 @@ const overlaps = (history: History): number =>
   ).length;
 
 describe.each(kinds)("%s", (kind, specification) => {
-  test("is linearizable between cores and between machines", async () => {
+  test("promise 57: is linearizable between cores and between machines", async () => {
     for (const [machines, cores, seed] of [
       [2, 2, 1],
       [3, 1, 2],

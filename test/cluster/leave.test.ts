@@ -17,7 +17,7 @@ describe.skipIf(!hasMusl)(`a machine that leaves${missing("musl")}`, { timeout: 
     { machines: 2, out: 1, home: 1, seed: 5 },
     { machines: 2, out: 2, home: 1, seed: 6 },
   ])(
-    "machine $out of $machines, home of the file is machine $home (seed $seed)",
+    "promise 115: machine $out of $machines, home of the file is machine $home (seed $seed)",
     async ({ machines, out, home, seed }) => {
       const all = Array.from({ length: machines }, (_, i) => i + 1);
       const name = names.find((name) => homeOf(name, all) === home)!;
@@ -60,7 +60,7 @@ describe.skipIf(!hasMusl)(`a machine that leaves${missing("musl")}`, { timeout: 
     { home: 3, seed: 11 },
     { home: 2, seed: 12 },
   ])(
-    "what only it had written is there afterwards, also in a file that nobody else had open (home $home, seed $seed)",
+    "promise 115: what only it had written is there afterwards, also in a file that nobody else had open (home $home, seed $seed)",
     async ({ home, seed }) => {
       const [first, second] = names.filter((name) => homeOf(name, [1, 2, 3]) === home);
       const run = await withFaults(

@@ -26,7 +26,7 @@ describe.skipIf(!hasMusl)(`what a dead machine leaves${missing("musl")}`, { time
   }
 
   test.each([1, 2, 3])(
-    "the home dies that wrote: its files are there, what it wrote is reported once, other pages are zeros (seed %i)",
+    "R2: the home dies that wrote: its files are there, what it wrote is reported once, other pages are zeros (seed %i)",
     async (seed) => {
       expect(await left(3, 3, seed)).toEqual([
         "left: first page 1 holds 0",
@@ -43,7 +43,7 @@ describe.skipIf(!hasMusl)(`what a dead machine leaves${missing("musl")}`, { time
   );
 
   test.each([4, 5])(
-    "a machine dies that was granted all pages of a file: one report for all of them (seed %i)",
+    "R2: a machine dies that was granted all pages of a file: one report for all of them (seed %i)",
     async (seed) => {
       const said = await left(3, 2, seed);
       expect(said.filter((line) => line.includes("first") && line.endsWith("is lost"))).toHaveLength(1);

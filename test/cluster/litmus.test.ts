@@ -8,7 +8,7 @@ test.each([
   { machines: 2, seeds: 14, share: 0.5, tests: betweenMachines.filter((name) => !name.startsWith("IRIW")) },
   { machines: 4, seeds: 10, share: 0.25, tests: betweenMachines.filter((name) => name.startsWith("IRIW")) },
 ])(
-  "$machines machines, $seeds seeds: nothing that x86-TSO forbids, and seeds differ",
+  "promise 57: $machines machines, $seeds seeds: nothing that x86-TSO forbids, and seeds differ",
   async (o) => {
     const { different, millisecondsEach, seen } = (await LitmusCluster.create(o)).runAll(1, o.seeds);
     console.info(
@@ -33,7 +33,7 @@ test("under our kernel too a store buffer shows SB's relaxed outcome, and MFENCE
 }, 400_000);
 
 test.each(["lines", "pages"] as const)(
-  "operands split over two %s, which may have two owners",
+  "promise 61: operands split over two %s, which may have two owners",
   async (split) => {
     const tests = ["MP", "2+2W", "CoRR", "SB-xchgs", "SB-xadds", "XADD2", "XCHG2"];
     const { seen } = (await LitmusCluster.create({ machines: 2, tests, split })).runAll(1, 6);

@@ -64,7 +64,7 @@ live("live cluster", { timeout: 180_000 }, () => {
     }
   });
 
-  it("survives the bridge's death and restart in mid-count", async () => {
+  it("R9: survives the bridge's death and restart in mid-count", async () => {
     const run = buslock("run", "--machines", 2, "--cores", 1, "counter", 4000);
     await run.says(/counter: node 1 \d+\/8000/);
     const bridge = processes("cli.js bridge --listen 127.0.0.1").find((pid) =>

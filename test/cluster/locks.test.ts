@@ -9,15 +9,15 @@ import { expectSame } from "../support/same-as-linux.js";
 const linux = process.platform === "linux" && process.arch === "x64";
 
 describe.skipIf(!hasMusl || !linux)(`locks of programs${missing("musl")}`, { timeout: 120_000 }, () => {
-  test("between open files of one process, as on Linux", () => expectSame("locks", []));
+  test("promise 77: between open files of one process, as on Linux", () => expectSame("locks", []));
   test.each([1, 2])("a random walk through them, seed %i", (seed) => expectSame("locks", [`${seed}`]));
-  test("promise 82: between machines, as between processes on Linux; several ranges at once", async () => {
+  test("promises 77 and 82: between machines, as between processes on Linux; several ranges at once", async () => {
     const cluster = { machines: 3, cores: 1 };
     await expectSame("lockers", ["walk", "1", "90"], { ...cluster, seed: 3 });
     await expectSame("lockers", ["count", "8"], { ...cluster, seed: 4 });
     await expectSame("lockers", ["heir", "exit"], { ...cluster, seed: 5 });
   });
-  test.each([2, 3])("EDEADLK between %i machines, as between processes on Linux", (machines) =>
+  test.each([2, 3])("promise 82: EDEADLK between %i machines, as between processes on Linux", (machines) =>
     expectSame("lockers", ["circle", "12"], { machines, cores: 1, seed: machines }),
   );
   // lockers.file is at home on machine 1, lockers.2 on machine 2: the rights that locks stand on move with it.

@@ -45,11 +45,11 @@ describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { t
     }
   }
 
-  test.each([1, 2, 3])("one mirror, home %i", async (home) =>
+  test.each([1, 2, 3])("R3: one mirror, home %i", async (home) =>
     sawAll(await run({ program: "mirrored", home, seed: home, mirror: 1 })),
   );
 
-  test.each([3, 4])("two mirrors, two machines die at once, home %i", async (home) =>
+  test.each([3, 4])("R3: two mirrors, two machines die at once, home %i", async (home) =>
     sawAll(await run({ program: "mirrored", home, seed: home, mirror: 2, machines: 4 })),
   );
 
@@ -61,14 +61,14 @@ describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { t
     return [Math.max(...printed), found === null ? [] : found.slice(1).map(Number)];
   }
 
-  test.each([1, 2])("what was printed is there (seed %i)", async (seed) => {
+  test.each([1, 2])("R3: what was printed is there (seed %i)", async (seed) => {
     const [printed, found] = await shown(1, seed);
     expect(printed).toBeGreaterThan(20);
     expect(found).toHaveLength(2);
     for (const value of found) expect(value).toBeGreaterThanOrEqual(printed);
   });
 
-  test("volatile, what was printed is lost, and what was seen is reported", async () => {
+  test("R2: volatile, what was printed is lost, and what was seen is reported", async () => {
     const [printed, found] = await shown(0, 1);
     expect(printed).toBeGreaterThan(20);
     expect(found.every((value) => value >= printed) && found.length > 0).toBe(false);

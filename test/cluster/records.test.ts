@@ -24,7 +24,7 @@ describe("records", { timeout: LIMIT_MS }, () => {
     ["same", 3, 1],
     ["overlap", 4, 2],
     ["add", 2, 3],
-  ])("promise 78: %s, by %i machines (seed %i): none is torn", async (how, machines, seed) => {
+  ])("promises 69 and 78: %s, by %i machines (seed %i): none is torn", async (how, machines, seed) => {
     const { run, args, torn, backwards } = await records(how, 8, { machines, seed });
     expect([torn, backwards, run.report.ok], repeat(run, args)).toEqual([0, 0, true]);
   });

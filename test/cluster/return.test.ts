@@ -25,7 +25,7 @@ describe.skipIf(!hasMusl)(`a machine that comes back${missing("musl")}`, { timeo
     { home: 2, heir: 3, seed: 2 },
     { home: 3, heir: 2, seed: 3 },
   ])(
-    "has its bytes by their numbers (home $home, its heir $heir, seed $seed)",
+    "R7: has its bytes by their numbers (home $home, its heir $heir, seed $seed)",
     async ({ home, heir, seed }) => {
       const others = [1, 2, 3].filter((machine) => machine !== home);
       const name = names.find((name) => homeOf(name, [1, 2, 3]) === home && homeOf(name, others) === heir)!;

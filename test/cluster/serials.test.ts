@@ -19,7 +19,7 @@ async function read(pages: number, writer: number): Promise<SeededRun> {
 }
 
 describe("serial numbers", { timeout: LIMIT_MS }, () => {
-  it("who lost a page that nobody wrote since gets the right alone, in at most 128 bytes", async () => {
+  it("promise 85: who lost a page that nobody wrote since gets the right alone, in at most 128 bytes", async () => {
     for (const writer of [1, 2]) {
       const [few, many] = [await read(32, writer), await read(96, writer)];
       const more = (counter: string) => sum(many, counter) - sum(few, counter);

@@ -42,7 +42,7 @@ musl(`a program of POSIX threads, with musl${missing("musl")}`, () => {
     { machines: 1, cores: 4, seed: 1 },
     { machines: 2, cores: 2, seed: 2 },
     { machines: 4, cores: 1, seed: 3, loss: 0.01 },
-  ])("$machines machines of $cores cores, seed $seed", async (shape) => {
+  ])("promises 75 and 108: $machines machines of $cores cores, seed $seed", async (shape) => {
     const run = await same(cProgram("pthreads").host, "pthreads", [4, 8], shape);
     // Threads elsewhere did work: their machines read and wrote pages.
     for (const { name, stats } of run.report.machines) {
@@ -64,7 +64,7 @@ musl(`a program of POSIX threads, with musl${missing("musl")}`, () => {
 
 glibc(`the same, with glibc${missing("glibc")}`, () => {
   test.each([{ machines: 3, cores: 1, seed: 2 }])(
-    "$machines machines of $cores cores, seed $seed",
+    "promise 63: $machines machines of $cores cores, seed $seed",
     async (shape) => {
       await same(glibcProgram("pthreads").host, "pthreads", [4, 3], shape);
     },
@@ -124,7 +124,7 @@ musl(`machines that die${missing("musl")}`, () => {
     return withFaults(host, [3, 100000], [[60, die]], { machines: 3, cores: 1, spread: true, append: soon });
   };
 
-  test("threads are lost with a machine: the process ends and says why", async () => {
+  test("R5: threads are lost with a machine: the process ends and says why", async () => {
     const run = await busy(3);
     expect(
       run.said(1, /^pthreads: killed: machine 3 is lost, and threads with it$/),

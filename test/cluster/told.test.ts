@@ -6,7 +6,7 @@ import { KINDS, tell, wrong } from "../support/told.js";
 
 describe.skipIf(!hasMusl)(`what a dead machine told is there${missing("musl")}`, { timeout: 120_000 }, () => {
   test.each(KINDS.slice(2).map((kind, i) => ({ kind, frame: 64 + 17 * i, seed: i + 3 })))(
-    "$kind (frame $frame, seed $seed)",
+    "R3: $kind (frame $frame, seed $seed)",
     async ({ kind, frame, seed }) => {
       const telling = {
         kind,

@@ -83,7 +83,7 @@ describe("at random", () => {
     expect(failures).toBe(0);
   });
 
-  test("with deaths every operation ends: with the page, or with an error", () => {
+  test("R5: with deaths every operation ends: with the page, or with an error", () => {
     for (const kills of [1, 2, 3]) expect(run(1_500, kills).failures).toBeGreaterThan(0);
   });
 

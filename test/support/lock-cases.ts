@@ -42,7 +42,7 @@ export const lockCases: Record<string, LockCase> = {
   "a machine dies": { machines: 3, fifo: true, wishes: three, kills: 1, states: 1622 },
   "a machine dies, as fcntl": { machines: 3, fifo: false, wishes: three, kills: 1, states: 2004 },
   "the home moves": { machines: 3, fifo: true, wishes: three, moves: 1, states: 3076 },
-  "the home moves, several ranges": { machines: 3, fifo: false, wishes: sets, moves: 1, states: 3861 },
+  "R6: the home moves, several ranges": { machines: 3, fifo: false, wishes: sets, moves: 1, states: 3861 },
   "threads give up": { machines: 3, fifo: false, wishes: three, cancels: true, states: 2005 },
   "two threads of a machine against one": {
     machines: 2,
@@ -68,15 +68,15 @@ export const lockCases: Record<string, LockCase> = {
     repeats: 1,
     states: 1316,
   },
-  "several ranges at once, in both orders": {
+  "R6: several ranges at once, in both orders": {
     machines: 3,
     fifo: false,
     wishes: sets,
     repeats: 1,
     states: 2148,
   },
-  "several ranges, one death": { machines: 3, fifo: true, wishes: sets, kills: 1, states: 1426 },
-  "several ranges, one of them taken meanwhile": {
+  "R6: several ranges, one death": { machines: 3, fifo: true, wishes: sets, kills: 1, states: 1426 },
+  "R6: several ranges, one of them taken meanwhile": {
     machines: 3,
     fifo: false,
     wishes: [both, wish(3, 8, 11, "exclusive"), { ...both, after: 0 }],

@@ -1,5 +1,6 @@
 // A seeded cluster that goes through a shared file step by step (kernel/user/steps.ts), followed from outside: the messages of each step
 // by the frames on the wire, the states of pages by the machines' memories, the times by the consoles.
+import { runSeeded, type SeededOptions } from "../../emulator/cluster.js";
 import { kernelPath } from "../../emulator/images.js";
 import type { ClusterReport } from "../../emulator/report.js";
 import { type Timeline, WITH_DIFFERENCE, WITH_PAGE } from "../../emulator/timeline/data.js";
@@ -33,6 +34,15 @@ export interface Step {
   readonly did: ReadonlyMap<number, Did>;
 }
 
+/** What a record says of its pages. */
+export interface Told {
+  readonly state: string;
+  readonly first: number;
+  readonly last: number;
+  /** At the home. */
+  readonly directory: string;
+}
+
 export interface Shape {
   readonly machines?: number;
   /** Of the file. */
@@ -42,10 +52,48 @@ export interface Shape {
   readonly append?: string;
 }
 
-const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
+const names = Array.from({ length: 100 }, (_, i) => `s${i}`);
 /** A fixed delay, so that R is the same for every frame. */
 export const DELAY_US = 30;
 export const R_NS = 2000 * DELAY_US;
+
+export interface Followed {
+  readonly report: ClusterReport;
+  readonly timeline: Timeline;
+  readonly said: readonly { at: number; machine: number; text: string }[];
+  /** The command that gives it again, and what was said. */
+  readonly text: string;
+}
+
+/** A seeded run with an onlooker, which must end well. */
+export async function followed(
+  program: string,
+  args: readonly (string | number)[],
+  o: Partial<SeededOptions> & { machines: number; seed: number },
+): Promise<Followed> {
+  const said: { at: number; machine: number; text: string }[] = [];
+  let recorder: Recorder | null = null;
+  let now = () => 0;
+  const { options } = await seededOptions(program, args, {
+    cores: 1,
+    memory: 48 << 20,
+    ...o,
+    onLine: (machine, text) => said.push({ at: now(), machine: Number(machine.slice(7)), text }),
+    onCluster: (cluster) => {
+      const follow = new Recorder(cluster, new Declarations(kernelPath, options.kernel));
+      now = () => cluster.schedule.now;
+      cluster.onlooker = (at) => follow.look(at);
+      recorder = follow;
+    },
+  });
+  const report = await runSeeded(options);
+  const words = o.append === undefined || o.append === "" ? "" : ` --append "${o.append}"`;
+  const spread = o.spread === true ? " --spread" : "";
+  const command = `buslock run --seed ${o.seed} --machines ${o.machines} --cores ${options.cores}${spread}${words} ${[program, ...args].join(" ")}`;
+  const text = `${command}\n${said.map((line) => `${line.at / 1e6} ${line.machine} | ${line.text}`).join("\n")}`;
+  if (!report.ok) throw new Error(text);
+  return { report, timeline: recorder!.timeline("", command), said, text };
+}
 
 export class Steps {
   readonly steps: readonly Step[];
@@ -71,32 +119,13 @@ export class Steps {
   static async run(texts: readonly string[], o: Shape = {}): Promise<Steps> {
     const { machines = 2, home = 1, seed = 1, append = "" } = o;
     const all = Array.from({ length: machines }, (_, i) => i + 1);
-    const path = `/shm/${letters.find((name) => homeOf(name, all) === home)!}`;
-    const said: { at: number; machine: number; text: string }[] = [];
-    let recorder: Recorder | null = null;
-    let now = () => 0;
-    const { runSeeded } = await import("../../emulator/cluster.js");
-    const { options } = await seededOptions("steps", [path, ...texts], {
+    const path = `/shm/${names.find((name) => homeOf(name, all) === home)!}`;
+    const { report, timeline, said, text } = await followed("steps", [path, ...texts], {
       machines,
-      cores: 1,
-      memory: 48 << 20,
       seed,
-      network: { delay: [DELAY_US, DELAY_US] },
       append,
-      onLine: (machine, text) => said.push({ at: now(), machine: Number(machine.slice(7)), text }),
-      onCluster: (cluster) => {
-        now = () => cluster.schedule.now;
-        const follow = new Recorder(cluster, new Declarations(kernelPath, options.kernel));
-        cluster.onlooker = (at) => follow.look(at);
-        recorder = follow;
-      },
+      network: { delay: [DELAY_US, DELAY_US] },
     });
-    const report = await runSeeded(options);
-    const words = append === "" ? "" : ` --append "${append}"`;
-    const command = `buslock run --seed ${seed} --machines ${machines} --cores 1${words} steps ${path} ${texts.join(" ")}`;
-    const text = `${command}\n${said.map((line) => `${line.at / 1e6} ${line.machine} | ${line.text}`).join("\n")}`;
-    if (!report.ok) throw new Error(text);
-    const timeline = recorder!.timeline("", command);
     const begins = texts.map((_, i) => said.find((line) => line.text === `steps: ${i + 1} begins`)?.at ?? -1);
     const steps = texts.map((step, i) => {
       const from = begins[i]!;
@@ -135,34 +164,37 @@ export class Steps {
 
   /** The names of a step's messages, as "from name to". */
   route(step: number): string[] {
-    return this.of(step).messages.map((m) => `${m.from} ${m.name}${m.withPage ? " with the page" : ""} ${m.to}`);
+    return this.of(step).messages.map(
+      (m) => `${m.from} ${m.name}${m.withPage ? " with the page" : ""} ${m.to}`,
+    );
   }
 
   /** The records of the file that a machine had when a step ended: of single pages, and of ranges. */
-  records(machine: number, step: number): { state: string; first: number; last: number; directory: string }[] {
+  records(machine: number, step: number): Told[] {
     const { objects, changes, states } = this.#timeline;
-    const records = new Map<string, { state: string; first: number; last: number; directory: string }>();
+    const single = new Map<number, Told>();
+    const ranges = new Map<number, Told>();
     for (const [at, of, object, first, state, directory, , last] of changes) {
       if (of !== machine || objects[object] !== this.#path || at >= this.of(step).to) continue;
-      if (last >= 0 && state < 0) for (const key of [...records.keys()]) if (key.includes("-")) records.delete(key);
-      const key = last < 0 ? `${first}` : `${first}-${last}`;
-      if (state < 0) records.delete(key);
-      else
-        records.set(key, {
-          state: states[state]!,
-          first,
-          last: last < 0 ? first : last,
-          directory: states[directory] ?? "",
-        });
+      const told = {
+        state: states[state] ?? "",
+        first,
+        last: Math.max(first, last),
+        directory: states[directory] ?? "",
+      };
+      // A range without a state: all of them are told anew.
+      if (last >= 0 && state < 0) ranges.clear();
+      else if (last >= 0) ranges.set(first, told);
+      else if (state < 0) single.delete(first);
+      else single.set(first, told);
     }
-    return [...records.values()].sort((a, b) => a.first - b.first);
+    return [...single.values(), ...ranges.values()];
   }
 
-  /** The state of one page at a machine when a step ended. */
+  /** The state of one page at a machine when a step ended: its record's, else its range's. */
   state(machine: number, page: number, step: number): string {
-    const records = this.records(machine, step).filter(({ first, last }) => first <= page && page <= last);
-    const single = records.find(({ first, last }) => first === last);
-    return (single ?? records[0])?.state ?? "INVALID";
+    const covers = ({ first, last }: Told) => first <= page && page <= last;
+    return this.records(machine, step).find(covers)?.state ?? "INVALID";
   }
 }
 
