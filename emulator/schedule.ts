@@ -46,7 +46,7 @@ export interface ScheduleOptions {
 
 /** With `stall`: one of so many slices ends in one. */
 const STALL_ONE_IN = 256;
-/** The longest that may be asked for, in nanoseconds: what a timer of the guest's kernel bears with. */
+/** The longest that may be asked for, in nanoseconds: longer ones are pauses of a machine, which `--chaos` has. */
 export const STALL_MAX = 100e6;
 
 /** Log2 of the longest patience with stores that wait in a buffer, and one. */

@@ -1,25 +1,15 @@
 // `buslock run --live --chaos`: real processes killed, stopped, cut off and started again, and the same judge.
 // CHAOS_SEEDS=N wants so many seeds (6), CHAOS_FIRST=N the first one.
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type Verdict, verdictOf } from "../support/chaos.js";
-import { Command, childrenOf, processes } from "../support/cluster.js";
+import { childrenOf, processes } from "../support/cluster.js";
+import { commands } from "../support/commands.js";
 
 const first = Number(process.env["CHAOS_FIRST"] ?? 1);
 const seeds = Array.from({ length: Number(process.env["CHAOS_SEEDS"] ?? 6) }, (_, i) => first + i);
-const running: Command[] = [];
-
-function chaos(...args: (string | number)[]): Command {
-  const command = new Command(["run", "--live", "--cores", 1, "--memory", "32M", ...args]);
-  running.push(command);
-  return command;
-}
-
-afterEach(async () => {
-  for (const command of running.splice(0)) {
-    command.kill("SIGTERM");
-    await command.ended;
-  }
-});
+const buslock = commands();
+const chaos = (...args: (string | number)[]) =>
+  buslock("run", "--live", "--cores", 1, "--memory", "32M", ...args);
 
 const broken = ({ promises }: Verdict) => promises.filter(({ broken }) => broken.length > 0);
 

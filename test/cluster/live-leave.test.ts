@@ -2,25 +2,14 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { Command, childrenOf, pause, processes } from "../support/cluster.js";
+import { afterAll, describe, expect, it } from "vitest";
+import { childrenOf, pause, processes } from "../support/cluster.js";
+import { commands } from "../support/commands.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 
-const running: Command[] = [];
 const folder = mkdtempSync(join(tmpdir(), "buslock-leave-"));
 
-function buslock(...args: (string | number)[]): Command {
-  const command = new Command(args, { TMPDIR: folder });
-  running.push(command);
-  return command;
-}
-
-afterEach(async () => {
-  for (const command of running.splice(0)) {
-    command.kill("SIGINT");
-    await command.ended;
-  }
-});
+const buslock = commands({ TMPDIR: folder });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What a machine's additions gave, in the order in which it said so. */

@@ -2,28 +2,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import type { ClusterReport } from "../../emulator/report.js";
 import { verdictOf } from "../support/chaos.js";
-import { Command, childrenOf, processes } from "../support/cluster.js";
+import { childrenOf, processes } from "../support/cluster.js";
+import { commands } from "../support/commands.js";
 
 const here = process.arch === "x64";
 const live = here ? describe : describe.skip;
-const running: Command[] = [];
 const folder = mkdtempSync(join(tmpdir(), "buslock-live-"));
 
-function buslock(...args: (string | number)[]): Command {
-  const command = new Command(args);
-  running.push(command);
-  return command;
-}
-
-afterEach(async () => {
-  for (const command of running.splice(0)) {
-    command.kill("SIGTERM");
-    await command.ended;
-  }
-});
+const buslock = commands();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 live("live cluster", { timeout: 180_000 }, () => {

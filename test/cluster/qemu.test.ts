@@ -6,30 +6,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { archive, kernelPath, program } from "../../emulator/images.js";
-import { Command, installed, pause } from "../support/cluster.js";
+import { installed, pause } from "../support/cluster.js";
+import { commands } from "../support/commands.js";
 
 const QEMU = "qemu-system-x86_64";
 const withQemu = installed(QEMU) ? describe : describe.skip;
 const title = installed(QEMU) ? "QEMU and Buslock" : `QEMU and Buslock (skipped: ${QEMU} is not installed)`;
 
-const commands: Command[] = [];
+const buslock = commands();
 const children: ChildProcess[] = [];
 const folder = mkdtempSync(join(tmpdir(), "buslock-qemu-"));
 
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
-  for (const command of commands.splice(0)) {
-    command.kill();
-    await command.ended;
-  }
   rmSync(folder, { recursive: true, force: true });
 });
-
-function buslock(...args: (string | number)[]): Command {
-  const command = new Command(args);
-  commands.push(command);
-  return command;
-}
 
 interface Guest {
   out: string;
