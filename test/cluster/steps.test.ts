@@ -129,7 +129,7 @@ test("promise 66: data that is flushed leaves its holder with E, or with S when 
   expect(asked(4).map(({ name }) => name)).toContain("WRITE_PAGE");
 });
 
-test("seven sharers are invalidated in at most 1.3 times the time of one; promise 62: and were silent before", async () => {
+test("promise 62: seven readers are silent; and invalidated in at most 1.3 times the time of one", async () => {
   const run = await Steps.run(["2w0-1", "3r0", "2w0", "1345678r1", "1345678r1", "2w1"], {
     machines: 8,
     home: 8,
