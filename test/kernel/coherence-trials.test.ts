@@ -38,7 +38,7 @@ test("a failure is made short, and its command repeats it", () => {
       said = error.message;
     }
   const [, shape, seed] = /^TRIAL=(\d+):safety:(\d+) npm run soak -- coherence-trials$/m.exec(said)!;
-  const [, few, many] = /^In (\d+) of (\d+) events/m.exec(said)!;
+  const [, few, many] = /^In (\d+) events \(of (\d+)\)/m.exec(said)!;
   expect(Number(few)).toBeLessThan(Number(many));
   expect(() => trial(worldOf(kernel, shapeOf(Number(shape))), Number(shape), "safety", Number(seed))).toThrow(
     said,

@@ -76,66 +76,87 @@ export function wanderIn(world: World, kills: number, mode: Mode, seed: number, 
   if (mode === "liveness") throw new Violation(`no end after ${LIMIT} events`);
 }
 
-/** Takes these steps as far as they can be taken, then lets everything end in a fixed order. What is wrong, or nothing. */
-function replay(world: World, kills: number, steps: readonly Step[], done: Step[]): string | undefined {
+/** What a run of given steps came to. */
+interface Replayed {
+  /** What is wrong, or nothing. */
+  wrong: string | undefined;
+  /** Of the steps, those that could be taken. */
+  readonly done: Step[];
+  /** What was taken behind them. */
+  readonly rest: Step[];
+}
+
+/** Takes these steps as far as they can be taken; with `ends` lets everything end in a fixed order then. */
+function replay(world: World, kills: number, steps: readonly Step[], ends: boolean): Replayed {
+  const run: Replayed = { wrong: undefined, done: [], rest: [] };
+  const take = (step: Step, list: Step[]) => {
+    list.push(step);
+    world.take(step);
+  };
   try {
     for (const step of steps) {
       const wanted = JSON.stringify(step);
-      if (!world.steps(kills).some((each) => JSON.stringify(each) === wanted)) continue;
-      done.push(step);
-      world.take(step);
+      if (world.steps(kills).some((each) => JSON.stringify(each) === wanted)) take(step, run.done);
     }
-    for (let count = 0; count < LIMIT; count++) {
-      const rest = possible(world, kills, true);
-      if (rest.length === 0) {
-        world.checkEnd();
-        return undefined;
-      }
-      world.take(rest[count % rest.length]!);
+    while (ends) {
+      const left = possible(world, kills, true);
+      if (run.rest.length === LIMIT) throw new Violation(`no end after ${LIMIT} events`);
+      if (left.length === 0) break;
+      take(left[run.rest.length % left.length]!, run.rest);
     }
-    return `no end after ${LIMIT} events`;
+    if (ends) world.checkEnd();
   } catch (error) {
-    if (error instanceof Violation) return error.message;
-    throw error;
+    if (!(error instanceof Violation)) throw error;
+    run.wrong = error.message;
   }
+  return run;
 }
 
 /** Of something wrong, whoever it befell. */
 const kindOf = (message: string) => message.replace(/\d+|\(.*\)/g, "");
 
-/** Fewer steps with which something is wrong still, none of which can be left out alone (Zeller's ddmin, 2002). */
+/** Fewer steps with which something is wrong still, none of which can be left out alone (Zeller's ddmin, 2002); null: nothing is wrong. */
+function fewer(world: World, kills: number, steps: readonly Step[], ends: boolean): Replayed | null {
+  const fresh = world.save();
+  let best: Replayed | null = null;
+  const fails = (some: readonly Step[]): boolean => {
+    world.load(fresh);
+    const run = replay(world, kills, some, ends);
+    if (run.wrong === undefined) return false;
+    if (best !== null && kindOf(run.wrong) !== kindOf(best.wrong!)) return false;
+    best = run;
+    return true;
+  };
+  const done = (): Step[] => best!.done;
+  if (fails(steps))
+    for (let size = done().length >> 1; size > 0; ) {
+      let smaller = false;
+      for (let at = 0; at < done().length; ) {
+        const before = done().length;
+        if (fails([...done().slice(0, at), ...done().slice(at + size)]))
+          smaller = done().length < before || smaller;
+        else at += size;
+      }
+      if (size > 1) size >>= 1;
+      else if (!smaller) break;
+    }
+  world.load(fresh);
+  return best;
+}
+
+/** The fewest steps; what is wrong at once is so without an end behind it. */
 export function shrink(
   world: World,
   kills: number,
   steps: readonly Step[],
-): { steps: Step[]; message: string } {
-  const fresh = world.save();
-  let message = "";
-  let best = steps.slice();
-  let kind: string | undefined;
-  const fails = (some: readonly Step[]): boolean => {
-    world.load(fresh);
-    const done: Step[] = [];
-    const wrong = replay(world, kills, some, done);
-    if (wrong === undefined || (kind !== undefined && kindOf(wrong) !== kind)) return false;
-    kind = kindOf(wrong);
-    message = wrong;
-    best = done;
-    return true;
-  };
-  if (!fails(best)) throw new Error("the failure does not repeat");
-  for (let size = best.length >> 1; size > 0; ) {
-    let smaller = false;
-    for (let at = 0; at < best.length; ) {
-      const before = best.length;
-      if (fails([...best.slice(0, at), ...best.slice(at + size)])) smaller = best.length < before || smaller;
-      else at += size;
-    }
-    if (size > 1) size >>= 1;
-    else if (!smaller) break;
-  }
-  world.load(fresh);
-  return { steps: best, message };
+): { steps: Step[]; message: string; ends: boolean } {
+  let few = fewer(world, kills, steps, false);
+  if (few !== null) return { steps: few.done, message: few.wrong!, ends: false };
+  few = fewer(world, kills, steps, true);
+  if (few === null) throw new Error("the failure does not repeat");
+  const alone = fewer(world, kills, [...few.done, ...few.rest], false);
+  const { done, wrong } = alone ?? few;
+  return { steps: done, message: wrong!, ends: alone === null };
 }
 
 /** One run; a failure is thrown with the command that repeats it. Returns how many events there were. */
@@ -148,12 +169,12 @@ export function trial(world: World, shape: number, mode: Mode, seed: number): nu
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     world.load(fresh);
-    const { steps, message } = shrink(world, kills, taken);
+    const { steps, message, ends } = shrink(world, kills, taken);
     throw new Violation(
       [
         error.message,
         `TRIAL=${shape}:${mode}:${seed} npm run soak -- coherence-trials`,
-        `In ${steps.length} of ${taken.length} events, then whatever is left in order: ${message}`,
+        `In ${steps.length} events (of ${taken.length})${ends ? ", then whatever is left in order" : ""}: ${message}`,
         JSON.stringify(shapeOf(shape)),
         ...steps.map((step) => JSON.stringify(step)),
       ].join("\n"),
