@@ -32,6 +32,7 @@ export const baseInstructions: readonly string[] = [
 // biome-ignore format: a table
 export const features: readonly Feature[] = [
   { name: "fpu", leaf: 1, register: "edx", bit: 0, instructions: ["FPU", "FPU287", "FPU387"] },
+  { name: "vme", leaf: 1, register: "edx", bit: 1 }, // CR4.VME and PVI: microcode/virtual.ts
   { name: "de", leaf: 1, register: "edx", bit: 2 }, // CR4.DE: microcode/control.ts
   { name: "pse", leaf: 1, register: "edx", bit: 3 }, // 4 MiB pages: microcode/walk.ts
   { name: "tsc", leaf: 1, register: "edx", bit: 4, instructions: ["TSC"] },
@@ -95,6 +96,7 @@ export const features: readonly Feature[] = [
   { name: "invariant_tsc", leaf: 0x8000_0007, register: "edx", bit: 8 },
   { name: "xsave_error_pointers", leaf: 0x8000_0008, register: "ebx", bit: 2 }, // saved whether or not pending
   { name: "wbnoinvd", leaf: 0x8000_0008, register: "ebx", bit: 9, instructions: ["WBNOINVD"] },
+  { name: "efer_lmsle_unsupported", leaf: 0x8000_0008, register: "ebx", bit: 20 }, // no segment limits in 64-bit mode
   // Nothing is executed speculatively, so none of these leaks exists, and IBRS has nothing to hold back.
   { name: "ssb_no", leaf: 0x8000_0008, register: "ebx", bit: 26 },
   { name: "btc_no", leaf: 0x8000_0008, register: "ebx", bit: 29 },

@@ -457,6 +457,13 @@ describe("fast system calls", () => {
     must(m, "sysret", 8);
     expect(m.segment(L.SS)).toMatchObject({ selector: 0x23, attributes: 0 });
   });
+  // APM vol. 3, SYSCALL: "CS.sel = MSR_STAR.SYSCALL_CS AND 0xFFFC", "SS.sel = MSR_STAR.SYSCALL_CS + 8"
+  test("SYSCALL clears the RPL of CS alone", () => {
+    const m = ready();
+    must(m, "writeMsr", 0xc000_0081, 0x0bn << 32n);
+    must(m, "syscall", 0x40_1002n);
+    expect([m.segment(L.CS).selector, m.segment(L.SS).selector, m.u32(L.CPL)]).toEqual([8, 0x13, 0]);
+  });
   // APM vol. 3, SYSCALL and SYSRET, legacy mode: the target is in STAR, flags are not saved
   test("SYSCALL and SYSRET in legacy mode", () => {
     const m = protectedMode();

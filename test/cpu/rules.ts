@@ -52,7 +52,16 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("#PF: P, W, U, RSVD, I", "SDM vol. 3A, 4.7", ["cpu/mmu", "error codes say what the access was and why it failed", "rights are those of all levels together"]),
     rule("ports: IOPL and the TSS's bitmap", "SDM vol. 1, 19.5", ["cpu/system", "are free in real mode and within IOPL", "beyond IOPL the TSS's bitmap decides, every port of the access"]),
     rule("virtual-8086 mode: IOPL, redirection, ports", "SDM vol. 3B, 21.2", ["cpu/virtual-8086", "what IOPL keeps", "INT3 and INTO do not ask for IOPL", "the bitmap alone decides, bit by bit of the access, and one byte behind it is read", "a handler outside level 0 is #GP with its selector"]),
+    rule("INT n in real mode keeps NT", "APM vol. 3, INT", ["cpu/virtual-interrupts", "real mode's INT n keeps NT, which protected mode's clears (APM vol. 3, INT)"]),
     rule("privileged instructions", "SDM vol. 3A, 5.9", ["cpu/system-rows", "privileged instructions are #GP(0) in ring 3"]),
+  ],
+  "virtual interrupts": [
+    rule("CR4.VME: VIF in IF's place", "APM vol. 2, 8.10",
+      ["cpu/virtual-interrupts", "CLI and STI are about VIF; IF stays", "PUSHF shows VIF as IF, and IOPL as 3", "POPF puts the image's IF into VIF, and leaves IF and IOPL alone", "IRET does the same", "what would set VIF while VIP is set is #GP(0), and so is an image with TF", "the 32-bit forms are #GP(0), and all of them without CR4.VME", "at IOPL 3 they are about IF, whatever CR4.VME says (APM vol. 2, 8.10)"]),
+    rule("CR4.VME: INT n by the redirection bitmap", "SDM vol. 3B, 21.3.3",
+      ["cpu/virtual-interrupts", "with a zero in the bitmap goes to the program's own table, at any IOPL", "with a one is the IDT's at IOPL 3, else #GP(0)", "with its bit beyond the TSS's limit is #GP(0); INT3 and INTO never ask", "whose own stack has no room faults before anything has changed"]),
+    rule("VIF and VIP at the beginning of an instruction", "SDM vol. 3B, 21.3.2", ["cpu/virtual-interrupts", "an instruction that begins with VIF and VIP set is #GP(0)"]),
+    rule("CR4.PVI", "SDM vol. 3B, 21.4", ["cpu/virtual-interrupts", "CLI and STI beyond IOPL are about VIF; with VIP STI is #GP(0)", "PUSHF and POPF know nothing of it", "CR4.VME alone gives none, and VIF with VIP at an instruction's begin is #GP(0)"]),
   ],
   "double and triple fault": [
     rule("which pairs are a double fault", "SDM vol. 3A, 6.15", ["cpu/exceptions", "benign first: the second is delivered", "contributory or page fault, then contributory: a double fault with error code 0", "page fault, then page fault: a double fault, CR2 from the second", "contributory, then page fault: the page fault is delivered"]),
@@ -64,6 +73,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("a jump's target", "SDM vol. 1, 3.3.7.1", ["cpu/engine", "a jump to a non-canonical address faults at the jump"]),
     rule("MSRs and segment bases", "SDM vol. 2, WRMSR", ["cpu/system", "addresses must be canonical, reserved bits clear"]),
     rule("WRFSBASE, WRGSBASE", "SDM vol. 2, RDFSBASE, WRFSBASE", ["cpu/extended", "#UD without CR4.FSGSBASE, #GP(0) for a non-canonical base"]),
+    rule("SYSCALL's selectors", "APM vol. 3, SYSCALL", ["cpu/modes", "SYSCALL clears the RPL of CS alone"]),
     rule("SYSRET loads a non-canonical RIP, and the fault is ring 3's", "APM vol. 3, SYSRET", ["cpu/modes", "are #UD without EFER.SCE, SYSRET #GP outside ring 0; a non-canonical RCX faults in ring 3", "SYSRET changes the selector of SS only, and takes its RPL from STAR"]),
   ],
   "page tables": [

@@ -1,5 +1,5 @@
 // Virtual-8086 mode as programs see it: what IOPL keeps from them, the I/O permission bitmap, and the ways in and out.
-// Intel SDM vol. 3A, chapter 21. CR4.VME is not announced, so nothing is redirected.
+// Intel SDM vol. 3B, chapter 21. With CR4.VME set: virtual-interrupts.test.ts.
 
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { assemble } from "../../emulator/assembler.js";

@@ -2,7 +2,7 @@
 
 import { Mnemonic } from "../../iced.js";
 import { SHADOW_INTERRUPTS } from "../layout.js";
-import type { Definition, Flag, Meaning } from "./define.js";
+import type { Definition, Flag, Meaning, Value } from "./define.js";
 import { none, RAX } from "./define.js";
 import { ioPrivilege } from "./stack.js";
 
@@ -10,8 +10,15 @@ const GP = 13;
 
 const put = (f: Flag, bit: 0 | 1) => (m: Meaning) => m.setFlag(f, m.constant(bit, 8));
 
-/** IF is the business of code at least as privileged as IOPL says (in virtual-8086 mode CPL is 3). */
-const checkIoPrivilege = (m: Meaning) => m.faultWhen(m.lessUnsigned(ioPrivilege(m), m.privilege()), GP, 0);
+/**
+ * IF is the business of code at least as privileged as IOPL says (in virtual-8086 mode CPL is 3); other code may have VIF
+ * instead (microcode/virtual.ts). Tells which it is.
+ */
+function barredFromIf(m: Meaning, set: 0 | 1): Value {
+  const barred = m.lessUnsigned(ioPrivilege(m), m.privilege());
+  m.when(barred, () => m.faultWhen(m.isZero(m.compute("virtualFlag", set)), GP, 0));
+  return barred;
+}
 
 export const flags = [
   { op: Mnemonic.Clc, access: [], flags: "CF", does: put("CF", 0) },
@@ -24,8 +31,8 @@ export const flags = [
     access: [],
     flags: "IF",
     does: (m) => {
-      checkIoPrivilege(m);
-      m.setFlag("IF", m.constant(0, 8));
+      const barred = barredFromIf(m, 0);
+      m.setFlag("IF", m.and(m.flag("IF"), barred));
     },
   },
   {
@@ -34,10 +41,11 @@ export const flags = [
     ends: true,
     flags: "IF",
     does: (m) => {
-      checkIoPrivilege(m);
+      const barred = barredFromIf(m, 1);
+      const before = m.flag("IF");
       // Only a change from 0 to 1 holds interrupts off for one more instruction.
-      m.when(m.isZero(m.flag("IF")), () => m.shadow(SHADOW_INTERRUPTS));
-      m.setFlag("IF", m.constant(1, 8));
+      m.when(m.isZero(m.or(before, barred)), () => m.shadow(SHADOW_INTERRUPTS));
+      m.setFlag("IF", m.or(before, m.isZero(barred)));
     },
   },
   {

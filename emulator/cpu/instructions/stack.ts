@@ -8,7 +8,9 @@ import { none, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP } from "./define.js";
 
 const GP = 13;
 const IOPL = 3n << 12n;
+const IF_BIT = 9;
 const IF = 1n << 9n;
+const VIF_BIT = 19;
 const VM = 1n << 17n;
 const RF = 1n << 16n;
 /** What POPF may change at CPL 0: CF PF AF ZF SF TF IF DF OF IOPL NT, and with 32 bits AC and ID. */
@@ -21,11 +23,10 @@ const general = (_code: unknown, kinds: readonly Operand["kind"][]) => kinds[0] 
 /** IOPL, width 8. */
 export const ioPrivilege = (m: Meaning): Value => m.truncate(m.bitsOf(m.rflags(), 12, 2), 8);
 
-/** In virtual-8086 mode these instructions are the monitor's unless IOPL is 3. */
-function refuseInVirtual8086(m: Meaning): void {
-  if (m.mode64) return;
+/** In virtual-8086 mode these instructions are the monitor's unless IOPL is 3, or VIF is there (microcode/virtual.ts). */
+function virtualBelowIopl3(m: Meaning): Value {
   const virtual = m.truncate(m.bitsOf(m.rflags(), 17, 1), 8);
-  m.faultWhen(m.and(virtual, m.notEqual(ioPrivilege(m), m.constant(3, 8))), GP, 0);
+  return m.and(virtual, m.notEqual(ioPrivilege(m), m.constant(3, 8)));
 }
 
 const PUSHA_ORDER = [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] as const;
@@ -44,14 +45,26 @@ function popAll(width: 16 | 32) {
 }
 
 const pushFlags = (width: 16 | 32 | 64) => (m: Meaning) => {
-  refuseInVirtual8086(m);
-  m.push(m.truncate(m.and(m.rflags(), m.constant(~(VM | RF) & 0xff_ffffn, 64)), width));
+  let image = m.and(m.rflags(), m.constant(~(VM | RF) & 0xff_ffffn, 64));
+  if (!m.mode64) {
+    const barred = virtualBelowIopl3(m);
+    if (width === 16) {
+      m.when(barred, () => m.faultWhen(m.isZero(m.compute("virtualImages")), GP, 0));
+      const vif = m.bitsOf(image, VIF_BIT, 1);
+      const own = m.or(m.and(image, m.constant(~IF, 64)), m.shiftLeft(vif, m.constant(IF_BIT, 8)));
+      image = m.select(barred, m.or(own, m.constant(IOPL, 64)), image);
+    } else m.faultWhen(barred, GP, 0);
+  }
+  m.push(m.truncate(image, width));
 };
 
 const popFlags = (width: 16 | 32 | 64) => (m: Meaning) => {
-  refuseInVirtual8086(m);
+  const barred = m.mode64 ? undefined : virtualBelowIopl3(m);
+  if (barred !== undefined && width !== 16) m.faultWhen(barred, GP, 0);
   const old = m.rflags();
   const popped = m.zeroExtend(m.pop(width), 64);
+  if (barred !== undefined && width === 16)
+    m.when(barred, () => m.faultWhen(m.isZero(m.compute("virtualPop", popped)), GP, 0));
   // IOPL changes at CPL 0 only, IF only when CPL <= IOPL; elsewhere the attempt is silent.
   const supervisor = m.isZero(m.privilege());
   const mayMask = m.isZero(m.lessUnsigned(ioPrivilege(m), m.privilege()));

@@ -104,6 +104,7 @@ export function syscall(core: usize, next: u64): u64 {
   stepped(core);
   setCode(core, selector, long, 0);
   setStack(core, selector + 8, 0);
+  store<u32>(segment(core, SS), (selector + 8) & 0xffff, SEG_SELECTOR); // whatever its RPL is (APM vol. 3, SYSCALL)
   updateMode(core);
   return 1;
 }

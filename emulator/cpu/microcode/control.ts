@@ -51,10 +51,12 @@ import {
   CR4_PGE,
   CR4_PKE,
   CR4_PSE,
+  CR4_PVI,
   CR4_SMAP,
   CR4_SMEP,
   CR4_TSD,
   CR4_UMIP,
+  CR4_VME,
   canonical,
   coreIndex,
   cr0,
@@ -90,6 +92,8 @@ const CR0_DEFINED: u64 =
   CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 /** Bits of features that CPUID does not promise are reserved: setting one is #GP(0). */
 const CR4_DEFINED: u64 =
+  CR4_VME |
+  CR4_PVI |
   CR4_TSD |
   CR4_DE |
   CR4_PSE |

@@ -44,9 +44,11 @@ import {
   attributesOf,
   baseOf,
   CR0_NE,
+  CR4_VME,
   canonical,
   cpl,
   cr0,
+  cr4,
   DB,
   DF,
   FLAG_AC,
@@ -83,6 +85,7 @@ import { signalError } from "./fpu-state";
 import { commitStack, push, useCurrentStack, useDescribedStack, useFlatStack } from "./stack";
 import { serialize } from "./store-buffer";
 import * as tasks from "./tasks";
+import { enterRedirected, redirected } from "./virtual";
 
 // The event on its way.
 let vector: u32 = 0;
@@ -151,9 +154,14 @@ export function softwareInterrupt(core: usize, number: u64, eventKind: u64, next
   returnRip = next;
   // INT1 is a debug exception itself, and takes what MOV SS has held off with it.
   if (kind == EVENT_PRIVILEGED && load<u32>(core, DEBUG_PENDING) != 0) notePending(core);
-  if (kind == EVENT_SOFTWARE && (mode(core) & MODE_V86) != 0 && iopl(core) != 3) {
-    raise(core, GP, 0);
-    return 0;
+  if (kind == EVENT_SOFTWARE && (mode(core) & MODE_V86) != 0) {
+    const own = (cr4(core) & CR4_VME) != 0 && redirected(core, vector);
+    if (faulted(core)) return 0;
+    if (own) return u64(enterRedirected(core, vector, next));
+    if (iopl(core) != 3) {
+      raise(core, GP, 0);
+      return 0;
+    }
   }
   inNewTask = false;
   if (enter(core)) return 1;
@@ -247,7 +255,9 @@ function fail(core: usize, number: u32, code: u32): i32 {
 
 /** The last step of every mode: code segment from the values given, flags, RIP; the stack is committed as well. */
 function arrive(core: usize, rip: u64, interruptGate: bool): bool {
-  let flags = rflags(core) & ~(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM);
+  // Real mode has no tasks, and keeps NT (SDM vol. 2, INT n; APM vol. 3, INT).
+  const nested = mode(core) & (MODE_PROTECTED | MODE_V86) ? FLAG_NT : 0;
+  let flags = rflags(core) & ~(FLAG_TF | nested | FLAG_RF | FLAG_VM);
   if (interruptGate) flags &= ~FLAG_IF;
   setRflags(core, flags);
   commitStack(core);

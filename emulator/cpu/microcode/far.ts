@@ -63,6 +63,7 @@ import { dropInnerSegments, loadUnprotected, setVirtual } from "./segments";
 import { commitStack, peek, push, release, useCurrentStack, useFlatStack } from "./stack";
 import { serialize } from "./store-buffer";
 import * as tasks from "./tasks";
+import { virtualImages, virtualInterruptWaits, virtualPop } from "./virtual";
 
 function refuse(core: usize, vector: u32, error: u32): bool {
   raise(core, vector, error);
@@ -118,28 +119,38 @@ export function iret(core: usize, size: u64, next: u64): u64 {
   const bytes = <u32>size;
   store<u32>(core, 0, NMI_BLOCKED);
   useCurrentStack(core, 0);
-  if ((mode(core) & MODE_PROTECTED) == 0) return u64(iretUnprotected(core, bytes));
+  if (!returnFromInterrupt(core, bytes, next)) return 0;
+  // What waits strikes the instruction that was returned to.
+  if (virtualInterruptWaits(core)) {
+    raise(core, GP, 0);
+    deliver(core);
+  }
+  return 1;
+}
+
+function returnFromInterrupt(core: usize, bytes: u32, next: u64): bool {
+  if ((mode(core) & MODE_PROTECTED) == 0) return iretUnprotected(core, bytes);
   if (otherFlags(core) & FLAG_NT) {
-    if (mode(core) & MODE_LONG) return u64(refuse(core, GP, 0));
-    return u64(returnToTask(core, next));
+    if (mode(core) & MODE_LONG) return refuse(core, GP, 0);
+    return returnToTask(core, next);
   }
   const rip = peek(core, 0, bytes);
-  if (faulted(core)) return 0;
+  if (faulted(core)) return false;
   const selector = <u32>peek(core, bytes, bytes) & 0xffff;
-  if (faulted(core)) return 0;
+  if (faulted(core)) return false;
   const flags = peek(core, bytes * 2, bytes);
-  if (faulted(core)) return 0;
+  if (faulted(core)) return false;
   const legacy = (mode(core) & MODE_LONG) == 0;
   if (legacy && bytes == 4 && (flags & FLAG_VM) != 0 && cpl(core) == 0) {
-    return u64(returnToVirtual(core, rip, selector, flags));
+    return returnToVirtual(core, rip, selector, flags);
   }
   const withStack = (mode(core) & MODE_64) != 0;
   const level = cpl(core);
   const before = rflags(core);
-  if (!returnTo(core, rip, selector, bytes, bytes * 3, 0, withStack)) return 0;
+  if (!returnTo(core, rip, selector, bytes, bytes * 3, 0, withStack)) return false;
   setRflags(core, mergeFlags(core, before, flags, bytes, level));
   updateMode(core);
-  return 1;
+  return true;
 }
 
 /** RET far that releases `extra` bytes of parameters. */
@@ -264,7 +275,8 @@ function returnStack(core: usize, selector: u32, pointer: u64, codeAttributes: u
 
 function iretUnprotected(core: usize, bytes: u32): bool {
   const virtual = (mode(core) & MODE_V86) != 0;
-  if (virtual && iopl(core) != 3) return refuse(core, GP, 0);
+  const barred = virtual && iopl(core) != 3;
+  if (barred && (bytes != 2 || !virtualImages(core))) return refuse(core, GP, 0);
   const rip = peek(core, 0, bytes);
   if (faulted(core)) return false;
   const selector = <u32>peek(core, bytes, bytes) & 0xffff;
@@ -272,12 +284,13 @@ function iretUnprotected(core: usize, bytes: u32): bool {
   const image = peek(core, bytes * 2, bytes);
   if (faulted(core)) return false;
   if (rip > limitOf(core, CS)) return refuse(core, GP, 0);
+  if (barred && !virtualPop(core, image)) return refuse(core, GP, 0);
   release(bytes * 3);
   commitStack(core);
   loadUnprotected(core, CS, selector);
   store<u64>(core, rip, RIP);
   const before = rflags(core);
-  // Virtual-8086 mode at IOPL 3 may change IF but not IOPL: as level 3 would.
+  // Virtual-8086 mode may change IF at IOPL 3 only, and never IOPL: as level 3 would.
   setRflags(core, mergeFlags(core, before, image, bytes, virtual ? 3 : 0));
   updateMode(core);
   return true;

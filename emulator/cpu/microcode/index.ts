@@ -74,6 +74,7 @@ export { drainStores } from "./store-buffer";
 export { compareStrings, compareText, crc32 } from "./text";
 export { flushTlb } from "./tlb";
 export { translate } from "./translation";
+export { virtualFlag, virtualImages, virtualPop } from "./virtual";
 export {
   x87Arithmetic,
   x87Check,

@@ -52,6 +52,7 @@ import * as descriptor from "./descriptors";
 import { setVirtual } from "./segments";
 import { commitStack, push, useCurrentStack } from "./stack";
 import { debugChanged } from "./tlb";
+import { virtualInterruptWaits } from "./virtual";
 
 /** How the switch came about: it decides about the busy bits, the link and NT. */
 export const BY_JUMP: u32 = 0;
@@ -307,5 +308,6 @@ function begin(core: usize, bytes: u32, ext: u32, error: i64): bool {
     commitStack(core);
   }
   if (load<u64>(core, RIP) > <u64>limitOf(core, CS)) return refuse(core, GP, ext);
+  if (virtualInterruptWaits(core)) return refuse(core, GP, 0);
   return true;
 }

@@ -4,6 +4,7 @@ import { Draw } from "../draw.js";
 import type { Mode } from "../layout.js";
 import type { Case } from "../rom.js";
 import { debugging } from "./debugging.js";
+import { protectedInterrupts, virtualInterrupts } from "./extensions.js";
 import { floating } from "./floating.js";
 import { implicitly } from "./implicit.js";
 import { codeLimits, limits } from "./limits.js";
@@ -36,6 +37,19 @@ export const kinds: readonly Kind[] = [
   { name: "paging", mode: "long", model: AMD, make: (seed, count) => paging("long", seed, count) },
   { name: "real mode", mode: "legacy", model: AMD, make: each(sixteen("real")) },
   { name: "virtual-8086 mode", mode: "legacy", model: AMD, make: each(sixteen("virtual")) },
+  { name: "virtual interrupts", mode: "legacy", model: AMD, make: each(virtualInterrupts) },
+  {
+    name: "protected-mode virtual interrupts",
+    mode: "legacy",
+    model: AMD,
+    make: each(protectedInterrupts("legacy")),
+  },
+  {
+    name: "protected-mode virtual interrupts",
+    mode: "long",
+    model: AMD,
+    make: each(protectedInterrupts("long")),
+  },
   { name: "segment limits", mode: "legacy", model: AMD, make: each(limits) },
   { name: "code segment limits", mode: "legacy", model: AMD, make: each(codeLimits) },
   { name: "debug exceptions", mode: "legacy", model: AMD, make: each(debugging("legacy")) },
