@@ -129,6 +129,11 @@ class Pic {
     return input;
   }
 
+  /** "ICW3 ... is read only when there is more than one 8259A in the system": SNGL, and whether input 2 has a slave. */
+  get hasSlave(): boolean {
+    return !this.state.single && (this.state.icw3 & (1 << CASCADE)) !== 0;
+  }
+
   vector(input: number): number {
     if ((this.state.icw4 & 1) === 0) this.#trace(this.#source, "MCS-80/85 mode is not implemented");
     return this.state.vectorBase | (input < 0 ? SPURIOUS : input);
@@ -240,11 +245,18 @@ export class PicPair {
   /** An INTA cycle: the vector, spurious (IR7 of the chip asked) when the request has gone. */
   acknowledge(): number {
     const input = this.#master.acknowledge();
-    if (input !== CASCADE) return this.#master.vector(input);
-    const served = this.#slave.acknowledge();
-    // The slave drops INT at INTA; a further request of it is a new edge for the master.
-    this.#master.setLine(CASCADE, false);
-    return this.#slave.vector(served);
+    let vector: number;
+    if (input !== CASCADE || !this.#master.hasSlave) vector = this.#master.vector(input);
+    else {
+      const served = this.#slave.acknowledge();
+      // The slave drops INT at INTA; a further request of it is a new edge for the master.
+      this.#master.setLine(CASCADE, false);
+      vector = this.#slave.vector(served);
+    }
+    // So does the master: with automatic EOI a request that waits is a new edge.
+    this.intr.set(false);
+    this.#changed();
+    return vector;
   }
 
   /** The only place where the cascade and INTR move. */

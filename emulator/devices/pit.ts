@@ -12,6 +12,8 @@ const CHANNELS = 3;
 
 const resetChannel = () => ({
   mode: 0,
+  /** M2-M0 as written, since the status gives them "exactly as written": modes 2 and 3 have two names each. */
+  modeBits: 0,
   bcd: false,
   /** Bytes accessed: 1 low, 2 high, 3 low then high. */
   access: 3,
@@ -21,7 +23,7 @@ const resetChannel = () => ({
   count: 0,
   /** Tick at which the counting element held `count`; NEVER before it is loaded. */
   loadedAt: NEVER as number,
-  /** Ticks counted when the gate stopped modes 0 and 4; NEVER while they run. */
+  /** Ticks counted when the gate (or in mode 0 the first byte of a new count) stopped it; NEVER while it runs. */
   heldAt: NEVER as number,
   /** Modes 2 and 3: tick at which `reload` takes over from `count`; NEVER when they are one. */
   reloadAt: NEVER as number,
@@ -101,6 +103,7 @@ export class Pit {
       gate,
       access,
       mode: mode >= 6 ? mode - 4 : mode,
+      modeBits: mode,
       bcd: (value & 1) !== 0,
     };
     if (select === 0) this.#drive(this.#tick());
@@ -124,7 +127,7 @@ export class Pit {
     const out = output(channel, tick) ? 0x80 : 0;
     const fresh = channel.awaitsTrigger || channel.reloadAt !== NEVER || tick < channel.loadedAt;
     const nullCount = fresh || channel.loadedAt === NEVER ? 0x40 : 0;
-    return out | nullCount | (channel.access << 4) | (channel.mode << 1) | (channel.bcd ? 1 : 0);
+    return out | nullCount | (channel.access << 4) | (channel.modeBits << 1) | (channel.bcd ? 1 : 0);
   }
 
   #read(channel: Channel): number {
@@ -153,8 +156,9 @@ export class Pit {
     const channel = this.#state.channels[index];
     if (channel.access === 3 && channel.lowWritten === NEVER) {
       channel.lowWritten = value;
-      // Mode 0: "Writing the first byte disables counting. OUT is set low immediately."
-      if (channel.mode === 0) channel.loadedAt = NEVER;
+      // Mode 0: "Writing the first byte disables counting. OUT is set low immediately." (output says so too)
+      if (channel.mode === 0 && channel.loadedAt !== NEVER)
+        channel.heldAt = Math.max(0, elapsed(channel, this.#tick()));
     } else {
       const digits = channel.access === 1 ? value : (value << 8) | Math.max(channel.lowWritten, 0);
       channel.lowWritten = NEVER;
@@ -251,13 +255,14 @@ function load(channel: Channel, count: number, tick: number): void {
     return;
   }
   if (periodic(channel) && channel.loadedAt !== NEVER) {
-    if (channel.gate && tick >= channel.loadedAt) channel.reloadAt = cycleEnd(channel, tick);
+    if (!channel.gate) channel.awaitsTrigger = true;
+    else if (tick >= channel.loadedAt) channel.reloadAt = cycleEnd(channel, tick);
     else channel.count = count;
     return;
   }
   channel.count = count;
   channel.loadedAt = tick + 1;
-  channel.heldAt = channel.gate || periodic(channel) ? NEVER : 0;
+  channel.heldAt = channel.gate ? NEVER : 0;
 }
 
 /** Modes 2 and 3: the tick at which a new count takes over: the end of the period, or of the half period. */
@@ -285,21 +290,27 @@ function setGate(channel: Channel, gate: boolean, tick: number): void {
   settle(channel, tick);
   channel.gate = gate;
   const { mode, loadedAt } = channel;
-  if (mode === 0 || mode === 4) {
-    if (loadedAt === NEVER) return;
-    if (!gate) channel.heldAt = Math.max(0, tick - loadedAt);
-    else {
-      channel.loadedAt = tick - Math.max(channel.heldAt, 0);
-      channel.heldAt = NEVER;
-    }
+  const gates = mode === 0 || mode === 4;
+  if (gates && loadedAt === NEVER) return;
+  if (mode === 0 && channel.lowWritten !== NEVER) return; // held already
+  if (!gate && (gates || (periodic(channel) && loadedAt !== NEVER))) {
+    channel.heldAt = Math.max(0, tick - loadedAt);
+    if (channel.reloadAt !== NEVER) channel.awaitsTrigger = true;
+    channel.reloadAt = NEVER;
     return;
   }
-  // Modes 1, 2, 3 and 5: the rising edge starts a new count; in 2 and 3 a low gate also stops it.
+  if (gates) {
+    channel.loadedAt = tick - Math.max(channel.heldAt, 0);
+    channel.heldAt = NEVER;
+    return;
+  }
+  // Modes 1, 2, 3 and 5: the rising edge starts a new count.
   if (!gate || (channel.reload === 0 && loadedAt === NEVER)) return;
   // A one-shot that is triggered again stays low, so it is reloaded without the tick between.
   const stays = mode === 1 && !output(channel, tick);
   channel.count = channel.reload;
   channel.loadedAt = stays ? tick : tick + 1;
+  channel.heldAt = NEVER;
   channel.reloadAt = NEVER;
   channel.awaitsTrigger = false;
 }
@@ -309,7 +320,7 @@ function output(channel: Channel, tick: number): boolean {
   const ticks = elapsed(channel, tick);
   switch (mode) {
     case 0:
-      return ticks >= count && channel.loadedAt !== NEVER;
+      return channel.lowWritten === NEVER && channel.loadedAt !== NEVER && ticks >= count;
     case 1:
       return ticks < 0 || ticks >= count;
     case 2:
@@ -326,9 +337,8 @@ function counted(channel: Channel, tick: number): number {
   const { mode, count } = channel;
   const ticks = elapsed(channel, tick);
   if (ticks < 0) return channel.reload;
-  if (mode === 2) return channel.gate ? count - (ticks % count) : count;
+  if (mode === 2) return count - (ticks % count);
   if (mode === 3) {
-    if (!channel.gate) return count;
     // Counts down by two in each half; an odd count is loaded less one.
     const phase = ticks % count;
     return (count & ~1) - 2 * (phase < highHalf(count) ? phase : phase - highHalf(count));

@@ -1,7 +1,8 @@
 // The real-time clock of a PC: Motorola MC146818A data sheet, with the century byte at 0x32 that ACPI's
 // FADT names. Index and data ports. Nothing ticks: the date is a function of machine time, and the flags
 // of register C are what has gone by since the last look.
-// Not there: daylight saving (DSE) and the square wave, which a PC does not connect.
+// The day of the week is a counter of its own, which begins as the date says.
+// Not there: daylight saving (DSE), the square wave, which a PC does not connect, and other time bases than 32.768 kHz.
 // Invariant: `irq` is asserted exactly while an enabled flag of register C is set.
 
 import { ticksAt, timeOfTick } from "../clock.js";
@@ -9,6 +10,8 @@ import { type Alarm, type Clock, Line, RegisterFile, type Trace } from "./device
 
 const SECOND = 1_000_000_000;
 const DAY = 86_400;
+/** "The first update cycle begins one-half second" after the divider's reset. */
+const HALF_SECOND = SECOND / 2;
 /** The update cycle: UIP shows 244 us before it and during its 1984 us. */
 const UPDATE = 2_228_000;
 const CRYSTAL = 32_768;
@@ -29,6 +32,9 @@ const b = {
   hours24: 2,
   daylight: 1,
 } as const;
+/** Register A, DV2-DV0: the time base, of which a PC has 32.768 kHz; 110 and 111 hold the divider chain. */
+const divider = { bits: 0x70, normal: 0x20, reset: 0x60 } as const;
+const SQUARE_WAVE = 8;
 const IRQF = 0x80;
 const FLAGS = b.periodic | b.alarm | b.update;
 const VALID = 0x80; // register D: the battery is good
@@ -44,7 +50,9 @@ const reset = (startTime: number) => ({
   /** Seconds since 1970 at machine time `origin`. */
   seconds: startTime,
   origin: 0,
-  /** While SET holds the clock: the date registers as software writes them. */
+  /** Days that the day of the week is ahead of the date's. */
+  weekdayAhead: 0,
+  /** While SET or the divider's reset holds the clock: the date registers as software writes them. */
   held: null as Record<string, number> | null,
   nvram: new Array<number>(NVRAM_BYTES).fill(0),
   /** Up to where flags have been collected: whole seconds, and ticks of the periodic rate. */
@@ -102,7 +110,7 @@ export class Rtc {
       case field.hour:
         return date.getUTCHours();
       case field.weekday:
-        return date.getUTCDay() + 1;
+        return ((date.getUTCDay() + this.#state.weekdayAhead) % 7) + 1;
       case field.day:
         return date.getUTCDate();
       case field.month:
@@ -122,13 +130,32 @@ export class Rtc {
     else this.#setDate(fields);
   }
 
+  /** The divider chain goes on, so the second ends when it would have. */
   #setDate(fields: Record<string, number>): void {
+    const state = this.#state;
     const year = fields[register.century] * 100 + fields[field.year];
     const { second, minute, hour, day, month } = field;
     const time = [fields[hour], fields[minute], fields[second]] as const;
-    this.#state.seconds = Date.UTC(year, fields[month] - 1, fields[day], ...time) / 1000;
-    this.#state.origin = this.#clock.now();
-    this.#state.secondsSeen = this.#state.seconds;
+    const date = Date.UTC(year, fields[month] - 1, fields[day], ...time);
+    state.seconds = date / 1000;
+    state.origin += Math.floor((this.#clock.now() - state.origin) / SECOND) * SECOND;
+    state.secondsSeen = state.seconds;
+    state.weekdayAhead = (((fields[field.weekday] - 1 - new Date(date).getUTCDay()) % 7) + 7) % 7;
+  }
+
+  /** Holds the date registers, or lets them go on from what they hold. */
+  #hold(): void {
+    const state = this.#state;
+    const holds = (state.b & b.set) !== 0 || dividerReset(state);
+    if (holds && state.held === null) {
+      state.seconds = this.#now();
+      state.origin += Math.floor((this.#clock.now() - state.origin) / SECOND) * SECOND;
+      state.held = {};
+    } else if (!holds && state.held !== null) {
+      const fields = Object.fromEntries(dateFields.map((index) => [index, this.#dateField(index)]));
+      state.held = null;
+      this.#setDate(fields);
+    }
   }
 
   /** A field's bytes: BCD unless DM says binary, hours in 12 with PM in bit 7 unless 24/12 says 24. */
@@ -180,24 +207,22 @@ export class Rtc {
   }
 
   #setA(value: number): void {
+    const wasReset = dividerReset(this.#state);
     this.#state.a = value;
+    if (wasReset && !dividerReset(this.#state)) this.#state.origin = this.#clock.now() - HALF_SECOND;
+    if (!dividerReset(this.#state) && (value & divider.bits) !== divider.normal)
+      this.#trace("rtc", `register A: time base DV ${(value & divider.bits) >> 4} is not implemented`);
+    this.#hold();
     this.#state.ticksSeen = this.#ticks();
   }
 
   #setB(value: number): void {
-    const { held } = this.#state;
-    if ((value & b.daylight) !== 0) this.#trace("rtc", "daylight saving is not implemented");
-    const stops = (value & b.set) !== 0;
-    if (stops && held === null) {
-      this.#state.seconds = this.#now();
-      this.#state.held = {};
-    } else if (!stops && held !== null) {
-      const fields = Object.fromEntries(dateFields.map((index) => [index, this.#dateField(index)]));
-      this.#state.held = null;
-      this.#setDate(fields);
-    }
+    if ((value & b.daylight) !== 0)
+      this.#trace("rtc", "register B: DSE (daylight saving) is not implemented");
+    if ((value & SQUARE_WAVE) !== 0) this.#trace("rtc", "register B: SQWE (square wave) is not implemented");
     // "SET ... clears UIE."
-    this.#state.b = stops ? value & ~b.update : value;
+    this.#state.b = (value & b.set) !== 0 ? value & ~b.update : value;
+    this.#hold();
   }
 
   #updating(): boolean {
@@ -218,7 +243,7 @@ export class Rtc {
   /** Ticks per second of the periodic interrupt; 0 when it is off. */
   #rate(): number {
     const select = this.#state.a & 15;
-    if (select === 0) return 0;
+    if (select === 0 || dividerReset(this.#state)) return 0;
     return CRYSTAL >> (select < 3 ? select + 6 : select - 1);
   }
 
@@ -274,7 +299,7 @@ export class Rtc {
   /** RESET leaves date, alarms and memory to the battery; it clears the interrupt enables and flags. */
   reset(): void {
     this.#collect();
-    this.#state.b &= ~(FLAGS | 8);
+    this.#state.b &= ~(FLAGS | SQUARE_WAVE);
     this.#state.c = 0;
     this.#drive();
   }
@@ -290,4 +315,5 @@ export class Rtc {
   }
 }
 
+const dividerReset = ({ a }: State) => (a & divider.reset) === divider.reset;
 const interrupting = ({ b: enabled, c }: State) => (enabled & c & FLAGS) !== 0;

@@ -110,7 +110,8 @@ export class Uart16550 {
       this.#change({ divisor: (this.#state.divisor & 0xff00) | byte });
       return;
     }
-    if ((this.#state.mcr & mcr.loop) !== 0) this.#accept(byte);
+    // The terminal is taken to have the same format, whatever it is; what comes back is cut to the character's length.
+    if ((this.#state.mcr & mcr.loop) !== 0) this.#accept(byte & ((0x20 << (this.#state.lcr & 3)) - 1));
     else this.#send(byte);
     // Sent at once: the transmitter is empty again, which is a new THRE interrupt.
     this.#change({ emptied: true });

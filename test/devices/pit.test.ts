@@ -297,11 +297,14 @@ describe("channel 2 and port 0x61", () => {
   });
 
   // Intel 8254
-  test("modes 6 and 7 are 2 and 3", () => {
+  test("modes 6 and 7 are 2 and 3; the status has them as they were written", () => {
     gate(true);
-    control(0xbc); // channel 2, low and high, mode 6
+    program(2, 6, 10);
     control(0xe8);
-    expect(read(2) & 0x0e).toBe(4);
+    expect(read(2) & 0x0e).toBe(12);
+    expect(wave(9, 10, 11, 20, 21)).toEqual([1, 0, 1, 0, 1]);
+    program(2, 7, 10);
+    expect(wave(26, 27)).toEqual([1, 0]);
   });
 
   test("port 0x61: its own bits, and the refresh toggle", () => {

@@ -185,7 +185,10 @@ describe("the receiver", () => {
 });
 
 describe("loop-back", () => {
-  beforeEach(() => set(r.mcr, 0x10));
+  beforeEach(() => {
+    set(r.lcr, 3);
+    set(r.mcr, 0x10);
+  });
 
   test("what is sent is received, and nothing leaves or comes in", () => {
     set(r.data, 0x55);
