@@ -6,8 +6,9 @@ import { runLiveChaos } from "./chaos/live.js";
 import { faultText, parseKinds } from "./chaos/plan.js";
 import { runSeededChaos } from "./chaos/seeded.js";
 import type { ClusterOptions, SeededOptions } from "./cluster.js";
+import { runDebugged } from "./cluster-debugged.js";
 import type { LiveOptions } from "./live-cluster.js";
-import { table } from "./report.js";
+import { type ClusterReport, table } from "./report.js";
 import type { RunOptions } from "./run-command.js";
 
 /** Milliseconds, unless the command line says otherwise. */
@@ -49,7 +50,6 @@ export function chaosOptions(name: string, args: readonly string[], o: RunOption
     throw new Error(
       "--chaos: a spread process ends with the machine that its threads are on; leave --spread out",
     );
-  if (o.gdb !== undefined) throw new Error("--chaos does not go with --gdb");
   if (o.bridge !== undefined)
     throw new Error("--chaos strikes the bridge too: leave --bridge out, and it starts one of its own");
   const times = o.live === true ? LIVE : SEEDED;
@@ -113,6 +113,17 @@ interface Heard {
 
 export async function seededChaos(seeded: SeededOptions, spoken: Spoken, heard: Heard): Promise<Chaos> {
   return await runSeededChaos(told(seeded, spoken), { ...spoken.options, tell: teller(seeded, heard) });
+}
+
+/** The same faults under a debugger, without a judge: time goes back there. */
+export async function debuggedChaos(
+  seeded: SeededOptions,
+  spoken: Spoken,
+  heard: Heard,
+  to: Parameters<typeof runDebugged>[1],
+): Promise<ClusterReport> {
+  const tell = teller(seeded, heard);
+  return await runDebugged(told(seeded, spoken), to, { ...spoken.options, tell });
 }
 
 export async function liveChaos(live: LiveOptions, spoken: Spoken, heard: Heard): Promise<Chaos> {

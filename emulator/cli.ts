@@ -148,7 +148,7 @@ traceOptions(program.command("run"))
   .addOption(options.limit())
   .addOption(options.json())
   .addOption(new Option("--quiet", "no console lines, only the result"))
-  .addOption(options.gdb("with --seed: every core of every machine is a thread of one program"))
+  .addOption(options.gdb("with --seed or --chaos: every core of every machine is a thread of one program"))
   .addOption(options.wait())
   .addOption(
     new Option(
@@ -192,6 +192,7 @@ Examples:
   $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
   $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock run --chaos 7 endure                 faults in virtual time; every addition is judged
+  $ buslock run --chaos 7 --gdb 1234 --wait endure    the same run and faults, to be stopped at and walked backwards
   $ buslock run --live --chaos 7 endure          the same judge; real processes, which are killed and stopped
   $ buslock run --chaos 7 --chaos-faults kill,revive,cut --chaos-count 10 --machines 5 --cores 1 endure
   $ buslock run --seed 7 --report out counter 200    then open out/index.html in a browser

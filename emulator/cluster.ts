@@ -176,11 +176,16 @@ export class SeededCluster {
     return cluster;
   }
 
-  /** Another machine takes the place of one that was switched off: a new life. `seed` gives it its own random numbers. */
-  async replace(index: number, o: SeededOptions): Promise<void> {
+  /**
+   * Another machine takes the place of one that was switched off: a new life. `seed` gives it its own random numbers; `heard`: its
+   * console has been, before the run went back.
+   */
+  async replace(index: number, o: SeededOptions, heard = false): Promise<void> {
     const node = this.nodes[index]!;
-    node.console.end();
-    node.console.restart("");
+    if (!heard) {
+      node.console.end();
+      node.console.restart("");
+    }
     node.machine = await node.outlet!.replace(o);
   }
 

@@ -8,6 +8,14 @@ import type { Link } from "./link.js";
 import type { Machine } from "./machine.js";
 import type { Scheduled } from "./schedule.js";
 
+/** What stands in an outlet, and how; the machine's own state is its snapshot's. */
+export interface OutletRecord {
+  readonly machine: Machine;
+  readonly on: boolean;
+  readonly still: boolean;
+  readonly waiting: readonly Uint8Array[];
+}
+
 /** Frames that wait for a machine that stands still; further ones are lost. */
 const WAITING_MAX = 4096;
 
@@ -65,6 +73,17 @@ export class Outlet implements Scheduled {
     this.#machine.connect(this.#link!);
     this.#on = true;
     return this.#machine;
+  }
+
+  record(): OutletRecord {
+    return { machine: this.#machine, on: this.#on, still: this.#still, waiting: [...this.#waiting] };
+  }
+
+  restore({ machine, on, still, waiting }: OutletRecord): void {
+    this.#machine = machine;
+    this.#on = on;
+    this.#still = still;
+    this.#waiting.splice(0, this.#waiting.length, ...waiting);
   }
 
   receiveFrame(frame: Uint8Array): void {

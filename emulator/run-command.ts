@@ -1,7 +1,14 @@
 // `buslock run`.
 
 import { fileURLToPath } from "node:url";
-import { chaosOptions, liveChaos, printChaos, replayLine, seededChaos } from "./chaos-command.js";
+import {
+  chaosOptions,
+  debuggedChaos,
+  liveChaos,
+  printChaos,
+  replayLine,
+  seededChaos,
+} from "./chaos-command.js";
 import { machineName, runSeeded, type SeededOptions } from "./cluster.js";
 import { runDebugged } from "./cluster-debugged.js";
 import { hostMicroseconds } from "./host-clock.js";
@@ -51,7 +58,8 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
     throw new Error("--store-buffer goes with --seed: live cores have the host's");
   if (o.stall !== undefined && o.seed === undefined)
     throw new Error("--stall goes with --seed: live cores stand still when their host has other work");
-  if (o.gdb !== undefined && o.seed === undefined) throw new Error("--gdb goes with --seed");
+  if (o.gdb !== undefined && o.seed === undefined && (o.chaos === undefined || o.live === true))
+    throw new Error("--gdb goes with --seed or --chaos: live machines do not go back");
   if (o.report !== undefined && o.seed === undefined && (o.chaos === undefined || o.live === true))
     throw new Error("--report goes with --seed: the memory of live machines is their processes' own");
   if (o.report !== undefined && o.gdb !== undefined)
@@ -133,6 +141,14 @@ async function chaos(
     return signal.aborted ? 130 : status;
   }
   const options = seededOptions(common, { ...o, seed: o.seed ?? o.chaos! }, signal, progress);
+  if (o.gdb !== undefined) {
+    const log = (line: string) => process.stderr.write(`run: ${line}\n`);
+    const to = { port: o.gdb, wait: o.wait ?? false, signal, log };
+    const ended = await debuggedChaos(options, spoken, { say }, to);
+    progress.end();
+    print(ended, o.json === true);
+    return signal.aborted ? 130 : 0;
+  }
   const report = reportFor(name, args, o, options);
   const result = await seededChaos(report === null ? options : reported(options, report), spoken, {
     say,

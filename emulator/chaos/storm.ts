@@ -1,4 +1,5 @@
-// A plan carried out, fault by fault, on whatever cluster there is: `Hands` do to machines, bridge and wire what the plan says.
+// A plan carried out, fault by fault, on whatever cluster there is: `Hands` do to machines, bridge and wire what the plan says. How
+// far it has come is a number, so that a debugger can go back in it.
 // What was true between two faults is kept as stretches, by which promises.ts judges.
 
 import { type Fault, stations } from "./plan.js";
@@ -42,10 +43,11 @@ type Change = readonly [at: number, begins: boolean, fault: Fault];
 export class Storm {
   readonly stretches: Stretch[] = [];
   readonly #machines: number;
-  readonly #plan: readonly Fault[];
   readonly #hands: Hands;
   readonly #tell: (at: number, begins: boolean, fault: Fault) => void;
   readonly #active = new Set<Fault>();
+  readonly #changes: readonly Change[];
+  #done = 0;
 
   constructor(
     machines: number,
@@ -54,33 +56,60 @@ export class Storm {
     tell: (at: number, begins: boolean, fault: Fault) => void,
   ) {
     this.#machines = machines;
-    this.#plan = plan;
     this.#hands = hands;
     this.#tell = tell;
+    const changes = plan.flatMap((fault): Change[] => [
+      [fault.at, true, fault],
+      ...(fault.until === Number.POSITIVE_INFINITY ? [] : [[fault.until, false, fault] as const]),
+    ]);
+    this.#changes = changes.sort((a, b) => a[0] - b[0]);
+    this.#begin(0);
   }
 
   /** All of it; false: the cluster's run was over before. */
   async run(): Promise<boolean> {
-    const changes: Change[] = this.#plan.flatMap((fault): Change[] => [
-      [fault.at, true, fault],
-      ...(fault.until === Number.POSITIVE_INFINITY ? [] : [[fault.until, false, fault] as const]),
-    ]);
-    changes.sort((a, b) => a[0] - b[0]);
-    this.#begin(0);
-    for (const [at, begins, fault] of changes) {
-      const on = await this.#hands.reach(at);
-      if (!on) return false;
-      const from = this.#hands.now();
-      if (begins) this.#active.add(fault);
-      else this.#active.delete(fault);
-      this.#tell(from, begins, fault);
-      await this.#change(begins, fault);
-      // What ends lasts until it is wholly over, and what begins has begun at once.
-      const turn = begins ? from : this.#hands.now();
-      this.#end(turn);
-      this.#begin(turn);
+    while (this.due !== Number.POSITIVE_INFINITY) {
+      if (!(await this.#hands.reach(this.due))) return false;
+      await this.step();
     }
     return true;
+  }
+
+  /** When the next change is, in milliseconds; Infinity: there is none. */
+  get due(): number {
+    return this.#changes[this.#done]?.[0] ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Changes made so far. */
+  get done(): number {
+    return this.#done;
+  }
+
+  async step(): Promise<void> {
+    const [, begins, fault] = this.#changes[this.#done++]!;
+    const from = this.#hands.now();
+    this.#apply(begins, fault);
+    this.#tell(from, begins, fault);
+    await this.#change(begins, fault);
+    // What ends lasts until it is wholly over, and what begins has begun at once.
+    const turn = begins ? from : this.#hands.now();
+    this.#end(turn);
+    this.#begin(turn);
+  }
+
+  /** As it was after so many changes: the wire too; machines and bridge are the caller's. */
+  async goTo(done: number): Promise<void> {
+    this.#done = done;
+    this.#active.clear();
+    for (const [, begins, fault] of this.#changes.slice(0, done)) this.#apply(begins, fault);
+    this.stretches.length = done + 1;
+    this.#end(Number.POSITIVE_INFINITY);
+    await this.#weather();
+  }
+
+  #apply(begins: boolean, fault: Fault): void {
+    if (begins) this.#active.add(fault);
+    else this.#active.delete(fault);
   }
 
   /** The stretch under way: behind the last change, nothing is done to the cluster any more. */
@@ -90,7 +119,7 @@ export class Storm {
 
   async #change(begins: boolean, fault: Fault): Promise<void> {
     const hands = this.#hands;
-    const on = (kind: Fault["kind"]) => [...this.#active].filter((f) => f.kind === kind);
+    const bridges = [...this.#active].filter(({ kind }) => kind === "bridge").length;
     switch (fault.kind) {
       case "kill":
         return await (begins ? hands.kill(fault.machine!) : hands.revive(fault.machine!));
@@ -98,13 +127,17 @@ export class Storm {
       case "blink":
         return await (begins ? hands.pause(fault.machine!) : hands.resume(fault.machine!));
       case "bridge":
-        if (begins && on("bridge").length === 1) await hands.bridgeStops();
-        if (!begins && on("bridge").length === 0) await hands.bridgeStarts();
+        if (begins && bridges === 1) await hands.bridgeStops();
+        if (!begins && bridges === 0) await hands.bridgeStarts();
     }
-    const most = (kind: "loss" | "double" | "reorder") =>
-      Math.max(0, ...on(kind).map(({ much }) => much ?? 0));
+    await this.#weather();
+  }
+
+  async #weather(): Promise<void> {
+    const most = (wanted: "loss" | "double" | "reorder") =>
+      Math.max(0, ...[...this.#active].filter(({ kind }) => kind === wanted).map(({ much }) => much ?? 0));
     const weather = { loss: most("loss"), duplicate: most("double"), delay: most("reorder") };
-    await hands.wire(this.#deaf(), weather);
+    await this.#hands.wire(this.#deaf(), weather);
   }
 
   /** Who does not hear whom. */

@@ -1,7 +1,8 @@
 // Machines in virtual time under a debugger: they run, stop, step and go back, all of them together. The run is the one that
 // the seed gives: breakpoints and steps are invisible to the guests and to the schedule, so that a failure found without a
 // debugger shows again with one. Going back is going to a snapshot and forward again; input from outside is kept and given
-// again. Every core is a thread, numbered from 0 through all machines.
+// again; what is done to the machines at times of its own (`Deeds`) is undone and done again. Every core is a thread, numbered
+// from 0 through all machines.
 // Invariant: the same position (instructions retired by all cores) of the same history is the same state.
 
 import type { CoreState } from "../cpu/state.js";
@@ -22,8 +23,23 @@ export interface Stop {
   readonly watch?: { readonly kind: WatchKind; readonly address: bigint };
 }
 
+/** What is done to the machines from outside at given times, such as faults. */
+export interface Deeds {
+  /** Virtual nanoseconds of the next one, at which a turn of the schedule ends. Infinity: there are no more. */
+  readonly due: number;
+  /** In the middle of a run machines may be replaced by new lives, in the debuggee's list too. */
+  perform(): Promise<void>;
+  /** Of each machine, how many it has had before this one; and what all those have retired. */
+  readonly lives: readonly number[];
+  readonly retiredBefore: number;
+  record(): unknown;
+  restore(record: never): Promise<void>;
+}
+
 /** Where in their history the machines can be put back. */
 interface Mark {
+  readonly deeds: unknown;
+  readonly lives: readonly number[];
   readonly machines: readonly Snapshot[];
   readonly wire: WireRecord | null;
   readonly schedule: ScheduleRecord;
@@ -48,6 +64,7 @@ export interface DebuggeeOptions {
   readonly schedule: Schedule;
   /** Between several machines. */
   readonly wire?: SeededNetwork;
+  readonly deeds?: Deeds;
   /** Virtual nanoseconds. */
   readonly limit: number;
   /** A byte for a machine's console, which has not been there before. */
@@ -63,6 +80,7 @@ export class Debuggee {
   readonly #storages: readonly Storage[];
   readonly #schedule: Schedule;
   readonly #wire: SeededNetwork | null;
+  readonly #deeds: Deeds | null;
   readonly #limit: number;
   readonly #print: (machine: number, byte: number) => void;
   #marks: Mark[] = [];
@@ -76,21 +94,27 @@ export class Debuggee {
   #printed: number[];
   readonly #printedEver: number[];
   #interrupted = false;
+  /** What all machines are to stop at, now; new lives too. */
+  #bounds: Iterable<bigint> = [];
+  #watching = false;
+  #pause: { readonly thread: number; readonly retired: number } | null = null;
+  #left: (() => number) | null = null;
   /** Where the last breakpoint stopped the machines. */
   #place: Place = { instructions: -1, ordinal: 0 };
 
-  constructor({ machines, schedule, wire, limit, print }: DebuggeeOptions) {
+  constructor({ machines, schedule, wire, deeds, limit, print }: DebuggeeOptions) {
     this.machines = machines;
     this.cores = machines[0]!.cores;
     this.#schedule = schedule;
     this.#wire = wire ?? null;
+    this.#deeds = deeds ?? null;
     this.#limit = limit;
     this.#print = print;
     this.#printed = machines.map(() => 0);
     this.#printedEver = machines.map(() => 0);
-    this.#storages = machines.map((machine) => ({
-      at: (physical) => machine.storageAt(physical),
-      changed: (physical, length) => machine.changed(physical, length),
+    this.#storages = machines.map((_, index) => ({
+      at: (physical) => this.machines[index]!.storageAt(physical),
+      changed: (physical, length) => this.machines[index]!.changed(physical, length),
     }));
     this.watchpoints = new Watchpoints({
       core: (thread) => this.core(thread),
@@ -118,7 +142,8 @@ export class Debuggee {
   }
   /** Instructions retired by all cores. */
   get instructions(): number {
-    return this.machines.reduce((sum, machine) => sum + machine.instructions, 0);
+    const before = this.#deeds?.retiredBefore ?? 0;
+    return this.machines.reduce((sum, machine) => sum + machine.instructions, before);
   }
   get now(): number {
     return this.#schedule.now;
@@ -153,27 +178,37 @@ export class Debuggee {
 
   async run(motion: Motion, thread: number): Promise<Stop> {
     this.#interrupted = false;
-    for (const machine of this.machines) machine.setBreakpoints(motion === "step" ? [] : this.breakpoints);
-    if (!this.watchpoints.none) this.#watch(true);
+    this.#bounds = motion === "step" ? [] : this.breakpoints;
+    this.#watching = !this.watchpoints.none;
+    this.#arm();
     try {
       if (motion === "reverse-step") return await this.#reverseStep(thread);
       if (motion === "reverse-continue") return await this.#reverseContinue(thread);
       return await this.#forward(motion === "step" ? thread : null);
     } finally {
-      this.#watch(false);
+      this.#watching = false;
+      this.#pause = null;
+      this.#left = null;
       for (const machine of this.machines) {
         machine.pauseAt(NO_CORE);
         machine.pauseAfter(null);
+        machine.watch(null);
         machine.pausedCore = NO_CORE;
       }
     }
   }
 
-  #watch(on: boolean): void {
+  /** Tells all machines what they are to stop at. */
+  #arm(): void {
     this.machines.forEach((machine, index) => {
       const peers = [index * this.cores, this.cores] as const;
+      machine.setBreakpoints(this.#bounds);
+      machine.pauseAfter(this.#left);
+      if (this.#pause !== null && Math.floor(this.#pause.thread / this.cores) === index)
+        machine.pauseAt(this.#pause.thread % this.cores, this.#pause.retired);
+      else machine.pauseAt(NO_CORE);
       machine.watch(
-        on
+        this.#watching
           ? {
               accessed: (core, linear, bytes, write) =>
                 this.watchpoints.accessed(peers[0] + core, peers, linear, bytes, write),
@@ -184,7 +219,12 @@ export class Debuggee {
   }
 
   #pauseAt(thread: number, retired: number): void {
+    this.#pause = { thread, retired };
     this.machine(thread).pauseAt(thread % this.cores, retired);
+  }
+  /** How many lives the thread's machine has had before this one. */
+  #life(thread: number): number {
+    return this.#deeds?.lives[Math.floor(thread / this.cores)] ?? 0;
   }
   /** The thread that a pause is about. */
   #paused(): number {
@@ -202,6 +242,7 @@ export class Debuggee {
     if (stepping !== null) this.#pauseAt(stepping, wanted);
     let thread = stepping ?? 0;
     for (const patience = new Patience(); ; ) {
+      if (this.#isDue()) await this.#perform();
       const end = this.#turn();
       if (end !== null && end !== "paused") return { why: end, thread };
       if (end === "paused") {
@@ -237,11 +278,29 @@ export class Debuggee {
       if (this.instructions >= this.#nextMark) this.#mark();
       this.#giveInput();
     }
-    const turn = this.#schedule.turn(this.#limit);
+    const due = this.#deeds?.due ?? Number.POSITIVE_INFINITY;
+    const turn = this.#schedule.turn(Math.min(this.#limit, due));
     if (turn === "paused") return "paused";
     this.#turns++;
+    if (turn === "off" && due < this.#limit) {
+      // With nobody to run, time passes all the same.
+      this.#schedule.now = Math.max(this.#schedule.now, due);
+      return null;
+    }
     if (turn === "off") return "over";
     return turn === "idle" || this.#schedule.now >= this.#limit ? "asleep" : null;
+  }
+
+  #isDue(): boolean {
+    return this.#deeds !== null && !this.#schedule.paused && this.now >= this.#deeds.due;
+  }
+
+  async #perform(): Promise<void> {
+    const lives = this.#deeds!.lives.join();
+    await this.#deeds!.perform();
+    if (this.#deeds!.lives.join() === lives) return;
+    this.#arm();
+    this.#nextMark = 0; // a new life's first instruction can be gone back to
   }
 
   /** What was typed before this turn when it ran first, or what has been typed since the last. */
@@ -260,6 +319,8 @@ export class Debuggee {
     this.#nextMark = instructions + this.#interval;
     if ((this.#marks.at(-1)?.instructions ?? -1) >= instructions) return;
     this.#marks.push({
+      deeds: this.#deeds?.record(),
+      lives: [...(this.#deeds?.lives ?? [])],
       machines: this.machines.map((machine) => machine.snapshot()),
       wire: this.#wire?.snapshot() ?? null,
       schedule: this.#schedule.snapshot(),
@@ -273,7 +334,8 @@ export class Debuggee {
     this.#interval *= 2;
   }
 
-  #goTo(mark: Mark): void {
+  async #goTo(mark: Mark): Promise<void> {
+    await this.#deeds?.restore(mark.deeds as never);
     this.machines.forEach((machine, index) => {
       machine.restore(mark.machines[index]!);
       machine.pausedCore = NO_CORE;
@@ -285,23 +347,35 @@ export class Debuggee {
     this.watchpoints.take();
     // the bounds of its interval say when marks are due again; those ahead are still right
     this.#nextMark = (this.#marks.at(-1)?.instructions ?? 0) + this.#interval;
+    this.#arm();
   }
 
   async #reverseStep(thread: number): Promise<Stop> {
-    this.#watch(false);
+    this.#watching = false;
     const wanted = this.core(thread).retired - 1;
-    const mark = this.#marks.findLast((m) => m.retired[thread]! <= wanted);
-    if (mark === undefined) return this.#begin(thread);
-    for (const machine of this.machines) machine.setBreakpoints([]);
-    this.#goTo(mark);
+    const life = this.#life(thread);
+    if (wanted < 0 && life > 0) return { why: "begin", thread }; // of this life
+    const index = Math.floor(thread / this.cores);
+    const mark = this.#marks.findLast((m) => {
+      const then = m.lives[index] ?? 0;
+      return then < life || (then === life && m.retired[thread]! <= wanted);
+    });
+    if (mark === undefined) return await this.#begin(thread);
+    this.#bounds = [];
+    await this.#goTo(mark);
+    const where = `instruction ${wanted} of ${this.name(thread)}`;
+    if (this.#life(thread) !== life) await this.#until(where, () => this.#life(thread) === life);
     if (this.core(thread).retired === wanted) return { why: "step", thread };
     this.#pauseAt(thread, wanted);
-    await this.#untilPause(`instruction ${wanted} of ${this.name(thread)}`);
+    await this.#until(where);
     return { why: "step", thread };
   }
 
-  async #untilPause(where: string): Promise<void> {
+  /** Runs until a pause, or until something done from outside makes it true. */
+  async #until(where: string, isThere: () => boolean = () => false): Promise<void> {
     for (const patience = new Patience(); ; ) {
+      if (this.#isDue()) await this.#perform();
+      if (isThere()) return;
       const end = this.#turn();
       if (end === "paused") return;
       if (end !== null) throw new Error(`the history ended (${end}) before ${where}`);
@@ -322,15 +396,16 @@ export class Debuggee {
       if (this.#interrupted) return { why: "interrupt", thread };
       until = { instructions: mark.instructions, ordinal: 1 };
     }
-    return this.#begin(thread);
+    return await this.#begin(thread);
   }
 
   /** The last stop that the run from a mark meets before a place; with `wanted`, stops at that one again. */
   async #lastStop(mark: Mark, until: Place, wanted?: Met): Promise<Met | null> {
-    this.#goTo(mark);
+    await this.#goTo(mark);
     let last: Met | null = null;
     let place: Place = { instructions: -1, ordinal: 0 };
     for (const patience = new Patience(); ; ) {
+      if (this.#isDue()) await this.#perform();
       const end = this.#turn();
       if (end === "paused") {
         const thread = this.#paused();
@@ -358,19 +433,17 @@ export class Debuggee {
   /** Backwards a watchpoint is met when the access is undone: at the instruction that makes it. */
   async #goBefore(mark: Mark, { place }: Met): Promise<void> {
     const wanted = place.instructions - 1;
-    this.#watch(false);
-    for (const machine of this.machines) {
-      machine.setBreakpoints([]);
-      machine.pauseAfter(() => wanted - this.instructions);
-    }
-    this.#goTo(mark);
-    if (this.instructions < wanted) await this.#untilPause(`${wanted} instructions`);
+    this.#watching = false;
+    this.#bounds = [];
+    this.#left = () => wanted - this.instructions;
+    await this.#goTo(mark);
+    if (this.instructions < wanted) await this.#until(`${wanted} instructions`);
     this.#place = { instructions: wanted, ordinal: 1 };
   }
 
-  #begin(thread: number): Stop {
+  async #begin(thread: number): Promise<Stop> {
     const first = this.#marks[0];
-    if (first !== undefined) this.#goTo(first);
+    if (first !== undefined) await this.#goTo(first);
     return { why: "begin", thread };
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { repeat, seeded } from "../support/cluster.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 
-const COUNT = 12;
+const COUNT = 8;
 
 describe.skipIf(!hasMusl)(
   `LOCKed instructions between machines${missing("musl")}`,
