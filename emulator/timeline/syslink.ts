@@ -29,7 +29,14 @@ const LINK = "kernel/syslink/link";
 export class Syslink {
   readonly #commands: ReadonlyMap<number, string>;
   readonly #votes: ReadonlyMap<number, string>;
-  readonly #item: { page: number; data: number; difference: number; number: number };
+  readonly #item: {
+    page: number;
+    data: number;
+    run: number;
+    runPages: number;
+    difference: number;
+    number: number;
+  };
   readonly #response: number;
   readonly #messageBytes: number;
   readonly #port: number;
@@ -50,6 +57,8 @@ export class Syslink {
     this.#item = {
       page: d.number(commands, "ITEM_PAGE"),
       data: d.number(commands, "ITEM_DATA"),
+      run: d.number(commands, "ITEM_RUN"),
+      runPages: d.number(commands, "ITEM_RUN_PAGES"),
       difference: d.number(commands, "ITEM_DIFFERENCE"),
       number: d.number(message, "ITEM_NUMBER"),
     };
@@ -135,9 +144,10 @@ export class Syslink {
       const id = view.getUint16(item, true) & this.#item.number;
       const bytes = view.getUint16(item + 2, true);
       if (bytes < ITEM_BYTES || item + bytes > at + length) break;
-      if (id === this.#item.page && bytes >= ITEM_BYTES + 8)
+      // Of a run the first.
+      if ((id === this.#item.page || id === this.#item.run) && bytes >= ITEM_BYTES + 8)
         page = Number(view.getBigUint64(item + ITEM_BYTES, true));
-      if (id === this.#item.data) withPage = true;
+      if (id === this.#item.data || id === this.#item.runPages) withPage = true;
       if (id === this.#item.difference) withDifference = true;
       item += (bytes + 7) & ~7;
     }

@@ -5,27 +5,12 @@
 // entry of a page is gone, or read-only, and shot down on every core, before the engine is told so (engineGone), and
 // nothing that depends on it leaves the machine earlier. The frame of a page stays the same while the record lives; at
 // the home it is the backing store.
-
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { nanoseconds } from "../machine/time";
 import { frameAllocate } from "../memory/frames";
-import {
-  ACCESSED,
-  DIRTY,
-  entryOf,
-  NO_EXECUTE,
-  PRESENT,
-  replaceEntry,
-  USER,
-  WRITABLE,
-} from "../memory/paging";
 import { allocate } from "../memory/slab";
-import { sharedMappings } from "../process/mapping";
 import { stats } from "../stats";
-import { clusterEpoch, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
-import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
-import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
-import { goesOnLater } from "./around";
+import { clusterEpoch, clusterMachines, clusterSelf } from "../syslink/cluster";
 import { budgetStart, frameAwaited, recordsAreFew } from "./budget";
 import { ASK_FAULT, ASK_HOLD, Client } from "./client";
 import {
@@ -33,49 +18,33 @@ import {
   operationDeclined,
   operationDone,
   operationPays,
-  operationServed,
-  pageCame,
   pageItselfWanted,
 } from "./contention";
-import { engineAsk, engineCreate, engineMessage, engineOperate } from "./engine";
+import { engineAsk, engineCreate, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
 import { keptEnd } from "./kept";
 import {
   borrowDeclined,
   borrowOperation,
   borrowPays,
-  bytesWrite,
   isLentHere,
   isLentOut,
-  lend,
-  lentBytes,
-  loanCame,
   loanNumber,
   loansRecall,
   loansStart,
-  loanVoid,
-  operationUsable,
   pageTouched,
-  partsLock,
 } from "./loans";
 import { asksToWrite, spinDelay } from "./migratory";
-import {
-  mirrorBefore,
-  mirrorBehind,
-  mirrorsOn,
-  mirrorsStart,
-  pageCopied,
-  pageTaken,
-  pageWritten,
-} from "./mirror-pages";
-import { objectById } from "./object-list";
-import { isBorrowing, operationPerform } from "./operation";
-import { dataTake, dataToSend, differenceBytes } from "./page-data";
+import { mirrorsOn, mirrorsStart, pageCopied, pageTaken } from "./mirror-pages";
+import { isBorrowing } from "./operation";
+import { dataTake } from "./page-data";
+import { fail, grant } from "./page-grants";
 import { pageFindOrMake, pageIndexStart, pageIsUsed, pageNextUsed, pageRemove } from "./page-index";
 import { isSuspended } from "./page-members";
+import { send } from "./page-send";
 import { SharedObject } from "./pager";
-import { pinAdd, pinsOrder } from "./progress";
-import { aheadFailed, lossUntold, readAhead, streamMet } from "./read-ahead";
+import { pinsOrder } from "./progress";
+import { lossUntold, readAhead, streamMet } from "./read-ahead";
 import {
   ACT_FAIL,
   ACT_GRANT,
@@ -88,65 +57,25 @@ import {
   ACTIONS_MAX,
   Action,
   Engine,
-  HAS_COPY,
   LOCAL_BYTES,
   OPERATION_DECLINED,
   OPERATION_DONE,
   Page,
   PageMessage,
-  RIGHT,
   RIGHT_MODIFIED,
-  SAY_FAILURE,
-  SAY_GET_OPERATE,
-  SAY_GET_READ,
-  SAY_GET_WRITE,
-  SAY_GRANT,
-  SAY_INVALIDATE,
-  SAY_OPERATED,
-  SAY_PURGE,
-  SAY_REJECTED,
-  TAKE_IT,
-  WITH_DATA,
 } from "./records";
-import {
-  passed,
-  passedHere,
-  refusalsCame,
-  refusalsForget,
-  refusalsLook,
-  refusalsSent,
-  refusalsStart,
-  refuses,
-  refusesHere,
-} from "./refusals";
+import { passedHere, refusalsForget, refusalsLook, refusalsStart, refusesHere } from "./refusals";
 import { EVERYTHING, revocable, revoke, revokeLater, takeAway, WRITE_ONLY } from "./revocations";
-import { strangerAnswers } from "./strangers";
 import { INVALID } from "./table";
 import { pageStored } from "./wills";
-import {
-  commandOf,
-  NO_DIFFERENCE,
-  PAGE_MESSAGE_BYTES_MAX,
-  REFUSED,
-  wireAgain,
-  wireIndex,
-  wireLent,
-  wireLoan,
-  wireRead,
-  wireRefused,
-  wireWrite,
-} from "./wire";
 
 const EIO: i64 = 5;
 const MILLISECOND: u64 = 1_000_000;
-/** So long a thread that was granted a page may take to run one instruction. */
-const PIN_TIME: u64 = 10 * MILLISECOND;
 const NEVER: u64 = ~(<u64>0);
 
 export const engine = changetype<Engine>(memory.data(offsetof<Engine>(), 8));
-const incoming = changetype<PageMessage>(memory.data(offsetof<PageMessage>(), 8));
-/** Messages about objects that are not here. */
-export let strangers: u64 = 0;
+/** The message that the engine is about to be told. */
+export const incoming = changetype<PageMessage>(memory.data(offsetof<PageMessage>(), 8));
 
 /** On core 0, after the cluster knows its number. */
 export function pagesStart(): void {
@@ -415,175 +344,7 @@ function perform(page: Page): bool {
   return again;
 }
 
-function send(page: Page, action: Action): void {
-  if (action.say == SAY_OPERATED) performFor(page, action);
-  if (action.say == SAY_GRANT && page.broken != 0) refuseBroken(page, action);
-  const withData = (action.sayFlags & WITH_DATA) != 0;
-  const data = withData ? dataToSend(page, action) : 0; // 0 as well when the receiver has it
-  if (action.say == SAY_INVALIDATE) stats().invalidations++;
-  const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96 + lentBytes();
-  const command = commandOf(action.say, action.sayFlags);
-  refusalsSent(page, action);
-  if (withData) mirrorBefore(page, action.to);
-  const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
-  wireWrite(writer, action, page.index, data, withData ? differenceBytes : NO_DIFFERENCE);
-  bytesWrite(writer);
-  messageEnd();
-  if (withData) mirrorBehind(page, action.to);
-}
-
-/** Some of its bytes died with the machine that had borrowed them: who was to have the page is told, once. */
-function refuseBroken(page: Page, action: Action): void {
-  page.broken = 0;
-  // What is left of it is here when the home asks for it.
-  if ((action.sayFlags & RIGHT) == RIGHT_MODIFIED) page.left = 1;
-  action.say = SAY_FAILURE;
-  action.sayFlags = 0;
-  action.acks = 0;
-}
-
-/** The operation is done as its answer is written: nothing comes between the engine's word and this. */
-function performFor(page: Page, action: Action): void {
-  if (page.frame == 0) page.frame = frameAllocate(); // it came with a range and was never touched
-  const usable = !isSuspended() && page.frame != 0;
-  if (isBorrowing(action.operation)) {
-    if (!usable || !lend(page, action)) action.say = SAY_REJECTED;
-    return;
-  }
-  // The right may not be used while the home is out of reach, nor bytes that are lent, or lost; mirrored, the page would
-  // have to go along.
-  if (!usable || mirrorsOn() || !operationUsable(page, action.operation)) {
-    action.say = SAY_REJECTED;
-    return;
-  }
-  // What threads do with parts of a page they do under this lock.
-  partsLock.acquire();
-  action.operand = operationPerform(page.frame, action.operation, action.operand, action.comparand);
-  partsLock.release();
-  if (operationServed(page, action.to)) action.sayFlags |= TAKE_IT;
-}
-
-// --- Granting ---
-
-/** Every waiting client whose need is met gets the page. */
-function grant(page: Page, writable: bool): void {
-  if (writable) {
-    pageCame(page, nanoseconds());
-    pageStored(page);
-  }
-  let before: usize = 0;
-  let at = page.waiters;
-  while (at != 0) {
-    const client = changetype<Client>(at);
-    const next = client.nextWaiter;
-    if (client.write != 0 && !writable) before = at;
-    else {
-      if (before != 0) changetype<Client>(before).nextWaiter = next;
-      else page.waiters = next;
-      client.nextWaiter = 0;
-      if (client.command == ASK_FAULT) {
-        if (client.write != 0) pageWritten(page, false);
-        install(page, client, writable);
-        const now = nanoseconds();
-        pinAdd(client, page, now + PIN_TIME);
-        if (client.write == 0 && goesOnLater(client, now)) {
-          at = next;
-          continue;
-        }
-      } else {
-        page.holds++;
-        if (client.write != 0) page.changed = 1;
-        if (client.write != 0) pageWritten(page, true);
-        if (client.write != 0 && page.home != <u8>clusterSelf()) page.dirty = 1;
-      }
-      portReply(client, 0);
-    }
-    at = next;
-  }
-}
-
-/** What visit() below works for. */
-let installFor: usize = 0;
-let installEntry: u64 = 0;
-
-function install(page: Page, client: Client, writable: bool): void {
-  installFor = changetype<usize>(client);
-  installEntry = <u64>page.frame | PRESENT | USER | ACCESSED | NO_EXECUTE;
-  // Mirrored: the first write is to be seen.
-  if (writable && (client.write != 0 || !mirrorsOn())) installEntry |= WRITABLE;
-  if (client.write != 0) installEntry |= DIRTY; // it is about to be
-  if (client.execute != 0) installEntry &= ~NO_EXECUTE;
-  sharedMappings(changetype<SharedObject>(page.holder), page.index, installVisit.index);
-}
-
-/** Only where the page is still mapped: another thread may have unmapped it while the right was on its way. */
-function installVisit(space: usize, va: u64): void {
-  const client = changetype<Client>(installFor);
-  if (space != client.space || va != client.va) return;
-  while (true) {
-    const old = entryOf(space, va);
-    // Another thread may have it already, and write: that it wrote stays known, and what it may do stays true.
-    const kept = old & PRESENT ? old & (DIRTY | WRITABLE) : 0;
-    const entry = installEntry & (old & PRESENT ? old | ~NO_EXECUTE : ~(<u64>0));
-    if (replaceEntry(space, va, old, entry | kept) == old) return;
-  }
-}
-
-export function fail(page: Page): void {
-  let at = page.waiters;
-  if (at == 0) aheadFailed(page, wireRefused);
-  page.waiters = 0;
-  page.operator = 0;
-  while (at != 0) {
-    const client = changetype<Client>(at);
-    at = client.nextWaiter;
-    client.nextWaiter = 0;
-    portReply(client, -EIO);
-  }
-}
-
 export function wantedAgain(page: Page): void {
   ask(page, writerWaits(page), nanoseconds());
   drain(page);
-}
-
-// --- What other machines say ---
-
-export function pageMessage(from: u32, message: MessageHeader): void {
-  const object = objectById(message.linkid);
-  if (!wireRead(message, from, clusterMachines(), incoming)) {
-    strangers++;
-    return;
-  }
-  if (changetype<usize>(object) == 0 || object.dead != 0) {
-    strangers++;
-    strangerAnswers(message.linkid, wireIndex, incoming);
-    return;
-  }
-  const asks =
-    incoming.kind == SAY_GET_READ || incoming.kind == SAY_GET_WRITE || incoming.kind == SAY_GET_OPERATE;
-  if (asks && object.home == clusterSelf() && wireIndex * 4096 >= object.size) {
-    refuse(from, message, object);
-    return;
-  }
-  if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
-  rangesReady(object);
-  const page = pageFindOrMake(object, wireIndex);
-  if (incoming.kind == SAY_PURGE) loanVoid(page);
-  if (wireLent != 0) {
-    const open = page.transaction != 0 && incoming.transaction == page.transaction;
-    loanCame(page, from, wireLoan, wireLent, open);
-  }
-  if (asks ? refuses(page, incoming) : refusalsCame(page, incoming, wireAgain)) return;
-  engineMessage(engine, page, incoming);
-  if (asks) passed(page, incoming);
-  drain(page);
-}
-
-/** Beyond the object's end. */
-function refuse(to: u32, message: MessageHeader, object: SharedObject): void {
-  const writer = messageTo(to, 16 + 16 + 8, object.id, message.msgid, COMMAND_READ_PAGE | RESPONSE);
-  store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), wireIndex);
-  itemPut(writer, ITEM_ERROR, REFUSED, 0);
-  messageEnd();
 }

@@ -2,7 +2,7 @@
 // front of it are asked for before it comes to them, many at a time, and are here when it does. Core 0 only.
 //
 // The window doubles with each page of the stream, and is filled again when half of it is used up. Only pages of which this machine has
-// nothing are asked for, only to read: nothing that anybody uses here goes for it. A page that somebody else has taken before
+// nothing are asked for, in one message (runs.ts), only to read: nothing that anybody uses here goes for it. A page that somebody else has taken before
 // the thread came to it ends the window: the stream starts again from nothing. Who asked ahead may still be the one who learns that a page is
 // lost: the next thread to ask for a page of the object is told so. Not for objects without a name: processes' memory has holes.
 import { frameAllocate, framesFree } from "../memory/frames";
@@ -19,6 +19,7 @@ import { SharedObject } from "./pager";
 import { drain, engine } from "./pages";
 import { rangeOf } from "./ranges";
 import { Page } from "./records";
+import { runsBegin, runsEnd } from "./runs";
 import { EXCLUSIVE, INVALID, INVALID_READ, MODIFIED, OWNED, SHARED } from "./table";
 
 const WINDOW_MIN: u32 = 2;
@@ -62,7 +63,9 @@ export function readAhead(client: Client, object: SharedObject, index: u64): voi
   if (from - client.streamNext > <u64>(client.streamWindow / 2)) return;
   const end = min<u64>(client.streamNext + client.streamWindow, (object.size + 4095) / 4096);
   let next = from;
+  runsBegin();
   while (next < end && askAhead(object, next)) next++;
+  runsEnd();
   client.streamEnd = next;
 }
 

@@ -81,6 +81,11 @@ export function willsTell(): void {
   }
 }
 
+/** Something waits to be told before anything else is said. */
+export function willsWait(): bool {
+  return noteSince != NEVER;
+}
+
 /** When to look again. */
 export function willsTick(now: u64): u64 {
   if (noteSince == NEVER) return NEVER;

@@ -231,6 +231,16 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
   return wireIndex < 1 << 40;
 }
 
+/** A message of a run (runs.ts): of this page, with its bytes at `data` if that is not 0. */
+export function wirePage(index: u64, data: usize): void {
+  wireIndex = index;
+  wireData = data;
+  wireRefused = false;
+  wireAgain = false;
+  wireDifferenceBytes = NO_DIFFERENCE;
+  wireLent = 0;
+}
+
 function sayOf(command: u32, failed: bool): u8 {
   switch (command) {
     case COMMAND_READ_PAGE:

@@ -396,25 +396,38 @@ const reloadCodeSegment = chunk("reload cs", (a) => {
 
 /** (sum EDI, address ESI, bytes EDX): a line a round, then what is left of one. */
 const crc32c = chunk("crc32c", (a) => {
-  const [line, rest, word, end] = [new Label(), new Label(), new Label(), new Label()];
+  const [block, lines, line] = [new Label(), new Label(), new Label()];
+  const [words, word, end] = [new Label(), new Label(), new Label()];
+  const sums = (count: number) => {
+    for (let at = 0; at < 8 * count; at += 8) a.op("Crc32", 64, r(RAX), { base: RSI, displacement: at });
+    a.op("Add", 64, r(RSI), 8 * count);
+  };
   a.op("Mov", 32, r(RAX), r(RDI));
   a.op("Mov", 32, r(RSI), r(RSI));
   a.op("Add", 64, r(RSI), r(R15));
+  // 512 bytes at a time: the checks of pages are the longest.
+  a.op("Mov", 32, r(RCX), r(RDX));
+  a.shift("Shr", 32, r(RCX), 9);
+  a.jumpIf("e", lines);
+  a.bind(block);
+  sums(64);
+  a.op("Sub", 32, r(RCX), 1);
+  a.jumpIf("ne", block);
+  a.bind(lines);
   a.op("Mov", 32, r(RCX), r(RDX));
   a.shift("Shr", 32, r(RCX), 6);
-  a.jumpIf("e", rest);
+  a.op("And", 32, r(RCX), 7);
+  a.jumpIf("e", words);
   a.bind(line);
-  for (let at = 0; at < 64; at += 8) a.op("Crc32", 64, r(RAX), { base: RSI, displacement: at });
-  a.op("Add", 64, r(RSI), 64);
+  sums(8);
   a.op("Sub", 32, r(RCX), 1);
   a.jumpIf("ne", line);
-  a.bind(rest);
+  a.bind(words);
   a.shift("Shr", 32, r(RDX), 3);
   a.op("And", 32, r(RDX), 7);
   a.jumpIf("e", end);
   a.bind(word);
-  a.op("Crc32", 64, r(RAX), { base: RSI });
-  a.op("Add", 64, r(RSI), 8);
+  sums(1);
   a.op("Sub", 32, r(RDX), 1);
   a.jumpIf("ne", word);
   a.bind(end);

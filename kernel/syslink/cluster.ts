@@ -21,7 +21,7 @@ import { rangeMessage } from "../coherence/grants";
 import { loanMessage } from "../coherence/loans";
 import { lockMessage } from "../coherence/object-locks";
 import { objectMessage, requestServe } from "../coherence/objects";
-import { pageMessage } from "../coherence/pages";
+import { pageMessage, runMessage } from "../coherence/page-messages";
 import { questionWaits } from "../coherence/questions";
 import { confirmMessage } from "../coherence/refusals";
 import { revocationsDue, revocationsRetry } from "../coherence/revocations";
@@ -50,6 +50,7 @@ import { stats } from "../stats";
 import { checkStart } from "./check";
 import {
   COMMAND_BYTES,
+  COMMAND_CLEAN_RUN,
   COMMAND_CONFIRM,
   COMMAND_EXECUTE,
   COMMAND_FAREWELL,
@@ -60,6 +61,7 @@ import {
   COMMAND_OPERATE,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
+  COMMAND_READ_RUN,
   COMMAND_RECALL,
   COMMAND_THREAD_START,
   COMMAND_VIEW,
@@ -348,6 +350,9 @@ function dispatch(machine: u32, message: MessageHeader): void {
   const ofPage = command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE;
   if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) {
     pageMessage(machine, message);
+    pageFollowed(machine);
+  } else if (command >= COMMAND_READ_RUN && command <= COMMAND_CLEAN_RUN) {
+    runMessage(machine, message);
     pageFollowed(machine);
   } else if (command == COMMAND_RECALL) rangeMessage(machine, message);
   else if (command >= COMMAND_LOCK && command <= COMMAND_LOCK_FOLLOW) lockMessage(machine, message);

@@ -83,6 +83,11 @@ export const COMMAND_BYTES: u32 = 39;
 /** Without queues: the request for a page is over (coherence/refusals.ts). */
 export const COMMAND_CONFIRM: u32 = 31;
 
+// Runs of pages (coherence/runs.ts): READ_PAGE, FORWARD_READ and CLEAN of pages and transactions that follow each other; msgid is the first.
+export const COMMAND_READ_RUN: u32 = 49;
+export const COMMAND_FORWARD_RUN: u32 = 50;
+export const COMMAND_CLEAN_RUN: u32 = 51;
+
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
 export const ITEM_OBJECT: u32 = 2; // data: the object's linkid
@@ -99,6 +104,9 @@ export const ITEM_PAGES: u32 = 12; // 1 = the last answer about it; data: first[
 export const ITEM_HELD: u32 = 13; // data: page numbers[8 each]
 export const ITEM_SERVED: u32 = 14; // a msgid of the receiver's; no data
 export const ITEM_SERIAL: u32 = 15; // data: serial number[8] of the bytes that come along, or that the requester has; without: 0
+export const ITEM_RUN: u32 = 16; // PageMessage.flags of each; data: first index[8], how many pages[8]
+export const ITEM_RUN_PAGES: u32 = 17; // data: serial number[8] and the page, each
+export const ITEM_RUN_SERVED: u32 = 18; // data: a msgid of the receiver's[4], each
 
 export const ITEM_THREAD: u32 = 20; // the thread's id; data: per command
 export const ITEM_STATE: u32 = 21; // data: registers to go on with (process/lwp.ts)
@@ -177,6 +185,14 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_PURGE | R,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_PURGE | R,         ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_PURGE | R,         ITEM_DATA,      4096, 4096, ANY,
+
+  COMMAND_READ_RUN,          ITEM_RUN,       16,   16,   ONE,
+  COMMAND_READ_RUN | R,      ITEM_RUN,       16,   16,   ONE,
+  COMMAND_READ_RUN | R,      ITEM_RUN_PAGES, 4104, 28728, ONE,
+  COMMAND_FORWARD_RUN,       ITEM_RUN,       16,   16,   ONE,
+  COMMAND_FORWARD_RUN,       ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_FORWARD_RUN,       ITEM_RUN_SERVED, 4,   1024, ONE,
+  COMMAND_CLEAN_RUN,         ITEM_RUN,       16,   16,   ONE,
 
   COMMAND_FUTEX_WAIT,        ITEM_FUTEX,     8,    8,    ONE,
   COMMAND_FUTEX_WAIT | R,    ITEM_ERROR,     0,    0,    ANY,
@@ -302,6 +318,12 @@ export function commandName(command: u32): string {
       return "PAGE_LOSS";
     case COMMAND_PURGE:
       return "PURGE";
+    case COMMAND_READ_RUN:
+      return "READ_RUN";
+    case COMMAND_FORWARD_RUN:
+      return "FORWARD_RUN";
+    case COMMAND_CLEAN_RUN:
+      return "CLEAN_RUN";
     case COMMAND_FUTEX_WAIT:
       return "FUTEX_WAIT";
     case COMMAND_FUTEX_CANCEL:

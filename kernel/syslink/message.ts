@@ -327,6 +327,20 @@ export function itemPut(writer: MessageWriter, id: u32, aux: u32, bytes: u32): u
   return at + ITEM_BYTES;
 }
 
+/** The message's last item, which is no deeper than it and whole words long, gets `bytes` more: where they go, or 0. */
+export function itemGrow(writer: MessageWriter, item: usize, bytes: u32): usize {
+  const header = changetype<MessageItem>(item - ITEM_BYTES);
+  const length = <u32>header.length;
+  assert(writer.at == item - ITEM_BYTES + length, "only a message's last item grows");
+  if (length - ITEM_BYTES + bytes > BUFFER_BYTES_MAX || (length & 7) != 0) {
+    writer.failed = 1;
+    return 0;
+  }
+  const at = take(writer, bytes);
+  if (at != 0) header.length = <u16>(length + bytes);
+  return at;
+}
+
 /** Every item around a linkid says that it holds one. */
 function markOpen(writer: MessageWriter): void {
   for (let depth: u32 = 0; depth < writer.depth; depth++) {

@@ -1,6 +1,7 @@
 // What goes out: SYSLINK messages into their links' rings, or aside while a ring is full; datagrams and votes to the card.
 
 import { referenceGiven } from "../coherence/object-list";
+import { runClose } from "../coherence/runs";
 import { willsTell } from "../coherence/wills";
 import { nanoseconds } from "../machine/time";
 import { allocate, release } from "../memory/slab";
@@ -47,6 +48,7 @@ let unheard: bool = false;
 
 /** Begins a message of at most `bytes`: put items, then messageEnd(). Not to this machine. */
 export function messageTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, command: u32): MessageWriter {
+  runClose();
   willsTell();
   unheard = isDead(machine);
   return begin(machine, bytes, linkid, msgid, command);
@@ -54,12 +56,14 @@ export function messageTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, com
 
 /** An answer that the other waits for, although this machine may not know yet that it belongs to the cluster. */
 export function answerTo(machine: u32, bytes: u32, linkid: u64, msgid: u32, command: u32): MessageWriter {
+  runClose();
   unheard = false;
   return begin(machine, bytes, linkid, msgid, command);
 }
 
 /** The same about the membership itself: also to a machine that is no member yet. */
 export function noticeTo(machine: u32, bytes: u32, command: u32): MessageWriter {
+  runClose();
   unheard = false;
   return begin(machine, bytes, 0, 0, command);
 }

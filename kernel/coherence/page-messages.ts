@@ -1,0 +1,88 @@
+// What other machines say about pages of shared objects, one page or a run of them, reaches the engine. Core 0 only. Part of pages.ts,
+// whose invariants hold here.
+import { stats } from "../stats";
+import { clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
+import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { engineMessage } from "./engine";
+import { rangesReady } from "./grants";
+import { loanCame, loanVoid } from "./loans";
+import { objectById } from "./object-list";
+import { pageFindOrMake } from "./page-index";
+import { SharedObject } from "./pager";
+import { drain, engine, incoming } from "./pages";
+import {
+  HAS_COPY,
+  SAY_GET_OPERATE,
+  SAY_GET_READ,
+  SAY_GET_WRITE,
+  SAY_GRANT,
+  SAY_PURGE,
+  WITH_DATA,
+} from "./records";
+import { passed, refusalsCame, refuses } from "./refusals";
+import { runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
+import { strangerAnswers } from "./strangers";
+import { REFUSED, wireAgain, wireIndex, wireLent, wireLoan, wireRead } from "./wire";
+
+/** Messages about objects that are not here. */
+export let strangers: u64 = 0;
+
+/** A message about one page. */
+export function pageMessage(from: u32, message: MessageHeader): void {
+  if (!wireRead(message, from, clusterMachines(), incoming)) {
+    strangers++;
+    return;
+  }
+  said(from, message.linkid, objectById(message.linkid));
+}
+
+/** A message about pages that follow each other (runs.ts): what it says of each of them, one after the other. */
+export function runMessage(from: u32, message: MessageHeader): void {
+  if (!runRead(message, clusterMachines())) {
+    strangers++;
+    return;
+  }
+  const object = objectById(message.linkid);
+  runsBegin();
+  for (let number: u32 = 0; number < runPages; number++) {
+    runPage(number, from, incoming);
+    said(from, message.linkid, object);
+  }
+  runsEnd();
+}
+
+/** `incoming`, of the page wireIndex. */
+function said(from: u32, linkid: u64, object: SharedObject): void {
+  if (changetype<usize>(object) == 0 || object.dead != 0) {
+    strangers++;
+    strangerAnswers(linkid, wireIndex, incoming);
+    return;
+  }
+  const asks =
+    incoming.kind == SAY_GET_READ || incoming.kind == SAY_GET_WRITE || incoming.kind == SAY_GET_OPERATE;
+  if (asks && object.home == clusterSelf() && wireIndex * 4096 >= object.size) {
+    refuse(from, object);
+    return;
+  }
+  if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
+  rangesReady(object);
+  const page = pageFindOrMake(object, wireIndex);
+  if (incoming.kind == SAY_PURGE) loanVoid(page);
+  if (wireLent != 0) {
+    const open = page.transaction != 0 && incoming.transaction == page.transaction;
+    loanCame(page, from, wireLoan, wireLent, open);
+  }
+  if (asks ? refuses(page, incoming) : refusalsCame(page, incoming, wireAgain)) return;
+  engineMessage(engine, page, incoming);
+  if (asks) passed(page, incoming);
+  drain(page);
+}
+
+/** Beyond the object's end. */
+function refuse(to: u32, object: SharedObject): void {
+  const writer = messageTo(to, 16 + 16 + 8, object.id, incoming.transaction, COMMAND_READ_PAGE | RESPONSE);
+  store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), wireIndex);
+  itemPut(writer, ITEM_ERROR, REFUSED, 0);
+  messageEnd();
+}

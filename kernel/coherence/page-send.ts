@@ -1,0 +1,77 @@
+// What the engine says about a page leaves as a message: with the page's bytes if it says so, with what an operation gives, alone or
+// in a run with the pages before it (runs.ts). Core 0 only. Part of pages.ts, whose invariants hold here.
+import { frameAllocate } from "../memory/frames";
+import { stats } from "../stats";
+import { messageEnd, messageTo } from "../syslink/cluster";
+import { operationServed } from "./contention";
+import { bytesWrite, lend, lentBytes, operationUsable, partsLock } from "./loans";
+import { mirrorBefore, mirrorBehind, mirrorsOn } from "./mirror-pages";
+import { isBorrowing, operationPerform } from "./operation";
+import { dataToSend, differenceBytes } from "./page-data";
+import { isSuspended } from "./page-members";
+import {
+  Action,
+  Page,
+  RIGHT,
+  RIGHT_MODIFIED,
+  SAY_FAILURE,
+  SAY_GRANT,
+  SAY_INVALIDATE,
+  SAY_OPERATED,
+  SAY_REJECTED,
+  TAKE_IT,
+  WITH_DATA,
+} from "./records";
+import { refusalsSent } from "./refusals";
+import { runTakes } from "./runs";
+import { commandOf, NO_DIFFERENCE, PAGE_MESSAGE_BYTES_MAX, wireWrite } from "./wire";
+
+export function send(page: Page, action: Action): void {
+  if (action.say == SAY_OPERATED) performFor(page, action);
+  if (action.say == SAY_GRANT && page.broken != 0) refuseBroken(page, action);
+  const withData = (action.sayFlags & WITH_DATA) != 0;
+  const data = withData ? dataToSend(page, action) : 0; // 0 as well when the receiver has it
+  if (action.say == SAY_INVALIDATE) stats().invalidations++;
+  const bytes = data != 0 ? PAGE_MESSAGE_BYTES_MAX : 96 + lentBytes();
+  const command = commandOf(action.say, action.sayFlags);
+  refusalsSent(page, action);
+  const whole = differenceBytes == NO_DIFFERENCE && !(withData && mirrorsOn());
+  if (runTakes(page, action, withData && whole ? data : 0)) return;
+  if (withData) mirrorBefore(page, action.to);
+  const writer = messageTo(action.to, bytes, page.object, action.transaction, command);
+  wireWrite(writer, action, page.index, data, withData ? differenceBytes : NO_DIFFERENCE);
+  bytesWrite(writer);
+  messageEnd();
+  if (withData) mirrorBehind(page, action.to);
+}
+
+/** Some of its bytes died with the machine that had borrowed them: who was to have the page is told, once. */
+function refuseBroken(page: Page, action: Action): void {
+  page.broken = 0;
+  // What is left of it is here when the home asks for it.
+  if ((action.sayFlags & RIGHT) == RIGHT_MODIFIED) page.left = 1;
+  action.say = SAY_FAILURE;
+  action.sayFlags = 0;
+  action.acks = 0;
+}
+
+/** The operation is done as its answer is written: nothing comes between the engine's word and this. */
+function performFor(page: Page, action: Action): void {
+  if (page.frame == 0) page.frame = frameAllocate(); // it came with a range and was never touched
+  const usable = !isSuspended() && page.frame != 0;
+  if (isBorrowing(action.operation)) {
+    if (!usable || !lend(page, action)) action.say = SAY_REJECTED;
+    return;
+  }
+  // The right may not be used while the home is out of reach, nor bytes that are lent, or lost; mirrored, the page would
+  // have to go along.
+  if (!usable || mirrorsOn() || !operationUsable(page, action.operation)) {
+    action.say = SAY_REJECTED;
+    return;
+  }
+  // What threads do with parts of a page they do under this lock.
+  partsLock.acquire();
+  action.operand = operationPerform(page.frame, action.operation, action.operand, action.comparand);
+  partsLock.release();
+  if (operationServed(page, action.to)) action.sayFlags |= TAKE_IT;
+}

@@ -1,0 +1,44 @@
+// Runs of pages (kernel/coherence/runs.ts) on whole clusters in virtual time: pages asked for ahead are asked for, forwarded and
+// granted by few messages, whoever wrote them and whoever is their home, on small frames too; and each page is right when
+// frames are lost, doubled and overtaken.
+import { describe, expect, it } from "vitest";
+import { repeat, type SeededRun, seeded } from "../support/cluster.js";
+
+const LIMIT_MS = 120_000;
+const PAGES = 192;
+
+async function scan(writer: number, more: Parameters<typeof seeded>[2] = {}): Promise<SeededRun> {
+  const args = ["read", PAGES, writer];
+  const network = { delay: [30, 30] as [number, number] };
+  const run = await seeded("scan", args, { machines: 3, cores: 1, memory: 32 << 20, network, ...more });
+  expect(run.report.result, repeat(run, args)).toMatch(/scan: read \d+ wrong 0 /);
+  return run;
+}
+const sum = (run: SeededRun, counter: string) =>
+  run.report.machines.reduce((total, { stats }) => total + (stats?.[counter] ?? 0), 0);
+
+describe("runs of pages", { timeout: LIMIT_MS }, () => {
+  // Two machines read each page; page by page that is 4 to 6 messages. The cluster itself takes one a page here.
+  it.each([1, 2, 3])(
+    "two readers need fewer than three messages for a page that machine %i wrote",
+    async (writer) => {
+      const run = await scan(writer);
+      expect(sum(run, "pagesReceived")).toBeGreaterThanOrEqual(2 * PAGES);
+      expect(sum(run, "messagesSent") / PAGES, repeat(run)).toBeLessThan(3);
+    },
+  );
+
+  it("frames that carry no whole page", async () => {
+    await scan(2, { append: "mtu=1500" });
+  });
+
+  it.each([1, 2, 3])("on a wire that loses, doubles and overtakes: seed %i", async (seed) => {
+    const network = {
+      delay: [20, 200] as [number, number],
+      reorder: true,
+      faults: { loss: 0.03, duplicate: 0.03 },
+    };
+    const run = await scan((seed % 3) + 1, { seed, network });
+    expect(sum(run, "retransmissions")).toBeGreaterThan(0);
+  });
+});
