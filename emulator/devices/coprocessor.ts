@@ -18,6 +18,7 @@ export class Coprocessor {
       2,
       { CLEAR_BUSY: [0, 1, { write: clear }], RESET: [1, 1, { write: clear }] },
       trace,
+      0xff,
     );
   }
 

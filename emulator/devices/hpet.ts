@@ -21,8 +21,9 @@ const general = { enable: 1, legacy: 2 } as const;
 const config = { level: 2, enable: 4, periodic: 8, set: 0x40, mode32: 0x100, fsb: 0x4000 } as const;
 /** Periodic, 64 bits, messages: what each timer can do. */
 const CAPABILITIES = 0x10 | 0x20 | 0x8000;
+const ROUTE_BITS = 0x3e00;
 const WRITABLE =
-  config.level | config.enable | config.periodic | config.set | config.mode32 | 0x3e00 | config.fsb;
+  config.level | config.enable | config.periodic | config.set | config.mode32 | ROUTE_BITS | config.fsb;
 const routeOf = (bits: number): number => (bits >> 9) & 31;
 
 /** Outputs: I/O APIC pins by number, then the two lines of legacy replacement. */
@@ -98,7 +99,7 @@ export class Hpet {
         { read: () => this.#state.config, write: (v) => this.#setGeneral(v), bytewise: true },
       ],
       GEN_CONF_HIGH: [0x14, 4, reserved],
-      GINTR_STA: [0x20, 4, { read: () => this.#state.status, write: (v) => this.#clearStatus(v) }],
+      GINTR_STA: [0x20, 4, { read: () => this.#status(), write: (v) => this.#clearStatus(v) }],
       GINTR_STA_HIGH: [0x24, 4, reserved],
       MAIN_CNT: [0xf0, 4, { read: () => this.#readCounter(), write: (v) => this.#setCounter(v, 0) }],
       MAIN_CNT_HIGH: [0xf4, 4, { read: () => this.#readCounterHigh(), write: (v) => this.#setCounter(v, 1) }],
@@ -106,7 +107,10 @@ export class Hpet {
     for (let index = 0; index < TIMERS; index++) {
       const timer = () => this.#state.timers[index];
       const half = (which: 0 | 1) => ({
-        read: () => halfOf(timer().comparator, which),
+        read: () => {
+          this.timerExpired();
+          return halfOf(timer().comparator, which);
+        },
         write: (value: number) => this.#setComparator(timer(), value, which),
       });
       const fsb = (which: 0 | 1) => ({
@@ -181,7 +185,13 @@ export class Hpet {
     if (changed && !this.legacy) this.#outputs.legacyReplacement(false);
   }
 
+  #status(): number {
+    this.timerExpired();
+    return this.#state.status;
+  }
+
   #clearStatus(bits: number): void {
+    this.timerExpired();
     this.#state.status &= ~bits;
     this.#drive();
   }
@@ -192,7 +202,9 @@ export class Hpet {
     this.timerExpired();
     const timer = this.#state.timers[index];
     this.#state.raised &= ~(1 << index);
-    timer.config = value & WRITABLE;
+    // "If the value is not supported by this particular timer, then the value read back will not match what is written."
+    const route = (ROUTES & (1 << routeOf(value))) !== 0 ? value : timer.config;
+    timer.config = (value & WRITABLE & ~ROUTE_BITS) | (route & ROUTE_BITS);
     if ((timer.config & config.mode32) !== 0) timer.comparator &= TWO_32 - 1n;
     this.#matchAll();
     this.#drive();
@@ -223,14 +235,16 @@ export class Hpet {
       const mask = (timer.config & config.mode32) !== 0 ? TWO_32 - 1n : MASK_64;
       const left = (timer.comparator - counter) & mask;
       const again = left === 0n && timer.matched === tick;
-      const waits = runs && (timer.config & config.enable) !== 0 && left < TICKS_MAX && !again;
+      const waits = runs && left < TICKS_MAX && !again;
       timer.match = waits ? tick + Number(left) : -1;
     }
     this.#setAlarm();
   }
 
+  /** Matches without an interrupt are found when somebody looks. */
   #setAlarm(): void {
-    const matches = this.#state.timers.map(({ match }) => match).filter((match) => match >= 0);
+    const interrupting = this.#state.timers.filter((timer) => (timer.config & config.enable) !== 0);
+    const matches = interrupting.map(({ match }) => match).filter((match) => match >= 0);
     this.#alarm.set(Math.min(...matches) * NANOSECONDS_A_TICK); // of none, Infinity
   }
 
@@ -259,8 +273,11 @@ export class Hpet {
     this.#interrupt(index, timer);
   }
 
+  /** Tn_INT_ENB_CNF 0: "the timer will still operate and generate appropriate status bits, but will not cause an interrupt". */
   #interrupt(index: number, timer: HpetTimer): void {
-    if ((timer.config & config.fsb) !== 0) {
+    if ((timer.config & config.enable) === 0) {
+      if ((timer.config & config.level) !== 0) this.#state.status |= 1 << index;
+    } else if ((timer.config & config.fsb) !== 0) {
       const [value, address] = timer.fsb;
       this.#outputs.message(address, value);
     } else if ((timer.config & config.level) !== 0) {

@@ -125,6 +125,7 @@ export class VirtioPci implements PciFunction {
           memory,
           () => this.#state.queues[index],
           () => this.negotiated(ringFeature.eventIndex),
+          () => this.negotiated(ringFeature.indirectDescriptors),
         ),
     );
   }

@@ -67,14 +67,23 @@ export class Virtqueue {
   readonly #name: string;
   readonly #state: () => QueueState;
   readonly #eventIndex: () => boolean;
+  readonly #indirect: () => boolean;
 
-  constructor(name: string, memory: GuestMemory, state: () => QueueState, eventIndex: () => boolean) {
+  /** The last two: whether event indices and indirect descriptors were agreed on. */
+  constructor(
+    name: string,
+    memory: GuestMemory,
+    state: () => QueueState,
+    eventIndex: () => boolean,
+    indirect: () => boolean,
+  ) {
     this.#name = name;
     this.#memory = memory;
     const { buffer, byteOffset, byteLength } = memory.bytes;
     this.#halves = new Uint16Array(buffer, byteOffset, Math.floor(byteLength / 2));
     this.#state = state;
     this.#eventIndex = eventIndex;
+    this.#indirect = indirect;
   }
 
   /** To be called when the driver enables the queue: its three areas must be aligned and in RAM. */
@@ -192,6 +201,7 @@ export class Virtqueue {
       const flags = this.#memory.view.getUint16(at + 12, true);
       const segment = this.#segment(at);
       if ((flags & flag.indirect) !== 0) {
+        if (!this.#indirect()) this.#broken(`chain ${head}: an indirect table, which was not agreed on`);
         if (indirect) this.#broken(`chain ${head}: an indirect table within an indirect table`);
         if ((flags & flag.next) !== 0) this.#broken(`chain ${head}: descriptor is both indirect and next`);
         entries = segment.length / DESCRIPTOR_BYTES;

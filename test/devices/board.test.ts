@@ -120,12 +120,12 @@ describe("ports", () => {
   });
 
   test("what nobody claims reads as all ones and is traced", () => {
-    expect([bench.in(0x62), bench.in(0x2f8, 2), bench.in(0xed, 4)]).toEqual([0xff, 0xffff, 0xffff_ffff]);
+    expect([bench.in(0x62), bench.in(0x2f8, 2), bench.in(0xec, 4)]).toEqual([0xff, 0xffff, 0xffff_ffff]);
     bench.out(0x66, 0xaa);
     expect(bench.lines).toEqual([
       "board: port 0x62: read of 1 bytes, claimed by nobody",
       "board: port 0x2f8: read of 2 bytes, claimed by nobody",
-      "board: port 0xed: read of 4 bytes, claimed by nobody",
+      "board: port 0xec: read of 4 bytes, claimed by nobody",
       "board: port 0x66: write of 1 bytes (0xaa), claimed by nobody",
     ]);
   });

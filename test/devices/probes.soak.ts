@@ -8,12 +8,15 @@ import { onQemu } from "./probes/script.js";
 
 if (qemu.missing !== "") console.warn(`skipped: probes of devices under QEMU, because ${qemu.missing}`);
 
-describe.skipIf(qemu.missing !== "").each(tables)("$device ($document)", (table) => {
-  test("is seen on QEMU as here, but for what is noted", async () => {
-    const problems = await onQemu(table);
-    const wrong = table.cases.flatMap(({ name, notQemu }, index) =>
-      problems[index] !== "" && notQemu === undefined ? [`${name}: ${problems[index]}`] : [],
-    );
-    expect(wrong).toEqual([]);
-  });
-});
+describe.skipIf(qemu.missing !== "").each(tables.filter(({ notQemu }) => notQemu === undefined))(
+  "$device ($document)",
+  (table) => {
+    test("is seen on QEMU as here, but for what is noted", async () => {
+      const problems = await onQemu(table);
+      const wrong = table.cases.flatMap(({ name, notQemu }, index) =>
+        problems[index] !== "" && notQemu === undefined ? [`${name}: ${problems[index]}`] : [],
+      );
+      expect(wrong).toEqual([]);
+    });
+  },
+);

@@ -222,6 +222,7 @@ describe("transmit", () => {
   });
 
   test("indirect descriptors", () => {
+    tx = driver.start(feature.mac | feature.indirect).tx;
     const at = 0x10_0000;
     driver.frame(at, pattern(64));
     tx.indirect(3, 0x11_0000, [
@@ -505,7 +506,7 @@ describe("a broken driver", () => {
     ],
   ];
   test.each(cases)("%s: the device needs a reset, and works after it", (_, breaks, words) => {
-    const { tx } = driver.start();
+    const { tx } = driver.start(feature.mac | feature.indirect);
     breaks(tx);
     tx.offer(tx.available > 0 ? 8 : 0);
     driver.notify(1);

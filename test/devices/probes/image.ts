@@ -76,7 +76,9 @@ export function probeImage(script: readonly number[]): Uint8Array {
   tables(a);
   a.align(4);
   a.label("script");
-  a.bytes(...script, ...new Uint8Array(RECORD_BYTES));
+  // Arguments of one call are limited.
+  for (let at = 0; at < script.length; at += 0x1000) a.bytes(...script.slice(at, at + 0x1000));
+  a.bytes(...new Uint8Array(RECORD_BYTES));
   const { bytes, labels } = a.assemble();
   const header = [MAGIC, LOADED_AT, -(MAGIC + LOADED_AT), BASE, BASE, 0, 0, labels.get("start")!];
   bytes.set(header.flatMap(u32));

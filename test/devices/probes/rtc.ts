@@ -51,7 +51,7 @@ const wait = (rate: number): Expected => ({
 export const rtc: Table = {
   device: "RTC",
   document: "Motorola MC146818A data sheet",
-  machine: { startTime: 1_000_000_000 },
+  machine: () => ({ startTime: 1_000_000_000 }),
   before: (t) => {
     t.out(0x43, 0x32).out(0x40, 0).out(0x40, 0);
     t.out(0x20, 0x11).out(0x21, 0x20).out(0x21, 4).out(0x21, 1).out(0x21, 0xfb);

@@ -114,8 +114,10 @@ export interface Table {
   readonly document: string;
   readonly before?: (script: Script) => void;
   readonly cases: readonly Case[];
-  readonly machine?: Partial<MachineOptions>;
+  readonly machine?: () => Partial<MachineOptions>;
   readonly qemu?: readonly string[];
+  /** Not to be run there, and why. */
+  readonly notQemu?: string;
 }
 
 const MEMORY_MIB = 32;
@@ -174,7 +176,7 @@ export async function onOurs(table: Table): Promise<{ problems: string[]; report
     memory: MEMORY_MIB << 20,
     testDevice: true,
     tracer: new Tracer({ kinds: ["reports"] }, (line) => reports.push(line)),
-    ...table.machine,
+    ...table.machine?.(),
     kernel: image,
     console: (byte) => {
       output += String.fromCharCode(byte);
