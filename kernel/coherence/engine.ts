@@ -457,14 +457,19 @@ function granted(engine: Engine, page: Page, event: u8): void {
 }
 // --- Rows ---
 
-export function rowOf(engine: Engine, state: u8, event: u8): usize {
+/** 0: there is none. */
+export function rowAt(state: u8, event: u8): usize {
   const row = <u32>load<u8>(INDEX + <u32>state * EVENTS + event);
-  if (row == 0) {
+  return row == 0 ? 0 : ROWS + (row - 1) * ROW_BYTES;
+}
+
+export function rowOf(engine: Engine, state: u8, event: u8): usize {
+  const at = rowAt(state, event);
+  if (at == 0) {
     engine.illegalState = state;
     engine.illegalEvent = event;
     assert(false, "the page protocol has no row for this state and event");
   }
-  const at = ROWS + (row - 1) * ROW_BYTES;
   store<u8>(at, 1, ROW_BYTES - 1); // used: the tests ask which rows never were
   return at;
 }

@@ -1,14 +1,19 @@
 // What other machines say about pages of shared objects, one page or a run of them, reaches the engine. Core 0 only. Part of pages.ts,
 // whose invariants hold here.
+import { nanoseconds } from "../machine/time";
 import { stats } from "../stats";
 import { clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { rightLost } from "./contention";
 import { engineMessage } from "./engine";
 import { rangesReady } from "./grants";
 import { loanCame, loanVoid } from "./loans";
+import { mirrorsOn } from "./mirror-pages";
 import { objectById } from "./object-list";
-import { pageFindOrMake } from "./page-index";
+import { dataTake } from "./page-data";
+import { pageFind, pageFindOrMake } from "./page-index";
+import { sendOnly } from "./page-send";
 import { SharedObject } from "./pager";
 import { drain, engine, incoming } from "./pages";
 import {
@@ -20,9 +25,12 @@ import {
   SAY_PURGE,
   WITH_DATA,
 } from "./records";
-import { passed, refusalsCame, refuses } from "./refusals";
+import { passed, queuesOn, refusalsCame, refuses } from "./refusals";
+import { revocable, takeAway, WRITE_ONLY } from "./revocations";
 import { runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
+import { stepCopy, stepGive, stepMayGive, stepTake } from "./steps";
 import { strangerAnswers } from "./strangers";
+import { pageStored } from "./wills";
 import { REFUSED, wireAgain, wireIndex, wireLent, wireLoan, wireRead } from "./wire";
 
 /** Messages about objects that are not here. */
@@ -47,9 +55,38 @@ export function runMessage(from: u32, message: MessageHeader): void {
   runsBegin();
   for (let number: u32 = 0; number < runPages; number++) {
     runPage(number, from, incoming);
-    said(from, message.linkid, object);
+    if (changetype<usize>(object) == 0 || !saidShortly(object)) said(from, message.linkid, object);
   }
   runsEnd();
+}
+
+/** `incoming` of a run, of the page wireIndex: false: it takes more than a short step (steps.ts), and nothing has happened. */
+function saidShortly(object: SharedObject): bool {
+  if (object.dead != 0 || object.moving != 0 || mirrorsOn() || !queuesOn()) return false;
+  if (incoming.kind == SAY_GET_READ) return gaveShortly(object);
+  const page = pageFind(object, wireIndex);
+  if (changetype<usize>(page) == 0 || page.waiters != 0 || page.frame == 0) return false;
+  if (page.broken != 0 || page.revoking != 0 || !stepTake(engine, page, incoming)) return false;
+  dataTake(page, incoming);
+  pageStored(page);
+  return true;
+}
+
+/** A machine is to have a copy of a page of which nobody here makes use at this moment. */
+function gaveShortly(object: SharedObject): bool {
+  if (object.home != clusterSelf() || wireIndex * 4096 >= object.size) return false;
+  rangesReady(object);
+  const page = pageFindOrMake(object, wireIndex);
+  if (page.frame == 0 || page.waiters != 0 || page.broken != 0 || page.heldUntil != 0) return false;
+  if (page.revoking != 0 || !revocable(page, 0)) return false;
+  if (!stepCopy(engine, page, incoming)) {
+    if (!stepMayGive(engine, page, incoming)) return false;
+    const dirty = takeAway(page, WRITE_ONLY);
+    rightLost(page, nanoseconds(), dirty);
+    stepGive(engine, page, incoming, dirty);
+  }
+  sendOnly(page);
+  return true;
 }
 
 /** `incoming`, of the page wireIndex. */

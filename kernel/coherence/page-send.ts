@@ -9,6 +9,7 @@ import { mirrorBefore, mirrorBehind, mirrorsOn } from "./mirror-pages";
 import { isBorrowing, operationPerform } from "./operation";
 import { dataToSend, differenceBytes } from "./page-data";
 import { isSuspended } from "./page-members";
+import { engine } from "./pages";
 import {
   Action,
   Page,
@@ -25,6 +26,13 @@ import {
 import { refusalsSent } from "./refusals";
 import { runTakes } from "./runs";
 import { commandOf, NO_DIFFERENCE, PAGE_MESSAGE_BYTES_MAX, wireWrite } from "./wire";
+
+/** What a short step (steps.ts) has said: one message. */
+export function sendOnly(page: Page): void {
+  assert(engine.actionCount == 1, "a short step says one thing");
+  engine.actionCount = 0;
+  send(page, changetype<Action>(engine.actions));
+}
 
 export function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);

@@ -15,11 +15,14 @@ import { isLentOut } from "./loans";
 import { readersOwn } from "./migratory";
 import { pageFind, pageFindOrMake } from "./page-index";
 import { isSuspended } from "./page-members";
+import { sendOnly } from "./page-send";
 import { SharedObject } from "./pager";
 import { drain, engine } from "./pages";
 import { rangeOf } from "./ranges";
 import { Page } from "./records";
+import { queuesOn } from "./refusals";
 import { runsBegin, runsEnd } from "./runs";
+import { stepAsk } from "./steps";
 import { EXCLUSIVE, INVALID, INVALID_READ, MODIFIED, OWNED, SHARED } from "./table";
 
 const WINDOW_MIN: u32 = 2;
@@ -127,6 +130,10 @@ function askAhead(object: SharedObject, index: u64): bool {
   if (page.frame == 0) page.frame = frameAllocate();
   if (page.frame == 0) return false;
   page.ahead = 1;
+  if (queuesOn() && stepAsk(engine, page)) {
+    sendOnly(page);
+    return true;
+  }
   rangesReady(object);
   engineAsk(engine, page, false);
   drain(page);

@@ -69,6 +69,10 @@ export function refusalsStart(): void {
   random = clusterSelf() * 0x9e37_79b1; // each machine has other waits, the same in every run
 }
 
+export function queuesOn(): bool {
+  return queues;
+}
+
 /** xorshift32 (Marsaglia, 2003). */
 function draw(below: u64): u64 {
   random ^= random << 13;
