@@ -1,7 +1,7 @@
 // `--report DIR`: a recorder on a seeded cluster, and its page written at the end.
 
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { SeededCluster } from "../cluster.js";
 import { Declarations } from "./declarations.js";
 import { reportPage } from "./page.js";
@@ -31,7 +31,7 @@ export class Report {
     this.#declarations = new Declarations(o.kernelPath, o.kernel);
     this.path = join(o.folder, "index.html");
     try {
-      mkdirSync(o.folder, { recursive: true });
+      makeFolder(resolve(o.folder));
       writeFileSync(this.path, "");
     } catch (error) {
       throw new Error(`--report ${o.folder}: ${(error as Error).message}`);
@@ -61,4 +61,11 @@ export class Report {
     if (this.#recorder === null) return;
     writeFileSync(this.path, reportPage(this.#recorder.timeline(this.#o.title, this.#o.command)));
   }
+}
+
+/** With those above it. Node's own `recursive` never ends where a folder is there and takes no others, as in /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path);
 }

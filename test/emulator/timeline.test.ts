@@ -103,6 +103,11 @@ describe("a run's page", () => {
     expect(run.virtualNanoseconds).toBe(plain.virtualNanoseconds);
   });
 
+  test.skipIf(process.platform !== "linux")("a folder that cannot be is named at once", () => {
+    const o = { kernelPath, kernel: readImage("kernel", kernelPath), title: "", command: "" };
+    expect(() => new Report({ ...o, folder: "/proc/no/such" })).toThrow(/--report \/proc\/no\/such: ENOENT/);
+  });
+
   test("stands by itself", () => {
     expect(page).toContain("<title>counter &lt;300&gt;</title>");
     expect(page).not.toMatch(/https?:|<link|src=|import[ (]/);
