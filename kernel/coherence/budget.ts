@@ -63,18 +63,19 @@ export function recordsAreFew(): bool {
   return budget < FEW;
 }
 
-/** After every piece of work of core 0. */
-export function recordsTend(now: u64): void {
-  if (mirrorsOn()) return;
+/** After every piece of work of core 0. True: something was given up, of which others may have to be told. */
+export function recordsTend(now: u64): bool {
+  if (mirrorsOn()) return false;
   const rested = now >= restAt;
   const begun = rested ? nanoseconds() : 0;
   if (rested) mergeResting(now, false);
-  if (starving != 0 || framesFree() < FRAMES_LOW) framesRelieve(now);
-  if (<u64>pageCount + entries() > budget) shed(now);
+  const short = starving != 0 || framesFree() < FRAMES_LOW;
+  if (short) framesRelieve(now);
+  const many = <u64>pageCount + entries() > budget;
+  if (many) shed(now);
   else if (rested) note(kept(now));
-  if (!rested) return;
-  const end = nanoseconds();
-  restAt = now + max<u64>(REST, REST_SHARE * (end - begun));
+  if (rested) restAt = now + max<u64>(REST, REST_SHARE * (nanoseconds() - begun));
+  return short || many;
 }
 
 function note(count: u64): void {

@@ -241,9 +241,10 @@ function finish(now: u64): void {
     const result = admit(client, now);
     if (result != ASYNCHRONOUS) portReply(client, result);
   }
-  recordsTend(now);
   // A card that has to send first what it has: the thread looks again at once.
   if (!pump(now)) wakeService();
+  // Whoever waits for an answer need not wait for this.
+  if (recordsTend(now) && !pump(now)) wakeService();
   busy = false;
 }
 

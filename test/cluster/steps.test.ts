@@ -60,6 +60,7 @@ describe("a page among four machines, at home on the first", { timeout: 120_000 
       "2 READ_PAGE answer with the page 3",
     ]);
     expect([run.state(2, 5, READ), run.state(3, 5, READ)]).toEqual(["OWNED", "SHARED"]);
+    expect(run.did(READ, 3).nanoseconds / R_NS, run.text).toBeLessThan(2.2);
     expect(run.did(READ, 3).value).toBe(REFILL);
   });
 
