@@ -24,7 +24,10 @@ const elfClass = { bits32: 1, bits64: 2 } as const;
 const segmentType = { load: 1, note: 4 } as const;
 const PVH_NOTE = 18; // XEN_ELFNOTE_PHYS32_ENTRY, of the name "Xen"
 const XEN = 0x006e_6558;
-const ENTRY = 24; // in both classes
+/** In both classes. */
+const [DATA, MACHINE, ENTRY] = [5, 18, 24];
+const LITTLE_ENDIAN = 1;
+const machine = { i386: 3, x86_64: 62 } as const;
 
 /** Where each class of ELF keeps what we need: file header, then program header. */
 const layout = {
@@ -34,9 +37,11 @@ const layout = {
     count: 44,
     type: 0,
     offset: 4,
+    virtual: 8,
     address: 12,
     file: 16,
     memory: 20,
+    bytes: 32,
   },
   [elfClass.bits64]: {
     headers: 32,
@@ -44,9 +49,11 @@ const layout = {
     count: 56,
     type: 0,
     offset: 8,
+    virtual: 16,
     address: 24,
     file: 32,
     memory: 40,
+    bytes: 56,
   },
 } as const;
 
@@ -60,6 +67,16 @@ export function checkElf(a: Assembler, other: string): void {
   op.dec(eax);
   op.cmp(eax, 1);
   op.ja(other);
+  op.cmp(byte(imageHead + DATA), LITTLE_ENDIAN);
+  op.jne(`${other}.foreign`);
+  op.movzx(eax, word(imageHead + MACHINE));
+  for (const known of Object.values(machine)) {
+    op.cmp(eax, known);
+    op.je(`${other}.native`);
+  }
+  a.label(`${other}.foreign`);
+  fail(a, "the kernel's ELF file is for another processor");
+  a.label(`${other}.native`);
 }
 
 /** Looks for the PVH note: `entry`, or 0. */
@@ -72,17 +89,45 @@ export function loadElf(a: Assembler): void {
   eachHeader(a, "loadElf", segmentType.load, "loadSegment");
 }
 
-/** `entry` from the file header. */
+/**
+ * `entry` from the file header. It may be a virtual address, as the linker wrote it: then it is what the segment that holds
+ * it is loaded to.
+ */
 export function takeElfEntry(a: Assembler): void {
   const { op } = a;
   op.mov(eax, dword(imageHead + ENTRY));
   op.mov(variable("entry"), eax);
+  op.xor(eax, eax);
   op.cmp(variable("elfClass"), elfClass.bits64);
-  op.jne("takeElfEntry.end");
-  op.cmp(dword(imageHead + ENTRY + 4), 0);
+  op.jne("takeElfEntry.high");
+  op.mov(eax, dword(imageHead + ENTRY + 4));
+  a.label("takeElfEntry.high");
+  op.mov(variable("entryHigh"), eax);
+  eachHeader(a, "takeElfEntry.each", segmentType.load, "translateEntry");
+  op.cmp(variable("entryHigh"), 0);
   op.je("takeElfEntry.end");
   fail(a, "the kernel's ELF entry lies above 4 GiB, where no 32-bit entry can be");
   a.label("takeElfEntry.end");
+}
+
+/** translateEntry: the physical address of an entry that lies in the segment; then no further one is looked at. */
+function translateEntry(a: Assembler): void {
+  const { op } = a;
+  a.label("translateEntry");
+  op.mov(eax, variable("segmentVirtualHigh"));
+  op.cmp(eax, variable("entryHigh"));
+  op.jne("translateEntry.end");
+  op.mov(eax, variable("entry"));
+  op.sub(eax, variable("segmentVirtual"));
+  op.jb("translateEntry.end");
+  op.cmp(eax, variable("segmentMemoryBytes"));
+  op.jae("translateEntry.end");
+  op.add(eax, variable("segmentAddress"));
+  op.mov(variable("entry"), eax);
+  op.mov(variable("entryHigh"), 0);
+  op.mov(variable("headersLeft"), 0);
+  a.label("translateEntry.end");
+  op.ret();
 }
 
 /** Calls `routine` for each program header of a type. */
@@ -95,6 +140,8 @@ function eachHeader(a: Assembler, name: string, type: number, routine: string): 
     op.mov(ebp, dword(imageHead + at.headers));
     op.movzx(eax, word(imageHead + at.entryBytes));
     op.movzx(ecx, word(imageHead + at.count));
+    op.cmp(eax, at.bytes);
+    op.jb(`${name}.far`);
     a.label(`${name}.not${bits}`);
   }
   // The headers must lie in the part of the file that was read.
@@ -107,7 +154,7 @@ function eachHeader(a: Assembler, name: string, type: number, routine: string): 
   op.cmp(eax, imageHeadBytes);
   op.jbe(`${name}.start`);
   a.label(`${name}.far`);
-  fail(a, "the kernel's program headers do not stand at the beginning of its file");
+  fail(a, "the kernel's program headers do not stand at the beginning of its file, or are too short");
   a.label(`${name}.start`);
   op.add(ebp, imageHead);
   a.label(`${name}.next`);
@@ -125,6 +172,7 @@ function eachHeader(a: Assembler, name: string, type: number, routine: string): 
 
 export function elfRoutines(a: Assembler): void {
   readHeader(a);
+  translateEntry(a);
   loadSegment(a);
   readNotes(a);
 }
@@ -137,6 +185,7 @@ function readHeader(a: Assembler): void {
     const at = layout[bits];
     copy(variable("segmentType"), at.type);
     copy(variable("segmentOffset"), at.offset);
+    copy(variable("segmentVirtual"), at.virtual);
     copy(variable("segmentAddress"), at.address);
     copy(variable("segmentFileBytes"), at.file);
     copy(variable("segmentMemoryBytes"), at.memory);
@@ -148,9 +197,11 @@ function readHeader(a: Assembler): void {
   op.cmp(variable("elfClass"), elfClass.bits64);
   op.je("readHeader.long");
   fields(elfClass.bits32, copy);
+  op.mov(variable("segmentVirtualHigh"), 0);
   op.ret();
   a.label("readHeader.long");
   fields(elfClass.bits64, copy);
+  copy(variable("segmentVirtualHigh"), layout[elfClass.bits64].virtual + 4);
   op.cmp(variable("segmentType"), segmentType.load);
   op.jne("readHeader.end");
   const { offset, address: physical, file, memory } = layout[elfClass.bits64];
@@ -171,6 +222,17 @@ function loadSegment(a: Assembler): void {
   op.je("loadSegment.end");
   op.cmp(variable("segmentFileBytes"), ecx);
   op.ja("loadSegment.outside");
+  op.mov(eax, variable("segmentOffset"));
+  op.add(eax, variable("segmentFileBytes"));
+  op.jb("loadSegment.cut");
+  op.cmp(eax, variable("kernelBytes"));
+  op.ja("loadSegment.cut");
+  op.mov(eax, variable("entry"));
+  op.sub(eax, edi);
+  op.cmp(eax, ecx);
+  op.jae("loadSegment.noEntry");
+  op.mov(variable("entryLoaded"), 1);
+  a.label("loadSegment.noEntry");
   op.add(ecx, edi);
   op.jb("loadSegment.outside");
   op.cmp(edi, biosDataEnd);
@@ -203,6 +265,8 @@ function loadSegment(a: Assembler): void {
   a.rep.stosb();
   a.label("loadSegment.end");
   op.ret();
+  a.label("loadSegment.cut");
+  fail(a, "the kernel's file ends before a part that is to be loaded");
   a.label("loadSegment.outside");
   fail(a, "a part of the kernel does not lie in RAM that is free");
 }

@@ -104,6 +104,7 @@ function byProtocol(a: Assembler, name: string): void {
 /** Puts the image where it belongs; `entry` is its entry. */
 export function loadKernel(a: Assembler): void {
   const { op } = a;
+  op.mov(variable("entryLoaded"), 0);
   byProtocol(a, "loadKernel");
   a.label("loadKernel.multiboot");
   loadByAddressFields(a, "loadKernel.end");
@@ -126,6 +127,10 @@ export function loadKernel(a: Assembler): void {
   op.mov(variable("segmentMemoryBytes"), eax);
   op.call("loadSegment");
   a.label("loadKernel.end");
+  op.cmp(variable("entryLoaded"), 0);
+  op.jne("loadKernel.entered");
+  fail(a, "the kernel's entry does not lie in what was loaded of it");
+  a.label("loadKernel.entered");
 }
 
 /** The initial file system goes as high as it can, on a page of its own. */
