@@ -84,6 +84,7 @@ export const features: readonly Feature[] = [
   { name: "xgetbv_in_use", leaf: 0xd, subleaf: 1, register: "eax", bit: 2 }, // XGETBV with ECX 1
   { name: "xsaves", leaf: 0xd, subleaf: 1, register: "eax", bit: 3, instructions: ["XSAVES"] }, // IA32_XSS is empty
   { name: "lahf_lm", leaf: 0x8000_0001, register: "ecx", bit: 0 }, // LAHF and SAHF in 64-bit mode
+  { name: "cr8_legacy", leaf: 0x8000_0001, register: "ecx", bit: 4 }, // LOCK MOV CR0 is MOV CR8 outside 64-bit mode
   { name: "abm", leaf: 0x8000_0001, register: "ecx", bit: 5, instructions: ["LZCNT"] },
   { name: "prefetchw", leaf: 0x8000_0001, register: "ecx", bit: 8, instructions: ["PREFETCHW"] },
   { name: "syscall", leaf: 0x8000_0001, register: "edx", bit: 11, instructions: ["SYSCALL"] },

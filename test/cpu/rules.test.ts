@@ -1,7 +1,8 @@
 // The table of rules against the tests that it names: each is there, and says which chapter it shows: in its name, in
-// the comment above it, or in those of a group that it belongs to.
+// the comment above it, or in those of a group that it belongs to. And no test quotes a chapter of the manuals that is not
+// a rule of the table.
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
@@ -9,6 +10,9 @@ import { rules } from "./rules.js";
 
 interface Named {
   readonly name: string;
+  /** Its own and those of the groups around it. */
+  readonly names: readonly string[];
+  readonly isTest: boolean;
   /** Its name and comments, and those of the groups around it. */
   readonly text: string;
 }
@@ -29,20 +33,22 @@ function namedIn(file: string): readonly Named[] {
   const path = fileURLToPath(new URL(`../${file}.test.ts`, import.meta.url));
   const source = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.ES2022, true);
   const found: Named[] = [];
-  const visit = (node: ts.Node, around: string): void => {
+  const visit = (node: ts.Node, around: string, groups: readonly string[]): void => {
     let text = around;
+    let names = groups;
     if (ts.isCallExpression(node)) {
       const name = nameOf(node);
       if (name !== undefined) {
         const comments = ts.getLeadingCommentRanges(source.text, node.getFullStart()) ?? [];
         const above = comments.map(({ pos, end }) => source.text.slice(pos, end)).join(" ");
         text = `${around} ${above} ${name}`;
-        found.push({ name, text });
+        names = [...groups, name];
+        found.push({ name, names, text, isTest: node.expression.getText().startsWith("test") });
       }
     }
-    ts.forEachChild(node, (child) => visit(child, text));
+    ts.forEachChild(node, (child) => visit(child, text, names));
   };
-  visit(source, "");
+  visit(source, "", []);
   files.set(file, found);
   return found;
 }
@@ -60,6 +66,32 @@ describe.each(Object.entries(rules))("%s", (_, list) => {
         expect(quotes, `"${name}" of ${file}.test.ts, or a comment above it, quotes ${manual}`).toBe(true);
       }
   });
+});
+
+/** A chapter of a volume, or the page of an instruction. */
+const QUOTED = /(SDM vol\. \d[AB]?|APM vol\. \d), (\d+(\.\d+)*|table \d+-\d+|[A-Z][A-Z0-9]+)/;
+test.each(["cpu", "devices", "litmus"])("what a test of %s quotes is a rule", (folder) => {
+  const shown = new Set(
+    all.flatMap((r) => r.shown.flatMap(([file, ...names]) => names.map((n) => `${file} ${n}`))),
+  );
+  const files = readdirSync(fileURLToPath(new URL(`../${folder}`, import.meta.url)));
+  // Of the devices, those that the processor's manuals describe.
+  const read = files.filter(
+    (name) => name.endsWith(".test.ts") && (folder !== "devices" || /apic/.test(name)),
+  );
+  for (const file of read) {
+    const path = `${folder}/${file.slice(0, -".test.ts".length)}`;
+    const missing = namedIn(path).filter(
+      ({ names, text, isTest }) =>
+        isTest &&
+        QUOTED.test(text.replace(/\s+(\/\/ )?/g, " ")) &&
+        !names.some((name) => shown.has(`${path} ${name}`)),
+    );
+    expect(
+      missing.map(({ name }) => name),
+      `${path}.test.ts: tests that quote a chapter without being named in rules.ts`,
+    ).toEqual([]);
+  }
 });
 
 test("no rule is there twice", () => {

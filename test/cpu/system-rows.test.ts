@@ -3,6 +3,7 @@
 
 import { beforeAll, describe, expect, test } from "vitest";
 import { assemble, assembleWithLabels } from "../../emulator/assembler.js";
+import { cpuid } from "../../emulator/cpu/cpuid.js";
 import { HALTED } from "../../emulator/cpu/layout.js";
 import { CODE, Cpu, GDT, PAGE_TABLES, STACK_TOP, selectors, TSS } from "../support/cpu.js";
 
@@ -139,6 +140,15 @@ describe("from reset", () => {
 });
 
 describe("control, debug and table registers", () => {
+  test("LOCK MOV CR0 is MOV CR8 outside 64-bit mode (APM vol. 3, MOV CRn)", () => {
+    for (const bits of [32, 16] as const) {
+      cpu.host.taskPriority = 0;
+      const s = run("mov eax, 5;; db 0xf0, 0x0f, 0x22, 0xc0;; db 0xf0, 0x0f, 0x20, 0xc2;; hlt", bits);
+      expect([bits, cpu.host.taskPriority, s.register("rdx") & 0xffff_ffffn]).toEqual([bits, 5, 5n]);
+    }
+    cpu.host.taskPriority = 0;
+    expect(cpuid(0x8000_0001, 0, { core: 0, cores: 1, apicEnabled: true })[2] & 0x10).toBe(0x10);
+  });
   test("MOV to and from CR0, CR2, CR3, CR4, CR8; SMSW, LMSW, CLTS", () => {
     const s = run(`
       mov rax, 0x1234567890

@@ -26,7 +26,7 @@ const each = (one: (d: Draw) => Case) => (seed: number, count: number) => {
   const d = new Draw(seed);
   return Array.from({ length: count }, () => one(d));
 };
-/** Without protection keys. */
+/** Without protection keys and UMIP. */
 const AMD = "ryzen";
 const INTEL = "corei7_icelake_u";
 
@@ -56,6 +56,8 @@ export const kinds: readonly Kind[] = [
   { name: "debug exceptions", mode: "long", model: AMD, make: each(debugging("long")) },
   { name: "system registers", mode: "legacy", model: AMD, make: each(system("legacy")) },
   { name: "system registers", mode: "long", model: AMD, make: each(system("long")) },
+  { name: "UMIP", mode: "legacy", model: INTEL, make: each(system("legacy", true)) },
+  { name: "UMIP", mode: "long", model: INTEL, make: each(system("long", true)) },
   { name: "floating point", mode: "legacy", model: AMD, make: each(floating("legacy")) },
   { name: "floating point", mode: "long", model: AMD, make: each(floating("long")) },
   { name: "implicit accesses", mode: "legacy", model: INTEL, make: each(implicitly("legacy")) },

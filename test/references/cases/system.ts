@@ -81,8 +81,8 @@ const PRIVILEGED = [
   "mov rax, cr0",
   "mov rax, dr7",
   "mov dr7, rax",
-  "rdmsr",
-  "wrmsr",
+  "mov ecx, 0x174;; rdmsr",
+  "mov ecx, 0x174;; xor edx, edx;; wrmsr",
   "hlt",
   "swapgs",
   "invd",
@@ -137,19 +137,13 @@ function away(d: Draw, long: boolean): string {
 const bases = (d: Draw) =>
   `${wide(...d.pick(ADDRESSES))};; ${d.pick(["wrfsbase rax", "wrgsbase rax", "wrfsbase eax", "wrgsbase eax;; swapgs"])};; ${d.pick(["rdfsbase rcx", "mov ax, fs:[0]", "mov ax, gs:[8]", "mov fs, cx", "xor ecx, ecx;; mov gs, cx", `mov ecx, ${selectors.userData};; mov fs, cx`, "swapgs;; mov al, gs:[0]", "push fs;; pop fs"])}`;
 
-export function system(mode: Mode): (d: Draw) => Case {
+/** With `umip`, which not every processor has, what rings 0 and 3 may run under it. */
+export function system(mode: Mode, umip = false): (d: Draw) => Case {
   const long = mode === "long";
   return (d) => {
-    const kind = d.pick([
-      "msr",
-      "control",
-      "control",
-      "ring",
-      "ring",
-      "away",
-      "away",
-      ...(long ? ["bases"] : []),
-    ]);
+    const kind = umip
+      ? "ring"
+      : d.pick(["msr", "control", "control", "ring", "ring", "away", "away", ...(long ? ["bases"] : [])]);
     const bits = long
       ? d.pick(kind === "away" || kind === "ring" ? ([64, 64, 32] as const) : ([64] as const))
       : 32;
@@ -159,7 +153,8 @@ export function system(mode: Mode): (d: Draw) => Case {
     else registers.efer = long ? 0xd01 : 1;
     if (kind === "bases") registers.cr4 = 0x620 | (d.rarely(5) ? 0 : 0x1_0000);
     if (kind === "ring")
-      registers.cr4 = (long ? 0x620 : 0x610) | d.pick([0, 0x800, 0x800, 4, 0x100, 0x30_0000]);
+      registers.cr4 =
+        (long ? 0x620 : 0x610) | d.pick(umip ? [0x800, 0x800, 0x804, 0x30_0800] : [0, 4, 0x100, 0x30_0000]);
     if (kind === "control") registers.cr4 = (long ? 0x620 : 0x610) | (d.rarely(2) ? 0x4_0000 : 0);
     if (kind === "ring" && d.rarely(3)) registers.flags = d.pick([0x3002, 0x1002, 0x202]);
     const words = [
