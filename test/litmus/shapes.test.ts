@@ -40,6 +40,8 @@ const published: [name: string, outcome: string, allowed: boolean][] = [
   ["R", "0,2", true],
   ["2+2W", "1,1", false],
 ];
+// SDM vol. 3A, 9.2.3.2 (MP), SDM vol. 3A, 9.2.3.3 (LB), SDM vol. 3A, 9.2.3.4 (SB), SDM vol. 3A, 9.2.3.5 (SB+rfi),
+// SDM vol. 3A, 9.2.3.6 (WRC), SDM vol. 3A, 9.2.3.7 (IRIW), SDM vol. 3A, 9.2.3.8 (IRIW-xchgs), SDM vol. 3A, 9.2.3.9 (SB-xchgs)
 test.each(published)("%s: %s is allowed: %s", (name, outcome, wanted) => {
   expect(allowedBy(name).has(outcome)).toBe(wanted);
 });

@@ -30,7 +30,7 @@ export const splits = ({ offset, bytes }: Place): boolean => offset < 2 && offse
 const OWN = 0x30_0000;
 const CODE = 0x1_0000;
 /** Each takes one loaded value: its names at 1, 2, 4 and 8 bytes. */
-const REGISTERS: readonly Record<number, string>[] = [
+export const REGISTERS: readonly Record<number, string>[] = [
   { 1: "al", 2: "ax", 4: "eax", 8: "rax" },
   { 1: "bl", 2: "bx", 4: "ebx", 8: "rbx" },
   { 1: "cl", 2: "cx", 4: "ecx", 8: "rcx" },
@@ -69,7 +69,7 @@ export class LitmusMachine {
     const shape = parseShape(text);
     const at = places[place];
     shape.threads.forEach((steps, core) => {
-      const program = assembly(steps, at, order[core]);
+      const program = assembly(steps, (cell, offset) => `${at(cell) + offset}`, order[core]);
       this.machine.start(`${program}\nhlt`, { at: CODE + core * PAGE, cores: [core] });
     });
     const seen: Seen = new Map();
@@ -103,21 +103,25 @@ export class LitmusMachine {
   }
 }
 
-const loadsOf = (steps: readonly Step[]): readonly Step[] =>
+export const loadsOf = (steps: readonly Step[]): readonly Step[] =>
   steps.filter((s) => s.kind !== "store" && s.kind !== "fence");
 
-function assembly(
+/** What stands in the brackets of an operand. */
+export type AddressOf = (cell: number, offset: number) => string;
+
+/** A thread's steps. Loads go to RAX, RBX, RCX and RDX, in order; R12 points to a line of its own, R13 and R14 are free. */
+export function assembly(
   steps: readonly Step[],
-  at: (cell: number) => number,
+  at: AddressOf,
   order: readonly number[] = steps.map((_, i) => i),
 ): string {
   return order.map((i) => instruction(steps, steps[i]!, at)).join("\n");
 }
 
-function instruction(steps: readonly Step[], step: Step, at: (cell: number) => number): string {
+function instruction(steps: readonly Step[], step: Step, at: AddressOf): string {
   if (step.kind === "fence") return FENCES[step.by];
   const { cell, offset, bytes } = step.place;
-  const operand = `${SIZES[bytes]} ptr [${at(cell) + offset}]`;
+  const operand = `${SIZES[bytes]} ptr [${at(cell, offset)}]`;
   if (step.kind === "store") {
     if (bytes < 8) return `mov ${operand}, ${step.value}`;
     return `mov r14, ${step.value}\nmov ${operand}, r14`;
