@@ -191,3 +191,29 @@ describe("I/O breakpoints (SDM vol. 3B, 18.2.4 and 18.3.1.2)", () => {
     ]);
   });
 });
+
+// SDM vol. 2, MOV to and from debug and control registers: a register that is not there, then CPL, then general detect
+describe("privileged registers", () => {
+  const DE = 8n;
+  const GUARD = 0x2000;
+  test("a debug register that CR4.DE takes away is #UD at any level, before #GP", () => {
+    for (const user of [false, true])
+      expect(["mov rax, dr4", "mov dr5, rax"].map((p) => raised(p, { user, cr4: DE }))).toEqual([[UD], [UD]]);
+    expect(raised("mov rax, dr4", { user: true })).toEqual([GP]);
+    expect(raised([0x44, 0x0f, 0x21, 0xc0], { user: true })).toEqual([UD]); // DR8
+  });
+  test("#GP of ring 3 comes before general detect", () => {
+    expect(raised("mov rax, dr0;; hlt", { dr7: GUARD })).toEqual([DB]);
+    expect(raised("mov rax, dr0", { user: true, dr7: GUARD })).toEqual([GP]);
+  });
+  test("a control register that does not exist is #UD at any level", () => {
+    for (const user of [false, true]) expect(raised([0x0f, 0x20, 0xc8], { user })).toEqual([UD]);
+  });
+});
+
+test("an instruction breakpoint is of its first byte, whatever LEN says (SDM vol. 3B, 18.2.4)", () => {
+  const at = (address: number) => ({ dr: [address], dr7: ENABLE | (1 << 18) });
+  expect(raised("nop;; nop;; hlt", at(CODE + 1))).toEqual([DB]);
+  expect(raised([0x66, 0x90, 0xf4], at(CODE + 1))).toEqual([]);
+  expect(raised("nop;; nop;; hlt", at(CODE + 0x100))).toEqual([]);
+});

@@ -37,7 +37,8 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("DR6: what the exception sets, what stays", "APM vol. 2, 13.1.1.3",
       ["cpu/debug", "B0 to B3 are the latest exception's, BS and BD stay", "several breakpoints met by one instruction are one exception", "reserved bits of DR6 and DR7"],
       ["cpu/system-rows", "a single step and a data breakpoint are one trap"]),
-    rule("DR7: enables, reserved bits", "SDM vol. 3B, 18.2.4", ["cpu/debug", "reserved bits of DR6 and DR7"], ["cpu/system-rows", "a breakpoint that is not enabled costs nothing and does nothing"]),
+    rule("debug and control registers: what is not there, then the level, then general detect", "SDM vol. 2, MOV", ["cpu/precedence", "a debug register that CR4.DE takes away is #UD at any level, before #GP", "#GP of ring 3 comes before general detect", "a control register that does not exist is #UD at any level"]),
+    rule("DR7: enables, reserved bits", "SDM vol. 3B, 18.2.4", ["cpu/precedence", "an instruction breakpoint is of its first byte, whatever LEN says (SDM vol. 3B, 18.2.4)"], ["cpu/debug", "reserved bits of DR6 and DR7"], ["cpu/system-rows", "a breakpoint that is not enabled costs nothing and does nothing"]),
   ],
   "error codes": [
     rule("selector, EXT, IDT and TI", "SDM vol. 3A, 6.13",
@@ -145,7 +146,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("I/O APIC: edge, level, remote IRR, EOI", "Intel 82093AA", ["devices/io-apic", "edge: delivery mode %i goes out once a rising edge", "edge: lost while masked, logical destination passed on", "level", "the EOI register ends by vector"]),
     rule("HPET", "IA-PC HPET", ["devices/hpet", "one-shot", "periodic", "legacy replacement: timer 0 is the PIT's line, timer 1 the RTC's, whatever they are routed to"]),
     rule("PM timer", "ACPI 6.4", ["devices/power", "the timer counts at 3.579545 MHz in 24 bits", "TMR_STS is set when the timer's highest bit changes, and cleared by a one", "TMR_EN makes it an SCI, at its time"]),
-    rule("PIT: all modes", "Intel 8254", ["devices/pit", "mode 0: high at terminal count, once", "mode 1: one shot by the gate, triggered again while it runs", "mode 2: low for one tick at the end of each period", "mode 3 with count %i: a square wave, the odd tick in the high half", "mode 4: a strobe of one tick at terminal count", "mode 5: the same, started by the gate", "modes 6 and 7 are 2 and 3"]),
+    rule("PIT: all modes", "Intel 8254", ["devices/pit", "mode 0: high at terminal count, once", "mode 1: one shot by the gate, triggered again while it runs", "mode 2: low for one tick at the end of each period", "mode 3 with count %i: a square wave, the odd tick in the high half", "mode 4: a strobe of one tick at terminal count", "mode 5: the same, started by the gate", "modes 6 and 7 are 2 and 3; the status has them as they were written"]),
     rule("RTC and its three interrupts", "MC146818", ["devices/rtc", "periodic rate %i is %i Hz", "the update-ended interrupt, every second, until it is read", "the alarm %j comes after %i s"]),
     rule("TSC_ADJUST", "SDM vol. 3B, 18.17.3", ["cpu/msr", "a write to the counter shows in IA32_TSC_ADJUST, and one to that in the counter"]),
     rule("TSC_AUX", "SDM vol. 2, RDPID", ["cpu/extended", "RDPID is TSC_AUX, for user code too"]),

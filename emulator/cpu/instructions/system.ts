@@ -50,7 +50,7 @@ function setAlignmentCheck(m: Meaning, bit: 0 | 1): void {
 const portOf = (m: Meaning, o: Operand): Value => m.zeroExtend(m.get(o), 64);
 
 export const system = [
-  // --- control and debug registers ---
+  // --- control and debug registers; microcode asks for the privilege that debug registers want ---
   {
     op: Mnemonic.Mov,
     forms: (_code, kinds) => kinds[1] === "control",
@@ -73,7 +73,6 @@ export const system = [
     op: Mnemonic.Mov,
     forms: (_code, kinds) => kinds[1] === "debug",
     access: ["w", "r"],
-    privileged: true,
     flags: none,
     does: (m, dst, src) =>
       m.set(dst, resize(m, m.assist("readDebug", m.registerNumber(src)), dst.width as Width)),
@@ -82,7 +81,6 @@ export const system = [
     op: Mnemonic.Mov,
     forms: (_code, kinds) => kinds[0] === "debug",
     access: ["w", "r"],
-    privileged: true,
     ends: true,
     flags: none,
     does: (m, dst, src) => void m.assist("writeDebug", m.registerNumber(dst), m.get(src)),

@@ -59,6 +59,7 @@ import {
   CR4_VME,
   canonical,
   coreIndex,
+  cpl,
   cr0,
   cr4,
   EFER_LMA,
@@ -314,23 +315,33 @@ function mayAccessBase(core: usize): bool {
 
 // --- debug registers; what breakpoints do is in debug.ts ---
 
-/** DR4 and DR5 are DR6 and DR7 unless CR4.DE forbids them; from 8 on there are none. -1 after #UD. */
+/**
+ * Which one an instruction may access: DR4 and DR5 are DR6 and DR7 unless CR4.DE forbids them; from 8 on there are none.
+ * -1 after a fault: that there is no such register comes before the privilege level, and that before general detect.
+ */
 function debugRegister(core: usize, number: u64): i32 {
-  if (number < 4 || number == 6 || number == 7) return <i32>number;
-  if (number < 8 && (cr4(core) & CR4_DE) == 0) return <i32>number + 2;
-  raisePlain(core, UD);
-  return -1;
+  const alias = number == 4 || number == 5;
+  if (number > 7 || (alias && (cr4(core) & CR4_DE) != 0)) {
+    raisePlain(core, UD);
+    return -1;
+  }
+  if (cpl(core) != 0) {
+    raise(core, GP, 0);
+    return -1;
+  }
+  if (guarded(core)) return -1;
+  return alias ? <i32>number + 2 : <i32>number;
 }
 
 export function readDebug(core: usize, number: u64): u64 {
   const n = debugRegister(core, number);
-  return n < 0 || guarded(core) ? 0 : load<u64>(core + n * 8, DR);
+  return n < 0 ? 0 : load<u64>(core + n * 8, DR);
 }
 
 export function writeDebug(core: usize, number: u64, value: u64): u64 {
   serialize(core);
   const n = debugRegister(core, number);
-  if (n < 0 || guarded(core)) return 0;
+  if (n < 0) return 0;
   let kept = value;
   if (n >= 6) {
     if (value >> 32) return refuse(core);

@@ -52,7 +52,8 @@ function matching(core: usize, at: u64, bytes: u32, kinds: u32): u32 {
     if (((control >> (n * 2)) & 3) == 0) continue;
     if (((kinds >> ((control >> (16 + n * 4)) & 3)) & 1) == 0) continue;
     // LEN 0, 1, 3, 2: one, two, four, eight bytes, aligned
-    const length = (control >> (18 + n * 4)) & 3;
+    // (of an instruction its first, whatever LEN says: 0 is all that the manual allows)
+    const length = kinds == 1 << ON_EXECUTION ? 0 : (control >> (18 + n * 4)) & 3;
     const size: u64 = length == 2 ? 8 : length + 1;
     const first = load<u64>(core + n * 8, DR) & ~(size - 1);
     if (at < first + size && first < at + bytes) hits |= 1 << n;

@@ -53,13 +53,14 @@ export function debugging(mode: Mode): (d: Draw) => Case {
       if (d.rarely(2)) continue;
       // Bochs tells of a step and of a breakpoint at the next instruction at once, where the second is an event of its own.
       const type = d.pick(stepped ? [1, 3, 3, 1, 2] : [0, 0, 1, 3, 3, 1, 2]);
-      const length = type === 0 ? d.pick([0, 0, 0, 1]) : d.pick([0, 1, 3, 3, 2]);
+      const length = type === 0 ? 0 : d.pick([0, 1, 3, 3, 2]);
       dr7 |= d.pick([1, 2, 3, 0, 2]) << (2 * i);
       dr7 |= (type | (length << 2)) << (16 + 4 * i);
       registers[`dr${i}`] =
         type === 0 ? at.code + d.below(24) : type === 2 ? d.pick([0x80, 0x7e, 0x81]) : D - 4 + d.below(20);
     }
-    if (d.rarely(8)) dr7 |= 0x2000;
+    // In ring 3 the manual orders general detect and #GP no more than the monitor expects the first.
+    if (d.rarely(8) && ring === 0) dr7 |= 0x2000;
     registers.dr7 = dr7;
     registers.flags = 2 | (stepped ? TF : 0) | (d.rarely(5) ? RF : 0) | (d.rarely(4) ? 0x3000 : 0);
     if (mode === "long") registers.cr4 = d.pick([0x620, 0x628, 0x628]);

@@ -29,7 +29,7 @@ const instructions = [
   "les ax, [bx]", "lds bx, [si]", "lss sp, [bx]", "lfs eax, [di]", "lgs cx, [bp]", "mov ds, bx;; mov al, [0]", "mov ss, ax;; mov ax, [bp]", "mov fs, di;; mov eax, fs:[0x10]",
   "int 0x41", "int3", "db 0xf1", "mov al, 0x7f;; inc al;; into", "into", "bound ax, [bx]", "bound eax, [si]", "xor cx, cx;; div cx", "aam 0", "idiv byte ptr [bx]",
   "arpl ax, cx", "lldt ax", "ltr ax", "sldt ax", "str ax", "lar ax, cx", "lsl ax, cx", "verr ax", "verw cx", "smsw ax", "smsw [bx]", "lmsw cx", "sgdt [bx]", "sidt [bx]", "invlpg [bx]", "clts", "wbinvd", "invd",
-  "mov eax, cr0", "mov eax, cr2", "mov cr2, eax", "mov eax, dr7", "mov dr0, eax", "mov eax, cr4", "sysenter", "sysexit", "syscall", "sysret", "rdmsr", "db 0x0f, 0x01, 0xf8",
+  "mov eax, cr0", "mov eax, cr2", "mov cr2, eax", "mov eax, dr7", "mov dr0, eax", "mov eax, cr4", "sysenter", "sysexit", "syscall", "sysret", "mov ecx, 0x174;; rdmsr", "db 0x0f, 0x01, 0xf8",
   "in al, 0xea", "out 0x80, al", "mov dx, 0x20;; out dx, ax", "mov dx, 0x2f;; out dx, eax", "mov dx, 0x7fff;; in al, dx", "mov dx, 0x200;; out dx, al", "mov dx, 0xff;; outsb", "mov dx, 0x102;; rep outsb", "mov dx, 0x21;; outsd",
   "xlatb", "bt [bx], ax", "bts [bx], cx", "btc [di], edx", "bt dword ptr [bx], 31", "shld [bx], ax, 5", "cmpxchg [bx], cx", "cmpxchg8b [bx]", "bswap eax", "movzx eax, word ptr [bx]", "movsx ax, byte ptr [di]", "setc byte ptr [bx]", "cmovz ax, [bx]", "crc32 eax, word ptr [bx]", "movbe ax, [bx]", "popcnt ax, [si]",
   "loop next;; next: nop", "db 0x67, 0xe2, 0", "jcxz next;; next: nop", "jecxz next;; next: nop", "xor ecx, ecx;; db 0xe2, 0",
