@@ -3,16 +3,16 @@
 // card's interrupt does (moderation), one round trip of the wire at most. Core 0 only.
 // Invariant: a client that is held here has its page, pinned; nobody else answers it.
 import { portReply } from "../lwkt/port";
-import { ACCESSED, entryOf, NO_EXECUTE, PRESENT, setEntry, USER } from "../memory/paging";
-import { sharedEntryEnd, sharedMappings } from "../process/mapping";
+import { ACCESSED, entriesBehind, NO_EXECUTE, PRESENT, setEntriesOnce, USER } from "../memory/paging";
+import { sharedMappingAt } from "../process/mapping";
 import { wireTime } from "../syslink/peers";
 import { Client } from "./client";
 import { isSuspended } from "./page-members";
 import { SharedObject } from "./pager";
-import { streamAround, streamBehind, streamComes, streamFrame } from "./read-ahead";
+import { streamAround, streamBehind, streamComes } from "./read-ahead";
 
 /** Pages that a thread is held for, and how many must be under way behind it for that. */
-const FEW: u32 = 8;
+const FEW: u32 = 16;
 const MANY: u64 = 64;
 const MILLISECOND: u64 = 1_000_000;
 const NEVER: u64 = ~(<u64>0);
@@ -59,6 +59,7 @@ export function streamsDue(): u64 {
 function mayHold(client: Client): bool {
   const object = changetype<SharedObject>(client.object);
   if (isMoving(client)) return false;
+  if (streamComes(object, client.index + FEW)) return true; // pages come in order, as a rule
   const here = streamBehind(object, client.index, FEW);
   // Of a range that was granted untouched nothing comes.
   return here < FEW && streamComes(object, client.index + 1 + here);
@@ -71,28 +72,25 @@ function isMoving(client: Client): bool {
 }
 
 let mapFor: usize = 0;
-let mapEntry: u64 = 0;
+/** Frames of the pages that are mapped together, then their page-table entries. */
+const entries: usize = memory.data(248, 8); // AROUND * 8
 
 /** Pages behind it that are here, to be read: one fault for many of a stream. */
 function mapAround(client: Client): void {
-  const object = changetype<SharedObject>(client.object);
-  const index = client.index;
-  const va = client.va;
-  // Of one map entry, hence with the same rights, and of one page table, which is there.
-  const end = min<u64>(sharedEntryEnd(object, client.space, va), (va | 0x1f_ffff) + 1);
-  if (end <= va) return;
   mapFor = changetype<usize>(client);
-  const count = streamAround(client, object, index, <u32>((end - va - 1) >> 12));
-  for (let i: u32 = 1; i <= count; i++) {
-    client.va = va + ((<u64>i) << 12);
-    mapEntry = <u64>streamFrame(object, index + i) | PRESENT | USER | ACCESSED | NO_EXECUTE;
-    sharedMappings(object, index + i, mapVisit.index);
-  }
-  client.va = va;
+  const object = changetype<SharedObject>(client.object);
+  sharedMappingAt(object, client.index, client.space, client.va, mapVisit.index);
 }
 
-/** Where nothing is mapped yet. */
-function mapVisit(space: usize, va: u64): void {
+/** `pages` from there on are of one map entry, hence with the same rights. */
+function mapVisit(space: usize, va: u64, pages: u64): void {
   const client = changetype<Client>(mapFor);
-  if (space == client.space && va == client.va && entryOf(space, va) == 0) setEntry(space, va, mapEntry);
+  const object = changetype<SharedObject>(client.object);
+  const most = <u32>min<u64>(pages, entriesBehind(va)) - 1;
+  const count = streamAround(client, object, client.index, most, entries);
+  for (let i: u32 = 0; i < count; i++) {
+    const at = entries + (i << 3);
+    store<u64>(at, load<u64>(at) | PRESENT | USER | ACCESSED | NO_EXECUTE);
+  }
+  if (count != 0) setEntriesOnce(space, va + 4096, entries, count);
 }

@@ -50,12 +50,17 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
     found.resting = 0;
     return found;
   }
+  return pageMake(object, index);
+}
+
+/** Of which there is no record. */
+export function pageMake(object: SharedObject, index: u64): Page {
   if (pageCount > tableMask) grow();
-  const page = changetype<Page>(allocate(offsetof<Page>()));
+  const page = changetype<Page>(allocate(offsetof<Page>() + clusterMachines() * PEER_BYTES));
   page.object = object.id;
   page.index = index;
   page.holder = changetype<usize>(object);
-  pageCreate(page, object.home, allocate(clusterMachines() * PEER_BYTES), object.ranges);
+  pageCreate(page, object.home, changetype<usize>(page) + offsetof<Page>(), object.ranges);
   if (object.home != clusterSelf()) page.ranged = 0;
   else if (object.renumbered != 0) serialReverted(engine, page);
   page.frozen = u8(object.moving != 0);
@@ -104,7 +109,6 @@ export function pageRemove(page: Page): void {
   if (page.frame != 0) frameFree(page.frame);
   if (page.twin != 0) frameFree(page.twin);
   page.twin = 0;
-  release(page.peers);
   page.frame = 0;
   page.peers = 0;
   if (page.pins == 0) {

@@ -169,6 +169,17 @@ export function rangesPutState(set: RangeSet, first: u64, last: u64, state: u8):
 
 /** At the home: a page gets a directory of its own. */
 export function rangesCarve(set: RangeSet, index: u64): void {
+  const number = rangeNumber(set, index);
+  const here = rangeAt(set, number);
+  // Page after page goes from the beginning of one range to the end of the one before.
+  if (number != 0 && here.first == index && here.last != index) {
+    const before = rangeAt(set, number - 1);
+    if (same(before, INVALID, UNUSED, 0, STORED, 0)) {
+      before.last = index;
+      here.first = index + 1;
+      return;
+    }
+  }
   put(set, index, index, INVALID, UNUSED, 0, STORED, 0);
 }
 

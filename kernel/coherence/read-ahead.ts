@@ -13,7 +13,7 @@ import { rangesOf, rangesReady } from "./grants";
 import { keptFind } from "./kept";
 import { isLentOut } from "./loans";
 import { readersOwn } from "./migratory";
-import { pageFind, pageFindOrMake } from "./page-index";
+import { pageFind, pageMake } from "./page-index";
 import { isSuspended } from "./page-members";
 import { sendOnly } from "./page-send";
 import { SharedObject } from "./pager";
@@ -27,8 +27,8 @@ import { EXCLUSIVE, INVALID, INVALID_READ, MODIFIED, OWNED, SHARED } from "./tab
 
 const WINDOW_MIN: u32 = 2;
 const WINDOW_MAX: u32 = 256;
-/** Mapped by one fault (around.ts). */
-const AROUND: u32 = 15;
+/** Mapped by one fault, behind its page (around.ts). */
+export const AROUND: u32 = 31;
 /** So much memory is left to others. */
 const FRAMES_KEPT: u32 = 1024;
 
@@ -74,15 +74,25 @@ export function readAhead(client: Client, object: SharedObject, index: u64): voi
 
 /**
  * A fault of the client at `index` is resolved: pages behind it that are here as well, `most` of them, may be mapped with it. Their
- * number; the client's stream goes on behind them.
+ * number, and their frames, a word each, at `frames`; the client's stream goes on behind them.
  */
-export function streamAround(client: Client, object: SharedObject, index: u64, most: u32): u32 {
+export function streamAround(
+  client: Client,
+  object: SharedObject,
+  index: u64,
+  most: u32,
+  frames: usize,
+): u32 {
   if (longest() == 0 || client.streamWindow == 0 || client.streamObject != object.id) return 0;
   if (index + 1 != client.streamNext) return 0;
-  const count = streamBehind(object, index, min<u32>(AROUND, most));
-  for (let i: u32 = 1; i <= count; i++) {
-    const page = pageFind(object, index + i);
-    if (changetype<usize>(page) != 0) page.ahead = 0;
+  const end = min<u32>(AROUND, most);
+  let count: u32 = 0;
+  while (count < end) {
+    const frame = streamFrame(object, index + 1 + count);
+    if (frame == 0) break;
+    if (changetype<usize>(streamPage) != 0) streamPage.ahead = 0;
+    store<u64>(frames + (count << 3), <u64>frame);
+    count++;
   }
   client.streamNext += count;
   return count;
@@ -101,9 +111,13 @@ export function streamComes(object: SharedObject, index: u64): bool {
   return changetype<usize>(page) != 0 && page.state == INVALID_READ;
 }
 
+/** The record that streamFrame() has found, if there is one. */
+let streamPage = changetype<Page>(0);
+
 /** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */
 export function streamFrame(object: SharedObject, index: u64): usize {
   const page = pageFind(object, index);
+  streamPage = page;
   if (changetype<usize>(page) != 0) {
     if (page.frozen != 0 || page.revoking != 0 || page.broken != 0 || isLentOut(page)) return 0;
     return mayBeRead(page.state) ? page.frame : 0;
@@ -122,9 +136,11 @@ function mayBeRead(state: u32): bool {
 function askAhead(object: SharedObject, index: u64): bool {
   if (object.dead != 0 || object.moving != 0 || isSuspended() || framesFree() < FRAMES_KEPT) return false;
   // What this machine was granted with a range needs no record yet.
-  if (changetype<usize>(pageFind(object, index)) == 0 && rangeOf(rangesOf(object), index).state != INVALID)
-    return true;
-  const page = pageFindOrMake(object, index);
+  let page = pageFind(object, index);
+  if (changetype<usize>(page) == 0) {
+    if (rangeOf(rangesOf(object), index).state != INVALID) return true;
+    page = pageMake(object, index);
+  } else page.resting = 0;
   if (page.state != INVALID || page.waiters != 0) return true;
   if (page.frozen != 0 || page.revoking != 0 || page.heat != 0 || page.passedFor != 0) return false;
   if (page.frame == 0) page.frame = frameAllocate();

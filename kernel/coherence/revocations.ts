@@ -6,7 +6,7 @@
 import { coreCount } from "../lwkt/core";
 import { ipiSend } from "../lwkt/ipi";
 import { nanoseconds } from "../machine/time";
-import { DIRTY, entryOf, PRESENT, replaceEntry, setEntry, shootDown, WRITABLE } from "../memory/paging";
+import { clearBits, DIRTY, PRESENT, setEntry, shootDown, WRITABLE } from "../memory/paging";
 import { sharedMappings } from "../process/mapping";
 import { rightLost } from "./contention";
 import { engineGone } from "./engine";
@@ -107,15 +107,7 @@ export function takeAway(page: Page, what: u32): bool {
 }
 
 function takeVisit(space: usize, va: u64): void {
-  let old: u64 = 0;
-  if (takeWhat == EVERYTHING) old = setEntry(space, va, 0);
-  else {
-    while (true) {
-      old = entryOf(space, va);
-      if (!(old & PRESENT)) break;
-      if (replaceEntry(space, va, old, old & ~(WRITABLE | DIRTY)) == old) break;
-    }
-  }
+  const old = takeWhat == EVERYTHING ? setEntry(space, va, 0) : clearBits(space, va, WRITABLE | DIRTY);
   if (!(old & PRESENT)) return;
   if (old & DIRTY) tookDirty = true;
   shootDown(space, va, 1);

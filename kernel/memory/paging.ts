@@ -245,6 +245,30 @@ export function replaceEntry(space: usize, va: u64, expected: u64, entry: u64): 
   return leaf === 0 ? 0 : atomic.cmpxchg<u64>(leaf, expected, entry);
 }
 
+/** Clears these bits of a present entry; returns the old one, 0 if there is none. No shoot-down. */
+export function clearBits(space: usize, va: u64, bits: u64): u64 {
+  const leaf = leafOf(space, va, false);
+  if (leaf === 0) return 0;
+  while (true) {
+    const old = atomic.load<u64>(leaf);
+    if ((old & PRESENT) === 0 || atomic.cmpxchg<u64>(leaf, old, old & ~bits) === old) return old;
+  }
+}
+
+/** Entries from that of `va` to the end of its page table. */
+export function entriesBehind(va: u64): u64 {
+  return 512 - ((va >> 12) & 511);
+}
+
+/** Entries, from `entries` on, for pages from `va` on, of one page table; where one is already it stays. */
+export function setEntriesOnce(space: usize, va: u64, entries: usize, count: u32): void {
+  assert(u64(count) <= entriesBehind(va), "entries of two page tables");
+  const leaf = leafOf(space, va, false);
+  if (leaf === 0) return;
+  for (let at: usize = 0; at < usize(count) << 3; at += 8)
+    atomic.cmpxchg<u64>(leaf + at, 0, load<u64>(entries + at));
+}
+
 /** Makes the tables for va, so that setEntry cannot fail. False: no memory. */
 export function tablesFor(space: usize, va: u64): bool {
   return leafOf(space, va, true) !== 0;

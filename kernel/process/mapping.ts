@@ -358,21 +358,6 @@ function unlink(entry: MapEntry): void {
   if (entry.sharedNext) changetype<MapEntry>(entry.sharedNext).sharedPrevious = entry.sharedPrevious;
 }
 
-/** Where the entry ends that maps the object at `va` in that space; 0 = there is none. */
-export function sharedEntryEnd(object: SharedObject, space: usize, va: u64): u64 {
-  let end: u64 = 0;
-  sharedLock().acquire();
-  let at = load<usize>(bucketOf(changetype<usize>(object)));
-  while (at !== 0 && end === 0) {
-    const entry = changetype<MapEntry>(at);
-    const here = entry.object === changetype<usize>(object) && entry.space === space;
-    if (here && va >= entry.start && va < entry.end) end = entry.end;
-    at = entry.sharedNext;
-  }
-  sharedLock().release();
-  return end;
-}
-
 /**
  * For the coherence engine: calls `visit` (table index of (space: usize, va: u64) => void) for every place where page
  * `index` of `object` is mapped on this machine. Does not block; a spinlock is held, so `visit` must not block or wait.
@@ -386,6 +371,26 @@ export function sharedMappings(object: SharedObject, index: u64, visit: u32): vo
     if (entry.object === changetype<usize>(object) && offset >= entry.shown) {
       const va = entry.start + (offset - entry.shown);
       if (va < entry.end) call_indirect(visit, entry.space, va);
+    }
+    at = entry.sharedNext;
+  }
+  sharedLock().release();
+}
+
+/**
+ * The same, if page `index` of the object is mapped at `va` in that space: (space: usize, va: u64, pages: u64) => void, where `pages` from there
+ * on lie in the same map entry.
+ */
+export function sharedMappingAt(object: SharedObject, index: u64, space: usize, va: u64, visit: u32): void {
+  const offset = index * PAGE;
+  sharedLock().acquire();
+  let at = load<usize>(bucketOf(changetype<usize>(object)));
+  while (at !== 0) {
+    const entry = changetype<MapEntry>(at);
+    const here = entry.object === changetype<usize>(object) && entry.space === space;
+    if (here && va >= entry.start && va < entry.end && va - entry.start + entry.shown === offset) {
+      call_indirect(visit, space, va, (entry.end - va) / PAGE);
+      break;
     }
     at = entry.sharedNext;
   }
