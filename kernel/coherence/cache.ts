@@ -1,5 +1,5 @@
 // The actions of a page's cache state (table.ts), one function each.
-import { put, say, sayOperation, sayPage } from "./engine";
+
 import {
   ACT_FAIL,
   ACT_GRANT,
@@ -32,6 +32,7 @@ import {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
+import { put, say, sayOperation, sayPage } from "./say";
 import {
   ACKNOWLEDGE,
   ANSWER,

@@ -1,5 +1,5 @@
 // A page's directory at its home: what machines say to it, its actions (table.ts), and the death of machines.
-import { put, rowOf, say, sayForward, sayGrant, sayOperation } from "./engine";
+import { rowOf } from "./engine";
 import {
   RangeSet,
   rangeOf,
@@ -40,6 +40,7 @@ import {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
+import { put, say, sayForward, sayGrant, sayOperation } from "./say";
 import { NO_SERIAL, serialReverted, serialTaken } from "./serials";
 import {
   CLEAN,

@@ -5,7 +5,7 @@
 // range as the rows leave them, and says the same. test/kernel/coherence-steps.test.ts takes both ways wherever the
 // search of all orders of events comes.
 import { refresh } from "./directory";
-import { rowAt, say, sayPage } from "./engine";
+import { rowAt } from "./engine";
 import { RangeSet, rangesCarve } from "./ranges";
 import {
   bitOf,
@@ -18,6 +18,7 @@ import {
   SAY_GRANT,
   WITH_DATA,
 } from "./records";
+import { say, sayPage } from "./say";
 import { serialEnded, serialTaken } from "./serials";
 import {
   ASK_READ,

@@ -12,7 +12,7 @@
 // Invariant throughout: at most one machine can write; while it can, no other has a copy; copies are equal. Freezing
 // does not change who can do what: it needs no shoot-down but that of revocations that had begun, and those leave the page here.
 import { answerOperations } from "./cache";
-import { cacheEvent, put, sayOperation } from "./engine";
+import { cacheEvent } from "./engine";
 import {
   ACT_TAKE,
   bitOf,
@@ -31,6 +31,7 @@ import {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
+import { put, sayOperation } from "./say";
 import { serialTaken } from "./serials";
 import {
   CLEAN_SHARED,
