@@ -28,7 +28,18 @@ import { objectById, objectsFirst } from "./object-list";
 import { pageCount, pageFind, pageFindOrMake, pageMerged } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, pageAsked } from "./pages";
-import { isRecord, PAGE_LAST, Range, RangeSet, rangeAt, rangeOf, rangesPutState, STORED } from "./ranges";
+import {
+  isRecord,
+  PAGE_LAST,
+  RANGES_SPARE,
+  Range,
+  RangeSet,
+  rangeAt,
+  rangeOf,
+  rangesEdits,
+  rangesPutState,
+  STORED,
+} from "./ranges";
 import { Page } from "./records";
 import { remainsDrop } from "./remains";
 import { EVERYTHING, takeAway } from "./revocations";
@@ -49,9 +60,16 @@ const FRAMES_LOW: usize = 384;
 const FRAMES_AT_ONCE: u32 = 64;
 const GIVEN_AT_ONCE: u32 = 16;
 const ROUNDS_MAX: u32 = 256;
+/** From so many records on, looking at all of them takes a REST_SHARE of the time at most. */
+const MANY: u32 = 1024;
 
 let budget: u64 = RECORDS;
 let restAt: u64 = 0;
+/** Not before is it looked again which of many records may go. */
+let shedAt: u64 = 0;
+/** So many ranges there were after so many edits. */
+let entriesSeen: u64 = 0;
+let editsSeen: u32 = 0;
 /** Clients that wait for a frame, linked by nextWaiter. */
 let starving: usize = 0;
 
@@ -71,7 +89,7 @@ export function recordsTend(now: u64): bool {
   if (rested) mergeResting(now, false);
   const short = starving != 0 || framesFree() < FRAMES_LOW;
   if (short) framesRelieve(now);
-  const many = <u64>pageCount + entries() > budget;
+  const many = mayBeBeyond() && now >= shedAt;
   if (many) shed(now);
   else if (rested) note(kept(now));
   if (rested) restAt = now + max<u64>(REST, REST_SHARE * (nanoseconds() - begun));
@@ -81,6 +99,15 @@ export function recordsTend(now: u64): bool {
 function note(count: u64): void {
   stats().records = count;
   stats().recordsMost = max<u64>(stats().recordsMost, count);
+}
+
+/** False: there are no more records than there may be. Objects are counted only when ranges may have become too many since. */
+function mayBeBeyond(): bool {
+  const most = <u64>(rangesEdits - editsSeen) * RANGES_SPARE + entriesSeen;
+  if (<u64>pageCount + most <= budget) return false;
+  entriesSeen = entries();
+  editsSeen = rangesEdits;
+  return <u64>pageCount + entriesSeen > budget;
 }
 
 /** An upper bound of the ranges that are records. */
@@ -167,35 +194,43 @@ function mergeObject(object: SharedObject, now: u64, all: bool): void {
 // --- What is beyond the budget ---
 
 function shed(now: u64): void {
-  // Pages that another core lets go of meanwhile count from then on. What cannot be given up yet is, later; recordsMost tells.
-  for (let rounds: u32 = 0; ; rounds++) {
-    pagesShed(now);
-    const left = kept(now);
-    if (left <= budget || rounds == ROUNDS_MAX) {
-      note(left);
-      return;
+  const begun = nanoseconds();
+  mergeResting(now, true);
+  let left = kept(now);
+  if (left > budget) {
+    // Some more, so that not each record that is made then has all of them looked at.
+    const target = budget - (budget < FEW ? 0 : budget / 8);
+    // Pages that another core lets go of meanwhile count from then on. What cannot be given up yet is, later; recordsMost tells.
+    for (let rounds: u32 = 0; rounds < ROUNDS_MAX && left > target; rounds++) {
+      const before = left;
+      pagesGiveBack(now, left - target);
+      // What the home asks for may be there at once, and then merges as well.
+      mergeResting(now, true);
+      left = kept(now);
+      if (left <= target) break;
+      const some = rangeShed(now);
+      mergeResting(now, true);
+      left = kept(now);
+      if (!some && left == before) break;
     }
-    rangeShed(now);
   }
-}
-
-/** What the home asks for may be there at once, and then merges as well. */
-function pagesShed(now: u64): void {
-  mergeResting(now, true);
-  pagesGiveBack(now);
-  mergeResting(now, true);
+  note(left);
+  const end = nanoseconds();
+  if (pageCount >= MANY) shedAt = end + REST_SHARE * (end - begun);
 }
 
 /** Records that no range can say: beyond the budget they end by the page's going home. */
-function pagesGiveBack(now: u64): void {
+function pagesGiveBack(now: u64, excess: u64): void {
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (isSettledObject(object)) {
       let at = object.pages;
-      while (at != 0 && kept(now) > budget) {
+      while (at != 0 && excess != 0) {
         const page = changetype<Page>(at);
         at = page.nextInObject;
-        if (isIdle(page, now)) pageGiveBack(object, page, now);
+        if (!isIdle(page, now)) continue;
+        pageGiveBack(object, page, now);
+        excess--;
       }
     }
     object = changetype<SharedObject>(object.next);

@@ -31,6 +31,8 @@ export class Range {
 export const RANGE_BYTES: u32 = 32;
 /** One change makes at most two more. */
 export const RANGES_SPARE: u32 = 2;
+/** How often any set has been changed: each time it has got RANGES_SPARE ranges more at the most. */
+export let rangesEdits: u32 = 0;
 
 @unmanaged
 export class RangeSet {
@@ -50,6 +52,7 @@ export function rangesCreate(set: RangeSet, at: usize, capacity: u32): void {
   set.at = at;
   set.capacity = capacity;
   set.count = 1;
+  rangesEdits++;
   const all = changetype<Range>(at);
   all.first = 0;
   all.last = PAGE_LAST;
@@ -123,6 +126,7 @@ function put(
     to++;
     last = rangeAt(set, to).last;
   }
+  rangesEdits++;
   // left, the new one and right take the place of from..to.
   const rest = set.count - to - 1;
   const count = from + left + 1 + right + rest;

@@ -132,7 +132,7 @@ export function apicTimerReady(): void {
 
 /**
  * A free vector whose interrupts call `handler`: table index of (argument: usize) => void, inside a critical section
- * of the core that gets the interrupt (core 0 for msixEnable and ioApicRoute). It must not block: it wakes a thread.
+ * of the core that gets the interrupt (core 0 for msixEnable and ioApicRoute). It must not block: what may it leaves to a thread.
  */
 export function interruptAllocate(handler: u32, argument: usize): u32 {
   if (allocated === DEVICE_VECTORS) panic("no interrupt vector is left for a device");
@@ -146,7 +146,7 @@ export function interruptAllocate(handler: u32, argument: usize): u32 {
 export function deviceInterrupts(core: Core): void {
   while (core.devices !== 0) {
     const slot = ctz<u32>(core.devices);
-    // An interrupt may set another bit here only when they are on, which they are not (runPending).
+    // Interrupts, which set bits, are off here (runPending); a handler may have them on while it works.
     core.devices &= ~(1 << slot);
     if (slot >= allocated) continue; // a device that was stopped: nobody is interested
     call_indirect<void>(load<u32>(handlers + (slot << 3)), load<usize>(handlers + (slot << 3), 4));

@@ -72,6 +72,12 @@ export function timeoutAdd(core: Core, thread: Thread, time: u64): void {
   if (deadline < core.timerDeadline) arm(core, now, deadline);
 }
 
+/** A thread that waits does so no longer than `time` from now. In a critical section of its core. */
+export function timeoutSooner(core: Core, thread: Thread, time: u64): void {
+  if (thread.deadline !== 0) timeoutRemove(core, thread);
+  timeoutAdd(core, thread, time);
+}
+
 export function timeoutRemove(core: Core, thread: Thread): void {
   const before = thread.timeoutPrevious;
   const after = thread.timeoutNext;

@@ -29,6 +29,12 @@ function sumOf(at: usize, bytes: u32): u32 {
   return fold16(internetSum(at, bytes));
 }
 
+/** Of a header without options, which all have but for strangers': its five words. */
+function headerSum(at: usize): u32 {
+  const front = <u64>load<u32>(at) + <u64>load<u32>(at, 4) + <u64>load<u32>(at, 8);
+  return fold16(front + <u64>load<u32>(at, 12) + <u64>load<u32>(at, 16));
+}
+
 export function ipInput(card: Interface, at: usize, bytes: u32, now: u64): void {
   const first = bytes >= IP_BYTES ? <u32>load<u8>(at) : 0;
   const header = (first & 15) << 2;
@@ -41,7 +47,7 @@ export function ipInput(card: Interface, at: usize, bytes: u32, now: u64): void 
     card.cut++;
     return;
   }
-  if (sumOf(at, header) != 0xffff) {
+  if ((header == IP_BYTES ? headerSum(at) : sumOf(at, header)) != 0xffff) {
     card.badChecksum++;
     return;
   }
@@ -81,7 +87,7 @@ export function ipHeader(card: Interface, slot: usize, to: u32, protocol: u32, b
   store<u16>(at, 0, 10);
   store<u32>(at, card.ip, 12);
   store<u32>(at, to, 16);
-  store<u16>(at, <u16>~sumOf(at, IP_BYTES), 10);
+  store<u16>(at, <u16>~headerSum(at), 10);
   return true;
 }
 

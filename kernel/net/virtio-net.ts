@@ -260,11 +260,16 @@ export function nicReceiveEnd(): void {
   notify(receive);
 }
 
+/** A frame has come that nicReceive() has not given yet. */
+export function nicWaiting(): bool {
+  return <u32>atomic.load<u16>(receive.used, 2) != (receive.usedIndex & 0xffff);
+}
+
 /** Off while the thread polls. On: returns false when something has come meanwhile. */
 export function nicInterrupts(on: bool): bool {
   atomic.store<u16>(receive.avail, <u16>(on ? 0 : AVAIL_NO_INTERRUPT));
   mfence();
-  return !on || <u32>atomic.load<u16>(receive.used, 2) == (receive.usedIndex & 0xffff);
+  return !on || !nicWaiting();
 }
 
 // --- Transmitting ---

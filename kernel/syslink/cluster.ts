@@ -1,11 +1,11 @@
 // This machine in its cluster: the one place where the messages of other machines and this machine's own questions are
 // served. Who the others are is members.ts, what goes out outbox.ts.
 //
-// Everything belongs to core 0 and runs in its critical sections (promise 43): the service thread, which takes frames
-// and keeps time, and the agent of the port, by which threads ask: on core 0 in their own context, from another core
-// within an IPI message (promise 44). `busy` keeps the two apart where a critical section alone would not: an IPI message
-// may be run while another waits for room in a ring.
-import { cpuid, in8, out8, rdrand, rdtsc } from "../arch";
+// Everything belongs to core 0 and runs in its critical sections (promise 43): the handler of the card's interrupt, which serves
+// a few frames where it finds the core; the service thread, which takes them when there are more and keeps time; and the
+// agent of the port, by which threads ask: on core 0 in their own context, from another core within an IPI message (promise 44).
+// `busy` keeps them apart where a critical section alone would not: an IPI message may be run while another waits for room in a ring.
+import { cli, cpuid, in8, out8, rdrand, rdtsc, sti } from "../arch";
 import { streamsDue, streamsGoOn } from "../coherence/around";
 import { pageOffered, recordsTend } from "../coherence/budget";
 import {
@@ -28,11 +28,13 @@ import { revocationsDue, revocationsRetry } from "../coherence/revocations";
 import { pageFollowed } from "../coherence/shelves";
 import { willsTick } from "../coherence/wills";
 import { print, printDecimal } from "../console";
+import { thisCore } from "../lwkt/core";
 import { criticalEnter, criticalExit } from "../lwkt/critical";
 import { ASYNCHRONOUS, Port, portCreate, portReply } from "../lwkt/port";
-import { PRIORITY_SERVICE, threadCreate } from "../lwkt/thread";
+import { PRIORITY_SERVICE, Thread, threadCreate, threadCurrent } from "../lwkt/thread";
 import { WaitQueue, waitOn, wakeOne } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
+import { timeoutSooner } from "../machine/timer";
 import { arpClear } from "../net/arp";
 import { ethernetInput } from "../net/ethernet";
 import {
@@ -42,6 +44,7 @@ import {
   nicReceiveEnd,
   nicRecycle,
   nicStart,
+  nicWaiting,
 } from "../net/virtio-net";
 import { bootNumber } from "../options";
 import { panic } from "../panic";
@@ -67,14 +70,15 @@ import {
   COMMAND_VIEW,
   commandCheck,
 } from "./commands";
-import { farewellEnd, farewellTick } from "./farewell";
-import { NEVER } from "./link";
+import { farewellBegun, farewellEnd, farewellTick } from "./farewell";
+import { ACK_DELAY, NEVER } from "./link";
 import { linkInput, linkNext } from "./link-input";
 import {
   inService,
   linkHeard,
   memberMessage,
   membersLook,
+  membersSettled,
   membersStart,
   membersTick,
   outOfReach,
@@ -88,14 +92,21 @@ export { farewellBegin } from "./farewell";
 export { messageEnd, messageTo } from "./outbox";
 export { bit, clusterEpoch, clusterMachines, clusterSelf, isDead } from "./peers";
 
-const MILLISECOND: u64 = 1_000_000;
 const ETIMEDOUT: i64 = 110;
+/** So many frames are served where their interrupt finds the core; more are left to the thread, which polls the card. */
+const FRAMES_AT_ONCE: u32 = 4;
+/** So soon at the earliest there is something to look at for what was said or heard just now: acknowledgements, and notes to heirs. */
+const SOON: u64 = ACK_DELAY;
 
 let port: usize = 0;
 const queue = changetype<WaitQueue>(memory.data(offsetof<WaitQueue>(), 8));
+let sleeper: usize = 0;
 let sleeping: bool = false;
 let sleepUntil: u64 = 0;
+/** The thread is to look again before it sleeps. */
 let wanted: bool = false;
+/** When links and members have to look at the time. */
+let tickDue: u64 = 0;
 let busy: bool = false;
 /** Clients that asked while it was busy. */
 let postponedFirst: usize = 0;
@@ -180,9 +191,23 @@ function clockNow(): u64 {
 
 // --- The service thread ---
 
-/** Handler of the card's interrupt. */
+/**
+ * Handler of the card's interrupt. No thread switch lies between an answer and the thread that waits for it. While machines come
+ * and go the thread does it, which looks at the time as well.
+ */
 function frameArrived(_argument: usize): void {
-  wakeService();
+  if (busy || !sleeping || !settled()) {
+    wakeService();
+    return;
+  }
+  sti(); // other handlers wait for this one's critical section, but for shoot-downs
+  for (let frames: u32 = 0; frames < FRAMES_AT_ONCE && receiveFrame(); frames++) {}
+  nicReceiveEnd();
+  const now = nanoseconds();
+  streamsGoOn(now);
+  if (nicWaiting() || !settled()) wakeService();
+  else hurry(now);
+  cli();
 }
 
 function wakeService(): void {
@@ -190,42 +215,60 @@ function wakeService(): void {
   if (sleeping) wakeOne(queue);
 }
 
+/** Nothing is under way that frames and questions alone do not move on. */
+function settled(): bool {
+  return membersSettled() && !farewellBegun();
+}
+
 /** In a critical section but for the moments between frames, where messages from other cores get in. */
 function service(_argument: usize): void {
+  sleeper = changetype<usize>(threadCurrent());
   criticalEnter();
   while (true) {
     wanted = false;
     nicInterrupts(false);
-    receiveFrames();
-    busy = true;
-    const due = tick(nanoseconds());
-    finish(nanoseconds());
+    const served = receiveFrames();
+    const now = nanoseconds();
+    const due = now >= tickDue || !settled();
+    if (due || !served) {
+      busy = true;
+      tickDue = due ? tick(now) : min<u64>(tickDue, now + SOON);
+      finish(nanoseconds());
+    } else tickDue = min<u64>(tickDue, now + SOON);
     // Behind everything that may grant a page.
     streamsGoOn(nanoseconds());
     if (wanted || !nicInterrupts(true)) continue;
-    const next = min<u64>(due, streamsDue());
-    const now = nanoseconds();
-    if (next <= now) continue;
+    const next = min<u64>(tickDue, min<u64>(revocationsDue(), streamsDue()));
+    const rested = nanoseconds();
+    if (next <= rested) continue;
     sleepUntil = next;
     sleeping = true;
-    waitOn(queue, next == NEVER ? 0 : next - now);
+    waitOn(queue, next == NEVER ? 0 : next - rested);
     sleeping = false;
   }
 }
 
-function receiveFrames(): void {
-  while (true) {
-    const frame = nicReceive();
-    if (frame == 0) break;
-    busy = true;
-    const now = nanoseconds();
-    ethernetInput(card, frame, nicFrameBytes(), now);
-    nicRecycle();
-    finish(now);
+/** False: none had come. */
+function receiveFrames(): bool {
+  let some = false;
+  while (receiveFrame()) {
+    some = true;
     criticalExit();
     criticalEnter();
   }
   nicReceiveEnd();
+  return some;
+}
+
+function receiveFrame(): bool {
+  const frame = nicReceive();
+  if (frame == 0) return false;
+  busy = true;
+  const now = nanoseconds();
+  ethernetInput(card, frame, nicFrameBytes(), now);
+  nicRecycle();
+  finish(now);
+  return true;
 }
 
 /** After every piece of work: what was put off meanwhile, and everything that is to be sent. Clears `busy`. */
@@ -241,10 +284,11 @@ function finish(now: u64): void {
     const result = admit(client, now);
     if (result != ASYNCHRONOUS) portReply(client, result);
   }
-  // A card that has to send first what it has: the thread looks again at once.
-  if (!pump(now)) wakeService();
-  // Whoever waits for an answer need not wait for this.
-  if (recordsTend(now) && !pump(now)) wakeService();
+  // Whoever waits for an answer need not wait for the records. A card that has to send first what it has: the thread looks again at once.
+  if (!pump(now) || (recordsTend(now) && !pump(now))) {
+    tickDue = now;
+    wakeService();
+  }
   busy = false;
 }
 
@@ -296,10 +340,15 @@ export function pageUnpinned(_page: usize): void {
   hurry(now);
 }
 
-/** The service thread sleeps too long for what happened just now: it keeps the time of links and of pages that are held. */
+/** The service thread keeps the time of what was said or heard just now, and of pages that are held: it sleeps no longer than that. */
 function hurry(now: u64): void {
-  const due = min<u64>(revocationsDue(), streamsDue());
-  if (sleeping && min<u64>(now + 8 * MILLISECOND, due) < sleepUntil) wakeService();
+  tickDue = min<u64>(tickDue, now + SOON);
+  if (!sleeping || wanted) return;
+  const due = min<u64>(tickDue, min<u64>(revocationsDue(), streamsDue()));
+  if (due >= sleepUntil) return;
+  sleepUntil = due;
+  if (due <= now) wakeService();
+  else timeoutSooner(thisCore(), changetype<Thread>(sleeper), due - now);
 }
 
 // --- Receiving ---
@@ -372,7 +421,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
 
 /** When to look again. */
 function tick(now: u64): u64 {
-  const next = min<u64>(min<u64>(revocationsDue(), willsTick(now)), membersTick(now));
+  const next = min<u64>(willsTick(now), membersTick(now));
   if (early != 0 && (inService() || outOfReach())) admitEarly(now);
   const end = farewellTick(now);
   if (end != 0) return min<u64>(next, end);

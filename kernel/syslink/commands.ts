@@ -6,12 +6,11 @@
 // of the machine that began it, and stays with it while the command is passed on: the response may come from a third.
 import {
   GOOD,
-  ITEM_NUMBER,
+  HEADER_BYTES,
   itemDataBytes,
-  itemFirst,
-  itemNext,
   MessageHeader,
-  RECURSION,
+  MessageItem,
+  padded,
   REFERENCES,
   RESPONSE,
 } from "./message";
@@ -433,19 +432,25 @@ export function commandCheck(message: MessageHeader): u32 {
   const slot = slotOf(message.command);
   const first = <u32>load<u8>(INDEX + slot);
   if (first == 0 || load<u32>(rowOf(first)) != <u32>message.command) return COMMAND_UNKNOWN;
+  const items = ITEM_INDEX + slot * ITEMS;
+  const end = changetype<usize>(message) + <usize>message.length;
   let seen: u32 = 0;
-  let item = itemFirst(message);
-  while (changetype<usize>(item) != 0) {
-    const number = <u32>item.id & ITEM_NUMBER;
-    if (number == 0 || number >= ITEMS || (item.id & RECURSION) != 0) return ITEM_UNKNOWN;
-    if (((item.id & REFERENCES) != 0) != (number == ITEM_OBJECT)) return ITEM_UNKNOWN;
-    const known = <u32>load<u8>(ITEM_INDEX + slot * ITEMS + number);
+  let at = changetype<usize>(message) + HEADER_BYTES;
+  while (at < end) {
+    const item = changetype<MessageItem>(at);
+    // None of ours holds items; those with linkids are objects.
+    const id = <u32>item.id;
+    const number = id == (ITEM_OBJECT | REFERENCES) ? ITEM_OBJECT : id;
+    if (number - 1 >= ITEMS - 1 || id == ITEM_OBJECT) return ITEM_UNKNOWN;
+    const known = <u32>load<u8>(items + number);
     if (known == 0) return ITEM_UNKNOWN;
+    const row = rowOf(known);
     const bytes = itemDataBytes(item);
-    if (bytes < load<u32>(rowOf(known), 8) || bytes > load<u32>(rowOf(known), 12)) return ITEM_LENGTH;
-    if (seen & (1 << number)) return ITEM_TWICE;
-    seen |= 1 << number;
-    item = itemNext(message, item);
+    if (bytes < load<u32>(row, 8) || bytes > load<u32>(row, 12)) return ITEM_LENGTH;
+    const mark = (<u32>1) << number;
+    if (seen & mark) return ITEM_TWICE;
+    seen |= mark;
+    at += padded(<u32>item.length);
   }
   return load<u32>(NEEDED + (slot << 2)) & ~seen ? ITEM_MISSING : GOOD;
 }

@@ -113,6 +113,11 @@ function farewell(now: u64): u64 {
   return 0;
 }
 
+/** Time is to be looked at, whatever comes. */
+export function farewellBegun(): bool {
+  return leaver != 0;
+}
+
 /** When to look again; 0: it is over, and what is still to be said was marked. */
 export function farewellTick(now: u64): u64 {
   if (leaver == 0) return NEVER;

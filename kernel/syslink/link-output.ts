@@ -20,6 +20,14 @@ import {
   slotOf,
 } from "./link";
 import { MessageHeader, padded } from "./message";
+
+/** linkOutput() would say false: for less than it takes to ask it. */
+export function linkQuiet(link: Link, now: u64): bool {
+  if (link.state != LINK_UP) return link.state == LINK_LOST || link.helloAt > now;
+  if (link.cursor != fifoOf(link).head || min<u64>(link.helloAt, link.againAt) <= now) return false;
+  return now < link.lastSent + link.pingIdle && (link.ackDue == 0 || link.ackDue > now);
+}
+
 /** True: `header` (LINK_HEADER_BYTES) and `outBytes` at `outAt` are a datagram for the peer. Call until false. */
 export function linkOutput(link: Link, now: u64): bool {
   if (link.state == LINK_LOST) return false;

@@ -146,6 +146,8 @@ let blockedAt: u64 = NEVER;
 let gaveUp: bool = false;
 /** It has to begin anew, as soon as no thread of the kernel copies from or to a page. */
 let forsaken: bool = false;
+/** Since the last look at the time nothing has come that membersTick() has to act upon before its time. */
+let settled: bool = false;
 let graceTime: u64 = 0;
 let leaseTime: u64 = 0;
 let lossTime: u64 = 0;
@@ -215,6 +217,11 @@ export function outOfReach(): bool {
   return gaveUp;
 }
 
+/** Nobody comes or goes, no view is under way: until membersTick() wants to be called, frames need nothing of it. */
+export function membersSettled(): bool {
+  return settled;
+}
+
 function say(text: string, machine: u32, rest: string): void {
   print(text);
   printDecimal(machine);
@@ -232,11 +239,13 @@ export function linkHeard(machine: u32): void {
 }
 
 export function voteCame(at: usize, bytes: u32, now: u64): void {
+  settled = false;
   linksHeard();
   membershipInput(membership, at, bytes, now);
 }
 
 export function memberMessage(machine: u32, message: MessageHeader): void {
+  settled = false;
   const command = <u32>message.command;
   if (command == COMMAND_FAREWELL) {
     farewellSaid(machine);
@@ -285,6 +294,7 @@ function marksForget(machine: u32): void {
 }
 
 function linkUp(machine: u32, link: Link): void {
+  settled = false;
   up |= bit(machine);
   farewellForget(machine);
   marksForget(machine);
@@ -295,6 +305,7 @@ function linkUp(machine: u32, link: Link): void {
 
 /** The link is lost, and with it what was under way: one of its two ends must leave. */
 function linkGone(machine: u32): void {
+  settled = false;
   const was = (up & bit(machine)) != 0;
   up &= ~bit(machine);
   exclude(machine);
@@ -323,6 +334,7 @@ function tellWhoIsHeard(): void {
 
 /** When to look again. */
 export function membersTick(now: u64): u64 {
+  settled = true; // unless something below is news
   let next: u64 = NEVER;
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf()) next = min<u64>(next, tickLink(machine, now));
@@ -340,7 +352,9 @@ export function membersTick(now: u64): u64 {
     next = min<u64>(next, beginAnew(now));
   next = min<u64>(next, lease(now));
   next = min<u64>(next, phases(now));
-  return min<u64>(next, patienceEnds(now));
+  next = min<u64>(next, patienceEnds(now));
+  settled = settled && member && !suspended && !forsaken && phase == REBUILT && allHealed == current.number;
+  return next;
 }
 
 function tickLink(machine: u32, now: u64): u64 {
@@ -375,6 +389,7 @@ function cut(machine: u32): void {
 // --- Views ---
 
 function install(view: View, now: u64): void {
+  settled = false;
   const was = current.number != 0 && viewHas(current, clusterSelf(), clusterEpoch());
   viewCopy(former, current);
   viewCopy(current, view);
@@ -471,6 +486,7 @@ function othersHave(): bool {
 /** What had lost its mirror in that view has got another one, as far as it was this machine's. */
 export function membersHealed(view: u64): void {
   if (view != current.number || healed == view) return;
+  settled = false;
   healed = view;
   tellMark(HEALED);
 }

@@ -124,18 +124,24 @@ function itemsCheck(first: usize, end: usize, depth: u32): u32 {
     const length = <u32>item.length;
     if (length < ITEM_BYTES) return ITEM_SHORT;
     if (length > room) return ITEM_BEYOND;
-    const inner = itemCheck(item, depth);
-    if (inner & CODE) return inner;
-    met |= inner;
+    if (<u32>item.id & (RECURSION | REFERENCES)) {
+      const inner = itemCheck(item, depth);
+      if (inner & CODE) return inner;
+      met |= inner;
+    } else if (length > ITEM_BYTES + BUFFER_BYTES_MAX) return BUFFER_TOO_LARGE;
     if (length == room) return met;
+    at += length;
+    if ((length & 7) == 0) continue;
     // Another item must follow, so the padding is within `end` or the rest is too short to be one.
-    if (padded(length) >= room) return ITEM_CUT;
-    if (dirty(at + length, at + padded(length))) return PADDING_DIRTY;
-    at += padded(length);
+    const padding = padded(length) - length;
+    if (length + padding >= room) return ITEM_CUT;
+    if (dirty(at, at + padding)) return PADDING_DIRTY;
+    at += padding;
   }
   return met;
 }
 
+/** Of an item that holds items, or linkids. */
 function itemCheck(item: MessageItem, depth: u32): u32 {
   const bytes = <u32>item.length - ITEM_BYTES;
   const marked = (item.id & REFERENCES) != 0;
@@ -149,7 +155,6 @@ function itemCheck(item: MessageItem, depth: u32): u32 {
     return inner;
   }
   if (bytes > BUFFER_BYTES_MAX) return BUFFER_TOO_LARGE;
-  if (!marked) return GOOD;
   if (bytes == 0) return REFERENCE_MISSING;
   if (bytes & 7) return REFERENCE_RAGGED;
   return MET_REFERENCE;

@@ -11,7 +11,7 @@ import { udpSend } from "../net/udp";
 import { nicFlush } from "../net/virtio-net";
 import { stats } from "../stats";
 import { fifoOf, LINK_HEADER_BYTES, Link, linkCommit, linkReserve, linkUnsent } from "./link";
-import { linkOutput } from "./link-output";
+import { linkOutput, linkQuiet } from "./link-output";
 import { MessageHeader, MessageWriter, messageReferences, writerBegin, writerEnd } from "./message";
 import { bit, card, clusterMachines, clusterSelf, isDead, linkTo, NETWORK, PORT } from "./peers";
 import { VOTE_BYTES_MAX, VOTE_GROUP, VOTE_TYPE } from "./view";
@@ -164,7 +164,7 @@ export function pump(now: u64): bool {
     const machine = <u32>ctz(dirtyLinks) + 1;
     const link = linkTo(machine);
     const before = link.retransmissions;
-    while (true) {
+    while (!linkQuiet(link, now)) {
       const slot = slotTake(card);
       if (slot == 0) {
         nicFlush();
