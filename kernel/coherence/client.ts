@@ -122,6 +122,8 @@ export class Client extends Message {
   vector: u32 = 0;
   rip: u64 = 0;
   rcx: u64 = 0;
+  /** The sum of its other registers then. */
+  registers: u64 = 0;
   pin0: usize = 0;
   pin1: usize = 0;
   pin2: usize = 0;

@@ -3,8 +3,8 @@
 // A page that was granted to a thread is pinned for it until the thread is seen at another instruction. A revocation
 // that meets a pin waits (pages.ts). When one waits already as the thread leaves for user mode, TF is set, and the
 // debug exception after its one instruction ends the pin; else the next entry for any reason does, which an IPI
-// message hastens. An instruction that needs several pages (a split LOCK, MOVS) faults several times at the same place
-// and keeps all their pins; a thread that needs a page before one that it has pinned lets go of that one first, so that
+// message hastens. An instruction that needs several pages (a split LOCK, MOVS) faults several times at the same place, with
+// the same registers, and keeps all their pins; a thread that needs a page before one that it has pinned lets go of that one first, so that
 // pages are always waited for in one order of the whole cluster, and nobody waits in a circle. A pin ends after a while
 // in any case.
 //
@@ -44,12 +44,27 @@ export function userEntered(frame: TrapFrame): void {
   }
   if (client.pinCount != 0) {
     if (client.running != 0) notRunning(client);
-    // A repeated string instruction stays where it is, and RCX tells how far it has come.
-    if (frame.rip != client.rip || frame.rcx != client.rcx) pinsRelease(client);
+    if (hasRetired(client, frame)) pinsRelease(client);
   }
   client.vector = <u32>frame.vector;
   client.rip = frame.rip;
   client.rcx = frame.rcx;
+  client.registers = registersOf(frame);
+}
+
+/**
+ * Something has, since the last entry: an instruction that begins anew finds all registers as it left them. A repeated string
+ * instruction stays where it is, and RCX tells how far it has come; a loop comes back to where it was, with other registers.
+ */
+function hasRetired(client: Client, frame: TrapFrame): bool {
+  return frame.rip != client.rip || frame.rcx != client.rcx || registersOf(frame) != client.registers;
+}
+
+/** Equal sums of different registers are a pin that lasts longer, no more. */
+function registersOf(frame: TrapFrame): u64 {
+  const low = frame.rax + frame.rdx + frame.rbx + frame.rsi + frame.rdi + frame.rbp + frame.rsp;
+  const high = frame.r8 + frame.r9 + frame.r10 + frame.r11 + frame.r12 + frame.r13 + frame.r14 + frame.r15;
+  return low + high;
 }
 
 /** Last thing before resuming user mode, interrupts off. Never blocks. */

@@ -135,9 +135,14 @@ function mustLook(lwp: Lwp): bool {
   return lwp.process.ending !== 0 ? lwp.toldEnd === 0 : lwpWanted(lwp);
 }
 
-/** The machine of the thread died: what it had written last may be lost with it, so the process cannot go on. */
+/** The machine of the thread died. */
 function lost(lwp: Lwp): void {
-  const process = lwp.process;
+  lose(lwp.process, lwp.machine);
+  lwpExit(lwp, STATUS_KILLED);
+}
+
+/** What that machine had written last may be lost with it, so the process cannot go on. */
+function lose(process: Process, machine: u32): void {
   process.spinLock().acquire();
   const first = process.ending === 0 && process.orphaned === 0;
   process.orphaned = 1;
@@ -145,11 +150,22 @@ function lost(lwp: Lwp): void {
   if (first) {
     printAsciiZ(process.name);
     print(": killed: machine ");
-    printDecimal(lwp.machine);
+    printDecimal(machine);
     print(" is lost, and threads with it\n");
   }
   processEnd(process, STATUS_KILLED);
-  lwpExit(lwp, STATUS_KILLED);
+}
+
+/** A machine with threads of the process that is no member any more, although its death may not have been dealt with here; or 0. */
+function machineLost(process: Process): u32 {
+  let machine: u32 = 0;
+  process.spinLock().acquire();
+  for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) {
+    const where = changetype<Lwp>(at).machine;
+    if (where !== 0 && isDead(where)) machine = where;
+  }
+  process.spinLock().release();
+  return machine;
 }
 
 function tellEnd(lwp: Lwp): void {
@@ -203,7 +219,10 @@ function serve(lwp: Lwp): void {
   frame.r9 = load<u64>(at, 40);
   atomic.store<u32>(changetype<usize>(lwp) + offsetof<Lwp>("request"), 0);
   if (number === CALL_EXIT || (number === CALL_EXIT_GROUP && msgid === 0)) {
-    if (number === CALL_EXIT_GROUP) processEnd(lwp.process, u32(frame.rdi));
+    // What it died of there may be the loss of a machine, of which its own knew first.
+    const machine = number === CALL_EXIT_GROUP ? machineLost(lwp.process) : 0;
+    if (machine !== 0) lose(lwp.process, machine);
+    else if (number === CALL_EXIT_GROUP) processEnd(lwp.process, u32(frame.rdi));
     lwpExit(lwp, u32(frame.rdi) & 255);
   }
   if (number === CALL_FETCH) {
