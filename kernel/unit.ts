@@ -86,7 +86,7 @@ export {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./coherence/records";
-export { stepAsk, stepCopy, stepGive, stepMayGive, stepsLook, stepTake } from "./coherence/steps";
+export { sayAsked, sayGiven, stepAsk, stepCopy, stepGive, stepMayGive, stepTake } from "./coherence/steps";
 export * from "./coherence/table";
 export {
   engineAdopt,

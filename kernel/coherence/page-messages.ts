@@ -27,8 +27,8 @@ import {
 } from "./records";
 import { passed, queuesOn, refusalsCame, refuses } from "./refusals";
 import { revocable, takeAway, WRITE_ONLY } from "./revocations";
-import { runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
-import { stepCopy, stepGive, stepMayGive, stepTake } from "./steps";
+import { runGives, runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
+import { sayGiven, stepCopy, stepGive, stepMayGive, stepTake } from "./steps";
 import { strangerAnswers } from "./strangers";
 import { pageStored } from "./wills";
 import { REFUSED, wireAgain, wireIndex, wireLent, wireLoan, wireRead } from "./wire";
@@ -79,12 +79,16 @@ function gaveShortly(object: SharedObject): bool {
   const page = pageFindOrMake(object, wireIndex);
   if (page.frame == 0 || page.waiters != 0 || page.broken != 0 || page.heldUntil != 0) return false;
   if (page.revoking != 0 || !revocable(page, 0)) return false;
-  if (!stepCopy(engine, page, incoming)) {
-    if (!stepMayGive(engine, page, incoming)) return false;
+  if (stepMayGive(engine, page, incoming)) {
     const dirty = takeAway(page, WRITE_ONLY);
-    rightLost(page, nanoseconds(), dirty);
+    rightLost(page, page.ownedAt != 0 ? nanoseconds() : 0, dirty);
     stepGive(engine, page, incoming, dirty);
+  } else if (!stepCopy(engine, page, incoming)) return false;
+  if (runGives(page, incoming)) {
+    stats().pagesSent++;
+    return true;
   }
+  sayGiven(engine, page, incoming);
   sendOnly(page);
   return true;
 }

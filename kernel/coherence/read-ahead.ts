@@ -21,8 +21,8 @@ import { drain, engine } from "./pages";
 import { rangeOf } from "./ranges";
 import { Page } from "./records";
 import { queuesOn } from "./refusals";
-import { runsBegin, runsEnd } from "./runs";
-import { stepAsk } from "./steps";
+import { runAsks, runsBegin, runsEnd } from "./runs";
+import { sayAsked, stepAsk } from "./steps";
 import { EXCLUSIVE, INVALID, INVALID_READ, MODIFIED, OWNED, SHARED } from "./table";
 
 const WINDOW_MIN: u32 = 2;
@@ -147,6 +147,8 @@ function askAhead(object: SharedObject, index: u64): bool {
   if (page.frame == 0) return false;
   page.ahead = 1;
   if (queuesOn() && stepAsk(engine, page)) {
+    if (runAsks(page)) return true;
+    sayAsked(engine, page);
     sendOnly(page);
     return true;
   }

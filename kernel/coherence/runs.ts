@@ -33,6 +33,7 @@ import {
   PageMessage,
   RIGHT,
   RIGHT_MODIFIED,
+  RIGHT_SHARED,
   SAME_DATA,
   SAY_CLEAN,
   SAY_FORWARD_READ,
@@ -95,6 +96,32 @@ export function runTakes(page: Page, action: Action, data: usize): bool {
     store<u64>(at, action.serial);
     memory.copy(at + 8, data, PAGE_BYTES);
   }
+  count++;
+  if (count == most) runClose();
+  return true;
+}
+
+/** The page has been asked for by a short step: true: the open run says so. */
+export function runAsks(page: Page): bool {
+  if (count == 0 || say != SAY_GET_READ || page.serial != 0 || flags != 0 || <u32>page.home != to)
+    return false;
+  if (page.object != object || page.index != first + count || page.transaction != transaction + count)
+    return false;
+  count++;
+  if (count == most) runClose();
+  return true;
+}
+
+/** A short step has given a copy in answer to the request: true: it goes in the open run. Not of pages of zeros. */
+export function runGives(page: Page, request: PageMessage): bool {
+  if (count == 0 || say != SAY_GRANT || flags != (RIGHT_SHARED | WITH_DATA) || <u32>request.from != to)
+    return false;
+  if (page.object != object || page.index != first + count) return false;
+  if (request.transaction != transaction + count || request.serial == page.serial) return false;
+  if (page.twinOf != 0 || load<u64>(page.frame) == 0 || willsWait()) return false;
+  const at = itemGrow(writer, pagesAt, RUN_PAGE_BYTES);
+  store<u64>(at, page.serial);
+  memory.copy(at + 8, page.frame, PAGE_BYTES);
   count++;
   if (count == most) runClose();
   return true;

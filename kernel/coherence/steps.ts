@@ -66,8 +66,7 @@ function says(state: u8, event: u8, next: u8, first: u8, second: u8, third: u8):
   return third == NONE || load<u8>(row, 6) == NONE;
 }
 
-/** Again after a test has changed the table. */
-export function stepsLook(): void {
+function stepsLook(): void {
   allowed = KNOWN;
   if (says(INVALID, READ, INVALID_READ, ASK_READ, NONE, NONE)) allowed |= ASKS;
   if (says(INVALID_READ, GOT_SHARED, SHARED, TAKE, GRANT, NONE)) allowed |= TAKES;
@@ -92,7 +91,10 @@ function isQuiet(page: Page): bool {
   return put == 0 && (page.readers | page.operations) == 0;
 }
 
-/** INVALID, READ: the page is asked for, of another machine. As engineAsk(); false: nothing has happened. */
+/**
+ * INVALID, READ: the page is asked for, of another machine. As engineAsk(), but that sayAsked() is to follow, or a run says it. False:
+ * nothing has happened.
+ */
 export function stepAsk(engine: Engine, page: Page): bool {
   if (page.state != INVALID || <u32>page.home == engine.self || !isQuiet(page) || !may(ASKS)) return false;
   engine.actionCount = 0;
@@ -102,8 +104,12 @@ export function stepAsk(engine: Engine, page: Page): bool {
   page.transaction = engine.lastTransaction;
   page.acksExpected = 0;
   page.acksReceived = 0;
-  say(engine, page, page.home, SAY_GET_READ, 0, 0, page.transaction, 0);
   return true;
+}
+
+/** What is said then. */
+export function sayAsked(engine: Engine, page: Page): void {
+  say(engine, page, page.home, SAY_GET_READ, 0, 0, page.transaction, 0);
 }
 
 /**
@@ -130,8 +136,8 @@ function isPlainRequest(engine: Engine, page: Page, message: PageMessage): bool 
 }
 
 /**
- * CLEAN_SHARED, GET_READ: the home sends a copy. As engineMessage(), the answer being its only action. False: nothing has
- * happened.
+ * CLEAN_SHARED, GET_READ: the home sends a copy. As engineMessage(), but that sayGiven() is to follow, or a run says it. False: nothing
+ * has happened.
  */
 export function stepCopy(engine: Engine, page: Page, message: PageMessage): bool {
   if (!isPlainRequest(engine, page, message) || !may(COPIES)) return false;
@@ -140,7 +146,6 @@ export function stepCopy(engine: Engine, page: Page, message: PageMessage): bool
   engine.actionCount = 0;
   leaveRange(page);
   served(page, message, 0);
-  sayPage(engine, page, message.from, RIGHT_SHARED | WITH_DATA, message.transaction, 0, message.serial);
   page.sharers |= bitOf(message.from);
   return true;
 }
@@ -155,7 +160,8 @@ export function stepMayGive(engine: Engine, page: Page, message: PageMessage): b
 
 /**
  * The home has the page alone: HELD, GET_READ; then FORWARD_READ to itself; the right to write has ended, `dirty` or not: GONE_CLEAN, since
- * its frame is the backing store; CLEAN. As engineMessage() and engineGone(), the answer being the only action but for ACT_WAKE.
+ * its frame is the backing store; CLEAN. As engineMessage() and engineGone(), but that sayGiven() is to follow, or a run says it, and but for
+ * ACT_WAKE.
  */
 export function stepGive(engine: Engine, page: Page, message: PageMessage, dirty: bool): void {
   engine.actionCount = 0;
@@ -164,10 +170,14 @@ export function stepGive(engine: Engine, page: Page, message: PageMessage, dirty
   page.dirty = 0;
   serialEnded(page, dirty);
   page.state = OWNED;
-  sayPage(engine, page, message.from, RIGHT_SHARED | WITH_DATA, message.transaction, 0, message.serial);
   page.directory = CLEAN_SHARED;
   page.sharers |= bitOf(message.from) | bitOf(engine.self);
   page.owner = 0;
+}
+
+/** The answer of stepCopy() and stepGive(). */
+export function sayGiven(engine: Engine, page: Page, message: PageMessage): void {
+  sayPage(engine, page, message.from, RIGHT_SHARED | WITH_DATA, message.transaction, 0, message.serial);
 }
 
 function leaveRange(page: Page): void {

@@ -11,7 +11,10 @@ import { explore, Violation } from "../support/search.js";
 const kernel = new KernelWasm();
 const constants = Object.fromEntries(kernel.constants());
 const steps = Object.fromEntries(
-  ["stepAsk", "stepTake", "stepCopy", "stepMayGive", "stepGive"].map((name) => [name, kernel.call(name)]),
+  ["stepAsk", "sayAsked", "stepTake", "stepCopy", "stepMayGive", "stepGive", "sayGiven"].map((name) => [
+    name,
+    kernel.call(name),
+  ]),
 ) as Record<string, ReturnType<typeof kernel.call>>;
 const taken = { ask: 0, take: 0, copy: 0, give: 0 };
 
@@ -57,7 +60,10 @@ function doubled(setup: Setup): World {
       same(
         "ask",
         args[0]!,
-        () => steps["stepAsk"]!(...args),
+        () => {
+          steps["stepAsk"]!(...args);
+          steps["sayAsked"]!(...args);
+        },
         () => ask(engine, page, 0),
       );
     return ask(engine, page, write);
@@ -82,7 +88,10 @@ function doubled(setup: Setup): World {
       same(
         "copy",
         args[0]!,
-        () => steps["stepCopy"]!(...args),
+        () => {
+          steps["stepCopy"]!(...args);
+          steps["sayGiven"]!(...args);
+        },
         () => message(engine, page, at),
       );
     } else if (may("stepMayGive", ...args)) {
@@ -93,6 +102,7 @@ function doubled(setup: Setup): World {
           () => {
             steps["stepMayGive"]!(...args);
             steps["stepGive"]!(...args, dirty);
+            steps["sayGiven"]!(...args);
           },
           () => {
             message(engine, page, at);
