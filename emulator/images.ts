@@ -12,8 +12,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 export const kernelPath = join(root, "kernel", "kernel.elf");
 /** The scripts of a report's page (timeline/page.ts), in the order in which they use each other. */
-export const viewerPaths = ["viewer-model.js", "viewer.js"].map((name) =>
-  join(root, "emulator", "timeline", name),
+export const viewerPaths = ["viewer-model.js", "viewer-words.js", "viewer-paint.js", "viewer.js"].map(
+  (name) => join(root, "emulator", "timeline", name),
 );
 const programs = join(root, "kernel", "user");
 const firmwarePath = join(root, "firmware", "index.js");

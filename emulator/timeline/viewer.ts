@@ -6,22 +6,17 @@ import {
   AGAIN,
   ARRIVED,
   AT,
-  BYTES,
   busiest,
-  DIRECTORY,
   data,
-  FIRST,
   FLAGS,
   FROM,
   first,
   key,
-  LAST,
   lookOf,
   looks,
   machineCount,
   NAME,
   OBJECT,
-  OWNER,
   PAGE,
   type Row,
   rowOf,
@@ -32,6 +27,8 @@ import {
   WITH_DIFFERENCE,
   WITH_PAGE,
 } from "./viewer-model.js";
+import { caption, color, context, fitted, forgetColors, line, paint } from "./viewer-paint.js";
+import { pageName, stateWords, time, toLine, words } from "./viewer-words.js";
 
 // --- What is chosen ---
 
@@ -55,8 +52,6 @@ const canvas = $<HTMLCanvasElement>("lanes");
 const overview = $<HTMLCanvasElement>("overview");
 const tip = $("tip");
 const pages = $<HTMLSelectElement>("pages");
-
-const pageName = (object: number, page: number) => `${data.objects[object] ?? "?"} page ${page}`;
 
 function choose(): void {
   const value = pages.value;
@@ -127,17 +122,6 @@ function fill(): void {
 
 // --- Drawing ---
 
-const styles = () => getComputedStyle(document.documentElement);
-const color = (name: string): string => styles().getPropertyValue(`--${name}`).trim();
-let palette = new Map<string, string>();
-const paint = (name: string): string => {
-  const known = palette.get(name);
-  if (known !== undefined) return known;
-  const value = color(name);
-  palette.set(name, value);
-  return value;
-};
-
 const GUTTER = 150;
 const AXIS = 24;
 const TITLE = 26;
@@ -157,26 +141,6 @@ function y(station: number, m: MessageRow): number {
   if (station > machineCount) return bridgeTop() + TITLE / 2;
   const row = rows.findIndex(({ object, page }) => object === m[OBJECT] && page === m[PAGE]);
   return laneTop(station) + (row < 0 ? TITLE - 8 : TITLE + (row + 0.5) * ROW);
-}
-
-/** Nanoseconds as people read them, as exactly as one step needs. */
-function time(at: number, step = 1): string {
-  if (step >= 1e6) return `${(at / 1e6).toFixed(step >= 1e7 ? 0 : 1)} ms`;
-  return `${(at / 1e6).toFixed(step >= 1e5 ? 2 : step >= 1e4 ? 3 : step >= 1e3 ? 4 : 6)} ms`;
-}
-
-function context(of: HTMLCanvasElement, height: number): CanvasRenderingContext2D {
-  const ratio = window.devicePixelRatio || 1;
-  const width = of.clientWidth;
-  of.style.height = `${height}px`;
-  of.width = Math.round(width * ratio);
-  of.height = Math.round(height * ratio);
-  const c = of.getContext("2d")!;
-  c.scale(ratio, ratio);
-  c.clearRect(0, 0, width, height);
-  c.font = "12px system-ui, sans-serif";
-  c.textBaseline = "middle";
-  return c;
 }
 
 let pending = false;
@@ -208,23 +172,6 @@ function drawLanes(): void {
   c.restore();
 }
 
-function line(
-  c: CanvasRenderingContext2D,
-  x1: number,
-  y1: number,
-  x2: number,
-  y2: number,
-  name: string,
-  thick = 1,
-): void {
-  c.strokeStyle = paint(name);
-  c.lineWidth = thick;
-  c.beginPath();
-  c.moveTo(x1, y1);
-  c.lineTo(x2, y2);
-  c.stroke();
-}
-
 function drawAxis(c: CanvasRenderingContext2D, width: number, height: number): void {
   const least = (to - from) / Math.max(2, (width - GUTTER) / 110);
   const power = 10 ** Math.floor(Math.log10(least));
@@ -237,6 +184,7 @@ function drawAxis(c: CanvasRenderingContext2D, width: number, height: number): v
 }
 
 function drawMarks(c: CanvasRenderingContext2D, height: number): void {
+  let captions = 0;
   for (const mark of data.marks) {
     const until = mark.until ?? mark.at;
     if (until < from || mark.at > to) continue;
@@ -246,6 +194,13 @@ function drawMarks(c: CanvasRenderingContext2D, height: number): void {
     if (mark.until !== undefined) {
       c.fillStyle = paint("fault");
       c.fillRect(left, top, Math.max(2, right - left), bottom - top);
+      caption(
+        c,
+        mark.text,
+        left + 3,
+        Math.min(right, c.canvas.clientWidth),
+        bottom - 4 - 13 * (captions++ % 3),
+      );
     }
     line(c, left, top, left, bottom, "mark", mark.until === undefined ? 1 : 2);
   }
@@ -266,13 +221,6 @@ function drawLane(c: CanvasRenderingContext2D, machine: number, width: number): 
     c.fillRect(GUTTER, at + 1, width - GUTTER, ROW - 3);
     drawSegments(c, row.segments[machine - 1]!, at + 1, ROW - 3);
   });
-}
-
-function fitted(c: CanvasRenderingContext2D, text: string, room: number): string {
-  if (c.measureText(text).width <= room) return text;
-  let cut = text;
-  while (cut.length > 3 && c.measureText(`…${cut}`).width > room) cut = cut.slice(1);
-  return `…${cut}`;
 }
 
 /** Of several in one pixel the last is drawn. */
@@ -398,20 +346,6 @@ function drawOverview(): void {
 
 // --- Words ---
 
-function words(m: MessageRow): string {
-  const where =
-    m[OBJECT] < 0 ? "" : ` of ${m[PAGE] < 0 ? data.objects[m[OBJECT]] : pageName(m[OBJECT], m[PAGE])}`;
-  const station = (n: number) =>
-    n > machineCount ? "bridge" : n === 0 ? "nobody" : (data.machines[n - 1] ?? "?");
-  const extra = [
-    m[FLAGS] & WITH_PAGE ? "with the page" : "",
-    m[FLAGS] & WITH_DIFFERENCE ? "with a difference" : "",
-    m[FLAGS] & AGAIN ? "sent again" : "",
-    m[ARRIVED] < 0 ? "lost" : `under way ${((m[ARRIVED] - m[SENT]) / 1000).toFixed(1)} us`,
-  ].filter((text) => text !== "");
-  return `${data.names[m[NAME]]}${where}: ${station(m[FROM])} to ${station(m[TO])} at ${time(m[SENT])}, ${m[BYTES]} bytes, ${extra.join(", ")}`;
-}
-
 function list(sight: readonly MessageRow[]): void {
   const body = $("list");
   body.replaceChildren(
@@ -473,24 +407,6 @@ function under(px: number, py: number): { text: string; message: MessageRow | nu
   }
   if (best !== null) return { text: words(best), message: best };
   return { text: said.join("\n"), message: null };
-}
-
-function stateWords({ row, from, to, ranged }: Segment): string {
-  const home =
-    row[DIRECTORY] < 0
-      ? ""
-      : `; home: ${data.states[row[DIRECTORY]]}${row[OWNER] > 0 ? ` by ${data.machines[row[OWNER] - 1]}` : ""}`;
-  const range = ranged
-    ? ` with its range, pages ${row[FIRST]} to ${row[LAST] >= 2 ** 40 - 1 ? "the end" : row[LAST]}`
-    : "";
-  return `${data.states[row[STATE]]}${range} from ${time(from)} for ${((to - from) / 1000).toFixed(1)} us${home}`;
-}
-
-function toLine(px: number, py: number, x1: number, y1: number, x2: number, y2: number): number {
-  const length = (x2 - x1) ** 2 + (y2 - y1) ** 2;
-  const t =
-    length === 0 ? 0 : Math.max(0, Math.min(1, ((px - x1) * (x2 - x1) + (py - y1) * (y2 - y1)) / length));
-  return Math.hypot(px - x1 - t * (x2 - x1), py - y1 - t * (y2 - y1));
 }
 
 // --- Moving about ---
@@ -560,7 +476,7 @@ for (const [id, action] of [["in", "+"], ["out", "-"], ["left", "ArrowLeft"], ["
 pages.onchange = choose;
 window.onresize = draw;
 matchMedia("(prefers-color-scheme: dark)").onchange = () => {
-  palette = new Map();
+  forgetColors();
   $("legend")
     .querySelectorAll("i")
     .forEach((swatch, i) => {

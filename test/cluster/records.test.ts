@@ -29,6 +29,12 @@ describe("records", { timeout: LIMIT_MS }, () => {
     expect([torn, backwards, run.report.ok], repeat(run, args)).toEqual([0, 0, true]);
   });
 
+  it("promise 78: at any size: 300,003 bytes", async () => {
+    const args = ["same", 2, 300_003];
+    const run = await seeded("records", args, { machines: 2, cores: 1 });
+    expect(run.report.result, repeat(run, args)).toBe("records: same 2 torn 0 backwards 0");
+  });
+
   it("without the locks they are: the test sees it", async () => {
     for (const how of ["same", "add"])
       expect((await records(how, 8, { append: "locks=0" })).torn, how).toBeGreaterThan(0);
@@ -40,5 +46,10 @@ describe("records", { timeout: LIMIT_MS }, () => {
     // Rights and pages come with the first; how often the meetings happen to pass differs.
     expect(Math.abs(sum(many.run, "messagesSent") - sum(few.run, "messagesSent"))).toBeLessThanOrEqual(20);
     expect(Math.abs(sum(many.run, "pagesSent") - sum(few.run, "pagesSent"))).toBeLessThanOrEqual(4);
+    // Each writes as fast as a machine does that is alone.
+    const time = ({ run }: typeof few) => run.report.virtualNanoseconds!;
+    const alone =
+      time(await records("apart", 160, { machines: 1 })) - time(await records("apart", 40, { machines: 1 }));
+    expect((time(await records("apart", 160)) - time(many)) / alone).toBeLessThan(1.15);
   });
 });
