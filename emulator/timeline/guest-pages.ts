@@ -124,7 +124,8 @@ export class GuestPages {
     const at = get(ram, object, this.#object.name);
     const bytes = get(ram, object, this.#object.nameBytes);
     if (!inside(ram, at) || bytes > 255) return "";
-    return Buffer.from(ram.buffer, ram.byteOffset + at, bytes).toString("latin1");
+    const name = Buffer.from(ram.buffer, ram.byteOffset + at, bytes).toString("latin1");
+    return name.includes("\0") ? "" : name; // it is being written
   }
 }
 

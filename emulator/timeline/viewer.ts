@@ -194,13 +194,8 @@ function drawMarks(c: CanvasRenderingContext2D, height: number): void {
     if (mark.until !== undefined) {
       c.fillStyle = paint("fault");
       c.fillRect(left, top, Math.max(2, right - left), bottom - top);
-      caption(
-        c,
-        mark.text,
-        left + 3,
-        Math.min(right, c.canvas.clientWidth),
-        bottom - 4 - 13 * (captions++ % 3),
-      );
+      const at = mark.machine === 0 ? bottom - 4 - 13 * (captions++ % 3) : top + 12;
+      caption(c, mark.text, left + 3, Math.min(right, canvas.clientWidth), at);
     }
     line(c, left, top, left, bottom, "mark", mark.until === undefined ? 1 : 2);
   }
