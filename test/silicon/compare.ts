@@ -92,17 +92,8 @@ const SKIPPED: readonly { readonly applies: (c: Case) => boolean; readonly why: 
     why: "CPUID does not promise BMI1: here F3 0F BC is BSF",
   },
   {
-    applies: (c) => /^Mov_(r32_cr|cr_r32)/.test(Code[c.form.code]!) && c.record[map.CASE_CODE] === 0xf0,
-    why: "LOCK MOV CR0 is MOV CR8 where CPUID has AMD's AltMovCr8, which is not promised here",
-  },
-  {
     applies: (c) => /^Sh[lr]d_rm16/.test(Code[c.form.code]!) && shiftCount(c) > 16,
     why: "16-bit double shifts by more than 16: undefined, and processors differ",
-  },
-  {
-    applies: (c) =>
-      c.form.prefix !== undefined && /^(In|Out)s[bwd]_/.test(Code[c.form.code]!) && countRegister(c) === 0,
-    why: "REP INS and OUTS with a count of 0: silicon checks the permission first, here nothing happens",
   },
 ];
 export const skipped = (c: Case): boolean => SKIPPED.some((s) => s.applies(c));
