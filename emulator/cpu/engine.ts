@@ -6,6 +6,7 @@
 // more than its budget, and in seeded mode the same state and budget always lead to the same state.
 // Invariant: between calls of run() a core stands at an instruction boundary and RIP is exact.
 
+import { BranchRecords } from "./branch-records.js";
 import { BusLock } from "./bus-lock.js";
 import { writtenBy } from "./code-marks.js";
 import { CodeReader, raise } from "./code-reader.js";
@@ -110,6 +111,7 @@ export class Engine {
   readonly #stops: Stops;
   readonly #reader: CodeReader;
   readonly #performance: Performance;
+  readonly #branches: BranchRecords;
   readonly #states: (CoreState | undefined)[] = [];
   /** run() came back since the core stands at a breakpoint, or has just touched what is watched. */
   atBreakpoint = false;
@@ -125,6 +127,7 @@ export class Engine {
     this.#bytes = new Uint8Array(memory.buffer);
     this.ram = new Uint8Array(memory.buffer, plan.ramBase, plan.ramBytes);
     this.#performance = new Performance(memory.buffer);
+    this.#branches = new BranchRecords(memory.buffer, this.#performance);
     this.#bus = new BusLock(memory, plan.cores, options.live);
     this.#program = programOf(options.modules);
     writeMachineWords(memory, plan, options.live);
@@ -266,7 +269,7 @@ export class Engine {
         return left;
       }
       const special = this.#get(c + SHADOW) !== 0 || (this.#get(c + FLAGS_OTHER) & (FLAG_TF | FLAG_RF)) !== 0;
-      if (special || stepwise || watched) left = this.#step(core, c, left);
+      if (special || stepwise || watched || this.#branches.wanted(c)) left = this.#step(core, c, left);
       else if (this.#performance.counting(c)) left = this.#toBranch(core, c, left);
       else left = this.#handle(enter(c, c + CHAIN_SINK, left), core, c);
     }
@@ -386,8 +389,9 @@ export class Engine {
       return this.#handle(why, core, c);
     }
     if (after < left && this.#performance.counting(c)) this.#performance.retired(c, block, 0, rip);
+    const ends = after < left && this.#branches.stepEnds(c, block, rip);
     const holds = this.#get(c + SHADOW) === SHADOW_STACK;
-    if (after < left && !holds && stepTraps(mnemonic, flags, this.#get(c + FLAGS_OTHER)))
+    if (ends && !holds && stepTraps(mnemonic, flags, this.#get(c + FLAGS_OTHER)))
       this.#set(c + DEBUG_PENDING, this.#get(c + DEBUG_PENDING) | DR6_BS);
     return after;
   }

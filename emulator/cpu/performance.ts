@@ -72,12 +72,16 @@ export class Performance {
     return branches.has(mnemonicOf(this.#view.getUint16(op + OP_CODE, true)));
   }
 
-  /** An instruction of a block at `rip` has retired: if it is a branch, it was taken unless RIP is behind it now. */
+  /** An instruction of a block at `rip` has retired. */
   retired(c: number, block: number, index: number, rip: number): void {
+    if (this.#isBranch(opAt(block, index))) this.#branch(c, this.taken(c, block, index, rip));
+  }
+  /** If it is a branch, it was taken unless it is a conditional one and RIP is behind it now. */
+  taken(c: number, block: number, index: number, rip: number): boolean {
     const op = opAt(block, index);
-    if (!this.#isBranch(op)) return;
+    if (unconditional.has(mnemonicOf(this.#view.getUint16(op + OP_CODE, true)))) return true;
     const behind = rip + this.#view.getUint16(op + OP_OFFSET, true) + this.#view.getUint8(op + OP_LENGTH);
-    this.#branch(c, ((this.#words[(c + RIP) >>> 2] - behind) | 0) !== 0);
+    return this.#isBranch(op) && ((this.#words[(c + RIP) >>> 2] - behind) | 0) !== 0;
   }
 
   #branch(c: number, taken: boolean): void {
@@ -92,13 +96,10 @@ export class Performance {
   }
 }
 
-/** What changes the flow of control. */
-const branches: ReadonlySet<Mnemonic> = new Set(
-  Object.entries(Mnemonic)
-    .filter(([name]) =>
-      /^(J[a-z]+|Call|Ret|Retf|Loop|Loope|Loopne|Int|Int1|Int3|Into|Iret[dq]?|Syscall|Sysretq?|Sysenter|Sysexitq?)$/.test(
-        name,
-      ),
-    )
-    .map(([, value]) => value as Mnemonic),
+const called = (names: RegExp): ReadonlySet<Mnemonic> =>
+  new Set(Object.entries(Mnemonic).flatMap(([name, value]) => (names.test(name) ? [value as Mnemonic] : [])));
+const unconditional = called(
+  /^(Jmp|Call|Ret|Retf|Int|Int1|Int3|Iret[dq]?|Syscall|Sysretq?|Sysenter|Sysexitq?)$/,
 );
+/** What changes the flow of control. */
+const branches: ReadonlySet<Mnemonic> = new Set([...unconditional, ...called(/^(J[a-z]+|Loopn?e?|Into)$/)]);

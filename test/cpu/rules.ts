@@ -32,6 +32,8 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
       ["cpu/system-rows", "ports, with CR4.DE"], ["cpu/precedence", "each byte of the port access counts, and each iteration of OUTS is a trap"]),
     rule("general detect: a fault before the access to a debug register", "SDM vol. 3B, 18.3.1.3",
       ["cpu/system-rows", "DR7.GD guards the debug registers until its handler runs"], ["cpu/debug", "does not hold general detect off: that is a fault, with RF", "only a debug exception lowers DR7.GD, INT 1 does not"]),
+    rule("DebugCtl.BTF: single steps from branch to branch", "APM vol. 2, 13.1.4", ["cpu/branch-records", "TF traps after a branch that is taken, and #DB clears the bit", "then after each instruction, unless the handler sets it again"]),
+    rule("DebugCtl.LBR: the last branch, and the one before an interrupt", "APM vol. 2, 13.1.4", ["cpu/branch-records", "the last branch's addresses, of those that are taken", "an interrupt or exception is one, and keeps the branch before it", "a debug exception ends it before its handler", "without it nothing is recorded, and the records cannot be written"]),
     rule("a task's T flag", "SDM vol. 3B, 18.3.1.5", ["cpu/tasks", "the T flag is a debug trap before the first instruction; local breakpoints do not follow"]),
     rule("DR4 and DR5", "SDM vol. 3B, 18.2.2", ["cpu/system", "fixed bits, aliases, and DR4 under CR4.DE"]),
     rule("DR6: what the exception sets, what stays", "APM vol. 2, 13.1.1.3",

@@ -17,6 +17,11 @@ import {
   DR,
   FAULT_ERROR,
   MODE_64,
+  MSR_DEBUGCTL,
+  MSR_LAST_BRANCH_FROM,
+  MSR_LAST_BRANCH_TO,
+  MSR_LAST_INTERRUPT_FROM,
+  MSR_LAST_INTERRUPT_TO,
   RIP,
   STEP_WANTED,
   STEPPING,
@@ -30,6 +35,10 @@ export const DR7_GD: u64 = 0x2000;
 const DR6_BD: u64 = 0x2000;
 const DR6_BS: u32 = 0x4000;
 const DR6_BREAKPOINTS: u64 = 0xf;
+
+/** Branches are recorded (branch-records.ts); TF traps after branches alone. */
+export const DEBUGCTL_LBR: u64 = 1;
+const DEBUGCTL_BTF: u64 = 2;
 
 const ON_EXECUTION: u32 = 0;
 const ON_WRITE: u32 = 1;
@@ -139,7 +148,20 @@ export function guarded(core: usize): bool {
   return true;
 }
 
-/** A debug exception is being taken: its handler may use the debug registers. */
+/**
+ * A debug exception is being taken: its handler may use the debug registers, branches are recorded no more, and TF traps
+ * after each instruction again (APM vol. 2, 13.1.1.6).
+ */
 export function lowerGuard(core: usize): void {
   store<u64>(core + DR7, load<u64>(core + DR7) & ~DR7_GD);
+  store<u64>(core, load<u64>(core, MSR_DEBUGCTL) & ~(DEBUGCTL_LBR | DEBUGCTL_BTF), MSR_DEBUGCTL);
+}
+
+/** An interrupt or exception goes from RIP to its handler: what was recorded last is kept apart (13.1.4). */
+export function recordTransfer(core: usize, handler: u64): void {
+  if ((load<u64>(core, MSR_DEBUGCTL) & DEBUGCTL_LBR) == 0) return;
+  store<u64>(core, load<u64>(core, MSR_LAST_BRANCH_FROM), MSR_LAST_INTERRUPT_FROM);
+  store<u64>(core, load<u64>(core, MSR_LAST_BRANCH_TO), MSR_LAST_INTERRUPT_TO);
+  store<u64>(core, load<u64>(core, RIP), MSR_LAST_BRANCH_FROM);
+  store<u64>(core, handler, MSR_LAST_BRANCH_TO);
 }

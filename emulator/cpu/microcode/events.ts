@@ -79,7 +79,7 @@ import {
   TS,
   updateMode,
 } from "./core";
-import { GENERAL_DETECT, lowerGuard, notePending } from "./debug";
+import { GENERAL_DETECT, lowerGuard, notePending, recordTransfer } from "./debug";
 import * as descriptor from "./descriptors";
 import { signalError } from "./fpu-state";
 import { commitStack, push, useCurrentStack, useDescribedStack, useFlatStack } from "./stack";
@@ -261,10 +261,11 @@ function arrive(core: usize, rip: u64, interruptGate: bool): bool {
   if (interruptGate) flags &= ~FLAG_IF;
   setRflags(core, flags);
   commitStack(core);
+  if (vector == DB && kind != EVENT_SOFTWARE) lowerGuard(core);
+  recordTransfer(core, rip);
   store<u64>(core, rip, RIP);
   store<u32>(core, 0, SHADOW);
   store<u32>(core, 0, REPEATING);
-  if (vector == DB && kind != EVENT_SOFTWARE) lowerGuard(core);
   updateMode(core);
   return true;
 }

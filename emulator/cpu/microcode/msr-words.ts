@@ -14,6 +14,10 @@ import {
   MSR_FP_CFG,
   MSR_HWCR,
   MSR_KERNEL_GS_BASE,
+  MSR_LAST_BRANCH_FROM,
+  MSR_LAST_BRANCH_TO,
+  MSR_LAST_INTERRUPT_FROM,
+  MSR_LAST_INTERRUPT_TO,
   MSR_LSTAR,
   MSR_MC_BANKS,
   MSR_MCG_CTL,
@@ -59,6 +63,8 @@ const ALL_OR_NONE: Rule = 6;
 const CLEARED: Rule = 7;
 /** Always zero, and nothing else may be written. */
 const ZERO: Rule = 8;
+/** What the processor writes. */
+const READ_ONLY: Rule = 9;
 
 const ALL: u64 = ~(0 as u64);
 const EACH_BYTE: u64 = ((0x0101_0101 as u64) << 32) | 0x0101_0101;
@@ -93,6 +99,8 @@ const MISC_DEFINED: u64 = 0x4_00c5_0809;
 /** No branch trace store, no PEBS: always set. */
 const MISC_UNAVAILABLE: u64 = 0x1800;
 const MISC_RESET: u64 = 0x4_0001;
+/** LBR, BTF, and the pins of the performance counters, which this processor has none of. */
+const DEBUGCTL_DEFINED: u64 = 0x3f;
 /** MCi register banks, and MCG_CTL. */
 const MCG_CAPABILITIES: u64 = 0x100 | MC_BANKS;
 const MCG_STATUS_DEFINED: u64 = 7;
@@ -135,8 +143,16 @@ function find(core: usize, index: u32): bool {
       return row(MSR_MCG_CTL, BITS);
     case 0x1a0:
       return row(MSR_MISC_ENABLE, BITS, MISC_DEFINED | MISC_UNAVAILABLE, MISC_UNAVAILABLE);
-    case 0x1d9: // neither branch records nor branch stepping
-      return row(MSR_DEBUGCTL, BITS, 0);
+    case 0x1d9:
+      return row(MSR_DEBUGCTL, BITS, DEBUGCTL_DEFINED);
+    case 0x1db:
+      return row(MSR_LAST_BRANCH_FROM, READ_ONLY);
+    case 0x1dc:
+      return row(MSR_LAST_BRANCH_TO, READ_ONLY);
+    case 0x1dd:
+      return row(MSR_LAST_INTERRUPT_FROM, READ_ONLY);
+    case 0x1de:
+      return row(MSR_LAST_INTERRUPT_TO, READ_ONLY);
     case 0x277:
       return row(MSR_PAT, PAT_TYPES);
     case 0x2ff:
@@ -265,6 +281,7 @@ export function resetWords(core: usize): void {
   store<u64>(core, PAT_RESET, MSR_PAT);
   store<u64>(core, MISC_RESET | MISC_UNAVAILABLE, MSR_MISC_ENABLE);
   store<u64>(core, 0, MSR_DEBUGCTL);
+  memory.fill(core + MSR_LAST_BRANCH_FROM, 0, 4 * 8);
   store<u64>(core, 0, MSR_MTRR_DEF_TYPE);
   store<u64>(core, 0, MSR_MCG_STATUS);
   store<u64>(core, 0, MSR_MCG_CTL);

@@ -24,13 +24,14 @@ import { found, readWord, writeWord } from "./msr-words";
 import { isPerformance, readPerformance, writePerformance } from "./performance";
 import { PHYSICAL_MASK } from "./physical";
 import { serialize } from "./store-buffer";
-import { flushTlb } from "./tlb";
+import { debugChanged, flushTlb } from "./tlb";
 
 /** IA32_MISC_ENABLE takes NX away: CPUID's bit, and EFER.NXE as well (SDM vol. 4, table 2-2). */
 export const MISC_NO_NX: u64 = 0x4_0000_0000;
 
 const IA32_TIME_STAMP_COUNTER: u32 = 0x10;
 const IA32_APIC_BASE: u32 = 0x1b;
+const DEBUGCTL: u32 = 0x1d9;
 const IA32_TSC_ADJUST: u32 = 0x3b;
 const IA32_EFER: u32 = 0xc000_0080;
 
@@ -75,7 +76,9 @@ export function writeMsr(core: usize, index: u64, value: u64): u64 {
     default:
       if (isX2Apic(<u32>index)) return writeX2Apic(core, <u32>index, value) ? 1 : refuse(core);
       if (isPerformance(<u32>index)) return writePerformance(core, <u32>index, value) ? 1 : refuse(core);
-      return writeWord(core, <u32>index, value) ? 1 : refuse(core);
+      if (!writeWord(core, <u32>index, value)) return refuse(core);
+      if (<u32>index == DEBUGCTL) debugChanged(core);
+      return 1;
   }
 }
 
