@@ -58,6 +58,8 @@ export class Client extends Message {
   comparand: u64 = 0;
   /** ASK_FAULT: the chunks of the page (parts.ts) that the instruction touches; 0: nobody knows. */
   touches: u64 = 0;
+  /** ASK_FAULT: nobody has looked at the instruction, since nobody fights for the object. */
+  unseen: u32 = 0;
   // The page of which the thread last used a part (process/instruction-fault.ts): where it is mapped, 0 = nowhere; what it
   // is, how it is mapped, and how often maps had changed then.
   partedAt: u64 = 0;

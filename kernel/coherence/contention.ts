@@ -12,6 +12,7 @@ import { bootNumber } from "../options";
 import { wireTime } from "../syslink/peers";
 import { holdMost, holdTake } from "./hold";
 import { migratoryLost, migratoryStart } from "./migratory";
+import { SharedObject } from "./pager";
 import { Page } from "./records";
 import { turnsCame } from "./turns";
 
@@ -127,6 +128,7 @@ export function rightLost(page: Page, now: u64, written: bool): void {
     page.heat = max<u32>(page.heat, HOT); // others use it, or the advice would not have been given
   } else if (now - page.ownedAt < SOON) page.heat = min<u32>(HEAT_MAX, page.heat + 1);
   else page.heat = 0;
+  if (page.heat != 0) changetype<SharedObject>(page.holder).fought = 1;
   page.ownedAt = 0;
   page.lostAt = now;
 }

@@ -37,6 +37,7 @@ import { isHot, pageShare, SHARE_ONE } from "./contention";
 import { objectById } from "./object-list";
 import { BORROW, operationChunks, operationOf } from "./operation";
 import { pageFind } from "./page-index";
+import { SharedObject } from "./pager";
 import { drain, wantedAgain } from "./pages";
 import {
   PART_BYTES_MAX,
@@ -171,6 +172,7 @@ function partClose(part: Part): void {
 }
 
 function begun(part: Part, page: Page, now: u64): void {
+  changetype<SharedObject>(page.holder).fought = 1;
   part.lookedAt = now;
   page.partedAt = now;
   nextLook = min<u64>(nextLook, now + LOOK);

@@ -89,6 +89,8 @@ export class SharedObject {
   /** Its spaces of range locks (object-locks.ts), 0 until somebody locks; some program here has used fcntl() or flock() on it. */
   locks: usize = 0;
   locked: u32 = 0;
+  /** Some page of it was taken from this machine soon after it came, or chunks of one were lent (contention.ts, loans.ts): who faults on it is looked at. */
+  fought: u32 = 0;
   /** A page was lost that nobody waited for (read-ahead.ts). */
   lossUntold: u32 = 0;
   next: usize = 0;

@@ -140,7 +140,7 @@ export function pageAsked(client: Client): i64 {
     page.broken = 0;
     return -EIO;
   }
-  pageTouched(page, client.touches);
+  if (client.command == ASK_HOLD || client.unseen == 0) pageTouched(page, client.touches);
   client.page = changetype<usize>(page);
   client.nextWaiter = 0;
   if (page.waiters == 0) page.waiters = changetype<usize>(client);

@@ -159,7 +159,9 @@ function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u6
   map.sleepLock().release();
   const object = changetype<SharedObject>(entry.object);
   const client = clientCurrent();
-  const read = instructionRead(frame);
+  // Of a page that nobody fights for nothing is done but to fetch it.
+  client.unseen = u32(object.fought === 0);
+  const read = client.unseen === 0 && instructionRead(frame);
   client.touches = read ? accessTouches(frame, address) : 0;
   let result: i32 = 0;
   if (client.touches === 0 || !accessCarried(client, frame, object, index, va, entry.protection)) {

@@ -7,19 +7,27 @@ import { DELAY_US, R_NS } from "../support/steps.js";
 
 const wire = { delay: [DELAY_US, DELAY_US] as [number, number] };
 
-/** Nanoseconds and messages of one operation of the program `latency`. */
-async function cost(operation: string, machines: number): Promise<{ nanoseconds: number; messages: number }> {
+interface Cost {
+  readonly nanoseconds: number;
+  readonly messages: number;
+  /** Thread switches of machine 2, which answers and asks nothing. */
+  readonly switches: number;
+}
+
+/** One operation of the program `latency`. */
+async function cost(operation: string, machines: number): Promise<Cost> {
   const sample = async (count: number) => {
     const args = [operation, count];
     const run = await seeded("latency", args, { machines, cores: 1, network: wire, append: "ahead=0" });
     const found = /latency: \S+ \d+ ns (\d+)/.exec(run.report.result);
     expect(run.report.ok && found !== null, repeat(run, args)).toBe(true);
     const messages = run.report.machines.reduce((sum, { stats }) => sum + (stats?.["messagesSent"] ?? 0), 0);
-    return { nanoseconds: Number(found![1]), messages };
+    const switches = run.report.machines[1]!.stats?.["threadSwitches"] ?? Number.NaN;
+    return { nanoseconds: Number(found![1]), messages, switches };
   };
   const [few, many] = [await sample(32), await sample(96)];
-  const each = (of: "nanoseconds" | "messages") => (many[of] - few[of]) / 64;
-  return { nanoseconds: each("nanoseconds"), messages: each("messages") };
+  const each = (of: keyof Cost) => (many[of] - few[of]) / 64;
+  return { nanoseconds: each("nanoseconds"), messages: each("messages"), switches: each("switches") };
 }
 
 test.each([
@@ -27,12 +35,16 @@ test.each([
   ["read-busy", 2, 3, 3, "the same while the owner computes"],
   ["upgrade", 2, 1.5, 5, "S to M without data (2, and 3 of the read before)"],
   ["third", 3, 2.2, 5, "a read miss, dirty on a third machine (3, and 2 of its write)"],
-])("%s by %i machines: at most %f R and %f messages: %s", async (operation, machines, rounds, messages) => {
-  const { nanoseconds, messages: sent } = await cost(operation, machines);
-  expect(nanoseconds / R_NS).toBeLessThanOrEqual(rounds);
-  // But for what happens by the clock.
-  expect(sent).toBeLessThanOrEqual(messages + 0.3);
-});
+])(
+  "%s by %i machines: at most %f R and %f messages, answered without a thread switch: %s",
+  async (operation, machines, rounds, messages) => {
+    const { nanoseconds, messages: sent, switches } = await cost(operation, machines);
+    expect(nanoseconds / R_NS).toBeLessThanOrEqual(rounds);
+    // But for what happens by the clock.
+    expect(sent).toBeLessThanOrEqual(messages + 0.3);
+    expect(switches).toBeLessThanOrEqual(0.3);
+  },
+);
 
 test.each([
   [2, 1.6],
