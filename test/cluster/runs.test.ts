@@ -1,8 +1,9 @@
 // Runs of pages (kernel/coherence/runs.ts) on whole clusters in virtual time: pages asked for ahead are asked for, forwarded and
 // granted by few messages, whoever wrote them and whoever is their home, on small frames too; and each page is right when
-// frames are lost, doubled and overtaken.
+// frames are lost, doubled and overtaken. A machine that is cut off in the middle of them, reader, writer or home, takes no other along.
 import { describe, expect, it } from "vitest";
 import { repeat, type SeededRun, seeded } from "../support/cluster.js";
+import { withFaults } from "../support/faults.js";
 
 const LIMIT_MS = 120_000;
 const PAGES = 192;
@@ -40,5 +41,25 @@ describe("runs of pages", { timeout: LIMIT_MS }, () => {
     };
     const run = await scan((seed % 3) + 1, { seed, network });
     expect(sum(run, "retransmissions")).toBeGreaterThan(0);
+  });
+
+  // Two machines read in turn, from 15 to 21 ms.
+  it.each([1, 2, 3])("machine %i is gone in the middle", async (gone) => {
+    const islands = [[gone], [1, 2, 3, 4].filter((port) => port !== gone)];
+    for (const at of [16.3, 17.6, 19.4]) {
+      const run = await withFaults(
+        "scan",
+        ["read", PAGES, 1],
+        [[at, ({ network }) => network.partition(islands)]],
+        { machines: 3, seed: 42, network: { delay: [30, 30] }, append: "linkloss=30 blocked=20" },
+        110,
+      );
+      expect(run.text()).not.toMatch(/panic/);
+      for (const other of islands[1]!.filter((machine) => machine !== 4)) {
+        const views = run.said(other, /^cluster: view 2: machines \d \d$/);
+        expect(views.length, run.text()).toBe(1);
+        expect(views[0]!.text).not.toContain(`machines ${gone}`);
+      }
+    }
   });
 });
