@@ -18,6 +18,7 @@ import { SharedObject } from "./pager";
 import { drain, engine, incoming } from "./pages";
 import {
   HAS_COPY,
+  Page,
   SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
@@ -26,10 +27,11 @@ import {
   WITH_DATA,
 } from "./records";
 import { passed, queuesOn, refusalsCame, refuses } from "./refusals";
-import { revocable, takeAway, WRITE_ONLY } from "./revocations";
+import { revocable, takeAway, takeRunsRight, WRITE_ONLY } from "./revocations";
 import { runGives, runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
 import { sayGiven, stepCopy, stepGive, stepMayGive, stepTake } from "./steps";
 import { strangerAnswers } from "./strangers";
+import { EXCLUSIVE, MODIFIED } from "./table";
 import { pageStored } from "./wills";
 import { REFUSED, wireAgain, wireIndex, wireLent, wireLoan, wireRead } from "./wire";
 
@@ -52,17 +54,24 @@ export function runMessage(from: u32, message: MessageHeader): void {
     return;
   }
   const object = objectById(message.linkid);
+  const known = changetype<usize>(object) != 0;
+  loweredCount = 0;
   runsBegin();
   for (let number: u32 = 0; number < runPages; number++) {
     runPage(number, from, incoming);
-    if (changetype<usize>(object) == 0 || !saidShortly(object)) said(from, message.linkid, object);
+    if (known && number % TOGETHER == 0) lowerTogether(object, min<u32>(runPages - number, TOGETHER));
+    if (!known || !saidShortly(object)) said(from, message.linkid, object);
   }
   runsEnd();
 }
 
+function mayShortly(object: SharedObject): bool {
+  return object.dead == 0 && object.moving == 0 && !mirrorsOn() && queuesOn();
+}
+
 /** `incoming` of a run, of the page wireIndex: false: it takes more than a short step (steps.ts), and nothing has happened. */
 function saidShortly(object: SharedObject): bool {
-  if (object.dead != 0 || object.moving != 0 || mirrorsOn() || !queuesOn()) return false;
+  if (!mayShortly(object)) return false;
   if (incoming.kind == SAY_GET_READ) return gaveShortly(object);
   const page = pageFind(object, wireIndex);
   if (changetype<usize>(page) == 0 || page.waiters != 0 || page.frame == 0) return false;
@@ -72,15 +81,44 @@ function saidShortly(object: SharedObject): bool {
   return true;
 }
 
-/** A machine is to have a copy of a page of which nobody here makes use at this moment. */
+/** So many pages lose the right to write with one shoot-down. */
+const TOGETHER: u32 = 32;
+/** Those that have, and are about to be given, from the first on; a bit for each that was written. */
+let loweredFirst: u64 = 0;
+let loweredCount: u32 = 0;
+let loweredDirty: u32 = 0;
+
+/** Pages from wireIndex on, `most` at the most, that this machine has alone. A thread that uses one that is not given after all asks again. */
+function lowerTogether(object: SharedObject, most: u32): void {
+  loweredFirst = wireIndex;
+  loweredCount = 0;
+  if (incoming.kind != SAY_GET_READ || !mayShortly(object) || object.home != clusterSelf()) return;
+  while (loweredCount < most && (wireIndex + loweredCount) * 4096 < object.size) {
+    const page = pageFindOrMake(object, wireIndex + loweredCount);
+    if ((page.state != MODIFIED && page.state != EXCLUSIVE) || !isFree(page)) break;
+    loweredCount++;
+  }
+  if (loweredCount != 0) loweredDirty = takeRunsRight(object, loweredFirst, loweredCount);
+}
+
+/** Nobody here makes use of it at this moment, or waits for it. */
+function isFree(page: Page): bool {
+  if (page.frame == 0 || page.waiters != 0 || page.broken != 0 || page.heldUntil != 0) return false;
+  return page.revoking == 0 && revocable(page, 0);
+}
+
+/** A machine is to have a copy. */
 function gaveShortly(object: SharedObject): bool {
   if (object.home != clusterSelf() || wireIndex * 4096 >= object.size) return false;
   rangesReady(object);
   const page = pageFindOrMake(object, wireIndex);
-  if (page.frame == 0 || page.waiters != 0 || page.broken != 0 || page.heldUntil != 0) return false;
-  if (page.revoking != 0 || !revocable(page, 0)) return false;
+  const place = wireIndex - loweredFirst;
+  const lowered = place < <u64>loweredCount;
+  if (lowered && (loweredDirty >> <u32>place) & 1) page.noted = 1;
+  if (!lowered && !isFree(page)) return false;
   if (stepMayGive(engine, page, incoming)) {
-    const dirty = takeAway(page, WRITE_ONLY);
+    const dirty = lowered ? page.noted != 0 : takeAway(page, WRITE_ONLY);
+    page.noted = 0;
     rightLost(page, page.ownedAt != 0 ? nanoseconds() : 0, dirty);
     stepGive(engine, page, incoming, dirty);
   } else if (!stepCopy(engine, page, incoming)) return false;

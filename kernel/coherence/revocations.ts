@@ -6,8 +6,8 @@
 import { coreCount } from "../lwkt/core";
 import { ipiSend } from "../lwkt/ipi";
 import { nanoseconds } from "../machine/time";
-import { clearBits, DIRTY, PRESENT, setEntry, shootDown, WRITABLE } from "../memory/paging";
-import { sharedMappings } from "../process/mapping";
+import { clearBits, DIRTY, lowerEntries, PRESENT, setEntry, shootDown, WRITABLE } from "../memory/paging";
+import { sharedMappings, sharedMappingsOf } from "../process/mapping";
 import { rightLost } from "./contention";
 import { engineGone } from "./engine";
 import { rangesReady } from "./grants";
@@ -111,6 +111,28 @@ function takeVisit(space: usize, va: u64): void {
   if (!(old & PRESENT)) return;
   if (old & DIRTY) tookDirty = true;
   shootDown(space, va, 1);
+}
+
+let lowerFirst: u64 = 0;
+let lowerDirty: u32 = 0;
+
+/**
+ * The right to write of `count` pages from `first` on, at most 32, leaves the page tables, with one shoot-down for each map entry. As
+ * takeAway() of each, but for Page.noted: a bit for each page that was written.
+ */
+export function takeRunsRight(object: SharedObject, first: u64, count: u32): u32 {
+  lowerFirst = first;
+  lowerDirty = 0;
+  sharedMappingsOf(object, first, count, lowerVisit.index);
+  notesTake();
+  return lowerDirty;
+}
+
+function lowerVisit(space: usize, va: u64, index: u64, pages: u32): void {
+  const found = lowerEntries(space, va, pages);
+  if (found == 0) return;
+  lowerDirty |= (<u32>found) << (<u32>(index - lowerFirst));
+  shootDown(space, va, pages);
 }
 
 /** In the service of core 0: revocations whose page has become free, or whose time is up. */

@@ -255,6 +255,29 @@ export function clearBits(space: usize, va: u64, bits: u64): u64 {
   }
 }
 
+/**
+ * The right to write leaves the present entries of at most 32 pages from `va` on, and so do their dirty bits: a bit for each page that was
+ * dirty, and bit 32 if any entry has changed. No shoot-down.
+ */
+export function lowerEntries(space: usize, va: u64, pages: u32): u64 {
+  let found: u64 = 0;
+  let leaf: usize = 0;
+  for (let i: u32 = 0; i < pages; i++) {
+    const at = va + (u64(i) << 12);
+    if (leaf === 0 || (at & (LARGE_BYTES - 1)) === 0) leaf = leafOf(space, at, false);
+    if (leaf === 0) continue;
+    while (true) {
+      const old = atomic.load<u64>(leaf);
+      if ((old & PRESENT) === 0 || (old & (WRITABLE | DIRTY)) === 0) break;
+      if (atomic.cmpxchg<u64>(leaf, old, old & ~(WRITABLE | DIRTY)) !== old) continue;
+      found |= (u64(1) << 32) | (old & DIRTY ? u64(1) << u64(i) : 0);
+      break;
+    }
+    leaf += 8;
+  }
+  return found;
+}
+
 /** Entries from that of `va` to the end of its page table. */
 export function entriesBehind(va: u64): u64 {
   return 512 - ((va >> 12) & 511);

@@ -377,6 +377,25 @@ export function sharedMappings(object: SharedObject, index: u64, visit: u32): vo
   sharedLock().release();
 }
 
+/** The same for `count` pages: (space: usize, va: u64, index: u64, pages: u32) => void for every map entry that shows some of them. */
+export function sharedMappingsOf(object: SharedObject, index: u64, count: u32, visit: u32): void {
+  sharedLock().acquire();
+  let at = load<usize>(bucketOf(changetype<usize>(object)));
+  while (at !== 0) {
+    const entry = changetype<MapEntry>(at);
+    if (entry.object === changetype<usize>(object)) {
+      const from = max<u64>(index * PAGE, entry.shown);
+      const to = min<u64>((index + u64(count)) * PAGE, entry.shown + (entry.end - entry.start));
+      if (from < to) {
+        const va = entry.start + (from - entry.shown);
+        call_indirect(visit, entry.space, va, from / PAGE, <u32>((to - from) / PAGE));
+      }
+    }
+    at = entry.sharedNext;
+  }
+  sharedLock().release();
+}
+
 /**
  * The same, if page `index` of the object is mapped at `va` in that space: (space: usize, va: u64, pages: u64) => void, where `pages` from there
  * on lie in the same map entry.
