@@ -56,9 +56,6 @@ export interface LeadOptions {
   readonly input: (take: (bytes: Uint8Array) => void, end: () => void) => () => void;
 }
 
-const problemOf = ({ machines }: Debuggee): string =>
-  machines.find((machine) => machine.problem !== "")?.problem ?? "";
-
 /** Leads machines through free runs and debuggers' sessions to its end; gives why it ended, "" if by its guest. */
 export async function lead(debuggee: Debuggee, o: LeadOptions): Promise<string> {
   let finish: (problem: string) => void = () => {};
@@ -69,7 +66,7 @@ export async function lead(debuggee: Debuggee, o: LeadOptions): Promise<string> 
   const runFreely = () => {
     free = debuggee.run("continue", 0).then((stop) => {
       free = null;
-      if (stop.why === "over") finish(problemOf(debuggee));
+      if (stop.why === "over") finish(debuggee.problem);
       else if (stop.why === "asleep") finish("all cores sleep for ever, or the time limit was reached");
       return stop;
     });
@@ -88,7 +85,7 @@ export async function lead(debuggee: Debuggee, o: LeadOptions): Promise<string> 
       debuggee.breakpoints.clear();
       debuggee.watchpoints.clear();
       if (how === "kill") finish("killed by the debugger");
-      else if (!debuggee.powered) finish(problemOf(debuggee));
+      else if (!debuggee.powered) finish(debuggee.problem);
       else if (free === null) runFreely();
     },
   });

@@ -390,8 +390,9 @@ export class Machine implements Scheduled {
       cores: Array.from({ length: this.cores }, (_, core) => this.#engine.snapshot(core)),
       devices: this.#devices.map((d) => d.snapshot()),
       board: this.#board.snapshot(),
-      time: { now: this.#now, seen: this.#seen },
+      time: { now: this.#now, seen: this.#seen, spent: [...this.#spent] },
       power: { powered: this.powered, problem: this.problem, exitCode: this.exitCode },
+      ...(this.buffersStores ? { code: this.#engine.codeLines() } : {}),
       ram: this.ram,
     });
   }
@@ -400,6 +401,7 @@ export class Machine implements Scheduled {
     const s = decodeSnapshot(snapshot, { cores: this.cores, ramBytes: this.ram.length });
     if (this.buffersStores) this.#engine.written(0, this.ram.length);
     restoreRam(this.ram, s.pages, (physical, length) => this.#engine.written(physical, length));
+    this.#engine.markCode(s.code ?? []);
     s.cores.forEach((state, core) => {
       this.#engine.restore(core, state);
     });
@@ -409,7 +411,9 @@ export class Machine implements Scheduled {
     this.#board.restore(s.board);
     this.#now = s.time.now;
     this.#seen = s.time.seen;
-    this.#spent.fill(0);
+    s.time.spent.forEach((instructions, core) => {
+      this.#spent[core] = instructions;
+    });
     Object.assign(this, s.power);
   }
 }

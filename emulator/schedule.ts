@@ -73,6 +73,9 @@ const seatsOf = (machines: readonly Scheduled[]): Seat[] =>
     }));
   });
 
+/** Whether a core stands still because somebody outside wants it; machines by their number in the schedule. */
+export type Held = (machine: number, core: number) => boolean;
+
 /** How a turn ended: "idle" means that nothing will ever happen again; a "paused" one goes on with the next call. */
 export type Turn = "ran" | "slept" | "idle" | "off" | "paused";
 
@@ -119,6 +122,7 @@ export class Schedule {
   readonly #seats: Seat[];
   /** A quantum that a pause interrupted. */
   #under: Quantum | null = null;
+  #held: Held | null = null;
 
   constructor(
     machines: readonly Scheduled[],
@@ -193,6 +197,7 @@ export class Schedule {
     for (let i = 0; i < seats.length; i++) {
       const seat = seats[i]!;
       if (!seat.machine.powered || !seat.machine.runnable(seat.core)) continue;
+      if (this.#isHeld(seat)) continue;
       if (seat.stalled > this.now) {
         this.#stallsEnd = Math.min(this.#stallsEnd, seat.stalled);
         continue;
@@ -244,13 +249,7 @@ export class Schedule {
       const stopped = paused ? seat.left === 0 : q.budget > 0 || seat.left === 0;
       const out = stopped || (q.budget === 0 && this.#stalls(seat, q));
       if ((out || q.budget === 0) && machine.buffersStores === true) machine.drainStores?.(this.#drains);
-      if (out) {
-        q.left--;
-        seat.peers.running--;
-        seats[q.at] = seats[q.left]!;
-        seats[q.left] = seat;
-        q.budget = 0;
-      }
+      if (out) this.#sitOut(q, q.at);
       if (paused) return false;
     }
     return true;
@@ -259,6 +258,35 @@ export class Schedule {
   /** A quantum is under way: the next turn goes on with it. */
   get paused(): boolean {
     return this.#under !== null;
+  }
+
+  /**
+   * From now on these cores stand still, as stalled ones do; null: none. Who takes part in a quantum that is under way sits
+   * out the rest of it. What follows is another history than the seed's own.
+   */
+  hold(held: Held | null): void {
+    this.#held = held;
+    const q = this.#under;
+    if (q === null || held === null) return;
+    for (let at = q.left - 1; at >= 0; at--) {
+      const seat = this.#seats[at]!;
+      if (this.#isHeld(seat)) this.#sitOut(q, at);
+    }
+  }
+  #isHeld({ machine, core }: Seat): boolean {
+    return this.#held?.(this.#machines.indexOf(machine), core) === true;
+  }
+
+  #sitOut(q: Quantum, at: number): void {
+    const seats = this.#seats;
+    const seat = seats[at]!;
+    q.left--;
+    seat.peers.running--;
+    seats[at] = seats[q.left]!;
+    seats[q.left] = seat;
+    // The slice under way is over, or is another place's now.
+    if (q.at === at) q.budget = 0;
+    else if (q.at === q.left) q.at = at;
   }
 
   // --- snapshots ---

@@ -1,17 +1,26 @@
 // A machine's state as one plain record, with RAM as a list of the pages that are not all zero, so that it can be
 // kept, written as JSON and compared. Versioned: a record of another version or shape is refused by name.
 
+import type { MarkedLines } from "./cpu/code-marks.js";
 import type { CoreRecord } from "./cpu/state.js";
 
-export const SNAPSHOT_VERSION = 1;
+export const SNAPSHOT_VERSION = 2;
 const PAGE_BYTES = 4096;
+const ZEROS = new Uint8Array(PAGE_BYTES);
 
 export interface MachineState {
   readonly cores: readonly CoreRecord[];
   readonly devices: readonly object[];
   readonly board: object;
-  readonly time: { readonly now: number; readonly seen: number };
+  readonly time: {
+    readonly now: number;
+    readonly seen: number;
+    /** Instructions of each core since `now`: not 0 in the middle of a quantum. */
+    readonly spent: readonly number[];
+  };
   readonly power: { readonly powered: boolean; readonly problem: string; readonly exitCode: number | null };
+  /** With store buffers: which lines of RAM are known as code. */
+  readonly code?: readonly MarkedLines[];
   readonly ram: Uint8Array;
 }
 
@@ -31,7 +40,8 @@ export function encodeSnapshot({ ram, ...rest }: MachineState): Snapshot {
   const pages: Record<string, string> = {};
   for (let page = 0; page * PAGE_BYTES < ram.length; page++) {
     const bytes = ram.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-    if (bytes.some((b) => b !== 0)) pages[page] = Buffer.from(bytes).toString("base64");
+    if (Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) !== 0)
+      pages[page] = Buffer.from(bytes).toString("base64");
   }
   return structuredClone({ version: SNAPSHOT_VERSION, ...rest, ramBytes: ram.length, pages });
 }
@@ -45,8 +55,9 @@ export function decodeSnapshot(s: Snapshot, shape: { cores: number; ramBytes: nu
   if (s.ramBytes !== shape.ramBytes) {
     throw new Error(`snapshot: ${s.ramBytes} bytes of RAM, the machine has ${shape.ramBytes}`);
   }
-  const { cores, devices, board, time, power } = structuredClone({ ...s, pages: {} });
-  return { cores, devices, board, time, power, pages: pagesOf(s) };
+  const { cores, devices, board, time, power, code } = structuredClone({ ...s, pages: {} });
+  const marked = code === undefined ? {} : { code };
+  return { cores, devices, board, time, power, ...marked, pages: pagesOf(s) };
 }
 
 /** A snapshot that is gone back to again and again is decoded once. */
@@ -67,8 +78,6 @@ function pagesOf({ pages, ramBytes }: Snapshot): ReadonlyMap<number, Uint8Array>
   decoded.set(pages, result);
   return result;
 }
-
-const ZEROS = new Uint8Array(PAGE_BYTES);
 
 /** Makes RAM what the pages say; `written` is told of each page that was different. */
 export function restoreRam(

@@ -113,3 +113,26 @@ export function writtenBy(memory: WebAssembly.Memory, physical: number, length: 
     }
   }
 }
+
+/** A page of RAM and its marked lines, in hexadecimal. */
+export type MarkedLines = readonly [page: number, lines: string];
+
+/** All marks: with store buffers they say when a store to code leaves its buffer, so they are part of a machine's state. */
+export function markedLines(memory: WebAssembly.Memory, ramBytes: number): MarkedLines[] {
+  const words = new Int32Array(memory.buffer, CODE_GENERATIONS, Math.ceil(ramBytes / PAGE));
+  const lines = new BigUint64Array(memory.buffer, CODE_LINES, words.length);
+  const marked: MarkedLines[] = [];
+  for (const [page, of] of lines.entries())
+    if (of !== 0n && (words[page]! & 1) !== 0) marked.push([page, of.toString(16)]);
+  return marked;
+}
+
+/** Nothing is marked, since all of RAM was written; then this is. No core may run. */
+export function markLines(memory: WebAssembly.Memory, marked: readonly MarkedLines[]): void {
+  const words = new Int32Array(memory.buffer);
+  const lines = new BigUint64Array(memory.buffer);
+  for (const [page, of] of marked) {
+    words[(CODE_GENERATIONS >>> 2) + page]! |= 1;
+    lines[(CODE_LINES >>> 3) + page] = BigInt(`0x${of}`);
+  }
+}

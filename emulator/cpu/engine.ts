@@ -8,7 +8,7 @@
 
 import { BranchRecords } from "./branch-records.js";
 import { BusLock } from "./bus-lock.js";
-import { writtenBy } from "./code-marks.js";
+import { type MarkedLines, markedLines, markLines, writtenBy } from "./code-marks.js";
 import { CodeReader, raise } from "./code-reader.js";
 import { codeName, type Mnemonic, mnemonicOf } from "./decode.js";
 import { Events, type Microcode } from "./events.js";
@@ -506,6 +506,13 @@ export class Engine {
   written(physical: number, length: number): void {
     writtenBy(this.#memory, physical, length);
   }
+  /** Which RAM is known as code, and making it so. */
+  codeLines(): MarkedLines[] {
+    return markedLines(this.#memory, this.plan.ramBytes);
+  }
+  markCode(lines: readonly MarkedLines[]): void {
+    markLines(this.#memory, lines);
+  }
   loadRom(bytes: Uint8Array): void {
     const { romBase, romBytes } = this.plan;
     if (bytes.length !== romBytes)
@@ -540,9 +547,7 @@ export class Engine {
   restore(core: number, record: CoreRecord): void {
     this.#stops.forget(core);
     this.state(core).restore(record);
-    // When stores to code leave the buffer depends on what is decoded: the same snapshot has to find the same.
-    if (this.#get(STORE_BUFFER_WORD) !== 0) this.#reader.forget(core);
-    else this.#stores.drain(coreAddress(core)); // nobody would look there
+    if (this.#get(STORE_BUFFER_WORD) === 0) this.#stores.drain(coreAddress(core)); // nobody would look there
     this.#reader.slowStores(core);
     this.#set(coreAddress(core) + DEBUG_CHANGED, 1);
   }

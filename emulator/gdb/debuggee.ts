@@ -5,11 +5,13 @@
 // from 0 through all machines.
 // Invariant: the same position (instructions retired by all cores) of the same history is the same state.
 
+import { SHUTDOWN } from "../cpu/layout.js";
 import type { CoreState } from "../cpu/state.js";
 import type { SeededNetwork, WireRecord } from "../link.js";
 import type { Machine } from "../machine.js";
 import type { Schedule, ScheduleRecord } from "../schedule.js";
 import type { Snapshot } from "../snapshot.js";
+import { linearRip } from "./registers.js";
 import type { Storage } from "./virtual-memory.js";
 import { type WatchKind, Watchpoints } from "./watchpoints.js";
 
@@ -94,6 +96,10 @@ export class Debuggee {
   #printed: number[];
   readonly #printedEver: number[];
   #interrupted = false;
+  /** Breakpoints of the motion under way, or of the last. */
+  #inEffect: ReadonlySet<bigint> = new Set();
+  /** Threads stand still because gdb wants it. */
+  #holding = false;
   /** What all machines are to stop at, now; new lives too. */
   #bounds: Iterable<bigint> = [];
   #watching = false;
@@ -152,6 +158,15 @@ export class Debuggee {
     return this.machines.some((machine) => machine.powered);
   }
 
+  /** Why a machine went off against its guest's will; "" if none did. */
+  get problem(): string {
+    return this.machines.find(({ problem }) => problem !== "")?.problem ?? "";
+  }
+  /** What a guest wrote to the exit port, else 0. */
+  get exitCode(): number {
+    return this.machines.find(({ exitCode }) => exitCode !== null)?.exitCode ?? 0;
+  }
+
   /** The console's end of a machine. */
   printed(machine: number, byte: number): void {
     const count = ++this.#printed[machine]!;
@@ -176,9 +191,12 @@ export class Debuggee {
     this.#nextMark = 0;
   }
 
-  async run(motion: Motion, thread: number): Promise<Stop> {
+  /** `only` these threads run, others stand still: forward only. */
+  async run(motion: Motion, thread: number, only?: ReadonlySet<number>): Promise<Stop> {
     this.#interrupted = false;
-    this.#bounds = motion === "step" ? [] : this.breakpoints;
+    const over = this.#stepsOver(motion, thread, only);
+    if (only !== undefined && !over) this.#hold(only);
+    else if (this.#marks.length === 0 && !motion.startsWith("reverse")) this.#mark();
     this.#watching = !this.watchpoints.none;
     this.#arm();
     try {
@@ -189,6 +207,7 @@ export class Debuggee {
       this.#watching = false;
       this.#pause = null;
       this.#left = null;
+      this.#letGo();
       for (const machine of this.machines) {
         machine.pauseAt(NO_CORE);
         machine.pauseAfter(null);
@@ -196,6 +215,31 @@ export class Debuggee {
         machine.pausedCore = NO_CORE;
       }
     }
+  }
+
+  /**
+   * gdb steps over a breakpoint by taking it away and asking for a step of that thread alone. Since that is no wish of its
+   * user's, the history stays the seed's own: others run if it is their turn, and stop where they did before.
+   */
+  #stepsOver(motion: Motion, thread: number, only?: ReadonlySet<number>): boolean {
+    const alone = motion === "step" && only?.size === 1;
+    const over = alone && this.#inEffect.has(linearRip(this.core(thread)));
+    this.#inEffect = new Set(over ? [...this.#inEffect, ...this.breakpoints] : this.breakpoints);
+    this.#bounds = this.#inEffect;
+    return over;
+  }
+
+  /** Another history than the seed's begins, and there is no way back from it, or into it. */
+  #hold(only: ReadonlySet<number>): void {
+    this.changed();
+    this.#holding = true;
+    this.#schedule.hold((machine, core) => !only.has(machine * this.cores + core));
+  }
+  #letGo(): void {
+    if (!this.#holding) return;
+    this.#holding = false;
+    this.#schedule.hold(null);
+    this.changed();
   }
 
   /** Tells all machines what they are to stop at. */
@@ -244,12 +288,15 @@ export class Debuggee {
     for (const patience = new Patience(); ; ) {
       if (this.#isDue()) await this.#perform();
       const end = this.#turn();
+      if (end === "over") return { why: end, thread: this.#shutDown() ?? thread };
       if (end !== null && end !== "paused") return { why: end, thread };
       if (end === "paused") {
         thread = this.#paused();
         this.#goOn(thread);
         const stop = this.#stopAt(thread);
-        if (stop !== null) {
+        // What a step begins at has been told of before.
+        const begins = thread === stepping && this.core(thread).retired < wanted;
+        if (stop !== null && !(begins && stop.why === "breakpoint")) {
           this.#place = next(this.#place, this.instructions);
           return stop;
         }
@@ -259,6 +306,12 @@ export class Debuggee {
       if (patience.over()) await patience.rest();
       if (this.#interrupted) return { why: "interrupt", thread };
     }
+  }
+
+  /** The thread whose shutdown ended a machine. */
+  #shutDown(): number | null {
+    const threads = Array.from({ length: this.threads }, (_, thread) => thread);
+    return threads.find((thread) => this.core(thread).activity === SHUTDOWN) ?? null;
   }
 
   /** What a debugger wants to know of a pause, if anything. */
@@ -275,7 +328,7 @@ export class Debuggee {
   #turn(): "paused" | "over" | "asleep" | null {
     const between = !this.#schedule.paused;
     if (between) {
-      if (this.instructions >= this.#nextMark) this.#mark();
+      if (this.instructions >= this.#nextMark && !this.#holding) this.#mark();
       this.#giveInput();
     }
     const due = this.#deeds?.due ?? Number.POSITIVE_INFINITY;

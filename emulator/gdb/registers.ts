@@ -85,11 +85,14 @@ const instruction: Register = {
   bits: 64,
   type: "code_ptr",
   feature: CORE,
-  read: ({ core }) => (segmented(core) ? BigInt.asUintN(32, core.segment("cs").base + core.rip) : core.rip),
+  read: ({ core }) => linearRip(core),
   write: (core, value) => {
     core.rip = segmented(core) ? BigInt.asUintN(32, value - core.segment("cs").base) : value;
   },
 };
+export function linearRip(core: CoreState): bigint {
+  return segmented(core) ? BigInt.asUintN(32, core.segment("cs").base + core.rip) : core.rip;
+}
 const segmented = (core: CoreState): boolean => (core.mode & MODE_64) === 0;
 
 const base = (name: string, segment: "fs" | "gs"): Register => ({

@@ -19,6 +19,7 @@ import type { WatchKind } from "./watchpoints.js";
 
 const SIGINT = 2;
 const SIGTRAP = 5;
+const SIGABRT = 6;
 const BAD = "E01";
 const NOT_MAPPED = "E14";
 const WATCH_BYTES_MAX = 4096;
@@ -47,6 +48,8 @@ export class Session {
   #motionThread = 0;
   #running = false;
   #stop: Stop = { why: "interrupt", thread: 0 };
+  /** gdb knows that a machine shut itself down. */
+  #toldOver = false;
   /** Kinds by address: gdb may set a breakpoint in software and another in hardware. */
   readonly #breakpoints = new Map<bigint, Set<string>>();
   /**
@@ -126,9 +129,9 @@ export class Session {
         if (kinds.size > 0) this.#o.debuggee.breakpoints.add(address);
         else this.#o.debuggee.breakpoints.delete(address);
       },
-      stopReply: () => stopReply(this.#stop),
-      move: (motion, thread) => {
-        this.#move(motion, thread ?? this.#motionThread);
+      stopReply: () => this.#stopReply(),
+      move: (motion, thread, only) => {
+        this.#move(motion, thread ?? this.#motionThread, only);
       },
       quiet: () => {
         this.#acknowledge = false;
@@ -139,17 +142,30 @@ export class Session {
     };
   }
 
-  #move(motion: Motion, thread: number): void {
+  /** A machine that shut itself down can be looked at, and gone back from; whoever goes on is told that it is over. */
+  #stopReply(): string {
+    const { why, thread } = this.#stop;
+    const { problem, exitCode } = this.#o.debuggee;
+    if (why !== "over") return stopReply(this.#stop);
+    if (problem === "") return `W${hexByte(exitCode)}`;
+    if (this.#toldOver) return `X${hexByte(SIGABRT)}`;
+    this.#toldOver = true;
+    this.#o.log(`gdb: ${problem}`);
+    return `T${hexByte(SIGABRT)}${threadWord(thread)}`;
+  }
+
+  #move(motion: Motion, thread: number, only?: ReadonlySet<number>): void {
     this.#running = true;
     if (motion.endsWith("continue"))
       for (const [key, { inserted }] of this.#owners) if (!inserted) this.#owners.delete(key);
-    this.#o.debuggee.run(motion, thread).then(
+    this.#o.debuggee.run(motion, thread, only).then(
       (stop) => {
         this.#running = false;
         this.#stop = stop;
         this.#thread = stop.thread;
         this.#motionThread = stop.thread;
-        this.#reply(stopReply(stop));
+        if (stop.why !== "over") this.#toldOver = false;
+        this.#reply(this.#stopReply());
       },
       (error: Error) => {
         this.#running = false;
@@ -171,7 +187,8 @@ interface Doors {
   watchpoint(kind: WatchKind, address: bigint, length: number, insert: boolean): void;
   breakpoint(kind: string, address: bigint, insert: boolean): void;
   stopReply(): string;
-  move(motion: Motion, thread?: number): undefined;
+  /** `only`: these threads; all without it. */
+  move(motion: Motion, thread?: number, only?: ReadonlySet<number>): undefined;
   quiet(): undefined;
   leave(how: "detach" | "kill"): undefined;
 }
@@ -181,21 +198,15 @@ type Handler = (d: Doors, rest: string) => Answer;
 const watchKinds: Readonly<Record<string, WatchKind>> = { 2: "write", 3: "read", 4: "access" };
 const watchWords: Readonly<Record<WatchKind, string>> = { write: "watch", read: "rwatch", access: "awatch" };
 
+const hexByte = (n: number): string => (n & 0xff).toString(16).padStart(2, "0");
+const threadWord = (thread: number): string => `thread:${(thread + 1).toString(16)};`;
+
 function stopReply({ why, thread, watch }: Stop): string {
-  const who = `thread:${(thread + 1).toString(16)};`;
-  const signal = why === "interrupt" ? SIGINT : SIGTRAP;
-  const head = `T${signal.toString(16).padStart(2, "0")}`;
+  const head = `T${hexByte(why === "interrupt" ? SIGINT : SIGTRAP)}`;
+  const who = threadWord(thread);
   if (watch !== undefined) return `${head}${watchWords[watch.kind]}:${watch.address.toString(16)};${who}`;
-  switch (why) {
-    case "over":
-      return "W00";
-    case "begin":
-      return `${head}replaylog:begin;${who}`;
-    case "breakpoint":
-      return `${head}hwbreak:;${who}`;
-    default:
-      return `${head}${who}`;
-  }
+  if (why === "begin") return `${head}replaylog:begin;${who}`;
+  return why === "breakpoint" ? `${head}hwbreak:;${who}` : `${head}${who}`;
 }
 
 const okAfter = (_done: undefined): Answer => "OK";
@@ -282,7 +293,10 @@ function select(d: Doors, rest: string): string {
   return "OK";
 }
 
-/** Of several actions the first step counts; without one the machine runs. */
+/**
+ * Of several actions the first step counts; without one the machine runs. A thread that no action is for stands still
+ * (GDB manual, appendix E.2, vCont): so gdb's scheduler-locking has it.
+ */
 function resume(d: Doors, rest: string): Answer {
   const actions = rest
     .split(";")
@@ -291,7 +305,11 @@ function resume(d: Doors, rest: string): Answer {
   const step = actions.find((action) => action?.[1]?.toLowerCase() === "s");
   const thread = threadOf(d, (step ?? actions[0])?.[2] ?? "0");
   if (thread === null) return BAD;
-  d.move(step === undefined ? "continue" : "step", thread);
+  const named = actions.map((action) => action?.[2] ?? "-1");
+  const only = named.includes("-1") ? undefined : new Set(named.map((name) => threadOf(d, name)));
+  if (only?.has(null) === true) return BAD;
+  const all = only === undefined || only.size === d.debuggee().threads;
+  d.move(step === undefined ? "continue" : "step", thread, all ? undefined : (only as ReadonlySet<number>));
   return null;
 }
 

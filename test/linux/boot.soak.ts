@@ -1,21 +1,32 @@
-// Linux and memtest86+ on live machines, and what takes long in virtual time: more cores, RESET, the wire, the generic
-// kernel's own unpacking.
+// Debian's kernels as they come: each by each boot protocol on 1, 2, 4 and 8 cores, in virtual time and live, to a shell, a
+// disk, a restart and off (test/support/linux-row.ts); two live machines on the wire; memtest86+.
 
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Command } from "../support/cluster.js";
+import { Command, installed } from "../support/cluster.js";
 import { temporaryFolder } from "../support/folder.js";
-import { type KernelPackage, linux, network, prompt } from "../support/linux.js";
-import { complaints, qemuLog } from "../support/linux-complaints.js";
+import { linux, network } from "../support/linux.js";
 import { Guest } from "../support/linux-guest.js";
-import { SeededLinux } from "../support/linux-seeded.js";
-import { vmlinux } from "../support/vmlinux.js";
+import { type Row, RowFiles, show, titleOf } from "../support/linux-row.js";
 
 if (linux.missing !== "") console.warn(`skipped: Linux on live machines, because ${linux.missing}`);
-else if (linux.genericMissing !== "")
-  console.warn(`skipped: the generic Linux, because ${linux.genericMissing}`);
+else if (linux.genericModulesMissing !== "")
+  console.warn(`skipped: the generic Linux, because ${linux.genericModulesMissing}`);
+
+const e2fs = installed("mke2fs") ? "" : "mke2fs (e2fsprogs) is not installed";
+if (e2fs !== "") console.warn(`skipped: the rows of Linux boots, because ${e2fs}`);
+
+/** Each kernel, by each protocol, with so many cores, in virtual time and live; entries of both widths. */
+const ROWS: readonly Row[] = (["seeded", "live"] as const).flatMap((time) =>
+  (["cloud", "generic"] as const).flatMap((kernel) =>
+    [1, 2, 4, 8].flatMap((cores): Row[] => [
+      { time, kernel, form: "bzImage", entry: cores === 1 || cores === 4 ? 32 : 64, cores },
+      { time, kernel, form: "vmlinux", cores },
+    ]),
+  ),
+);
 
 const MINUTES = 60_000;
 const TRANSFER_SECONDS = 900;
@@ -24,89 +35,17 @@ const TRANSFER_BYTES = 1e8;
 describe.skipIf(linux.missing !== "")("Linux", () => {
   const folder = temporaryFolder();
   const at = (name: string) => join(folder.path, name);
+  let rows: RowFiles;
   beforeAll(() => {
-    linux.writeInitrd(at("initrd"));
     linux.writeInitrd(at("network"), { modules: network });
-    writeFileSync(at("cloud.elf"), vmlinux(readFileSync(linux.cloud.image)));
-    if (linux.genericMissing === "")
-      writeFileSync(at("generic.elf"), vmlinux(readFileSync(linux.generic.image)));
+    if (e2fs === "") rows = new RowFiles(folder.path);
   });
   afterAll(folder.remove);
 
-  /** To the shell; `nproc`; the log beside QEMU's; a restart; the end. */
-  async function lives(title: string, kernel: KernelPackage, image: string, cores: number, entry?: number) {
-    const options = { initrd: at("initrd"), cores, megabytes: 512 };
-    const more = entry === undefined ? [] : ["--entry", entry];
-    const guest = Guest.ours({ ...options, kernel: image, more });
-    try {
-      await guest.prompted();
-      console.info(`Linux ${kernel.release} live, ${title}: to the shell in ${guest.seconds.toFixed(1)} s`);
-      expect(await guest.run("nproc")).toBe(String(cores));
-      const busy = "for i in 1 2 3; do (echo $i | sha256sum &) ; done; wait; uname -s";
-      expect(await guest.run(busy)).toContain("Linux");
-      const log = await guest.run("dmesg -r");
-      const theirs = await qemuLog({ ...options, kernel: kernel.image });
-      expect(complaints(log, theirs, { live: true })).toEqual([]);
-      guest.type("reboot -f");
-      await guest.prompted();
-      expect(await guest.run("echo again")).toBe("again");
-      expect(await guest.off()).toBe(0);
-      console.info(`Linux ${kernel.release} live, ${title}, since the restart: ${guest.figures}`);
-    } finally {
-      guest.kill();
-    }
+  for (const row of ROWS) {
+    const missing = row.kernel === "generic" ? linux.genericModulesMissing : "";
+    test.skipIf(missing !== "" || e2fs !== "")(titleOf(row), () => show(row, rows), 60 * MINUTES);
   }
-
-  test.each([
-    [1, 32],
-    [2, 64],
-    [4, 32],
-    [8, 64],
-  ])(
-    "live, %i cores, bzImage by its %i-bit entry: a shell, a restart, the end",
-    (cores, entry) => lives(`bzImage, ${cores} cores`, linux.cloud, linux.cloud.image, cores, entry),
-    40 * MINUTES,
-  );
-  test.each([1, 2, 4, 8])(
-    "live, %i cores, vmlinux by PVH: a shell, a restart, the end",
-    (cores) => lives(`PVH, ${cores} cores`, linux.cloud, at("cloud.elf"), cores),
-    40 * MINUTES,
-  );
-  test.skipIf(linux.genericMissing !== "")(
-    "live, the generic kernel on 2 cores, by both",
-    async () => {
-      await lives("PVH, 2 cores", linux.generic, at("generic.elf"), 2);
-      await lives("bzImage, 2 cores", linux.generic, linux.generic.image, 2);
-    },
-    80 * MINUTES,
-  );
-
-  /** The same in virtual time, where nothing depends on the host. */
-  async function seeded(kernel: KernelPackage, image: Uint8Array, cores: number) {
-    const guest = await SeededLinux.start({ kernel: image, cores, memory: 512 << 20 });
-    await guest.until(prompt);
-    console.info(`Linux ${kernel.release} seeded, ${cores} cores: ${guest.figures}`);
-    expect(await guest.command("nproc")).toBe(String(cores));
-    const theirs = await qemuLog({ kernel: kernel.image, initrd: at("initrd"), cores, megabytes: 512 });
-    expect(complaints(await guest.command("dmesg -r"), theirs)).toEqual([]);
-    const from = guest.console.length;
-    await guest.type("reboot -f");
-    await guest.until(prompt, from);
-    await guest.type("poweroff -f");
-    await guest.off();
-    expect(guest.machine.powered).toBe(false);
-    console.info(`Linux ${kernel.release} seeded, ${cores} cores, since the restart: ${guest.figures}`);
-  }
-  test.each([1, 2, 4, 8])(
-    "seeded, %i cores, bzImage: a shell, a restart, the end",
-    (cores) => seeded(linux.cloud, readFileSync(linux.cloud.image), cores),
-    60 * MINUTES,
-  );
-  test.skipIf(linux.genericMissing !== "")(
-    "seeded, the generic kernel, bzImage: it unpacks itself",
-    () => seeded(linux.generic, readFileSync(linux.generic.image), 1),
-    60 * MINUTES,
-  );
 
   test(
     "two machines on the bridge: ping, and 100 MB by nc arrive as they were sent",
@@ -118,7 +57,7 @@ describe.skipIf(linux.missing !== "")("Linux", () => {
         const { url } = JSON.parse(bridge.out) as { url: string };
         for (const node of [1, 2]) {
           const more = ["--bridge", url, "--node", node];
-          guests.push(Guest.ours({ kernel: at("cloud.elf"), initrd: at("network"), more }));
+          guests.push(Guest.ours({ kernel: linux.cloud.image, initrd: at("network"), more }));
         }
         await Promise.all(guests.map((guest) => guest.prompted()));
         const [one, two] = guests as [Guest, Guest];

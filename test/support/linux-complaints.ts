@@ -76,8 +76,8 @@ export function complaints(ours: string, theirs: string, { live = false } = {}):
     .map(({ level, text }) => `<${level}> ${text}`);
 }
 
-/** The log of the same boot on QEMU; empty where it is not installed, which makes every complaint ours. */
-export async function qemuLog(options: GuestOptions): Promise<string> {
+/** The log of the same boot on QEMU, after commands; empty where it is not installed, which makes every complaint ours. */
+export async function qemuLog(options: GuestOptions, commands: readonly string[] = []): Promise<string> {
   if (Guest.qemuMissing !== "") {
     console.warn(`no log to compare with, because ${Guest.qemuMissing}`);
     return "";
@@ -85,6 +85,7 @@ export async function qemuLog(options: GuestOptions): Promise<string> {
   const guest = Guest.qemu(options);
   try {
     await guest.prompted();
+    for (const line of commands) await guest.run(line);
     return await guest.run("dmesg -r");
   } finally {
     guest.kill();

@@ -39,9 +39,9 @@ echo "ready: $(nproc) processors"
 exec setsid cttyhack sh -i
 `;
 
-/** Modules by what they are for; what they need besides is found. */
+/** Modules by what they are for; what they need besides is found, but for what is asked for by an algorithm's name. */
 export const network = ["virtio_pci", "virtio_net"];
-export const disk = ["virtio_pci", "virtio_blk", "ext4"];
+export const disk = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 
 export interface InitrdOptions {
   /** Whose modules; the kernel for clouds unless told. */
@@ -58,6 +58,11 @@ export const linux = {
       : "Debian's linux-image-cloud-amd64 and busybox-static are not unpacked in node_modules/.cache/linux (.ci/run does it)",
   genericMissing:
     generic === null ? "Debian's linux-image-amd64 is not unpacked in node_modules/.cache/linux" : "",
+  /** Why there is no initial file system with its modules. */
+  get genericModulesMissing(): string {
+    if (generic === null || existsSync(join(generic.modules, "modules.builtin"))) return linux.genericMissing;
+    return "the modules of Debian's linux-image-amd64 are not unpacked in node_modules/.cache/linux";
+  },
   get cloud(): KernelPackage {
     return cloud!;
   },
