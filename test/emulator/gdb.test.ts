@@ -119,6 +119,79 @@ describe("motion", () => {
     expect(debuggee.core(stop.thread).rip).toBe(BigInt(CODE + 5 + 5));
   });
 
+  test("threads that are not resumed stand still; no way leads back from there", async () => {
+    const debuggee = await race();
+    for (let i = 0; i < 9; i++) await debuggee.run("step", 0);
+    const [, other] = [0, 1].map((thread) => debuggee.core(thread).retired);
+    for (let i = 0; i < 50; i++) {
+      const { retired } = debuggee.core(0);
+      expect(await debuggee.run("step", 0, new Set([0]))).toEqual({ why: "step", thread: 0 });
+      expect(debuggee.core(0).retired).toBe(retired + 1);
+    }
+    debuggee.breakpoints.add(BigInt(CODE + 5));
+    for (let i = 0; i < 50; i++)
+      expect(await debuggee.run("continue", 0, new Set([0]))).toEqual({ why: "breakpoint", thread: 0 });
+    expect(debuggee.core(1).retired).toBe(other);
+    const here = picture(debuggee);
+    expect((await debuggee.run("reverse-continue", 0)).why).toBe("begin");
+    expect(picture(debuggee)).toBe(here);
+    // From there on there is a history again, that of both.
+    debuggee.breakpoints.clear();
+    await debuggee.run("step", 1);
+    expect(debuggee.core(1).retired).toBe(other! + 1);
+    await debuggee.run("reverse-step", 1);
+    expect(picture(debuggee)).toBe(here);
+  });
+
+  test("what gdb does to step over a breakpoint misses none on another core, and leaves the history the seed's own", async () => {
+    const [plain, stopped] = [await race(), await race()];
+    const hits = [0, 0];
+    for (let i = 0; i < 300; i++) {
+      stopped.breakpoints.add(BigInt(CODE + 5));
+      const { why, thread } = await stopped.run("continue", 0);
+      expect(why).toBe("breakpoint");
+      hits[thread]!++;
+      if (i % 3 === 0) continue;
+      stopped.breakpoints.clear();
+      const step = await stopped.run("step", thread, new Set([thread]));
+      if (step.why === "breakpoint") hits[step.thread]!++;
+    }
+    // Each stands at its last hit, or has gone on from it.
+    for (const thread of [0, 1]) {
+      const additions = Math.ceil((stopped.core(thread).retired - 1) / 3);
+      expect([additions, additions + 1]).toContain(hits[thread]);
+    }
+    const { instructions } = stopped;
+    machineOf(plain).pauseAfter(() => instructions - plain.instructions);
+    const schedule = new Schedule([machineOf(plain)], [], new Random(7));
+    while (schedule.turn() !== "paused");
+    expect(picture(plain)).toBe(picture(stopped));
+  });
+
+  test("a step of one core stops at another's breakpoint", async () => {
+    const debuggee = await race();
+    debuggee.breakpoints.add(BigInt(CODE + 10));
+    const stops = new Set<string>();
+    for (let i = 0; i < 300; i++) {
+      const { why, thread } = await debuggee.run("step", 0);
+      stops.add(`${why} ${thread}`);
+    }
+    expect([...stops].sort()).toEqual(["breakpoint 1", "step 0"]);
+  });
+
+  test("after a register was changed there is a way back to that moment", async () => {
+    const debuggee = await race();
+    for (let i = 0; i < 5; i++) await debuggee.run("step", 0);
+    debuggee.core(0).set({ rcx: 77 });
+    debuggee.changed();
+    const here = picture(debuggee);
+    for (let i = 0; i < 7; i++) await debuggee.run("step", 0);
+    expect(picture(debuggee)).not.toBe(here);
+    for (let i = 0; i < 7; i++) await debuggee.run("reverse-step", 0);
+    expect(picture(debuggee)).toBe(here);
+    expect((await debuggee.run("reverse-step", 0)).why).toBe("begin");
+  });
+
   const reads = `
     again: mov rax, [${COUNTER}]
     inc rcx
@@ -173,8 +246,10 @@ describe("motion", () => {
 });
 
 describe("packets", () => {
-  async function session(): Promise<{ ask: (text: string) => Promise<string>; debuggee: Debuggee }> {
-    const debuggee = await race();
+  async function session(
+    program = RACE,
+  ): Promise<{ ask: (text: string) => Promise<string>; debuggee: Debuggee }> {
+    const debuggee = await race(7, program);
     const reader = new PacketReader();
     let hear: (text: string) => void = () => {};
     const s = new Session({
@@ -217,6 +292,35 @@ describe("packets", () => {
     expect(await ask("m7ffffffff000,10")).toBe("E14"); // canonical, and not mapped: no zeros
     expect(await ask("qfThreadInfo")).toBe("m1,2");
     expect(await ask("qXfer:features:read:target.xml:0,40")).toMatch(/^m<\?xml/);
+  });
+
+  test("a machine that shut itself down stops there, and can be gone back from", async () => {
+    // No handler anywhere: #UD, then #DF, then shutdown.
+    const { ask, debuggee } = await session("mov eax, 5\nagain: dec eax\njnz again\nlidt [0x9000]\nud2");
+    const said = await ask("c");
+    expect(said).toMatch(/^T06thread:[12];$/);
+    expect(debuggee.problem).toMatch(/shut/);
+    const core = debuggee.core(Number(said.at(-2)) - 1);
+    const { retired } = core;
+    expect(await ask("bs")).toMatch(/^T05/);
+    expect(core.retired).toBe(retired - 1);
+    expect(await ask("c")).toMatch(/^T06/);
+    expect(await ask("c")).toBe("X06");
+  });
+
+  test("what the guest writes to the exit port is its exit code", async () => {
+    const { ask } = await session("mov al, 0x2a\nout 0xf4, al");
+    expect(await ask("c")).toBe("W2a");
+  });
+
+  test("vCont for some threads only lets those run", async () => {
+    const { ask, debuggee } = await session();
+    expect(await ask("vCont;s:1;c")).toMatch(/^T05/);
+    const [, other] = [0, 1].map((thread) => debuggee.core(thread).retired);
+    expect(await ask(`Z1,${(CODE + 5).toString(16)},1`)).toBe("OK");
+    for (let i = 0; i < 20; i++) expect(await ask("vCont;c:1")).toBe("T05hwbreak:;thread:1;");
+    expect(debuggee.core(1).retired).toBe(other);
+    expect(await ask("vCont;c:9")).toBe("E01");
   });
 
   test("random packets are answered, and harm nobody", async () => {
