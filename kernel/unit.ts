@@ -5,7 +5,7 @@ import { operationOf } from "./coherence/operation";
 import { Part, Parts } from "./coherence/parts";
 import { isRecord, RangeSet, rangeAt, STORED } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
-import { eraOfView, serialReverted } from "./coherence/serials";
+import { eraOfView, serialEnded, serialReverted } from "./coherence/serials";
 import { INVALID_OPERATE, LOST } from "./coherence/table";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
@@ -39,6 +39,7 @@ export {
   rangesForgetSharer,
   rangesHold,
   rangesLose,
+  rangesLost,
   rangesMayGrant,
   rangesPutState,
   rangesReleased,
@@ -212,6 +213,11 @@ export function pageState(page: Page): u32 {
   return page.state;
 }
 export function pageSerial(page: Page): u64 {
+  return page.serial;
+}
+/** As page-members.ts does when this machine begins anew. The number of the bytes that stay. */
+export function pageForsaken(page: Page, written: u32): u64 {
+  serialEnded(page, written != 0);
   return page.serial;
 }
 export function pageMirror(page: Page): u32 {

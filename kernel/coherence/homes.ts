@@ -280,6 +280,7 @@ function given(page: Page, message: MessageHeader): void {
   if (changetype<usize>(data) != 0) memory.copy(page.frame, itemData(data), PAGE_BYTES);
   else memory.fill(page.frame, 0, PAGE_BYTES);
   page.had = 1;
+  page.former = 0;
   const serial = itemFind(message, ITEM_SERIAL);
   page.serial = changetype<usize>(serial) != 0 ? load<u64>(itemData(serial)) : NO_SERIAL;
   page.changed = 0;
@@ -375,6 +376,8 @@ function rebuild(object: SharedObject): void {
     bury(object);
     object.renumbered = 1;
   }
+  // Mirrored, what nobody has was not lost. But a machine that was left out may have written to it, unseen, and come back.
+  if (mirrored) object.renumbered = 1;
   object.lossy = 0;
   willDrop(object);
   object.died = 0;
@@ -405,6 +408,9 @@ function rebuild(object: SharedObject): void {
     if (page.directory == UNUSED) {
       page.ranged = 1; // nobody has it: as its range says
       if (object.renumbered != 0) serialReverted(engine, page);
+      // What remains of a former life here (remains.ts) is not what others would read.
+      if (page.former != 0) memory.fill(page.frame, 0, PAGE_BYTES);
+      page.former = 0;
     } else rangesCarve(rangesOf(object), page.index);
     if (adopts == 0) continue;
     const writer = messageTo(adopts, 16 + 16, object.id, 0, COMMAND_HOME_OWNER);

@@ -112,6 +112,7 @@ export function keptTake(object: SharedObject, page: Page): void {
   page.changed = kept.changed;
   page.noted = kept.noted;
   page.had = kept.had;
+  page.former = kept.former;
   kept.frame = 0;
   keptForget(object, kept);
 }

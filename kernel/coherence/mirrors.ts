@@ -19,7 +19,7 @@
 //
 // Pure, as engine.ts: page tables, frames and links are mirror-pages.ts's.
 import { bitOf, Engine, Page, peerAt } from "./records";
-import { NO_SERIAL, serialEnded } from "./serials";
+import { NO_SERIAL, serialEnded, serialReverted } from "./serials";
 
 /** Page.mirror */
 export const MIRROR_SAFE: u8 = 0;
@@ -180,16 +180,18 @@ export function shelfCame(page: Page, serial: u64): bool {
   return newer;
 }
 
-/** The newest bytes of the page here become its own. True: they are the mirror's, and are to be copied. */
-export function shelfTake(page: Page, had: bool): bool {
+/**
+ * The newest bytes of the page here become its own. True: they are the mirror's, and are to be copied. Whose machine was left out may
+ * have numbered on from them what nobody saw, and may come back with it (R7): so they have a number of another era from here on, by
+ * which nobody else has them.
+ */
+export function shelfTake(engine: Engine, page: Page, had: bool): bool {
   const own = page.shelf <= shelfOwn(page, had);
-  if (!own) {
-    page.serial = page.shelf;
-    page.changed = 0;
-    nothingUnderWay(page); // of those bytes; who has these nobody here knows
-    page.copies = 0;
-  }
+  if (!own) page.serial = page.shelf;
   page.shelf = 0;
+  serialReverted(engine, page);
+  nothingUnderWay(page);
+  page.copies = 0;
   return !own;
 }
 

@@ -62,6 +62,14 @@ function peerDied(page: Page): void {
   drain(page);
 }
 
+/**
+ * A view is installed: what this machine renumbers from here on has other numbers than whatever was renumbered before, also by its own
+ * former life, whose bytes may remain elsewhere.
+ */
+export function pagesView(view: u64): void {
+  engine.era = eraOfView(view);
+}
+
 /** `view`: the number of the view that goes on without it. */
 export function pagesMachineDied(machine: u32, view: u64): void {
   engineDead(engine, machine);

@@ -228,6 +228,8 @@ export class Page {
   shelfFrame: usize = 0;
   /** It has had bytes of its own here: they came, or it could be written. */
   had: u32 = 0;
+  /** They are those of a former life (remains.ts), and nobody has said yet that they are the page's. */
+  former: u32 = 0;
   /** Since the last look at all pages it was not used (budget.ts). When it was offered to its home, 0 = it was not. */
   resting: u32 = 0;
   givenAt: u64 = 0;

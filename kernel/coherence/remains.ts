@@ -4,15 +4,15 @@
 // bytes are here, as that of any machine that lost a page, and those that nobody has written since come without data.
 //
 // A number that this machine gave to bytes which the cluster never saw is given to no others: what the cluster takes for the
-// page instead begins another era. What is not known by a number, or was in parts, does not remain.
+// page instead begins another era: after a loss, and, mirrored, whenever a mirror becomes the page. What is not known by a number, or was
+// in parts, does not remain.
 //
 // They are no record of a page (Kept.former): who is granted a range of pages that the home has never heard of has zeros
 // there, and a machine that becomes the object's home has in its frames what the others hand in. Core 0 only.
 import { clusterSelf } from "../syslink/cluster";
 import { Kept, keptForget, keptPut } from "./kept";
-import { mirrorsOn } from "./mirror-pages";
 import { objectForget, objectsFirst } from "./object-list";
-import { pageRemove } from "./page-index";
+import { pageFind, pageRemove } from "./page-index";
 import { SharedObject } from "./pager";
 import { Page } from "./records";
 import { NO_SERIAL } from "./serials";
@@ -25,7 +25,7 @@ function isRemains(object: SharedObject): bool {
 
 /** A dead object that nobody here has open any more: its pages' bytes stay, their records go. Whether anything does. */
 export function remainsKeep(object: SharedObject): bool {
-  if (object.hash == 0 || mirrorsOn()) return false; // what a mirror has to say of bytes is not told by their number alone
+  if (object.hash == 0) return false;
   let before: usize = 0;
   let at = object.pages;
   while (at != 0) {
@@ -41,6 +41,7 @@ export function remainsKeep(object: SharedObject): bool {
     page.changed = 0;
     page.noted = 0;
     page.had = 0;
+    page.former = 0;
     keptPut(object, page);
     changetype<Kept>(object.kept).former = 1;
     pageRemove(page);
@@ -55,20 +56,39 @@ function mayRemain(page: Page): bool {
   return atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) == 0;
 }
 
-/** The object is to be open here again, and nothing of it is here: what a former life has of it is its own. */
+/** The object is to be open here again: what a former life has of it is its own, where nothing of it is here yet. */
 export function remainsInherit(object: SharedObject): void {
-  if (object.home == clusterSelf() || (object.pages | object.kept) != 0) return;
+  if (object.home == clusterSelf() || object.kept != 0) return;
   for (let at = changetype<usize>(objectsFirst()); at != 0; ) {
     const former = changetype<SharedObject>(at);
     at = former.next;
     if (former.dead == 0 || former.id != object.id) continue;
     remainsKeep(former);
+    recordsInherit(object, former);
     assert(object.kept == 0 || former.kept == 0, "bytes of two former lives");
     if (object.kept == 0) {
       object.kept = former.kept;
       former.kept = 0;
     }
     if (former.references == 0) objectForget(former);
+  }
+}
+
+/** Pages that have records already, of what their home's heir knows, or as mirrors: bytes go to those that have none of their own. */
+function recordsInherit(object: SharedObject, former: SharedObject): void {
+  let at = former.kept;
+  while (at != 0) {
+    const kept = changetype<Kept>(at);
+    at = kept.nextInObject;
+    const page = pageFind(object, kept.index);
+    if (changetype<usize>(page) == 0) continue;
+    if (page.state == INVALID && page.frame == 0 && page.had == 0 && page.serial == 0) {
+      page.serial = kept.serial;
+      page.frame = kept.frame;
+      page.former = 1;
+      kept.frame = 0;
+    }
+    keptForget(former, kept);
   }
 }
 

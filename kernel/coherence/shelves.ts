@@ -14,6 +14,7 @@ import { shelfBest, shelfCame, shelfTake } from "./mirrors";
 import { objectById, objectMake } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
+import { engine } from "./pages";
 import { Page } from "./records";
 import { PAGE_BYTES } from "./wire";
 
@@ -131,7 +132,8 @@ export function mirrorBest(page: Page): u64 {
 
 /** The newest bytes that are here become the page's frame. */
 export function shelfUse(page: Page): void {
-  if (shelfTake(page, page.had != 0)) {
+  page.former = 0;
+  if (shelfTake(engine, page, page.had != 0)) {
     if (page.frame == 0) {
       page.frame = page.shelfFrame;
       page.shelfFrame = 0;

@@ -14,6 +14,7 @@
 import { answerOperations } from "./cache";
 import { cacheEvent } from "./engine";
 import {
+  ACT_FAIL,
   ACT_TAKE,
   bitOf,
   Engine,
@@ -24,6 +25,7 @@ import {
   RIGHT,
   RIGHT_SHARED,
   SAY_EXECUTE,
+  SAY_FAILURE,
   SAY_GET_OPERATE,
   SAY_GRANT,
   SAY_OPERATED,
@@ -141,6 +143,9 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
     case SAY_GRANT:
       if (mine) granted(engine, page, message);
       break;
+    case SAY_FAILURE:
+      if (mine) failed(engine, page, message);
+      break;
     case SAY_OPERATED:
       if (!mine || page.state != INVALID_OPERATE) break;
       page.transaction = 0;
@@ -182,6 +187,13 @@ function granted(engine: Engine, page: Page, message: PageMessage): void {
   );
   // Some sharer may not have heard of it, or the former owner: a copy, which becomes the owner if there is none.
   if (page.state == INVALID) page.state = SHARED;
+}
+
+/** What its sender told of a loss before it froze it tells nobody else. */
+function failed(engine: Engine, page: Page, message: PageMessage): void {
+  page.transaction = 0;
+  if (page.state == INVALID_OPERATE) cacheEvent(engine, page, FAILURE, message);
+  else put(engine, page, ACT_FAIL, 0);
 }
 
 function reject(engine: Engine, page: Page, machine: u32, transaction: u32): void {

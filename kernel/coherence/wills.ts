@@ -50,6 +50,7 @@ export function willChanged(object: SharedObject): void {
 
 /** The page has bytes of its own from now on, here. */
 export function pageStored(page: Page): void {
+  page.former = 0;
   if (page.had != 0) return;
   page.had = 1;
   const object = changetype<SharedObject>(page.holder);

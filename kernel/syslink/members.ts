@@ -30,6 +30,7 @@ import {
   pagesMachineDied,
   pagesResume,
   pagesSuspend,
+  pagesView,
   waitersFail,
 } from "../coherence/page-members";
 import { questionsFail } from "../coherence/questions";
@@ -400,6 +401,7 @@ function install(view: View, now: u64): void {
     return;
   }
   if (!was) former.members = 0;
+  pagesView(current.number);
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf()) change(machine, now);
   }

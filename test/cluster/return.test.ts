@@ -21,12 +21,14 @@ function voted(lives: Map<number, Set<bigint>>, frame: Uint8Array): void {
 
 describe.skipIf(!hasMusl)(`a machine that comes back${missing("musl")}`, { timeout: 120_000 }, () => {
   test.each([
-    { home: 1, heir: 2, seed: 1 },
-    { home: 2, heir: 3, seed: 2 },
-    { home: 3, heir: 2, seed: 3 },
+    { home: 1, heir: 2, mirror: 0, seed: 1 },
+    { home: 2, heir: 3, mirror: 0, seed: 2 },
+    { home: 3, heir: 2, mirror: 0, seed: 3 },
+    { home: 1, heir: 3, mirror: 1, seed: 4 },
+    { home: 2, heir: 3, mirror: 1, seed: 5 },
   ])(
-    "R7: has its bytes by their numbers (home $home, its heir $heir, seed $seed)",
-    async ({ home, heir, seed }) => {
+    "R7: has its bytes by their numbers (home $home, its heir $heir, mirror=$mirror, seed $seed)",
+    async ({ home, heir, mirror, seed }) => {
       const others = [1, 2, 3].filter((machine) => machine !== home);
       const name = names.find((name) => homeOf(name, [1, 2, 3]) === home && homeOf(name, others) === heir)!;
       const lives = new Map<number, Set<bigint>>();
@@ -38,7 +40,7 @@ describe.skipIf(!hasMusl)(`a machine that comes back${missing("musl")}`, { timeo
           [60, ({ network }) => network.partition([[1, 2, 4], [3]])],
           [300, ({ network }) => network.partition([])],
         ],
-        { machines: 3, seed, append: "linkloss=120 blocked=30 leave=5" },
+        { machines: 3, seed, append: `linkloss=120 blocked=30 leave=5 mirror=${mirror}` },
         1500,
       );
       expect(run.said(3, /^again: out of reach$/).length, run.text()).toBe(1);

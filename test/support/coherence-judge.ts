@@ -92,7 +92,12 @@ export class Judge {
     const reverted = cluster.forgivable.some((count) => count < cluster.deaths);
     if (cluster.mirror && cluster.failures() > 0)
       throw new Violation("a loss is reported, though everything was mirrored");
-    if (!cluster.mirror && cluster.takeover && reverted && cluster.failures(true) === 0)
+    if (
+      !cluster.mirror &&
+      cluster.takeover &&
+      reverted &&
+      cluster.failures(true) + cluster.lossesUntold() === 0
+    )
       throw new Violation("a page went back to an older version, and nobody was told of the loss");
     for (const m of cluster.numbers.filter((number) => cluster.runs(number)))
       for (const { at, program } of cluster.machine(m).threads)

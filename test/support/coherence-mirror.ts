@@ -193,9 +193,12 @@ export class Mirrors {
    */
   check(): void {
     if (!this.on) return;
-    const living = this.#cluster.living();
-    for (const left of withoutAny(living, Math.min(this.#mayStillFail(), living.length - 1)))
-      for (const page of this.#cluster.pages) this.#checkLeft(left, page);
+    const members = this.#cluster.members();
+    // Who has stopped may go on, or be left out.
+    const running = members.filter((m) => this.#cluster.runs(m));
+    for (const some of running.length === members.length ? [members] : [members, running])
+      for (const left of withoutAny(some, Math.min(this.#mayStillFail(), some.length - 1)))
+        for (const page of this.#cluster.pages) this.#checkLeft(left, page);
   }
 
   #checkLeft(left: readonly number[], page: number): void {
@@ -216,10 +219,10 @@ export class Mirrors {
 
   #allHealed(): boolean {
     const { views } = this.#cluster;
-    const living = this.#cluster.living();
+    const running = this.#cluster.numbers.filter((m) => this.#cluster.runs(m));
     return (
-      views.at(-1)!.members === living.reduce((bits, m) => bits | (1 << m), 0) &&
-      living.every((m) => this.#state.healed[m - 1] === views.length - 1)
+      views.at(-1)!.members === running.reduce((bits, m) => bits | (1 << m), 0) &&
+      running.every((m) => this.#state.healed[m - 1] === views.length - 1)
     );
   }
 
@@ -511,7 +514,10 @@ export class Mirrors {
     const had = this.#state.had[machine - 1]!;
     const here = this.#cluster.machine(machine).pages[page]!;
     const at = engines.page(machine, page);
-    if (engines.do.shelfTake(at, had[page] ? 1 : 0) === 0) return;
+    const best = this.best(machine, page);
+    const taken = engines.do.shelfTake(engines.engine(machine), at, had[page] ? 1 : 0);
+    if (this.planted === "what is restored keeps its number") engines.do.restore(at, best, 1, 0);
+    if (taken === 0) return;
     if (this.planted === "what is restored counts as mirrored")
       for (const other of this.#others(machine).slice(0, 1))
         engines.do.mirrorTaken(engines.engine(machine), at, other);
@@ -582,7 +588,7 @@ export class Pasts {
   sees(machine: number, page: number, value: number): void {
     const { mirror } = this.#cluster;
     if (!mirror) return;
-    for (const m of [...this.#cluster.living(), mirror.pasts.length])
+    for (const m of [...this.#cluster.members(), mirror.pasts.length])
       if (value < mirror.pasts[m - 1]![page]!)
         throw new Violation(
           `machine ${machine} sees ${value} in page ${page}, and ${m === mirror.pasts.length ? "a user" : `machine ${m}`} knows of ${mirror.pasts[m - 1]![page]} there: what was seen has gone back`,

@@ -158,6 +158,7 @@ export class Pagers {
         if (same) this.#judge.isSame(number, page, value);
         here.frame = value;
         here.framed = true;
+        here.former = false;
         this.#mirrors.taken(number, page, from);
       } else if (kind === c["ACT_GRANT"]) {
         // A right is not used while the lease has run out: it is asked for again then.
@@ -194,7 +195,10 @@ export class Pagers {
       this.#judge.performs(from, page, to, transaction);
       here.frame = ++cluster.latest[page]!;
     }
-    if (cluster.knowsDead(from, to)) return;
+    if (cluster.knowsDead(from, to)) {
+      if (kind === c["SAY_FAILURE"]) cluster.untold++;
+      return;
+    }
     if (data) this.#mirrors.before(from, page, to);
     cluster.put(from, to, { words: new Uint32Array(bytes.buffer), page, value: data ? here.frame : -2 });
     if (data) this.#mirrors.behind(from, page, to);

@@ -67,6 +67,7 @@ export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } |
 const NOTICES: Notice["kind"][] = ["recall", "touched", "mark", "object", "owner", "report", "mirror"];
 
 const NO_MESSAGE = new Uint32Array(0);
+const NO_SERIAL = 2n ** 64n - 1n;
 
 export interface Wire {
   /** A PageMessage. */
@@ -100,8 +101,10 @@ export interface PageHere {
   /** A revocation in progress: -1 none, 0 everything, 1 the right to write. */
   revoking: number;
   frame: number;
-  /** What is left of a record that has merged. */
-  kept?: { serial: bigint; flags: number } | undefined;
+  /** Its bytes are those of a former life, which it has not been told are the page's. */
+  former?: boolean | undefined;
+  /** What is left of a record that has merged; `former`: that a former life of the machine had (remains.ts). */
+  kept?: { serial: bigint; flags: number; former?: boolean } | undefined;
   /** The transaction of the operation that is under way, and how often it has been done. */
   operation: number;
   done: number;
@@ -134,7 +137,7 @@ export interface Saved {
   forgivable: number[];
   views: View[];
   mirrors: MirrorState | undefined;
-  counts: [deaths: number, faults: number, recalls: number, fetches: number];
+  counts: [deaths: number, faults: number, recalls: number, fetches: number, untold: number];
 }
 
 const copy = (machine: Machine): Machine => ({
@@ -162,12 +165,16 @@ export class Cluster {
   recalls = 0;
   /** Pages that the home has fetched without need. */
   fetches = 0;
+  /** Words of a loss that went with who was to hear them, or who said them: it is said once. */
+  untold = 0;
   messages = 0;
   dataMessages = 0;
   /** Machines that died come back. */
   rejoins = false;
   /** Machines may lose their lease. */
   pauses = false;
+  /** Those that were left out and come back have their bytes still, under their numbers (R7). */
+  remains = false;
   /** Views and the home's move (coherence-views.ts); else machines notice deaths one by one, and a home's pages end with it. */
   readonly takeover: boolean;
   readonly numbers: number[];
@@ -231,6 +238,7 @@ export class Cluster {
       complete: false,
       lost: false,
       renumbered: false,
+      lossy: false,
     };
     this.machine(number).objects = this.objects.map((each) => ({ ...object, home: this.preferred(each) }));
     const fresh = { exists: false, framed: false, dirty: false, revoking: -1, operation: 0, done: 0 };
@@ -248,6 +256,11 @@ export class Cluster {
   }
   living(): number[] {
     return this.numbers.filter((machine) => this.machine(machine).alive);
+  }
+  /** Those that live, and are not left out. */
+  members(): number[] {
+    const { members } = this.views.at(-1)!;
+    return this.living().filter((machine) => members & (1 << machine));
   }
   /** Its threads run. */
   runs(machine: number): boolean {
@@ -307,6 +320,19 @@ export class Cluster {
   wire(from: number, to: number): Wire[] {
     return this.#wires[(from - 1) * this.setup.machines + to - 1]!;
   }
+  /** What is on its way comes to nobody. */
+  cut(from: number, to: number): void {
+    this.untold += this.#losses(from, to);
+    this.wire(from, to).length = 0;
+  }
+  #losses(from: number, to: number): number {
+    return this.wire(from, to).filter(({ words }) => (words[0]! & 255) === this.c["SAY_FAILURE"]).length;
+  }
+  /** Those that are on their way for ever as well. */
+  lossesUntold(): number {
+    const wires = this.numbers.flatMap((from) => this.numbers.map((to) => this.#losses(from, to)));
+    return wires.reduce((sum, count) => sum + count, this.untold);
+  }
   tell(from: number, to: number, notice: Notice, value = -2): void {
     this.put(from, to, { words: NO_MESSAGE, page: 0, value, notice });
   }
@@ -323,15 +349,42 @@ export class Cluster {
     here.exists = true;
     const object = this.machine(machine).objects[this.objectOf(page)]!;
     this.engines.createPage(machine, page, object.home);
-    if (here.kept) this.engines.do.restore(at, here.kept.serial, here.kept.flags & 1, here.kept.flags >> 1);
+    const { kept } = here;
+    if (kept && !kept.former) this.#restore(at, kept);
     here.kept = undefined;
     if (!this.takeover) return at;
     // As page-index.ts does.
     if (object.home !== machine) this.engines.do.setRanged(at, 0);
     else if (object.renumbered) this.engines.do.reverted(this.engines.engine(machine), at);
+    if (kept?.former) this.#inherit(machine, page, at, kept);
     if (object.moving !== 0) this.engines.do.setFrozen(at, 1);
     if (!this.ranges && object.home === machine && object.lost) this.engines.do.setLost(at);
     return at;
+  }
+  #restore(at: number, { serial, flags }: { serial: bigint; flags: number }): void {
+    this.engines.do.restore(at, serial, flags & 1, flags >> 1);
+  }
+  /** As keptTake() of kept.ts. */
+  #inherit(machine: number, page: number, at: number, kept: { serial: bigint; flags: number }): void {
+    const here = this.machine(machine).pages[page]!;
+    const home = this.homeFor(machine, page);
+    here.framed = this.engines.do.state(at) === this.c["INVALID"] && home !== machine;
+    here.former = here.framed;
+    if (here.framed) this.#restore(at, kept);
+    else here.frame = 0;
+  }
+  /** The bytes of a machine that was left out, by their numbers: those that are to be known in its next life. */
+  remainsOf(number: number): Map<number, { serial: bigint; frame: number }> {
+    this.unmerge(number);
+    const remains = new Map<number, { serial: bigint; frame: number }>();
+    for (const page of this.pages) {
+      const here = this.machine(number).pages[page]!;
+      if (!here.exists || !here.framed) continue;
+      const at = this.engines.page(number, page);
+      const serial = BigInt.asUintN(64, BigInt(this.engines.do.forsaken(at, here.dirty ? 1 : 0)));
+      if (serial !== 0n && serial !== NO_SERIAL) remains.set(page, { serial, frame: here.frame });
+    }
+    return remains;
   }
   /** Pages that have merged stand for themselves again. */
   unmerge(machine: number): void {
@@ -383,7 +436,7 @@ export class Cluster {
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
       mirrors: this.mirror && copyMirrors(this.mirror),
-      counts: [this.deaths, this.faults, this.recalls, this.fetches],
+      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.untold],
     };
   }
 
@@ -395,7 +448,7 @@ export class Cluster {
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
-    [this.deaths, this.faults, this.recalls, this.fetches] = saved.counts;
+    [this.deaths, this.faults, this.recalls, this.fetches, this.untold] = saved.counts;
   }
 
   /** Of everything that decides how the cluster goes on: equal for states that cannot be told apart. */
@@ -429,7 +482,7 @@ export class Cluster {
   }
 
   #putMachine(words: Words, machine: Machine): void {
-    for (const { exists, framed, dirty, revoking, frame, operation, done, kept } of machine.pages) {
+    for (const { exists, framed, dirty, revoking, frame, operation, done, kept, former } of machine.pages) {
       words.put(
         (exists ? 1 : 0) |
           (dirty ? 2 : 0) |
@@ -440,6 +493,8 @@ export class Cluster {
       words.put(frame);
       words.put(operation);
       words.put(kept?.flags ?? -1);
+      if (kept?.former) put64(words, kept.serial);
+      if (former) words.put(1);
     }
     const { alive, stopped, returned, noticed } = machine;
     words.put(
@@ -454,17 +509,20 @@ export class Cluster {
   }
 }
 
+function put64(words: Words, value: bigint): void {
+  words.put(Number(value & 0xffff_ffffn));
+  words.put(Number(value >> 32n));
+}
+
 function putNotice(words: Words, notice: Notice): void {
   words.put(NOTICES.indexOf(notice.kind) + 1);
   if ("page" in notice) words.put(notice.page);
   if ("report" in notice) words.put(notice.report);
   if ("restore" in notice) words.put(notice.restore ? 1 : 0);
   if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
-  if ("serial" in notice) {
-    words.put(Number(notice.serial & 0xffff_ffffn));
-    words.put(Number(notice.serial >> 32n));
-  }
-  if ("object" in notice) words.put(2 * notice.object + (notice.complete ? 1 : 0));
+  if ("serial" in notice) put64(words, notice.serial);
+  if ("object" in notice)
+    words.put(2 * notice.object + (notice.complete ? 1 : 0) + (notice.lossy ? 1024 : 0));
   if ("phase" in notice) words.put((notice.view << 4) | notice.phase);
   if ("pages" in notice) words.put(notice.pages.reduce((bits, page) => bits | (1 << page), 0));
 }

@@ -46,11 +46,13 @@ export interface ObjectHere {
   lost: boolean;
   /** This home took over from one that died. */
   renumbered: boolean;
+  /** Something of it was lost that the former home had told nobody yet. */
+  lossy: boolean;
 }
 
 export type ViewNotice =
   | { kind: "mark"; phase: number; view: number }
-  | { kind: "object"; object: number; complete: boolean }
+  | { kind: "object"; object: number; complete: boolean; lossy: boolean }
   /** `restore`: nobody has the page, and that machine has the newest bytes of it. */
   | { kind: "owner"; page: number; restore: boolean }
   /** `serial`: of the newest bytes there, mirrored. */
@@ -160,6 +162,7 @@ export class Views {
     const former = membership.view < 0 ? none : cluster.views[membership.view]!;
     const view = cluster.views[this.#newest]!;
     membership.view = this.#newest;
+    cluster.engines.do.setView(cluster.engines.engine(number), this.#newest + 1);
     for (const other of cluster.numbers) if (other !== number) this.#change(number, other, former, view);
     this.#mirrors.look(number);
     this.#mark(number, FLUSHED);
@@ -243,6 +246,7 @@ export class Views {
       const here = machine.objects[notice.object]!;
       if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN });
       if (here.moving !== 0 && notice.complete) here.complete = true;
+      if (here.moving !== 0 && notice.lossy) here.lossy = true;
     } else if (objects.length > 0) {
       const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
       if (!known || moving === 0) return;
@@ -323,6 +327,7 @@ export class Views {
     const { engines } = this.#cluster;
     const stored = here.home === number && here.moving === 0;
     if (stored) here.complete = true;
+    if (stored && this.#untold(number, object, here)) here.lossy = true;
     here.moving = FROZEN;
     here.home = home;
     this.#cluster.rangesFrozen(number);
@@ -335,6 +340,17 @@ export class Views {
     }
   }
 
+  /** At the home: somebody is to be told of a loss still. */
+  #untold(number: number, object: number, here: ObjectHere): boolean {
+    const { engines, ranges, c, pages } = this.#cluster;
+    if (ranges && engines.do.lost(engines.set(number)) !== 0) return true;
+    const made = this.#pagesHere(number, object);
+    const unmade = pages.filter((page) => this.#cluster.objectOf(page) === object).length > made.length;
+    if (!ranges && here.lost && unmade) return true;
+    const untold = [c["LOST"], c["RECOVERING"]];
+    return made.some((page) => untold.includes(engines.do.directory(engines.page(number, page))));
+  }
+
   handIn(number: number): void {
     const machine = this.#cluster.machine(number);
     for (const object of this.#cluster.objects) {
@@ -342,7 +358,13 @@ export class Views {
       if (!here.known || here.moving !== FROZEN) continue;
       here.moving = HANDED_IN;
       if (here.home !== number)
-        this.#cluster.tell(number, here.home, { kind: "object", object, complete: here.complete });
+        this.#cluster.tell(number, here.home, {
+          kind: "object",
+          object,
+          complete: here.complete,
+          lossy: here.lossy,
+        });
+      if (here.home !== number) here.lossy = false;
       for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
     }
     this.#mark(number, HANDED_IN);
@@ -383,9 +405,11 @@ export class Views {
 
   #rebuildObject(number: number, object: number, here: ObjectHere): void {
     const { engines } = this.#cluster;
+    const machine = this.#cluster.machine(number);
     // What a dead machine had that others saw, somebody has as well.
-    const loses = !here.complete && !this.#mirrors.on;
-    if (loses) here.renumbered = true;
+    const loses = (!here.complete || here.lossy) && !this.#mirrors.on;
+    here.lossy = false;
+    if (loses || this.#mirrors.on) here.renumbered = true;
     here.lost = loses && this.planted !== "what nobody has is zero";
     const { ranges, pages } = this.#cluster;
     const set = engines.set(number);
@@ -398,6 +422,7 @@ export class Views {
       const adopts = engines.do.rebuild(engines.engine(number), at, here.lost && !ranges ? 1 : 0);
       if (this.#mirrors.restores(number, page)) continue;
       const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
+      if (unused && machine.pages[page]!.former) machine.pages[page]!.frame = 0;
       if (unused && here.renumbered) engines.do.reverted(engines.engine(number), at);
       if (ranges && unused) engines.do.setRanged(at, 1);
       else if (ranges) engines.do.carve(set, BigInt(page));
@@ -450,6 +475,13 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
   put((view + 1) | (phase << 8) | (member ? 1 << 12 : 0) | (dying << 16));
   put(deaf | (coming << 16));
   for (const mark of marks) put(mark + 1);
-  for (const { known, home, moving, complete, lost } of machine.objects)
-    put((known ? 1 : 0) | (home << 1) | (moving << 8) | (complete ? 1 << 12 : 0) | (lost ? 1 << 13 : 0));
+  for (const { known, home, moving, complete, lost, lossy } of machine.objects)
+    put(
+      (known ? 1 : 0) |
+        (home << 1) |
+        (moving << 8) |
+        (complete ? 1 << 12 : 0) |
+        (lost ? 1 << 13 : 0) |
+        (lossy ? 1 << 14 : 0),
+    );
 }

@@ -276,21 +276,27 @@ export class World extends Cluster implements search.World<Step, Saved> {
     }
   }
 
-  /** Empty memory, the same number, the rest of its programs. */
+  /** Empty memory but for what remains, the same number, the rest of its programs. */
   #return(number: number): void {
     const machine = this.machine(number);
     const n = this.setup.machines;
     for (let other = 1; other <= n; other++) {
-      this.wire(number, other).length = 0;
-      this.wire(other, number).length = 0;
+      this.cut(number, other);
+      this.cut(other, number);
       // Nobody has spoken to it in this life; those who are dead never will.
       if (other === number) continue;
       if (this.machine(other).alive && !this.takeover) machine.noticed &= ~(1 << other);
       else machine.noticed |= 1 << other;
     }
-    if (machine.alive) machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
+    const remains = machine.alive && this.remains ? this.remainsOf(number) : undefined;
+    // Mirrored, what a machine hears that is left out is no loss.
+    if (machine.alive && !this.mirror)
+      machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
     Object.assign(machine, { returned: true, alive: true, stopped: false, recalling: 0 });
     this.create(number, 1);
+    remains?.forEach(({ serial, frame }, page) => {
+      Object.assign(machine.pages[page]!, { frame, kept: { serial, flags: 0, former: true } });
+    });
     this.mirrors.create(number);
     if (this.takeover) this.membership.takeIn(number);
     for (let other = 1; other <= n; other++)

@@ -12,6 +12,8 @@ export interface Shape extends Setup {
   kills: number;
   rejoins: boolean;
   pauses: boolean;
+  /** Who was left out comes back with its bytes. */
+  remains: boolean;
 }
 
 /** The cluster of this number: 2 to 5 machines of one or two threads, 1 to 3 pages. */
@@ -23,7 +25,7 @@ export function shapeOf(number: number): Shape {
   const takeover = next(3) !== 0;
   const program = () => Array.from({ length: 1 + next(6) }, () => `${"rwx"[next(3)]}${next(pages)}`).join("");
   const home = () => 1 + next(machines);
-  return {
+  const shape = {
     machines,
     pages,
     ranges,
@@ -35,13 +37,15 @@ export function shapeOf(number: number): Shape {
     rejoins: next(2) === 0,
     pauses: takeover && next(2) === 0,
   };
+  return { ...shape, remains: shape.pauses && next(2) === 0 };
 }
 
 /** A world of this shape, at its beginning. */
-export function worldOf(kernel: KernelWasm, { kills, rejoins, pauses, ...setup }: Shape): World {
+export function worldOf(kernel: KernelWasm, { kills, rejoins, pauses, remains, ...setup }: Shape): World {
   const world = new World(kernel, setup);
   world.rejoins = rejoins;
   world.pauses = pauses;
+  world.remains = remains;
   return world;
 }
 

@@ -20,12 +20,19 @@ export const homes: readonly (readonly [number, number])[] = [
   [1, 3],
 ];
 
+/** Machine 3 writes what others see and then what nobody has seen, and has it still when it comes back. */
+export const unseen: readonly (readonly Program[])[] = [["r0w0"], ["r0w0"], ["w0w0w0r0r0"]];
+
 export interface MirroredCase {
   readonly mirrors: number;
   readonly machines: number;
   readonly deaths: number;
   /** Machines come back. */
   readonly rejoins?: boolean;
+  /** Machines stop, are left out, and come back with what they had (R7). */
+  readonly remains?: boolean;
+  /** Instead of `busy`. */
+  readonly programs?: readonly (readonly Program[])[];
 }
 
 interface Bug {
@@ -33,6 +40,8 @@ interface Bug {
   readonly mirrors: number;
   readonly deaths: number;
   readonly rejoins?: true;
+  readonly remains?: true;
+  readonly programs?: readonly (readonly Program[])[];
   /** It is in what membership does. */
   readonly ofViews?: true;
   /** Found after thousands of clusters: too long for the quick tests. */
@@ -50,6 +59,14 @@ const bugs: readonly Bug[] = [
   { name: "what is restored counts as mirrored", mirrors: 1, deaths: 2 },
   { name: "what thaws may leave at once", mirrors: 1, deaths: 2, rejoins: true },
   { name: "a new life is spoken to at once", mirrors: 1, deaths: 2, rejoins: true, ofViews: true },
+  {
+    name: "what is restored keeps its number",
+    mirrors: 1,
+    deaths: 1,
+    rejoins: true,
+    remains: true,
+    programs: unseen,
+  },
   { name: "one mirror is enough", mirrors: 2, deaths: 2 },
   { name: "a page leaves before it is safe", mirrors: 2, deaths: 2 },
   { name: "one mirror of a page comes at a time", mirrors: 2, deaths: 3, rejoins: true, rare: true },
@@ -58,13 +75,14 @@ const bugs: readonly Bug[] = [
 /** So many seeds of each set of homes; what is found, and where. */
 export function searchMirrored(each: MirroredCase, seeds: number, bug?: Bug): Finding[] {
   const kernel = new KernelWasm();
-  const { machines, mirrors, deaths, rejoins = false } = each;
-  const programs = busy.slice(0, machines).map((threads) => [...threads]);
+  const { machines, mirrors, deaths, rejoins = false, remains = false } = each;
+  const programs = (each.programs ?? busy).slice(0, machines).map((threads) => [...threads]);
   const worlds = homes.map((home) => {
     const shape = { machines, home: [...home], pages: 2, programs, takeover: true, mirrored: mirrors };
     const world = new World(kernel, shape);
     if (bug !== undefined) (bug.ofViews ? world.membership : world.mirrors).planted = bug.name;
     world.rejoins = rejoins;
+    world.pauses = world.remains = remains;
     return { world, home, start: world.save() };
   });
   const found = atRandom(seeds, worlds.length, (seed, index) => {
