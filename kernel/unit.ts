@@ -435,6 +435,13 @@ export function partsTaken(parts: Parts, machine: u32): u32 {
   return load<u32>(parts.taken + ((machine - 1) << 2));
 }
 /** Its frame has other bytes than those that were numbered (loans.ts). */
+/** Bytes of the page died with a machine that had borrowed them (loans.ts). */
+export function pageBreak(page: Page, broken: u32): void {
+  page.broken = broken;
+}
+export function pageIsBroken(page: Page): u32 {
+  return page.broken;
+}
 export function pageUnnumbered(page: Page): void {
   page.serial = 0;
 }

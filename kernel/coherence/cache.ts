@@ -14,6 +14,7 @@ import {
   OPERATION_DECLINED,
   OPERATION_DONE,
   OPERATION_FAILED,
+  PARTLY,
   Page,
   PageMessage,
   peerAt,
@@ -158,7 +159,7 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
       break;
     case SURRENDER:
       clearCause(page);
-      say(engine, page, page.home, SAY_SURRENDER, 0, page.left ? WITH_DATA : 0, 0, 0);
+      surrender(engine, page, page.left != 0);
       page.left = 0;
       break;
     default:
@@ -275,10 +276,17 @@ function answer(engine: Engine, page: Page): void {
     if (page.dirty) flags |= DATA_DIRTY;
     sayPage(engine, page, page.causeMachine, flags, page.causeTransaction, page.causeAcks, page.causeSerial);
   } else if (page.causeKind == PURGE) {
-    say(engine, page, page.home, SAY_SURRENDER, 0, WITH_DATA, 0, 0);
+    surrender(engine, page, true);
   }
   clearCause(page);
   page.dirty = 0;
+}
+
+/** Of a page of which bytes are lost, and nobody here was told, the home tells whoever asks next. */
+function surrender(engine: Engine, page: Page, data: bool): void {
+  const flags: u8 = data ? (page.broken != 0 ? WITH_DATA | PARTLY : WITH_DATA) : 0;
+  if (data) page.broken = 0;
+  say(engine, page, page.home, SAY_SURRENDER, 0, flags, 0, 0);
 }
 
 /** Nobody whom the home ordered behind this machine's request will get the page from here. */

@@ -16,6 +16,7 @@ import {
   HAS_COPY,
   LOCAL_MAX,
   PAGE_MESSAGE_BYTES,
+  PARTLY,
   Page,
   PageMessage,
   peerAt,
@@ -113,11 +114,19 @@ export function directoryMessage(engine: Engine, page: Page, message: PageMessag
   directoryEvent(engine, page, event, message);
 }
 
+function takeBack(engine: Engine, page: Page, message: PageMessage): void {
+  if (<u32>message.from == engine.self) return;
+  serialTaken(page, message);
+  put(engine, page, ACT_TAKE, 0);
+}
+
 function surrendered(engine: Engine, page: Page, message: PageMessage): void {
   if (!(page.awaited & bitOf(message.from))) return;
   page.awaited &= ~bitOf(message.from);
-  if (message.flags & WITH_DATA) page.found = 1;
+  const data = message.flags & WITH_DATA;
+  if (data && !(message.flags & PARTLY)) page.found = 1;
   const event = page.awaited != 0 ? SURRENDERED : page.found ? RECOVERED : UNRECOVERED;
+  if (data && event == UNRECOVERED) takeBack(engine, page, message); // it is lost, and this is what it reverts to
   directoryEvent(engine, page, event, message);
 }
 
@@ -250,9 +259,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       peerAt(page, from).keptTransaction = message.transaction;
       break;
     case TAKE_BACK:
-      if (!(message.flags & WITH_DATA) || from == engine.self) break;
-      serialTaken(page, message);
-      put(engine, page, ACT_TAKE, 0);
+      if (message.flags & WITH_DATA) takeBack(engine, page, message);
       break;
     case RESUME:
       resume(engine, page);

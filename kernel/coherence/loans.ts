@@ -12,8 +12,9 @@
 // the page would take to go to and fro (contention.ts knows what share of the time a machine then has it). After a
 // conflict, or a refusal, the page is left whole for a time, longer each time in a row.
 //
-// When a borrower dies, its bytes are lost: the page is `broken`, and the next who is to have it is told so once (R2). When
-// the owner dies, a loan is void: the page is lost with its owner. `bytes=0` on the command line turns all this off.
+// When a borrower dies, its bytes are lost: the page is `broken`, and the next who is to have it is told so once (R2), by the
+// home when the page goes there. When the owner dies, a loan is void: the page is lost with its owner. `bytes=0` on the command
+// line turns all this off.
 import { SpinLock } from "../lwkt/spinlock";
 import { nanoseconds } from "../machine/time";
 import { frameAllocate } from "../memory/frames";

@@ -34,6 +34,8 @@ export const WITH_DATA: u8 = 4;
 export const DATA_DIRTY: u8 = 8;
 /** GET_WRITE, FORWARD_WRITE: the requester has a copy. */
 export const HAS_COPY: u8 = 16;
+/** SURRENDER: of the bytes that come along some are old, since the newest died with the machine that had borrowed them. */
+export const PARTLY: u8 = 16;
 /** OPERATED: the next time the requester should ask for the page itself. */
 export const TAKE_IT: u8 = 32;
 /** With WITH_DATA: the bytes that the receiver said it has are the page's, and do not come along (serials.ts). */

@@ -55,6 +55,8 @@ test("at random, from seeds, with a death", () => {
   for (const [what, times] of Object.entries(met)) expect(times, what).toBeGreaterThan(10);
 });
 
+test("no bug, nothing found: with every seed that is to find one", () => expect(loanAtRandom()).toEqual([]));
+
 test.each(loanBugs)("found: %s", (bug) => {
   const few = loanCases.filter(({ states }) => states < 6000);
   const found = loanBySearch(bug, few);

@@ -66,7 +66,6 @@ export interface Machine {
   failures: number;
   revoking: number;
   dirty: boolean;
-  broken: boolean;
 }
 
 export interface Wire {
@@ -153,7 +152,6 @@ export class LoansCluster {
         failures: 0,
         revoking: -1,
         dirty: false,
-        broken: false,
       });
     }
     for (let i = 0; i < this.n * this.n; i++) this.wires.push([]);
@@ -200,6 +198,13 @@ export class LoansCluster {
   }
   protected bug(bug: LoanBug): boolean {
     return this.setup.bug === bug;
+  }
+  /** Bytes of its page died with a borrower, and nobody was told. */
+  protected isBroken(m: number): boolean {
+    return this.do("pageIsBroken", this.page(m)) !== 0;
+  }
+  protected break(m: number, broken: boolean): void {
+    this.do("pageBreak", this.page(m), broken ? 1 : 0);
   }
   protected knowsDead(m: number, dead: number): boolean {
     return (this.machine(m).noticed & (1 << dead)) !== 0;
@@ -268,30 +273,28 @@ export class LoansCluster {
     const words = this.words;
     words.clear();
     const env: number[] = [...this.latest, this.deaths, this.returns, this.lends, this.reverted];
-    this.machines.forEach(
-      ({ threads, alive, returned, noticed, failures, revoking, dirty, broken }, index) => {
-        const m = index + 1;
-        this.engines.digest(words, m, [0]);
-        const part = this.part(m);
-        env.push(
-          (alive ? 1 : 0) | (returned ? 2 : 0),
-          noticed,
-          failures > 0 ? 1 : 0,
-          revoking,
-          dirty ? 1 : 0,
-          broken ? 1 : 0,
-        );
-        env.push(this.do("partsSerial", this.parts(m)), part !== 0 ? 1 : 0);
-        if (part !== 0) {
-          env.push(Number(this.mine(m) & 7n), Number(this.lent(m) & 7n), this.do("partRecalled", part));
-          env.push(this.do("partOwner", part), this.do("partId", part));
-          for (let other = 1; other <= this.n; other++) env.push(this.do("partLoan", part, other));
-        }
-        for (let from = 1; from <= this.n; from++) env.push(this.do("partsTaken", this.parts(m), from));
-        for (let chunk = 0; chunk < CHUNKS; chunk++) env.push(this.value(m, chunk));
-        for (const { at, state, right, declined } of threads) env.push(at, state, right, declined ? 1 : 0);
-      },
-    );
+    this.machines.forEach(({ threads, alive, returned, noticed, failures, revoking, dirty }, index) => {
+      const m = index + 1;
+      this.engines.digest(words, m, [0]);
+      const part = this.part(m);
+      env.push(
+        (alive ? 1 : 0) | (returned ? 2 : 0),
+        noticed,
+        failures > 0 ? 1 : 0,
+        revoking,
+        dirty ? 1 : 0,
+        this.isBroken(m) ? 1 : 0,
+      );
+      env.push(this.do("partsSerial", this.parts(m)), part !== 0 ? 1 : 0);
+      if (part !== 0) {
+        env.push(Number(this.mine(m) & 7n), Number(this.lent(m) & 7n), this.do("partRecalled", part));
+        env.push(this.do("partOwner", part), this.do("partId", part));
+        for (let other = 1; other <= this.n; other++) env.push(this.do("partLoan", part, other));
+      }
+      for (let from = 1; from <= this.n; from++) env.push(this.do("partsTaken", this.parts(m), from));
+      for (let chunk = 0; chunk < CHUNKS; chunk++) env.push(this.value(m, chunk));
+      for (const { at, state, right, declined } of threads) env.push(at, state, right, declined ? 1 : 0);
+    });
     for (const wire of this.wires) {
       env.push(wire.length);
       for (const { bytes, data, loan } of wire) {

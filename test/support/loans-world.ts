@@ -120,7 +120,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
   /** Empty memory, the same number, the rest of its programs. */
   #return(m: number): void {
     const machine = this.machine(m);
-    Object.assign(machine, { alive: true, returned: true, noticed: 0, dirty: false, broken: false });
+    Object.assign(machine, { alive: true, returned: true, noticed: 0, dirty: false });
     this.create(m, 1);
     for (let other = 1; other <= this.n; other++) {
       this.wire(m, other).length = 0;
@@ -143,7 +143,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
 
   #mayBorrow(m: number, thread: Thread): boolean {
     if (thread.right >= this.#need(thread) || this.#covered(m, thread) || this.#isWhole(thread)) return false;
-    if (thread.declined || this.homeless(m) || this.machine(m).broken) return false;
+    if (thread.declined || this.homeless(m) || this.isBroken(m)) return false;
     return this.state(m) === this.c["INVALID"] && this.#waiting(m).length === 0;
   }
 
@@ -223,12 +223,11 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
   }
 
   #start(m: number, thread: Thread, borrow: boolean): void {
-    const machine = this.machine(m);
     if (thread.right >= this.#need(thread)) this.#execute(m, thread);
     else if (this.#covered(m, thread)) this.#carry(m, thread);
     else if (this.homeless(m)) this.#fail(m, thread);
-    else if (machine.broken) {
-      machine.broken = false;
+    else if (this.isBroken(m)) {
+      this.break(m, false);
       this.#fail(m, thread);
     } else if (borrow) {
       thread.state = 3;
@@ -267,7 +266,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
       else if (kind === c["ACT_TAKE"]) {
         if (this.part(m) !== 0) throw new Violation(`machine ${m} is granted a page that it has parts of`);
         this.kernel.bytes.set(data!, this.frame(m));
-        machine.broken = false;
+        this.break(m, false);
       } else if (kind === c["ACT_GRANT"]) again = this.#grant(m, flags) || again;
       else if (kind === c["ACT_REVOKE"]) {
         machine.revoking = machine.revoking < 0 ? flags : Math.min(machine.revoking, flags);
@@ -293,8 +292,8 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
       this.#recall(m);
       return false;
     }
-    if (this.machine(m).broken && !this.bug("tells one who waits nothing of a borrower's death")) {
-      this.machine(m).broken = false;
+    if (this.isBroken(m) && !this.bug("tells one who waits nothing of a borrower's death")) {
+      this.break(m, false);
       for (const thread of this.#waiting(m)) this.#fail(m, thread);
       return false;
     }
@@ -310,15 +309,14 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
   #send(from: number, to: number, bytes: Uint8Array): void {
     const c = this.c;
     const view = new DataView(bytes.buffer, bytes.byteOffset);
-    const machine = this.machine(from);
     const wire: Wire = { bytes };
     if (bytes[0] === c["SAY_OPERATED"]) {
       const data = this.#lend(from, to, view.getBigUint64(24, true), Number(view.getBigUint64(32, true)));
       if (data === undefined) bytes[0] = c["SAY_REJECTED"]!;
       else wire.loan = { kind: "lend", id: this.do("partsSerial", this.parts(from)), data };
     }
-    if (bytes[0] === c["SAY_GRANT"] && machine.broken) {
-      machine.broken = false;
+    if (bytes[0] === c["SAY_GRANT"] && this.isBroken(from)) {
+      this.break(from, false);
       this.met.broken++;
       if ((bytes[3]! & c["RIGHT"]!) === c["RIGHT_MODIFIED"]) this.do("pageLeave", this.page(from));
       bytes[0] = c["SAY_FAILURE"]!;
@@ -348,7 +346,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
 
   #lend(m: number, to: number, chunks: bigint, has: number): Uint8Array | undefined {
     const machine = this.machine(m);
-    if (this.state(m) !== this.c["MODIFIED"] || machine.broken || machine.revoking >= 0) return undefined;
+    if (this.state(m) !== this.c["MODIFIED"] || this.isBroken(m) || machine.revoking >= 0) return undefined;
     // Whoever waits for the page, or got it for an instruction that needs it whole, is not put off.
     if (machine.threads.some((thread) => thread.state === 1 || (thread.state === 2 && this.#isWhole(thread))))
       return undefined;
@@ -461,7 +459,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     if (part !== 0 && this.do("partOwner", part) === dead) {
       if (!this.bug("goes on with a dead owner's bytes")) this.do("partEnd", this.parts(m), part);
     } else if (part !== 0 && this.do("partLost", part, dead))
-      this.machine(m).broken = !this.bug("tells nobody of a borrower's death");
+      this.break(m, !this.bug("tells nobody of a borrower's death"));
     this.#run(m, () => this.engines.do.peerDied(engine, this.page(m), dead));
     if (this.isOwnerOfParts(m) && this.lent(m) === 0n) this.#whole(m);
   }

@@ -60,9 +60,12 @@ export const short: LoanSetup[] = [
 export const loanBySearch = (bug: LoanBug, setups: readonly (LoanSetup & { kills: number })[]): Finding[] =>
   bySearch(setups.map((one) => () => explore(new LoansWorld(kernel, { ...one, bug }), one.kills)));
 
-export function loanAtRandom(bug: LoanBug): Finding[] {
+/** Without a bug nothing is to be found. */
+export function loanAtRandom(bug?: LoanBug): Finding[] {
   const run = (setups: LoanSetup[], seeds: number, rarity: number) => {
-    const worlds = setups.map((setup) => new LoansWorld(kernel, { ...setup, bug }));
+    const worlds = setups.map(
+      (setup) => new LoansWorld(kernel, bug === undefined ? setup : { ...setup, bug }),
+    );
     const saved = worlds.map((world) => world.save());
     return atRandom(seeds, worlds.length, (seed, index) => {
       worlds[index]!.load(saved[index]!);

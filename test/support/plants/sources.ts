@@ -89,6 +89,13 @@ const bugs: readonly (Change & { part: Part; survives?: true })[] = [
     survives: true,
   },
   {
+    name: "of a dead borrower's bytes nobody is told when the page goes home",
+    part: "loans",
+    file: "coherence/directory.ts",
+    from: "if (data && !(message.flags & PARTLY)) page.found = 1;",
+    to: "if (data) page.found = 1;",
+  },
+  {
     name: "the owner goes on using what it has lent",
     part: "loans",
     file: "coherence/parts.ts",
