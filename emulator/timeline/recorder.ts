@@ -28,6 +28,8 @@ const FLIGHT_MAX = 100e6;
 /** With more records than that a machine is not looked at after every turn. */
 const RECORDS_AT_ONCE = 64;
 
+const ALL_PAGES = 2 ** 40;
+
 interface Sent {
   readonly at: number;
   readonly from: number;
@@ -154,13 +156,24 @@ export class Recorder {
 
   /** After a turn of the schedule. */
   look(now: number): void {
-    this.#cluster.nodes.forEach(({ machine }, index) => {
-      if (!machine.powered || this.#rest[index]!-- > 0) return;
+    this.#cluster.nodes.forEach(({ machine, outlet }, index) => {
+      if (outlet?.powered === false) this.#dark(index, now);
+      if (!machine.powered || outlet?.powered === false || this.#rest[index]!-- > 0) return;
       const view = this.#views[index];
       if (view === null || view?.buffer !== machine.ram.buffer)
         this.#views[index] = new DataView(machine.ram.buffer, machine.ram.byteOffset, machine.ram.byteLength);
       this.#machine(index, this.#views[index]!, now);
     });
+  }
+
+  /** Without power it has nothing any more. */
+  #dark(index: number, now: number): void {
+    const [known, ranges] = [this.#known[index]!, this.#ranges[index]!];
+    for (const { object, index: page } of known.values()) this.#change(now, index, object, page, -1, -1, 0);
+    for (const object of ranges.keys()) this.#change(now, index, object, 0, -1, -1, 0, ALL_PAGES);
+    known.clear();
+    ranges.clear();
+    this.#rest[index] = 0;
   }
 
   #machine(index: number, ram: DataView, now: number): void {
@@ -205,7 +218,7 @@ export class Recorder {
     const key = told.map((t) => `${t.first} ${t.last} ${t.state} ${t.directory} ${t.owner}`).join();
     if (this.#ranges[index]!.get(object) === key) return;
     this.#ranges[index]!.set(object, key);
-    this.#change(now, index, object, 0, -1, -1, 0, 2 ** 40);
+    this.#change(now, index, object, 0, -1, -1, 0, ALL_PAGES);
     for (const { first, last, state, directory, owner } of told)
       this.#change(now, index, object, first, state, directory, owner, last);
   }

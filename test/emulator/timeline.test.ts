@@ -3,11 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runSeeded } from "../../emulator/cluster.js";
+import { runSeeded, SeededCluster } from "../../emulator/cluster.js";
 import { kernelPath, readImage } from "../../emulator/images.js";
 import type { ClusterReport } from "../../emulator/report.js";
 import { AGAIN, type Timeline } from "../../emulator/timeline/data.js";
 import { Declarations } from "../../emulator/timeline/declarations.js";
+import { Recorder } from "../../emulator/timeline/recorder.js";
 import { Report } from "../../emulator/timeline/report.js";
 import { compileDialect } from "../../kernel/compiler/asc.js";
 import { declared } from "../../kernel/compiler/declarations.js";
@@ -161,3 +162,29 @@ describe("a run's page", () => {
       expect(seen).toContain(state);
   });
 });
+
+test("a machine without power has nothing, nor has its next life when it begins", async () => {
+  const { options } = await seededOptions("counter", [20_000], { cores: 1, seed: 3, outlets: true });
+  const cluster = await SeededCluster.create(options);
+  const recorder = new Recorder(cluster, new Declarations(kernelPath, options.kernel));
+  cluster.onlooker = (now) => recorder.look(now);
+  cluster.run(20e6);
+  const left = () => {
+    const { changes } = recorder.timeline("", "");
+    const last = new Map<string, number>();
+    for (const [, machine, object, first, state, , , end] of changes) {
+      if (machine !== 2) continue;
+      if (end >= 0 && state < 0)
+        for (const key of [...last.keys()]) if (key.startsWith(`${object} `)) last.delete(key);
+      last.set(`${object} ${first} ${end}`, state);
+    }
+    return [...last.values()].filter((state) => state >= 0).length;
+  };
+  expect(left()).toBeGreaterThan(0);
+  cluster.nodes[1]!.outlet!.kill();
+  cluster.run(20.1e6);
+  expect(left()).toBe(0);
+  await cluster.replace(1, { ...options, seed: 4 });
+  cluster.run(21e6);
+  expect(left()).toBe(0);
+}, 60_000);
