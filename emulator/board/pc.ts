@@ -24,6 +24,7 @@ import { Cards } from "./cards.js";
 import { configurationFiles, configurationItems } from "./configuration.js";
 import { Interrupts } from "./interrupts.js";
 import { address, frequency, ioApicPins, ioApicPitPin, line, pciDevice, pciPin, port } from "./map.js";
+import { absentName } from "./names.js";
 import { checkOptions, type PcOptions } from "./pc-options.js";
 import { Ports } from "./ports.js";
 import { Regions } from "./regions.js";
@@ -74,7 +75,7 @@ export class Pc {
   readonly #cards: Cards;
   readonly #debug: DebugPorts;
   readonly #test: TestDevice | undefined;
-  readonly #hostBridge = new PlainFunction(hostBridge);
+  readonly #hostBridge = new PlainFunction(hostBridge, (text) => this.#options.trace("host-bridge", text));
   readonly #ports = new Ports({
     read: (number, size) => this.#unclaimedRead("port", number, size),
     write: (number, size, value) => this.#unclaimedWrite("port", number, size, value),
@@ -365,7 +366,8 @@ export class Pc {
     const place = `${space} ${hex(at)}`;
     if (this.#reported.has(place) || this.#reported.size >= REPORTS_MAX) return;
     this.#reported.add(place);
-    this.#trace(`${place}: ${what}, claimed by nobody`);
+    const name = space === "port" ? absentName(at) : "";
+    this.#trace(`${place}${name === "" ? "" : ` (${name})`}: ${what}, claimed by nobody`);
   }
 
   #trace(text: string): void {

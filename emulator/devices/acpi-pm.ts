@@ -18,6 +18,7 @@ const status = {
 const ENABLES = status.timer | status.global | status.powerButton | status.rtc;
 const CLEARABLE = ENABLES | status.busMaster | status.wake;
 const SCI_ENABLE = 1;
+const GLOBAL_RELEASE = 4;
 const SLEEP_ENABLE = 0x2000;
 /** Control bits that are kept: BM_RLD and SLP_TYP. GBL_RLS and SLP_EN are commands and read as zero. */
 const CONTROL_KEPT = 0x1c02;
@@ -110,6 +111,7 @@ export class AcpiPm {
 
   #setControl(value: number): void {
     this.#change({ control: value & CONTROL_KEPT });
+    if ((value & GLOBAL_RELEASE) !== 0) this.#trace("acpi-pm", "PM1_CNT: GBL_RLS is not implemented");
     if ((value & SLEEP_ENABLE) === 0) return;
     const type = (value >> 10) & 7;
     if (type === SLEEP_TYPE_OFF) this.#powerOff();

@@ -29,6 +29,27 @@ export const item = {
   FILE_FIRST: 0x20,
 } as const;
 
+/** Items that other boards have, by the same names; those from 0x8000 on are a PC's own. */
+const absent: Readonly<Record<number, string>> = {
+  6: "MACHINE_ID",
+  7: "KERNEL_ADDR",
+  9: "KERNEL_CMDLINE",
+  10: "INITRD_ADDR",
+  12: "BOOT_DEVICE",
+  13: "NUMA",
+  14: "BOOT_MENU",
+  16: "KERNEL_ENTRY",
+  19: "CMDLINE_ADDR",
+  22: "SETUP_ADDR",
+  23: "SETUP_SIZE",
+  24: "SETUP_DATA",
+  32768: "ACPI_TABLES",
+  32769: "SMBIOS_ENTRIES",
+  32770: "IRQ0_OVERRIDE",
+  32771: "E820_TABLE",
+  32772: "HPET",
+};
+
 const SELECTOR = 0;
 const DATA = 1;
 const DMA_HIGH = 4;
@@ -39,6 +60,8 @@ const TRADITIONAL = 1;
 const DMA = 2;
 const control = { error: 1, read: 2, skip: 4, select: 8, write: 16 } as const;
 const CONTROL_BYTES = 16;
+/** Selector bit 14: the item is to be written. */
+const WRITE = 0x4000;
 const EMPTY = new Uint8Array(0);
 
 const reset = () => ({ selected: 0, offset: 0, dmaHigh: 0 });
@@ -95,7 +118,9 @@ export class FwCfg {
     this.#state.selected = selector & 0x3fff; // bit 14 asks to write, bit 15 names an architecture's own item
     this.#state.offset = 0;
     if ((selector & 0x8000) !== 0) this.#state.selected = 0xffff;
-    if (!this.#items.has(this.#state.selected)) this.#trace("fw-cfg", `no item ${hex(selector)}`);
+    if (this.#items.has(this.#state.selected)) return;
+    const name = absent[selector & ~WRITE];
+    this.#trace("fw-cfg", `no item ${name === undefined ? "" : `${name}, `}${hex(selector)}`);
   }
 
   #next(): number {

@@ -20,6 +20,18 @@ const commandByte = {
 const PULSE = 0xf0;
 const outputPort = { run: 1, a20: 2, keyboardFull: 0x10, mouseFull: 0x20 } as const;
 
+/** Commands that the controller has and this one has not. */
+const unimplemented: readonly (readonly [first: number, last: number, name: string])[] = [
+  [0x21, 0x3f, "read controller RAM"],
+  [0x61, 0x7f, "write controller RAM"],
+  [0xa5, 0xa5, "load password"],
+  [0xa6, 0xa6, "enable password"],
+  [0xac, 0xac, "diagnostic dump"],
+  [0xc1, 0xc1, "poll input port low"],
+  [0xc2, 0xc2, "poll input port high"],
+  [0xe0, 0xe0, "read test inputs"],
+];
+
 const SELF_TEST_PASSED = 0x55;
 const LINE_GOOD = 0;
 const NO_PASSWORD = 0xf1;
@@ -145,7 +157,13 @@ export class I8042 {
     const perform = this.#commands[value];
     if (perform !== undefined) perform();
     else if (value >= PULSE) this.#pulse(value);
-    else if (!waits) this.#trace("i8042", `command 0x${value.toString(16)} is not implemented`);
+    else if (!waits) this.#reportCommand(value);
+  }
+
+  #reportCommand(value: number): void {
+    const name = unimplemented.find(([first, last]) => value >= first && value <= last)?.[2];
+    const told = name === undefined ? "" : ` (${name})`;
+    this.#trace("i8042", `command 0x${value.toString(16)}${told} is not implemented`);
   }
 
   /** Only the processors' reset is wired. */

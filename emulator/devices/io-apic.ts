@@ -114,7 +114,9 @@ export class IoApic {
     else if (select >= REDIRECTION && pin < low.length) {
       if ((select & 1) !== 0) high[pin] = (value & 0xff00_0000) >>> 0;
       else this.#setLow(pin, value);
-    } else this.#trace("io-apic", `write to register ${select}, which is read-only or does not exist`);
+    } else if (select === 1 || select === 2)
+      this.#trace("io-apic", `write to ${select === 1 ? "IOAPICVER" : "IOAPICARB"}, which is read-only`);
+    else this.#trace("io-apic", `write to register ${select}, which does not exist`);
   }
 
   #setLow(pin: number, value: number): void {

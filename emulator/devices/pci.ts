@@ -24,6 +24,18 @@ const offset = {
   interruptPin: 0x3d,
 } as const;
 
+/** Header registers that may be hardwired to 0, and are: 6.1 and 6.2.4 of the specification. */
+const unimplemented: readonly (readonly [offset: number, bytes: number, name: string])[] = [
+  [0x0c, 1, "Cache Line Size"],
+  [0x0d, 1, "Latency Timer"],
+  [0x0f, 1, "BIST"],
+  [0x28, 4, "Cardbus CIS Pointer"],
+  [0x30, 4, "Expansion ROM Base Address"],
+  [0x3e, 1, "Min_Gnt"],
+  [0x3f, 1, "Max_Lat"],
+];
+const BARS = 6;
+
 const command = { memory: 2, busMaster: 4, interruptDisable: 0x400 } as const;
 const status = { interrupt: 0x08, capabilities: 0x10 } as const;
 const CAPABILITIES_FIRST = 0x40;
@@ -56,12 +68,14 @@ export class PciConfig {
   readonly barBytes: readonly number[];
   readonly #writable = new Uint8Array(HEADER_BYTES);
   #initial: number[];
+  readonly #report: (text: string) => void;
   #last = 0;
   #end = CAPABILITIES_FIRST;
 
   /** `barBytes`: size of each 32-bit memory BAR from 0 on, powers of two. */
-  constructor(identity: PciIdentity, barBytes: readonly number[]) {
+  constructor(identity: PciIdentity, barBytes: readonly number[], report: (text: string) => void) {
     this.barBytes = barBytes;
+    this.#report = report;
     this.#fixed(offset.vendor, 2, identity.vendor);
     this.#fixed(offset.device, 2, identity.device);
     this.#fixed(offset.revision, 1, identity.revision);
@@ -109,11 +123,23 @@ export class PciConfig {
   }
 
   write(at: number, size: number, value: number): void {
+    // All ones (of a ROM's address, bits 31-11) ask for a size, and 0 is an answer.
+    if (value !== 0 && value >>> 11 !== 0x1f_ffff) this.#reportUnimplemented(at, size, value);
     for (let byte = 0; byte < size && at + byte < HEADER_BYTES; byte++) {
       const bits = this.#writable[at + byte];
       const fresh = (value >>> (8 * byte)) & bits;
       this.bytes[at + byte] = (this.bytes[at + byte] & ~bits) | fresh;
     }
+  }
+
+  #reportUnimplemented(at: number, size: number, value: number): void {
+    const missing = Array.from({ length: BARS - this.barBytes.length }, (_, index) => {
+      const bar = this.barBytes.length + index;
+      return [offset.bars + 4 * bar, 4, `Base Address Register ${bar}`] as const;
+    });
+    for (const [first, bytes, name] of [...unimplemented, ...missing])
+      if (at < first + bytes && first < at + size)
+        this.#report(`write of ${hex(value)} to ${name}, which is not implemented`);
   }
 
   get busMaster(): boolean {
@@ -146,8 +172,8 @@ export class PciConfig {
 export class PlainFunction implements PciFunction {
   readonly config: PciConfig;
 
-  constructor(identity: PciIdentity) {
-    this.config = new PciConfig(identity, []);
+  constructor(identity: PciIdentity, report: (text: string) => void) {
+    this.config = new PciConfig(identity, [], report);
   }
 
   readConfig(at: number, size: number): number {

@@ -1,7 +1,7 @@
 // The ways in which a machine ends or starts again, and the A20 gate: system control port A (0x92, IBM PS/2), the reset
 // control register (0xCF9, Intel ICH9 data sheet) and the exit port (0xF4, QEMU's isa-debug-exit).
 
-import { RegisterFile, type Trace } from "./device.js";
+import { RegisterFile, type Row, type Trace } from "./device.js";
 
 export interface PowerActions {
   /** INIT# to every processor; memory and devices stay. */
@@ -46,7 +46,14 @@ export class Power {
       trace,
     );
     const exit = (code: number) => actions.exit(code);
-    this.exit = new RegisterFile("exit", 4, { STATUS: [0, 1, { write: exit }] }, trace, 0xffff_ffff);
+    // A status of 4 bytes is as good; the lowest counts.
+    const upper = { write: () => {} };
+    const rows: Record<string, Row> = {
+      STATUS: [0, 1, { write: exit }],
+      STATUS_15_8: [1, 1, upper],
+      STATUS_31_16: [2, 2, upper],
+    };
+    this.exit = new RegisterFile("exit", 4, rows, trace, 0xffff_ffff);
   }
 
   get a20Open(): boolean {

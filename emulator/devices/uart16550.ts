@@ -18,6 +18,7 @@ const lsr = { dataReady: 1, overrun: 2, idle: 0x60 } as const;
 const mcr = { dtr: 1, rts: 2, out1: 4, out2: 8, loop: 16 } as const;
 const msr = { cts: 0x10, dsr: 0x20, ri: 0x40, dcd: 0x80 } as const;
 const DIVISOR_LATCH = 0x80;
+const SET_BREAK = 0x40;
 const FIFO_ENABLED = 1;
 
 const reset = () => ({
@@ -61,7 +62,7 @@ export class Uart16550 {
         RBR_THR_DLL: [0, 1, { read: () => this.#readData(), write: (v) => this.#writeData(v) }],
         IER_DLM: [1, 1, { read: () => this.#readEnable(), write: (v) => this.#writeEnable(v) }],
         IIR_FCR: [2, 1, { read: () => this.#identify(), write: (v) => this.#controlFifo(v) }],
-        LCR: [3, 1, { read: () => state().lcr, write: (v) => this.#change({ lcr: v }) }],
+        LCR: [3, 1, { read: () => state().lcr, write: (v) => this.#controlLine(v, trace) }],
         MCR: [4, 1, { read: () => state().mcr, write: (v) => this.#controlModem(v & 0x1f) }],
         LSR: [5, 1, { read: () => this.#lineStatus() }],
         MSR: [6, 1, { read: () => this.#modemStatus() }],
@@ -165,6 +166,11 @@ export class Uart16550 {
     const pending = interrupting(this.#state);
     if (pending === iir.transmitterEmpty) this.#change({ emptied: false });
     return pending | ((this.#state.fcr & FIFO_ENABLED) !== 0 ? 0xc0 : 0);
+  }
+
+  #controlLine(lcr: number, trace: Trace): void {
+    if ((lcr & ~this.#state.lcr & SET_BREAK) !== 0) trace("uart16550", "LCR: set break is not implemented");
+    this.#change({ lcr });
   }
 
   #controlFifo(value: number): void {

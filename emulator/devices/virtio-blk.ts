@@ -47,6 +47,13 @@ export class VirtioBlk implements VirtioDevice {
   readonly queues = 1;
   readonly features: readonly [number, number];
   readonly configBytes = CONFIG_BYTES;
+  readonly absentFields = [
+    [8, 4, "size_max"],
+    [16, 4, "geometry"],
+    [24, 8, "topology"],
+    [32, 1, "writeback"],
+    [34, 2, "num_queues"],
+  ] as const;
   readonly pci: VirtioPci;
   readonly #disk: Disk;
   readonly #memory: GuestMemory;

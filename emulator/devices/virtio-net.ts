@@ -56,6 +56,7 @@ export class VirtioNet implements VirtioDevice {
     [feature.hostEcn, [feature.hostTso4, feature.hostTso6]],
   ] as const;
   readonly configBytes = CONFIG_BYTES;
+  readonly absentFields = [[8, 2, "max_virtqueue_pairs"]] as const;
   readonly pci: VirtioPci;
   readonly #mac: Uint8Array;
   readonly #memory: GuestMemory;

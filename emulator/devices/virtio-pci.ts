@@ -48,6 +48,8 @@ export interface VirtioDevice {
   readonly requirements?: readonly (readonly [feature: number, oneOf: readonly number[]])[];
   readonly configBytes: number;
   readConfig(offset: number): number;
+  /** Fields of the configuration that belong to features which are not offered. */
+  readonly absentFields?: readonly (readonly [offset: number, bytes: number, name: string])[];
   /** The driver has made chains available. May throw DriverError. */
   notified(queue: number): void;
   /** DRIVER_OK was set, or the device was reset. */
@@ -103,6 +105,7 @@ export class VirtioPci implements PciFunction {
         interruptPin: 1,
       },
       [BAR_BYTES, MSIX_BAR_BYTES],
+      (text) => this.#report(text),
     );
     const { window, msix } = addCapabilities(this.config, device);
     this.#window = window;
@@ -388,6 +391,8 @@ export class VirtioPci implements PciFunction {
   }
 
   #readDeviceConfig(at: number, size: number): number {
+    for (const [first, bytes, name] of this.#device.absentFields ?? [])
+      if (at < first + bytes && first < at + size) this.#report(`read of ${name}, which is not implemented`);
     let value = 0;
     for (let byte = 0; byte < size; byte++) value |= this.#device.readConfig(at + byte) << (8 * byte);
     return value >>> 0;

@@ -123,10 +123,10 @@ describe("ports", () => {
     expect([bench.in(0x62), bench.in(0x2f8, 2), bench.in(0xec, 4)]).toEqual([0xff, 0xffff, 0xffff_ffff]);
     bench.out(0x66, 0xaa);
     expect(bench.lines).toEqual([
-      "board: port 0x62: read of 1 bytes, claimed by nobody",
-      "board: port 0x2f8: read of 2 bytes, claimed by nobody",
+      "board: port 0x62 (ACPI embedded controller): read of 1 bytes, claimed by nobody",
+      "board: port 0x2f8 (COM2): read of 2 bytes, claimed by nobody",
       "board: port 0xec: read of 4 bytes, claimed by nobody",
-      "board: port 0x66: write of 1 bytes (0xaa), claimed by nobody",
+      "board: port 0x66 (ACPI embedded controller): write of 1 bytes (0xaa), claimed by nobody",
     ]);
   });
 

@@ -17,7 +17,7 @@ const identity = {
 const KIB16 = 0x4000;
 
 class Card implements PciFunction {
-  readonly config = new PciConfig(identity, [KIB16, 0x1000]);
+  readonly config = new PciConfig(identity, [KIB16, 0x1000], () => {});
   readonly seen: string[] = [];
   readConfig(at: number, size: number): number {
     return this.config.read(at, size);
@@ -105,7 +105,7 @@ describe("the header", () => {
 
   test("what does not fit is refused when it is built", () => {
     expect(() => card.config.addCapability(9, new Array<number>(200).fill(0))).toThrow(/do not fit/);
-    expect(() => new PciConfig(identity, [3000])).toThrow(/BAR 0 of 3000 bytes/);
+    expect(() => new PciConfig(identity, [3000], () => {})).toThrow(/BAR 0 of 3000 bytes/);
   });
 });
 

@@ -29,7 +29,7 @@ export const acpiPm: Table = {
     {
       name: "4.8.3.3 the timer: 24 bits, 3.579545 MHz, not written",
       steps: (t) => {
-        t.in(TIMER, { is: 0, mask: 0xff00_0000 }, 4).out(TIMER, 0, 4).in(TIMER, later(1, 20_000), 4);
+        t.in(TIMER, { is: 0, mask: 0xff00_0000 }, 4).out(TIMER, 0, 4).delay(2).in(TIMER, later(1, 20_000), 4);
         t.sleep(10_000).in(TIMER, undefined, 4);
         t.in(TIMER, later(0, 5000), 4).sleep(100_000);
         t.in(TIMER, later(0, 0xff_ffff), 4);
