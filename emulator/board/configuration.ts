@@ -47,6 +47,41 @@ export function configurationFiles(configuration: Configuration): Map<string, Ui
   return built;
 }
 
+/**
+ * What a PC's self-test leaves in the clock's memory (IBM PC AT Technical Reference, "CMOS RAM"): conventional memory and
+ * what is above 1 MiB in KiB, twice, and the sum of 10H to 2DH; by QEMU's and SeaBIOS's habit what is above 16 MiB in units
+ * of 64 KiB, and the number of the last core.
+ */
+export function batteryMemory(cores: number, ramBytes: number): Map<number, number> {
+  const memory = new Map<number, number>();
+  const put = (at: number, value: number) => {
+    for (const [byte, bits] of little(value, 2).entries()) memory.set(at + byte, bits);
+  };
+  const above = (bytes: number, unit: number) => Math.min(0xffff, Math.max(0, ramBytes - bytes) / unit);
+  memory.set(cmos.equipment, MATH_COPROCESSOR | MOUSE);
+  put(cmos.conventional, CONVENTIONAL_KIB);
+  for (const at of cmos.extended) put(at, above(1 << 20, 1 << 10));
+  put(cmos.above16, above(16 << 20, 64 << 10));
+  memory.set(cmos.lastCore, cores - 1);
+  let sum = 0;
+  for (let at = cmos.summed[0]; at <= cmos.summed[1]; at++) sum += memory.get(at) ?? 0;
+  memory.set(cmos.sum, sum >> 8);
+  memory.set(cmos.sum + 1, sum & 0xff);
+  return memory;
+}
+
+const cmos = {
+  equipment: 0x14,
+  conventional: 0x15,
+  extended: [0x17, 0x30],
+  sum: 0x2e,
+  summed: [0x10, 0x2d],
+  above16: 0x34,
+  lastCore: 0x5f,
+} as const;
+const MATH_COPROCESSOR = 2;
+const MOUSE = 4;
+const CONVENTIONAL_KIB = 640;
 const RAM = 1;
 
 /** `etc/e820`: {address u64, length u64, type u32}. RAM as fitted; the firmware takes its own share out. */

@@ -21,7 +21,7 @@ import { Rtc } from "../devices/rtc.js";
 import { LINES, MEMORY_BYTES, TestDevice } from "../devices/test-device.js";
 import { Uart16550 } from "../devices/uart16550.js";
 import { Cards } from "./cards.js";
-import { configurationFiles, configurationItems } from "./configuration.js";
+import { batteryMemory, configurationFiles, configurationItems } from "./configuration.js";
 import { Interrupts } from "./interrupts.js";
 import { address, frequency, ioApicPins, ioApicPitPin, line, pciDevice, pciPin, port } from "./map.js";
 import { absentName } from "./names.js";
@@ -111,6 +111,7 @@ export class Pc {
       clock,
       alarm(() => this.#rtc.timerExpired()),
       trace,
+      batteryMemory(options.cores, memory.bytes.length),
     );
     this.#coprocessor = new Coprocessor(trace);
     this.#pm = new AcpiPm(

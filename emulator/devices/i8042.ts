@@ -136,6 +136,9 @@ export class I8042 {
     173: () => this.#setCommandByte(commandByte.keyboardDisabled, 0),
     174: () => this.#setCommandByte(0, commandByte.keyboardDisabled),
     192: () => this.#answer(INPUT_PORT),
+    // Not IBM's, but of most controllers since: A20 without an operand.
+    221: () => this.#setOutputPort(this.#state.outputPort & ~outputPort.a20),
+    223: () => this.#setOutputPort(this.#state.outputPort | outputPort.a20),
     208: () => this.#answer(this.#outputPort()),
   };
 

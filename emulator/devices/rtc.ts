@@ -69,13 +69,20 @@ export class Rtc {
   readonly #trace: Trace;
   #state: State;
 
-  /** `startTime`: seconds since 1970 (UTC) at machine time 0. */
-  constructor(startTime: number, clock: Clock, alarm: Alarm, trace: Trace) {
+  /** `startTime`: seconds since 1970 (UTC) at machine time 0; `memory`: what the battery has kept, by register. */
+  constructor(
+    startTime: number,
+    clock: Clock,
+    alarm: Alarm,
+    trace: Trace,
+    memory: ReadonlyMap<number, number> = new Map(),
+  ) {
     if (!Number.isSafeInteger(startTime)) throw new RangeError(`rtc: ${startTime} is no number of seconds`);
     this.#clock = clock;
     this.#alarm = alarm;
     this.#trace = trace;
     this.#state = reset(startTime);
+    for (const [at, byte] of memory) this.#state.nvram[at] = byte;
     const select = (index: number) => void Object.assign(this.#state, { index });
     this.registers = new RegisterFile(
       "rtc",

@@ -14,8 +14,8 @@ const item = {
   none: 0x3eee,
 } as const;
 const control = { error: 1, read: 2, skip: 4, select: 8, write: 16 } as const;
-const COMMAND = 0x28_0000;
-const BUFFER = 0x28_1000;
+const COMMAND = 0x40_0000;
+const BUFFER = 0x40_1000;
 const big = (value: number) =>
   (((value & 0xff) << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0;
 const FILES = 6;

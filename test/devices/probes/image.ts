@@ -47,9 +47,10 @@ export const PROBE_EXIT = 0x15;
 export const NONE = 0xffff_ffff;
 export const FIRST_LINE = "results:";
 
-const BASE = 0x10_0000;
+/** In even megabytes all of it, so that it runs with A20 closed too. */
+const BASE = 0x20_0000;
 const IDT = 0x2f_0000;
-const RESULTS = 0x30_0000;
+const RESULTS = 0x60_0000;
 const STACK = 0x2e_0000;
 const PM_TIMER = 0x608;
 const COM1 = 0x3f8;

@@ -1,7 +1,7 @@
 // What lies between the devices: ports and addresses of nobody, ROM, the edges of RAM, and the small registers of a PC.
 // Intel ICH9 data sheet (316972), 13.7; PCI Local Bus 3.0, 3.7.1: a read that nobody claims ends as all ones.
 
-import type { Script, Table } from "./script.js";
+import type { Expected, Script, Table } from "./script.js";
 
 const RAM_END = 32 << 20;
 const ROM = 0xffff_fff0;
@@ -99,6 +99,55 @@ export const platform: Table = {
       steps: (t) => void t.in(0x92, { is: 2, mask: 0xff }).out(0x92, 0xfe).in(0x92, { is: 2, mask: 3 }),
     },
     {
+      name: "A20 is open while port 92 or the keyboard controller opens it; closed, bit 20 of an address is 0",
+      steps: (t) => {
+        const [LOW, HIGH] = [0x40_0500, 0x50_0500];
+        const outputPort = (value: number) => t.out(0x64, 0xd1).out(0x60, value);
+        const distinct = () => t.write(LOW, 1).write(HIGH, 2).read(LOW, 1).read(HIGH, 2);
+        const same = () => t.write(LOW, 1).write(HIGH, 2).read(LOW, 2).read(HIGH, 2);
+        outputPort(0xdd).out(0x92, 2);
+        distinct();
+        t.out(0x92, 0).in(0x92, { is: 0, mask: 2 });
+        same();
+        outputPort(0xdf);
+        distinct();
+        t.out(0x64, 0xdd);
+        same();
+        t.out(0x64, 0xdf);
+        distinct();
+        outputPort(0xdd);
+        same();
+        t.out(0x92, 2);
+        distinct();
+      },
+    },
+    {
+      name: "the CMOS memory's sizes of memory, and their checksum (IBM PC AT Technical Reference, CMOS RAM)",
+      steps: (t) => {
+        const cmos = (at: number, expected?: Expected) => t.out(0x70, at).in(0x71, expected);
+        for (const [at, value] of [
+          [0x15, 0x80],
+          [0x16, 0x02],
+          [0x17, 0x00],
+          [0x18, 0x7c],
+          [0x30, 0x00],
+          [0x31, 0x7c],
+          [0x34, 0x00],
+          [0x35, 0x01],
+        ] as const)
+          cmos(at, value);
+        for (let at = 0x10; at <= 0x2d; at++) cmos(at);
+        cmos(0x2e);
+        cmos(0x2f, {
+          rule: "the sum of 10H to 2DH",
+          holds: (low, before) => {
+            const sum = before.slice(8, -1).reduce((total, byte) => total + byte, 0);
+            return sum === before.at(-1)! * 256 + low;
+          },
+        });
+      },
+    },
+    {
       name: "CF9: SYS_RST, RST_CPU and FULL_RST; a reset begins only when RST_CPU goes up",
       steps: (t) => {
         t.out(0xcf9, 0)
@@ -132,6 +181,17 @@ export const platform: Table = {
             for (const size of [1, 2, 4] as const) t.read(base + at, undefined, size);
             t.read8(base + at);
           }
+      },
+    },
+    {
+      name: "every device in memory can be written in every width, wherever it lies",
+      steps: (t: Script) => {
+        for (const base of [0xfec0_0000, 0xfed0_0000, 0xe000_0000, 0xe001_0000, 0xff00_0000])
+          for (let at = 0; at < 24; at++) {
+            for (const size of [1, 2, 4] as const) t.write(base + at, 0, size);
+            t.write8(base + at, 0, 0);
+          }
+        t.read(0xfec0_0000, 0).read(0xfed0_0010, 0);
       },
     },
   ],

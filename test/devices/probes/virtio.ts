@@ -24,7 +24,7 @@ const card = (device: number): Card => ({
   msix: 0xd000_0000 + device * 0x10_0000 + 0x8000,
   pin: 16 + (device % 4),
 });
-const [rng, console, disk, readOnly] = [card(4), card(3), card(8), card(9)];
+const [net, rng, console, disk, readOnly] = [card(2), card(4), card(3), card(8), card(9)];
 const [ISR, NOTIFY] = [0x1000, 0x3000];
 /** Where the capabilities put MSI-X: the entropy device has no structure of its own. */
 const MSIX_CONTROL = 0x88 + 2;
@@ -197,9 +197,10 @@ export const virtio: Table = {
     entropy: seededEntropy(1),
     disks: [plate(false), plate(true)],
     virtioConsole: () => {},
+    mac: Uint8Array.of(0x52, 0x54, 0, 0xaa, 0xbb, 0xcc),
   }),
   before: (t) => {
-    for (const { config, bar, msix } of [rng, console, disk, readOnly]) {
+    for (const { config, bar, msix } of [net, rng, console, disk, readOnly]) {
       t.write(config + 0x10, bar)
         .write(config + 0x14, msix)
         .write(config + 4, 6, 2);
@@ -669,6 +670,62 @@ export const virtio: Table = {
         answers(t, 1, 1);
         request(t, readOnly, 1, blk.in, 0, 512, true);
         answers(t, 2, 0, 513).read(DATA, 0x0101_0101);
+      },
+    },
+    {
+      name: "5.1.4 the network card: its address, the link, the MTU",
+      steps: (t) => {
+        t.read(net.bar + 0x2000, 0xaa00_5452)
+          .read(net.bar + 0x2004, 0xccbb, 2)
+          .read(net.bar + 0x2006, 1, 2)
+          .read(net.bar + 0x200a, 9000, 2);
+        t.write(net.bar, 0)
+          .read(net.bar + common.deviceFeature, { is: 0x1_0028, mask: 0x1_0028 })
+          .read(net.bar + common.queues, 2, 2);
+      },
+    },
+    {
+      name: "5.1.6.2 the network card: frames are used, sent or not; buffers for frames wait",
+      steps: (t) => {
+        start(t, net, 0x1_0020, 1)
+          .write8(BUFFER, 0, 0)
+          .write(BUFFER + 8, 0);
+        for (const [index, length] of [12 + 64, 12 + 3, 12, 12 + 9014, 12 + 9015, 12 + 0x1_0000].entries()) {
+          descriptor(t, 0, BUFFER, length, 0);
+          used(offer(t, net, [0], { from: index, queue: 1 }), index + 1, { head: 0, length: 0 });
+        }
+        sees(t, net, RUNNING);
+        clear(t);
+        start(t, net, 0x1_0020, 0);
+        descriptor(t, 0, BUFFER, 2048, flag.write);
+        used(offer(t, net, [0]), 0);
+        sees(t, net, RUNNING);
+      },
+    },
+    ...(
+      [
+        ["a chain without its header", 11, 0],
+        ["a buffer that the device may write", 76, flag.write],
+      ] as const
+    ).map(([what, length, flags]) => ({
+      name: `5.1.6 the network card: ${what} breaks it`,
+      steps: (t: Script) => {
+        start(t, net, 0x1_0020, 1);
+        descriptor(t, 0, BUFFER, length, flags);
+        offer(t, net, [0], { queue: 1 });
+        sees(t, net, RUNNING | status.needsReset);
+      },
+    })),
+    {
+      name: "2.2.1 a feature that means nothing without another is refused",
+      steps: (t) => {
+        setStatus(t, net, BEFORE);
+        accept(t, net, 2 ** 11); // HOST_TSO4 without CSUM
+        setStatus(t, net, BEFORE | status.featuresOk);
+        sees(t, net, BEFORE);
+        accept(t, net, 2 ** 11 + 1);
+        setStatus(t, net, BEFORE | status.featuresOk);
+        sees(t, net, BEFORE | status.featuresOk);
       },
     },
     {
