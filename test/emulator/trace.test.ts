@@ -267,7 +267,9 @@ test("every port that the board claims has a name", async () => {
   machine.load(CODE, assemble(tries, { bits: 64, origin: CODE }));
   machine.start(tries, { at: CODE });
   machine.run();
-  const unclaimed = new Set(lines.flatMap((line) => /port 0x([\da-f]+)[^:]*: .*claimed/.exec(line)?.[1] ?? []));
+  const unclaimed = new Set(
+    lines.flatMap((line) => /port 0x([\da-f]+)[^:]*: .*claimed/.exec(line)?.[1] ?? []),
+  );
   expect(unclaimed.size).toBeGreaterThan(1000);
   for (let port = 0; port < 0x2100; port++) {
     if ((port >= 0xe00 && port < 0x1f00) || (port & ~3) === 0xcf8) continue; // of the PCI address some accesses are nobody's

@@ -132,6 +132,7 @@ export const hpet: Table = {
         start(t).none().wait(1000, VECTOR);
         eoi(t).read(STATUS, 0).none().delay(200).none();
       },
+      notQemu: "the host's time",
     },
     {
       name: "one-shot, level: interrupt and status bit until the bit is written",
@@ -142,6 +143,7 @@ export const hpet: Table = {
         eoi(t).interrupt(VECTOR).write(STATUS, 2).read(STATUS, 1).write(STATUS, 1).read(STATUS, 0);
         eoi(t).none();
       },
+      notQemu: "the host's time",
     },
     {
       name: '2.3.8 Tn_INT_ENB_CNF 0: "the timer will still ... generate appropriate status bits", without interrupts',
