@@ -151,7 +151,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("PIT: all modes", "Intel 8254", ["devices/pit", "mode 0: high at terminal count, once", "mode 1: one shot by the gate, triggered again while it runs", "mode 2: low for one tick at the end of each period", "mode 3 with count %i: a square wave, the odd tick in the high half", "mode 4: a strobe of one tick at terminal count", "mode 5: the same, started by the gate", "modes 6 and 7 are 2 and 3; the status has them as they were written"]),
     rule("RTC and its three interrupts", "MC146818", ["devices/rtc", "periodic rate %i is %i Hz", "the update-ended interrupt, every second, until it is read", "the alarm %j comes after %i s"]),
     rule("TSC_ADJUST", "SDM vol. 3B, 18.17.3", ["cpu/msr", "a write to the counter shows in IA32_TSC_ADJUST, and one to that in the counter"]),
-    rule("TSC_AUX", "SDM vol. 2, RDPID", ["cpu/extended", "RDPID is TSC_AUX, for user code too"]),
+    rule("TSC_AUX", "SDM vol. 2, RDPID", ["cpu/extended", "RDPID is TSC_AUX, for user code too"], ["cpu/system", "TSC_AUX drops bits 63 to 32, as AMD's processors do"]),
     rule("the counters of all cores are one", "SDM vol. 3B, 18.17", ["devices/apic-guest", "go on together: what one core has read, no other reads an earlier time than"]),
   ],
   "memory order": [

@@ -127,7 +127,6 @@ describe("model-specific registers", () => {
     }
     for (const [index, value] of [
       [0xc000_0084, 1n << 32n],
-      [0xc000_0103, 1n << 32n],
       [0x277, 2n],
       [0x277, 8n],
       [0x10a, 0n],
@@ -136,6 +135,12 @@ describe("model-specific registers", () => {
     ] as const) {
       expect(m.faultOf("writeMsr", index, value)).toMatchObject(GP0);
     }
+  });
+  // SDM vol. 2, RDPID: TSC_AUX
+  test("TSC_AUX drops bits 63 to 32, as AMD's processors do", () => {
+    const m = long();
+    must(m, "writeMsr", 0xc000_0103, 0xaaaa_5555_1234_5678n);
+    expect(must(m, "readMsr", 0xc000_0103)).toBe(0x1234_5678n);
   });
   test("the time-stamp counter is the machine's nanoseconds from a base of its own", () => {
     const m = long();

@@ -63,6 +63,8 @@ const ALL_OR_NONE: Rule = 6;
 const CLEARED: Rule = 7;
 /** Always zero, and nothing else may be written. */
 const ZERO: Rule = 8;
+/** Bits 63 to 32 are dropped: AMD's processors have none of TSC_AUX, where Intel's refuse them. */
+const LOW_HALF: Rule = 10;
 /** What the processor writes. */
 const READ_ONLY: Rule = 9;
 
@@ -174,7 +176,7 @@ function find(core: usize, index: u32): bool {
     case 0xc000_0102:
       return row(MSR_KERNEL_GS_BASE, CANONICAL);
     case 0xc000_0103:
-      return row(MSR_TSC_AUX, BITS, LOW);
+      return row(MSR_TSC_AUX, LOW_HALF, LOW);
     case 0xc001_0010:
       return row(MSR_SYSCFG, BITS, SYSCFG_DEFINED);
     case 0xc001_0015:
@@ -243,6 +245,8 @@ function accepted(core: usize, value: u64): bool {
       return value == 0 || (load<u64>(core, MSR_HWCR) & HWCR_STATUS_WRITES) != 0;
     case ZERO:
       return value == 0;
+    case LOW_HALF:
+      return true;
     default:
       return false;
   }
@@ -263,7 +267,8 @@ export function writeWord(core: usize, index: u32, value: u64): bool {
   if (!find(core, index) || !accepted(core, value)) return false;
   if (place == 0) return true;
   const hidden = rule == MTRR_TYPES ? load<u64>(core + place) & ~mask : 0;
-  store<u64>(core + place, value | fixed | hidden);
+  const kept = rule == LOW_HALF ? value & mask : value;
+  store<u64>(core + place, kept | fixed | hidden);
   return true;
 }
 
