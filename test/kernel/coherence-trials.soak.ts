@@ -32,6 +32,7 @@ const searches: Search[] = [
   { programs: [["w"], ["w"], ["r"]], kills: 1, pauses: true },
   { programs: [["w"], ["w"], ["x"]], kills: 2 },
   { programs: [["r"], ["w"], [], ["w"]], kills: 2 },
+  { programs: [["w"], [], ["r"]], kills: 1, rejoins: true },
   { programs: [["w"], ["w"], []], kills: 1, rejoins: true, pauses: true },
   { programs: [["w0"], ["w1"], ["r0"]], kills: 1, pages: 2, ranges: true },
   { programs: [["w0"], ["w1"], []], kills: 1, pages: 2, ranges: true, rejoins: true, pauses: true },

@@ -1,6 +1,6 @@
 // Judges the cluster of coherence-state.ts, whom nothing is hidden from: after every event there is one writer or any number of
 // readers, and nobody sees an old value but for what went with a dead machine; at the end nobody waits.
-import { Pasts } from "./coherence-mirror.js";
+import { Pasts } from "./coherence-mirror-state.js";
 import type { Cluster } from "./coherence-state.js";
 import { Violation } from "./search.js";
 

@@ -1,13 +1,8 @@
 // A small cluster as the page protocol sees it, and everything that decides how it goes on: the engines' memory, page tables
 // and threads of every machine, the messages on the wires, the newest value of every page. What happens is coherence.ts's.
 import { Engines, LAST } from "./coherence-engines.js";
-import {
-  copyMirrors,
-  type MirrorNotice,
-  type MirrorState,
-  mirrorState,
-  mirrorWords,
-} from "./coherence-mirror.js";
+import { copyMirrors, type MirrorState, mirrorState, mirrorWords } from "./coherence-mirror-state.js";
+import { type Notice, put64, putNotice } from "./coherence-notices.js";
 import {
   copyMembership,
   type Membership,
@@ -15,7 +10,6 @@ import {
   type ObjectHere,
   unseen,
   type View,
-  type ViewNotice,
 } from "./coherence-views.js";
 import { Words } from "./fingerprint.js";
 import type { KernelWasm } from "./kernel-wasm.js";
@@ -60,11 +54,6 @@ export interface Setup {
   /** Per machine, per thread. */
   programs: Program[][];
 }
-
-/** What is not about one page: a recall, its answer with the pages that the sender has touched, what becomes of views. */
-export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } | ViewNotice | MirrorNotice;
-
-const NOTICES: Notice["kind"][] = ["recall", "touched", "mark", "object", "owner", "report", "mirror"];
 
 const NO_MESSAGE = new Uint32Array(0);
 const NO_SERIAL = 2n ** 64n - 1n;
@@ -507,22 +496,4 @@ export class Cluster {
       if (this.mirror) for (const each of [...(commit ?? [-1]), ...(shows ?? [-1])]) words.put(each);
     }
   }
-}
-
-function put64(words: Words, value: bigint): void {
-  words.put(Number(value & 0xffff_ffffn));
-  words.put(Number(value >> 32n));
-}
-
-function putNotice(words: Words, notice: Notice): void {
-  words.put(NOTICES.indexOf(notice.kind) + 1);
-  if ("page" in notice) words.put(notice.page);
-  if ("report" in notice) words.put(notice.report);
-  if ("restore" in notice) words.put(notice.restore ? 1 : 0);
-  if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
-  if ("serial" in notice) put64(words, notice.serial);
-  if ("object" in notice)
-    words.put(2 * notice.object + (notice.complete ? 1 : 0) + (notice.lossy ? 1024 : 0));
-  if ("phase" in notice) words.put((notice.view << 4) | notice.phase);
-  if ("pages" in notice) words.put(notice.pages.reduce((bits, page) => bits | (1 << page), 0));
 }
