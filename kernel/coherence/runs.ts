@@ -85,46 +85,57 @@ export function runsEnd(): void {
 /** An ACT_SEND: true: it is said in a run. `data`: the page's bytes that go with it, 0 = none, or not as a whole page. */
 export function runTakes(page: Page, action: Action, data: usize): bool {
   if (!collecting || !mayRun(action, data)) return false;
-  if (!continues(page, action) || (data != 0 && willsWait())) {
-    runClose();
-    open(page, action);
-  }
+  extend(page, action.say, action.to, action.sayFlags, action.requester, action.transaction);
   if (say == SAY_FORWARD_READ) store<u32>(servedOf + (count << 2), action.served);
-  else if (data != 0) {
-    if (count == 0) pagesAt = itemPut(writer, ITEM_RUN_PAGES, 0, RUN_PAGE_BYTES);
-    const at = count == 0 ? pagesAt : itemGrow(writer, pagesAt, RUN_PAGE_BYTES);
-    store<u64>(at, action.serial);
-    memory.copy(at + 8, data, PAGE_BYTES);
-  }
-  count++;
-  if (count == most) runClose();
+  else if (data != 0) append(action.serial, data);
+  counts();
   return true;
 }
 
-/** The page has been asked for by a short step: true: the open run says so. */
+/** A short step (steps.ts) has asked for the page: true: a run says so. */
 export function runAsks(page: Page): bool {
-  if (count == 0 || say != SAY_GET_READ || page.serial != 0 || flags != 0 || <u32>page.home != to)
-    return false;
-  if (page.object != object || page.index != first + count || page.transaction != transaction + count)
-    return false;
-  count++;
-  if (count == most) runClose();
+  if (!collecting || page.serial != 0) return false;
+  extend(page, SAY_GET_READ, page.home, 0, 0, page.transaction);
+  counts();
   return true;
 }
 
-/** A short step has given a copy in answer to the request: true: it goes in the open run. Not of pages of zeros. */
+/** A short step has given a copy in answer to the request: true: it goes in a run. Not of what may be a page of zeros. */
 export function runGives(page: Page, request: PageMessage): bool {
-  if (count == 0 || say != SAY_GRANT || flags != (RIGHT_SHARED | WITH_DATA) || <u32>request.from != to)
-    return false;
-  if (page.object != object || page.index != first + count) return false;
-  if (request.transaction != transaction + count || request.serial == page.serial) return false;
-  if (page.twinOf != 0 || load<u64>(page.frame) == 0 || willsWait()) return false;
-  const at = itemGrow(writer, pagesAt, RUN_PAGE_BYTES);
-  store<u64>(at, page.serial);
-  memory.copy(at + 8, page.frame, PAGE_BYTES);
+  if (!collecting || request.serial == page.serial || page.twinOf != 0) return false;
+  if (load<u64>(page.frame) == 0) return false;
+  extend(page, SAY_GRANT, request.from, RIGHT_SHARED | WITH_DATA, 0, request.transaction);
+  append(page.serial, page.frame);
+  counts();
+  return true;
+}
+
+/** The open run is one that this page's message continues. */
+function extend(page: Page, kind: u8, machine: u32, what: u8, forWhom: u32, number: u32): void {
+  const goesOn =
+    count != 0 &&
+    kind == say &&
+    machine == to &&
+    what == flags &&
+    forWhom == requester &&
+    page.object == object &&
+    page.index == first + count &&
+    number == (kind == SAY_CLEAN ? 0 : transaction + count);
+  if (goesOn && (kind != SAY_GRANT || !willsWait())) return;
+  runClose();
+  open(page, kind, machine, what, forWhom, number);
+}
+
+function append(serial: u64, data: usize): void {
+  if (count == 0) pagesAt = itemPut(writer, ITEM_RUN_PAGES, 0, RUN_PAGE_BYTES);
+  const at = count == 0 ? pagesAt : itemGrow(writer, pagesAt, RUN_PAGE_BYTES);
+  store<u64>(at, serial);
+  memory.copy(at + 8, data, PAGE_BYTES);
+}
+
+function counts(): void {
   count++;
   if (count == most) runClose();
-  return true;
 }
 
 function mayRun(action: Action, data: usize): bool {
@@ -142,21 +153,13 @@ function mayRun(action: Action, data: usize): bool {
   }
 }
 
-function continues(page: Page, action: Action): bool {
-  if (count == 0 || action.say != say || <u32>action.to != to || action.sayFlags != flags) return false;
-  if (page.object != object || page.index != first + count || <u32>action.requester != requester)
-    return false;
-  return action.transaction == (say == SAY_CLEAN ? 0 : transaction + count);
-}
-
-function open(page: Page, action: Action): void {
-  say = action.say;
-  flags = action.sayFlags;
-  requester = action.requester;
+function open(page: Page, kind: u8, machine: u32, what: u8, forWhom: u32, number: u32): void {
+  say = kind;
+  flags = what;
+  requester = forWhom;
   object = page.object;
   first = page.index;
-  transaction = action.transaction;
-  const machine = <u32>action.to;
+  transaction = number;
   most = RUN_MAX;
   if (say == SAY_GRANT) {
     // As many as a datagram takes; one that it does not take goes in pieces.
