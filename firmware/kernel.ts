@@ -8,7 +8,7 @@ import { fail } from "./console.js";
 import { checkElf, findPvhEntry, loadElf, takeElfEntry } from "./elf.js";
 import { item } from "./fw-cfg.js";
 import { commandLine, commandLineBytesMax, imageHead, imageHeadBytes, selector, variable } from "./layout.js";
-import { checkLinux, loadLinux, startLinux, writeBootParameters } from "./linux.js";
+import { checkCommandLine, checkLinux, loadLinux, startLinux, writeBootParameters } from "./linux.js";
 import {
   findMultibootHeader,
   loadByAddressFields,
@@ -175,6 +175,10 @@ export function loadCommandLine(a: Assembler): void {
   op.jbe("loadCommandLine.fits");
   fail(a, `the command line is longer than ${commandLineBytesMax - 1} bytes`);
   a.label("loadCommandLine.fits");
+  op.cmp(variable("protocol"), protocol.linux);
+  op.jne("loadCommandLine.known");
+  checkCommandLine(a);
+  a.label("loadCommandLine.known");
   op.mov(byte(edi), 0);
   op.test(ecx, ecx);
   op.je("loadCommandLine.end");

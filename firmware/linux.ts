@@ -49,6 +49,7 @@ const header = {
   initrdBytes: 0x21c,
   commandLine: 0x228,
   initrdMax: 0x22c,
+  commandLineMax: 0x238,
   relocatable: 0x234,
   entries: 0x236,
   preferred: 0x258,
@@ -124,6 +125,19 @@ export function loadLinux(a: Assembler): void {
   op.jbe("loadLinux.end");
   op.mov(variable("ramTop"), eax);
   a.label("loadLinux.end");
+}
+
+/** ECX: bytes of the command line with its end. "cmdline_size: the maximum size of the command line without the terminating zero." */
+export function checkCommandLine(a: Assembler): void {
+  const { op } = a;
+  op.mov(edx, field(header.commandLineMax));
+  op.test(edx, edx); // an image that does not say
+  op.je("checkCommandLine.fits");
+  op.inc(edx);
+  op.cmp(ecx, edx);
+  op.jbe("checkCommandLine.fits");
+  fail(a, "the command line is longer than the Linux image takes (cmdline_size in its setup header)");
+  a.label("checkCommandLine.fits");
 }
 
 /** boot_params: the image's own setup header, and what a boot loader adds. */

@@ -15,6 +15,7 @@ interface ImageOptions {
   readonly relocatable?: number;
   readonly initBytes?: number;
   readonly initrdMax?: number;
+  readonly commandLineMax?: number;
 }
 
 /** Entered with 32 and with 64 bits by instructions that mean the same in both. */
@@ -30,6 +31,7 @@ function image(o: ImageOptions = {}): Uint8Array {
   file[0x211] = 1;
   view.setUint32(0x214, 0x10_0000, true);
   view.setUint32(0x22c, o.initrdMax ?? 0x7fff_ffff, true);
+  view.setUint32(0x238, o.commandLineMax ?? 0, true);
   file[0x234] = o.relocatable ?? 1;
   file[0x236] = o.entries ?? 1;
   view.setUint32(0x258, PREFERRED, true);
@@ -110,6 +112,11 @@ describe("a bzImage on the board", () => {
     expect(at + initrd.length).toBeLessThanOrEqual(limits.initrdMax + 1);
   });
 
+  test("a command line as long as the image takes", async () => {
+    const kernel = image({ commandLineMax: commandLine.length });
+    expect((await run({ kernel, commandLine })).machine.exitCode).toBe(32);
+  });
+
   test("an image that may not be moved stays at code32_start", async () => {
     const { view } = await run({ kernel: image({ relocatable: 0 }) });
     expect(view.getUint32(NOTE + 12, true) & ~0xfff).toBe(0x10_0000);
@@ -119,6 +126,11 @@ describe("a bzImage on the board", () => {
     ["an old protocol", { kernel: image({ version: 0x0205 }) }, "older than 2.10"],
     ["no 64-bit entry", { kernel: image({ entries: 0 }), ...bootFiles({ entry: 64 }) }, "no 64-bit entry"],
     ["too little RAM", { kernel: image({ initBytes: 64 << 20 }) }, "RAM that is free"],
+    [
+      "a command line too long for it",
+      { kernel: image({ commandLineMax: commandLine.length - 1 }), commandLine },
+      "longer than the Linux image takes",
+    ],
     ["a file cut short", { kernel: image().slice(0, 0x600) }, "ends before its protected-mode part"],
   ] as [string, MachineOptions, string][])("names %s", async (_, options, words) => {
     const { console, machine } = await run(options);
