@@ -219,6 +219,16 @@ export const hpet: Table = {
       notQemu: "keeps the upper half",
     },
     {
+      name: "Tn_32MODE_CNF cuts a comparator that has more",
+      steps: (t) => {
+        arm(t, 0, ROUTE, 5, 6)
+          .read8(timer(0).comparator, 5, 6)
+          .write(timer(0).conf, ROUTE | conf.mode32);
+        t.read8(timer(0).comparator, 5, 0);
+      },
+      notQemu: "keeps the upper half",
+    },
+    {
       name: "64 bits: no match when only the lower halves are equal",
       steps: (t) => {
         arm(t, 0, ROUTE | conf.enable, TICKS, 1);

@@ -133,6 +133,18 @@ export const ioApic: Table = {
       },
     },
     {
+      name: "level: one message until its EOI, however often the pin asks",
+      steps: (t) => {
+        entry(t, bit.level | VECTOR!);
+        raise(t).interrupt(VECTOR!);
+        raise(t);
+        lower(t);
+        raise(t);
+        lower(t);
+        eoi(t).none();
+      },
+    },
+    {
       name: "level: a masked pin asks when the mask goes, if it still does",
       steps: (t) => {
         entry(t, bit.level | bit.masked | VECTOR!);

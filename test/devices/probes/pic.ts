@@ -131,6 +131,8 @@ export const pic: Table = {
         t.interrupt(0x25).out(master, EOI);
         isr(t, 0);
         t.none();
+        raise(t, 5); // it is high already
+        t.none();
         lower(t, 5);
         t.none();
         raise(t, 5);
