@@ -143,6 +143,7 @@ describe("requests from outside", () => {
     expect(cpu.run(10)).toBe(3);
   });
 
+  // SDM vol. 3B, 23.33: A20M#
   test("A20: with the gate closed 1 MiB is 0, and opening it takes effect", async () => {
     const cpu = await Cpu.create();
     cpu.write(0x500, 4, 0x1111);

@@ -147,6 +147,7 @@ describe("loading a segment register", () => {
     expect(m.faultOf("loadSegment", L.ES, 0x1c)).toMatchObject({ vector: 13, error: 0x1c });
   });
 
+  // SDM vol. 3A, 10.9.1 and 21.1.1: segment registers of real mode
   test("real mode keeps a limit that protected mode set", () => {
     const m = protectedMode();
     must(m, "writeControl", 0, CR0.ET);
@@ -189,6 +190,7 @@ describe("loading a segment register", () => {
 });
 
 describe("LTR, LLDT and questions", () => {
+  // SDM vol. 2, LTR
   test("LTR takes an available TSS and makes it busy", () => {
     const m = long();
     expect((m.read64(GDT + selector.task) >> 40n) & 15n).toBe(11n);
@@ -203,6 +205,7 @@ describe("LTR, LLDT and questions", () => {
     expect(m.segment(L.TR).base).toBe(0xffff_8000_0000_3000n);
   });
 
+  // SDM vol. 2, LAR, LSL, VERR and VERW
   test("LAR, LSL, VERR and VERW by type, DPL and RPL", () => {
     const m = protectedMode();
     const passed = 1n << 63n;
@@ -496,6 +499,7 @@ describe("fast system calls", () => {
     must(m, "writeMsr", MSR_EFER, EFER.LME);
     expect(m.faultOf("syscall", 0n)).toMatchObject({ vector: 6 });
   });
+  // APM vol. 3, SYSENTER and SYSEXIT
   test("SYSENTER and SYSEXIT", () => {
     const m = protectedMode();
     expect(m.faultOf("sysenter")).toMatchObject({ vector: 13, error: 0 }); // SYSENTER_CS is null
@@ -516,7 +520,7 @@ describe("fast system calls", () => {
     ]);
     expect(m.faultOf("sysexit")).toMatchObject({ vector: 13, error: 0 });
   });
-  // APM vol. 3: "The instruction is not recognized in long mode"
+  // APM vol. 3, SYSENTER and SYSEXIT: "The instruction is not recognized in long mode"
   test("SYSENTER and SYSEXIT are #UD in long mode", () => {
     const m = long();
     must(m, "writeMsr", 0x174, 0x08);
@@ -524,6 +528,7 @@ describe("fast system calls", () => {
     ring3(m, selector.userCode64);
     expect(m.faultOf("sysenter")).toMatchObject({ vector: 6 });
   });
+  // APM vol. 3, SWAPGS
   test("SWAPGS exchanges the bases", () => {
     const m = long();
     must(m, "writeMsr", 0xc000_0101, 0x1111n);

@@ -71,6 +71,7 @@ const GENERAL = [
   "prefetchnta [0x30000]",
 ];
 
+// SDM vol. 3A, 14.1: what CR0 and CR4 say of SSE
 describe("CR0 and CR4", () => {
   test.each([...SSE, ...STRINGS])("%s asks for EM, OSFXSR and TS, in that order", (program) => {
     expect(outcome(program, {})).toBe(undefined);
@@ -127,12 +128,14 @@ describe("an unmasked exception", () => {
   });
 });
 
+// SDM vol. 1, 10.2.3
 test("LDMXCSR refuses reserved bits and leaves MXCSR alone", () => {
   cpu.write(DATA, 4, 0x1_1f80);
   expect(outcome(`ldmxcsr [${DATA}]`, {})).toBe(GP);
   expect(cpu.state().mxcsr).toBe(0x1f80);
 });
 
+// SDM vol. 1, 10.4.1 and 11.6.10 (packed operands in memory)
 describe("alignment of 16 bytes", () => {
   const MUST = [
     "movaps xmm0, [rax]",

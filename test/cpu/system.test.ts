@@ -231,6 +231,7 @@ describe("the x87 and SSE image", () => {
       16n,
     ]);
   });
+  // SDM vol. 2, FXRSTOR
   test("alignment, reserved MXCSR bits, and a fault on the second page leave all as it was", () => {
     const m = new Microcode();
     const tables = new Tables(m).identity(P | W);
@@ -257,6 +258,7 @@ describe("the x87 and SSE image", () => {
   });
 });
 
+// SDM vol. 3A, table 10-1
 describe("reset", () => {
   test("is the manual's table", () => {
     const m = long();

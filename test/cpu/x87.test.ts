@@ -47,6 +47,7 @@ const INSTRUCTIONS = {
 } as const;
 type Name = keyof typeof INSTRUCTIONS;
 
+// SDM vol. 3A, 2.5: CR0.EM, TS and MP
 describe("CR0 and CR4 decide who is there", () => {
   // biome-ignore format: a table
   const EXPECTED: [Name, number, number, number?][] = [
