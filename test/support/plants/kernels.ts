@@ -152,8 +152,8 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     name: "GIVE_BACK: nobody offers a page",
     judge: "records",
     file: "coherence/budget.ts",
-    from: "if (isIdle(page, now)) pageGiveBack(object, page, now);",
-    to: "",
+    from: "if (!isIdle(page, now)) continue;\n        pageGiveBack(object, page, now);",
+    to: "if (!isIdle(page, now)) continue;",
   },
   {
     name: "a page of which chunks are lent is idle",
@@ -182,8 +182,8 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     name: "R7: nothing remains of a former life",
     judge: "returns",
     file: "coherence/remains.ts",
-    from: "if (object.hash == 0 || mirrorsOn()) return false;",
-    to: "if (object.dead != 0) return false;",
+    from: "  if (object.hash == 0) return false;\n",
+    to: "  if (object.dead != 0) return false;\n",
   },
   {
     name: "R7: bytes of a former life count as the page's where a range is granted",
@@ -240,6 +240,7 @@ export const suspected = async (): Promise<Finding[]> =>
 export const kernelPlants: readonly Planted[] = bugs.map(({ name, judge, file, from, to, survives }) => ({
   name,
   where: file,
+  change: { name, file, from, to },
   ...(survives && { survives }),
   find: async () =>
     found(

@@ -115,5 +115,6 @@ async function found(change: Change): Promise<Finding[]> {
 export const lockPlants: readonly Planted[] = bugs.map(([name, file, from, to]) => ({
   name,
   where: file,
+  change: { name, file, from, to },
   find: () => found({ name, file, from, to }),
 }));

@@ -1,5 +1,6 @@
 // A bug that is planted to see whether it is found: one line of the table that test/kernel/planted.soak.ts prints.
 import { Violation } from "../search.js";
+import type { Change } from "./compiled.js";
 
 /** The proofs that find bugs: every order of events, or random runs, or whole clusters of emulated machines. */
 export type Proof = "search" | "at random" | "cluster";
@@ -19,6 +20,8 @@ export interface Planted {
   readonly find: () => Finding[] | Promise<Finding[]>;
   /** It is known to survive. */
   readonly survives?: true;
+  /** The line that is changed, if it is one of the kernel's sources. */
+  readonly change?: Change;
 }
 
 const firstLine = (message: string) => message.split("\n")[0]!;

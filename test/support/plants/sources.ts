@@ -207,6 +207,7 @@ function inLoans(kernel: () => KernelWasm): Finding[] {
 export const sourcePlants: readonly Planted[] = bugs.map((bug) => ({
   name: bug.name,
   where: bug.file,
+  change: bug,
   ...(bug.survives && { survives: true }),
   find: async () => {
     const kernel = await compiled(bug, "unit.ts");
