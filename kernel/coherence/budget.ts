@@ -84,6 +84,12 @@ export function recordsAreFew(): bool {
 /** After every piece of work of core 0. True: something was given up, of which others may have to be told. */
 export function recordsTend(now: u64): bool {
   if (mirrorsOn()) return false;
+  // Mostly there is nothing to do.
+  if (now < restAt && starving == 0 && framesFree() >= FRAMES_LOW && !mayBeBeyond()) return false;
+  return tend(now);
+}
+
+function tend(now: u64): bool {
   const rested = now >= restAt;
   const begun = rested ? nanoseconds() : 0;
   if (rested) mergeResting(now, false);

@@ -71,6 +71,7 @@ import {
   commandCheck,
 } from "./commands";
 import { farewellBegun, farewellEnd, farewellTick } from "./farewell";
+import { outOfReach } from "./lease";
 import { ACK_DELAY, NEVER } from "./link";
 import { linkInput, linkNext } from "./link-input";
 import {
@@ -81,7 +82,6 @@ import {
   membersSettled,
   membersStart,
   membersTick,
-  outOfReach,
   voteCame,
 } from "./members";
 import { GOOD, MessageHeader, RESPONSE } from "./message";

@@ -2,7 +2,7 @@
 // views that are installed and flushed, leases, deaths, and beginning anew when others have gone on without it.
 //
 // A machine that others leave out has stopped by itself before they rely on it: it uses shared pages only while more than
-// half of its view has been heard to have heard it within leaseTime (3/10 of linkloss=); nobody who votes it out
+// half of its view has been heard to have heard it of late (lease.ts); nobody who votes it out
 // acknowledges it any more; and what it held counts as lost graceTime (1/3) after the view without it, or after the last word that
 // those who voted for that have heard of it (silence.ts): at once, if it was its silence for which they did.
 //
@@ -28,10 +28,7 @@ import {
   pagesHeld,
   pagesMachineCame,
   pagesMachineDied,
-  pagesResume,
-  pagesSuspend,
   pagesView,
-  waitersFail,
 } from "../coherence/page-members";
 import { questionsFail } from "../coherence/questions";
 import { remainsDrop } from "../coherence/remains";
@@ -42,7 +39,7 @@ import { allocate } from "../memory/slab";
 import { IP_BYTES, UDP_BYTES } from "../net/interface";
 import { bootNumber } from "../options";
 import { spreadMachineDied } from "../process/spread";
-import { COMMAND_FAREWELL, COMMAND_MEMBERS, COMMAND_VIEW, ITEM_ACKS } from "./commands";
+import { COMMAND_FAREWELL, COMMAND_MEMBERS, ITEM_ACKS } from "./commands";
 import {
   allSaidFarewell,
   farewellForget,
@@ -53,6 +50,7 @@ import {
   farewellsForget,
   wantsToLeave,
 } from "./farewell";
+import { leaseForget, leaseHolds, leaseLook, leaseStart, patienceEnds } from "./lease";
 import {
   LINK_HEADER_BYTES,
   LINK_LOST,
@@ -66,18 +64,30 @@ import {
   NEVER,
 } from "./link";
 import {
+  FLUSHED,
+  FROZEN,
+  HANDED_IN,
+  HEALED,
+  LEFT,
+  markedByAll,
+  markOf,
+  markSet,
+  marksForget,
+  markTell,
+  PHASES,
+  REBUILT,
+} from "./marks";
+import {
   isMember,
   MEMBERSHIP_BYTES,
   Membership,
   membershipAsk,
-  membershipCondemned,
   membershipCreate,
   membershipHeard,
   membershipHears,
   membershipInput,
   membershipLeft,
   membershipLink,
-  membershipMajority,
   membershipOut,
   membershipOutBytes,
   membershipReborn,
@@ -120,19 +130,6 @@ let dying: u64 = 0;
 let coming: u64 = 0;
 /** By machine: since when nobody who counts hears it. */
 const excludedAt: usize = memory.data(512, 8);
-/** By phase and machine: the newest view of which it has said that the phase is over. */
-const marks: usize = memory.data(3072, 8);
-/**
- * Phases of a view: nothing older is under way; objects whose home moves are frozen; handed in; rebuilt; who leaves has nothing any
- * more. And beside them: mirrored anew.
- */
-const FLUSHED: u32 = 0;
-const FROZEN: u32 = 1;
-const HANDED_IN: u32 = 2;
-const REBUILT: u32 = 3;
-const LEFT: u32 = 4;
-const HEALED: u32 = 5;
-const PHASES: u32 = 6;
 /** The last one that this machine has ended. */
 let phase: u32 = 0;
 /** The newest views in which what had lost its mirror goes to another one; has got it; and all members have said so. */
@@ -141,18 +138,12 @@ let healed: u64 = 0;
 let allHealed: u64 = 0;
 /** It belongs to the cluster and asks for things. */
 let member: bool = false;
-let suspended: bool = false;
-/** Since when its threads wait for the cluster (NEVER: they do not), and whether they were told that it was too long. */
-let blockedAt: u64 = NEVER;
-let gaveUp: bool = false;
 /** It has to begin anew, as soon as no thread of the kernel copies from or to a page. */
 let forsaken: bool = false;
 /** Since the last look at the time nothing has come that membersTick() has to act upon before its time. */
 let settled: bool = false;
 let graceTime: u64 = 0;
-let leaseTime: u64 = 0;
 let lossTime: u64 = 0;
-let patience: u64 = 0;
 let joinUntil: u64 = 0;
 /** Of each link, the same for good. */
 let ring: u32 = 0;
@@ -165,9 +156,8 @@ export function membersStart(now: u64, lives: u32, later: u32): void {
   askAgain = later;
   const loss = bootNumber("linkloss", 10_000) * MILLISECOND;
   graceTime = loss / 3;
-  leaseTime = (loss * 3) / 10;
+  leaseStart(loss);
   lossTime = loss - graceTime;
-  patience = bootNumber("blocked", 30_000) * MILLISECOND;
   joinUntil = now + bootNumber("join", 60_000) * MILLISECOND;
   epochSet(call_indirect<u64>(newLife));
   linksCreate();
@@ -213,11 +203,6 @@ export function inService(): bool {
   return member;
 }
 
-/** Threads have waited for the cluster for too long: they are told so at once, until it is there again. */
-export function outOfReach(): bool {
-  return gaveUp;
-}
-
 /** Nobody comes or goes, no view is under way: until membersTick() wants to be called, frames need nothing of it. */
 export function membersSettled(): bool {
   return settled;
@@ -257,12 +242,8 @@ export function memberMessage(machine: u32, message: MessageHeader): void {
   else marked(machine, itemFind(message, ITEM_ACKS).aux % PHASES, value);
 }
 
-function markOf(ended: u32, machine: u32): usize {
-  return marks + (((ended << 6) + machine - 1) << 3);
-}
-
 function marked(machine: u32, ended: u32, number: u64): void {
-  store<u64>(markOf(ended, machine), number);
+  markSet(machine, ended, number);
   if (number > current.number) membershipAsk(membership, machine);
   if (ended == LEFT && number == current.number) membershipLeft(membership, machine);
   // Of an older view it still holds, as long as this machine has not handed in anew.
@@ -272,26 +253,7 @@ function marked(machine: u32, ended: u32, number: u64): void {
 /** This machine has ended a phase. */
 function mark(ended: u32): void {
   phase = ended;
-  tellMark(ended);
-}
-
-function tellMark(ended: u32): void {
-  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
-    store<u64>(itemPut(noticeTo(<u32>ctz(rest) + 1, 32, COMMAND_VIEW), ITEM_ACKS, ended, 8), current.number);
-    messageEnd();
-  }
-}
-
-/** All members have ended it. */
-function allEnded(ended: u32): bool {
-  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
-    if (load<u64>(markOf(ended, <u32>ctz(rest) + 1)) < current.number) return false;
-  }
-  return true;
-}
-
-function marksForget(machine: u32): void {
-  for (let ended = FLUSHED; ended < PHASES; ended++) store<u64>(markOf(ended, machine), 0);
+  markTell(current, ended);
 }
 
 function linkUp(machine: u32, link: Link): void {
@@ -351,10 +313,10 @@ export function membersTick(now: u64): u64 {
   membersLook(now);
   if (forsaken && phase != LEFT && (current.number == 0 || !isMember(membership)))
     next = min<u64>(next, beginAnew(now));
-  next = min<u64>(next, lease(now));
+  if (member) next = min<u64>(next, leaseLook(membership, current, up, now));
   next = min<u64>(next, phases(now));
-  next = min<u64>(next, patienceEnds(now));
-  settled = settled && member && !suspended && !forsaken && phase == REBUILT && allHealed == current.number;
+  next = min<u64>(next, patienceEnds(now, !member && now >= joinUntil));
+  settled = settled && member && leaseHolds() && !forsaken && phase == REBUILT && allHealed == current.number;
   return next;
 }
 
@@ -444,36 +406,41 @@ function sayView(): void {
 function phases(now: u64): u64 {
   if (current.number == 0 || !isMember(membership)) return NEVER;
   if (phase == FLUSHED) {
-    if (!allEnded(FLUSHED)) return NEVER;
+    if (!markedByAll(current, FLUSHED)) return NEVER;
     const next = deaths(now);
     if (dying != 0) return next;
     for (; coming != 0; coming &= coming - 1) pagesMachineCame(<u32>ctz(coming) + 1);
     again(homesFreeze(current.members, current.leaving));
     mark(FROZEN);
   }
-  if (phase == FROZEN && allEnded(FROZEN)) {
+  if (phase == FROZEN && markedByAll(current, FROZEN)) {
     homesHandIn();
     mark(HANDED_IN);
   }
-  if (phase == HANDED_IN && allEnded(HANDED_IN)) {
+  if (phase == HANDED_IN && markedByAll(current, HANDED_IN)) {
     homesRebuild();
     mark(REBUILT);
     homesThaw(clusterSelf());
     for (let rest = current.members; rest != 0; rest &= rest - 1) {
       const machine = <u32>ctz(rest) + 1;
-      if (load<u64>(markOf(REBUILT, machine)) == current.number) homesThaw(machine);
+      if (markOf(machine, REBUILT) == current.number) homesThaw(machine);
     }
   }
-  if (phase == REBUILT && allEnded(REBUILT) && healing < current.number) {
+  if (phase == REBUILT && markedByAll(current, REBUILT) && healing < current.number) {
     healing = current.number;
     commitHealing(healing);
   }
-  if (healed == current.number && allHealed < healed && allEnded(HEALED)) {
+  if (healed == current.number && allHealed < healed && markedByAll(current, HEALED)) {
     allHealed = healed;
     homesHealed();
   }
-  if (phase == REBUILT && (member || allEnded(REBUILT))) member = true;
-  if (phase == REBUILT && (current.leaving & bit(clusterSelf())) != 0 && allEnded(REBUILT) && othersHave()) {
+  if (phase == REBUILT && (member || markedByAll(current, REBUILT))) member = true;
+  if (
+    phase == REBUILT &&
+    (current.leaving & bit(clusterSelf())) != 0 &&
+    markedByAll(current, REBUILT) &&
+    othersHave()
+  ) {
     mark(LEFT);
     farewellHandedIn(now);
   }
@@ -490,7 +457,7 @@ export function membersHealed(view: u64): void {
   if (view != current.number || healed == view) return;
   settled = false;
   healed = view;
-  tellMark(HEALED);
+  markTell(current, HEALED);
 }
 
 /** When to look again. */
@@ -526,57 +493,6 @@ function died(machine: u32): void {
   spreadMachineDied(machine);
 }
 
-// --- Leases ---
-
-/** When to look again. */
-function lease(now: u64): u64 {
-  if (!member) return NEVER;
-  let near: u32 = 1;
-  let next: u64 = NEVER;
-  for (let rest = current.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
-    const machine = <u32>ctz(rest) + 1;
-    const link = linkTo(machine);
-    // A new life of a member vouches for nothing: it does not know what the former one has voted for.
-    if (!(up & bit(machine)) || link.peerEpoch != viewLife(current, machine)) continue;
-    const end = link.lastConfirmed + leaseTime;
-    if (now >= end) continue;
-    near++;
-    next = min<u64>(next, end);
-  }
-  const may =
-    near >= membershipMajority(membership) && isMember(membership) && !membershipCondemned(membership);
-  if (may && suspended) {
-    suspended = false;
-    pagesResume();
-  } else if (!may && !suspended) {
-    suspended = true;
-    pagesSuspend();
-  }
-  return next;
-}
-
-/** Threads that wait for the cluster for too long are told. When to look again. */
-function patienceEnds(now: u64): u64 {
-  const blocked = suspended || (!member && now >= joinUntil);
-  if (!blocked) {
-    blockedAt = NEVER;
-    if (gaveUp) print("cluster: back in reach\n");
-    gaveUp = false;
-    return NEVER;
-  }
-  if (blockedAt == NEVER) blockedAt = now;
-  if (now < blockedAt + patience) return blockedAt + patience;
-  if (!gaveUp) {
-    gaveUp = true;
-    print("cluster: out of reach of more than half; shared files time out\n");
-    waitersFail();
-    questionsFail();
-    commitsFail();
-    locksFail();
-  }
-  return NEVER;
-}
-
 // --- Beginning anew ---
 
 /** The others go on without this machine: it lets go of all that it shares and joins as a new one. When to look again. */
@@ -604,8 +520,7 @@ function beginAnew(now: u64): u64 {
   for (let rest = former.members & ~bit(clusterSelf()); rest != 0; rest &= rest - 1) {
     spreadMachineDied(<u32>ctz(rest) + 1);
   }
-  if (suspended) pagesResume();
-  suspended = false;
+  leaseForget();
   const life = call_indirect<u64>(newLife);
   epochSet(life != clusterEpoch() ? life : ~life | 1);
   linksCreate();
