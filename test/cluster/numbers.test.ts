@@ -58,9 +58,10 @@ test.each([
       expect(run.report.ok, repeat(run, args)).toBe(true);
       return / total (\d+) least (\d+) most (\d+)/.exec(run.report.result)!.slice(1).map(Number);
     };
-    const [few, many] = [await sample(4000), await sample(10_000)];
+    // So long that what each machine has at its start, when the page goes round among all, weighs little.
+    const [few, many] = [await sample(4000), await sample(16_000)];
     const more = many.map((value, i) => value - few[i]!);
-    expect(more[0]! / (6_000_000 / R_NS)).toBeGreaterThanOrEqual(least);
+    expect(more[0]! / (12_000_000 / R_NS)).toBeGreaterThanOrEqual(least);
     expect(many[2]! / many[1]!).toBeLessThan(2);
   },
 );
