@@ -134,7 +134,7 @@ beforeEach(() => {
 describe("transmit", () => {
   let tx: DriverQueue;
   beforeEach(() => {
-    tx = driver.start(TRANSMIT).tx;
+    tx = driver.start(TRANSMIT | feature.indirect).tx;
   });
 
   /** Sends a frame behind a header: flags, type, size, csum_start, csum_offset. */
@@ -189,7 +189,7 @@ describe("transmit", () => {
     const { bytes } = Packet.make({ payload: pattern(64) });
     expect(send(bytes, [0, 0, 7, 34, 16])).toEqual([bytes]);
     expect(send(bytes, [0xfe, 0, 7, 34, 16])).toEqual([bytes]);
-    tx = driver.start(feature.mac).tx;
+    tx = driver.start(feature.mac | feature.indirect).tx;
     driver.memory.view.setUint16(tx.driverArea + 2, 0, true);
     expect(send(bytes, [0xff, 0xff, 7, 34, 16])).toEqual([bytes]);
   });
