@@ -67,6 +67,9 @@ const FROM_HOME: u32 = 1;
 const NAMED: u32 = 2;
 /** The home had lost something, and told nobody yet. */
 const LOSSY: u32 = 8;
+/** SharedObject.complete: this machine was the home; the one that was has handed in, in this view. */
+const OURS: u32 = 1;
+const TOLD: u32 = 2;
 /** And above: `unhealed`. */
 const UNHEALED_SHIFT: u32 = 8;
 /** HOME_OWNER's aux: what is left of the page there becomes it. */
@@ -176,7 +179,8 @@ export function homesFreeze(machines: u64, leaving: u64): usize {
 
 function freeze(object: SharedObject, home: u32): void {
   const stored = object.home == clusterSelf() && object.moving == 0;
-  if (stored) object.complete = 1;
+  // What another machine has handed in does not count any more: it may have died since, or hands in again.
+  object.complete = stored ? OURS : object.complete & OURS;
   if (home != clusterSelf() || object.willOf != object.home) willDrop(object);
   object.heirs = 0;
   object.moving = FROZEN;
@@ -229,7 +233,7 @@ function handInHere(object: SharedObject): void {
 }
 
 function handIn(object: SharedObject): void {
-  let aux = (object.complete != 0 ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
+  let aux = (object.complete & OURS ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
   if (object.lossy != 0) aux |= LOSSY;
   aux |= unhealed << UNHEALED_SHIFT;
   object.lossy = 0;
@@ -329,7 +333,7 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   if (name.aux & LOSSY) object.lossy = 1;
   unhealed = min<u32>(unhealed, (name.aux >> UNHEALED_SHIFT) & UNKNOWN); // whoever knows of fewer is right
   if (name.aux & FROM_HOME) {
-    object.complete = 1;
+    object.complete |= TOLD;
     object.size = size;
     if (!(name.aux & NAMED)) objectUnnamed(object);
   }

@@ -55,7 +55,7 @@ export class SharedObject {
   nameBytes: u32 = 0;
   /** Of the name that it had first, by which its home is found; 0: it never had one. */
   hash: u32 = 0;
-  /** homes.ts: it has no home for the moment; this machine was its home; the home that it has lost by death, 0 = none. */
+  /** homes.ts: it has no home for the moment; this machine was its home, or the one that was has handed in; the home that it has lost by death, 0 = none. */
   moving: u32 = 0;
   complete: u32 = 0;
   /** Something of it is lost, and nobody has been told. */

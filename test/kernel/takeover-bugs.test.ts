@@ -1,7 +1,7 @@
 // Do the judges see? Bugs planted in who the cluster is and in how a home moves: each must be found by a few seeds, or by the
 // exhaustive search. planted.soak.ts prints which proof finds which.
 import { describe, expect, test } from "vitest";
-import { World } from "../support/coherence.js";
+import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch } from "../support/plants/moves.js";
@@ -34,4 +34,46 @@ test("R2: who is told of a loss while the page's home moves hears it", () => {
   word[1] = request!.words[1]!;
   const wanted = engines.run(3, () => engines.do.message(engine, page, engines.put(word)));
   expect(wanted.map(({ kind }) => kind)).toEqual([c["ACT_FAIL"]]);
+});
+
+// Found by clusters at random. Machine 2 has taken over the only page, and hands it in to machine 1, which has come back and is the home
+// again. It dies before machine 1 has made its directory: what it handed in then counts for nothing.
+test("R2: a former home that hands in and dies takes its pages with it, and that is told", () => {
+  const programs = [["w0r0w0", "w0w0r0"], ["r0"]];
+  const world = new World(new KernelWasm(), { machines: 2, home: 1, programs, ranges: true, takeover: true });
+  world.rejoins = true;
+  const steps: Step[] = [
+    { do: "start", machine: 1, thread: 0 },
+    { do: "retire", machine: 1, thread: 0 },
+    { do: "start", machine: 2, thread: 0 },
+    { do: "deliver", from: 2, to: 1 },
+    { do: "gone", machine: 1, page: 0 },
+    { do: "deliver", from: 1, to: 2 },
+    { do: "kill", machine: 1 },
+    { do: "exclude", machine: 1 },
+    { do: "install", machine: 2 },
+    { do: "freeze", machine: 2 },
+    { do: "handIn", machine: 2 },
+    { do: "rebuild", machine: 2 },
+    { do: "return", machine: 1 },
+    { do: "install", machine: 1 },
+    { do: "deliver", from: 1, to: 2 },
+    { do: "install", machine: 2 },
+    { do: "freeze", machine: 2 },
+    { do: "deliver", from: 2, to: 1 },
+    { do: "deliver", from: 2, to: 1 },
+    { do: "freeze", machine: 1 },
+    { do: "deliver", from: 1, to: 2 },
+    { do: "handIn", machine: 2 },
+    { do: "deliver", from: 2, to: 1 },
+    { do: "kill", machine: 2 },
+    { do: "deliver", from: 2, to: 1 },
+  ];
+  for (const step of steps) {
+    expect(world.steps(2).map((each) => JSON.stringify(each))).toContain(JSON.stringify(step));
+    world.take(step);
+  }
+  for (let rest = world.steps(); !world.rests(rest); rest = world.steps()) world.take(rest[0]!);
+  world.checkEnd();
+  expect(world.failures(true)).toBeGreaterThan(0);
 });

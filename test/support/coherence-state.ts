@@ -225,6 +225,7 @@ export class Cluster {
       known: life === 0 || !this.takeover,
       moving: 0,
       complete: false,
+      ours: false,
       lost: false,
       renumbered: false,
       lossy: false,

@@ -42,6 +42,8 @@ export interface ObjectHere {
   moving: number;
   /** The former home has handed in. */
   complete: boolean;
+  /** This machine was it. */
+  ours: boolean;
   /** At the home: what nobody has may have been at the former one. */
   lost: boolean;
   /** This home took over from one that died. */
@@ -333,7 +335,8 @@ export class Views {
   #freezeObject(number: number, object: number, here: ObjectHere, home: number): void {
     const { engines } = this.#cluster;
     const stored = here.home === number && here.moving === 0;
-    if (stored) here.complete = true;
+    here.ours ||= stored;
+    here.complete = here.ours;
     if (stored && this.#untold(number, object, here)) here.lossy = true;
     here.moving = FROZEN;
     here.home = home;
@@ -368,7 +371,7 @@ export class Views {
         this.#cluster.tell(number, here.home, {
           kind: "object",
           object,
-          complete: here.complete,
+          complete: here.ours,
           lossy: here.lossy,
         });
       if (here.home !== number) here.lossy = false;
@@ -421,7 +424,7 @@ export class Views {
     const { ranges, pages } = this.#cluster;
     const set = engines.set(number);
     if (ranges && here.lost) engines.do.lose(set, 0n, BigInt(pages.length - 1));
-    here.complete = false;
+    here.complete = here.ours = false;
     here.moving = 0;
     for (const page of this.#pagesHere(number, object)) {
       const at = engines.page(number, page);
@@ -446,7 +449,7 @@ export class Views {
       if (!here.known || here.home !== home) continue;
       if (here.moving === HANDED_IN && home !== number) {
         here.moving = 0;
-        here.complete = false;
+        here.complete = here.ours = false;
       }
       if (here.moving !== 0) continue;
       for (const page of this.#pagesHere(number, object)) {
@@ -482,12 +485,13 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
   put((view + 1) | (phase << 8) | (member ? 1 << 12 : 0) | (dying << 16));
   put(deaf | (coming << 16));
   for (const mark of marks) put(mark + 1);
-  for (const { known, home, moving, complete, lost, lossy } of machine.objects)
+  for (const { known, home, moving, complete, ours, lost, lossy } of machine.objects)
     put(
       (known ? 1 : 0) |
         (home << 1) |
         (moving << 8) |
         (complete ? 1 << 12 : 0) |
+        (ours ? 1 << 15 : 0) |
         (lost ? 1 << 13 : 0) |
         (lossy ? 1 << 14 : 0),
     );
