@@ -73,7 +73,10 @@ test("R2: a former home that hands in and dies takes its pages with it, and that
     expect(world.steps(2).map((each) => JSON.stringify(each))).toContain(JSON.stringify(step));
     world.take(step);
   }
-  for (let rest = world.steps(); !world.rests(rest); rest = world.steps()) world.take(rest[0]!);
+  for (let count = 0; !world.rests(world.steps()); count++) {
+    const rest = world.steps();
+    world.take(rest[count % rest.length]!);
+  }
   world.checkEnd();
   expect(world.failures(true)).toBeGreaterThan(0);
 });
