@@ -1,7 +1,6 @@
 // What the loader handed over (Xen's PVH boot ABI: hvm_start_info, version 1): memory map, RSDP, modules and command
 // line. All of it is copied or reserved before the first frame is given away.
 import { imageEnd } from "./arch";
-import { print } from "./console";
 import { framesAdd, framesStart } from "./memory/frames";
 import { panic } from "./panic";
 
@@ -137,10 +136,7 @@ export function bootNumber(name: string, otherwise: u64): u64 {
   let value: u64 = 0;
   do {
     const digit = u32(load<u8>(at)) - 0x30;
-    if (digit > 9) {
-      print("command line: what follows this word and = is no number\n");
-      panic(name);
-    }
+    if (digit > 9) panic("the command line has no decimal number behind ", name);
     value = value * 10 + u64(digit);
     at++;
   } while (load<u8>(at) !== 0);

@@ -23,9 +23,9 @@ export function panicked(): bool {
   return atomic.load<u32>(panicking) !== 0;
 }
 
-/** Never returns. */
-export function panic(text: string): void {
-  begin(text);
+/** `name`: what the text, which ends before it, is about. Never returns. */
+export function panic(text: string, name: string = ""): void {
+  begin(text, name);
   backTrace(0);
   end();
 }
@@ -53,7 +53,7 @@ export function assertionFailed(message: string | null, file: string | null, lin
   end();
 }
 
-function begin(text: string): void {
+function begin(text: string, name: string = ""): void {
   cli();
   const core = thisCore();
   // A panic within a panic, or on a second core: the first one has the word.
@@ -63,6 +63,7 @@ function begin(text: string): void {
   consoleSeize();
   print("\npanic: ");
   print(text);
+  print(name);
   print("\n  core ");
   printDecimal(u64(core.index));
   print(" thread ");

@@ -13,7 +13,7 @@ import { Link } from "./syslink/link";
 import { Membership, membershipView } from "./syslink/membership";
 import { viewLife } from "./syslink/view";
 
-export { directoryKeep } from "./coherence/directory";
+export { directoryKeep, directoryKeepLoss } from "./coherence/directory";
 export {
   engineAlive,
   engineAsk,

@@ -177,6 +177,12 @@ export function directoryKeep(page: Page, machine: u32): void {
   page.ranged = 0;
 }
 
+/** At the home, before its ranges are forgotten: what the page's range calls lost its record does. */
+export function directoryKeepLoss(page: Page): void {
+  if (page.ranges == 0 || page.ranged == 0) return;
+  if (rangeOf(changetype<RangeSet>(page.ranges), page.index).directory == LOST) page.directory = LOST;
+}
+
 export function directoryEvent(engine: Engine, page: Page, event: u8, message: PageMessage): void {
   leaveRange(page, event, message);
   const row = rowOf(engine, page.directory, event);

@@ -10,7 +10,7 @@ import { COMMAND_RECALL, ITEM_HELD, ITEM_PAGES } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { recordsAreFew } from "./budget";
 import { Client } from "./client";
-import { directoryKeep } from "./directory";
+import { directoryKeep, directoryKeepLoss } from "./directory";
 import { pageIsHere } from "./engine";
 import { objectById } from "./object-list";
 import { pageFindOrMake, pagesUnmerge } from "./page-index";
@@ -226,11 +226,15 @@ export function recallsMachineDied(object: SharedObject, machine: u32): void {
 
 /**
  * The home moves: what was held by ranges and never touched is held no more. Who was asked for ranges need not answer. The new home
- * does not know what was stored at the old one, and grants page by page.
+ * does not know what was stored at the old one, and grants page by page. `stored`: this machine was the home.
  */
-export function rangesFrozen(object: SharedObject): void {
+export function rangesFrozen(object: SharedObject, stored: bool): void {
   const set = rangesOf(object);
   pagesUnmerge(object, 0, PAGE_LAST);
+  // What is left in a lost page's frame is not the page.
+  if (stored)
+    for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject)
+      directoryKeepLoss(changetype<Page>(at));
   rangesForsaken(object);
   changetype<Range>(set.at).flags = STORED;
   recallGoOn(object);

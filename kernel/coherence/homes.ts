@@ -186,7 +186,7 @@ function freeze(object: SharedObject, home: u32): void {
   object.moving = FROZEN;
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
-  rangesFrozen(object);
+  rangesFrozen(object, stored);
   locksFreeze(object);
   futexesMove(object);
   let at = object.pages;

@@ -19,6 +19,7 @@ const functions = {
   alive: "engineAlive",
   isHere: "pageIsHere",
   keep: "directoryKeep",
+  keepLoss: "directoryKeepLoss",
   putState: "rangesPutState",
   released: "rangesReleased",
   recalling: "rangeSetRecalling",

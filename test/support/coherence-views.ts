@@ -340,6 +340,8 @@ export class Views {
     if (stored && this.#untold(number, object, here)) here.lossy = true;
     here.moving = FROZEN;
     here.home = home;
+    if (stored && this.planted !== "a lost page's frame is the page")
+      for (const page of this.#pagesHere(number, object)) engines.do.keepLoss(engines.page(number, page));
     this.#cluster.rangesFrozen(number);
     for (const page of this.#pagesHere(number, object)) {
       this.#pagers.endRevocation(number, page);
