@@ -84,7 +84,9 @@ describe("command line", () => {
   });
 
   test("a number that is none is refused by the option's name", () => {
-    expect(() => parse("node=two").number()).toThrow(/panic: the command line has no decimal number behind node$/m);
+    expect(() => parse("node=two").number()).toThrow(
+      /panic: the command line has no decimal number behind node$/m,
+    );
   });
 });
 
