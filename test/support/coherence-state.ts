@@ -94,6 +94,8 @@ export interface PageHere {
   former?: boolean | undefined;
   /** What is left of a record that has merged; `former`: that a former life of the machine had (remains.ts). */
   kept?: { serial: bigint; flags: number; former?: boolean } | undefined;
+  /** Its file has been made anew without this machine: what it has of it nobody can use. */
+  ofFormerFile?: boolean;
   /** The transaction of the operation that is under way, and how often it has been done. */
   operation: number;
   done: number;
@@ -369,16 +371,19 @@ export class Cluster {
     const remains = new Map<number, { serial: bigint; frame: number }>();
     for (const page of this.pages) {
       const here = this.machine(number).pages[page]!;
-      if (!here.exists || !here.framed) continue;
+      if (!here.exists || !here.framed || here.ofFormerFile) continue;
       const at = this.engines.page(number, page);
       const serial = BigInt.asUintN(64, BigInt(this.engines.do.forsaken(at, here.dirty ? 1 : 0)));
       if (serial !== 0n && serial !== NO_SERIAL) remains.set(page, { serial, frame: here.frame });
     }
     return remains;
   }
-  /** Pages that have merged stand for themselves again. */
+  /** Pages that have merged stand for themselves again; what a former life had is no record (pagesUnmerge of page-index.ts). */
   unmerge(machine: number): void {
-    for (const page of this.pages) if (this.machine(machine).pages[page]!.kept) this.find(machine, page);
+    for (const page of this.pages) {
+      const { kept } = this.machine(machine).pages[page]!;
+      if (kept && !kept.former) this.find(machine, page);
+    }
   }
   state(machine: number, page = 0): number {
     return this.engines.do.state(this.find(machine, page));
@@ -472,7 +477,8 @@ export class Cluster {
   }
 
   #putMachine(words: Words, machine: Machine): void {
-    for (const { exists, framed, dirty, revoking, frame, operation, done, kept, former } of machine.pages) {
+    for (const here of machine.pages) {
+      const { exists, framed, dirty, revoking, frame, operation, done, kept, former } = here;
       words.put(
         (exists ? 1 : 0) |
           (dirty ? 2 : 0) |
@@ -484,7 +490,7 @@ export class Cluster {
       words.put(operation);
       words.put(kept?.flags ?? -1);
       if (kept?.former) put64(words, kept.serial);
-      if (former) words.put(1);
+      if (former || here.ofFormerFile) words.put(former ? 1 : 2);
     }
     const { alive, stopped, returned, noticed } = machine;
     words.put(

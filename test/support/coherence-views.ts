@@ -285,12 +285,24 @@ export class Views {
       .members()
       .some((other) => this.#cluster.machine(other).objects[object]!.known);
     if (written && !heard) this.#cluster.untold++;
+    if (!heard) this.#madeAnew(object);
     // Mirrored, that is a loss when somebody has seen what was in it.
     if (!others && this.#mirrors.seen(object)) this.#cluster.machine(number).failures++;
     here.known = true;
     here.home = this.homeOf(number, object);
     const there = this.#cluster.machine(here.home).objects[object]!;
     if (!there.known) Object.assign(there, { known: true, home: here.home });
+  }
+
+  /** The file has another id: the bytes that a former life or a machine that is left out has are not of it (remains.ts). */
+  #madeAnew(object: number): void {
+    const { numbers, pages } = this.#cluster;
+    for (const page of pages.filter((one) => this.#cluster.objectOf(one) === object))
+      for (const number of numbers) {
+        const here = this.#cluster.machine(number).pages[page]!;
+        if (here.kept?.former) Object.assign(here, { kept: undefined, frame: 0 });
+        here.ofFormerFile = here.exists;
+      }
   }
 
   /** Its threads are served. */
