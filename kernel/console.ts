@@ -106,10 +106,6 @@ export function printDecimal(value: u64): void {
   for (; power !== 0; power /= 10) printLetter(0x30 + <u32>((value / power) % 10));
 }
 
-export function printAscii(pointer: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i++) printLetter(load<u8>(pointer + i));
-}
-
 /** Zero-terminated. */
 export function printAsciiZ(pointer: usize): void {
   for (let at = pointer; load<u8>(at) !== 0; at++) printLetter(load<u8>(at));

@@ -3,11 +3,16 @@
 // engine goes instruction by instruction; interrupts and exceptions are recorded where they are delivered
 // (microcode/debug.ts), and a #DB clears both bits.
 
-import { BLOCK_RIP, MSR_DEBUGCTL, MSR_LAST_BRANCH_FROM, MSR_LAST_BRANCH_TO, RIP } from "./layout.js";
+import {
+  BLOCK_RIP,
+  DEBUGCTL_BTF,
+  DEBUGCTL_LBR,
+  MSR_DEBUGCTL,
+  MSR_LAST_BRANCH_FROM,
+  MSR_LAST_BRANCH_TO,
+  RIP,
+} from "./layout.js";
 import type { Performance } from "./performance.js";
-
-const LBR = 1;
-const BTF = 2;
 
 export class BranchRecords {
   readonly #words: Int32Array;
@@ -24,7 +29,7 @@ export class BranchRecords {
 
   /** Each instruction has to be run on its own. */
   wanted(c: number): boolean {
-    return (this.#control(c) & LBR) !== 0;
+    return (this.#control(c) & DEBUGCTL_LBR) !== 0;
   }
 
   /** The only instruction of a block, which began at `rip`, has retired: does TF trap after it? */
@@ -32,12 +37,13 @@ export class BranchRecords {
     const control = this.#control(c);
     if (control === 0) return true;
     const taken = this.#performance.taken(c, block, 0, rip);
-    if (taken && control & LBR) {
+    if (taken && control & DEBUGCTL_LBR) {
       this.#copy(c + BLOCK_RIP, c + MSR_LAST_BRANCH_FROM);
       this.#copy(c + RIP, c + MSR_LAST_BRANCH_TO);
     }
-    return taken || (control & BTF) === 0;
+    return taken || (control & DEBUGCTL_BTF) === 0;
   }
+
   #copy(from: number, to: number): void {
     this.#words.copyWithin(to >>> 2, from >>> 2, (from >>> 2) + 2);
   }

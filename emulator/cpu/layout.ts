@@ -187,6 +187,9 @@ export const RANDOM_COUNT = 0xa40;
 export const MONITOR_ARMED = 0xa48; // u32: MONITOR has named a line (microcode/monitor.ts)
 export const MONITOR_BREAKS = 0xa4c; // u32: MWAIT's ECX bit 0: interrupts wake it with IF clear as well
 export const MONITOR_HOST = 0xa50; // u32: wasm address of the line
+/** Bits of MSR_DEBUGCTL: branches are recorded; TF traps after branches alone. */
+export const DEBUGCTL_LBR = 1;
+export const DEBUGCTL_BTF = 2;
 export const MSR_LAST_BRANCH_FROM = 0xa58; // u64 each: while DebugCtl.LBR is set (branch-records.ts)
 export const MSR_LAST_BRANCH_TO = 0xa60;
 export const MSR_LAST_INTERRUPT_FROM = 0xa68; // the branch before the latest interrupt or exception

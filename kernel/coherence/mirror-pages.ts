@@ -106,15 +106,6 @@ export function mirrorBehind(page: Page, to: u32): void {
   close(to);
 }
 
-/** Before a message that tells what a program has done here: what it follows from goes first. */
-export function mirrorInFront(to: u32): void {
-  if (!on || to == clusterSelf() || engine.mirrors == 0) return;
-  mirrorsLook();
-  cut();
-  send(changetype<Page>(0), to, CUT_ENDS);
-  close(to);
-}
-
 /** Whether a revoked page may leave now; with more than one mirror it has to be safe before. */
 export function mirrorReady(page: Page): bool {
   if (wanted < 2 || page.mirror == MIRROR_SAFE) return true;

@@ -115,7 +115,7 @@ export function streamComes(object: SharedObject, index: u64): bool {
 let streamPage = changetype<Page>(0);
 
 /** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */
-export function streamFrame(object: SharedObject, index: u64): usize {
+function streamFrame(object: SharedObject, index: u64): usize {
   const page = pageFind(object, index);
   streamPage = page;
   if (changetype<usize>(page) != 0) {

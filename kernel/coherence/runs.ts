@@ -45,9 +45,9 @@ import { willsWait } from "./wills";
 import { PAGE_BYTES, wirePage } from "./wire";
 
 /** Of pages without their bytes. */
-export const RUN_MAX: u32 = 256;
+const RUN_MAX: u32 = 256;
 /** Of a page with its bytes, in ITEM_RUN_PAGES: its serial number before them. */
-export const RUN_PAGE_BYTES: u32 = 8 + PAGE_BYTES;
+const RUN_PAGE_BYTES: u32 = 8 + PAGE_BYTES;
 /** Header, RUN, and the header of RUN_PAGES. */
 const RUN_HEADERS: u32 = 16 + 24 + 8;
 /** BUFFER_BYTES_MAX allows no more. */

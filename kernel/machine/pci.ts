@@ -1,6 +1,6 @@
 // PCI configuration space by ports CF8 and CFC (PCI Local Bus 3.0, 3.2.2.3), capabilities (6.7) and MSI-X (6.8.2).
 // The firmware has numbered the buses and placed the BARs.
-import { in8, in16, in32, mmioWrite32, out8, out16, out32 } from "../arch";
+import { in8, in16, in32, mmioWrite32, out16, out32 } from "../arch";
 import { coreAt } from "../lwkt/core";
 import { SpinLock } from "../lwkt/spinlock";
 import { mapDevice } from "../memory/paging";
@@ -61,19 +61,9 @@ export function pciRead32(bdf: u32, offset: u32): u32 {
   lock.release();
   return value;
 }
-export function pciWrite8(bdf: u32, offset: u32, value: u32): void {
-  lock.acquire();
-  out8(select(bdf, offset), value);
-  lock.release();
-}
 export function pciWrite16(bdf: u32, offset: u32, value: u32): void {
   lock.acquire();
   out16(select(bdf, offset), value);
-  lock.release();
-}
-export function pciWrite32(bdf: u32, offset: u32, value: u32): void {
-  lock.acquire();
-  out32(select(bdf, offset), value);
   lock.release();
 }
 

@@ -255,13 +255,6 @@ export function lwpExit(lwp: Lwp, status: u32): void {
   threadExit();
 }
 
-/** By whoever could not start the thread after all. */
-export function processRemoveLwp(process: Process, lwp: Lwp): void {
-  process.spinLock().acquire();
-  unlinkLwp(process, lwp);
-  process.spinLock().release();
-}
-
 function unlinkLwp(process: Process, lwp: Lwp): void {
   const self = changetype<usize>(lwp);
   if (process.lwps === self) process.lwps = lwp.next;

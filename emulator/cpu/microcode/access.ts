@@ -46,7 +46,7 @@ import {
 } from "./core";
 import { mayAccess, noteData, watching } from "./debug";
 import { accessed } from "./host";
-import { readBus, storeHost, trim, writeBus } from "./physical";
+import { readBus, storeHost, writeBus } from "./physical";
 import { buffer, forwarded, serialize } from "./store-buffer";
 import { PAGE_OFFSET } from "./tlb";
 import { ON_BUS, translate } from "./translation";
@@ -280,10 +280,4 @@ export function loadSegmented(core: usize, index: u32, offset: u64, bytes: u32):
   const va = linear(core, index, offset, bytes, ACCESS_READ);
   if (faulted(core)) return 0;
   return loadLinear(core, va, bytes, index == SS ? ACCESS_STACK : 0);
-}
-
-export function storeSegmented(core: usize, index: u32, offset: u64, bytes: u32, value: u64): bool {
-  const va = linear(core, index, offset, bytes, ACCESS_WRITE);
-  if (faulted(core)) return false;
-  return storeLinear(core, va, bytes, trim(value, bytes), index == SS ? ACCESS_STACK : 0);
 }

@@ -164,12 +164,6 @@ export function otherFlags(core: usize): u64 {
   return load<u64>(core, FLAGS_OTHER);
 }
 
-/** ZF alone: LAR, LSL, VERR, VERW, ARPL. */
-export function setZero(core: usize, zero: bool): void {
-  const flags = rflags(core);
-  setRflags(core, zero ? flags | FLAG_ZF : flags & ~FLAG_ZF);
-}
-
 export function iopl(core: usize): u32 {
   return <u32>(load<u64>(core, FLAGS_OTHER) >> 12) & 3;
 }

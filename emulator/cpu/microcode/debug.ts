@@ -14,6 +14,8 @@ import {
   CODE_WRITTEN,
   CS,
   DEBUG_PENDING,
+  DEBUGCTL_BTF,
+  DEBUGCTL_LBR,
   DR,
   FAULT_ERROR,
   MODE_64,
@@ -35,10 +37,6 @@ export const DR7_GD: u64 = 0x2000;
 const DR6_BD: u64 = 0x2000;
 const DR6_BS: u32 = 0x4000;
 const DR6_BREAKPOINTS: u64 = 0xf;
-
-/** Branches are recorded (branch-records.ts); TF traps after branches alone. */
-export const DEBUGCTL_LBR: u64 = 1;
-const DEBUGCTL_BTF: u64 = 2;
 
 const ON_EXECUTION: u32 = 0;
 const ON_WRITE: u32 = 1;
@@ -154,7 +152,7 @@ export function guarded(core: usize): bool {
  */
 export function lowerGuard(core: usize): void {
   store<u64>(core + DR7, load<u64>(core + DR7) & ~DR7_GD);
-  store<u64>(core, load<u64>(core, MSR_DEBUGCTL) & ~(DEBUGCTL_LBR | DEBUGCTL_BTF), MSR_DEBUGCTL);
+  store<u64>(core, load<u64>(core, MSR_DEBUGCTL) & ~u64(DEBUGCTL_LBR | DEBUGCTL_BTF), MSR_DEBUGCTL);
 }
 
 /** An interrupt or exception goes from RIP to its handler: what was recorded last is kept apart (13.1.4). */

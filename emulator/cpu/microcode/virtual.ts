@@ -62,7 +62,7 @@ export function virtualFlag(core: usize, set: u64): u64 {
 }
 
 /** FLAGS as PUSHF and a redirected INT n push them beyond IOPL. */
-export function virtualImage(flags: u64): u64 {
+function virtualImage(flags: u64): u64 {
   return (flags & ~FLAG_IF) | ((flags & FLAG_VIF) >> IF_TO_VIF) | FLAG_IOPL;
 }
 
