@@ -409,6 +409,7 @@ export class Machine implements Scheduled {
       this.#devices[core]!.restore(state);
     });
     this.#board.restore(s.board);
+    this.#engine.restoreA20(this.#board.a20Open);
     this.#now = s.time.now;
     this.#seen = s.time.seen;
     s.time.spent.forEach((instructions, core) => {

@@ -11,7 +11,7 @@ import type { Machine } from "./machine.js";
 import type { Schedule, ScheduleRecord } from "./schedule.js";
 import type { Snapshot } from "./snapshot.js";
 
-const MAGIC = Buffer.from("BUSLOCK\x04", "latin1");
+const MAGIC = Buffer.from("BUSLOCK\x05", "latin1");
 const DIGEST_BYTES = 32;
 
 /** What a machine was made of, by name; texts and numbers as they are, images by their digest. */

@@ -117,8 +117,9 @@ export class Blocks {
     const { words, wordCount } = decoded;
     const [to, at] = [this.#words, first >>> 2];
     for (let i = 0; i < wordCount; i++) to[at + i] = words[i];
-    // Links hold within a page, where one mapping serves both ends.
-    for (let op = 0; op <= decoded.count; op++) {
+    // Links hold within a page, where one mapping serves both ends. What runs on into another page may have cost the
+    // first its entry in the TLB.
+    for (let op = 0; op <= decoded.count && second === undefined; op++) {
       const target = (place.physical % PAGE) + decoded.links[op];
       const record = first + op * OP_BYTES;
       if (target >= 0 && target < PAGE) this.#set(record + OP_PATCH, record + OP_CHAIN);

@@ -12,7 +12,7 @@ import {
   CODE_GENERATIONS,
   CODE_LINES,
   TLB,
-  TLB_BANKS,
+  TLB_DATA_BANKS,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   TLB_FLAGS,
@@ -76,7 +76,7 @@ export class CodeMarks {
   /** Takes the fast tags for stores to a physical page, or to all pages that hold code, out of a core's TLB. */
   slowStores(c: number, page?: number): void {
     const words = this.#words;
-    const end = (c + TLB + TLB_BANKS * TLB_ENTRIES * TLB_ENTRY_BYTES) >>> 2;
+    const end = (c + TLB + TLB_DATA_BANKS * TLB_ENTRIES * TLB_ENTRY_BYTES) >>> 2;
     for (let entry = (c + TLB) >>> 2; entry < end; entry += TLB_ENTRY_BYTES >>> 2) {
       if (page !== undefined && words[entry + (TLB_PHYSICAL >>> 2)] !== page) continue;
       if ((words[entry + (TLB_FLAGS >>> 2)] & TLB_VALID) === 0) continue;

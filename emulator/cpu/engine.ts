@@ -527,6 +527,10 @@ export class Engine {
   setA20(open: boolean): void {
     setA20(this.#memory, open);
   }
+  /** The gate as a snapshot has it: which translations each core made under it, and whether it has seen it move, are the core's. */
+  restoreA20(open: boolean): void {
+    this.#set(A20_MASK_WORD, a20Mask(open));
+  }
 
   state(core: number): CoreState {
     let state = this.#states[core];
@@ -558,10 +562,11 @@ export class Engine {
 export function retiredOf(memory: WebAssembly.Memory, core: number): number {
   return Number(new DataView(memory.buffer).getBigUint64(coreAddress(core) + RETIRED, true));
 }
+const a20Mask = (open: boolean): number => (open ? -1 : ~0x10_0000);
 /** Opens or closes the A20 gate. Each core drops its translations before it goes on. */
 export function setA20(memory: WebAssembly.Memory, open: boolean): void {
   const words = new Int32Array(memory.buffer);
-  Atomics.store(words, A20_MASK_WORD >>> 2, open ? -1 : ~0x10_0000);
+  Atomics.store(words, A20_MASK_WORD >>> 2, a20Mask(open));
   for (let core = 0; core < 64; core++)
     Atomics.or(words, (coreAddress(core) + ATTENTION) >>> 2, ATTENTION_BUS_LOCK);
 }

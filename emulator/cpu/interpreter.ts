@@ -58,6 +58,7 @@ import {
   TLB,
   TLB_BANK,
   TLB_CODE_BANK,
+  TLB_DATA_BANKS,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   TLB_EXECUTE,
@@ -320,23 +321,31 @@ function resume(): FunctionCode {
 
 /** Recomputes what generated code derives from CPL, MODE, CR0, CR4 and RFLAGS.AC. */
 function refreshInto(code: Body): void {
-  // Bank 1 in ring 3; else bank 2 where SMAP is on and AC opens the user's pages; else bank 0.
+  const bankBytes = TLB_ENTRIES * TLB_ENTRY_BYTES;
+  const bank = code.local("i32");
+  // For instructions: the bank after those for data, and in ring 3 the next one.
+  code.get(CORE);
+  code
+    .get(CORE)
+    .i32(TLB + TLB_DATA_BANKS * bankBytes)
+    .op("i32.add");
+  code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").i32(bankBytes).op("i32.mul").op("i32.add");
+  code.access("i32.store", TLB_CODE_BANK);
+  // For data: bank 1 in ring 3; else bank 2 where SMAP is on and AC opens the user's pages; else bank 0.
   const CR4_SMAP_BIT = 21;
   const FLAG_AC_BIT = 18;
-  code.get(CORE);
   code.get(CORE).i32(TLB).op("i32.add");
   code.i32(1);
   code.get(CORE).access("i32.load", CR4).i32(CR4_SMAP_BIT).op("i32.shr_u");
   code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
   code.i32(1).op("i32.and").i32(1).op("i32.shl");
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("select");
-  code.i32(TLB_ENTRIES * TLB_ENTRY_BYTES).op("i32.mul");
-  code.op("i32.add").access("i32.store", TLB_CODE_BANK);
+  code.i32(bankBytes).op("i32.mul").op("i32.add").set(bank);
   // Alignment checking (ring 3, CR0.AM and AC), a store buffer and onlookers see every access: data then have a
   // bank that never hits.
   const CR0_AM_BIT = 18;
   code.get(CORE);
-  code.i32(EMPTY_BANK).get(CORE).access("i32.load", TLB_CODE_BANK);
+  code.i32(EMPTY_BANK).get(bank);
   code.get(CORE).access("i32.load", CR0).i32(CR0_AM_BIT).op("i32.shr_u");
   code.get(CORE).access("i32.load", FLAGS_OTHER).i32(FLAG_AC_BIT).op("i32.shr_u").op("i32.and");
   code.get(CORE).access("i32.load", CPL).i32(3).op("i32.eq").op("i32.and");

@@ -36,12 +36,12 @@ export const CRC_TABLE_BYTES = 1024;
 export const EMPTY_BANK = 0x8000;
 
 export const CORES_BASE = 0x1_0000;
-export const CORE_BYTES = 0x2_0000;
-export const CODE_GENERATIONS = 0x82_0000; // 64 * 128 KiB core blocks end at 0x81_0000
+export const CORE_BYTES = 0x4_0000;
+export const CODE_GENERATIONS = 0x102_0000; // 64 * 256 KiB core blocks end at 0x101_0000
 export const CODE_GENERATIONS_BYTES = 0x30_0000; // 3 GiB / 4 KiB * 4
-export const CODE_LINES = 0xb2_0000;
+export const CODE_LINES = 0x132_0000;
 export const CODE_LINES_BYTES = 0x60_0000; // 3 GiB / 4 KiB * 8
-export const PLANNED_BASE = 0x112_0000;
+export const PLANNED_BASE = 0x192_0000;
 
 // --- Architectural state ---
 export const GPR = 0x000; // 16 u64: rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15
@@ -131,6 +131,7 @@ export const NMI_WANTED = 0x538; // u32: NMIs that wait: at most one while they 
 export const DEBUG_PENDING = 0x53c; // u32: debug traps that wait for an instruction boundary, as bits of DR6 (microcode/debug.ts)
 export const SCRATCH = 0x540; // 64 bytes: results of calls to the host (CPUID, TSC)
 export const STORES_WAITING = 0x580; // u32: entries in the store buffer
+export const A20_SEEN = 0x584; // u32: the A20 mask under which this core's TLB was filled
 export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (devices/local-apic.ts)
 export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
 
@@ -156,7 +157,6 @@ export const RUN_START = 0x724; // i32: run()'s budget
 export const RUN_OP = 0x728; // u32: wasm address of the op that made a slow call; 0 between instructions
 export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
-export const A20_SEEN = 0x740; // u32: the A20 mask under which this core's TLB was filled
 export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 export const STEPPING = 0x748; // u32: one instruction at a time: data breakpoints are noted, and elsewhere ask for that
@@ -277,17 +277,20 @@ export const MODE_PAGING = 16;
 export const MODE_V86 = 32;
 export const MODE_STACK32 = 64; // SS.B: ESP is used (outside 64-bit mode)
 
-// --- TLB: three banks of direct-mapped entries: supervisor, user, and supervisor while SMAP is on and RFLAGS.AC set ---
+// --- TLB: five banks of direct-mapped entries. For data: supervisor, user, and supervisor while SMAP is on and RFLAGS.AC
+// set; for instructions: supervisor and user. Apart, since the engine follows a block's links without a look at the TLB: what
+// data do must not take the entry of the page that runs, or which code happens to be decoded would decide what the TLB holds.
 // A tag is the page's virtual address when the access needs nothing but the host address; the address with bit 1 set
 // (TLB_SLOW) when the entry allows it but the slow path must look again (device memory, a store to ROM or to a page
 // that code was decoded from, a user page under SMAP); TLB_NONE when the tables have to be walked. TLB_READ names
 // the page in every valid entry.
 export const TLB = 0x1000;
-export const TLB_BANKS = 3;
+export const TLB_DATA_BANKS = 3;
+export const TLB_BANKS = 5;
 export const TLB_ENTRIES = 512; // per bank; va's is number (va >> 12 ^ va >> 21) & 511
 export const TLB_ENTRY_BYTES = 64; // a cache line
 export const TLB_READ = 0; // u64: page-aligned virtual address that may be read fast, or TLB_NONE
-export const TLB_WRITE = 8; // u64: ... written fast (dirty bit already set, RAM, not ROM)
+export const TLB_WRITE = 8; // u64: ... written fast (dirty bit already set, RAM, not ROM); never in a bank for instructions
 export const TLB_EXECUTE = 16; // u64
 export const TLB_HOST = 24; // u32: wasm address of the page; 0 when neither RAM nor ROM answers
 export const TLB_PHYSICAL = 28; // u32: physical page number (may lie outside RAM: then no fast tag is set)
@@ -295,11 +298,11 @@ export const TLB_FLAGS = 32; // u32: TLB_VALID ... | page size's log2 << 8 (8 bi
 export const TLB_NONE = 1; // an odd tag never equals a page address
 export const TLB_SLOW = 2;
 // What microcode/tlb.ts keeps so that a flush costs what it drops; nobody else writes it.
-export const TLB_LIVE_COUNT = 0x1_9000; // u32: length of TLB_LIVE
-export const TLB_SWEPT = 0x1_9004; // u32: 0 until the whole TLB has been cleared once
-export const TLB_HUGE = 0x1_9008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
-export const TLB_LIVE = 0x1_9100; // u16 each: entries (of all banks) that have been filled
-export const TLB_REGIONS = 0x1_9d00; // bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
+export const TLB_LIVE_COUNT = 0x2_9000; // u32: length of TLB_LIVE
+export const TLB_SWEPT = 0x2_9004; // u32: 0 until the whole TLB has been cleared once
+export const TLB_HUGE = 0x2_9008; // u32: fragments of pages other than 4 KiB and 2 MiB are or were there
+export const TLB_LIVE = 0x2_9100; // u16 each: entries (of all banks) that have been filled
+export const TLB_REGIONS = 0x2_a500; // bits: 2 MiB regions (hashed) of which fragments of a 2 MiB page are or were there
 export const TLB_REGIONS_BYTES = 0x200;
 // bits of TLB_FLAGS
 export const TLB_VALID = 1;
@@ -312,19 +315,19 @@ export const TLB_USER = 64;
 export const TLB_ROM = 128;
 export const TLB_LISTED = 0x1_0000; // in TLB_LIVE
 export const TLB_KEY_SHIFT = 20; // bits 23..20: the protection key of the last entry
-export const TLB_BANK_SHIFT = 24; // bits 25..24, in the second level: the bank
+export const TLB_BANK_SHIFT = 24; // bits 26..24, in the second level: the bank
 
 // --- The TLB's second level: translations of the contexts (PCIDs) that CR3 does not hold (microcode/contexts.ts) ---
-export const CONTEXT_COUNT = 0x1_900c; // u32: entries in use
-export const CONTEXT_TURN = 0x1_9010; // u32: which way of a full set makes room next
-export const CONTEXTS = 0x1_a000; // sets of CONTEXT_WAYS entries, a cache line each
+export const CONTEXT_COUNT = 0x2_900c; // u32: entries in use
+export const CONTEXT_TURN = 0x2_9010; // u32: which way of a full set makes room next
+export const CONTEXTS = 0x2_b000; // sets of CONTEXT_WAYS entries, a cache line each
 export const CONTEXT_ENTRIES = 1024;
 export const CONTEXT_WAYS = 4;
 export const CONTEXT_BYTES = 16;
 export const CONTEXT_TAG = 0; // u64: page-aligned virtual address | PCID
 export const CONTEXT_FLAGS = 8; // u32: as TLB_FLAGS, with the bank; 0: empty
 export const CONTEXT_PHYSICAL = 12; // u32: physical page number
-export const TLB_END = 0x1_e000; // of all that says which translations a core holds
+export const TLB_END = 0x2_f000; // of all that says which translations a core holds
 
 // --- Microcode calls (emulator/cpu/microcode): `name(core, a, b, ...)`, all u64 but core ---
 // The access argument of translate(), linear() and, from bit 8 on, the bytes argument of the slow loads and stores:

@@ -75,6 +75,7 @@ import {
   STORES_WAITING,
   TLB,
   TLB_BANKS,
+  TLB_DATA_BANKS,
   TLB_END,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
@@ -137,6 +138,8 @@ export interface Translation {
   readonly physical: number;
   /** TLB_WRITABLE and its kin. */
   readonly flags: number;
+  /** For instructions; else for data. */
+  readonly code: boolean;
   /** Filled by an access of ring 3. */
   readonly user: boolean;
 }
@@ -152,7 +155,7 @@ const evenParity = (byte: bigint): bigint => {
 
 /** What a snapshot of a core holds. The translations belong to it: the guest may rely on stale ones. */
 export interface CoreRecord {
-  readonly version: 4;
+  readonly version: 5;
   /** Registers and execution state, base64. */
   readonly block: string;
   /** The registers from MORE_STATE on, base64. */
@@ -332,7 +335,9 @@ export class CoreState {
       if ((flags & TLB_VALID) === 0) continue;
       const linear = this.#u64(at + TLB_READ) & ~0xfffn;
       const physical = this.#view.getUint32(at + TLB_PHYSICAL, true) * 0x1000;
-      found.push({ linear, physical, flags, user: Math.floor(index / TLB_ENTRIES) === 1 });
+      const bank = Math.floor(index / TLB_ENTRIES);
+      const code = bank >= TLB_DATA_BANKS;
+      found.push({ linear, physical, flags, code, user: bank === 1 || bank === TLB_DATA_BANKS + 1 });
     }
     return found;
   }
@@ -359,7 +364,7 @@ export class CoreState {
   // --- snapshots ---
   record(): CoreRecord {
     return {
-      version: 4,
+      version: 5,
       block: Buffer.from(this.#bytes(0, RECORDED_BYTES)).toString("base64"),
       more: Buffer.from(this.#bytes(MORE_STATE, MORE_STATE_END)).toString("base64"),
       counters: Buffer.from(this.#bytes(PERFORMANCE, PERFORMANCE_END)).toString("base64"),
@@ -376,7 +381,7 @@ export class CoreState {
       block.length === RECORDED_BYTES &&
       more.length === MORE_STATE_END - MORE_STATE &&
       counters.length === PERFORMANCE_END - PERFORMANCE;
-    if (record.version !== 4 || !whole)
+    if (record.version !== 5 || !whole)
       throw new Error(
         `core record of version ${record.version} with ${block.length} bytes: not of this engine`,
       );

@@ -119,7 +119,7 @@ function tlb(core: CoreState, where: string | undefined): string {
   const found = core.translations().filter(({ linear }) => page === null || linear === page);
   const rows = [...found]
     .sort((a, b) => (a.linear < b.linear ? -1 : 1))
-    .map(({ linear, physical, flags, user }) => {
+    .map(({ linear, physical, flags, code, user }) => {
       const words = [
         (flags & TLB_WRITABLE) !== 0 ? "writable" : "read-only",
         (flags & TLB_EXECUTABLE) !== 0 ? "executable" : "",
@@ -127,7 +127,7 @@ function tlb(core: CoreState, where: string | undefined): string {
         (flags & TLB_GLOBAL) !== 0 ? "global" : "",
         (flags & TLB_DIRTY) !== 0 ? "dirty" : "",
         (flags & TLB_LARGE) !== 0 ? `of ${2 ** ((flags >> 8) & 0xff) / 1024} KiB` : "",
-        user ? "(ring 3)" : "",
+        `for ${code ? "instructions" : "data"}${user ? " (ring 3)" : ""}`,
       ];
       return `${hex(linear, 16)} -> ${hex(physical, 10)} ${words.filter((word) => word !== "").join(" ")}\n`;
     });

@@ -85,7 +85,7 @@ describe("a run repeats", () => {
     const two = await prepared(2);
     expect(() => cpu.engine.restore(0, two.engine.snapshot(1))).toThrow("core 1");
     expect(() =>
-      cpu.engine.restore(0, { version: 4, block: "AAAA", more: "", counters: "", translations: "" }),
+      cpu.engine.restore(0, { version: 5, block: "AAAA", more: "", counters: "", translations: "" }),
     ).toThrow(/core record/);
   });
 });

@@ -11,6 +11,7 @@ import type { WireRecord } from "../../emulator/link.js";
 import { Random } from "../../emulator/random.js";
 import type { ScheduleRecord } from "../../emulator/schedule.js";
 import type { Snapshot } from "../../emulator/snapshot.js";
+import { withoutCodeMarks } from "../support/tlb-record.js";
 
 const SEED = 5;
 const MACHINES = 2;
@@ -78,14 +79,13 @@ class Cluster {
   }
 }
 
-/**
- * Of all but the TLB: which code is decoded is no part of a snapshot, and the translation of a page from which code has to be
- * decoded again is looked up again, as a processor may do at any time.
- */
+/** Of all there is. */
 function digest(whole: Whole): string {
   const hash = createHash("sha256");
   for (const { pages } of whole.machines)
     for (const [page, text] of Object.entries(pages)) hash.update(page).update(text);
+  for (const { cores } of whole.machines)
+    for (const { translations } of cores) hash.update(withoutCodeMarks(translations));
   const plain = (key: string, value: unknown) =>
     key === "pages" || key === "translations" ? 0 : typeof value === "bigint" ? String(value) : value;
   return hash.update(JSON.stringify(whole, plain)).digest("hex");

@@ -58,7 +58,7 @@ describe("a machine saved to a file", () => {
     const bad = join(folder, "bad");
     for (const [bytes, why] of [
       [Buffer.from("#!/bin/sh"), "bad: not a snapshot of a machine"],
-      [changed(7), "bad: version 251, wanted 4"],
+      [changed(7), "bad: version 250, wanted 5"],
       [good.subarray(0, good.length - 1), "bad: cut or damaged"],
       [good.subarray(0, 20), "bad: cut or damaged"],
       [changed(good.length >> 1), "bad: cut or damaged"],

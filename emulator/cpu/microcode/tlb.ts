@@ -21,6 +21,7 @@ import {
   PKRU,
   TLB,
   TLB_BANKS,
+  TLB_DATA_BANKS,
   TLB_DIRTY,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
@@ -78,6 +79,8 @@ export function entryOf(core: usize, va: u64, bank: u32): usize {
 export const BANK_SUPERVISOR: u32 = 0;
 export const BANK_USER: u32 = 1;
 export const BANK_OPEN: u32 = 2;
+export const BANK_CODE: u32 = 3;
+export const BANK_USER_CODE: u32 = 4;
 
 /** SMAP: supervisor data accesses to user pages need RFLAGS.AC, and implicit ones are never allowed. */
 export function smapAllows(core: usize, flags: u32, a: u32): bool {
@@ -122,9 +125,14 @@ export function fill(
   store<u32>(entry, <u32>host, TLB_HOST);
   store<u32>(entry, <u32>(physical >> 12), TLB_PHYSICAL);
   store<u32>(entry, flags, TLB_FLAGS);
-  // A fetch may fill an entry whose data SMAP or the page's key keeps closed.
-  tagData(core, entry, page, user, user || smapAllows(core, flags, ACCESS_READ));
+  if (entry < core + TLB + <usize>TLB_DATA_BANKS * TLB_ENTRIES * TLB_ENTRY_BYTES) {
+    store<u64>(entry, TLB_NONE, TLB_EXECUTE);
+    tagData(core, entry, page, user, user || smapAllows(core, flags, ACCESS_READ));
+    return;
+  }
   const executes = user ? (flags & TLB_EXECUTABLE) != 0 : supervisorExecutes(core, flags);
+  store<u64>(entry, page | TLB_SLOW, TLB_READ);
+  store<u64>(entry, TLB_NONE, TLB_WRITE);
   store<u64>(entry, executes ? page | (host == 0 ? TLB_SLOW : 0) : TLB_NONE, TLB_EXECUTE);
 }
 
@@ -152,7 +160,7 @@ export function retag(core: usize): void {
     const bank = index / TLB_ENTRIES;
     const entry = entryAt(core, index);
     const flags = load<u32>(entry, TLB_FLAGS);
-    if ((flags & TLB_VALID) == 0) continue;
+    if ((flags & TLB_VALID) == 0 || bank >= <u32>TLB_DATA_BANKS) continue;
     const guarded = guard && bank == BANK_SUPERVISOR && (flags & TLB_USER) != 0;
     tagData(core, entry, load<u64>(entry, TLB_READ) & ~(<u64>TLB_SLOW), bank == BANK_USER, !guarded);
   }

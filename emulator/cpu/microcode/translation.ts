@@ -54,9 +54,11 @@ import {
 import { walked } from "./host";
 import { gateA20, updateEntry32, updateEntry64 } from "./physical";
 import {
+  BANK_CODE,
   BANK_OPEN,
   BANK_SUPERVISOR,
   BANK_USER,
+  BANK_USER_CODE,
   entryOf,
   fill,
   flushPage,
@@ -140,6 +142,7 @@ function serves(core: usize, flags: u32, a: u32, user: bool): bool {
 }
 
 function bankOf(core: usize, a: u32, user: bool): u32 {
+  if ((a & 3) == ACCESS_EXECUTE) return user ? BANK_USER_CODE : BANK_CODE;
   if (user) return BANK_USER;
   const open = (cr4(core) & CR4_SMAP) != 0 && (otherFlags(core) & FLAG_AC) != 0 && (a & ACCESS_IMPLICIT) == 0;
   return open ? BANK_OPEN : BANK_SUPERVISOR;
