@@ -40,6 +40,11 @@ export interface ScheduleOptions {
   readonly quantum?: number;
   /** Longest slice in instructions; each quantum draws its own limit up to it. */
   readonly slice?: number;
+  /**
+   * Where cores of one machine run beside each other, a quantum is no longer than so many slices of its limit: as many quanta
+   * have short slices, but less of the time, of which they cost the most. None unless told.
+   */
+  readonly slices?: number;
   /** Longest time in nanoseconds for which a core may stand still; 0: none does. */
   readonly stall?: number;
 }
@@ -110,6 +115,7 @@ export class Schedule {
   #random: Random;
   readonly #quantum: number;
   readonly #slice: number;
+  readonly #slices: number;
   readonly #stall: number;
   readonly #buffers: boolean;
   /** One in so many chances lets stores go; each quantum draws its own, so that some stores wait long. */
@@ -135,6 +141,7 @@ export class Schedule {
     this.#random = random;
     this.#quantum = options.quantum ?? 2000;
     this.#slice = options.slice ?? 500;
+    this.#slices = options.slices ?? Number.POSITIVE_INFINITY;
     this.#stall = options.stall ?? 0;
     this.#seats = seatsOf(machines);
     this.#buffers = machines.some((m) => m.buffersStores === true);
@@ -218,15 +225,24 @@ export class Schedule {
     return true;
   }
 
-  #begin(active: number, nanoseconds: number): Quantum {
+  #begin(active: number, nanosecondsMax: number): Quantum {
     // Short slices find races, long ones are fast: each quantum has its own limit.
     const slice =
       active === 1
-        ? nanoseconds
+        ? nanosecondsMax
         : 1 + this.#random.below(1 << this.#random.below(1 + Math.ceil(Math.log2(this.#slice))));
+    const nanoseconds = this.#beside(active)
+      ? Math.min(nanosecondsMax, this.#slices * slice)
+      : nanosecondsMax;
     const patience = this.#buffers ? 1 << this.#random.below(PATIENCE_MAX) : 0;
     for (let i = 0; i < active; i++) this.#seats[i]!.left = nanoseconds;
     return { nanoseconds, slice, patience, left: active, at: 0, budget: 0 };
+  }
+
+  /** Whether two of the cores that take part are of one machine: those run in slices. */
+  #beside(active: number): boolean {
+    for (let i = 0; i < active; i++) if (this.#seats[i]!.peers.running > 1) return true;
+    return false;
   }
 
   /** Runs the quantum to its end, or until a machine pauses: false then. */

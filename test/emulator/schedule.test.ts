@@ -63,6 +63,34 @@ describe("seeded schedule", () => {
     expect(machines[0]!.times).toContain(wanted);
   });
 
+  it("has short quanta of short slices when told, as many as otherwise; cores that are alone have theirs", () => {
+    const [TURNS, NONE] = [2000, Number.POSITIVE_INFINITY];
+    /** Quanta of single instructions, and what a slice is on average. */
+    const quanta = (slices: number, cores: number) => {
+      const log: string[] = [];
+      const machine = new Counting("a", cores, log);
+      const schedule = new Schedule([machine, new Counting("b", 1, log)], [], new Random(7), { slices });
+      let singles = 0;
+      for (let i = 0; i < TURNS; i++) {
+        const from = log.length;
+        schedule.turn();
+        const budgets = log
+          .slice(from)
+          .flatMap((line) => (line[0] === "a" ? [Number(line.split(":")[1])] : []));
+        // The core that is left over at last has the rest at once.
+        if (budgets.slice(0, -1).some((budget) => budget > 1)) continue;
+        singles++;
+        expect(budgets.length).toBeLessThanOrEqual(cores * slices);
+      }
+      for (const retired of machine.retired) expect(retired).toBe(schedule.now);
+      return { singles, mean: (schedule.now * (cores + 1)) / log.length, log };
+    };
+    const [long, short] = [quanta(NONE, 2), quanta(32, 2)];
+    for (const { singles } of [long, short]) expect(singles).toBeGreaterThan(TURNS / 20);
+    expect(short.mean).toBeGreaterThan(3 * long.mean);
+    expect(quanta(32, 1).log).toEqual(quanta(NONE, 1).log);
+  });
+
   it("sleeps to the next deadline when every core is halted, and says when nothing will ever happen", () => {
     const { machines, schedule } = run(7, 1);
     for (const m of machines) m.halted.fill(true);

@@ -10,6 +10,8 @@ import { Schedule } from "../../emulator/schedule.js";
 import { COMMAND_LINE, linux, prompt } from "./linux.js";
 
 const TURNS_PER_BREATH = 65_536;
+/** Of each quantum (schedule.ts): on eight cores Linux would come to its shell in slices of four instructions otherwise. */
+const SLICES = 32;
 
 /** What machines on one wire share. */
 class Hall {
@@ -21,11 +23,11 @@ class Hall {
     const random = new Random(seed);
     this.seed = seed;
     if (machines.length === 1) {
-      this.schedule = new Schedule(machines, [], random);
+      this.schedule = new Schedule(machines, [], random, { slices: SLICES });
       return;
     }
     const network = new SeededNetwork(random.fork("network"), () => this.schedule.now);
-    this.schedule = new Schedule(machines, [network], random.fork("schedule"));
+    this.schedule = new Schedule(machines, [network], random.fork("schedule"), { slices: SLICES });
     for (const machine of machines) machine.connect(network.attach((frame) => machine.receiveFrame(frame)));
   }
 
