@@ -67,6 +67,45 @@ const indexed = (name: string, index: number): Touch => ({
   touch: (t) => t.write(IO_APIC, index).read(IO_APIC + 16),
 });
 
+/** Intel SDM vol. 3A, table 11-1, as far as an AMD processor has them (APM vol. 2, table 16-2): offset, name, what is said of a read, and of a write. */
+// biome-ignore format: a table
+const localApicRows: readonly (readonly [offset: number, name: string, access: "rw" | "r" | "w" | "none"])[] = [
+  [0x20, "ID", "rw"], [0x30, "VERSION", "r"], [0x80, "TPR", "rw"], [0x90, "APR", "none"], [0xa0, "PPR", "r"], [0xb0, "EOI", "w"],
+  [0xc0, "RRD", "none"], [0xd0, "LDR", "rw"], [0xe0, "DFR", "rw"], [0xf0, "SVR", "rw"],
+  ...(["ISR", "TMR", "IRR"] as const).flatMap((bank, at) =>
+    Array.from({ length: 8 }, (_, n) => [0x100 + 0x80 * at + 16 * n, `${bank}${n}`, "r"] as const)),
+  [0x280, "ESR", "rw"], [0x300, "ICR_LOW", "rw"], [0x310, "ICR_HIGH", "rw"],
+  [0x320, "LVT_TIMER", "rw"], [0x330, "LVT_THERMAL", "rw"], [0x340, "LVT_PERFORMANCE", "rw"], [0x350, "LVT_LINT0", "rw"],
+  [0x360, "LVT_LINT1", "rw"], [0x370, "LVT_ERROR", "rw"], [0x380, "INITIAL_COUNT", "rw"], [0x390, "CURRENT_COUNT", "r"], [0x3e0, "DIVIDE", "rw"],
+];
+const LOCAL_APIC = 0xfee0_0000;
+/** Every 16 bytes of the page: a register, or nothing, which is an illegal register address. */
+const localApic: readonly Touch[] = Array.from({ length: 256 }, (_, slot) => {
+  const offset = 16 * slot;
+  const [, name, access] = localApicRows.find(([at]) => at === offset) ?? [
+    0,
+    `nothing at ${offset.toString(16)}`,
+    undefined,
+  ];
+  const device = "local APIC";
+  const reading = { device, name, touch: (t: Script) => void t.read(LOCAL_APIC + offset) };
+  const writing = { device, name, touch: (t: Script) => void t.write(LOCAL_APIC + offset, 0) };
+  const why = { none: "not implemented", r: "read-only", w: "write-only" };
+  const says = (what: string) => new RegExp(`local-apic 0: ${what}`);
+  const hole = `nothing at offset 0x${offset.toString(16)}\\b`;
+  if (access === undefined)
+    return [
+      { ...reading, reports: says(`read of ${hole}`) },
+      { ...writing, reports: says(`write of 0x0 to ${hole}`) },
+    ];
+  const refused = (what: string) => says(`${what} ${name}, which is ${why[access as keyof typeof why]}`);
+  return [
+    { ...reading, ...(access === "w" || access === "none" ? { reports: refused("read of") } : {}) },
+    // What software has set stays: a working register is written elsewhere.
+    ...(access === "r" || access === "none" ? [{ ...writing, reports: refused("write of 0x0 to") }] : []),
+  ];
+}).flat();
+
 const timers = [0, 1, 2].flatMap((timer) =>
   (
     [
@@ -82,6 +121,7 @@ const timers = [0, 1, 2].flatMap((timer) =>
 
 // biome-ignore format: a table
 export const touches: readonly Touch[] = [
+  ...localApic,
   port("8259A", "IRR/ISR", 0x20), port("8259A", "IMR", 0x21), port("8259A", "IRR/ISR", 0xa0), port("8259A", "IMR", 0xa1),
   port("8259A", "ELCR1", 0x4d0), port("8259A", "ELCR2", 0x4d1),
   port("8254", "counter 0", 0x40), port("8254", "counter 1", 0x41), port("8254", "counter 2", 0x42), port("8254", "NMI_SC", 0x61),
