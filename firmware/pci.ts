@@ -1,17 +1,26 @@
-// PCI on bus 0: gives every BAR an address and lets the functions decode them. Bus mastering is left to the
-// kernel's drivers. Bridges are left alone, and so are expansion ROMs.
+// PCI on bus 0: gives every BAR an address and lets the functions decode them, and on our own board tells each function the
+// ISA line of its interrupt, for software that uses the 8259 pair. Bus mastering is left to the kernel's drivers. Bridges are
+// left alone, and so are expansion ROMs.
 // On QEMU's q35 board the chip set must first be told where ECAM and the power management ports are to be;
 // our own board has them fixed at the same places.
 
-import { address, port } from "../emulator/board/map.js";
-import { type Assembler, al, ax, dword, dx, eax, ebx, ecx, edi, edx, esi } from "./assembler.js";
+import { address, pciLine, port } from "../emulator/board/map.js";
+import { type Assembler, ah, al, ax, dword, dx, eax, ebx, ecx, edi, edx, esi } from "./assembler.js";
 import { variable } from "./layout.js";
 
 const ENABLE = 0x8000_0000;
 const FUNCTION = 0x100;
 const DEVICE = 0x800;
+const DEVICE_SHIFT = 11;
 const BUS = 0x1_0000;
-const register = { id: 0x00, command: 0x04, header: 0x0c, bars: 0x10, barsEnd: 0x28 } as const;
+const register = {
+  id: 0x00,
+  command: 0x04,
+  header: 0x0c,
+  bars: 0x10,
+  barsEnd: 0x28,
+  interrupt: 0x3c,
+} as const;
 const DECODE_PORTS_AND_MEMORY = 3;
 const PORTS_FIRST = 0xc000;
 
@@ -47,6 +56,10 @@ export function placeChipSet(a: Assembler): void {
   write(a, q35.lpcFunction + q35.pmBase, port.pm1Event | 1);
   write(a, q35.lpcFunction + q35.acpiControl, q35.acpiEnable);
   a.label("placeChipSet.end");
+  // PCI interrupts are levels: the edge/level control register of the second 8259.
+  op.mov(dx, port.elcr + 1);
+  op.mov(al, (1 << (pciLine(0) - 8)) | (1 << (pciLine(1) - 8)));
+  op.out(dx, al);
 }
 
 /** ebx is the function's address all along, esi the BAR's register, edi what sizing gave. */
@@ -77,6 +90,7 @@ export function assignBars(a: Assembler): void {
   op.or(ecx, DECODE_PORTS_AND_MEMORY);
   op.lea(eax, dword(ebx, register.command));
   op.call("pciWrite");
+  op.call("interruptLine");
   a.label("assign.done");
   op.pop(eax);
   op.test(ebx, DEVICE - FUNCTION);
@@ -113,6 +127,25 @@ export function pciRoutines(a: Assembler): void {
   op.mov(dx, port.pciData);
   op.mov(eax, ecx);
   op.out(dx, eax);
+  op.ret();
+
+  // interruptLine: of the function at ebx, when it has a pin (PCI 3.0, 6.2.4). QEMU's board has a router, which is left alone.
+  a.label("interruptLine");
+  op.mov(eax, ENABLE | register.id);
+  op.call("pciRead");
+  op.cmp(eax, q35.hostBridge);
+  op.je("interruptLine.end");
+  op.lea(eax, dword(ebx, register.interrupt));
+  op.call("pciRead");
+  op.test(ah, ah);
+  op.je("interruptLine.end");
+  op.mov(eax, ebx);
+  op.shr(eax, DEVICE_SHIFT);
+  op.and(eax, 1);
+  op.add(al, pciLine(0));
+  op.mov(dx, port.pciData); // CONFIG_ADDRESS still names the register
+  op.out(dx, al);
+  a.label("interruptLine.end");
   op.ret();
 
   // assignBar: sizes the BAR at ebx + esi and gives it an address; moves esi on. A BAR that finds no room

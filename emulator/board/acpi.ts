@@ -6,7 +6,7 @@
 import { SLEEP_TYPE_OFF } from "../devices/acpi-pm.js";
 import { BLOCK_ID as HPET_BLOCK_ID, BYTES as HPET_BYTES } from "../devices/hpet.js";
 import * as aml from "./aml.js";
-import { address, ioApicPitPin, line, pciDevice, pciPin, port } from "./map.js";
+import { address, ioApicPitPin, line, pciDevice, pciLine, pciPin, port } from "./map.js";
 
 const HEADER_BYTES = 36;
 const CHECKSUM = 9;
@@ -27,6 +27,9 @@ const RTC_CENTURY = 0x32;
 /** MADT interrupt source override: polarity and trigger. */
 const CONFORMS = 0;
 const ACTIVE_HIGH_LEVEL = 0x0d;
+/** What _PIC is told. */
+const MODEL_PIC = 0;
+const MODEL_APIC = 1;
 
 /** Files for fw_cfg: the tables, the root pointer and the script that ties them together. */
 export function acpiFiles(cores: number): Map<string, Uint8Array> {
@@ -259,14 +262,18 @@ function pciControl(): readonly number[] {
 }
 
 function dsdtBody(): Uint8Array {
-  const routes = Array.from({ length: PCI_DEVICES }, (_, device) =>
+  const routes = (of: (device: number) => number) =>
     aml.packageOf(
-      aml.integer(device * 0x1_0000 + 0xffff),
-      aml.integer(0),
-      aml.integer(0),
-      aml.integer(pciPin(device)),
-    ),
-  );
+      ...Array.from({ length: PCI_DEVICES }, (_, device) =>
+        aml.packageOf(
+          aml.integer(device * 0x1_0000 + 0xffff),
+          aml.integer(0),
+          aml.integer(0),
+          aml.integer(of(device)),
+        ),
+      ),
+    );
+  const model = aml.reference("\\PICF");
   const pci = aml.device(
     "PCI0",
     aml.name("_HID", aml.eisaId("PNP0A08")),
@@ -282,7 +289,13 @@ function dsdtBody(): Uint8Array {
         aml.memoryWindow(address.pciWindow, address.pciWindowEnd - 1),
       ),
     ),
-    aml.name("_PRT", aml.packageOf(...routes)),
+    // Global system interrupts are pins of the I/O APIC, or, to an operating system that uses the 8259 pair, ISA lines.
+    aml.method(
+      "_PRT",
+      0,
+      aml.ifThen(aml.equal(model, aml.integer(MODEL_APIC)), aml.returned(routes(pciPin))),
+      aml.returned(routes(pciLine)),
+    ),
     pciControl(),
   );
   const com1 = aml.device(
@@ -330,6 +343,9 @@ function dsdtBody(): Uint8Array {
   const off = aml.integer(SLEEP_TYPE_OFF);
   return Uint8Array.from([
     ...aml.name("\\_S5", aml.packageOf(off, off, aml.integer(0), aml.integer(0))),
+    // _PIC (ACPI 6.4, 5.8.1): the operating system says which interrupt controllers it uses; until then the 8259 pair.
+    ...aml.name("\\PICF", aml.integer(MODEL_PIC)),
+    ...aml.method("\\_PIC", 1, aml.store(aml.argument(0), model)),
     ...aml.scope("\\_SB", pci, keyboard, mouse, com1, rtc, hpet, board),
   ]);
 }

@@ -64,6 +64,7 @@ export const ifThen = (condition: Aml, ...body: Aml[]): Aml => [
   ...withLength([...condition, ...body.flat()]),
 ];
 export const equal = (a: Aml, b: Aml): Aml => [0x93, ...a, ...b];
+export const store = (value: Aml, target: Aml): Aml => [0x70, ...value, ...target];
 /** Or (a, b, target) */
 export const or = (a: Aml, b: Aml, target: Aml): Aml => [0x7d, ...a, ...b, ...target];
 export const returned = (value: Aml): Aml => [0xa4, ...value];

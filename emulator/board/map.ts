@@ -82,8 +82,12 @@ export const line = {
 } as const;
 export const ioApicPins = 24;
 export const ioApicPitPin = 2;
-/** I/O APIC pin of a PCI device's INTA; PCI interrupts do not reach the 8259 pair. */
-export const pciPin = (device: number): number => 16 + (device % 4);
+/** I/O APIC pins from here on are PCI's and the HPET's, and active low; those below are ISA's, and active high. */
+export const pciPinFirst = 16;
+/** I/O APIC pin of a PCI device's INTA. */
+export const pciPin = (device: number): number => pciPinFirst + (device % 4);
+/** The ISA line on which the same INTA reaches the 8259 pair. */
+export const pciLine = (device: number): number => 10 + (device % 2);
 
 /** PCI functions: bus 0, device numbers. */
 export const pciDevice = {

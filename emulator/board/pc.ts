@@ -23,7 +23,18 @@ import { Uart16550 } from "../devices/uart16550.js";
 import { Cards } from "./cards.js";
 import { batteryMemory, configurationFiles, configurationItems } from "./configuration.js";
 import { Interrupts } from "./interrupts.js";
-import { address, frequency, ioApicPins, ioApicPitPin, line, pciDevice, pciPin, port } from "./map.js";
+import {
+  address,
+  frequency,
+  ioApicPins,
+  ioApicPitPin,
+  line,
+  pciDevice,
+  pciLine,
+  pciPin,
+  pciPinFirst,
+  port,
+} from "./map.js";
 import { absentName } from "./names.js";
 import { checkOptions, type PcOptions } from "./pc-options.js";
 import { Ports } from "./ports.js";
@@ -93,7 +104,7 @@ export class Pc {
     this.#interrupts = new Interrupts(mailboxes, trace);
     this.#interrupts.reset();
     this.#pic = new PicPair(trace);
-    this.#ioApic = new IoApic(ioApicPins, this.#interrupts, trace);
+    this.#ioApic = new IoApic(ioApicPins, pciPinFirst, this.#interrupts, trace);
     this.#pit = new Pit(
       frequency.pit,
       clock,
@@ -142,7 +153,7 @@ export class Pc {
       clock,
       alarm(() => this.#hpet.timerExpired()),
       {
-        pin: (pin, level) => this.#ioApic.setPin(pin, level),
+        pin: (pin, level) => this.#setPin(pin, level),
         legacy: (which, level) => this.setLine(which === 0 ? line.pit : line.rtc, level),
         legacyReplacement: () => this.#driveTimers(),
         message: (to, data) => this.#message(to, data),
@@ -205,7 +216,7 @@ export class Pc {
     // The 8259 pair's INTR goes to every core's LINT0 and, on the I/O APIC, to pin 0.
     this.#pic.intr.to((level) => {
       this.#interrupts.setPin(0, level);
-      this.#ioApic.setPin(0, level);
+      this.#setPin(0, level);
     });
   }
 
@@ -216,17 +227,23 @@ export class Pc {
     this.setLine(line.rtc, own && this.#rtc.irq.level);
   }
 
-  /** Cards of one pin share it: it is asserted while any of them asserts it. */
+  /**
+   * Cards of one pin share it: it is asserted while any of them asserts it. The same INTA is an ISA line, as a chip set's
+   * router would have it, but of the 8259 pair only: of the I/O APIC a PCI interrupt has a pin of its own.
+   */
   #wireCards(): void {
     for (const { device, card } of this.#cards.slots) {
-      const sharing = this.#cards.slots.filter((slot) => pciPin(slot.device) === pciPin(device));
-      card.pci.irq.to(() =>
-        this.#ioApic.setPin(
-          pciPin(device),
-          sharing.some((slot) => slot.card.pci.irq.level),
-        ),
-      );
+      const any = (of: (device: number) => number) =>
+        this.#cards.slots.some((slot) => of(slot.device) === of(device) && slot.card.pci.irq.level);
+      card.pci.irq.to(() => {
+        this.#setPin(pciPin(device), any(pciPin));
+        this.#pic.setLine(pciLine(device), any(pciLine));
+      });
     }
+  }
+
+  #setPin(pin: number, asserted: boolean): void {
+    this.#ioApic.setPin(pin, pin < pciPinFirst ? asserted : !asserted);
   }
 
   /** ISA line n is the 8259 pair's input n and the I/O APIC's pin n, but for the timer. */
@@ -236,7 +253,7 @@ export class Pc {
   }
 
   #setIoApic(number: number, level: boolean): void {
-    this.#ioApic.setPin(number === line.pit ? ioApicPitPin : number, level);
+    this.#setPin(number === line.pit ? ioApicPitPin : number, level);
   }
 
   #message(to: number, data: number): void {

@@ -1,6 +1,6 @@
 // The I/O APIC: Intel 82093AA data sheet, with the EOI register that later chip sets (version 0x20) added.
-// Pins carry assertion, not voltage: a line of the board is either asserted or not, so the polarity bit is
-// kept and read back but changes nothing.
+// Pins carry voltage: INTPOL (bit 13 of an entry) says which level of its pin is the active one, and an entry that says
+// it wrongly takes a line at rest for a request.
 // Invariant: a level-triggered pin sends one message, then nothing until its vector's EOI clears remote IRR.
 
 import { delivery, destination8, type InterruptBus } from "./apic-message.js";
@@ -9,18 +9,19 @@ import { RegisterFile, type Trace } from "./device.js";
 const VERSION = 0x20;
 const MASKED = 0x1_0000;
 const LEVEL = 0x8000;
+const ACTIVE_LOW = 0x2000;
 const REMOTE_IRR = 0x4000;
 const LOGICAL = 0x800;
 /** Redirection bits 31-0 that software may write: all but delivery status (12) and remote IRR (14). */
 const WRITABLE = 0x0001_afff;
 const REDIRECTION = 0x10;
 
-const reset = (pins: number) => ({
+const reset = (pins: number, firstLow: number) => ({
   select: 0,
   id: 0,
   low: new Array<number>(pins).fill(MASKED),
   high: new Array<number>(pins).fill(0),
-  asserted: new Array<boolean>(pins).fill(false),
+  voltage: Array.from({ length: pins }, (_, pin) => pin >= firstLow),
 });
 type State = ReturnType<typeof reset>;
 
@@ -28,12 +29,15 @@ export class IoApic {
   readonly #bus: InterruptBus;
   readonly #trace: Trace;
   readonly #registers: RegisterFile;
+  readonly #firstLow: number;
   #state: State;
 
-  constructor(pins: number, bus: InterruptBus, trace: Trace) {
+  /** Lines from pin `firstLow` on are active low, and rest high. */
+  constructor(pins: number, firstLow: number, bus: InterruptBus, trace: Trace) {
+    this.#firstLow = firstLow;
     this.#bus = bus;
     this.#trace = trace;
-    this.#state = reset(pins);
+    this.#state = reset(pins, firstLow);
     this.#registers = new RegisterFile(
       "io-apic",
       0x100,
@@ -59,11 +63,15 @@ export class IoApic {
   }
 
   /** An interrupt pin. Edges on a masked pin are lost, as the data sheet says. */
-  setPin(pin: number, asserted: boolean): void {
-    const rose = asserted && !this.#state.asserted[pin];
-    this.#state.asserted[pin] = asserted;
+  setPin(pin: number, voltage: boolean): void {
+    const moved = voltage !== this.#state.voltage[pin];
+    this.#state.voltage[pin] = voltage;
     if (isLevel(this.#state.low[pin])) this.#deliverLevel(pin);
-    else if (rose && (this.#state.low[pin] & MASKED) === 0) this.#send(pin, false);
+    else if (moved && this.#active(pin) && (this.#state.low[pin] & MASKED) === 0) this.#send(pin, false);
+  }
+
+  #active(pin: number): boolean {
+    return this.#state.voltage[pin] !== ((this.#state.low[pin] & ACTIVE_LOW) !== 0);
   }
 
   /** EOI of a level-triggered vector by some local APIC, or by the EOI register. */
@@ -77,7 +85,7 @@ export class IoApic {
 
   #deliverLevel(pin: number): void {
     const low = this.#state.low[pin];
-    if (!this.#state.asserted[pin] || !isLevel(low) || (low & (MASKED | REMOTE_IRR)) !== 0) return;
+    if (!this.#active(pin) || !isLevel(low) || (low & (MASKED | REMOTE_IRR)) !== 0) return;
     this.#state.low[pin] = low | REMOTE_IRR;
     this.#send(pin, true);
   }
@@ -127,7 +135,8 @@ export class IoApic {
   }
 
   reset(): void {
-    this.#state = { ...reset(this.#state.low.length), asserted: this.#state.asserted };
+    const { low, voltage } = this.#state;
+    this.#state = { ...reset(low.length, this.#firstLow), voltage };
   }
 
   snapshot(): State {

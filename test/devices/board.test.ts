@@ -10,7 +10,7 @@ import {
   softwareEnabled,
   word,
 } from "../../emulator/board/mailbox.js";
-import { address, pciDevice, pciPin, port } from "../../emulator/board/map.js";
+import { address, pciDevice, pciLine, pciPin, port } from "../../emulator/board/map.js";
 import { Pc, type PcOptions, type PowerEvent } from "../../emulator/board/pc.js";
 import { TestClock, TestMemory, throughJson, tracer } from "./bench.js";
 import { mac, pattern } from "./virtio-driver.js";
@@ -170,7 +170,7 @@ describe("debugging aids", () => {
     expect(suite.pc.read(address.testMemory + 0xfffe, 2)).toBe(0xdead);
     suite.pic();
     suite.ioApic(0x1c, 0x46); // pin 6
-    suite.ioApic(0x3e, 0x57); // pin 23
+    suite.ioApic(0x3e, 0x2057); // pin 23, active low
     suite.ioApic(0x14, 0x32); // pin 2, where line 0 goes
     for (const line of [6, 23, 0]) suite.out(port.testLines + line, 1);
     expect([suite.posted(), suite.pc.interruptAcknowledge()]).toEqual([[0x57, 0x46, 0x32], 0x20]);
@@ -289,7 +289,7 @@ describe("lines", () => {
   test("the HPET: pins 20 to 23, messages, and in place of the PIT on line 0", () => {
     const hpet = (at: number, value: number) => bench.pc.write(address.hpet + at, 4, value);
     bench.pic();
-    bench.ioApic(0x38, 0x55); // pin 20
+    bench.ioApic(0x38, 0x2055); // pin 20, active low
     bench.ioApic(0x14, 0x30); // pin 2
     bench.out(port.pit + 3, 0x34); // the PIT's output is high now
     expect(bench.posted()).toEqual([0x30]);
@@ -320,7 +320,7 @@ describe("lines", () => {
 
   test("the card's INTA is a PCI pin, its MSI-X messages go to cores", () => {
     const pin = pciPin(pciDevice.virtioNet);
-    bench.ioApic(0x10 + 2 * pin, 0x8000 | 0x51);
+    bench.ioApic(0x10 + 2 * pin, 0xa000 | 0x51);
     const card = address.ecam + ((pciDevice.virtioNet << 3) << 12);
     bench.pc.write(card + 0x10, 4, 0xc000_0000);
     bench.pc.write(card + 0x14, 4, 0xc001_0000);
@@ -333,11 +333,21 @@ describe("lines", () => {
     bench.pc.setLink(false);
     expect(bench.posted()).toEqual([0x51]);
     expect(bench.pc.lines.net.level).toBe(true);
+    // To software that knows of no APIC it is a line of the 8259 pair, a level where the ELCR says so.
+    bench.pic();
+    for (const at of [port.pic1, port.pic2]) bench.out(at + 1, 0);
+    expect(bench.mailboxes[0].pin(0)).toBe(false); // ICW1 has lost the edge
+    bench.out(port.elcr + 1, 1 << (pciLine(pciDevice.virtioNet) - 8));
+    expect(bench.mailboxes[0].pin(0)).toBe(true);
+    expect(bench.pc.interruptAcknowledge()).toBe(0x28 + pciLine(pciDevice.virtioNet) - 8);
+    for (const at of [port.pic2, port.pic1]) bench.out(at, 0x20);
+    expect(bench.mailboxes[0].pin(0)).toBe(true);
     // Now as a message to core 1.
     let cap = bench.pc.read(card + 0x34, 1);
     while (bench.pc.read(card + cap, 1) !== 0x11) cap = bench.pc.read(card + cap + 1, 1);
     bench.pc.write(card + cap + 2, 2, 0x8000);
     expect(bench.pc.lines.net.level).toBe(false);
+    expect(bench.mailboxes[0].pin(0)).toBe(false);
     for (const [at, value] of [
       [0, 0xfee0_1000],
       [8, 0x61],

@@ -7,6 +7,7 @@ import { throughJson, tracer } from "./bench.js";
 
 const MASKED = 0x1_0000;
 const LEVEL = 0x8000;
+const ACTIVE_LOW = 0x2000;
 let messages: InterruptMessage[];
 let chip: IoApic;
 let lines: string[];
@@ -15,7 +16,7 @@ beforeEach(() => {
   messages = [];
   const traced = tracer();
   lines = traced.lines;
-  chip = new IoApic(24, { deliver: (message) => void messages.push(message) }, traced.trace);
+  chip = new IoApic(24, 16, { deliver: (message) => void messages.push(message) }, traced.trace);
 });
 
 const get = (register: number) => {
@@ -74,6 +75,38 @@ test("edge: lost while masked, logical destination passed on", () => {
 });
 
 // Intel 82093AA
+// Intel 82093AA, 3.2.4: INTPOL; ICH10 data sheet, 5.9.2: pins 0 to 15 are active high, 16 to 23 active low.
+describe("polarity", () => {
+  test("an active-low entry of a pin that rests high: levels and edges are the low ones", () => {
+    redirect(17, LEVEL | ACTIVE_LOW | 0x61);
+    redirect(18, ACTIVE_LOW | 0x62);
+    expect(messages).toEqual([]);
+    for (const pin of [17, 18]) chip.setPin(pin, false);
+    expect(messages.map(({ vector, level }) => [vector, level])).toEqual([
+      [0x61, true],
+      [0x62, false],
+    ]);
+    chip.setPin(18, true);
+    chip.setPin(17, true);
+    chip.endOfInterrupt(0x61);
+    expect(messages).toHaveLength(2);
+  });
+
+  test("an entry that says it wrongly takes the line at rest for a request", () => {
+    redirect(17, LEVEL | 0x61);
+    redirect(5, LEVEL | ACTIVE_LOW | 0x65);
+    expect(messages.map(({ vector }) => vector)).toEqual([0x61, 0x65]);
+    chip.setPin(5, true);
+    chip.endOfInterrupt(0x65);
+    expect(messages).toHaveLength(2);
+    redirect(6, ACTIVE_LOW | 0x66); // the end of a pulse is its edge
+    chip.setPin(6, true);
+    expect(messages).toHaveLength(2);
+    chip.setPin(6, false);
+    expect(messages.at(-1)).toMatchObject({ vector: 0x66, level: false });
+  });
+});
+
 describe("level", () => {
   const REMOTE_IRR = 0x4000;
 

@@ -24,6 +24,8 @@ const VECTOR = 0x64;
 const LEVEL = 0x8000;
 const MASKED = 0x1_0000;
 const IO_APIC = 0xfec0_0000;
+/** Pins from 16 on are (ICH10 data sheet, 5.9.2). */
+const ACTIVE_LOW = 0x2000;
 const LOCAL = 0xfee0_0000;
 /** 100 us. */
 const TICKS = 10_000;
@@ -33,7 +35,7 @@ const pin = (t: Script, low: number) =>
     .write(IO_APIC, 0x11 + 2 * PIN)
     .write(IO_APIC + 16, 0)
     .write(IO_APIC, 0x10 + 2 * PIN)
-    .write(IO_APIC + 16, low);
+    .write(IO_APIC + 16, low | ACTIVE_LOW);
 const eoi = (t: Script) => t.write(LOCAL + 0xb0, 0);
 const start = (t: Script, more = 0) => t.write(CONF, general.enable | more);
 /** A counter that stands at 0, and a timer's comparator. */

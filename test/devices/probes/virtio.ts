@@ -8,6 +8,7 @@ import type { Expected, Script, Table } from "./script.js";
 
 const ECAM = 0xe000_0000;
 const IO_APIC = 0xfec0_0000;
+const ACTIVE_LOW = 0x2000;
 const LOCAL = 0xfee0_0000;
 const LEVEL = 0x8000;
 const [INTX, MESSAGE] = [0x67, 0x68];
@@ -129,7 +130,7 @@ const pin = (t: Script, { pin: number }: Card, low: number) =>
     .write(IO_APIC, 0x11 + 2 * number)
     .write(IO_APIC + 16, 0)
     .write(IO_APIC, 0x10 + 2 * number)
-    .write(IO_APIC + 16, low);
+    .write(IO_APIC + 16, low | ACTIVE_LOW);
 const eoi = (t: Script) => t.write(LOCAL + 0xb0, 0);
 
 /** A request of a disk: header, data, status; the driver reads the data, the device writes them, or there are none. */
