@@ -87,7 +87,21 @@ export {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./coherence/records";
-export { sayAsked, sayGiven, stepAsk, stepCopy, stepGive, stepMayGive, stepTake } from "./coherence/steps";
+export {
+  sayAsked,
+  sayGiven,
+  stepAsk,
+  stepAskedBefore,
+  stepAskMany,
+  stepCopy,
+  stepGive,
+  stepGiveRange,
+  stepLowers,
+  stepMayGive,
+  stepMayGiveRange,
+  stepMayTake,
+  stepTake,
+} from "./coherence/steps";
 export * from "./coherence/table";
 export {
   engineAdopt,

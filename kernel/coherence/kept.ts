@@ -25,6 +25,7 @@ export class Kept {
   had: u8 = 0;
   /** Of a former life of this machine (remains.ts). */
   former: u8 = 0;
+  ahead: u8 = 0;
   next: usize = 0;
   nextInObject: usize = 0;
   previousInObject: usize = 0;
@@ -78,24 +79,35 @@ function grow(): void {
 /** The page's record goes: what it holds of bytes is kept. */
 export function keptPut(object: SharedObject, page: Page): void {
   if (page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
-  if (table == 0 || count > tableMask) grow();
-  const kept = changetype<Kept>(allocate(offsetof<Kept>()));
-  kept.object = page.object;
-  kept.index = page.index;
-  kept.serial = page.serial;
-  kept.frame = page.frame;
+  const kept = make(object, page.index, page.serial, page.frame);
   kept.dirty = page.dirty;
   kept.changed = page.changed;
   kept.noted = <u8>page.noted;
   kept.had = <u8>page.had;
-  kept.former = 0;
+  kept.ahead = <u8>page.ahead;
   page.frame = 0;
+}
+
+/** A copy has come of a page that has no record here (asked.ts); nobody has used it yet. */
+export function keptCame(object: SharedObject, index: u64, serial: u64, frame: usize): void {
+  const kept = make(object, index, serial, frame);
+  kept.had = 1;
+  kept.ahead = 1;
+}
+
+function make(object: SharedObject, index: u64, serial: u64, frame: usize): Kept {
+  if (table == 0 || count > tableMask) grow();
+  const kept = changetype<Kept>(allocate(offsetof<Kept>()));
+  kept.object = object.id;
+  kept.index = index;
+  kept.serial = serial;
+  kept.frame = frame;
   insert(kept);
-  kept.previousInObject = 0;
   kept.nextInObject = object.kept;
   if (object.kept != 0) changetype<Kept>(object.kept).previousInObject = changetype<usize>(kept);
   object.kept = changetype<usize>(kept);
   count++;
+  return kept;
 }
 
 /** A record is made for the page: its bytes move there. */
@@ -113,6 +125,7 @@ export function keptTake(object: SharedObject, page: Page): void {
   page.noted = kept.noted;
   page.had = kept.had;
   page.former = kept.former;
+  page.ahead = kept.ahead;
   kept.frame = 0;
   keptForget(object, kept);
 }

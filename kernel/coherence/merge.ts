@@ -91,7 +91,7 @@ export function pageMerge(engine: Engine, page: Page): void {
   if (state == MODIFIED) state = EXCLUSIVE;
   if (state == OWNED) state = SHARED; // at the home, which has been told that the backing store is right
   if (engine.self == page.home && page.ranged == 0) {
-    rangesMerge(set, page.index, state, page.directory, page.owner, page.sharers);
+    rangesMerge(set, page.index, page.index, state, page.directory, page.owner, page.sharers);
   } else rangesPutState(set, page.index, page.index, state);
 }
 

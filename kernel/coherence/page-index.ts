@@ -3,6 +3,7 @@
 import { frameFree } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { clusterMachines, clusterSelf } from "../syslink/cluster";
+import { askedNext, askedTake, NOT_ASKED } from "./asked";
 import { refresh } from "./directory";
 import { pageCreate } from "./engine";
 import { Kept, keptFind, keptPut, keptTake } from "./kept";
@@ -65,6 +66,7 @@ export function pageMake(object: SharedObject, index: u64): Page {
   else if (object.renumbered != 0) serialReverted(engine, page);
   page.frozen = u8(object.moving != 0);
   keptTake(object, page);
+  askedTake(object, page);
   page.nextInObject = object.pages;
   object.pages = changetype<usize>(page);
   insert(page);
@@ -125,8 +127,14 @@ export function pageMerged(object: SharedObject, page: Page): void {
   pageRemove(page);
 }
 
-/** Records again for the pages from `first` to `last` of which bytes are here, as before they merged. */
+/** Records for the pages that were asked for without (asked.ts). Before all records of an object are looked at. */
+export function pagesAsked(object: SharedObject): void {
+  for (let index = askedNext(object); index != NOT_ASKED; index = askedNext(object)) pageMake(object, index);
+}
+
+/** Records again for the pages from `first` to `last` of which bytes are here, as before they merged; and for all that were asked for. */
 export function pagesUnmerge(object: SharedObject, first: u64, last: u64): void {
+  pagesAsked(object);
   for (let at = object.kept; at != 0; ) {
     const kept = changetype<Kept>(at);
     const index = kept.index;

@@ -9,7 +9,7 @@ import { hasLoans, loansDrop, loansMachineDied, loansMachineGone, loansStop } fr
 import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./mirror-pages";
 import { objectsBury, objectsFirst } from "./object-list";
 import { fail } from "./page-grants";
-import { pagesUnmerge } from "./page-index";
+import { pagesAsked, pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
 import { ask, drain, engine, writerWaits } from "./pages";
 import { PAGE_LAST } from "./ranges";
@@ -23,6 +23,7 @@ import { INVALID_OPERATE } from "./table";
 function everyPage(visit: u32): void {
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
+    pagesAsked(object);
     let at = object.pages;
     while (at != 0) {
       const page = changetype<Page>(at);

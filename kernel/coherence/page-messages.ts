@@ -32,6 +32,7 @@ import { runGives, runPage, runPages, runRead, runsBegin, runsEnd } from "./runs
 import { sayGiven, stepCopy, stepGive, stepMayGive, stepTake } from "./steps";
 import { strangerAnswers } from "./strangers";
 import { EXCLUSIVE, MODIFIED } from "./table";
+import { giveTogether, TOGETHER, takeTogether } from "./together";
 import { pageStored } from "./wills";
 import { REFUSED, wireAgain, wireIndex, wireLent, wireLoan, wireRead } from "./wire";
 
@@ -57,12 +58,29 @@ export function runMessage(from: u32, message: MessageHeader): void {
   const known = changetype<usize>(object) != 0;
   loweredCount = 0;
   runsBegin();
-  for (let number: u32 = 0; number < runPages; number++) {
+  let number: u32 = 0;
+  let looked: u32 = 0;
+  while (number < runPages) {
     runPage(number, from, incoming);
-    if (known && number % TOGETHER == 0) lowerTogether(object, min<u32>(runPages - number, TOGETHER));
+    if (known && number == looked) {
+      const together = saidTogether(object, number);
+      if (together == 0) lowerTogether(object, min<u32>(runPages - number, TOGETHER));
+      looked += together != 0 ? together : max<u32>(1, loweredCount);
+      number += together;
+      if (together != 0) continue;
+    }
     if (!known || !saidShortly(object)) said(from, message.linkid, object);
+    number++;
   }
   runsEnd();
+}
+
+/** `incoming` and what follows it in its run, of pages without records: so many are done with. */
+function saidTogether(object: SharedObject, number: u32): u32 {
+  loweredCount = 0;
+  if (!mayShortly(object)) return 0;
+  if (incoming.kind == SAY_GRANT) return takeTogether(object, incoming, wireIndex, number);
+  return incoming.kind == SAY_GET_READ ? giveTogether(object, incoming, wireIndex, runPages - number) : 0;
 }
 
 function mayShortly(object: SharedObject): bool {
@@ -81,8 +99,6 @@ function saidShortly(object: SharedObject): bool {
   return true;
 }
 
-/** So many pages lose the right to write with one shoot-down. */
-const TOGETHER: u32 = 32;
 /** Those that have, and are about to be given, from the first on; a bit for each that was written. */
 let loweredFirst: u64 = 0;
 let loweredCount: u32 = 0;
@@ -94,7 +110,9 @@ function lowerTogether(object: SharedObject, most: u32): void {
   loweredCount = 0;
   if (incoming.kind != SAY_GET_READ || !mayShortly(object) || object.home != clusterSelf()) return;
   while (loweredCount < most && (wireIndex + loweredCount) * 4096 < object.size) {
-    const page = pageFindOrMake(object, wireIndex + loweredCount);
+    const page = pageFind(object, wireIndex + loweredCount);
+    if (changetype<usize>(page) == 0) break;
+    page.resting = 0;
     if ((page.state != MODIFIED && page.state != EXCLUSIVE) || !isFree(page)) break;
     loweredCount++;
   }

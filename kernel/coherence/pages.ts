@@ -39,7 +39,14 @@ import { mirrorsOn, mirrorsStart, pageCopied, pageTaken } from "./mirror-pages";
 import { isBorrowing } from "./operation";
 import { dataTake } from "./page-data";
 import { fail, grant } from "./page-grants";
-import { pageFindOrMake, pageIndexStart, pageIsUsed, pageNextUsed, pageRemove } from "./page-index";
+import {
+  pageFindOrMake,
+  pageIndexStart,
+  pageIsUsed,
+  pageNextUsed,
+  pageRemove,
+  pagesAsked,
+} from "./page-index";
 import { isSuspended } from "./page-members";
 import { send } from "./page-send";
 import { SharedObject } from "./pager";
@@ -97,6 +104,7 @@ export function pagesStart(): void {
 
 /** The object ends: nobody maps it or waits for its pages. */
 export function objectPagesDrop(object: SharedObject): void {
+  pagesAsked(object);
   while (object.pages != 0) {
     const page = changetype<Page>(object.pages);
     if (page.revoking != 0) {

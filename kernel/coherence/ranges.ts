@@ -187,16 +187,17 @@ export function rangesCarve(set: RangeSet, index: u64): void {
   put(set, index, index, INVALID, UNUSED, 0, STORED, 0);
 }
 
-/** At the home: what the page's record says from now on is a range's. */
+/** At the home: what the pages' records say, or would say, from now on is a range's. */
 export function rangesMerge(
   set: RangeSet,
-  index: u64,
+  first: u64,
+  last: u64,
   state: u8,
   directory: u8,
   owner: u8,
   sharers: u64,
 ): void {
-  put(set, index, index, state, directory, owner, STORED, sharers);
+  put(set, first, last, state, directory, owner, STORED, sharers);
 }
 
 let wideFirst: u64 = 0;

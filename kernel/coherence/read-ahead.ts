@@ -7,12 +7,15 @@
 // lost: the next thread to ask for a page of the object is told so. Not for objects without a name: processes' memory has holes.
 import { frameAllocate, framesFree } from "../memory/frames";
 import { bootNumber } from "../options";
+import { clusterSelf } from "../syslink/cluster";
+import { askMany, isAsked } from "./asked";
 import { Client } from "./client";
 import { engineAsk } from "./engine";
 import { rangesOf, rangesReady } from "./grants";
-import { keptFind } from "./kept";
+import { Kept, keptFind } from "./kept";
 import { isLentOut } from "./loans";
 import { readersOwn } from "./migratory";
+import { mirrorsOn } from "./mirror-pages";
 import { pageFind, pageMake } from "./page-index";
 import { isSuspended } from "./page-members";
 import { sendOnly } from "./page-send";
@@ -67,7 +70,11 @@ export function readAhead(client: Client, object: SharedObject, index: u64): voi
   const end = min<u64>(client.streamNext + client.streamWindow, (object.size + 4095) / 4096);
   let next = from;
   runsBegin();
-  while (next < end && askAhead(object, next)) next++;
+  while (next < end) {
+    const many = askTogether(object, next, end - next);
+    if (many == 0 && !askAhead(object, next)) break;
+    next += max<u32>(1, many);
+  }
   runsEnd();
   client.streamEnd = next;
 }
@@ -91,6 +98,7 @@ export function streamAround(
     const frame = streamFrame(object, index + 1 + count);
     if (frame == 0) break;
     if (changetype<usize>(streamPage) != 0) streamPage.ahead = 0;
+    else streamKept.ahead = 0;
     store<u64>(frames + (count << 3), <u64>frame);
     count++;
   }
@@ -108,11 +116,12 @@ export function streamBehind(object: SharedObject, index: u64, most: u32): u32 {
 /** A page is under way. */
 export function streamComes(object: SharedObject, index: u64): bool {
   const page = pageFind(object, index);
-  return changetype<usize>(page) != 0 && page.state == INVALID_READ;
+  return changetype<usize>(page) != 0 ? page.state == INVALID_READ : isAsked(object, index);
 }
 
-/** The record that streamFrame() has found, if there is one. */
+/** The record that streamFrame() has found, if there is one, or what is kept without. */
 let streamPage = changetype<Page>(0);
+let streamKept = changetype<Kept>(0);
 
 /** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */
 function streamFrame(object: SharedObject, index: u64): usize {
@@ -124,6 +133,7 @@ function streamFrame(object: SharedObject, index: u64): usize {
   }
   // One that came long before it is read has merged.
   const kept = keptFind(object, index);
+  streamKept = kept;
   if (changetype<usize>(kept) == 0 || kept.former != 0) return 0;
   return mayBeRead(rangeOf(rangesOf(object), index).state) ? kept.frame : 0;
 }
@@ -132,8 +142,20 @@ function mayBeRead(state: u32): bool {
   return state == SHARED || state == OWNED || state == EXCLUSIVE || state == MODIFIED;
 }
 
+/** As many pages of which this machine has nothing, not even a record, as follow each other: they need none before they come. */
+function askTogether(object: SharedObject, index: u64, most: u64): u32 {
+  if (object.dead != 0 || object.moving != 0 || object.home == clusterSelf()) return 0;
+  if (isSuspended() || mirrorsOn() || !queuesOn()) return 0;
+  const frames = framesFree();
+  if (frames <= FRAMES_KEPT) return 0;
+  const range = rangeOf(rangesOf(object), index);
+  if (range.state != INVALID) return 0;
+  return askMany(object, index, min<u64>(min<u64>(most, <u64>(frames - FRAMES_KEPT)), range.last - index + 1));
+}
+
 /** False: no more for now. */
 function askAhead(object: SharedObject, index: u64): bool {
+  if (isAsked(object, index)) return true;
   if (object.dead != 0 || object.moving != 0 || isSuspended() || framesFree() < FRAMES_KEPT) return false;
   // What this machine was granted with a range needs no record yet.
   let page = pageFind(object, index);

@@ -26,6 +26,7 @@ import {
   RESPONSE,
 } from "../syslink/message";
 import { linkTo } from "../syslink/peers";
+import { Kept } from "./kept";
 import { PAGE_LAST } from "./ranges";
 import {
   Action,
@@ -45,7 +46,7 @@ import { willsWait } from "./wills";
 import { PAGE_BYTES, wirePage } from "./wire";
 
 /** Of pages without their bytes. */
-const RUN_MAX: u32 = 256;
+export const RUN_MAX: u32 = 256;
 /** Of a page with its bytes, in ITEM_RUN_PAGES: its serial number before them. */
 const RUN_PAGE_BYTES: u32 = 8 + PAGE_BYTES;
 /** Header, RUN, and the header of RUN_PAGES. */
@@ -85,7 +86,15 @@ export function runsEnd(): void {
 /** An ACT_SEND: true: it is said in a run. `data`: the page's bytes that go with it, 0 = none, or not as a whole page. */
 export function runTakes(page: Page, action: Action, data: usize): bool {
   if (!collecting || !mayRun(action, data)) return false;
-  extend(page, action.say, action.to, action.sayFlags, action.requester, action.transaction);
+  extend(
+    page.object,
+    page.index,
+    action.say,
+    action.to,
+    action.sayFlags,
+    action.requester,
+    action.transaction,
+  );
   if (say == SAY_FORWARD_READ) store<u32>(servedOf + (count << 2), action.served);
   else if (data != 0) append(action.serial, data);
   counts();
@@ -95,35 +104,67 @@ export function runTakes(page: Page, action: Action, data: usize): bool {
 /** A short step (steps.ts) has asked for the page: true: a run says so. */
 export function runAsks(page: Page): bool {
   if (!collecting || page.serial != 0) return false;
-  extend(page, SAY_GET_READ, page.home, 0, 0, page.transaction);
+  extend(page.object, page.index, SAY_GET_READ, page.home, 0, 0, page.transaction);
   counts();
   return true;
+}
+
+/** Pages without records are asked for (asked.ts), at most RUN_MAX. */
+export function runAsksMany(id: u64, index: u64, pages: u32, home: u32, firstNumber: u32): void {
+  const message = messageTo(home, 16 + 24, id, firstNumber, COMMAND_READ_RUN);
+  const run = itemPut(message, ITEM_RUN, 0, 16);
+  store<u64>(run, index);
+  store<u64>(run, pages, 8);
+  messageEnd();
 }
 
 /** A short step has given a copy in answer to the request: true: it goes in a run. Not of what may be a page of zeros. */
 export function runGives(page: Page, request: PageMessage): bool {
   if (!collecting || request.serial == page.serial || page.twinOf != 0) return false;
   if (load<u64>(page.frame) == 0) return false;
-  extend(page, SAY_GRANT, request.from, RIGHT_SHARED | WITH_DATA, 0, request.transaction);
+  extend(
+    page.object,
+    page.index,
+    SAY_GRANT,
+    request.from,
+    RIGHT_SHARED | WITH_DATA,
+    0,
+    request.transaction,
+  );
   append(page.serial, page.frame);
   counts();
   return true;
 }
 
+/** The same of a page that has no record. */
+export function runGivesKept(kept: Kept, machine: u32, number: u32): void {
+  extend(kept.object, kept.index, SAY_GRANT, machine, RIGHT_SHARED | WITH_DATA, 0, number);
+  append(kept.serial, kept.frame);
+  counts();
+}
+
 /** The open run is one that this page's message continues. */
-function extend(page: Page, kind: u8, machine: u32, what: u8, forWhom: u32, number: u32): void {
+function extend(
+  id: u64,
+  index: u64,
+  kind: u8,
+  machine: u32,
+  what: u8,
+  forWhom: u32,
+  number: u32,
+): void {
   const goesOn =
     count != 0 &&
     kind == say &&
     machine == to &&
     what == flags &&
     forWhom == requester &&
-    page.object == object &&
-    page.index == first + count &&
+    id == object &&
+    index == first + count &&
     number == (kind == SAY_CLEAN ? 0 : transaction + count);
   if (goesOn && (kind != SAY_GRANT || !willsWait())) return;
   runClose();
-  open(page, kind, machine, what, forWhom, number);
+  open(id, index, kind, machine, what, forWhom, number);
 }
 
 function append(serial: u64, data: usize): void {
@@ -153,12 +194,20 @@ function mayRun(action: Action, data: usize): bool {
   }
 }
 
-function open(page: Page, kind: u8, machine: u32, what: u8, forWhom: u32, number: u32): void {
+function open(
+  id: u64,
+  index: u64,
+  kind: u8,
+  machine: u32,
+  what: u8,
+  forWhom: u32,
+  number: u32,
+): void {
   say = kind;
   flags = what;
   requester = forWhom;
-  object = page.object;
-  first = page.index;
+  object = id;
+  first = index;
   transaction = number;
   most = RUN_MAX;
   if (say == SAY_GRANT) {
@@ -257,6 +306,11 @@ export function runRead(message: MessageHeader, machines: u32): bool {
   return readTransaction != 0 && readTransaction - 1 + runPages >= readTransaction;
 }
 
+/** Of a run of pages with their bytes: where those of page `number` lie, behind their serial number. */
+export function runBytes(number: u32): usize {
+  return readData + number * RUN_PAGE_BYTES;
+}
+
 /** The message about page `number` of the run. */
 export function runPage(number: u32, from: u32, into: PageMessage): void {
   into.kind = readKind;
@@ -276,7 +330,7 @@ export function runPage(number: u32, from: u32, into: PageMessage): void {
   let data: usize = 0;
   if (readKind == SAY_FORWARD_READ) into.served = load<u32>(readData + (number << 2));
   else if (readKind == SAY_GRANT) {
-    const at = readData + number * RUN_PAGE_BYTES;
+    const at = runBytes(number);
     into.serial = load<u64>(at);
     data = at + 8;
   }

@@ -6,7 +6,7 @@
 // search of all orders of events comes.
 import { refresh } from "./directory";
 import { rowAt } from "./engine";
-import { RangeSet, rangesCarve } from "./ranges";
+import { RangeSet, rangeOf, rangesCarve, rangesMerge } from "./ranges";
 import {
   bitOf,
   Engine,
@@ -100,11 +100,29 @@ export function stepAsk(engine: Engine, page: Page): bool {
   engine.actionCount = 0;
   engine.lastTransaction++;
   if (engine.lastTransaction == 0) engine.lastTransaction = 1;
+  stepAsked(page, engine.lastTransaction);
+  return true;
+}
+
+function stepAsked(page: Page, transaction: u32): void {
   page.state = INVALID_READ;
-  page.transaction = engine.lastTransaction;
+  page.transaction = transaction;
   page.acksExpected = 0;
   page.acksReceived = 0;
-  return true;
+}
+
+/** As stepAsk() of so many pages that have no record, of an object whose home is another machine: the first transaction. 0: not now. */
+export function stepAskMany(engine: Engine, pages: u32): u32 {
+  const before = engine.lastTransaction;
+  if (!may(ASKS) || before + pages < before) return 0;
+  engine.lastTransaction = before + pages;
+  return before + 1;
+}
+
+/** One of them gets its record, new and INVALID. */
+export function stepAskedBefore(page: Page, transaction: u32): void {
+  assert(page.state == INVALID && page.transaction == 0, "a page was asked for that is here");
+  stepAsked(page, transaction);
 }
 
 /** What is said then. */
@@ -127,6 +145,11 @@ export function stepTake(engine: Engine, page: Page, message: PageMessage): bool
   page.transaction = 0;
   page.state = SHARED;
   return true;
+}
+
+/** Would stepTake() take a copy of a page that was asked for, with which nothing else is under way? */
+export function stepMayTake(message: PageMessage): bool {
+  return message.kind == SAY_GRANT && message.flags == (RIGHT_SHARED | WITH_DATA) && may(TAKES);
 }
 
 /** At the home, another machine's GET_READ: may stepGive() or stepCopy() answer it? */
@@ -178,6 +201,31 @@ export function stepGive(engine: Engine, page: Page, message: PageMessage, dirty
 /** The answer of stepCopy() and stepGive(). */
 export function sayGiven(engine: Engine, page: Page, message: PageMessage): void {
   sayPage(engine, page, message.from, RIGHT_SHARED | WITH_DATA, message.transaction, 0, message.serial);
+}
+
+/**
+ * At the home, another machine asks for pages from `first` on, `most` at the most, that have no records: of so many their range alone can say
+ * what becomes of them. 0: of none. As their records would be made, stepGive() or stepCopy() taken, and merged again (merge.ts) at once.
+ */
+export function stepMayGiveRange(engine: Engine, set: RangeSet, first: u64, most: u64, to: u32): u64 {
+  if (to == engine.self || (engine.dead & bitOf(to)) != 0) return 0;
+  const range = rangeOf(set, first);
+  const ours = range.directory == HELD && <u32>range.owner == engine.self && range.state == EXCLUSIVE;
+  if (ours ? !may(GIVES) : range.directory != CLEAN_SHARED || !may(COPIES)) return 0;
+  return min<u64>(most, range.last - first + 1);
+}
+
+/** Is the right to write to these pages, which stepMayGiveRange() has found, to leave this machine's page tables before? */
+export function stepLowers(set: RangeSet, first: u64): bool {
+  return rangeOf(set, first).directory == HELD;
+}
+
+/** They are given. The caller says so, and numbers their bytes. */
+export function stepGiveRange(engine: Engine, set: RangeSet, first: u64, last: u64, to: u32): void {
+  const range = rangeOf(set, first);
+  const ours = range.directory == HELD;
+  const sharers = ours ? bitOf(engine.self) : range.sharers;
+  rangesMerge(set, first, last, ours ? SHARED : range.state, CLEAN_SHARED, 0, sharers | bitOf(to));
 }
 
 function leaveRange(page: Page): void {

@@ -113,6 +113,13 @@ function blockGive(given: usize, givenOrder: u32): void {
 
 /** A zeroed frame; 0 = none left. */
 export function frameAllocate(): usize {
+  const frame = frameAllocateRaw();
+  if (frame !== 0) memory.fill(frame, 0, 4096);
+  return frame;
+}
+
+/** One with whatever was in it: all of it is written before anybody sees it. */
+export function frameAllocateRaw(): usize {
   const core = thisCore();
   core.critical++;
   if (core.frames === 0) stock(core);
@@ -123,16 +130,22 @@ export function frameAllocate(): usize {
     setKind(frame, USED);
   }
   criticalLeave(core);
-  if (frame !== 0) memory.fill(frame, 0, 4096);
   return frame;
 }
 
+/** The smallest blocks that there are go first, so that large ones stay whole. */
 function stock(core: Core): void {
   lock.acquire();
-  for (let i: u32 = 0; i < STOCK_BATCH; i++) {
-    const frame = blockTake(0);
-    if (frame === 0) break;
-    shelve(core, frame);
+  let left = STOCK_BATCH;
+  while (left !== 0) {
+    let order: u32 = 0;
+    while (order < ORDER_MAX && load<usize>(free + (order << 2)) === 0) order++;
+    while (left >> order === 0) order--;
+    const block = blockTake(order);
+    if (block === 0) break;
+    const frames = u32(1) << order;
+    for (let i: u32 = 0; i < frames; i++) shelve(core, block + (i << 12));
+    left -= frames;
   }
   lock.release();
 }

@@ -1,0 +1,96 @@
+// Pages of a run (runs.ts) that have no records, many in one go: at the home they are given from what their range says and their kept
+// bytes, where they were asked for they come to be so; no record is made, hence none merges again. Core 0 only.
+//
+// Invariant: what is left behind is what records would leave that are made for it, take their short step (steps.ts) and merge at once
+// (merge.ts); test/kernel/coherence-steps.test.ts compares.
+import { stats } from "../stats";
+import { clusterSelf } from "../syslink/cluster";
+import { askedCame } from "./asked";
+import { rangesOf, rangesReady } from "./grants";
+import { Kept, keptCame, keptFind } from "./kept";
+import { pageFind } from "./page-index";
+import { SharedObject } from "./pager";
+import { engine } from "./pages";
+import { rangesPutState } from "./ranges";
+import { PageMessage } from "./records";
+import { takeRunsRight } from "./revocations";
+import { runBytes, runGivesKept, runPages } from "./runs";
+import { stepGiveRange, stepLowers, stepMayGiveRange, stepMayTake } from "./steps";
+import { SHARED } from "./table";
+import { PAGE_BYTES } from "./wire";
+
+/** So many pages lose the right to write with one shoot-down. */
+export const TOGETHER: u32 = 32;
+
+const given: usize = memory.data(128, 4); // TOGETHER Kept
+
+/**
+ * The message of another machine, of page `index` and `pages` more of a run behind it, asks this machine, their home, for copies. So many
+ * of them are given; 0: the first takes more than that.
+ */
+export function giveTogether(object: SharedObject, message: PageMessage, index: u64, pages: u32): u32 {
+  const end = (object.size + 4095) >> 12;
+  if (object.home != clusterSelf() || index >= end) return 0;
+  if (changetype<usize>(pageFind(object, index)) != 0) return 0;
+  rangesReady(object);
+  const set = rangesOf(object);
+  const wanted = min<u64>(<u64>min<u32>(pages, TOGETHER), end - index);
+  const may = <u32>stepMayGiveRange(engine, set, index, wanted, message.from);
+  let count: u32 = 0;
+  while (count < may && mayGive(object, index + count, count)) count++;
+  if (count == 0) return 0;
+  if (stepLowers(set, index)) count = renumber(takeRunsRight(object, index, count), count);
+  if (count == 0) return 0;
+  stepGiveRange(engine, set, index, index + count - 1, message.from);
+  for (let i: u32 = 0; i < count; i++) {
+    runGivesKept(changetype<Kept>(load<usize>(given + (i << 2))), message.from, message.transaction + i);
+  }
+  stats().pagesSent += count;
+  return count;
+}
+
+/** Of what may be a page of zeros, and of what no right covers, the record knows more. */
+function mayGive(object: SharedObject, index: u64, place: u32): bool {
+  if (place != 0 && changetype<usize>(pageFind(object, index)) != 0) return false;
+  const kept = keptFind(object, index);
+  if (changetype<usize>(kept) == 0 || kept.frame == 0 || kept.former != 0) return false;
+  if (load<u64>(kept.frame) == 0) return false;
+  store<usize>(given + (place << 2), changetype<usize>(kept));
+  return true;
+}
+
+/** `dirty`: a bit for each that a page-table entry says was written. So many of them, from the first on, have numbers now that go out. */
+function renumber(dirty: u32, count: u32): u32 {
+  for (let i: u32 = 0; i < count; i++) {
+    if ((dirty >> i) & 1) changetype<Kept>(load<usize>(given + (i << 2))).noted = 1;
+  }
+  for (let i: u32 = 0; i < count; i++) {
+    const kept = changetype<Kept>(load<usize>(given + (i << 2)));
+    const written = kept.noted | kept.changed;
+    if (kept.serial == 0 && written == 0) return i; // nothing was ever written: the requester has these bytes
+    if (written != 0) kept.serial++;
+    kept.noted = 0;
+    kept.changed = 0;
+    kept.dirty = 0;
+  }
+  return count;
+}
+
+/** The message grants page `index`, number `number` of the run that is read. So many from there on are here now that were asked for without records. */
+export function takeTogether(object: SharedObject, message: PageMessage, index: u64, number: u32): u32 {
+  if (!stepMayTake(message) || object.home == clusterSelf()) return 0;
+  let count: u32 = 0;
+  while (number + count < runPages) {
+    const frame = askedCame(object, index + count, message.transaction + count);
+    if (frame == 0) break;
+    const bytes = runBytes(number + count);
+    memory.copy(frame, bytes + 8, PAGE_BYTES);
+    keptCame(object, index + count, load<u64>(bytes), frame);
+    count++;
+  }
+  if (count == 0) return 0;
+  rangesReady(object);
+  rangesPutState(rangesOf(object), index, index + count - 1, SHARED);
+  stats().pagesReceived += count;
+  return count;
+}
