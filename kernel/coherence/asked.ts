@@ -41,7 +41,11 @@ function find(object: SharedObject, index: u64): Asked {
   while (at != 0) {
     const run = changetype<Asked>(at);
     const place = index - run.first;
-    if (run.object == changetype<usize>(object) && place < <u64>run.count && load<u32>(frameAt(run, place)) != 0)
+    if (
+      run.object == changetype<usize>(object) &&
+      place < <u64>run.count &&
+      load<u32>(frameAt(run, place)) != 0
+    )
       break;
     at = run.next;
   }

@@ -150,7 +150,11 @@ function askTogether(object: SharedObject, index: u64, most: u64): u32 {
   if (frames <= FRAMES_KEPT) return 0;
   const range = rangeOf(rangesOf(object), index);
   if (range.state != INVALID) return 0;
-  return askMany(object, index, min<u64>(min<u64>(most, <u64>(frames - FRAMES_KEPT)), range.last - index + 1));
+  return askMany(
+    object,
+    index,
+    min<u64>(min<u64>(most, <u64>(frames - FRAMES_KEPT)), range.last - index + 1),
+  );
 }
 
 /** False: no more for now. */

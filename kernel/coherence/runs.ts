@@ -122,15 +122,7 @@ export function runAsksMany(id: u64, index: u64, pages: u32, home: u32, firstNum
 export function runGives(page: Page, request: PageMessage): bool {
   if (!collecting || request.serial == page.serial || page.twinOf != 0) return false;
   if (load<u64>(page.frame) == 0) return false;
-  extend(
-    page.object,
-    page.index,
-    SAY_GRANT,
-    request.from,
-    RIGHT_SHARED | WITH_DATA,
-    0,
-    request.transaction,
-  );
+  extend(page.object, page.index, SAY_GRANT, request.from, RIGHT_SHARED | WITH_DATA, 0, request.transaction);
   append(page.serial, page.frame);
   counts();
   return true;
@@ -144,15 +136,7 @@ export function runGivesKept(kept: Kept, machine: u32, number: u32): void {
 }
 
 /** The open run is one that this page's message continues. */
-function extend(
-  id: u64,
-  index: u64,
-  kind: u8,
-  machine: u32,
-  what: u8,
-  forWhom: u32,
-  number: u32,
-): void {
+function extend(id: u64, index: u64, kind: u8, machine: u32, what: u8, forWhom: u32, number: u32): void {
   const goesOn =
     count != 0 &&
     kind == say &&
@@ -194,15 +178,7 @@ function mayRun(action: Action, data: usize): bool {
   }
 }
 
-function open(
-  id: u64,
-  index: u64,
-  kind: u8,
-  machine: u32,
-  what: u8,
-  forWhom: u32,
-  number: u32,
-): void {
+function open(id: u64, index: u64, kind: u8, machine: u32, what: u8, forWhom: u32, number: u32): void {
   say = kind;
   flags = what;
   requester = forWhom;

@@ -115,6 +115,7 @@ function stepAsked(page: Page, transaction: u32): void {
 export function stepAskMany(engine: Engine, pages: u32): u32 {
   const before = engine.lastTransaction;
   if (!may(ASKS) || before + pages < before) return 0;
+  engine.actionCount = 0;
   engine.lastTransaction = before + pages;
   return before + 1;
 }
