@@ -51,7 +51,7 @@ function doubled(setup: Setup): World {
   /** The ranges of a machine; what lies behind the last one is no part of them. */
   const rangesOf = (machine: number) => {
     const at = engines.set(machine) + ((steps["rangeSetBytes"]!() + 15) & ~15);
-    const bytes = steps["rangeSetCount"]!(engines.set(machine)) * constants["RANGE_BYTES"]!;
+    const bytes = steps["rangeSetCount"]!(engines.set(machine)) * Number(constants["RANGE_BYTES"]);
     return Buffer.from(kernel.bytes.slice(at, at + bytes)).toString("hex");
   };
   const mayMerge = (engine: number, page: number) =>
@@ -78,7 +78,7 @@ function doubled(setup: Setup): World {
     const shortly = rangesOf(machine);
     engines.load(before);
     merge();
-    if (merged) engines.createPage(machine, indexOf(machine, page), setup.home);
+    if (merged) engines.createPage(machine, indexOf(machine, page), machine); // at the home
     rows();
     if (!mayMerge(engine, page)) throw new Violation(`${name}: a record may not merge behind its short step`);
     engines.do.merge(engine, page);
