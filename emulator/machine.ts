@@ -221,7 +221,7 @@ export class Machine implements Scheduled {
   }
 
   /**
-   * For a debugger: pauses the machine once a core has retired so many instructions since its reset. -1 for no core.
+   * For a debugger: pauses the machine once a core has retired so many instructions. -1 for no core.
    */
   pauseAt(core: number, retired = 0): void {
     this.#pauseCore = core;

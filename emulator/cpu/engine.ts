@@ -482,7 +482,7 @@ export class Engine {
     return this.#get(coreAddress(core) + ACTIVITY) === SHUTDOWN;
   }
 
-  /** Instructions that the core has retired since its reset, exact inside run() as well. */
+  /** Instructions that the core has retired, before its last RESET too, exact inside run() as well. */
   retired(core: number): number {
     return retiredOf(this.#memory, core) + this.executed(core);
   }

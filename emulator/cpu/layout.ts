@@ -122,7 +122,7 @@ export const SHADOW = 0x50c; // u32: what is held off for one instruction: SHADO
 export const ACTIVITY = 0x510; // u32: ACTIVE, HALTED, WAIT_FOR_SIPI, SHUTDOWN
 export const NMI_BLOCKED = 0x514; // u32: until IRET
 export const CORE_INDEX = 0x518; // u32
-export const RETIRED = 0x520; // u64: instructions retired
+export const RETIRED = 0x520; // u64: instructions retired; RESET leaves it alone
 export const RUN_STATE = 0x528; // u32, atomic: 0 parked (not touching memory), 1 running
 export const CODE_WRITTEN = 0x52c; // u32: set by microcode whose store hit decoded code, or made a device want attention; the engine clears it and ends the block
 export const REPEATING = 0x530; // u32: 1 = RIP names a repeated string instruction that has done some of its iterations

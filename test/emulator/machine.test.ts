@@ -49,6 +49,14 @@ describe("machine", () => {
     expect(machine.core().register("rbx")).toBe(7n);
   });
 
+  it("counts what its cores retired before a RESET too", async () => {
+    const machine = await Machine.create({ memory: 1 << 20 });
+    machine.start("mov ecx, 3000\n top: loop top\n mov dx, 0xcf9\n mov al, 6\n out dx, al\n hlt");
+    expect(machine.run({ limit: 5100 })).toBe("limit");
+    expect(machine.core().register("rdx")).not.toBe(0xcf9n); // but the processor's signature
+    expect(machine.instructions).toBeGreaterThan(3000);
+  });
+
   it("goes on exactly from a snapshot, twice", async () => {
     const machine = await Machine.create({ cores: 2, memory: 1 << 20 });
     machine.start(counting);

@@ -112,6 +112,7 @@ export function resetPerformance(core: usize): void {
   memory.fill(core + PERFORMANCE, 0, PERFORMANCE_END - PERFORMANCE);
   store<f64>(core, Infinity, PERF_DUE);
   store<i32>(core, i32.MIN_VALUE, PERF_REPEAT);
+  see(core, cycles(core)); // RETIRED goes on counting
 }
 
 /** The privilege level may be another one now. */

@@ -38,7 +38,6 @@ import {
   PDPTE,
   PKRU,
   REPEATING,
-  RETIRED,
   RIP,
   SCRATCH,
   SHADOW,
@@ -133,7 +132,6 @@ function resetUnits(core: usize): void {
   store<u64>(core, 0, FIP);
   store<u64>(core, 0, FDP);
   resetWords(core);
-  store<u64>(core, 0, RETIRED);
   // The time-stamp counter starts at zero
   timestamp(coreIndex(core));
   store<i64>(core, -load<i64>(core, SCRATCH), MSR_TSC_OFFSET);
