@@ -28,7 +28,7 @@ export const LOOKING_WORD = 0x44; // u32: what the host is told of: LOOKING_DATA
 export const LOOKING_DATA = 1;
 export const LOOKING_WALKS = 2;
 
-/** CRC-32C eight bytes at a time: table n, 256 u32, is what a byte that n others follow does to the sum (microcode/text.ts). */
+/** CRC-32C eight bytes at a time: table n, 256 u32, is what a byte that n others follow does to the sum (instructions/sse-string.ts). */
 export const CRC_TABLES = 0x4000;
 export const CRC_TABLE_BYTES = 1024;
 

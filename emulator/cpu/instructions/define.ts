@@ -138,6 +138,7 @@ export interface Meaning {
   signExtend(a: Value, width: Width): Value;
   truncate(a: Value, width: Width): Value;
   bitsOf(a: Value, low: number, count: number): Value; // same width
+  tableWord(table: number, index: Value): Value; // a u32 of a table of the machine's memory (layout.ts)
 
   // --- operations that also define CF OF AF SF ZF PF by the arithmetic rules ---
   add(a: Value, b: Value): Value;

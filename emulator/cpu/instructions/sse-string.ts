@@ -2,6 +2,7 @@
 // byte). The microcode (microcode/text.ts) compares; here are operands, results and flags.
 
 import { Mnemonic } from "../../iced.js";
+import { CRC_TABLE_BYTES, CRC_TABLES } from "../layout.js";
 import {
   type Definition,
   type Meaning,
@@ -12,6 +13,7 @@ import {
   RCX,
   RDX,
   type Value,
+  type Width,
 } from "./define.js";
 
 /** What the microcode's result holds above its 16 bits of IntRes2. */
@@ -90,6 +92,22 @@ const row = (op: Mnemonic, does: Definition["does"]): Definition => ({
   does,
 });
 
+/** Each byte by the table of how many follow it (layout.ts). What the sum so far has no part in comes first: sums wait for each other. */
+function checksum(m: Meaning, sum: Value, data: Value): Value {
+  const bytes = data.width / 8;
+  const byte = (of: Value, number: number): Value =>
+    m.tableWord(CRC_TABLES + (bytes - 1 - number) * CRC_TABLE_BYTES, m.bitsOf(of, 8 * number, 8));
+  const all = (values: Value[]): Value => values.reduce((a, b) => m.xor(a, b));
+  const summed = Math.min(bytes, 4);
+  const rest = Array.from({ length: bytes - summed }, (_, i) => byte(data, summed + i));
+  const above = bytes < 4 ? [m.shiftRight(sum, m.constant(8 * bytes, 8))] : [];
+  const apart = [...rest, ...above];
+  const width = (8 * summed) as Width;
+  const low = m.xor(m.truncate(sum, width), m.truncate(data, width));
+  const together = all(Array.from({ length: summed }, (_, i) => byte(low, i)));
+  return apart.length === 0 ? together : m.xor(all(apart), together);
+}
+
 export const sseString = [
   row(Mnemonic.Pcmpistri, toIndex(0)),
   row(Mnemonic.Pcmpestri, toIndex(32)),
@@ -103,8 +121,7 @@ export const sseString = [
     flags: none,
     does: (m, dst, src) => {
       const v = m.get(src);
-      const sum = m.assist("crc32", m.zeroExtend(m.get(dst), 64), m.zeroExtend(v, 64), v.width);
-      m.set(dst, dst.width === 64 ? sum : m.truncate(sum, 32));
+      m.set(dst, m.zeroExtend(checksum(m, m.truncate(m.get(dst), 32), v), dst.width as Width));
     },
   },
 ] satisfies readonly Definition[] as readonly Definition[];

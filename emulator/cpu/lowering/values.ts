@@ -297,6 +297,10 @@ export class Values {
     if (low + count < a.width) this.code.i64(mask(count)).op("i64.and");
     return this.take(a.width);
   }
+  tableWord(table: number, index: Value): Scalar {
+    this.push32(index).i32(2).op("i32.shl").access("i32.load", table).op("i64.extend_i32_u");
+    return this.take(32);
+  }
 
   /**
    * High:low by d. Up to 32 bits the dividend is one i64; 64 bits take 64 steps of long division on magnitudes,

@@ -71,7 +71,7 @@ export {
   verw,
 } from "./segments";
 export { drainStores } from "./store-buffer";
-export { compareStrings, compareText, crc32 } from "./text";
+export { compareStrings, compareText } from "./text";
 export { flushTlb } from "./tlb";
 export { translate } from "./translation";
 export { virtualFlag, virtualImages, virtualPop } from "./virtual";

@@ -1,10 +1,8 @@
-// SSE4.2's string comparisons and CRC32. Intel SDM vol. 1, 12.9.1 (figures of the immediate byte); vol. 2, 4.1.
+// SSE4.2's string comparisons. Intel SDM vol. 1, 12.9.1 (figures of the immediate byte); vol. 2, 4.1.
 //
 //   immediate: 0 words, else bytes | 1 signed | 3:2 aggregation | 4 negative polarity | 5 only of valid elements | 6 output
 //
 // Invariant: elements stand in two words, element 0 lowest; a string's validity is a bit an element.
-
-import { CRC_TABLE_BYTES, CRC_TABLES } from "../layout";
 
 const WORDS: u32 = 1;
 const SIGNED: u32 = 2;
@@ -93,26 +91,4 @@ export function compareStrings(_core: usize, a0: u64, a1: u64, b0: u64, b1: u64,
   const lengthA = min(<u32>(control >> 8) & 0xff, count);
   const lengthB = min(<u32>(control >> 16) & 0xff, count);
   return compare(<u32>control, a0, a1, lengthA, b0, b1, lengthB);
-}
-
-function crcEntry(table: usize, byte: u32): u32 {
-  return load<u32>(CRC_TABLES + table * CRC_TABLE_BYTES + ((byte & 0xff) << 2));
-}
-
-export function crc32(_core: usize, sum: u64, data: u64, width: u64): u64 {
-  if (width == 64) {
-    const low = <u32>data ^ <u32>sum;
-    const high = <u32>(data >> 32);
-    return <u64>(
-      crcEntry(7, low) ^ crcEntry(6, low >> 8) ^ crcEntry(5, low >> 16) ^ crcEntry(4, low >> 24) ^
-      crcEntry(3, high) ^ crcEntry(2, high >> 8) ^ crcEntry(1, high >> 16) ^ crcEntry(0, high >> 24)
-    ); // biome-ignore format: a byte each
-  }
-  let rest = <u32>data;
-  let crc = <u32>sum;
-  for (let left = <u32>width; left > 0; left -= 8) {
-    crc = (crc >> 8) ^ crcEntry(0, crc ^ rest);
-    rest >>= 8;
-  }
-  return crc;
 }
