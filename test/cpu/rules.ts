@@ -112,6 +112,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("real mode's segment registers keep limits", "SDM vol. 3A, 10.9.1", ["cpu/modes", "real mode keeps a limit that protected mode set"]),
     rule("LTR", "SDM vol. 2, LTR", ["cpu/modes", "LTR takes an available TSS and makes it busy"]),
     rule("LAR, LSL, VERR, VERW", "SDM vol. 2, LAR", ["cpu/modes", "LAR, LSL, VERR and VERW by type, DPL and RPL"]),
+    rule("SYSENTER_CS holds a selector", "APM vol. 2, 6.1.2", ["cpu/system", "SYSENTER_CS is a selector: bits 63 to 16 read as zero"]),
     rule("SYSENTER and SYSEXIT are of legacy mode", "APM vol. 3, SYSENTER", ["cpu/modes", "SYSENTER and SYSEXIT", "SYSENTER and SYSEXIT are #UD in long mode"]),
     rule("SWAPGS", "APM vol. 3, SWAPGS", ["cpu/modes", "SWAPGS exchanges the bases"]),
     rule("A20M#", "SDM vol. 3B, 23.33", ["cpu/engine-state", "A20: with the gate closed 1 MiB is 0, and opening it takes effect"]),
@@ -158,6 +159,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
   ],
   "the board's interrupts and clocks": [
     rule("I/O APIC: edge, level, remote IRR, EOI", "Intel 82093AA", ["devices/io-apic", "edge: delivery mode %i goes out once a rising edge", "edge: lost while masked, logical destination passed on", "level", "the EOI register ends by vector"]),
+    rule("I/O APIC: polarity", "Intel 82093AA, 3.2.4", ["devices/io-apic", "polarity"]),
     rule("HPET", "IA-PC HPET", ["devices/hpet", "one-shot", "periodic", "legacy replacement: timer 0 is the PIT's line, timer 1 the RTC's, whatever they are routed to"]),
     rule("PM timer", "ACPI 6.4", ["devices/power", "the timer counts at 3.579545 MHz in 24 bits", "TMR_STS is set when the timer's highest bit changes, and cleared by a one", "TMR_EN makes it an SCI, at its time"]),
     rule("PIT: all modes", "Intel 8254", ["devices/pit", "mode 0: high at terminal count, once", "mode 1: one shot by the gate, triggered again while it runs", "mode 2: low for one tick at the end of each period", "mode 3 with count %i: a square wave, the odd tick in the high half", "mode 4: a strobe of one tick at terminal count", "mode 5: the same, started by the gate", "modes 6 and 7 are 2 and 3; the status has them as they were written"]),

@@ -142,6 +142,12 @@ describe("model-specific registers", () => {
     must(m, "writeMsr", 0xc000_0103, 0xaaaa_5555_1234_5678n);
     expect(must(m, "readMsr", 0xc000_0103)).toBe(0x1234_5678n);
   });
+  // APM vol. 2, 6.1.2: SYSENTER_CS
+  test("SYSENTER_CS is a selector: bits 63 to 16 read as zero", () => {
+    const m = long();
+    must(m, "writeMsr", 0x174, 0xaaaa_5555_1234_5678n);
+    expect(must(m, "readMsr", 0x174)).toBe(0x5678n);
+  });
   test("the time-stamp counter is the machine's nanoseconds from a base of its own", () => {
     const m = long();
     m.nanoseconds = 1000n;

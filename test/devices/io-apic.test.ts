@@ -74,7 +74,6 @@ test("edge: lost while masked, logical destination passed on", () => {
   expect(messages[0]).toMatchObject({ logical: true, destination: 3 });
 });
 
-// Intel 82093AA
 // Intel 82093AA, 3.2.4: INTPOL; ICH10 data sheet, 5.9.2: pins 0 to 15 are active high, 16 to 23 active low.
 describe("polarity", () => {
   test("an active-low entry of a pin that rests high: levels and edges are the low ones", () => {
@@ -107,6 +106,7 @@ describe("polarity", () => {
   });
 });
 
+// Intel 82093AA
 describe("level", () => {
   const REMOTE_IRR = 0x4000;
 

@@ -125,7 +125,11 @@ function pextrw(m: Meaning, dst: Operand, src: Operand, by: Operand): void {
 const mask = (operation: string) => (m: Meaning, dst: Operand, src: Operand) =>
   m.set(dst, m.zeroExtend(m.simdToScalar(operation, m.getVector(src)), dst.width as Width));
 
-/** MASKMOVDQU, MASKMOVQ: a byte is stored where the mask's byte has its top bit; the others are not touched at all. */
+/**
+ * MASKMOVDQU, MASKMOVQ: a byte is stored where the mask's byte has its top bit; the others are not touched at all. Whether those
+ * meet data breakpoints is open ("different processor implementations may signal or not signal these breakpoints", SDM vol. 2,
+ * MASKMOVDQU): on AMD's processors it hangs on the mask in no way that is written down; here they meet none.
+ */
 export function maskedStore(m: Meaning, bytes: Vector, selector: Vector, count: 8 | 16): void {
   const chosen = m.simdToScalar("i8x16.bitmask", selector);
   const start = m.register(RDI, m.addressSize);

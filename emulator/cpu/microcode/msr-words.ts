@@ -63,8 +63,8 @@ const ALL_OR_NONE: Rule = 6;
 const CLEARED: Rule = 7;
 /** Always zero, and nothing else may be written. */
 const ZERO: Rule = 8;
-/** Bits 63 to 32 are dropped: AMD's processors have none of TSC_AUX, where Intel's refuse them. */
-const LOW_HALF: Rule = 10;
+/** Bits outside of the mask are dropped: AMD's processors have no more of TSC_AUX and SYSENTER_CS, where Intel's refuse them. */
+const DROPS: Rule = 10;
 /** What the processor writes. */
 const READ_ONLY: Rule = 9;
 
@@ -131,8 +131,8 @@ function find(core: usize, index: u32): bool {
       return row(0, CONSTANT, 0);
     case 0xfe: // MTRRcap
       return row(0, CONSTANT, MTRR_CAPABILITIES);
-    case 0x174:
-      return row(MSR_SYSENTER_CS, BITS);
+    case 0x174: // bits 63 to 16 reserved (PPR for family 17h, MSR0000_0174), read as zero: no more than a selector is there
+      return row(MSR_SYSENTER_CS, DROPS, 0xffff);
     case 0x175:
       return row(MSR_SYSENTER_ESP, CANONICAL);
     case 0x176:
@@ -168,6 +168,7 @@ function find(core: usize, index: u32): bool {
     case 0xc000_0083:
       return row(MSR_CSTAR, CANONICAL);
     case 0xc000_0084:
+      // The APM says no more of bits 63 to 32 than that they are reserved; processors of family 17h raise #GP.
       return row(MSR_SFMASK, BITS, LOW);
     case 0xc000_0100:
       return row(SEGMENTS + FS * SEGMENT_BYTES + SEG_BASE, CANONICAL);
@@ -176,7 +177,7 @@ function find(core: usize, index: u32): bool {
     case 0xc000_0102:
       return row(MSR_KERNEL_GS_BASE, CANONICAL);
     case 0xc000_0103:
-      return row(MSR_TSC_AUX, LOW_HALF, LOW);
+      return row(MSR_TSC_AUX, DROPS, LOW);
     case 0xc001_0010:
       return row(MSR_SYSCFG, BITS, SYSCFG_DEFINED);
     case 0xc001_0015:
@@ -245,7 +246,7 @@ function accepted(core: usize, value: u64): bool {
       return value == 0 || (load<u64>(core, MSR_HWCR) & HWCR_STATUS_WRITES) != 0;
     case ZERO:
       return value == 0;
-    case LOW_HALF:
+    case DROPS:
       return true;
     default:
       return false;
@@ -267,7 +268,7 @@ export function writeWord(core: usize, index: u32, value: u64): bool {
   if (!find(core, index) || !accepted(core, value)) return false;
   if (place == 0) return true;
   const hidden = rule == MTRR_TYPES ? load<u64>(core + place) & ~mask : 0;
-  const kept = rule == LOW_HALF ? value & mask : value;
+  const kept = rule == DROPS ? value & mask : value;
   store<u64>(core + place, kept | fixed | hidden);
   return true;
 }
