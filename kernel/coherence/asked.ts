@@ -4,7 +4,7 @@
 //
 // Invariants: a page has a record, or kept bytes (kept.ts), or is in one run here, or none of these; its range says INVALID. Whoever
 // looks at all records of an object has pagesAsked() make those of its runs before.
-import { frameAllocateRaw, frameFree } from "../memory/frames";
+import { frameFree, framesAllocateRaw } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { keptFind } from "./kept";
 import { pageFind } from "./page-index";
@@ -64,13 +64,7 @@ export function askMany(object: SharedObject, first: u64, most: u64): u32 {
   if (count == 0) return 0;
   const run = changetype<Asked>(allocate(ASKED_BYTES + (count << 2)));
   run.first = first;
-  let framed: u32 = 0;
-  while (framed < count) {
-    const frame = frameAllocateRaw();
-    if (frame == 0) break;
-    store<u32>(frameAt(run, framed), frame);
-    framed++;
-  }
+  const framed = framesAllocateRaw(frameAt(run, 0), count);
   run.transaction = framed != 0 ? stepAskMany(engine, framed) : 0;
   run.object = changetype<usize>(object);
   run.count = framed;

@@ -107,7 +107,17 @@ function put(
 ): void {
   assert(first <= last && last <= PAGE_LAST, "a range ends before it begins");
   let from = rangeNumber(set, first);
-  let to = rangeNumber(set, last);
+  const here = rangeAt(set, from);
+  // Pages after pages go from the beginning of one range to the end of the one before.
+  if (from != 0 && here.first == first && here.last > last) {
+    const before = rangeAt(set, from - 1);
+    if (same(before, state, directory, owner, flags, sharers)) {
+      before.last = last;
+      here.first = last + 1;
+      return;
+    }
+  }
+  let to = here.last >= last ? from : rangeNumber(set, last);
   let left: u32 = 0;
   let right: u32 = 0;
   const before = rangeAt(set, from);
@@ -173,17 +183,6 @@ export function rangesPutState(set: RangeSet, first: u64, last: u64, state: u8):
 
 /** At the home: a page gets a directory of its own. */
 export function rangesCarve(set: RangeSet, index: u64): void {
-  const number = rangeNumber(set, index);
-  const here = rangeAt(set, number);
-  // Page after page goes from the beginning of one range to the end of the one before.
-  if (number != 0 && here.first == index && here.last != index) {
-    const before = rangeAt(set, number - 1);
-    if (same(before, INVALID, UNUSED, 0, STORED, 0)) {
-      before.last = index;
-      here.first = index + 1;
-      return;
-    }
-  }
   put(set, index, index, INVALID, UNUSED, 0, STORED, 0);
 }
 

@@ -94,11 +94,12 @@ export function streamAround(
   if (index + 1 != client.streamNext) return 0;
   const end = min<u32>(AROUND, most);
   let count: u32 = 0;
+  streamBegin();
   while (count < end) {
     const frame = streamFrame(object, index + 1 + count);
     if (frame == 0) break;
-    if (changetype<usize>(streamPage) != 0) streamPage.ahead = 0;
-    else streamKept.ahead = 0;
+    if (changetype<usize>(streamKept) != 0) streamKept.ahead = 0;
+    else streamPage.ahead = 0;
     store<u64>(frames + (count << 3), <u64>frame);
     count++;
   }
@@ -109,6 +110,7 @@ export function streamAround(
 /** Pages directly behind `index` that are here, `most` at the most. */
 export function streamBehind(object: SharedObject, index: u64, most: u32): u32 {
   let count: u32 = 0;
+  streamBegin();
   while (count < most && streamFrame(object, index + 1 + count) != 0) count++;
   return count;
 }
@@ -119,23 +121,38 @@ export function streamComes(object: SharedObject, index: u64): bool {
   return changetype<usize>(page) != 0 ? page.state == INVALID_READ : isAsked(object, index);
 }
 
-/** The record that streamFrame() has found, if there is one, or what is kept without. */
-let streamPage = changetype<Page>(0);
+/** What streamFrame() has found: what is kept without a record, or the record. */
 let streamKept = changetype<Kept>(0);
+let streamPage = changetype<Page>(0);
+/** The range that it has looked at last; from 1 to 0: it has not yet. Whoever begins with it says so. */
+let streamFirst: u64 = 1;
+let streamLast: u64 = 0;
+let streamReads: bool = false;
+
+function streamBegin(): void {
+  streamFirst = 1;
+  streamLast = 0;
+}
 
 /** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */
 function streamFrame(object: SharedObject, index: u64): usize {
-  const page = pageFind(object, index);
-  streamPage = page;
-  if (changetype<usize>(page) != 0) {
-    if (page.frozen != 0 || page.revoking != 0 || page.broken != 0 || isLentOut(page)) return 0;
-    return mayBeRead(page.state) ? page.frame : 0;
-  }
-  // One that came long before it is read has merged.
   const kept = keptFind(object, index);
   streamKept = kept;
-  if (changetype<usize>(kept) == 0 || kept.former != 0) return 0;
-  return mayBeRead(rangeOf(rangesOf(object), index).state) ? kept.frame : 0;
+  if (changetype<usize>(kept) != 0) {
+    if (kept.former != 0) return 0;
+    if (index < streamFirst || index > streamLast) {
+      const range = rangeOf(rangesOf(object), index);
+      streamFirst = range.first;
+      streamLast = range.last;
+      streamReads = mayBeRead(range.state);
+    }
+    return streamReads ? kept.frame : 0;
+  }
+  const page = pageFind(object, index);
+  streamPage = page;
+  if (changetype<usize>(page) == 0) return 0;
+  if (page.frozen != 0 || page.revoking != 0 || page.broken != 0 || isLentOut(page)) return 0;
+  return mayBeRead(page.state) ? page.frame : 0;
 }
 
 function mayBeRead(state: u32): bool {

@@ -128,11 +128,15 @@ export function runGives(page: Page, request: PageMessage): bool {
   return true;
 }
 
-/** The same of a page that has no record. */
-export function runGivesKept(kept: Kept, machine: u32, number: u32): void {
-  extend(kept.object, kept.index, SAY_GRANT, machine, RIGHT_SHARED | WITH_DATA, 0, number);
-  append(kept.serial, kept.frame);
-  counts();
+/** The same of pages that have no records and follow each other: their Kept, a word each at `at`. `number`: of the first one's request. */
+export function runGivesKept(at: usize, pages: u32, machine: u32, number: u32): void {
+  for (let place: u32 = 0; place < pages; place++) {
+    const kept = changetype<Kept>(load<usize>(at + (place << 2)));
+    if (place == 0 || count == 0)
+      extend(kept.object, kept.index, SAY_GRANT, machine, RIGHT_SHARED | WITH_DATA, 0, number + place);
+    append(kept.serial, kept.frame);
+    counts();
+  }
 }
 
 /** The open run is one that this page's message continues. */

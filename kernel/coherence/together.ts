@@ -42,9 +42,7 @@ export function giveTogether(object: SharedObject, message: PageMessage, index: 
   if (stepLowers(set, index)) count = renumber(takeRunsRight(object, index, count), count);
   if (count == 0) return 0;
   stepGiveRange(engine, set, index, index + count - 1, message.from);
-  for (let i: u32 = 0; i < count; i++) {
-    runGivesKept(changetype<Kept>(load<usize>(given + (i << 2))), message.from, message.transaction + i);
-  }
+  runGivesKept(given, count, message.from, message.transaction);
   stats().pagesSent += count;
   return count;
 }

@@ -113,13 +113,6 @@ function blockGive(given: usize, givenOrder: u32): void {
 
 /** A zeroed frame; 0 = none left. */
 export function frameAllocate(): usize {
-  const frame = frameAllocateRaw();
-  if (frame !== 0) memory.fill(frame, 0, 4096);
-  return frame;
-}
-
-/** One with whatever was in it: all of it is written before anybody sees it. */
-export function frameAllocateRaw(): usize {
   const core = thisCore();
   core.critical++;
   if (core.frames === 0) stock(core);
@@ -130,7 +123,27 @@ export function frameAllocateRaw(): usize {
     setKind(frame, USED);
   }
   criticalLeave(core);
+  if (frame !== 0) memory.fill(frame, 0, 4096);
   return frame;
+}
+
+/** Frames with whatever was in them: all of it is written before anybody sees it. So many, a word each at `at`, `count` at the most. */
+export function framesAllocateRaw(at: usize, count: u32): u32 {
+  const core = thisCore();
+  core.critical++;
+  let taken: u32 = 0;
+  while (taken < count) {
+    if (core.frames === 0) stock(core);
+    const frame = core.frames;
+    if (frame === 0) break;
+    core.frames = load<usize>(frame);
+    core.frameCount--;
+    setKind(frame, USED);
+    store<u32>(at + (taken << 2), frame);
+    taken++;
+  }
+  criticalLeave(core);
+  return taken;
 }
 
 /** The smallest blocks that there are go first, so that large ones stay whole. */
