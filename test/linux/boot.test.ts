@@ -16,6 +16,7 @@ else if (linux.genericMissing !== "")
   console.warn(`skipped: the generic Linux, because ${linux.genericMissing}`);
 
 const MIB = 1 << 20;
+const CONTROL_C = 3;
 
 describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
   const folder = temporaryFolder();
@@ -44,6 +45,14 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
     });
     expect(await guest.command("echo $((6 * 7)) | sed s/4/four/")).toBe("four2");
     expect(await guest.command("uname -sm")).toBe("Linux x86_64");
+    expect(await guest.command("echo on\x7fe")).toBe("oe"); // DEL takes back a character
+    // Control-C ends what runs in the foreground, by SIGINT.
+    const from = guest.console.length;
+    await guest.type("(sleep 1; echo asleep) & sleep 1000");
+    await guest.until("asleep\r", from);
+    await guest.press(CONTROL_C);
+    await guest.until(prompt, from);
+    expect(await guest.command("echo $?")).toBe("130");
     expect(await guest.command("ls /sys/bus/pci/devices")).toContain("0000:00:02.0");
     expect(await guest.command("cat /proc/bus/input/devices")).toContain("AT Translated Set 2 keyboard");
     await guest.type("poweroff -f");

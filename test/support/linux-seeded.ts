@@ -123,10 +123,11 @@ export class SeededLinux {
 
   /** Types a line. */
   async type(line: string): Promise<void> {
-    for (const byte of Buffer.from(`${line}\n`)) {
-      while (!this.machine.receiveByte(byte)) await this.#hall.turn(this.now + 1e9);
-      await this.#hall.turn(this.now + 1e9);
-    }
+    for (const byte of Buffer.from(`${line}\n`)) await this.press(byte);
+  }
+  async press(byte: number): Promise<void> {
+    while (!this.machine.receiveByte(byte)) await this.#hall.turn(this.now + 1e9);
+    await this.#hall.turn(this.now + 1e9);
   }
 
   /** Types a command at the prompt; gives what it printed. */
