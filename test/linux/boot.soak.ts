@@ -1,15 +1,20 @@
 // Debian's kernels as they come: each by each boot protocol on 1, 2, 4 and 8 cores, in virtual time and live, to a shell, a
-// disk, a restart and off (test/support/linux-row.ts); two live machines on the wire; memtest86+.
+// disk, a restart and off (test/support/linux-row.ts); by odd command lines and on odd machines; two live machines on the
+// wire; memtest86+.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { MachineOptions } from "../../emulator/machine.js";
 import { Command, installed } from "../support/cluster.js";
 import { temporaryFolder } from "../support/folder.js";
-import { linux, network } from "../support/linux.js";
+import { linux, network, prompt, SHORT_COMMAND_LINE } from "../support/linux.js";
+import { complaints, qemuLog } from "../support/linux-complaints.js";
 import { Guest } from "../support/linux-guest.js";
 import { type Row, RowFiles, show, titleOf } from "../support/linux-row.js";
+import { SeededLinux } from "../support/linux-seeded.js";
+import { vmlinux } from "../support/vmlinux.js";
 
 if (linux.missing !== "") console.warn(`skipped: Linux on live machines, because ${linux.missing}`);
 else if (linux.genericModulesMissing !== "")
@@ -28,6 +33,23 @@ const ROWS: readonly Row[] = (["seeded", "live"] as const).flatMap((time) =>
   ),
 );
 
+/** What takes another way through the kernel or the machine. */
+interface Odd {
+  readonly what: string;
+  readonly words?: string;
+  readonly machine?: Pick<MachineOptions, "memory" | "storeBuffer">;
+  readonly stall?: number;
+}
+const MIB = 1 << 20;
+const ODD: readonly Odd[] = [
+  ...["nosmp", "noapic", "acpi=off", "nox2apic", "mitigations=off", "nokaslr"].map((words) => ({
+    ...{ what: `with ${words}`, words },
+  })),
+  { what: "with store buffers", machine: { storeBuffer: 8 } },
+  { what: "with stalls", stall: 300e3 },
+  { what: "with as much memory as there may be", machine: { memory: 3072 * MIB } },
+];
+
 const MINUTES = 60_000;
 const TRANSFER_SECONDS = 900;
 const TRANSFER_BYTES = 1e8;
@@ -38,6 +60,7 @@ describe.skipIf(linux.missing !== "")("Linux", () => {
   let rows: RowFiles;
   beforeAll(() => {
     linux.writeInitrd(at("network"), { modules: network });
+    linux.writeInitrd(at("plain"));
     if (e2fs === "") rows = new RowFiles(folder.path);
   });
   afterAll(folder.remove);
@@ -46,6 +69,25 @@ describe.skipIf(linux.missing !== "")("Linux", () => {
     const missing = row.kernel === "generic" ? linux.genericModulesMissing : "";
     test.skipIf(missing !== "" || e2fs !== "")(titleOf(row), () => show(row, rows), 60 * MINUTES);
   }
+
+  test.each(ODD)(
+    "two seeded cores $what: a shell, and nothing to complain of",
+    async ({ words = "", machine = {}, stall = 0 }) => {
+      const commandLine = `${SHORT_COMMAND_LINE} ${words}`;
+      const kernel = vmlinux(readFileSync(linux.cloud.image));
+      const guest = await SeededLinux.start({ kernel, cores: 2, commandLine, ...machine }, 1, { stall });
+      await guest.until(prompt, 0, 60);
+      console.info(`with ${words}${JSON.stringify(machine)}, stalls ${stall}: to the shell ${guest.figures}`);
+      const both = "for i in 1 2; do sha256sum /bin/busybox & done; wait";
+      expect((await guest.command(both)).match(/^[\da-f]{64} {2}/gm)).toHaveLength(2);
+      const megabytes = (machine.memory ?? 256 * MIB) / MIB;
+      const theirs = await qemuLog({
+        ...{ kernel: linux.cloud.image, initrd: at("plain"), cores: 2, append: commandLine, megabytes },
+      });
+      expect(complaints(await guest.command("dmesg -r"), theirs)).toEqual([]);
+    },
+    60 * MINUTES,
+  );
 
   test(
     "two machines on the bridge: ping, and 100 MB by nc arrive as they were sent",

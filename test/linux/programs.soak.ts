@@ -1,6 +1,6 @@
 // Debian's programs, from their packages on a disk image, inside of Debian's kernel on our machine: they print what they
-// print on the host's processor, and end as they end there. One core, in virtual time: a time limit inside of a test
-// holds however busy the host is. Last, some of them on two live cores.
+// print on the host's processor, and end as they end there. In virtual time: a time limit inside of a test holds however
+// busy the host is. All of them on one core, threads on two; last, some of them on two live cores.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { temporaryFolder } from "../support/folder.js";
 import { linux } from "../support/linux.js";
 import { Guest } from "../support/linux-guest.js";
 import type { SeededLinux } from "../support/linux-seeded.js";
-import { compared, GCC, GLANCE, PROGRAMS, SQLITE } from "../support/programs.js";
+import { compared, GCC, GLANCE, PROGRAMS, SQLITE, THREADS } from "../support/programs.js";
 import {
   ending,
   GUEST_COMMAND_LINE,
@@ -30,36 +30,47 @@ const PROGRESS_MS = 60_000;
 const missing = linux.missing || makeDisk();
 if (missing !== "") console.warn(`skipped: Debian's programs in a guest, because ${missing}`);
 
-describe.skipIf(missing !== "")("Debian's programs print what they print on the host", () => {
-  // One guest for all, until it fails: a program that did not end leaves none to go on with.
-  let guest: SeededLinux | undefined;
-  afterAll(() => {
-    guest = undefined;
-  });
+const SEEDED = [
+  { cores: 1, programs: PROGRAMS },
+  { cores: 2, programs: THREADS },
+];
 
-  test.each(PROGRAMS)(
-    "$name",
-    async (program) => {
-      const host = runHere(program, HOST_SECONDS);
-      const running = guest ?? (await startGuest(PROGRAMS));
+describe.skipIf(missing !== "").each(SEEDED)(
+  "$cores cores print what the host prints",
+  ({ cores, programs }) => {
+    // One guest for all, until it fails: a program that did not end leaves none to go on with.
+    let guest: SeededLinux | undefined;
+    afterAll(() => {
       guest = undefined;
-      const figures = meter(running);
-      const progress = setInterval(() => console.log(`${program.name}: ${figures()}, goes on`), PROGRESS_MS);
-      try {
-        const { output, status } = await runInGuest(running, program, VIRTUAL_SECONDS);
-        guest = running;
-        console.log(`${program.name}: ${figures()}`);
-        expect({ lines: compared(output), status }, output.slice(-4000)).toEqual({
-          lines: compared(host.output),
-          status: host.status,
-        });
-      } finally {
-        clearInterval(progress);
-      }
-    },
-    TEST_MILLISECONDS,
-  );
-});
+    });
+
+    test.each(programs)(
+      "$name",
+      async (program) => {
+        const host = runHere(program, HOST_SECONDS);
+        const running = guest ?? (await startGuest(programs, cores));
+        guest = undefined;
+        const figures = meter(running);
+        const progress = setInterval(
+          () => console.log(`${program.name}: ${figures()}, goes on`),
+          PROGRESS_MS,
+        );
+        try {
+          const { output, status } = await runInGuest(running, program, VIRTUAL_SECONDS);
+          guest = running;
+          console.log(`${program.name}: ${figures()}`);
+          expect({ lines: compared(output), status }, output.slice(-4000)).toEqual({
+            lines: compared(host.output),
+            status: host.status,
+          });
+        } finally {
+          clearInterval(progress);
+        }
+      },
+      TEST_MILLISECONDS,
+    );
+  },
+);
 
 /** Instructions, virtual seconds and seconds of a processor from now on. */
 function meter(guest: SeededLinux): () => string {

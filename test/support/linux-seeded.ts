@@ -6,7 +6,7 @@ import { firmware } from "../../emulator/images.js";
 import { SeededNetwork } from "../../emulator/link.js";
 import { Machine, type MachineOptions } from "../../emulator/machine.js";
 import { Random } from "../../emulator/random.js";
-import { Schedule } from "../../emulator/schedule.js";
+import { Schedule, type ScheduleOptions } from "../../emulator/schedule.js";
 import { COMMAND_LINE, linux, prompt } from "./linux.js";
 
 const TURNS_PER_BREATH = 65_536;
@@ -19,15 +19,16 @@ class Hall {
   readonly seed: number;
   #turns = 0;
 
-  constructor(machines: readonly Machine[], seed: number) {
+  constructor(machines: readonly Machine[], seed: number, time: ScheduleOptions) {
     const random = new Random(seed);
+    const options = { slices: SLICES, ...time };
     this.seed = seed;
     if (machines.length === 1) {
-      this.schedule = new Schedule(machines, [], random, { slices: SLICES });
+      this.schedule = new Schedule(machines, [], random, options);
       return;
     }
     const network = new SeededNetwork(random.fork("network"), () => this.schedule.now);
-    this.schedule = new Schedule(machines, [network], random.fork("schedule"), { slices: SLICES });
+    this.schedule = new Schedule(machines, [network], random.fork("schedule"), options);
     for (const machine of machines) machine.connect(network.attach((frame) => machine.receiveFrame(frame)));
   }
 
@@ -51,12 +52,16 @@ export class SeededLinux {
     this.#hall = hall;
   }
 
-  static async start(options: MachineOptions, seed = 1): Promise<SeededLinux> {
-    return (await SeededLinux.together([options], seed))[0]!;
+  static async start(options: MachineOptions, seed = 1, time: ScheduleOptions = {}): Promise<SeededLinux> {
+    return (await SeededLinux.together([options], seed, time))[0]!;
   }
 
   /** Machines on one wire; what is done with one of them lets time pass for all. */
-  static async together(options: readonly MachineOptions[], seed = 1): Promise<SeededLinux[]> {
+  static async together(
+    options: readonly MachineOptions[],
+    seed = 1,
+    time: ScheduleOptions = {},
+  ): Promise<SeededLinux[]> {
     const texts = options.map(() => ({ all: "" }));
     const machines = await Promise.all(
       options.map(async (o, index) =>
@@ -74,7 +79,7 @@ export class SeededLinux {
         }),
       ),
     );
-    const hall = new Hall(machines, seed);
+    const hall = new Hall(machines, seed, time);
     return machines.map((machine, index) => new SeededLinux(machine, texts[index]!, hall));
   }
 

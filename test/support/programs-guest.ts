@@ -22,8 +22,9 @@ export const programsInitrd = (programs: readonly Program[]): Uint8Array => {
 };
 
 /** Booted, with the disk mounted; what is written to it is forgotten with the machine. */
-export async function startGuest(programs: readonly Program[]): Promise<SeededLinux> {
+export async function startGuest(programs: readonly Program[], cores = 1): Promise<SeededLinux> {
   const guest = await SeededLinux.start({
+    cores,
     memory: GUEST_MEMORY,
     initrd: programsInitrd(programs),
     commandLine: GUEST_COMMAND_LINE,

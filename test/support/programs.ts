@@ -34,6 +34,9 @@ export const PYTHON_SUITES = [
   ...["test_mmap", "test_socket", "test_zlib", "test_hashlib"],
 ].map(pythonSuite);
 
+/** What threads of one process do to each other, which on several cores they do at once. */
+export const THREADS: readonly Program[] = PYTHON_SUITES.filter(({ name }) => name === "test_threading");
+
 /** Small enough for every day: doubles, long integers, decimals, and SQL. */
 export const GLANCE: Program = {
   name: "glance",
