@@ -2,8 +2,7 @@
 import { expect, test } from "vitest";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { LoansWorld } from "../support/loans-world.js";
-import { loanWorlds } from "../support/plants/loans.js";
-import { explore } from "../support/search.js";
+import { exploreLoans, loanWorlds } from "../support/plants/loans.js";
 
 const kernel = new KernelWasm();
 
@@ -11,7 +10,7 @@ test.each(loanWorlds)(
   "every order of events: $programs, home $home",
   (one) => {
     const world = new LoansWorld(kernel, one);
-    expect(explore(world, one.kills).ends).toBeGreaterThan(0);
+    expect(exploreLoans(world, one).ends).toBeGreaterThan(0);
     expect(world.met.lent).toBeGreaterThan(0);
   },
   900_000,

@@ -6,6 +6,7 @@ import { KernelWasm } from "../support/kernel-wasm.js";
 import { type LoanSetup, loanBugs } from "../support/loans-state.js";
 import { LoansWorld } from "../support/loans-world.js";
 import {
+  exploreLoans,
   larger,
   loanAtRandom,
   loanBySearch,
@@ -13,7 +14,7 @@ import {
   short,
   wanderLoans,
 } from "../support/plants/loans.js";
-import { explore, Violation } from "../support/search.js";
+import { Violation } from "../support/search.js";
 
 const kernel = new KernelWasm();
 
@@ -24,7 +25,7 @@ describe("every order of events", () => {
   for (const one of loanCases)
     test(nameOf(one, one.kills), () => {
       const world = new LoansWorld(kernel, one);
-      const found = explore(world, one.kills);
+      const found = exploreLoans(world, one);
       expect(found.ends).toBeGreaterThan(0);
       expect(world.met.lent).toBeGreaterThan(0);
       expect(found.states).toBe(one.states);

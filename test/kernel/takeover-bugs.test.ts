@@ -5,19 +5,7 @@ import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch } from "../support/plants/moves.js";
-
-/** Takes these steps, then whatever is left, in order. */
-function playOn(world: World, steps: readonly Step[], kills: number): void {
-  for (const step of steps) {
-    expect(world.steps(kills).map((each) => JSON.stringify(each))).toContain(JSON.stringify(step));
-    world.take(step);
-  }
-  for (let count = 0; !world.rests(world.steps()); count++) {
-    const rest = world.steps();
-    world.take(rest[count % rest.length]!);
-  }
-  world.checkEnd();
-}
+import { givenToTheDead, playOn, tellStory } from "../support/story.js";
 
 describe("a home that moves", () => {
   test.each(moveBugs)("%s", (bug) => {
@@ -30,6 +18,9 @@ describe("membership", () => {
   test.each(membershipBugs)("%s", (bug) => expect(membershipFound(bug)).not.toEqual([]));
   test.each(Object.keys(stories))("without the bug: %s", (bug) => tell(bug));
 });
+
+test("R2, R8: what was being given to a machine that dies is not lost with its home", () =>
+  tellStory(new KernelWasm(), givenToTheDead));
 
 // Rare in runs at random: the word was said before its sender froze, and comes when the receiver has frozen. A search of every order
 // finds it after 470,000 states (coherence-trials.soak.ts).

@@ -23,14 +23,15 @@ export const loanBugs = [
   "goes on with a dead owner's bytes",
   "drops what was lent when the request has ended",
   "takes a new life's loans for its former one's",
+  "keeps what a dead machine lent until it hears of the death itself",
 ] as const;
 /** This shows in few orders of events: every order of three machines has to be searched. */
 export const rareBugs = ["keeps what was lent when the request has ended"] as const;
-/** Not found: the worlds that are searched are too small for them, or other rules are enough. */
-export const survivors = [
-  "lends to a machine whose last loan is not the one it names",
-  "keeps what a dead machine lent until it hears of the death itself",
-] as const;
+/**
+ * Not found, since other rules are enough: who has a loan asks its lender directly next, behind what it gives back on the same link; who asks
+ * by way of the home has none, or has given it back since, as the lender knows.
+ */
+export const survivors = ["lends to a machine whose last loan is not the one it names"] as const;
 export type LoanBug = (typeof loanBugs)[number] | (typeof rareBugs)[number] | (typeof survivors)[number];
 
 /** Per thread: r0 reads chunk 0, w1 reads chunk 1 and writes it, p does so with all of the page, in one instruction. */
@@ -44,6 +45,8 @@ export interface LoanSetup {
   bug?: LoanBug;
   /** Who died comes back. */
   rejoins?: true;
+  /** What has happened already when the search begins. */
+  begins?: readonly Step[];
 }
 
 export interface Thread {

@@ -93,8 +93,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
           steps.push({ do: "giveBack", machine: m });
       }
       for (let from = 1; from <= this.n; from++) {
-        if (this.wire(from, m).length > 0 && !this.knowsDead(m, from))
-          steps.push({ do: "deliver", from, to: m });
+        if (this.wire(from, m).length > 0 && this.#hears(m, from)) steps.push({ do: "deliver", from, to: m });
         if (from !== m && !this.machine(from).alive && !this.knowsDead(m, from))
           steps.push({ do: "notice", machine: m, dead: from });
         const back = from !== m && this.machine(from).alive && this.machine(from).returned;
@@ -105,6 +104,15 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     if (this.setup.rejoins)
       for (let m = 1; m <= this.n; m++) if (this.#mayReturn(m)) steps.push({ do: "return", machine: m });
     return steps;
+  }
+
+  /**
+   * A machine counts as dead when all members have cut their links with it: their marks have said that they know the view without it
+   * (members.ts), or its new life has links with them all. So once anybody acts upon the death nobody hears the dead machine.
+   */
+  #hears(m: number, from: number): boolean {
+    if (this.machine(from).alive) return !this.knowsDead(m, from);
+    return this.machines.every((_, index) => !this.knowsDead(index + 1, from));
   }
 
   /** As in coherence.ts: who comes back asks for nothing until all know it, and all know of the death before. */

@@ -1,12 +1,30 @@
 // Chunks of a page that are lent: small clusters whose every order of events is searched, larger ones for random runs, and bugs planted
 // around the compiled parts (loans-world.ts has them by name).
 import { KernelWasm } from "../kernel-wasm.js";
-import { type LoanBug, type LoanSetup, loanBugs, rareBugs, survivors } from "../loans-state.js";
+import { type LoanBug, type LoanSetup, loanBugs, rareBugs, type Step, survivors } from "../loans-state.js";
 import { LoansWorld } from "../loans-world.js";
-import { chance, explore, Violation } from "../search.js";
+import { chance, explore, type Found, Violation } from "../search.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 
 const kernel = new KernelWasm();
+
+/** Machine 1 has the page from machine 3, its home, and has lent a chunk to machine 2. */
+const lent: readonly Step[] = [
+  { do: "start", machine: 1, thread: 0 },
+  { do: "deliver", from: 1, to: 3 },
+  { do: "deliver", from: 3, to: 1 },
+  { do: "retire", machine: 1, thread: 0 },
+  { do: "start", machine: 2, thread: 0, borrow: true },
+  { do: "deliver", from: 2, to: 3 },
+  { do: "deliver", from: 3, to: 1 },
+  { do: "deliver", from: 1, to: 2 },
+];
+/** Machine 1 died, and its page's home knows it; machine 2 does not. */
+const lenderDied: readonly Step[] = [
+  ...lent,
+  { do: "kill", machine: 1 },
+  { do: "notice", machine: 3, dead: 1 },
+];
 
 export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0"], ["w1w1"]], home: 1, kills: 0, states: 185 },
@@ -14,9 +32,10 @@ export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0p"], ["w1"]], home: 1, kills: 0, states: 340 },
   { programs: [["w0"], ["w1r0"]], home: 2, kills: 0, states: 843 },
   { programs: [["w0"], ["w1"], ["p"]], home: 1, kills: 0, states: 3564 },
-  { programs: [["w0"], ["w1"], []], home: 3, kills: 1, states: 6530 },
+  { programs: [["w0"], ["w1"], []], home: 3, kills: 1, states: 6258 },
   { programs: [["w0r1"], ["w1"]], home: 1, kills: 1, states: 5238 },
   { programs: [["w0"], ["w1w1"]], home: 1, kills: 1, rejoins: true, states: 4144 },
+  { programs: [["w0"], ["w1"], ["r1r1"]], home: 3, kills: 1, begins: lenderDied, states: 1801 },
 ];
 
 /** Three machines in every order of events: minutes. */
@@ -24,6 +43,7 @@ export const loanWorlds: readonly (LoanSetup & { kills: number })[] = [
   { programs: [["w0p"], ["w1w2"], []], home: 3, lends: 3, returns: 1, kills: 0 },
   { programs: [["w0"], ["w1"], ["r1"]], home: 1, lends: 1, kills: 1 },
   { programs: [["w0"], ["w1w1"], []], home: 3, kills: 1, rejoins: true },
+  { programs: [["w0"], ["w1"], ["r1r1"]], home: 3, returns: 1, kills: 1, begins: lent },
 ];
 
 /** One run at random, to its end. */
@@ -57,8 +77,17 @@ export const short: LoanSetup[] = [
   { home: 3, programs: [["w0p"], ["w1w2"], []], lends: 3, returns: 1 },
 ];
 
+/** Every order of events, from where it begins. */
+export function exploreLoans(
+  world: LoansWorld,
+  { begins = [], kills }: LoanSetup & { kills: number },
+): Found {
+  for (const step of begins) world.take(step);
+  return explore(world, kills);
+}
+
 export const loanBySearch = (bug: LoanBug, setups: readonly (LoanSetup & { kills: number })[]): Finding[] =>
-  bySearch(setups.map((one) => () => explore(new LoansWorld(kernel, { ...one, bug }), one.kills)));
+  bySearch(setups.map((one) => () => exploreLoans(new LoansWorld(kernel, { ...one, bug }), one)));
 
 /** Without a bug nothing is to be found. */
 export function loanAtRandom(bug?: LoanBug): Finding[] {

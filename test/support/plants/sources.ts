@@ -4,6 +4,7 @@ import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
 import { LoansWorld } from "../loans-world.js";
 import { explore } from "../search.js";
+import { givenToTheDead, type Story, tellStory } from "../story.js";
 import { shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
 import { larger, loanCases, short, wanderLoans } from "./loans.js";
@@ -12,7 +13,7 @@ import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 /** What it is part of: pages, records that merge and go, homes that move, chunks that are lent. */
 type Part = "pages" | "merging" | "moves" | "loans";
 
-const bugs: readonly (Change & { part: Part; survives?: true })[] = [
+const bugs: readonly (Change & { part: Part; story?: Story })[] = [
   {
     name: "a late answer is taken for that of the open request",
     part: "pages",
@@ -78,7 +79,7 @@ const bugs: readonly (Change & { part: Part; survives?: true })[] = [
     file: "coherence/takeover.ts",
     from: "if (alone || page.left != 0) {",
     to: "if (alone) {",
-    survives: true,
+    story: givenToTheDead,
   },
   {
     name: "operations wait for a home that has moved",
@@ -86,7 +87,6 @@ const bugs: readonly (Change & { part: Part; survives?: true })[] = [
     file: "coherence/takeover.ts",
     from: "  answerOperations(engine, page, SAY_REJECTED);\n  if (page.frozen == 0) {",
     to: "  if (page.frozen == 0) {",
-    survives: true,
   },
   {
     name: "of a dead borrower's bytes nobody is told when the page goes home",
@@ -146,6 +146,7 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
     { programs: [["w"], [], ["x"]], home: 1, kills: 1, seeds: 300 },
     { programs: [[], ["wr"], ["rw"]], home: 1, kills: 1, seeds: 1000 },
     { programs: [["rw"], ["xw"], ["wx", "r"]], home: 2, kills: 1, seeds: 1000 },
+    { programs: [["rw"], ["ww", "w"], ["xx", "x"]], home: 1, kills: 1, seeds: 1000 },
   ],
 };
 
@@ -208,9 +209,10 @@ export const sourcePlants: readonly Planted[] = bugs.map((bug) => ({
   name: bug.name,
   where: bug.file,
   change: bug,
-  ...(bug.survives && { survives: true }),
   find: async () => {
     const kernel = await compiled(bug, "unit.ts");
+    const { story } = bug;
+    if (story !== undefined) return atRandom(1, 1, () => tellStory(kernel(), story));
     return bug.part === "loans" ? inLoans(kernel) : inClusters(kernel, bug.part);
   },
 }));

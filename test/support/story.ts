@@ -1,0 +1,63 @@
+// What happens to a cluster of coherence.ts, told step by step: orders of events that searches and seeds meet rarely, or whose end
+// only somebody can judge who knows what had happened.
+import { type Setup, type Step, World } from "./coherence.js";
+import type { KernelWasm } from "./kernel-wasm.js";
+import { Violation } from "./search.js";
+
+/** Takes these steps, then whatever is left, in order. */
+export function playOn(world: World, steps: readonly Step[], kills: number): void {
+  for (const step of steps) {
+    const may = world.steps(kills).map((each) => JSON.stringify(each));
+    if (!may.includes(JSON.stringify(step)))
+      throw new Violation(`${JSON.stringify(step)} is not among ${may.join(" ")}`);
+    world.take(step);
+  }
+  for (let count = 0; !world.rests(world.steps()); count++) {
+    const rest = world.steps();
+    world.take(rest[count % rest.length]!);
+  }
+  world.checkEnd();
+}
+
+export interface Story {
+  readonly setup: Setup;
+  readonly kills: number;
+  readonly steps: readonly Step[];
+  /** So many threads are told of a loss. */
+  readonly told: number;
+}
+
+export function tellStory(kernel: KernelWasm, { setup, kills, steps, told }: Story): void {
+  const world = new World(kernel, setup);
+  playOn(world, steps, kills);
+  const failures = world.failures(true);
+  if (failures !== told)
+    throw new Violation(`${failures} threads are told of a loss, and ${told} should have been`);
+}
+
+/**
+ * R2, R8: machine 2 has written the page and gives it to machine 3, which dies before it has gone; then machine 1 does, the home, which
+ * knew what to do about it. Machine 2 has the page still, and nothing was lost.
+ */
+export const givenToTheDead: Story = {
+  setup: { machines: 3, home: 1, programs: [[], ["wr"], ["w"]], takeover: true },
+  kills: 2,
+  steps: [
+    { do: "start", machine: 2, thread: 0 },
+    { do: "deliver", from: 2, to: 1 },
+    { do: "deliver", from: 1, to: 2 },
+    { do: "retire", machine: 2, thread: 0 },
+    { do: "start", machine: 3, thread: 0 },
+    { do: "deliver", from: 3, to: 1 },
+    { do: "deliver", from: 1, to: 2 },
+    { do: "kill", machine: 3 },
+    { do: "exclude", machine: 3 },
+    { do: "install", machine: 1 },
+    { do: "install", machine: 2 },
+    { do: "deliver", from: 1, to: 2 },
+    { do: "freeze", machine: 2 },
+    { do: "gone", machine: 2, page: 0 },
+    { do: "kill", machine: 1 },
+  ],
+  told: 0,
+};
