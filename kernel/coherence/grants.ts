@@ -230,7 +230,6 @@ export function recallsMachineDied(object: SharedObject, machine: u32): void {
  */
 export function rangesFrozen(object: SharedObject, stored: bool): void {
   const set = rangesOf(object);
-  pagesUnmerge(object, 0, PAGE_LAST);
   // What is left in a lost page's frame is not the page.
   if (stored)
     for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject)

@@ -27,11 +27,11 @@ import { mirrorsOn, mirrorsThaw, mirrorsWanted, pageTaken } from "./mirror-pages
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { isZero } from "./page-data";
-import { pageFindOrMake } from "./page-index";
+import { pageFindOrMake, pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
-import { rangesCarve, rangesLost } from "./ranges";
+import { PAGE_LAST, rangesCarve, rangesLost } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
 import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
@@ -54,6 +54,7 @@ import {
   REPORT_GIVEN,
   REPORT_HAD,
   REPORT_NOTHING,
+  REPORT_PARTLY,
 } from "./takeover";
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
 import { PAGE_BYTES } from "./wire";
@@ -179,6 +180,7 @@ export function homesFreeze(machines: u64, leaving: u64): usize {
 
 function freeze(object: SharedObject, home: u32): void {
   const stored = object.home == clusterSelf() && object.moving == 0;
+  pagesUnmerge(object, 0, PAGE_LAST); // while this machine knows that it is the home: records say what ranges say of them
   // What another machine has handed in does not count any more: it may have died since, or hands in again.
   object.complete = stored ? OURS : object.complete & OURS;
   if (home != clusterSelf() || object.willOf != object.home) willDrop(object);
@@ -266,18 +268,19 @@ function handIn(object: SharedObject): void {
 function giveAway(object: SharedObject, page: Page, report: u32): void {
   page.state = INVALID;
   if (report == REPORT_COPY && deaths == 0) report = REPORT_HAD;
+  const gives = page.broken != 0 ? REPORT_PARTLY : REPORT_GIVEN;
   const data = report != REPORT_HAD && page.frame != 0;
   serialEnded(page, takeAway(page, EVERYTHING));
   const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
-  store<u64>(itemPut(writer, ITEM_PAGE, report == REPORT_HAD ? REPORT_HAD : REPORT_GIVEN, 8), page.index);
+  store<u64>(itemPut(writer, ITEM_PAGE, report == REPORT_HAD ? REPORT_HAD : gives, 8), page.index);
   if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
   if (data && !isZero(page.frame))
     memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
   messageEnd();
 }
 
-/** At the new home: what a machine that leaves had is here now. */
-function given(page: Page, message: MessageHeader): void {
+/** At the new home: what a machine that leaves had is here now; `partly`: as loans.ts has it of a borrower's death. */
+function given(page: Page, message: MessageHeader, partly: bool): void {
   if (page.frame == 0) page.frame = frameAllocate();
   if (page.frame == 0) panic("out of memory for a page of a machine that leaves");
   const data = itemFind(message, ITEM_DATA);
@@ -290,6 +293,7 @@ function given(page: Page, message: MessageHeader): void {
   page.changed = 0;
   pageTaken(page, clusterSelf(), page.serial);
   engineGiven(page, clusterSelf());
+  if (partly) page.broken = 1;
 }
 
 function opened(object: SharedObject, machine: u32, references: u32): void {
@@ -313,16 +317,16 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
   const item = itemFind(message, ITEM_PAGE);
   const page = pageFindOrMake(object, load<u64>(itemData(item)));
   page.frozen = 1;
+  const gives = item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY;
   if (item.aux == REPORT_HAD) page.had = 1;
   if (command == COMMAND_HOME_OWNER && item.aux == RESTORE) {
     shelfUse(page);
     engineRestored(page);
   } else if (command == COMMAND_HOME_OWNER) engineAdopt(page);
-  else if (item.aux == REPORT_GIVEN) given(page, message);
+  else if (gives) given(page, message, item.aux == REPORT_PARTLY);
   else engineReported(page, from, item.aux);
   const serial = itemFind(message, ITEM_SERIAL);
-  if (changetype<usize>(serial) != 0 && item.aux != REPORT_GIVEN)
-    engineBest(page, from, load<u64>(itemData(serial)));
+  if (changetype<usize>(serial) != 0 && !gives) engineBest(page, from, load<u64>(itemData(serial)));
 }
 
 function objectCame(object: SharedObject, from: u32, message: MessageHeader): void {

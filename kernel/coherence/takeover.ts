@@ -71,6 +71,8 @@ export const REPORT_ALONE: u32 = 3;
 export const REPORT_HAD: u32 = 4;
 /** Its sender leaves; the page comes along. */
 export const REPORT_GIVEN: u32 = 5;
+/** The same; bytes of it were lost with a borrower, and nobody was told. */
+export const REPORT_PARTLY: u32 = 6;
 
 /**
  * No core may be about to lose the page: a revocation that had begun is over, without engineGone(). `stored`: this machine was

@@ -347,6 +347,7 @@ export class Views {
   #freezeObject(number: number, object: number, here: ObjectHere, home: number): void {
     const { engines } = this.#cluster;
     const stored = here.home === number && here.moving === 0;
+    if (this.planted !== "what has merged is nobody's") this.#unmerge(number);
     here.ours ||= stored;
     here.complete = here.ours;
     if (stored && this.#untold(number, object, here)) here.lossy = true;
@@ -362,6 +363,15 @@ export class Views {
       engines.do.setRanged(at, 0);
       this.#pagers.run(number, page, () => engines.do.freeze(engine, at, has));
     }
+  }
+
+  /** Records again, which say what their ranges say of them (pagesUnmerge of page-index.ts). */
+  #unmerge(number: number): void {
+    const { engines, pages } = this.#cluster;
+    const here = this.#cluster.machine(number).pages;
+    const merged = pages.filter((page) => here[page]!.kept && !here[page]!.kept!.former);
+    this.#cluster.unmerge(number);
+    for (const page of merged) engines.do.keep(engines.page(number, page), 0); // refreshes it
   }
 
   /** At the home: somebody is to be told of a loss still. */
