@@ -342,6 +342,8 @@ function perform(page: Page): bool {
         operated(page, action.flags);
         break;
       case ACT_FAIL:
+        // The home wanted it for nobody (budget.ts): who asks for it next is told.
+        if (page.waiters == 0 && page.ahead == 0 && <u32>page.home == clusterSelf()) page.broken = 1;
         fail(page);
         break;
     }

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type Program, type Saved, World, wanderAll } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
+import { shapeOf, wanderIn, worldOf } from "../support/trial.js";
 
 const kernel = new KernelWasm();
 const c = Object.fromEntries(kernel.constants());
@@ -155,4 +156,28 @@ describe("at random", () => {
     for (const kills of [1, 2]) expect(run(250, kills)).toBeGreaterThan(0);
     for (const kills of [1, 2]) run(150, kills, true);
   });
+});
+
+describe("homes that move while records merge", () => {
+  // Of the shapes of coherence-trials.test.ts, four of which a bug of this kind shows in few seeds.
+  const shapes = [24, 393, 456, 591].map((number) => ({ ...shapeOf(number), merges: true, fetches: 2 }));
+  const worlds = shapes.map((shape) => {
+    const world = worldOf(kernel, shape);
+    return { world, kills: shape.kills, fresh: world.save() };
+  });
+  const run = (planted: string): void => {
+    for (let seed = 1; seed <= 100; seed++)
+      for (const { world, kills, fresh } of worlds) {
+        world.load(fresh);
+        world.membership.planted = planted;
+        try {
+          wanderIn(world, kills, seed % 2 === 0 ? "safety" : "liveness", seed, []);
+        } catch (error) {
+          throw new Error(`seed ${seed}: ${(error as Error).message}`);
+        }
+      }
+  };
+  test("R1, R2: what ranges say of them is handed in", () => run(""));
+  test("planted: what has merged is nobody's", () =>
+    expect(() => run("what has merged is nobody's")).toThrow(/seed/));
 });

@@ -25,6 +25,7 @@ const functions = {
   recalling: "rangeSetRecalling",
   state: "pageState",
   directory: "pageDirectory",
+  leave: "pageLeave",
   freeze: "engineFreeze",
   report: "engineReport",
   reported: "engineReported",

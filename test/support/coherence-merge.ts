@@ -25,14 +25,14 @@ export class Merging {
     if (!setup.merges) return [];
     const steps: MergeStep[] = [];
     for (const page of pages) {
-      if (!this.#idle(machine, page)) continue;
+      if (this.#moves(machine, page) || !this.#idle(machine, page)) continue;
       const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
       if (engines.do.mayMerge(engine, at) !== 0) steps.push({ do: "merge", machine, page });
       if (engines.do.mayDrop(engine, at) !== 0) steps.push({ do: "drop", machine, page });
       if (
-        machine === this.#cluster.home(page) &&
+        machine === this.#cluster.homeFor(machine, page) &&
         this.#cluster.fetches < (setup.fetches ?? 0) &&
-        this.#isElsewhere(page)
+        this.#isElsewhere(machine, page)
       )
         steps.push({ do: "fetch", machine, page });
     }
@@ -43,13 +43,19 @@ export class Merging {
   #idle(machine: number, page: number): boolean {
     const { threads, pages } = this.#cluster.machine(machine);
     const here = pages[page]!;
-    if (!here.exists || here.revoking >= 0) return false;
+    if (!here.exists || here.revoking >= 0 || here.broken) return false;
     return threads.every(({ state, program, at }) => state === 0 || program[at]!.page !== page);
   }
 
-  #isElsewhere(page: number): boolean {
+  /** isSettledObject() of budget.ts. */
+  #moves(machine: number, page: number): boolean {
+    const { known, moving } = this.#cluster.machine(machine).objects[this.#cluster.objectOf(page)]!;
+    return !known || moving !== 0;
+  }
+
+  #isElsewhere(home: number, page: number): boolean {
     const { engines, c } = this.#cluster;
-    const state = engines.do.state(engines.page(this.#cluster.home(page), page));
+    const state = engines.do.state(engines.page(home, page));
     return state === c["INVALID"] || state === c["SHARED"];
   }
 

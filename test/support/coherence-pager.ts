@@ -37,7 +37,7 @@ export class Pagers {
     const { what, page } = thread.program[thread.at]!;
     if (what === "o") this.#mirrors.comes(number, thread);
     else if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
-    else if (this.#homeless(number, page)) this.#fail(number, thread);
+    else if (this.#homeless(number, page) || this.#isBroken(number, page)) this.#fail(number, thread);
     else {
       thread.state = 1;
       this.#askFor(number, page, this.#need(thread) === 2);
@@ -71,6 +71,14 @@ export class Pagers {
   }
 
   // --- Asking ---
+
+  /** Once. */
+  #isBroken(number: number, page: number): boolean {
+    const here = this.#cluster.machine(number).pages[page]!;
+    const { broken = false } = here;
+    here.broken = false;
+    return broken;
+  }
 
   /** For the threads that wait, as pages.ts does. */
   #askFor(number: number, page: number, write: boolean): void {
@@ -169,9 +177,11 @@ export class Pagers {
       else if (kind === c["ACT_OPERATED"]) this.#operated(number, page, flags);
       else if (kind === c["ACT_FAIL"]) {
         here.operation = 0;
-        for (const thread of machine.threads)
-          if ((thread.state === 1 || thread.state === 3) && thread.program[thread.at]!.page === page)
-            this.#fail(number, thread);
+        const told = machine.threads.filter(
+          ({ state, program, at }) => (state === 1 || state === 3) && program[at]!.page === page,
+        );
+        for (const thread of told) this.#fail(number, thread);
+        if (told.length === 0 && this.#cluster.homeFor(number, page) === number) here.broken = true;
       }
     }
     if (again) this.askAgain(number, page);
@@ -182,6 +192,7 @@ export class Pagers {
     const { c } = cluster;
     const here = cluster.machine(from).pages[page]!;
     cluster.messages++;
+    if (bytes[0] === c["SAY_GRANT"] && this.#isBroken(from, page)) this.#refuseBroken(from, page, bytes);
     const data = (bytes[3]! & c["WITH_DATA"]!) !== 0;
     if (data) cluster.dataMessages++;
     const transaction = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
@@ -202,6 +213,15 @@ export class Pagers {
     if (data) this.#mirrors.before(from, page, to);
     cluster.put(from, to, { words: new Uint32Array(bytes.buffer), page, value: data ? here.frame : -2 });
     if (data) this.#mirrors.behind(from, page, to);
+  }
+
+  /** As page-send.ts does. */
+  #refuseBroken(from: number, page: number, bytes: Uint8Array): void {
+    const { engines, c } = this.#cluster;
+    if ((bytes[3]! & c["RIGHT"]!) === c["RIGHT_MODIFIED"]) engines.do.leave(engines.page(from, page));
+    bytes[0] = c["SAY_FAILURE"]!;
+    bytes[3] = 0;
+    new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(8, 0n, true);
   }
 
   #operated(number: number, page: number, outcome: number): void {
@@ -227,6 +247,10 @@ export class Pagers {
 
   /** True when some thread still lacks something. */
   #grant(number: number, page: number, right: number): boolean {
+    if (this.#isBroken(number, page)) {
+      for (const thread of this.#waiting(number, page)) this.#fail(number, thread);
+      return false;
+    }
     const allowed = right === this.#cluster.c["RIGHT_MODIFIED"] ? 2 : 1;
     if (allowed === 2) this.#mirrors.had(number, page);
     for (const thread of this.#waiting(number, page)) {

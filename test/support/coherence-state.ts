@@ -96,6 +96,8 @@ export interface PageHere {
   kept?: { serial: bigint; flags: number; former?: boolean } | undefined;
   /** Its file has been made anew without this machine: what it has of it nobody can use. */
   ofFormerFile?: boolean;
+  /** It was lost, and nobody waited for it here: who is to have it next is told. */
+  broken?: boolean;
   /** The transaction of the operation that is under way, and how often it has been done. */
   operation: number;
   done: number;
@@ -382,7 +384,7 @@ export class Cluster {
   unmerge(machine: number): void {
     for (const page of this.pages) {
       const { kept } = this.machine(machine).pages[page]!;
-      if (kept && !kept.former) this.find(machine, page);
+      if (kept && !kept.former) this.engines.do.setFrozen(this.find(machine, page), 0);
     }
   }
   state(machine: number, page = 0): number {
@@ -491,6 +493,7 @@ export class Cluster {
       words.put(kept?.flags ?? -1);
       if (kept?.former) put64(words, kept.serial);
       if (former || here.ofFormerFile) words.put(former ? 1 : 2);
+      if (here.broken) words.put(3);
     }
     const { alive, stopped, returned, noticed } = machine;
     words.put(
