@@ -3,6 +3,8 @@
 //   split    another machine adds to the page in the middle, then the writer fills all of them once more
 //   read     every other machine reads all pages in order, one after the other
 //   again    the same twice; in between the writer changes one page
+//   late     the writer fills every other page and looks at the rest, in turn; another machine comes to all of them each time, and
+//            behind it those that came before
 //   share    each machine fills its share of the pages; then all but the "writer" read all of them
 // Machine 1 prints `scan: HOW PAGES wrong W nanoseconds T`: pages that were not as they should be, and how long the first
 // reader took for all of them (0: nobody read). Of more than 1,024 pages the first reader prints before what each 1,024 took, in
@@ -47,9 +49,10 @@ export function start(stack: u64): void {
     argumentIs(1, "split") ||
     argumentIs(1, "read") ||
     argumentIs(1, "again") ||
+    argumentIs(1, "late") ||
     argumentIs(1, "share");
   if (!known || count === 0 || count > PAGES_MAX || writer === 0 || writer > nodes()) {
-    text("usage: scan own|split|read|again|share [PAGES [WRITER]], of up to 49152 pages\n");
+    text("usage: scan own|split|read|again|late|share [PAGES [WRITER]], of up to 49152 pages\n");
     exit(2);
   }
   pages = usize(count);
@@ -59,6 +62,10 @@ export function start(stack: u64): void {
   const share = argumentIs(1, "share");
   const reads = share || argumentIs(1, "read") || argumentIs(1, "again");
   meet(common, nodes());
+  if (argumentIs(1, "late")) {
+    late(writer);
+    exit(node() === 1 ? judge() : 0);
+  }
   if (share) fill(1, nodes());
   else if (mine) fill(1, 1);
   meet(common, nodes());
@@ -105,6 +112,37 @@ function badPages(round: u64, more: u64): u64 {
     const first = page === pages / 2 ? value + more : value;
     if (peek64(at) !== first || peek64(at + PAGE - 8) !== ~value) bad++;
     if ((page + 1) % STRETCH === 0) store<u64>(stretches + ((page + 1) / STRETCH) * 8, now());
+  }
+  return bad;
+}
+
+/** The round in which a page was written last; 0: it was not yet. */
+function roundOf(page: usize, round: u64): u64 {
+  return ((u64(page) + round) & 1) === 1 ? round : round - 1;
+}
+
+function late(writer: u32): void {
+  for (let round: u32 = 1; round < nodes(); round++) {
+    if (node() === writer) {
+      for (let page: usize = 0; page < pages; page++)
+        if (roundOf(page, round) === round) poke64(u64(file + page * PAGE), markOf(page, round));
+      wrong(latePages(round));
+    }
+    meet(common, nodes());
+    // The newest first: machine w + round of w + 1, w + 2 and so on.
+    for (let back: u32 = 0; back < round; back++) {
+      if (node() === ((writer - 1 + round - back) % nodes()) + 1) wrong(latePages(round));
+      meet(common, nodes());
+    }
+  }
+}
+
+function latePages(round: u64): u64 {
+  let bad: u64 = 0;
+  for (let page: usize = 0; page < pages; page++) {
+    const last = roundOf(page, round);
+    const value = peek64(u64(file + page * PAGE));
+    if (value !== (last === 0 ? 0 : markOf(page, last))) bad++;
   }
   return bad;
 }

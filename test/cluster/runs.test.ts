@@ -4,6 +4,7 @@
 import { describe, expect, it } from "vitest";
 import { repeat, type SeededRun, seeded } from "../support/cluster.js";
 import { withFaults } from "../support/faults.js";
+import { homeOf } from "../support/homes.js";
 
 const LIMIT_MS = 120_000;
 const PAGES = 192;
@@ -26,6 +27,17 @@ describe("runs of pages", { timeout: LIMIT_MS }, () => {
       const run = await scan(writer);
       expect(sum(run, "pagesReceived")).toBeGreaterThanOrEqual(2 * PAGES);
       expect(sum(run, "messagesSent") / PAGES, repeat(run)).toBeLessThan(3);
+    },
+  );
+
+  // Machines that come later get what was written meanwhile, and those that came before know theirs for old.
+  it.each(["", "records=64"])(
+    "whoever comes late has the newest, and so has who came before: %s",
+    async (append) => {
+      const args = ["late", 80, homeOf("scan", [1, 2, 3])];
+      const network = { delay: [30, 30] as [number, number] };
+      const run = await seeded("scan", args, { machines: 3, cores: 1, memory: 32 << 20, network, append });
+      expect(run.report.result, repeat(run, args)).toMatch(/scan: late 80 wrong 0 /);
     },
   );
 

@@ -84,6 +84,32 @@ const refusals = runs([
   { ...refused, program: "contend", args: ["add", 2500], append: "queue=0 ship=0 hold=0" },
   { ...refused, program: "contend", args: ["lock", 2500], append: "queue=0 migrate=0" },
 ]);
+/** Written at the home, read elsewhere in runs: of pages that have records, and of merged ones; once more behind a change; not one's own. */
+const read = (how: string, pages: number, machines: number, append?: string, asks = 500): Program => ({
+  program: "scan",
+  args: [
+    how,
+    pages,
+    homeOf(
+      "scan",
+      Array.from({ length: machines }, (_, i) => i + 1),
+    ),
+  ],
+  machines,
+  cores: 1,
+  right: / wrong 0 /,
+  // Of what came in a run nothing is asked for again.
+  most: ["pagesRevalidated", asks],
+  ...(append !== undefined && { append }),
+});
+const scans = runs([
+  read("late", 100, 3),
+  read("late", 100, 3, "records=64"),
+  read("read", 150, 2, "records=64", 10),
+  read("again", 150, 2, "records=64"),
+  read("share", 96, 3),
+  read("late", 150, 4),
+]);
 const spread = runs([
   ...(hasGlibc
     ? [
@@ -137,7 +163,7 @@ const returns: Judged = async (seed, kernel) => {
     : undefined;
 };
 
-const judges = { records, lent, refusals, returns, spread };
+const judges = { records, lent, refusals, returns, scans, spread };
 
 const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[] = [
   {
@@ -199,6 +225,76 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     file: "coherence/serials.ts",
     from: "return has == page.serial && has != NO_SERIAL ?",
     to: "return (<u32>has == <u32>page.serial || (<u32>has) + 1 == <u32>page.serial) && has != NO_SERIAL ?",
+  },
+  {
+    name: "runs: all pages of a run are of its first one's transaction",
+    judge: "scans",
+    file: "coherence/runs.ts",
+    from: "readKind == SAY_CLEAN ? 0 : readTransaction + number",
+    to: "readKind == SAY_CLEAN ? 0 : readTransaction",
+  },
+  {
+    name: "runs: bytes go with the next number",
+    judge: "scans",
+    file: "coherence/runs.ts",
+    from: "  append(page.serial, page.frame);",
+    to: "  append(page.serial + 1, page.frame);",
+  },
+  {
+    name: "runs: one goes on with whatever page comes next",
+    judge: "scans",
+    file: "coherence/runs.ts",
+    from: "    index == first + count &&\n    number == (kind == SAY_CLEAN ? 0 : transaction + count);",
+    to: "    number != 0;",
+  },
+  {
+    name: "runs: of pages that lose the right together all were written if the first one was",
+    judge: "scans",
+    file: "coherence/page-messages.ts",
+    from: "(loweredDirty >> <u32>place) & 1",
+    to: "loweredDirty & 1",
+  },
+  {
+    name: "runs without records: what was asked for is not known when a record is made",
+    judge: "scans",
+    file: "coherence/asked.ts",
+    from: "  if (runs == 0) return;\n",
+    to: "  if (page.index != NOT_ASKED) return;\n",
+  },
+  {
+    name: "runs without records: the frame of the page before is taken",
+    judge: "scans",
+    file: "coherence/asked.ts",
+    from: "  const at = frameAt(run, index - run.first);\n  const frame",
+    to: "  const at = frameAt(run, (index - run.first) ^ 1);\n  const frame",
+  },
+  {
+    name: "runs without records: the right to write stays where the pages were",
+    judge: "scans",
+    file: "coherence/together.ts",
+    from: "if (stepLowers(set, index)) count",
+    to: "if (index == ~(<u64>0)) count",
+  },
+  {
+    name: "runs without records: written pages keep their numbers",
+    judge: "scans",
+    file: "coherence/together.ts",
+    from: "    if (written != 0) kept.serial++;\n",
+    to: "    if (written != 0 && kept.serial == 0) kept.serial++;\n",
+  },
+  {
+    name: "runs without records: the home forgets who has the pages",
+    judge: "scans",
+    file: "coherence/steps.ts",
+    from: "CLEAN_SHARED, 0, sharers | bitOf(to));",
+    to: "CLEAN_SHARED, 0, sharers);",
+  },
+  {
+    name: "runs without records: pages that came are not said to be here",
+    judge: "scans",
+    file: "coherence/together.ts",
+    from: "index, index + count - 1, SHARED);\n  stats",
+    to: "index, index, SHARED);\n  stats",
   },
   {
     name: "spread: a sleeper on another machine is not woken",
