@@ -108,7 +108,7 @@ const scans = runs([
   read("read", 150, 2, "records=64", 10),
   read("again", 150, 2, "records=64"),
   read("share", 96, 3),
-  read("late", 150, 4),
+  read("late", 100, 4, "records=64"),
 ]);
 const spread = runs([
   ...(hasGlibc
