@@ -32,7 +32,7 @@ const ASKED_BYTES: usize = 40;
 let runs: usize = 0;
 
 function frameAt(run: Asked, place: u64): usize {
-  return changetype<usize>(run) + ASKED_BYTES + ((<usize>place) << 2);
+  return changetype<usize>(run) + ASKED_BYTES + <usize>(place << 2);
 }
 
 /** The run that the page is in; 0 = none. */
@@ -84,12 +84,27 @@ function isUnknown(object: SharedObject, index: u64): bool {
   return changetype<usize>(keptFind(object, index)) == 0;
 }
 
-/** The frame for the page's bytes, which have come in answer to that transaction: it is in no run any more. 0: it was in none. */
-export function askedCame(object: SharedObject, index: u64, transaction: u32): usize {
+/**
+ * Bytes have come in answer to that transaction, and of pages behind it to those behind, `most` in all. So many of them were in a run, and
+ * are in none any more: the frames for their bytes, a word each at `frames`.
+ */
+export function askedCame(object: SharedObject, index: u64, transaction: u32, most: u32, frames: usize): u32 {
   const run = find(object, index);
   if (changetype<usize>(run) == 0) return 0;
-  if (run.transaction + <u32>(index - run.first) != transaction) return 0;
-  return leave(run, index);
+  const place = <u32>(index - run.first);
+  if (run.transaction + place != transaction) return 0;
+  const end = min<u32>(most, run.count - place);
+  let count: u32 = 0;
+  for (let at = frameAt(run, place); count < end; at += 4) {
+    const frame = load<u32>(at);
+    if (frame == 0) break;
+    store<u32>(frames + (count << 2), frame);
+    store<u32>(at, 0);
+    count++;
+  }
+  run.left -= count;
+  if (run.left == 0) drop(run);
+  return count;
 }
 
 function leave(run: Asked, index: u64): usize {

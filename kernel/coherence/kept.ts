@@ -79,6 +79,7 @@ function grow(): void {
 /** The page's record goes: what it holds of bytes is kept. */
 export function keptPut(object: SharedObject, page: Page): void {
   if (page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
+  assert(changetype<usize>(keptFind(object, page.index)) == 0, "bytes of one page are kept twice");
   const kept = make(object, page.index, page.serial, page.frame);
   kept.dirty = page.dirty;
   kept.changed = page.changed;

@@ -22,7 +22,8 @@ import { PAGE_BYTES } from "./wire";
 /** So many pages lose the right to write with one shoot-down. */
 export const TOGETHER: u32 = 32;
 
-const given: usize = memory.data(128, 4); // TOGETHER Kept
+/** Of pages that are given, their Kept; of those that come, their frames. */
+const given: usize = memory.data(128, 4); // TOGETHER * 4
 
 /**
  * The message of another machine, of page `index` and `pages` more of a run behind it, asks this machine, their home, for copies. So many
@@ -77,16 +78,15 @@ function renumber(dirty: u32, count: u32): u32 {
 /** The message grants page `index`, number `number` of the run that is read. So many from there on are here now that were asked for without records. */
 export function takeTogether(object: SharedObject, message: PageMessage, index: u64, number: u32): u32 {
   if (!stepMayTake(message) || object.home == clusterSelf()) return 0;
-  let count: u32 = 0;
-  while (number + count < runPages) {
-    const frame = askedCame(object, index + count, message.transaction + count);
-    if (frame == 0) break;
-    const bytes = runBytes(number + count);
-    memory.copy(frame, bytes + 8, PAGE_BYTES);
-    keptCame(object, index + count, load<u64>(bytes), frame);
-    count++;
-  }
+  const most = min<u32>(runPages - number, TOGETHER);
+  const count = askedCame(object, index, message.transaction, most, given);
   if (count == 0) return 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const frame = load<usize>(given + (i << 2));
+    const bytes = runBytes(number + i);
+    memory.copy(frame, bytes + 8, PAGE_BYTES);
+    keptCame(object, index + i, load<u64>(bytes), frame);
+  }
   rangesReady(object);
   rangesPutState(rangesOf(object), index, index + count - 1, SHARED);
   stats().pagesReceived += count;

@@ -108,6 +108,8 @@ let wanted: bool = false;
 /** When links and members have to look at the time. */
 let tickDue: u64 = 0;
 let busy: bool = false;
+/** When the frame that is served came. */
+let cameAt: u64 = 0;
 /** Clients that asked while it was busy. */
 let postponedFirst: usize = 0;
 let postponedLast: usize = 0;
@@ -264,10 +266,10 @@ function receiveFrame(): bool {
   const frame = nicReceive();
   if (frame == 0) return false;
   busy = true;
-  const now = nanoseconds();
-  ethernetInput(card, frame, nicFrameBytes(), now);
+  cameAt = nanoseconds();
+  ethernetInput(card, frame, nicFrameBytes(), cameAt);
   nicRecycle();
-  finish(now);
+  finish(cameAt);
   return true;
 }
 
@@ -365,8 +367,7 @@ function datagram(ip: u32, _port: u32, payload: usize, bytes: u32): void {
     return;
   }
   const link = linkTo(machine);
-  const now = nanoseconds();
-  if (linkInput(link, payload, bytes, now)) {
+  if (linkInput(link, payload, bytes, cameAt)) {
     while (true) {
       const message = linkNext(link);
       if (changetype<usize>(message) == 0) break;
@@ -374,7 +375,7 @@ function datagram(ip: u32, _port: u32, payload: usize, bytes: u32): void {
     }
   }
   linkHeard(machine);
-  membersLook(now);
+  membersLook(cameAt);
 }
 
 function vote(at: usize, bytes: u32, now: u64): void {

@@ -1,9 +1,10 @@
 // Runs of pages (kernel/coherence/runs.ts) on whole clusters in virtual time: pages asked for ahead are asked for, forwarded and
 // granted by few messages, whoever wrote them and whoever is their home, on small frames too; and each page is right when
 // frames are lost, doubled and overtaken. A machine that is cut off in the middle of them, reader, writer or home, takes no other along.
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { SeededCluster } from "../../emulator/cluster.js";
 import { repeat, type SeededRun, seeded } from "../support/cluster.js";
-import { withFaults } from "../support/faults.js";
+import { type Happening, withFaults } from "../support/faults.js";
 import { homeOf } from "../support/homes.js";
 
 const LIMIT_MS = 120_000;
@@ -55,17 +56,30 @@ describe("runs of pages", { timeout: LIMIT_MS }, () => {
     expect(sum(run, "retransmissions")).toBeGreaterThan(0);
   });
 
-  // Two machines read in turn, from 15 to 21 ms.
+  const read = (happenings: Happening[], more: object = {}) =>
+    withFaults(
+      "scan",
+      ["read", PAGES, 1],
+      happenings,
+      { machines: 3, seed: 42, network: { delay: [30, 30] }, append: "linkloss=30 blocked=20", ...more },
+      110,
+    );
+  /** When frames carry pages, in milliseconds, while two machines read in turn. */
+  const travels: number[] = [];
+  beforeAll(async () => {
+    const onCluster = ({ network }: SeededCluster) =>
+      network.tap((_from, frame, now) => {
+        if (frame.length > 4096) travels.push(now / 1e6);
+      });
+    await read([], { onCluster });
+  });
+
   it.each([1, 2, 3])("machine %i is gone in the middle", async (gone) => {
     const islands = [[gone], [1, 2, 3, 4].filter((port) => port !== gone)];
-    for (const at of [16.3, 17.6, 19.4]) {
-      const run = await withFaults(
-        "scan",
-        ["read", PAGES, 1],
-        [[at, ({ network }) => network.partition(islands)]],
-        { machines: 3, seed: 42, network: { delay: [30, 30] }, append: "linkloss=30 blocked=20" },
-        110,
-      );
+    expect(travels.length).toBeGreaterThan(PAGES / 2);
+    for (const part of [0.2, 0.45, 0.8]) {
+      const at = travels[Math.floor(part * travels.length)]!;
+      const run = await read([[at, ({ network }) => network.partition(islands)]]);
       expect(run.text()).not.toMatch(/panic/);
       for (const other of islands[1]!.filter((machine) => machine !== 4)) {
         const views = run.said(other, /^cluster: view 2: machines \d \d$/);
