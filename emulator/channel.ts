@@ -106,16 +106,17 @@ export class BoardChannel {
     this.#words = words;
   }
 
-  /** Does the request that stands in the channel, if any. */
-  serve(board: BoardService): void {
+  /** Does the request that stands in the channel; false: there is none. */
+  serve(board: BoardService): boolean {
     const words = this.#words;
-    if (Atomics.load(words, STATE) !== REQUEST) return;
+    if (Atomics.load(words, STATE) !== REQUEST) return false;
     const address = (words[ADDRESS]! >>> 0) + words[ADDRESS_HIGH]! * 0x1_0000_0000;
     const size = words[SIZE]!;
     const value = words[VALUE]! >>> 0;
     words[VALUE] = perform(board, words[OPERATION]!, address, size, value) | 0;
     Atomics.store(words, STATE, IDLE);
     Atomics.notify(words, STATE);
+    return true;
   }
 
   /** Tells the core's thread to end. */

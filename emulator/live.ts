@@ -1,11 +1,12 @@
-// The live way to run one machine: its shared devices, its console and its socket on this thread, each core on a
-// worker thread of its own, all over one shared memory. Guest code never runs here, so a frame that arrives is
-// taken at once, however busy the cores are.
+// The live way to run one machine: its shared devices, its console, its socket and its bootstrap processor on this thread
+// (board-core.ts), each other core on a worker thread of its own, all over one shared memory.
 
 import { getRandomValues } from "node:crypto";
 import { Worker } from "node:worker_threads";
+import { AlarmClock } from "./alarm.js";
 import { SharedMailbox } from "./board/mailbox.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
+import { BoardCore } from "./board-core.js";
 import { BoardChannel, CHANNEL_WORDS } from "./channel.js";
 import type { CoreWorkerData, CoreWorkerMessage } from "./core-worker.js";
 import { compile, type EngineModules, retiredOf, setA20, writtenBy } from "./cpu/engine.js";
@@ -13,6 +14,8 @@ import { ATTENTION_STOP } from "./cpu/layout.js";
 import { buildBoard, buildHardware, type Hardware, type MachineOptions, typeOn } from "./hardware.js";
 import { hostEpoch, hostNanosecondsSince } from "./host-clock.js";
 import type { Link } from "./link.js";
+import type { LiveCoreData } from "./live-core.js";
+import { Tracer } from "./trace.js";
 
 /** A core's thread allocates next to nothing once its code is decoded; V8's default would let it grow by 48 MiB. */
 const YOUNG_GENERATION_MIB = 3;
@@ -32,6 +35,10 @@ export class LiveMachine {
   readonly #board: Pc;
   readonly #epoch = hostEpoch();
   readonly #now = hostNanosecondsSince(this.#epoch);
+  readonly #boardBusy = new Int32Array(new SharedArrayBuffer(4));
+  #alarm: AlarmClock | null = null;
+  /** Core 0; the others have a channel and a worker each. */
+  #core: BoardCore | null = null;
   #channels: BoardChannel[] = [];
   #workers: Worker[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -83,16 +90,17 @@ export class LiveMachine {
     this.#resetAt = this.#now();
     this.#board.reset();
     this.#channels = [];
-    this.#workers = Array.from({ length: this.#hardware.mailboxes.length }, (_, core) =>
-      this.#startCore(core),
-    );
+    this.#workers = this.#hardware.mailboxes.slice(1).map((_, index) => this.#startWorker(index + 1));
+    this.#core = this.#startCore();
     this.#tick();
+    this.#core.look();
   }
 
   receiveFrame(frame: Uint8Array): void {
     if (this.#state !== "running") return;
     this.#options.tracer?.frame("received", frame.length, this.#now());
     this.#board.receiveFrame(frame);
+    this.#core?.wake();
   }
 
   receiveBytes(bytes: Uint8Array): void {
@@ -113,35 +121,61 @@ export class LiveMachine {
     if (this.#state !== "over") this.#end(problem);
   }
 
-  #startCore(core: number): Worker {
-    const channel = new Int32Array(new SharedArrayBuffer(CHANNEL_WORDS * 4));
-    this.#channels[core] = new BoardChannel(channel);
-    const data: CoreWorkerData = {
+  #dataOf(core: number): LiveCoreData {
+    return {
       core,
       cores: this.#hardware.mailboxes.length,
       memory: this.#hardware.memory,
       plan: this.#hardware.plan,
       modules: this.#modules,
-      channel,
       epoch: this.#epoch,
       reset: this.#resetAt,
       random: getRandomValues(new Uint32Array(8)),
+    };
+  }
+
+  #startCore(): BoardCore {
+    this.#alarm ??= new AlarmClock(this.#epoch, this.#now, () => this.#core?.look());
+    const { tracer } = this.#options;
+    return new BoardCore(this.#dataOf(0), {
+      board: this.#board,
+      tracer: tracer === undefined ? null : new Tracer(tracer.filter, tracer.write),
+      alarm: this.#alarm,
+      boardBusy: this.#boardBusy,
+      serveOthers: () => this.#serve(),
+      boardUsed: () => this.#tick(),
+      ended: (why) => this.stop(why),
+    });
+  }
+
+  #startWorker(core: number): Worker {
+    const channel = new Int32Array(new SharedArrayBuffer(CHANNEL_WORDS * 4));
+    this.#channels.push(new BoardChannel(channel));
+    const data: CoreWorkerData = {
+      ...this.#dataOf(core),
+      channel,
+      boardBusy: this.#boardBusy,
       trace: this.#options.tracer?.filter ?? null,
     };
     const worker = new Worker(new URL("./core-worker.js", import.meta.url), {
       workerData: data,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
     });
-    worker.on("message", (message: CoreWorkerMessage) => this.#hear(core, message));
+    worker.on("message", (message: CoreWorkerMessage) => this.#hear(message));
     worker.on("error", (error) => this.stop(`core ${core}: ${error.stack ?? error.message}`));
     return worker;
   }
 
-  #hear(core: number, message: CoreWorkerMessage): void {
-    if (message.kind === "ring") {
-      this.#channels[core]!.serve(this.#board);
-      this.#tick();
-    } else if (message.kind === "trace") this.#options.tracer?.write(message.line);
+  /** What cores on other threads ask of the board. */
+  #serve(): void {
+    let served = false;
+    for (const channel of this.#channels) if (channel.serve(this.#board)) served = true;
+    if (served) this.#tick();
+  }
+
+  #hear(message: CoreWorkerMessage): void {
+    if (message.kind === "ring") this.#serve();
+    else if (message.kind === "trace") this.#options.tracer?.write(message.line);
     else if (message.kind === "shutdown") this.stop(message.text);
   }
 
@@ -150,6 +184,7 @@ export class LiveMachine {
     if (this.#state !== "running") return;
     while (this.#typed.length > 0 && typeOn(this.#board, this.#options, this.#typed[0]!)) this.#typed.shift();
     this.#board.advance(this.#now());
+    this.#core?.wake();
     if (this.#timer !== null) clearTimeout(this.#timer);
     const deadline = this.#typed.length > 0 ? this.#now() + 1e6 : this.#board.nextDeadline();
     if (deadline === Number.POSITIVE_INFINITY) return;
@@ -175,7 +210,7 @@ export class LiveMachine {
   #end(problem: string): void {
     this.#state = "over";
     if (this.#timer !== null) clearTimeout(this.#timer);
-    void this.#endCores().then(() => {
+    void Promise.all([this.#endCores(), this.#alarm?.end()]).then(() => {
       const { memory, mailboxes } = this.#hardware;
       const instructions = mailboxes.reduce((sum, _, core) => sum + retiredOf(memory, core), 0);
       this.#resolve({ problem, instructions, exitCode: this.#exitCode });
@@ -184,6 +219,7 @@ export class LiveMachine {
 
   /** Asks the cores' threads to end; one that does not is terminated. */
   async #endCores(): Promise<void> {
+    this.#core?.end();
     for (const channel of this.#channels) channel.end();
     for (const words of this.#hardware.mailboxes) new SharedMailbox(words).attend(ATTENTION_STOP);
     await Promise.all(

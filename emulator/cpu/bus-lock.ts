@@ -13,6 +13,8 @@ import { ATTENTION, ATTENTION_BUS_LOCK, BUS_LOCK_WORD, CORE_BYTES, CORES_BASE, R
 const LOCK = BUS_LOCK_WORD >>> 2;
 /** A wake-up is never lost; the limit only bounds the damage if that should be wrong. */
 const SLEEP_MS = 50;
+/** ... of a thread for which others wait. */
+const DOZE_MS = 0.05;
 const PARKED = 0;
 const RUNNING = 1;
 
@@ -20,12 +22,19 @@ export class BusLock {
   readonly #words: Int32Array;
   readonly #cores: number;
   readonly #live: boolean;
+  readonly #meanwhile: (() => void) | undefined;
   #depth = 0;
 
-  constructor(memory: WebAssembly.Memory, cores: number, live: boolean) {
+  /** `meanwhile` is called again and again while this thread waits: for what else waits for this thread. */
+  constructor(memory: WebAssembly.Memory, cores: number, live: boolean, meanwhile?: () => void) {
     this.#words = new Int32Array(memory.buffer);
     this.#cores = cores;
     this.#live = live;
+    this.#meanwhile = meanwhile;
+  }
+  #sleep(word: number, value: number): void {
+    this.#meanwhile?.();
+    Atomics.wait(this.#words, word, value, this.#meanwhile === undefined ? SLEEP_MS : DOZE_MS);
   }
   #word(core: number, offset: number): number {
     return (CORES_BASE + core * CORE_BYTES + offset) >>> 2;
@@ -42,7 +51,7 @@ export class BusLock {
       const holder = Atomics.load(words, LOCK);
       if (holder === 0 || holder === core + 1) return;
       this.park(core);
-      Atomics.wait(words, LOCK, holder, SLEEP_MS);
+      this.#sleep(LOCK, holder);
     }
   }
   park(core: number): void {
@@ -60,7 +69,7 @@ export class BusLock {
       if (holder === 0) break;
       if (holder === core + 1) throw new Error(`core ${core}: the bus lock was left held`);
       this.park(core);
-      Atomics.wait(words, LOCK, holder, SLEEP_MS);
+      this.#sleep(LOCK, holder);
       this.unpark(core);
     }
     for (let other = 0; other < this.#cores; other++) {
@@ -69,7 +78,7 @@ export class BusLock {
       Atomics.or(words, attention, ATTENTION_BUS_LOCK);
       Atomics.notify(words, attention);
       const state = this.#word(other, RUN_STATE);
-      while (Atomics.load(words, state) === RUNNING) Atomics.wait(words, state, RUNNING, SLEEP_MS);
+      while (Atomics.load(words, state) === RUNNING) this.#sleep(state, RUNNING);
     }
   }
   unlock(core: number): void {

@@ -75,6 +75,8 @@ export interface EngineOptions {
   readonly tracer?: EngineTracer | null;
   /** Entries of each core's store buffer (microcode/store-buffer.ts); none unless told. */
   readonly storeBuffer?: number;
+  /** Done again and again while run() waits for another core's thread: for whoever waits for this one. */
+  readonly meanwhile?: () => void;
 }
 
 /** Slots beyond those in use: every module with handlers keeps a copy of the table, so it is no larger than it must. */
@@ -128,7 +130,7 @@ export class Engine {
     this.ram = new Uint8Array(memory.buffer, plan.ramBase, plan.ramBytes);
     this.#performance = new Performance(memory.buffer);
     this.#branches = new BranchRecords(memory.buffer, this.#performance);
-    this.#bus = new BusLock(memory, plan.cores, options.live);
+    this.#bus = new BusLock(memory, plan.cores, options.live, options.meanwhile);
     this.#program = programOf(options.modules);
     writeMachineWords(memory, plan, options.live);
     const entries = options.storeBuffer ?? 0;
