@@ -16,7 +16,7 @@ export const alarmWord = { count: 0, ending: 1 } as const;
 /** A sleeper that is so close to its time may have looked already. */
 const MARGIN_NANOSECONDS = 100_000;
 /** It allocates nothing. */
-const LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 8, codeRangeSizeMb: 1, stackSizeMb: 1 };
+const LIMITS = { maxYoungGenerationSizeMb: 1 };
 
 export class AlarmClock {
   readonly #data: AlarmData;

@@ -78,14 +78,12 @@ export class BoardCore {
   }
 
   readonly #slice = (): void => {
-    this.#scheduled = false;
     if (this.#over) return;
+    // Until here the slice counts as scheduled: what it does to the board itself asks for no look.
     const runs = this.#run();
     if (this.#over) return;
-    if (runs) {
-      this.#scheduled = true;
-      setImmediate(this.#slice);
-    } else this.#sleep();
+    if (runs || Atomics.load(this.#core.words, word.attention) !== 0) setImmediate(this.#slice);
+    else this.#sleep();
   };
 
   #run(): boolean {
@@ -107,17 +105,19 @@ export class BoardCore {
   }
 
   #sleep(): void {
+    this.#scheduled = false;
     this.#o.alarm.set(this.#core.deadline);
     if (this.#alone || this.#watching) return;
     const watch = Atomics.waitAsync(this.#core.words, word.attention, 0);
-    if (!watch.async) {
-      this.look();
-      return;
+    if (watch.async) {
+      this.#watching = true;
+      void watch.value.then(() => {
+        this.#watching = false;
+        this.look();
+      });
+    } else {
+      this.#scheduled = true;
+      setImmediate(this.#slice);
     }
-    this.#watching = true;
-    void watch.value.then(() => {
-      this.#watching = false;
-      this.look();
-    });
   }
 }

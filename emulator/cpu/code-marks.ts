@@ -91,11 +91,21 @@ export class CodeMarks {
   }
 }
 
+/** Views that writtenBy() made: it is called several times for a frame, and making them takes longer than all the rest. */
+const viewsOf = new WeakMap<
+  WebAssembly.Memory,
+  { readonly words: Int32Array; readonly lines: BigUint64Array }
+>();
+
 /** RAM was changed from outside the cores: what was decoded from it is stale. Any thread may say so. */
 export function writtenBy(memory: WebAssembly.Memory, physical: number, length: number): void {
   if (length <= 0) return;
-  const words = new Int32Array(memory.buffer);
-  const lines = new BigUint64Array(memory.buffer);
+  let views = viewsOf.get(memory);
+  if (views === undefined) {
+    views = { words: new Int32Array(memory.buffer), lines: new BigUint64Array(memory.buffer) };
+    viewsOf.set(memory, views);
+  }
+  const { words, lines } = views;
   const end = physical + length;
   for (let page = Math.floor(physical / PAGE); page * PAGE < end; page++) {
     const generationAt = CODE_GENERATIONS + page * 4;
