@@ -1,21 +1,22 @@
 // The sleeper of alarm.ts.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { type AlarmData, alarmWord } from "./alarm.js";
+import { type AlarmData, alarmTime, alarmWord, NEVER } from "./alarm.js";
 import { hostNanosecondsSince } from "./host-clock.js";
 
-const { words, time, epoch } = workerData as AlarmData;
+const { words, times, epoch } = workerData as AlarmData;
 const now = hostNanosecondsSince(epoch);
 
-for (let rung = false; Atomics.load(words, alarmWord.ending) === 0; ) {
-  const count = Atomics.load(words, alarmWord.count);
-  const left = time[0]! - now();
-  if (left > 0 || rung) {
-    // Rung, it sleeps until a time is set anew.
-    Atomics.wait(words, alarmWord.count, count, rung ? Number.POSITIVE_INFINITY : left / 1e6);
-    rung = rung && Atomics.load(words, alarmWord.count) === count;
-  } else {
+for (let rung = NEVER; Atomics.load(words, alarmWord.ending) === 0; ) {
+  const woken = Atomics.load(words, alarmWord.woken);
+  const set = Atomics.load(times, alarmTime.set);
+  const goal = set === rung ? NEVER : set;
+  Atomics.store(times, alarmTime.asleep, goal);
+  if (Atomics.load(times, alarmTime.set) !== set) continue;
+  const left = goal === NEVER ? Number.POSITIVE_INFINITY : (Number(goal) - now()) / 1e6;
+  if (left > 0) Atomics.wait(words, alarmWord.woken, woken, left);
+  else {
+    rung = set;
     parentPort!.postMessage(null);
-    rung = true;
   }
 }

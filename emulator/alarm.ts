@@ -1,63 +1,70 @@
 // An alarm clock for the board's thread. Timers of the event loop know whole milliseconds only, which is a long time for a
 // local APIC: so a thread of its own sleeps until the time that stands in shared memory, and sends a message then.
-// Invariant: the sleeper looks at the time again no later than `#looks`. A time that is put off costs nobody a wake-up.
+// Invariant: the sleeper says until when it sleeps before it looks whether that is still the time; who sets the time does
+// so before it looks until when the sleeper sleeps. So one of them sees the other, and a time that is put off wakes nobody.
 
 import { Worker } from "node:worker_threads";
 
 export interface AlarmData {
-  /** A count of the times that were set for which the sleeper has to look again, and whether it is to end. */
+  /** How often the sleeper was woken, and whether it is to end. */
   readonly words: Int32Array;
-  /** Machine time in nanoseconds. */
-  readonly time: Float64Array;
+  /** Machine time in nanoseconds: that of the alarm, and until when the sleeper sleeps. */
+  readonly times: BigInt64Array;
   readonly epoch: number;
 }
-export const alarmWord = { count: 0, ending: 1 } as const;
+export const alarmWord = { woken: 0, ending: 1 } as const;
+export const alarmTime = { set: 0, asleep: 1 } as const;
+export const NEVER = 2n ** 62n;
 
-/** A sleeper that is so close to its time may have looked already. */
-const MARGIN_NANOSECONDS = 100_000;
-/** It allocates nothing. */
+/** It allocates next to nothing. */
 const LIMITS = { maxYoungGenerationSizeMb: 1 };
 
 export class AlarmClock {
   readonly #data: AlarmData;
-  readonly #now: () => number;
   readonly #worker: Worker;
-  #looks = Number.POSITIVE_INFINITY;
+  #set = NEVER;
+  #rung = false;
 
-  /** `ring` is called at the time that was set, or later; also now and then for a time that was put off meanwhile. */
-  constructor(epoch: number, now: () => number, ring: () => void) {
+  /** `ring` is called at the time that was set, or soon after; also for one that was put off at the last moment. */
+  constructor(epoch: number, ring: () => void) {
     this.#data = {
       words: new Int32Array(new SharedArrayBuffer(8)),
-      time: new Float64Array(new SharedArrayBuffer(8)).fill(Number.POSITIVE_INFINITY),
+      times: new BigInt64Array(new SharedArrayBuffer(16)).fill(NEVER),
       epoch,
     };
-    this.#now = now;
     this.#worker = new Worker(new URL("./alarm-worker.js", import.meta.url), {
       workerData: this.#data,
       resourceLimits: LIMITS,
     });
     this.#worker.on("message", () => {
-      this.#looks = Number.POSITIVE_INFINITY;
+      this.#rung = true;
       ring();
     });
   }
 
   /** Machine time in nanoseconds; Infinity: no alarm. */
   set(time: number): void {
+    const { times } = this.#data;
+    let at = time === Number.POSITIVE_INFINITY ? NEVER : BigInt(Math.ceil(time));
+    if (at === this.#set) {
+      if (!this.#rung || at === NEVER) return;
+      at++; // the clocks of threads differ a little, and the sleeper has done with the time for which it has rung
+    }
+    this.#rung = false;
+    this.#set = at;
+    Atomics.store(times, alarmTime.set, at);
+    if (at < Atomics.load(times, alarmTime.asleep)) this.#wake();
+  }
+
+  #wake(): void {
     const { words } = this.#data;
-    this.#data.time[0] = time;
-    if (time === Number.POSITIVE_INFINITY) return;
-    if (time >= this.#looks && this.#looks > this.#now() + MARGIN_NANOSECONDS) return;
-    this.#looks = time;
-    Atomics.add(words, alarmWord.count, 1);
-    Atomics.notify(words, alarmWord.count);
+    Atomics.add(words, alarmWord.woken, 1);
+    Atomics.notify(words, alarmWord.woken);
   }
 
   async end(): Promise<void> {
-    const { words } = this.#data;
-    Atomics.store(words, alarmWord.ending, 1);
-    Atomics.add(words, alarmWord.count, 1);
-    Atomics.notify(words, alarmWord.count);
+    Atomics.store(this.#data.words, alarmWord.ending, 1);
+    this.#wake();
     await this.#worker.terminate();
   }
 }

@@ -135,7 +135,7 @@ export class LiveMachine {
   }
 
   #startCore(): BoardCore {
-    this.#alarm ??= new AlarmClock(this.#epoch, this.#now, () => this.#core?.look());
+    this.#alarm ??= new AlarmClock(this.#epoch, () => this.#core?.look());
     const { tracer } = this.#options;
     return new BoardCore(this.#dataOf(0), {
       board: this.#board,

@@ -98,7 +98,7 @@ describe("the alarm clock", () => {
   ): Promise<number[]> {
     const heard: number[] = [];
     let enough = () => {};
-    const clock = new AlarmClock(epoch, now, () => {
+    const clock = new AlarmClock(epoch, () => {
       heard.push((now() - from) / MS);
       if (heard.at(-1)! >= last) enough();
     });
@@ -127,7 +127,7 @@ describe("the alarm clock", () => {
     const TIMES = 200;
     let rung = 0;
     let next = () => {};
-    const clock = new AlarmClock(epoch, now, () => {
+    const clock = new AlarmClock(epoch, () => {
       rung++;
       next();
     });
