@@ -55,7 +55,9 @@ export class Merging {
 
   #isElsewhere(home: number, page: number): boolean {
     const { engines, c } = this.#cluster;
-    const state = engines.do.state(engines.page(home, page));
+    const at = engines.page(home, page);
+    if (engines.do.directory(at) === c["RECOVERING"]) return false;
+    const state = engines.do.state(at);
     return state === c["INVALID"] || state === c["SHARED"];
   }
 

@@ -5,6 +5,7 @@ import { repeat, seeded } from "../cluster.js";
 import { withFaults } from "../faults.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { homeOf } from "../homes.js";
+import { broken } from "../lent.js";
 import type { Change } from "./compiled.js";
 import type { Finding, Planted } from "./plant.js";
 
@@ -17,6 +18,7 @@ interface Program {
   readonly machines: number;
   readonly cores: number;
   readonly append?: string;
+  readonly memory?: number;
   /** What it says when it is right. */
   readonly right: RegExp;
   /** A counter of the kernel that stays so small, or that shows that the run met what it is for. */
@@ -59,6 +61,17 @@ const records = runs([
     append: "records=1",
     right: /wrong 0 /,
     most: ["recordsMost", 1],
+  },
+]);
+/** More pages than one machine has frames for, all of them written by the machine that is not their home. */
+const short = runs([
+  {
+    program: "scan",
+    args: ["own", 2500, homeOf("scan", [1, 2]) === 1 ? 2 : 1],
+    machines: 2,
+    cores: 1,
+    memory: 12 << 20,
+    right: /wrong 0 /,
   },
 ]);
 const lent = runs([
@@ -133,14 +146,15 @@ const spread = runs([
   },
 ]);
 
+const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
+
 /** R7: machine 3 is left out, comes back as a new life and opens its file again (test/cluster/return.test.ts). */
 const returns: Judged = async (seed, kernel) => {
   const [pages, written] = [40, 6];
-  const names = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
   const home = 1 + ((seed - 1) % 3);
   const run = await withFaults(
     cProgram("again").host,
-    [3, names.find((name) => homeOf(name, [1, 2, 3]) === home)!, pages, written, 700],
+    [3, letters.find((name) => homeOf(name, [1, 2, 3]) === home)!, pages, written, 700],
     [
       [60, ({ network }) => network.partition([[1, 2, 4], [3]])],
       [300, ({ network }) => network.partition([])],
@@ -163,16 +177,52 @@ const returns: Judged = async (seed, kernel) => {
     : undefined;
 };
 
-const judges = { records, lent, refusals, returns, scans, spread };
+/** R2, R7: what machine 3 had is reported lost when it is left out; it comes back, and is the file's home when machine 1 leaves. */
+const former: Judged = async (seed, kernel) => {
+  const name = letters.find((name) => homeOf(name, [1, 2, 3]) === 1 && homeOf(name, [2, 3]) === 3)!;
+  const run = await withFaults(
+    cProgram("former").host,
+    [3, name, 8, 700],
+    [
+      [60, ({ network }) => network.partition([[1, 2, 4], [3]])],
+      [300, ({ network }) => network.partition([])],
+      [550, (cluster) => cluster.nodes[0]!.machine.pressPowerButton()],
+    ],
+    { machines: 3, seed, append: "linkloss=120 blocked=30", ...(kernel && { kernel }) },
+    800,
+  );
+  const said = [...run.said(1, /^former: told/), ...run.said(3, /^former: \d+ pages/)].map(
+    ({ text }) => text,
+  );
+  return said.join() === "former: told 1,former: 8 pages, 0 old" ? undefined : run.text().slice(-400);
+};
+
+/** R2: a borrower dies, and nobody touches the page until another machine reads it (test/cluster/lent.test.ts). */
+const borrowers =
+  (leaves: boolean): Judged =>
+  async (seed, kernel) =>
+    (await broken({ home: 1 + (seed % 3), seed, leaves }, kernel)).wrong?.slice(-400);
+
+const judges = {
+  records,
+  short,
+  lent,
+  rests: borrowers(false),
+  leaves: borrowers(true),
+  refusals,
+  returns,
+  former,
+  scans,
+  spread,
+};
 
 const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[] = [
   {
     name: "GIVE_BACK: the home does not take what it is offered",
-    judge: "records",
+    judge: "short",
     file: "coherence/budget.ts",
     from: "  if (!isIdle(page, 0) || (page.ranged == 0 && <u32>page.owner != from)) return;\n",
     to: "  if (page.index == index) return;\n",
-    survives: true,
   },
   {
     name: "GIVE_BACK: nobody offers a page",
@@ -182,12 +232,18 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     to: "if (!isIdle(page, now)) continue;",
   },
   {
-    name: "a page of which chunks are lent is idle",
-    judge: "lent",
+    name: "a page of which chunks are lent, or lost, is idle",
+    judge: "rests",
     file: "coherence/budget.ts",
     from: "if (!pageRests(page) || hasLoans(page)) return false;",
     to: "if (!pageRests(page)) return false;",
-    survives: true,
+  },
+  {
+    name: "who leaves does not say that a borrower's bytes were lost",
+    judge: "leaves",
+    file: "coherence/homes.ts",
+    from: "  if (partly) page.broken = 1;\n",
+    to: "",
   },
   {
     name: "queue=0: who was refused does not ask again",
@@ -212,12 +268,11 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     to: "  if (object.dead != 0) return false;\n",
   },
   {
-    name: "R7: bytes of a former life count as the page's where a range is granted",
-    judge: "returns",
+    name: "R7: bytes of a former life count as the page's at a home that its machine becomes",
+    judge: "former",
     file: "coherence/kept.ts",
     from: "if (kept.former != 0 && (page.state != INVALID || <u32>page.home == clusterSelf())) {",
     to: "if (kept.former != 0 && page.index == ~(<u64>0)) {",
-    survives: true,
   },
   {
     name: "R7: a page that remains is told by its number without its era",

@@ -1,0 +1,81 @@
+/* What a machine had of a file that was left out and comes back, and becomes the file's home. Machine AWAY writes all pages of it, which the others
+ * map, and reads page 0 again and again until it is told that it is out of reach. 200 ms after the meeting machine 1 writes to page 0, as
+ * often as it is told of the loss. AWAY opens the file again until it can, reads page 0, and 600 ms after the meeting, when machine 1
+ * is gone, all pages: what was reported lost is not there any more.
+ *
+ *   former: told T
+ *   former: PAGES pages, O old
+ *
+ * Usage: former AWAY FILE PAGES MILLISECONDS */
+#include "cluster.h"
+#include "losses.h"
+
+static const char *file;
+static size_t bytes;
+
+static volatile uint64_t *map(void)
+{
+	char path[256];
+	snprintf(path, sizeof path, "/shm/%s", file);
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT, 0600);
+		if (fd >= 0 && ftruncate(fd, bytes) == 0) {
+			void *at = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+			close(fd);
+			return at;
+		}
+		if (fd >= 0)
+			close(fd);
+		usleep(1000);
+	}
+}
+
+static void until(long when)
+{
+	while (now() < when)
+		usleep(1000);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 5)
+		fail("former AWAY FILE PAGES MILLISECONDS");
+	unsigned away = number_from(argv[1], 0), pages = number_from(argv[3], 0);
+	file = argv[2];
+	bytes = pages * 4096ul;
+	losses_strike();
+	setvbuf(stdout, 0, _IOLBF, 0);
+	struct meeting *meeting = share("former.meeting", 4096);
+	static volatile uint64_t *at, sum;
+	static volatile unsigned told;
+	static volatile long met;
+	at = map();
+	meet(meeting, nodes());
+	met = now();
+	if (node() == 1) {
+		until(met + 200000000L);
+		if (sigsetjmp(before, 1))
+			told++;
+		at[0] = 7;
+		printf("former: told %u\n", told);
+	}
+	if (node() == away) {
+		for (unsigned i = 0; i < pages; i++)
+			at[i * 512] = 1000 + i;
+		if (sigsetjmp(before, 1) == 0)
+			for (;;) {
+				sum += at[0];
+				usleep(1000);
+			}
+		munmap((void *)at, bytes);
+		at = map();
+		sum += at[0];
+		until(met + 600000000L);
+		unsigned old = 0;
+		for (unsigned i = 0; i < pages; i++)
+			old += at[i * 512] == 1000 + i;
+		printf("former: %u pages, %u old\n", pages, old);
+	}
+	until(met + number_from(argv[4], 0) * 1000000L);
+	return 0;
+}
