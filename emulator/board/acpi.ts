@@ -47,7 +47,11 @@ export function acpiFiles(cores: number): Map<string, Uint8Array> {
   const xsdt = tables.appendTable("XSDT", 1, new Uint8Array(8 * listed.length));
   for (const [index, table] of listed.entries())
     tables.pointer(TABLES, xsdt + HEADER_BYTES + 8 * index, 8, table);
-  return tables.files(xsdt);
+  // For software of ACPI 1.0, which looks at no more of the root pointer than its first 20 bytes (ACPI 6.4, 5.2.5.3).
+  const rsdt = tables.appendTable("RSDT", 1, new Uint8Array(4 * listed.length));
+  for (const [index, table] of listed.entries())
+    tables.pointer(TABLES, rsdt + HEADER_BYTES + 4 * index, 4, table);
+  return tables.files(rsdt, xsdt);
 }
 
 /** Collects tables into one file, and the loader's script. */
@@ -86,8 +90,9 @@ class TableFile {
     this.#pointers.push({ file, at, size, target });
   }
 
-  files(xsdt: number): Map<string, Uint8Array> {
+  files(rsdt: number, xsdt: number): Map<string, Uint8Array> {
     const rsdp = rsdpTable();
+    this.pointer(RSDP, 16, 4, rsdt);
     this.pointer(RSDP, 24, 8, xsdt);
     const tables = Uint8Array.from(this.#bytes);
     // A pointer's field holds the offset in the file that it points into; the loader adds the base.

@@ -55,6 +55,14 @@ function walk(cores: number): Map<string, Buffer> {
   const xsdt = table(rsdp.readBigUInt64LE(24));
   add(xsdt);
   for (let at = 36; at < xsdt.length; at += 8) add(table(xsdt.readBigUInt64LE(at)));
+  const rsdt = table(BigInt(rsdp.readUInt32LE(16)));
+  add(rsdt);
+  const entries = Array.from({ length: (xsdt.length - 36) / 8 }, (_, n) =>
+    Number(xsdt.readBigUInt64LE(36 + 8 * n)),
+  );
+  expect(Array.from({ length: (rsdt.length - 36) / 4 }, (_, n) => rsdt.readUInt32LE(36 + 4 * n))).toEqual(
+    entries,
+  );
   const fadt = found.get("FACP")!;
   expect(fadt.readBigUInt64LE(140)).toBe(BigInt(fadt.readUInt32LE(40)));
   add(table(fadt.readBigUInt64LE(140)));
@@ -77,7 +85,7 @@ test("the root pointer: signature, revision, both checksums", () => {
 
 test("every table is there, as long as it says, and its bytes add up to zero", () => {
   const tables = walk(4);
-  expect([...tables.keys()].sort()).toEqual(["APIC", "DSDT", "FACP", "FACS", "HPET", "MCFG", "XSDT"]);
+  expect([...tables.keys()].sort()).toEqual(["APIC", "DSDT", "FACP", "FACS", "HPET", "MCFG", "RSDT", "XSDT"]);
   for (const [signature, bytes] of tables) if (signature !== "FACS") expect(sum(bytes), signature).toBe(0);
 });
 
