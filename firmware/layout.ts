@@ -37,9 +37,11 @@ export const script = area + 0x5000;
 export const scriptBytesMax = 0x4000;
 export const placedFiles = area + 0x9000;
 export const placedFilesMax = 16;
-/** The table of all ACPI tables, to which the pointer in the ROM leads. */
+/** The table of all ACPI tables, to which the pointer in the ROM leads, and the one of ACPI 1.0. */
 export const rootTable = area + 0x9800;
-export const rootTableBytesMax = 0x800;
+export const rootTableBytesMax = 0x500;
+export const oldRootTable = area + 0x9d00;
+export const oldRootTableBytesMax = 0x300;
 export const imageHead = area + 0xa000;
 export const imageHeadBytes = 0x2000;
 export const notes = area + 0xc000;

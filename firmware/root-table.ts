@@ -1,9 +1,9 @@
 // ACPI's root pointer where software looks that was handed none: on 16 bytes in the ROM's view below 1 MiB (ACPI 6.4,
 // 5.2.5.1). A ROM cannot learn where the tables were placed; so the pointer names a fixed place in the firmware's own
-// area, and the table of all tables is copied there: the board's XSDT, or one made from an RSDT.
+// area, and the tables of all tables are copied there: the board's XSDT, or one made from an RSDT, and its RSDT.
 
 import { type Assembler, al, byte, dword, eax, ebx, ecx, edi, esi } from "./assembler.js";
-import { rootTable, rootTableBytesMax, variable } from "./layout.js";
+import { oldRootTable, oldRootTableBytesMax, rootTable, rootTableBytesMax, variable } from "./layout.js";
 
 const HEADER_BYTES = 36;
 const POINTER_BYTES = 36;
@@ -20,6 +20,7 @@ export function rootPointer(a: Assembler): void {
   bytes[pointer.revision] = REVISION;
   const view = new DataView(bytes.buffer);
   view.setUint32(pointer.length, POINTER_BYTES, true);
+  view.setUint32(pointer.rsdt, oldRootTable, true);
   view.setUint32(pointer.xsdt, rootTable, true);
   bytes[pointer.checksum] = -sum(bytes.subarray(0, pointer.length));
   bytes[pointer.extendedChecksum] = -sum(bytes);
@@ -29,13 +30,24 @@ export function rootPointer(a: Assembler): void {
 
 const sum = (bytes: Uint8Array): number => bytes.reduce((total, byte) => total + byte, 0);
 
-/** Fills `rootTable` from the tables that `rsdp` leads to; leaves it without a signature when there are none. */
+/** Fills `rootTable` and `oldRootTable` from the tables that `rsdp` leads to; leaves without a signature what there is not. */
 export function placeRootTable(a: Assembler): void {
   const { op } = a;
   op.mov(dword(rootTable), 0);
+  op.mov(dword(oldRootTable), 0);
   op.mov(esi, variable("rsdp"));
   op.test(esi, esi);
   op.je("rootTable.end");
+  op.mov(esi, dword(esi, pointer.rsdt));
+  op.test(esi, esi);
+  op.je("rootTable.new");
+  op.mov(ecx, dword(esi, header.length));
+  op.cmp(ecx, oldRootTableBytesMax);
+  op.ja("rootTable.new");
+  op.mov(edi, oldRootTable);
+  a.rep.movsb();
+  a.label("rootTable.new");
+  op.mov(esi, variable("rsdp"));
   op.cmp(byte(esi, pointer.revision), REVISION);
   op.jb("rootTable.old");
   op.mov(esi, dword(esi, pointer.xsdt));

@@ -96,6 +96,12 @@ describe("the firmware on the board", () => {
     for (let entry = 36; entry < bytes; entry += 8) tables.push(ram.readUInt32LE(xsdt + entry));
     const signatures = tables.map((table) => ram.toString("latin1", table, table + 4));
     expect(signatures).toEqual(["XSDT", "FACP", "APIC", "MCFG", "HPET"]);
+    // The same for software of ACPI 1.0 (5.2.5.3: the first 20 bytes, and the RSDT).
+    const rsdt = rom.readUInt32LE(at + 16);
+    const old = ram.subarray(rsdt, rsdt + ram.readUInt32LE(rsdt + 4));
+    expect([old.toString("latin1", 0, 4), sum(old)]).toEqual(["RSDT", 0]);
+    const entries = tables.slice(1).map((_, index) => old.readUInt32LE(36 + 4 * index));
+    expect([entries, old.length]).toEqual([tables.slice(1), 36 + 4 * entries.length]);
   });
 
   test("every BAR has an address of its own size in the PCI window; bus mastering is off", async () => {
