@@ -387,6 +387,17 @@ describe("power", () => {
     expect(bench.mailboxes.map((mailbox) => mailbox.takeAttention(4))).toEqual([4, 4]);
   });
 
+  // The gate is the PC's and the PS/2's; "on newer Intel 64 processors A20M# may be absent" (SDM vol. 3B, 23.33), and then it
+  // is always open. Ports EE and EF, by which some chip sets opened it and reset the processor, are none of either.
+  test("ports 0xEE and 0xEF move neither the A20 gate nor the processors", () => {
+    bench.out(port.systemControlA, 0);
+    expect([bench.in(0xee), bench.in(0xef)]).toEqual([0xff, 0xff]);
+    bench.out(0xee, 0);
+    expect([bench.events, bench.pc.a20Open]).toEqual([["A20 closed"], false]);
+    expect(bench.mailboxes.map((mailbox) => mailbox.takeAttention(4))).toEqual([0, 0]);
+    expect(bench.lines.join("\n")).toMatch(/port 0xee.*claimed by nobody[\s\S]*port 0xef.*claimed by nobody/);
+  });
+
   test("port 0x92: INIT to every core, and the A20 gate", () => {
     bench.out(port.systemControlA, 1);
     expect(bench.events).toEqual(["A20 closed"]);

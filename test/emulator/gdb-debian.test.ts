@@ -134,8 +134,8 @@ x/2gx 0x7fff00000000
       expect(said).toMatch(/R2: +Empty +0x3fffc000000000000000/);
       expect(said).toContain("Cannot access memory at address 0x7fff00000000");
       expect(said).toMatch(/0xffff800000100000.*:(\t0x[\da-f]{2}){4}/);
-      expect(said).toMatch(/ffff800000100000 -> 0000100000 read-only executable global\n/);
-      expect(said).toMatch(/-> \w+ writable .*of 2048 KiB\n/);
+      expect(said).toMatch(/ffff800000100000 -> 0000100000 read-only executable global for instructions\n/);
+      expect(said).toMatch(/-> \w+ writable .*of 2048 KiB for data\n/);
       expect(said).toContain("ffff800000100000: physical 100000");
       expect(said).toMatch(/^00100010 {2}([\da-f]{2} ?){16}$/m);
       expect(said).toContain("d0000000: neither RAM nor ROM");
