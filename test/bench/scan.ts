@@ -31,7 +31,7 @@ interface Sample {
 }
 
 function parse(output: string): number {
-  const match = /scan: read \d+ wrong 0 nanoseconds (\d+)/.exec(output);
+  const match = /scan: \w+ \d+ wrong 0 nanoseconds (\d+)/.exec(output);
   if (match === null) throw new Error(`scan failed:\n${output}`);
   return Number(match[1]);
 }
