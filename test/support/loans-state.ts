@@ -25,14 +25,16 @@ export const loanBugs = [
   "takes a new life's loans for its former one's",
   "keeps what a dead machine lent until it hears of the death itself",
 ] as const;
-/** This shows in few orders of events: every order of three machines has to be searched. */
-export const rareBugs = ["keeps what was lent when the request has ended"] as const;
 /**
- * Not found, since other rules are enough: who has a loan asks its lender directly next, behind what it gives back on the same link; who asks
- * by way of the home has none, or has given it back since, as the lender knows.
+ * Not found, since other rules are enough. Who has a loan asks its lender directly next, behind what it gives back on the same link; who asks
+ * by way of the home has none, or has given it back since, as the lender knows. And a request ends before its answer only with the lender,
+ * who is heard no more then, or with the page's home, with which these worlds end (in the kernel the page is frozen then).
  */
-export const survivors = ["lends to a machine whose last loan is not the one it names"] as const;
-export type LoanBug = (typeof loanBugs)[number] | (typeof rareBugs)[number] | (typeof survivors)[number];
+export const survivors = [
+  "lends to a machine whose last loan is not the one it names",
+  "keeps what was lent when the request has ended",
+] as const;
+export type LoanBug = (typeof loanBugs)[number] | (typeof survivors)[number];
 
 /** Per thread: r0 reads chunk 0, w1 reads chunk 1 and writes it, p does so with all of the page, in one instruction. */
 export interface LoanSetup {

@@ -1,7 +1,7 @@
 // Chunks of a page that are lent: small clusters whose every order of events is searched, larger ones for random runs, and bugs planted
 // around the compiled parts (loans-world.ts has them by name).
 import { KernelWasm } from "../kernel-wasm.js";
-import { type LoanBug, type LoanSetup, loanBugs, rareBugs, type Step, survivors } from "../loans-state.js";
+import { type LoanBug, type LoanSetup, loanBugs, type Step, survivors } from "../loans-state.js";
 import { LoansWorld } from "../loans-world.js";
 import { chance, explore, type Found, Violation } from "../search.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
@@ -105,7 +105,7 @@ export function loanAtRandom(bug?: LoanBug): Finding[] {
   return found.length > 0 ? found : run(short, 1333, 5);
 }
 
-export const loanPlants: readonly Planted[] = [...loanBugs, ...rareBugs, ...survivors].map((bug) => ({
+export const loanPlants: readonly Planted[] = [...loanBugs, ...survivors].map((bug) => ({
   name: bug,
   where: "coherence/loans.ts, pages.ts",
   find: () => {
