@@ -67,7 +67,7 @@ live("live cluster", { timeout: 180_000 }, () => {
   });
 
   it("tells of a killed machine; the others do not hang", async () => {
-    const run = buslock("run", "--machines", 3, "--cores", 1, "--append", "linkloss=2000", "counter", 400_000);
+    const run = buslock("run", "--machines", 3, "--cores", 1, "--append", "linkloss=2000", "counter", 400000);
     for (const other of ["machine1", "machine2"]) await run.says(`${other} | cluster: machine 3 is here`);
     const victim = processes("--name machine3").find((pid) => childrenOf(run.child.pid!).includes(pid));
     process.kill(victim!, "SIGKILL");
