@@ -38,6 +38,7 @@ export {
   rangesCreate,
   rangesForgetSharer,
   rangesHold,
+  rangesHolders,
   rangesLose,
   rangesLost,
   rangesMayGrant,
@@ -113,6 +114,7 @@ export {
   engineRestore,
   engineRestored,
   engineThaw,
+  engineUnanswered,
 } from "./coherence/takeover";
 export { arpClear } from "./net/arp";
 export { fold16, internetSum } from "./net/checksum";

@@ -31,7 +31,7 @@ import { pageFindOrMake, pagesUnmerge } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
-import { PAGE_LAST, rangesCarve, rangesLost } from "./ranges";
+import { PAGE_LAST, rangesCarve, rangesHolders, rangesLost } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
 import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
@@ -50,6 +50,7 @@ import {
   engineRestore,
   engineRestored,
   engineThaw,
+  engineUnanswered,
   REPORT_COPY,
   REPORT_GIVEN,
   REPORT_HAD,
@@ -84,6 +85,8 @@ let stage: u32 = 0;
 let thawed: u64 = 0;
 /** Machines that died since objects had homes. */
 let deaths: u32 = 0;
+/** Since then somebody may have died with pages that had moved on: what the former homes knew of them may not be so any more. */
+let doubts: bool = false;
 /** Mirrored: machines that died since everything is known to have had all its mirrors; a new machine does not know. */
 let unhealed: u32 = 0;
 const UNKNOWN: u32 = 255;
@@ -128,12 +131,24 @@ function preferred(hash: u32, machines: u64): u32 {
 
 /** Objects at home at `machine` move. */
 export function homeDied(object: SharedObject, machine: u32): void {
+  // It may have made its directories already, and served others: what the one before knew is old.
+  if (object.moving == HANDED_IN) object.complete = 0;
   object.moving = max<u32>(object.moving, FROZEN);
   object.died = machine;
 }
 
-export function homesMachineDied(): void {
+/** What it had of objects that move, by ranges, nobody has. */
+export function homesMachineDied(machine: u32): void {
+  for (
+    let at = changetype<usize>(objectsFirst());
+    at != 0 && !mirrorsOn();
+    at = changetype<SharedObject>(at).next
+  ) {
+    const object = changetype<SharedObject>(at);
+    if (object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;
+  }
   deaths++;
+  doubts = true;
   if (unhealed < UNKNOWN) unhealed++;
 }
 
@@ -157,12 +172,14 @@ export function homesStart(machines: u64): void {
 
 /**
  * The view has these members now: every object whose home is another one stops; when somebody leaves every object, so
- * that he can hand in what he has of it. Clients that have to ask again, linked.
+ * that he can hand in what he has of it. `interrupted`: some member had frozen for a view before, of which another knows
+ * nothing: every object as well, since its home may have gone and come back. Clients that have to ask again, linked.
  */
-export function homesFreeze(machines: u64, leaving: u64): usize {
+export function homesFreeze(machines: u64, leaving: u64, interrupted: bool): usize {
   // Mirrored, the home of every page has to be told what there is of it.
-  const all = leaving != 0 || mirrorsOn();
+  const all = leaving != 0 || interrupted || mirrorsOn();
   leavers = leaving;
+  doubts = doubts || interrupted;
   stage = FROZEN;
   thawed = 0;
   members = machines & ~leaving;
@@ -188,6 +205,7 @@ function freeze(object: SharedObject, home: u32): void {
   object.moving = FROZEN;
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
+  if (stored) object.holders = rangesHolders(rangesOf(object), 0) & ~bit(clusterSelf());
   rangesFrozen(object, stored);
   locksFreeze(object);
   futexesMove(object);
@@ -238,7 +256,6 @@ function handIn(object: SharedObject): void {
   let aux = (object.complete & OURS ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
   if (object.lossy != 0) aux |= LOSSY;
   aux |= unhealed << UNHEALED_SHIFT;
-  object.lossy = 0;
   const writer = messageTo(object.home, 16 + 8 + 256 + 16 + 8, object.id, object.hash, COMMAND_HOME_OBJECT);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
@@ -349,8 +366,22 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
 
 // --- Rebuild ---
 
+/** Operations whose answers would have come by now fail, if somebody died. */
+function unanswered(): void {
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
+    for (let next = changetype<SharedObject>(at).pages; next != 0; ) {
+      const page = changetype<Page>(next);
+      next = page.nextInObject;
+      if (page.asked == 0) continue;
+      engineUnanswered(engine, page);
+      drain(page);
+    }
+  }
+}
+
 /** At the new home, when all have handed in. */
 export function homesRebuild(): void {
+  if (doubts) unanswered();
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     const next = object.next;
@@ -361,6 +392,7 @@ export function homesRebuild(): void {
     object = changetype<SharedObject>(next);
   }
   deaths = 0;
+  doubts = false;
 }
 
 /** What was at a home that died, and nowhere else: as its will says, else whatever it may have had. */
@@ -380,13 +412,16 @@ function rebuild(object: SharedObject): void {
   // What so many dead machines had that others saw, somebody has as well.
   const manyDied = mirrorsOn() && deaths != 0 && unhealed > mirrorsWanted();
   const mirrored = mirrorsOn() && !manyDied && object.lossy == 0;
-  if (!mirrored && (object.complete == 0 || object.lossy != 0 || manyDied)) {
+  const buries = !mirrored && (object.complete == 0 || object.lossy != 0 || manyDied);
+  const ours = (object.complete & OURS) != 0;
+  if (buries) {
     bury(object);
     object.renumbered = 1;
   }
   // Mirrored, what nobody has was not lost. But a machine that was left out may have written to it, unseen, and come back.
   if (mirrored) object.renumbered = 1;
   object.lossy = 0;
+  object.holders = 0;
   willDrop(object);
   object.died = 0;
   object.complete = 0;
@@ -401,7 +436,7 @@ function rebuild(object: SharedObject): void {
     page.ranged = 0;
     engineThaw(engine, page, clusterSelf());
     drain(page); // nobody is asked yet: object.moving
-    let adopts = engineRebuild(engine, page, false);
+    let adopts = engineRebuild(engine, page, false, doubts && !mirrored);
     let flags: u32 = 0;
     rangesReady(object);
     if (mirrored && page.directory == UNUSED && page.best != 0) {
@@ -413,6 +448,9 @@ function rebuild(object: SharedObject): void {
         continue;
       }
     }
+    // A stale copy is no backing store: others may have been told already that its bytes are lost.
+    const stale = !ours && (page.directory == LOST || (buries && page.directory == UNUSED));
+    if (stale && page.frame != 0) memory.fill(page.frame, 0, PAGE_BYTES);
     if (page.directory == UNUSED) {
       page.ranged = 1; // nobody has it: as its range says
       if (object.renumbered != 0) serialReverted(engine, page);
@@ -446,6 +484,8 @@ export function homesThaw(home: u32): void {
     if (moved) {
       object.moving = 0;
       object.complete = 0;
+      object.lossy = 0;
+      object.holders = 0;
     }
     if (object.home == home && object.moving == 0) thaw(object);
     if (moved) locksThaw(object);

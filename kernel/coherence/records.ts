@@ -197,6 +197,8 @@ export class Page {
   guess: u8 = 0;
   /** What came with the last answer: TAKE_IT. */
   advice: u8 = 0;
+  /** Frozen: somebody answered for the page when the home that it had was frozen. */
+  away: u8 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
   /** Address of the peers' slots. */
@@ -212,6 +214,8 @@ export class Page {
   changed: u8 = 0;
   // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on.
   mirror: u8 = 0;
+  /** This machine's operation was open when the page was frozen. */
+  asked: u8 = 0;
   mirrorNext: usize = 0;
   /** Who has its bytes, or while it is written what they were before; to whom they are under way; and said, with more to follow. */
   copies: u64 = 0;

@@ -4,9 +4,10 @@
 //             itself: the page is here alone (M), here and perhaps elsewhere (O, S), or not here (I). What others wait for
 //             from here they will ask for again.
 //   frozen    pages that are on their way to this machine are taken; nothing else is done.
-//   report    when nothing is under way any more, each machine tells the new home what it has.
+//   report    when nothing is under way any more, each machine tells the new home what it has, and the former home of which
+//             pages somebody else had the bytes.
 //   rebuild   the new home makes the directory of that. Of copies without an owner one becomes the owner; a page that
-//             nobody has, but that the former home may have had, is lost and reported once.
+//             nobody has, but that the former home may have had, or somebody who died meanwhile, is lost and reported once.
 //   thaw      requests are made anew, of the new home.
 //
 // Invariant throughout: at most one machine can write; while it can, no other has a copy; copies are equal. Freezing
@@ -69,6 +70,8 @@ export const REPORT_OWNED: u32 = 2;
 export const REPORT_ALONE: u32 = 3;
 /** It had the page once and has it no more: what nobody else has is lost. */
 export const REPORT_HAD: u32 = 4;
+/** Its sender was the home, and the page somebody else's. */
+export const REPORT_AWAY: u32 = 6;
 /** Its sender leaves; the page comes along. */
 export const REPORT_GIVEN: u32 = 5;
 /** The same; bytes of it were lost with a borrower, and nobody was told. */
@@ -82,6 +85,7 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   engine.actionCount = 0;
   answerOperations(engine, page, SAY_REJECTED);
   if (page.frozen == 0) {
+    page.away = u8(page.directory == HELD);
     const alone = stored && page.directory == UNUSED;
     page.state = standing(page);
     if (alone || page.left != 0) {
@@ -91,6 +95,7 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
       if (page.state == INVALID) page.state = SHARED;
     }
   }
+  page.asked = u8(page.state == INVALID_OPERATE);
   page.frozen = 1;
   page.readers = 0;
   page.laterKind = 0;
@@ -212,13 +217,15 @@ export function engineReport(page: Page): u32 {
     case SHARED:
       return REPORT_COPY;
     default:
-      return REPORT_NOTHING;
+      return page.away != 0 ? REPORT_AWAY : REPORT_NOTHING;
   }
 }
 
 /** At the new home: `from` (this machine as well) has that. */
 export function engineReported(page: Page, from: u32, report: u32): void {
-  if (report == REPORT_NOTHING || report == REPORT_HAD || <u32>page.owner == from) return;
+  if (report == REPORT_AWAY) page.away = 1;
+  if (report == REPORT_NOTHING || report == REPORT_HAD || report == REPORT_AWAY) return;
+  if (<u32>page.owner == from) return;
   const owns = report == REPORT_ALONE || (report == REPORT_OWNED && page.owner == 0);
   if (!owns) {
     page.sharers |= bitOf(from);
@@ -244,10 +251,12 @@ export function engineGiven(page: Page, self: u32): void {
 }
 
 /**
- * At the new home, when all have reported. `lost`: what nobody has may have been at the former home. Returns the machine that
- * is to be told that its copy is the one that counts now, or 0.
+ * At the new home, when all have reported. `lost`: what nobody has may have been at the former home; `doubts`: what somebody
+ * else had may have died with him. Returns the machine that is to be told that its copy is the one that counts now, or 0.
  */
-export function engineRebuild(engine: Engine, page: Page, lost: bool): u32 {
+export function engineRebuild(engine: Engine, page: Page, lost: bool, doubts: bool): u32 {
+  if (page.away != 0 && doubts) lost = true;
+  page.away = 0;
   if (page.owner != 0) page.directory = HELD;
   else if (page.sharers & bitOf(engine.self)) page.directory = CLEAN_SHARED;
   else if (page.sharers != 0) {
@@ -292,10 +301,21 @@ export function engineAdopt(page: Page): void {
   page.dirty = 1;
 }
 
+/** All that was under way when the page was frozen has come: whoever was to do this machine's operation has died. */
+export function engineUnanswered(engine: Engine, page: Page): void {
+  engine.actionCount = 0;
+  const open = page.asked != 0 && page.state == INVALID_OPERATE;
+  page.asked = 0;
+  if (!open) return;
+  page.transaction = 0; // engineThaw() is to know
+  if (page.frozen == 0) cacheEvent(engine, page, FAILURE, changetype<PageMessage>(0));
+}
+
 /** Threads that wait ask again afterwards. */
 export function engineThaw(engine: Engine, page: Page, home: u32): void {
   engine.actionCount = 0;
   page.frozen = 0;
+  if (home != engine.self) page.away = 0;
   page.home = <u8>home;
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const mirrorAt = peerAt(page, machine).mirrorAt;

@@ -68,6 +68,8 @@ import {
   FROZEN,
   HANDED_IN,
   HEALED,
+  INTERRUPTED,
+  interruptedByAny,
   LEFT,
   markedByAll,
   markOf,
@@ -132,6 +134,8 @@ let coming: u64 = 0;
 const excludedAt: usize = memory.data(512, 8);
 /** The last one that this machine has ended. */
 let phase: u32 = 0;
+/** It has frozen for a view that not all members are known to have rebuilt for. */
+let moves: bool = false;
 /** The newest views in which what had lost its mirror goes to another one; has got it; and all members have said so. */
 let healing: u64 = 0;
 let healed: u64 = 0;
@@ -363,6 +367,10 @@ function install(view: View, now: u64): void {
     return;
   }
   if (!was) former.members = 0;
+  if (was && moves) {
+    markSet(clusterSelf(), INTERRUPTED, current.number);
+    markTell(current, INTERRUPTED);
+  }
   pagesView(current.number);
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf()) change(machine, now);
@@ -410,7 +418,8 @@ function phases(now: u64): u64 {
     const next = deaths(now);
     if (dying != 0) return next;
     for (; coming != 0; coming &= coming - 1) pagesMachineCame(<u32>ctz(coming) + 1);
-    again(homesFreeze(current.members, current.leaving));
+    again(homesFreeze(current.members, current.leaving, interruptedByAny(current)));
+    moves = true;
     mark(FROZEN);
   }
   if (phase == FROZEN && markedByAll(current, FROZEN)) {
@@ -426,6 +435,7 @@ function phases(now: u64): u64 {
       if (markOf(machine, REBUILT) == current.number) homesThaw(machine);
     }
   }
+  if (phase == REBUILT && markedByAll(current, REBUILT)) moves = false;
   if (phase == REBUILT && markedByAll(current, REBUILT) && healing < current.number) {
     healing = current.number;
     commitHealing(healing);
@@ -486,7 +496,7 @@ function again(clients: usize): void {
 function died(machine: u32): void {
   dying &= ~bit(machine);
   coming &= ~bit(machine);
-  if (!(membership.left & bit(machine))) homesMachineDied();
+  if (!(membership.left & bit(machine))) homesMachineDied(machine);
   pagesMachineDied(machine, current.number);
   objectsMachineDied(machine);
   locksMachineDied(machine);
@@ -502,6 +512,7 @@ function beginAnew(now: u64): u64 {
   if (member) print("cluster: left out; what this machine shared is gone, it joins again\n");
   member = false;
   up = 0;
+  moves = false;
   dying = 0;
   coming = 0;
   farewellsForget();

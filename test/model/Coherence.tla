@@ -44,11 +44,12 @@ NewPage(m, p) ==
    frame |-> IF Moves \/ m = Home[p] THEN 1 ELSE 0, wrote |-> FALSE, revoking |-> "", sent |-> 0, done |-> 0,
    again |-> FALSE,
    \* Where the home is; nothing happens to a frozen page while its home moves; a frame there is not just zeros.
-   home |-> Home[p], frozen |-> FALSE, framed |-> FALSE]
+   home |-> Home[p], frozen |-> FALSE, away |-> FALSE, asked |-> FALSE, framed |-> FALSE]
 
 \* Of a page's home, at each machine: how far its move is, and what is known of it.
-NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, lost |-> FALSE]
-Everybody == [view |-> 1, phase |-> 3, dying |-> {}, marks |-> [f \in 0..3 |-> [x \in Machines |-> 0]]]
+NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE]
+Everybody == [view |-> 1, phase |-> 3, dying |-> {}, moves |-> FALSE, doubts |-> FALSE,
+              marks |-> [f \in 0..4 |-> [x \in Machines |-> 0]]]
 
 NewWorld ==
   [pg |-> [m \in Machines |-> [p \in Pages |-> NewPage(m, p)]],
@@ -130,7 +131,7 @@ AskOperate(v, m, p, event) ==
       direct == event = "OPERATE" /\ guess # 0 /\ guess # home
       to == IF direct THEN guess ELSE home
       u == Opened(v, m, p)
-      x == [u EXCEPT !.pg[m][p].target = to, !.pg[m][p].sent = u.last[m]]
+      x == [u EXCEPT !.pg[m][p].target = to, !.pg[m][p].sent = u.last[m], !.pg[m][p].asked = FALSE]
   IN Say(x, m, p, to,
        [M(IF direct THEN "EXECUTE" ELSE "GET_OPERATE") EXCEPT !.tx = u.last[m], !.requester = m])
 

@@ -8,8 +8,8 @@
 (* tests of its own): one without a machine follows when it has died.  All  *)
 (* members go through the phases of a view: 0 flushed, 1 frozen, 2 handed   *)
 (* in, 3 rebuilt; each begins when all have said, behind everything that    *)
-(* they said before, that they ended the one before.  Machines do not come  *)
-(* back here.                                                               *)
+(* they said before, that they ended the one before; 4: said before 0, that *)
+(* the view interrupts a move.  Machines do not come back here.              *)
 (***************************************************************************)
 EXTENDS Coherence
 
@@ -22,16 +22,18 @@ TellEach(v, m, msg, S) ==
   IF S = {} THEN v ELSE LET x == Min(S) IN TellEach(Tell(v, m, x, msg), m, msg, S \ {x})
 
 \* Of a mark: `requester` is the phase, `tx` the view.  Of a report: `requester` is what there is.
-Mark(v, m, f) ==
-  TellEach([v EXCEPT !.mb[m].phase = f], m, [M("MARK") EXCEPT !.requester = f, !.tx = v.mb[m].view],
-           Members(v, m) \ {m})
+TellMark(v, m, f) == TellEach(v, m, [M("MARK") EXCEPT !.requester = f, !.tx = v.mb[m].view], Members(v, m) \ {m})
+Mark(v, m, f) == TellMark([v EXCEPT !.mb[m].phase = f], m, f)
+
+InterruptedBy(v, m, S) == \E x \in S : v.mb[m].marks[4][x] >= v.mb[m].view
+Settled(v, m) == IF v.mb[m].phase = 3 /\ AllEnded(v, m, 3) THEN [v EXCEPT !.mb[m].moves = FALSE] ELSE v
 
 Exclude(v, m) == LET last == v.views[Len(v.views)] IN [v EXCEPT !.views = Append(@, last \ {m})]
 
 Install(v, m) ==
   LET gone == Members(v, m) \ v.views[Len(v.views)]
-  IN Mark([v EXCEPT !.mb[m].view = Len(v.views), !.mb[m].dying = @ \union gone,
-                    !.cut[m] = @ \union gone], m, 0)
+      u == [v EXCEPT !.mb[m].view = Len(v.views), !.mb[m].dying = @ \union gone, !.cut[m] = @ \union gone]
+  IN Mark(IF v.mb[m].moves THEN TellMark([u EXCEPT !.mb[m].marks[4][m] = Len(v.views)], m, 4) ELSE u, m, 0)
 
 (***************************** Freezing **********************************)
 DiedOf(v, m, p, x) ==
@@ -43,9 +45,11 @@ RECURSIVE DiedEach(_, _, _, _)
 DiedEach(v, m, x, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN DiedEach(DiedOf(v, m, p, x), m, x, S \ {p})
 Died(v, m, x) ==
-  DiedEach([v EXCEPT !.mb[m].dying = @ \ {x}, !.dead[m] = @ \union {x},
-                     !.ob[m] = [p \in Pages |-> IF @[p].home = x /\ @[p].moving = 0
-                                                THEN [@[p] EXCEPT !.moving = 1] ELSE @[p]]], m, x, Pages)
+  DiedEach([v EXCEPT !.mb[m].dying = @ \ {x}, !.mb[m].doubts = TRUE, !.dead[m] = @ \union {x},
+                     !.ob[m] = [p \in Pages |->
+                        IF @[p].home # x THEN @[p]
+                        ELSE [@[p] EXCEPT !.ours = @ /\ v.ob[m][p].moving # 2,
+                                          !.moving = IF @ = 0 THEN 1 ELSE @]]], m, x, Pages)
 RECURSIVE AllDied(_, _, _)
 AllDied(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN AllDied(Died(v, m, x), m, S \ {x})
 
@@ -79,6 +83,8 @@ FreezePage(v, m, p, stored) ==
       P == a.pg[m][p]
   IN [a EXCEPT !.pg[m][p] = [P EXCEPT
         !.state = IF P.frozen THEN @ ELSE Stands(P, stored /\ P.framed), !.frozen = TRUE,
+        !.asked = Standing(P.state) = "INVALID_OPERATE",
+        !.away = IF P.frozen THEN @ ELSE P.directory = "HELD",
         !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
         !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
         !.awaited = {}, !.found = FALSE]]
@@ -87,13 +93,18 @@ FreezeObject(v, m, p) ==
   LET here == v.ob[m][p]
       home == HomeOf(v, m, p)
       stored == here.home = m /\ here.moving = 0
-  IN IF home = here.home /\ here.moving = 0 THEN v
-     ELSE FreezePage([v EXCEPT !.ob[m][p] = [@ EXCEPT !.complete = @ \/ stored, !.moving = 1, !.home = home]],
+  IN IF home = here.home /\ here.moving = 0 /\ ~InterruptedBy(v, m, Members(v, m)) THEN v
+     ELSE FreezePage([v EXCEPT !.ob[m][p] =
+                        [@ EXCEPT !.ours = @ \/ stored, !.complete = here.ours \/ stored, !.moving = 1, !.home = home,
+                                  !.lossy = @ \/ (stored /\ v.pg[m][p].directory \in {"LOST", "RECOVERING"})]],
                      m, p, stored)
 RECURSIVE FreezeEach(_, _, _)
 FreezeEach(v, m, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN FreezeEach(FreezeObject(v, m, p), m, S \ {p})
-Freeze(v, m) == Mark(FreezeEach(AllDied(v, m, v.mb[m].dying), m, Pages), m, 1)
+Freeze(v, m) ==
+  LET u == AllDied(v, m, v.mb[m].dying)
+      x == [u EXCEPT !.mb[m].moves = TRUE, !.mb[m].doubts = @ \/ InterruptedBy(v, m, Members(v, m))]
+  IN Mark(FreezeEach(x, m, Pages), m, 1)
 
 \* What still comes for a frozen page.
 Frozen(v, m, p, msg) ==
@@ -118,22 +129,24 @@ Frozen(v, m, p, msg) ==
        [] OTHER -> v
 
 (************************ Handing in, rebuilding *************************)
-ReportOf(state) ==
-  CASE state = "MODIFIED" -> 3 [] state = "OWNED" -> 2 [] state = "SHARED" -> 1 [] OTHER -> 0
+ReportOf(P) ==
+  CASE P.state = "MODIFIED" -> 3 [] P.state = "OWNED" -> 2 [] P.state = "SHARED" -> 1
+    [] OTHER -> IF P.away THEN 6 ELSE 0
 
 Reported(v, h, p, from, report) ==
   LET P == v.pg[h][p]
       owns == report = 3 \/ (report = 2 /\ P.owner = 0)
-  IN IF report = 0 \/ P.owner = from THEN v
+  IN IF report = 6 THEN [v EXCEPT !.pg[h][p].away = TRUE]
+     ELSE IF report = 0 \/ P.owner = from THEN v
      ELSE IF ~owns THEN [v EXCEPT !.pg[h][p].sharers = @ \union {from}]
      ELSE [v EXCEPT !.pg[h][p].sharers = @ \union ({P.owner} \ {0}), !.pg[h][p].owner = from]
 
 HandInObject(v, m, p) ==
   LET here == v.ob[m][p]
-      report == ReportOf(v.pg[m][p].state)
+      report == ReportOf(v.pg[m][p])
       u == [v EXCEPT !.ob[m][p].moving = 2]
       x == IF here.home = m THEN u
-           ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.complete])
+           ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.ours, !.data = here.lossy])
   IN IF here.moving # 1 THEN v
      ELSE IF report = 0 THEN x
      ELSE IF here.home = m THEN Reported(x, m, p, m, report)
@@ -145,8 +158,12 @@ HandIn(v, m) == Mark(HandInEach(v, m, Pages), m, 2)
 
 RebuildObject(v, m, p) ==
   LET P == v.pg[m][p]
-      lost == ~v.ob[m][p].complete
-      u == [v EXCEPT !.ob[m][p] = [@ EXCEPT !.lost = lost, !.complete = FALSE, !.moving = 0]]
+      here == v.ob[m][p]
+      loses == ~here.complete \/ here.lossy
+      lost == loses \/ (P.away /\ v.mb[m].doubts)
+      stale == lost /\ ~here.ours /\ P.framed
+      u == [v EXCEPT !.ob[m][p] = [@ EXCEPT !.lost = loses, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE, !.moving = 0],
+                     !.pg[m][p].away = FALSE]
       first == Min(P.sharers)
   IN IF v.ob[m][p].home # m \/ v.ob[m][p].moving # 2 THEN v
      ELSE IF P.owner # 0 THEN [u EXCEPT !.pg[m][p].directory = "HELD"]
@@ -154,7 +171,8 @@ RebuildObject(v, m, p) ==
      ELSE IF P.sharers # {}
      THEN Tell([u EXCEPT !.pg[m][p].directory = "HELD", !.pg[m][p].sharers = @ \ {first},
                          !.pg[m][p].owner = first], m, first, [M("OWNER") EXCEPT !.page = p])
-     ELSE [u EXCEPT !.pg[m][p].directory = IF lost THEN "LOST" ELSE "UNUSED"]
+     ELSE [u EXCEPT !.pg[m][p].directory = IF lost THEN "LOST" ELSE "UNUSED",
+                    !.pg[m][p].frame = IF stale THEN 1 ELSE @]
 RECURSIVE RebuildEach(_, _, _)
 RebuildEach(v, m, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN RebuildEach(RebuildObject(v, m, p), m, S \ {p})
@@ -162,7 +180,7 @@ RebuildEach(v, m, S) ==
 \* `h` has rebuilt what was handed in to it.
 ThawPage(v, m, p, h) ==
   LET P == v.pg[m][p]
-      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.home = h, !.peers = [x \in Machines |-> NoPeer],
+      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.away = @ /\ h = m, !.home = h, !.peers = [x \in Machines |-> NoPeer],
               !.dirty = h # m /\ P.state \in {"OWNED", "MODIFIED"},
               !.tx = IF P.state = "INVALID_OPERATE" THEN @ ELSE 0]]
       fails == P.state = "INVALID_OPERATE" /\ (P.tx = 0 \/ P.target \in v.dead[m])
@@ -170,7 +188,7 @@ ThawPage(v, m, p, h) ==
 ThawObject(v, m, p, h) ==
   LET here == v.ob[m][p]
       u == IF here.moving = 2 /\ h # m
-           THEN [v EXCEPT !.ob[m][p].moving = 0, !.ob[m][p].complete = FALSE] ELSE v
+           THEN [v EXCEPT !.ob[m][p] = [@ EXCEPT !.moving = 0, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE]] ELSE v
       x == ThawPage(u, m, p, h)
   IN IF here.home # h THEN v ELSE IF u.ob[m][p].moving # 0 THEN u
      ELSE Settle([x EXCEPT !.pg[m][p].again = TRUE], m)
@@ -181,21 +199,34 @@ Thaw(v, m, h) == ThawEach(v, m, h, Pages)
 RECURSIVE ThawAll(_, _, _)
 ThawAll(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN ThawAll(Thaw(v, m, x), m, S \ {x})
 
+\* Operations whose answers would have come by now fail.
+Unanswered(v, m, p) ==
+  LET P == v.pg[m][p]
+      u == [v EXCEPT !.pg[m][p].asked = FALSE]
+      x == [u EXCEPT !.pg[m][p].tx = 0]
+  IN IF ~P.asked \/ P.state # "INVALID_OPERATE" THEN u
+     ELSE IF P.frozen THEN x ELSE Settle(Event(x, m, p, "FAILURE", NoMessage), m)
+RECURSIVE UnansweredEach(_, _, _)
+UnansweredEach(v, m, S) ==
+  IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN UnansweredEach(Unanswered(v, m, p), m, S \ {p})
+
 Rebuild(v, m) ==
-  LET u == Mark(RebuildEach(v, m, Pages), m, 3)
+  LET u == Mark([RebuildEach(IF v.mb[m].doubts THEN UnansweredEach(v, m, Pages) ELSE v, m, Pages) EXCEPT !.mb[m].doubts = FALSE], m, 3)
       told == {x \in Members(v, m) \ {m} : v.mb[m].marks[3][x] = v.mb[m].view}
-  IN ThawAll(Thaw(u, m, m), m, told)
+  IN Settled(ThawAll(Thaw(u, m, m), m, told), m)
 
 (******************************* Steps ***********************************)
 Marked(v, m, msg) ==
   LET u == [v EXCEPT !.mb[m].marks[msg.requester][msg.from] = msg.tx]
-  IN IF msg.requester = 3 /\ (msg.tx = v.mb[m].view \/ v.mb[m].phase = 0) THEN Thaw(u, m, msg.from) ELSE u
+  IN IF msg.requester = 3 /\ (msg.tx = v.mb[m].view \/ v.mb[m].phase = 0) THEN Settled(Thaw(u, m, msg.from), m)
+     ELSE Settled(u, m)
 
 Hear(v, m, msg) ==
   LET p == msg.page IN
   CASE msg.kind = "MARK" -> Marked(v, m, msg)
     [] msg.kind = "OBJECT" ->
-         IF v.ob[m][p].moving # 0 /\ msg.copy THEN [v EXCEPT !.ob[m][p].complete = TRUE] ELSE v
+         IF v.ob[m][p].moving = 0 THEN v
+         ELSE [v EXCEPT !.ob[m][p] = [@ EXCEPT !.complete = @ \/ msg.copy, !.lossy = @ \/ msg.data]]
     [] msg.kind = "REPORT" -> IF v.ob[m][p].moving # 0 THEN Reported(v, m, p, msg.from, msg.requester) ELSE v
     [] msg.kind = "OWNER" ->
          IF v.ob[m][p].moving = 0 THEN v

@@ -233,6 +233,7 @@ export class Cluster {
       lost: false,
       renumbered: false,
       lossy: false,
+      holders: 0,
     };
     this.machine(number).objects = this.objects.map((each) => ({ ...object, home: this.preferred(each) }));
     const fresh = { exists: false, framed: false, dirty: false, revoking: -1, operation: 0, done: 0 };
@@ -406,6 +407,12 @@ export class Cluster {
     this.engines.do.forgetSharer(set, dead);
     this.engines.do.released(set, dead, 0n, LAST, this.c["LOST"]!);
     this.answered(number, dead);
+  }
+
+  /** At the home: bit per other machine that has ranges of the object. */
+  rangeHolders(number: number): number {
+    if (!this.ranges) return 0;
+    return (Number(this.engines.do.holders(this.engines.set(number), 0n)) << 1) & ~(1 << number);
   }
 
   rangesFrozen(number: number): void {

@@ -11,6 +11,9 @@ const FLUSHED = 0;
 const FROZEN = 1;
 const HANDED_IN = 2;
 const REBUILT = 3;
+/** Its sender was in the middle of a move when the view came. */
+const INTERRUPTED = 4;
+const MARKS = 5;
 
 /** Bit per machine; `second`: those in their second life. */
 export interface View {
@@ -23,6 +26,10 @@ export interface Membership {
   /** Number of the view it has installed; -1: none. */
   view: number;
   phase: number;
+  /** It has frozen for a view that not all members are known to have rebuilt for. */
+  moves: boolean;
+  /** Since its last move somebody may have died with pages that had moved on. */
+  doubts: boolean;
   /** Asks for things. */
   member: boolean;
   /** Left out by a view, and not dead yet. */
@@ -50,6 +57,8 @@ export interface ObjectHere {
   renumbered: boolean;
   /** Something of it was lost that the former home had told nobody yet. */
   lossy: boolean;
+  /** Moving, and this machine was the home: bit per machine that had ranges of it then. */
+  holders: number;
 }
 
 export type ViewNotice =
@@ -148,7 +157,7 @@ export class Views {
     };
     for (const other of cluster.numbers) {
       const { membership } = cluster.machine(other);
-      for (let phase = FLUSHED; phase <= REBUILT; phase++)
+      for (let phase = FLUSHED; phase < MARKS; phase++)
         membership.marks[phase * cluster.setup.machines + machine - 1] = -1;
       // The link to its former life is lost.
       if (other !== machine) cluster.machine(other).noticed |= bit(machine);
@@ -164,10 +173,20 @@ export class Views {
     const former = membership.view < 0 ? none : cluster.views[membership.view]!;
     const view = cluster.views[this.#newest]!;
     membership.view = this.#newest;
+    if (membership.moves) {
+      membership.marks[INTERRUPTED * cluster.setup.machines + number - 1] = this.#newest;
+      this.#tell(number, INTERRUPTED);
+    }
     cluster.engines.do.setView(cluster.engines.engine(number), this.#newest + 1);
     for (const other of cluster.numbers) if (other !== number) this.#change(number, other, former, view);
     this.#mirrors.look(number);
     this.#mark(number, FLUSHED);
+  }
+
+  #interrupted(number: number, members: readonly number[]): boolean {
+    const { marks, view } = this.#cluster.machine(number).membership;
+    const machines = this.#cluster.setup.machines;
+    return members.some((other) => marks[INTERRUPTED * machines + other - 1]! >= view);
   }
 
   /** What the view means for another machine (change() of members.ts). */
@@ -195,12 +214,17 @@ export class Views {
     const { engines, pages, objects } = this.#cluster;
     const machine = this.#cluster.machine(number);
     machine.membership.dying &= ~bit(dead);
+    machine.membership.doubts = true;
     machine.membership.coming &= ~bit(dead);
     engines.do.dead(engines.engine(number), dead);
     engines.do.setView(engines.engine(number), machine.membership.view + 1);
     for (const object of objects) {
       const here = machine.objects[object]!;
-      if (here.known && here.home === dead) here.moving = Math.max(here.moving, 1);
+      if (here.moving !== 0 && (here.holders & bit(dead)) !== 0) here.lossy = true;
+      if (!here.known || here.home !== dead) continue;
+      // It may have made its directories already, and served others.
+      if (here.moving === HANDED_IN) here.ours = false;
+      here.moving = Math.max(here.moving, FROZEN);
     }
     this.#cluster.rangesMachineDied(number, dead);
     this.#mirrors.died(number, dead);
@@ -221,6 +245,11 @@ export class Views {
   #mark(number: number, phase: number): void {
     const { membership } = this.#cluster.machine(number);
     membership.phase = phase;
+    this.#tell(number, phase);
+  }
+
+  #tell(number: number, phase: number): void {
+    const { membership } = this.#cluster.machine(number);
     for (const to of this.#members(number))
       if (to !== number) this.#cluster.tell(number, to, { kind: "mark", phase, view: membership.view });
   }
@@ -236,6 +265,7 @@ export class Views {
   #becomesMember(number: number): void {
     const { membership } = this.#cluster.machine(number);
     if (membership.view < 0 || membership.phase !== REBUILT || !this.#allEnded(number, REBUILT)) return;
+    membership.moves = false;
     membership.member = true;
     this.#mirrors.heal(number, membership.view);
   }
@@ -333,14 +363,19 @@ export class Views {
     for (const other of this.#cluster.numbers)
       if (machine.membership.dying & bit(other)) this.#died(number, other);
     this.#welcome(number);
+    const interrupted =
+      this.#interrupted(number, this.#members(number)) &&
+      this.planted !== "a view that was skipped is nothing";
+    machine.membership.doubts ||= interrupted;
+    // Mirrored, the home of every page has to be told what there is of it.
+    const all = this.#mirrors.on || interrupted;
     for (const object of this.#cluster.objects) {
       const here = machine.objects[object]!;
       if (!here.known) continue;
       const home = this.homeOf(number, object);
-      // Mirrored, the home of every page has to be told what there is of it.
-      if (home !== here.home || here.moving !== 0 || this.#mirrors.on)
-        this.#freezeObject(number, object, here, home);
+      if (all || home !== here.home || here.moving !== 0) this.#freezeObject(number, object, here, home);
     }
+    machine.membership.moves = true;
     this.#mark(number, FROZEN);
   }
 
@@ -351,6 +386,7 @@ export class Views {
     here.ours ||= stored;
     here.complete = here.ours;
     if (stored && this.#untold(number, object, here)) here.lossy = true;
+    if (stored) here.holders = this.#cluster.rangeHolders(number);
     here.moving = FROZEN;
     here.home = home;
     if (stored && this.planted !== "a lost page's frame is the page")
@@ -398,7 +434,6 @@ export class Views {
           complete: here.ours,
           lossy: here.lossy,
         });
-      if (here.home !== number) here.lossy = false;
       for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
     }
     this.#mark(number, HANDED_IN);
@@ -408,7 +443,7 @@ export class Views {
     const { engines } = this.#cluster;
     const at = engines.page(number, page);
     let report = engines.do.report(at);
-    if (this.planted === "an owner is reported as a copy" && report > 1) report = 1;
+    if (this.planted === "an owner is reported as a copy" && report > 1 && report < 4) report = 1;
     if (this.planted === "copies are not reported" && report === 1) report = 0;
     const serial = this.#mirrors.best(number, page);
     if (report === 0 && serial === 0n) return;
@@ -425,10 +460,12 @@ export class Views {
 
   rebuild(number: number): void {
     const machine = this.#cluster.machine(number);
+    if (machine.membership.doubts) this.#unanswered(number);
     for (const object of this.#cluster.objects) {
       const here = machine.objects[object]!;
       if (here.home === number && here.moving === HANDED_IN) this.#rebuildObject(number, object, here);
     }
+    machine.membership.doubts = false;
     this.#mark(number, REBUILT);
     this.#thaw(number, number);
     const { marks, view } = machine.membership;
@@ -437,25 +474,41 @@ export class Views {
     this.#becomesMember(number);
   }
 
+  /** Operations whose answers would have come by now fail. */
+  #unanswered(number: number): void {
+    const { engines, objects } = this.#cluster;
+    for (const object of objects)
+      for (const page of this.#pagesHere(number, object)) {
+        const [engine, at] = [engines.engine(number), engines.page(number, page)];
+        this.#pagers.run(number, page, () => engines.do.unanswered(engine, at));
+      }
+  }
+
   #rebuildObject(number: number, object: number, here: ObjectHere): void {
     const { engines } = this.#cluster;
     const machine = this.#cluster.machine(number);
     // What a dead machine had that others saw, somebody has as well.
     const loses = (!here.complete || here.lossy) && !this.#mirrors.on;
     here.lossy = false;
+    here.holders = 0;
     if (loses || this.#mirrors.on) here.renumbered = true;
     here.lost = loses && this.planted !== "what nobody has is zero";
     const { ranges, pages } = this.#cluster;
     const set = engines.set(number);
     if (ranges && here.lost) engines.do.lose(set, 0n, BigInt(pages.length - 1));
+    const { ours } = here;
     here.complete = here.ours = false;
     here.moving = 0;
     for (const page of this.#pagesHere(number, object)) {
       const at = engines.page(number, page);
       engines.do.setRanged(at, 0);
-      const adopts = engines.do.rebuild(engines.engine(number), at, here.lost && !ranges ? 1 : 0);
+      const doubts = machine.membership.doubts && !this.#mirrors.on ? 1 : 0;
+      const adopts = engines.do.rebuild(engines.engine(number), at, here.lost && !ranges ? 1 : 0, doubts);
       if (this.#mirrors.restores(number, page)) continue;
       const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
+      const lost = engines.do.directory(at) === this.#cluster.c["LOST"];
+      // A stale copy is no backing store: others may have been told already that its bytes are lost.
+      if (!ours && (lost || (loses && unused)) && machine.pages[page]!.framed) machine.pages[page]!.frame = 0;
       if (unused && machine.pages[page]!.former) machine.pages[page]!.frame = 0;
       if (unused && here.renumbered) engines.do.reverted(engines.engine(number), at);
       if (ranges && unused) engines.do.setRanged(at, 1);
@@ -473,7 +526,8 @@ export class Views {
       if (!here.known || here.home !== home) continue;
       if (here.moving === HANDED_IN && home !== number) {
         here.moving = 0;
-        here.complete = here.ours = false;
+        here.complete = here.ours = here.lossy = false;
+        here.holders = 0;
       }
       if (here.moving !== 0) continue;
       for (const page of this.#pagesHere(number, object)) {
@@ -492,11 +546,13 @@ export class Views {
 export const unseen = (machines: number): Membership => ({
   view: 0,
   phase: REBUILT,
+  moves: false,
+  doubts: false,
   member: true,
   dying: 0,
   coming: 0,
   deaf: 0,
-  marks: Array.from({ length: 4 * machines }, () => -1),
+  marks: Array.from({ length: MARKS * machines }, () => -1),
 });
 
 export const copyMembership = (membership: Membership): Membership => ({
@@ -505,11 +561,18 @@ export const copyMembership = (membership: Membership): Membership => ({
 });
 
 export function membershipWords(put: (word: number) => void, machine: Machine): void {
-  const { view, phase, member, dying, coming, deaf, marks } = machine.membership;
-  put((view + 1) | (phase << 8) | (member ? 1 << 12 : 0) | (dying << 16));
+  const { view, phase, moves, doubts, member, dying, coming, deaf, marks } = machine.membership;
+  put(
+    (view + 1) |
+      (phase << 8) |
+      (member ? 1 << 12 : 0) |
+      (doubts ? 1 << 13 : 0) |
+      (moves ? 1 << 14 : 0) |
+      (dying << 16),
+  );
   put(deaf | (coming << 16));
   for (const mark of marks) put(mark + 1);
-  for (const { known, home, moving, complete, ours, lost, lossy } of machine.objects)
+  for (const { known, home, moving, complete, ours, lost, lossy, holders } of machine.objects)
     put(
       (known ? 1 : 0) |
         (home << 1) |
@@ -517,6 +580,7 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
         (complete ? 1 << 12 : 0) |
         (ours ? 1 << 15 : 0) |
         (lost ? 1 << 13 : 0) |
-        (lossy ? 1 << 14 : 0),
+        (lossy ? 1 << 14 : 0) |
+        (holders << 16),
     );
 }

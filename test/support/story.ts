@@ -4,8 +4,8 @@ import { type Setup, type Step, World } from "./coherence.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 import { Violation } from "./search.js";
 
-/** Takes these steps, then whatever is left, in order. */
-export function playOn(world: World, steps: readonly Step[], kills: number): void {
+/** Takes these steps, then whatever is left, in one of many orders. */
+export function playOn(world: World, steps: readonly Step[], kills: number, order = 0): void {
   for (const step of steps) {
     const may = world.steps(kills).map((each) => JSON.stringify(each));
     if (!may.includes(JSON.stringify(step)))
@@ -14,7 +14,7 @@ export function playOn(world: World, steps: readonly Step[], kills: number): voi
   }
   for (let count = 0; !world.rests(world.steps()); count++) {
     const rest = world.steps();
-    world.take(rest[count % rest.length]!);
+    world.take(rest[(count * (order + 1)) % rest.length]!);
   }
   world.checkEnd();
 }
