@@ -199,6 +199,7 @@ function isTouched(page: Page, first: u64, last: u64): bool {
 export function rangeMessage(from: u32, message: MessageHeader): void {
   const object = objectById(message.linkid);
   if (changetype<usize>(object) == 0 || object.dead != 0) return;
+  if (object.moving != 0) return; // ranges of the time before are nobody's
   if (message.command & RESPONSE) {
     if (object.home == clusterSelf()) released(object, from, message);
   } else if (from == object.home) recalled(object, message);

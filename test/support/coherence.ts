@@ -100,11 +100,15 @@ export class World extends Cluster implements search.World<Step, Saved> {
     if (this.pauses && !this.machine(m).stopped) steps.push({ do: "pause", machine: m });
   }
 
+  /** The machine does not know where its only object has its home now. */
+  #moves(number: number): boolean {
+    const here = this.machine(number).objects[0];
+    return here !== undefined && (!here.known || here.moving !== 0);
+  }
+
   /** The home that may recall ranges. */
   #recaller(): number {
-    return (
-      this.living().find((m) => this.homeFor(m, 0) === m && this.machine(m).objects[0]!.moving === 0) ?? 0
-    );
+    return this.living().find((m) => this.homeFor(m, 0) === m && !this.#moves(m)) ?? 0;
   }
 
   /** Who comes back asks for nothing until everybody has told him that they know (cluster.ts, MEMBERS). */
@@ -339,6 +343,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
 
   #noticed(from: number, to: number, notice: Notice, value: number): void {
     const { engines } = this;
+    if (this.#moves(to) && (notice.kind === "recall" || notice.kind === "touched")) return;
     if (notice.kind === "recall") {
       if (from !== this.homeFor(to, 0)) return;
       this.tell(to, from, { kind: "touched", pages: this.#touched(to) });
