@@ -71,7 +71,7 @@ export const REPORT_ALONE: u32 = 3;
 /** It had the page once and has it no more: what nobody else has is lost. */
 export const REPORT_HAD: u32 = 4;
 /** Its sender was the home, and the page somebody else's. */
-export const REPORT_AWAY: u32 = 6;
+export const REPORT_AWAY: u32 = 7;
 /** Its sender leaves; the page comes along. */
 export const REPORT_GIVEN: u32 = 5;
 /** The same; bytes of it were lost with a borrower, and nobody was told. */
