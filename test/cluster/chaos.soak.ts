@@ -43,7 +43,7 @@ const bugs: readonly Bug[] = [
     "a machine out of reach goes on as long as it likes",
     "cut",
     "R0 lease",
-    "syslink/members.ts",
+    "syslink/lease.ts",
     "near >= membershipMajority(membership) && isMember(membership)",
     "isMember(membership)",
   ),

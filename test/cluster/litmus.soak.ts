@@ -51,8 +51,8 @@ describe("words in chunks that are lent, of one page and of two", { timeout: 1_8
     ["a part covers what is lent to another", "return (chunks & ~part.mine) == 0;", "return true;"],
     [
       "what comes back is thrown away",
-      "  scatter(part.frame, chunks, at);\n  part.mine |=",
-      "  part.mine |=",
+      "  scatter(part.frame, chunks, at);\n  part.mine |= chunks;\n  ended",
+      "  part.mine |= chunks;\n  ended",
     ],
   ])("planted: %s", async (_, from, to) => {
     const kernel = (await plantedKernel({
