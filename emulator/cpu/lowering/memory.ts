@@ -1,7 +1,7 @@
 // Memory: the inline TLB check with its slow path, stores held back until commit, and locked read-modify-writes. Intel SDM vol. 3A, 9.1 (locked atomic operations).
 //
 // The fast path: a TLB tag equals the page of the operand's last byte, looked up under its first; so an operand that
-// crosses pages never hits. Pages that code was decoded from have no fast tag for stores.
+// crosses pages never hits (where two neighbours share an entry, microcode/tlb.ts keeps the second from hitting). Pages that code was decoded from have no fast tag for stores.
 // Invariant: a store happens at commit only, and everything that can fault comes before it.
 
 import type { FormOperand } from "../form.js";

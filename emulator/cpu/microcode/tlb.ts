@@ -136,11 +136,19 @@ export function fill(
   store<u64>(entry, executes ? page | (host == 0 ? TLB_SLOW : 0) : TLB_NONE, TLB_EXECUTE);
 }
 
+/**
+ * The page before has the same entry: all bits that an index is made of change between them. Generated code looks up the page of an
+ * operand's last byte under its first one, and would take an operand that begins in the page before for one that lies in this one.
+ */
+function sharesEntry(page: u64): bool {
+  return (page & 0x1fff_ffff) == 0;
+}
+
 /** Sets the tags of loads and stores; `open`: SMAP has nothing against them. */
 function tagData(core: usize, entry: usize, page: u64, user: bool, open: bool): void {
   const flags = load<u32>(entry, TLB_FLAGS);
   const host = load<u32>(entry, TLB_HOST);
-  const slow: u64 = host == 0 || watchesPage(core, page) ? TLB_SLOW : 0;
+  const slow: u64 = host == 0 || sharesEntry(page) || watchesPage(core, page) ? TLB_SLOW : 0;
   const readable = open && keyAllows(core, flags, ACCESS_READ, user);
   store<u64>(entry, page | (readable ? slow : TLB_SLOW), TLB_READ);
   let write: u64 = TLB_NONE;
