@@ -51,7 +51,7 @@ export const cases: Case[] = [
 export const moveCases: Case[] = [
   { programs: [["r"], ["w"], ["w"]], home: 1, states: 90_829 },
   { programs: [[], ["w"], ["rw"]], home: 1, states: 22_167 },
-  { programs: [[], ["x"], ["wx"]], home: 1, states: 25_978 },
+  { programs: [[], ["x"], ["wx"]], home: 1, states: 25_980 },
   { programs: [["w"], [], ["x"]], home: 1, states: 5582 },
   { programs: [["w0"], ["r1"], []], home: [1, 2], states: 1161 },
 ].map((one) => ({ ...one, kills: 1, moves: true }));

@@ -65,7 +65,8 @@ export class World extends Cluster implements search.World<Step, Saved> {
       for (const page of this.pages)
         if (this.#pagers.mayGo(m, page)) steps.push({ do: "gone", machine: m, page });
       for (const from of this.numbers)
-        if (this.wire(from, m).length > 0 && this.hears(m, from)) steps.push({ do: "deliver", from, to: m });
+        if (this.wire(from, m).length > 0 && this.hears(m, from) && !(this.#isOver(m) && this.#isOver(from)))
+          steps.push({ do: "deliver", from, to: m });
       if (this.takeover) steps.push(...this.membership.steps(m));
       else this.#news(steps, m);
       steps.push(...this.#merging.steps(m), ...this.mirrors.steps(m));
@@ -98,6 +99,14 @@ export class World extends Cluster implements search.World<Step, Saved> {
     if (!this.mirrors.mayFail()) return;
     steps.push({ do: "kill", machine: m });
     if (this.pauses && !this.machine(m).stopped) steps.push({ do: "pause", machine: m });
+  }
+
+  /**
+   * It has stopped, and is left out: of what it hears it can use nothing. Two of them would give each other a page for ever that
+   * threads of both wait for, until these are told that they are out of reach.
+   */
+  #isOver(number: number): boolean {
+    return this.takeover && this.machine(number).stopped && this.membership.leavesOut(number);
   }
 
   /** The machine does not know where its only object has its home now. */
