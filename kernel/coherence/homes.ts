@@ -51,6 +51,7 @@ import {
   engineRestored,
   engineThaw,
   engineUnanswered,
+  REPORT_AWAY,
   REPORT_COPY,
   REPORT_GIVEN,
   REPORT_HAD,
@@ -270,7 +271,7 @@ function handIn(object: SharedObject): void {
       if (page.had == 0 && page.shelf == 0) continue;
       report = REPORT_HAD;
     }
-    if (leavers & bit(clusterSelf())) giveAway(object, page, report);
+    if ((leavers & bit(clusterSelf())) != 0 && report != REPORT_AWAY) giveAway(object, page, report);
     else {
       const pageWriter = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
       store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
@@ -335,7 +336,7 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
   const page = pageFindOrMake(object, load<u64>(itemData(item)));
   page.frozen = 1;
   const gives = item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY;
-  if (item.aux == REPORT_HAD) page.had = 1;
+  if (item.aux == REPORT_HAD || item.aux == REPORT_AWAY) page.had = 1;
   if (command == COMMAND_HOME_OWNER && item.aux == RESTORE) {
     shelfUse(page);
     engineRestored(page);

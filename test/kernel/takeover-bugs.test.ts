@@ -5,7 +5,7 @@ import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch } from "../support/plants/moves.js";
-import { givenToTheDead, playOn, tellStory } from "../support/story.js";
+import { askedOfTheDead, awayWithTheDead, givenToTheDead, playOn, tellStory } from "../support/story.js";
 
 describe("a home that moves", () => {
   test.each(moveBugs)("%s", (bug) => {
@@ -21,6 +21,12 @@ describe("membership", () => {
 
 test("R2, R8: what was being given to a machine that dies is not lost with its home", () =>
   tellStory(new KernelWasm(), givenToTheDead));
+
+test("R2, R8: a page that was away when its home was frozen, and died there, is told to be lost", () =>
+  tellStory(new KernelWasm(), awayWithTheDead));
+
+test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
+  tellStory(new KernelWasm(), askedOfTheDead));
 
 // Rare in runs at random: the word was said before its sender froze, and comes when the receiver has frozen. A search of every order
 // finds it after 470,000 states (coherence-trials.soak.ts).

@@ -23,12 +23,15 @@ export interface Story {
   readonly setup: Setup;
   readonly kills: number;
   readonly steps: readonly Step[];
+  /** Machines come back. */
+  readonly rejoins?: boolean;
   /** So many threads are told of a loss. */
   readonly told: number;
 }
 
-export function tellStory(kernel: KernelWasm, { setup, kills, steps, told }: Story): void {
+export function tellStory(kernel: KernelWasm, { setup, kills, steps, rejoins, told }: Story): void {
   const world = new World(kernel, setup);
+  world.rejoins = rejoins === true;
   playOn(world, steps, kills);
   const failures = world.failures(true);
   if (failures !== told)
@@ -60,4 +63,86 @@ export const givenToTheDead: Story = {
     { do: "kill", machine: 1 },
   ],
   told: 0,
+};
+
+/**
+ * R2, R8: machine 3, the home, has asked machine 2 for the page that it gave away, and freezes, since a view interrupts a move. Machine 2
+ * dies with the page: the home had counted itself as its owner already, and has nothing.
+ */
+export const awayWithTheDead: Story = {
+  setup: {
+    machines: 3,
+    home: 3,
+    programs: [["r0"], ["w0x0w0x0", "w0r0r0r0"], ["x0r0r0r0w0", "x0x0x0w0w0w0"]],
+    takeover: true,
+  },
+  kills: 2,
+  rejoins: true,
+  steps: [
+    { do: "start", machine: 2, thread: 1 },
+    { do: "start", machine: 3, thread: 0 },
+    { do: "deliver", from: 2, to: 3 },
+    { do: "retire", machine: 3, thread: 0 },
+    { do: "start", machine: 3, thread: 0 },
+    { do: "start", machine: 3, thread: 0 },
+    { do: "start", machine: 3, thread: 0 },
+    { do: "gone", machine: 3, page: 0 },
+    { do: "deliver", from: 3, to: 2 },
+    { do: "retire", machine: 2, thread: 1 },
+    { do: "kill", machine: 1 },
+    { do: "exclude", machine: 1 },
+    { do: "install", machine: 3 },
+    { do: "return", machine: 1 },
+    { do: "install", machine: 2 },
+    { do: "start", machine: 3, thread: 0 },
+    { do: "deliver", from: 2, to: 3 },
+    { do: "kill", machine: 2 },
+    { do: "freeze", machine: 3 },
+    { do: "install", machine: 3 },
+  ],
+  told: 2,
+};
+
+/**
+ * R5, R8: machine 2 has asked the home for an operation, which passed it on to machine 4; everything freezes, and machine 4 dies before it has
+ * answered. The home lives, and knows nothing of it any more.
+ */
+export const askedOfTheDead: Story = {
+  setup: {
+    machines: 5,
+    pages: 2,
+    home: 1,
+    ranges: true,
+    programs: [["w1w1"], ["w1w0w1x1x1", "x1r0r0r1r0x0"], ["w1x0", "w1r1"], ["w1"], ["x1w0r1", "x1r0r0r1x1"]],
+    takeover: true,
+  },
+  kills: 3,
+  steps: [
+    { do: "start", machine: 4, thread: 0 },
+    { do: "kill", machine: 5 },
+    { do: "exclude", machine: 5 },
+    { do: "install", machine: 4 },
+    { do: "start", machine: 1, thread: 0 },
+    { do: "deliver", from: 4, to: 1 },
+    { do: "deliver", from: 4, to: 1 },
+    { do: "install", machine: 1 },
+    { do: "start", machine: 2, thread: 1 },
+    { do: "install", machine: 2 },
+    { do: "deliver", from: 2, to: 1 },
+    { do: "deliver", from: 2, to: 4 },
+    { do: "deliver", from: 1, to: 4 },
+    { do: "deliver", from: 2, to: 1 },
+    { do: "install", machine: 3 },
+    { do: "kill", machine: 3 },
+    { do: "deliver", from: 3, to: 4 },
+    { do: "freeze", machine: 4 },
+    { do: "exclude", machine: 3 },
+    { do: "deliver", from: 4, to: 1 },
+    { do: "install", machine: 4 },
+    { do: "deliver", from: 4, to: 1 },
+    { do: "deliver", from: 4, to: 1 },
+    { do: "install", machine: 2 },
+    { do: "kill", machine: 4 },
+  ],
+  told: 2,
 };

@@ -4,7 +4,7 @@ import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
 import { LoansWorld } from "../loans-world.js";
 import { explore } from "../search.js";
-import { givenToTheDead, type Story, tellStory } from "../story.js";
+import { askedOfTheDead, awayWithTheDead, givenToTheDead, type Story, tellStory } from "../story.js";
 import { shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
 import { larger, loanCases, short, wanderLoans } from "./loans.js";
@@ -80,6 +80,22 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "if (alone || page.left != 0) {",
     to: "if (alone) {",
     story: givenToTheDead,
+  },
+  {
+    name: "what was away when its home was frozen is nobody's",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "page.away = u8(page.directory == HELD);",
+    to: "page.away = 0;",
+    story: awayWithTheDead,
+  },
+  {
+    name: "who asked a machine that dies while all is frozen waits",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "  if (!open) return;\n",
+    to: "  return;\n",
+    story: askedOfTheDead,
   },
   {
     name: "operations wait for a home that has moved",
