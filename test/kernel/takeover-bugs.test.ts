@@ -3,8 +3,9 @@
 import { describe, expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { moveStories } from "../support/move-stories.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
-import { moveAtRandom, moveBugs, moveBySearch } from "../support/plants/moves.js";
+import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
 import { askedOfTheDead, awayWithTheDead, givenToTheDead, playOn, tellStory } from "../support/story.js";
 
 describe("a home that moves", () => {
@@ -12,6 +13,9 @@ describe("a home that moves", () => {
     const found = moveAtRandom(bug);
     expect(found.length > 0 ? found : moveBySearch(bug)).not.toEqual([]);
   });
+  const told = Object.keys(moveStories) as (keyof typeof moveStories)[];
+  test.each(told)("%s", (bug) => expect(moveFoundByStory(bug)).not.toEqual([]));
+  test.each(told)("without the bug: %s", (bug) => tellStory(new KernelWasm(), moveStories[bug]));
 });
 
 describe("membership", () => {

@@ -220,10 +220,14 @@ export class Views {
     engines.do.setView(engines.engine(number), machine.membership.view + 1);
     for (const object of objects) {
       const here = machine.objects[object]!;
-      if (here.moving !== 0 && (here.holders & bit(dead)) !== 0) here.lossy = true;
+      const held =
+        (here.holders & bit(dead)) !== 0 &&
+        this.planted !== "what was held by ranges when all froze is nobody's";
+      if (here.moving !== 0 && held) here.lossy = true;
       if (!here.known || here.home !== dead) continue;
       // It may have made its directories already, and served others.
-      if (here.moving === HANDED_IN) here.ours = false;
+      if (here.moving === HANDED_IN && this.planted !== "who was the home once has everything")
+        here.ours = false;
       here.moving = Math.max(here.moving, FROZEN);
     }
     this.#cluster.rangesMachineDied(number, dead);
@@ -434,6 +438,7 @@ export class Views {
           complete: here.ours,
           lossy: here.lossy,
         });
+      if (this.planted === "a loss is handed in once" && here.home !== number) here.lossy = false;
       for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
     }
     this.#mark(number, HANDED_IN);

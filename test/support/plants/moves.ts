@@ -2,7 +2,9 @@
 // which mostly find them; then every order of events.
 import { type Program, type Saved, World, wander } from "../coherence.js";
 import { KernelWasm } from "../kernel-wasm.js";
+import { moveStories } from "../move-stories.js";
 import { explore } from "../search.js";
+import { tellStory } from "../story.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 
 const kernel = new KernelWasm();
@@ -48,8 +50,20 @@ export const moveAtRandom = (bug: MoveBug | "", seeds = 200): Finding[] =>
 export const moveBySearch = (bug: MoveBug): Finding[] =>
   bySearch(small.map((world) => () => explore(begin(world, bug), 1)));
 
-export const movePlants: readonly Planted[] = [...moveBugs, ...rareMoves].map((name) => ({
-  name,
-  where: "homes.ts, members.ts",
-  find: () => [...moveBySearch(name), ...moveAtRandom(name, 2000)],
-}));
+/** These show in very few runs. */
+export const moveFoundByStory = (name: keyof typeof moveStories): Finding[] =>
+  atRandom(1, 1, () => tellStory(kernel, moveStories[name], name));
+
+const where = "homes.ts, members.ts";
+export const movePlants: readonly Planted[] = [
+  ...[...moveBugs, ...rareMoves].map((name) => ({
+    name,
+    where,
+    find: () => [...moveBySearch(name), ...moveAtRandom(name, 2000)],
+  })),
+  ...(Object.keys(moveStories) as (keyof typeof moveStories)[]).map((name) => ({
+    name,
+    where,
+    find: () => moveFoundByStory(name),
+  })),
+];

@@ -1,0 +1,120 @@
+// Stories of homes.ts (story.ts): what only members that died knew of an object whose home moves, and who says so. Each with the bug in
+// coherence-views.ts without which it would end otherwise.
+import type { Step } from "./coherence.js";
+import { ARRIVES, type Happening, type Story } from "./story.js";
+
+const kill = (machine: number): Step => ({ do: "kill", machine });
+const exclude = (machine: number): Step => ({ do: "exclude", machine });
+const comes = (machine: number): Step => ({ do: "return", machine });
+const install = (machine: number): Step => ({ do: "install", machine });
+const freeze = (machine: number): Step => ({ do: "freeze", machine });
+const deliver = (from: number, to: number): Step => ({ do: "deliver", from, to });
+const start = (machine: number): Step => ({ do: "start", machine, thread: 0 });
+const retire = (machine: number): Step => ({ do: "retire", machine, thread: 0 });
+
+const inTurn = (...parts: (Happening | readonly Happening[])[]): Happening[] => parts.flat();
+
+/** These machines go through one phase of a view, and hear it of each other. */
+const phase = (what: "install" | "freeze" | "handIn" | "rebuild", ...machines: number[]): Happening[] =>
+  inTurn(
+    machines.map((machine) => ({ do: what, machine })),
+    ARRIVES,
+  );
+const view = (...machines: number[]): Happening[] =>
+  (["install", "freeze", "handIn", "rebuild"] as const).flatMap((what) => phase(what, ...machines));
+
+/**
+ * R2, R8: machine 2 was granted all pages, and has written page 1, of which the home, machine 1, has no record. A view that interrupts
+ * another freezes everything, and machine 2 dies then.
+ */
+const heldByRanges: Story = {
+  setup: { machines: 3, pages: 2, home: 1, ranges: true, programs: [["r1"], ["r0w1"], []], takeover: true },
+  kills: 2,
+  rejoins: true,
+  steps: inTurn(
+    start(2),
+    ARRIVES,
+    retire(2),
+    start(2),
+    retire(2),
+    kill(3),
+    exclude(3),
+    install(1),
+    install(2),
+    deliver(2, 1),
+    freeze(1),
+    comes(3),
+    phase("install", 1, 2, 3),
+    freeze(1),
+    kill(2),
+  ),
+  told: 1,
+};
+
+/**
+ * R2, R8: machine 2 has taken over a page that nobody has touched, machine 3 was told that it may have been lost, and machine 1 comes back,
+ * is its home again, writes it and dies, before machine 2 has heard that it had made its directory.
+ */
+const writtenByTheNext: Story = {
+  setup: { machines: 3, home: 1, programs: [["w"], ["r"], ["r"]], takeover: true },
+  kills: 2,
+  rejoins: true,
+  steps: inTurn(
+    kill(1),
+    exclude(1),
+    view(2, 3),
+    start(3),
+    ARRIVES,
+    comes(1),
+    phase("install", 1, 2, 3),
+    phase("freeze", 1, 2, 3),
+    phase("handIn", 1, 2, 3),
+    { do: "rebuild", machine: 1 },
+    { do: "rebuild", machine: 2 },
+    { do: "rebuild", machine: 3 },
+    deliver(2, 1),
+    deliver(3, 1),
+    start(1),
+    retire(1),
+    kill(1),
+    exclude(1),
+    install(2),
+  ),
+  told: 2,
+};
+
+/**
+ * R2, R8: machine 2 has taken over a page that machine 3 wrote, and hands it in to machine 1, with the word that it is lost. Then machine 3
+ * comes back, whose page it was, and machine 1 dies before it has handed in what it had heard.
+ */
+const saidToTheDead: Story = {
+  setup: { machines: 3, home: 3, programs: [[], ["r"], ["w"]], takeover: true },
+  kills: 3,
+  rejoins: true,
+  steps: inTurn(
+    start(3),
+    retire(3),
+    kill(1),
+    exclude(1),
+    view(2, 3),
+    kill(3),
+    exclude(3),
+    view(2),
+    comes(1),
+    phase("install", 1, 2),
+    phase("freeze", 1, 2),
+    { do: "handIn", machine: 2 },
+    ARRIVES,
+    comes(3),
+    phase("install", 3, 2, 1),
+    freeze(2),
+    kill(1),
+  ),
+  told: 1,
+};
+
+export const moveStories = {
+  "what was held by ranges when all froze is nobody's": heldByRanges,
+  "who was the home once has everything": writtenByTheNext,
+  "a loss is handed in once": saidToTheDead,
+} as const;
