@@ -22,6 +22,7 @@ import {
   r,
 } from "./assembler.js";
 import { argumentRegisters, calls, clobbersOf } from "./calls.js";
+import { withConditions } from "./conditions.js";
 import { control, type DecidingCircuit, type Outcomes, skipUnreachable } from "./control.js";
 import { integer } from "./integer.js";
 import type { Intrinsic } from "./intrinsics.js";
@@ -75,11 +76,15 @@ export class Generator {
   readonly users = new Map<number, Outcomes>();
   readonly circuits = new Map<number, DecidingCircuit | undefined>();
 
+  readonly f: WasmFunction;
+
   constructor(
     readonly module: WasmModule,
-    readonly f: WasmFunction,
+    written: WasmFunction,
     readonly target: Target,
   ) {
+    const f = { ...written, body: withConditions(written.body) };
+    this.f = f;
     const preserved = target.base === R15 ? [RBX, R12, R13, R14] : [RBX, R12, R13, R14, R15];
     const clobbers = f.body.flatMap((instruction, at) => {
       const registers = clobbersOf({ module, target }, instruction);
@@ -114,7 +119,8 @@ export class Generator {
       return;
     }
     const { top } = this.operands;
-    if (top?.place === "flags" && !readFlags.has(name)) this.operands.settle(top);
+    const decides = (name === "else" || name === "end") && this.blocks.at(-1)!.kind === "circuit";
+    if (top?.place === "flags" && !readFlags.has(name) && !decides) this.operands.settle(top);
     const handler = handlers[name];
     if (handler === undefined)
       throw new Error(`function ${this.f.name}: no code for ${name} at 0x${instruction.at.toString(16)}`);
