@@ -19,24 +19,36 @@ function pseudo(from: u32, to: u32, bytes: u32): u64 {
   return <u64>from + <u64>to + ((<u64>PROTOCOL_UDP) << 8) + <u64>bswap<u16>(<u16>bytes);
 }
 
-export function udpInput(card: Interface, from: u32, at: usize, bytes: u32): void {
+/** True: it was right, and has been delivered. */
+export function udpInput(card: Interface, from: u32, at: usize, bytes: u32): bool {
   const length = bytes >= UDP_BYTES ? load16(at + 4) : 0;
   if (length < UDP_BYTES || length > bytes) {
     card.cut++;
-    return;
+    return false;
   }
   if (load16(at + 2) != card.port) {
     card.notForUs++;
-    return;
+    return false;
   }
   const sum = <u32>load<u16>(at, 6);
   const right =
     sum == 0 ? card.checks != 0 : fold16(internetSum(at, length) + pseudo(from, card.ip, length)) == 0xffff;
   if (!right) {
     card.badChecksum++;
-    return;
+    return false;
   }
-  call_indirect<void>(card.datagram, from, load16(at), at + UDP_BYTES, length - UDP_BYTES);
+  udpDeliver(card, from, at);
+  return true;
+}
+
+/** The next one with this header is right as well, whatever it carries. */
+export function udpDecidedByHeaders(card: Interface, at: usize): bool {
+  return card.checks != 0 && load<u16>(at, 6) == 0;
+}
+
+/** One that is right. */
+export function udpDeliver(card: Interface, from: u32, at: usize): void {
+  call_indirect<void>(card.datagram, from, load16(at), at + UDP_BYTES, load16(at + 4) - UDP_BYTES);
 }
 
 /**

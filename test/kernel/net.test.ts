@@ -271,6 +271,42 @@ test("where the payload checks itself, UDP's checksum is zero both ways, and one
   expect(counter("badChecksum")).toBe(1);
 });
 
+test("the headers of a datagram that was right are right again; one bit of them, or one byte less behind them, is looked at", () => {
+  kernel.call("testCard")(card, 0x0100_0000_5452n, 0x0100_420a, PORT, 1);
+  const payload = [1, 2, 3, 4, 5, 6, 7, 8];
+  const good = ip(17, udp(payload, { checksum: 0 }));
+  for (let turn = 0; turn < 3; turn++) {
+    const before = field(6);
+    input(
+      ip(
+        17,
+        udp(
+          payload.map((byte) => byte + turn),
+          { checksum: 0 },
+        ),
+      ),
+    );
+    expect(field(6)).toBe(before + 1);
+    expect([...kernel.bytes.slice(field(3), field(3) + field(4))]).toEqual(
+      payload.map((byte) => byte + turn),
+    );
+  }
+  // All of the IP header, and of UDP's the port that it goes to and the checksum.
+  const bits = [...Array(20 * 8).keys(), ...[...Array(16).keys()].flatMap((bit) => [176 + bit, 208 + bit])];
+  for (const bit of bits) {
+    const bad = good.slice();
+    bad[14 + (bit >> 3)]! ^= 1 << (bit & 7);
+    const before = field(6);
+    input(bad);
+    expect(field(6), `bit ${bit}`).toBe(before);
+    input(good);
+    expect(field(6), `after bit ${bit}`).toBe(before + 1);
+  }
+  const before = field(6);
+  input(good, good.length - 1);
+  expect(field(6)).toBe(before);
+});
+
 test("100,000 damaged frames: none crashes the stack, none is taken for a datagram that was not sent", () => {
   const next = chance(11);
   let wrong = 0;
