@@ -72,7 +72,7 @@ function isMoving(client: Client): bool {
 }
 
 let mapFor: usize = 0;
-/** Frames of the pages that are mapped together, then their page-table entries. */
+/** Page-table entries of the pages that are mapped together. */
 const entries: usize = memory.data(248, 8); // AROUND * 8
 
 /** Pages behind it that are here, to be read: one fault for many of a stream. */
@@ -87,10 +87,7 @@ function mapVisit(space: usize, va: u64, pages: u64): void {
   const client = changetype<Client>(mapFor);
   const object = changetype<SharedObject>(client.object);
   const most = <u32>min<u64>(pages, entriesBehind(va)) - 1;
-  const count = streamAround(client, object, client.index, most, entries);
-  for (let i: u32 = 0; i < count; i++) {
-    const at = entries + (i << 3);
-    store<u64>(at, load<u64>(at) | PRESENT | USER | ACCESSED | NO_EXECUTE);
-  }
+  const flags = PRESENT | USER | ACCESSED | NO_EXECUTE;
+  const count = streamAround(client, object, client.index, most, flags, entries);
   if (count != 0) setEntriesOnce(space, va + 4096, entries, count);
 }

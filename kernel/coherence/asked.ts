@@ -6,7 +6,7 @@
 // looks at all records of an object has pagesAsked() make those of its runs before.
 import { frameFree, framesAllocateRaw } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
-import { keptFind } from "./kept";
+import { keptFind, keptRooms } from "./kept";
 import { pageFind } from "./page-index";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
@@ -24,7 +24,7 @@ class Asked {
   count: u32 = 0;
   /** Of the first page. */
   transaction: u32 = 0;
-  /** Pages that are still in it: those whose frame, behind the record, is not 0. */
+  /** Pages that are still in it: those whose frame is not 0. Behind the record are `count` frames, then `count` descriptors (kept.ts). */
   left: u32 = 0;
 }
 const ASKED_BYTES: usize = 40;
@@ -33,6 +33,10 @@ let runs: usize = 0;
 
 function frameAt(run: Asked, place: u64): usize {
   return changetype<usize>(run) + ASKED_BYTES + <usize>(place << 2);
+}
+
+function roomAt(run: Asked, place: u64): usize {
+  return frameAt(run, place) + (run.count << 2);
 }
 
 /** The run that the page is in; 0 = none. */
@@ -58,17 +62,18 @@ export function isAsked(object: SharedObject, index: u64): bool {
 
 /** Asks the object's home, another machine, for pages of which nothing is here, from `first` on, `most` at the most: so many. */
 export function askMany(object: SharedObject, first: u64, most: u64): u32 {
-  const limit = <u32>min<u64>(most, <u64>RUN_MAX);
+  const limit = notAsked(object, first, <u32>min<u64>(most, <u64>RUN_MAX));
   let count: u32 = 0;
   while (count < limit && isUnknown(object, first + count)) count++;
   if (count == 0) return 0;
-  const run = changetype<Asked>(allocate(ASKED_BYTES + (count << 2)));
+  const run = changetype<Asked>(allocate(ASKED_BYTES + (count << 3)));
   run.first = first;
   const framed = framesAllocateRaw(frameAt(run, 0), count);
   run.transaction = framed != 0 ? stepAskMany(engine, framed) : 0;
   run.object = changetype<usize>(object);
   run.count = framed;
   run.left = framed;
+  keptRooms(roomAt(run, 0), framed);
   run.next = runs;
   runs = changetype<usize>(run);
   if (run.transaction == 0) {
@@ -79,16 +84,41 @@ export function askMany(object: SharedObject, first: u64, most: u64): u32 {
   return framed;
 }
 
+/** So many pages from `first` on, `most` at the most, are in no run. */
+function notAsked(object: SharedObject, first: u64, most: u32): u32 {
+  let count: u64 = most;
+  for (let next = runs; next != 0; next = changetype<Asked>(next).next) {
+    const run = changetype<Asked>(next);
+    if (run.object != changetype<usize>(object)) continue;
+    const end = min<u64>(first + count, run.first + run.count);
+    for (let index = max<u64>(first, run.first); index < end; index++) {
+      if (load<u32>(frameAt(run, index - run.first)) == 0) continue;
+      count = index - first;
+      break;
+    }
+  }
+  return <u32>count;
+}
+
+/** Of a page that is in no run. */
 function isUnknown(object: SharedObject, index: u64): bool {
-  if (changetype<usize>(pageFind(object, index)) != 0 || isAsked(object, index)) return false;
+  if (index >= object.usedEnd) return true;
+  if (changetype<usize>(pageFind(object, index)) != 0) return false;
   return changetype<usize>(keptFind(object, index)) == 0;
 }
 
 /**
  * Bytes have come in answer to that transaction, and of pages behind it to those behind, `most` in all. So many of them were in a run, and
- * are in none any more: the frames for their bytes, a word each at `frames`.
+ * are in none any more: the frames for their bytes, a word each at `frames`, and their descriptors (kept.ts) at `rooms`.
  */
-export function askedCame(object: SharedObject, index: u64, transaction: u32, most: u32, frames: usize): u32 {
+export function askedCame(
+  object: SharedObject,
+  index: u64,
+  transaction: u32,
+  most: u32,
+  frames: usize,
+  rooms: usize,
+): u32 {
   const run = find(object, index);
   if (changetype<usize>(run) == 0) return 0;
   const place = <u32>(index - run.first);
@@ -99,6 +129,7 @@ export function askedCame(object: SharedObject, index: u64, transaction: u32, mo
     const frame = load<u32>(at);
     if (frame == 0) break;
     store<u32>(frames + (count << 2), frame);
+    store<u32>(rooms + (count << 2), load<u32>(at + (run.count << 2)));
     store<u32>(at, 0);
     count++;
   }
@@ -110,6 +141,7 @@ export function askedCame(object: SharedObject, index: u64, transaction: u32, mo
 function leave(run: Asked, index: u64): usize {
   const at = frameAt(run, index - run.first);
   const frame = load<u32>(at);
+  release(load<u32>(roomAt(run, index - run.first)));
   store<u32>(at, 0);
   run.left--;
   if (run.left == 0) drop(run);
@@ -117,9 +149,12 @@ function leave(run: Asked, index: u64): usize {
 }
 
 function drop(run: Asked): void {
-  for (let place: u64 = 0; place < <u64>run.count; place++) {
+  const end = run.left != 0 ? <u64>run.count : 0;
+  for (let place: u64 = 0; place < end; place++) {
     const frame = load<u32>(frameAt(run, place));
-    if (frame != 0) frameFree(frame);
+    if (frame == 0) continue;
+    frameFree(frame);
+    release(load<u32>(roomAt(run, place)));
   }
   if (runs == changetype<usize>(run)) runs = run.next;
   else {

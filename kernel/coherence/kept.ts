@@ -4,7 +4,7 @@
 //
 // Invariant: a page has a record or a descriptor, or neither (its bytes are zeros, or not here), never both.
 import { frameFree } from "../memory/frames";
-import { allocate, release } from "../memory/slab";
+import { allocate, allocateManyRaw, release } from "../memory/slab";
 import { clusterSelf } from "../syslink/cluster";
 import { SharedObject } from "./pager";
 import { Page } from "./records";
@@ -35,9 +35,14 @@ let table: usize = 0;
 let tableMask: u32 = 0;
 let count: u32 = 0;
 
+/** Where the chain of a page begins in a table of `mask` + 1 words. Neighbours are neighbours there, as they come and are looked for in turn. */
+export function bucketIn(at: usize, mask: u32, object: u64, index: u64): usize {
+  const first = (<u32>(object >> 8) ^ <u32>(object >> 40)) * 0x9e37_79b1;
+  return at + (((first + <u32>index) & mask) << 2);
+}
+
 function bucketOf(object: u64, index: u64): usize {
-  const mixed = (object ^ (object >> 29) ^ (index * 0x9e37_79b9)) * 0x1_0000_01b3;
-  return table + ((<u32>(mixed >> 20) & tableMask) << 2);
+  return bucketIn(table, tableMask, object, index);
 }
 
 /** 0 = there is none. */
@@ -50,6 +55,19 @@ export function keptFind(object: SharedObject, index: u64): Kept {
     at = kept.next;
   }
   return changetype<Kept>(at);
+}
+
+/**
+ * That of the page behind it; 0 = there is none. Pages that came or merged in their order, or against it, are neighbours in their object's
+ * list.
+ */
+export function keptBehind(object: SharedObject, kept: Kept): Kept {
+  const index = kept.index + 1;
+  const later = changetype<Kept>(kept.previousInObject);
+  if (changetype<usize>(later) != 0 && later.index == index) return later;
+  const earlier = changetype<Kept>(kept.nextInObject);
+  if (changetype<usize>(earlier) != 0 && earlier.index == index) return earlier;
+  return keptFind(object, index);
 }
 
 function insert(kept: Kept): void {
@@ -80,7 +98,8 @@ function grow(): void {
 export function keptPut(object: SharedObject, page: Page): void {
   if (page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
   assert(changetype<usize>(keptFind(object, page.index)) == 0, "bytes of one page are kept twice");
-  const kept = make(object, page.index, page.serial, page.frame);
+  const kept = changetype<Kept>(allocate(offsetof<Kept>()));
+  put(kept, object, page.index, page.serial, page.frame);
   kept.dirty = page.dirty;
   kept.changed = page.changed;
   kept.noted = <u8>page.noted;
@@ -89,26 +108,36 @@ export function keptPut(object: SharedObject, page: Page): void {
   page.frame = 0;
 }
 
-/** A copy has come of a page that has no record here (asked.ts); nobody has used it yet. */
-export function keptCame(object: SharedObject, index: u64, serial: u64, frame: usize): void {
-  const kept = make(object, index, serial, frame);
+/** Descriptors, a word each at `at`, for pages that are to come: each is for keptCame(), or to be released. */
+export function keptRooms(at: usize, count: u32): void {
+  allocateManyRaw(offsetof<Kept>(), at, count);
+}
+
+/** A copy has come of a page that has no record here (asked.ts); nobody has used it yet. `room`: of keptRooms(). */
+export function keptCame(room: usize, object: SharedObject, index: u64, serial: u64, frame: usize): void {
+  const kept = changetype<Kept>(room);
+  put(kept, object, index, serial, frame);
+  kept.dirty = 0;
+  kept.changed = 0;
+  kept.noted = 0;
   kept.had = 1;
+  kept.former = 0;
   kept.ahead = 1;
 }
 
-function make(object: SharedObject, index: u64, serial: u64, frame: usize): Kept {
+function put(kept: Kept, object: SharedObject, index: u64, serial: u64, frame: usize): void {
   if (table == 0 || count > tableMask) grow();
-  const kept = changetype<Kept>(allocate(offsetof<Kept>()));
   kept.object = object.id;
   kept.index = index;
   kept.serial = serial;
   kept.frame = frame;
   insert(kept);
+  kept.previousInObject = 0;
   kept.nextInObject = object.kept;
   if (object.kept != 0) changetype<Kept>(object.kept).previousInObject = changetype<usize>(kept);
   object.kept = changetype<usize>(kept);
+  object.usedEnd = max<u64>(object.usedEnd, index + 1);
   count++;
-  return kept;
 }
 
 /** A record is made for the page: its bytes move there. */

@@ -6,7 +6,7 @@ import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { askedNext, askedTake, NOT_ASKED } from "./asked";
 import { refresh } from "./directory";
 import { pageCreate } from "./engine";
-import { Kept, keptFind, keptPut, keptTake } from "./kept";
+import { bucketIn, Kept, keptFind, keptPut, keptTake } from "./kept";
 import { loansDrop } from "./loans";
 import { mirrorsForget } from "./mirror-pages";
 import { SharedObject } from "./pager";
@@ -29,8 +29,7 @@ export function pageIndexStart(): void {
 }
 
 function bucketOf(object: u64, index: u64): usize {
-  const mixed = (object ^ (object >> 29) ^ (index * 0x9e37_79b9)) * 0x1_0000_01b3;
-  return table + ((<u32>(mixed >> 20) & tableMask) << 2);
+  return bucketIn(table, tableMask, object, index);
 }
 
 /** null (0) when this machine has none. */
@@ -69,6 +68,7 @@ export function pageMake(object: SharedObject, index: u64): Page {
   askedTake(object, page);
   page.nextInObject = object.pages;
   object.pages = changetype<usize>(page);
+  object.usedEnd = max<u64>(object.usedEnd, index + 1);
   insert(page);
   pageCount++;
   return page;

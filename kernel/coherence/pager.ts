@@ -75,6 +75,8 @@ export class SharedObject {
   pages: usize = 0;
   /** Bytes of pages without a record (kept.ts). */
   kept: usize = 0;
+  /** No page from here on has ever had a record or bytes here. */
+  usedEnd: u64 = 0;
   /** Until when its home has no room for pages (budget.ts). */
   fullUntil: u64 = 0;
   /** A RangeSet: what the others are. At the home: who waits for a recall, linked by nextWaiter (grants.ts). */
@@ -280,9 +282,9 @@ export function pageFaultShared(
   return i32(call(client, ASK_FAULT));
 }
 
-/** Under process/mapping's sharedLock, from any core: a page of the object has left a page table, written or not. */
-export function pageUnmapped(object: SharedObject, index: u64, dirty: bool): void {
-  if (dirty) noteDirty(object, index);
+/** Under process/mapping's sharedLock, from any core: a page of the object has left a page table that says that it was written. */
+export function pageUnmapped(object: SharedObject, index: u64): void {
+  noteDirty(object, index);
 }
 
 /** Bytes done, or a negative errno. Kernel buffers. Within objectLock() of these bytes. */

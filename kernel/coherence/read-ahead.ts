@@ -12,7 +12,7 @@ import { askMany, isAsked } from "./asked";
 import { Client } from "./client";
 import { engineAsk } from "./engine";
 import { rangesOf, rangesReady } from "./grants";
-import { Kept, keptFind } from "./kept";
+import { Kept, keptBehind, keptFind } from "./kept";
 import { isLentOut } from "./loans";
 import { readersOwn } from "./migratory";
 import { mirrorsOn } from "./mirror-pages";
@@ -81,14 +81,15 @@ export function readAhead(client: Client, object: SharedObject, index: u64): voi
 
 /**
  * A fault of the client at `index` is resolved: pages behind it that are here as well, `most` of them, may be mapped with it. Their
- * number, and their frames, a word each, at `frames`; the client's stream goes on behind them.
+ * number, and their page-table entries, a u64 each, at `entries`: frame and `flags`; the client's stream goes on behind them.
  */
 export function streamAround(
   client: Client,
   object: SharedObject,
   index: u64,
   most: u32,
-  frames: usize,
+  flags: u64,
+  entries: usize,
 ): u32 {
   if (longest() == 0 || client.streamWindow == 0 || client.streamObject != object.id) return 0;
   if (index + 1 != client.streamNext) return 0;
@@ -100,7 +101,7 @@ export function streamAround(
     if (frame == 0) break;
     if (changetype<usize>(streamKept) != 0) streamKept.ahead = 0;
     else streamPage.ahead = 0;
-    store<u64>(frames + (count << 3), <u64>frame);
+    store<u64>(entries + (count << 3), <u64>frame | flags);
     count++;
   }
   client.streamNext += count;
@@ -124,7 +125,7 @@ export function streamComes(object: SharedObject, index: u64): bool {
 /** What streamFrame() has found: what is kept without a record, or the record. */
 let streamKept = changetype<Kept>(0);
 let streamPage = changetype<Page>(0);
-/** The range that it has looked at last; from 1 to 0: it has not yet. Whoever begins with it says so. */
+/** The range that it has looked at last; from 1 to 0: it has not yet. Whoever begins with it says so, for none of these may be gone. */
 let streamFirst: u64 = 1;
 let streamLast: u64 = 0;
 let streamReads: bool = false;
@@ -132,11 +133,16 @@ let streamReads: bool = false;
 function streamBegin(): void {
   streamFirst = 1;
   streamLast = 0;
+  streamKept = changetype<Kept>(0);
 }
 
 /** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */
 function streamFrame(object: SharedObject, index: u64): usize {
-  const kept = keptFind(object, index);
+  const before = streamKept;
+  const kept =
+    changetype<usize>(before) != 0 && before.index + 1 == index
+      ? keptBehind(object, before)
+      : keptFind(object, index);
   streamKept = kept;
   if (changetype<usize>(kept) != 0) {
     if (kept.former != 0) return 0;

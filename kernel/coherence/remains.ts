@@ -68,6 +68,7 @@ export function remainsInherit(object: SharedObject): void {
     assert(object.kept == 0 || former.kept == 0, "bytes of two former lives");
     if (object.kept == 0) {
       object.kept = former.kept;
+      object.usedEnd = max<u64>(object.usedEnd, former.usedEnd);
       former.kept = 0;
     }
     if (former.references == 0) objectForget(former);

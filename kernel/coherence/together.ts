@@ -7,8 +7,7 @@ import { stats } from "../stats";
 import { clusterSelf } from "../syslink/cluster";
 import { askedCame } from "./asked";
 import { rangesOf, rangesReady } from "./grants";
-import { Kept, keptCame, keptFind } from "./kept";
-import { pageFind } from "./page-index";
+import { Kept, keptBehind, keptCame, keptFind } from "./kept";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { rangesPutState } from "./ranges";
@@ -24,6 +23,7 @@ export const TOGETHER: u32 = 32;
 
 /** Of pages that are given, their Kept; of those that come, their frames. */
 const given: usize = memory.data(128, 4); // TOGETHER * 4
+const rooms: usize = memory.data(128, 4);
 
 /**
  * The message of another machine, of page `index` and `pages` more of a run behind it, asks this machine, their home, for copies. So many
@@ -32,13 +32,17 @@ const given: usize = memory.data(128, 4); // TOGETHER * 4
 export function giveTogether(object: SharedObject, message: PageMessage, index: u64, pages: u32): u32 {
   const end = (object.size + 4095) >> 12;
   if (object.home != clusterSelf() || index >= end) return 0;
-  if (changetype<usize>(pageFind(object, index)) != 0) return 0;
+  const first = keptFind(object, index);
+  if (changetype<usize>(first) == 0) return 0;
   rangesReady(object);
   const set = rangesOf(object);
   const wanted = min<u64>(<u64>min<u32>(pages, TOGETHER), end - index);
   const may = <u32>stepMayGiveRange(engine, set, index, wanted, message.from);
   let count: u32 = 0;
-  while (count < may && mayGive(object, index + count, count)) count++;
+  for (let kept = first; count < may && mayGive(kept); kept = keptBehind(object, kept)) {
+    store<usize>(given + (count << 2), changetype<usize>(kept));
+    count++;
+  }
   if (count == 0) return 0;
   if (stepLowers(set, index)) count = renumber(takeRunsRight(object, index, count), count);
   if (count == 0) return 0;
@@ -48,21 +52,16 @@ export function giveTogether(object: SharedObject, message: PageMessage, index: 
   return count;
 }
 
-/** Of what may be a page of zeros, and of what no right covers, the record knows more. */
-function mayGive(object: SharedObject, index: u64, place: u32): bool {
-  if (place != 0 && changetype<usize>(pageFind(object, index)) != 0) return false;
-  const kept = keptFind(object, index);
+/** Of a page that has a record there is none. Of what may be a page of zeros, and of what no right covers, a record knows more. */
+function mayGive(kept: Kept): bool {
   if (changetype<usize>(kept) == 0 || kept.frame == 0 || kept.former != 0) return false;
-  if (load<u64>(kept.frame) == 0) return false;
-  store<usize>(given + (place << 2), changetype<usize>(kept));
-  return true;
+  return load<u64>(kept.frame) != 0;
 }
 
 /** `dirty`: a bit for each that a page-table entry says was written. So many of them, from the first on, have numbers now that go out. */
 function renumber(dirty: u32, count: u32): u32 {
-  for (let i: u32 = 0; i < count; i++) {
-    if ((dirty >> i) & 1) changetype<Kept>(load<usize>(given + (i << 2))).noted = 1;
-  }
+  for (let bits = dirty; bits != 0; bits &= bits - 1)
+    changetype<Kept>(load<usize>(given + ((<u32>ctz(bits)) << 2))).noted = 1;
   for (let i: u32 = 0; i < count; i++) {
     const kept = changetype<Kept>(load<usize>(given + (i << 2)));
     const written = kept.noted | kept.changed;
@@ -79,13 +78,13 @@ function renumber(dirty: u32, count: u32): u32 {
 export function takeTogether(object: SharedObject, message: PageMessage, index: u64, number: u32): u32 {
   if (!stepMayTake(message) || object.home == clusterSelf()) return 0;
   const most = min<u32>(runPages - number, TOGETHER);
-  const count = askedCame(object, index, message.transaction, most, given);
+  const count = askedCame(object, index, message.transaction, most, given, rooms);
   if (count == 0) return 0;
   for (let i: u32 = 0; i < count; i++) {
     const frame = load<usize>(given + (i << 2));
     const bytes = runBytes(number + i);
     memory.copy(frame, bytes + 8, PAGE_BYTES);
-    keptCame(object, index + i, load<u64>(bytes), frame);
+    keptCame(load<usize>(rooms + (i << 2)), object, index + i, load<u64>(bytes), frame);
   }
   rangesReady(object);
   rangesPutState(rangesOf(object), index, index + count - 1, SHARED);

@@ -260,22 +260,52 @@ export function clearBits(space: usize, va: u64, bits: u64): u64 {
  * dirty, and bit 32 if any entry has changed. No shoot-down.
  */
 export function lowerEntries(space: usize, va: u64, pages: u32): u64 {
-  let found: u64 = 0;
-  let leaf: usize = 0;
-  for (let i: u32 = 0; i < pages; i++) {
-    const at = va + (u64(i) << 12);
-    if (leaf === 0 || (at & (LARGE_BYTES - 1)) === 0) leaf = leafOf(space, at, false);
-    if (leaf === 0) continue;
-    while (true) {
-      const old = atomic.load<u64>(leaf);
-      if ((old & PRESENT) === 0 || (old & (WRITABLE | DIRTY)) === 0) break;
-      if (atomic.cmpxchg<u64>(leaf, old, old & ~(WRITABLE | DIRTY)) !== old) continue;
-      found |= (u64(1) << 32) | (old & DIRTY ? u64(1) << u64(i) : 0);
-      break;
+  let dirty: u64 = 0;
+  let changed: u64 = 0;
+  let page: u64 = 1;
+  let at = va;
+  for (const end = va + (u64(pages) << 12); at !== end; ) {
+    const stop = min<u64>(end, at + (entriesBehind(at) << 12));
+    const leaf = leafOf(space, at, false);
+    const last = leaf + <usize>((stop - at) >> 9);
+    for (let entry = leaf; leaf !== 0 && entry !== last; entry += 8, page <<= 1) {
+      let old = atomic.load<u64>(entry);
+      while (old & (WRITABLE | DIRTY) && old & PRESENT) {
+        const seen = atomic.cmpxchg<u64>(entry, old, old & ~(WRITABLE | DIRTY));
+        if (seen === old) {
+          changed = u64(1) << 32;
+          if (old & DIRTY) dirty |= page;
+          break;
+        }
+        old = seen;
+      }
     }
-    leaf += 8;
+    if (leaf === 0) page <<= (stop - at) >> 12;
+    at = stop;
   }
-  return found;
+  return changed | dirty;
+}
+
+/**
+ * Entries of at most 64 pages from `va` on, of one page table, are cleared. Two u64 at `found` have a bit for each page: it was present;
+ * it was present and dirty. No shoot-down.
+ */
+export function takeEntries(space: usize, va: u64, pages: u32, found: usize): void {
+  assert(u64(pages) <= entriesBehind(va), "entries of two page tables");
+  let present: u64 = 0;
+  let dirty: u64 = 0;
+  let page: u64 = 1;
+  const leaf = leafOf(space, va, false);
+  const end = leaf !== 0 ? leaf + ((<usize>pages) << 3) : 0;
+  for (let entry = leaf; entry !== end; entry += 8, page <<= 1) {
+    if (atomic.load<u64>(entry) === 0) continue;
+    const old = atomic.xchg<u64>(entry, 0);
+    if ((old & PRESENT) === 0) continue;
+    present |= page;
+    if (old & DIRTY) dirty |= page;
+  }
+  store<u64>(found, present);
+  store<u64>(found, dirty, 8);
 }
 
 /** Entries from that of `va` to the end of its page table. */

@@ -85,10 +85,14 @@ export function allocate(bytes: usize): usize {
   return pointer;
 }
 
+function kindFor(bytes: usize): u32 {
+  return u32(load<u8>(classes + ((bytes + 15) >> 4))) - (bytes !== 0 ? 1 : 0);
+}
+
 /** The same, 0 when memory is out. */
 export function allocateOrNone(bytes: usize): usize {
   if (bytes > SLAB_BYTES_MAX) return framesAllocate(orderOf(bytes));
-  const kind = u32(load<u8>(classes + ((bytes + 15) >> 4))) - (bytes !== 0 ? 1 : 0);
+  const kind = kindFor(bytes);
   const core = thisCore();
   core.critical++;
   const head = headOf(core, kind);
@@ -99,6 +103,14 @@ export function allocateOrNone(bytes: usize): usize {
     return 0;
   }
   const size = sizeOf(kind);
+  const object = take(head, slab, size);
+  criticalLeave(core);
+  memory.fill(object, 0, size);
+  return object;
+}
+
+/** Of a slab with room, in a critical section of its core. */
+function take(head: usize, slab: Slab, size: usize): usize {
   let object = slab.freed;
   if (object !== 0) slab.freed = load<usize>(object);
   else {
@@ -107,9 +119,29 @@ export function allocateOrNone(bytes: usize): usize {
   }
   slab.used++;
   if (slab.freed === 0 && slab.fresh + size > slab.end) unlink(head, slab);
-  criticalLeave(core);
-  memory.fill(object, 0, size);
   return object;
+}
+
+/**
+ * As allocate(), `count` times, of objects of up to 3072 bytes: their addresses, a word each, at `at`. Whoever takes them writes all
+ * of them: what was in them is there still.
+ */
+export function allocateManyRaw(bytes: usize, at: usize, count: u32): void {
+  assert(bytes >= 16 && bytes <= SLAB_BYTES_MAX, "many objects are none of a slab");
+  const kind = kindFor(bytes);
+  const size = sizeOf(kind);
+  const core = thisCore();
+  core.critical++;
+  const head = headOf(core, kind);
+  for (const end = at + (count << 2); at !== end; at += 4) {
+    let slab = changetype<Slab>(load<usize>(head));
+    if (changetype<usize>(slab) === 0) slab = slabCreate(core, kind);
+    if (changetype<usize>(slab) === 0) panic("out of memory");
+    const object = take(head, slab, size);
+    store<u64>(object, 0, 8); // no mark of a freed one
+    store<usize>(at, object);
+  }
+  criticalLeave(core);
 }
 
 export function orderOf(bytes: usize): u32 {

@@ -73,7 +73,7 @@ export class AddressSpace {
   quiescing: u32 = 0;
   /** Signalled when a fault in flight or a quiescing ends. */
   settled: usize = 0;
-  /** One batch of frames on their way back (memory-pages.ts). */
+  /** One batch of frames on their way back, or what was found of shared pages (pages.ts). */
   batch: usize = 0;
 
   sleepLock(): SleepLock {

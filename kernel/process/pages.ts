@@ -6,7 +6,6 @@
 import { pageUnmapped, SharedObject } from "../coherence/pager";
 import { frameFree } from "../memory/frames";
 import {
-  DIRTY,
   entryOf,
   FRAME_MASK,
   mapPage,
@@ -14,6 +13,7 @@ import {
   PRESENT,
   setEntry,
   shootDown,
+  takeEntries,
   USER,
   unmapPage,
   WRITABLE,
@@ -74,21 +74,14 @@ function dropPrivate(map: AddressSpace, va: u64, pages: u32): void {
 }
 
 function dropShared(map: AddressSpace, entry: MapEntry, va: u64, pages: u32): void {
-  let present: u64 = 0;
-  let dirty: u64 = 0;
   sharedLock().acquire();
-  for (let i: u32 = 0; i < pages; i++) {
-    const old = unmapPage(map.tables, va + u64(i) * PAGE);
-    if (old & PRESENT) present |= u64(1) << i;
-    if (old & DIRTY) dirty |= u64(1) << i;
-  }
-  if (present !== 0) {
+  takeEntries(map.tables, va, pages, map.batch);
+  if (load<u64>(map.batch) !== 0) {
     shootDown(map.tables, va, pages);
     const object = changetype<SharedObject>(entry.object);
     const first = (entry.shown + (va - entry.start)) / PAGE;
-    for (let i: u32 = 0; i < pages; i++) {
-      if ((present >> i) & 1) pageUnmapped(object, first + u64(i), bool((dirty >> i) & 1));
-    }
+    for (let bits = load<u64>(map.batch, 8); bits !== 0; bits &= bits - 1)
+      pageUnmapped(object, first + ctz(bits));
   }
   sharedLock().release();
 }
