@@ -165,7 +165,9 @@ export class BlockDecoder {
     // What follows the last op is no instruction: it leads on to the next block.
     const end = count * OP_WORDS;
     words.fill(0, end, end + OP_WORDS);
-    words[end + WORD_OF_HANDLER] = key & MODE_64 ? SLOT.endOfBlock : SLOT.endOfLegacyBlock;
+    const ending = key & MODE_64 ? SLOT.endOfBlock : SLOT.endOfLegacyBlock;
+    words[end + WORD_OF_HANDLER] = ending;
+    words[end + WORD_OF_CODE] = ending << 16; // OP_OWN
     words[end + WORD_OF_OFFSET] = length << 16;
     words[end + WORD_OF_IMMEDIATE] = length;
     words[end + WORD_OF_PATCH] = CHAIN_SINK + core;
@@ -205,7 +207,8 @@ function recordOf(owner: BlockDecoder, shape: Shape, handler: number): OpRecord 
   words[WORD_OF_SCALE] = shape.scale | (shape.length << 8);
   words[WORD_OF_FLAGS] = shape.stackBased ? OP_STACK_BASED : 0;
   words[WORD_OF_PATCH] = CHAIN_SINK;
-  words[WORD_OF_CODE] = shape.code;
+  if (handler > 0xffff) throw new RangeError(`handler ${handler}: OP_OWN has 16 bits`);
+  words[WORD_OF_CODE] = shape.code | (handler << 16); // with OP_OWN above it
   words[WORD_OF_IMMEDIATE2] = shape.immediate2;
   const displacement = constantOf(words, WORD_OF_DISPLACEMENT, shape.displacement);
   const immediate = constantOf(words, WORD_OF_IMMEDIATE, shape.immediate);

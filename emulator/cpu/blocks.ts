@@ -9,10 +9,12 @@ import { hashOf } from "./interpreter.js";
 import {
   BLOCK_BYTES,
   BLOCK_COUNT,
+  BLOCK_FUSED,
   BLOCK_GENERATION,
   BLOCK_GENERATION_AT,
   BLOCK_HASH_ENTRIES,
   BLOCK_HEADER_BYTES,
+  BLOCK_HEAT,
   BLOCK_KEY,
   BLOCK_NEXT,
   BLOCK_PHYSICAL,
@@ -58,11 +60,15 @@ export class Blocks {
   /** By physical address: what find() knows and generated code does not. */
   readonly #hidden = new Map<number, number>();
 
-  constructor(buffer: ArrayBufferLike, start: number, bytes: number) {
+  /** Called when all blocks are forgotten. */
+  readonly #forgotten: () => void;
+
+  constructor(buffer: ArrayBufferLike, start: number, bytes: number, forgotten: () => void) {
     this.#words = new Uint32Array(buffer);
     this.#start = start;
     this.#end = start + bytes;
     this.#free = 0;
+    this.#forgotten = forgotten;
     this.flush();
   }
 
@@ -71,6 +77,7 @@ export class Blocks {
     this.#words.fill(0, this.#start >>> 2, (this.#start + HASH_BYTES) >>> 2);
     this.#free = this.#start + HASH_BYTES;
     this.#hidden.clear();
+    this.#forgotten();
   }
 
   #get(address: number): number {
@@ -133,6 +140,8 @@ export class Blocks {
     this.#set(block + BLOCK_SECOND_AT, second?.generationAt ?? 0);
     this.#set(block + BLOCK_SECOND_GENERATION, second?.generation ?? 0);
     this.#set(block + BLOCK_SECOND_PAGE, second?.page ?? 0);
+    this.#set(block + BLOCK_HEAT, 0);
+    this.#set(block + BLOCK_FUSED, 0);
     if (hidden) {
       this.#hidden.set(place.physical, block);
       return block;

@@ -54,6 +54,8 @@ export interface CodeReaderOptions {
   readonly decoder: BlockDecoder;
   /** After a block was decoded: its handlers have to be in the table before it runs. */
   handlersNeeded(): void;
+  /** A core has forgotten its blocks. */
+  forgotten(): void;
   fetchedFromDevice(core: number, linear: bigint): void;
 }
 
@@ -104,7 +106,7 @@ export class CodeReader {
     if (blocks === undefined) {
       const { memory, plan } = this.#o;
       const at = plan.cacheBase + core * plan.cacheBytes;
-      blocks = new Blocks(memory.buffer, at, plan.cacheBytes);
+      blocks = new Blocks(memory.buffer, at, plan.cacheBytes, () => this.#o.forgotten());
       this.#blocks[core] = blocks;
     }
     return blocks;

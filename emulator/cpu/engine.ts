@@ -12,6 +12,7 @@ import { type MarkedLines, markedLines, markLines, writtenBy } from "./code-mark
 import { CodeReader, raise } from "./code-reader.js";
 import { codeName, type Mnemonic, mnemonicOf } from "./decode.js";
 import { Events, type Microcode } from "./events.js";
+import { Fusion, HOT } from "./fusion.js";
 import { type EngineTracer, type Host, hostImports } from "./host.js";
 import { EXIT } from "./interpreter.js";
 import {
@@ -75,12 +76,16 @@ export interface EngineOptions {
   readonly tracer?: EngineTracer | null;
   /** Entries of each core's store buffer (microcode/store-buffer.ts); none unless told. */
   readonly storeBuffer?: number;
+  /** Instructions that a block has taken when it is fused (fusion.ts); 0: every block is, before it runs. */
+  readonly hot?: number;
   /** Done again and again while run() waits for another core's thread: for whoever waits for this one. */
   readonly meanwhile?: () => void;
 }
 
 /** Slots beyond those in use: every module with handlers keeps a copy of the table, so it is no larger than it must. */
 const SPARE_SLOTS = 256;
+/** run() cuts itself so that somebody sees where the time goes (fusion.ts). */
+const SLICE = 20_000;
 const DR7_ENABLES = 0xff;
 const DR6_BS = 0x4000;
 const FLAG_RF = 0x1_0000;
@@ -112,6 +117,7 @@ export class Engine {
   readonly #stores: WaitingStores;
   readonly #stops: Stops;
   readonly #reader: CodeReader;
+  readonly #fusion: Fusion;
   readonly #performance: Performance;
   readonly #branches: BranchRecords;
   readonly #states: (CoreState | undefined)[] = [];
@@ -168,6 +174,7 @@ export class Engine {
       },
     });
     this.#generated = engine.exports as unknown as Exports;
+    this.#fusion = new Fusion(buffer, this.#program.forms, options.hot ?? HOT, () => this.#makeReady());
     this.#reader = new CodeReader({
       memory,
       plan,
@@ -176,6 +183,7 @@ export class Engine {
       hostOf: (physical) => this.#microcode["hostAt"](0, physical),
       decoder: this.#program.decoder,
       handlersNeeded: () => this.#makeReady(),
+      forgotten: () => this.#fusion.forget(),
       fetchedFromDevice: (core, linear) =>
         hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`),
     });
@@ -236,7 +244,7 @@ export class Engine {
         this.#microcode["countersDue"](c);
         continue;
       }
-      const slice = Math.min(left, until);
+      const slice = Math.min(left, until, SLICE);
       this.#events.recounting = false;
       this.#set(c + RUN_START, budget - left + slice);
       const after = this.#loop(core, c, slice);
@@ -287,7 +295,11 @@ export class Engine {
   /** What generated code came back for; gives the budget that is left. A fault drops what its instruction had pending. */
   #handle(why: number, core: number, c: number, drops = true): number {
     let next = why;
-    if (next === EXIT.partial) next = this.#partial(c, this.#get(c + RUN_BUDGET));
+    if (next === EXIT.partial) {
+      const left = this.#get(c + RUN_BUDGET);
+      this.#fusion.sample(c, this.#get(c + BLOCK_FOUND), this.#get(c + RUN_START) - left);
+      next = this.#partial(c, left);
+    }
     switch (next) {
       case EXIT.decode:
         this.#set(c + RUN_OP, 0);
@@ -348,6 +360,7 @@ export class Engine {
     if (budget >= count) return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
     // The op that may not run any more becomes a stop meanwhile. With less budget than the block has ops nobody can
     // come to it by way of another block; what is charged here is given back by the rest of the ops at every exit.
+    const fused = this.#fusion.unfuse(block);
     const stop = block + BLOCK_HEADER_BYTES + budget * OP_BYTES + OP_HANDLER;
     const handler = this.#get(stop);
     this.#set(stop, SLOT.stop);
@@ -355,6 +368,7 @@ export class Engine {
       return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
     } finally {
       this.#set(stop, handler); // whatever a device may have thrown
+      if (fused !== null) this.#fusion.fuseAgain(fused);
     }
   }
 
@@ -428,6 +442,7 @@ export class Engine {
   /** The block at RIP. Its bytes may still wait in the core's own store buffer: they go to memory then. */
   #decode(core: number, c: number): number | undefined {
     const block = this.#reader.decode(core);
+    if (block !== undefined) this.#fusion.found(c, block);
     if (this.#stores.count(c) === 0) return block;
     if (block !== undefined && !this.#stores.hits(c, block)) return block;
     this.#set(c + FAULT_VECTOR, -1);

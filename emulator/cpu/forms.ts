@@ -6,8 +6,8 @@
 
 import { type Form, formKey } from "./form.js";
 import { rows } from "./instructions/index.js";
-import type { Linkage } from "./lowering/linkage.js";
-import { lower } from "./meaning.js";
+import { type Linkage, SLOT } from "./lowering/linkage.js";
+import { END_OF_BLOCK, END_OF_LEGACY_BLOCK, lower } from "./meaning.js";
 import { type FunctionCode, module } from "./wasm.js";
 
 /** Handlers that were generated earlier: a module, and the slot of each form in it. */
@@ -26,6 +26,13 @@ export class Forms {
   readonly #generated: FunctionCode[] = [];
   #pending: FunctionCode[] = [];
   #slotsEnd: number;
+  /** Those that were asked for in this process. */
+  readonly #forms = new Map<number, Form>([
+    [SLOT.endOfBlock, END_OF_BLOCK],
+    [SLOT.endOfLegacyBlock, END_OF_LEGACY_BLOCK],
+  ]);
+  /** Functions for runs of ops, by what they do. */
+  readonly #fused = new Map<string, number>();
 
   constructor(linkage: Linkage, ready?: ReadyForms) {
     this.#linkage = linkage;
@@ -45,6 +52,26 @@ export class Forms {
       this.#pending.push(...handlers);
       this.#generated.push(...handlers);
       this.#slots.set(key, slot);
+    }
+    if (!this.#forms.has(slot)) this.#forms.set(slot, form);
+    return slot;
+  }
+  /** Whose handler stands there; undefined: no form's. */
+  formAt(slot: number): Form | undefined {
+    return this.#forms.get(slot);
+  }
+
+  /** The table slot of a function for a run of ops, there once flush() has been called; undefined: there are `most` already. */
+  fused(
+    key: string,
+    most: number,
+    write: (slot: number, linkage: Linkage) => FunctionCode,
+  ): number | undefined {
+    let slot = this.#fused.get(key);
+    if (slot === undefined && this.#fused.size < most) {
+      slot = this.#slotsEnd++;
+      this.#pending.push(write(slot, this.#linkage));
+      this.#fused.set(key, slot);
     }
     return slot;
   }

@@ -240,9 +240,11 @@ export const BLOCK_BYTES = 24; // u32: code bytes
 export const BLOCK_SECOND_AT = 28; // u32: generation word of the page into which its only instruction runs on, or 0
 export const BLOCK_SECOND_GENERATION = 32;
 export const BLOCK_SECOND_PAGE = 36; // u32: physical page number
+export const BLOCK_HEAT = 40; // u32: instructions of slices that ended in it (fusion.ts)
+export const BLOCK_FUSED = 44; // u32: 1 when it is fused, as far as it can be
 
 export const OP_BYTES = 64;
-export const OP_HANDLER = 0; // u32: table slot of the form
+export const OP_HANDLER = 0; // u32: table slot of what does it: the form's handler, or a function that does the ops behind it as well
 export const OP_REGISTERS = 4; // 3 u32: wasm addresses of the register operands, by operand number
 export const OP_BASE = 16; // u32: wasm address of the base register (ZERO, BLOCK_RIP), 64 wide
 export const OP_INDEX = 20; // u32: wasm address of the index register
@@ -256,6 +258,7 @@ export const OP_IMMEDIATE = 40; // u64: as wide as the operand; branches: the ta
 export const OP_CHAIN = 48; // u32: block that follows when the branch is taken, once known
 export const OP_PATCH = 52; // u32: where enter() writes that block: OP_CHAIN of this op, or CHAIN_SINK
 export const OP_CODE = 56; // u16: iced's Code, for reports
+export const OP_OWN = 58; // u16: table slot of the form's handler
 export const OP_IMMEDIATE2 = 60; // u32: second immediate (ENTER); of an x87 instruction its opcode as FOP has it
 export const OP_STACK_BASED = 1; // the memory operand is in SS: non-canonical is #SS(0)
 

@@ -31,10 +31,7 @@ import {
   FTW,
   GPR,
   MXCSR,
-  OP_IMMEDIATE,
-  OP_IMMEDIATE2,
-  OP_OFFSET,
-  OP_REGISTERS,
+  OP_OWN,
   SEG_SELECTOR,
   SEGMENT_BYTES,
   SEGMENTS,
@@ -42,10 +39,11 @@ import {
   SSE_TRAP,
   XMM,
 } from "./layout.js";
-import { BUDGET, OP, segmentAt } from "./lowering/addresses.js";
+import { type CodePlace, ownHandler, segmentAt } from "./lowering/addresses.js";
 import { CORE } from "./lowering/flags.js";
 import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
 import type { Store } from "./lowering/memory.js";
+import { BUDGET, OP, type OpFields } from "./lowering/op-fields.js";
 import { Repeats } from "./lowering/repeat.js";
 import { GENERAL_PROTECTION, REGISTER_LOADS, REGISTER_STORES } from "./lowering/transfers.js";
 import { Scalar } from "./lowering/values.js";
@@ -64,6 +62,30 @@ export function lower(form: Form, slot: number, linkage: Linkage): FunctionCode[
   if (form.lock === "atomic")
     handlers.push(new Lowering({ ...form, lock: "bus" }, 0, linkage).handler(slot + 1));
   return handlers;
+}
+
+/** An op of a block, for code that serves it alone. */
+export interface FixedOp {
+  readonly form: Form;
+  /** Of the form's own handler. */
+  readonly slot: number;
+  readonly fields: OpFields;
+}
+
+/** Whether the form's code may stand among others' in one function. A repeated instruction leaves from the middle of a loop. */
+export const fusible = ({ repeat }: Form): boolean => repeat === "no";
+
+/** One function that does ops which follow one another, and goes on as the last of them does. */
+export function lowerFused(ops: readonly FixedOp[], slot: number, linkage: Linkage): FunctionCode {
+  const code = new Body(3);
+  const anew = code.block();
+  ops.forEach(({ form, slot: own, fields }, index) => {
+    new Lowering(form, own + 1, linkage, code, { fields, runsOn: index < ops.length - 1, anew }).write();
+  });
+  code.op("unreachable").end();
+  code.get(CORE).get(OP).get(BUDGET).get(OP).access("i32.load16_u", OP_OWN).returnCallIndirect(TYPE.handler);
+  code.op("unreachable");
+  return { type: TYPE.handler, body: code.finish(), slot };
 }
 
 /** What follows the last op of a block that no instruction ends: not an instruction, only the way to the next block. */
@@ -103,17 +125,32 @@ class Lowering extends Repeats implements Meaning {
   #outer: { scope: Scope; stores: Store[]; flags: unknown }[] = [];
   #jump: { target: Scalar; condition: Scalar | undefined } | undefined;
 
-  constructor(form: Form, busSlot: number, linkage: Linkage) {
-    super(new Body(3), form, linkage, busSlot);
+  constructor(
+    form: Form,
+    busSlot: number,
+    linkage: Linkage,
+    code = new Body(3),
+    place: CodePlace = ownHandler,
+  ) {
+    super(code, form, linkage, busSlot, place);
     this.operandSize = form.operandSize;
     this.addressSize = form.addressSize;
     this.mode64 = form.mode64;
   }
 
   handler(slot: number): FunctionCode {
+    const { code } = this;
+    this.write();
+    code.op("unreachable");
+    return { type: TYPE.handler, body: code.finish(), slot };
+  }
+  write(): void {
     const { form, code } = this;
     this.#checks();
-    if (form.lock === "bus") code.get(CORE).i32(SLOT.lockBus).callIndirect(TYPE.core);
+    if (form.lock === "bus") {
+      this.begun = true;
+      code.get(CORE).i32(SLOT.lockBus).callIndirect(TYPE.core);
+    }
     if (form.repeat !== "no") {
       form.row.beforeCount?.(this);
       this.repeated();
@@ -122,8 +159,6 @@ class Lowering extends Repeats implements Meaning {
       this.closeLock();
       this.#wayOn();
     }
-    code.op("unreachable");
-    return { type: TYPE.handler, body: code.finish(), slot };
   }
 
   protected iteration(): void {
@@ -144,10 +179,14 @@ class Lowering extends Repeats implements Meaning {
       code.get(CORE).access("i64.load32_u", row.needs === "sse" ? SSE_TRAP : FPU_TRAP);
       const trap = this.take(32);
       this.pushCondition(trap);
-      code.if();
-      if (row.needs === "mmx") this.#mmxFault();
-      else this.#faultNumber(trap);
-      code.end();
+      if (this.anew !== undefined) {
+        code.brIf(this.anew);
+      } else {
+        code.if();
+        if (row.needs === "mmx") this.#mmxFault();
+        else this.#faultNumber(trap);
+        code.end();
+      }
     }
     if (row.privileged === true) this.faultWhen(this.privilege(), GENERAL_PROTECTION, 0);
   }
@@ -167,22 +206,16 @@ class Lowering extends Repeats implements Meaning {
   // --- operands ---
   get(o: Operand): Scalar {
     const { code } = this;
-    const { place, index } = o as FormOperand;
+    const { place } = o as FormOperand;
     const width = o.width as Width;
     switch (o.kind) {
       case "memory":
         return this.getMemory(o);
       case "general":
-        code
-          .get(OP)
-          .access("i32.load", OP_REGISTERS + 4 * index)
-          .access(REGISTER_LOADS[width]);
+        code.access(REGISTER_LOADS[width], this.#pushRegister(o));
         return this.take(width);
       case "mm":
-        code
-          .get(OP)
-          .access("i32.load", OP_REGISTERS + 4 * index)
-          .access("i64.load");
+        code.access("i64.load", this.#pushRegister(o));
         return this.take(64);
       case "xmm":
         return this.getLow(o, width > 32 ? 64 : 32);
@@ -193,8 +226,8 @@ class Lowering extends Repeats implements Meaning {
         return this.take(16);
       case "immediate":
       case "far":
-        if (place === "immediate2") code.get(OP).access("i64.load32_u", OP_IMMEDIATE2);
-        else code.get(OP).access("i64.load", OP_IMMEDIATE);
+        if (place === "immediate2") this.fields.pushImmediate2(code).op("i64.extend_i32_u");
+        else this.fields.pushImmediate(code);
         return this.take(o.kind === "far" ? 64 : width);
       case "branch":
         return this.branchTarget(o);
@@ -209,25 +242,26 @@ class Lowering extends Repeats implements Meaning {
     }
     if (v.width !== o.width) this.refuse(`${v.width} bits set into an operand of ${o.width}`);
     if (o.kind === "memory") this.setMemory(o, o.width / 8, { scalar: v });
-    else if (o.kind === "general") this.#later(() => this.#registerAddress(o), v, o.width as Width);
+    else if (o.kind === "general") this.#later(() => this.#pushRegister(o), v, o.width as Width);
     else if (o.kind === "mm") this.#setMmx(o, v);
     else this.refuse(`set() of a ${o.kind} operand`);
   }
-  #registerAddress(o: Operand): void {
-    this.code.get(OP).access("i32.load", OP_REGISTERS + 4 * (o as FormOperand).index);
+  /** Pushes an address; the register stands so many bytes behind it. */
+  #pushRegister(o: Operand): number {
+    return this.fields.pushRegister(this.code, (o as FormOperand).index);
   }
-  #later(pushAddress: () => void, v: Value, width: Width, offset = 0): void {
+  #later(pushAddress: () => number, v: Value, width: Width): void {
     this.#scope.registers.push(() => {
-      pushAddress();
+      const offset = pushAddress();
       this.push64(v).access(REGISTER_STORES[width], offset);
     });
   }
   /** Sign and exponent of the x87 register become ones: a NaN to x87. */
   #setMmx(o: Operand, v: Value): void {
-    this.#later(() => this.#registerAddress(o), v, 64);
+    this.#later(() => this.#pushRegister(o), v, 64);
     this.#scope.registers.push(() => {
-      this.#registerAddress(o);
-      this.code.i64(0xffffn).access("i64.store", 8);
+      const offset = this.#pushRegister(o);
+      this.code.i64(0xffffn).access("i64.store", offset + 8);
     });
   }
   waitForX87(): void {
@@ -243,9 +277,9 @@ class Lowering extends Repeats implements Meaning {
     const data = memory === undefined ? undefined : this.address(memory);
     this.#scope.registers.push(() => {
       const { code } = this;
-      code.get(CORE).get(CORE).access("i64.load", BLOCK_RIP).get(OP).access("i64.load16_u", OP_OFFSET);
+      this.fields.pushOffset(code.get(CORE).get(CORE).access("i64.load", BLOCK_RIP));
       code.op("i64.add").access("i64.store", FIP);
-      code.get(CORE).get(OP).access("i32.load", OP_IMMEDIATE2).access("i32.store", FOP);
+      this.fields.pushImmediate2(code.get(CORE)).access("i32.store", FOP);
       this.#noteSelector("cs", FCS);
       if (data === undefined) return;
       code.get(CORE);
@@ -269,14 +303,13 @@ class Lowering extends Repeats implements Meaning {
     });
   }
   registerNumber(o: Operand): Scalar {
-    this.#registerAddress(o);
-    this.code.op("i64.extend_i32_u");
+    this.fields.pushRegisterNumber(this.code, (o as FormOperand).index).op("i64.extend_i32_u");
     return this.take(32);
   }
   getVector(o: Operand): Vector {
     if (o.kind === "memory") return new Wide(this.getMemoryVector(o));
-    this.#registerAddress(o);
-    this.code.access("v128.load");
+    const offset = this.#pushRegister(o);
+    this.code.access("v128.load", offset);
     return this.takeVector();
   }
   setVector(o: Operand, v: Vector): void {
@@ -284,8 +317,8 @@ class Lowering extends Repeats implements Meaning {
     if (o.kind === "memory") this.setMemory(o, 16, { vector: local });
     else
       this.#scope.registers.push(() => {
-        this.#registerAddress(o);
-        this.code.get(local).access("v128.store");
+        const offset = this.#pushRegister(o);
+        this.code.get(local).access("v128.store", offset);
       });
   }
   xmm0(): Vector {
@@ -298,22 +331,29 @@ class Lowering extends Repeats implements Meaning {
   }
   getLow(o: Operand, width: 32 | 64): Scalar {
     if (o.kind === "memory") return this.getMemoryLow(o, width);
-    this.#registerAddress(o);
-    this.code.access(REGISTER_LOADS[width]);
+    const offset = this.#pushRegister(o);
+    this.code.access(REGISTER_LOADS[width], offset);
     return this.take(width);
   }
   setLow(o: Operand, v: Value): void {
     if (o.kind === "memory") this.setMemory(o, v.width / 8, { scalar: v });
     else
       this.#scope.registers.push(() => {
-        this.#registerAddress(o);
-        this.push64(v).access(v.width === 32 ? "i64.store32" : REGISTER_STORES[v.width]);
+        const offset = this.#pushRegister(o);
+        this.push64(v).access(v.width === 32 ? "i64.store32" : REGISTER_STORES[v.width], offset);
       });
   }
 
   // --- registers ---
   setRegister(r: General, v: Value): void {
-    this.#later(() => this.code.get(CORE), v, v.width, GPR + 8 * r);
+    this.#later(
+      () => {
+        this.code.get(CORE);
+        return GPR + 8 * r;
+      },
+      v,
+      v.width,
+    );
   }
   mxcsr(): Scalar {
     this.code.get(CORE).access("i64.load32_u", MXCSR);
@@ -331,7 +371,7 @@ class Lowering extends Repeats implements Meaning {
   branchTarget(o: Operand): Scalar {
     const { index } = o as FormOperand;
     if (o.kind !== "branch") this.refuse(`operand ${index} is no branch`);
-    let target = this.fromBlock(() => void this.code.get(OP).access("i64.load", OP_IMMEDIATE));
+    let target = this.fromBlock(() => void this.fields.pushImmediate(this.code));
     if (this.operandSize === 16) target = this.bitsOf(target, 0, 16);
     return new Scalar(64, target.local, 0n, false, true);
   }
@@ -417,6 +457,7 @@ class Lowering extends Repeats implements Meaning {
   }
 
   assist(name: string, ...args: (Value | number)[]): Scalar {
+    this.begun = true;
     // The microcode and the host may want to know where the core is.
     this.code.get(CORE).get(OP).get(BUDGET).i32(SLOT.slowCall).callIndirect(TYPE.handler).op("drop");
     const value = this.compute(name, ...args);
@@ -425,6 +466,7 @@ class Lowering extends Repeats implements Meaning {
     return value;
   }
   compute(name: string, ...args: (Value | number)[]): Scalar {
+    this.begun = true;
     const { code } = this;
     const { slot, type, signature } = this.linkage.function(name);
     if (signature.parameters.length !== args.length + 1)
@@ -447,6 +489,7 @@ class Lowering extends Repeats implements Meaning {
     return this.take(8);
   }
   fence(): void {
+    this.begun = true;
     this.code.fence();
     this.drainStores();
   }
@@ -463,6 +506,8 @@ class Lowering extends Repeats implements Meaning {
   #commit(): void {
     this.commitStores();
     const { registers, stackPointer, shadow } = this.#scope;
+    if (registers.length > 0 || stackPointer !== undefined || shadow !== 0 || this.definesFlags)
+      this.begun = true;
     if (stackPointer !== undefined) {
       this.code.get(CORE);
       this.push64(stackPointer).access(REGISTER_STORES[stackPointer.width], GPR + 8 * RSP);

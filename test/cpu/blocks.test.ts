@@ -15,7 +15,7 @@ function cache() {
   const words = new Uint32Array(buffer);
   words[FIRST_WORD >>> 2] = 3;
   words[SECOND_WORD >>> 2] = 5;
-  return { words, blocks: new Blocks(buffer, CACHE_AT, CACHE_BYTES) };
+  return { words, blocks: new Blocks(buffer, CACHE_AT, CACHE_BYTES, () => {}) };
 }
 const instruction = (length: number): DecodedBlock => ({
   bytes: new Uint8Array(length),

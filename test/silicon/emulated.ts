@@ -45,6 +45,8 @@ const HAS_ERROR = new Set([8, 10, 11, 12, 13, 14, 17]);
 const BUDGET = 4000;
 /** Below this offset lie a core's architectural state and the execution state that belongs to it. */
 const BLOCK_BYTES = 0x600;
+/** In a page of code, behind the cases'. */
+const WARM_UP = map.CODE + map.CODE_BYTES - 64;
 
 const flat = { base: 0n, limit: 0xffff_ffff };
 const DATA_FLAT = { selector: map.DATA_SELECTOR, attributes: 0xcf_f300, ...flat };
@@ -97,19 +99,23 @@ export class Emulated {
   /** The core block at the start of a case, for each mode. */
   readonly #start: Record<Bits, Uint8Array>;
 
-  /** "fresh" generates its own handlers, for rows that were changed on purpose. */
-  static async create(handlers: "shared" | "fresh" = "shared"): Promise<Emulated> {
+  /** "fresh" generates its own handlers, for rows that were changed on purpose. `hot`: when blocks are fused. */
+  static async create(handlers: "shared" | "fresh" = "shared", hot?: number): Promise<Emulated> {
     const modules = await compile();
-    if (handlers === "shared") return new Emulated(modules);
+    if (handlers === "shared") return new Emulated(modules, hot);
     const { microcode, engine, signatures } = modules;
-    return new Emulated({ microcode, engine, signatures });
+    return new Emulated({ microcode, engine, signatures }, hot);
   }
 
-  private constructor(modules: EngineModules) {
+  private constructor(modules: EngineModules, hot?: number) {
     this.#modules = modules;
     const layout = plan({ cores: 1, ramBytes: RAM_BYTES, romBytes: 0x1000 });
     const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: 65536, shared: true });
-    this.engine = new Engine(memory, layout, [host], { modules, live: false });
+    this.engine = new Engine(memory, layout, [host], {
+      modules,
+      live: false,
+      ...(hot === undefined ? {} : { hot }),
+    });
     const { ram } = this.engine;
     this.#ram = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
     this.#core = new DataView(memory.buffer, coreAddress(0), L.CORE_BYTES);
@@ -197,20 +203,43 @@ export class Emulated {
     }
   }
 
-  /** Runs a case; gives its outcome in the shape of the native child's. */
-  run(c: Case): Uint8Array {
+  /** Runs a case; gives its outcome in the shape of the native child's. `warm`: the TLB has the data's pages already. */
+  run(c: Case, warm = false): Uint8Array {
     this.#load(c);
     const address = Number(view(c.record).getBigUint64(map.CASE_CODE_ADDRESS, true));
+    if (warm) this.#warm(c.form.bits);
+    this.#runToEnd();
+    const outcome = this.#outcome(c);
+    this.engine.ram.fill(map.INT3, address, address + map.CODE_LENGTH_MAX);
+    this.engine.written(address, map.CODE_LENGTH_MAX);
+    return outcome;
+  }
+
+  #runToEnd(): void {
     let left = BUDGET;
     while (left > 0 && this.#core.getUint32(L.ACTIVITY, true) === L.ACTIVE) {
       const ran = this.engine.run(0, left);
       if (ran === 0) break;
       left -= ran;
     }
-    const outcome = this.#outcome(c);
-    this.engine.ram.fill(map.INT3, address, address + map.CODE_LENGTH_MAX);
-    this.engine.written(address, map.CODE_LENGTH_MAX);
-    return outcome;
+  }
+
+  /** Writes to the data's pages in the case's own mode, and forgets all of that but the TLB. */
+  #warm(bits: Bits): void {
+    const block = new Uint8Array(this.#core.buffer, this.#core.byteOffset, BLOCK_BYTES);
+    const before = block.slice();
+    const [wide, far] = bits === 16 ? [[0x66], [0x67]] : [[], []];
+    const [codeBase, dataBase] = bits === 16 ? [map.CODE_16_BASE, map.DATA_16_BASE] : [0, 0];
+    const code: number[] = [];
+    for (let page = map.DATA; page < map.DATA + map.DATA_BYTES; page += 0x1000) {
+      const address = [0, 8, 16, 24].map((shift) => ((page - dataBase) >>> shift) & 0xff);
+      code.push(...wide, 0xb8, ...address, ...far, 0x80, 0x08, 0); // mov eax, page; or byte ptr [eax], 0
+    }
+    this.engine.ram.set([...code, map.INT3], WARM_UP);
+    this.engine.written(WARM_UP, code.length + 1);
+    this.#core.setBigUint64(L.RIP, BigInt(WARM_UP - codeBase), true);
+    this.#runToEnd();
+    block.set(before);
   }
 
   #load({ record, form }: Case): void {

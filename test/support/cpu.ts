@@ -127,6 +127,8 @@ export interface CpuOptions {
   /** The cores will run on threads of their own (threads.ts). */
   readonly live?: boolean;
   readonly rom?: Uint8Array;
+  /** When blocks are fused; left out: as everywhere. */
+  readonly hot?: number;
   /** Other than the shipped ones: with a planted bug (test/bugs). */
   readonly modules?: EngineModules;
 }
@@ -164,6 +166,7 @@ export class Cpu {
       modules,
       live: options.live ?? false,
       tracer: options.tracer ?? null,
+      ...(options.hot === undefined ? {} : { hot: options.hot }),
     });
     engine.loadRom(rom);
     for (let core = 0; core < cores; core++) engine.reset(core);

@@ -12,10 +12,6 @@ import {
   FAULT_HAS_ERROR,
   FAULT_VECTOR,
   GPR,
-  OP_BASE,
-  OP_DISPLACEMENT,
-  OP_INDEX,
-  OP_SCALE,
   SEG_ATTRIBUTES,
   SEG_BASE,
   SEG_LIMIT,
@@ -26,11 +22,8 @@ import {
 import type { Body, Label } from "../wasm.js";
 import { CORE, Flags } from "./flags.js";
 import { type Linkage, SLOT, TYPE } from "./linkage.js";
+import { BUDGET, OP, type OpFields, recordFields } from "./op-fields.js";
 import { Scalar } from "./values.js";
-
-/** The locals of the other two parameters of every handler. */
-export const OP = 1;
-export const BUDGET = 2;
 
 const SEGMENT_NUMBERS: Record<Segment, number> = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5 };
 export const segmentAt = (s: Segment): number => SEGMENTS + SEGMENT_NUMBERS[s] * SEGMENT_BYTES;
@@ -52,18 +45,41 @@ interface Displaced extends FormOperand {
   readonly by: Value;
 }
 
+/** Where an op's code stands. */
+export interface CodePlace {
+  readonly fields: OpFields;
+  /** The next op's code follows in the same function. */
+  readonly runsOn: boolean;
+  /** Leads to the form's own handler, which begins the op anew; undefined: this is that handler. */
+  readonly anew: Label | undefined;
+}
+/** A handler that serves every op of its form. */
+export const ownHandler: CodePlace = { fields: recordFields, runsOn: false, anew: undefined };
+
 export class Addresses extends Flags {
+  /** The op has done something that must not be done twice. */
+  protected begun = false;
+
   constructor(
     code: Body,
     protected readonly form: Form,
     protected readonly linkage: Linkage,
     /** Table slot of the bus-locked twin of an atomic form. */
     protected readonly busSlot: number,
+    protected readonly place: CodePlace,
   ) {
     super(code, form.name);
   }
 
+  protected get fields(): OpFields {
+    return this.place.fields;
+  }
+
   // --- leaving a handler ---
+  /** For whatever is rare: to the form's own handler, where there is another and nothing has been done yet. */
+  protected get anew(): Label | undefined {
+    return this.begun ? undefined : this.place.anew;
+  }
   /** Calls another handler-shaped function in tail position. */
   protected leaveTo(slot: number): void {
     this.code.get(CORE).get(OP).get(BUDGET).i32(slot).returnCallIndirect(TYPE.handler);
@@ -83,6 +99,11 @@ export class Addresses extends Flags {
   }
   faultWhen(condition: Value, vector: number, error?: Value | number): void {
     this.pushCondition(condition);
+    const { anew } = this;
+    if (anew !== undefined) {
+      this.code.brIf(anew);
+      return;
+    }
     this.code.if();
     this.fault(vector, error);
     this.code.end();
@@ -103,6 +124,7 @@ export class Addresses extends Flags {
 
   /** Empties the store buffer, where there is one (microcode/store-buffer.ts). */
   protected drainStores(): void {
+    this.begun = true;
     const { slot, type } = this.linkage.function("drainStores");
     this.code.get(CORE).access("i32.load", STORES_WAITING);
     this.code.if();
@@ -125,12 +147,9 @@ export class Addresses extends Flags {
         );
     } else {
       if (place !== "modrm") this.refuse(`operand ${index} has no address`);
-      code.get(OP).access("i32.load", OP_BASE).access("i64.load").get(OP).access("i64.load", OP_DISPLACEMENT);
-      code.op("i64.add");
-      if (this.form.indexed) {
-        code.get(OP).access("i32.load", OP_INDEX).access("i64.load");
-        code.get(OP).access("i64.load8_u", OP_SCALE).op("i64.shl").op("i64.add");
-      }
+      this.fields.pushBase(code);
+      this.fields.pushDisplacement(code).op("i64.add");
+      if (this.form.indexed) this.fields.pushIndex(code).op("i64.add");
     }
     const by = (o as Displaced).by as Value | undefined;
     if (by === undefined) return place === "modrm" ? this.takeMasked(width) : this.take(width);
@@ -168,6 +187,8 @@ export class Addresses extends Flags {
       return this.take(64);
     }
     // Most segments are data that grow upwards: what they allow is seen here, the rest by the microcode.
+    const { anew } = this;
+    if (anew !== undefined) return this.plainLinear(segment, offset, bytes, access, anew);
     const linear = new Scalar(64, code.local("i64"));
     this.#pushAllowed(segment, offset, bytes, access);
     code.if();

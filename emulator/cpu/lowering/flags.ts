@@ -341,6 +341,10 @@ export class Flags extends Values {
   protected closeFlags(outer: unknown): void {
     this.#defined = outer as Defined;
   }
+  protected get definesFlags(): boolean {
+    const { result, carries, other } = this.#defined;
+    return result !== undefined || carries !== undefined || other !== undefined;
+  }
   protected commitFlags(): void {
     const { code } = this;
     const { unless } = this.#defined;

@@ -10,7 +10,6 @@ import {
   ACCESS_READ,
   ACCESS_STACK,
   ACCESS_WRITE,
-  OP_FLAGS,
   OP_STACK_BASED,
   SCRATCH,
   TLB_HOST,
@@ -18,9 +17,10 @@ import {
   TLB_WRITE,
 } from "../layout.js";
 import type { Access, Atomic, Body, Label } from "../wasm.js";
-import { Addresses, BUDGET, OP } from "./addresses.js";
+import { Addresses } from "./addresses.js";
 import { CORE } from "./flags.js";
 import { SLOT, TYPE } from "./linkage.js";
+import { BUDGET, OP } from "./op-fields.js";
 import { pushTlbEntry } from "./tlb.js";
 import { Scalar } from "./values.js";
 
@@ -46,6 +46,8 @@ type Stack = "yes" | "no" | "flag";
 interface Place {
   readonly linear: Scalar;
   readonly host: number;
+  /** Never 0. */
+  readonly fast: boolean;
   readonly bytes: Bytes;
   readonly stack: Stack;
   /** The value that a locked store must still find there. */
@@ -65,7 +67,7 @@ type StoredValue = { readonly scalar: Value } | { readonly vector: number };
 export class Memory extends Addresses {
   /** Stores of the scope that is open. */
   protected stores: Store[] = [];
-  /** The row may have hit decoded code: its end must look at CODE_WRITTEN. */
+  /** The row may have hit decoded code: its end must look at CODE_WRITTEN. What leaves for the form's own handler first has not. */
   protected mayStore = false;
   #places = new Map<Operand, Place>();
   /** Start of the compare-and-exchange loop of a locked form. */
@@ -108,6 +110,12 @@ export class Memory extends Addresses {
     this.#pushHost(entry, linear).set(host);
     return host;
   }
+  /** Behind lookUp: without a hit the op begins anew, if it may. Otherwise the hit is still on the stack. */
+  #missesLeave(): boolean {
+    const { anew } = this;
+    if (anew !== undefined) this.code.op("i32.eqz").brIf(anew);
+    return anew !== undefined;
+  }
   #pushHost(entry: number, linear: Scalar): Body {
     this.code.get(entry).access("i32.load", TLB_HOST);
     return this.push64(linear).op("i32.wrap_i64").i32(Number(PAGE_OFFSET)).op("i32.and").op("i32.add");
@@ -117,7 +125,7 @@ export class Memory extends Addresses {
     const { code } = this;
     code.i64(BigInt(bytes | (stack === "yes" ? ACCESS_STACK : 0)));
     if (stack !== "flag") return;
-    code.get(OP).access("i64.load8_u", OP_FLAGS).i64(BigInt(OP_STACK_BASED)).op("i64.and");
+    this.fields.pushFlags(code).i64(BigInt(OP_STACK_BASED)).op("i64.and");
     code
       .i64(BigInt(Math.log2(ACCESS_STACK)))
       .op("i64.shl")
@@ -145,6 +153,10 @@ export class Memory extends Addresses {
     const bytes = (width / 8) as Bytes;
     const value = code.local("i64");
     const entry = this.#lookUp(linear, bytes, TLB_READ);
+    if (this.#missesLeave()) {
+      this.#pushHost(entry, linear).access(LOADS[bytes]).set(value);
+      return new Scalar(width, value);
+    }
     code.if();
     this.#pushHost(entry, linear).access(LOADS[bytes]).set(value);
     code.else();
@@ -158,6 +170,10 @@ export class Memory extends Addresses {
     const { code } = this;
     const value = code.local("v128");
     const entry = this.#lookUp(linear, 16, TLB_READ);
+    if (this.#missesLeave()) {
+      this.#pushHost(entry, linear).access("v128.load").set(value);
+      return value;
+    }
     code.if();
     this.#pushHost(entry, linear).access("v128.load").set(value);
     code.else();
@@ -183,6 +199,10 @@ export class Memory extends Addresses {
       const place = this.#place(o, 16);
       const { code } = this;
       const value = code.local("v128");
+      if (place.fast) {
+        code.get(place.host).access("v128.load").set(value);
+        return value;
+      }
       code.get(place.host);
       code.if();
       code.get(place.host).access("v128.load").set(value);
@@ -207,6 +227,7 @@ export class Memory extends Addresses {
   probe(segment: Segment, offset: Value, width: Width): void {
     const linear = this.linear(segment, offset, width / 8, ACCESS_WRITE);
     this.#lookUp(linear, width / 8, TLB_WRITE);
+    if (this.#missesLeave()) return;
     this.code.op("i32.eqz");
     this.code.if();
     this.#slow(SLOT.probeWrite, TYPE.loadSlow, linear, width / 8, this.#stackOf(segment));
@@ -223,6 +244,10 @@ export class Memory extends Addresses {
       place.expected = new Scalar(width, value);
       return place.expected;
     }
+    if (place.fast) {
+      code.get(place.host).access(LOADS[bytes]).set(value);
+      return new Scalar(width, value);
+    }
     code.get(place.host);
     code.if();
     code.get(place.host).access(LOADS[bytes]).set(value);
@@ -237,9 +262,16 @@ export class Memory extends Addresses {
     const known = this.#places.get(o);
     if (known !== undefined) return known;
     const linear = this.#operandLinear(o, bytes, ACCESS_WRITE);
-    const place: Place = { linear, host: this.code.local("i32"), bytes, stack: this.#stackOfOperand(o) };
+    const fast = this.anew !== undefined;
+    const place: Place = {
+      linear,
+      host: this.code.local("i32"),
+      fast,
+      bytes,
+      stack: this.#stackOfOperand(o),
+    };
     this.#places.set(o, place);
-    this.mayStore = true;
+    if (!fast) this.mayStore = true;
     if (this.form.lock === "atomic") this.#lockPlace(place);
     else this.#findPlace(place);
     return place;
@@ -247,6 +279,10 @@ export class Memory extends Addresses {
   #findPlace({ linear, host, bytes, stack }: Place): void {
     const { code } = this;
     const entry = this.#lookUp(linear, bytes, TLB_WRITE);
+    if (this.#missesLeave()) {
+      this.#pushHost(entry, linear).set(host);
+      return;
+    }
     code.if();
     this.#pushHost(entry, linear).set(host);
     code.else();
@@ -264,6 +300,11 @@ export class Memory extends Addresses {
       .i64(BigInt(bytes - 1))
       .op("i64.and")
       .op("i64.eqz");
+    if (this.#missesLeave()) {
+      this.#findPlace(place);
+      this.#retry = code.loop();
+      return;
+    }
     code.if();
     this.#findPlace(place);
     code.get(host).op("i32.eqz"); // a TLB miss: probeWrite has filled the entry, unless it cannot be fast
@@ -284,7 +325,6 @@ export class Memory extends Addresses {
 
   // --- stores: held back ---
   protected setMemory(o: Operand, bytes: number, value: StoredValue): void {
-    this.mayStore = true;
     const place = this.#places.get(o);
     if (place !== undefined) {
       if (place.bytes !== bytes) this.refuse("stores another width than it loaded");
@@ -297,7 +337,6 @@ export class Memory extends Addresses {
     this.stores.push({ kind: "linear", linear, bytes: bytes as Bytes, stack, value });
   }
   store(segment: Segment, offset: Value, v: Value): void {
-    this.mayStore = true;
     const bytes = (v.width / 8) as Bytes;
     const linear = this.linear(segment, offset, bytes, ACCESS_WRITE);
     const stack = this.#stackOf(segment);
@@ -309,6 +348,7 @@ export class Memory extends Addresses {
       if (store.kind === "linear") this.#storeAt(store.linear, store.bytes, store.stack, store.value);
       else if (this.form.lock === "atomic") this.#exchange(store.place, store.value);
       else this.#storePlace(store.place, store.value);
+      this.begun = true;
     }
   }
   #pushValue(value: StoredValue): Body {
@@ -323,8 +363,13 @@ export class Memory extends Addresses {
     this.#pushValue(value).atomic(EXCHANGES[place.bytes]);
     this.push64(expected).op("i64.ne").brIf(this.#retry);
   }
-  #storePlace({ host, linear, bytes, stack }: Place, value: StoredValue): void {
+  #storePlace({ host, linear, fast, bytes, stack }: Place, value: StoredValue): void {
     const { code } = this;
+    if (fast) {
+      code.get(host);
+      this.#pushValue(value).access(STORES[bytes]);
+      return;
+    }
     code.get(host);
     code.if();
     code.get(host);
@@ -336,6 +381,11 @@ export class Memory extends Addresses {
   #storeAt(linear: Scalar, bytes: Bytes, stack: Stack, value: StoredValue): void {
     const { code } = this;
     const entry = this.#lookUp(linear, bytes, TLB_WRITE);
+    if (this.#missesLeave()) {
+      this.#pushHost(entry, linear);
+      this.#pushValue(value).access(STORES[bytes]);
+      return;
+    }
     code.if();
     this.#pushHost(entry, linear);
     this.#pushValue(value).access(STORES[bytes]);
@@ -345,6 +395,7 @@ export class Memory extends Addresses {
   }
   #storeSlow(linear: Scalar, bytes: Bytes, stack: Stack, value: StoredValue): void {
     const { code } = this;
+    this.mayStore = true;
     if ("vector" in value) code.get(CORE).get(value.vector).access("v128.store", SCRATCH);
     this.#slow(SLOT.storeSlow, TYPE.storeSlow, linear, bytes, stack, () =>
       "scalar" in value ? this.push64(value.scalar) : code.i64(0n),

@@ -9,8 +9,8 @@ import { RCX } from "../instructions/define.js";
 import { ATTENTION, CODE_WRITTEN, PERF_REPEAT, PERF_SKEW, REPEATING } from "../layout.js";
 import { NOT_REPEATING } from "../performance.js";
 import type { Label } from "../wasm.js";
-import { BUDGET } from "./addresses.js";
 import { CORE } from "./flags.js";
+import { BUDGET } from "./op-fields.js";
 import { Runs } from "./runs.js";
 
 export abstract class Repeats extends Runs {

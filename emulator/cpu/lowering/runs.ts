@@ -10,8 +10,9 @@ import { Mnemonic } from "../decode.js";
 import { RAX, RCX, RDI, RSI, type Segment, type Width } from "../instructions/define.js";
 import { ACCESS_READ, ACCESS_WRITE, FLAGS_OTHER, SEG_LIMIT } from "../layout.js";
 import type { Access, Label } from "../wasm.js";
-import { BUDGET, segmentAt } from "./addresses.js";
+import { segmentAt } from "./addresses.js";
 import { CORE } from "./flags.js";
+import { BUDGET } from "./op-fields.js";
 import { Transfers } from "./transfers.js";
 import { Scalar } from "./values.js";
 

@@ -19,20 +19,16 @@ import {
   OP_BYTES,
   OP_CHAIN,
   OP_HANDLER,
-  OP_IMMEDIATE,
-  OP_LENGTH,
-  OP_OFFSET,
   OP_PATCH,
-  OP_REST,
   RIP,
   SEG_LIMIT,
   SEGMENT_BYTES,
   SEGMENTS,
 } from "../layout.js";
 import type { Access, Body } from "../wasm.js";
-import { BUDGET, OP } from "./addresses.js";
 import { CORE } from "./flags.js";
 import { SLOT, TYPE } from "./linkage.js";
+import { BUDGET, OP } from "./op-fields.js";
 import type { Scalar } from "./values.js";
 import { Vectors } from "./vectors.js";
 
@@ -66,12 +62,12 @@ export class Transfers extends Vectors {
   nextRip(): Scalar {
     const { code } = this;
     return this.fromBlock(() => {
-      code.get(OP).access("i64.load16_u", OP_OFFSET);
-      code.get(OP).access("i64.load8_u", OP_LENGTH).op("i64.add");
+      this.fields.pushOffset(code);
+      this.fields.pushLength(code).op("i64.add");
     });
   }
   protected thisRip(): Scalar {
-    return this.fromBlock(() => void this.code.get(OP).access("i64.load16_u", OP_OFFSET));
+    return this.fromBlock(() => void this.fields.pushOffset(this.code));
   }
   protected setRip(rip: Scalar): void {
     this.code.get(CORE);
@@ -93,7 +89,7 @@ export class Transfers extends Vectors {
   // --- leaving ---
   /** The budget, with what the rest of the block was charged. */
   #pushRefunded(): Body {
-    return this.code.get(BUDGET).get(OP).access("i32.load16_u", OP_REST).op("i32.add");
+    return this.fields.pushRest(this.code.get(BUDGET)).op("i32.add");
   }
   /** To the next op, unless the row has written over code that is decoded already. */
   protected next(): void {
@@ -104,6 +100,10 @@ export class Transfers extends Vectors {
       this.setRip(this.nextRip());
       this.enterAnew();
       code.end();
+    }
+    if (this.place.runsOn) {
+      code.get(OP).i32(OP_BYTES).op("i32.add").set(OP);
+      return;
     }
     code.get(CORE).get(OP).i32(OP_BYTES).op("i32.add").get(BUDGET);
     code.get(OP).access("i32.load", OP_BYTES + OP_HANDLER);
@@ -131,7 +131,7 @@ export class Transfers extends Vectors {
     if (this.form.operandSize !== 16) return undefined;
     const { code } = this;
     const wraps = code.local("i32");
-    this.push64(this.fromBlock(() => void code.get(OP).access("i64.load", OP_IMMEDIATE)));
+    this.push64(this.fromBlock(() => void this.fields.pushImmediate(code)));
     code.i64(16n).op("i64.shr_u").i64(0n).op("i64.ne").set(wraps);
     return wraps;
   }
@@ -144,7 +144,8 @@ export class Transfers extends Vectors {
     const block = code.local("i32");
     const left = code.local("i32");
     const wraps = this.#wraps();
-    const slow = code.block();
+    const { anew } = this;
+    const slow = anew ?? code.block();
     code.get(OP).access("i32.load", OP_CHAIN).tee(block).op("i32.eqz").brIf(slow);
     if (!this.form.mode64) {
       // The block was within CS's limit when it was linked; the segment may be another now.
@@ -162,6 +163,7 @@ export class Transfers extends Vectors {
     code.get(CORE).get(block).i32(BLOCK_HEADER_BYTES).op("i32.add").get(left);
     code.get(block).access("i32.load", BLOCK_HEADER_BYTES + OP_HANDLER);
     code.returnCallIndirect(TYPE.handler);
+    if (anew !== undefined) return;
     code.end();
     if (!checked) this.faultWhen(this.badTarget(target), GENERAL_PROTECTION, 0);
     this.setRip(target);

@@ -1,0 +1,155 @@
+// Fused blocks: where a core spends its time, runs of ops that follow one another become one function each, with what
+// their records say written in. It takes the place of the first op's handler; the others keep theirs.
+//
+// Where the time goes is seen by sampling: the block in which a slice of a run ends is given the slice's instructions.
+// Invariants: a fused block does what its ops would one by one, charge and faults and all, so that nobody can tell but by the
+// host's time; and what was fused stays within FUNCTIONS_MAX, whatever the guest does.
+
+import type { Forms } from "./forms.js";
+import {
+  BLOCK_COUNT,
+  BLOCK_FUSED,
+  BLOCK_HEADER_BYTES,
+  BLOCK_HEAT,
+  OP_BYTES,
+  OP_HANDLER,
+  OP_OWN,
+} from "./layout.js";
+import { FixedFields } from "./lowering/op-fields.js";
+import { type FixedOp, fusible, lowerFused } from "./meaning.js";
+
+/**
+ * Instructions that a block has taken, by its samples, when it is fused. To generate and compile a function takes milliseconds: what one
+ * op of it saves some hundred thousand times.
+ */
+export const HOT = 400_000;
+/** Blocks are fused together, as many; or after so many samples. */
+const BATCH = 16;
+const PATIENCE = 256;
+/** In a process. */
+const FUNCTIONS_MAX = 8192;
+
+/** The first op of a run, and the table slot of the function that does the run. */
+interface Head {
+  readonly op: number;
+  readonly slot: number;
+}
+interface Run {
+  readonly first: number;
+  readonly ops: FixedOp[];
+  /** Equal for runs that the same function can do. */
+  key: string;
+}
+
+export class Fusion {
+  readonly #view: DataView;
+  readonly #words: Int32Array;
+  readonly #forms: Forms;
+  readonly #makeReady: () => void;
+  readonly #hot: number;
+  /** Block and the address of its core. */
+  #waiting = new Map<number, number>();
+  #waited = 0;
+
+  /** `makeReady`: puts into the table what the forms have generated. */
+  constructor(buffer: ArrayBufferLike, forms: Forms, hot: number, makeReady: () => void) {
+    this.#view = new DataView(buffer);
+    this.#words = new Int32Array(buffer);
+    this.#forms = forms;
+    this.#hot = hot;
+    this.#makeReady = makeReady;
+  }
+
+  #get(address: number): number {
+    return this.#words[address >>> 2];
+  }
+  #set(address: number, value: number): void {
+    this.#words[address >>> 2] = value;
+  }
+  #own(op: number): number {
+    return this.#view.getUint16(op + OP_OWN, true);
+  }
+
+  /** A slice of so many instructions has ended in that block of the core. No generated code is running. */
+  sample(core: number, block: number, instructions: number): void {
+    if (this.#waiting.size > 0 && ++this.#waited >= PATIENCE) this.#fuseWaiting();
+    if (this.#get(block + BLOCK_FUSED) !== 0) return;
+    const heat = this.#get(block + BLOCK_HEAT) + instructions;
+    this.#set(block + BLOCK_HEAT, heat);
+    if (heat < this.#hot) return;
+    this.#waiting.set(block, core);
+    if (this.#waiting.size >= BATCH) this.#fuseWaiting();
+  }
+
+  /** The block will run. */
+  found(core: number, block: number): void {
+    if (this.#hot > 0 || this.#get(block + BLOCK_FUSED) !== 0) return;
+    this.#waiting.set(block, core);
+    this.#fuseWaiting();
+  }
+
+  /** A core's blocks are gone. */
+  forget(): void {
+    this.#waiting.clear();
+  }
+
+  #fuseWaiting(): void {
+    const heads: Head[] = [];
+    for (const [block, core] of this.#waiting) {
+      this.#set(block + BLOCK_FUSED, 1);
+      for (const run of this.#runs(core, block)) {
+        const slot = this.#forms.fused(run.key, FUNCTIONS_MAX, (slot, linkage) =>
+          lowerFused(run.ops, slot, linkage),
+        );
+        if (slot !== undefined) heads.push({ op: run.first, slot });
+      }
+    }
+    this.#waiting.clear();
+    this.#waited = 0;
+    this.#makeReady();
+    this.fuseAgain(heads);
+  }
+
+  /** Ops that may be fused, two at least; the way on from a block's end counts as one. */
+  #runs(core: number, block: number): Run[] {
+    const runs: Run[] = [];
+    const ops = this.#get(block + BLOCK_COUNT) + 1;
+    let run: Run | undefined;
+    for (let index = 0; index < ops; index++) {
+      const op = block + BLOCK_HEADER_BYTES + index * OP_BYTES;
+      const slot = this.#own(op);
+      const form = this.#forms.formAt(slot);
+      if (form === undefined || !fusible(form)) {
+        run = undefined;
+        continue;
+      }
+      if (run === undefined) {
+        run = { first: op, ops: [], key: "" };
+        runs.push(run);
+      }
+      const fields = new FixedFields(this.#view, op, core);
+      run.ops.push({ form, slot, fields });
+      run.key += `${slot}: ${fields.key}; `;
+    }
+    return runs.filter(({ ops }) => ops.length > 1);
+  }
+
+  /** Each op is done by its own handler until fuseAgain() is given the answer; null: each is. */
+  unfuse(block: number): readonly Head[] | null {
+    if (this.#get(block + BLOCK_FUSED) === 0) return null;
+    const heads: Head[] = [];
+    const first = block + BLOCK_HEADER_BYTES;
+    const end = first + this.#get(block + BLOCK_COUNT) * OP_BYTES;
+    for (let op = first; op < end; op += OP_BYTES) {
+      const slot = this.#get(op + OP_HANDLER);
+      const own = this.#own(op);
+      if (slot === own) continue;
+      heads.push({ op, slot });
+      this.#set(op + OP_HANDLER, own);
+    }
+    return heads;
+  }
+  fuseAgain(heads: readonly Head[]): void {
+    for (const { op, slot } of heads) this.#set(op + OP_HANDLER, slot);
+  }
+}
