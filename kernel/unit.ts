@@ -3,7 +3,7 @@
 import { Instruction } from "./coherence/instruction";
 import { operationOf } from "./coherence/operation";
 import { Part, Parts } from "./coherence/parts";
-import { isRecord, RangeSet, rangeAt, STORED } from "./coherence/ranges";
+import { isRecord, RangeSet, rangeAt, rangeOf, STORED } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { eraOfView, serialEnded, serialReverted } from "./coherence/serials";
 import { INVALID_OPERATE, LOST } from "./coherence/table";
@@ -28,7 +28,7 @@ export {
   pageIsHere,
   tableIndex,
 } from "./coherence/engine";
-export { pageDrop, pageMayDrop, pageMayMerge, pageMerge } from "./coherence/merge";
+export { pageDrop, pageMayDrop, pageMayFetch, pageMayMerge, pageMerge } from "./coherence/merge";
 export * from "./coherence/mirrors";
 export {
   PAGE_LAST,
@@ -259,6 +259,9 @@ export function rangeSetBytes(): usize {
 }
 export function rangeSetLimit(set: RangeSet, limit: u64): void {
   set.limit = limit;
+}
+export function rangeIsLost(set: RangeSet, index: u64): bool {
+  return rangeOf(set, index).directory == LOST;
 }
 export function rangeSetCount(set: RangeSet): u32 {
   return set.count;

@@ -22,7 +22,7 @@ import { engineAsk } from "./engine";
 import { rangesDropOwn, rangesGiveUp, rangesOf, rangesReady, rangesTakeBack } from "./grants";
 import { Kept, keptForget } from "./kept";
 import { hasLoans } from "./loans";
-import { pageDrop, pageMayDrop, pageMayMerge, pageMerge, pageRests } from "./merge";
+import { pageDrop, pageMayDrop, pageMayFetch, pageMayMerge, pageMerge, pageRests } from "./merge";
 import { mirrorsOn } from "./mirror-pages";
 import { objectById, objectsFirst } from "./object-list";
 import { pageCount, pageFind, pageFindOrMake, pageMerged } from "./page-index";
@@ -252,6 +252,7 @@ function pageGiveBack(object: SharedObject, page: Page, now: u64): void {
     messageEnd();
     return;
   }
+  if (!pageMayFetch(page)) return;
   rangesReady(object);
   engineAsk(engine, page, true);
   drain(page);

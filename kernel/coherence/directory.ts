@@ -251,10 +251,13 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
     case FAIL_ONCE:
       serialReverted(engine, page);
       served(page, message, 0, 0);
+      peerAt(page, from).told = 1;
       say(engine, page, from, SAY_FAILURE, 0, 0, message.transaction, 0);
       break;
     case CONFIRM_LOSS:
-      page.found = 1; // whoever reports it has told his threads
+      // Whoever reports it has told his threads; but what the home has told him of, or he was told before, was another loss.
+      if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found = 1;
+      peerAt(page, from).told = 0;
       say(engine, page, from, SAY_LOSS_KNOWN, 0, 0, 0, 0);
       break;
     case PURGE_ALL:
@@ -394,6 +397,7 @@ export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
   slot.server = 0;
   slot.acks = 0;
   slot.operating = 0;
+  slot.told = 0;
   // As if the dead machine had said it.
   const message = changetype<PageMessage>(engine.local + LOCAL_MAX * PAGE_MESSAGE_BYTES);
   message.kind = 0;

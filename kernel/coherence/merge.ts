@@ -56,7 +56,7 @@ function settled(engine: Engine, page: Page): bool {
   const alone = isAlone(engine, page);
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const peer = peerAt(page, machine);
-    if (peer.kept != 0) return false;
+    if ((peer.kept | peer.told) != 0) return false;
     const others = (peer.server != 0 && <u32>peer.server != engine.self) || peer.acks != 0;
     if (others && (!alone || peer.operating != 0)) return false;
   }
@@ -93,6 +93,12 @@ export function pageMerge(engine: Engine, page: Page): void {
   if (engine.self == page.home && page.ranged == 0) {
     rangesMerge(set, page.index, page.index, state, page.directory, page.owner, page.sharers);
   } else rangesPutState(set, page.index, page.index, state);
+}
+
+/** At the home: may it ask for the page though nobody needs it? Of a loss somebody is to be told. */
+export function pageMayFetch(page: Page): bool {
+  refresh(page);
+  return page.directory != RECOVERING && page.directory != LOST;
 }
 
 /** May what this machine has of the page be thrown away, without a word? A copy; at the home what it has alone. */

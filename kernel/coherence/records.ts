@@ -336,6 +336,8 @@ export class Peer {
   kept: u8 = 0;
   /** Its last request was an operation for another machine. */
   operating: u8 = 0;
+  /** At the home: it was told of a loss that is over with that (FAIL_ONCE), and has not answered yet. */
+  told: u8 = 0;
   keptTransaction: u32 = 0;
   /** At the home: who was to acknowledge to its last request. */
   acks: u64 = 0;

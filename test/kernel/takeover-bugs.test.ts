@@ -6,7 +6,15 @@ import { KernelWasm } from "../support/kernel-wasm.js";
 import { moveStories } from "../support/move-stories.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
-import { askedOfTheDead, awayWithTheDead, givenToTheDead, playOn, tellStory } from "../support/story.js";
+import {
+  askedOfTheDead,
+  awayWithTheDead,
+  givenToTheDead,
+  heardLate,
+  lostTwice,
+  playOn,
+  tellStory,
+} from "../support/story.js";
 
 describe("a home that moves", () => {
   test.each(moveBugs)("%s", (bug) => {
@@ -31,6 +39,11 @@ test("R2, R8: a page that was away when its home was frozen, and died there, is 
 
 test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
   tellStory(new KernelWasm(), askedOfTheDead));
+
+test.each(Object.entries({ lostTwice, heardLate }))(
+  "R2: a page that is lost twice is told of twice: %s",
+  (_, story) => tellStory(new KernelWasm(), story),
+);
 
 // Rare in runs at random: the word was said before its sender froze, and comes when the receiver has frozen. A search of every order
 // finds it after 470,000 states (coherence-trials.soak.ts).

@@ -28,7 +28,8 @@ Machines == 1..N
 VARIABLE w    \* the world
 
 NoCause == [kind |-> "", machine |-> 0, copy |-> FALSE, tx |-> 0, acks |-> {}]
-NoPeer == [reader |-> 0, served |-> 0, server |-> 0, kept |-> "", keptTx |-> 0, acks |-> {}, operation |-> 0]
+NoPeer == [reader |-> 0, served |-> 0, server |-> 0, kept |-> "", keptTx |-> 0, acks |-> {}, operation |-> 0,
+           told |-> FALSE]
 NoMessage == [kind |-> "", from |-> 0, requester |-> 0, right |-> "", data |-> FALSE, dirty |-> FALSE,
               copy |-> FALSE, tx |-> 0, acks |-> {}, page |-> 0, value |-> 0]
 
@@ -311,8 +312,14 @@ Act(v, m, p, e, msg, a) ==
          [v EXCEPT !.pg[m][p].sharers = @ \union ({v.pg[m][p].owner} \ {0}), !.pg[m][p].owner = 0]
     [] a = "DROP_SENDER" -> [v EXCEPT !.pg[m][p].sharers = @ \ {msg.from}]
     [] a = "FAIL_ONCE" ->
-         Say(Served(v, m, p, msg, 0, {}), m, p, msg.from, [M("FAILURE") EXCEPT !.tx = msg.tx])
-    [] a = "CONFIRM_LOSS" -> Say([v EXCEPT !.pg[m][p].found = TRUE], m, p, msg.from, M("LOSS_KNOWN"))
+         Say([Served(v, m, p, msg, 0, {}) EXCEPT !.pg[m][p].peers[msg.from].told = TRUE], m, p, msg.from,
+             [M("FAILURE") EXCEPT !.tx = msg.tx])
+    [] a = "CONFIRM_LOSS" ->
+         \* What the home has told him of, or he was told before, was another loss.
+         LET P == v.pg[m][p]
+             known == P.directory = "RECOVERING" /\ ~P.peers[msg.from].told
+         IN Say([v EXCEPT !.pg[m][p].found = @ \/ known, !.pg[m][p].peers[msg.from].told = FALSE],
+                m, p, msg.from, M("LOSS_KNOWN"))
     [] a = "PURGE_ALL" -> PurgeAll(v, m, p)
     [] a = "KEEP" ->
          [v EXCEPT !.pg[m][p].peers[msg.from] = [@ EXCEPT !.kept = msg.kind, !.keptTx = msg.tx]]
@@ -530,7 +537,8 @@ FailOver(v, m, p, x, S) ==  \* those whom x was to answer or to acknowledge to
 
 DirectoryDeath(v, m, p, x) ==
   LET a == FailOver(v, m, p, x, Machines \ {x})
-      b == [a EXCEPT !.pg[m][p].peers[x] = [@ EXCEPT !.kept = "", !.served = 0, !.server = 0, !.acks = {}]]
+      b == [a EXCEPT !.pg[m][p].peers[x] = [@ EXCEPT !.kept = "", !.served = 0, !.server = 0, !.acks = {},
+                                                       !.told = FALSE]]
       P == b.pg[m][p]
       msg == [NoMessage EXCEPT !.from = x, !.page = p]
       last == P.owner = 0 /\ P.sharers = {x}

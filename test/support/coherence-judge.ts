@@ -23,6 +23,7 @@ export class Judge {
     if (value === latest) return;
     if (cluster.forgivable[page] === 0 || value > latest)
       throw new Violation(`machine ${number} sees ${value} in page ${page}, the newest value is ${latest}`);
+    cluster.losses.reverted(page);
     cluster.forgivable[page]!--;
     cluster.latest[page] = value;
   }
@@ -89,16 +90,11 @@ export class Judge {
   /** Nothing can happen any more: then every thread must be done. */
   checkEnd(): void {
     const cluster = this.#cluster;
-    const reverted = cluster.forgivable.some((count) => count < cluster.deaths);
     if (cluster.mirror && cluster.failures() > 0)
       throw new Violation("a loss is reported, though everything was mirrored");
-    if (
-      !cluster.mirror &&
-      cluster.takeover &&
-      reverted &&
-      cluster.failures(true) + cluster.lossesUntold() === 0
-    )
-      throw new Violation("a page went back to an older version, and nobody was told of the loss");
+    const silent = cluster.losses.silent().find((page) => cluster.homeLives(page));
+    if (!cluster.mirror && silent !== undefined)
+      throw new Violation(`page ${silent} went back to an older version, and nobody was told of the loss`);
     for (const m of cluster.numbers.filter((number) => cluster.runs(number)))
       for (const { at, program } of cluster.machine(m).threads)
         if (at < program.length)

@@ -56,7 +56,7 @@ export class Merging {
   #isElsewhere(home: number, page: number): boolean {
     const { engines, c } = this.#cluster;
     const at = engines.page(home, page);
-    if (engines.do.directory(at) === c["RECOVERING"]) return false;
+    if (engines.do.mayFetch(at) === 0) return false;
     const state = engines.do.state(at);
     return state === c["INVALID"] || state === c["SHARED"];
   }

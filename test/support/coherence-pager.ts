@@ -2,6 +2,7 @@
 // engine. A thread asks for its page, gets a right to it, retires its instruction; a right that is revoked ends late, as
 // page tables and TLBs let go.
 import type { Judge } from "./coherence-judge.js";
+import type { Word } from "./coherence-losses.js";
 import type { Mirrors } from "./coherence-mirror.js";
 import type { Cluster, Thread } from "./coherence-state.js";
 import { Violation } from "./search.js";
@@ -37,7 +38,8 @@ export class Pagers {
     const { what, page } = thread.program[thread.at]!;
     if (what === "o") this.#mirrors.comes(number, thread);
     else if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
-    else if (this.#homeless(number, page) || this.#isBroken(number, page)) this.#fail(number, thread);
+    else if (this.#homeless(number, page)) this.#fail(number, thread);
+    else if (this.#isBroken(number, page)) this.#tell(number, [thread], this.#cluster.losses.word([page]));
     else {
       thread.state = 1;
       this.#askFor(number, page, this.#need(thread) === 2);
@@ -54,6 +56,7 @@ export class Pagers {
     if (need === 2) {
       here.frame = ++this.#cluster.latest[page]!;
       here.dirty = true;
+      this.#cluster.losses.written(page);
       this.#judge.writes(number, page, here.frame);
     }
     this.#next(thread);
@@ -62,6 +65,12 @@ export class Pagers {
   #fail(number: number, thread: Thread): void {
     this.#cluster.machine(number).failures++;
     this.#next(thread);
+  }
+
+  /** They are told of a loss. */
+  #tell(number: number, threads: readonly Thread[], word: Word): void {
+    if (threads.length > 0) this.#cluster.losses.tell(word);
+    for (const thread of threads) this.#fail(number, thread);
   }
 
   #next(thread: Thread): void {
@@ -154,14 +163,24 @@ export class Pagers {
 
   // --- What the engine wants ---
 
-  /** Runs the engine and carries out what it wants, as pager.ts does. `value`: of the page that came, in fact or in name (`same`). */
-  run(number: number, page: number, work: () => void, value = 0, same = false, from = 0): void {
-    const { engines, c } = this.#cluster;
+  /**
+   * Runs the engine and carries out what it wants, as pager.ts does. `value`: of the page that came, in fact or in name (`same`);
+   * `heard`: what the message was a word about.
+   */
+  run(number: number, page: number, work: () => void, value = 0, same = false, from = 0, heard?: Word): void {
+    const { engines, c, losses } = this.#cluster;
     const machine = this.#cluster.machine(number);
     const here = machine.pages[page]!;
     let again = false;
-    for (const { kind, to, flags, message } of engines.run(number, work)) {
-      if (kind === c["ACT_SEND"]) this.#send(number, page, to, message);
+    const lost = losses.byRanges(number);
+    const held = this.#isHeld(number, page);
+    const wanted = engines.run(number, work);
+    const left = lost.length > 0 ? losses.byRanges(number) : lost;
+    const word =
+      heard ?? losses.word([page, ...lost.filter((each) => each !== page && !left.includes(each))]);
+    if (!held && this.#isHeld(number, page)) losses.given(page, here.frame);
+    for (const { kind, to, flags, message } of wanted) {
+      if (kind === c["ACT_SEND"]) this.#send(number, page, to, message, word);
       else if (kind === c["ACT_TAKE"]) {
         if (same) this.#judge.isSame(number, page, value);
         here.frame = value;
@@ -174,20 +193,29 @@ export class Pagers {
       } else if (kind === c["ACT_REVOKE"]) {
         here.revoking = here.revoking < 0 ? flags : Math.min(here.revoking, flags);
       } else if (kind === c["ACT_WAKE"]) again = true;
-      else if (kind === c["ACT_OPERATED"]) this.#operated(number, page, flags);
+      else if (kind === c["ACT_OPERATED"]) this.#operated(number, page, flags, word);
       else if (kind === c["ACT_FAIL"]) {
         here.operation = 0;
         const told = machine.threads.filter(
           ({ state, program, at }) => (state === 1 || state === 3) && program[at]!.page === page,
         );
-        for (const thread of told) this.#fail(number, thread);
+        this.#tell(number, told, word);
         if (told.length === 0 && this.#cluster.homeFor(number, page) === number) here.broken = true;
       }
     }
     if (again) this.askAgain(number, page);
   }
 
-  #send(from: number, page: number, to: number, bytes: Uint8Array): void {
+  /** At the home. */
+  #isHeld(number: number, page: number): boolean {
+    const { engines, c } = this.#cluster;
+    return (
+      this.#cluster.homeFor(number, page) === number &&
+      engines.do.directory(engines.page(number, page)) === c["HELD"]
+    );
+  }
+
+  #send(from: number, page: number, to: number, bytes: Uint8Array, failing: Word): void {
     const cluster = this.#cluster;
     const { c } = cluster;
     const here = cluster.machine(from).pages[page]!;
@@ -205,13 +233,16 @@ export class Pagers {
       // As if one of its own threads did it.
       this.#judge.performs(from, page, to, transaction);
       here.frame = ++cluster.latest[page]!;
+      cluster.losses.written(page);
     }
+    const word = kind === c["SAY_FAILURE"] ? failing : undefined;
     if (cluster.knowsDead(from, to)) {
-      if (kind === c["SAY_FAILURE"]) cluster.untold++;
+      cluster.losses.tell(word);
       return;
     }
     if (data) this.#mirrors.before(from, page, to);
-    cluster.put(from, to, { words: new Uint32Array(bytes.buffer), page, value: data ? here.frame : -2 });
+    const words = new Uint32Array(bytes.buffer);
+    cluster.put(from, to, { words, page, value: data ? here.frame : -2, ...(word && { word }) });
     if (data) this.#mirrors.behind(from, page, to);
   }
 
@@ -224,7 +255,7 @@ export class Pagers {
     new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(8, 0n, true);
   }
 
-  #operated(number: number, page: number, outcome: number): void {
+  #operated(number: number, page: number, outcome: number, word: Word): void {
     const { c, deaths } = this.#cluster;
     const { threads, pages } = this.#cluster.machine(number);
     const thread = threads.find(({ state, program, at }) => state === 3 && program[at]!.page === page);
@@ -234,7 +265,7 @@ export class Pagers {
     pages[page]!.operation = 0;
     if (outcome === c["OPERATION_FAILED"]) {
       if (deaths === 0) throw new Violation(`an operation of machine ${number} fails`);
-      this.#fail(number, thread);
+      this.#tell(number, [thread], word);
     } else if (outcome === c["OPERATION_DONE"]) {
       if (done !== 1) throw new Violation(`an operation of machine ${number} is done ${done} times`);
       this.#next(thread);
@@ -248,7 +279,7 @@ export class Pagers {
   /** True when some thread still lacks something. */
   #grant(number: number, page: number, right: number): boolean {
     if (this.#isBroken(number, page)) {
-      for (const thread of this.#waiting(number, page)) this.#fail(number, thread);
+      this.#tell(number, this.#waiting(number, page), this.#cluster.losses.word([page]));
       return false;
     }
     const allowed = right === this.#cluster.c["RIGHT_MODIFIED"] ? 2 : 1;

@@ -1,6 +1,7 @@
 // A small cluster as the page protocol sees it, and everything that decides how it goes on: the engines' memory, page tables
 // and threads of every machine, the messages on the wires, the newest value of every page. What happens is coherence.ts's.
 import { Engines, LAST } from "./coherence-engines.js";
+import { Losses, type LossState, type Word } from "./coherence-losses.js";
 import { copyMirrors, type MirrorState, mirrorState, mirrorWords } from "./coherence-mirror-state.js";
 import { type Notice, put64, putNotice } from "./coherence-notices.js";
 import {
@@ -64,6 +65,8 @@ export interface Wire {
   page: number;
   value: number;
   notice?: Notice;
+  /** It tells of a loss. */
+  word?: Word;
 }
 
 export interface Thread {
@@ -130,7 +133,8 @@ export interface Saved {
   forgivable: number[];
   views: View[];
   mirrors: MirrorState | undefined;
-  counts: [deaths: number, faults: number, recalls: number, fetches: number, untold: number];
+  counts: [deaths: number, faults: number, recalls: number, fetches: number];
+  losses: LossState;
 }
 
 const copy = (machine: Machine): Machine => ({
@@ -158,8 +162,7 @@ export class Cluster {
   recalls = 0;
   /** Pages that the home has fetched without need. */
   fetches = 0;
-  /** Words of a loss that went with who was to hear them, or who said them: it is said once. */
-  untold = 0;
+  readonly losses: Losses;
   messages = 0;
   dataMessages = 0;
   /** Machines that died come back. */
@@ -196,6 +199,7 @@ export class Cluster {
     this.objects = ranges ? [0] : this.pages;
     this.views = [{ members: this.numbers.reduce((bits, m) => bits | (1 << m), 0), second: 0 }];
     this.mirror = mirrored ? mirrorState(machines, pages) : undefined;
+    this.losses = new Losses(this, pages);
     this.latest = this.pages.map(() => 0);
     this.forgivable = this.latest.slice();
     for (let m = 1; m <= machines; m++) {
@@ -317,16 +321,8 @@ export class Cluster {
   }
   /** What is on its way comes to nobody. */
   cut(from: number, to: number): void {
-    this.untold += this.#losses(from, to);
+    for (const { word } of this.wire(from, to)) this.losses.tell(word);
     this.wire(from, to).length = 0;
-  }
-  #losses(from: number, to: number): number {
-    return this.wire(from, to).filter(({ words }) => (words[0]! & 255) === this.c["SAY_FAILURE"]).length;
-  }
-  /** Those that are on their way for ever as well. */
-  lossesUntold(): number {
-    const wires = this.numbers.flatMap((from) => this.numbers.map((to) => this.#losses(from, to)));
-    return wires.reduce((sum, count) => sum + count, this.untold);
   }
   tell(from: number, to: number, notice: Notice, value = -2): void {
     this.put(from, to, { words: NO_MESSAGE, page: 0, value, notice });
@@ -440,7 +436,8 @@ export class Cluster {
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
       mirrors: this.mirror && copyMirrors(this.mirror),
-      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.untold],
+      counts: [this.deaths, this.faults, this.recalls, this.fetches],
+      losses: this.losses.save(),
     };
   }
 
@@ -452,7 +449,8 @@ export class Cluster {
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
-    [this.deaths, this.faults, this.recalls, this.fetches, this.untold] = saved.counts;
+    [this.deaths, this.faults, this.recalls, this.fetches] = saved.counts;
+    this.losses.load(saved.losses);
   }
 
   /** Of everything that decides how the cluster goes on: equal for states that cannot be told apart. */

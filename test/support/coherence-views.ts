@@ -313,12 +313,11 @@ export class Views {
       .living()
       .some((other) => this.#cluster.machine(other).objects[object]!.known);
     // Who is left out has heard of it in vain: what was in that file nobody can be told of.
-    const { latest, pages } = this.#cluster;
-    const written = pages.some((page) => this.#cluster.objectOf(page) === object && latest[page]! > 0);
+    const { losses, pages } = this.#cluster;
     const heard = this.#cluster
       .members()
       .some((other) => this.#cluster.machine(other).objects[object]!.known);
-    if (written && !heard) this.#cluster.untold++;
+    if (!heard) losses.tell(losses.word(pages.filter((page) => this.#cluster.objectOf(page) === object)));
     if (!heard) this.#madeAnew(object);
     // Mirrored, that is a loss when somebody has seen what was in it.
     if (!others && this.#mirrors.seen(object)) this.#cluster.machine(number).failures++;

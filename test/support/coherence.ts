@@ -227,7 +227,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
   }
 
   #deliver(from: number, to: number): void {
-    const { words, page, value, notice } = this.wire(from, to).shift()!;
+    const { words, page, value, notice, word } = this.wire(from, to).shift()!;
     this.mirrors.arrived(from, to);
     if (notice !== undefined) {
       this.#noticed(from, to, notice, value);
@@ -242,7 +242,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     const at = this.find(to, page);
     const same = ((words[0]! >>> 24) & this.c["SAME_DATA"]!) !== 0;
     const work = () => engines.do.message(engines.engine(to), at, engines.put(words));
-    this.#pagers.run(to, page, work, value, same, from);
+    this.#pagers.run(to, page, work, value, same, from, word);
     this.mirrors.followed(from, to);
   }
 

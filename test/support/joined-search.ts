@@ -19,6 +19,7 @@ export interface JoinedSaved {
 class Machines extends World {
   out: (from: number, to: number, message: Wire) => void = () => {};
   override put(from: number, to: number, message: Wire): void {
+    this.losses.tell(message.word); // a link may end with it
     this.out(from, to, message);
   }
 }

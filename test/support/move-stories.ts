@@ -1,18 +1,19 @@
 // Stories of homes.ts (story.ts): what only members that died knew of an object whose home moves, and who says so. Each with the bug in
 // coherence-views.ts without which it would end otherwise.
-import type { Step } from "./coherence.js";
-import { ARRIVES, type Happening, type Story } from "./story.js";
-
-const kill = (machine: number): Step => ({ do: "kill", machine });
-const exclude = (machine: number): Step => ({ do: "exclude", machine });
-const comes = (machine: number): Step => ({ do: "return", machine });
-const install = (machine: number): Step => ({ do: "install", machine });
-const freeze = (machine: number): Step => ({ do: "freeze", machine });
-const deliver = (from: number, to: number): Step => ({ do: "deliver", from, to });
-const start = (machine: number): Step => ({ do: "start", machine, thread: 0 });
-const retire = (machine: number): Step => ({ do: "retire", machine, thread: 0 });
-
-const inTurn = (...parts: (Happening | readonly Happening[])[]): Happening[] => parts.flat();
+import {
+  ARRIVES,
+  comes,
+  deliver,
+  exclude,
+  freeze,
+  type Happening,
+  install,
+  inTurn,
+  kill,
+  retire,
+  type Story,
+  start,
+} from "./story.js";
 
 /** These machines go through one phase of a view, and hear it of each other. */
 const phase = (what: "install" | "freeze" | "handIn" | "rebuild", ...machines: number[]): Happening[] =>

@@ -8,6 +8,18 @@ import { Violation } from "./search.js";
 export const ARRIVES = "arrives";
 export type Happening = Step | typeof ARRIVES;
 
+export const kill = (machine: number): Step => ({ do: "kill", machine });
+export const exclude = (machine: number): Step => ({ do: "exclude", machine });
+export const comes = (machine: number): Step => ({ do: "return", machine });
+export const install = (machine: number): Step => ({ do: "install", machine });
+export const freeze = (machine: number): Step => ({ do: "freeze", machine });
+export const deliver = (from: number, to: number): Step => ({ do: "deliver", from, to });
+export const start = (machine: number): Step => ({ do: "start", machine, thread: 0 });
+export const notice = (machine: number, dead: number): Step => ({ do: "notice", machine, dead });
+export const retire = (machine: number): Step => ({ do: "retire", machine, thread: 0 });
+
+export const inTurn = (...parts: (Happening | readonly Happening[])[]): Happening[] => parts.flat();
+
 function arrive(world: World): void {
   for (;;) {
     const step = world.steps().find((each) => each.do === "deliver");
@@ -166,5 +178,30 @@ export const askedOfTheDead: Story = {
     { do: "install", machine: 2 },
     { do: "kill", machine: 4 },
   ],
+  told: 2,
+};
+
+/**
+ * R2: machine 1 dies with the page, of which machine 3, its home, is told. Machine 2 has it then, writes and dies as well: that is another
+ * loss.
+ */
+export const lostTwice: Story = {
+  setup: { machines: 3, home: 3, programs: [["w"], ["w"], ["rr"]] },
+  kills: 2,
+  steps: inTurn(
+    [start(1), ARRIVES, retire(1), kill(1), notice(3, 1), notice(2, 1), ARRIVES],
+    [start(3), start(2), ARRIVES, retire(2), kill(2), notice(3, 2)],
+  ),
+  told: 2,
+};
+
+/** R2: the same; and who was told of the first loss, machine 1, hears of it when the second one has happened. */
+export const heardLate: Story = {
+  setup: { machines: 4, home: 3, programs: [["w"], ["w"], ["r"], ["w"]] },
+  kills: 2,
+  steps: inTurn(
+    [start(4), ARRIVES, retire(4), kill(4), notice(3, 4), notice(1, 4), notice(2, 4), ARRIVES],
+    [start(1), start(2), deliver(1, 3), deliver(2, 3), deliver(3, 2), retire(2), kill(2), notice(3, 2)],
+  ),
   told: 2,
 };

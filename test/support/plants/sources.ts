@@ -4,7 +4,15 @@ import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
 import { LoansWorld } from "../loans-world.js";
 import { explore } from "../search.js";
-import { askedOfTheDead, awayWithTheDead, givenToTheDead, type Story, tellStory } from "../story.js";
+import {
+  askedOfTheDead,
+  awayWithTheDead,
+  givenToTheDead,
+  heardLate,
+  lostTwice,
+  type Story,
+  tellStory,
+} from "../story.js";
 import { shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
 import { larger, loanCases, short, wanderLoans } from "./loans.js";
@@ -49,6 +57,29 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     file: "coherence/serials.ts",
     from: "page.serial = max<u64>(<u64>engine.era, (page.serial >> 32) + 1) << 32;",
     to: "",
+  },
+  {
+    name: "who was told of a loss knows of the next one",
+    part: "pages",
+    file: "coherence/directory.ts",
+    from: "if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found = 1;",
+    to: "page.found = 1;",
+    story: lostTwice,
+  },
+  {
+    name: "who hears late of a loss knows of the next one",
+    part: "pages",
+    file: "coherence/directory.ts",
+    from: "if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found = 1;",
+    to: "if (page.directory == RECOVERING) page.found = 1;",
+    story: heardLate,
+  },
+  {
+    name: "the home asks for a page that is lost though nobody needs it",
+    part: "merging",
+    file: "coherence/merge.ts",
+    from: "return page.directory != RECOVERING && page.directory != LOST;",
+    to: "return page.directory != RECOVERING;",
   },
   {
     name: "a record merges while an operation is on its way to the page",
@@ -157,6 +188,7 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
     { programs: [["w0"], ["r0w1"], ["w1"]], home: 1, pages: 2, seeds: 1000 },
     { programs: [["r0w0"], ["x0r1"], ["w0r1"]], home: 3, pages: 2, seeds: 1000 },
     { programs: [["w1r0"], ["r0w0"], ["r1r0"]], home: 1, pages: 2, kills: 1, seeds: 1000 },
+    { programs: [["r0w1"], ["r1"], []], home: 3, pages: 2, kills: 1, seeds: 1000 },
   ],
   moves: [
     { programs: [["w"], [], ["x"]], home: 1, kills: 1, seeds: 300 },

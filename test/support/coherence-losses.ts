@@ -1,0 +1,99 @@
+// R2, for the judge: nobody sees a page go back to an older version without a word of loss about that page. A word is about the page
+// that was asked for, and about those that its home calls lost by ranges and found with it. It has to be heard by a thread; or
+// by nobody ever, since who tells or is told has died, or was left out.
+//
+// A page is in a round from when its home gives it away until it does so again: meanwhile it goes from hand to hand. Who waits for a
+// machine that has died may be told before the page is lost, on its way there; so a word is about the round that the page, or its newest
+// version, is of.
+import type { Cluster } from "./coherence-state.js";
+
+interface Round {
+  readonly page: number;
+  readonly round: number;
+}
+
+export interface LossState {
+  /** Per page: how often its home has given it away. */
+  readonly rounds: readonly number[];
+  /** Per page: the round that its newest version is of. */
+  readonly newest: readonly number[];
+  /** Of versions in whose place somebody has seen an older one. */
+  readonly gone: readonly Round[];
+  /** About which there was a word. */
+  readonly told: readonly Round[];
+}
+
+export type Word = readonly Round[];
+
+export class Losses {
+  readonly #cluster: Cluster;
+  #state: LossState;
+
+  constructor(cluster: Cluster, pages: number) {
+    this.#cluster = cluster;
+    const none = Array.from({ length: pages }, () => 0);
+    this.#state = { rounds: none, newest: none, gone: [], told: [] };
+  }
+
+  /** The newest version of the page is of this round. */
+  #isNewest(page: number): void {
+    const { rounds, newest } = this.#state;
+    if (newest[page] !== rounds[page])
+      this.#state = { ...this.#state, newest: newest.with(page, rounds[page]!) };
+  }
+
+  /** The page's home gives it away, with these bytes. */
+  given(page: number, value: number): void {
+    const { rounds } = this.#state;
+    this.#state = { ...this.#state, rounds: rounds.with(page, rounds[page]! + 1) };
+    if (Math.max(0, value) === this.#cluster.latest[page]) this.#isNewest(page);
+  }
+
+  written(page: number): void {
+    this.#isNewest(page);
+  }
+
+  /** Somebody sees an older version than the newest one, which is the newest from now on. */
+  reverted(page: number): void {
+    const { gone, newest } = this.#state;
+    this.#state = { ...this.#state, gone: [...gone, { page, round: newest[page]! }] };
+    this.#isNewest(page);
+  }
+
+  /** At the home: pages that are lost as parts of their ranges. */
+  byRanges(number: number): number[] {
+    const { engines, ranges, pages } = this.#cluster;
+    if (!ranges || engines.do.lost(engines.set(number)) === 0) return [];
+    return pages.filter((page) => engines.do.rangeIsLost(engines.set(number), BigInt(page)) !== 0);
+  }
+
+  /** A word about these pages that is said now; nobody may have seen yet which version they are of. */
+  word(pages: readonly number[]): Word {
+    const { newest, rounds } = this.#state;
+    return pages.flatMap((page) =>
+      [...new Set([newest[page]!, rounds[page]!])].map((round) => ({ page, round })),
+    );
+  }
+
+  /** It was heard, or will not be. */
+  tell(word: Word = []): void {
+    if (word.length > 0) this.#state = { ...this.#state, told: [...this.#state.told, ...word] };
+  }
+
+  /** At the end, when what is still under way is so for ever: pages that went back to an older version, and nobody was told of it. */
+  silent(): number[] {
+    const { numbers } = this.#cluster;
+    const wires = numbers.flatMap((from) => numbers.map((to) => this.#cluster.wire(from, to)));
+    const told = [...this.#state.told, ...wires.flat().flatMap(({ word = [] }) => word)];
+    return this.#state.gone
+      .filter(({ page, round }) => !told.some((each) => each.page === page && each.round === round))
+      .map(({ page }) => page);
+  }
+
+  save(): LossState {
+    return this.#state;
+  }
+  load(saved: LossState): void {
+    this.#state = saved;
+  }
+}
