@@ -11,7 +11,7 @@ import type { GdbBits } from "./gdb/registers.js";
 import { hostMonotonicMilliseconds } from "./host-clock.js";
 import { archive, firmware, kernelPath, linuxRom, program, readImage, readModules } from "./images.js";
 import { interrupted, interruptSignal } from "./interrupt.js";
-import { type Link, liveLink } from "./link.js";
+import { type LiveLink, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import type { BootMessage } from "./machine-process.js";
@@ -163,7 +163,7 @@ const LEAVE_SECONDS = 10;
 
 async function bootLive(o: BootOptions, options: Options, signal: AbortSignal, ask: Asked): Promise<Ending> {
   const machine = await LiveMachine.create(options);
-  let link: Link | null = null;
+  let link: LiveLink | null = null;
   if (o.bridge !== undefined) {
     link = await liveLink({
       url: o.bridge,

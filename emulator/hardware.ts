@@ -7,6 +7,7 @@ import type { Clock } from "./clock.js";
 import { type EnginePlan, plan } from "./cpu/engine.js";
 import { CORE_BYTES, CORES_BASE, MAILBOX } from "./cpu/layout.js";
 import type { Trace } from "./devices/device.js";
+import type { Wire } from "./devices/virtio-net.js";
 import type { Tracer } from "./trace.js";
 
 /** What may be plugged into the board besides, and the date: see board/pc.ts. */
@@ -90,7 +91,7 @@ export interface BoardWiring {
   readonly trace: Trace;
   readonly clock: Clock;
   written(physical: number, length: number): void;
-  frame(frame: Uint8Array): void;
+  readonly wire: Wire;
   power(event: PowerEvent): void;
   a20(open: boolean): void;
 }
@@ -114,7 +115,7 @@ export function buildBoard(hardware: Hardware, o: MachineOptions, wiring: BoardW
     mailboxes: hardware.mailboxes,
     rom: hardware.rom,
     console: o.console ?? (() => {}),
-    frame: wiring.frame,
+    wire: wiring.wire,
     power: wiring.power,
     a20: wiring.a20,
     trace: wiring.trace,

@@ -229,8 +229,14 @@ export interface LiveLinkOptions {
   readonly report: (line: string) => void;
 }
 
+/** A link that gains by frames that leave together. */
+export interface LiveLink extends Link {
+  /** Calls `send`; the frames that it sends may wait for one another. */
+  together(send: () => void): void;
+}
+
 /** The live wire. Rejects when there is no bridge, or it refuses us. */
-export async function liveLink({ url, token, receive, report }: LiveLinkOptions): Promise<Link> {
+export async function liveLink({ url, token, receive, report }: LiveLinkOptions): Promise<LiveLink> {
   let first = true;
   const client = new BridgeClient({
     url,
@@ -243,5 +249,9 @@ export async function liveLink({ url, token, receive, report }: LiveLinkOptions)
     },
   });
   await client.connect();
-  return { send: (frame) => client.send(frame), close: () => client.close() };
+  return {
+    send: (frame) => client.send(frame),
+    together: (send) => client.together(send),
+    close: () => client.close(),
+  };
 }

@@ -13,7 +13,7 @@ import { compile, type EngineModules, retiredOf, setA20, writtenBy } from "./cpu
 import { ATTENTION_STOP } from "./cpu/layout.js";
 import { buildBoard, buildHardware, type Hardware, type MachineOptions, typeOn } from "./hardware.js";
 import { hostEpoch, hostNanosecondsSince } from "./host-clock.js";
-import type { Link } from "./link.js";
+import type { LiveLink } from "./link.js";
 import type { LiveCoreData } from "./live-core.js";
 import { Tracer } from "./trace.js";
 
@@ -42,7 +42,7 @@ export class LiveMachine {
   #channels: BoardChannel[] = [];
   #workers: Worker[] = [];
   #timer: NodeJS.Timeout | null = null;
-  #link: Link | null = null;
+  #link: LiveLink | null = null;
   /** Console input that the UART had no room for yet. */
   readonly #typed: number[] = [];
   #resetAt = 0;
@@ -63,9 +63,12 @@ export class LiveMachine {
       clock: { now: this.#now },
       trace: (source, text) => o.tracer?.report(source, text, this.#now()),
       written: (physical, length) => writtenBy(hardware.memory, physical, length),
-      frame: (frame) => {
-        o.tracer?.frame("sent", frame.length, this.#now());
-        this.#link?.send(frame);
+      wire: {
+        send: (frame) => {
+          o.tracer?.frame("sent", frame.length, this.#now());
+          this.#link?.send(frame);
+        },
+        together: (send) => (this.#link === null ? send() : this.#link.together(send)),
       },
       power: (event) => this.#power(event),
       a20: (open) => setA20(hardware.memory, open),
@@ -81,7 +84,7 @@ export class LiveMachine {
     return this.#now() - this.#resetAt;
   }
 
-  connect(link: Link): void {
+  connect(link: LiveLink): void {
     this.#link = link;
   }
 

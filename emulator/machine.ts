@@ -90,9 +90,12 @@ export class Machine implements Scheduled {
       clock,
       trace,
       written: (physical, length) => this.#engine.written(physical, length),
-      frame: (frame) => {
-        o.tracer?.frame("sent", frame.length, this.#seen);
-        this.#link?.send(frame);
+      wire: {
+        send: (frame) => {
+          o.tracer?.frame("sent", frame.length, this.#seen);
+          this.#link?.send(frame);
+        },
+        together: (send) => send(), // time stands still meanwhile
       },
       power: (event) => this.#power(event),
       a20: (open) => this.#engine.setA20(open),

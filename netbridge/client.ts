@@ -1,6 +1,7 @@
 // A machine's end of the websocket: frames out, frames in, and a new connection whenever the old one is lost,
 // since a restart of the bridge is a link loss and nothing more (the guest's link layer retransmits).
 
+import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import { FRAME_BYTES_MAX } from "./frame.js";
 
@@ -19,6 +20,8 @@ export interface ClientOptions {
 export class BridgeClient {
   readonly #options: ClientOptions;
   #socket: WebSocket | null = null;
+  /** What it stands on. */
+  #stream: Duplex | null = null;
   #timer: NodeJS.Timeout | null = null;
   #retryMs = RETRY_MS_MIN;
   #closed = false;
@@ -57,11 +60,23 @@ export class BridgeClient {
     socket.send(frame, { binary: true });
   }
 
+  /** Calls `send`; the frames that it sends leave by one system call, when it has returned. */
+  together(send: () => void): void {
+    const stream = this.#stream;
+    stream?.cork();
+    try {
+      send();
+    } finally {
+      stream?.uncork();
+    }
+  }
+
   close(): void {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#socket?.terminate();
     this.#socket = null;
+    this.#stream = null;
   }
 
   #open(): WebSocket {
@@ -72,10 +87,15 @@ export class BridgeClient {
       ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
     });
     let problem = "closed";
+    let stream: Duplex | null = null;
+    socket.on("upgrade", (response) => {
+      stream = response.socket;
+    });
     socket.on("open", () => {
       this.#wasUp = true;
       this.#retryMs = RETRY_MS_MIN;
       this.#socket = socket;
+      this.#stream = stream;
       onState?.("up", "");
     });
     socket.on("message", (data, isBinary) => {
@@ -87,6 +107,7 @@ export class BridgeClient {
     socket.on("close", () => {
       if (this.#socket === socket) {
         this.#socket = null;
+        this.#stream = null;
         onState?.("down", problem);
       }
       // A first attempt that failed is connect()'s to report, and is not repeated.

@@ -10,6 +10,7 @@ import {
   type Socket,
   type Server as TcpServer,
 } from "node:net";
+import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type FaultOptions, Faults } from "./faults.js";
 import { FRAME_BYTES_MAX } from "./frame.js";
@@ -107,7 +108,7 @@ export class Bridge {
       }
       this.#sockets.handleUpgrade(request, socket, head, (member) => {
         (socket as Socket).setNoDelay(true);
-        this.#join(member, request.socket.remoteAddress ?? "?", stationOf(request));
+        this.#join(member, socket, request.socket.remoteAddress ?? "?", stationOf(request));
       });
     });
     this.#attachWitness(new Witness(options.life));
@@ -181,11 +182,15 @@ export class Bridge {
     return a.length === b.length && timingSafeEqual(a, b);
   }
 
-  #join(member: WebSocket, from: string, station: number | null): void {
+  #join(member: WebSocket, stream: Duplex, from: string, station: number | null): void {
+    const gather = gathering(stream);
     const port = this.#attach((frame) => {
       if (member.readyState !== member.OPEN) return;
       if (member.bufferedAmount > QUEUE_BYTES_MAX) this.#dropped++;
-      else member.send(frame, { binary: true });
+      else {
+        gather();
+        member.send(frame, { binary: true });
+      }
     });
     this.#options.log(`member ${port} joined from ${from}`);
     if (station !== null) this.#station(port, station);
@@ -205,9 +210,13 @@ export class Bridge {
     socket.setNoDelay(true);
     this.#tcpMembers.add(socket);
     const decoder = new Decoder();
+    const gather = gathering(socket);
     const port = this.#attach((frame) => {
       if (socket.writableLength > QUEUE_BYTES_MAX) this.#dropped++;
-      else socket.write(encode(frame));
+      else {
+        gather();
+        socket.write(encode(frame));
+      }
     });
     this.#options.log(`member ${port} joined by the QEMU port`);
     socket.on("data", (chunk) => {
@@ -270,6 +279,21 @@ export class Bridge {
     }, microseconds / 1000);
     this.#timers.add(timer);
   }
+}
+
+/** To be called before a write: what is written until the present event has been dealt with leaves by one system call. */
+function gathering(stream: Duplex): () => void {
+  let corked = false;
+  const uncork = () => {
+    corked = false;
+    stream.uncork();
+  };
+  return () => {
+    if (corked) return;
+    corked = true;
+    stream.cork();
+    process.nextTick(uncork);
+  };
 }
 
 /** The number that a member gives itself; null: none, or none that may be. */

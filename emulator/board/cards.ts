@@ -5,7 +5,7 @@ import type { GuestMemory, Line, Trace } from "../devices/device.js";
 import type { PciFunction } from "../devices/pci.js";
 import { type Disk, VirtioBlk } from "../devices/virtio-blk.js";
 import { VirtioConsole } from "../devices/virtio-console.js";
-import { VirtioNet } from "../devices/virtio-net.js";
+import { VirtioNet, type Wire } from "../devices/virtio-net.js";
 import { type Entropy, VirtioRng } from "../devices/virtio-rng.js";
 import { DISKS_MAX, pciDevice } from "./map.js";
 
@@ -42,13 +42,13 @@ export class Cards {
   constructor(
     { mac, disks = [], virtioConsole, entropy }: CardOptions,
     memory: GuestMemory,
-    frame: (frame: Uint8Array) => void,
+    wire: Wire,
     message: (address: number, data: number) => void,
     trace: Trace,
   ) {
     if (disks.length > DISKS_MAX)
       throw new RangeError(`${disks.length} disks: a machine has room for ${DISKS_MAX}`);
-    this.net = mac && new VirtioNet(mac, memory, frame, message, trace);
+    this.net = mac && new VirtioNet(mac, memory, wire, message, trace);
     this.console = virtioConsole && new VirtioConsole(virtioConsole, memory, message, trace);
     const rng = entropy && new VirtioRng(entropy, memory, message, trace);
     const optional: readonly (readonly [name: string, device: number, card: Card | undefined])[] = [

@@ -2,6 +2,7 @@
 
 import type { Clock } from "../clock.js";
 import type { GuestMemory, Trace } from "../devices/device.js";
+import type { Wire } from "../devices/virtio-net.js";
 import type { CardOptions } from "./cards.js";
 import { address, CORES_MAX, RAM_BYTES_MAX } from "./map.js";
 
@@ -36,8 +37,8 @@ export interface PcOptions extends CardOptions {
   debugConsole?: (byte: number) => void;
   /** Plugs in the test device of public test suites. */
   testDevice?: boolean;
-  /** A frame that the guest sends; the bytes are valid during the call only. */
-  frame(frame: Uint8Array): void;
+  /** Where frames go that the guest sends. */
+  wire: Wire;
   power(event: PowerEvent): void;
   /** The A20 gate moved: while closed, cores see address bit 20 as 0. Open at reset. */
   a20(open: boolean): void;

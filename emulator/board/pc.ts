@@ -180,13 +180,7 @@ export class Pc {
         alarm(() => this.#test?.timerExpired()),
         trace,
       );
-    this.#cards = new Cards(
-      options,
-      memory,
-      (frame) => options.frame(frame),
-      (to, data) => this.#message(to, data),
-      trace,
-    );
+    this.#cards = new Cards(options, memory, options.wire, (to, data) => this.#message(to, data), trace);
     const functions = new Map<number, PciFunction>([[pciDevice.hostBridge * 8, this.#hostBridge]]);
     for (const { device, card } of this.#cards.slots) functions.set(device * 8, card.pci);
     this.#pci = new PciHost(functions, trace);

@@ -1,7 +1,7 @@
 // The virtio network card: VIRTIO 1.2, section 5.1, one receive and one transmit queue, no control queue. Frames are
 // Ethernet without FCS, up to an MTU of 9000 bytes (9014 with the header). It completes and checks checksums and cuts
 // TCP segments (net-offload.ts); what it receives it does not put together again.
-// The wire is a callback out and `receive` in. A frame for which the driver has no buffer waits in the card's receive
+// The wire is a `Wire` out and `receive` in. A frame for which the driver has no buffer waits in the card's receive
 // FIFO, as on a real card, and is dropped and counted when that is full.
 // Invariant: while frames wait the driver is asked to notify of new buffers; frames keep their order.
 
@@ -34,6 +34,14 @@ const CONFIG_BYTES = 12;
 /** Bytes of frames that the receive FIFO holds. With a ring of 9000-byte buffers, a whole window of TCP. */
 export const FIFO_BYTES = 4 << 20;
 
+/** Where frames go. */
+export interface Wire {
+  /** The bytes are valid during the call only. */
+  send(frame: Uint8Array): void;
+  /** Calls `send`; the frames that it sends may wait for one another. */
+  together(send: () => void): void;
+}
+
 /** Why a frame was not given to the driver. */
 type Undelivered = "no buffer" | "too small";
 type Delivery = Undelivered | "done";
@@ -60,7 +68,7 @@ export class VirtioNet implements VirtioDevice {
   readonly pci: VirtioPci;
   readonly #mac: Uint8Array;
   readonly #memory: GuestMemory;
-  readonly #send: (frame: Uint8Array) => void;
+  readonly #wire: Wire;
   readonly #trace: Trace;
   /** A header with its frame, and a part of that. */
   readonly #gathered = new Uint8Array(HEADER_BYTES + LARGE_FRAME_BYTES_MAX);
@@ -72,18 +80,18 @@ export class VirtioNet implements VirtioDevice {
   #first = 0;
   #waitingBytes = 0;
 
-  /** `send` gets a view that is valid during the call only; `message` is a message-signalled interrupt. */
+  /** `message` is a message-signalled interrupt. */
   constructor(
     mac: Uint8Array,
     memory: GuestMemory,
-    send: (frame: Uint8Array) => void,
+    wire: Wire,
     message: (address: number, data: number) => void,
     trace: Trace,
   ) {
     if (mac.length !== 6) throw new RangeError(`virtio-net: a MAC address has 6 bytes, not ${mac.length}`);
     this.#mac = mac.slice();
     this.#memory = memory;
-    this.#send = send;
+    this.#wire = wire;
     this.#trace = trace;
     this.pci = new VirtioPci(this, memory, message, trace);
   }
@@ -129,7 +137,7 @@ export class VirtioNet implements VirtioDevice {
       this.#deliverWaiting();
       return;
     }
-    this.pci.queues[queue].drain((chain) => this.#transmit(chain));
+    this.#wire.together(() => this.pci.queues[queue].drain((chain) => this.#transmit(chain)));
     this.pci.signal(queue);
   }
 
@@ -173,7 +181,7 @@ export class VirtioNet implements VirtioDevice {
 
   #put(frame: Uint8Array): void {
     this.#state.framesSent++;
-    this.#send(frame);
+    this.#wire.send(frame);
   }
 
   /** Copies header and frame together. */

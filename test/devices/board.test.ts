@@ -40,7 +40,7 @@ class Bench {
       rom: ROM,
       ...(card ? { mac } : {}),
       console: (byte) => this.typed.push(byte),
-      frame: (frame) => this.frames.push(frame.slice()),
+      wire: { send: (frame) => this.frames.push(frame.slice()), together: (send) => send() },
       power: (event) => this.events.push(event),
       a20: (open) => this.events.push(open ? "A20 open" : "A20 closed"),
       trace,

@@ -184,6 +184,8 @@ export class VirtioDriver {
 export class Driver extends VirtioDriver {
   readonly net: VirtioNet;
   readonly sent: Uint8Array[] = [];
+  /** How many of them might wait for one another. */
+  readonly bursts: number[] = [];
   readonly messages: [address: number, data: number][] = [];
 
   constructor(ramBytes = 0x40_0000) {
@@ -192,7 +194,14 @@ export class Driver extends VirtioDriver {
     const net: VirtioNet = new VirtioNet(
       mac,
       memory,
-      (frame) => this.sent.push(frame.slice()),
+      {
+        send: (frame) => this.sent.push(frame.slice()),
+        together: (send) => {
+          const before = this.sent.length;
+          send();
+          this.bursts.push(this.sent.length - before);
+        },
+      },
       (address, data) => this.messages.push([address, data]),
       trace,
     );

@@ -213,6 +213,18 @@ describe("transmit", () => {
     expect(driver.net.counters.framesSent).toBe(70_000);
   });
 
+  test("the frames of one notification may wait for one another", () => {
+    for (const [index, count] of [3, 1].entries()) {
+      for (let n = 0; n < count; n++) {
+        tx.chain(4 * index + n, [driver.frame(0x10_0000 + 0x100 * n, pattern(20, n))]);
+        tx.offer(4 * index + n);
+      }
+      driver.notify(1);
+    }
+    expect(driver.bursts).toEqual([3, 1]);
+    expect(driver.sent.length).toBe(4);
+  });
+
   test.each([0, 13, 9015])("a frame of %i bytes is dropped and counted", (length) => {
     tx.chain(0, [driver.frame(0x10_0000, pattern(length))]);
     tx.offer(0);

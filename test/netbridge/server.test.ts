@@ -1,8 +1,8 @@
 // The bridge's sockets, on loopback. Each test opens its own bridge on a port that the system chooses.
 import { readFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, Socket } from "node:net";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
 import { Random } from "../../emulator/random.js";
 import { BridgeClient } from "../../netbridge/client.js";
@@ -69,6 +69,39 @@ describe("bridge", () => {
     await until(() => b.heard.length === 1, "the frame");
     expect(b.heard[0]).toEqual(frame(2, 1, FRAME_BYTES_MAX, 0x5a));
     expect(a.heard).toEqual([]);
+  });
+
+  it("frames that are sent together leave by one system call, from a member and from the bridge", async () => {
+    const { server } = await bridge();
+    const a = await member(server.url);
+    const b = await member(server.url);
+    b.client.send(frame(0xff, 2));
+    await until(() => a.heard.length === 1, "the address of the second");
+    const writes = vi.spyOn(Socket.prototype, "_write");
+    const gathered = vi.spyOn(Socket.prototype, "_writev");
+    const sent = [100, 200, 3000].map((bytes) => frame(2, 1, bytes));
+    a.client.together(() => {
+      for (const f of sent) a.client.send(f);
+    });
+    await until(() => b.heard.length === 3, "the frames");
+    expect(b.heard).toEqual(sent);
+    // One by the member, a buffer a frame; one by the bridge, a header and a buffer a frame.
+    expect(gathered.mock.calls.map(([chunks]) => chunks.length)).toEqual([3, 6]);
+    expect(writes).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
+  });
+
+  it("whoever throws while frames are sent together holds up nothing", async () => {
+    const { server } = await bridge();
+    const a = await member(server.url);
+    const b = await member(server.url);
+    const broken = () => {
+      a.client.send(frame(2, 1));
+      throw new Error("broken");
+    };
+    expect(() => a.client.together(broken)).toThrow("broken");
+    a.client.send(frame(2, 1));
+    await until(() => b.heard.length === 2, "the frames");
   });
 
   it("asks for the token and refuses a wrong one by 401, in words", async () => {
