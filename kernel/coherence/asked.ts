@@ -63,7 +63,7 @@ export function isAsked(object: SharedObject, index: u64): bool {
 /** Asks the object's home, another machine, for pages of which nothing is here, from `first` on, `most` at the most: so many. */
 export function askMany(object: SharedObject, first: u64, most: u64): u32 {
   const limit = notAsked(object, first, <u32>min<u64>(most, <u64>RUN_MAX));
-  let count: u32 = 0;
+  let count: u32 = first >= object.usedEnd ? limit : 0;
   while (count < limit && isUnknown(object, first + count)) count++;
   if (count == 0) return 0;
   const run = changetype<Asked>(allocate(ASKED_BYTES + (count << 3)));

@@ -70,6 +70,11 @@ function positionOf(commit: Commit, machine: u32): usize {
   return changetype<usize>(commit) + COMMIT_BYTES + ((machine - 1) << 2);
 }
 
+/** commitsLook() has something to look at. */
+export function commitsWait(): bool {
+  return first != 0;
+}
+
 /** After every piece of work. */
 export function commitsLook(): void {
   if (first == 0 || mirrorsWait() || isSuspended()) return;

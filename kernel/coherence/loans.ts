@@ -113,6 +113,11 @@ function none(): bool {
   return room == 0 || parts().count == 0;
 }
 
+/** Some page is here in part. */
+export function loansAny(): bool {
+  return !none();
+}
+
 /** 0: the page is whole here, or not here. */
 function partOf(page: Page): Part {
   return none() ? changetype<Part>(0) : partFind(parts(), page.object, page.index);

@@ -167,6 +167,11 @@ export function pageNextUsed(object: SharedObject, index: u64): u64 {
   return least;
 }
 
+/** Some removed records are kept for the threads that pin them. */
+export function pagesBuried(): bool {
+  return graveyard != 0;
+}
+
 /** Lets go of removed records that no thread pins any more. */
 export function pagesBury(): void {
   let before: usize = 0;

@@ -46,6 +46,8 @@ export class RangeSet {
   recalling: u64 = 0;
   /** At the home: pages are granted one by one in any case, since records are few (budget.ts). */
   narrow: u32 = 0;
+  /** The range that was found last, if it is there still. */
+  found: u32 = 0;
 }
 
 export function rangesCreate(set: RangeSet, at: usize, capacity: u32): void {
@@ -70,6 +72,15 @@ export function rangeAt(set: RangeSet, number: u32): Range {
 
 /** The number of the range that page `index` lies in. */
 export function rangeNumber(set: RangeSet, index: u64): u32 {
+  const found = set.found;
+  if (found < set.count) {
+    const range = rangeAt(set, found);
+    if (range.first <= index && index <= range.last) return found;
+  }
+  return search(set, index);
+}
+
+function search(set: RangeSet, index: u64): u32 {
   let low: u32 = 0;
   let high = set.count - 1;
   while (low < high) {
@@ -77,6 +88,7 @@ export function rangeNumber(set: RangeSet, index: u64): u32 {
     if (rangeAt(set, middle).first <= index) low = middle;
     else high = middle - 1;
   }
+  set.found = low;
   return low;
 }
 
@@ -173,12 +185,24 @@ function put(
 export function rangesPutState(set: RangeSet, first: u64, last: u64, state: u8): void {
   let at = first;
   while (at <= last) {
-    const range = rangeOf(set, at);
+    const number = rangeNumber(set, at);
+    const range = rangeAt(set, number);
     const end = min<u64>(range.last, last);
-    if (range.state != state)
+    if (range.state != state && !goesOver(set, number, at, end, state))
       put(set, at, end, state, range.directory, range.owner, range.flags, range.sharers);
     at = end + 1;
   }
+}
+
+/** As put() with the state alone, where pages go from the beginning of a range to the end of the one before. False: that is not so. */
+function goesOver(set: RangeSet, number: u32, first: u64, last: u64, state: u8): bool {
+  const range = rangeAt(set, number);
+  if (number == 0 || range.first != first || range.last == last) return false;
+  const before = rangeAt(set, number - 1);
+  if (!same(before, state, range.directory, range.owner, range.flags, range.sharers)) return false;
+  before.last = last;
+  range.first = last + 1;
+  return true;
 }
 
 /** At the home: a page gets a directory of its own. */

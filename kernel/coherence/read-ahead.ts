@@ -12,7 +12,7 @@ import { askMany, isAsked } from "./asked";
 import { Client } from "./client";
 import { engineAsk } from "./engine";
 import { rangesOf, rangesReady } from "./grants";
-import { Kept, keptBehind, keptFind } from "./kept";
+import { Kept, keptFind } from "./kept";
 import { isLentOut } from "./loans";
 import { readersOwn } from "./migratory";
 import { mirrorsOn } from "./mirror-pages";
@@ -122,7 +122,7 @@ export function streamComes(object: SharedObject, index: u64): bool {
   return changetype<usize>(page) != 0 ? page.state == INVALID_READ : isAsked(object, index);
 }
 
-/** What streamFrame() has found: what is kept without a record, or the record. */
+/** What streamFrame() has found, pages one after the other: what is kept without a record, or the record. */
 let streamKept = changetype<Kept>(0);
 let streamPage = changetype<Page>(0);
 /** The range that it has looked at last; from 1 to 0: it has not yet. Whoever begins with it says so, for none of these may be gone. */
@@ -138,11 +138,19 @@ function streamBegin(): void {
 
 /** The frame of a page whose bytes are here and may be read; 0: they are not, or somebody takes them at the moment. */
 function streamFrame(object: SharedObject, index: u64): usize {
-  const before = streamKept;
-  const kept =
-    changetype<usize>(before) != 0 && before.index + 1 == index
-      ? keptBehind(object, before)
-      : keptFind(object, index);
+  // Mostly it came behind the one before, and is of its range.
+  if (changetype<usize>(streamKept) != 0 && index <= streamLast && streamReads) {
+    const next = changetype<Kept>(streamKept.previousInObject);
+    if (changetype<usize>(next) != 0 && next.index == index && next.former == 0) {
+      streamKept = next;
+      return next.frame;
+    }
+  }
+  return streamSearch(object, index);
+}
+
+function streamSearch(object: SharedObject, index: u64): usize {
+  const kept = keptFind(object, index);
   streamKept = kept;
   if (changetype<usize>(kept) != 0) {
     if (kept.former != 0) return 0;

@@ -224,6 +224,10 @@ export function refusalsDue(): u64 {
   return due;
 }
 
+export function refusalsWait(): bool {
+  return refused != 0;
+}
+
 /** Those whose time has come ask again, when there is somebody to be asked. */
 export function refusalsRetry(now: u64): void {
   let at = refused;

@@ -12,14 +12,14 @@ import { rightLost } from "./contention";
 import { engineGone } from "./engine";
 import { rangesReady } from "./grants";
 import { holdBegin, holdIsOver, isHeld } from "./hold";
-import { isLentOut, loansDue, loansLook, loansRecall, touchedEnd } from "./loans";
+import { isLentOut, loansAny, loansDue, loansLook, loansRecall, touchedEnd } from "./loans";
 import { mirrorAwaited, mirrorReady, mirrorsWait, pageEnds } from "./mirror-pages";
-import { pagesBury } from "./page-index";
+import { pagesBuried, pagesBury } from "./page-index";
 import { notesTake } from "./page-notes";
 import { SharedObject } from "./pager";
 import { drain, engine } from "./pages";
 import { Page } from "./records";
-import { refusalsDue, refusalsRetry } from "./refusals";
+import { refusalsDue, refusalsRetry, refusalsWait } from "./refusals";
 
 /** Page.revoking */
 export const WRITE_ONLY: u32 = 1;
@@ -133,6 +133,11 @@ function lowerVisit(space: usize, va: u64, index: u64, pages: u32): void {
   if (found == 0) return;
   lowerDirty |= (<u32>found) << (<u32>(index - lowerFirst));
   shootDown(space, va, pages);
+}
+
+/** revocationsRetry() has something to look at. */
+export function revocationsWait(): bool {
+  return waiting != 0 || pagesBuried() || loansAny() || refusalsWait();
 }
 
 /** In the service of core 0: revocations whose page has become free, or whose time is up. */

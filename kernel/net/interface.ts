@@ -34,22 +34,23 @@ export class Interface {
   /** The UDP port that it gets. */
   port: u32 = 0;
 
-  // Most datagrams have the same headers but for what they carry (ip.ts). The IP and UDP headers of the last one that was taken for right
-  // by these alone, and how many bytes came with them; 0: none was. The Ethernet and IP headers of the last that was sent, and what
-  // they were made of: `sentWords` is the bytes behind them and the protocol.
+  // Most datagrams have the headers of the one before. The IP and UDP headers of the last that was taken for right by these alone
+  // (ip.ts), and how many bytes came with them; 0: none was. All headers of the last that was sent without a checksum (udp.ts), and what
+  // they were made of: `sentBytes` are UDP's.
   takenBytes: u32 = 0;
   taken3: u32 = 0;
   taken0: u64 = 0;
   taken1: u64 = 0;
   taken2: u64 = 0;
   sentTo: u32 = 0;
-  sentWords: u32 = 0;
-  sentMac: u64 = 0;
+  sentPort: u32 = 0;
+  sentBytes: u32 = 0;
   sent0: u64 = 0;
   sent1: u64 = 0;
   sent2: u64 = 0;
   sent3: u64 = 0;
   sent4: u64 = 0;
+  sent5: u64 = 0;
 
   // Counters: why frames were not taken.
   framesReceived: u64 = 0;

@@ -90,15 +90,6 @@ export function ipInput(card: Interface, at: usize, bytes: u32, now: u64): void 
   else card.unknownProtocol++;
 }
 
-/** Those of Ethernet and IP: 34 bytes. */
-function headersCopy(to: usize, from: usize): void {
-  store<u64>(to, load<u64>(from));
-  store<u64>(to, load<u64>(from, 8), 8);
-  store<u64>(to, load<u64>(from, 16), 16);
-  store<u64>(to, load<u64>(from, 24), 24);
-  store<u16>(to, load<u16>(from, 32), 32);
-}
-
 /**
  * Ethernet and IP headers into a slot for `bytes` of `protocol`. False: the neighbour is not known yet, it has been
  * asked for, and the packet is to be dropped.
@@ -111,11 +102,6 @@ export function ipHeader(card: Interface, slot: usize, to: u32, protocol: u32, b
     return false;
   }
   const at = slot + ETHERNET_BYTES;
-  const words = (bytes << 8) | protocol;
-  if (to == card.sentTo && words == card.sentWords && mac == card.sentMac) {
-    headersCopy(slot, changetype<usize>(card) + offsetof<Interface>("sent0"));
-    return true;
-  }
   ethernetHeader(card, slot, mac, TYPE_IPV4);
   store<u16>(at, <u16>VERSION_AND_5_WORDS);
   store16(at + 2, IP_BYTES + bytes);
@@ -127,10 +113,6 @@ export function ipHeader(card: Interface, slot: usize, to: u32, protocol: u32, b
   store<u32>(at, card.ip, 12);
   store<u32>(at, to, 16);
   store<u16>(at, <u16>~headerSum(at), 10);
-  headersCopy(changetype<usize>(card) + offsetof<Interface>("sent0"), slot);
-  card.sentTo = to;
-  card.sentMac = mac;
-  card.sentWords = words;
   return true;
 }
 

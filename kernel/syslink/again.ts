@@ -8,7 +8,8 @@ import { ACK_DELAY, Link, NEVER, Slot, slotOf, WINDOW } from "./link";
 
 const MILLISECOND: u64 = 1_000_000;
 const TIMEOUT_FIRST: u64 = 40 * MILLISECOND;
-const TIMEOUT_MIN: u64 = 8 * MILLISECOND;
+/** No datagram is sent again sooner. */
+export const TIMEOUT_MIN: u64 = 8 * MILLISECOND;
 const TIMEOUT_MAX: u64 = 1000 * MILLISECOND;
 
 /** How long after it was sent the oldest datagram is sent again, when nothing says that it arrived. */

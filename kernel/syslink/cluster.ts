@@ -16,7 +16,7 @@ import {
   ASK_UNLOCK,
   Client,
 } from "../coherence/client";
-import { commitsLook } from "../coherence/commits";
+import { commitsLook, commitsWait } from "../coherence/commits";
 import { rangeMessage } from "../coherence/grants";
 import { loanMessage } from "../coherence/loans";
 import { lockMessage } from "../coherence/object-locks";
@@ -24,7 +24,7 @@ import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage, runMessage } from "../coherence/page-messages";
 import { questionWaits } from "../coherence/questions";
 import { confirmMessage } from "../coherence/refusals";
-import { revocationsDue, revocationsRetry } from "../coherence/revocations";
+import { revocationsDue, revocationsRetry, revocationsWait } from "../coherence/revocations";
 import { pageFollowed } from "../coherence/shelves";
 import { willsTick } from "../coherence/wills";
 import { print, printDecimal } from "../console";
@@ -93,7 +93,10 @@ export { messageEnd, messageTo } from "./outbox";
 export { bit, clusterEpoch, clusterMachines, clusterSelf, isDead } from "./peers";
 
 const ETIMEDOUT: i64 = 110;
-/** So many frames are served where their interrupt finds the core; more are left to the thread, which polls the card. */
+/**
+ * So many frames are served where their interrupt finds the core; more are left to the thread, which polls the card. As many that wait
+ * already are one piece of work: what they lead to goes out together.
+ */
 const FRAMES_AT_ONCE: u32 = 4;
 /** So soon at the earliest there is something to look at for what was said or heard just now: acknowledgements, and notes to heirs. */
 const SOON: u64 = ACK_DELAY;
@@ -108,8 +111,9 @@ let wanted: bool = false;
 /** When links and members have to look at the time. */
 let tickDue: u64 = 0;
 let busy: bool = false;
-/** When the frame that is served came. */
+/** When the frame that is served came; frames of the piece of work that has not ended. */
 let cameAt: u64 = 0;
+let together: u32 = 0;
 /** Clients that asked while it was busy. */
 let postponedFirst: usize = 0;
 let postponedLast: usize = 0;
@@ -204,6 +208,7 @@ function frameArrived(_argument: usize): void {
   }
   sti(); // other handlers wait for this one's critical section, but for shoot-downs
   for (let frames: u32 = 0; frames < FRAMES_AT_ONCE && receiveFrame(); frames++) {}
+  if (together != 0) framesEnd();
   nicReceiveEnd();
   const now = nanoseconds();
   streamsGoOn(now);
@@ -255,6 +260,7 @@ function receiveFrames(): bool {
   let some = false;
   while (receiveFrame()) {
     some = true;
+    if (together != 0) continue;
     criticalExit();
     criticalEnter();
   }
@@ -262,22 +268,35 @@ function receiveFrames(): bool {
   return some;
 }
 
+/** False: there was none, and nothing is left to be done for those before. */
 function receiveFrame(): bool {
   const frame = nicReceive();
-  if (frame == 0) return false;
+  if (frame == 0) {
+    if (together != 0) framesEnd();
+    return false;
+  }
   busy = true;
   cameAt = nanoseconds();
   ethernetInput(card, frame, nicFrameBytes(), cameAt);
   nicRecycle();
-  finish(cameAt);
+  together++;
+  // While machines come and go each frame is looked at alone.
+  if (together == FRAMES_AT_ONCE || !settled() || !nicWaiting()) framesEnd();
   return true;
+}
+
+/** Frames that came together have been served. */
+function framesEnd(): void {
+  together = 0;
+  membersLook(cameAt);
+  finish(cameAt);
 }
 
 /** After every piece of work: what was put off meanwhile, and everything that is to be sent. Clears `busy`. */
 function finish(now: u64): void {
   while (true) {
-    revocationsRetry(now);
-    commitsLook();
+    if (revocationsWait()) revocationsRetry(now);
+    if (commitsWait()) commitsLook();
     const client = changetype<Client>(postponedFirst);
     if (changetype<usize>(client) == 0) break;
     postponedFirst = client.nextWaiter;
@@ -375,7 +394,6 @@ function datagram(ip: u32, _port: u32, payload: usize, bytes: u32): void {
     }
   }
   linkHeard(machine);
-  membersLook(cameAt);
 }
 
 function vote(at: usize, bytes: u32, now: u64): void {

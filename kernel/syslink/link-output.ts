@@ -1,6 +1,6 @@
 // What a link sends: hellos, datagrams again that nobody acknowledged, new ones, and acknowledgements alone. link.ts has the
 // datagram's layout and when each is due.
-import { againDue, againNext, againSequence, timeoutOf } from "./again";
+import { againDue, againNext, againSequence, TIMEOUT_MIN, timeoutOf } from "./again";
 import { CHECK_START, check, checkEnd } from "./check";
 import { Fifo, fifoAddress, fifoSkip } from "./fifo";
 import {
@@ -19,7 +19,7 @@ import {
   SEQUENCED,
   slotOf,
 } from "./link";
-import { MessageHeader, padded } from "./message";
+import { HEADER_BYTES, MessageHeader, padded } from "./message";
 
 /** linkOutput() would say false: for less than it takes to ask it. */
 export function linkQuiet(link: Link, now: u64): bool {
@@ -79,7 +79,7 @@ function outputNew(link: Link, now: u64): bool {
       bytes = min<u32>(rest, link.payloadMax);
       flags |= bytes == rest ? FRAGMENT | FRAGMENT_LAST : FRAGMENT;
       link.fragmentSent = bytes == rest ? 0 : link.fragmentSent + bytes;
-    } else bytes = wholeMessages(link, fifo);
+    } else bytes = wholeMessages(link, fifo, rest);
     link.cursor += bytes;
   } else if (now < link.lastSent + link.pingIdle) return false;
   const slot = slotOf(link, link.nextSequence);
@@ -91,7 +91,7 @@ function outputNew(link: Link, now: u64): bool {
   slot.again = 0;
   slot.sentAt = now;
   slot.firstSentAt = now;
-  link.againAt = min<u64>(link.againAt, now + timeoutOf(link, 0));
+  if (link.againAt > now + TIMEOUT_MIN) link.againAt = min<u64>(link.againAt, now + timeoutOf(link, 0));
   link.lastSent = now;
   return output(link, flags, link.nextSequence++, fifoAddress(fifo, position), bytes);
 }
@@ -100,18 +100,20 @@ function lengthAt(fifo: Fifo, position: u32): u32 {
   return padded(changetype<MessageHeader>(fifoAddress(fifo, position)).length);
 }
 
-/** As many messages from the cursor on as lie together and fit. */
-function wholeMessages(link: Link, fifo: Fifo): u32 {
-  let position = link.cursor;
-  while (position != fifo.head) {
+/** As many messages from the cursor on as lie together and fit; `first`: bytes of the first, which does. */
+function wholeMessages(link: Link, fifo: Fifo, first: u32): u32 {
+  let bytes = first;
+  while (true) {
+    const position = link.cursor + bytes;
     // A filler, or the ring's end, comes after the last message in one piece.
-    if (fifoSkip(fifo, position) != position) break;
-    const bytes = lengthAt(fifo, position);
-    if (position + bytes - link.cursor > link.payloadMax) break;
-    position += bytes;
-    if ((position & (fifo.size - 1)) == 0) break;
+    if (position == fifo.head || (position & (fifo.size - 1)) == 0) break;
+    if (bytes + HEADER_BYTES > link.payloadMax || fifo.size - (position & (fifo.size - 1)) < HEADER_BYTES)
+      break;
+    const next = lengthAt(fifo, position);
+    if (bytes + next > link.payloadMax || fifoSkip(fifo, position) != position) break;
+    bytes += next;
   }
-  return position - link.cursor;
+  return bytes;
 }
 
 function output(link: Link, flags: u32, sequence: u32, at: usize, bytes: u32): bool {

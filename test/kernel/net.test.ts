@@ -307,6 +307,36 @@ test("the headers of a datagram that was right are right again; one bit of them,
   expect(field(6)).toBe(before);
 });
 
+test("datagrams that follow each other to one neighbour have its headers, whatever the length and whoever the neighbour", () => {
+  kernel.call("testCard")(card, 0x0100_0000_5452n, 0x0100_420a, PORT, 1);
+  const other = [0x52, 0x54, 0, 0, 0, 9];
+  const learn = (mac: number[]) =>
+    input(ethernet(0x0806, [...arp(2, THEIRS, OURS).slice(0, 8), ...mac, ...arp(2, THEIRS, OURS).slice(14)]));
+  input(ethernet(0x0806, arp(1, THEIRS, OURS), ALL));
+  const send = (bytes: number, port = PORT) => {
+    kernel.bytes.fill(7, field(0), field(0) + 100);
+    expect(kernel.call("udpSend")(card, field(0), 0x0200_420a, port, bytes, 0, 0, now)).toBe(1);
+    return sent();
+  };
+  for (const [bytes, port] of [
+    [20, PORT],
+    [20, PORT],
+    [24, PORT],
+    [20, PORT],
+    [20, 99],
+    [20, PORT],
+  ] as const) {
+    const frame = send(bytes, port);
+    expect(frame.length).toBe(42 + bytes);
+    expect(frame.slice(0, 6)).toEqual(THEIR_MAC);
+    expect(frame.slice(16, 18)).toEqual(u16(28 + bytes));
+    expect(internet(frame.slice(14, 34))).toBe(0);
+    expect(frame.slice(36, 42)).toEqual([...u16(port), ...u16(8 + bytes), 0, 0]);
+  }
+  learn(other);
+  expect(send(20).slice(0, 6)).toEqual(other);
+});
+
 test("100,000 damaged frames: none crashes the stack, none is taken for a datagram that was not sent", () => {
   const next = chance(11);
   let wrong = 0;
