@@ -42,9 +42,10 @@ export class Losses {
       this.#state = { ...this.#state, newest: newest.with(page, rounds[page]!) };
   }
 
-  /** The page's home gives it away, with these bytes. */
-  given(page: number, value: number): void {
+  /** Its home gives the page away, with these bytes; one that is left out gives nobody anything. */
+  given(home: number, page: number, value: number): void {
     const { rounds } = this.#state;
+    if (!this.#cluster.members().includes(home)) return;
     this.#state = { ...this.#state, rounds: rounds.with(page, rounds[page]! + 1) };
     if (Math.max(0, value) === this.#cluster.latest[page]) this.#isNewest(page);
   }

@@ -178,7 +178,7 @@ export class Pagers {
     const left = lost.length > 0 ? losses.byRanges(number) : lost;
     const word =
       heard ?? losses.word([page, ...lost.filter((each) => each !== page && !left.includes(each))]);
-    if (!held && this.#isHeld(number, page)) losses.given(page, here.frame);
+    if (!held && this.#isHeld(number, page)) losses.given(number, page, here.frame);
     for (const { kind, to, flags, message } of wanted) {
       if (kind === c["ACT_SEND"]) this.#send(number, page, to, message, word);
       else if (kind === c["ACT_TAKE"]) {

@@ -4,6 +4,7 @@ import { plantedKernel } from "../../bugs/plant.js";
 import { repeat, seeded } from "../cluster.js";
 import { withFaults } from "../faults.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
+import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
 import { broken } from "../lent.js";
 import type { Change } from "./compiled.js";
@@ -203,7 +204,17 @@ const borrowers =
   async (seed, kernel) =>
     (await broken({ home: 1 + (seed % 3), seed, leaves }, kernel)).wrong?.slice(-400);
 
+/** R2: somebody dies while a file's home moves (test/cluster/held.test.ts). */
+const moving =
+  (dies: Held["dies"]): Judged =>
+  async (seed, kernel) =>
+    wrongOf(dies, await tellHeld({ dies, seed }, kernel))
+      ?.run.text()
+      .slice(-400);
+
 const judges = {
+  holders: moving("writer"),
+  homes: moving("next home"),
   records,
   short,
   lent,
@@ -243,6 +254,20 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     judge: "leaves",
     file: "coherence/homes.ts",
     from: "  if (partly) page.broken = 1;\n",
+    to: "",
+  },
+  {
+    name: "what a machine held by ranges is nobody's when it dies while their home moves",
+    judge: "holders",
+    file: "coherence/homes.ts",
+    from: "if (object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;",
+    to: "if (object.holders == ~(<u64>0)) object.lossy = 1;",
+  },
+  {
+    name: "a former home knows everything, though another one has served since",
+    judge: "homes",
+    file: "coherence/homes.ts",
+    from: "  if (object.moving == HANDED_IN) object.complete = 0;\n",
     to: "",
   },
   {
