@@ -4,10 +4,11 @@
 // pairs that were taken one after the other: raw frames, then the median time of 1,024 pages of a scan in which the host has compiled
 // the handlers of guest code, as it has the bridge's; the pages before are a figure of their own. The seeded wire delays
 // frames and has no bandwidth: what limits there is the guests.
-import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { LiveBridge } from "../../emulator/live-bridge.js";
+import { startProcess } from "../../emulator/machine-process.js";
 import { BridgeClient } from "../../netbridge/client.js";
-import { Command, seeded } from "../support/cluster.js";
+import { Command, cli, seeded } from "../support/cluster.js";
 import type { Figure } from "./bench.js";
 
 const WIRE: [number, number] = [30, 30];
@@ -139,22 +140,17 @@ async function live(): Promise<{ scan: number; cold: number }> {
   return { scan: (STRETCH * PAGE) / middle(times.slice(COLD / STRETCH)), cold: (COLD * PAGE) / first };
 }
 
-/** Megabytes a second of frames from this process to another, by way of a bridge in a third. */
+/** Megabytes a second of frames from this process to another, by way of a bridge in a third; both as in a live cluster. */
 async function bulk(): Promise<number> {
-  const bridge = new Command(["bridge", "--listen", "127.0.0.1:0", "--json"]);
-  await bridge.says("url");
-  const { url } = JSON.parse(bridge.out) as { url: string };
-  const sink = spawn(
-    process.execPath,
-    [fileURLToPath(new URL("sink.js", import.meta.url)), url, `${EVERY}`],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
+  const bridge = await LiveBridge.start({ cli, arguments: [], onNote: () => {} });
+  const sink = startProcess(fileURLToPath(new URL("sink.js", import.meta.url)), [
+    bridge.urlFor(2),
+    `${EVERY}`,
+  ]);
   let acknowledged = 0;
   let hear = () => {};
   const client = new BridgeClient({
-    url,
+    url: bridge.urlFor(1),
     onFrame: () => {
       acknowledged += EVERY;
       hear();
@@ -162,7 +158,7 @@ async function bulk(): Promise<number> {
   });
   try {
     await new Promise((resolve, reject) => {
-      sink.stdout.once("data", resolve);
+      sink.stdout!.once("data", resolve);
       sink.once("exit", (code) => reject(new Error(`sink ended with ${code}`)));
     });
     await client.connect();
@@ -179,7 +175,6 @@ async function bulk(): Promise<number> {
   } finally {
     client.close();
     sink.kill();
-    bridge.kill();
-    await bridge.ended;
+    await bridge.end();
   }
 }
