@@ -42,6 +42,8 @@ export class LiveMachine {
   #channels: BoardChannel[] = [];
   #workers: Worker[] = [];
   #timer: NodeJS.Timeout | null = null;
+  /** When it is due, in machine time. */
+  #timerDue = 0;
   #link: LiveLink | null = null;
   /** Console input that the UART had no room for yet. */
   readonly #typed: number[] = [];
@@ -188,10 +190,22 @@ export class LiveMachine {
     while (this.#typed.length > 0 && typeOn(this.#board, this.#options, this.#typed[0]!)) this.#typed.shift();
     this.#board.advance(this.#now());
     this.#core?.wake();
-    if (this.#timer !== null) clearTimeout(this.#timer);
     const deadline = this.#typed.length > 0 ? this.#now() + 1e6 : this.#board.nextDeadline();
-    if (deadline === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(0, (deadline - this.#now()) / 1e6), 1e6));
+    if (deadline < Number.POSITIVE_INFINITY) this.#tickBy(deadline);
+  }
+
+  /** A timer that is due before stays: a tick too many costs less than to set it anew at every use of the board. */
+  #tickBy(deadline: number): void {
+    if (this.#timer !== null) {
+      if (this.#timerDue <= deadline) return;
+      clearTimeout(this.#timer);
+    }
+    const milliseconds = Math.min(Math.max(0, (deadline - this.#now()) / 1e6), 1e6);
+    this.#timerDue = deadline;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#tick();
+    }, milliseconds);
   }
 
   #power(event: PowerEvent): void {
