@@ -4,7 +4,8 @@
 import { Label, type Memory, R, RAX, type Reg, r, type Size } from "./assembler.js";
 import type { Generator, Handler } from "./generate.js";
 import { opcodeNamed } from "./opcodes.js";
-import { sizeOf } from "./operands.js";
+import { sizeOf, type Value } from "./operands.js";
+import { symbolOf } from "./symbols.js";
 import type { Instruction, ValueType } from "./wasm.js";
 
 const typeOf = (name: string): ValueType => (name.startsWith("i64") ? "i64" : "i32");
@@ -33,7 +34,7 @@ const arithmetic = "add sub and or xor mul".split(" ");
 
 /** Whether the instruction that uses a loaded value can read memory itself: as the right operand at once, or as
  * the left one of a comparison when the right one is a constant or a local. */
-function usedFromMemory(g: Generator, type: ValueType): boolean {
+export function usedFromMemory(g: Generator, type: ValueType): boolean {
   const isOne = (names: readonly string[], next: Instruction | undefined) =>
     names.some((name) => next?.opcode.name === `${type}.${name}`);
   if (testsForZero(type, g.next) || isOne([...arithmetic, ...comparisons], g.next)) return true;
@@ -257,10 +258,10 @@ const inPlace: Readonly<Record<string, string>> = {
   xor: "Xor",
 };
 
-/** local, local, load, operand, operation, store to the same place: one instruction on memory. */
+/** Local or constant, the same again, load, operand, operation, store to the same place: one instruction on memory. */
 export function modifyInMemory(g: Generator): boolean {
   const [address, again, load, operand, operation, store] = [0, 1, 2, 3, 4, 5].map((n) => g.ahead(n));
-  if (store === undefined || again!.opcode.name !== "local.get" || again!.index !== address!.index)
+  if (store === undefined || again!.opcode.name !== address!.opcode.name || again!.index !== address!.index)
     return false;
   const [type, name] = operation!.opcode.name.split(".");
   const mnemonic = inPlace[name!];
@@ -271,12 +272,10 @@ export function modifyInMemory(g: Generator): boolean {
   const { operands, a } = g;
   const isConstant = operand!.opcode.name === `${type}.const`;
   if (!isConstant && operand!.opcode.name !== "local.get") return false;
-  g.localGet();
+  if (address!.opcode.name === "local.get") g.localGet();
+  else operands.pushConstant("i32", BigInt(address!.index));
   const base = operands.pop();
-  if (isConstant)
-    operands.pushConstant(type as ValueType, type === "i32" ? BigInt(operand!.index) : operand!.wide);
-  else g.localGet(3);
-  const value = operands.pop();
+  const value = pushOperand(g, 3);
   const bits = (bytes! * 8) as Size;
   const memory = g.memory(base, store.index);
   let source = operands.source(value);
@@ -286,6 +285,33 @@ export function modifyInMemory(g: Generator): boolean {
   operands.free(base);
   operands.free(value);
   for (let n = 5; n > 0; n--) g.skipNext();
+  return true;
+}
+
+/** The constant or local that is read so many instructions on. */
+function pushOperand(g: Generator, ahead: number): Value {
+  const { opcode, index, wide } = g.ahead(ahead)!;
+  if (opcode.name === "local.get") g.localGet(ahead);
+  else if (opcode.name === "i32.const") g.operands.pushConstant("i32", BigInt(index));
+  else g.operands.pushConstant("i64", wide);
+  return g.operands.pop();
+}
+
+/** global, operand, operation, the same global set: one instruction on memory. */
+export function modifyGlobal(g: Generator): boolean {
+  const [global, operand, operation, set] = [0, 1, 2, 3].map((n) => g.ahead(n));
+  if (set?.opcode.name !== "global.set" || set.index !== global!.index) return false;
+  const { type } = g.module.globals[global!.index]!;
+  const mnemonic = inPlace[operation!.opcode.name.slice(4)];
+  if (mnemonic === undefined || !operation!.opcode.name.startsWith(`${type}.`)) return false;
+  if (operand!.opcode.name !== `${type}.const` && operand!.opcode.name !== "local.get") return false;
+  const { operands, a } = g;
+  const value = pushOperand(g, 1);
+  let source = operands.source(value);
+  if (typeof source !== "number" && !(source instanceof R)) source = r(operands.register(value));
+  a.op(mnemonic, sizeOf(type), g.symbolMemory(symbolOf.global(global!.index)), source);
+  operands.free(value);
+  for (let n = 3; n > 0; n--) g.skipNext();
   return true;
 }
 

@@ -126,8 +126,8 @@ export class Operands {
     this.#flagsLive = false;
   }
 
-  /** A load left to the next instruction; the address stays taken until the value is freed. */
-  pushMemory(type: ValueType, operand: Memory, address: Value): void {
+  /** A load left to the next instruction; the address, if it is a value's, stays taken until the value is freed. */
+  pushMemory(type: ValueType, operand: Memory, address?: Value): void {
     this.#push(type, "memory", { operand, address });
   }
 
@@ -150,7 +150,7 @@ export class Operands {
     if (value.place === "register" && this.#isScratch[value.index]) this.#busy[value.index] = false;
     if (value.place === "slot") this.#freeSlots.push(value.index);
     if (value.place === "flags") this.#flagsLive = false;
-    if (value.place === "memory") this.free(value.address!);
+    if (value.place === "memory" && value.address !== undefined) this.free(value.address);
   }
 
   freeRegister(reg: Reg): void {

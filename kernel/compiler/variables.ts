@@ -1,7 +1,7 @@
 // Locals, globals and constants. A read of a local or a constant costs nothing here: it is done where the value
 // is used.
 
-import { modifyInMemory } from "./access.js";
+import { modifyGlobal, modifyInMemory, usedFromMemory } from "./access.js";
 import { R, r } from "./assembler.js";
 import type { Generator, Handler } from "./generate.js";
 import { sizeOf } from "./operands.js";
@@ -41,9 +41,15 @@ function globalSet(g: Generator, index: number): void {
 }
 
 function globalGet(g: Generator, index: number): void {
+  if (modifyGlobal(g)) return;
   const { type } = g.module.globals[index]!;
+  const memory = g.symbolMemory(symbolOf.global(index));
+  if (usedFromMemory(g, type)) {
+    g.operands.pushMemory(type, memory);
+    return;
+  }
   const to = g.destination() ?? g.operands.allocate();
-  g.a.op("Mov", sizeOf(type), r(to), g.symbolMemory(symbolOf.global(index)));
+  g.a.op("Mov", sizeOf(type), r(to), memory);
   g.operands.pushRegister(type, to);
 }
 
@@ -55,7 +61,9 @@ export const variables: Record<string, Handler> = {
   "local.tee": (g) => localSet(g, true),
   "global.get": (g, { index }) => globalGet(g, index),
   "global.set": (g, { index }) => globalSet(g, index),
-  "i32.const": (g, { index }) => g.operands.pushConstant("i32", BigInt(index)),
+  "i32.const": (g, { index }) => {
+    if (!modifyInMemory(g)) g.operands.pushConstant("i32", BigInt(index));
+  },
   "i64.const": (g, { wide }) => g.operands.pushConstant("i64", wide),
   drop: (g) => g.operands.free(g.operands.pop()),
 };
