@@ -37,7 +37,7 @@ let count: u32 = 0;
 
 /** Where the chain of a page begins in a table of `mask` + 1 words. Neighbours are neighbours there, as they come and are looked for in turn. */
 export function bucketIn(at: usize, mask: u32, object: u64, index: u64): usize {
-  const first = (<u32>(object >> 8) ^ <u32>(object >> 40)) * 0x9e37_79b1;
+  const first = <u32>(object >> 8) * 0x9e37_79b1;
   return at + (((first + <u32>index) & mask) << 2);
 }
 
@@ -98,6 +98,7 @@ function grow(): void {
 export function keptPut(object: SharedObject, page: Page): void {
   if (page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
   assert(changetype<usize>(keptFind(object, page.index)) == 0, "bytes of one page are kept twice");
+  roomFor(1);
   const kept = changetype<Kept>(allocate(offsetof<Kept>()));
   put(kept, object, page.index, page.serial, page.frame);
   kept.dirty = page.dirty;
@@ -109,8 +110,9 @@ export function keptPut(object: SharedObject, page: Page): void {
 }
 
 /** Descriptors, a word each at `at`, for pages that are to come: each is for keptCame(), or to be released. */
-export function keptRooms(at: usize, count: u32): void {
-  allocateManyRaw(offsetof<Kept>(), at, count);
+export function keptRooms(at: usize, rooms: u32): void {
+  roomFor(rooms);
+  allocateManyRaw(offsetof<Kept>(), at, rooms);
 }
 
 /** A copy has come of a page that has no record here (asked.ts); nobody has used it yet. `room`: of keptRooms(). */
@@ -125,8 +127,13 @@ export function keptCame(room: usize, object: SharedObject, index: u64, serial: 
   kept.ahead = 1;
 }
 
+/** In the table, for so many more. */
+function roomFor(more: u32): void {
+  if (table == 0 || count + more > tableMask + 1) grow();
+}
+
+/** There is room for it in the table. */
 function put(kept: Kept, object: SharedObject, index: u64, serial: u64, frame: usize): void {
-  if (table == 0 || count > tableMask) grow();
   kept.object = object.id;
   kept.index = index;
   kept.serial = serial;

@@ -28,7 +28,7 @@ import {
 } from "./records";
 import { passed, queuesOn, refusalsCame, refuses } from "./refusals";
 import { revocable, takeAway, takeRunsRight, WRITE_ONLY } from "./revocations";
-import { runGives, runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
+import { runBringsCopies, runGives, runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
 import { sayGiven, stepCopy, stepGive, stepMayGive, stepTake } from "./steps";
 import { strangerAnswers } from "./strangers";
 import { EXCLUSIVE, MODIFIED } from "./table";
@@ -58,11 +58,17 @@ export function runMessage(from: u32, message: MessageHeader): void {
   const known = changetype<usize>(object) != 0;
   loweredCount = 0;
   runsBegin();
+  const copies = known && runBringsCopies();
   let number: u32 = 0;
   let looked: u32 = 0;
   while (number < runPages) {
+    if (copies) {
+      const together = mayShortly(object) ? takeTogether(object, number) : 0;
+      number += together;
+      if (together != 0) continue;
+    }
     runPage(number, from, incoming);
-    if (known && number == looked) {
+    if (known && !copies && number == looked) {
       const together = saidTogether(object, number);
       if (together == 0) lowerTogether(object, min<u32>(runPages - number, TOGETHER));
       looked += together != 0 ? together : max<u32>(1, loweredCount);
@@ -79,7 +85,6 @@ export function runMessage(from: u32, message: MessageHeader): void {
 function saidTogether(object: SharedObject, number: u32): u32 {
   loweredCount = 0;
   if (!mayShortly(object)) return 0;
-  if (incoming.kind == SAY_GRANT) return takeTogether(object, incoming, wireIndex, number);
   return incoming.kind == SAY_GET_READ ? giveTogether(object, incoming, wireIndex, runPages - number) : 0;
 }
 

@@ -48,7 +48,7 @@ import { PAGE_BYTES, wirePage } from "./wire";
 /** Of pages without their bytes. */
 export const RUN_MAX: u32 = 256;
 /** Of a page with its bytes, in ITEM_RUN_PAGES: its serial number before them. */
-const RUN_PAGE_BYTES: u32 = 8 + PAGE_BYTES;
+export const RUN_PAGE_BYTES: u32 = 8 + PAGE_BYTES;
 /** Header, RUN, and the header of RUN_PAGES. */
 const RUN_HEADERS: u32 = 16 + 24 + 8;
 /** BUFFER_BYTES_MAX allows no more. */
@@ -130,12 +130,21 @@ export function runGives(page: Page, request: PageMessage): bool {
 
 /** The same of pages that have no records and follow each other: their Kept, a word each at `at`. `number`: of the first one's request. */
 export function runGivesKept(at: usize, pages: u32, machine: u32, number: u32): void {
-  for (let place: u32 = 0; place < pages; place++) {
-    const kept = changetype<Kept>(load<usize>(at + (place << 2)));
+  let place: u32 = 0;
+  while (place < pages) {
+    const first = changetype<Kept>(load<usize>(at + (place << 2)));
     if (place == 0 || count == 0)
-      extend(kept.object, kept.index, SAY_GRANT, machine, RIGHT_SHARED | WITH_DATA, 0, number + place);
-    append(kept.serial, kept.frame);
-    counts();
+      extend(first.object, first.index, SAY_GRANT, machine, RIGHT_SHARED | WITH_DATA, 0, number + place);
+    const many = min<u32>(pages - place, most - count);
+    let to = roomFor(many);
+    for (const end = place + many; place != end; place++) {
+      const kept = changetype<Kept>(load<usize>(at + (place << 2)));
+      store<u64>(to, kept.serial);
+      memory.copy(to + 8, kept.frame, PAGE_BYTES);
+      to += RUN_PAGE_BYTES;
+    }
+    count += many;
+    if (count == most) runClose();
   }
 }
 
@@ -155,9 +164,16 @@ function extend(id: u64, index: u64, kind: u8, machine: u32, what: u8, forWhom: 
   open(id, index, kind, machine, what, forWhom, number);
 }
 
+/** For so many pages' bytes and numbers in the open run. */
+function roomFor(pages: u32): usize {
+  const bytes = pages * RUN_PAGE_BYTES;
+  if (count != 0) return itemGrow(writer, pagesAt, bytes);
+  pagesAt = itemPut(writer, ITEM_RUN_PAGES, 0, bytes);
+  return pagesAt;
+}
+
 function append(serial: u64, data: usize): void {
-  if (count == 0) pagesAt = itemPut(writer, ITEM_RUN_PAGES, 0, RUN_PAGE_BYTES);
-  const at = count == 0 ? pagesAt : itemGrow(writer, pagesAt, RUN_PAGE_BYTES);
+  const at = roomFor(1);
   store<u64>(at, serial);
   memory.copy(at + 8, data, PAGE_BYTES);
 }
@@ -284,6 +300,18 @@ export function runRead(message: MessageHeader, machines: u32): bool {
   }
   // Transactions begin again at 1, and a run ends there.
   return readTransaction != 0 && readTransaction - 1 + runPages >= readTransaction;
+}
+
+/** The run brings copies, with their bytes, of these pages and behind. */
+export function runBringsCopies(): bool {
+  return readKind == SAY_GRANT && readFlags == (RIGHT_SHARED | WITH_DATA);
+}
+export function runFirst(): u64 {
+  return readFirst;
+}
+/** Of its first page. */
+export function runTransaction(): u32 {
+  return readTransaction;
 }
 
 /** Of a run of pages with their bytes: where those of page `number` lie, behind their serial number. */

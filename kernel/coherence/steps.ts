@@ -150,7 +150,11 @@ export function stepTake(engine: Engine, page: Page, message: PageMessage): bool
 
 /** Would stepTake() take a copy of a page that was asked for, with which nothing else is under way? */
 export function stepMayTake(message: PageMessage): bool {
-  return message.kind == SAY_GRANT && message.flags == (RIGHT_SHARED | WITH_DATA) && may(TAKES);
+  return message.kind == SAY_GRANT && message.flags == (RIGHT_SHARED | WITH_DATA) && stepMayTakeCopies();
+}
+
+export function stepMayTakeCopies(): bool {
+  return may(TAKES);
 }
 
 /** At the home, another machine's GET_READ: may stepGive() or stepCopy() answer it? */

@@ -13,8 +13,8 @@ import { engine } from "./pages";
 import { rangesPutState } from "./ranges";
 import { PageMessage } from "./records";
 import { takeRunsRight } from "./revocations";
-import { runBytes, runGivesKept, runPages } from "./runs";
-import { stepGiveRange, stepLowers, stepMayGiveRange, stepMayTake } from "./steps";
+import { RUN_PAGE_BYTES, runBytes, runFirst, runGivesKept, runPages, runTransaction } from "./runs";
+import { stepGiveRange, stepLowers, stepMayGiveRange, stepMayTakeCopies } from "./steps";
 import { SHARED } from "./table";
 import { PAGE_BYTES } from "./wire";
 
@@ -60,12 +60,15 @@ function mayGive(kept: Kept): bool {
 
 /** `dirty`: a bit for each that a page-table entry says was written. So many of them, from the first on, have numbers now that go out. */
 function renumber(dirty: u32, count: u32): u32 {
-  for (let bits = dirty; bits != 0; bits &= bits - 1)
-    changetype<Kept>(load<usize>(given + ((<u32>ctz(bits)) << 2))).noted = 1;
   for (let i: u32 = 0; i < count; i++) {
     const kept = changetype<Kept>(load<usize>(given + (i << 2)));
-    const written = kept.noted | kept.changed;
-    if (kept.serial == 0 && written == 0) return i; // nothing was ever written: the requester has these bytes
+    const written = ((dirty >> i) & 1) | <u32>kept.noted | <u32>kept.changed;
+    if (kept.serial == 0 && written == 0) {
+      // Nothing was ever written: the requester has these bytes. Of those behind it the page tables say no more what they said.
+      for (let bits = (dirty >> i) << i; bits != 0; bits &= bits - 1)
+        changetype<Kept>(load<usize>(given + ((<u32>ctz(bits)) << 2))).noted = 1;
+      return i;
+    }
     if (written != 0) kept.serial++;
     kept.noted = 0;
     kept.changed = 0;
@@ -74,17 +77,20 @@ function renumber(dirty: u32, count: u32): u32 {
   return count;
 }
 
-/** The message grants page `index`, number `number` of the run that is read. So many from there on are here now that were asked for without records. */
-export function takeTogether(object: SharedObject, message: PageMessage, index: u64, number: u32): u32 {
-  if (!stepMayTake(message) || object.home == clusterSelf()) return 0;
+/** The run that is read grants copies. So many of its pages, from page `number` of it on, are here now that were asked for without records. */
+export function takeTogether(object: SharedObject, number: u32): u32 {
+  if (!stepMayTakeCopies() || object.home == clusterSelf()) return 0;
+  const index = runFirst() + number;
   const most = min<u32>(runPages - number, TOGETHER);
-  const count = askedCame(object, index, message.transaction, most, given, rooms);
+  const count = askedCame(object, index, runTransaction() + number, most, given, rooms);
   if (count == 0) return 0;
-  for (let i: u32 = 0; i < count; i++) {
-    const frame = load<usize>(given + (i << 2));
-    const bytes = runBytes(number + i);
+  let next = index;
+  let bytes = runBytes(number);
+  for (let at: usize = 0; at != <usize>(count << 2); at += 4) {
+    const frame = load<usize>(given + at);
     memory.copy(frame, bytes + 8, PAGE_BYTES);
-    keptCame(load<usize>(rooms + (i << 2)), object, index + i, load<u64>(bytes), frame);
+    keptCame(load<usize>(rooms + at), object, next++, load<u64>(bytes), frame);
+    bytes += RUN_PAGE_BYTES;
   }
   rangesReady(object);
   rangesPutState(rangesOf(object), index, index + count - 1, SHARED);
