@@ -266,13 +266,16 @@ let readData: usize = 0;
 export function runRead(message: MessageHeader, machines: u32): bool {
   const run = itemFind(message, ITEM_RUN);
   const pages = load<u64>(itemData(run), 8);
-  readFirst = load<u64>(itemData(run));
-  readFlags = <u8>run.aux;
-  readRequester = 0;
-  readTransaction = message.msgid;
-  readData = 0;
-  if (pages == 0 || pages > <u64>RUN_MAX || readFirst > PAGE_LAST - pages) return false;
+  const first = load<u64>(itemData(run));
+  const flags = <u8>run.aux;
+  const transaction = message.msgid;
+  if (pages == 0 || pages > <u64>RUN_MAX || first > PAGE_LAST - pages) return false;
   runPages = <u32>pages;
+  readFirst = first;
+  readFlags = flags;
+  readRequester = 0;
+  readTransaction = transaction;
+  readData = 0;
   switch (<u32>message.command) {
     case COMMAND_CLEAN_RUN:
       readKind = SAY_CLEAN;
@@ -286,20 +289,20 @@ export function runRead(message: MessageHeader, machines: u32): bool {
       if (readRequester == 0 || <u32>readRequester > machines) return false;
       const served = itemFind(message, ITEM_RUN_SERVED);
       readData = itemData(served);
-      if (itemDataBytes(served) != runPages << 2) return false;
+      if (itemDataBytes(served) != (<u32>pages) << 2) return false;
       break;
     }
     default: {
       readKind = SAY_GRANT;
-      if ((readFlags & RIGHT) == 0 || (readFlags & RIGHT) == RIGHT_MODIFIED) return false;
-      if (!(readFlags & WITH_DATA) || (readFlags & SAME_DATA) != 0) return false;
+      if ((flags & RIGHT) == 0 || (flags & RIGHT) == RIGHT_MODIFIED) return false;
+      if ((flags & (WITH_DATA | SAME_DATA)) != WITH_DATA) return false;
       const data = itemFind(message, ITEM_RUN_PAGES);
       readData = itemData(data);
-      if (itemDataBytes(data) != runPages * RUN_PAGE_BYTES) return false;
+      if (itemDataBytes(data) != <u32>pages * RUN_PAGE_BYTES) return false;
     }
   }
   // Transactions begin again at 1, and a run ends there.
-  return readTransaction != 0 && readTransaction - 1 + runPages >= readTransaction;
+  return transaction != 0 && transaction - 1 + <u32>pages >= transaction;
 }
 
 /** The run brings copies, with their bytes, of these pages and behind. */

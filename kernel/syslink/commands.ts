@@ -10,6 +10,8 @@ import {
   itemDataBytes,
   MessageHeader,
   MessageItem,
+  messageIsLike,
+  messageKeep,
   padded,
   REFERENCES,
   RESPONSE,
@@ -426,30 +428,12 @@ function rowOf(number: u32): usize {
   return ROWS + (number - 1) * ROW_BYTES;
 }
 
-/**
- * The message that was accepted last: command and length, as they stand in its header, and id and length of its items, a word each. No more
- * than these decide, and most messages are like the one before.
- */
-let likeHeader: u32 = 0;
-let likeItems: u32 = 0;
-const LIKE_ITEMS: u32 = 4;
-const like: usize = memory.data(16, 4); // LIKE_ITEMS * 4
-
-function isLikeLast(message: MessageHeader): bool {
-  if (load<u32>(changetype<usize>(message), offsetof<MessageHeader>("command")) != likeHeader) return false;
-  let at = changetype<usize>(message) + HEADER_BYTES;
-  for (let i: u32 = 0; i < likeItems; i++) {
-    const item = load<u32>(at);
-    if (item != load<u32>(like + (i << 2))) return false;
-    at += padded(item >> 16);
-  }
-  return true;
-}
-
 /** GOOD, or why a well-formed message is no command of this table. */
 export function commandCheck(message: MessageHeader): u32 {
-  if (isLikeLast(message)) return GOOD;
-  likeHeader = 0; // no message is so short
+  return messageIsLike(message) ? GOOD : look(message);
+}
+
+function look(message: MessageHeader): u32 {
   if (!indexed) index();
   const slot = slotOf(message.command);
   const first = <u32>load<u8>(INDEX + slot);
@@ -457,12 +441,9 @@ export function commandCheck(message: MessageHeader): u32 {
   const items = ITEM_INDEX + slot * ITEMS;
   const end = changetype<usize>(message) + <usize>message.length;
   let seen: u32 = 0;
-  let count: u32 = 0;
   let at = changetype<usize>(message) + HEADER_BYTES;
   while (at < end) {
     const item = changetype<MessageItem>(at);
-    if (count < LIKE_ITEMS) store<u32>(like + (count << 2), load<u32>(at));
-    count++;
     // None of ours holds items; those with linkids are objects.
     const id = <u32>item.id;
     const number = id == (ITEM_OBJECT | REFERENCES) ? ITEM_OBJECT : id;
@@ -478,10 +459,7 @@ export function commandCheck(message: MessageHeader): u32 {
     at += padded(<u32>item.length);
   }
   if (load<u32>(NEEDED + (slot << 2)) & ~seen) return ITEM_MISSING;
-  if (count <= LIKE_ITEMS) {
-    likeHeader = load<u32>(changetype<usize>(message), offsetof<MessageHeader>("command"));
-    likeItems = count;
-  }
+  messageKeep(message);
   return GOOD;
 }
 

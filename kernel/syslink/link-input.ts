@@ -134,13 +134,15 @@ function acknowledged(link: Link, acknowledgement: u32, selective: u32, now: u64
   const fifo = fifoOf(link);
   const before = link.oldest;
   let allAgain = true;
+  let end = fifo.tail;
   while (link.oldest != acknowledgement) {
     const slot = slotOf(link, link.oldest);
     if (slot.tries == 0) allAgain = false;
     arrived(link, slot, now);
-    if (slot.bytes != 0) fifoRelease(fifo, slot.position + slot.bytes);
+    if (slot.bytes != 0) end = slot.position + slot.bytes;
     link.oldest++;
   }
+  fifoRelease(fifo, end);
   let newest = link.oldest;
   for (let bits = selective; bits != 0; bits &= bits - 1) {
     const sequence = acknowledgement + 1 + <u32>ctz(bits);

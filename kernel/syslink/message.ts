@@ -98,8 +98,61 @@ export function padded(length: u32): u32 {
 
 // --- Checking ---
 
+/**
+ * The shape of a message that was accepted, also as a command (commands.ts): command and length, as they stand in its header, and id and
+ * length of its items, a word each. All are whole words long, hold no items and no linkids: then nothing else decides, and most messages are
+ * like the one before.
+ */
+let likeHeader: u32 = 0;
+let likeItems: u32 = 0;
+const LIKE_ITEMS: u32 = 4;
+const like: usize = memory.data(16, 4); // LIKE_ITEMS * 4
+/** Where messageCheck() has found another one. */
+let likeAt: usize = 0;
+
+/** The `bytes` at `at` begin with another one. */
+function isLike(at: usize, bytes: u32): bool {
+  if (bytes < HEADER_BYTES || load<u32>(at, offsetof<MessageHeader>("command")) != likeHeader) return false;
+  if (likeHeader >> 16 > bytes || (at & 7) != 0) return false;
+  let item = at + HEADER_BYTES;
+  for (let i: usize = 0; i != <usize>(likeItems << 2); i += 4) {
+    const word = load<u32>(item);
+    if (word != load<u32>(like + i)) return false;
+    item += word >> 16;
+  }
+  return true;
+}
+
+/** messageCheck(), which looked at this message last, has found it like one that was accepted. */
+export function messageIsLike(message: MessageHeader): bool {
+  return changetype<usize>(message) == likeAt;
+}
+
+/** It was accepted: others like it are, if nothing but its shape decides. */
+export function messageKeep(message: MessageHeader): void {
+  likeHeader = 0; // no message is so short
+  if (message.length & 7) return;
+  const end = changetype<usize>(message) + message.length;
+  let items: u32 = 0;
+  for (let at = changetype<usize>(message) + HEADER_BYTES; at < end; items++) {
+    const item = changetype<MessageItem>(at);
+    if (items == LIKE_ITEMS || (item.length & 7) != 0 || (item.id & (RECURSION | REFERENCES)) != 0) return;
+    store<u32>(like + (items << 2), load<u32>(at));
+    at += item.length;
+  }
+  likeItems = items;
+  likeHeader = load<u32>(changetype<usize>(message), offsetof<MessageHeader>("command"));
+}
+
 /** GOOD, or why the `bytes` at `at` do not begin with a well-formed message. */
 export function messageCheck(at: usize, bytes: u32): u32 {
+  likeAt = 0;
+  if (!isLike(at, bytes)) return wellFormed(at, bytes);
+  likeAt = at;
+  return GOOD;
+}
+
+function wellFormed(at: usize, bytes: u32): u32 {
   if (at & 7) return MISALIGNED;
   if (bytes < HEADER_BYTES) return HEADER_CUT;
   const length = <u32>changetype<MessageHeader>(at).length;

@@ -329,6 +329,43 @@ describe("commands", () => {
       expect(check(encode(1n, 1, command, [...own.map(itemOf), { id: 31 }]))).toBe(33);
     }
   });
+  test("behind a message that was accepted another is judged as behind any: one bit of its shape, bytes that are missing, padding", () => {
+    // Of whole words: it takes the place of the one that was accepted before.
+    const whole = numbers.filter((command) =>
+      rows.every((row) => row.command !== command || (row.least % 8 === 0 && row.item !== 2)),
+    );
+    const judged = (bytes: Uint8Array, available: number) => {
+      const wrong = reason(bytes, available);
+      return wrong === "good" ? kernel.call("commandCheck")(room) : wrong;
+    };
+    let kept = 0;
+    for (const command of numbers) {
+      const own = rows.filter((row) => row.command === command && row.item !== 0);
+      const good = encode(1n, 1, command, own.map(itemOf));
+      const another = whole.find((number) => number !== command)!;
+      const others = rows.filter((row) => row.command === another && row.item !== 0);
+      const other = encode(1n, 1, another, others.map(itemOf));
+      const shape = [12, 13, 14, 15];
+      for (let at = 16, item = 0; item < own.length; item++) {
+        shape.push(at, at + 1, at + 2, at + 3);
+        at += (8 + own[item]!.least + 7) & ~7;
+      }
+      const cases = shape.flatMap((byte) => [...Array(8).keys()].map((bit) => [byte, bit] as const));
+      for (const [byte, bit] of cases) {
+        const bad = good.slice();
+        bad[byte]! ^= 1 << bit;
+        expect(check(good)).toBe(0);
+        const behindItsLike = judged(bad, bad.length);
+        expect(check(other)).toBe(0);
+        expect(behindItsLike, `command ${command}, byte ${byte}, bit ${bit}`).toBe(judged(bad, bad.length));
+      }
+      expect(check(good)).toBe(0);
+      expect(check(good)).toBe(0);
+      expect(judged(good, good.length - 8)).not.toBe(0);
+      kept++;
+    }
+    expect(kept).toBe(numbers.length);
+  });
   test("unknown commands are refused", () => {
     for (const command of [0, 2, 31, 100, 0x7fff, 0x8001, 0x8012])
       if (!numbers.includes(command)) expect(check(encode(1n, 1, command))).toBe(32);
