@@ -8,7 +8,7 @@
 import type { GuestMemory, Line, Trace } from "./device.js";
 import { checksumRight, completeChecksum, gsoType, headerFlag, netHeader, segment } from "./net-offload.js";
 import { ringFeature, type VirtioDevice, VirtioPci } from "./virtio-pci.js";
-import { type Chain, DriverError, lengthOf, type Segment } from "./virtqueue.js";
+import { type Chain, DriverError, lengthOf } from "./virtqueue.js";
 
 export const MTU = 9000;
 const ETHERNET_HEADER_BYTES = 14;
@@ -74,6 +74,8 @@ export class VirtioNet implements VirtioDevice {
   readonly #gathered = new Uint8Array(HEADER_BYTES + LARGE_FRAME_BYTES_MAX);
   readonly #header = new DataView(this.#gathered.buffer, 0, HEADER_BYTES);
   readonly #part = new Uint8Array(FRAME_BYTES_MAX);
+  /** The header of the frame that is given to the driver. */
+  readonly #received = new DataView(new ArrayBuffer(HEADER_BYTES));
   #state = reset();
   /** The receive FIFO: the oldest frame at `#first`. */
   #waiting: Uint8Array[] = [];
@@ -257,20 +259,14 @@ export class VirtioNet implements VirtioDevice {
     const bytes = HEADER_BYTES + frame.length;
     const chains = this.#buffersFor(bytes);
     if (typeof chains === "string") return chains;
-    const header = new Uint8Array(HEADER_BYTES);
-    new DataView(header.buffer).setUint16(netHeader.numBuffers, chains.length, true);
-    if (this.pci.negotiated(feature.guestCsum) && checksumRight(frame))
-      header[netHeader.flags] = headerFlag.dataValid;
-    this.#scatter(
-      chains.flatMap(({ writable }) => writable),
-      header,
-      frame,
-    );
-    let left = bytes;
+    const right = this.pci.negotiated(feature.guestCsum) && checksumRight(frame);
+    this.#received.setUint8(netHeader.flags, right ? headerFlag.dataValid : 0);
+    this.#received.setUint16(netHeader.numBuffers, chains.length, true);
+    let from = 0;
     const used = chains.map(({ head, writable }) => {
-      const written = Math.min(left, lengthOf(writable));
-      left -= written;
-      return { head, written };
+      const start = from;
+      for (const { address, length } of writable) from += this.#spread(frame, from, address, length);
+      return { head, written: from - start };
     });
     ring.take(chains.length);
     ring.pushTogether(used);
@@ -299,21 +295,20 @@ export class VirtioNet implements VirtioDevice {
     return chains;
   }
 
-  /** Spreads header and frame over the segments. */
-  #scatter(segments: readonly Segment[], ...parts: readonly Uint8Array[]): void {
-    let [part, ...rest] = parts;
-    for (const segment of segments) {
-      let { address, length } = segment;
-      while (length > 0 && part !== undefined) {
-        const count = Math.min(length, part.length);
-        this.#memory.bytes.set(part.subarray(0, count), address);
-        this.#memory.written(address, count);
-        address += count;
-        length -= count;
-        part = part.subarray(count);
-        if (part.length === 0) [part, ...rest] = rest;
-      }
+  /** Writes what header and frame hold together from `from` on to a segment, as far as it goes; gives the bytes written. */
+  #spread(frame: Uint8Array, from: number, address: number, length: number): number {
+    const count = Math.min(length, HEADER_BYTES + frame.length - from);
+    if (count <= 0) return 0;
+    const { bytes } = this.#memory;
+    const header = Math.min(Math.max(HEADER_BYTES - from, 0), count);
+    for (let at = 0; at < header; at++) bytes[address + at] = this.#received.getUint8(from + at);
+    if (count > header) {
+      const start = from + header - HEADER_BYTES;
+      const end = start + count - header;
+      bytes.set(start === 0 && end === frame.length ? frame : frame.subarray(start, end), address + header);
     }
+    this.#memory.written(address, count);
+    return count;
   }
 
   #drop(why?: string): false {
