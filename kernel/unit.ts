@@ -293,8 +293,8 @@ export function engineSetView(engine: Engine, view: u32): void {
 export function pageForgetOperation(page: Page, machine: u32): void {
   if (page.state == INVALID_OPERATE && <u32>page.target == machine) page.transaction = 0;
 }
-export function pageAskedStill(page: Page): u32 {
-  return page.asked;
+export function pageIsUnanswered(page: Page): u32 {
+  return page.unanswered;
 }
 export function rangeSetStored(set: RangeSet): void {
   rangeAt(set, 0).flags = STORED;

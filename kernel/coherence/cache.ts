@@ -182,7 +182,7 @@ function askOperate(engine: Engine, page: Page, event: u8): void {
   engine.lastTransaction++;
   if (engine.lastTransaction == 0) engine.lastTransaction = 1;
   page.transaction = engine.lastTransaction;
-  page.asked = 0;
+  page.unanswered = 0;
   const direct = event == OPERATE && page.guess != 0 && page.guess != page.home;
   page.target = direct ? page.guess : page.home;
   sayOperation(

@@ -373,7 +373,7 @@ function unanswered(): void {
     for (let next = changetype<SharedObject>(at).pages; next != 0; ) {
       const page = changetype<Page>(next);
       next = page.nextInObject;
-      if (page.asked == 0) continue;
+      if (page.unanswered == 0) continue;
       engineUnanswered(engine, page);
       drain(page);
     }

@@ -215,7 +215,7 @@ export class Page {
   // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on.
   mirror: u8 = 0;
   /** This machine's operation was open when the page was frozen. */
-  asked: u8 = 0;
+  unanswered: u8 = 0;
   mirrorNext: usize = 0;
   /** Who has its bytes, or while it is written what they were before; to whom they are under way; and said, with more to follow. */
   copies: u64 = 0;

@@ -95,7 +95,7 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
       if (page.state == INVALID) page.state = SHARED;
     }
   }
-  page.asked = u8(page.state == INVALID_OPERATE);
+  page.unanswered = u8(page.state == INVALID_OPERATE);
   page.frozen = 1;
   page.readers = 0;
   page.laterKind = 0;
@@ -304,8 +304,8 @@ export function engineAdopt(page: Page): void {
 /** All that was under way when the page was frozen has come: whoever was to do this machine's operation has died. */
 export function engineUnanswered(engine: Engine, page: Page): void {
   engine.actionCount = 0;
-  const open = page.asked != 0 && page.state == INVALID_OPERATE;
-  page.asked = 0;
+  const open = page.unanswered != 0 && page.state == INVALID_OPERATE;
+  page.unanswered = 0;
   if (!open) return;
   page.transaction = 0; // engineThaw() is to know
   if (page.frozen == 0) cacheEvent(engine, page, FAILURE, changetype<PageMessage>(0));

@@ -45,7 +45,7 @@ NewPage(m, p) ==
    frame |-> IF Moves \/ m = Home[p] THEN 1 ELSE 0, wrote |-> FALSE, revoking |-> "", sent |-> 0, done |-> 0,
    again |-> FALSE,
    \* Where the home is; nothing happens to a frozen page while its home moves; a frame there is not just zeros.
-   home |-> Home[p], frozen |-> FALSE, away |-> FALSE, asked |-> FALSE, framed |-> FALSE]
+   home |-> Home[p], frozen |-> FALSE, away |-> FALSE, unanswered |-> FALSE, framed |-> FALSE]
 
 \* Of a page's home, at each machine: how far its move is, and what is known of it.
 NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE]
@@ -132,7 +132,7 @@ AskOperate(v, m, p, event) ==
       direct == event = "OPERATE" /\ guess # 0 /\ guess # home
       to == IF direct THEN guess ELSE home
       u == Opened(v, m, p)
-      x == [u EXCEPT !.pg[m][p].target = to, !.pg[m][p].sent = u.last[m], !.pg[m][p].asked = FALSE]
+      x == [u EXCEPT !.pg[m][p].target = to, !.pg[m][p].sent = u.last[m], !.pg[m][p].unanswered = FALSE]
   IN Say(x, m, p, to,
        [M(IF direct THEN "EXECUTE" ELSE "GET_OPERATE") EXCEPT !.tx = u.last[m], !.requester = m])
 

@@ -83,7 +83,7 @@ FreezePage(v, m, p, stored) ==
       P == a.pg[m][p]
   IN [a EXCEPT !.pg[m][p] = [P EXCEPT
         !.state = IF P.frozen THEN @ ELSE Stands(P, stored /\ P.framed), !.frozen = TRUE,
-        !.asked = Standing(P.state) = "INVALID_OPERATE",
+        !.unanswered = Standing(P.state) = "INVALID_OPERATE",
         !.away = IF P.frozen THEN @ ELSE P.directory = "HELD",
         !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
         !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
@@ -202,9 +202,9 @@ ThawAll(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN ThawAll(Thaw(v, m, 
 \* Operations whose answers would have come by now fail.
 Unanswered(v, m, p) ==
   LET P == v.pg[m][p]
-      u == [v EXCEPT !.pg[m][p].asked = FALSE]
+      u == [v EXCEPT !.pg[m][p].unanswered = FALSE]
       x == [u EXCEPT !.pg[m][p].tx = 0]
-  IN IF ~P.asked \/ P.state # "INVALID_OPERATE" THEN u
+  IN IF ~P.unanswered \/ P.state # "INVALID_OPERATE" THEN u
      ELSE IF P.frozen THEN x ELSE Settle(Event(x, m, p, "FAILURE", NoMessage), m)
 RECURSIVE UnansweredEach(_, _, _)
 UnansweredEach(v, m, S) ==

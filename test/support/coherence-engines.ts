@@ -33,7 +33,7 @@ const functions = {
   adopt: "engineAdopt",
   thaw: "engineThaw",
   unanswered: "engineUnanswered",
-  asked: "pageAskedStill",
+  isUnanswered: "pageIsUnanswered",
   mayMerge: "pageMayMerge",
   merge: "pageMerge",
   mayDrop: "pageMayDrop",
@@ -227,7 +227,7 @@ export class Engines {
     for (const page of pages) {
       const at = this.page(machine, page);
       part(at, this.#protocolBytes);
-      words.put(this.do.asked(at));
+      words.put(this.do.isUnanswered(at));
       // Serial numbers name bytes, which are told apart by their values.
       const peerBytes = this.c[this.#shape.mirrored ? "PEER_BYTES" : "PEER_SERIALS"]!;
       for (let m = 0; m < this.#shape.machines; m++)
