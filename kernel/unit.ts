@@ -13,7 +13,7 @@ import { Link } from "./syslink/link";
 import { Membership, membershipView } from "./syslink/membership";
 import { viewLife } from "./syslink/view";
 
-export { directoryKeep, directoryKeepLoss } from "./coherence/directory";
+export { directoryKeep, directoryStands } from "./coherence/directory";
 export {
   engineAlive,
   engineAsk,
@@ -108,6 +108,8 @@ export {
   engineAdopt,
   engineBest,
   engineFreeze,
+  engineGive,
+  engineGiven,
   engineRebuild,
   engineReport,
   engineReported,
@@ -115,6 +117,10 @@ export {
   engineRestored,
   engineThaw,
   engineUnanswered,
+  REPORT_AWAY,
+  REPORT_COPY_GIVEN,
+  REPORT_HAD,
+  REPORT_PARTLY,
 } from "./coherence/takeover";
 export { arpClear } from "./net/arp";
 export { fold16, internetSum } from "./net/checksum";
@@ -295,6 +301,9 @@ export function pageForgetOperation(page: Page, machine: u32): void {
 }
 export function pageIsUnanswered(page: Page): u32 {
   return page.unanswered;
+}
+export function pageIsSole(page: Page): u32 {
+  return page.sole;
 }
 export function rangeSetStored(set: RangeSet): void {
   rangeAt(set, 0).flags = STORED;

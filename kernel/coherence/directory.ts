@@ -8,6 +8,7 @@ import {
   rangesHeldLast,
   rangesHold,
   rangesMayGrant,
+  STORED,
 } from "./ranges";
 import {
   ACT_TAKE,
@@ -177,10 +178,15 @@ export function directoryKeep(page: Page, machine: u32): void {
   page.ranged = 0;
 }
 
-/** At the home, before its ranges are forgotten: what the page's range calls lost its record does. */
-export function directoryKeepLoss(page: Page): void {
+/**
+ * At the home, before its ranges are forgotten: its record says what its range says. It is `ranged` still if somebody was granted it with
+ * all of the range.
+ */
+export function directoryStands(page: Page): void {
   if (page.ranges == 0 || page.ranged == 0) return;
-  if (rangeOf(changetype<RangeSet>(page.ranges), page.index).directory == LOST) page.directory = LOST;
+  refresh(page);
+  const range = rangeOf(changetype<RangeSet>(page.ranges), page.index);
+  page.ranged = u8(range.directory == HELD && (range.flags & STORED) == 0);
 }
 
 export function directoryEvent(engine: Engine, page: Page, event: u8, message: PageMessage): void {

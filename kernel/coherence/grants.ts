@@ -10,7 +10,7 @@ import { COMMAND_RECALL, ITEM_HELD, ITEM_PAGES } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { recordsAreFew } from "./budget";
 import { Client } from "./client";
-import { directoryKeep, directoryKeepLoss } from "./directory";
+import { directoryKeep, directoryStands } from "./directory";
 import { pageIsHere } from "./engine";
 import { objectById } from "./object-list";
 import { pageFindOrMake, pagesUnmerge } from "./page-index";
@@ -231,10 +231,9 @@ export function recallsMachineDied(object: SharedObject, machine: u32): void {
  */
 export function rangesFrozen(object: SharedObject, stored: bool): void {
   const set = rangesOf(object);
-  // What is left in a lost page's frame is not the page.
   if (stored)
     for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject)
-      directoryKeepLoss(changetype<Page>(at));
+      directoryStands(changetype<Page>(at));
   rangesForsaken(object);
   changetype<Range>(set.at).flags = STORED;
   recallGoOn(object);

@@ -38,11 +38,12 @@ import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
 import { NO_SERIAL, serialEnded, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { mirrorBest, shelfUse } from "./shelves";
-import { INVALID, LOST, RECOVERING, UNUSED } from "./table";
+import { LOST, RECOVERING, UNUSED } from "./table";
 import {
   engineAdopt,
   engineBest,
   engineFreeze,
+  engineGive,
   engineGiven,
   engineRebuild,
   engineReport,
@@ -52,7 +53,7 @@ import {
   engineThaw,
   engineUnanswered,
   REPORT_AWAY,
-  REPORT_COPY,
+  REPORT_COPY_GIVEN,
   REPORT_GIVEN,
   REPORT_HAD,
   REPORT_NOTHING,
@@ -68,6 +69,8 @@ const HANDED_IN: u32 = 2;
 /** ITEM_NAME's aux: the sender was the home, so that nothing is lost; the object still has its name. */
 const FROM_HOME: u32 = 1;
 const NAMED: u32 = 2;
+/** Somebody has died, as far as the sender knows, since all had ended a move. */
+const DOUBTS: u32 = 4;
 /** The home had lost something, and told nobody yet. */
 const LOSSY: u32 = 8;
 /** SharedObject.complete: this machine was the home; the one that was has handed in, in this view. */
@@ -86,7 +89,7 @@ let stage: u32 = 0;
 let thawed: u64 = 0;
 /** Machines that died since objects had homes. */
 let deaths: u32 = 0;
-/** Since then somebody may have died with pages that had moved on: what the former homes knew of them may not be so any more. */
+/** Since all had ended a move somebody has died: what former homes knew of pages that had moved on may not be so any more. */
 let doubts: bool = false;
 /** Mirrored: machines that died since everything is known to have had all its mirrors; a new machine does not know. */
 let unhealed: u32 = 0;
@@ -153,6 +156,11 @@ export function homesMachineDied(machine: u32): void {
   if (unhealed < UNKNOWN) unhealed++;
 }
 
+/** All have ended the move. */
+export function homesSettled(): void {
+  doubts = false;
+}
+
 /** Everything has all its mirrors. */
 export function homesHealed(): void {
   unhealed = 0;
@@ -180,7 +188,6 @@ export function homesFreeze(machines: u64, leaving: u64, interrupted: bool): usi
   // Mirrored, the home of every page has to be told what there is of it.
   const all = leaving != 0 || interrupted || mirrorsOn();
   leavers = leaving;
-  doubts = doubts || interrupted;
   stage = FROZEN;
   thawed = 0;
   members = machines & ~leaving;
@@ -218,8 +225,7 @@ function freeze(object: SharedObject, home: u32): void {
     refusalsForget(page);
     releaseRevocation(page);
     if (stored && (page.directory == LOST || page.directory == RECOVERING)) object.lossy = 1;
-    page.ranged = 0;
-    engineFreeze(engine, page, stored && page.frame != 0);
+    engineFreeze(engine, page, stored && (page.frame != 0 || page.broken != 0));
     page.twinOf = 0;
     drain(page);
   }
@@ -256,6 +262,7 @@ function handInHere(object: SharedObject): void {
 function handIn(object: SharedObject): void {
   let aux = (object.complete & OURS ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
   if (object.lossy != 0) aux |= LOSSY;
+  if (doubts) aux |= DOUBTS;
   aux |= unhealed << UNHEALED_SHIFT;
   const writer = messageTo(object.home, 16 + 8 + 256 + 16 + 8, object.id, object.hash, COMMAND_HOME_OBJECT);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
@@ -271,7 +278,7 @@ function handIn(object: SharedObject): void {
       if (page.had == 0 && page.shelf == 0) continue;
       report = REPORT_HAD;
     }
-    if ((leavers & bit(clusterSelf())) != 0 && report != REPORT_AWAY) giveAway(object, page, report);
+    if ((leavers & bit(clusterSelf())) != 0 && report != REPORT_AWAY) giveAway(object, page);
     else {
       const pageWriter = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
       store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
@@ -282,23 +289,22 @@ function handIn(object: SharedObject): void {
   locksHandIn(object);
 }
 
-/** By who leaves: the new home has the page then. A copy is worth sending only when its owner may have died. */
-function giveAway(object: SharedObject, page: Page, report: u32): void {
-  page.state = INVALID;
-  if (report == REPORT_COPY && deaths == 0) report = REPORT_HAD;
-  const gives = page.broken != 0 ? REPORT_PARTLY : REPORT_GIVEN;
+/** By who leaves: the new home has the page then. */
+function giveAway(object: SharedObject, page: Page): void {
+  let report = engineGive(page, doubts);
+  if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
   const data = report != REPORT_HAD && page.frame != 0;
   serialEnded(page, takeAway(page, EVERYTHING));
   const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
-  store<u64>(itemPut(writer, ITEM_PAGE, report == REPORT_HAD ? REPORT_HAD : gives, 8), page.index);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
   if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
   if (data && !isZero(page.frame))
     memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
   messageEnd();
 }
 
-/** At the new home: what a machine that leaves had is here now; `partly`: as loans.ts has it of a borrower's death. */
-function given(page: Page, message: MessageHeader, partly: bool): void {
+/** At the new home: what a machine that leaves had is here now. */
+function given(page: Page, message: MessageHeader, report: u32): void {
   if (page.frame == 0) page.frame = frameAllocate();
   if (page.frame == 0) panic("out of memory for a page of a machine that leaves");
   const data = itemFind(message, ITEM_DATA);
@@ -310,8 +316,8 @@ function given(page: Page, message: MessageHeader, partly: bool): void {
   page.serial = changetype<usize>(serial) != 0 ? load<u64>(itemData(serial)) : NO_SERIAL;
   page.changed = 0;
   pageTaken(page, clusterSelf(), page.serial);
-  engineGiven(page, clusterSelf());
-  if (partly) page.broken = 1;
+  engineGiven(page, clusterSelf(), report == REPORT_COPY_GIVEN);
+  if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death
 }
 
 function opened(object: SharedObject, machine: u32, references: u32): void {
@@ -335,13 +341,13 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
   const item = itemFind(message, ITEM_PAGE);
   const page = pageFindOrMake(object, load<u64>(itemData(item)));
   page.frozen = 1;
-  const gives = item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY;
+  const gives = item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY || item.aux == REPORT_COPY_GIVEN;
   if (item.aux == REPORT_HAD || item.aux == REPORT_AWAY) page.had = 1;
   if (command == COMMAND_HOME_OWNER && item.aux == RESTORE) {
     shelfUse(page);
     engineRestored(page);
   } else if (command == COMMAND_HOME_OWNER) engineAdopt(page);
-  else if (gives) given(page, message, item.aux == REPORT_PARTLY);
+  else if (gives) given(page, message, item.aux);
   else engineReported(page, from, item.aux);
   const serial = itemFind(message, ITEM_SERIAL);
   if (changetype<usize>(serial) != 0 && !gives) engineBest(page, from, load<u64>(itemData(serial)));
@@ -353,6 +359,7 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   opened(object, from, itemFind(message, ITEM_REQUESTER).aux);
   if (object.complete == 0) object.size = max<u64>(object.size, size);
   if (name.aux & LOSSY) object.lossy = 1;
+  if (name.aux & DOUBTS) doubts = true;
   unhealed = min<u32>(unhealed, (name.aux >> UNHEALED_SHIFT) & UNKNOWN); // whoever knows of fewer is right
   if (name.aux & FROM_HOME) {
     object.complete |= TOLD;
@@ -393,7 +400,6 @@ export function homesRebuild(): void {
     object = changetype<SharedObject>(next);
   }
   deaths = 0;
-  doubts = false;
 }
 
 /** What was at a home that died, and nowhere else: as its will says, else whatever it may have had. */

@@ -216,6 +216,8 @@ export class Page {
   mirror: u8 = 0;
   /** This machine's operation was open when the page was frozen. */
   unanswered: u8 = 0;
+  /** Frozen, here as a copy: perhaps no other machine has the page's bytes. */
+  sole: u8 = 0;
   mirrorNext: usize = 0;
   /** Who has its bytes, or while it is written what they were before; to whom they are under way; and said, with more to follow. */
   copies: u64 = 0;

@@ -30,6 +30,7 @@ import {
   SAY_GET_OPERATE,
   SAY_GRANT,
   SAY_OPERATED,
+  SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
   WITH_DATA,
@@ -72,21 +73,24 @@ export const REPORT_ALONE: u32 = 3;
 export const REPORT_HAD: u32 = 4;
 /** Its sender was the home, and the page somebody else's. */
 export const REPORT_AWAY: u32 = 7;
-/** Its sender leaves; the page comes along. */
+/** Its sender leaves, and owned the page, which comes along. */
 export const REPORT_GIVEN: u32 = 5;
 /** The same; bytes of it were lost with a borrower, and nobody was told. */
 export const REPORT_PARTLY: u32 = 6;
+/** Its sender leaves; what comes along was a copy, perhaps the only one. */
+export const REPORT_COPY_GIVEN: u32 = 8;
 
 /**
  * No core may be about to lose the page: a revocation that had begun is over, without engineGone(). `stored`: this machine was
- * the home, and its frame is the backing store.
+ * the home, and its frame is the backing store, or the page was lost and somebody is to be told.
  */
 export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   engine.actionCount = 0;
   answerOperations(engine, page, SAY_REJECTED);
   if (page.frozen == 0) {
-    page.away = u8(page.directory == HELD);
+    page.away = u8(page.directory == HELD && page.ranged == 0); // of ranges homes.ts knows the holders
     const alone = stored && page.directory == UNUSED;
+    page.sole = u8((stored && page.directory == CLEAN_SHARED) || page.purge != 0 || isDoubtful(page.state));
     page.state = standing(page);
     if (alone || page.left != 0) {
       if (page.state == INVALID || page.state == SHARED) page.state = OWNED;
@@ -106,6 +110,7 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.left = 0;
   page.guess = 0;
   page.directory = UNUSED;
+  page.ranged = 0;
   page.owner = 0;
   page.sharers = 0;
   page.awaited = 0;
@@ -142,6 +147,11 @@ function standing(page: Page): u8 {
   }
 }
 
+/** Others that had the page were told to let go of it, or the home is told that it is lost: this copy may be the last. */
+function isDoubtful(state: u8): bool {
+  return state == COLLECTING || state == FAILED_SHARED || state == FAILED_LEAVING;
+}
+
 /** In place of engineMessage() while the page is frozen. */
 export function engineFrozen(engine: Engine, page: Page, message: PageMessage): void {
   engine.actionCount = 0;
@@ -160,15 +170,18 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
       cacheEvent(engine, page, OPERATED, message);
       break;
     case SAY_REJECTED:
-      if (!mine || page.state != INVALID_OPERATE) break;
-      page.transaction = 0;
-      cacheEvent(engine, page, REJECTED, message);
+      if (mine) rejected(engine, page, message);
       break;
     case SAY_EXECUTE:
-      reject(engine, page, message.requester, message.transaction);
+      // The owner by a range sent it to the home, which knew no other owner.
+      if (<u32>message.requester != engine.self) reject(engine, page, message.requester, message.transaction);
+      else if (mine) rejected(engine, page, message);
       break;
     case SAY_GET_OPERATE:
       reject(engine, page, message.from, message.transaction);
+      break;
+    case SAY_PURGE:
+      page.sole = 1; // whoever owned the page has died
       break;
     case SAY_SURRENDER:
       // It was handed in to the former home, which this was.
@@ -193,6 +206,7 @@ function granted(engine: Engine, page: Page, message: PageMessage): void {
     "the right came alone to a machine without a copy",
   );
   // Some sharer may not have heard of it, or the former owner: a copy, which becomes the owner if there is none.
+  page.sole = 1;
   if (page.state == INVALID) page.state = SHARED;
 }
 
@@ -201,6 +215,12 @@ function failed(engine: Engine, page: Page, message: PageMessage): void {
   page.transaction = 0;
   if (page.state == INVALID_OPERATE) cacheEvent(engine, page, FAILURE, message);
   else put(engine, page, ACT_FAIL, 0);
+}
+
+function rejected(engine: Engine, page: Page, message: PageMessage): void {
+  if (page.state != INVALID_OPERATE) return;
+  page.transaction = 0;
+  cacheEvent(engine, page, REJECTED, message);
 }
 
 function reject(engine: Engine, page: Page, machine: u32, transaction: u32): void {
@@ -221,6 +241,18 @@ export function engineReport(page: Page): u32 {
   }
 }
 
+/**
+ * By who leaves, of a page that is or was here: what it reports; what it gives is here no more, and its bytes come along. `doubts`: whoever
+ * else has a copy may have died.
+ */
+export function engineGive(page: Page, doubts: bool): u32 {
+  const state = page.state;
+  if (state == MODIFIED || state == OWNED || state == SHARED) page.state = INVALID;
+  else return REPORT_HAD;
+  if (state != SHARED) return REPORT_GIVEN;
+  return page.sole != 0 || doubts ? REPORT_COPY_GIVEN : REPORT_HAD;
+}
+
 /** At the new home: `from` (this machine as well) has that. */
 export function engineReported(page: Page, from: u32, report: u32): void {
   if (report == REPORT_AWAY) page.away = 1;
@@ -235,12 +267,13 @@ export function engineReported(page: Page, from: u32, report: u32): void {
   page.owner = <u8>from;
 }
 
-/** At the new home, `self`: a machine that leaves has handed over the page, which it owned. */
-export function engineGiven(page: Page, self: u32): void {
+/** At the new home, `self`: a machine that leaves has handed over the page, which it owned, or a `copy` of it. All copies are equal. */
+export function engineGiven(page: Page, self: u32, copy: bool): void {
+  page.sole = 1;
   // An operation is under way: the bytes are in the backing store, and nobody has the page.
   if (<u32>page.owner == self || page.state == INVALID_OPERATE) return;
-  if (page.owner != 0) {
-    // Somebody else owns it as well: all copies are equal.
+  if (copy && page.state != INVALID && page.state != SHARED) return; // and this machine will report that
+  if (copy || page.owner != 0) {
     page.state = SHARED;
     page.sharers |= bitOf(self);
     return;
@@ -315,6 +348,7 @@ export function engineUnanswered(engine: Engine, page: Page): void {
 export function engineThaw(engine: Engine, page: Page, home: u32): void {
   engine.actionCount = 0;
   page.frozen = 0;
+  page.sole = 0;
   if (home != engine.self) page.away = 0;
   page.home = <u8>home;
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {

@@ -16,6 +16,7 @@ import {
   homesHealed,
   homesMachineDied,
   homesRebuild,
+  homesSettled,
   homesStart,
   homesThaw,
 } from "../coherence/homes";
@@ -435,7 +436,10 @@ function phases(now: u64): u64 {
       if (markOf(machine, REBUILT) == current.number) homesThaw(machine);
     }
   }
-  if (phase == REBUILT && markedByAll(current, REBUILT)) moves = false;
+  if (phase == REBUILT && markedByAll(current, REBUILT)) {
+    moves = false;
+    homesSettled();
+  }
   if (phase == REBUILT && markedByAll(current, REBUILT) && healing < current.number) {
     healing = current.number;
     commitHealing(healing);

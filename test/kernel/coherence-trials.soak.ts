@@ -26,11 +26,13 @@ interface Search {
   recalls?: number;
   rejoins?: true;
   pauses?: true;
+  leaves?: number;
 }
 const searches: Search[] = [
   { programs: [["w"], ["r"], ["r"]], kills: 1 },
   { programs: [["w"], ["w"], ["r"]], kills: 1, pauses: true },
   { programs: [["w"], ["w"], ["x"]], kills: 2 },
+  { programs: [[], ["w"], ["w"]], kills: 0, leaves: 1 },
   { programs: [["r"], ["w"], [], ["w"]], kills: 2 },
   { programs: [["w"], [], ["r"]], kills: 1, rejoins: true },
   { programs: [["w"], ["w"], []], kills: 1, rejoins: true, pauses: true },
@@ -39,11 +41,12 @@ const searches: Search[] = [
 ];
 test.skipIf(only !== undefined).each(searches.map((one) => [JSON.stringify(one), one] as const))(
   "every order of events, the home moves: %s",
-  (name, { kills, rejoins = false, pauses = false, ...setup }) => {
+  (name, { kills, rejoins = false, pauses = false, leaves = 0, ...setup }) => {
     const machines = setup.programs.length;
     const world = new World(new KernelWasm(), { machines, home: 1, takeover: true, ...setup });
     world.rejoins = rejoins;
     world.pauses = pauses;
+    world.leaves = leaves;
     const found = explore(world, kills, 50_000_000, (states, waiting) =>
       process.stderr.write(`${name}: ${states} states, ${waiting} to be looked at\n`),
     );

@@ -1,5 +1,5 @@
 // Clusters at random (trial.ts): pages alone and by ranges, homes that move, machines that die at any moment, also during a takeover, that
-// lose their lease and come back, that begin anew. Safety: nothing wrong after any event, whatever fails. Liveness:
+// lose their lease and come back, that begin anew, that leave in good order. Safety: nothing wrong after any event, whatever fails. Liveness:
 // faults stop, and everybody finishes. A failure prints the command that repeats it and the fewest events that lead to it.
 import { expect, test } from "vitest";
 import { World } from "../support/coherence.js";
@@ -61,10 +61,18 @@ test.each([
     pauses: true,
     states: 8841,
   },
-])("every order of events: $name", ({ setup, pauses = false, states: wanted }) => {
+  {
+    name: "a machine that leaves in good order, and no faults",
+    setup: { ...three, machines: 2, programs: [["w"], ["w"]] },
+    kills: 0,
+    leaves: 1,
+    states: 2932,
+  },
+])("every order of events: $name", ({ setup, pauses = false, kills = 1, leaves = 0, states: wanted }) => {
   const world = new World(new KernelWasm(), setup);
   world.pauses = pauses;
-  const found = explore(world, 1);
+  world.leaves = leaves;
+  const found = explore(world, kills);
   expect(found.ends).toBeGreaterThan(0);
   expect(found.states).toBe(wanted);
 });

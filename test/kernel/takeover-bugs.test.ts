@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { operationForItself, rightForTheLeaver } from "../support/leave-stories.js";
 import { moveStories } from "../support/move-stories.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
@@ -191,3 +192,9 @@ describe("R5: who skips a view in which the home was another one asks again", ()
       for (const order of orders) play("a view that was skipped is nothing", order);
     }).toThrow(/waits|rest|end/));
 });
+
+test("R2: the right to the only copy, which finds its receiver frozen in order to leave, is handed in with its bytes", () =>
+  tellStory(new KernelWasm(), rightForTheLeaver));
+
+test("R5: an operation that its own machine is to do, and that finds it frozen, is made again", () =>
+  tellStory(new KernelWasm(), operationForItself));

@@ -26,7 +26,8 @@ TellMark(v, m, f) == TellEach(v, m, [M("MARK") EXCEPT !.requester = f, !.tx = v.
 Mark(v, m, f) == TellMark([v EXCEPT !.mb[m].phase = f], m, f)
 
 InterruptedBy(v, m, S) == \E x \in S : v.mb[m].marks[4][x] >= v.mb[m].view
-Settled(v, m) == IF v.mb[m].phase = 3 /\ AllEnded(v, m, 3) THEN [v EXCEPT !.mb[m].moves = FALSE] ELSE v
+Settled(v, m) ==
+  IF v.mb[m].phase = 3 /\ AllEnded(v, m, 3) THEN [v EXCEPT !.mb[m].moves = FALSE, !.mb[m].doubts = FALSE] ELSE v
 
 Exclude(v, m) == LET last == v.views[Len(v.views)] IN [v EXCEPT !.views = Append(@, last \ {m})]
 
@@ -103,7 +104,7 @@ FreezeEach(v, m, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN FreezeEach(FreezeObject(v, m, p), m, S \ {p})
 Freeze(v, m) ==
   LET u == AllDied(v, m, v.mb[m].dying)
-      x == [u EXCEPT !.mb[m].moves = TRUE, !.mb[m].doubts = @ \/ InterruptedBy(v, m, Members(v, m))]
+      x == [u EXCEPT !.mb[m].moves = TRUE]
   IN Mark(FreezeEach(x, m, Pages), m, 1)
 
 \* What still comes for a frozen page.
@@ -146,7 +147,8 @@ HandInObject(v, m, p) ==
       report == ReportOf(v.pg[m][p])
       u == [v EXCEPT !.ob[m][p].moving = 2]
       x == IF here.home = m THEN u
-           ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.ours, !.data = here.lossy])
+           ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.ours, !.data = here.lossy,
+                                                        !.dirty = v.mb[m].doubts])
   IN IF here.moving # 1 THEN v
      ELSE IF report = 0 THEN x
      ELSE IF here.home = m THEN Reported(x, m, p, m, report)
@@ -211,7 +213,7 @@ UnansweredEach(v, m, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN UnansweredEach(Unanswered(v, m, p), m, S \ {p})
 
 Rebuild(v, m) ==
-  LET u == Mark([RebuildEach(IF v.mb[m].doubts THEN UnansweredEach(v, m, Pages) ELSE v, m, Pages) EXCEPT !.mb[m].doubts = FALSE], m, 3)
+  LET u == Mark(RebuildEach(IF v.mb[m].doubts THEN UnansweredEach(v, m, Pages) ELSE v, m, Pages), m, 3)
       told == {x \in Members(v, m) \ {m} : v.mb[m].marks[3][x] = v.mb[m].view}
   IN Settled(ThawAll(Thaw(u, m, m), m, told), m)
 
@@ -226,7 +228,8 @@ Hear(v, m, msg) ==
   CASE msg.kind = "MARK" -> Marked(v, m, msg)
     [] msg.kind = "OBJECT" ->
          IF v.ob[m][p].moving = 0 THEN v
-         ELSE [v EXCEPT !.ob[m][p] = [@ EXCEPT !.complete = @ \/ msg.copy, !.lossy = @ \/ msg.data]]
+         ELSE [v EXCEPT !.ob[m][p] = [@ EXCEPT !.complete = @ \/ msg.copy, !.lossy = @ \/ msg.data],
+                        !.mb[m].doubts = @ \/ msg.dirty]
     [] msg.kind = "REPORT" -> IF v.ob[m][p].moving # 0 THEN Reported(v, m, p, msg.from, msg.requester) ELSE v
     [] msg.kind = "OWNER" ->
          IF v.ob[m][p].moving = 0 THEN v

@@ -95,9 +95,19 @@ export class Judge {
     const silent = cluster.losses.silent().find((page) => cluster.homeLives(page));
     if (!cluster.mirror && silent !== undefined)
       throw new Violation(`page ${silent} went back to an older version, and nobody was told of the loss`);
+    if (cluster.faults === 0) this.#checkNothingLost();
     for (const m of cluster.numbers.filter((number) => cluster.runs(number)))
       for (const { at, program } of cluster.machine(m).threads)
         if (at < program.length)
           throw new Violation(`machine ${m} waits for ever (state ${cluster.state(m, program[at]!.page)})`);
+  }
+
+  /** No machine has failed; some may have left. */
+  #checkNothingLost(): void {
+    const cluster = this.#cluster;
+    if (cluster.failures(true) > 0) throw new Violation("a loss is told, and no machine has failed");
+    for (const page of cluster.pages)
+      if (cluster.members().every((m) => cluster.machine(m).pages[page]!.frame !== cluster.latest[page]))
+        throw new Violation(`nobody has the newest value of page ${page}, and no machine has failed`);
   }
 }

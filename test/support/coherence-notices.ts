@@ -6,7 +6,16 @@ import type { Words } from "./fingerprint.js";
 /** What is not about one page: a recall, its answer with the pages that the sender has touched, what becomes of views. */
 export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } | ViewNotice | MirrorNotice;
 
-const NOTICES: Notice["kind"][] = ["recall", "touched", "mark", "object", "owner", "report", "mirror"];
+const NOTICES: Notice["kind"][] = [
+  "recall",
+  "touched",
+  "mark",
+  "object",
+  "owner",
+  "report",
+  "mirror",
+  "given",
+];
 
 export function put64(words: Words, value: bigint): void {
   words.put(Number(value & 0xffff_ffffn));
@@ -21,7 +30,9 @@ export function putNotice(words: Words, notice: Notice): void {
   if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
   if ("serial" in notice) put64(words, notice.serial);
   if ("object" in notice)
-    words.put(2 * notice.object + (notice.complete ? 1 : 0) + (notice.lossy ? 1024 : 0));
+    words.put(
+      2 * notice.object + (notice.complete ? 1 : 0) + (notice.lossy ? 1024 : 0) + (notice.doubts ? 2048 : 0),
+    );
   if ("phase" in notice) words.put((notice.view << 4) | notice.phase);
   if ("pages" in notice) words.put(notice.pages.reduce((bits, page) => bits | (1 << page), 0));
 }

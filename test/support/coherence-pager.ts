@@ -7,6 +7,8 @@ import type { Mirrors } from "./coherence-mirror.js";
 import type { Cluster, Thread } from "./coherence-state.js";
 import { Violation } from "./search.js";
 
+const isDone = ({ at, program }: Thread) => at === program.length;
+
 export class Pagers {
   readonly #cluster: Cluster;
   readonly #judge: Judge;
@@ -200,7 +202,10 @@ export class Pagers {
           ({ state, program, at }) => (state === 1 || state === 3) && program[at]!.page === page,
         );
         this.#tell(number, told, word);
-        if (told.length === 0 && this.#cluster.homeFor(number, page) === number) here.broken = true;
+        if (told.length > 0) continue;
+        if (this.#cluster.homeFor(number, page) === number) here.broken = true;
+        // Who asked has ended, since its machine leaves.
+        else if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
       }
     }
     if (again) this.askAgain(number, page);
@@ -259,6 +264,8 @@ export class Pagers {
     const { c, deaths } = this.#cluster;
     const { threads, pages } = this.#cluster.machine(number);
     const thread = threads.find(({ state, program, at }) => state === 3 && program[at]!.page === page);
+    // It has ended, since its machine leaves.
+    if (thread === undefined && this.#cluster.leavings > 0 && threads.every(isDone)) return;
     if (thread === undefined)
       throw new Violation(`machine ${number} is told of an operation it has not sent`);
     const { done } = pages[page]!;

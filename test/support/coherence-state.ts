@@ -133,7 +133,7 @@ export interface Saved {
   forgivable: number[];
   views: View[];
   mirrors: MirrorState | undefined;
-  counts: [deaths: number, faults: number, recalls: number, fetches: number];
+  counts: [deaths: number, faults: number, recalls: number, fetches: number, leavings: number];
   losses: LossState;
 }
 
@@ -169,6 +169,9 @@ export class Cluster {
   rejoins = false;
   /** Machines may lose their lease. */
   pauses = false;
+  /** So many machines may leave in good order, and so many have begun to (coherence-leaves.ts). */
+  leaves = 0;
+  leavings = 0;
   /** Those that were left out and come back have their bytes still, under their numbers (R7). */
   remains = false;
   /** Views and the home's move (coherence-views.ts); else machines notice deaths one by one, and a home's pages end with it. */
@@ -197,7 +200,7 @@ export class Cluster {
     this.takeover = setup.takeover ?? false;
     this.numbers = Array.from({ length: machines }, (_, index) => index + 1);
     this.objects = ranges ? [0] : this.pages;
-    this.views = [{ members: this.numbers.reduce((bits, m) => bits | (1 << m), 0), second: 0 }];
+    this.views = [{ members: this.numbers.reduce((bits, m) => bits | (1 << m), 0), second: 0, leaving: 0 }];
     this.mirror = mirrored ? mirrorState(machines, pages) : undefined;
     this.losses = new Losses(this, pages);
     this.latest = this.pages.map(() => 0);
@@ -436,7 +439,7 @@ export class Cluster {
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
       mirrors: this.mirror && copyMirrors(this.mirror),
-      counts: [this.deaths, this.faults, this.recalls, this.fetches],
+      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.leavings],
       losses: this.losses.save(),
     };
   }
@@ -449,7 +452,7 @@ export class Cluster {
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
-    [this.deaths, this.faults, this.recalls, this.fetches] = saved.counts;
+    [this.deaths, this.faults, this.recalls, this.fetches, this.leavings] = saved.counts;
     this.losses.load(saved.losses);
   }
 
@@ -462,11 +465,16 @@ export class Cluster {
       words.put(this.forgivable[page]!);
     }
     words.put(this.deaths | (this.faults << 8));
-    for (const { members, second } of this.takeover ? this.views : []) words.put(members | (second << 16));
+    for (const { members, second, leaving } of this.takeover ? this.views : []) {
+      words.put(members | (second << 16));
+      words.put(leaving);
+    }
     words.put(this.recalls | (this.fetches << 8));
     this.#machines.forEach((machine, index) => {
       const here = this.pages.filter((page) => machine.pages[page]!.exists);
       this.engines.digest(words, index + 1, here);
+      if (this.leaves > 0)
+        for (const page of here) words.put(this.engines.do.isSole(this.engines.page(index + 1, page)));
       this.#putMachine(words, machine);
     });
     for (const wire of this.#wires) {

@@ -1,8 +1,9 @@
 // Who belongs to the cluster, in the world of coherence.ts, and what follows from it for homes: what members.ts and homes.ts make of
 // takeover.ts. Views follow each other as if membership.ts had agreed on them (membership.test.ts shows that it does): one leaves
-// out a machine that has died or stopped, or takes in a new life. Each machine installs them when it hears of them; the phases of
+// out a machine that has died, stopped or left (coherence-leaves.ts), or takes in a new life. Each machine installs them when it hears of them; the phases of
 // a view are those of members.ts, each begun when all members have said that they ended the one before, behind all
 // page messages from before: flushed, frozen, handed in, rebuilt.
+import { type LeaveStep, Leaves } from "./coherence-leaves.js";
 import type { Mirrors } from "./coherence-mirror.js";
 import type { Pagers } from "./coherence-pager.js";
 import type { Cluster, Machine } from "./coherence-state.js";
@@ -13,12 +14,15 @@ const HANDED_IN = 2;
 const REBUILT = 3;
 /** Its sender was in the middle of a move when the view came. */
 const INTERRUPTED = 4;
-const MARKS = 5;
+/** Its sender leaves, and has nothing any more. */
+const LEFT = 5;
+const MARKS = 6;
 
-/** Bit per machine; `second`: those in their second life. */
+/** Bit per machine; `second`: those in their second life; `leaving`: those that hand in all that they have. */
 export interface View {
   members: number;
   second: number;
+  leaving: number;
 }
 
 /** What a machine knows of the cluster. */
@@ -28,7 +32,7 @@ export interface Membership {
   phase: number;
   /** It has frozen for a view that not all members are known to have rebuilt for. */
   moves: boolean;
-  /** Since its last move somebody may have died with pages that had moved on. */
+  /** Since all had ended a move somebody has died, perhaps with pages that had moved on. */
   doubts: boolean;
   /** Asks for things. */
   member: boolean;
@@ -36,6 +40,9 @@ export interface Membership {
   dying: number;
   /** Taken in by a view that is not flushed yet. */
   coming: number;
+  /** Those that are known to have nothing any more, since they leave; this machine itself. */
+  left: number;
+  handedIn: boolean;
   /** Links that it has cut. */
   deaf: number;
   /** By phase and machine: the newest view of which it has said that the phase is over; -1: none. */
@@ -63,21 +70,25 @@ export interface ObjectHere {
 
 export type ViewNotice =
   | { kind: "mark"; phase: number; view: number }
-  | { kind: "object"; object: number; complete: boolean; lossy: boolean }
+  | { kind: "object"; object: number; complete: boolean; lossy: boolean; doubts: boolean }
   /** `restore`: nobody has the page, and that machine has the newest bytes of it. */
   | { kind: "owner"; page: number; restore: boolean }
   /** `serial`: of the newest bytes there, mirrored. */
-  | { kind: "report"; page: number; report: number; serial: bigint };
+  | { kind: "report"; page: number; report: number; serial: bigint }
+  /** By who leaves: the page comes along. */
+  | { kind: "given"; page: number; report: number; serial: bigint };
 
 export type ViewStep =
   | { do: "exclude"; machine: number }
-  | { do: "install" | "freeze" | "handIn" | "rebuild"; machine: number };
+  | { do: "install" | "freeze" | "handIn" | "rebuild"; machine: number }
+  | LeaveStep;
 
 const bit = (machine: number) => 1 << machine;
 
 export class Views {
   /** A bug that the judge is to find (takeover-bugs.test.ts). */
   planted = "";
+  readonly leaves: Leaves;
   readonly #cluster: Cluster;
   readonly #pagers: Pagers;
   readonly #mirrors: Mirrors;
@@ -86,6 +97,7 @@ export class Views {
     this.#mirrors = mirrors;
     this.#cluster = cluster;
     this.#pagers = pagers;
+    this.leaves = new Leaves(cluster);
   }
 
   // --- Membership ---
@@ -116,8 +128,9 @@ export class Views {
   steps(number: number): ViewStep[] {
     const { alive, membership } = this.#cluster.machine(number);
     if (!alive || this.leavesOut(number)) return [];
-    if (membership.view !== this.#newest) return [{ do: "install", machine: number }, ...this.#phase(number)];
-    return this.#phase(number);
+    const install: ViewStep[] =
+      membership.view !== this.#newest ? [{ do: "install", machine: number }] : this.leaves.steps(number);
+    return [...install, ...this.#phase(number)];
   }
 
   #phase(number: number): ViewStep[] {
@@ -135,21 +148,29 @@ export class Views {
   /** Who may be left out by the next view: not the last that runs. */
   exclusions(): ViewStep[] {
     return this.#cluster.numbers
-      .filter((machine) => !this.leavesOut(machine) && !this.#cluster.runs(machine))
+      .filter((machine) => !this.leavesOut(machine))
+      .filter((machine) => !this.#cluster.runs(machine) || this.leaves.hasLeft(machine))
       .map((machine) => ({ do: "exclude", machine }) as const);
   }
 
   exclude(machine: number): void {
-    const { members, second } = this.#cluster.views[this.#newest]!;
-    this.#cluster.views.push({ members: members & ~bit(machine), second: second & ~bit(machine) });
-    if (this.#cluster.machine(machine).alive) this.#cluster.loses(); // what it has is not the newest any more
+    const { members, second, leaving } = this.#cluster.views[this.#newest]!;
+    const others = ~bit(machine);
+    this.#cluster.views.push({
+      members: members & others,
+      second: second & others,
+      leaving: leaving & others,
+    });
+    const here = this.#cluster.machine(machine);
+    if (here.membership.handedIn) here.alive = false;
+    else if (here.alive) this.#cluster.loses(); // what it has is not the newest any more
   }
 
   /** A new life has begun; the next view takes it in. */
   takeIn(machine: number): void {
     const cluster = this.#cluster;
-    const { members, second } = cluster.views[this.#newest]!;
-    cluster.views.push({ members: members | bit(machine), second: second | bit(machine) });
+    const { members, second, leaving } = cluster.views[this.#newest]!;
+    cluster.views.push({ members: members | bit(machine), second: second | bit(machine), leaving });
     cluster.machine(machine).membership = {
       ...unseen(cluster.setup.machines),
       view: -1,
@@ -162,6 +183,7 @@ export class Views {
       // The link to its former life is lost.
       if (other !== machine) cluster.machine(other).noticed |= bit(machine);
       membership.deaf &= ~bit(machine);
+      membership.left &= ~bit(machine);
     }
   }
 
@@ -169,7 +191,7 @@ export class Views {
     const cluster = this.#cluster;
     const machine = cluster.machine(number);
     const { membership } = machine;
-    const none = { members: 0, second: 0 };
+    const none = { members: 0, second: 0, leaving: 0 };
     const former = membership.view < 0 ? none : cluster.views[membership.view]!;
     const view = cluster.views[this.#newest]!;
     membership.view = this.#newest;
@@ -213,8 +235,9 @@ export class Views {
   #died(number: number, dead: number): void {
     const { engines, pages, objects } = this.#cluster;
     const machine = this.#cluster.machine(number);
+    const left = (machine.membership.left & bit(dead)) !== 0;
     machine.membership.dying &= ~bit(dead);
-    machine.membership.doubts = true;
+    machine.membership.doubts ||= !left;
     machine.membership.coming &= ~bit(dead);
     engines.do.dead(engines.engine(number), dead);
     engines.do.setView(engines.engine(number), machine.membership.view + 1);
@@ -223,7 +246,7 @@ export class Views {
       const held =
         (here.holders & bit(dead)) !== 0 &&
         this.planted !== "what was held by ranges when all froze is nobody's";
-      if (here.moving !== 0 && held) here.lossy = true;
+      if (here.moving !== 0 && held && !left) here.lossy = true;
       if (!here.known || here.home !== dead) continue;
       // It may have made its directories already, and served others.
       if (here.moving === HANDED_IN && this.planted !== "who was the home once has everything")
@@ -261,6 +284,7 @@ export class Views {
   #marked(number: number, from: number, phase: number, view: number): void {
     const { membership } = this.#cluster.machine(number);
     membership.marks[phase * this.#cluster.setup.machines + from - 1] = view;
+    if (phase === LEFT && view === membership.view) membership.left |= bit(from);
     if (phase === REBUILT && (view === membership.view || membership.phase === FLUSHED))
       this.#thaw(number, from);
     this.#becomesMember(number);
@@ -270,11 +294,15 @@ export class Views {
     const { membership } = this.#cluster.machine(number);
     if (membership.view < 0 || membership.phase !== REBUILT || !this.#allEnded(number, REBUILT)) return;
     membership.moves = false;
+    membership.doubts = false;
     membership.member = true;
     this.#mirrors.heal(number, membership.view);
+    if (!this.leaves.isLeaving(number)) return;
+    membership.handedIn = true;
+    this.#mark(number, LEFT);
   }
 
-  noticed(from: number, to: number, notice: ViewNotice): void {
+  noticed(from: number, to: number, notice: ViewNotice, value: number): void {
     const { engines, objects } = this.#cluster;
     const machine = this.#cluster.machine(to);
     if (notice.kind === "mark") this.#marked(to, from, notice.phase, notice.view);
@@ -283,11 +311,13 @@ export class Views {
       if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN });
       if (here.moving !== 0 && notice.complete) here.complete = true;
       if (here.moving !== 0 && notice.lossy) here.lossy = true;
+      if (here.moving !== 0 && notice.doubts) machine.membership.doubts = true;
     } else if (objects.length > 0) {
       const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
       if (!known || moving === 0) return;
       const at = this.#cluster.find(to, notice.page);
       if (notice.kind === "report") this.#reported(to, notice.page, from, notice.report, notice.serial);
+      else if (notice.kind === "given") this.leaves.given(to, notice, value);
       else if (notice.restore) {
         this.#mirrors.use(to, notice.page);
         engines.do.engineRestored(at);
@@ -299,9 +329,12 @@ export class Views {
 
   /** Who knows of an object without having been told asks there. */
   homeOf(number: number, object: number): number {
+    const { leaving } = this.#cluster.views[this.#cluster.machine(number).membership.view]!;
     const members = this.#members(number);
+    const stay = members.filter((machine) => (leaving & bit(machine)) === 0);
+    const homes = stay.length > 0 ? stay : members;
     const preferred = this.#cluster.preferred(object);
-    return members.includes(preferred) ? preferred : members[0]!;
+    return homes.includes(preferred) ? preferred : homes[0]!;
   }
 
   /** Before a thread asks for it. */
@@ -369,9 +402,9 @@ export class Views {
     const interrupted =
       this.#interrupted(number, this.#members(number)) &&
       this.planted !== "a view that was skipped is nothing";
-    machine.membership.doubts ||= interrupted;
     // Mirrored, the home of every page has to be told what there is of it.
-    const all = this.#mirrors.on || interrupted;
+    const leaving = this.#cluster.views[machine.membership.view]!.leaving !== 0;
+    const all = this.#mirrors.on || interrupted || leaving;
     for (const object of this.#cluster.objects) {
       const here = machine.objects[object]!;
       if (!here.known) continue;
@@ -393,13 +426,13 @@ export class Views {
     here.moving = FROZEN;
     here.home = home;
     if (stored && this.planted !== "a lost page's frame is the page")
-      for (const page of this.#pagesHere(number, object)) engines.do.keepLoss(engines.page(number, page));
+      for (const page of this.#pagesHere(number, object)) engines.do.stands(engines.page(number, page));
     this.#cluster.rangesFrozen(number);
     for (const page of this.#pagesHere(number, object)) {
       this.#pagers.endRevocation(number, page);
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
-      const has = stored && this.#cluster.machine(number).pages[page]!.framed ? 1 : 0;
-      engines.do.setRanged(at, 0);
+      const { framed, broken } = this.#cluster.machine(number).pages[page]!;
+      const has = stored && (framed || broken) ? 1 : 0;
       this.#pagers.run(number, page, () => engines.do.freeze(engine, at, has));
     }
   }
@@ -436,6 +469,7 @@ export class Views {
           object,
           complete: here.ours,
           lossy: here.lossy,
+          doubts: machine.membership.doubts,
         });
       if (this.planted === "a loss is handed in once" && here.home !== number) here.lossy = false;
       for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
@@ -451,6 +485,10 @@ export class Views {
     if (this.planted === "copies are not reported" && report === 1) report = 0;
     const serial = this.#mirrors.best(number, page);
     if (report === 0 && serial === 0n) return;
+    if (this.leaves.isLeaving(number) && home !== number && report !== this.#cluster.c["REPORT_AWAY"]) {
+      this.leaves.give(number, page, home);
+      return;
+    }
     if (home === number) this.#reported(number, page, number, report, serial);
     else this.#cluster.tell(number, home, { kind: "report", page, report, serial });
   }
@@ -469,7 +507,6 @@ export class Views {
       const here = machine.objects[object]!;
       if (here.home === number && here.moving === HANDED_IN) this.#rebuildObject(number, object, here);
     }
-    machine.membership.doubts = false;
     this.#mark(number, REBUILT);
     this.#thaw(number, number);
     const { marks, view } = machine.membership;
@@ -555,6 +592,8 @@ export const unseen = (machines: number): Membership => ({
   member: true,
   dying: 0,
   coming: 0,
+  left: 0,
+  handedIn: false,
   deaf: 0,
   marks: Array.from({ length: MARKS * machines }, () => -1),
 });
@@ -565,7 +604,8 @@ export const copyMembership = (membership: Membership): Membership => ({
 });
 
 export function membershipWords(put: (word: number) => void, machine: Machine): void {
-  const { view, phase, moves, doubts, member, dying, coming, deaf, marks } = machine.membership;
+  const { view, phase, moves, doubts, member, dying, coming, left, handedIn, deaf, marks } =
+    machine.membership;
   put(
     (view + 1) |
       (phase << 8) |
@@ -575,6 +615,7 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
       (dying << 16),
   );
   put(deaf | (coming << 16));
+  put(left | (handedIn ? 1 : 0));
   for (const mark of marks) put(mark + 1);
   for (const { known, home, moving, complete, ours, lost, lossy, holders } of machine.objects)
     put(

@@ -34,7 +34,7 @@ export type Step =
   | ViewStep;
 
 /** What need not happen. */
-const optional = new Set<Step["do"]>(["kill", "pause", "merge", "drop", "fetch"]);
+const optional = new Set<Step["do"]>(["kill", "pause", "leave", "merge", "drop", "fetch"]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
   readonly membership: Views;
@@ -92,10 +92,11 @@ export class World extends Cluster implements search.World<Step, Saved> {
     }
   }
 
-  /** Not to the last that runs. */
+  /** Not to the last that runs and stays. */
   #faults(steps: Step[], m: number): void {
-    if (this.takeover && this.numbers.filter((other) => this.runs(other)).length === 1 && this.runs(m))
-      return;
+    const { leaving } = this.views.at(-1)!;
+    const stay = this.numbers.filter((other) => this.runs(other) && (leaving & (1 << other)) === 0);
+    if (this.takeover && stay.length === 1 && stay[0] === m) return;
     if (!this.mirrors.mayFail()) return;
     steps.push({ do: "kill", machine: m });
     if (this.pauses && !this.machine(m).stopped) steps.push({ do: "pause", machine: m });
@@ -196,6 +197,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "exclude":
         this.membership.exclude(step.machine);
         break;
+      case "leave":
+        this.membership.leaves.leave(step.machine);
+        break;
       case "install":
         this.membership.install(step.machine);
         break;
@@ -275,7 +279,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     for (const thread of machine.threads) thread.right.fill(0);
     for (const page of machine.pages) page.revoking = -1;
     this.faults++;
-    this.loses();
+    if (!machine.membership.handedIn) this.loses();
   }
 
   #notice(number: number, dead: number): void {
@@ -363,7 +367,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       engines.do.released(engines.set(to), from, 0n, LAST, this.c["UNUSED"]!);
       this.answered(to, from);
     } else if (notice.kind === "mirror") this.mirrors.came(from, to, notice, value);
-    else this.membership.noticed(from, to, notice);
+    else this.membership.noticed(from, to, notice, value);
   }
 }
 

@@ -53,6 +53,8 @@ export interface Story {
   readonly steps: readonly Happening[];
   /** Machines come back. */
   readonly rejoins?: boolean;
+  /** So many leave in good order. */
+  readonly leaves?: number;
   /** So many threads are told of a loss. */
   readonly told: number;
 }
@@ -60,12 +62,13 @@ export interface Story {
 /** `planted`: a bug of coherence-views.ts. */
 export function tellStory(
   kernel: KernelWasm,
-  { setup, kills, steps, rejoins, told }: Story,
+  { setup, kills, steps, rejoins, leaves = 0, told }: Story,
   planted = "",
 ): void {
   const world = new World(kernel, setup);
   world.membership.planted = planted;
   world.rejoins = rejoins === true;
+  world.leaves = leaves;
   playOn(world, steps, kills);
   const failures = world.failures(true);
   if (failures !== told)

@@ -14,6 +14,8 @@ export interface Shape extends Setup {
   pauses: boolean;
   /** Who was left out comes back with its bytes. */
   remains: boolean;
+  /** So many machines may leave in good order. */
+  leaves: number;
 }
 
 /** The cluster of this number: 2 to 5 machines of one or two threads, 1 to 3 pages. */
@@ -37,19 +39,27 @@ export function shapeOf(number: number): Shape {
     rejoins: next(2) === 0,
     pauses: takeover && next(2) === 0,
   };
-  return { ...shape, remains: shape.pauses && next(2) === 0 };
+  const remains = shape.pauses && next(2) === 0;
+  const leaves = takeover ? next(3) : 0;
+  const merges = ranges && next(2) === 0;
+  return { ...shape, remains, leaves, merges, fetches: merges ? next(3) : 0 };
 }
 
 /** A world of this shape, at its beginning. */
-export function worldOf(kernel: KernelWasm, { kills, rejoins, pauses, remains, ...setup }: Shape): World {
+export function worldOf(
+  kernel: KernelWasm,
+  { kills, rejoins, pauses, remains, leaves, ...setup }: Shape,
+): World {
   const world = new World(kernel, setup);
   world.rejoins = rejoins;
   world.pauses = pauses;
   world.remains = remains;
+  world.leaves = leaves;
   return world;
 }
 
-const isFault = (step: Step) => step.do === "kill" || step.do === "pause";
+/** Steps that are rare, so that they meet a cluster at work. */
+const isRare = (step: Step) => step.do === "kill" || step.do === "pause" || step.do === "leave";
 
 /** What may happen, faults apart: `calm` after faults have stopped. */
 function possible(world: World, kills: number, calm: boolean): Step[] {
@@ -72,8 +82,7 @@ export function wanderIn(world: World, kills: number, mode: Mode, seed: number, 
       return;
     }
     let step = steps[next(steps.length)]!;
-    // Faults are rare, so that they meet a cluster at work.
-    if (isFault(step) && next(12) !== 0) step = steps.find((each) => !isFault(each)) ?? step;
+    if (isRare(step) && next(12) !== 0) step = steps.find((each) => !isRare(each)) ?? step;
     taken.push(step);
     world.take(step);
   }

@@ -253,7 +253,7 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     name: "who leaves does not say that a borrower's bytes were lost",
     judge: "leaves",
     file: "coherence/homes.ts",
-    from: "  if (partly) page.broken = 1;\n",
+    from: "  if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death\n",
     to: "",
   },
   {

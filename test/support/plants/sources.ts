@@ -2,6 +2,7 @@
 // clusters are searched, in every order of events and at random.
 import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
+import { operationForItself } from "../leave-stories.js";
 import { LoansWorld } from "../loans-world.js";
 import { explore } from "../search.js";
 import {
@@ -18,8 +19,8 @@ import { type Change, compiled } from "./compiled.js";
 import { larger, loanCases, short, wanderLoans } from "./loans.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 
-/** What it is part of: pages, records that merge and go, homes that move, chunks that are lent. */
-type Part = "pages" | "merging" | "moves" | "loans";
+/** What it is part of: pages, records that merge and go, homes that move, machines that leave, chunks that are lent. */
+type Part = "pages" | "merging" | "moves" | "leaves" | "loans";
 
 const bugs: readonly (Change & { part: Part; story?: Story })[] = [
   {
@@ -116,7 +117,7 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "what was away when its home was frozen is nobody's",
     part: "moves",
     file: "coherence/takeover.ts",
-    from: "page.away = u8(page.directory == HELD);",
+    from: "page.away = u8(page.directory == HELD && page.ranged == 0);",
     to: "page.away = 0;",
     story: awayWithTheDead,
   },
@@ -134,6 +135,35 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     file: "coherence/takeover.ts",
     from: "  answerOperations(engine, page, SAY_REJECTED);\n  if (page.frozen == 0) {",
     to: "  if (page.frozen == 0) {",
+  },
+  {
+    name: "a right that finds its receiver frozen, who leaves, is a copy like any other",
+    part: "leaves",
+    file: "coherence/takeover.ts",
+    from: "  page.sole = 1;\n  if (page.state == INVALID) page.state = SHARED;\n",
+    to: "  if (page.state == INVALID) page.state = SHARED;\n",
+  },
+  {
+    name: "who leaves while it collects acknowledgements has a copy like any other",
+    part: "leaves",
+    file: "coherence/takeover.ts",
+    from: "page.purge != 0 || isDoubtful(page.state));",
+    to: "page.purge != 0);",
+  },
+  {
+    name: "a home that leaves keeps what others may have thrown away",
+    part: "leaves",
+    file: "coherence/takeover.ts",
+    from: "page.sole = u8((stored && page.directory == CLEAN_SHARED) || ",
+    to: "page.sole = u8(",
+  },
+  {
+    name: "a machine's own operation that finds it frozen comes back to nobody",
+    part: "leaves",
+    file: "coherence/takeover.ts",
+    from: "      else if (mine) rejected(engine, page, message);\n",
+    to: "",
+    story: operationForItself,
   },
   {
     name: "of a dead borrower's bytes nobody is told when the page goes home",
@@ -176,6 +206,8 @@ interface Small {
   readonly kills?: number;
   readonly seeds: number;
   readonly pages?: number;
+  readonly leaves?: number;
+  readonly merges?: true;
 }
 const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
   pages: [
@@ -196,13 +228,20 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
     { programs: [["rw"], ["xw"], ["wx", "r"]], home: 2, kills: 1, seeds: 1000 },
     { programs: [["rw"], ["ww", "w"], ["xx", "x"]], home: 1, kills: 1, seeds: 1000 },
   ],
+  leaves: [
+    { programs: [["r"], ["w"], ["w"]], home: 1, leaves: 1, seeds: 1000 },
+    { programs: [["w"], ["rw"], ["rw"]], home: 1, leaves: 1, seeds: 1000 },
+    { programs: [["w0r1"], ["r0"], ["r0"]], home: 1, pages: 2, leaves: 1, merges: true, seeds: 1000 },
+  ],
 };
 
-function worldOf(kernel: KernelWasm, part: Part, { programs, home, pages = 1 }: Small): World {
-  const merging = { ranges: true, merges: true, fetches: 1 };
-  const more = part === "merging" ? merging : part === "moves" ? { takeover: true } : {};
-  const world = new World(kernel, { machines: programs.length, home, programs, pages, ...more });
-  world.rejoins = true;
+function worldOf(kernel: KernelWasm, part: Part, small: Small): World {
+  const { programs, home, pages = 1, leaves = 0, merges = part === "merging" } = small;
+  const merging = merges ? { ranges: true, merges: true, fetches: 1 } : {};
+  const takeover = part === "moves" || part === "leaves";
+  const world = new World(kernel, { machines: programs.length, home, programs, pages, takeover, ...merging });
+  world.rejoins = part !== "leaves";
+  world.leaves = leaves;
   return world;
 }
 

@@ -1,0 +1,77 @@
+// Machines that leave the cluster of coherence-state.ts in good order (farewell.ts, and what homes.ts makes of it): their program has
+// ended, they hand in all that they have by a view in which they are leaving, say so, and the next view is without them.
+import type { Cluster } from "./coherence-state.js";
+import type { ViewNotice } from "./coherence-views.js";
+
+export type LeaveStep = { do: "leave"; machine: number };
+export type GivenNotice = Extract<ViewNotice, { kind: "given" }>;
+
+const bit = (machine: number) => 1 << machine;
+
+export class Leaves {
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** It belongs to the cluster and knows the newest view; somebody else stays. */
+  steps(number: number): LeaveStep[] {
+    const { leaves, leavings, views, numbers } = this.#cluster;
+    const { members, leaving } = views.at(-1)!;
+    const { member, view } = this.#cluster.machine(number).membership;
+    if (leavings >= leaves || !member || view !== views.length - 1 || !this.#cluster.runs(number)) return [];
+    const stay = numbers.filter((other) => members & ~leaving & bit(other) && this.#cluster.runs(other));
+    return stay.includes(number) && stay.length > 1 ? [{ do: "leave", machine: number }] : [];
+  }
+
+  leave(number: number): void {
+    const { views } = this.#cluster;
+    this.#cluster.leavings++;
+    for (const thread of this.#cluster.machine(number).threads) {
+      Object.assign(thread, { at: thread.program.length, state: 0, declined: false });
+      thread.right.fill(0);
+    }
+    const last = views.at(-1)!;
+    views.push({ ...last, leaving: last.leaving | bit(number) });
+  }
+
+  /** By the view that the machine acts by. */
+  isLeaving(number: number): boolean {
+    const { view } = this.#cluster.machine(number).membership;
+    return view >= 0 && (this.#cluster.views[view]!.leaving & bit(number)) !== 0;
+  }
+
+  /** It may be left out: somebody has heard that it has nothing any more. */
+  hasLeft(number: number): boolean {
+    if ((this.#cluster.views.at(-1)!.leaving & bit(number)) === 0) return false;
+    return this.#cluster
+      .members()
+      .some((other) => (this.#cluster.machine(other).membership.left & bit(number)) !== 0);
+  }
+
+  /** giveAway() of homes.ts. */
+  give(number: number, page: number, home: number): void {
+    const { engines, c } = this.#cluster;
+    const here = this.#cluster.machine(number).pages[page]!;
+    const at = engines.page(number, page);
+    let report = engines.do.give(at, this.#cluster.machine(number).membership.doubts ? 1 : 0);
+    const serial = engines.do.forsaken(at, here.dirty ? 1 : 0) as unknown as bigint;
+    here.dirty = false;
+    if (report === c["REPORT_HAD"]) return;
+    if (here.broken) report = c["REPORT_PARTLY"]!;
+    const value = here.framed ? here.frame : 0;
+    this.#cluster.tell(number, home, { kind: "given", page, report, serial }, value);
+  }
+
+  /** given() of homes.ts. */
+  given(number: number, { page, report, serial }: GivenNotice, value: number): void {
+    const { engines, c } = this.#cluster;
+    const at = this.#cluster.find(number, page);
+    const dirty = engines.do.dirty(at) & 1;
+    Object.assign(this.#cluster.machine(number).pages[page]!, { frame: value, framed: true, former: false });
+    engines.do.restore(at, BigInt.asUintN(64, serial), dirty, 0);
+    engines.do.given(at, number, report === c["REPORT_COPY_GIVEN"] ? 1 : 0);
+    if (report === c["REPORT_PARTLY"]) this.#cluster.machine(number).pages[page]!.broken = true;
+  }
+}

@@ -1,0 +1,52 @@
+// Stories (story.ts) of machines that leave in good order (coherence-leaves.ts): nothing is lost, nobody is told of a loss, nobody waits.
+import { ARRIVES, deliver, freeze, install, inTurn, retire, type Story, start } from "./story.js";
+
+/** R2: machine 3 is granted the right to write, with the only copy of the page, when it has frozen in order to leave. */
+export const rightForTheLeaver: Story = {
+  setup: { machines: 3, home: 1, programs: [[], ["w"], ["w"]], takeover: true },
+  kills: 0,
+  leaves: 1,
+  steps: inTurn(
+    start(2),
+    ARRIVES,
+    retire(2),
+    start(3),
+    deliver(3, 1),
+    deliver(1, 2),
+    { do: "leave", machine: 3 },
+    install(1),
+    install(2),
+    install(3),
+    deliver(1, 3),
+    deliver(2, 3),
+    freeze(3),
+    { do: "gone", machine: 2, page: 0 },
+  ),
+  told: 0,
+};
+
+/**
+ * R5: machine 2 is granted all pages while its operation on one of them is on its way to the home, which sends it to the owner: machine 2,
+ * which has frozen since machine 3 leaves.
+ */
+export const operationForItself: Story = {
+  setup: { machines: 3, pages: 2, home: 1, ranges: true, programs: [[], ["x0", "w1"], []], takeover: true },
+  kills: 0,
+  leaves: 1,
+  steps: inTurn(
+    { do: "start", machine: 2, thread: 1 },
+    start(2),
+    deliver(2, 1),
+    deliver(1, 2),
+    { do: "leave", machine: 3 },
+    install(3),
+    install(1),
+    install(2),
+    deliver(2, 1),
+    deliver(1, 2),
+    deliver(3, 2),
+    freeze(2),
+    deliver(1, 2),
+  ),
+  told: 0,
+};
