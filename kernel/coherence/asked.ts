@@ -74,14 +74,24 @@ export function askMany(object: SharedObject, first: u64, most: u64): u32 {
   run.count = framed;
   run.left = framed;
   keptRooms(roomAt(run, 0), framed);
-  run.next = runs;
-  runs = changetype<usize>(run);
+  put(run);
   if (run.transaction == 0) {
     drop(run);
     return 0;
   }
   runAsksMany(object.id, first, framed, object.home, run.transaction);
   return framed;
+}
+
+/** Behind the others: what was asked for first comes first, and is found first. */
+function put(run: Asked): void {
+  run.next = 0;
+  if (runs == 0) runs = changetype<usize>(run);
+  else {
+    let at = changetype<Asked>(runs);
+    while (at.next != 0) at = changetype<Asked>(at.next);
+    at.next = changetype<usize>(run);
+  }
 }
 
 /** So many pages from `first` on, `most` at the most, are in no run. */

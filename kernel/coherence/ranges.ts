@@ -194,6 +194,15 @@ export function rangesPutState(set: RangeSet, first: u64, last: u64, state: u8):
   }
 }
 
+/**
+ * As rangesPutState(), where the pages go from the beginning of a range to the end of the one before, which takes no room. False: that is
+ * not so, and nothing has happened.
+ */
+export function rangesGoOn(set: RangeSet, first: u64, last: u64, state: u8): bool {
+  const number = rangeNumber(set, first);
+  return rangeAt(set, number).last > last && goesOver(set, number, first, last, state);
+}
+
 /** As put() with the state alone, where pages go from the beginning of a range to the end of the one before. False: that is not so. */
 function goesOver(set: RangeSet, number: u32, first: u64, last: u64, state: u8): bool {
   const range = rangeAt(set, number);

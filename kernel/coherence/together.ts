@@ -10,7 +10,7 @@ import { rangesOf, rangesReady } from "./grants";
 import { Kept, keptBehind, keptCame, keptFind } from "./kept";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
-import { rangesPutState } from "./ranges";
+import { rangesGoOn, rangesPutState } from "./ranges";
 import { PageMessage } from "./records";
 import { takeRunsRight } from "./revocations";
 import { RUN_PAGE_BYTES, runBytes, runFirst, runGivesKept, runPages, runTransaction } from "./runs";
@@ -92,8 +92,11 @@ export function takeTogether(object: SharedObject, number: u32): u32 {
     keptCame(load<usize>(rooms + at), object, next++, load<u64>(bytes), frame);
     bytes += RUN_PAGE_BYTES;
   }
-  rangesReady(object);
-  rangesPutState(rangesOf(object), index, index + count - 1, SHARED);
+  const last = index + count - 1;
+  if (!rangesGoOn(rangesOf(object), index, last, SHARED)) {
+    rangesReady(object);
+    rangesPutState(rangesOf(object), index, last, SHARED);
+  }
   stats().pagesReceived += count;
   return count;
 }

@@ -134,13 +134,16 @@ export function framesAllocateRaw(at: usize, count: u32): u32 {
   let taken: u32 = 0;
   while (taken < count) {
     if (core.frames === 0) stock(core);
-    const frame = core.frames;
+    let frame = core.frames;
     if (frame === 0) break;
-    core.frames = load<usize>(frame);
-    core.frameCount--;
-    setKind(frame, USED);
-    store<u32>(at + (taken << 2), frame);
-    taken++;
+    const before = taken;
+    for (; frame !== 0 && taken < count; taken++) {
+      setKind(frame, USED);
+      store<u32>(at + (taken << 2), frame);
+      frame = load<usize>(frame);
+    }
+    core.frames = frame;
+    core.frameCount -= taken - before;
   }
   criticalLeave(core);
   return taken;
@@ -157,7 +160,14 @@ function stock(core: Core): void {
     const block = blockTake(order);
     if (block === 0) break;
     const frames = u32(1) << order;
-    for (let i: u32 = 0; i < frames; i++) shelve(core, block + (i << 12));
+    let first = core.frames;
+    for (let frame = block; frame !== block + (frames << 12); frame += 4096) {
+      setKind(frame, STOCKED);
+      store<usize>(frame, first);
+      first = frame;
+    }
+    core.frames = first;
+    core.frameCount += frames;
     left -= frames;
   }
   lock.release();

@@ -373,8 +373,8 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     name: "runs without records: pages that came are not said to be here",
     judge: "scans",
     file: "coherence/together.ts",
-    from: "index, index + count - 1, SHARED);\n  stats",
-    to: "index, index, SHARED);\n  stats",
+    from: "  const last = index + count - 1;\n",
+    to: "  const last = index;\n",
   },
   {
     name: "spread: a sleeper on another machine is not woken",
