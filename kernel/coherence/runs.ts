@@ -139,8 +139,7 @@ export function runGivesKept(at: usize, pages: u32, machine: u32, number: u32): 
     let to = roomFor(many);
     for (const end = place + many; place != end; place++) {
       const kept = changetype<Kept>(load<usize>(at + (place << 2)));
-      store<u64>(to, kept.serial);
-      memory.copy(to + 8, kept.frame, PAGE_BYTES);
+      put(to, kept.serial, kept.frame);
       to += RUN_PAGE_BYTES;
     }
     count += many;
@@ -173,7 +172,11 @@ function roomFor(pages: u32): usize {
 }
 
 function append(serial: u64, data: usize): void {
-  const at = roomFor(1);
+  put(roomFor(1), serial, data);
+}
+
+/** A page in ITEM_RUN_PAGES. */
+function put(at: usize, serial: u64, data: usize): void {
   store<u64>(at, serial);
   memory.copy(at + 8, data, PAGE_BYTES);
 }

@@ -317,8 +317,8 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     name: "runs: bytes go with the next number",
     judge: "scans",
     file: "coherence/runs.ts",
-    from: "  append(page.serial, page.frame);",
-    to: "  append(page.serial + 1, page.frame);",
+    from: "  store<u64>(at, serial);\n  memory.copy",
+    to: "  store<u64>(at, serial + 1);\n  memory.copy",
   },
   {
     name: "runs: one goes on with whatever page comes next",
