@@ -106,6 +106,7 @@ export {
 export * from "./coherence/table";
 export {
   engineAdopt,
+  engineAwaits,
   engineBest,
   engineFreeze,
   engineGive,
@@ -299,8 +300,9 @@ export function engineSetView(engine: Engine, view: u32): void {
 export function pageForgetOperation(page: Page, machine: u32): void {
   if (page.state == INVALID_OPERATE && <u32>page.target == machine) page.transaction = 0;
 }
-export function pageIsUnanswered(page: Page): u32 {
-  return page.unanswered;
+/** What is open of this machine's own on a frozen page, and what it has beneath that. */
+export function pageOpen(page: Page): u32 {
+  return page.unanswered | (u32(page.beneath) << 8);
 }
 export function pageIsSole(page: Page): u32 {
   return page.sole;

@@ -41,6 +41,7 @@ import { mirrorBest, shelfUse } from "./shelves";
 import { LOST, RECOVERING, UNUSED } from "./table";
 import {
   engineAdopt,
+  engineAwaits,
   engineBest,
   engineFreeze,
   engineGive,
@@ -232,6 +233,22 @@ function freeze(object: SharedObject, home: u32): void {
 }
 
 // --- Hand in ---
+
+/** What this machine has to hand in is certain: no answer is to come to an operation on a page that is here. */
+export function homesAnswered(): bool {
+  if (doubts) return true;
+  let object = objectsFirst();
+  while (changetype<usize>(object) != 0) {
+    let at = object.moving == FROZEN ? object.pages : 0;
+    while (at != 0) {
+      const page = changetype<Page>(at);
+      if (engineAwaits(engine, page)) return false;
+      at = page.nextInObject;
+    }
+    object = changetype<SharedObject>(object.next);
+  }
+  return true;
+}
 
 /** Nothing of the time before is under way to this machine any more. */
 export function homesHandIn(): void {

@@ -228,6 +228,8 @@ export class Page {
   /** At a new home: the newest bytes that anybody has, and who. */
   best: u64 = 0;
   bestFrom: u32 = 0;
+  /** Frozen, while an operation of this machine's own is open: the state in which the page is here besides, INVALID or another. */
+  beneath: u8 = 0;
 
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */

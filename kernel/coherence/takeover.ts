@@ -91,12 +91,14 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
     page.away = u8(page.directory == HELD && page.ranged == 0); // of ranges homes.ts knows the holders
     const alone = stored && page.directory == UNUSED;
     page.sole = u8((stored && page.directory == CLEAN_SHARED) || page.purge != 0 || isDoubtful(page.state));
+    page.beneath = INVALID;
     page.state = standing(page);
+    const has = hasOf(page);
     if (alone || page.left != 0) {
-      if (page.state == INVALID || page.state == SHARED) page.state = OWNED;
+      if (has == INVALID || has == SHARED) putHas(page, OWNED);
     } else if (stored && page.directory == CLEAN_SHARED) {
       // Who gave the home what it has may still be the owner: of two, each would take the other's order for its own.
-      if (page.state == INVALID) page.state = SHARED;
+      if (has == INVALID) putHas(page, SHARED);
     }
   }
   page.unanswered = u8(page.state == INVALID_OPERATE);
@@ -147,6 +149,24 @@ function standing(page: Page): u8 {
   }
 }
 
+/** Of a frozen page: the state that this machine is in, but for an operation of its own that is open. */
+function hasOf(page: Page): u8 {
+  return page.state == INVALID_OPERATE ? page.beneath : page.state;
+}
+
+function putHas(page: Page, state: u8): void {
+  if (page.state == INVALID_OPERATE) page.beneath = state;
+  else page.state = state;
+}
+
+/** This machine's operation is over. */
+function operationEnds(engine: Engine, page: Page, event: u8, message: PageMessage): void {
+  cacheEvent(engine, page, event, message);
+  if (page.beneath == INVALID) return;
+  page.state = page.beneath;
+  page.beneath = INVALID;
+}
+
 /** Others that had the page were told to let go of it, or the home is told that it is lost: this copy may be the last. */
 function isDoubtful(state: u8): bool {
   return state == COLLECTING || state == FAILED_SHARED || state == FAILED_LEAVING;
@@ -167,7 +187,7 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
       if (!mine || page.state != INVALID_OPERATE) break;
       page.transaction = 0;
       page.operand = message.operand;
-      cacheEvent(engine, page, OPERATED, message);
+      operationEnds(engine, page, OPERATED, message);
       break;
     case SAY_REJECTED:
       if (mine) rejected(engine, page, message);
@@ -185,10 +205,10 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
       break;
     case SAY_SURRENDER:
       // It was handed in to the former home, which this was.
-      if (!(message.flags & WITH_DATA) || page.state != INVALID) break;
+      if (!(message.flags & WITH_DATA) || hasOf(page) != INVALID) break;
       serialTaken(page, message);
       put(engine, page, ACT_TAKE, 0);
-      page.state = OWNED;
+      putHas(page, OWNED);
       break;
   }
 }
@@ -213,14 +233,14 @@ function granted(engine: Engine, page: Page, message: PageMessage): void {
 /** What its sender told of a loss before it froze it tells nobody else. */
 function failed(engine: Engine, page: Page, message: PageMessage): void {
   page.transaction = 0;
-  if (page.state == INVALID_OPERATE) cacheEvent(engine, page, FAILURE, message);
+  if (page.state == INVALID_OPERATE) operationEnds(engine, page, FAILURE, message);
   else put(engine, page, ACT_FAIL, 0);
 }
 
 function rejected(engine: Engine, page: Page, message: PageMessage): void {
   if (page.state != INVALID_OPERATE) return;
   page.transaction = 0;
-  cacheEvent(engine, page, REJECTED, message);
+  operationEnds(engine, page, REJECTED, message);
 }
 
 function reject(engine: Engine, page: Page, machine: u32, transaction: u32): void {
@@ -228,8 +248,17 @@ function reject(engine: Engine, page: Page, machine: u32, transaction: u32): voi
   sayOperation(engine, page, machine, SAY_REJECTED, 0, transaction, 0, 0, 0, 0);
 }
 
+/**
+ * An answer is to come that decides what a frozen page is: this machine has it, and asked another before that to do an operation on
+ * it. Who has frozen answers at once, so it comes, unless a machine has died.
+ */
+export function engineAwaits(engine: Engine, page: Page): bool {
+  if (page.state != INVALID_OPERATE || page.beneath == INVALID) return false;
+  return page.transaction != 0 && (engine.dead & bitOf(page.target)) == 0;
+}
+
 export function engineReport(page: Page): u32 {
-  switch (page.state) {
+  switch (hasOf(page)) {
     case MODIFIED:
       return REPORT_ALONE;
     case OWNED:
@@ -246,8 +275,8 @@ export function engineReport(page: Page): u32 {
  * else has a copy may have died.
  */
 export function engineGive(page: Page, doubts: bool): u32 {
-  const state = page.state;
-  if (state == MODIFIED || state == OWNED || state == SHARED) page.state = INVALID;
+  const state = hasOf(page);
+  if (state == MODIFIED || state == OWNED || state == SHARED) putHas(page, INVALID);
   else return REPORT_HAD;
   if (state != SHARED) return REPORT_GIVEN;
   return page.sole != 0 || doubts ? REPORT_COPY_GIVEN : REPORT_HAD;
@@ -270,15 +299,15 @@ export function engineReported(page: Page, from: u32, report: u32): void {
 /** At the new home, `self`: a machine that leaves has handed over the page, which it owned, or a `copy` of it. All copies are equal. */
 export function engineGiven(page: Page, self: u32, copy: bool): void {
   page.sole = 1;
-  // An operation is under way: the bytes are in the backing store, and nobody has the page.
-  if (<u32>page.owner == self || page.state == INVALID_OPERATE) return;
-  if (copy && page.state != INVALID && page.state != SHARED) return; // and this machine will report that
+  if (<u32>page.owner == self) return;
+  const has = hasOf(page);
+  if (copy && has != INVALID && has != SHARED) return; // and this machine will report that
   if (copy || page.owner != 0) {
-    page.state = SHARED;
+    putHas(page, SHARED);
     page.sharers |= bitOf(self);
     return;
   }
-  page.state = OWNED;
+  putHas(page, OWNED);
   page.owner = <u8>self;
   page.sharers &= ~bitOf(self);
 }
@@ -322,15 +351,15 @@ export function engineRestore(engine: Engine, page: Page): u32 {
 
 /** The newest bytes of the page are here, in its frame. */
 export function engineRestored(page: Page): void {
-  assert(page.state == INVALID, "a page is restored that was not lost");
-  page.state = OWNED;
+  assert(hasOf(page) == INVALID, "a page is restored that was not lost");
+  putHas(page, OWNED);
   page.dirty = 1;
 }
 
 /** Of copies without an owner this one was chosen. */
 export function engineAdopt(page: Page): void {
-  assert(page.state == SHARED || page.state == OWNED, "a machine without a copy becomes its owner");
-  page.state = OWNED;
+  assert(hasOf(page) == SHARED || hasOf(page) == OWNED, "a machine without a copy becomes its owner");
+  putHas(page, OWNED);
   page.dirty = 1;
 }
 
@@ -356,11 +385,12 @@ export function engineThaw(engine: Engine, page: Page, home: u32): void {
     memory.fill(changetype<usize>(peerAt(page, machine)), 0, PEER_BYTES);
     peerAt(page, machine).mirrorAt = mirrorAt;
   }
+  if (page.state != INVALID_OPERATE) page.transaction = 0;
+  else if (page.transaction == 0 || page.beneath != INVALID || engine.dead & bitOf(page.target)) {
+    // Nobody knows whether it was done.
+    page.transaction = 0;
+    operationEnds(engine, page, FAILURE, changetype<PageMessage>(0));
+  }
   // The new home's frame is the backing store, and no other knows what an owner has.
   page.dirty = u8(home != engine.self && (page.state == OWNED || page.state == MODIFIED));
-  if (page.state != INVALID_OPERATE) page.transaction = 0;
-  else if (page.transaction == 0 || engine.dead & bitOf(page.target)) {
-    // Nobody knows whether it was done.
-    cacheEvent(engine, page, FAILURE, changetype<PageMessage>(0));
-  }
 }

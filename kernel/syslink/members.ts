@@ -11,6 +11,7 @@
 import { Client } from "../coherence/client";
 import { commitHealing, commitsFail } from "../coherence/commits";
 import {
+  homesAnswered,
   homesFreeze,
   homesHandIn,
   homesHealed,
@@ -424,6 +425,7 @@ function phases(now: u64): u64 {
     mark(FROZEN);
   }
   if (phase == FROZEN && markedByAll(current, FROZEN)) {
+    if (!homesAnswered()) return now + MILLISECOND;
     homesHandIn();
     mark(HANDED_IN);
   }

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
-import { operationForItself, rightForTheLeaver } from "../support/leave-stories.js";
+import { operationForItself, operationOfTheHome, rightForTheLeaver } from "../support/leave-stories.js";
 import { moveStories } from "../support/move-stories.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
@@ -198,3 +198,6 @@ test("R2: the right to the only copy, which finds its receiver frozen in order t
 
 test("R5: an operation that its own machine is to do, and that finds it frozen, is made again", () =>
   tellStory(new KernelWasm(), operationForItself));
+
+test("R2, R8: a page that its home has in its store is handed in, whatever the home asked for besides", () =>
+  tellStory(new KernelWasm(), operationOfTheHome));

@@ -35,7 +35,8 @@ const functions = {
   adopt: "engineAdopt",
   thaw: "engineThaw",
   unanswered: "engineUnanswered",
-  isUnanswered: "pageIsUnanswered",
+  open: "pageOpen",
+  awaits: "engineAwaits",
   isSole: "pageIsSole",
   mayMerge: "pageMayMerge",
   merge: "pageMerge",
@@ -230,7 +231,7 @@ export class Engines {
     for (const page of pages) {
       const at = this.page(machine, page);
       part(at, this.#protocolBytes);
-      words.put(this.do.isUnanswered(at));
+      words.put(this.do.open(at));
       // Serial numbers name bytes, which are told apart by their values.
       const peerBytes = this.c[this.#shape.mirrored ? "PEER_BYTES" : "PEER_SERIALS"]!;
       for (let m = 0; m < this.#shape.machines; m++)

@@ -139,10 +139,24 @@ export class Views {
     const flushed = this.#allEnded(number, FLUSHED) || this.planted === "does not wait for the flush";
     if (phase === FLUSHED && flushed && view > 0) return [{ do: "freeze", machine: number }];
     const frozen = this.#allEnded(number, FROZEN) || this.planted === "hands in too early";
-    if (phase === FROZEN && frozen) return [{ do: "handIn", machine: number }];
+    if (phase === FROZEN && frozen && this.#answered(number)) return [{ do: "handIn", machine: number }];
     const handedIn = this.#allEnded(number, HANDED_IN) || this.planted === "rebuilds too early";
     if (phase === HANDED_IN && handedIn) return [{ do: "rebuild", machine: number }];
     return [];
+  }
+
+  /** homesAnswered() of homes.ts. */
+  #answered(number: number): boolean {
+    const { engines } = this.#cluster;
+    const { membership, objects } = this.#cluster.machine(number);
+    if (membership.doubts) return true;
+    return this.#cluster.objects.every(
+      (object) =>
+        objects[object]!.moving !== FROZEN ||
+        this.#pagesHere(number, object).every(
+          (page) => engines.do.awaits(engines.engine(number), engines.page(number, page)) === 0,
+        ),
+    );
   }
 
   /** Who may be left out by the next view: not the last that runs. */

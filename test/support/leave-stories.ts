@@ -1,5 +1,17 @@
 // Stories (story.ts) of machines that leave in good order (coherence-leaves.ts): nothing is lost, nobody is told of a loss, nobody waits.
-import { ARRIVES, deliver, freeze, install, inTurn, retire, type Story, start } from "./story.js";
+import type { Step } from "./coherence.js";
+import {
+  ARRIVES,
+  comes,
+  deliver,
+  exclude,
+  freeze,
+  install,
+  inTurn,
+  retire,
+  type Story,
+  start,
+} from "./story.js";
 
 /** R2: machine 3 is granted the right to write, with the only copy of the page, when it has frozen in order to leave. */
 export const rightForTheLeaver: Story = {
@@ -47,6 +59,55 @@ export const operationForItself: Story = {
     deliver(3, 2),
     freeze(2),
     deliver(1, 2),
+  ),
+  told: 0,
+};
+
+const all = (step: (machine: number) => Step): Step[] => [1, 2, 3].map(step);
+
+/**
+ * R2: machine 1, the home since machine 2 has left, has the page back in its store, and asks machine 3, which had it last, to do an
+ * operation on it. Then machine 2 comes back and is the home again.
+ */
+export const operationOfTheHome: Story = {
+  setup: {
+    machines: 3,
+    home: 2,
+    ranges: true,
+    merges: true,
+    programs: [["x0w0x0"], [], ["w0"]],
+    takeover: true,
+  },
+  kills: 0,
+  leaves: 1,
+  rejoins: true,
+  steps: inTurn(
+    start(3),
+    ARRIVES,
+    retire(3),
+    { do: "leave", machine: 2 },
+    all(install),
+    ARRIVES,
+    all(freeze),
+    ARRIVES,
+    all((machine) => ({ do: "handIn", machine })),
+    ARRIVES,
+    all((machine) => ({ do: "rebuild", machine })),
+    ARRIVES,
+    start(1),
+    ARRIVES,
+    start(1),
+    ARRIVES,
+    { do: "gone", machine: 3, page: 0 },
+    ARRIVES,
+    retire(1),
+    exclude(2),
+    comes(2),
+    all(install),
+    ARRIVES,
+    { do: "drop", machine: 1, page: 0 },
+    start(1),
+    freeze(1),
   ),
   told: 0,
 };

@@ -2,7 +2,7 @@
 // clusters are searched, in every order of events and at random.
 import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
-import { operationForItself } from "../leave-stories.js";
+import { operationForItself, operationOfTheHome } from "../leave-stories.js";
 import { LoansWorld } from "../loans-world.js";
 import { explore } from "../search.js";
 import {
@@ -164,6 +164,14 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "      else if (mine) rejected(engine, page, message);\n",
     to: "",
     story: operationForItself,
+  },
+  {
+    name: "a home that waits for an operation has nothing to hand in of its page",
+    part: "leaves",
+    file: "coherence/takeover.ts",
+    from: "return page.state == INVALID_OPERATE ? page.beneath : page.state;",
+    to: "return page.state;",
+    story: operationOfTheHome,
   },
   {
     name: "of a dead borrower's bytes nobody is told when the page goes home",
