@@ -95,8 +95,8 @@ export class Pagers {
   #askFor(number: number, page: number, write: boolean): void {
     const { engines, c } = this.#cluster;
     const machine = this.#cluster.machine(number);
-    machine.pages[page]!.framed = true;
     const at = this.#cluster.find(number, page);
+    machine.pages[page]!.framed = true;
     // Asked when it has a home again.
     if (machine.objects[this.#cluster.objectOf(page)]!.moving !== 0) return;
     const waiting = this.#waiting(number, page);
