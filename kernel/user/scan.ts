@@ -28,7 +28,7 @@ import {
 
 const PAGE: usize = 4096;
 const PAGES: u64 = 64;
-const PAGES_MAX: u64 = 49152;
+const PAGES_MAX: u64 = 131_072;
 /** Pages whose time is taken apart. */
 const STRETCH: usize = 1024;
 /** In the meeting page: pages found wrong, the first reader's time. */
@@ -38,7 +38,7 @@ const TIME: usize = 520;
 let common: usize = 0;
 let file: usize = 0;
 let pages: usize = 0;
-const stretches: usize = memory.data(8 * 49);
+const stretches: usize = memory.data(8 * 129);
 
 export function start(stack: u64): void {
   programStart(stack);
@@ -52,7 +52,7 @@ export function start(stack: u64): void {
     argumentIs(1, "late") ||
     argumentIs(1, "share");
   if (!known || count === 0 || count > PAGES_MAX || writer === 0 || writer > nodes()) {
-    text("usage: scan own|split|read|again|late|share [PAGES [WRITER]], of up to 49152 pages\n");
+    text("usage: scan own|split|read|again|late|share [PAGES [WRITER]], of up to 131072 pages\n");
     exit(2);
   }
   pages = usize(count);
