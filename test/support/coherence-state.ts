@@ -344,12 +344,12 @@ export class Cluster {
     const object = this.machine(machine).objects[this.objectOf(page)]!;
     this.engines.createPage(machine, page, object.home);
     const { kept } = here;
-    if (kept && !kept.former) this.#restore(at, kept);
     here.kept = undefined;
+    // As page-index.ts does, in that order: what is kept has its number.
+    if (this.takeover && object.home !== machine) this.engines.do.setRanged(at, 0);
+    else if (this.takeover && object.renumbered) this.engines.do.reverted(this.engines.engine(machine), at);
+    if (kept && !kept.former) this.#restore(at, kept);
     if (!this.takeover) return at;
-    // As page-index.ts does.
-    if (object.home !== machine) this.engines.do.setRanged(at, 0);
-    else if (object.renumbered) this.engines.do.reverted(this.engines.engine(machine), at);
     if (kept?.former) this.#inherit(machine, page, at, kept);
     if (object.moving !== 0) this.engines.do.setFrozen(at, 1);
     if (!this.ranges && object.home === machine && object.lost) this.engines.do.setLost(at);
