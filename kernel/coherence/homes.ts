@@ -136,21 +136,17 @@ function preferred(hash: u32, machines: u64): u32 {
 
 /** Objects at home at `machine` move. */
 export function homeDied(object: SharedObject, machine: u32): void {
-  // It may have made its directories already, and served others: what the one before knew is old.
-  if (object.moving == HANDED_IN) object.complete = 0;
   object.moving = max<u32>(object.moving, FROZEN);
   object.died = machine;
 }
 
 /** What it had of objects that move, by ranges, nobody has. */
 export function homesMachineDied(machine: u32): void {
-  for (
-    let at = changetype<usize>(objectsFirst());
-    at != 0 && !mirrorsOn();
-    at = changetype<SharedObject>(at).next
-  ) {
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     const object = changetype<SharedObject>(at);
-    if (object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;
+    // It may have made its directories already, and served others, or have died with what was given to it: what the one before knew is old.
+    if ((object.handedTo & bit(machine)) != 0) object.complete = 0;
+    if (!mirrorsOn() && object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;
   }
   deaths++;
   doubts = true;
@@ -214,6 +210,7 @@ function freeze(object: SharedObject, home: u32): void {
   object.moving = FROZEN;
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
+  if (stored) object.handedTo = 0;
   if (stored) object.holders = rangesHolders(rangesOf(object), 0) & ~bit(clusterSelf());
   rangesFrozen(object, stored);
   locksFreeze(object);
@@ -257,6 +254,7 @@ export function homesHandIn(): void {
   while (changetype<usize>(object) != 0) {
     if (object.moving == FROZEN) {
       object.moving = HANDED_IN;
+      if (object.home != clusterSelf()) object.handedTo |= bit(object.home);
       if (object.home == clusterSelf()) handInHere(object);
       else handIn(object);
     }
@@ -446,6 +444,7 @@ function rebuild(object: SharedObject): void {
   if (mirrored) object.renumbered = 1;
   object.lossy = 0;
   object.holders = 0;
+  object.handedTo = 0;
   willDrop(object);
   object.died = 0;
   object.complete = 0;
@@ -510,6 +509,7 @@ export function homesThaw(home: u32): void {
       object.complete = 0;
       object.lossy = 0;
       object.holders = 0;
+      object.handedTo = 0;
     }
     if (object.home == home && object.moving == 0) thaw(object);
     if (moved) locksThaw(object);

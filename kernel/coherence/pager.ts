@@ -62,6 +62,8 @@ export class SharedObject {
   lossy: u32 = 0;
   /** Moving, and this machine was its home: who had ranges of it then. */
   holders: u64 = 0;
+  /** Moving: to whom this machine has handed in what it has of it. */
+  handedTo: u64 = 0;
   /** This home took over from one that died: newer bytes than its own may be about under the numbers that it knows (serials.ts). */
   renumbered: u32 = 0;
   died: u32 = 0;

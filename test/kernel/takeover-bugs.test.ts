@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { operationForItself, operationOfTheHome, rightForTheLeaver } from "../support/leave-stories.js";
-import { moveStories } from "../support/move-stories.js";
+import { moveStories, saidToTheDead } from "../support/move-stories.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
 import {
@@ -37,6 +37,9 @@ test("R2, R8: what was being given to a machine that dies is not lost with its h
 
 test("R2, R8: a page that was away when its home was frozen, and died there, is told to be lost", () =>
   tellStory(new KernelWasm(), awayWithTheDead));
+
+test("R2, R8: a word of a loss that was handed in to a machine that dies is said", () =>
+  tellStory(new KernelWasm(), saidToTheDead));
 
 test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
   tellStory(new KernelWasm(), askedOfTheDead));

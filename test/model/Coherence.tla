@@ -48,7 +48,7 @@ NewPage(m, p) ==
    home |-> Home[p], frozen |-> FALSE, away |-> FALSE, unanswered |-> FALSE, framed |-> FALSE]
 
 \* Of a page's home, at each machine: how far its move is, and what is known of it.
-NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE]
+NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE, handed |-> {}]
 Everybody == [view |-> 1, phase |-> 3, dying |-> {}, moves |-> FALSE, doubts |-> FALSE,
               marks |-> [f \in 0..4 |-> [x \in Machines |-> 0]]]
 

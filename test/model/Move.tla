@@ -48,9 +48,8 @@ DiedEach(v, m, x, S) ==
 Died(v, m, x) ==
   DiedEach([v EXCEPT !.mb[m].dying = @ \ {x}, !.mb[m].doubts = TRUE, !.dead[m] = @ \union {x},
                      !.ob[m] = [p \in Pages |->
-                        IF @[p].home # x THEN @[p]
-                        ELSE [@[p] EXCEPT !.ours = @ /\ v.ob[m][p].moving # 2,
-                                          !.moving = IF @ = 0 THEN 1 ELSE @]]], m, x, Pages)
+                        [@[p] EXCEPT !.ours = @ /\ x \notin v.ob[m][p].handed,
+                                     !.moving = IF v.ob[m][p].home = x /\ @ = 0 THEN 1 ELSE @]]], m, x, Pages)
 RECURSIVE AllDied(_, _, _)
 AllDied(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN AllDied(Died(v, m, x), m, S \ {x})
 
@@ -97,6 +96,7 @@ FreezeObject(v, m, p) ==
   IN IF home = here.home /\ here.moving = 0 /\ ~InterruptedBy(v, m, Members(v, m)) THEN v
      ELSE FreezePage([v EXCEPT !.ob[m][p] =
                         [@ EXCEPT !.ours = @ \/ stored, !.complete = here.ours \/ stored, !.moving = 1, !.home = home,
+                                  !.handed = IF stored THEN {} ELSE @,
                                   !.lossy = @ \/ (stored /\ v.pg[m][p].directory \in {"LOST", "RECOVERING"})]],
                      m, p, stored)
 RECURSIVE FreezeEach(_, _, _)
@@ -145,7 +145,8 @@ Reported(v, h, p, from, report) ==
 HandInObject(v, m, p) ==
   LET here == v.ob[m][p]
       report == ReportOf(v.pg[m][p])
-      u == [v EXCEPT !.ob[m][p].moving = 2]
+      u == [v EXCEPT !.ob[m][p].moving = 2,
+                     !.ob[m][p].handed = IF here.home = m THEN @ ELSE @ \union {here.home}]
       x == IF here.home = m THEN u
            ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.ours, !.data = here.lossy,
                                                         !.dirty = v.mb[m].doubts])
@@ -164,7 +165,8 @@ RebuildObject(v, m, p) ==
       loses == ~here.complete \/ here.lossy
       lost == loses \/ (P.away /\ v.mb[m].doubts)
       stale == lost /\ ~here.ours /\ P.framed
-      u == [v EXCEPT !.ob[m][p] = [@ EXCEPT !.lost = loses, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE, !.moving = 0],
+      u == [v EXCEPT !.ob[m][p] = [@ EXCEPT !.lost = loses, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE, !.moving = 0,
+                                         !.handed = {}],
                      !.pg[m][p].away = FALSE]
       first == Min(P.sharers)
   IN IF v.ob[m][p].home # m \/ v.ob[m][p].moving # 2 THEN v
@@ -190,7 +192,8 @@ ThawPage(v, m, p, h) ==
 ThawObject(v, m, p, h) ==
   LET here == v.ob[m][p]
       u == IF here.moving = 2 /\ h # m
-           THEN [v EXCEPT !.ob[m][p] = [@ EXCEPT !.moving = 0, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE]] ELSE v
+           THEN [v EXCEPT !.ob[m][p] = [@ EXCEPT !.moving = 0, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE,
+                                                    !.handed = {}]] ELSE v
       x == ThawPage(u, m, p, h)
   IN IF here.home # h THEN v ELSE IF u.ob[m][p].moving # 0 THEN u
      ELSE Settle([x EXCEPT !.pg[m][p].again = TRUE], m)

@@ -241,6 +241,7 @@ export class Cluster {
       renumbered: false,
       lossy: false,
       holders: 0,
+      handedTo: 0,
     };
     this.machine(number).objects = this.objects.map((each) => ({ ...object, home: this.preferred(each) }));
     const fresh = { exists: false, framed: false, dirty: false, revoking: -1, operation: 0, done: 0 };

@@ -66,6 +66,8 @@ export interface ObjectHere {
   lossy: boolean;
   /** Moving, and this machine was the home: bit per machine that had ranges of it then. */
   holders: number;
+  /** Moving: bit per machine to which this one has handed in. */
+  handedTo: number;
 }
 
 export type ViewNotice =
@@ -261,10 +263,10 @@ export class Views {
         (here.holders & bit(dead)) !== 0 &&
         this.planted !== "what was held by ranges when all froze is nobody's";
       if (here.moving !== 0 && held && !left) here.lossy = true;
-      if (!here.known || here.home !== dead) continue;
-      // It may have made its directories already, and served others.
-      if (here.moving === HANDED_IN && this.planted !== "who was the home once has everything")
+      // It may have made its directories already, and served others, or have died with what was given to it.
+      if (here.handedTo & bit(dead) && this.planted !== "who was the home once has everything")
         here.ours = false;
+      if (!here.known || here.home !== dead) continue;
       here.moving = Math.max(here.moving, FROZEN);
     }
     this.#cluster.rangesMachineDied(number, dead);
@@ -436,6 +438,7 @@ export class Views {
     here.ours ||= stored;
     here.complete = here.ours;
     if (stored && this.#untold(number, object, here)) here.lossy = true;
+    if (stored) here.handedTo = 0;
     if (stored) here.holders = this.#cluster.rangeHolders(number);
     here.moving = FROZEN;
     here.home = home;
@@ -477,6 +480,7 @@ export class Views {
       const here = machine.objects[object]!;
       if (!here.known || here.moving !== FROZEN) continue;
       here.moving = HANDED_IN;
+      if (here.home !== number) here.handedTo |= bit(here.home);
       if (here.home !== number)
         this.#cluster.tell(number, here.home, {
           kind: "object",
@@ -485,7 +489,6 @@ export class Views {
           lossy: here.lossy,
           doubts: machine.membership.doubts,
         });
-      if (this.planted === "a loss is handed in once" && here.home !== number) here.lossy = false;
       for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
     }
     this.#mark(number, HANDED_IN);
@@ -546,6 +549,7 @@ export class Views {
     const loses = (!here.complete || here.lossy) && !this.#mirrors.on;
     here.lossy = false;
     here.holders = 0;
+    here.handedTo = 0;
     if (loses || this.#mirrors.on) here.renumbered = true;
     here.lost = loses && this.planted !== "what nobody has is zero";
     const { ranges, pages } = this.#cluster;
@@ -583,6 +587,7 @@ export class Views {
         here.moving = 0;
         here.complete = here.ours = here.lossy = false;
         here.holders = 0;
+        here.handedTo = 0;
       }
       if (here.moving !== 0) continue;
       for (const page of this.#pagesHere(number, object)) {
@@ -631,7 +636,7 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
   put(deaf | (coming << 16));
   put(left | (handedIn ? 1 : 0));
   for (const mark of marks) put(mark + 1);
-  for (const { known, home, moving, complete, ours, lost, lossy, holders } of machine.objects)
+  for (const { known, home, moving, complete, ours, lost, lossy, holders, handedTo } of machine.objects)
     put(
       (known ? 1 : 0) |
         (home << 1) |
@@ -640,6 +645,7 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
         (ours ? 1 << 15 : 0) |
         (lost ? 1 << 13 : 0) |
         (lossy ? 1 << 14 : 0) |
-        (holders << 16),
+        (holders << 16) |
+        (handedTo << 24),
     );
 }

@@ -260,14 +260,14 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     name: "what a machine held by ranges is nobody's when it dies while their home moves",
     judge: "holders",
     file: "coherence/homes.ts",
-    from: "if (object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;",
+    from: "if (!mirrorsOn() && object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;",
     to: "if (object.holders == ~(<u64>0)) object.lossy = 1;",
   },
   {
     name: "a former home knows everything, though another one has served since",
     judge: "homes",
     file: "coherence/homes.ts",
-    from: "  if (object.moving == HANDED_IN) object.complete = 0;\n",
+    from: "    if ((object.handedTo & bit(machine)) != 0) object.complete = 0;\n",
     to: "",
   },
   {
