@@ -264,8 +264,10 @@ export class Views {
         this.planted !== "what was held by ranges when all froze is nobody's";
       if (here.moving !== 0 && held && !left) here.lossy = true;
       // It may have made its directories already, and served others, or have died with what was given to it.
-      if (here.handedTo & bit(dead) && this.planted !== "who was the home once has everything")
-        here.ours = false;
+      const forgets =
+        this.planted === "who was the home once has everything" ||
+        (this.planted === "what was given before a freeze is still here" && here.moving !== HANDED_IN);
+      if (here.handedTo & bit(dead) && !forgets) here.ours = false;
       if (!here.known || here.home !== dead) continue;
       here.moving = Math.max(here.moving, FROZEN);
     }

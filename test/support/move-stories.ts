@@ -114,7 +114,57 @@ export const saidToTheDead: Story = {
   told: 1,
 };
 
+/**
+ * R2: machine 1, the home, leaves and has given all to machine 2, when a view interrupts the move and it freezes once more. Machine 2 dies
+ * with what was given to it.
+ */
+const givenAndFrozenAgain: Story = {
+  setup: {
+    machines: 3,
+    pages: 2,
+    home: 1,
+    ranges: true,
+    programs: [["r0w1w1w0"], ["w1x1w1x0", "r1x0w0x1"], ["x1x0w1"]],
+    takeover: true,
+    merges: true,
+  },
+  kills: 2,
+  rejoins: true,
+  leaves: 1,
+  steps: inTurn(
+    start(1),
+    retire(1),
+    start(1),
+    retire(1),
+    { do: "leave", machine: 1 },
+    install(1),
+    deliver(1, 2),
+    deliver(1, 3),
+    install(2),
+    install(3),
+    deliver(2, 1),
+    deliver(2, 3),
+    deliver(3, 1),
+    freeze(1),
+    deliver(3, 2),
+    freeze(2),
+    deliver(2, 1),
+    freeze(3),
+    deliver(3, 1),
+    { do: "handIn", machine: 1 },
+    kill(3),
+    exclude(3),
+    install(2),
+    install(1),
+    deliver(2, 1),
+    comes(3),
+    kill(2),
+  ),
+  told: 2,
+};
+
 export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
+  "what was given before a freeze is still here": givenAndFrozenAgain,
 } as const;
