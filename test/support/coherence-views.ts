@@ -151,7 +151,7 @@ export class Views {
   #answered(number: number): boolean {
     const { engines } = this.#cluster;
     const { membership, objects } = this.#cluster.machine(number);
-    if (membership.doubts) return true;
+    if (membership.doubts || this.planted === "hands in before it is answered") return true;
     return this.#cluster.objects.every(
       (object) =>
         objects[object]!.moving !== FROZEN ||

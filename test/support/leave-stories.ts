@@ -65,11 +65,8 @@ export const operationForItself: Story = {
 
 const all = (step: (machine: number) => Step): Step[] => [1, 2, 3].map(step);
 
-/**
- * R2: machine 1, the home since machine 2 has left, has the page back in its store, and asks machine 3, which had it last, to do an
- * operation on it. Then machine 2 comes back and is the home again.
- */
-export const operationOfTheHome: Story = {
+/** Machine 1, the home since machine 2 has left, has had the page back from machine 3. */
+const homeAgain = {
   setup: {
     machines: 3,
     home: 2,
@@ -102,6 +99,18 @@ export const operationOfTheHome: Story = {
     ARRIVES,
     retire(1),
     exclude(2),
+  ),
+  told: 0,
+} satisfies Story;
+
+/**
+ * R2: the home throws its copy away, so that the page is in its store only, and asks machine 3, which had it last, to do an operation on it.
+ * Then machine 2 comes back and is the home again.
+ */
+export const operationOfTheHome: Story = {
+  ...homeAgain,
+  steps: inTurn(
+    homeAgain.steps,
     comes(2),
     all(install),
     ARRIVES,
@@ -109,5 +118,25 @@ export const operationOfTheHome: Story = {
     start(1),
     freeze(1),
   ),
-  told: 0,
+};
+
+/** R5: the same; and machine 2 has made its directory before machine 3's answer comes. */
+export const answeredLate: Story = {
+  ...homeAgain,
+  steps: inTurn(
+    homeAgain.steps,
+    [1, 3].map(install),
+    ARRIVES,
+    [1, 3].map(freeze),
+    ARRIVES,
+    comes(2),
+    all(install),
+    ARRIVES,
+    { do: "drop", machine: 1, page: 0 },
+    start(1),
+    all(freeze),
+    deliver(2, 1),
+    deliver(3, 1),
+  ),
+  slow: [3, 1],
 };

@@ -1,5 +1,6 @@
 // Stories of homes.ts (story.ts): what only members that died knew of an object whose home moves, and who says so. Each with the bug in
 // coherence-views.ts without which it would end otherwise.
+import { answeredLate } from "./leave-stories.js";
 import {
   ARRIVES,
   comes,
@@ -167,4 +168,5 @@ export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
   "what was given before a freeze is still here": givenAndFrozenAgain,
+  "hands in before it is answered": answeredLate,
 } as const;

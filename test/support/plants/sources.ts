@@ -2,7 +2,7 @@
 // clusters are searched, in every order of events and at random.
 import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
-import { operationForItself, operationOfTheHome } from "../leave-stories.js";
+import { answeredLate, operationForItself, operationOfTheHome } from "../leave-stories.js";
 import { LoansWorld } from "../loans-world.js";
 import { explore } from "../search.js";
 import {
@@ -172,6 +172,14 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "return page.state == INVALID_OPERATE ? page.beneath : page.state;",
     to: "return page.state;",
     story: operationOfTheHome,
+  },
+  {
+    name: "a home hands in while an operation of its own may still be answered",
+    part: "leaves",
+    file: "coherence/takeover.ts",
+    from: "return page.transaction != 0 && (engine.dead & bitOf(page.target)) == 0;",
+    to: "return false;",
+    story: answeredLate,
   },
   {
     name: "of a dead borrower's bytes nobody is told when the page goes home",
