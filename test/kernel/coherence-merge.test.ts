@@ -169,7 +169,7 @@ describe("homes that move while records merge", () => {
     for (let seed = 1; seed <= 100; seed++)
       for (const { world, kills, fresh } of worlds) {
         world.load(fresh);
-        world.membership.planted = planted;
+        world.planted = planted;
         try {
           wanderIn(world, kills, seed % 2 === 0 ? "safety" : "liveness", seed, []);
         } catch (error) {

@@ -139,7 +139,7 @@ describe("R2: a page that is lost by its range stays so when the home moves agai
       takeover: true,
     });
     world.rejoins = true;
-    world.membership.planted = planted;
+    world.planted = planted;
     playOn(world, steps, 1);
     return world;
   };
@@ -183,7 +183,7 @@ describe("R5: who skips a view in which the home was another one asks again", ()
     const world = new World(new KernelWasm(), setup);
     world.rejoins = true;
     world.pauses = true;
-    world.membership.planted = planted;
+    world.planted = planted;
     playOn(world, steps, 3, order);
   };
   const orders = Array.from({ length: 50 }, (_, order) => order);

@@ -1,7 +1,7 @@
 // Machines that leave the cluster of coherence-state.ts in good order (farewell.ts, and what homes.ts makes of it): their program has
 // ended, they hand in all that they have by a view in which they are leaving, say so, and the next view is without them.
 import type { Cluster } from "./coherence-state.js";
-import type { ViewNotice } from "./coherence-views.js";
+import type { ViewNotice } from "./coherence-view-state.js";
 
 export type LeaveStep = { do: "leave"; machine: number };
 export type GivenNotice = Extract<ViewNotice, { kind: "given" }>;

@@ -15,8 +15,6 @@ export type MirrorStep =
   | { do: "commit" | "output"; machine: number; thread: number };
 
 export class Mirrors {
-  /** A bug that the judge is to find (coherence-mirror.test.ts). */
-  planted = "";
   readonly #cluster: Cluster;
 
   constructor(cluster: Cluster) {
@@ -158,12 +156,12 @@ export class Mirrors {
 
   /** The page is about to go to another machine. */
   before(machine: number, page: number, to: number): void {
-    if (!this.on || this.planted === "nothing goes in front") return;
+    if (!this.on || this.#cluster.planted === "nothing goes in front") return;
     const { engines } = this.#cluster;
     this.look(machine);
     if (engines.do.mirrorNeeded(engines.page(machine, page)) === 0) return;
     this.#cut(machine);
-    this.#send(machine, page, to, this.planted === "a cut counts without its page");
+    this.#send(machine, page, to, this.#cluster.planted === "a cut counts without its page");
   }
 
   /** It is under way. */
@@ -178,7 +176,7 @@ export class Mirrors {
     const { engines } = this.#cluster;
     const position = this.#state.sent[machine - 1]![to - 1]!;
     engines.do.mirrorClosed(engines.engine(machine), to, position);
-    if (this.planted === "what is under way has arrived")
+    if (this.#cluster.planted === "what is under way has arrived")
       engines.do.mirrorArrived(engines.engine(machine), to, position);
   }
 
@@ -191,7 +189,7 @@ export class Mirrors {
     if (!this.on) return;
     const { engines } = this.#cluster;
     const others = this.#others(machine).reduce((bits, m) => bits | (1n << BigInt(m - 1)), 0n);
-    const copies = this.planted === "one mirror is enough" ? 1 : this.#copies;
+    const copies = this.#cluster.planted === "one mirror is enough" ? 1 : this.#copies;
     engines.do.mirrorSet(engines.engine(machine), copies, others);
   }
 
@@ -239,7 +237,7 @@ export class Mirrors {
   /** Everything goes to as many machines as are to have it. By machine, the messages that have to arrive there. */
   #all(machine: number): number[] {
     const others = this.#others(machine);
-    const count = this.planted === "one mirror is enough" ? 1 : this.#copies;
+    const count = this.#cluster.planted === "one mirror is enough" ? 1 : this.#copies;
     const targets = [...others.filter((m) => m > machine), ...others.filter((m) => m < machine)].slice(
       0,
       count,
@@ -305,7 +303,7 @@ export class Mirrors {
   }
 
   #over(machine: number, counts: number[]): boolean {
-    if (this.planted === "output does not wait") return true;
+    if (this.#cluster.planted === "output does not wait") return true;
     return counts.every((count, i) => count === 0 || this.#cluster.knowsDead(machine, i + 1));
   }
 
@@ -346,7 +344,8 @@ export class Mirrors {
 
   /** Revoked, it may leave. */
   ready(machine: number, page: number): boolean {
-    if (!this.on || this.#copies < 2 || this.planted === "a page leaves before it is safe") return true;
+    if (!this.on || this.#copies < 2 || this.#cluster.planted === "a page leaves before it is safe")
+      return true;
     return this.#mirror(machine, page) === SAFE;
   }
 
@@ -358,9 +357,11 @@ export class Mirrors {
     const { page, serial } = notice;
     const others = this.#state.comings[to - 1]!.filter((each) => each.page !== page);
     const left =
-      this.planted === "one mirror of a page comes at a time" ? others : this.#state.comings[to - 1]!;
+      this.#cluster.planted === "one mirror of a page comes at a time"
+        ? others
+        : this.#state.comings[to - 1]!;
     this.#state.comings[to - 1] = [...left, { page, from, serial, value }];
-    if (!notice.last && this.planted !== "a cut counts before it is whole") return;
+    if (!notice.last && this.#cluster.planted !== "a cut counts before it is whole") return;
     this.followed(from, to);
   }
 
@@ -386,7 +387,7 @@ export class Mirrors {
     if (!this.on) return;
     this.#forget(machine, dead);
     const { engines, pages } = this.#cluster;
-    if (this.planted === "the dead keep their mirrors") return;
+    if (this.#cluster.planted === "the dead keep their mirrors") return;
     for (const page of pages)
       if (this.#cluster.machine(machine).pages[page]!.exists)
         engines.do.mirrorDied(engines.page(machine, page), dead);
@@ -394,7 +395,7 @@ export class Mirrors {
 
   /** The serial number of the newest bytes here, 0 = there are none. */
   best(machine: number, page: number): bigint {
-    if (!this.on || this.planted === "mirrors are not reported") return 0n;
+    if (!this.on || this.#cluster.planted === "mirrors are not reported") return 0n;
     const { engines } = this.#cluster;
     const had = this.#state.had[machine - 1]![page] ? 1 : 0;
     return BigInt(engines.do.shelfBest(engines.page(machine, page), had));
@@ -420,9 +421,9 @@ export class Mirrors {
     const at = engines.page(machine, page);
     const best = this.best(machine, page);
     const taken = engines.do.shelfTake(engines.engine(machine), at, had[page] ? 1 : 0);
-    if (this.planted === "what is restored keeps its number") engines.do.restore(at, best, 1, 0);
+    if (this.#cluster.planted === "what is restored keeps its number") engines.do.restore(at, best, 1, 0);
     if (taken === 0) return;
-    if (this.planted === "what is restored counts as mirrored")
+    if (this.#cluster.planted === "what is restored counts as mirrored")
       for (const other of this.#others(machine).slice(0, 1))
         engines.do.mirrorTaken(engines.engine(machine), at, other);
     here.frame = this.#state.shelves[machine - 1]![page]!;
@@ -432,7 +433,7 @@ export class Mirrors {
 
   /** The object has a home again. */
   thaw(machine: number, object: number): void {
-    if (this.on && this.planted !== "what thaws may leave at once") this.#thaw(machine, object);
+    if (this.on && this.#cluster.planted !== "what thaws may leave at once") this.#thaw(machine, object);
   }
 
   #thaw(machine: number, object: number): void {
@@ -450,9 +451,10 @@ export class Mirrors {
   heal(machine: number, view: number): void {
     if (!this.on || this.#state.heals[machine - 1]! >= view) return;
     this.#state.heals[machine - 1] = view;
-    if (this.planted === "what thaws may leave at once")
+    if (this.#cluster.planted === "what thaws may leave at once")
       for (const object of this.#cluster.objects) this.#thaw(machine, object);
-    if (this.planted !== "nothing is mirrored anew") this.#state.healing[machine - 1] = this.#all(machine);
+    if (this.#cluster.planted !== "nothing is mirrored anew")
+      this.#state.healing[machine - 1] = this.#all(machine);
     this.#healLook(machine);
   }
 

@@ -1,6 +1,6 @@
 // What machines of the cluster of coherence-state.ts tell each other besides page messages.
 import type { MirrorNotice } from "./coherence-mirror-state.js";
-import type { ViewNotice } from "./coherence-views.js";
+import type { ViewNotice } from "./coherence-view-state.js";
 import type { Words } from "./fingerprint.js";
 
 /** What is not about one page: a recall, its answer with the pages that the sender has touched, what becomes of views. */

@@ -6,12 +6,16 @@ import { copyMirrors, type MirrorState, mirrorState, mirrorWords } from "./coher
 import { type Notice, put64, putNotice } from "./coherence-notices.js";
 import {
   copyMembership,
+  FLUSHED,
+  FROZEN,
+  HANDED_IN,
   type Membership,
   membershipWords,
   type ObjectHere,
+  REBUILT,
   unseen,
   type View,
-} from "./coherence-views.js";
+} from "./coherence-view-state.js";
 import { Words } from "./fingerprint.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 
@@ -172,6 +176,8 @@ export class Cluster {
   /** So many machines may leave in good order, and so many have begun to (coherence-leaves.ts). */
   leaves = 0;
   leavings = 0;
+  /** A bug that the judge is to find, of coherence-views.ts, coherence-homes.ts or coherence-mirror.ts; none: "". */
+  planted = "";
   /** Those that were left out and come back have their bytes still, under their numbers (R7). */
   remains = false;
   /** Views and the home's move (coherence-views.ts); else machines notice deaths one by one, and a home's pages end with it. */
@@ -265,6 +271,11 @@ export class Cluster {
     const { members } = this.views.at(-1)!;
     return this.living().filter((machine) => members & (1 << machine));
   }
+  /** Of the view of that number. */
+  membersBy(view: number): number[] {
+    const { members } = this.views[view]!;
+    return this.numbers.filter((machine) => members & (1 << machine));
+  }
   /** Its threads run. */
   runs(machine: number): boolean {
     const { alive, stopped } = this.machine(machine);
@@ -302,16 +313,16 @@ export class Cluster {
     const here = objects[object]!;
     if (here.known) return;
     const { phase, view, marks, member } = membership;
-    Object.assign(here, { known: true, home, moving: member ? 0 : 1 });
-    if (phase === 0 || view < 0) return;
-    const { members } = this.views[view]!;
+    Object.assign(here, { known: true, home, moving: member ? 0 : FROZEN });
+    if (phase === FLUSHED || view < 0) return;
+    const members = this.membersBy(view);
     const preferred = this.preferred(object);
-    here.home = this.numbers.filter((m) => members & (1 << m)).includes(preferred)
-      ? preferred
-      : this.numbers.find((m) => members & (1 << m))!;
+    here.home = members.includes(preferred) ? preferred : members[0]!;
     const rebuilt =
-      here.home === number ? phase === 3 : marks[3 * this.setup.machines + here.home - 1]! >= view;
-    here.moving = rebuilt ? 0 : Math.min(phase, 2);
+      here.home === number
+        ? phase === REBUILT
+        : marks[REBUILT * this.setup.machines + here.home - 1]! >= view;
+    here.moving = rebuilt ? 0 : Math.min(phase, HANDED_IN);
   }
   homeLives(page: number): boolean {
     return this.takeover || this.machine(this.home(page)).alive;

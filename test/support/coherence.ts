@@ -227,7 +227,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
 
   #open(number: number, index: number): void {
     const { program, at } = this.machine(number).threads[index]!;
-    if (this.takeover) this.membership.open(number, this.objectOf(program[at]!.page));
+    if (this.takeover) this.membership.homes.open(number, this.objectOf(program[at]!.page));
   }
 
   #deliver(from: number, to: number): void {

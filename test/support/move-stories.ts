@@ -1,5 +1,5 @@
 // Stories of homes.ts (story.ts): what only members that died knew of an object whose home moves, and who says so. Each with the bug in
-// coherence-views.ts without which it would end otherwise.
+// coherence-homes.ts without which it would end otherwise.
 import { answeredLate } from "./leave-stories.js";
 import {
   ARRIVES,

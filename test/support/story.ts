@@ -75,14 +75,14 @@ export interface Story {
   readonly told: number;
 }
 
-/** `planted`: a bug of coherence-views.ts. */
+/** `planted`: a bug of coherence-homes.ts. */
 export function tellStory(
   kernel: KernelWasm,
   { setup, kills, steps, rejoins, leaves = 0, slow, told }: Story,
   planted = "",
 ): void {
   const world = new World(kernel, setup);
-  world.membership.planted = planted;
+  world.planted = planted;
   world.rejoins = rejoins === true;
   world.leaves = leaves;
   playOn(world, steps, kills, 0, slow);

@@ -80,7 +80,7 @@ export function searchMirrored(each: MirroredCase, seeds: number, bug?: Bug): Fi
   const worlds = homes.map((home) => {
     const shape = { machines, home: [...home], pages: 2, programs, takeover: true, mirrored: mirrors };
     const world = new World(kernel, shape);
-    if (bug !== undefined) (bug.ofViews ? world.membership : world.mirrors).planted = bug.name;
+    if (bug !== undefined) world.planted = bug.name;
     world.rejoins = rejoins;
     world.pauses = world.remains = remains;
     return { world, home, start: world.save() };

@@ -1,4 +1,4 @@
-// Bugs in how a home moves, planted in what members.ts and homes.ts do (coherence-views.ts has them by name): some seeds first,
+// Bugs in how a home moves, planted in what members.ts and homes.ts do (coherence-views.ts and coherence-homes.ts have them by name): some seeds first,
 // which mostly find them; then every order of events.
 import { type Program, type Saved, World, wander } from "../coherence.js";
 import { KernelWasm } from "../kernel-wasm.js";
@@ -37,7 +37,7 @@ export type MoveBug = (typeof moveBugs)[number] | (typeof rareMoves)[number];
 
 function begin(world: World, bug: MoveBug | ""): World {
   world.load(fresh.get(world)!);
-  world.membership.planted = bug;
+  world.planted = bug;
   return world;
 }
 

@@ -1,0 +1,321 @@
+// Homes of the world of coherence.ts, and how they move when a view comes: what homes.ts makes of takeover.ts. A machine freezes the
+// objects whose home moves, hands in what it has of them, makes directories of what was handed in to it, and asks again;
+// coherence-views.ts says when.
+import type { Leaves } from "./coherence-leaves.js";
+import type { Mirrors } from "./coherence-mirror.js";
+import type { Pagers } from "./coherence-pager.js";
+import type { Cluster } from "./coherence-state.js";
+import { FROZEN, HANDED_IN, type ObjectHere, type ViewNotice } from "./coherence-view-state.js";
+
+type HomeNotice = Exclude<ViewNotice, { kind: "mark" }>;
+
+const bit = (machine: number) => 1 << machine;
+
+export class Homes {
+  readonly #cluster: Cluster;
+  readonly #pagers: Pagers;
+  readonly #mirrors: Mirrors;
+  readonly #leaves: Leaves;
+
+  constructor(cluster: Cluster, pagers: Pagers, mirrors: Mirrors, leaves: Leaves) {
+    this.#cluster = cluster;
+    this.#pagers = pagers;
+    this.#mirrors = mirrors;
+    this.#leaves = leaves;
+  }
+
+  /** Who knows of an object without having been told asks there. */
+  homeOf(number: number, object: number): number {
+    const { view } = this.#cluster.machine(number).membership;
+    const { leaving } = this.#cluster.views[view]!;
+    const members = this.#cluster.membersBy(view);
+    const stay = members.filter((machine) => (leaving & bit(machine)) === 0);
+    const homes = stay.length > 0 ? stay : members;
+    const preferred = this.#cluster.preferred(object);
+    return homes.includes(preferred) ? preferred : homes[0]!;
+  }
+
+  /** Before a thread asks for it. */
+  open(number: number, object: number): void {
+    const here = this.#cluster.machine(number).objects[object]!;
+    if (here.known) return;
+    // A file that nobody has heard of is not there; the program makes another one.
+    const others = this.#cluster
+      .living()
+      .some((other) => this.#cluster.machine(other).objects[object]!.known);
+    // Who is left out has heard of it in vain: what was in that file nobody can be told of.
+    const { losses, pages } = this.#cluster;
+    const heard = this.#cluster
+      .members()
+      .some((other) => this.#cluster.machine(other).objects[object]!.known);
+    if (!heard) losses.tell(losses.word(pages.filter((page) => this.#cluster.objectOf(page) === object)));
+    if (!heard) this.#madeAnew(object);
+    // Mirrored, that is a loss when somebody has seen what was in it.
+    if (!others && this.#mirrors.seen(object)) this.#cluster.machine(number).failures++;
+    here.known = true;
+    here.home = this.homeOf(number, object);
+    const there = this.#cluster.machine(here.home).objects[object]!;
+    if (!there.known) Object.assign(there, { known: true, home: here.home });
+  }
+
+  /** The file has another id: the bytes that a former life or a machine that is left out has are not of it (remains.ts). */
+  #madeAnew(object: number): void {
+    const { numbers, pages } = this.#cluster;
+    for (const page of pages.filter((one) => this.#cluster.objectOf(one) === object))
+      for (const number of numbers) {
+        const here = this.#cluster.machine(number).pages[page]!;
+        if (here.kept?.former) Object.assign(here, { kept: undefined, frame: 0 });
+        here.ofFormerFile = here.exists;
+      }
+  }
+
+  #pagesHere(number: number, object: number): number[] {
+    const { pages } = this.#cluster.machine(number);
+    return this.#cluster.pages.filter(
+      (page) => this.#cluster.objectOf(page) === object && pages[page]!.exists,
+    );
+  }
+
+  /** homesAnswered() of homes.ts. */
+  answered(number: number): boolean {
+    const { engines } = this.#cluster;
+    const { membership, objects } = this.#cluster.machine(number);
+    if (membership.doubts || this.#cluster.planted === "hands in before it is answered") return true;
+    return this.#cluster.objects.every(
+      (object) =>
+        objects[object]!.moving !== FROZEN ||
+        this.#pagesHere(number, object).every(
+          (page) => engines.do.awaits(engines.engine(number), engines.page(number, page)) === 0,
+        ),
+    );
+  }
+
+  /** Another machine is dead (peerDied() of homes.ts); `left`: it had nothing any more. */
+  died(number: number, dead: number, left: boolean): void {
+    const { engines, pages, objects, planted } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    for (const object of objects) {
+      const here = machine.objects[object]!;
+      const held =
+        (here.holders & bit(dead)) !== 0 && planted !== "what was held by ranges when all froze is nobody's";
+      if (here.moving !== 0 && held && !left) here.lossy = true;
+      // It may have made its directories already, and served others, or have died with what was given to it.
+      const forgets =
+        planted === "who was the home once has everything" ||
+        (planted === "what was given before a freeze is still here" && here.moving !== HANDED_IN);
+      if (here.handedTo & bit(dead) && !forgets) here.ours = false;
+      if (!here.known || here.home !== dead) continue;
+      here.moving = Math.max(here.moving, FROZEN);
+    }
+    this.#cluster.rangesMachineDied(number, dead);
+    this.#mirrors.died(number, dead);
+    for (const page of pages) {
+      if (!machine.pages[page]!.exists) continue;
+      if (this.#mirrors.on) engines.do.forgetPeer(engines.page(number, page), dead);
+      // What moves its home, or will at once, needs nothing else.
+      const { home } = machine.objects[this.#cluster.objectOf(page)]!;
+      if (engines.do.isFrozen(engines.page(number, page)) !== 0 || home === dead || this.#mirrors.on) {
+        engines.do.forgetOperation(engines.page(number, page), dead);
+        continue;
+      }
+      const [engine, at] = [engines.engine(number), engines.page(number, page)];
+      this.#pagers.run(number, page, () => engines.do.peerDied(engine, at, dead));
+    }
+  }
+
+  noticed(from: number, to: number, notice: HomeNotice, value: number): void {
+    const { engines, objects } = this.#cluster;
+    const machine = this.#cluster.machine(to);
+    if (notice.kind === "object") {
+      const here = machine.objects[notice.object]!;
+      if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN });
+      if (here.moving !== 0 && notice.complete) here.complete = true;
+      if (here.moving !== 0 && notice.lossy) here.lossy = true;
+      if (here.moving !== 0 && notice.doubts) machine.membership.doubts = true;
+    } else if (objects.length > 0) {
+      const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
+      if (!known || moving === 0) return;
+      const at = this.#cluster.find(to, notice.page);
+      if (notice.kind === "report") this.#reported(to, notice.page, from, notice.report, notice.serial);
+      else if (notice.kind === "given") this.#leaves.given(to, notice, value);
+      else if (notice.restore) {
+        this.#mirrors.use(to, notice.page);
+        engines.do.engineRestored(at);
+      } else engines.do.adopt(at);
+    }
+  }
+
+  /** The objects whose home moves, or `all`. */
+  freeze(number: number, all: boolean): void {
+    const machine = this.#cluster.machine(number);
+    for (const object of this.#cluster.objects) {
+      const here = machine.objects[object]!;
+      if (!here.known) continue;
+      const home = this.homeOf(number, object);
+      if (all || home !== here.home || here.moving !== 0) this.#freezeObject(number, object, here, home);
+    }
+  }
+
+  #freezeObject(number: number, object: number, here: ObjectHere, home: number): void {
+    const { engines } = this.#cluster;
+    const stored = here.home === number && here.moving === 0;
+    if (this.#cluster.planted !== "what has merged is nobody's") this.#unmerge(number);
+    here.ours ||= stored;
+    here.complete = here.ours;
+    if (stored && this.#untold(number, object, here)) here.lossy = true;
+    if (stored) here.handedTo = 0;
+    if (stored) here.holders = this.#cluster.rangeHolders(number);
+    here.moving = FROZEN;
+    here.home = home;
+    if (stored && this.#cluster.planted !== "a lost page's frame is the page")
+      for (const page of this.#pagesHere(number, object)) engines.do.stands(engines.page(number, page));
+    this.#cluster.rangesFrozen(number);
+    for (const page of this.#pagesHere(number, object)) {
+      this.#pagers.endRevocation(number, page);
+      const [engine, at] = [engines.engine(number), engines.page(number, page)];
+      const { framed, broken } = this.#cluster.machine(number).pages[page]!;
+      const has = stored && (framed || broken) ? 1 : 0;
+      this.#pagers.run(number, page, () => engines.do.freeze(engine, at, has));
+    }
+  }
+
+  /** Records again, which say what their ranges say of them (pagesUnmerge of page-index.ts). */
+  #unmerge(number: number): void {
+    const { engines, pages } = this.#cluster;
+    const here = this.#cluster.machine(number).pages;
+    const merged = pages.filter((page) => here[page]!.kept && !here[page]!.kept!.former);
+    this.#cluster.unmerge(number);
+    for (const page of merged) engines.do.keep(engines.page(number, page), 0); // refreshes it
+  }
+
+  /** At the home: somebody is to be told of a loss still. */
+  #untold(number: number, object: number, here: ObjectHere): boolean {
+    const { engines, ranges, c, pages } = this.#cluster;
+    if (ranges && engines.do.lost(engines.set(number)) !== 0) return true;
+    const made = this.#pagesHere(number, object);
+    const unmade = pages.filter((page) => this.#cluster.objectOf(page) === object).length > made.length;
+    if (!ranges && here.lost && unmade) return true;
+    const untold = [c["LOST"], c["RECOVERING"]];
+    return made.some((page) => untold.includes(engines.do.directory(engines.page(number, page))));
+  }
+
+  handIn(number: number): void {
+    const machine = this.#cluster.machine(number);
+    for (const object of this.#cluster.objects) {
+      const here = machine.objects[object]!;
+      if (!here.known || here.moving !== FROZEN) continue;
+      here.moving = HANDED_IN;
+      if (here.home !== number) here.handedTo |= bit(here.home);
+      if (here.home !== number)
+        this.#cluster.tell(number, here.home, {
+          kind: "object",
+          object,
+          complete: here.ours,
+          lossy: here.lossy,
+          doubts: machine.membership.doubts,
+        });
+      for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
+    }
+  }
+
+  #report(number: number, page: number, home: number): void {
+    const { engines } = this.#cluster;
+    const at = engines.page(number, page);
+    let report = engines.do.report(at);
+    if (this.#cluster.planted === "an owner is reported as a copy" && report > 1 && report < 4) report = 1;
+    if (this.#cluster.planted === "copies are not reported" && report === 1) report = 0;
+    const serial = this.#mirrors.best(number, page);
+    if (report === 0 && serial === 0n) return;
+    if (this.#leaves.isLeaving(number) && home !== number && report !== this.#cluster.c["REPORT_AWAY"]) {
+      this.#leaves.give(number, page, home);
+      return;
+    }
+    if (home === number) this.#reported(number, page, number, report, serial);
+    else this.#cluster.tell(number, home, { kind: "report", page, report, serial });
+  }
+
+  #reported(home: number, page: number, from: number, report: number, serial: bigint): void {
+    const { engines } = this.#cluster;
+    const at = engines.page(home, page);
+    engines.do.reported(at, from, report);
+    if (this.#mirrors.on) engines.do.best(at, from, serial);
+  }
+
+  rebuild(number: number): void {
+    const machine = this.#cluster.machine(number);
+    if (machine.membership.doubts) this.#unanswered(number);
+    for (const object of this.#cluster.objects) {
+      const here = machine.objects[object]!;
+      if (here.home === number && here.moving === HANDED_IN) this.#rebuildObject(number, object, here);
+    }
+  }
+
+  /** Operations whose answers would have come by now fail. */
+  #unanswered(number: number): void {
+    const { engines, objects } = this.#cluster;
+    for (const object of objects)
+      for (const page of this.#pagesHere(number, object)) {
+        const [engine, at] = [engines.engine(number), engines.page(number, page)];
+        this.#pagers.run(number, page, () => engines.do.unanswered(engine, at));
+      }
+  }
+
+  #rebuildObject(number: number, object: number, here: ObjectHere): void {
+    const { engines } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    // What a dead machine had that others saw, somebody has as well.
+    const loses = (!here.complete || here.lossy) && !this.#mirrors.on;
+    here.lossy = false;
+    here.holders = 0;
+    here.handedTo = 0;
+    if (loses || this.#mirrors.on) here.renumbered = true;
+    here.lost = loses && this.#cluster.planted !== "what nobody has is zero";
+    const { ranges, pages } = this.#cluster;
+    const set = engines.set(number);
+    if (ranges && here.lost) engines.do.lose(set, 0n, BigInt(pages.length - 1));
+    const { ours } = here;
+    here.complete = here.ours = false;
+    here.moving = 0;
+    for (const page of this.#pagesHere(number, object)) {
+      const at = engines.page(number, page);
+      engines.do.setRanged(at, 0);
+      const doubts = machine.membership.doubts && !this.#mirrors.on ? 1 : 0;
+      const adopts = engines.do.rebuild(engines.engine(number), at, here.lost && !ranges ? 1 : 0, doubts);
+      if (this.#mirrors.restores(number, page)) continue;
+      const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
+      const lost = engines.do.directory(at) === this.#cluster.c["LOST"];
+      // A stale copy is no backing store: others may have been told already that its bytes are lost.
+      if (!ours && (lost || (loses && unused)) && machine.pages[page]!.framed) machine.pages[page]!.frame = 0;
+      if (unused && machine.pages[page]!.former) machine.pages[page]!.frame = 0;
+      if (unused && here.renumbered) engines.do.reverted(engines.engine(number), at);
+      if (ranges && unused) engines.do.setRanged(at, 1);
+      else if (ranges) engines.do.carve(set, BigInt(page));
+      if (adopts !== 0 && this.#cluster.planted !== "the copy that counts is not told so")
+        this.#cluster.tell(number, adopts, { kind: "owner", page, restore: false });
+    }
+  }
+
+  /** `home` has rebuilt what was handed in to it. */
+  thaw(number: number, home: number): void {
+    const { engines, objects } = this.#cluster;
+    for (const object of objects) {
+      const here = this.#cluster.machine(number).objects[object]!;
+      if (!here.known || here.home !== home) continue;
+      if (here.moving === HANDED_IN && home !== number) {
+        here.moving = 0;
+        here.complete = here.ours = here.lossy = false;
+        here.holders = 0;
+        here.handedTo = 0;
+      }
+      if (here.moving !== 0) continue;
+      for (const page of this.#pagesHere(number, object)) {
+        const [engine, at] = [engines.engine(number), engines.page(number, page)];
+        if (engines.do.isFrozen(at) !== 0)
+          this.#pagers.run(number, page, () => engines.do.thaw(engine, at, home));
+      }
+      this.#mirrors.thaw(number, object);
+      if (this.#cluster.planted === "nobody asks again") continue;
+      for (const page of this.#pagesHere(number, object)) this.#pagers.askAgain(number, page);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+// What each machine knows of the views of the cluster of coherence-state.ts, and of where its objects have their homes; what machines
+// tell each other of both.
+import type { Machine } from "./coherence-state.js";
+
+/** What a machine says that it has ended: a phase of its newest view, or more. */
+export const FLUSHED = 0;
+export const FROZEN = 1;
+export const HANDED_IN = 2;
+export const REBUILT = 3;
+/** Its sender was in the middle of a move when the view came. */
+export const INTERRUPTED = 4;
+/** Its sender leaves, and has nothing any more. */
+export const LEFT = 5;
+export const MARKS = 6;
+
+/** Bit per machine; `second`: those in their second life; `leaving`: those that hand in all that they have. */
+export interface View {
+  members: number;
+  second: number;
+  leaving: number;
+}
+
+/** What a machine knows of the cluster. */
+export interface Membership {
+  /** Number of the view it has installed; -1: none. */
+  view: number;
+  phase: number;
+  /** It has frozen for a view that not all members are known to have rebuilt for. */
+  moves: boolean;
+  /** Since all had ended a move somebody has died, perhaps with pages that had moved on. */
+  doubts: boolean;
+  /** Asks for things. */
+  member: boolean;
+  /** Left out by a view, and not dead yet. */
+  dying: number;
+  /** Taken in by a view that is not flushed yet. */
+  coming: number;
+  /** Those that are known to have nothing any more, since they leave; this machine itself. */
+  left: number;
+  handedIn: boolean;
+  /** Links that it has cut. */
+  deaf: number;
+  /** By phase and machine: the newest view of which it has said that the phase is over; -1: none. */
+  marks: number[];
+}
+
+/** What a machine knows of an object: where its home is; 0, or how far its move is. */
+export interface ObjectHere {
+  known: boolean;
+  home: number;
+  moving: number;
+  /** The former home has handed in. */
+  complete: boolean;
+  /** This machine was it. */
+  ours: boolean;
+  /** At the home: what nobody has may have been at the former one. */
+  lost: boolean;
+  /** This home took over from one that died. */
+  renumbered: boolean;
+  /** Something of it was lost that the former home had told nobody yet. */
+  lossy: boolean;
+  /** Moving, and this machine was the home: bit per machine that had ranges of it then. */
+  holders: number;
+  /** Moving: bit per machine to which this one has handed in. */
+  handedTo: number;
+}
+
+export type ViewNotice =
+  | { kind: "mark"; phase: number; view: number }
+  | { kind: "object"; object: number; complete: boolean; lossy: boolean; doubts: boolean }
+  /** `restore`: nobody has the page, and that machine has the newest bytes of it. */
+  | { kind: "owner"; page: number; restore: boolean }
+  /** `serial`: of the newest bytes there, mirrored. */
+  | { kind: "report"; page: number; report: number; serial: bigint }
+  /** By who leaves: the page comes along. */
+  | { kind: "given"; page: number; report: number; serial: bigint };
+
+/** At the beginning: everybody is a member of the first view. */
+export const unseen = (machines: number): Membership => ({
+  view: 0,
+  phase: REBUILT,
+  moves: false,
+  doubts: false,
+  member: true,
+  dying: 0,
+  coming: 0,
+  left: 0,
+  handedIn: false,
+  deaf: 0,
+  marks: Array.from({ length: MARKS * machines }, () => -1),
+});
+
+export const copyMembership = (membership: Membership): Membership => ({
+  ...membership,
+  marks: membership.marks.slice(),
+});
+
+export function membershipWords(put: (word: number) => void, machine: Machine): void {
+  const { view, phase, moves, doubts, member, dying, coming, left, handedIn, deaf, marks } =
+    machine.membership;
+  put(
+    (view + 1) |
+      (phase << 8) |
+      (member ? 1 << 12 : 0) |
+      (doubts ? 1 << 13 : 0) |
+      (moves ? 1 << 14 : 0) |
+      (dying << 16),
+  );
+  put(deaf | (coming << 16));
+  put(left | (handedIn ? 1 : 0));
+  for (const mark of marks) put(mark + 1);
+  for (const { known, home, moving, complete, ours, lost, lossy, holders, handedTo } of machine.objects)
+    put(
+      (known ? 1 : 0) |
+        (home << 1) |
+        (moving << 8) |
+        (complete ? 1 << 12 : 0) |
+        (ours ? 1 << 15 : 0) |
+        (lost ? 1 << 13 : 0) |
+        (lossy ? 1 << 14 : 0) |
+        (holders << 16) |
+        (handedTo << 24),
+    );
+}
