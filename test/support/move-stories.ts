@@ -1,6 +1,6 @@
 // Stories of homes.ts (story.ts): what only members that died knew of an object whose home moves, and who says so. Each with the bug in
 // coherence-homes.ts without which it would end otherwise.
-import { answeredLate } from "./leave-stories.js";
+import { answeredLate, twoLeave } from "./leave-stories.js";
 import {
   ARRIVES,
   comes,
@@ -164,9 +164,76 @@ const givenAndFrozenAgain: Story = {
   told: 2,
 };
 
+/**
+ * R2: machine 2 dies with the page when machine 1, the home, has asked it for it on nobody's account, and has no frame for it. Then machine 1
+ * leaves, and machine 3 reads the page.
+ */
+const lostWithoutFrame: Story = {
+  setup: {
+    machines: 3,
+    home: 1,
+    ranges: true,
+    merges: true,
+    fetches: 1,
+    programs: [[], ["w"], ["r"]],
+    takeover: true,
+  },
+  kills: 1,
+  leaves: 1,
+  steps: inTurn(
+    start(2),
+    ARRIVES,
+    retire(2),
+    { do: "fetch", machine: 1, page: 0 },
+    kill(2),
+    exclude(2),
+    view(1, 3),
+    { do: "leave", machine: 1 },
+    view(1, 3),
+  ),
+  told: 1,
+};
+
+/**
+ * R2: machine 3 was granted all pages, and has never touched page 0, of which machine 1, the home, has a record, since machine 2 had
+ * asked for an operation on it. Machine 1 leaves, and machine 4 has died: it had nothing.
+ */
+export const untouched: Story = {
+  setup: {
+    machines: 4,
+    pages: 2,
+    home: 1,
+    ranges: true,
+    programs: [[], ["x0"], ["r1"], []],
+    takeover: true,
+  },
+  kills: 1,
+  leaves: 1,
+  steps: inTurn(
+    start(2),
+    deliver(2, 1),
+    start(3),
+    deliver(3, 1),
+    deliver(1, 3),
+    retire(3),
+    kill(4),
+    exclude(4),
+    install(1),
+    { do: "leave", machine: 1 },
+    [1, 2, 3].map(install),
+    deliver(1, 2),
+    deliver(2, 1),
+    deliver(3, 1),
+    freeze(1),
+  ),
+  told: 0,
+};
+
 export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
   "what was given before a freeze is still here": givenAndFrozenAgain,
+  "what was lost without a frame is nobody's": lostWithoutFrame,
   "hands in before it is answered": answeredLate,
+  "a view that interrupts a move is a death": twoLeave,
 } as const;

@@ -4,6 +4,7 @@ import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
 import { answeredLate, operationForItself, operationOfTheHome } from "../leave-stories.js";
 import { LoansWorld } from "../loans-world.js";
+import { untouched } from "../move-stories.js";
 import { explore } from "../search.js";
 import {
   askedOfTheDead,
@@ -120,6 +121,14 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "page.away = u8(page.directory == HELD && page.ranged == 0);",
     to: "page.away = 0;",
     story: awayWithTheDead,
+  },
+  {
+    name: "what was granted with a range, and never touched, was away",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "page.away = u8(page.directory == HELD && page.ranged == 0);",
+    to: "page.away = u8(page.directory == HELD);",
+    story: untouched,
   },
   {
     name: "who asked a machine that dies while all is frozen waits",
