@@ -1,18 +1,19 @@
 // An alarm clock for the board's thread. Timers of the event loop know whole milliseconds only, which is a long time for a
 // local APIC: so a thread of its own sleeps until the time that stands in shared memory, and sends a message then.
-// Invariant: the sleeper says until when it sleeps before it looks whether that is still the time; who sets the time does
-// so before it looks until when the sleeper sleeps. So one of them sees the other, and a time that is put off wakes nobody.
+// Invariant: the sleeper says until when it sleeps before it looks whether that is still the newest setting; who sets the time
+// does so before it looks until when the sleeper sleeps. So one of them sees the other, and a time that is put off wakes nobody.
+// Settings are numbered, since the sleeper rings once for each, and the same time may be set again after it has rung.
 
 import { Worker } from "node:worker_threads";
 
 export interface AlarmData {
-  /** How often the sleeper was woken, and whether it is to end. */
+  /** How often the sleeper was woken, whether it is to end, and how often the time was set. */
   readonly words: Int32Array;
   /** Machine time in nanoseconds: that of the alarm, and until when the sleeper sleeps. */
   readonly times: BigInt64Array;
   readonly epoch: number;
 }
-export const alarmWord = { woken: 0, ending: 1 } as const;
+export const alarmWord = { woken: 0, ending: 1, settings: 2 } as const;
 export const alarmTime = { set: 0, asleep: 1 } as const;
 export const NEVER = 2n ** 62n;
 
@@ -28,7 +29,7 @@ export class AlarmClock {
   /** `ring` is called at the time that was set, or soon after; also for one that was put off at the last moment. */
   constructor(epoch: number, ring: () => void) {
     this.#data = {
-      words: new Int32Array(new SharedArrayBuffer(8)),
+      words: new Int32Array(new SharedArrayBuffer(12)),
       times: new BigInt64Array(new SharedArrayBuffer(16)).fill(NEVER),
       epoch,
     };
@@ -44,15 +45,14 @@ export class AlarmClock {
 
   /** Machine time in nanoseconds; Infinity: no alarm. */
   set(time: number): void {
-    const { times } = this.#data;
-    let at = time === Number.POSITIVE_INFINITY ? NEVER : BigInt(Math.ceil(time));
-    if (at === this.#set) {
-      if (!this.#rung || at === NEVER) return;
-      at++; // the clocks of threads differ a little, and the sleeper has done with the time for which it has rung
-    }
+    const { times, words } = this.#data;
+    const at = time === Number.POSITIVE_INFINITY ? NEVER : BigInt(Math.ceil(time));
+    // The clocks of threads differ a little: a time that has rung may still be to come here.
+    if (at === this.#set && (!this.#rung || at === NEVER)) return;
     this.#rung = false;
     this.#set = at;
     Atomics.store(times, alarmTime.set, at);
+    Atomics.add(words, alarmWord.settings, 1);
     if (at < Atomics.load(times, alarmTime.asleep)) this.#wake();
   }
 

@@ -123,6 +123,21 @@ describe("the alarm clock", () => {
     expect(heard[0]).toBeGreaterThanOrEqual(300);
   });
 
+  it("rings for a time that has rung when it is set again, also after another", async () => {
+    let next = () => {};
+    const clock = new AlarmClock(epoch, () => next());
+    const until = now() + 5 * MS;
+    for (const between of [undefined, until + 60_000 * MS, Number.POSITIVE_INFINITY, until + 60_000 * MS]) {
+      const heard = new Promise<boolean>((resolve) => {
+        next = () => resolve(true);
+      });
+      if (between !== undefined) clock.set(between);
+      clock.set(until);
+      expect(await Promise.race([heard, pause(2000)]), `after ${between}`).toBe(true);
+    }
+    await clock.end();
+  });
+
   it("rings again for each time that is set after it rang, however close together", async () => {
     const TIMES = 200;
     let rung = 0;
