@@ -85,6 +85,10 @@ import {
   UNUSED,
 } from "./table";
 
+/** Page.found: nobody is to be told of the loss; or it has come without bytes of it, which nobody knows yet. */
+const FOUND: u8 = 1;
+const FOUND_PARTLY: u8 = 2;
+
 export function directoryMessage(engine: Engine, page: Page, message: PageMessage): void {
   assert(engine.self == page.home, "a directory message to a machine that is not the home");
   refresh(page);
@@ -125,8 +129,8 @@ function surrendered(engine: Engine, page: Page, message: PageMessage): void {
   if (!(page.awaited & bitOf(message.from))) return;
   page.awaited &= ~bitOf(message.from);
   const data = message.flags & WITH_DATA;
-  if (data && !(message.flags & PARTLY)) page.found = 1;
-  const event = page.awaited != 0 ? SURRENDERED : page.found ? RECOVERED : UNRECOVERED;
+  if (data) page.found |= message.flags & PARTLY ? FOUND_PARTLY : FOUND;
+  const event = page.awaited != 0 ? SURRENDERED : page.found == FOUND ? RECOVERED : UNRECOVERED;
   if (data && event == UNRECOVERED) takeBack(engine, page, message); // it is lost, and this is what it reverts to
   directoryEvent(engine, page, event, message);
 }
@@ -262,7 +266,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       break;
     case CONFIRM_LOSS:
       // Whoever reports it has told his threads; but what the home has told him of, or he was told before, was another loss.
-      if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found = 1;
+      if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found |= FOUND;
       peerAt(page, from).told = 0;
       say(engine, page, from, SAY_LOSS_KNOWN, 0, 0, 0, 0);
       break;

@@ -22,7 +22,7 @@ import {
 } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
-import { loansFreeze } from "./loans";
+import { loanReturns } from "./loans";
 import { mirrorsOn, mirrorsThaw, mirrorsWanted, pageTaken } from "./mirror-pages";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
@@ -219,7 +219,7 @@ function freeze(object: SharedObject, home: u32): void {
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.nextInObject;
-    loansFreeze(page);
+    loanReturns(page);
     refusalsForget(page);
     releaseRevocation(page);
     if (stored && (page.directory == LOST || page.directory == RECOVERING)) object.lossy = 1;

@@ -343,17 +343,12 @@ export function loanCame(page: Page, from: u32, id: u32, at: usize, open: bool):
 
 /**
  * The page's home moves, or a machine leaves: what was lent goes back, so that each machine hands in whole pages. Nothing is
- * lent from the new view on, and links keep the order: it is here before the owner hands in.
+ * lent from the new view on, and links keep the order: it is here before the owner hands in. Or the home recovers the page. If it
+ * was the lender who died, what goes back is heard by nobody, also before this machine knows; else he lives, and waits for it.
  */
-export function loansFreeze(page: Page): void {
+export function loanReturns(page: Page): void {
   const part = partOf(page);
   if (changetype<usize>(part) != 0 && part.owner != 0) giveBack(page, part);
-}
-
-/** The home recovers the page: its owner died, and what he lent is void, also before this machine has heard of it. */
-export function loanVoid(page: Page): void {
-  const part = partOf(page);
-  if (changetype<usize>(part) != 0 && part.owner != 0) partDrop(part);
 }
 
 function give(page: Page, to: u32, id: u32, bytes: u32): void {

@@ -8,7 +8,7 @@ import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
 import { rightLost } from "./contention";
 import { engineMessage } from "./engine";
 import { rangesReady } from "./grants";
-import { loanCame, loanVoid } from "./loans";
+import { loanCame, loanReturns } from "./loans";
 import { mirrorsOn } from "./mirror-pages";
 import { objectById } from "./object-list";
 import { dataTake } from "./page-data";
@@ -170,7 +170,7 @@ function said(from: u32, linkid: u64, object: SharedObject): void {
   if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
   rangesReady(object);
   const page = pageFindOrMake(object, wireIndex);
-  if (incoming.kind == SAY_PURGE) loanVoid(page);
+  if (incoming.kind == SAY_PURGE) loanReturns(page);
   if (wireLent != 0) {
     const open = page.transaction != 0 && incoming.transaction == page.transaction;
     loanCame(page, from, wireLoan, wireLent, open);

@@ -165,7 +165,7 @@ export class Page {
   /** Directory, at the home only. */
   directory: u8 = 0;
   owner: u8 = 0;
-  /** Recovering: a copy was found, or its loss is known. */
+  /** Recovering: what has been found so far, or is known (directory.ts). */
   found: u8 = 0;
   /** The home wants what is here, as soon as nothing is open that it ordered before (`purgeTransaction`). */
   purge: u8 = 0;

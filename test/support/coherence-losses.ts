@@ -8,6 +8,7 @@
 import type { Cluster } from "./coherence-state.js";
 
 interface Round {
+  /** Or whatever else is given away as one: of loans-world.ts a chunk. */
   readonly page: number;
   readonly round: number;
 }
@@ -25,12 +26,13 @@ export interface LossState {
 
 export type Word = readonly Round[];
 
-export class Losses {
-  readonly #cluster: Cluster;
+const same = (a: Round) => (b: Round) => a.page === b.page && a.round === b.round;
+
+/** Who has given away which page, which versions went, and which words there were. */
+export class Rounds {
   #state: LossState;
 
-  constructor(cluster: Cluster, pages: number) {
-    this.#cluster = cluster;
+  constructor(pages: number) {
     const none = Array.from({ length: pages }, () => 0);
     this.#state = { rounds: none, newest: none, gone: [], told: [] };
   }
@@ -42,12 +44,11 @@ export class Losses {
       this.#state = { ...this.#state, newest: newest.with(page, rounds[page]!) };
   }
 
-  /** Its home gives the page away, with these bytes; one that is left out gives nobody anything. */
-  given(home: number, page: number, value: number): void {
+  /** The page is given away, in its newest version or an older one. */
+  goes(page: number, isNewest: boolean): void {
     const { rounds } = this.#state;
-    if (!this.#cluster.members().includes(home)) return;
     this.#state = { ...this.#state, rounds: rounds.with(page, rounds[page]! + 1) };
-    if (Math.max(0, value) === this.#cluster.latest[page]) this.#isNewest(page);
+    if (isNewest) this.#isNewest(page);
   }
 
   written(page: number): void {
@@ -59,13 +60,6 @@ export class Losses {
     const { gone, newest } = this.#state;
     this.#state = { ...this.#state, gone: [...gone, { page, round: newest[page]! }] };
     this.#isNewest(page);
-  }
-
-  /** At the home: pages that are lost as parts of their ranges. */
-  byRanges(number: number): number[] {
-    const { engines, ranges, pages } = this.#cluster;
-    if (!ranges || engines.do.lost(engines.set(number)) === 0) return [];
-    return pages.filter((page) => engines.do.rangeIsLost(engines.set(number), BigInt(page)) !== 0);
   }
 
   /** A word about these pages that is said now; nobody may have seen yet which version they are of. */
@@ -81,14 +75,35 @@ export class Losses {
     if (word.length > 0) this.#state = { ...this.#state, told: [...this.#state.told, ...word] };
   }
 
-  /** At the end, when what is still under way is so for ever: pages that went back to an older version, and nobody was told of it. */
-  silent(): number[] {
-    const { numbers } = this.#cluster;
-    const wires = numbers.flatMap((from) => numbers.map((to) => this.#cluster.wire(from, to)));
-    const told = [...this.#state.told, ...wires.flat().flatMap(({ word = [] }) => word)];
-    return this.#state.gone
-      .filter(({ page, round }) => !told.some((each) => each.page === page && each.round === round))
-      .map(({ page }) => page);
+  /** Pages that went back to an older version, and nobody was told of it; `underWay`: words that are so for ever. */
+  untold(underWay: readonly Round[] = []): number[] {
+    return this.#gone(underWay).map(({ page }) => page);
+  }
+
+  #gone(underWay: readonly Round[]): Round[] {
+    const told = [...this.#state.told, ...underWay];
+    return this.#state.gone.filter((one) => !told.some(same(one)));
+  }
+
+  /** Everything that decides how it goes on, with these words under way: rounds by their order only. */
+  summary(words: readonly Word[]): number[] {
+    const { rounds, newest, told } = this.#state;
+    const gone = this.#gone([]);
+    return rounds.flatMap((round, page) => {
+      const ofPage = (word: readonly Round[]) =>
+        word.filter((one) => one.page === page).map((one) => one.round);
+      const alive = [...new Set([round, newest[page]!, ...ofPage(gone), ...words.flatMap(ofPage)])].sort(
+        (a, b) => a - b,
+      );
+      const ranks = (list: readonly number[]) =>
+        [...new Set(list)].reduce((bits, each) => bits | (1 << alive.indexOf(each)), 0);
+      return [
+        alive.indexOf(round) | (alive.indexOf(newest[page]!) << 8),
+        ranks(ofPage(gone)),
+        ranks(ofPage(told).filter((each) => alive.includes(each))),
+        ...words.map((word) => ranks(ofPage(word))),
+      ];
+    });
   }
 
   save(): LossState {
@@ -96,5 +111,34 @@ export class Losses {
   }
   load(saved: LossState): void {
     this.#state = saved;
+  }
+}
+
+export class Losses extends Rounds {
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster, pages: number) {
+    super(pages);
+    this.#cluster = cluster;
+  }
+
+  /** Its home gives the page away, with these bytes; one that is left out gives nobody anything. */
+  given(home: number, page: number, value: number): void {
+    if (!this.#cluster.members().includes(home)) return;
+    this.goes(page, Math.max(0, value) === this.#cluster.latest[page]);
+  }
+
+  /** At the home: pages that are lost as parts of their ranges. */
+  byRanges(number: number): number[] {
+    const { engines, ranges, pages } = this.#cluster;
+    if (!ranges || engines.do.lost(engines.set(number)) === 0) return [];
+    return pages.filter((page) => engines.do.rangeIsLost(engines.set(number), BigInt(page)) !== 0);
+  }
+
+  /** At the end, when what is still under way is so for ever. */
+  silent(): number[] {
+    const { numbers } = this.#cluster;
+    const wires = numbers.flatMap((from) => numbers.map((to) => this.#cluster.wire(from, to)));
+    return this.untold(wires.flat().flatMap(({ word = [] }) => word));
   }
 }

@@ -2,6 +2,7 @@
 // may be planted around them, and who sees all of it and judges.
 import { createHash } from "node:crypto";
 import { Engines } from "./coherence-engines.js";
+import { type LossState, Rounds, type Word } from "./coherence-losses.js";
 import { Words } from "./fingerprint.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 import { Violation } from "./search.js";
@@ -24,6 +25,7 @@ export const loanBugs = [
   "drops what was lent when the request has ended",
   "takes a new life's loans for its former one's",
   "keeps what a dead machine lent until it hears of the death itself",
+  "drops what was lent when the home recovers the page",
 ] as const;
 /**
  * Not found, since other rules are enough. Who has a loan asks its lender directly next, behind what it gives back on the same link; who asks
@@ -79,6 +81,8 @@ export interface Wire {
   data?: Uint8Array;
   /** What is lent with an answer; or a loan's end: its recall (no data), its return. */
   loan?: { kind: "lend" | "recall" | "return"; id: number; data?: Uint8Array };
+  /** It tells of a loss. */
+  word?: Word;
 }
 
 export type Step =
@@ -99,7 +103,8 @@ export interface Saved {
   machines: Machine[];
   wires: Wire[][];
   latest: number[];
-  counts: [deaths: number, returns: number, lends: number, reverted: number];
+  counts: [deaths: number, returns: number, lends: number];
+  losses: LossState;
 }
 
 export const copyMachine = (machine: Machine): Machine => ({
@@ -123,8 +128,8 @@ export class LoansCluster {
   protected deaths = 0;
   protected returns = 0;
   protected lends = 0;
-  /** Somebody has seen an old value. */
-  protected reverted = 0;
+  /** Of chunks. */
+  protected readonly losses = new Rounds(CHUNKS);
   /** Chunks lent, accesses in parts, failures told: whether a run met what it is for. */
   readonly met = { lent: 0, carried: 0, recalled: 0, told: 0, broken: 0 };
   protected readonly words = new Words();
@@ -229,6 +234,10 @@ export class LoansCluster {
     this.do("partsCreate", this.parts(m), this.n);
   }
 
+  protected wordsUnderWay(): Word[] {
+    return this.wires.flat().flatMap(({ word }) => (word === undefined ? [] : [word]));
+  }
+
   // --- Judging ---
 
   protected check(): void {
@@ -260,7 +269,8 @@ export class LoansCluster {
       machines: this.machines.map((machine) => copyMachine(machine)),
       wires: this.wires.map((wire) => wire.map((message) => ({ ...message, bytes: message.bytes.slice() }))),
       latest: this.latest.slice(),
-      counts: [this.deaths, this.returns, this.lends, this.reverted],
+      counts: [this.deaths, this.returns, this.lends],
+      losses: this.losses.save(),
     };
   }
 
@@ -270,22 +280,23 @@ export class LoansCluster {
     this.machines = saved.machines.map((machine) => copyMachine(machine));
     this.wires = saved.wires.map((wire) => wire.slice());
     this.latest = saved.latest.slice();
-    [this.deaths, this.returns, this.lends, this.reverted] = saved.counts;
+    [this.deaths, this.returns, this.lends] = saved.counts;
+    this.losses.load(saved.losses);
   }
 
   fingerprint(to: Uint32Array): void {
     const hash = createHash("md5");
     const words = this.words;
     words.clear();
-    const env: number[] = [...this.latest, this.deaths, this.returns, this.lends, this.reverted];
-    this.machines.forEach(({ threads, alive, returned, noticed, failures, revoking, dirty }, index) => {
+    const env: number[] = [...this.latest, this.deaths, this.returns, this.lends];
+    env.push(...this.losses.summary(this.wordsUnderWay()));
+    this.machines.forEach(({ threads, alive, returned, noticed, revoking, dirty }, index) => {
       const m = index + 1;
       this.engines.digest(words, m, [0]);
       const part = this.part(m);
       env.push(
         (alive ? 1 : 0) | (returned ? 2 : 0),
         noticed,
-        failures > 0 ? 1 : 0,
         revoking,
         dirty ? 1 : 0,
         this.isBroken(m) ? 1 : 0,

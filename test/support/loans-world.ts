@@ -4,19 +4,23 @@
 // done here; who lends, and who gives back when, is left to chance, or to the search of every order.
 //
 // Judged after every event: a chunk can be written in one place only, and a page that is mapped is nowhere in parts; who sees
-// an old value of a chunk sees what was there before a machine died. At the end nobody waits, and somebody was told of the loss.
+// an old value of a chunk sees what was there before a machine died. At the end nobody waits, and somebody was told of each loss: of
+// that chunk, and of that round of it (coherence-losses.ts), which begins when the page's home gives it away, or its owner lends it.
 
+import type { Word } from "./coherence-losses.js";
 import { Assertion } from "./kernel-wasm.js";
 import { CHUNK, CHUNKS, LoansCluster, type Saved, type Step, type Thread, type Wire } from "./loans-state.js";
 import type * as search from "./search.js";
 import { Violation } from "./search.js";
 
+const WHOLE = Array.from({ length: CHUNKS }, (_, chunk) => chunk);
+
 export class LoansWorld extends LoansCluster implements search.World<Step, Saved> {
   // --- Instructions ---
 
-  #chunks(thread: Thread): number[] {
+  #chunks(thread: Thread): readonly number[] {
     const what = thread.program[thread.at]!;
-    return what === "p" ? [...Array(CHUNKS).keys()] : [Number(what[1])];
+    return what === "p" ? WHOLE : [Number(what[1])];
   }
   #mask(thread: Thread): bigint {
     return this.#chunks(thread).reduce((mask, chunk) => mask | (1n << BigInt(chunk)), 0n);
@@ -37,8 +41,9 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
   #execute(m: number, thread: Thread): void {
     for (const chunk of this.#chunks(thread)) {
       this.#sees(m, chunk);
-      if (this.#need(thread) === 2)
-        this.kernel.view.setUint32(this.frame(m) + chunk * CHUNK, ++this.latest[chunk]!, true);
+      if (this.#need(thread) !== 2) continue;
+      this.kernel.view.setUint32(this.frame(m) + chunk * CHUNK, ++this.latest[chunk]!, true);
+      this.losses.written(chunk);
     }
     // What the page table says; accesses to parts do not go by it.
     if (thread.right === 2 && this.#need(thread) === 2) this.machine(m).dirty = true;
@@ -51,7 +56,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     if (value === latest) return;
     if (this.deaths === 0 || value > latest)
       throw new Violation(`machine ${m} sees ${value} in chunk ${chunk}, the newest value is ${latest}`);
-    this.reverted = 1;
+    this.losses.reverted(chunk);
     this.latest[chunk] = value;
   }
 
@@ -59,6 +64,12 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     thread.state = 0;
     thread.declined = false;
     thread.at++;
+  }
+
+  /** They are told of a loss. */
+  #tell(m: number, threads: readonly Thread[], word = this.losses.word(WHOLE)): void {
+    if (threads.length > 0) this.losses.tell(word);
+    for (const thread of threads) this.#fail(m, thread);
   }
 
   #fail(m: number, thread: Thread): void {
@@ -131,8 +142,8 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     Object.assign(machine, { alive: true, returned: true, noticed: 0, dirty: false });
     this.create(m, 1);
     for (let other = 1; other <= this.n; other++) {
-      this.wire(m, other).length = 0;
-      this.wire(other, m).length = 0;
+      this.#cut(m, other);
+      this.#cut(other, m);
       if (this.machine(other).alive) continue;
       machine.noticed |= 1 << other;
       this.engines.do.dead(this.engines.engine(m), other);
@@ -142,6 +153,12 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
       thread.state = 0;
       thread.declined = false;
     }
+  }
+
+  /** What is on its way comes to nobody. */
+  #cut(from: number, to: number): void {
+    for (const { word } of this.wire(from, to)) this.losses.tell(word);
+    this.wire(from, to).length = 0;
   }
 
   /** What is lent holds up a revocation. */
@@ -160,9 +177,10 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
   }
 
   checkEnd(): void {
-    const told = this.machines.some(({ failures }) => failures > 0);
-    if (this.reverted !== 0 && !told)
-      throw new Violation("a chunk went back to an older value, and nobody was told");
+    // What is still under way is so for ever.
+    const [silent] = this.losses.untold(this.wordsUnderWay().flat());
+    if (silent !== undefined && this.machine(this.setup.home).alive)
+      throw new Violation(`chunk ${silent} went back to an older value, and nobody was told of the loss`);
     this.machines.forEach(({ alive, threads }, index) => {
       for (const { at, program, state } of threads)
         if (alive && at < program.length)
@@ -236,7 +254,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     else if (this.homeless(m)) this.#fail(m, thread);
     else if (this.isBroken(m)) {
       this.break(m, false);
-      this.#fail(m, thread);
+      this.#tell(m, [thread]);
     } else if (borrow) {
       thread.state = 3;
       const part = this.part(m);
@@ -265,12 +283,23 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
 
   // --- The engine and what it wants, as pages.ts has it ---
 
-  #run(m: number, work: () => void, data?: Uint8Array): void {
+  /** At the home. */
+  #isHeld(m: number): boolean {
+    return m === this.setup.home && this.engines.do.directory(this.page(m)) === this.c["HELD"];
+  }
+
+  /** `heard`: what the message was a word about. */
+  #run(m: number, work: () => void, data?: Uint8Array, heard?: Word): void {
     const c = this.c;
     const machine = this.machine(m);
     let again = false;
-    for (const { kind, to, flags, message } of this.engines.run(m, work)) {
-      if (kind === c["ACT_SEND"]) this.#send(m, to, message);
+    const held = this.#isHeld(m);
+    const wanted = this.engines.run(m, work);
+    const word = heard ?? this.losses.word(WHOLE);
+    if (!held && this.#isHeld(m))
+      for (const chunk of WHOLE) this.losses.goes(chunk, this.value(m, chunk) === this.latest[chunk]);
+    for (const { kind, to, flags, message } of wanted) {
+      if (kind === c["ACT_SEND"]) this.#send(m, to, message, word);
       else if (kind === c["ACT_TAKE"]) {
         if (this.part(m) !== 0) throw new Violation(`machine ${m} is granted a page that it has parts of`);
         this.kernel.bytes.set(data!, this.frame(m));
@@ -281,9 +310,10 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
         if (!this.bug("forgets to recall for a writer elsewhere")) this.#recall(m);
       } else if (kind === c["ACT_WAKE"]) again = true;
       else if (kind === c["ACT_OPERATED"]) this.#borrowed(m, flags);
-      else if (kind === c["ACT_FAIL"])
-        for (const thread of machine.threads)
-          if (thread.state === 1 || thread.state === 3) this.#fail(m, thread);
+      else if (kind === c["ACT_FAIL"]) {
+        const told = machine.threads.filter(({ state }) => state === 1 || state === 3);
+        this.#tell(m, told, word);
+      }
     }
     if (again) this.#ask(m);
   }
@@ -302,7 +332,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     }
     if (this.isBroken(m) && !this.bug("tells one who waits nothing of a borrower's death")) {
       this.break(m, false);
-      for (const thread of this.#waiting(m)) this.#fail(m, thread);
+      this.#tell(m, this.#waiting(m));
       return false;
     }
     const allowed = right === this.c["RIGHT_MODIFIED"] ? 2 : 1;
@@ -314,7 +344,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     return this.#waiting(m).length > 0;
   }
 
-  #send(from: number, to: number, bytes: Uint8Array): void {
+  #send(from: number, to: number, bytes: Uint8Array, failing: Word): void {
     const c = this.c;
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const wire: Wire = { bytes };
@@ -334,7 +364,9 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
       const at = this.frame(from);
       wire.data = this.kernel.bytes.slice(at, at + CHUNKS * CHUNK);
     }
-    if (!this.knowsDead(from, to)) this.wire(from, to).push(wire);
+    if (bytes[0] === c["SAY_FAILURE"]) wire.word = failing;
+    if (this.knowsDead(from, to)) this.losses.tell(wire.word);
+    else this.wire(from, to).push(wire);
   }
 
   #gone(m: number): void {
@@ -369,6 +401,9 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     } else if (this.#isRecalled(part) || (chunks & ~this.mine(m)) !== 0n) return undefined;
     this.lends++;
     this.met.lent++;
+    for (const chunk of WHOLE)
+      if ((chunks >> BigInt(chunk)) & 1n)
+        this.losses.goes(chunk, this.value(m, chunk) === this.latest[chunk]);
     return this.#out(this.do("partLend", this.parts(m), part, to, chunks, this.room));
   }
 
@@ -424,11 +459,13 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
   }
 
   #deliver(from: number, to: number): void {
-    const { bytes, data, loan } = this.wire(from, to).shift()!;
+    const { bytes, data, loan, word } = this.wire(from, to).shift()!;
     const part = this.part(to);
     const purged = bytes[0] === this.c["SAY_PURGE"] && part !== 0 && !this.isOwnerOfParts(to);
-    if (purged && !this.bug("keeps what a dead machine lent until it hears of the death itself"))
+    if (purged && this.bug("drops what was lent when the home recovers the page"))
       this.do("partEnd", this.parts(to), part);
+    else if (purged && !this.bug("keeps what a dead machine lent until it hears of the death itself"))
+      this.#giveBack(to);
     const transaction = this.do("pageTransaction", this.page(to));
     const open =
       bytes.length > 0 &&
@@ -446,6 +483,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
           this.engines.put(new Uint32Array(bytes.slice().buffer)),
         ),
       data,
+      word,
     );
   }
 

@@ -25,6 +25,44 @@ const lenderDied: readonly Step[] = [
   { do: "kill", machine: 1 },
   { do: "notice", machine: 3, dead: 1 },
 ];
+/** Machine 1 has the page from machine 4, its home, has lent a chunk to machine 2, and is to give the page to machine 3, which died. */
+const nextDied: readonly Step[] = [
+  { do: "start", machine: 1, thread: 0 },
+  { do: "deliver", from: 1, to: 4 },
+  { do: "deliver", from: 4, to: 1 },
+  { do: "retire", machine: 1, thread: 0 },
+  { do: "start", machine: 2, thread: 0, borrow: true },
+  { do: "deliver", from: 2, to: 4 },
+  { do: "deliver", from: 4, to: 1 },
+  { do: "deliver", from: 1, to: 2 },
+  { do: "retire", machine: 2, thread: 0 },
+  { do: "start", machine: 3, thread: 0 },
+  { do: "deliver", from: 3, to: 4 },
+  { do: "kill", machine: 3 },
+  { do: "notice", machine: 4, dead: 3 },
+];
+/**
+ * The same, and machine 4, which is told of that death, was to have the page behind machine 3. Nothing was lent then; machine 2 writes
+ * to what it is lent, and dies.
+ */
+const toldTooSoon: readonly Step[] = [
+  { do: "start", machine: 1, thread: 0 },
+  { do: "deliver", from: 1, to: 4 },
+  { do: "start", machine: 2, thread: 0, borrow: true },
+  { do: "deliver", from: 2, to: 4 },
+  { do: "start", machine: 3, thread: 0 },
+  { do: "deliver", from: 3, to: 4 },
+  { do: "start", machine: 4, thread: 0 },
+  { do: "deliver", from: 4, to: 1 },
+  { do: "retire", machine: 1, thread: 0 },
+  { do: "kill", machine: 3 },
+  { do: "notice", machine: 4, dead: 3 },
+  { do: "notice", machine: 1, dead: 3 },
+  { do: "deliver", from: 4, to: 1 },
+  { do: "deliver", from: 1, to: 2 },
+  { do: "start", machine: 2, thread: 0 },
+  { do: "kill", machine: 2 },
+];
 
 export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0"], ["w1w1"]], home: 1, kills: 0, states: 185 },
@@ -32,10 +70,12 @@ export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0p"], ["w1"]], home: 1, kills: 0, states: 340 },
   { programs: [["w0"], ["w1r0"]], home: 2, kills: 0, states: 843 },
   { programs: [["w0"], ["w1"], ["p"]], home: 1, kills: 0, states: 3564 },
-  { programs: [["w0"], ["w1"], []], home: 3, kills: 1, states: 6258 },
-  { programs: [["w0r1"], ["w1"]], home: 1, kills: 1, states: 5238 },
-  { programs: [["w0"], ["w1w1"]], home: 1, kills: 1, rejoins: true, states: 4144 },
-  { programs: [["w0"], ["w1"], ["r1r1"]], home: 3, kills: 1, begins: lenderDied, states: 1801 },
+  { programs: [["w0"], ["w1"], []], home: 3, kills: 1, states: 6474 },
+  { programs: [["w0r1"], ["w1"]], home: 1, kills: 1, states: 5240 },
+  { programs: [["w0"], ["w1w1"]], home: 1, kills: 1, rejoins: true, states: 4126 },
+  { programs: [["w0"], ["w1"], ["r1r1"]], home: 3, kills: 1, begins: lenderDied, states: 2796 },
+  { programs: [["w0"], ["w1"], ["w2"], ["r1"]], home: 4, kills: 1, begins: nextDied, states: 650 },
+  { programs: [["w0r1"], ["w1"], ["w2"], ["p"]], home: 4, kills: 2, begins: toldTooSoon, states: 130 },
 ];
 
 /** Three machines in every order of events: minutes. */
@@ -77,13 +117,14 @@ export const short: LoanSetup[] = [
   { home: 3, programs: [["w0p"], ["w1w2"], []], lends: 3, returns: 1 },
 ];
 
-/** Every order of events, from where it begins. */
+/** Every order of events, from where it begins; `limit`: at most so many states. */
 export function exploreLoans(
   world: LoansWorld,
   { begins = [], kills }: LoanSetup & { kills: number },
+  limit?: number,
 ): Found {
   for (const step of begins) world.take(step);
-  return explore(world, kills);
+  return explore(world, kills, limit, undefined, limit !== undefined);
 }
 
 export const loanBySearch = (bug: LoanBug, setups: readonly (LoanSetup & { kills: number })[]): Finding[] =>

@@ -17,7 +17,7 @@ import {
 } from "../story.js";
 import { shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
-import { larger, loanCases, short, wanderLoans } from "./loans.js";
+import { exploreLoans, larger, loanCases, short, wanderLoans } from "./loans.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 
 /** What it is part of: pages, records that merge and go, homes that move, machines that leave, chunks that are lent. */
@@ -64,16 +64,16 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "who was told of a loss knows of the next one",
     part: "pages",
     file: "coherence/directory.ts",
-    from: "if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found = 1;",
-    to: "page.found = 1;",
+    from: "if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found |= FOUND;",
+    to: "page.found |= FOUND;",
     story: lostTwice,
   },
   {
     name: "who hears late of a loss knows of the next one",
     part: "pages",
     file: "coherence/directory.ts",
-    from: "if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found = 1;",
-    to: "if (page.directory == RECOVERING) page.found = 1;",
+    from: "if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found |= FOUND;",
+    to: "if (page.directory == RECOVERING) page.found |= FOUND;",
     story: heardLate,
   },
   {
@@ -194,8 +194,15 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "of a dead borrower's bytes nobody is told when the page goes home",
     part: "loans",
     file: "coherence/directory.ts",
-    from: "if (data && !(message.flags & PARTLY)) page.found = 1;",
-    to: "if (data) page.found = 1;",
+    from: "if (data) page.found |= message.flags & PARTLY ? FOUND_PARTLY : FOUND;",
+    to: "if (data) page.found |= FOUND;",
+  },
+  {
+    name: "who was told of a page that was not lost knows of a dead borrower's bytes",
+    part: "loans",
+    file: "coherence/directory.ts",
+    from: "page.found == FOUND ? RECOVERED",
+    to: "page.found & FOUND ? RECOVERED",
   },
   {
     name: "the owner goes on using what it has lent",
@@ -306,7 +313,7 @@ function inTrials(kernel: KernelWasm): Finding[] {
 
 function inLoans(kernel: () => KernelWasm): Finding[] {
   const searched = bySearch(
-    loanCases.map((one) => () => explore(new LoansWorld(kernel(), one), one.kills, SMALL, undefined, true)),
+    loanCases.map((one) => () => exploreLoans(new LoansWorld(kernel(), one), one, SMALL)),
   );
   const clusters = [...larger, ...short].map((setup) => new LoansWorld(kernel(), setup));
   const saved = clusters.map((world) => world.save());
