@@ -14,8 +14,10 @@ interface Round {
 }
 
 export interface LossState {
-  /** Per page: how often its home has given it away. */
+  /** Per page: how many rounds there were of it; the one that it is in; the one that this one is a part of. */
+  readonly counts: readonly number[];
   readonly rounds: readonly number[];
+  readonly around: readonly number[];
   /** Per page: the round that its newest version is of. */
   readonly newest: readonly number[];
   /** Of versions in whose place somebody has seen an older one. */
@@ -34,7 +36,7 @@ export class Rounds {
 
   constructor(pages: number) {
     const none = Array.from({ length: pages }, () => 0);
-    this.#state = { rounds: none, newest: none, gone: [], told: [] };
+    this.#state = { counts: none, rounds: none, around: none, newest: none, gone: [], told: [] };
   }
 
   /** The newest version of the page is of this round. */
@@ -46,8 +48,31 @@ export class Rounds {
 
   /** The page is given away, in its newest version or an older one. */
   goes(page: number, isNewest: boolean): void {
-    const { rounds } = this.#state;
-    this.#state = { ...this.#state, rounds: rounds.with(page, rounds[page]! + 1) };
+    this.#begins(page, 0);
+    if (isNewest) this.#isNewest(page);
+  }
+
+  /** It is lent: a round within the one that it is in. */
+  lent(page: number, isNewest: boolean): void {
+    this.#begins(page, this.#state.rounds[page]!);
+    if (isNewest) this.#isNewest(page);
+  }
+
+  #begins(page: number, within: number): void {
+    const { counts, rounds, around } = this.#state;
+    const round = counts[page]! + 1;
+    this.#state = {
+      ...this.#state,
+      counts: counts.with(page, round),
+      rounds: rounds.with(page, round),
+      around: around.with(page, within),
+    };
+  }
+
+  /** That round is over. */
+  isBack(page: number, isNewest: boolean): void {
+    const { around, rounds } = this.#state;
+    this.#state = { ...this.#state, around: around.with(page, 0), rounds: rounds.with(page, around[page]!) };
     if (isNewest) this.#isNewest(page);
   }
 
@@ -64,9 +89,12 @@ export class Rounds {
 
   /** A word about these pages that is said now; nobody may have seen yet which version they are of. */
   word(pages: readonly number[]): Word {
-    const { newest, rounds } = this.#state;
+    const { newest, rounds, around } = this.#state;
     return pages.flatMap((page) =>
-      [...new Set([newest[page]!, rounds[page]!])].map((round) => ({ page, round })),
+      [...new Set([newest[page]!, rounds[page]!, around[page] || rounds[page]!])].map((round) => ({
+        page,
+        round,
+      })),
     );
   }
 
@@ -87,18 +115,18 @@ export class Rounds {
 
   /** Everything that decides how it goes on, with these words under way: rounds by their order only. */
   summary(words: readonly Word[]): number[] {
-    const { rounds, newest, told } = this.#state;
+    const { rounds, around, newest, told } = this.#state;
     const gone = this.#gone([]);
     return rounds.flatMap((round, page) => {
       const ofPage = (word: readonly Round[]) =>
         word.filter((one) => one.page === page).map((one) => one.round);
-      const alive = [...new Set([round, newest[page]!, ...ofPage(gone), ...words.flatMap(ofPage)])].sort(
-        (a, b) => a - b,
-      );
+      const alive = [
+        ...new Set([round, around[page]!, newest[page]!, ...ofPage(gone), ...words.flatMap(ofPage)]),
+      ].sort((a, b) => a - b);
       const ranks = (list: readonly number[]) =>
         [...new Set(list)].reduce((bits, each) => bits | (1 << alive.indexOf(each)), 0);
       return [
-        alive.indexOf(round) | (alive.indexOf(newest[page]!) << 8),
+        alive.indexOf(round) | (alive.indexOf(newest[page]!) << 8) | (alive.indexOf(around[page]!) << 16),
         ranks(ofPage(gone)),
         ranks(ofPage(told).filter((each) => alive.includes(each))),
         ...words.map((word) => ranks(ofPage(word))),

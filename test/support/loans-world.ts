@@ -14,6 +14,7 @@ import type * as search from "./search.js";
 import { Violation } from "./search.js";
 
 const WHOLE = Array.from({ length: CHUNKS }, (_, chunk) => chunk);
+const chunksIn = (mask: bigint) => WHOLE.filter((chunk) => (mask >> BigInt(chunk)) & 1n);
 
 export class LoansWorld extends LoansCluster implements search.World<Step, Saved> {
   // --- Instructions ---
@@ -401,9 +402,8 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     } else if (this.#isRecalled(part) || (chunks & ~this.mine(m)) !== 0n) return undefined;
     this.lends++;
     this.met.lent++;
-    for (const chunk of WHOLE)
-      if ((chunks >> BigInt(chunk)) & 1n)
-        this.losses.goes(chunk, this.value(m, chunk) === this.latest[chunk]);
+    for (const chunk of chunksIn(chunks))
+      this.losses.lent(chunk, this.value(m, chunk) === this.latest[chunk]);
     return this.#out(this.do("partLend", this.parts(m), part, to, chunks, this.room));
   }
 
@@ -455,7 +455,19 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     } else if (part === 0) return;
     else if (kind === "recall") {
       if (this.do("partOwner", part) === from && this.do("partId", part) === id) this.#giveBack(to);
-    } else if (this.do("partMerge", part, from, id, this.room) && this.lent(to) === 0n) this.#whole(to);
+    } else {
+      const merged = this.#comeBack(to, () => this.do("partMerge", part, from, id, this.room) !== 0);
+      if (merged && this.lent(to) === 0n) this.#whole(to);
+    }
+  }
+
+  /** At the owner: chunks are his again, as they come back or as they were lent. */
+  #comeBack(m: number, work: () => boolean): boolean {
+    const lent = this.lent(m);
+    const done = work();
+    for (const chunk of chunksIn(lent & ~this.lent(m)))
+      this.losses.isBack(chunk, this.value(m, chunk) === this.latest[chunk]);
+    return done;
   }
 
   #deliver(from: number, to: number): void {
@@ -504,7 +516,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
       this.do("partsForget", this.parts(m), dead);
     if (part !== 0 && this.do("partOwner", part) === dead) {
       if (!this.bug("goes on with a dead owner's bytes")) this.do("partEnd", this.parts(m), part);
-    } else if (part !== 0 && this.do("partLost", part, dead))
+    } else if (part !== 0 && this.#comeBack(m, () => this.do("partLost", part, dead) !== 0))
       this.break(m, !this.bug("tells nobody of a borrower's death"));
     this.#run(m, () => this.engines.do.peerDied(engine, this.page(m), dead));
     if (this.isOwnerOfParts(m) && this.lent(m) === 0n) this.#whole(m);
