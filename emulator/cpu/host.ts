@@ -115,8 +115,7 @@ export function hostImports(
     busRead: (core: number, physical: number, bytes: number) => hosts[core].busRead(physical, bytes),
     busWrite: (core: number, physical: number, bytes: number, value: number) =>
       hosts[core].busWrite(physical, bytes, u32(value)),
-    timestamp: (core: number) =>
-      view.setBigUint64(scratch(core), BigInt(Math.floor(hosts[core].timestamp())), true),
+    timestamp: (core: number) => Math.floor(hosts[core].timestamp()),
     cpuid: (core: number, leaf: number, subleaf: number) => {
       hosts[core].cpuid(u32(leaf), u32(subleaf)).forEach((value, i) => {
         view.setUint32(scratch(core) + 4 * i, value, true);

@@ -53,6 +53,7 @@ import {
   SEGMENT_BYTES,
   SEGMENTS,
   SHADOW,
+  SHADOW_INTERRUPTS,
   SLOW_DATA_WORD,
   SSE_TRAP,
   TLB,
@@ -252,6 +253,7 @@ function enter(linkage: Linkage): FunctionCode {
     code.end();
 
     code.get(patch).get(block).access("i32.store");
+    code.get(CORE).i32(0).access("i32.store", SHADOW); // the run loop, too, goes into the block at once if it is too long
     code.get(CORE).get(rip).access("i64.store", BLOCK_RIP);
     code.get(budget).get(block).access("i32.load", BLOCK_COUNT).op("i32.sub").tee(left).i32(0).op("i32.lt_s");
     code.if();
@@ -293,11 +295,15 @@ function checkSecondPage(code: Body, block: number, linear: number, otherwise: L
   code.get(block).access("i32.load", BLOCK_SECOND_GENERATION).op("i32.ne").brIf(otherwise);
 }
 
-/** resume(core, op, budget): goes on at RIP after a row that may have changed anything. */
+/**
+ * resume(core, op, budget): goes on at RIP after a row that may have changed anything. STI's shadow ends where enter() has
+ * found the next instruction: between the two nobody looks for interrupts.
+ */
 function resume(): FunctionCode {
   return handler(SLOT.resume, undefined, (code) => {
     refreshInto(code);
-    code.get(CORE).access("i32.load", SHADOW).get(CORE).access("i32.load", ACTIVITY).op("i32.or");
+    code.get(CORE).access("i32.load", SHADOW).i32(~SHADOW_INTERRUPTS).op("i32.and");
+    code.get(CORE).access("i32.load", ACTIVITY).op("i32.or");
     code.get(CORE).access("i32.load", DEBUG_PENDING).op("i32.or");
     code
       .get(CORE)

@@ -1,7 +1,7 @@
 // What comes first when several events meet at one instruction boundary, and what each holds off. Intel SDM vol. 3A,
 // 6.7 (NMI), 6.8 (masking), table 6-2 (priority among concurrent events); REP in vol. 2B.
 
-import { beforeAll, beforeEach, expect, test } from "vitest";
+import { beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { ACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, HALTED } from "../../emulator/cpu/layout.js";
 import { CODE, Cpu, PAGE_TABLES, STACK_TOP, selectors } from "../support/cpu.js";
 
@@ -84,6 +84,38 @@ test("MOV SS holds off interrupts and NMI for one instruction, STI interrupts", 
   cpu.attend(0, ATTENTION_INTERRUPT);
   cpu.run(50);
   expect(order()).toEqual([]);
+});
+// Generated code goes on behind STI by itself, unless something waits
+test("what comes while STI runs is held off for the next instruction, and for that one only", () => {
+  /** Which vectors a program takes whose RDTSC makes the local APIC ask for one. */
+  const takes = (program: string): number[] => {
+    cpu.start(program);
+    logging({ 64: "hlt" });
+    cpu.host.interrupts = [];
+    const asks = vi.spyOn(cpu.host, "timestamp").mockImplementation(() => {
+      cpu.host.interrupts.push(0x40);
+      cpu.attend(0, ATTENTION_INTERRUPT);
+      return 0;
+    });
+    cpu.run(50);
+    asks.mockRestore();
+    return order();
+  };
+  expect(takes("rdtsc;; sti;; cli;; hlt")).toEqual([]);
+  expect(takes("rdtsc;; sti;; nop;; cli;; hlt")).toEqual([0x40]);
+  expect(cpu.read(STACK_TOP - 40, 8)).toBe(BigInt(CODE + 2 + 1 + 1));
+});
+test("STI's shadow has ended where a run ends behind the next instruction, in the middle of a block", () => {
+  cpu.start("sti;; nop;; nop;; nop;; hlt");
+  cpu.run(50); // decoded now
+  cpu.setUp();
+  logging({ 64: "hlt" });
+  cpu.run(2);
+  cpu.host.interrupts.push(0x40);
+  cpu.attend(0, ATTENTION_INTERRUPT);
+  cpu.run(50);
+  expect(order()).toEqual([0x40]);
+  expect(cpu.read(STACK_TOP - 40, 8)).toBe(BigInt(CODE + 2));
 });
 test("NMI ends HLT with interrupts off, an interrupt does not", () => {
   cpu.start("hlt;; mov ebx, 1;; hlt");

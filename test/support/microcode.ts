@@ -49,7 +49,7 @@ const host = {
   },
   busWrite: (_core: number, physical: number, bytes: number, value: number) =>
     void current!.log.busWrites.push({ physical, bytes, value: value >>> 0 }),
-  timestamp: (core: number) => current!.setU64(L.SCRATCH, current!.nanoseconds, core),
+  timestamp: () => Number(current!.nanoseconds),
   cpuid: (core: number, leaf: number) => {
     for (let i = 0; i < 4; i++) current!.setU32(L.SCRATCH + 4 * i, leaf * 16 + i, core);
   },

@@ -7,8 +7,8 @@ export declare function portWrite(core: u32, port: u32, bytes: u32, value: u32):
 /** Naturally aligned accesses of 1, 2 or 4 bytes where neither RAM nor ROM answers, and writes to ROM. */
 export declare function busRead(core: u32, physical: f64, bytes: u32): u32;
 export declare function busWrite(core: u32, physical: f64, bytes: u32, value: u32): void;
-/** Writes the machine's nanoseconds, a u64, to SCRATCH. */
-export declare function timestamp(core: u32): void;
+/** The machine's nanoseconds, a whole number. */
+export declare function timestamp(core: u32): f64;
 /** Writes EAX EBX ECX EDX, four u32, to SCRATCH. */
 export declare function cpuid(core: u32, leaf: u32, subleaf: u32): void;
 /** IA32_APIC_BASE: read gives its low 32 bits; write may refuse (0), which is #GP(0). */

@@ -103,8 +103,7 @@ function writeEfer(core: usize, value: u64): u64 {
 // --- time ---
 
 function now(core: usize): u64 {
-  timestamp(coreIndex(core));
-  return load<u64>(core, SCRATCH);
+  return <u64>timestamp(coreIndex(core));
 }
 
 /** The time-stamp counter: one tick a nanosecond of machine time. */

@@ -133,8 +133,7 @@ function resetUnits(core: usize): void {
   store<u64>(core, 0, FDP);
   resetWords(core);
   // The time-stamp counter starts at zero
-  timestamp(coreIndex(core));
-  store<i64>(core, -load<i64>(core, SCRATCH), MSR_TSC_OFFSET);
+  store<i64>(core, -(<i64>timestamp(coreIndex(core))), MSR_TSC_OFFSET);
   store<u64>(core, 0, MSR_TSC_ADJUST);
 }
 
