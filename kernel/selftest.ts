@@ -16,6 +16,7 @@ import { allocatorTest, blocksTest } from "./selftest/memory";
 import { callAllTest, messagesTest, passiveTest, spinlockTest } from "./selftest/messages";
 import { asynchronousTest, synchronousTest } from "./selftest/ports";
 import {
+  idleTest,
   kickTest,
   preemptionTest,
   priorityTest,
@@ -66,6 +67,7 @@ export function selfTest(): void {
   run("asynchronous ports", asynchronousTest.index);
   run("preemption", preemptionTest.index);
   run("priority", priorityTest.index);
+  run("idle", idleTest.index);
   run("timeouts", timeoutsTest.index);
   run("wake-ups", wakeTest.index);
   run("kick", kickTest.index);

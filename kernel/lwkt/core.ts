@@ -48,11 +48,13 @@ export class Core {
   apicId: u32 = 0;
   /** The thread that halts; always runnable, never in a queue. */
   idle: usize = 0;
-  /** Ended threads, linked by `next`: their stacks are reused or freed by the next tick. */
+  /** Ended threads, linked by `next`: their stacks are freed by the next tick, or when the core is idle. */
   dead: usize = 0;
   /** The thread that ran at the last tick: one that runs at two has had its slice. */
   tickThread: usize = 0;
   rotate: u32 = 0;
+  /** The last tick found it idle: the next one is far. */
+  ticksIdle: u32 = 0;
 
   /** This core's PML4 and the space behind its slot 0. Others read `space` to know whom to shoot down. */
   pml4: usize = 0;

@@ -3,7 +3,7 @@
 //
 // `fn` is a table index of (argument: usize) => void. It runs on the target inside a critical section, perhaps with
 // interrupts off, and must not block. An active message raises an interrupt. A passive one is only queued: it is
-// reaped at the target's next tick, interrupt or poll.
+// reaped at the target's next tick, active message or poll.
 //
 // A sender whose ring is full prods the target and runs the messages that wait for itself, so that two full cores
 // empty each other.

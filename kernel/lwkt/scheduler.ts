@@ -5,7 +5,7 @@
 // thread is in no queue and runs when `runnable` is 0.
 import { cli, fxrstor, fxsave, readFlags, sti, switchStack, wrmsr } from "../arch";
 import { deviceInterrupts } from "../machine/apic";
-import { timerTick } from "../machine/timer";
+import { timerRuns, timerTick } from "../machine/timer";
 import { loadSpace } from "../memory/paging";
 import { Stats } from "../stats";
 import {
@@ -21,7 +21,7 @@ import {
   thisCore,
 } from "./core";
 import { messagesRun } from "./ipi";
-import { RUNNABLE, RUNNING, Thread, WAITING } from "./thread";
+import { PRIORITY_IDLE, PRIORITY_SERVICE, RUNNABLE, RUNNING, Thread, WAITING } from "./thread";
 
 const INTERRUPT_FLAG: u64 = 0x200;
 const MSR_FS_BASE: u32 = 0xc000_0100;
@@ -86,6 +86,8 @@ function switchThread(core: Core): void {
     return;
   }
   changetype<Stats>(changetype<usize>(core) + CORE_STATS).threadSwitches++;
+  if (core.ticksIdle !== 0 && next.priority !== PRIORITY_IDLE && next.priority < PRIORITY_SERVICE)
+    timerRuns(core);
   current.critical = core.critical;
   core.critical = next.critical;
   core.thread = changetype<usize>(next);

@@ -3,8 +3,9 @@
 import { coreStartBytes, coreStartCode, readCr3, stiHlt } from "../arch";
 import { print, printDecimal } from "../console";
 import { CORES_MAX, Core, coreAdd, firstCoreBlock } from "../lwkt/core";
+import { criticalLeave } from "../lwkt/critical";
 import { RING_BYTES } from "../lwkt/ipi";
-import { Thread, threadAdopt } from "../lwkt/thread";
+import { Thread, threadAdopt, threadsReap } from "../lwkt/thread";
 import { sleep } from "../lwkt/wait";
 import { frameAllocate, framesAllocate } from "../memory/frames";
 import { pagingCore, pagingTop } from "../memory/paging";
@@ -98,5 +99,14 @@ export function bootCore(): void {
 /** What a core's first context becomes. Interrupts off, in a critical section. */
 export function idle(core: Core): void {
   core.critical = 0;
-  while (true) stiHlt();
+  while (true) {
+    if (core.dead !== 0) reap(core); // the next tick is far
+    stiHlt();
+  }
+}
+
+function reap(core: Core): void {
+  core.critical++;
+  threadsReap(core);
+  criticalLeave(core);
 }

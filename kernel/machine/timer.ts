@@ -1,5 +1,5 @@
 // The tick of one core and the timeouts of its threads, on the local APIC's timer in one-shot mode: it is set for the
-// next tick or the earliest timeout, whichever comes first. An idle core ticks seldom.
+// next tick or the earliest timeout, whichever comes first. An idle core hardly ticks: only passive messages wait for it.
 import { Core, PENDING_RESCHEDULE } from "../lwkt/core";
 import { messagesRun } from "../lwkt/ipi";
 import { stackCheck, Thread, threadsReap } from "../lwkt/thread";
@@ -8,7 +8,9 @@ import { apicTimerSet } from "./apic";
 import { apicTicks, nanoseconds } from "./time";
 
 const TICK_NANOSECONDS: u64 = 2_000_000;
-const IDLE_TICK_NANOSECONDS: u64 = 10_000_000;
+/** When an idle core begins to run a thread. */
+const FIRST_TICK_NANOSECONDS: u64 = 10_000_000;
+const IDLE_TICK_NANOSECONDS: u64 = 1_000_000_000;
 /** The counter has 32 bits; a timeout further away is looked at again by the tick. */
 const COUNT_MAX: u64 = 0xffff_ffff;
 /** Longer timeouts than 146 years end then. */
@@ -45,12 +47,20 @@ export function timerTick(core: Core): void {
     core.pending |= PENDING_RESCHEDULE;
   }
   core.tickThread = core.thread;
-  let deadline = now + (core.thread === core.idle ? IDLE_TICK_NANOSECONDS : TICK_NANOSECONDS);
+  core.ticksIdle = u32(core.thread === core.idle);
+  let deadline = now + (core.ticksIdle !== 0 ? IDLE_TICK_NANOSECONDS : TICK_NANOSECONDS);
   if (core.timeoutFirst !== 0) {
     const earliest = changetype<Thread>(core.timeoutFirst).deadline;
     if (earliest < deadline) deadline = earliest;
   }
   arm(core, now, deadline);
+}
+
+/** A core that was idle at its last tick runs a thread that may have to share it: none of those that serve. In a critical section. */
+export function timerRuns(core: Core): void {
+  core.ticksIdle = 0;
+  const now = nanoseconds();
+  if (now + FIRST_TICK_NANOSECONDS < core.timerDeadline) arm(core, now, now + FIRST_TICK_NANOSECONDS);
 }
 
 /** In a critical section of the thread's core. The list is sorted; a new timeout is mostly the latest. */

@@ -12,6 +12,7 @@ import {
 } from "../lwkt/thread";
 import { queueLock, queueUnlock, sleep, WaitQueue, waitOn, wakeOne } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
+import { Stats, statsSum } from "../stats";
 import { expect, finished, join, LONG, MILLISECOND, shared, start } from "./support";
 
 function spinner(argument: usize): void {
@@ -67,6 +68,24 @@ export function priorityTest(): void {
       while (atomic.load<u32>(shared + 12) === 0 && coreAt(core).timerDeadline - ticks < 100 * MILLISECOND)
         pause();
     expect(atomic.load<u32>(shared + 12) === 1, "priority: the service thread did not preempt");
+    atomic.store<u32>(shared, 1);
+    join();
+  }
+}
+
+/** Cores that have nothing to do are left alone; one that begins to run a thread ticks soon, as if it had never rested. */
+export function idleTest(): void {
+  sleep(20 * MILLISECOND);
+  const before = statsSum(offsetof<Stats>("interrupts"));
+  sleep(200 * MILLISECOND);
+  const interrupts = statsSum(offsetof<Stats>("interrupts")) - before;
+  expect(interrupts <= u64(coreCount() + 2), "idle: a core that has nothing to do is interrupted");
+  for (let core: u32 = 1; core < coreCount(); core++) {
+    memory.fill(shared, 0, 128);
+    start(hog.index, 0, core, PRIORITY_USER);
+    while (atomic.load<u32>(shared + 4) === 0) sleep(MILLISECOND);
+    const tick = coreAt(core).timerDeadline;
+    expect(tick < nanoseconds() + 20 * MILLISECOND, "idle: the tick of a core that runs a thread is far");
     atomic.store<u32>(shared, 1);
     join();
   }
