@@ -121,6 +121,8 @@ export class Engine {
   readonly #performance: Performance;
   readonly #branches: BranchRecords;
   readonly #states: (CoreState | undefined)[] = [];
+  /** The slice that runs may end before the block that would be cut. */
+  #wholeBlocks = false;
   /** run() came back since the core stands at a breakpoint, or has just touched what is watched. */
   atBreakpoint = false;
   atWatchpoint = false;
@@ -206,7 +208,10 @@ export class Engine {
 
   // --- running ---
 
-  /** Runs one core for at most `budget` instructions; gives how many it retired. Comes back early when it sleeps. */
+  /**
+   * Runs one core for at most `budget` instructions; gives how many it retired. Comes back early when it sleeps, and live
+   * also before a block that is longer than what is left: its rest would be a block of its own, to be decoded.
+   */
   run(core: number, budget: number): number {
     if (this.#events.running >= 0) throw new Error(`run(${core}) inside run(${this.#events.running})`);
     if (!Number.isInteger(budget) || budget < 0 || budget > 0x7fff_ffff)
@@ -245,6 +250,7 @@ export class Engine {
         continue;
       }
       const slice = Math.min(left, until, SLICE);
+      this.#wholeBlocks = this.#live && slice < until;
       this.#events.recounting = false;
       this.#set(c + RUN_START, budget - left + slice);
       const after = this.#loop(core, c, slice);
@@ -297,7 +303,12 @@ export class Engine {
     let next = why;
     if (next === EXIT.partial) {
       const left = this.#get(c + RUN_BUDGET);
-      this.#fusion.sample(c, this.#get(c + BLOCK_FOUND), this.#get(c + RUN_START) - left);
+      const done = this.#get(c + RUN_START) - left;
+      this.#fusion.sample(c, this.#get(c + BLOCK_FOUND), done);
+      if (this.#wholeBlocks && done > 0) {
+        this.#events.stopping = true;
+        return left;
+      }
       next = this.#partial(c, left);
     }
     switch (next) {

@@ -62,6 +62,15 @@ describe("budgets", () => {
     }
   });
 
+  test("live, a run ends before the block that would be cut, if it has done anything", async () => {
+    const live = await Cpu.create({ live: true });
+    live.start(program);
+    const again = BigInt(CODE + 5 + 2);
+    expect([live.engine.run(0, 10), live.state().rip]).toEqual([5 + 3, again]);
+    expect([live.engine.run(0, 2), live.state().register("rcx")]).toEqual([2, 7n]);
+    expect([live.run(1000), live.state().register("rax")]).toEqual([33 - 10, 55n]);
+  });
+
   test("RETIRED is the sum of what run() gave", () => {
     cpu.start(program);
     const before = cpu.engine.retired(0);
