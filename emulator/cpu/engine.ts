@@ -176,7 +176,8 @@ export class Engine {
       },
     });
     this.#generated = engine.exports as unknown as Exports;
-    this.#fusion = new Fusion(buffer, this.#program.forms, options.hot ?? HOT, () => this.#makeReady());
+    const hot = options.hot ?? (options.live ? HOT.live : HOT.seeded);
+    this.#fusion = new Fusion(buffer, this.#program.forms, hot, () => this.#makeReady());
     this.#reader = new CodeReader({
       memory,
       plan,
