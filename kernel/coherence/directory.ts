@@ -196,7 +196,9 @@ export function directoryStands(page: Page): void {
 export function directoryEvent(engine: Engine, page: Page, event: u8, message: PageMessage): void {
   leaveRange(page, event, message);
   const row = rowOf(engine, page.directory, event);
-  page.directory = load<u8>(row, 2);
+  const next = load<u8>(row, 2);
+  if (next == HELD && page.directory != HELD) page.passed = 0; // it is given away
+  page.directory = next;
   for (let i: usize = 3; i < 7; i++) {
     const action = load<u8>(row + i);
     if (action == NONE) break;
@@ -261,13 +263,12 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
     case FAIL_ONCE:
       serialReverted(engine, page);
       served(page, message, 0, 0);
-      peerAt(page, from).told = 1;
       say(engine, page, from, SAY_FAILURE, 0, 0, message.transaction, 0);
       break;
     case CONFIRM_LOSS:
-      // Whoever reports it has told his threads; but what the home has told him of, or he was told before, was another loss.
-      if (page.directory == RECOVERING && peerAt(page, from).told == 0) page.found |= FOUND;
-      peerAt(page, from).told = 0;
+      // Whoever reports it has told his threads; but of which loss?
+      if (page.directory == RECOVERING && page.passed & bitOf(from)) page.found |= FOUND;
+      page.passed &= ~bitOf(from);
       say(engine, page, from, SAY_LOSS_KNOWN, 0, 0, 0, 0);
       break;
     case PURGE_ALL:
@@ -295,6 +296,8 @@ function served(page: Page, message: PageMessage, server: u32, acks: u64): void 
   peer.served = message.transaction;
   peer.operating = 0;
   peer.server = <u8>server;
+  if (server != 0) page.passed |= bitOf(message.from);
+  else page.passed &= ~bitOf(message.from);
 }
 
 function grantFromHome(engine: Engine, page: Page, message: PageMessage, flags: u8): void {
@@ -407,7 +410,7 @@ export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
   slot.server = 0;
   slot.acks = 0;
   slot.operating = 0;
-  slot.told = 0;
+  page.passed &= ~bitOf(peer);
   // As if the dead machine had said it.
   const message = changetype<PageMessage>(engine.local + LOCAL_MAX * PAGE_MESSAGE_BYTES);
   message.kind = 0;

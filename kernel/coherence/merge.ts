@@ -56,7 +56,7 @@ function settled(engine: Engine, page: Page): bool {
   const alone = isAlone(engine, page);
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const peer = peerAt(page, machine);
-    if ((peer.kept | peer.told) != 0) return false;
+    if (peer.kept != 0) return false;
     const others = (peer.server != 0 && <u32>peer.server != engine.self) || peer.acks != 0;
     if (others && (!alone || peer.operating != 0)) return false;
   }

@@ -188,6 +188,11 @@ export class Page {
   sharers: u64 = 0;
   /** Recovering: the machines that have not surrendered yet. */
   awaited: u64 = 0;
+  /**
+   * At the home: machines whose last request was passed on to another since the page was given away. Who fails with such a request
+   * tells of a loss of this page; what others say is about an earlier one.
+   */
+  passed: u64 = 0;
   /** Machines whose operations wait here until this machine has the right; the rest is in the peers' slots. */
   operations: u64 = 0;
   /** This machine's own open operation, the machine that it was sent to, and afterwards the old value in `operand`. */
@@ -340,8 +345,6 @@ export class Peer {
   kept: u8 = 0;
   /** Its last request was an operation for another machine. */
   operating: u8 = 0;
-  /** At the home: it was told of a loss that is over with that (FAIL_ONCE), and has not answered yet. */
-  told: u8 = 0;
   keptTransaction: u32 = 0;
   /** At the home: who was to acknowledge to its last request. */
   acks: u64 = 0;

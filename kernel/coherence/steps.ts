@@ -244,4 +244,6 @@ function served(page: Page, message: PageMessage, server: u32): void {
   peer.served = message.transaction;
   peer.operating = 0;
   peer.server = <u8>server;
+  if (server != 0) page.passed |= bitOf(message.from);
+  else page.passed &= ~bitOf(message.from);
 }

@@ -116,6 +116,7 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.owner = 0;
   page.sharers = 0;
   page.awaited = 0;
+  page.passed = 0;
   page.found = 0;
   page.best = 0;
   page.bestFrom = 0;

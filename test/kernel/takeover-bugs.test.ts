@@ -12,6 +12,7 @@ import {
   awayWithTheDead,
   givenToTheDead,
   heardLate,
+  heardOfBefore,
   lostTwice,
   playOn,
   tellStory,
@@ -47,7 +48,7 @@ test("R2, R8: a page that was granted with a range and never touched is not lost
 test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
   tellStory(new KernelWasm(), askedOfTheDead));
 
-test.each(Object.entries({ lostTwice, heardLate }))(
+test.each(Object.entries({ lostTwice, heardLate, heardOfBefore }))(
   "R2: a page that is lost twice is told of twice: %s",
   (_, story) => tellStory(new KernelWasm(), story),
 );

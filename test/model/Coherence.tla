@@ -28,8 +28,7 @@ Machines == 1..N
 VARIABLE w    \* the world
 
 NoCause == [kind |-> "", machine |-> 0, copy |-> FALSE, tx |-> 0, acks |-> {}]
-NoPeer == [reader |-> 0, served |-> 0, server |-> 0, kept |-> "", keptTx |-> 0, acks |-> {}, operation |-> 0,
-           told |-> FALSE]
+NoPeer == [reader |-> 0, served |-> 0, server |-> 0, kept |-> "", keptTx |-> 0, acks |-> {}, operation |-> 0]
 NoMessage == [kind |-> "", from |-> 0, requester |-> 0, right |-> "", data |-> FALSE, dirty |-> FALSE,
               copy |-> FALSE, tx |-> 0, acks |-> {}, page |-> 0, value |-> 0]
 
@@ -37,7 +36,7 @@ NewPage(m, p) ==
   [state |-> "INVALID", dirty |-> FALSE, cause |-> NoCause, later |-> NoCause,
    directory |-> "UNUSED", owner |-> 0, found |-> FALSE, purge |-> FALSE, left |-> FALSE,
    tx |-> 0, purgeTx |-> 0, expected |-> {}, received |-> {}, readers |-> {}, sharers |-> {},
-   awaited |-> {}, operations |-> {}, target |-> 0, guess |-> 0,
+   awaited |-> {}, passed |-> {}, operations |-> {}, target |-> 0, guess |-> 0,
    peers |-> [x \in Machines |-> NoPeer],
    invalidated |-> {}, wasSharer |-> FALSE,
    \* What is around the engine: the frame's value, written since it came, the revocation under way, the
@@ -222,7 +221,8 @@ Operated(v, m, p, outcome) ==
 
 (*********************** Actions of a directory **************************)
 Served(v, m, p, msg, server, acks) ==
-  [v EXCEPT !.pg[m][p].peers[msg.from] = [@ EXCEPT !.acks = acks, !.served = msg.tx, !.server = server]]
+  [v EXCEPT !.pg[m][p].peers[msg.from] = [@ EXCEPT !.acks = acks, !.served = msg.tx, !.server = server],
+            !.pg[m][p].passed = IF server = 0 THEN @ \ {msg.from} ELSE @ \union {msg.from}]
 
 GrantFromHome(v, m, p, msg, right) ==
   Say(Served(v, m, p, msg, 0, {}), m, p, msg.from, Granting(right, TRUE, msg.tx, {}))
@@ -312,13 +312,12 @@ Act(v, m, p, e, msg, a) ==
          [v EXCEPT !.pg[m][p].sharers = @ \union ({v.pg[m][p].owner} \ {0}), !.pg[m][p].owner = 0]
     [] a = "DROP_SENDER" -> [v EXCEPT !.pg[m][p].sharers = @ \ {msg.from}]
     [] a = "FAIL_ONCE" ->
-         Say([Served(v, m, p, msg, 0, {}) EXCEPT !.pg[m][p].peers[msg.from].told = TRUE], m, p, msg.from,
-             [M("FAILURE") EXCEPT !.tx = msg.tx])
+         Say(Served(v, m, p, msg, 0, {}), m, p, msg.from, [M("FAILURE") EXCEPT !.tx = msg.tx])
     [] a = "CONFIRM_LOSS" ->
-         \* What the home has told him of, or he was told before, was another loss.
+         \* Who failed with a request that was passed on before the page was given away speaks of another loss.
          LET P == v.pg[m][p]
-             known == P.directory = "RECOVERING" /\ ~P.peers[msg.from].told
-         IN Say([v EXCEPT !.pg[m][p].found = @ \/ known, !.pg[m][p].peers[msg.from].told = FALSE],
+             known == P.directory = "RECOVERING" /\ msg.from \in P.passed
+         IN Say([v EXCEPT !.pg[m][p].found = @ \/ known, !.pg[m][p].passed = @ \ {msg.from}],
                 m, p, msg.from, M("LOSS_KNOWN"))
     [] a = "PURGE_ALL" -> PurgeAll(v, m, p)
     [] a = "KEEP" ->
@@ -339,7 +338,9 @@ Event(v, m, p, e, msg) ==
 DirectoryEvent(v, m, p, e, msg) ==
   LET row == Rows[v.pg[m][p].directory] IN
   IF e \notin DOMAIN row THEN Bad(v, "no row for " \o v.pg[m][p].directory \o " " \o e)
-  ELSE Acts([v EXCEPT !.pg[m][p].directory = row[e].next], m, p, e, msg, row[e].actions)
+  ELSE LET given == row[e].next = "HELD" /\ v.pg[m][p].directory # "HELD"
+       IN Acts([v EXCEPT !.pg[m][p].directory = row[e].next, !.pg[m][p].passed = IF given THEN {} ELSE @],
+               m, p, e, msg, row[e].actions)
 
 Surrendered(v, m, p, msg) ==
   LET P == v.pg[m][p]
@@ -537,8 +538,8 @@ FailOver(v, m, p, x, S) ==  \* those whom x was to answer or to acknowledge to
 
 DirectoryDeath(v, m, p, x) ==
   LET a == FailOver(v, m, p, x, Machines \ {x})
-      b == [a EXCEPT !.pg[m][p].peers[x] = [@ EXCEPT !.kept = "", !.served = 0, !.server = 0, !.acks = {},
-                                                       !.told = FALSE]]
+      b == [a EXCEPT !.pg[m][p].peers[x] = [@ EXCEPT !.kept = "", !.served = 0, !.server = 0, !.acks = {}],
+                      !.pg[m][p].passed = @ \ {x}]
       P == b.pg[m][p]
       msg == [NoMessage EXCEPT !.from = x, !.page = p]
       last == P.owner = 0 /\ P.sharers = {x}

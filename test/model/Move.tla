@@ -87,7 +87,7 @@ FreezePage(v, m, p, stored) ==
         !.away = IF P.frozen THEN @ ELSE P.directory = "HELD",
         !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
         !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
-        !.awaited = {}, !.found = FALSE]]
+        !.awaited = {}, !.passed = {}, !.found = FALSE]]
 
 FreezeObject(v, m, p) ==
   LET here == v.ob[m][p]

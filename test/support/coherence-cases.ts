@@ -36,9 +36,9 @@ export const cases: Case[] = [
   { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, states: 8053 },
   { programs: [["r"], ["rw"], []], home: 3, kills: 1, states: 2733 },
   { programs: [["r"], ["r"], []], home: 3, kills: 2, states: 4561 },
-  { programs: [["rw"], ["rw"], []], home: 3, kills: 1, states: 10781 },
+  { programs: [["rw"], ["rw"], []], home: 3, kills: 1, states: 10801 },
   { programs: [["w"], ["w"], []], home: 3, kills: 1, rejoins: true, states: 1585 },
-  { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, rejoins: true, states: 14125 },
+  { programs: [["r"], ["w"], ["w"]], home: 1, kills: 1, rejoins: true, states: 14221 },
   { programs: [["x"], ["x"]], home: 1, kills: 0, states: 31 },
   { programs: [["xx", "x"], ["wx"]], home: 2, kills: 0, states: 371 },
   { programs: [["x"], ["wx"], ["x"]], home: 3, kills: 0, states: 435 },
@@ -50,7 +50,7 @@ export const cases: Case[] = [
 /** R8: the home dies and its role moves (test/model/Move.tla). */
 export const moveCases: Case[] = [
   { programs: [["r"], ["w"], ["w"]], home: 1, states: 90_829 },
-  { programs: [[], ["w"], ["rw"]], home: 1, states: 22_167 },
+  { programs: [[], ["w"], ["rw"]], home: 1, states: 22_261 },
   { programs: [[], ["x"], ["wx"]], home: 1, states: 25_980 },
   { programs: [["w"], [], ["x"]], home: 1, states: 5582 },
   { programs: [["w0"], ["r1"], []], home: [1, 2], states: 1161 },

@@ -16,6 +16,7 @@ export const freeze = (machine: number): Step => ({ do: "freeze", machine });
 export const deliver = (from: number, to: number): Step => ({ do: "deliver", from, to });
 export const start = (machine: number): Step => ({ do: "start", machine, thread: 0 });
 export const notice = (machine: number, dead: number): Step => ({ do: "notice", machine, dead });
+export const gone = (machine: number): Step => ({ do: "gone", machine, page: 0 });
 export const retire = (machine: number): Step => ({ do: "retire", machine, thread: 0 });
 
 export const inTurn = (...parts: (Happening | readonly Happening[])[]): Happening[] => parts.flat();
@@ -221,6 +222,32 @@ export const heardLate: Story = {
   steps: inTurn(
     [start(4), ARRIVES, retire(4), kill(4), notice(3, 4), notice(1, 4), notice(2, 4), ARRIVES],
     [start(1), start(2), deliver(1, 3), deliver(2, 3), deliver(3, 2), retire(2), kill(2), notice(3, 2)],
+  ),
+  told: 2,
+};
+
+/**
+ * R2: machine 1 has given machine 2 a copy, which does not come, and machine 4 the page, and dies: machine 2 fails. Machine 4 gives the page
+ * back to machine 3, its home, which has it only in its store then; gets it again, writes and dies. Then machine 3 hears of what
+ * machine 2 was told.
+ */
+export const heardOfBefore: Story = {
+  setup: {
+    machines: 4,
+    home: 3,
+    ranges: true,
+    merges: true,
+    fetches: 1,
+    programs: [["w"], ["r"], ["r"], ["ww"]],
+  },
+  kills: 2,
+  steps: inTurn(
+    [start(1), ARRIVES, retire(1), start(2), deliver(2, 3), start(4), deliver(4, 3)],
+    [deliver(3, 1), deliver(3, 1), gone(1), gone(1), deliver(1, 4), kill(1), notice(3, 1)],
+    [deliver(3, 2), notice(2, 1), notice(4, 1), deliver(3, 2), deliver(2, 4), retire(4)],
+    [{ do: "fetch", machine: 3, page: 0 }, deliver(3, 4), deliver(3, 4), gone(4), deliver(4, 3)],
+    [{ do: "drop", machine: 3, page: 0 }, start(4), deliver(4, 3), deliver(3, 4), retire(4)],
+    [kill(4), notice(3, 4), deliver(2, 3)],
   ),
   told: 2,
 };
