@@ -1,5 +1,6 @@
-// The clusters at random of coherence-trials.test.ts until they are stopped, or as many as SOAK_SEEDS says; before that their larger
-// exhaustive searches. What fails is said at once, with the command that repeats it: TRIAL=... .
+// The clusters at random of coherence-trials.test.ts until they are stopped, or as many as SOAK_SEEDS says, those of SHAPES_FROM (1 unless
+// told) and the shapes behind it; before that their larger exhaustive searches. What fails is said at once, with the command that
+// repeats it: TRIAL=... .
 import { expect, test } from "vitest";
 import { type Program, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
@@ -8,6 +9,7 @@ import { type Mode, shapeOf, trial, trialOf, worldOf } from "../support/trial.js
 
 const only = process.env["TRIAL"];
 const runs = Number(process.env["SOAK_SEEDS"] ?? Number.POSITIVE_INFINITY);
+const from = Number(process.env["SHAPES_FROM"] ?? 1);
 const DAYS = 2 ** 31 - 1;
 const SHAPE_RUNS = 20;
 /** A kernel's memory has room for the worlds of so many shapes. */
@@ -70,17 +72,18 @@ test.skipIf(only !== undefined)("clusters at random", { timeout: DAYS, retry: 0 
   let kernel = new KernelWasm();
   let events = 0;
   const began = performance.now();
-  for (let shape = 1; (shape - 1) * SHAPE_RUNS < runs && !signal.aborted; shape++) {
-    if (shape % SHAPES_OF_KERNEL === 0) kernel = new KernelWasm();
+  for (let count = 0; count * SHAPE_RUNS < runs && !signal.aborted; count++) {
+    const shape = from + count;
+    if (count % SHAPES_OF_KERNEL === 0) kernel = new KernelWasm();
     const world = worldOf(kernel, shapeOf(shape));
     for (let seed = 1; seed <= SHAPE_RUNS; seed++) {
       const mode: Mode = seed % 2 === 0 ? "safety" : "liveness";
       events += toldAtOnce(() => trial(world, shape, mode, seed));
     }
     await new Promise((resolve) => setImmediate(resolve));
-    if (shape % SHAPES_OF_KERNEL !== 0) continue;
+    if ((count + 1) % SHAPES_OF_KERNEL !== 0) continue;
     const seconds = (performance.now() - began) / 1000;
-    const done = shape * SHAPE_RUNS;
+    const done = (count + 1) * SHAPE_RUNS;
     process.stderr.write(
       `${done} clusters, ${events} events, ${Math.round(events / seconds)} a second, ${Math.round((done / seconds) * 3600)} clusters an hour\n`,
     );

@@ -3,7 +3,7 @@
 // old value. At every end: nobody waits for ever. A failure prints the steps, or the seed, that lead to it.
 import { describe, expect, test } from "vitest";
 import { type Program, type Saved, World, wander } from "../support/coherence.js";
-import { cases, moveCases, nameOf } from "../support/coherence-cases.js";
+import { cases, leaveCases, moveCases, nameOf } from "../support/coherence-cases.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
 
@@ -22,11 +22,13 @@ describe("every order of events", () => {
   }
 });
 
-describe("R8: the home dies and its role moves, in every order of events", () => {
-  for (const { programs, home, kills, states } of moveCases)
-    test(`${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}: one writer, nothing lost in silence`, () => {
+describe("R8: the home dies, or leaves, and its role moves, in every order of events", () => {
+  for (const one of [...moveCases, ...leaveCases])
+    test(`${nameOf(one)}: one writer, nothing lost in silence`, () => {
+      const { programs, home, kills, leaves = 0, states } = one;
       const pages = typeof home === "number" ? 1 : home.length;
       const world = new World(kernel, { machines: programs.length, home, pages, programs, takeover: true });
+      world.leaves = leaves;
       const found = explore(world, kills);
       expect(found.states).toBe(states);
     });

@@ -21,6 +21,7 @@ CONSTANTS
   Home,       \* [Pages -> machine]
   Programs,   \* [machine -> sequence of threads, each a sequence of <<letter, page>>]
   Deaths,     \* at most so many machines die
+  Leaves,     \* so many leave in good order, with Moves and without Deaths (Move.tla)
   Rejoins,    \* those that died come back, once
   Moves       \* membership goes by views, and the role of a home that dies moves (Move.tla)
 
@@ -44,12 +45,14 @@ NewPage(m, p) ==
    frame |-> IF Moves \/ m = Home[p] THEN 1 ELSE 0, wrote |-> FALSE, revoking |-> "", sent |-> 0, done |-> 0,
    again |-> FALSE,
    \* Where the home is; nothing happens to a frozen page while its home moves; a frame there is not just zeros.
-   home |-> Home[p], frozen |-> FALSE, away |-> FALSE, unanswered |-> FALSE, framed |-> FALSE]
+   home |-> Home[p], frozen |-> FALSE, away |-> FALSE, unanswered |-> FALSE, framed |-> FALSE,
+   \* Frozen: what is here besides an operation that is open; this copy may be the only one.
+   beneath |-> "INVALID", sole |-> FALSE]
 
 \* Of a page's home, at each machine: how far its move is, and what is known of it.
 NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE, handed |-> {}]
-Everybody == [view |-> 1, phase |-> 3, dying |-> {}, moves |-> FALSE, doubts |-> FALSE,
-              marks |-> [f \in 0..4 |-> [x \in Machines |-> 0]]]
+Everybody == [view |-> 1, phase |-> 3, dying |-> {}, moves |-> FALSE, doubts |-> FALSE, left |-> {}, handedIn |-> FALSE,
+              marks |-> [f \in 0..5 |-> [x \in Machines |-> 0]]]
 
 NewWorld ==
   [pg |-> [m \in Machines |-> [p \in Pages |-> NewPage(m, p)]],
@@ -58,7 +61,7 @@ NewWorld ==
    alive |-> Machines, returned |-> {}, deaths |-> 0,
    dead |-> [m \in Machines |-> {}],       \* whom m knows to be dead
    cut |-> [m \in Machines |-> {}],        \* whom m does not speak to any more, with Moves
-   views |-> <<Machines>>,
+   views |-> <<Machines>>, leaving |-> <<{}>>,   \* of each view: members, those of them that are leaving
    mb |-> [m \in Machines |-> Everybody],
    ob |-> [m \in Machines |-> [p \in Pages |-> NewObject(p)]],
    last |-> [m \in Machines |-> 0],        \* its last transaction
@@ -213,7 +216,8 @@ Operated(v, m, p, outcome) ==
       done == v.pg[m][p].done
       u == [v EXCEPT !.pg[m][p].sent = 0]
       t == Min(T)
-  IN IF T = {} THEN Bad(u, "told of an operation that was not sent")
+  IN IF T = {} /\ Leaves > 0 /\ \A x \in DOMAIN v.th[m] : Finished(m, v, x) THEN v \* who sent it has ended: its machine leaves
+     ELSE IF T = {} THEN Bad(u, "told of an operation that was not sent")
      ELSE CASE outcome = "failed" -> IF v.deaths = 0 THEN Bad(u, "an operation fails") ELSE Advance(u, m, t)
             [] outcome = "done" -> IF done # 1 THEN Bad(u, "an operation is not done once") ELSE Advance(u, m, t)
             [] OTHER -> IF done # 0 THEN Bad(u, "an operation is declined and was done")

@@ -10,10 +10,16 @@
 (* in, 3 rebuilt; each begins when all have said, behind everything that    *)
 (* they said before, that they ended the one before; 4: said before 0, that *)
 (* the view interrupts a move.  Machines do not come back here.              *)
+(*                                                                          *)
+(* Or a machine leaves, where none dies: its threads end, a view follows in *)
+(* which it is the home of nothing, by that it gives all that it has alone,  *)
+(* and when all have rebuilt says so (5); the next view is without it.       *)
 (***************************************************************************)
 EXTENDS Coherence
+ASSUME Leaves = 0 \/ Deaths = 0
 
 Members(v, m) == v.views[v.mb[m].view]
+Leaving(v, m) == v.leaving[v.mb[m].view]
 AllEnded(v, m, f) == \A x \in Members(v, m) \ {m} : v.mb[m].marks[f][x] >= v.mb[m].view
 
 Tell(v, m, to, msg) == [v EXCEPT !.ch[m][to] = Append(@, [msg EXCEPT !.from = m])]
@@ -27,9 +33,18 @@ Mark(v, m, f) == TellMark([v EXCEPT !.mb[m].phase = f], m, f)
 
 InterruptedBy(v, m, S) == \E x \in S : v.mb[m].marks[4][x] >= v.mb[m].view
 Settled(v, m) ==
-  IF v.mb[m].phase = 3 /\ AllEnded(v, m, 3) THEN [v EXCEPT !.mb[m].moves = FALSE, !.mb[m].doubts = FALSE] ELSE v
+  LET u == [v EXCEPT !.mb[m].moves = FALSE, !.mb[m].doubts = FALSE]
+  IN IF v.mb[m].phase # 3 \/ ~AllEnded(v, m, 3) THEN v
+     ELSE IF m \in Leaving(v, m) THEN Mark([u EXCEPT !.mb[m].handedIn = TRUE], m, 5) ELSE u
 
-Exclude(v, m) == LET last == v.views[Len(v.views)] IN [v EXCEPT !.views = Append(@, last \ {m})]
+Last(v) == v.views[Len(v.views)]
+LastLeaving(v) == v.leaving[Len(v.leaving)]
+Exclude(v, m) ==
+  [v EXCEPT !.views = Append(@, Last(v) \ {m}), !.leaving = Append(@, LastLeaving(v) \ {m}), !.alive = @ \ {m}]
+Leave(v, m) ==
+  [v EXCEPT !.views = Append(@, Last(v)), !.leaving = Append(@, LastLeaving(v) \union {m}),
+            !.th[m] = [t \in DOMAIN @ |-> [at |-> Len(Programs[m][t]) + 1, st |-> "ready", declined |-> FALSE,
+                                           right |-> [p \in Pages |-> 0]]]]
 
 Install(v, m) ==
   LET gone == Members(v, m) \ v.views[Len(v.views)]
@@ -46,14 +61,17 @@ RECURSIVE DiedEach(_, _, _, _)
 DiedEach(v, m, x, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN DiedEach(DiedOf(v, m, p, x), m, x, S \ {p})
 Died(v, m, x) ==
-  DiedEach([v EXCEPT !.mb[m].dying = @ \ {x}, !.mb[m].doubts = TRUE, !.dead[m] = @ \union {x},
+  DiedEach([v EXCEPT !.mb[m].dying = @ \ {x}, !.mb[m].doubts = @ \/ x \notin v.mb[m].left, !.dead[m] = @ \union {x},
                      !.ob[m] = [p \in Pages |->
                         [@[p] EXCEPT !.ours = @ /\ x \notin v.ob[m][p].handed,
                                      !.moving = IF v.ob[m][p].home = x /\ @ = 0 THEN 1 ELSE @]]], m, x, Pages)
 RECURSIVE AllDied(_, _, _)
 AllDied(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN AllDied(Died(v, m, x), m, S \ {x})
 
-HomeOf(v, m, p) == IF Home[p] \in Members(v, m) THEN Home[p] ELSE Min(Members(v, m))
+HomeOf(v, m, p) ==
+  LET stay == Members(v, m) \ Leaving(v, m)
+      homes == IF stay = {} THEN Members(v, m) ELSE stay
+  IN IF Home[p] \in homes THEN Home[p] ELSE Min(homes)
 
 \* The state that a machine is in when nobody owes it anything.
 Standing(state) ==
@@ -64,12 +82,19 @@ Standing(state) ==
     [] state \in {"EXCLUSIVE", "MODIFIED", "LOWERING", "LEAVING"} -> "MODIFIED"
     [] OTHER -> "INVALID"
 
+\* Of a frozen page: what is here, whatever operation of this machine's is open.
+Has(P) == IF P.state = "INVALID_OPERATE" THEN P.beneath ELSE P.state
+PutHas(P, state) == IF P.state = "INVALID_OPERATE" THEN [P EXCEPT !.beneath = state] ELSE [P EXCEPT !.state = state]
+
 \* `stored`: this machine was the home, and has the backing store.
 Stands(P, stored) ==
-  LET state == Standing(P.state)
+  LET clean == stored /\ P.directory = "CLEAN_SHARED"
+      doubtful == P.state \in {"COLLECTING", "FAILED_SHARED", "FAILED_LEAVING"}
+      Q == [P EXCEPT !.state = Standing(P.state), !.beneath = "INVALID",
+                     !.sole = Leaves > 0 /\ (clean \/ P.purge \/ doubtful)]
       alone == stored /\ P.directory = "UNUSED"
-  IN IF alone \/ P.left THEN IF state \in {"INVALID", "SHARED"} THEN "OWNED" ELSE state
-     ELSE IF stored /\ P.directory = "CLEAN_SHARED" /\ state = "INVALID" THEN "SHARED" ELSE state
+  IN IF alone \/ P.left THEN IF Has(Q) \in {"INVALID", "SHARED"} THEN PutHas(Q, "OWNED") ELSE Q
+     ELSE IF clean /\ Has(Q) = "INVALID" THEN PutHas(Q, "SHARED") ELSE Q
 
 \* A revocation that had begun is over and leaves the page here; threads fault again.
 EndRevocation(v, m, p) ==
@@ -81,9 +106,9 @@ EndRevocation(v, m, p) ==
 FreezePage(v, m, p, stored) ==
   LET a == AnswerOperations(EndRevocation(v, m, p), m, p, "REJECTED")
       P == a.pg[m][p]
-  IN [a EXCEPT !.pg[m][p] = [P EXCEPT
-        !.state = IF P.frozen THEN @ ELSE Stands(P, stored /\ P.framed), !.frozen = TRUE,
-        !.unanswered = Standing(P.state) = "INVALID_OPERATE",
+      Q == IF P.frozen THEN P ELSE Stands(P, stored /\ P.framed)
+  IN [a EXCEPT !.pg[m][p] = [Q EXCEPT
+        !.frozen = TRUE, !.unanswered = Q.state = "INVALID_OPERATE",
         !.away = IF P.frozen THEN @ ELSE P.directory = "HELD",
         !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
         !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
@@ -93,7 +118,8 @@ FreezeObject(v, m, p) ==
   LET here == v.ob[m][p]
       home == HomeOf(v, m, p)
       stored == here.home = m /\ here.moving = 0
-  IN IF home = here.home /\ here.moving = 0 /\ ~InterruptedBy(v, m, Members(v, m)) THEN v
+      all == InterruptedBy(v, m, Members(v, m)) \/ Leaving(v, m) # {}
+  IN IF home = here.home /\ here.moving = 0 /\ ~all THEN v
      ELSE FreezePage([v EXCEPT !.ob[m][p] =
                         [@ EXCEPT !.ours = @ \/ stored, !.complete = here.ours \/ stored, !.moving = 1, !.home = home,
                                   !.handed = IF stored THEN {} ELSE @,
@@ -107,6 +133,12 @@ Freeze(v, m) ==
       x == [u EXCEPT !.mb[m].moves = TRUE]
   IN Mark(FreezeEach(x, m, Pages), m, 1)
 
+\* This machine's operation is over.
+Ends(v, m, p, e, msg) ==
+  LET P == v.pg[m][p]
+      u == Event(Closed(v, m, p), m, p, e, msg)
+  IN IF P.beneath = "INVALID" THEN u ELSE [u EXCEPT !.pg[m][p].state = P.beneath, !.pg[m][p].beneath = "INVALID"]
+
 \* What still comes for a frozen page.
 Frozen(v, m, p, msg) ==
   LET P == v.pg[m][p]
@@ -116,22 +148,29 @@ Frozen(v, m, p, msg) ==
   IN CASE msg.kind = "GRANT" /\ mine ->
             IF ~msg.data /\ P.state = "INVALID" THEN Bad(v, "the right alone for who has no copy")
             ELSE [IF msg.data THEN taken ELSE v EXCEPT !.pg[m][p].tx = 0,
+                    !.pg[m][p].sole = @ \/ (Leaves > 0 /\ msg.right # "S"),
                     !.pg[m][p].state = IF @ = "INVALID" THEN "SHARED" ELSE @]
-       [] msg.kind \in {"OPERATED", "REJECTED"} /\ operates ->
-            Settle(Event(Closed(v, m, p), m, p, msg.kind, msg), m)
+       [] msg.kind \in {"OPERATED", "REJECTED"} /\ operates -> Settle(Ends(v, m, p, msg.kind, msg), m)
        [] msg.kind = "EXECUTE" ->
             IF msg.requester \in v.dead[m] THEN v
+            ELSE IF msg.requester = m THEN IF operates THEN Settle(Ends(v, m, p, "REJECTED", msg), m) ELSE v
             ELSE Say(v, m, p, msg.requester, [M("REJECTED") EXCEPT !.tx = msg.tx])
        [] msg.kind = "GET_OPERATE" ->
             IF msg.from \in v.dead[m] THEN v
             ELSE Say(v, m, p, msg.from, [M("REJECTED") EXCEPT !.tx = msg.tx])
-       [] msg.kind = "SURRENDER" /\ msg.data /\ P.state = "INVALID" ->
-            [taken EXCEPT !.pg[m][p].state = "OWNED"]
+       [] msg.kind = "PURGE" -> [v EXCEPT !.pg[m][p].sole = Leaves > 0]
+       [] msg.kind = "SURRENDER" /\ msg.data /\ Has(P) = "INVALID" ->
+            [taken EXCEPT !.pg[m][p] = PutHas(@, "OWNED")]
        [] OTHER -> v
 
 (************************ Handing in, rebuilding *************************)
+\* An answer is to come to an operation on a page that is here.
+Awaits(v, m, p) ==
+  LET P == v.pg[m][p] IN P.state = "INVALID_OPERATE" /\ P.beneath # "INVALID" /\ P.tx # 0 /\ P.target \notin v.dead[m]
+AllAnswered(v, m) == v.mb[m].doubts \/ \A p \in Pages : v.ob[m][p].moving # 1 \/ ~Awaits(v, m, p)
+
 ReportOf(P) ==
-  CASE P.state = "MODIFIED" -> 3 [] P.state = "OWNED" -> 2 [] P.state = "SHARED" -> 1
+  CASE Has(P) = "MODIFIED" -> 3 [] Has(P) = "OWNED" -> 2 [] Has(P) = "SHARED" -> 1
     [] OTHER -> IF P.away THEN 6 ELSE 0
 
 Reported(v, h, p, from, report) ==
@@ -141,6 +180,23 @@ Reported(v, h, p, from, report) ==
      ELSE IF report = 0 \/ P.owner = from THEN v
      ELSE IF ~owns THEN [v EXCEPT !.pg[h][p].sharers = @ \union {from}]
      ELSE [v EXCEPT !.pg[h][p].sharers = @ \union ({P.owner} \ {0}), !.pg[h][p].owner = from]
+
+\* Who leaves gives it: what it alone may have goes along. `copy`: others may have it as well.
+Give(v, m, p, home) ==
+  LET P == v.pg[m][p]
+      copy == Has(P) = "SHARED"
+      u == [v EXCEPT !.pg[m][p] = [PutHas(P, "INVALID") EXCEPT !.wrote = FALSE]]
+  IN IF copy /\ ~P.sole /\ ~v.mb[m].doubts THEN u
+     ELSE Tell(u, m, home, [M("GIVEN") EXCEPT !.page = p, !.copy = copy, !.value = IF P.framed THEN P.frame ELSE 1])
+
+\* At the new home. All copies are equal.
+Given(v, h, p, msg) ==
+  LET P == [v.pg[h][p] EXCEPT !.frame = msg.value, !.framed = TRUE, !.sole = TRUE]
+      shares == [PutHas(P, "SHARED") EXCEPT !.sharers = @ \union {h}]
+      owns == [PutHas(P, "OWNED") EXCEPT !.sharers = @ \ {h}, !.owner = h]
+  IN [v EXCEPT !.pg[h][p] =
+        IF P.owner = h \/ (msg.copy /\ Has(P) \notin {"INVALID", "SHARED"}) THEN P
+        ELSE IF msg.copy \/ P.owner # 0 THEN shares ELSE owns]
 
 HandInObject(v, m, p) ==
   LET here == v.ob[m][p]
@@ -153,6 +209,7 @@ HandInObject(v, m, p) ==
   IN IF here.moving # 1 THEN v
      ELSE IF report = 0 THEN x
      ELSE IF here.home = m THEN Reported(x, m, p, m, report)
+     ELSE IF m \in Leaving(v, m) /\ report # 6 THEN Give(x, m, p, here.home)
      ELSE Tell(x, m, here.home, [M("REPORT") EXCEPT !.page = p, !.requester = report])
 RECURSIVE HandInEach(_, _, _)
 HandInEach(v, m, S) ==
@@ -184,11 +241,12 @@ RebuildEach(v, m, S) ==
 \* `h` has rebuilt what was handed in to it.
 ThawPage(v, m, p, h) ==
   LET P == v.pg[m][p]
-      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.away = @ /\ h = m, !.home = h, !.peers = [x \in Machines |-> NoPeer],
-              !.dirty = h # m /\ P.state \in {"OWNED", "MODIFIED"},
-              !.tx = IF P.state = "INVALID_OPERATE" THEN @ ELSE 0]]
-      fails == P.state = "INVALID_OPERATE" /\ (P.tx = 0 \/ P.target \in v.dead[m])
-  IN IF ~P.frozen THEN v ELSE IF fails THEN Event(u, m, p, "FAILURE", NoMessage) ELSE u
+      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.sole = FALSE, !.away = @ /\ h = m, !.home = h,
+              !.peers = [x \in Machines |-> NoPeer], !.tx = IF P.state = "INVALID_OPERATE" THEN @ ELSE 0]]
+      fails == P.state = "INVALID_OPERATE" /\ (P.tx = 0 \/ P.beneath # "INVALID" \/ P.target \in v.dead[m])
+      x == IF fails THEN Ends(u, m, p, "FAILURE", NoMessage) ELSE u
+  IN IF ~P.frozen THEN v
+     ELSE [x EXCEPT !.pg[m][p].dirty = h # m /\ x.pg[m][p].state \in {"OWNED", "MODIFIED"}]
 ThawObject(v, m, p, h) ==
   LET here == v.ob[m][p]
       u == IF here.moving = 2 /\ h # m
@@ -222,7 +280,9 @@ Rebuild(v, m) ==
 
 (******************************* Steps ***********************************)
 Marked(v, m, msg) ==
-  LET u == [v EXCEPT !.mb[m].marks[msg.requester][msg.from] = msg.tx]
+  LET left == msg.requester = 5 /\ msg.tx = v.mb[m].view
+      u == [v EXCEPT !.mb[m].marks[msg.requester][msg.from] = msg.tx,
+                     !.mb[m].left = IF left THEN @ \union {msg.from} ELSE @]
   IN IF msg.requester = 3 /\ (msg.tx = v.mb[m].view \/ v.mb[m].phase = 0) THEN Settled(Thaw(u, m, msg.from), m)
      ELSE Settled(u, m)
 
@@ -236,16 +296,22 @@ Hear(v, m, msg) ==
     [] msg.kind = "REPORT" -> IF v.ob[m][p].moving # 0 THEN Reported(v, m, p, msg.from, msg.requester) ELSE v
     [] msg.kind = "OWNER" ->
          IF v.ob[m][p].moving = 0 THEN v
-         ELSE IF v.pg[m][p].state \notin {"SHARED", "OWNED"} THEN Bad(v, "an owner without a copy")
-         ELSE [v EXCEPT !.pg[m][p].state = "OWNED", !.pg[m][p].dirty = TRUE]
+         ELSE IF Has(v.pg[m][p]) \notin {"SHARED", "OWNED"} THEN Bad(v, "an owner without a copy")
+         ELSE [v EXCEPT !.pg[m][p] = [PutHas(@, "OWNED") EXCEPT !.dirty = TRUE]]
+    [] msg.kind = "GIVEN" -> IF v.ob[m][p].moving = 0 THEN v ELSE Given(v, m, p, msg)
     [] OTHER -> IF v.pg[m][p].frozen THEN Frozen(v, m, p, msg) ELSE Settle(Receive(v, m, p, msg), m)
 
 MoveDeliver(v, x, m) == Hear([v EXCEPT !.ch[x][m] = Tail(@)], m, Head(v.ch[x][m]))
 
-MayExclude(v, m) == m \notin v.alive /\ m \in v.views[Len(v.views)]
+HasLeft(v, m) == m \in LastLeaving(v) /\ \E x \in v.alive \intersect Last(v) : m \in v.mb[x].left
+MayExclude(v, m) == m \in Last(v) /\ (m \notin v.alive \/ HasLeft(v, m))
+Left(v) == UNION {v.leaving[i] : i \in DOMAIN v.leaving}
+MayLeave(v, m) ==
+  LET stay == (v.alive \intersect Last(v)) \ LastLeaving(v)
+  IN Cardinality(Left(v)) < Leaves /\ v.mb[m].view = Len(v.views) /\ m \in stay /\ Cardinality(stay) > 1
 MayInstall(v, m) == v.mb[m].view # Len(v.views)
 MayFreeze(v, m) == v.mb[m].phase = 0 /\ AllEnded(v, m, 0)
-MayHandIn(v, m) == v.mb[m].phase = 1 /\ AllEnded(v, m, 1)
+MayHandIn(v, m) == v.mb[m].phase = 1 /\ AllEnded(v, m, 1) /\ AllAnswered(v, m)
 MayRebuild(v, m) == v.mb[m].phase = 2 /\ AllEnded(v, m, 2)
 
 MoveNext ==
@@ -258,6 +324,7 @@ MoveNext ==
        \/ MayFreeze(w, m) /\ w' = Freeze(w, m)
        \/ MayHandIn(w, m) /\ w' = HandIn(w, m)
        \/ MayRebuild(w, m) /\ w' = Rebuild(w, m)
+       \/ MayLeave(w, m) /\ w' = Leave(w, m)
        \/ w.deaths < Deaths /\ w' = Kill(w, m)
   \/ \E m \in Machines : MayExclude(w, m) /\ w' = Exclude(w, m)
 MoveSpec == Init /\ [][MoveNext]_w
@@ -269,5 +336,7 @@ MoveQuiet ==
        /\ \A x \in Machines : ~MayDeliver(w, x, m)
        /\ ~MayInstall(w, m) /\ ~MayFreeze(w, m) /\ ~MayHandIn(w, m) /\ ~MayRebuild(w, m)
   /\ \A m \in Machines : ~MayExclude(w, m)
+NothingIsLost ==
+  MoveQuiet /\ w.deaths = 0 => \A p \in Pages : \E m \in w.alive : w.pg[m][p].frame = w.latest[p]
 NobodyWaitsForHomes == MoveQuiet => \A m \in w.alive : \A t \in DOMAIN w.th[m] : Finished(m, w, t)
 =============================================================================

@@ -11,11 +11,13 @@ export interface Case {
   rejoins?: boolean;
   /** Membership goes by views, and the role of a home that dies moves (R8). */
   moves?: boolean;
+  /** So many leave in good order. */
+  leaves?: number;
   states: number;
 }
 
-export const nameOf = ({ programs, home, kills, rejoins = false, moves = false }: Case): string =>
-  `${moves ? "homes move: " : ""}${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}`;
+export const nameOf = ({ programs, home, kills, rejoins = false, moves = false, leaves = 0 }: Case): string =>
+  `${moves ? "homes move: " : ""}${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}${leaves > 0 ? `, ${leaves} leaves` : ""}`;
 
 export const cases: Case[] = [
   { programs: [["w"], ["w"]], home: 1, kills: 0, states: 22 },
@@ -55,6 +57,23 @@ export const moveCases: Case[] = [
   { programs: [["w"], [], ["x"]], home: 1, states: 5582 },
   { programs: [["w0"], ["r1"], []], home: [1, 2], states: 1161 },
 ].map((one) => ({ ...one, kills: 1, moves: true }));
+
+/** R2: a machine leaves in good order, and none dies (test/model/Move.tla). */
+export const leaveCases: Case[] = [
+  { programs: [["w"], ["w"]], home: 1, states: 2932 },
+  { programs: [["x"], ["wx"]], home: 1, states: 3823 },
+  { programs: [["x"], ["w"]], home: 2, states: 4342 },
+].map((one) => ({ ...one, kills: 0, leaves: 1, moves: true }));
+
+/** The same among three machines: half a minute. */
+export const leaveOfThree: Case = {
+  programs: [[], ["r"], ["w"]],
+  home: 1,
+  kills: 0,
+  leaves: 1,
+  moves: true,
+  states: 428_182,
+};
 
 /**
  * Three machines and two pages with a home each; one of the machines dies at any moment and may come back. `quick`: small enough

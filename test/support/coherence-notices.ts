@@ -22,13 +22,14 @@ export function put64(words: Words, value: bigint): void {
   words.put(Number(value >> 32n));
 }
 
-export function putNotice(words: Words, notice: Notice): void {
+/** `mirrored`: serial numbers decide something. */
+export function putNotice(words: Words, notice: Notice, mirrored: boolean): void {
   words.put(NOTICES.indexOf(notice.kind) + 1);
   if ("page" in notice) words.put(notice.page);
   if ("report" in notice) words.put(notice.report);
   if ("restore" in notice) words.put(notice.restore ? 1 : 0);
   if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
-  if ("serial" in notice) put64(words, notice.serial);
+  if ("serial" in notice && mirrored) put64(words, notice.serial);
   if ("object" in notice)
     words.put(
       2 * notice.object + (notice.complete ? 1 : 0) + (notice.lossy ? 1024 : 0) + (notice.doubts ? 2048 : 0),

@@ -496,7 +496,7 @@ export class Cluster {
         words.put(page);
         const bytes = this.c[this.mirror ? "PAGE_MESSAGE_BYTES" : "PAGE_MESSAGE_SERIALS"]!;
         words.copy(message, 0, Math.min(message.length, bytes >> 2));
-        if (notice !== undefined) putNotice(words, notice);
+        if (notice !== undefined) putNotice(words, notice, this.mirror !== undefined);
       }
     }
     if (this.mirror) mirrorWords((word) => words.put(word), this.mirror);

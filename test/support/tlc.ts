@@ -35,7 +35,7 @@ export function rowsModule(): string {
   return `${head}\n${note}\nRows == [\n${lines.join(",\n")}]\n${"=".repeat(head.length)}\n`;
 }
 
-function caseModule({ programs, home, kills, rejoins = false, moves = false }: Case): {
+function caseModule({ programs, home, kills, rejoins = false, moves = false, leaves = 0 }: Case): {
   module: string;
   configuration: string;
 } {
@@ -56,10 +56,10 @@ function caseModule({ programs, home, kills, rejoins = false, moves = false }: C
   ];
   const configuration = [
     `SPECIFICATION ${moves ? "MoveSpec" : "Spec"}`,
-    `CONSTANTS N = ${programs.length} Deaths = ${kills}`,
+    `CONSTANTS N = ${programs.length} Deaths = ${kills} Leaves = ${leaves}`,
     `CONSTANTS Rejoins = ${rejoins ? "TRUE" : "FALSE"} Moves = ${moves ? "TRUE" : "FALSE"}`,
     "CONSTANTS Pages <- CasePages Home <- CaseHome Programs <- CasePrograms",
-    `INVARIANTS ${[...INVARIANTS, moves ? "NobodyWaitsForHomes" : "NobodyWaits"].join(" ")}`,
+    `INVARIANTS ${[...INVARIANTS, ...(moves ? ["NobodyWaitsForHomes", "NothingIsLost"] : ["NobodyWaits"])].join(" ")}`,
     "CHECK_DEADLOCK FALSE",
   ];
   return { module: `${module.join("\n")}\n`, configuration: `${configuration.join("\n")}\n` };
