@@ -1,19 +1,19 @@
 // Where a machine's consoles print: the standard output, a file, or nowhere.
 
-import { createWriteStream } from "node:fs";
+import { createWriteStream, openSync } from "node:fs";
 
 export interface ByteOutput {
   write(byte: number): void;
   end(): Promise<void>;
 }
 
-/** Bytes to the standard output or to a file, gathered for a moment so that a console byte is no system call. */
+/** Bytes to the standard output or to a file, gathered for a moment so that a console byte is no system call. Throws where the file cannot be made. */
 export function byteOutput(option: string, where: string): ByteOutput {
   if (where === "null") return { write: () => {}, end: () => Promise.resolve() };
   const file = /^file:(.+)$/.exec(where);
   if (where !== "stdio" && file === null)
     throw new Error(`${option} ${where}: wanted stdio, null or file:PATH`);
-  const stream = file === null ? process.stdout : createWriteStream(file[1]!);
+  const stream = file === null ? process.stdout : fileStream(option, where, file[1]!);
   stream.on("error", (error) => process.stderr.write(`${option} ${where}: ${error.message}\n`));
   let pending: number[] = [];
   const flush = () => {
@@ -33,4 +33,12 @@ export function byteOutput(option: string, where: string): ByteOutput {
         else stream.end(() => resolve());
       }),
   };
+}
+
+function fileStream(option: string, where: string, path: string) {
+  try {
+    return createWriteStream(path, { fd: openSync(path, "w") });
+  } catch (error) {
+    throw new Error(`${option} ${where}: ${(error as Error).message}`);
+  }
 }

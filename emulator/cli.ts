@@ -25,7 +25,10 @@ function checked<T>(parse: (text: string) => T): (text: string) => T {
 }
 
 const count = (check: (n: number) => number) =>
-  checked((text) => check(/^\d+$/.test(text) ? Number(text) : Number.NaN));
+  checked((text) => {
+    if (!/^\d+$/.test(text)) throw new RangeError(`"${text}": wanted a whole number`);
+    return check(Number(text));
+  });
 const oneOf = (known: readonly number[]) =>
   count((n) => {
     if (!known.includes(n)) throw new RangeError(`${n}: wanted ${known.join(", ")}`);
@@ -50,6 +53,12 @@ const address = (text: string): number => {
   return value;
 };
 
+const bridgeUrl = (text: string): string => {
+  if (!URL.canParse(text) || !/^wss?:$/.test(new URL(text).protocol))
+    throw new RangeError(`"${text}": wanted a URL such as ws://127.0.0.1:2640/`);
+  return text;
+};
+
 /** An option that may be given more than once. */
 const several = (text: string, before: string[] | undefined): string[] => [...(before ?? []), text];
 
@@ -61,7 +70,7 @@ const options = {
   stall: () => new Option("--stall <us>", "with --seed: a core sometimes stands still, for so many microseconds at most, when the seed says so").argParser(checked(whole("stall", 1, STALL_MAX / 1000))),
   kernel: () => new Option("--kernel <file>", "guest kernel: PVH, multiboot or Linux bzImage (default: our own)"),
   append: () => new Option("--append <words>", "further words for the guest kernel's command line"),
-  bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join"),
+  bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join").argParser(checked(bridgeUrl)),
   token: () => new Option("--token <text>", "what the bridge asks for").env("BUSLOCK_TOKEN"),
   limit: () => new Option("--limit <seconds>", "give up after so many seconds (of virtual time when seeded)").argParser(checked(whole("limit", 1, 1e6))),
   loss: () => new Option("--loss <p>", "probability that a frame is lost").argParser(probability),

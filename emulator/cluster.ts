@@ -104,6 +104,8 @@ export class SeededCluster {
   /** The bridge's vote; its port comes behind those of the machines. */
   readonly witness: Witness;
   readonly #lines: string[];
+  /** Turns since the event loop had its own. */
+  #unheard = 0;
   /** Looks on after each turn of the schedule. */
   onlooker: ((now: number) => void) | null = null;
 
@@ -199,15 +201,34 @@ export class SeededCluster {
   }
 
   /** Runs until every machine is off, the limit is reached, or nothing can ever happen; says which. */
-  run(limit: number, onProgress?: SeededOptions["onProgress"]): "off" | "limit" | "idle" | "stopped" {
-    for (let turns = 0; ; turns++) {
-      if (this.schedule.now >= limit) return "limit";
-      const turn = this.schedule.turn(limit);
-      this.onlooker?.(this.schedule.now);
-      if (turn === "off" || turn === "idle") return turn;
-      if (turns % 1024 === 1023 && onProgress?.(this.schedule.now, this.instructions) === true)
-        return "stopped";
+  run(limit: number): "off" | "limit" | "idle" {
+    for (;;) {
+      const ending = this.#turn(limit);
+      if (ending !== null) return ending;
     }
+  }
+
+  /** The same; the event loop has its turn now and then, so that signals are heard, and `onProgress` may stop it. */
+  async runHeard(
+    limit: number,
+    onProgress?: SeededOptions["onProgress"],
+  ): Promise<"off" | "limit" | "idle" | "stopped"> {
+    for (;;) {
+      const ending = this.#turn(limit);
+      if (ending !== null) return ending;
+      if (++this.#unheard < TURNS_UNHEARD) continue;
+      this.#unheard = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+      if (onProgress?.(this.schedule.now, this.instructions) === true) return "stopped";
+    }
+  }
+
+  /** Null: it can go on. */
+  #turn(limit: number): "off" | "limit" | "idle" | null {
+    if (this.schedule.now >= limit) return "limit";
+    const turn = this.schedule.turn(limit);
+    this.onlooker?.(this.schedule.now);
+    return turn === "off" || turn === "idle" ? turn : null;
   }
 
   /** Refused while frames are under way (`network.underWay`): run a little further and ask again. */
@@ -259,6 +280,8 @@ export const ENDINGS = {
   idle: "all cores sleep for ever",
   stopped: "stopped",
 };
+/** Turns of the schedule between two looks for signals: a millisecond or ten. */
+const TURNS_UNHEARD = 64;
 /** An hour of virtual time. */
 export const LIMIT_NANOSECONDS = 3600e9;
 
@@ -266,7 +289,7 @@ export async function runSeeded(o: SeededOptions): Promise<ClusterReport> {
   const cluster = await SeededCluster.create(o);
   const capture = o.pcap === undefined ? null : new Capture(o.pcap, (problem) => o.onLine("wire", problem));
   if (capture !== null) cluster.network.tap((_from, frame, now) => capture.add(frame, now / 1000));
-  const ending = cluster.run(o.limit ?? LIMIT_NANOSECONDS, o.onProgress);
+  const ending = await cluster.runHeard(o.limit ?? LIMIT_NANOSECONDS, o.onProgress);
   capture?.close();
   return reportOf(cluster, o, ENDINGS[ending]);
 }

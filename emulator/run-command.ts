@@ -52,6 +52,8 @@ export interface RunOptions extends TraceOptions {
 }
 
 const LIVE_LIMIT_SECONDS = 600;
+/** The line that shows how far a seeded run is stands for so long. */
+const PROGRESS_MICROSECONDS = 100_000;
 
 export async function run(name: string, args: string[], o: RunOptions): Promise<void> {
   if (o.storeBuffer !== undefined && o.seed === undefined)
@@ -93,6 +95,10 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
   };
   try {
     await runAs(name, args, common, o, signal, progress);
+  } catch (error) {
+    // Ctrl-C at a terminal ends the processes of a live run as well, whatever they are at.
+    if (!signal.aborted) throw error;
+    process.exitCode = 130;
   } finally {
     traces?.close();
   }
@@ -219,6 +225,7 @@ function seededOptions(
 ): SeededOptions {
   if (o.bridge !== undefined) throw new Error("--bridge goes with --live: a seeded run has its wire inside");
   const started = hostMicroseconds();
+  let shown = started;
   return {
     ...common,
     seed: o.seed!,
@@ -234,7 +241,10 @@ function seededOptions(
     ...(o.limit === undefined ? {} : { limit: o.limit * 1e9 }),
     ...(o.pcap === undefined ? {} : { pcap: o.pcap }),
     onProgress: (now: number, instructions: number) => {
-      const rate = instructions / (hostMicroseconds() - started);
+      const host = hostMicroseconds();
+      if (signal.aborted || host - shown < PROGRESS_MICROSECONDS) return signal.aborted;
+      shown = host;
+      const rate = instructions / (host - started);
       progress.show(
         `${(now / 1e6).toFixed(0)} ms of virtual time, ${(instructions / 1e6).toFixed(0)} M instructions, ${rate.toFixed(0)} M/s`,
       );

@@ -37,7 +37,11 @@ export class Capture {
   constructor(path: string, report: (problem: string) => void) {
     this.#path = path;
     this.#report = report;
-    this.#file = openSync(path, "w");
+    try {
+      this.#file = openSync(path, "w");
+    } catch (error) {
+      throw new Error(`capture to ${path}: ${(error as Error).message}`);
+    }
     this.#write(fileHeader());
   }
 

@@ -14,7 +14,7 @@ export async function runSeededChaos(o: SeededOptions, c: ChaosOptions): Promise
   const limit = o.limit ?? Number.POSITIVE_INFINITY;
   const reach = async ({ cluster }: Struck, at: number): Promise<boolean> => {
     const wanted = Math.round(at * 1e6);
-    const ending = cluster.run(Math.min(wanted, limit), o.onProgress);
+    const ending = await cluster.runHeard(Math.min(wanted, limit), o.onProgress);
     if (ending === "stopped" || cluster.schedule.now >= limit) return false;
     // With nobody to run, time passes all the same.
     if (cluster.schedule.now < wanted) cluster.schedule.now = wanted;

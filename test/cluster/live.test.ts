@@ -102,7 +102,9 @@ live("live cluster", { timeout: 180_000 }, () => {
     expect(wrong.err).toMatch(/401/);
     for (const [option, value, message] of [
       ["--cores", "65", /cores 65: wanted 1 to 64/],
-      ["--cores", "many", /cores NaN/],
+      ["--cores", "many", /"many": wanted a whole number/],
+      ["--bridge", "nonsense", /--bridge <url>.*"nonsense": wanted a URL such as ws:/],
+      ["--serial", "file:/nonexistent/x", /--serial file:\/nonexistent\/x: ENOENT/],
       ["--memory", "9T", /memory/],
       ["--memory", "12345", /memory of 12345 bytes/],
     ] as const) {

@@ -213,6 +213,7 @@ describe("bridge", () => {
     await until(() => b.heard.length === 1, "the frame");
     expect(readFileSync(path).length).toBe(24 + 16 + 60);
 
+    await expect(bridge({ pcap: "/nonexistent/x" })).rejects.toThrow("capture to /nonexistent/x: ENOENT");
     const full = await bridge({ pcap: "/dev/full" });
     const c = await member(full.server.url);
     const d = await member(full.server.url);
