@@ -35,7 +35,7 @@ import { PAGE_LAST, rangesCarve, rangesHolders, rangesLost } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
 import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
-import { NO_SERIAL, serialEnded, serialReverted } from "./serials";
+import { hasReverted, NO_SERIAL, serialEnded, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { mirrorBest, shelfUse } from "./shelves";
 import { LOST, RECOVERING, UNUSED } from "./table";
@@ -74,6 +74,8 @@ const NAMED: u32 = 2;
 const DOUBTS: u32 = 4;
 /** The home had lost something, and told nobody yet. */
 const LOSSY: u32 = 8;
+/** Bytes of pages that nobody has now may be elsewhere by the numbers that those pages would begin with (SharedObject.renumbered). */
+const RENUMBERED: u32 = 16;
 /** SharedObject.complete: this machine was the home; the one that was has handed in, in this view. */
 const OURS: u32 = 1;
 const TOLD: u32 = 2;
@@ -223,6 +225,7 @@ function freeze(object: SharedObject, home: u32): void {
     refusalsForget(page);
     releaseRevocation(page);
     if (stored && (page.directory == LOST || page.directory == RECOVERING)) object.lossy = 1;
+    if (stored && hasReverted(page)) object.renumbered = 1;
     engineFreeze(engine, page, stored && (page.frame != 0 || page.broken != 0));
     page.twinOf = 0;
     drain(page);
@@ -278,6 +281,7 @@ function handIn(object: SharedObject): void {
   let aux = (object.complete & OURS ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
   if (object.lossy != 0) aux |= LOSSY;
   if (doubts) aux |= DOUBTS;
+  if (object.renumbered != 0) aux |= RENUMBERED;
   aux |= unhealed << UNHEALED_SHIFT;
   const writer = messageTo(object.home, 16 + 8 + 256 + 16 + 8, object.id, object.hash, COMMAND_HOME_OBJECT);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
@@ -375,6 +379,7 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   if (object.complete == 0) object.size = max<u64>(object.size, size);
   if (name.aux & LOSSY) object.lossy = 1;
   if (name.aux & DOUBTS) doubts = true;
+  if (name.aux & RENUMBERED) object.renumbered = 1;
   unhealed = min<u32>(unhealed, (name.aux >> UNHEALED_SHIFT) & UNKNOWN); // whoever knows of fewer is right
   if (name.aux & FROM_HOME) {
     object.complete |= TOLD;

@@ -27,6 +27,11 @@ export function serialReverted(engine: Engine, page: Page): void {
   page.changed = 0;
 }
 
+/** Has it been so? Then bytes that are not the page's may be elsewhere by the numbers that a page begins with. */
+export function hasReverted(page: Page): bool {
+  return page.serial != NO_SERIAL && page.serial >> 32 != 0;
+}
+
 /** Bytes came, or the word that those which are here are the page's. */
 export function serialTaken(page: Page, message: PageMessage): void {
   if (!(message.flags & WITH_DATA)) return;

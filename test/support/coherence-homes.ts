@@ -4,7 +4,7 @@
 import type { Leaves } from "./coherence-leaves.js";
 import type { Mirrors } from "./coherence-mirror.js";
 import type { Pagers } from "./coherence-pager.js";
-import type { Cluster } from "./coherence-state.js";
+import { type Cluster, NO_SERIAL } from "./coherence-state.js";
 import { FROZEN, HANDED_IN, type ObjectHere, type ViewNotice } from "./coherence-view-state.js";
 
 type HomeNotice = Exclude<ViewNotice, { kind: "mark" }>;
@@ -131,6 +131,7 @@ export class Homes {
       if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN });
       if (here.moving !== 0 && notice.complete) here.complete = true;
       if (here.moving !== 0 && notice.lossy) here.lossy = true;
+      if (here.moving !== 0 && notice.renumbered) here.renumbered = true;
       if (here.moving !== 0 && notice.doubts) machine.membership.doubts = true;
     } else if (objects.length > 0) {
       const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
@@ -163,6 +164,7 @@ export class Homes {
     here.ours ||= stored;
     here.complete = here.ours;
     if (stored && this.#untold(number, object, here)) here.lossy = true;
+    if (stored && this.#hasReverted(number, object)) here.renumbered = true;
     if (stored) here.handedTo = 0;
     if (stored) here.holders = this.#cluster.rangeHolders(number);
     here.moving = FROZEN;
@@ -189,6 +191,15 @@ export class Homes {
     for (const page of merged) engines.do.keep(engines.page(number, page), 0); // refreshes it
   }
 
+  /** hasReverted() of serials.ts, of some page. */
+  #hasReverted(number: number, object: number): boolean {
+    const { engines } = this.#cluster;
+    return this.#pagesHere(number, object).some((page) => {
+      const serial = BigInt.asUintN(64, BigInt(engines.do.serial(engines.page(number, page))));
+      return serial !== NO_SERIAL && serial >> 32n !== 0n;
+    });
+  }
+
   /** At the home: somebody is to be told of a loss still. */
   #untold(number: number, object: number, here: ObjectHere): boolean {
     const { engines, ranges, c, pages } = this.#cluster;
@@ -213,6 +224,7 @@ export class Homes {
           object,
           complete: here.ours,
           lossy: here.lossy,
+          renumbered: here.renumbered && this.#cluster.planted !== "who was the home alone knows of eras",
           doubts: machine.membership.doubts,
         });
       for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);

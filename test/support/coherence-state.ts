@@ -61,7 +61,7 @@ export interface Setup {
 }
 
 const NO_MESSAGE = new Uint32Array(0);
-const NO_SERIAL = 2n ** 64n - 1n;
+export const NO_SERIAL = 2n ** 64n - 1n;
 
 export interface Wire {
   /** A PageMessage. */

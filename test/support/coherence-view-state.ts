@@ -67,7 +67,14 @@ export interface ObjectHere {
 
 export type ViewNotice =
   | { kind: "mark"; phase: number; view: number }
-  | { kind: "object"; object: number; complete: boolean; lossy: boolean; doubts: boolean }
+  | {
+      kind: "object";
+      object: number;
+      complete: boolean;
+      lossy: boolean;
+      doubts: boolean;
+      renumbered: boolean;
+    }
   /** `restore`: nobody has the page, and that machine has the newest bytes of it. */
   | { kind: "owner"; page: number; restore: boolean }
   /** `serial`: of the newest bytes there, mirrored. */

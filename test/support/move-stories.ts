@@ -7,6 +7,7 @@ import {
   deliver,
   exclude,
   freeze,
+  gone,
   type Happening,
   install,
   inTurn,
@@ -229,11 +230,31 @@ export const untouched: Story = {
   told: 0,
 };
 
+/**
+ * R2, promise 85: machine 2 dies with the page, of which machine 4 had a copy, as is told. Then machine 1, its home, leaves before anybody
+ * has touched it again: what machine 3 writes there has other numbers than what machine 4 has still.
+ */
+const numberedAnew: Story = {
+  setup: { machines: 4, home: 1, programs: [[], ["ww"], ["ww"], ["rrr"]], takeover: true },
+  kills: 1,
+  leaves: 1,
+  steps: inTurn(
+    [start(2), ARRIVES, retire(2), start(4), ARRIVES, gone(2), ARRIVES, retire(4)],
+    [start(2), ARRIVES, gone(4), ARRIVES, retire(2), kill(2), exclude(2)],
+    view(1, 3, 4),
+    [start(4), ARRIVES, { do: "leave", machine: 1 }],
+    view(1, 3, 4),
+    [start(3), ARRIVES, retire(3), start(3), start(4), ARRIVES],
+  ),
+  told: 1,
+};
+
 export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
   "what was given before a freeze is still here": givenAndFrozenAgain,
   "what was lost without a frame is nobody's": lostWithoutFrame,
   "hands in before it is answered": answeredLate,
+  "who was the home alone knows of eras": numberedAnew,
   "a view that interrupts a move is a death": twoLeave,
 } as const;
