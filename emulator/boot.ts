@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import { macOf } from "./arguments.js";
 import { port } from "./board/map.js";
+import { ROM_UNIT } from "./board/pc-options.js";
 import { bootDebugged } from "./boot-debugged.js";
 import { bootFiles } from "./boot-files.js";
 import { byteOutput } from "./byte-output.js";
@@ -134,7 +135,10 @@ async function biosFiles(hasKernel: boolean): Promise<[name: string, data: Uint8
 
 async function firmwareOf(o: BootOptions): Promise<Pick<MachineOptions, "firmware" | "shadowedRom">> {
   if (o.bios === undefined) return { firmware: await firmware() };
-  return { firmware: readImage("BIOS", o.bios), shadowedRom: true };
+  const image = readImage("BIOS", o.bios);
+  if (image.length === 0 || image.length % ROM_UNIT !== 0)
+    throw new Error(`BIOS ${o.bios}: ${image.length} bytes are no whole number of 64 KiB`);
+  return { firmware: image, shadowedRom: true };
 }
 
 /** Our own kernel says in words how its init ended; what others write to the exit port becomes QEMU's status of it. */

@@ -15,6 +15,8 @@ export interface TraceOptions {
   readonly symbols?: readonly string[];
   /** Records as JSON. */
   readonly json?: boolean;
+  /** How many a machine has. */
+  readonly cores?: number;
 }
 
 const narrowing = [
@@ -58,8 +60,13 @@ export function parseRanges(option: string, list: string, symbols: Symbols): Ran
   });
 }
 
-export const parseCores = (list: string): (readonly [number, number])[] =>
-  parseNumbers("--trace-core", list, "from 0");
+/** `cores`: how many there are. */
+export function parseCores(list: string, cores = Number.POSITIVE_INFINITY): (readonly [number, number])[] {
+  const ranges = parseNumbers("--trace-core", list, "from 0");
+  if (ranges.some(([, to]) => to >= cores))
+    throw new Error(`--trace-core ${list}: there are cores 0 to ${cores - 1}`);
+  return ranges;
+}
 
 function parseNumbers(option: string, list: string, which: string): (readonly [number, number])[] {
   return words(list).map((word) => {
@@ -165,7 +172,7 @@ function traceFilter(
       ? {}
       : { addresses: parseRanges("--trace-address", o.traceAddress, symbols) }),
     ...(o.traceCode === undefined ? {} : { code: parseRanges("--trace-code", o.traceCode, symbols) }),
-    ...(o.traceCore === undefined ? {} : { cores: parseCores(o.traceCore) }),
+    ...(o.traceCore === undefined ? {} : { cores: parseCores(o.traceCore, o.cores) }),
     ...(o.traceMode === undefined ? {} : parseModes(o.traceMode)),
     ...(o.json === true ? { json: true } : {}),
     symbols: tables,

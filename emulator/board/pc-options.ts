@@ -46,7 +46,7 @@ export interface PcOptions extends CardOptions {
 }
 
 const PAGE_BYTES = 0x1000;
-const ROM_UNIT = 0x1_0000;
+export const ROM_UNIT = 0x1_0000;
 
 /** Throws for a board that cannot be. */
 export function checkOptions({ cores, memory, mailboxes, rom }: PcOptions): void {

@@ -104,6 +104,7 @@ live("live cluster", { timeout: 180_000 }, () => {
       ["--cores", "65", /cores 65: wanted 1 to 64/],
       ["--cores", "many", /"many": wanted a whole number/],
       ["--bridge", "nonsense", /--bridge <url>.*"nonsense": wanted a URL such as ws:/],
+      ["--bios", "package.json", /BIOS package.json: \d+ bytes are no whole number of 64 KiB/],
       ["--serial", "file:/nonexistent/x", /--serial file:\/nonexistent\/x: ENOENT/],
       ["--memory", "9T", /memory/],
       ["--memory", "12345", /memory of 12345 bytes/],

@@ -255,6 +255,8 @@ describe("the command line's words", () => {
     );
     expect(() => parseRanges("--trace-code", "20-10", symbols)).toThrow('"20-10" holds nothing');
     expect(() => parseCores("3-1")).toThrow("--trace-core 3-1: wanted numbers");
+    expect(parseCores("0-1", 2)).toEqual([[0, 1]]);
+    expect(() => parseCores("0,2", 2)).toThrow("--trace-core 0,2: there are cores 0 to 1");
     expect(() => parseModes("ring0")).toThrow("--trace-mode ring0: wanted user or supervisor");
   });
 });
