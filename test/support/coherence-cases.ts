@@ -88,5 +88,5 @@ export const threeByTwo: (Case & { quick?: true })[] = [
     states: 45_605,
     quick: true,
   },
-  { programs: [["r0w1"], ["w0r1"], ["w1w0"]], home: [1, 2], kills: 1, rejoins: true, states: 756_734 },
+  { programs: [["r0w1"], ["w0r1"], ["w1w0"]], home: [1, 2], kills: 1, rejoins: true, states: 771_050 },
 ];

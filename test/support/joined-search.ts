@@ -124,7 +124,7 @@ export const joinedCases: readonly JoinedCase[] = [
     ...death,
     programs: [["r0w1"], ["w0r1"], ["w1w0"]],
     trouble: { drop: 0, overtake: 1 },
-    states: 1_664_281,
+    states: 1_716_718,
   },
 ];
 
