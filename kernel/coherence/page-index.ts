@@ -62,7 +62,7 @@ export function pageMake(object: SharedObject, index: u64): Page {
   page.holder = changetype<usize>(object);
   pageCreate(page, object.home, changetype<usize>(page) + offsetof<Page>(), object.ranges);
   if (object.home != clusterSelf()) page.ranged = 0;
-  else if (object.renumbered != 0) serialReverted(engine, page);
+  else if (object.renumbered != 0 && object.moving == 0) serialReverted(engine, page);
   page.frozen = u8(object.moving != 0);
   keptTake(object, page);
   askedTake(object, page);

@@ -359,7 +359,8 @@ export class Cluster {
     here.kept = undefined;
     // As page-index.ts does, in that order: what is kept has its number.
     if (this.takeover && object.home !== machine) this.engines.do.setRanged(at, 0);
-    else if (this.takeover && object.renumbered) this.engines.do.reverted(this.engines.engine(machine), at);
+    else if (this.takeover && object.renumbered && object.moving === 0)
+      this.engines.do.reverted(this.engines.engine(machine), at);
     if (kept && !kept.former) this.#restore(at, kept);
     if (!this.takeover) return at;
     if (kept?.former) this.#inherit(machine, page, at, kept);
