@@ -4,61 +4,42 @@
 //
 // Records merge again when their pages have rested (merge.ts). Those beyond the budget are merged at once; then copies are
 // thrown away, which the home need not be told; then pages that only this machine has right are given back to their
-// home (GIVE_BACK: the home asks for them like any machine), and the home takes back what others have, asking likewise. That costs
-// messages, and nothing else. When frames run short the same happens to the pages of other homes. Core 0 only.
+// home (giving.ts), and the home takes back what others have, asking likewise. That costs
+// messages, and nothing else. Core 0 only.
 //
 // Mirrored pages (mirror-pages.ts) stay as they are: what their mirrors know is not merged. A small budget (below FEW) has no use for ranges of pages that nobody touched, nor for pages whose operations travel.
 
-import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { nanoseconds } from "../machine/time";
-import { frameFree, framesFree } from "../memory/frames";
 import { bootNumber } from "../options";
 import { stats } from "../stats";
-import { bit, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
-import { COMMAND_GIVE_BACK, ITEM_PAGE } from "../syslink/commands";
-import { itemData, itemFind, itemPut, MessageHeader } from "../syslink/message";
-import { Client } from "./client";
-import { engineAsk } from "./engine";
+import { bit, clusterSelf } from "../syslink/cluster";
+import { dropPage, pageGiveBack } from "./giving";
 import { rangesDropOwn, rangesGiveUp, rangesOf, rangesReady, rangesTakeBack } from "./grants";
-import { Kept, keptForget } from "./kept";
-import { hasLoans } from "./loans";
-import { pageDrop, pageMayDrop, pageMayFetch, pageMayMerge, pageMerge, pageRests } from "./merge";
+import { Kept } from "./kept";
 import { mirrorsOn } from "./mirror-pages";
-import { objectById, objectsFirst } from "./object-list";
-import { pageCount, pageFind, pageFindOrMake, pageMerged } from "./page-index";
+import { objectsFirst } from "./object-list";
+import { pageCount, pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
-import { drain, engine, pageAsked } from "./pages";
 import {
   isRecord,
-  PAGE_LAST,
   RANGES_SPARE,
   Range,
   RangeSet,
   rangeAt,
-  rangeOf,
   rangesEdits,
   rangesPutState,
   STORED,
 } from "./ranges";
 import { Page } from "./records";
-import { remainsDrop } from "./remains";
-import { EVERYTHING, takeAway } from "./revocations";
+import { framesRelieve, framesWanted } from "./relief";
+import { isIdle, isSettledObject, mergeResting } from "./resting";
 import { HELD, INVALID, SHARED } from "./table";
 
-const ENOMEM: i64 = 12;
 const RECORDS: u64 = 4096;
 const FEW: u64 = 64;
 const REST: u64 = 10_000_000;
 /** All records are looked at: with thousands of them a part of the time at most, one of so many. */
 const REST_SHARE: u64 = 32;
-/** A page that was offered to its home and is still here counts again. */
-const PATIENCE: u64 = 100_000_000;
-/** A home that did not take what it was offered is left alone so long. */
-const FULL_TIME: u64 = 1_000_000_000;
-/** Frames that are left for other things before pages of other homes are given up, and so many at once. */
-const FRAMES_LOW: usize = 384;
-const FRAMES_AT_ONCE: u32 = 64;
-const GIVEN_AT_ONCE: u32 = 16;
 const ROUNDS_MAX: u32 = 256;
 /** From so many records on, looking at all of them takes a REST_SHARE of the time at most. */
 const MANY: u32 = 1024;
@@ -70,8 +51,6 @@ let shedAt: u64 = 0;
 /** So many ranges there were after so many edits. */
 let entriesSeen: u64 = 0;
 let editsSeen: u32 = 0;
-/** Clients that wait for a frame, linked by nextWaiter. */
-let starving: usize = 0;
 
 export function budgetStart(): void {
   budget = max<u64>(1, bootNumber("records", RECORDS));
@@ -85,7 +64,7 @@ export function recordsAreFew(): bool {
 export function recordsTend(now: u64): bool {
   if (mirrorsOn()) return false;
   // Mostly there is nothing to do.
-  if (now < restAt && starving == 0 && framesFree() >= FRAMES_LOW && !mayBeBeyond()) return false;
+  if (now < restAt && !framesWanted(now) && !mayBeBeyond()) return false;
   return tend(now);
 }
 
@@ -93,7 +72,7 @@ function tend(now: u64): bool {
   const rested = now >= restAt;
   const begun = rested ? nanoseconds() : 0;
   if (rested) mergeResting(now, false);
-  const short = starving != 0 || framesFree() < FRAMES_LOW;
+  const short = framesWanted(now);
   if (short) framesRelieve(now);
   const many = mayBeBeyond() && now >= shedAt;
   if (many) shed(now);
@@ -129,19 +108,6 @@ function entries(): u64 {
 
 // --- What counts ---
 
-function isSettledObject(object: SharedObject): bool {
-  return object.dead == 0 && object.moving == 0;
-}
-
-/** Nothing is under way with the page, in the engine or in the kernel. */
-function isIdle(page: Page, now: u64): bool {
-  if ((page.waiters | page.operator) != 0 || (page.holds | page.revoking) != 0) return false;
-  if (atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) != 0) return false;
-  if (!pageRests(page) || hasLoans(page)) return false;
-  if (page.state == INVALID) page.givenAt = 0;
-  return page.givenAt == 0 || now - page.givenAt > PATIENCE;
-}
-
 function isKept(set: RangeSet, range: Range): bool {
   if (!isRecord(range)) return false;
   // Being taken back.
@@ -164,37 +130,6 @@ function kept(now: u64): u64 {
     object = changetype<SharedObject>(object.next);
   }
   return sum;
-}
-
-// --- Merging ---
-
-/** Pages that have rested since the last time, or all that do now. */
-function mergeResting(now: u64, all: bool): void {
-  let object = objectsFirst();
-  while (changetype<usize>(object) != 0) {
-    if (isSettledObject(object)) mergeObject(object, now, all);
-    object = changetype<SharedObject>(object.next);
-  }
-}
-
-function mergeObject(object: SharedObject, now: u64, all: bool): void {
-  let before: usize = 0;
-  let at = object.pages;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    const next = page.nextInObject;
-    if ((page.resting != 0 || all) && isIdle(page, now) && pageMayMerge(engine, page)) {
-      rangesReady(object);
-      pageMerge(engine, page);
-      if (before != 0) changetype<Page>(before).nextInObject = next;
-      else object.pages = next;
-      pageMerged(object, page);
-    } else {
-      page.resting = 1;
-      before = at;
-    }
-    at = next;
-  }
 }
 
 // --- What is beyond the budget ---
@@ -241,33 +176,6 @@ function pagesGiveBack(now: u64, excess: u64): void {
     }
     object = changetype<SharedObject>(object.next);
   }
-}
-
-/** The page goes to its home, or the home asks for it. Then it is in use. */
-function pageGiveBack(object: SharedObject, page: Page, now: u64): void {
-  if (object.home != clusterSelf()) {
-    page.givenAt = now;
-    const writer = messageTo(object.home, 16 + 16, object.id, 0, COMMAND_GIVE_BACK);
-    store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), page.index);
-    messageEnd();
-    return;
-  }
-  if (!pageMayFetch(page)) return;
-  rangesReady(object);
-  engineAsk(engine, page, true);
-  drain(page);
-}
-
-/** GIVE_BACK, at the home: a machine would rather not keep the page that it answers for. */
-export function pageOffered(from: u32, message: MessageHeader): void {
-  const object = objectById(message.linkid);
-  if (changetype<usize>(object) == 0 || !isSettledObject(object) || object.home != clusterSelf()) return;
-  const index = load<u64>(itemData(itemFind(message, ITEM_PAGE)));
-  if (index > PAGE_LAST || framesFree() < FRAMES_LOW / 2) return;
-  rangesReady(object);
-  const page = pageFindOrMake(object, index);
-  if (!isIdle(page, 0) || (page.ranged == 0 && <u32>page.owner != from)) return;
-  pageGiveBack(object, page, 0);
 }
 
 let leastObject: usize = 0;
@@ -339,88 +247,6 @@ function shedAtHome(object: SharedObject, first: u64, last: u64, range: Range, n
     for (let index = first; index <= last; index++) {
       if (mine) dropPage(object, index);
       else pageGiveBack(object, pageFindOrMake(object, index), now);
-    }
-  }
-}
-
-/** What this machine has of the page is thrown away: it leaves the page tables, its bytes stay. */
-function dropPage(object: SharedObject, index: u64): void {
-  rangesReady(object);
-  const page = pageFindOrMake(object, index);
-  if (!pageMayDrop(engine, page)) return;
-  const written = takeAway(page, EVERYTHING);
-  pageDrop(engine, page, written);
-}
-
-// --- When frames run short ---
-
-/** A thread needs a frame and there is none: it waits for one. */
-export function frameAwaited(client: Client): i64 {
-  if (mirrorsOn()) return -ENOMEM;
-  client.nextWaiter = starving;
-  starving = changetype<usize>(client);
-  return ASYNCHRONOUS;
-}
-
-let freed: u32 = 0;
-let offered: u32 = 0;
-
-/** Bytes that are elsewhere as well go; pages that are here alone are offered to their homes. */
-function framesRelieve(now: u64): void {
-  remainsDrop();
-  mergeResting(now, true);
-  freed = 0;
-  offered = 0;
-  let object = objectsFirst();
-  while (changetype<usize>(object) != 0) {
-    if (isSettledObject(object) && object.home != clusterSelf()) relieveOf(object, now);
-    object = changetype<SharedObject>(object.next);
-  }
-  while (starving != 0) {
-    const client = changetype<Client>(starving);
-    if (framesFree() < FRAMES_LOW / 4) {
-      if (freed + offered != 0) return;
-      starving = client.nextWaiter;
-      portReply(client, -ENOMEM);
-      continue;
-    }
-    starving = client.nextWaiter;
-    const result = pageAsked(client);
-    if (result != ASYNCHRONOUS) portReply(client, result);
-  }
-}
-
-function relieveOf(object: SharedObject, now: u64): void {
-  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
-    const page = changetype<Page>(at);
-    if (page.givenAt == 0 || page.state == INVALID) continue;
-    if (now - page.givenAt < PATIENCE) offered++;
-    else {
-      // The home has no room either.
-      page.givenAt = 0;
-      object.fullUntil = now + FULL_TIME;
-    }
-  }
-  let at = object.kept;
-  while (at != 0 && freed < FRAMES_AT_ONCE) {
-    const kept = changetype<Kept>(at);
-    at = kept.nextInObject;
-    const index = kept.index;
-    const state = rangeOf(rangesOf(object), index).state;
-    if (kept.frame == 0) continue;
-    if (state == INVALID) {
-      keptForget(object, kept);
-      freed++;
-    } else if (state == SHARED) {
-      dropPage(object, index);
-      const page = pageFind(object, index);
-      frameFree(page.frame);
-      page.frame = 0;
-      page.serial = 0;
-      freed++;
-    } else if (offered < GIVEN_AT_ONCE && now >= object.fullUntil) {
-      pageGiveBack(object, pageFindOrMake(object, index), now);
-      offered++;
     }
   }
 }

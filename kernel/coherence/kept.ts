@@ -33,7 +33,7 @@ export class Kept {
 
 let table: usize = 0;
 let tableMask: u32 = 0;
-let count: u32 = 0;
+export let keptCount: u32 = 0;
 
 /** Where the chain of a page begins in a table of `mask` + 1 words. Neighbours are neighbours there, as they come and are looked for in turn. */
 export function bucketIn(at: usize, mask: u32, object: u64, index: u64): usize {
@@ -129,7 +129,7 @@ export function keptCame(room: usize, object: SharedObject, index: u64, serial: 
 
 /** In the table, for so many more. */
 function roomFor(more: u32): void {
-  if (table == 0 || count + more > tableMask + 1) grow();
+  if (table == 0 || keptCount + more > tableMask + 1) grow();
 }
 
 /** There is room for it in the table. */
@@ -142,9 +142,10 @@ function put(kept: Kept, object: SharedObject, index: u64, serial: u64, frame: u
   kept.previousInObject = 0;
   kept.nextInObject = object.kept;
   if (object.kept != 0) changetype<Kept>(object.kept).previousInObject = changetype<usize>(kept);
+  else object.keptFirst = changetype<usize>(kept);
   object.kept = changetype<usize>(kept);
   object.usedEnd = max<u64>(object.usedEnd, index + 1);
-  count++;
+  keptCount++;
 }
 
 /** A record is made for the page: its bytes move there. */
@@ -179,9 +180,10 @@ export function keptForget(object: SharedObject, kept: Kept): void {
   if (kept.previousInObject == 0) object.kept = kept.nextInObject;
   else changetype<Kept>(kept.previousInObject).nextInObject = kept.nextInObject;
   if (kept.nextInObject != 0) changetype<Kept>(kept.nextInObject).previousInObject = kept.previousInObject;
+  else object.keptFirst = kept.previousInObject;
   if (kept.frame != 0) frameFree(kept.frame);
   release(changetype<usize>(kept));
-  count--;
+  keptCount--;
 }
 
 /** The object ends. */

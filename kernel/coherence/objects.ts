@@ -1,6 +1,7 @@
 // What this machine's threads ask of shared objects, and what other machines say about them. The home of an object, which
 // its name chooses, keeps the truth (object-list.ts); questions that concern it go there (questions.ts).
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
+import { mayTakeFrame } from "../memory/reserve";
 import {
   clusterMachines,
   clusterSelf,
@@ -51,6 +52,7 @@ import {
   ASK_EXTEND,
   ASK_FAREWELL,
   ASK_FAULT,
+  ASK_FRAMES,
   ASK_FUTEX_CANCEL,
   ASK_FUTEX_WAIT,
   ASK_FUTEX_WAKE,
@@ -94,6 +96,7 @@ import { locksAsked, locksCancelled, locksKnowSize, locksReleased } from "./obje
 import { SharedObject } from "./pager";
 import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
 import { begin, nextMsgid, pendingTake, questionsMachineDied } from "./questions";
+import { frameAwaited } from "./relief";
 import { remainsInherit } from "./remains";
 import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken } from "./shared-futex";
 import { mirrorCame } from "./shelves";
@@ -122,6 +125,8 @@ export function requestServe(client: Client, now: u64): i64 {
     case ASK_FAULT:
     case ASK_HOLD:
       return pageAsked(client);
+    case ASK_FRAMES:
+      return mayTakeFrame() ? 0 : frameAwaited(client);
     case ASK_UNHOLD:
       return pageUnhold(client);
     case ASK_OPEN:

@@ -12,6 +12,7 @@ import {
   ASK_EXTEND,
   ASK_FAREWELL,
   ASK_FAULT,
+  ASK_FRAMES,
   ASK_HOLD,
   ASK_JOIN,
   ASK_NEXT_PAGE,
@@ -75,8 +76,9 @@ export class SharedObject {
   opens: usize = 0;
   /** Pages with a record here, linked by nextInObject. */
   pages: usize = 0;
-  /** Bytes of pages without a record (kept.ts). */
+  /** Bytes of pages without a record (kept.ts): the last that came, and the first that is there still. */
   kept: usize = 0;
+  keptFirst: usize = 0;
   /** No page from here on has ever had a record or bytes here. */
   usedEnd: u64 = 0;
   /** Until when its home has no room for pages (budget.ts). */
@@ -150,6 +152,11 @@ export function objectJoin(id: u64): SharedObject {
   const client = clientCurrent();
   client.size = id;
   return changetype<SharedObject>(call(client, ASK_JOIN) < 0 ? <usize>0 : client.object);
+}
+
+/** Blocks until a program may take a frame (relief.ts). False: there is nothing that another machine could have. */
+export function framesAwait(): bool {
+  return call(clientFor(changetype<SharedObject>(0)), ASK_FRAMES) === 0;
 }
 
 export function objectClose(object: SharedObject): void {

@@ -8,10 +8,11 @@
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { nanoseconds } from "../machine/time";
 import { frameAllocate } from "../memory/frames";
+import { mayTakeFrame } from "../memory/reserve";
 import { allocate } from "../memory/slab";
 import { stats } from "../stats";
 import { clusterEpoch, clusterMachines, clusterSelf } from "../syslink/cluster";
-import { budgetStart, frameAwaited, recordsAreFew } from "./budget";
+import { budgetStart, recordsAreFew } from "./budget";
 import { ASK_FAULT, ASK_HOLD, Client } from "./client";
 import {
   contentionStart,
@@ -72,6 +73,7 @@ import {
   RIGHT_MODIFIED,
 } from "./records";
 import { passedHere, refusalsForget, refusalsLook, refusalsStart, refusesHere } from "./refusals";
+import { frameAwaited } from "./relief";
 import { EVERYTHING, revocable, revoke, revokeLater, takeAway, WRITE_ONLY } from "./revocations";
 import { INVALID } from "./table";
 import { pageStored } from "./wills";
@@ -132,8 +134,8 @@ export function pageAsked(client: Client): i64 {
   const reads = client.write == 0;
   const page = pageFindOrMake(object, index);
   if (page.frame == 0) {
+    if (!mayTakeFrame()) return frameAwaited(client);
     page.frame = frameAllocate();
-    if (page.frame == 0) return frameAwaited(client);
   }
   if (client.command == ASK_FAULT && page.state == INVALID && mayWait(client)) {
     client.delay = spinDelay(page, client.rip);

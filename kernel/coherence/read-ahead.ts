@@ -5,7 +5,8 @@
 // nothing are asked for, in one message (runs.ts), only to read: nothing that anybody uses here goes for it. A page that somebody else has taken before
 // the thread came to it ends the window: the stream starts again from nothing. Who asked ahead may still be the one who learns that a page is
 // lost: the next thread to ask for a page of the object is told so. Not for objects without a name: processes' memory has holes.
-import { frameAllocate, framesFree } from "../memory/frames";
+import { frameAllocate } from "../memory/frames";
+import { framesAhead } from "../memory/reserve";
 import { bootNumber } from "../options";
 import { clusterSelf } from "../syslink/cluster";
 import { askMany, isAsked } from "./asked";
@@ -32,8 +33,6 @@ const WINDOW_MIN: u32 = 2;
 const WINDOW_MAX: u32 = 256;
 /** Mapped by one fault, behind its page (around.ts). */
 export const AROUND: u32 = 31;
-/** So much memory is left to others. */
-const FRAMES_KEPT: u32 = 1024;
 
 /** `ahead=PAGES` on the command line: the longest window; 0 turns it off, for comparisons. */
 let windowMax: u32 = 0;
@@ -177,21 +176,17 @@ function mayBeRead(state: u32): bool {
 function askTogether(object: SharedObject, index: u64, most: u64): u32 {
   if (object.dead != 0 || object.moving != 0 || object.home == clusterSelf()) return 0;
   if (isSuspended() || mirrorsOn() || !queuesOn()) return 0;
-  const frames = framesFree();
-  if (frames <= FRAMES_KEPT) return 0;
+  const frames = framesAhead();
+  if (frames == 0) return 0;
   const range = rangeOf(rangesOf(object), index);
   if (range.state != INVALID) return 0;
-  return askMany(
-    object,
-    index,
-    min<u64>(min<u64>(most, <u64>(frames - FRAMES_KEPT)), range.last - index + 1),
-  );
+  return askMany(object, index, min<u64>(min<u64>(most, <u64>frames), range.last - index + 1));
 }
 
 /** False: no more for now. */
 function askAhead(object: SharedObject, index: u64): bool {
   if (isAsked(object, index)) return true;
-  if (object.dead != 0 || object.moving != 0 || isSuspended() || framesFree() < FRAMES_KEPT) return false;
+  if (object.dead != 0 || object.moving != 0 || isSuspended() || framesAhead() == 0) return false;
   // What this machine was granted with a range needs no record yet.
   let page = pageFind(object, index);
   if (changetype<usize>(page) == 0) {

@@ -3,11 +3,11 @@
 //
 // Invariant: no lock is held while a page or a right is fetched from another machine (the decision on deadlock).
 import { clientCurrent } from "../coherence/client";
-import { pageFaultShared, SharedObject } from "../coherence/pager";
+import { framesAwait, pageFaultShared, SharedObject } from "../coherence/pager";
 import { TrapFrame } from "../frame";
 import { File, fileReadAt } from "../fs/file";
 import { threadCurrent } from "../lwkt/thread";
-import { frameAllocate, frameFree, framesFree } from "../memory/frames";
+import { frameAllocate, frameFree } from "../memory/frames";
 import {
   entryOf,
   FRAME_MASK,
@@ -18,6 +18,7 @@ import {
   USER,
   WRITABLE,
 } from "../memory/paging";
+import { mayTakeFrame } from "../memory/reserve";
 import { stats } from "../stats";
 import { ENOMEM } from "./errno";
 import {
@@ -93,6 +94,8 @@ function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, fra
   if (entry.kind === PRIVATE_FILE && entry.offset + (va - entry.start) >= entry.limit) {
     return failed(lwp, SIGBUS, BUS_ADRERR);
   }
+  // Looked at again: the map may be another one when there is room.
+  if (!mayTakeFrame()) return roomMade(lwp, map, entry);
   if (entry.object) return resolveShared(lwp, map, entry, address, frame);
   const present = entryOf(map.tables, va);
   if (present & PRESENT) {
@@ -102,16 +105,8 @@ function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, fra
     return true;
   }
   return entry.kind === ANONYMOUS
-    ? install(lwp, map, entry, va, userFrame())
+    ? install(lwp, map, entry, va, frameAllocate())
     : resolveFile(lwp, map, entry, va);
-}
-
-/** Frames that programs leave to the kernel, whose allocator panics when there are none. */
-export const FRAMES_RESERVED: usize = 512;
-
-/** A zeroed frame for a program's page; 0 when memory is so short that the program has to go. */
-function userFrame(): usize {
-  return framesFree() > FRAMES_RESERVED ? frameAllocate() : 0;
 }
 
 function install(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, frame: usize): bool {
@@ -125,6 +120,16 @@ function install(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, frame: u
   return failed(lwp, SIGKILL, 0);
 }
 
+/** Memory is short: waits until other machines have taken some of what is here. Lock held, and held again on return. */
+function roomMade(lwp: Lwp, map: AddressSpace, entry: MapEntry): bool {
+  entry.faults++;
+  map.sleepLock().release();
+  const room = framesAwait();
+  map.sleepLock().acquire();
+  faultLanded(map, entry);
+  return room ? true : failed(lwp, SIGKILL, 0);
+}
+
 /** What raiseFault() is to make of it. SIGKILL stands for "no memory", which no handler can mend. */
 function failed(lwp: Lwp, signal: u32, code: u32): bool {
   lwp.faultSignal = signal;
@@ -134,7 +139,7 @@ function failed(lwp: Lwp, signal: u32, code: u32): bool {
 
 function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): bool {
   const offset = entry.offset + (va - entry.start);
-  const frame = userFrame();
+  const frame = frameAllocate();
   if (frame === 0) return failed(lwp, SIGKILL, 0);
   // The bytes may come from another machine.
   entry.faults++;
@@ -154,7 +159,6 @@ function resolveShared(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u6
   const va = address & ~(PAGE - 1);
   const write = (frame.error & ERROR_WRITE) !== 0;
   const index = (entry.shown + (va - entry.start)) / PAGE;
-  if (map.memory && framesFree() <= FRAMES_RESERVED) return failed(lwp, SIGKILL, 0);
   entry.faults++;
   map.sleepLock().release();
   const object = changetype<SharedObject>(entry.object);

@@ -2,7 +2,7 @@
 // holds what threads here have met of the origin's: an address that it lacks is asked for, what changes there is forgotten here.
 // A thread does some system calls itself (the table's HERE); all others are done by its proxy.
 import { clientCurrent } from "../coherence/client";
-import { objectClose, objectJoin, SharedObject } from "../coherence/pager";
+import { framesAwait, objectClose, objectJoin, SharedObject } from "../coherence/pager";
 import { pinsRelease } from "../coherence/progress";
 import { TrapFrame } from "../frame";
 import { File, fileCreate, fileRelease, KIND_SHARED, O_RDWR } from "../fs/file";
@@ -10,8 +10,8 @@ import { coreCount } from "../lwkt/core";
 import { PRIORITY_USER } from "../lwkt/thread";
 import { queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
-import { framesFree } from "../memory/frames";
 import { spaceDestroy } from "../memory/paging";
+import { mayTakeFrame } from "../memory/reserve";
 import { allocate } from "../memory/slab";
 import {
   COMMAND_THREAD_CALL,
@@ -27,7 +27,6 @@ import {
 import { Letter, letterAnswer, letterAsk, letterBegin, letterPut, letterSend } from "../syslink/letter";
 import { itemData, itemDataBytes, itemFind, MessageHeader, MessageItem } from "../syslink/message";
 import { EAGAIN, ERESTART } from "./errno";
-import { FRAMES_RESERVED } from "./fault";
 import {
   Lwp,
   lwpCapture,
@@ -84,7 +83,7 @@ export function shadowStart(work: Work): i64 {
   }
   clockSet(process, load<u64>(at, 16));
   let result: i64 = -EAGAIN;
-  if (itemDataBytes(state) === u32(STATE_BYTES) && framesFree() > 2 * FRAMES_RESERVED) {
+  if (itemDataBytes(state) === u32(STATE_BYTES) && (mayTakeFrame() || framesAwait())) {
     const lwp = lwpCreate(process);
     lwp.id = thread.aux;
     lwp.blocked = load<u64>(at, 8);

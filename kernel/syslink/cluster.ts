@@ -7,16 +7,18 @@
 // `busy` keeps them apart where a critical section alone would not: an IPI message may be run while another waits for room in a ring.
 import { cli, cpuid, in8, out8, rdrand, rdtsc, sti } from "../arch";
 import { streamsDue, streamsGoOn } from "../coherence/around";
-import { pageOffered, recordsTend } from "../coherence/budget";
+import { recordsTend } from "../coherence/budget";
 import {
   ASK_CLOSE,
   ASK_FAREWELL,
+  ASK_FRAMES,
   ASK_LOCK_CANCEL,
   ASK_UNHOLD,
   ASK_UNLOCK,
   Client,
 } from "../coherence/client";
 import { commitsLook, commitsWait } from "../coherence/commits";
+import { pageOffered } from "../coherence/giving";
 import { rangeMessage } from "../coherence/grants";
 import { loanMessage } from "../coherence/loans";
 import { lockMessage } from "../coherence/object-locks";
@@ -24,6 +26,7 @@ import { objectMessage, requestServe } from "../coherence/objects";
 import { pageMessage, runMessage } from "../coherence/page-messages";
 import { questionWaits } from "../coherence/questions";
 import { confirmMessage } from "../coherence/refusals";
+import { framesDue } from "../coherence/relief";
 import { revocationsDue, revocationsRetry, revocationsWait } from "../coherence/revocations";
 import { pageFollowed } from "../coherence/shelves";
 import { willsTick } from "../coherence/wills";
@@ -227,6 +230,11 @@ function settled(): bool {
   return membersSettled() && !farewellBegun();
 }
 
+/** When pages, or threads that wait for them, are to be looked at. */
+function pagesDue(): u64 {
+  return min<u64>(framesDue(), min<u64>(revocationsDue(), streamsDue()));
+}
+
 /** In a critical section but for the moments between frames, where messages from other cores get in. */
 function service(_argument: usize): void {
   sleeper = changetype<usize>(threadCurrent());
@@ -245,7 +253,7 @@ function service(_argument: usize): void {
     // Behind everything that may grant a page.
     streamsGoOn(nanoseconds());
     if (wanted || !nicInterrupts(true)) continue;
-    const next = min<u64>(tickDue, min<u64>(revocationsDue(), streamsDue()));
+    const next = min<u64>(tickDue, pagesDue());
     const rested = nanoseconds();
     if (next <= rested) continue;
     sleepUntil = next;
@@ -331,8 +339,9 @@ function serve(message: usize): i64 {
   return result;
 }
 
-/** What only lets go of something. */
+/** What only lets go of something, or needs nobody. */
 function mayAlways(command: u32): bool {
+  if (command == ASK_FRAMES) return true;
   return command == ASK_UNHOLD || command == ASK_CLOSE || command == ASK_UNLOCK || command == ASK_LOCK_CANCEL;
 }
 
@@ -365,7 +374,7 @@ export function pageUnpinned(_page: usize): void {
 function hurry(now: u64): void {
   tickDue = min<u64>(tickDue, now + SOON);
   if (!sleeping || wanted) return;
-  const due = min<u64>(tickDue, min<u64>(revocationsDue(), streamsDue()));
+  const due = min<u64>(tickDue, pagesDue());
   if (due >= sleepUntil) return;
   sleepUntil = due;
   if (due <= now) wakeService();

@@ -1,0 +1,37 @@
+// How many frames are left to whom when they run short. What the kernel needs of its own accord (records, messages, page tables, bytes
+// that are on their way here) must be there: without it the machine stops. Programs wait for more at the first of these levels.
+import { framesFree } from "./frames";
+
+/** Frames that programs leave to the kernel. */
+const RESERVED: usize = 512;
+/** Above that: pages of other homes are given up below this one, a home takes in what others would give up above that one. */
+const RELIEF: usize = 128;
+const TAKES_IN: usize = 256;
+/** Nothing is read ahead below this. */
+const AHEAD: usize = 1024;
+
+/** What a program touches may get a frame. */
+export function mayTakeFrame(): bool {
+  return framesFree() > RESERVED;
+}
+
+/** So many frames may programs take at this moment. */
+export function framesToTake(): usize {
+  const free = framesFree();
+  return free > RESERVED ? free - RESERVED : 0;
+}
+
+export function framesAreShort(): bool {
+  return framesFree() < RESERVED + RELIEF;
+}
+
+/** What another machine has no room for may come here. */
+export function mayTakeIn(): bool {
+  return framesFree() > RESERVED + TAKES_IN;
+}
+
+/** So many pages may be read ahead of their use. */
+export function framesAhead(): usize {
+  const free = framesFree();
+  return free > AHEAD ? free - AHEAD : 0;
+}
