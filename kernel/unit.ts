@@ -116,6 +116,7 @@ export {
   engineReported,
   engineRestore,
   engineRestored,
+  engineSettle,
   engineThaw,
   engineUnanswered,
   REPORT_AWAY,

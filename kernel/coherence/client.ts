@@ -38,7 +38,7 @@ export const ASK_LOCK_CANCEL: u32 = 24;
 
 /** Answered when what this machine has written is mirrored (commits.ts). */
 export const ASK_COMMIT: u32 = 25;
-/** Answered when a program may take a frame; -ENOMEM: there will be none. */
+/** Answered when programs may take `size` frames; -ENOMEM: there will be none. */
 export const ASK_FRAMES: u32 = 26;
 
 export const PINS_MAX: u32 = 8;

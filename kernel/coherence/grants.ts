@@ -4,7 +4,6 @@
 //
 // Invariant: while a recall is under way no range is granted, so that an answer speaks of every range that its sender has.
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
-import { allocate, release } from "../memory/slab";
 import { bit, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_RECALL, ITEM_HELD, ITEM_PAGES } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink/message";
@@ -12,17 +11,21 @@ import { recordsAreFew } from "./budget";
 import { Client } from "./client";
 import { directoryKeep, directoryStands } from "./directory";
 import { pageIsHere } from "./engine";
+import { keptAway } from "./frozen";
+import { Kept } from "./kept";
 import { objectById } from "./object-list";
-import { pageFindOrMake, pagesUnmerge } from "./page-index";
+import { pageFind, pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
+import { setCreate, setDrop, setReady } from "./range-sets";
 import {
   PAGE_LAST,
-  RANGE_BYTES,
   Range,
   RangeSet,
+  rangeOf,
   rangesCreate,
   rangesForgetSharer,
   rangesHolders,
+  rangesKeep,
   rangesPutState,
   rangesReleased,
   STORED,
@@ -30,9 +33,6 @@ import {
 import { Page } from "./records";
 import { INVALID, LOST, UNUSED } from "./table";
 
-const FIRST_ROOM: u32 = 16;
-/** One event of the engine changes ranges at most so often. */
-const EVENT_ROOM: u32 = 8;
 /** Pages that one answer names. */
 const HELD_MAX: u32 = 256;
 /** ITEM_PAGES: no more pages of this range follow. */
@@ -43,13 +43,11 @@ export function rangesOf(object: SharedObject): RangeSet {
 }
 
 export function objectRangesCreate(object: SharedObject): void {
-  object.ranges = allocate(offsetof<RangeSet>());
-  rangesCreate(rangesOf(object), allocate(FIRST_ROOM * RANGE_BYTES), FIRST_ROOM);
+  object.ranges = setCreate();
 }
 
 export function objectRangesDrop(object: SharedObject): void {
-  release(rangesOf(object).at);
-  release(object.ranges);
+  setDrop(object.ranges);
   object.ranges = 0;
 }
 
@@ -58,13 +56,7 @@ export function rangesReady(object: SharedObject): void {
   const set = rangesOf(object);
   set.limit = (object.size + 4095) / 4096;
   set.narrow = u32(recordsAreFew());
-  if (set.count + EVENT_ROOM <= set.capacity) return;
-  const capacity = set.capacity * 2;
-  const at = allocate(<usize>(capacity * RANGE_BYTES));
-  memory.copy(at, set.at, <usize>(set.count * RANGE_BYTES));
-  release(set.at);
-  set.at = at;
-  set.capacity = capacity;
+  setReady(set);
 }
 
 // --- At the home ---
@@ -125,17 +117,19 @@ function recallGoOn(object: SharedObject): void {
 
 /** A machine names pages that it has touched, and at last the range that it has nothing else of. */
 function released(object: SharedObject, from: u32, message: MessageHeader): void {
+  const set = rangesOf(object);
   const held = itemFind(message, ITEM_HELD);
   const count = changetype<usize>(held) != 0 ? itemDataBytes(held) >> 3 : 0;
   for (let i: u32 = 0; i < count; i++) {
     const index = load<u64>(itemData(held) + (i << 3));
     if (index > PAGE_LAST) continue;
     rangesReady(object);
-    directoryKeep(pageFindOrMake(object, index), from);
+    const page = pageFind(object, index);
+    if (changetype<usize>(page) != 0) directoryKeep(page, from);
+    else rangesKeep(set, index, <u8>from);
   }
   const range = itemFind(message, ITEM_PAGES);
   if (range.aux != FINAL) return;
-  const set = rangesOf(object);
   rangesReady(object);
   const last = min<u64>(load<u64>(itemData(range), 8), PAGE_LAST);
   if (load<u64>(itemData(range)) <= last) {
@@ -160,40 +154,66 @@ export function rangesGiveUp(object: SharedObject): void {
 }
 
 function answerRecall(object: SharedObject, first: u64, last: u64, msgid: u32): void {
-  pagesUnmerge(object, first, last);
-  let at = object.pages;
-  while (true) {
-    let count: u32 = 0;
-    const begin = at;
-    while (at != 0 && count < HELD_MAX) {
-      if (isTouched(changetype<Page>(at), first, last)) count++;
-      at = changetype<Page>(at).nextInObject;
-    }
-    const writer = messageTo(
-      object.home,
-      16 + 24 + 8 + count * 8,
-      object.id,
-      msgid,
-      COMMAND_RECALL | RESPONSE,
-    );
-    const data = itemPut(writer, ITEM_PAGES, at == 0 ? FINAL : 0, 16);
-    store<u64>(data, first);
-    store<u64>(data, last, 8);
-    let slot = count != 0 ? itemPut(writer, ITEM_HELD, 0, count << 3) : 0;
-    for (let next = begin; next != at; next = changetype<Page>(next).nextInObject) {
-      if (!isTouched(changetype<Page>(next), first, last)) continue;
-      store<u64>(slot, changetype<Page>(next).index);
-      slot += 8;
-    }
-    messageEnd();
-    if (at == 0) break;
+  pagesAsked(object);
+  answerBegin(object, first, last, msgid);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index >= first && page.index <= last && pageIsHere(page)) answerPage(page.index);
   }
+  const set = rangesOf(object);
+  for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
+    const kept = changetype<Kept>(at);
+    kept.standing = kept.former == 0 ? rangeOf(set, kept.index).state : INVALID;
+    if (kept.index >= first && kept.index <= last && kept.standing != INVALID) answerPage(kept.index);
+  }
+  answerSay(FINAL);
   rangesReady(object);
-  rangesPutState(rangesOf(object), first, last, INVALID);
+  rangesPutState(set, first, last, INVALID);
+  // What was touched stays.
+  for (let at = object.keptFirst; at != 0; at = changetype<Kept>(at).previousInObject) {
+    const kept = changetype<Kept>(at);
+    if (kept.index < first || kept.index > last || kept.standing == INVALID) continue;
+    rangesReady(object);
+    rangesPutState(set, kept.index, kept.index, kept.standing);
+  }
 }
 
-function isTouched(page: Page, first: u64, last: u64): bool {
-  return page.index >= first && page.index <= last && pageIsHere(page);
+let answered = changetype<SharedObject>(0);
+let answeredFirst: u64 = 0;
+let answeredLast: u64 = 0;
+let answeredId: u32 = 0;
+let heldCount: u32 = 0;
+const heldPages: usize = memory.data(2048, 8);
+
+function answerBegin(object: SharedObject, first: u64, last: u64, msgid: u32): void {
+  answered = object;
+  answeredFirst = first;
+  answeredLast = last;
+  answeredId = msgid;
+  heldCount = 0;
+}
+
+function answerPage(index: u64): void {
+  store<u64>(heldPages + (heldCount << 3), index);
+  heldCount++;
+  if (heldCount == HELD_MAX) answerSay(0);
+}
+
+function answerSay(aux: u32): void {
+  const bytes = heldCount << 3;
+  const writer = messageTo(
+    answered.home,
+    16 + 24 + 8 + bytes,
+    answered.id,
+    answeredId,
+    COMMAND_RECALL | RESPONSE,
+  );
+  const data = itemPut(writer, ITEM_PAGES, aux, 16);
+  store<u64>(data, answeredFirst);
+  store<u64>(data, answeredLast, 8);
+  if (bytes != 0) memory.copy(itemPut(writer, ITEM_HELD, 0, bytes), heldPages, bytes);
+  messageEnd();
+  heldCount = 0;
 }
 
 export function rangeMessage(from: u32, message: MessageHeader): void {
@@ -209,8 +229,9 @@ export function rangeMessage(from: u32, message: MessageHeader): void {
 export function rangesMachineDied(object: SharedObject, machine: u32): void {
   const set = rangesOf(object);
   rangesReady(object);
-  if (object.home == machine) {
-    pagesUnmerge(object, 0, PAGE_LAST);
+  // Of an object that moves homes.ts knows what stays.
+  if (object.home == machine && object.dead != 0) {
+    keptAway(object);
     rangesPutState(set, 0, PAGE_LAST, INVALID);
   }
   if (object.home != clusterSelf()) return;

@@ -6,8 +6,8 @@
 // rebuild, thaw; takeover.ts has what they mean for a page. Threads that ask about an object that moves wait; what they had
 // asked of its former home they ask again, and who slept on a futex is woken and looks again.
 import { frameAllocate } from "../memory/frames";
+import { mayTakeFrame } from "../memory/reserve";
 import { allocate } from "../memory/slab";
-import { panic } from "../panic";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import {
   COMMAND_HOME_OBJECT,
@@ -16,24 +16,54 @@ import {
   ITEM_DATA,
   ITEM_NAME,
   ITEM_PAGE,
+  ITEM_PAGES,
   ITEM_REQUESTER,
   ITEM_SERIAL,
   ITEM_SIZE,
 } from "../syslink/commands";
-import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
+import {
+  itemData,
+  itemDataBytes,
+  itemFind,
+  itemPut,
+  MessageHeader,
+  MessageItem,
+  MessageWriter,
+} from "../syslink/message";
+import { linkIsFull } from "../syslink/outbox";
+import {
+  keptAdopt,
+  keptFreeze,
+  keptHandIn,
+  keptRebuild,
+  keptRebuilt,
+  keptReport,
+  keptThaw,
+  pageStow,
+} from "./frozen";
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
+import { Kept } from "./kept";
 import { loanReturns } from "./loans";
 import { mirrorsOn, mirrorsThaw, mirrorsWanted, pageTaken } from "./mirror-pages";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { isZero } from "./page-data";
-import { pageFindOrMake, pagesUnmerge } from "./page-index";
+import { pageFind, pageFindOrMake, pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
 import { PAGE_LAST, rangesCarve, rangesHolders, rangesLost } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
+import {
+  isReported,
+  REPORTED_HAD,
+  REPORTED_ROOMLESS,
+  reportAt,
+  reportsCount,
+  reportsDrop,
+  reportsPut,
+} from "./reports";
 import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
 import { hasReverted, NO_SERIAL, serialEnded, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
@@ -51,6 +81,7 @@ import {
   engineReported,
   engineRestore,
   engineRestored,
+  engineSettle,
   engineThaw,
   engineUnanswered,
   REPORT_AWAY,
@@ -59,6 +90,7 @@ import {
   REPORT_HAD,
   REPORT_NOTHING,
   REPORT_PARTLY,
+  REPORT_ROOMLESS,
 } from "./takeover";
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
 import { PAGE_BYTES } from "./wire";
@@ -81,8 +113,11 @@ const OURS: u32 = 1;
 const TOLD: u32 = 2;
 /** And above: `unhealed`. */
 const UNHEALED_SHIFT: u32 = 8;
-/** HOME_OWNER's aux: what is left of the page there becomes it. */
+/** HOME_OWNER's aux: what is left of the page there becomes it; nobody else has a copy of it. */
 const RESTORE: u32 = 1;
+const ALONE: u32 = 2;
+/** So many pages are handed in by one message at the most. */
+const RUN_MAX: u64 = 65536;
 
 let members: u64 = 0;
 /** Members that are leaving: the home of nothing, and what they have they hand in with its bytes. */
@@ -204,12 +239,16 @@ export function homesFreeze(machines: u64, leaving: u64, interrupted: bool): usi
 
 function freeze(object: SharedObject, home: u32): void {
   const stored = object.home == clusterSelf() && object.moving == 0;
-  pagesUnmerge(object, 0, PAGE_LAST); // while this machine knows that it is the home: records say what ranges say of them
+  pagesAsked(object);
+  keptFreeze(object, stored); // while this machine knows that it is the home
   // What another machine has handed in does not count any more: it may have died since, or hands in again.
   object.complete = stored ? OURS : object.complete & OURS;
   if (home != clusterSelf() || object.willOf != object.home) willDrop(object);
   object.heirs = 0;
   object.moving = FROZEN;
+  object.frozen = 1;
+  object.handing = 0;
+  reportsDrop(object);
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
   if (stored) object.handedTo = 0;
@@ -228,6 +267,7 @@ function freeze(object: SharedObject, home: u32): void {
     if (stored && hasReverted(page)) object.renumbered = 1;
     engineFreeze(engine, page, stored && (page.frame != 0 || page.broken != 0));
     page.twinOf = 0;
+    page.told = 0;
     drain(page);
   }
 }
@@ -250,19 +290,19 @@ export function homesAnswered(): bool {
   return true;
 }
 
-/** Nothing of the time before is under way to this machine any more. */
-export function homesHandIn(): void {
+/** Nothing of the time before is under way to this machine any more. False: links are full, and there is more to hand in. */
+export function homesHandIn(): bool {
   stage = HANDED_IN;
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.moving == FROZEN) {
-      object.moving = HANDED_IN;
-      if (object.home != clusterSelf()) object.handedTo |= bit(object.home);
       if (object.home == clusterSelf()) handInHere(object);
-      else handIn(object);
+      else if (!handIn(object)) return false;
+      object.moving = HANDED_IN;
     }
     object = changetype<SharedObject>(object.next);
   }
+  return true;
 }
 
 function handInHere(object: SharedObject): void {
@@ -275,9 +315,29 @@ function handInHere(object: SharedObject): void {
     engineReported(page, clusterSelf(), engineReport(page));
     engineBest(page, clusterSelf(), mirrorBest(page));
   }
+  keptHandIn(object);
 }
 
-function handIn(object: SharedObject): void {
+/** False: not all of it, the link is full. */
+function handIn(object: SharedObject): bool {
+  if (object.handing == 0) objectHandIn(object);
+  object.handing = 1;
+  if (!keptGoOut(object)) return false;
+  let at = object.pages;
+  while (at != 0) {
+    const page = changetype<Page>(at);
+    at = page.nextInObject;
+    if (page.told != 0) continue;
+    if (linkIsFull(object.home)) return false;
+    page.told = 1;
+    pageHandIn(object, page);
+  }
+  locksHandIn(object);
+  return true;
+}
+
+function objectHandIn(object: SharedObject): void {
+  object.handedTo |= bit(object.home);
   let aux = (object.complete & OURS ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
   if (object.lossy != 0) aux |= LOSSY;
   if (doubts) aux |= DOUBTS;
@@ -288,24 +348,72 @@ function handIn(object: SharedObject): void {
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
   itemPut(writer, ITEM_REQUESTER, object.references, 0);
   messageEnd();
-  let at = object.pages;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    at = page.nextInObject;
-    let report = engineReport(page);
-    if (report == REPORT_NOTHING) {
-      if (page.had == 0 && page.shelf == 0) continue;
-      report = REPORT_HAD;
-    }
-    if ((leavers & bit(clusterSelf())) != 0 && report != REPORT_AWAY) giveAway(object, page);
-    else {
-      const pageWriter = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
-      store<u64>(itemPut(pageWriter, ITEM_PAGE, report, 8), page.index);
-      if (mirrorsOn()) store<u64>(itemPut(pageWriter, ITEM_SERIAL, 0, 8), mirrorBest(page));
-      messageEnd();
-    }
+}
+
+function pageHandIn(object: SharedObject, page: Page): void {
+  let report = engineReport(page);
+  if (report == REPORT_NOTHING) {
+    if (page.had == 0 && page.shelf == 0) return;
+    report = REPORT_HAD;
   }
-  locksHandIn(object);
+  if (givesAway(report)) {
+    giveAway(object, page);
+    return;
+  }
+  const writer = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
+  if (mirrorsOn()) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
+  messageEnd();
+}
+
+function givesAway(report: u32): bool {
+  return (leavers & bit(clusterSelf())) != 0 && report != REPORT_AWAY;
+}
+
+/** Pages without a record, neighbours of which the same is to be told in one message. False: not all of them, the link is full. */
+function keptGoOut(object: SharedObject): bool {
+  let first: u64 = 0;
+  let last: u64 = 0;
+  let told: u32 = REPORT_NOTHING;
+  for (let at = object.keptFirst; at != 0; ) {
+    const kept = changetype<Kept>(at);
+    at = kept.previousInObject;
+    if (kept.told != 0) continue;
+    const full = linkIsFull(object.home);
+    const report = full ? REPORT_NOTHING : keptReport(object, kept);
+    const index = kept.index;
+    const isNext = report == told && (index + 1 == first || index == last + 1) && last - first < RUN_MAX - 1;
+    if (!isNext && told != REPORT_NOTHING) runHandIn(object, first, last, told);
+    if (full) return false;
+    kept.told = 1;
+    if (report != REPORT_NOTHING && givesAway(report)) {
+      told = REPORT_NOTHING;
+      const page = pageFindOrMake(object, index);
+      giveAway(object, page);
+      pageStow(object, page);
+      continue;
+    }
+    first = isNext ? min<u64>(first, index) : index;
+    last = isNext ? max<u64>(last, index) : index;
+    told = report;
+  }
+  if (told != REPORT_NOTHING) runHandIn(object, first, last, told);
+  return true;
+}
+
+function runHandIn(object: SharedObject, first: u64, last: u64, report: u32): void {
+  const writer = messageTo(object.home, 16 + 16 + 24, object.id, 0, COMMAND_HOME_PAGE);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), first);
+  runPut(writer, first, last);
+  messageEnd();
+}
+
+/** The message is about all these pages. */
+function runPut(writer: MessageWriter, first: u64, last: u64): void {
+  if (first == last) return;
+  const data = itemPut(writer, ITEM_PAGES, 0, 16);
+  store<u64>(data, first);
+  store<u64>(data, last, 8);
 }
 
 /** By who leaves: the new home has the page then. */
@@ -325,7 +433,6 @@ function giveAway(object: SharedObject, page: Page): void {
 /** At the new home: what a machine that leaves had is here now. */
 function given(page: Page, message: MessageHeader, report: u32): void {
   if (page.frame == 0) page.frame = frameAllocate();
-  if (page.frame == 0) panic("out of memory for a page of a machine that leaves");
   const data = itemFind(message, ITEM_DATA);
   if (changetype<usize>(data) != 0) memory.copy(page.frame, itemData(data), PAGE_BYTES);
   else memory.fill(page.frame, 0, PAGE_BYTES);
@@ -352,24 +459,70 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
       object = objectMake(message.linkid, clusterSelf());
       object.hash = message.msgid;
       object.moving = HANDED_IN;
+      object.frozen = 1;
     }
     if (object.moving != 0) objectCame(object, from, message);
     return;
   }
   if (changetype<usize>(object) == 0 || object.moving == 0) return; // handed in before: nothing has changed since
   const item = itemFind(message, ITEM_PAGE);
-  const page = pageFindOrMake(object, load<u64>(itemData(item)));
-  page.frozen = 1;
-  const gives = item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY || item.aux == REPORT_COPY_GIVEN;
-  if (item.aux == REPORT_HAD || item.aux == REPORT_AWAY) page.had = 1;
-  if (command == COMMAND_HOME_OWNER && item.aux == RESTORE) {
+  const first = load<u64>(itemData(item));
+  const run = itemFind(message, ITEM_PAGES);
+  const last = changetype<usize>(run) != 0 ? load<u64>(itemData(run), 8) : first;
+  if (last < first || last > PAGE_LAST || last - first >= RUN_MAX) return;
+  if (command == COMMAND_HOME_OWNER) pagesChosen(object, first, last, item.aux);
+  else if (item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY || item.aux == REPORT_COPY_GIVEN)
+    pageGiven(object, first, from, message, item.aux);
+  else pagesReported(object, first, last, from, item.aux, itemFind(message, ITEM_SERIAL));
+}
+
+function pagesChosen(object: SharedObject, first: u64, last: u64, flags: u32): void {
+  if (flags & RESTORE) {
+    const page = pageFindOrMake(object, first);
     shelfUse(page);
     engineRestored(page);
-  } else if (command == COMMAND_HOME_OWNER) engineAdopt(page);
-  else if (gives) given(page, message, item.aux);
-  else engineReported(page, from, item.aux);
-  const serial = itemFind(message, ITEM_SERIAL);
-  if (changetype<usize>(serial) != 0 && !gives) engineBest(page, from, load<u64>(itemData(serial)));
+    return;
+  }
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index >= first && page.index <= last) engineAdopt(page, (flags & ALONE) != 0);
+  }
+  keptAdopt(object, first, last, (flags & ALONE) != 0);
+}
+
+/** What a machine that leaves had comes along. */
+function pageGiven(object: SharedObject, index: u64, from: u32, message: MessageHeader, report: u32): void {
+  const found = pageFind(object, index);
+  if (!mayTakeFrame() && (changetype<usize>(found) == 0 || found.frame == 0)) {
+    // There is no room for it anywhere: whoever comes to it is told that it is lost.
+    pagesReported(object, index, index, from, REPORT_ROOMLESS, changetype<MessageItem>(0));
+    return;
+  }
+  const page = pageFindOrMake(object, index);
+  given(page, message, report);
+  pageStow(object, page);
+}
+
+/** Mirrored, `serial` comes along, and every page has a record. */
+function pagesReported(
+  object: SharedObject,
+  first: u64,
+  last: u64,
+  from: u32,
+  report: u32,
+  serial: MessageItem,
+): void {
+  const had = report == REPORT_HAD || report == REPORT_AWAY || report == REPORT_ROOMLESS;
+  if (mirrorsOn()) pageFindOrMake(object, first);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index < first || page.index > last) continue;
+    if (had) page.had = 1;
+    if (report == REPORT_ROOMLESS) page.roomless = 1;
+    engineReported(page, from, report);
+    if (changetype<usize>(serial) != 0) engineBest(page, from, load<u64>(itemData(serial)));
+  }
+  if (!mirrorsOn()) reportsPut(object, first, last, from, report);
 }
 
 function objectCame(object: SharedObject, from: u32, message: MessageHeader): void {
@@ -427,12 +580,42 @@ function bury(object: SharedObject): void {
   const end = (object.size + 4095) >> 12;
   const willed = object.lossy == 0 && deaths == 1 && willRead(object, object.died);
   if (!willed && end != 0) objectLoses(object, 0, end - 1);
-  let at = willed ? object.pages : 0;
-  while (at != 0) {
+  if (willed) buryHad(object);
+}
+
+function buryHad(object: SharedObject): void {
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
     const page = changetype<Page>(at);
-    at = page.nextInObject;
     if (page.had != 0) objectLoses(object, page.index, page.index);
   }
+  for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
+    const kept = changetype<Kept>(at);
+    if (kept.had != 0 && kept.former == 0) objectLoses(object, kept.index, kept.index);
+  }
+  buryReported(object, REPORTED_HAD);
+}
+
+function buryReported(object: SharedObject, flag: u8): bool {
+  let some = false;
+  for (let number: u32 = 0; number < reportsCount(object); number++) {
+    const range = reportAt(object, number);
+    if (!(range.state & flag) || isReported(range)) continue;
+    objectLoses(object, range.first, range.last);
+    some = true;
+  }
+  return some;
+}
+
+/** Nobody has what there was no room for. Whether there is any. */
+function buryRoomless(object: SharedObject): bool {
+  let some = buryReported(object, REPORTED_ROOMLESS);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.roomless == 0 || page.owner != 0 || page.sharers != 0) continue;
+    objectLoses(object, page.index, page.index);
+    some = true;
+  }
+  return some;
 }
 
 function rebuild(object: SharedObject): void {
@@ -445,8 +628,9 @@ function rebuild(object: SharedObject): void {
     bury(object);
     object.renumbered = 1;
   }
+  const roomless = buryRoomless(object);
   // Mirrored, what nobody has was not lost. But a machine that was left out may have written to it, unseen, and come back.
-  if (mirrored) object.renumbered = 1;
+  if (mirrored || roomless) object.renumbered = 1;
   object.lossy = 0;
   object.holders = 0;
   object.handedTo = 0;
@@ -457,6 +641,8 @@ function rebuild(object: SharedObject): void {
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf() && isDead(machine)) opened(object, machine, 0);
   }
+  keptRebuild(object, doubts && !mirrored, chosen.index);
+  keptRebuilt(object, !ours, buries);
   let at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);
@@ -465,7 +651,7 @@ function rebuild(object: SharedObject): void {
     engineThaw(engine, page, clusterSelf());
     drain(page); // nobody is asked yet: object.moving
     let adopts = engineRebuild(engine, page, false, doubts && !mirrored);
-    let flags: u32 = 0;
+    let flags = !mirrorsOn() && engineSettle(engine, page) ? ALONE : 0;
     rangesReady(object);
     if (mirrored && page.directory == UNUSED && page.best != 0) {
       adopts = engineRestore(engine, page);
@@ -477,7 +663,9 @@ function rebuild(object: SharedObject): void {
       }
     }
     // A stale copy is no backing store: others may have been told already that its bytes are lost.
-    const stale = !ours && (page.directory == LOST || (buries && page.directory == UNUSED));
+    const nobodys = (buries || page.roomless != 0) && page.directory == UNUSED;
+    const stale = !ours && (page.directory == LOST || nobodys);
+    page.roomless = 0;
     if (stale && page.frame != 0) memory.fill(page.frame, 0, PAGE_BYTES);
     if (page.directory == UNUSED) {
       page.ranged = 1; // nobody has it: as its range says
@@ -486,15 +674,27 @@ function rebuild(object: SharedObject): void {
       if (page.former != 0) memory.fill(page.frame, 0, PAGE_BYTES);
       page.former = 0;
     } else rangesCarve(rangesOf(object), page.index);
-    if (adopts == 0) continue;
-    const writer = messageTo(adopts, 16 + 16, object.id, 0, COMMAND_HOME_OWNER);
-    store<u64>(itemPut(writer, ITEM_PAGE, flags, 8), page.index);
-    messageEnd();
+    if (adopts != 0) sayChosen(object, page.index, page.index, adopts, flags);
   }
+  reportsDrop(object);
+  object.frozen = 0;
   object.moving = 0; // until now nobody asks here: those who would have to answer do not listen yet
   willMake(object);
   locksThaw(object);
   perish(object);
+}
+
+function sayChosen(object: SharedObject, first: u64, last: u64, machine: u32, flags: u32): void {
+  const writer = messageTo(machine, 16 + 16 + 24, object.id, 0, COMMAND_HOME_OWNER);
+  store<u64>(itemPut(writer, ITEM_PAGE, flags, 8), first);
+  runPut(writer, first, last);
+  messageEnd();
+}
+
+/** Of keptRebuild(), which has chosen the only one that has copies of these pages. */
+function chosen(object: SharedObject, first: u64, last: u64, machine: u32): void {
+  for (let from = first; from <= last; from += RUN_MAX)
+    sayChosen(object, from, min<u64>(last, from + RUN_MAX - 1), machine, ALONE);
 }
 
 // --- Thaw ---
@@ -510,6 +710,8 @@ export function homesThaw(home: u32): void {
     const next = object.next;
     const moved = object.home == home && object.moving == HANDED_IN && home != clusterSelf();
     if (moved) {
+      keptThaw(object);
+      object.frozen = 0;
       object.moving = 0;
       object.complete = 0;
       object.lossy = 0;
@@ -548,6 +750,7 @@ function thaw(object: SharedObject): void {
 export function homeFound(object: SharedObject, home: u32): void {
   object.home = stage == 0 ? home : homeOf(object.hash);
   object.moving = stage == 0 ? FROZEN : thawed & bit(object.home) ? 0 : stage;
+  object.frozen = u32(object.moving != 0);
 }
 
 /** This machine begins anew. */

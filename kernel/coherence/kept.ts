@@ -26,6 +26,11 @@ export class Kept {
   /** Of a former life of this machine (remains.ts). */
   former: u8 = 0;
   ahead: u8 = 0;
+  // SharedObject.frozen: as in the frozen page's record; and it has been handed in.
+  standing: u8 = 0;
+  away: u8 = 0;
+  sole: u8 = 0;
+  told: u8 = 0;
   next: usize = 0;
   nextInObject: usize = 0;
   previousInObject: usize = 0;
@@ -96,17 +101,45 @@ function grow(): void {
 
 /** The page's record goes: what it holds of bytes is kept. */
 export function keptPut(object: SharedObject, page: Page): void {
-  if (page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
+  const stands = object.frozen != 0 && page.state != INVALID;
+  if (!stands && page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
   assert(changetype<usize>(keptFind(object, page.index)) == 0, "bytes of one page are kept twice");
   roomFor(1);
   const kept = changetype<Kept>(allocate(offsetof<Kept>()));
   put(kept, object, page.index, page.serial, page.frame);
+  keptHide(kept, page);
+  page.frame = 0;
+}
+
+/** What the record says that no range does. */
+export function keptHide(kept: Kept, page: Page): void {
+  kept.serial = page.serial;
   kept.dirty = page.dirty;
   kept.changed = page.changed;
   kept.noted = <u8>page.noted;
   kept.had = <u8>page.had;
   kept.ahead = <u8>page.ahead;
-  page.frame = 0;
+  kept.standing = page.state;
+  kept.away = page.away;
+  kept.sole = page.sole;
+  kept.told = page.told;
+}
+
+/** Into a record whose state is that of its range. */
+export function keptShow(object: SharedObject, kept: Kept, page: Page): void {
+  page.serial = kept.serial;
+  page.frame = kept.frame;
+  page.dirty = kept.dirty;
+  page.changed = kept.changed;
+  page.noted = kept.noted;
+  page.had = kept.had;
+  page.former = kept.former;
+  page.ahead = kept.ahead;
+  if (object.frozen == 0 || kept.former != 0) return;
+  page.state = kept.standing;
+  page.away = kept.away;
+  page.sole = kept.sole;
+  page.told = kept.told;
 }
 
 /** Descriptors, a word each at `at`, for pages that are to come: each is for keptCame(), or to be released. */
@@ -125,6 +158,10 @@ export function keptCame(room: usize, object: SharedObject, index: u64, serial: 
   kept.had = 1;
   kept.former = 0;
   kept.ahead = 1;
+  kept.standing = INVALID;
+  kept.away = 0;
+  kept.sole = 0;
+  kept.told = 0;
 }
 
 /** In the table, for so many more. */
@@ -156,14 +193,7 @@ export function keptTake(object: SharedObject, page: Page): void {
     keptForget(object, kept);
     return;
   }
-  page.serial = kept.serial;
-  page.frame = kept.frame;
-  page.dirty = kept.dirty;
-  page.changed = kept.changed;
-  page.noted = kept.noted;
-  page.had = kept.had;
-  page.former = kept.former;
-  page.ahead = kept.ahead;
+  keptShow(object, kept, page);
   kept.frame = 0;
   keptForget(object, kept);
 }

@@ -17,6 +17,7 @@ import { locksDrop } from "./object-locks";
 import { SharedObject } from "./pager";
 import { objectPagesDrop } from "./pages";
 import { remainsKeep } from "./remains";
+import { reportsDrop } from "./reports";
 import { futexesDied } from "./shared-futex";
 import { willChanged, willDrop, willMake } from "./wills";
 
@@ -156,6 +157,7 @@ export function objectForget(object: SharedObject): void {
   release(object.name);
   release(object.opens);
   willDrop(object);
+  reportsDrop(object);
   objectRangesDrop(object);
   release(changetype<usize>(object));
 }
@@ -192,6 +194,8 @@ export function objectsForsaken(): void {
     at = object.next;
     object.dead = 1;
     object.moving = 0;
+    object.frozen = 0;
+    reportsDrop(object);
     objectUnnamed(object);
   }
 }

@@ -1,7 +1,7 @@
 // What this machine's threads ask of shared objects, and what other machines say about them. The home of an object, which
 // its name chooses, keeps the truth (object-list.ts); questions that concern it go there (questions.ts).
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
-import { mayTakeFrame } from "../memory/reserve";
+import { framesToTake } from "../memory/reserve";
 import {
   clusterMachines,
   clusterSelf,
@@ -126,7 +126,7 @@ export function requestServe(client: Client, now: u64): i64 {
     case ASK_HOLD:
       return pageAsked(client);
     case ASK_FRAMES:
-      return mayTakeFrame() ? 0 : frameAwaited(client);
+      return <u64>framesToTake() >= client.size ? 0 : frameAwaited(client);
     case ASK_UNHOLD:
       return pageUnhold(client);
     case ASK_OPEN:

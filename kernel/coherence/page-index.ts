@@ -4,7 +4,6 @@ import { frameFree } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
 import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { askedNext, askedTake, NOT_ASKED } from "./asked";
-import { refresh } from "./directory";
 import { pageCreate } from "./engine";
 import { bucketIn, Kept, keptFind, keptPut, keptTake } from "./kept";
 import { loansDrop } from "./loans";
@@ -13,7 +12,9 @@ import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { RangeSet, rangesUsed } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
+import { reportsTake } from "./reports";
 import { serialReverted } from "./serials";
+import { INVALID } from "./table";
 
 const FIRST_BUCKETS: u32 = 1024;
 
@@ -57,14 +58,10 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
 export function pageMake(object: SharedObject, index: u64): Page {
   if (pageCount > tableMask) grow();
   const page = changetype<Page>(allocate(offsetof<Page>() + clusterMachines() * PEER_BYTES));
-  page.object = object.id;
-  page.index = index;
-  page.holder = changetype<usize>(object);
-  pageCreate(page, object.home, changetype<usize>(page) + offsetof<Page>(), object.ranges);
-  if (object.home != clusterSelf()) page.ranged = 0;
-  else if (object.renumbered != 0 && object.moving == 0) serialReverted(engine, page);
-  page.frozen = u8(object.moving != 0);
+  pageBegin(page, object, index, changetype<usize>(page) + offsetof<Page>());
+  if (object.moving != 0) pageBeginFrozen(page, object);
   keptTake(object, page);
+  reportsTake(object, page);
   askedTake(object, page);
   page.nextInObject = object.pages;
   object.pages = changetype<usize>(page);
@@ -72,6 +69,27 @@ export function pageMake(object: SharedObject, index: u64): Page {
   insert(page);
   pageCount++;
   return page;
+}
+
+/** As its range has it. */
+export function pageBegin(page: Page, object: SharedObject, index: u64, peers: usize): void {
+  page.object = object.id;
+  page.index = index;
+  page.holder = changetype<usize>(object);
+  pageCreate(page, object.home, peers, object.ranges);
+  if (object.home != clusterSelf()) page.ranged = 0;
+  else if (object.renumbered != 0 && object.moving == 0) serialReverted(engine, page);
+}
+
+/**
+ * The object's home moves. A page that is here was frozen with it, or will be at once; what was granted with a range and never touched is
+ * not held any more.
+ */
+function pageBeginFrozen(page: Page, object: SharedObject): void {
+  const kept = keptFind(object, page.index);
+  const isHere = changetype<usize>(kept) != 0 && kept.former == 0;
+  page.frozen = u8(object.frozen != 0 || !isHere);
+  if (!isHere) page.state = INVALID;
 }
 
 function insert(page: Page): void {
@@ -130,20 +148,6 @@ export function pageMerged(object: SharedObject, page: Page): void {
 /** Records for the pages that were asked for without (asked.ts). Before all records of an object are looked at. */
 export function pagesAsked(object: SharedObject): void {
   for (let index = askedNext(object); index != NOT_ASKED; index = askedNext(object)) pageMake(object, index);
-}
-
-/** Records again for the pages from `first` to `last` of which bytes are here, as before they merged; and for all that were asked for. */
-export function pagesUnmerge(object: SharedObject, first: u64, last: u64): void {
-  pagesAsked(object);
-  for (let at = object.kept; at != 0; ) {
-    const kept = changetype<Kept>(at);
-    const index = kept.index;
-    at = kept.nextInObject;
-    if (index < first || index > last || kept.former != 0) continue;
-    const page = pageFindOrMake(object, index);
-    page.frozen = 0;
-    if (object.home == clusterSelf()) refresh(page);
-  }
 }
 
 /** Has the page ever been used, as far as this machine knows? */

@@ -3,16 +3,16 @@
 import { nanoseconds } from "../machine/time";
 import { clusterMachines } from "../syslink/cluster";
 import { engineAlive, engineDead, enginePeerDied, forgetPeer, pageCreate } from "./engine";
+import { keptForsake, keptSuspend } from "./frozen";
 import { rangesForsaken, rangesMachineDied, rangesReady, recallsMachineDied } from "./grants";
 import { homeDied, homesForsake } from "./homes";
 import { hasLoans, loansDrop, loansMachineDied, loansMachineGone, loansStop } from "./loans";
 import { mirrorsForget, mirrorsForsake, mirrorsMachineDied, mirrorsOn } from "./mirror-pages";
 import { objectsBury, objectsFirst } from "./object-list";
 import { fail } from "./page-grants";
-import { pagesAsked, pagesUnmerge } from "./page-index";
+import { pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
 import { ask, drain, engine, writerWaits } from "./pages";
-import { PAGE_LAST } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
 import { refusalsForget, refusalsMachineDied } from "./refusals";
 import { EVERYTHING, takeAway, unlinkWaiting } from "./revocations";
@@ -31,13 +31,6 @@ function everyPage(visit: u32): void {
       call_indirect<void>(visit, page);
     }
     object = changetype<SharedObject>(object.next);
-  }
-}
-
-/** Pages that have merged stand for themselves again: something happens to all of them. */
-function unmergeAll(): void {
-  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
-    pagesUnmerge(changetype<SharedObject>(at), 0, PAGE_LAST);
   }
 }
 
@@ -113,8 +106,9 @@ function suspend(page: Page): void {
 export function pagesSuspend(): void {
   suspended = true;
   loansStop(true);
-  unmergeAll();
   everyPage(suspend.index);
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next)
+    keptSuspend(changetype<SharedObject>(at));
 }
 
 function resume(page: Page): void {
@@ -185,9 +179,9 @@ function forsake(page: Page): void {
 export function pagesForsaken(): void {
   mirrorsForsake();
   homesForsake();
-  unmergeAll();
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     rangesForsaken(changetype<SharedObject>(at));
+    keptForsake(changetype<SharedObject>(at));
   }
   everyPage(forsake.index);
   objectsBury();

@@ -58,6 +58,11 @@ export class SharedObject {
   hash: u32 = 0;
   /** homes.ts: it has no home for the moment; this machine was its home, or the one that was has handed in; the home that it has lost by death, 0 = none. */
   moving: u32 = 0;
+  /** Moving: ranges say nothing of this machine's rights, but the records and descriptors of its pages; a RangeSet of what others have handed in. */
+  frozen: u32 = 0;
+  reports: usize = 0;
+  /** Its pages are being handed in. */
+  handing: u32 = 0;
   complete: u32 = 0;
   /** Something of it is lost, and nobody has been told. */
   lossy: u32 = 0;
@@ -154,9 +159,11 @@ export function objectJoin(id: u64): SharedObject {
   return changetype<SharedObject>(call(client, ASK_JOIN) < 0 ? <usize>0 : client.object);
 }
 
-/** Blocks until a program may take a frame (relief.ts). False: there is nothing that another machine could have. */
-export function framesAwait(): bool {
-  return call(clientFor(changetype<SharedObject>(0)), ASK_FRAMES) === 0;
+/** Blocks until programs may take so many frames (relief.ts). False: there is nothing that another machine could have. */
+export function framesAwait(frames: usize): bool {
+  const client = clientFor(changetype<SharedObject>(0));
+  client.size = <u64>frames;
+  return call(client, ASK_FRAMES) === 0;
 }
 
 export function objectClose(object: SharedObject): void {

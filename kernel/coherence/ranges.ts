@@ -156,11 +156,13 @@ function put(
   const cutLast = rangeAt(set, to).last;
   const cut = load<u64>(changetype<usize>(rangeAt(set, to)), offsetof<Range>("state"));
   const cutSharers = rangeAt(set, to).sharers;
-  memory.copy(
-    changetype<usize>(rangeAt(set, from + left + 1 + right)),
-    changetype<usize>(rangeAt(set, to + 1)),
-    <usize>(rest * RANGE_BYTES),
-  );
+  if (count != set.count) {
+    memory.copy(
+      changetype<usize>(rangeAt(set, from + left + 1 + right)),
+      changetype<usize>(rangeAt(set, to + 1)),
+      <usize>(rest * RANGE_BYTES),
+    );
+  }
   set.count = count;
   if (right != 0) {
     const piece = rangeAt(set, from + left + 1);
@@ -234,6 +236,13 @@ export function rangesMerge(
 
 let wideFirst: u64 = 0;
 let wideLast: u64 = 0;
+
+/** At the home: `machine` has touched the page, which it was granted with a range that it gives up, and has it alone from now on. */
+export function rangesKeep(set: RangeSet, index: u64, machine: u8): void {
+  const range = rangeOf(set, index);
+  if (range.directory != HELD || range.owner != machine) return;
+  put(set, index, index, range.state, HELD, machine, STORED, 0);
+}
 
 /** At the home: may all of the range be granted to who asks for this page? rangesHold() does it then. */
 export function rangesMayGrant(set: RangeSet, index: u64): bool {

@@ -9,6 +9,7 @@ import { frameAllocate } from "../memory/frames";
 import { framesAhead } from "../memory/reserve";
 import { bootNumber } from "../options";
 import { clusterSelf } from "../syslink/cluster";
+import { linkRoom } from "../syslink/members";
 import { askMany, isAsked } from "./asked";
 import { Client } from "./client";
 import { engineAsk } from "./engine";
@@ -38,8 +39,9 @@ export const AROUND: u32 = 31;
 let windowMax: u32 = 0;
 let known: bool = false;
 
+/** What whoever has the pages answers at once is in its links' rings, as long as these are; some of it may wait behind. */
 function longest(): u32 {
-  if (!known) windowMax = <u32>bootNumber("ahead", WINDOW_MAX);
+  if (!known) windowMax = min<u32>(<u32>bootNumber("ahead", WINDOW_MAX), (linkRoom() * 2) / 4096);
   known = true;
   return readersOwn ? 0 : windowMax;
 }

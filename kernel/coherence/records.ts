@@ -235,6 +235,9 @@ export class Page {
   bestFrom: u32 = 0;
   /** Frozen, while an operation of this machine's own is open: the state in which the page is here besides, INVALID or another. */
   beneath: u8 = 0;
+  /** The home is moving: what is here has been handed in; at the new home, there was no room for what came of it (homes.ts). */
+  told: u8 = 0;
+  roomless: u8 = 0;
 
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */

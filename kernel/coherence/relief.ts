@@ -5,7 +5,7 @@
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { nanoseconds } from "../machine/time";
 import { frameFree } from "../memory/frames";
-import { framesAreShort, framesToTake, mayTakeFrame } from "../memory/reserve";
+import { framesAreShort, framesToTake } from "../memory/reserve";
 import { clusterSelf } from "../syslink/cluster";
 import { ASK_FRAMES, Client } from "./client";
 import { dropPage, pageGiveBack } from "./giving";
@@ -53,7 +53,7 @@ export function frameAwaited(client: Client): i64 {
 }
 
 export function framesWanted(now: u64): bool {
-  if (starving != 0 && mayTakeFrame()) return true;
+  if (starving != 0 && <u64>framesToTake() >= needs(changetype<Client>(starving))) return true;
   return now >= reliefAt && (starving != 0 || framesAreShort());
 }
 
@@ -105,10 +105,16 @@ function firstTake(): Client {
   return client;
 }
 
-/** As many as there is room for; each takes about one frame. */
+function needs(client: Client): u64 {
+  return client.command == ASK_FRAMES ? client.size : 1;
+}
+
+/** As many as there is room for; each takes about so many frames as it needs. */
 function serve(): void {
-  for (let room = framesToTake(); room != 0 && starving != 0; room--) {
+  let room = <u64>framesToTake();
+  while (starving != 0 && needs(changetype<Client>(starving)) <= room) {
     const client = firstTake();
+    room -= needs(client);
     const result = client.command == ASK_FRAMES ? 0 : pageAsked(client);
     if (result != ASYNCHRONOUS) portReply(client, result);
   }

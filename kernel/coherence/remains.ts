@@ -10,6 +10,7 @@
 // They are no record of a page (Kept.former): who is granted a range of pages that the home has never heard of has zeros
 // there, and a machine that becomes the object's home has in its frames what the others hand in. Core 0 only.
 import { clusterSelf } from "../syslink/cluster";
+import { keptRemain } from "./frozen";
 import { Kept, keptForget, keptPut } from "./kept";
 import { objectForget, objectsFirst } from "./object-list";
 import { pageFind, pageRemove } from "./page-index";
@@ -26,6 +27,7 @@ function isRemains(object: SharedObject): bool {
 /** A dead object that nobody here has open any more: its pages' bytes stay, their records go. Whether anything does. */
 export function remainsKeep(object: SharedObject): bool {
   if (object.hash == 0) return false;
+  keptRemain(object);
   let before: usize = 0;
   let at = object.pages;
   while (at != 0) {
@@ -68,8 +70,10 @@ export function remainsInherit(object: SharedObject): void {
     assert(object.kept == 0 || former.kept == 0, "bytes of two former lives");
     if (object.kept == 0) {
       object.kept = former.kept;
+      object.keptFirst = former.keptFirst;
       object.usedEnd = max<u64>(object.usedEnd, former.usedEnd);
       former.kept = 0;
+      former.keptFirst = 0;
     }
     if (former.references == 0) objectForget(former);
   }

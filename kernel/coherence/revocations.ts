@@ -12,6 +12,7 @@ import { rightLost } from "./contention";
 import { engineGone } from "./engine";
 import { rangesReady } from "./grants";
 import { holdBegin, holdIsOver, isHeld } from "./hold";
+import { Kept } from "./kept";
 import { isLentOut, loansAny, loansDue, loansLook, loansRecall, touchedEnd } from "./loans";
 import { mirrorAwaited, mirrorReady, mirrorsWait, pageEnds } from "./mirror-pages";
 import { pagesBuried, pagesBury } from "./page-index";
@@ -103,6 +104,17 @@ export function takeAway(page: Page, what: u32): bool {
   notesTake();
   const dirty = tookDirty || page.noted != 0;
   page.noted = 0;
+  return dirty;
+}
+
+/** The same of a page without a record. */
+export function takeKept(object: SharedObject, kept: Kept): bool {
+  takeWhat = EVERYTHING;
+  tookDirty = false;
+  sharedMappings(object, kept.index, takeVisit.index);
+  notesTake();
+  const dirty = tookDirty || kept.noted != 0;
+  kept.noted = 0;
   return dirty;
 }
 

@@ -79,6 +79,8 @@ export const REPORT_GIVEN: u32 = 5;
 export const REPORT_PARTLY: u32 = 6;
 /** Its sender leaves; what comes along was a copy, perhaps the only one. */
 export const REPORT_COPY_GIVEN: u32 = 8;
+/** Not sent: at the new home, which had no room for what came along. */
+export const REPORT_ROOMLESS: u32 = 9;
 
 /**
  * No core may be about to lose the page: a revocation that had begun is over, without engineGone(). `stored`: this machine was
@@ -286,7 +288,8 @@ export function engineGive(page: Page, doubts: bool): u32 {
 /** At the new home: `from` (this machine as well) has that. */
 export function engineReported(page: Page, from: u32, report: u32): void {
   if (report == REPORT_AWAY) page.away = 1;
-  if (report == REPORT_NOTHING || report == REPORT_HAD || report == REPORT_AWAY) return;
+  if (report == REPORT_NOTHING || report == REPORT_HAD || report == REPORT_AWAY || report == REPORT_ROOMLESS)
+    return;
   if (<u32>page.owner == from) return;
   const owns = report == REPORT_ALONE || (report == REPORT_OWNED && page.owner == 0);
   if (!owns) {
@@ -332,6 +335,24 @@ export function engineRebuild(engine: Engine, page: Page, lost: bool, doubts: bo
   return 0;
 }
 
+/**
+ * At the new home after engineRebuild(), not mirrored: what it has alone it may write; what others have copies of is its backing store. Then
+ * the page's record may merge. Does the page's owner have the only copy?
+ */
+export function engineSettle(engine: Engine, page: Page): bool {
+  const alone = page.owner != 0 && page.sharers == 0;
+  if (<u32>page.owner != engine.self || hasOf(page) != OWNED) return alone;
+  if (alone) {
+    putHas(page, MODIFIED);
+    return true;
+  }
+  putHas(page, SHARED);
+  page.sharers |= bitOf(engine.self);
+  page.owner = 0;
+  page.directory = CLEAN_SHARED;
+  return false;
+}
+
 /** At the new home: `from` has bytes of the page that may not be used, with that serial number (mirrored mode). */
 export function engineBest(page: Page, from: u32, serial: u64): void {
   if (serial <= page.best) return;
@@ -357,10 +378,10 @@ export function engineRestored(page: Page): void {
   page.dirty = 1;
 }
 
-/** Of copies without an owner this one was chosen. */
-export function engineAdopt(page: Page): void {
+/** Of copies without an owner this one was chosen; `alone`: it is the only one. */
+export function engineAdopt(page: Page, alone: bool): void {
   assert(hasOf(page) == SHARED || hasOf(page) == OWNED, "a machine without a copy becomes its owner");
-  putHas(page, OWNED);
+  putHas(page, alone ? MODIFIED : OWNED);
   page.dirty = 1;
 }
 

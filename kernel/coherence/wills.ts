@@ -7,31 +7,23 @@
 // waits for a note to arrive. A home that dies together with another machine leaves no will that can be relied on: then
 // every page below the object's end that nobody has counts as lost. Core 0 only.
 import { nanoseconds } from "../machine/time";
-import { allocate, release } from "../memory/slab";
+import { allocate } from "../memory/slab";
 import { clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_WILL, ITEM_NAME, ITEM_PAGES, ITEM_SIZE } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, MessageWriter } from "../syslink/message";
 import { rangesOf, rangesReady } from "./grants";
 import { heirsOf } from "./homes";
+import { Kept } from "./kept";
 import { objectById, objectMake, objectsFirst, objectUnnamed } from "./object-list";
-import { pagesUnmerge } from "./page-index";
+import { pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
-import {
-  PAGE_LAST,
-  RANGE_BYTES,
-  RANGES_SPARE,
-  RangeSet,
-  rangeAt,
-  rangesCreate,
-  rangesLose,
-  rangesPutState,
-} from "./ranges";
+import { setCreate, setDrop, setReady } from "./range-sets";
+import { PAGE_LAST, RangeSet, rangeAt, rangesLose, rangesPutState } from "./ranges";
 import { Page } from "./records";
 import { EXCLUSIVE, INVALID } from "./table";
 
 const NOTE_TIME: u64 = 2_000_000;
 const NEVER: u64 = ~(<u64>0);
-const FIRST_ROOM: u32 = 8;
 /** ITEM_NAME's aux: the object still has its name; what was told before counts no more. */
 const NAMED: u32 = 2;
 const ANEW: u32 = 4;
@@ -53,21 +45,24 @@ export function pageStored(page: Page): void {
   page.former = 0;
   if (page.had != 0) return;
   page.had = 1;
-  const object = changetype<SharedObject>(page.holder);
+  stored(changetype<SharedObject>(page.holder), page.index);
+}
+
+function stored(object: SharedObject, index: u64): void {
   if (object.home != clusterSelf() || object.heirs == 0 || object.moving != 0) return;
   if (object.willEnd != 0) {
-    if (page.index == object.willEnd) {
+    if (index == object.willEnd) {
       object.willEnd++;
       return;
     }
-    if (page.index + 1 == object.willFirst) {
+    if (index + 1 == object.willFirst) {
       object.willFirst--;
       return;
     }
     tell(object, 0);
   }
-  object.willFirst = page.index;
-  object.willEnd = page.index + 1;
+  object.willFirst = index;
+  object.willEnd = index + 1;
   willChanged(object);
 }
 
@@ -127,14 +122,12 @@ export function willMake(object: SharedObject): void {
   object.willEnd = 0;
   if (heirs == 0) return;
   tell(object, ANEW);
-  pagesUnmerge(object, 0, PAGE_LAST);
-  let at = object.pages;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    at = page.nextInObject;
-    if (page.had == 0) continue;
-    page.had = 0;
-    pageStored(page);
+  pagesAsked(object);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject)
+    if (changetype<Page>(at).had != 0) stored(object, changetype<Page>(at).index);
+  for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
+    const kept = changetype<Kept>(at);
+    if (kept.had != 0 && kept.former == 0) stored(object, kept.index);
   }
 }
 
@@ -161,10 +154,7 @@ export function willCame(from: u32, message: MessageHeader): void {
   object.hash = message.msgid;
   const name = itemFind(message, ITEM_NAME);
   if (name.aux & ANEW) willDrop(object);
-  if (object.will == 0) {
-    object.will = allocate(offsetof<RangeSet>());
-    rangesCreate(setOf(object), allocate(FIRST_ROOM * RANGE_BYTES), FIRST_ROOM);
-  }
+  if (object.will == 0) object.will = setCreate();
   object.willOf = from;
   object.size = load<u64>(itemData(itemFind(message, ITEM_SIZE)));
   if (!(name.aux & NAMED)) objectUnnamed(object);
@@ -190,22 +180,13 @@ function setOf(object: SharedObject): RangeSet {
 /** EXCLUSIVE: the home has touched them. */
 function put(object: SharedObject, first: u64, last: u64, state: u8): void {
   const set = setOf(object);
-  if (set.count + 2 * RANGES_SPARE > set.capacity) {
-    const capacity = set.capacity * 2;
-    const at = allocate(<usize>(capacity * RANGE_BYTES));
-    memory.copy(at, set.at, <usize>(set.count * RANGE_BYTES));
-    release(set.at);
-    set.at = at;
-    set.capacity = capacity;
-  }
+  setReady(set);
   rangesPutState(set, first, last, state);
 }
 
 export function willDrop(object: SharedObject): void {
   object.willOf = 0;
-  if (object.will == 0) return;
-  release(setOf(object).at);
-  release(object.will);
+  setDrop(object.will);
   object.will = 0;
 }
 

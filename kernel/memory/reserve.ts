@@ -3,16 +3,27 @@
 import { framesFree } from "./frames";
 
 /** Frames that programs leave to the kernel. */
-const RESERVED: usize = 512;
+const RESERVED: usize = 256;
 /** Above that: pages of other homes are given up below this one, a home takes in what others would give up above that one. */
 const RELIEF: usize = 128;
-const TAKES_IN: usize = 256;
+/** Above the first: threads leave so many to those that there are. */
+const THREAD: usize = 128;
+const TAKES_IN: usize = 192;
 /** Nothing is read ahead below this. */
 const AHEAD: usize = 1024;
 
 /** What a program touches may get a frame. */
 export function mayTakeFrame(): bool {
   return framesFree() > RESERVED;
+}
+
+export function mayMakeThread(): bool {
+  return framesToTake() > THREAD;
+}
+
+/** Frames that have to be there for another thread. */
+export function threadFrames(): usize {
+  return THREAD + 1;
 }
 
 /** So many frames may programs take at this moment. */

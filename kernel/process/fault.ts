@@ -94,8 +94,6 @@ function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, fra
   if (entry.kind === PRIVATE_FILE && entry.offset + (va - entry.start) >= entry.limit) {
     return failed(lwp, SIGBUS, BUS_ADRERR);
   }
-  // Looked at again: the map may be another one when there is room.
-  if (!mayTakeFrame()) return roomMade(lwp, map, entry);
   if (entry.object) return resolveShared(lwp, map, entry, address, frame);
   const present = entryOf(map.tables, va);
   if (present & PRESENT) {
@@ -104,6 +102,8 @@ function resolve(lwp: Lwp, map: AddressSpace, entry: MapEntry, address: u64, fra
     if ((present ^ wanted) & (WRITABLE | USER | NO_EXECUTE)) setEntry(map.tables, va, wanted);
     return true;
   }
+  // Looked at again: the map may be another one when there is room.
+  if (!mayTakeFrame()) return roomMade(lwp, map, entry);
   return entry.kind === ANONYMOUS
     ? install(lwp, map, entry, va, frameAllocate())
     : resolveFile(lwp, map, entry, va);
@@ -124,7 +124,7 @@ function install(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64, frame: u
 function roomMade(lwp: Lwp, map: AddressSpace, entry: MapEntry): bool {
   entry.faults++;
   map.sleepLock().release();
-  const room = framesAwait();
+  const room = framesAwait(1);
   map.sleepLock().acquire();
   faultLanded(map, entry);
   return room ? true : failed(lwp, SIGKILL, 0);

@@ -11,7 +11,7 @@ import { PRIORITY_USER } from "../lwkt/thread";
 import { queueLock, queueUnlock, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
 import { spaceDestroy } from "../memory/paging";
-import { mayTakeFrame } from "../memory/reserve";
+import { mayMakeThread, threadFrames } from "../memory/reserve";
 import { allocate } from "../memory/slab";
 import {
   COMMAND_THREAD_CALL,
@@ -83,7 +83,7 @@ export function shadowStart(work: Work): i64 {
   }
   clockSet(process, load<u64>(at, 16));
   let result: i64 = -EAGAIN;
-  if (itemDataBytes(state) === u32(STATE_BYTES) && (mayTakeFrame() || framesAwait())) {
+  if (itemDataBytes(state) === u32(STATE_BYTES) && (mayMakeThread() || framesAwait(threadFrames()))) {
     const lwp = lwpCreate(process);
     lwp.id = thread.aux;
     lwp.blocked = load<u64>(at, 8);

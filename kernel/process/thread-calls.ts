@@ -2,7 +2,7 @@
 import { framesAwait } from "../coherence/pager";
 import { coreCount, thisCore } from "../lwkt/core";
 import { PRIORITY_USER, threadCurrent, threadSetFsBase, threadYield } from "../lwkt/thread";
-import { mayTakeFrame } from "../memory/reserve";
+import { mayMakeThread, threadFrames } from "../memory/reserve";
 import { EAGAIN, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "./errno";
 import {
   currentLwp,
@@ -39,7 +39,7 @@ export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: 
   // Less than a thread is a fork.
   if ((flags & THREAD_FLAGS) !== THREAD_FLAGS) return notImplemented("clone with flags", flags, -ENOSYS);
   // Threads leave pages to those that there are.
-  if (!mayTakeFrame() && !framesAwait()) return -EAGAIN;
+  if (!mayMakeThread() && !framesAwait(threadFrames())) return -EAGAIN;
   if (flags & CLONE_SETTLS && tls >= USER_TOP) return -EPERM;
   const parent = currentLwp();
   const process = parent.process;

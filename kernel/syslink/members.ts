@@ -191,6 +191,11 @@ function ringBytes(): u32 {
   return bytes;
 }
 
+/** Bytes that wait in a link for the other end at the most, before more of them take memory of their own; 0: there is no link. */
+export function linkRoom(): u32 {
+  return ring;
+}
+
 function linksCreate(): void {
   const payload = (card.mtu - IP_BYTES - UDP_BYTES - LINK_HEADER_BYTES) & ~7;
   if (ring == 0) ring = ringBytes();
@@ -426,7 +431,7 @@ function phases(now: u64): u64 {
   }
   if (phase == FROZEN && markedByAll(current, FROZEN)) {
     if (!homesAnswered()) return now + MILLISECOND;
-    homesHandIn();
+    if (!homesHandIn()) return now + MILLISECOND;
     mark(HANDED_IN);
   }
   if (phase == HANDED_IN && markedByAll(current, HANDED_IN)) {

@@ -116,6 +116,11 @@ export function messageEnd(): void {
   overflowLast = writingAside;
 }
 
+/** What is said to that machine now has to wait for room: who has much to say says it later. */
+export function linkIsFull(machine: u32): bool {
+  return (overflowing & bit(machine)) != 0;
+}
+
 /** What now finds room, in order for each machine; what goes to one who is not spoken to any more is dropped. */
 export function overflowDrain(): void {
   let before: usize = 0;

@@ -226,12 +226,19 @@ RebuildObject(v, m, p) ==
                                          !.handed = {}],
                      !.pg[m][p].away = FALSE]
       first == Min(P.sharers)
+      only == P.sharers \ {first} = {}
   IN IF v.ob[m][p].home # m \/ v.ob[m][p].moving # 2 THEN v
+     \* What the home has alone it may write; what others have copies of is its backing store.
+     ELSE IF P.owner = m /\ Has(P) = "OWNED" /\ P.sharers = {}
+     THEN [u EXCEPT !.pg[m][p] = [PutHas(@, "MODIFIED") EXCEPT !.directory = "HELD"]]
+     ELSE IF P.owner = m /\ Has(P) = "OWNED"
+     THEN [u EXCEPT !.pg[m][p] = [PutHas(@, "SHARED") EXCEPT !.directory = "CLEAN_SHARED", !.owner = 0,
+                                                             !.sharers = @ \union {m}]]
      ELSE IF P.owner # 0 THEN [u EXCEPT !.pg[m][p].directory = "HELD"]
      ELSE IF m \in P.sharers THEN [u EXCEPT !.pg[m][p].directory = "CLEAN_SHARED"]
      ELSE IF P.sharers # {}
      THEN Tell([u EXCEPT !.pg[m][p].directory = "HELD", !.pg[m][p].sharers = @ \ {first},
-                         !.pg[m][p].owner = first], m, first, [M("OWNER") EXCEPT !.page = p])
+                         !.pg[m][p].owner = first], m, first, [M("OWNER") EXCEPT !.page = p, !.copy = only])
      ELSE [u EXCEPT !.pg[m][p].directory = IF lost THEN "LOST" ELSE "UNUSED",
                     !.pg[m][p].frame = IF stale THEN 1 ELSE @]
 RECURSIVE RebuildEach(_, _, _)
@@ -297,7 +304,7 @@ Hear(v, m, msg) ==
     [] msg.kind = "OWNER" ->
          IF v.ob[m][p].moving = 0 THEN v
          ELSE IF Has(v.pg[m][p]) \notin {"SHARED", "OWNED"} THEN Bad(v, "an owner without a copy")
-         ELSE [v EXCEPT !.pg[m][p] = [PutHas(@, "OWNED") EXCEPT !.dirty = TRUE]]
+         ELSE [v EXCEPT !.pg[m][p] = [PutHas(@, IF msg.copy THEN "MODIFIED" ELSE "OWNED") EXCEPT !.dirty = TRUE]]
     [] msg.kind = "GIVEN" -> IF v.ob[m][p].moving = 0 THEN v ELSE Given(v, m, p, msg)
     [] OTHER -> IF v.pg[m][p].frozen THEN Frozen(v, m, p, msg) ELSE Settle(Receive(v, m, p, msg), m)
 

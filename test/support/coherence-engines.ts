@@ -32,6 +32,7 @@ const functions = {
   give: "engineGive",
   given: "engineGiven",
   rebuild: "engineRebuild",
+  settle: "engineSettle",
   adopt: "engineAdopt",
   thaw: "engineThaw",
   unanswered: "engineUnanswered",

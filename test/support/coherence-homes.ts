@@ -142,7 +142,7 @@ export class Homes {
       else if (notice.restore) {
         this.#mirrors.use(to, notice.page);
         engines.do.engineRestored(at);
-      } else engines.do.adopt(at);
+      } else engines.do.adopt(at, notice.alone ? 1 : 0);
     }
   }
 
@@ -182,7 +182,7 @@ export class Homes {
     }
   }
 
-  /** Records again, which say what their ranges say of them (pagesUnmerge of page-index.ts). */
+  /** Records again, which say what their ranges say of them. */
   #unmerge(number: number): void {
     const { engines, pages } = this.#cluster;
     const here = this.#cluster.machine(number).pages;
@@ -295,6 +295,7 @@ export class Homes {
       const doubts = machine.membership.doubts && !this.#mirrors.on ? 1 : 0;
       const adopts = engines.do.rebuild(engines.engine(number), at, here.lost && !ranges ? 1 : 0, doubts);
       if (this.#mirrors.restores(number, page)) continue;
+      const alone = !this.#mirrors.on && engines.do.settle(engines.engine(number), at) !== 0;
       const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
       const lost = engines.do.directory(at) === this.#cluster.c["LOST"];
       // A stale copy is no backing store: others may have been told already that its bytes are lost.
@@ -304,7 +305,7 @@ export class Homes {
       if (ranges && unused) engines.do.setRanged(at, 1);
       else if (ranges) engines.do.carve(set, BigInt(page));
       if (adopts !== 0 && this.#cluster.planted !== "the copy that counts is not told so")
-        this.#cluster.tell(number, adopts, { kind: "owner", page, restore: false });
+        this.#cluster.tell(number, adopts, { kind: "owner", page, restore: false, alone });
     }
   }
 

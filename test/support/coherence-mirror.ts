@@ -409,7 +409,7 @@ export class Mirrors {
       return false;
     const owner = engines.do.engineRestore(engines.engine(home), at);
     if (owner === 0) this.use(home, page);
-    else this.#cluster.tell(home, owner, { kind: "owner", page, restore: true });
+    else this.#cluster.tell(home, owner, { kind: "owner", page, restore: true, alone: false });
     return true;
   }
 

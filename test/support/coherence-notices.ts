@@ -27,7 +27,7 @@ export function putNotice(words: Words, notice: Notice, mirrored: boolean): void
   words.put(NOTICES.indexOf(notice.kind) + 1);
   if ("page" in notice) words.put(notice.page);
   if ("report" in notice) words.put(notice.report);
-  if ("restore" in notice) words.put(notice.restore ? 1 : 0);
+  if ("restore" in notice) words.put(Number(notice.restore) | (Number(notice.alone) << 1));
   if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
   if ("serial" in notice && mirrored) put64(words, notice.serial);
   if ("object" in notice)

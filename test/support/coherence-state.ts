@@ -393,7 +393,7 @@ export class Cluster {
     }
     return remains;
   }
-  /** Pages that have merged stand for themselves again; what a former life had is no record (pagesUnmerge of page-index.ts). */
+  /** Pages that have merged stand for themselves again; what a former life had is no record. */
   unmerge(machine: number): void {
     for (const page of this.pages) {
       const { kept } = this.machine(machine).pages[page]!;

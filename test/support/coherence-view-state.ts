@@ -75,8 +75,8 @@ export type ViewNotice =
       doubts: boolean;
       renumbered: boolean;
     }
-  /** `restore`: nobody has the page, and that machine has the newest bytes of it. */
-  | { kind: "owner"; page: number; restore: boolean }
+  /** `restore`: nobody has the page, and that machine has the newest bytes of it; `alone`: nobody else has a copy. */
+  | { kind: "owner"; page: number; restore: boolean; alone: boolean }
   /** `serial`: of the newest bytes there, mirrored. */
   | { kind: "report"; page: number; report: number; serial: bigint }
   /** By who leaves: the page comes along. */

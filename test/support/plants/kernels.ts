@@ -231,7 +231,7 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
   {
     name: "GIVE_BACK: the home does not take what it is offered",
     judge: "short",
-    file: "coherence/budget.ts",
+    file: "coherence/giving.ts",
     from: "  if (!isIdle(page, 0) || (page.ranged == 0 && <u32>page.owner != from)) return;\n",
     to: "  if (page.index == index) return;\n",
   },
@@ -245,7 +245,7 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
   {
     name: "a page of which chunks are lent, or lost, is idle",
     judge: "rests",
-    file: "coherence/budget.ts",
+    file: "coherence/resting.ts",
     from: "if (!pageRests(page) || hasLoans(page)) return false;",
     to: "if (!pageRests(page)) return false;",
   },

@@ -1,0 +1,83 @@
+/* A file that nearly fills the memory of the machines that have it. HOW they have it:
+ *   alone  machine WRITER writes all pages
+ *   turns  every machine but HOME writes each so manieth page, beginning with its own
+ *   copies machine WRITER writes all pages, then all others but HOME read them
+ * AT ms after the meeting every machine looks at the pages that it has written or read, and says how many hold something else than was
+ * written, and how often it was told of a loss; MILLISECONDS after it they end. Machine GONE (0: none) ends when it has written, and the
+ * others look at all pages.
+ *
+ *   full: written     full: wrong W told T
+ *
+ * Usage: full HOW FILE PAGES HOME WRITER GONE AT MILLISECONDS */
+#include "cluster.h"
+#include "losses.h"
+#include <string.h>
+
+static void until(long when)
+{
+	while (now() < when)
+		usleep(1000);
+}
+
+static volatile uint64_t *map(const char *name, size_t bytes)
+{
+	char path[256];
+	snprintf(path, sizeof path, "/shm/%s", name);
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || ftruncate(fd, bytes))
+		fail(path);
+	void *at = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		fail("mmap");
+	close(fd);
+	return at;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 9)
+		fail("full HOW FILE PAGES HOME WRITER GONE AT MILLISECONDS");
+	int turns = !strcmp(argv[1], "turns"), copies = !strcmp(argv[1], "copies");
+	unsigned pages = number_from(argv[3], 0), home = number_from(argv[4], 0);
+	unsigned writer = number_from(argv[5], 0), gone = number_from(argv[6], 0);
+	struct meeting *meeting = share("full.meeting", 4096);
+	static volatile unsigned told, wrong, page, first, step;
+	static volatile uint64_t *at;
+	losses_strike();
+	setvbuf(stdout, 0, _IOLBF, 0);
+	at = map(argv[2], pages * 4096ul);
+	meet(meeting, nodes());
+	long met = now();
+	int mine = turns ? node() != home : node() == writer;
+	first = turns ? node() - 1 - (node() > home) : 0;
+	step = turns ? nodes() - 1 : 1;
+	if (mine) {
+		for (unsigned i = first; i < pages; i += step)
+			at[i * 512] = 1000 + i;
+		printf("full: written\n");
+	}
+	meet(meeting, nodes());
+	if (gone && node() == gone)
+		return 0;
+	if (copies && node() != writer && node() != home) {
+		for (page = 0; page < pages; page++) {
+			if (sigsetjmp(before, 1))
+				told++;
+			wrong += at[page * 512] != 1000 + page;
+		}
+		mine = 1;
+	}
+	until(met + number_from(argv[7], 0) * 1000000L);
+	if (gone)
+		mine = 1, first = 0, step = 1;
+	if (mine) {
+		for (page = first; page < pages; page += step) {
+			if (sigsetjmp(before, 1))
+				told++;
+			wrong += at[page * 512] != 1000 + page;
+		}
+		printf("full: wrong %u told %u\n", wrong, told);
+	}
+	until(met + number_from(argv[8], 0) * 1000000L);
+	return 0;
+}
