@@ -54,8 +54,8 @@ live("live cluster", { timeout: 180_000 }, () => {
   });
 
   it("R9: survives the bridge's death and restart in mid-count", async () => {
-    const run = buslock("run", "--machines", 2, "--cores", 1, "counter", 4000);
-    await run.says(/counter: node 1 \d+\/8000/);
+    const run = buslock("run", "--machines", 2, "--cores", 1, "counter", 12_000);
+    await run.says(/counter: node 1 \d+\/24000/);
     const bridge = processes("cli.js bridge --listen 127.0.0.1").find((pid) =>
       childrenOf(run.child.pid!).includes(pid),
     );
@@ -63,7 +63,7 @@ live("live cluster", { timeout: 180_000 }, () => {
     process.kill(bridge!, "SIGKILL");
     expect((await run.ended).status, run.out + run.err).toBe(0);
     expect(run.out).toMatch(/the bridge died; starting it again/);
-    expect(run.out).toMatch(/expected 8000 counted 8000 old values a permutation: yes/);
+    expect(run.out).toMatch(/expected 24000 counted 24000 old values a permutation: yes/);
   });
 
   it("tells of a killed machine; the others do not hang", async () => {
