@@ -3,6 +3,7 @@
 import { plantedKernel } from "../../bugs/plant.js";
 import { repeat, seeded } from "../cluster.js";
 import { withFaults } from "../faults.js";
+import { fulls, tellFull, wrongOfFull } from "../full.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
@@ -212,7 +213,14 @@ const moving =
       ?.run.text()
       .slice(-400);
 
+/** Memory is full of shared pages when a home dies, or a machine leaves (test/cluster/full.test.ts). */
+const full: Judged = async (seed, kernel) => {
+  const told = [2, 3, 6, 7].map((row) => fulls[row]!)[(seed - 1) % 4]!;
+  return wrongOfFull(told, await tellFull(told, kernel));
+};
+
 const judges = {
+  full,
   holders: moving("writer"),
   homes: moving("next home"),
   records,
@@ -241,6 +249,41 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     file: "coherence/budget.ts",
     from: "if (!isIdle(page, now)) continue;\n        pageGiveBack(object, page, now);",
     to: "if (!isIdle(page, now)) continue;",
+  },
+  {
+    name: "a new home without a record of a page does not count what it has itself",
+    judge: "full",
+    file: "coherence/frozen.ts",
+    from: "    if (report != REPORT_NOTHING) reportsPut(object, kept.index, kept.index, clusterSelf(), report);\n",
+    to: "",
+  },
+  {
+    name: "lost bytes without a record keep their number",
+    judge: "full",
+    file: "coherence/frozen.ts",
+    from: "if ((directory != UNUSED && directory != LOST) || object.renumbered == 0) continue;",
+    to: "if (directory != UNUSED || object.renumbered == 0) continue;",
+  },
+  {
+    name: "what is here without a record is not, after its home has moved",
+    judge: "full",
+    file: "coherence/frozen.ts",
+    from: "    rangesPutState(rangesOf(object), kept.index, kept.index, right);\n",
+    to: "",
+  },
+  {
+    name: "all is handed in at once, whether the link is full or not",
+    judge: "full",
+    file: "syslink/outbox.ts",
+    from: "  return (overflowing & bit(machine)) != 0;\n}\n\n/** What now finds room",
+    to: "  return false;\n}\n\n/** What now finds room",
+  },
+  {
+    name: "what a leaver gives and there is no room for was nothing",
+    judge: "full",
+    file: "coherence/homes.ts",
+    from: "pagesReported(object, index, index, from, REPORT_ROOMLESS,",
+    to: "pagesReported(object, index, index, from, REPORT_NOTHING,",
   },
   {
     name: "a page of which chunks are lent, or lost, is idle",
