@@ -75,7 +75,7 @@ export function framesRelieve(now: u64): void {
   reliefAt = end + max<u64>(SHARE * (end - begun), freed == 0 ? NOTHING : 0);
 }
 
-/** Whether there may be more later, of objects whose home moves. */
+/** Whether nothing is short any more, or there may be more later, of objects whose home moves. */
 function relieveAll(now: u64): bool {
   freed = 0;
   offered = 0;
@@ -86,6 +86,7 @@ function relieveAll(now: u64): bool {
     if (isElsewhere(object)) offersEnd(object, now);
   }
   mergeResting(now, true);
+  if (starving == 0 && !framesAreShort()) return true; // records were what took the room
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     const object = changetype<SharedObject>(at);
     if (isElsewhere(object)) relieveOf(object, now);
