@@ -232,7 +232,9 @@ export class Pagers {
     const kind = bytes[0];
     if ((kind === c["SAY_GET_OPERATE"] || kind === c["SAY_EXECUTE"]) && bytes[2] === from)
       here.operation = transaction;
-    if (kind === c["SAY_OPERATED"] && cluster.machine(from).stopped) bytes[0] = c["SAY_REJECTED"]!;
+    // As performFor() of page-send.ts: nor of bytes that are lost, of which nobody was told.
+    const usable = !cluster.machine(from).stopped && !here.broken;
+    if (kind === c["SAY_OPERATED"] && !usable) bytes[0] = c["SAY_REJECTED"]!;
     else if (kind === c["SAY_OPERATED"]) {
       here.framed = true;
       // As if one of its own threads did it.
