@@ -72,7 +72,7 @@ export const leaveOfThree: Case = {
   kills: 0,
   leaves: 1,
   moves: true,
-  states: 428_182,
+  states: 378_727,
 };
 
 /**
