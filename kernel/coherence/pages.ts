@@ -303,11 +303,21 @@ export function writerWaits(page: Page): bool {
   return false;
 }
 
+/** The home wanted it for nobody (budget.ts), or whoever wanted it has ended: who has it next is told, also if that is by the same word. */
+function failsForNobody(page: Page, count: u32): bool {
+  if (page.waiters != 0 || page.ahead != 0 || <u32>page.home != clusterSelf()) return false;
+  for (let i: u32 = 0; i < count; i++) {
+    if (changetype<Action>(engine.actions + i * ACTION_BYTES).kind == ACT_FAIL) return true;
+  }
+  return false;
+}
+
 /** True: threads that wait should ask again. */
 function perform(page: Page): bool {
   let again = false;
   const count = engine.actionCount;
   engine.actionCount = 0;
+  if (failsForNobody(page, count)) page.broken = 1;
   for (let i: u32 = 0; i < count; i++) {
     const action = changetype<Action>(engine.actions + i * ACTION_BYTES);
     switch (action.kind) {
@@ -344,8 +354,6 @@ function perform(page: Page): bool {
         operated(page, action.flags);
         break;
       case ACT_FAIL:
-        // The home wanted it for nobody (budget.ts): who asks for it next is told.
-        if (page.waiters == 0 && page.ahead == 0 && <u32>page.home == clusterSelf()) page.broken = 1;
         fail(page);
         break;
     }

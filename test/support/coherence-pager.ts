@@ -69,6 +69,13 @@ export class Pagers {
     this.#next(thread);
   }
 
+  /** Those that wait for the page, or for an operation on it. */
+  #toBeTold(number: number, page: number): Thread[] {
+    return this.#cluster
+      .machine(number)
+      .threads.filter(({ state, program, at }) => (state === 1 || state === 3) && program[at]!.page === page);
+  }
+
   /** They are told of a loss. */
   #tell(number: number, threads: readonly Thread[], word: Word): void {
     if (threads.length > 0) this.#cluster.losses.tell(word);
@@ -181,6 +188,12 @@ export class Pagers {
     const word =
       heard ?? losses.word([page, ...lost.filter((each) => each !== page && !left.includes(each))]);
     if (!held && this.#isHeld(number, page)) losses.given(number, page, here.frame);
+    // As failsForNobody() of pages.ts.
+    const nobodys =
+      wanted.some(({ kind }) => kind === c["ACT_FAIL"]) &&
+      this.#toBeTold(number, page).length === 0 &&
+      this.#cluster.homeFor(number, page) === number;
+    if (nobodys) here.broken = true;
     for (const { kind, to, flags, message } of wanted) {
       if (kind === c["ACT_SEND"]) this.#send(number, page, to, message, word);
       else if (kind === c["ACT_TAKE"]) {
@@ -198,14 +211,11 @@ export class Pagers {
       else if (kind === c["ACT_OPERATED"]) this.#operated(number, page, flags, word);
       else if (kind === c["ACT_FAIL"]) {
         here.operation = 0;
-        const told = machine.threads.filter(
-          ({ state, program, at }) => (state === 1 || state === 3) && program[at]!.page === page,
-        );
+        const told = this.#toBeTold(number, page);
         this.#tell(number, told, word);
-        if (told.length > 0) continue;
-        if (this.#cluster.homeFor(number, page) === number) here.broken = true;
+        if (told.length > 0 || this.#cluster.homeFor(number, page) === number) continue;
         // Who asked has ended, since its machine leaves.
-        else if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
+        if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
       }
     }
     if (again) this.askAgain(number, page);
