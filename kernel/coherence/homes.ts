@@ -1,96 +1,52 @@
-// Where objects have their homes (R8). The home of a named object is the member of the view that its name prefers (rendezvous
-// hashing: Thaler and Ravishankar, 1998), so all machines agree on it without asking, and only the objects of a machine
-// that goes, or that are nearer to one that comes, have to move. Nameless objects die with their home.
-//
-// A move goes by phases, each begun when all members of the view have ended the one before (members.ts): freeze, hand in,
-// rebuild, thaw; takeover.ts has what they mean for a page. Threads that ask about an object that moves wait; what they had
-// asked of its former home they ask again, and who slept on a futex is woken and looks again.
-import { frameAllocate } from "../memory/frames";
-import { mayTakeFrame } from "../memory/reserve";
 import { allocate } from "../memory/slab";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
-import {
-  COMMAND_HOME_OBJECT,
-  COMMAND_HOME_OWNER,
-  COMMAND_HOME_PAGE,
-  ITEM_DATA,
-  ITEM_NAME,
-  ITEM_PAGE,
-  ITEM_PAGES,
-  ITEM_REQUESTER,
-  ITEM_SERIAL,
-  ITEM_SIZE,
-} from "../syslink/commands";
-import {
-  itemData,
-  itemDataBytes,
-  itemFind,
-  itemPut,
-  MessageHeader,
-  MessageItem,
-  MessageWriter,
-} from "../syslink/message";
-import { linkIsFull } from "../syslink/outbox";
-import {
-  keptAdopt,
-  keptFreeze,
-  keptHandIn,
-  keptRebuild,
-  keptRebuilt,
-  keptReport,
-  keptThaw,
-  pageStow,
-} from "./frozen";
+import { COMMAND_HOME_OBJECT, ITEM_NAME, ITEM_REQUESTER, ITEM_SIZE } from "../syslink/commands";
+import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
+import { keptFreeze, keptRebuild, keptRebuilt, keptThaw } from "./frozen";
 import { rangesFrozen, rangesOf, rangesReady } from "./grants";
+import {
+  ALONE,
+  pagesChoose,
+  pagesChooseAlone,
+  pagesHandedIn,
+  pagesHandIn,
+  pagesHandInHere,
+  RESTORE,
+} from "./hand-in";
 import { Kept } from "./kept";
 import { loanReturns } from "./loans";
-import { mirrorsOn, mirrorsThaw, mirrorsWanted, pageTaken } from "./mirror-pages";
+import { mirrorsOn, mirrorsThaw, mirrorsWanted } from "./mirror-pages";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
-import { isZero } from "./page-data";
-import { pageFind, pageFindOrMake, pagesAsked } from "./page-index";
+import { pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
-import { PAGE_LAST, rangesCarve, rangesHolders, rangesLost } from "./ranges";
+import { rangesCarve, rangesHolders, rangesLost } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
 import {
   isReported,
+  isRoomless,
   REPORTED_HAD,
   REPORTED_ROOMLESS,
   reportAt,
   reportsCount,
   reportsDrop,
-  reportsPut,
 } from "./reports";
-import { EVERYTHING, releaseRevocation, takeAway } from "./revocations";
-import { hasReverted, NO_SERIAL, serialEnded, serialReverted } from "./serials";
+import { releaseRevocation } from "./revocations";
+import { hasReverted, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
-import { mirrorBest, shelfUse } from "./shelves";
+import { shelfUse } from "./shelves";
 import { LOST, RECOVERING, UNUSED } from "./table";
 import {
-  engineAdopt,
   engineAwaits,
-  engineBest,
   engineFreeze,
-  engineGive,
-  engineGiven,
   engineRebuild,
-  engineReport,
-  engineReported,
   engineRestore,
-  engineRestored,
   engineSettle,
   engineThaw,
   engineUnanswered,
-  REPORT_AWAY,
-  REPORT_COPY_GIVEN,
-  REPORT_GIVEN,
-  REPORT_HAD,
-  REPORT_NOTHING,
-  REPORT_PARTLY,
-  REPORT_ROOMLESS,
 } from "./takeover";
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
 import { PAGE_BYTES } from "./wire";
@@ -113,11 +69,6 @@ const OURS: u32 = 1;
 const TOLD: u32 = 2;
 /** And above: `unhealed`. */
 const UNHEALED_SHIFT: u32 = 8;
-/** HOME_OWNER's aux: what is left of the page there becomes it; nobody else has a copy of it. */
-const RESTORE: u32 = 1;
-const ALONE: u32 = 2;
-/** So many pages are handed in by one message at the most. */
-const RUN_MAX: u64 = 65536;
 
 let members: u64 = 0;
 /** Members that are leaving: the home of nothing, and what they have they hand in with its bytes. */
@@ -248,6 +199,7 @@ function freeze(object: SharedObject, home: u32): void {
   object.moving = FROZEN;
   object.frozen = 1;
   object.handing = 0;
+  if (isRoomless(object)) object.lossy = 1; // nobody was told yet, and the next home has not heard of it
   reportsDrop(object);
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
@@ -268,6 +220,7 @@ function freeze(object: SharedObject, home: u32): void {
     engineFreeze(engine, page, stored && (page.frame != 0 || page.broken != 0));
     page.twinOf = 0;
     page.told = 0;
+    page.roomless = 0;
     drain(page);
   }
 }
@@ -308,30 +261,14 @@ export function homesHandIn(): bool {
 function handInHere(object: SharedObject): void {
   locksHandIn(object);
   opened(object, clusterSelf(), object.references);
-  let at = object.pages;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    at = page.nextInObject;
-    engineReported(page, clusterSelf(), engineReport(page));
-    engineBest(page, clusterSelf(), mirrorBest(page));
-  }
-  keptHandIn(object);
+  pagesHandInHere(object);
 }
 
 /** False: not all of it, the link is full. */
 function handIn(object: SharedObject): bool {
   if (object.handing == 0) objectHandIn(object);
   object.handing = 1;
-  if (!keptGoOut(object)) return false;
-  let at = object.pages;
-  while (at != 0) {
-    const page = changetype<Page>(at);
-    at = page.nextInObject;
-    if (page.told != 0) continue;
-    if (linkIsFull(object.home)) return false;
-    page.told = 1;
-    pageHandIn(object, page);
-  }
+  if (!pagesHandIn(object, (leavers & bit(clusterSelf())) != 0, doubts)) return false;
   locksHandIn(object);
   return true;
 }
@@ -348,102 +285,6 @@ function objectHandIn(object: SharedObject): void {
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
   itemPut(writer, ITEM_REQUESTER, object.references, 0);
   messageEnd();
-}
-
-function pageHandIn(object: SharedObject, page: Page): void {
-  let report = engineReport(page);
-  if (report == REPORT_NOTHING) {
-    if (page.had == 0 && page.shelf == 0) return;
-    report = REPORT_HAD;
-  }
-  if (givesAway(report)) {
-    giveAway(object, page);
-    return;
-  }
-  const writer = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
-  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
-  if (mirrorsOn()) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
-  messageEnd();
-}
-
-function givesAway(report: u32): bool {
-  return (leavers & bit(clusterSelf())) != 0 && report != REPORT_AWAY;
-}
-
-/** Pages without a record, neighbours of which the same is to be told in one message. False: not all of them, the link is full. */
-function keptGoOut(object: SharedObject): bool {
-  let first: u64 = 0;
-  let last: u64 = 0;
-  let told: u32 = REPORT_NOTHING;
-  for (let at = object.keptFirst; at != 0; ) {
-    const kept = changetype<Kept>(at);
-    at = kept.previousInObject;
-    if (kept.told != 0) continue;
-    const full = linkIsFull(object.home);
-    const report = full ? REPORT_NOTHING : keptReport(object, kept);
-    const index = kept.index;
-    const isNext = report == told && (index + 1 == first || index == last + 1) && last - first < RUN_MAX - 1;
-    if (!isNext && told != REPORT_NOTHING) runHandIn(object, first, last, told);
-    if (full) return false;
-    kept.told = 1;
-    if (report != REPORT_NOTHING && givesAway(report)) {
-      told = REPORT_NOTHING;
-      const page = pageFindOrMake(object, index);
-      giveAway(object, page);
-      pageStow(object, page);
-      continue;
-    }
-    first = isNext ? min<u64>(first, index) : index;
-    last = isNext ? max<u64>(last, index) : index;
-    told = report;
-  }
-  if (told != REPORT_NOTHING) runHandIn(object, first, last, told);
-  return true;
-}
-
-function runHandIn(object: SharedObject, first: u64, last: u64, report: u32): void {
-  const writer = messageTo(object.home, 16 + 16 + 24, object.id, 0, COMMAND_HOME_PAGE);
-  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), first);
-  runPut(writer, first, last);
-  messageEnd();
-}
-
-/** The message is about all these pages. */
-function runPut(writer: MessageWriter, first: u64, last: u64): void {
-  if (first == last) return;
-  const data = itemPut(writer, ITEM_PAGES, 0, 16);
-  store<u64>(data, first);
-  store<u64>(data, last, 8);
-}
-
-/** By who leaves: the new home has the page then. */
-function giveAway(object: SharedObject, page: Page): void {
-  let report = engineGive(page, doubts);
-  if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
-  const data = report != REPORT_HAD && page.frame != 0;
-  serialEnded(page, takeAway(page, EVERYTHING));
-  const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
-  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
-  if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
-  if (data && !isZero(page.frame))
-    memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
-  messageEnd();
-}
-
-/** At the new home: what a machine that leaves had is here now. */
-function given(page: Page, message: MessageHeader, report: u32): void {
-  if (page.frame == 0) page.frame = frameAllocate();
-  const data = itemFind(message, ITEM_DATA);
-  if (changetype<usize>(data) != 0) memory.copy(page.frame, itemData(data), PAGE_BYTES);
-  else memory.fill(page.frame, 0, PAGE_BYTES);
-  page.had = 1;
-  page.former = 0;
-  const serial = itemFind(message, ITEM_SERIAL);
-  page.serial = changetype<usize>(serial) != 0 ? load<u64>(itemData(serial)) : NO_SERIAL;
-  page.changed = 0;
-  pageTaken(page, clusterSelf(), page.serial);
-  engineGiven(page, clusterSelf(), report == REPORT_COPY_GIVEN);
-  if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death
 }
 
 function opened(object: SharedObject, machine: u32, references: u32): void {
@@ -465,64 +306,7 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
     return;
   }
   if (changetype<usize>(object) == 0 || object.moving == 0) return; // handed in before: nothing has changed since
-  const item = itemFind(message, ITEM_PAGE);
-  const first = load<u64>(itemData(item));
-  const run = itemFind(message, ITEM_PAGES);
-  const last = changetype<usize>(run) != 0 ? load<u64>(itemData(run), 8) : first;
-  if (last < first || last > PAGE_LAST || last - first >= RUN_MAX) return;
-  if (command == COMMAND_HOME_OWNER) pagesChosen(object, first, last, item.aux);
-  else if (item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY || item.aux == REPORT_COPY_GIVEN)
-    pageGiven(object, first, from, message, item.aux);
-  else pagesReported(object, first, last, from, item.aux, itemFind(message, ITEM_SERIAL));
-}
-
-function pagesChosen(object: SharedObject, first: u64, last: u64, flags: u32): void {
-  if (flags & RESTORE) {
-    const page = pageFindOrMake(object, first);
-    shelfUse(page);
-    engineRestored(page);
-    return;
-  }
-  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
-    const page = changetype<Page>(at);
-    if (page.index >= first && page.index <= last) engineAdopt(page, (flags & ALONE) != 0);
-  }
-  keptAdopt(object, first, last, (flags & ALONE) != 0);
-}
-
-/** What a machine that leaves had comes along. */
-function pageGiven(object: SharedObject, index: u64, from: u32, message: MessageHeader, report: u32): void {
-  const found = pageFind(object, index);
-  if (!mayTakeFrame() && (changetype<usize>(found) == 0 || found.frame == 0)) {
-    // There is no room for it anywhere: whoever comes to it is told that it is lost.
-    pagesReported(object, index, index, from, REPORT_ROOMLESS, changetype<MessageItem>(0));
-    return;
-  }
-  const page = pageFindOrMake(object, index);
-  given(page, message, report);
-  pageStow(object, page);
-}
-
-/** Mirrored, `serial` comes along, and every page has a record. */
-function pagesReported(
-  object: SharedObject,
-  first: u64,
-  last: u64,
-  from: u32,
-  report: u32,
-  serial: MessageItem,
-): void {
-  const had = report == REPORT_HAD || report == REPORT_AWAY || report == REPORT_ROOMLESS;
-  if (mirrorsOn()) pageFindOrMake(object, first);
-  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
-    const page = changetype<Page>(at);
-    if (page.index < first || page.index > last) continue;
-    if (had) page.had = 1;
-    if (report == REPORT_ROOMLESS) page.roomless = 1;
-    engineReported(page, from, report);
-    if (changetype<usize>(serial) != 0) engineBest(page, from, load<u64>(itemData(serial)));
-  }
-  if (!mirrorsOn()) reportsPut(object, first, last, from, report);
+  pagesHandedIn(object, from, message, command);
 }
 
 function objectCame(object: SharedObject, from: u32, message: MessageHeader): void {
@@ -595,27 +379,21 @@ function buryHad(object: SharedObject): void {
   buryReported(object, REPORTED_HAD);
 }
 
-function buryReported(object: SharedObject, flag: u8): bool {
-  let some = false;
+function buryReported(object: SharedObject, flag: u8): void {
   for (let number: u32 = 0; number < reportsCount(object); number++) {
     const range = reportAt(object, number);
-    if (!(range.state & flag) || isReported(range)) continue;
-    objectLoses(object, range.first, range.last);
-    some = true;
+    if (range.state & flag && !isReported(range)) objectLoses(object, range.first, range.last);
   }
-  return some;
 }
 
-/** Nobody has what there was no room for. Whether there is any. */
-function buryRoomless(object: SharedObject): bool {
-  let some = buryReported(object, REPORTED_ROOMLESS);
+/** Nobody has what there was no room for. */
+function buryRoomless(object: SharedObject): void {
+  buryReported(object, REPORTED_ROOMLESS);
   for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
     const page = changetype<Page>(at);
-    if (page.roomless == 0 || page.owner != 0 || page.sharers != 0) continue;
-    objectLoses(object, page.index, page.index);
-    some = true;
+    if (page.roomless != 0 && page.owner == 0 && page.sharers == 0)
+      objectLoses(object, page.index, page.index);
   }
-  return some;
 }
 
 function rebuild(object: SharedObject): void {
@@ -628,7 +406,8 @@ function rebuild(object: SharedObject): void {
     bury(object);
     object.renumbered = 1;
   }
-  const roomless = buryRoomless(object);
+  const roomless = isRoomless(object);
+  if (roomless) buryRoomless(object);
   // Mirrored, what nobody has was not lost. But a machine that was left out may have written to it, unseen, and come back.
   if (mirrored || roomless) object.renumbered = 1;
   object.lossy = 0;
@@ -641,7 +420,7 @@ function rebuild(object: SharedObject): void {
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf() && isDead(machine)) opened(object, machine, 0);
   }
-  keptRebuild(object, doubts && !mirrored, chosen.index);
+  keptRebuild(object, doubts && !mirrored, pagesChooseAlone.index);
   keptRebuilt(object, !ours, buries);
   let at = object.pages;
   while (at != 0) {
@@ -674,7 +453,7 @@ function rebuild(object: SharedObject): void {
       if (page.former != 0) memory.fill(page.frame, 0, PAGE_BYTES);
       page.former = 0;
     } else rangesCarve(rangesOf(object), page.index);
-    if (adopts != 0) sayChosen(object, page.index, page.index, adopts, flags);
+    if (adopts != 0) pagesChoose(object, page.index, page.index, adopts, flags);
   }
   reportsDrop(object);
   object.frozen = 0;
@@ -682,19 +461,6 @@ function rebuild(object: SharedObject): void {
   willMake(object);
   locksThaw(object);
   perish(object);
-}
-
-function sayChosen(object: SharedObject, first: u64, last: u64, machine: u32, flags: u32): void {
-  const writer = messageTo(machine, 16 + 16 + 24, object.id, 0, COMMAND_HOME_OWNER);
-  store<u64>(itemPut(writer, ITEM_PAGE, flags, 8), first);
-  runPut(writer, first, last);
-  messageEnd();
-}
-
-/** Of keptRebuild(), which has chosen the only one that has copies of these pages. */
-function chosen(object: SharedObject, first: u64, last: u64, machine: u32): void {
-  for (let from = first; from <= last; from += RUN_MAX)
-    sayChosen(object, from, min<u64>(last, from + RUN_MAX - 1), machine, ALONE);
 }
 
 // --- Thaw ---

@@ -6,7 +6,7 @@ import { setCreate, setDrop, setReady } from "./range-sets";
 import { Range, RangeSet, rangeAt, rangeOf, rangesMerge, STORED } from "./ranges";
 import { bitOf, Page } from "./records";
 import { UNUSED } from "./table";
-import { engineReported, REPORT_AWAY, REPORT_HAD, REPORT_ROOMLESS } from "./takeover";
+import { engineReported, isAbsent, REPORT_ROOMLESS } from "./takeover";
 
 /** Range.state: as the page's record would have it; somebody had the page once; it was given away, and there was no room for it. */
 export const REPORTED_AWAY: u8 = 1;
@@ -31,9 +31,9 @@ export function reportsDrop(object: SharedObject): void {
   object.reports = 0;
 }
 
-function flagOf(report: u32): u8 {
-  if (report == REPORT_HAD || report == REPORT_AWAY) return REPORTED_HAD;
-  return report == REPORT_ROOMLESS ? REPORTED_ROOMLESS : 0;
+function flagsOf(report: u32): u8 {
+  const had = isAbsent(report) ? REPORTED_HAD : 0;
+  return report == REPORT_ROOMLESS ? had | REPORTED_ROOMLESS : had;
 }
 
 /** `from`, this machine as well, reports that of all these pages that have no record. */
@@ -48,7 +48,7 @@ export function reportsPut(object: SharedObject, first: u64, last: u64, from: u3
     record.sharers = range.sharers;
     record.away = range.state & REPORTED_AWAY;
     engineReported(record, from, report);
-    put(set, at, end, (range.state & ~REPORTED_AWAY) | record.away | flagOf(report));
+    put(set, at, end, (range.state & ~REPORTED_AWAY) | record.away | flagsOf(report));
     at = end + 1;
   }
 }
@@ -66,17 +66,20 @@ export function reportsTake(object: SharedObject, page: Page): void {
   page.sharers = range.sharers;
   if (range.state & REPORTED_AWAY) page.away = 1;
   if (range.state & REPORTED_HAD) page.had = 1;
+  if (range.state & REPORTED_ROOMLESS) page.roomless = 1;
 }
 
 /** The record goes again. */
 export function reportsGive(object: SharedObject, page: Page): void {
-  if (object.reports == 0 && (page.owner | page.away) == 0 && page.sharers == 0) return;
+  if (object.reports == 0 && (page.owner | page.away | page.roomless) == 0 && page.sharers == 0) return;
   begin(object);
   const set = reportsOf(object);
   record.owner = page.owner;
   record.sharers = page.sharers;
-  const kept = rangeOf(set, page.index).state & ~REPORTED_AWAY;
-  put(set, page.index, page.index, kept | (page.away != 0 ? REPORTED_AWAY : 0));
+  let flags = rangeOf(set, page.index).state & REPORTED_HAD;
+  if (page.away != 0) flags |= REPORTED_AWAY;
+  if (page.roomless != 0) flags |= REPORTED_ROOMLESS;
+  put(set, page.index, page.index, flags);
 }
 
 /** What was handed in of pages that have records counts there. */
@@ -91,6 +94,19 @@ export function reportsLeave(object: SharedObject): void {
 /** Does somebody have these pages? */
 export function isReported(range: Range): bool {
   return range.owner != 0 || range.sharers != 0;
+}
+
+/** Is there something that came here, and for which there was no room? */
+export function isRoomless(object: SharedObject): bool {
+  for (let number: u32 = 0; number < reportsCount(object); number++) {
+    const range = reportAt(object, number);
+    if (range.state & REPORTED_ROOMLESS && !isReported(range)) return true;
+  }
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.roomless != 0 && page.owner == 0 && page.sharers == 0) return true;
+  }
+  return false;
 }
 
 /** Must each of these pages have a record at the home: has another machine what it answers for, and a third one copies? */

@@ -285,11 +285,15 @@ export function engineGive(page: Page, doubts: bool): u32 {
   return page.sole != 0 || doubts ? REPORT_COPY_GIVEN : REPORT_HAD;
 }
 
+/** Its sender had the page, or knows who did, and what is of it there does not count. */
+export function isAbsent(report: u32): bool {
+  return report == REPORT_HAD || report == REPORT_AWAY || report == REPORT_ROOMLESS;
+}
+
 /** At the new home: `from` (this machine as well) has that. */
 export function engineReported(page: Page, from: u32, report: u32): void {
   if (report == REPORT_AWAY) page.away = 1;
-  if (report == REPORT_NOTHING || report == REPORT_HAD || report == REPORT_AWAY || report == REPORT_ROOMLESS)
-    return;
+  if (report == REPORT_NOTHING || isAbsent(report)) return;
   if (<u32>page.owner == from) return;
   const owns = report == REPORT_ALONE || (report == REPORT_OWNED && page.owner == 0);
   if (!owns) {

@@ -159,7 +159,7 @@ export function messagesArrived(machine: u32): u32 {
   return fifoOf(linkTo(machine)).tail;
 }
 export function messagesOverflow(machine: u32): bool {
-  return (overflowing & bit(machine)) != 0 || isDead(machine);
+  return linkIsFull(machine) || isDead(machine);
 }
 
 /** Everything that links have to say goes to the card. False: the card has to send first what it has. */

@@ -11,29 +11,8 @@
  * Usage: full HOW FILE PAGES HOME WRITER GONE AT MILLISECONDS */
 #include "cluster.h"
 #include "losses.h"
-#include <string.h>
 
 enum { TOO_OFTEN = 100 };
-
-static void until(long when)
-{
-	while (now() < when)
-		usleep(1000);
-}
-
-static volatile uint64_t *map(const char *name, size_t bytes)
-{
-	char path[256];
-	snprintf(path, sizeof path, "/shm/%s", name);
-	int fd = open(path, O_RDWR | O_CREAT, 0600);
-	if (fd < 0 || ftruncate(fd, bytes))
-		fail(path);
-	void *at = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		fail("mmap");
-	close(fd);
-	return at;
-}
 
 int main(int argc, char **argv)
 {
@@ -47,7 +26,7 @@ int main(int argc, char **argv)
 	static volatile uint64_t *at;
 	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
-	at = map(argv[2], pages * 4096ul);
+	at = share(argv[2], pages * 4096ul);
 	meet(meeting, nodes());
 	long met = now();
 	int mine = turns ? node() != home : node() == writer;

@@ -9,12 +9,6 @@
 #include "cluster.h"
 #include "losses.h"
 
-static void until(long when)
-{
-	while (now() < when)
-		usleep(1000);
-}
-
 static volatile uint64_t *map(const char *name, size_t bytes, int flags)
 {
 	char path[256];

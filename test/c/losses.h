@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 static sigjmp_buf before;
 
@@ -22,5 +23,11 @@ static inline long now(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+static inline void until(long when)
+{
+	while (now() < when)
+		usleep(1000);
 }
 #endif

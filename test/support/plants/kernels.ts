@@ -281,7 +281,7 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
   {
     name: "what a leaver gives and there is no room for was nothing",
     judge: "full",
-    file: "coherence/homes.ts",
+    file: "coherence/hand-in.ts",
     from: "pagesReported(object, index, index, from, REPORT_ROOMLESS,",
     to: "pagesReported(object, index, index, from, REPORT_NOTHING,",
   },
@@ -295,7 +295,7 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
   {
     name: "who leaves does not say that a borrower's bytes were lost",
     judge: "leaves",
-    file: "coherence/homes.ts",
+    file: "coherence/hand-in.ts",
     from: "  if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death\n",
     to: "",
   },

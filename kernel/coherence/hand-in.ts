@@ -1,0 +1,247 @@
+// What machines hand in of an object's pages to its new home (homes.ts has when), how it comes there, and what the new home tells whom it
+// chose. Neighbours of which the same is to be told are one message; who has more to say than a link takes goes on later. Core 0 only.
+import { frameAllocate } from "../memory/frames";
+import { mayTakeFrame } from "../memory/reserve";
+import { clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import {
+  COMMAND_HOME_OWNER,
+  COMMAND_HOME_PAGE,
+  ITEM_DATA,
+  ITEM_PAGE,
+  ITEM_PAGES,
+  ITEM_SERIAL,
+} from "../syslink/commands";
+import { itemData, itemFind, itemPut, MessageHeader, MessageItem, MessageWriter } from "../syslink/message";
+import { linkIsFull } from "../syslink/outbox";
+import { keptAdopt, keptHandIn, keptReport, pageStow } from "./frozen";
+import { Kept } from "./kept";
+import { mirrorsOn, pageTaken } from "./mirror-pages";
+import { isZero } from "./page-data";
+import { pageFind, pageFindOrMake } from "./page-index";
+import { SharedObject } from "./pager";
+import { PAGE_LAST } from "./ranges";
+import { Page } from "./records";
+import { reportsPut } from "./reports";
+import { EVERYTHING, takeAway } from "./revocations";
+import { NO_SERIAL, serialEnded } from "./serials";
+import { mirrorBest, shelfUse } from "./shelves";
+import {
+  engineAdopt,
+  engineBest,
+  engineGive,
+  engineGiven,
+  engineReport,
+  engineReported,
+  engineRestored,
+  isAbsent,
+  REPORT_AWAY,
+  REPORT_COPY_GIVEN,
+  REPORT_GIVEN,
+  REPORT_HAD,
+  REPORT_NOTHING,
+  REPORT_PARTLY,
+  REPORT_ROOMLESS,
+} from "./takeover";
+import { PAGE_BYTES } from "./wire";
+
+/** HOME_OWNER's aux: what is left of the page there becomes it; nobody else has a copy of it. */
+export const RESTORE: u32 = 1;
+export const ALONE: u32 = 2;
+/** So many pages one message is about at the most. */
+const RUN_MAX: u64 = 65536;
+
+// --- By who hands in ---
+
+/** At the new home: what it has itself. */
+export function pagesHandInHere(object: SharedObject): void {
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    engineReported(page, clusterSelf(), engineReport(page));
+    engineBest(page, clusterSelf(), mirrorBest(page));
+  }
+  keptHandIn(object);
+}
+
+/**
+ * Goes on behind what was told before (Page.told). `leaving`: this machine leaves, and the pages go along; `doubts`: whoever else has a copy
+ * may have died. False: not all of it, the link is full.
+ */
+export function pagesHandIn(object: SharedObject, leaving: bool, doubts: bool): bool {
+  if (!keptGoOut(object, leaving, doubts)) return false;
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.told != 0) continue;
+    if (linkIsFull(object.home)) return false;
+    page.told = 1;
+    pageHandIn(object, page, leaving, doubts);
+  }
+  return true;
+}
+
+function pageHandIn(object: SharedObject, page: Page, leaving: bool, doubts: bool): void {
+  let report = engineReport(page);
+  if (report == REPORT_NOTHING) {
+    if (page.had == 0 && page.shelf == 0) return;
+    report = REPORT_HAD;
+  }
+  if (leaving && report != REPORT_AWAY) {
+    giveAway(object, page, doubts);
+    return;
+  }
+  const writer = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
+  if (mirrorsOn()) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
+  messageEnd();
+}
+
+/** Pages without a record, neighbours of which the same is to be told in one message. False: not all of them, the link is full. */
+function keptGoOut(object: SharedObject, leaving: bool, doubts: bool): bool {
+  let first: u64 = 0;
+  let last: u64 = 0;
+  let told: u32 = REPORT_NOTHING;
+  for (let at = object.keptFirst; at != 0; ) {
+    const kept = changetype<Kept>(at);
+    at = kept.previousInObject;
+    if (kept.told != 0) continue;
+    const full = linkIsFull(object.home);
+    const report = full ? REPORT_NOTHING : keptReport(object, kept);
+    const index = kept.index;
+    const isNext = report == told && (index + 1 == first || index == last + 1) && last - first < RUN_MAX - 1;
+    if (!isNext && told != REPORT_NOTHING) runHandIn(object, first, last, told);
+    if (full) return false;
+    kept.told = 1;
+    if (leaving && report != REPORT_NOTHING && report != REPORT_AWAY) {
+      told = REPORT_NOTHING;
+      const page = pageFindOrMake(object, index);
+      giveAway(object, page, doubts);
+      pageStow(object, page);
+      continue;
+    }
+    first = isNext ? min<u64>(first, index) : index;
+    last = isNext ? max<u64>(last, index) : index;
+    told = report;
+  }
+  if (told != REPORT_NOTHING) runHandIn(object, first, last, told);
+  return true;
+}
+
+function runHandIn(object: SharedObject, first: u64, last: u64, report: u32): void {
+  const writer = messageTo(object.home, 16 + 16 + 24, object.id, 0, COMMAND_HOME_PAGE);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), first);
+  runPut(writer, first, last);
+  messageEnd();
+}
+
+/** The message is about all these pages. */
+function runPut(writer: MessageWriter, first: u64, last: u64): void {
+  if (first == last) return;
+  const data = itemPut(writer, ITEM_PAGES, 0, 16);
+  store<u64>(data, first);
+  store<u64>(data, last, 8);
+}
+
+/** By who leaves: the new home has the page then. */
+function giveAway(object: SharedObject, page: Page, doubts: bool): void {
+  let report = engineGive(page, doubts);
+  if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
+  const data = report != REPORT_HAD && page.frame != 0;
+  serialEnded(page, takeAway(page, EVERYTHING));
+  const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
+  if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
+  if (data && !isZero(page.frame))
+    memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
+  messageEnd();
+}
+
+// --- At the new home, and from it ---
+
+/** HOME_PAGE, HOME_OWNER, of an object that moves. */
+export function pagesHandedIn(object: SharedObject, from: u32, message: MessageHeader, command: u32): void {
+  const item = itemFind(message, ITEM_PAGE);
+  const first = load<u64>(itemData(item));
+  const run = itemFind(message, ITEM_PAGES);
+  const last = changetype<usize>(run) != 0 ? load<u64>(itemData(run), 8) : first;
+  if (last < first || last > PAGE_LAST || last - first >= RUN_MAX) return;
+  if (command == COMMAND_HOME_OWNER) pagesChosen(object, first, last, item.aux);
+  else if (item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY || item.aux == REPORT_COPY_GIVEN)
+    pageGiven(object, first, from, message, item.aux);
+  else pagesReported(object, first, last, from, item.aux, itemFind(message, ITEM_SERIAL));
+}
+
+/** What a machine that leaves had comes along. */
+function pageGiven(object: SharedObject, index: u64, from: u32, message: MessageHeader, report: u32): void {
+  const found = pageFind(object, index);
+  if (!mayTakeFrame() && (changetype<usize>(found) == 0 || found.frame == 0)) {
+    // There is no room for it anywhere: whoever comes to it is told that it is lost.
+    pagesReported(object, index, index, from, REPORT_ROOMLESS, changetype<MessageItem>(0));
+    return;
+  }
+  const page = pageFindOrMake(object, index);
+  given(page, message, report);
+  pageStow(object, page);
+}
+
+/** At the new home: what a machine that leaves had is here now. */
+function given(page: Page, message: MessageHeader, report: u32): void {
+  if (page.frame == 0) page.frame = frameAllocate();
+  const data = itemFind(message, ITEM_DATA);
+  if (changetype<usize>(data) != 0) memory.copy(page.frame, itemData(data), PAGE_BYTES);
+  else memory.fill(page.frame, 0, PAGE_BYTES);
+  page.had = 1;
+  page.former = 0;
+  const serial = itemFind(message, ITEM_SERIAL);
+  page.serial = changetype<usize>(serial) != 0 ? load<u64>(itemData(serial)) : NO_SERIAL;
+  page.changed = 0;
+  pageTaken(page, clusterSelf(), page.serial);
+  engineGiven(page, clusterSelf(), report == REPORT_COPY_GIVEN);
+  if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death
+}
+
+/** Mirrored, `serial` comes along, and every page has a record. */
+function pagesReported(
+  object: SharedObject,
+  first: u64,
+  last: u64,
+  from: u32,
+  report: u32,
+  serial: MessageItem,
+): void {
+  if (mirrorsOn()) pageFindOrMake(object, first);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index < first || page.index > last) continue;
+    if (isAbsent(report)) page.had = 1;
+    if (report == REPORT_ROOMLESS) page.roomless = 1;
+    engineReported(page, from, report);
+    if (changetype<usize>(serial) != 0) engineBest(page, from, load<u64>(itemData(serial)));
+  }
+  if (!mirrorsOn()) reportsPut(object, first, last, from, report);
+}
+
+function pagesChosen(object: SharedObject, first: u64, last: u64, flags: u32): void {
+  if (flags & RESTORE) {
+    const page = pageFindOrMake(object, first);
+    shelfUse(page);
+    engineRestored(page);
+    return;
+  }
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index >= first && page.index <= last) engineAdopt(page, (flags & ALONE) != 0);
+  }
+  keptAdopt(object, first, last, (flags & ALONE) != 0);
+}
+
+export function pagesChoose(object: SharedObject, first: u64, last: u64, machine: u32, flags: u32): void {
+  const writer = messageTo(machine, 16 + 16 + 24, object.id, 0, COMMAND_HOME_OWNER);
+  store<u64>(itemPut(writer, ITEM_PAGE, flags, 8), first);
+  runPut(writer, first, last);
+  messageEnd();
+}
+
+/** Of keptRebuild(), which has chosen the only one that has copies of these pages. */
+export function pagesChooseAlone(object: SharedObject, first: u64, last: u64, machine: u32): void {
+  for (let from = first; from <= last; from += RUN_MAX)
+    pagesChoose(object, from, min<u64>(last, from + RUN_MAX - 1), machine, ALONE);
+}
