@@ -14,7 +14,9 @@ export function byteOutput(option: string, where: string): ByteOutput {
   if (where !== "stdio" && file === null)
     throw new Error(`${option} ${where}: wanted stdio, null or file:PATH`);
   const stream = file === null ? process.stdout : fileStream(option, where, file[1]!);
-  stream.on("error", (error) => process.stderr.write(`${option} ${where}: ${error.message}\n`));
+  // The standard output's errors are the command's.
+  if (file !== null)
+    stream.on("error", (error) => process.stderr.write(`${option} ${where}: ${error.message}\n`));
   let pending: number[] = [];
   const flush = () => {
     if (pending.length > 0) stream.write(Uint8Array.from(pending));

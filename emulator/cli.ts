@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The command line: `buslock run`, `buslock boot`, `buslock bridge`. The one door to commander, and with
 // clock.ts and the sockets the only place where the host's time and environment come in.
-// Exit status: 0 all went well, 1 the machines or the program failed, 2 wrong usage or input, 130 interrupted.
+// Exit status: 0 all went well, 1 the machines or the program failed, 2 wrong usage or input, 130 interrupted,
+// 141 nobody reads its output any more.
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
@@ -105,6 +106,14 @@ function traceOptions(command: Command): Command {
       ).argParser(several),
     );
 }
+
+/** 128 and the number of SIGPIPE, which Node ignores: what a shell shows of a tool whose reader has gone. */
+const UNREAD = 141;
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(UNREAD);
+    throw error;
+  });
 
 const version = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
@@ -312,7 +321,7 @@ Examples:
   $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter
 
 Status: 0 the guest switched off, (2 * value + 1) modulo 256 it wrote value to the exit port F4 (as with QEMU),
-1 it failed (its triple fault, panic, or time limit), 2 wrong usage, 130 interrupted; our own kernel: 0 or 1 by init.`,
+1 it failed (its triple fault, panic, or time limit), 2 wrong usage, 130 interrupted, 141 nobody reads its output; our own kernel: 0 or 1 by init.`,
   )
   .action((o: BootOptions) => boot(o));
 
