@@ -5,7 +5,7 @@
 // Invariant: what is decoded depends on the bytes, the mode and the core alone.
 
 import type { Constant, Shape } from "./decode.js";
-import type { Form } from "./form.js";
+import { type Form, hasDisplacement } from "./form.js";
 import {
   BLOCK_RIP,
   CHAIN_SINK,
@@ -13,17 +13,19 @@ import {
   OP_BASE,
   OP_BYTES,
   OP_CODE,
-  OP_DISPLACEMENT,
   OP_FLAGS,
   OP_HANDLER,
-  OP_IMMEDIATE,
   OP_IMMEDIATE2,
   OP_INDEX,
+  OP_LENGTH,
+  OP_LONG,
   OP_OFFSET,
+  OP_OWN,
   OP_PATCH,
   OP_REGISTERS,
   OP_REST,
   OP_SCALE,
+  OP_SHORT,
   OP_STACK_BASED,
 } from "./layout.js";
 import { SLOT } from "./lowering/linkage.js";
@@ -32,22 +34,15 @@ import { InstructionStream, putConstant } from "./shapes.js";
 /** Longest block, in instructions. */
 export const BLOCK_OPS_MAX = 32;
 const LENGTH_MAX = 15;
+/** No instruction of a block starts farther from the block's start: OP_OFFSET and BLOCK_BYTES have 8 bits. */
+const OFFSET_MAX = 0xff - LENGTH_MAX;
 const REGISTERS = 3;
 const OP_WORDS = OP_BYTES / 4;
-/** Fields by word. OP_OFFSET, OP_LENGTH and OP_REST share theirs with others. */
-const WORD_OF_HANDLER = OP_HANDLER >>> 2;
-const WORD_OF_REGISTERS = OP_REGISTERS >>> 2;
-const WORD_OF_BASE = OP_BASE >>> 2;
-const WORD_OF_INDEX = OP_INDEX >>> 2;
-const WORD_OF_SCALE = OP_SCALE >>> 2; // with the length above it
-const WORD_OF_OFFSET = OP_OFFSET >>> 2;
-const WORD_OF_FLAGS = OP_FLAGS >>> 2;
-const WORD_OF_REST = OP_REST >>> 2;
-const WORD_OF_DISPLACEMENT = OP_DISPLACEMENT >>> 2;
-const WORD_OF_IMMEDIATE = OP_IMMEDIATE >>> 2;
+/** Words of a record; those of a near branch's links stand in place of registers. */
+const WORD_OF_OFFSET = OP_OFFSET >>> 2; // with OP_REST and OP_CODE above it
+const WORD_OF_SHORT = OP_SHORT >>> 2;
+const WORD_OF_LONG = OP_LONG >>> 2;
 const WORD_OF_PATCH = OP_PATCH >>> 2;
-const WORD_OF_CODE = OP_CODE >>> 2;
-const WORD_OF_IMMEDIATE2 = OP_IMMEDIATE2 >>> 2;
 
 /** A block before it has a place; the next decode() writes over it. */
 export interface DecodedBlock {
@@ -72,11 +67,11 @@ interface OpRecord {
   /** Whose handlers they are. */
   readonly owner: BlockDecoder;
   readonly words: Int32Array;
-  /** By word: -1 where the core's address has to be added, else 0. */
-  readonly relocated: Int32Array;
   /** Read from the instruction's bytes each time; null: the words say it. */
   readonly displacement: Constant | null;
   readonly immediate: Constant | null;
+  /** The word of the immediate: beside a displacement it has one, else two. */
+  readonly immediateAt: number;
   /** The displacement counts from the instruction. */
   readonly ripBased: boolean;
   readonly branches: boolean;
@@ -121,7 +116,8 @@ export class BlockDecoder {
         if (shape === undefined) break;
         this.#write(core, shape, count++, from);
         // An instruction that runs on into the next page is a block of its own.
-        if (next !== undefined || shape.ends || count === BLOCK_OPS_MAX || stream.offset >= until) break;
+        if (next !== undefined || shape.ends || count === BLOCK_OPS_MAX) break;
+        if (stream.offset >= until || stream.offset > OFFSET_MAX) break;
       }
     } finally {
       stream.free();
@@ -143,33 +139,35 @@ export class BlockDecoder {
     const { words, links } = this.#block;
     const at = index * OP_WORDS;
     const record = this.#recordOf(shape);
-    const { words: from, relocated } = record;
-    for (let i = 0; i < OP_WORDS; i++) words[at + i] = from[i] + (core & relocated[i]);
-    words[at + WORD_OF_OFFSET] |= offset << 16;
-    if (record.displacement !== null)
-      putConstant(words, at + WORD_OF_DISPLACEMENT, this.#bytes, offset, record.displacement);
+    const { words: from } = record;
+    for (let i = 0; i < OP_WORDS; i++) words[at + i] = from[i];
+    words[at + WORD_OF_OFFSET] |= offset;
+    // The immediate's upper word, where there is room for one alone, is written over by the displacement.
     if (record.immediate !== null)
-      putConstant(words, at + WORD_OF_IMMEDIATE, this.#bytes, offset, record.immediate);
-    if (record.ripBased) add64(words, at + WORD_OF_DISPLACEMENT, offset);
+      putConstant(words, at + record.immediateAt, this.#bytes, offset, record.immediate);
+    if (record.displacement !== null)
+      putConstant(words, at + WORD_OF_LONG, this.#bytes, offset, record.displacement);
+    else if (record.immediateAt !== WORD_OF_LONG) words[at + WORD_OF_LONG] = from[WORD_OF_LONG];
+    if (record.ripBased) add64(words, at + WORD_OF_LONG, offset);
     links[index] = NO_LINK;
     if (!record.branches) return;
-    add64(words, at + WORD_OF_IMMEDIATE, offset);
-    links[index] = words[at + WORD_OF_IMMEDIATE + 1] * 2 ** 32 + (words[at + WORD_OF_IMMEDIATE] >>> 0);
+    add64(words, at + WORD_OF_LONG, offset);
+    words[at + WORD_OF_PATCH] = CHAIN_SINK + core;
+    links[index] = words[at + WORD_OF_LONG + 1] * 2 ** 32 + (words[at + WORD_OF_LONG] >>> 0);
   }
 
   #finish(core: number, count: number, length: number, key: number): DecodedBlock {
     const block = this.#block;
     const { words, links } = block;
     for (let index = 0; index < count; index++)
-      words[index * OP_WORDS + WORD_OF_REST] |= (count - index - 1) << 16;
+      words[index * OP_WORDS + WORD_OF_OFFSET] |= (count - index - 1) << REST_SHIFT;
     // What follows the last op is no instruction: it leads on to the next block.
     const end = count * OP_WORDS;
     words.fill(0, end, end + OP_WORDS);
     const ending = key & MODE_64 ? SLOT.endOfBlock : SLOT.endOfLegacyBlock;
-    words[end + WORD_OF_HANDLER] = ending;
-    words[end + WORD_OF_CODE] = ending << 16; // OP_OWN
-    words[end + WORD_OF_OFFSET] = length << 16;
-    words[end + WORD_OF_IMMEDIATE] = length;
+    words[end] = handlers(ending);
+    words[end + WORD_OF_OFFSET] = length;
+    words[end + WORD_OF_LONG] = length;
     words[end + WORD_OF_PATCH] = CHAIN_SINK + core;
     links[count] = length;
     block.length = length;
@@ -190,30 +188,44 @@ export class BlockDecoder {
   }
 }
 
+const REST_SHIFT = 8 * (OP_REST - OP_OFFSET);
+
+/** The first word: what does the op, and its form's handler. */
+function handlers(slot: number): number {
+  if (slot > 0xffff) throw new RangeError(`handler ${slot}: OP_OWN has 16 bits`);
+  return (slot << (8 * (OP_HANDLER & 3))) | (slot << (8 * (OP_OWN & 3)));
+}
+
 /** An instruction's record as if it stood alone, but for what is read from its bytes each time. */
 function recordOf(owner: BlockDecoder, shape: Shape, handler: number): OpRecord {
   const words = new Int32Array(OP_WORDS);
-  const relocated = new Int32Array(OP_WORDS);
-  for (const word of [WORD_OF_BASE, WORD_OF_INDEX, WORD_OF_PATCH]) relocated[word] = -1;
-  words[WORD_OF_HANDLER] = handler;
-  const registers = Math.min(shape.registers.length, REGISTERS);
-  for (let i = 0; i < registers; i++) {
-    const register = shape.registers[i];
-    words[WORD_OF_REGISTERS + i] = register.at;
-    if (register.isAddress) relocated[WORD_OF_REGISTERS + i] = -1;
+  const view = new DataView(words.buffer);
+  words[0] = handlers(handler);
+  const { branches, immediate2 } = shape;
+  const registers = shape.registers.slice(0, REGISTERS);
+  if (branches ? shape.registers.length !== 1 : immediate2 !== 0 && (registers[2]?.at ?? 0) !== 0)
+    throw new Error(
+      `${shape.code}: a third register beside a second immediate, or a branch with two operands`,
+    );
+  if (!branches) {
+    registers.forEach(({ at }, i) => {
+      view.setUint16(OP_REGISTERS + 2 * i, at, true);
+    });
+    if (immediate2 !== 0) view.setUint16(OP_IMMEDIATE2, immediate2, true);
+    view.setUint16(OP_BASE, shape.base, true);
   }
-  words[WORD_OF_BASE] = shape.base;
-  words[WORD_OF_INDEX] = shape.index;
-  words[WORD_OF_SCALE] = shape.scale | (shape.length << 8);
-  words[WORD_OF_FLAGS] = shape.stackBased ? OP_STACK_BASED : 0;
-  words[WORD_OF_PATCH] = CHAIN_SINK;
-  if (handler > 0xffff) throw new RangeError(`handler ${handler}: OP_OWN has 16 bits`);
-  words[WORD_OF_CODE] = shape.code | (handler << 16); // with OP_OWN above it
-  words[WORD_OF_IMMEDIATE2] = shape.immediate2;
-  const displacement = constantOf(words, WORD_OF_DISPLACEMENT, shape.displacement);
-  const immediate = constantOf(words, WORD_OF_IMMEDIATE, shape.immediate);
-  const { branches } = shape;
-  return { owner, words, relocated, displacement, immediate, ripBased: shape.base === BLOCK_RIP, branches };
+  view.setUint16(OP_INDEX, shape.index, true);
+  view.setUint8(OP_SCALE, shape.scale);
+  if (shape.stackBased) view.setUint8(OP_FLAGS, shape.scale | OP_STACK_BASED);
+  view.setUint8(OP_LENGTH, shape.length);
+  view.setUint16(OP_CODE, shape.code, true);
+  const form = typeof shape.form === "object" ? shape.form : undefined;
+  const beside = form !== undefined && hasDisplacement(form);
+  const immediate = constantOf(words, beside ? WORD_OF_SHORT : WORD_OF_LONG, shape.immediate);
+  const displacement = beside ? constantOf(words, WORD_OF_LONG, shape.displacement) : null;
+  const immediateAt = beside ? WORD_OF_SHORT : WORD_OF_LONG;
+  const ripBased = shape.base === BLOCK_RIP;
+  return { owner, words, displacement, immediate, immediateAt, ripBased, branches };
 }
 
 /** Puts a value that stands for good into its words; gives the constant otherwise. */

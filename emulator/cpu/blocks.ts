@@ -53,6 +53,7 @@ export interface SecondPage {
 }
 export class Blocks {
   readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
   /** First and end wasm address of this core's cache; the hash table comes first. */
   readonly #start: number;
   readonly #end: number;
@@ -65,6 +66,7 @@ export class Blocks {
 
   constructor(buffer: ArrayBufferLike, start: number, bytes: number, forgotten: () => void) {
     this.#words = new Uint32Array(buffer);
+    this.#bytes = new Uint8Array(buffer);
     this.#start = start;
     this.#end = start + bytes;
     this.#free = 0;
@@ -91,7 +93,7 @@ export class Blocks {
   #holds(block: number, place: CodePlace, second: SecondPage | undefined): boolean {
     return (
       this.#get(block + BLOCK_PHYSICAL) === place.physical &&
-      this.#get(block + BLOCK_KEY) === place.key &&
+      this.#bytes[block + BLOCK_KEY] === place.key &&
       this.#get(block + BLOCK_GENERATION_AT) === place.generationAt &&
       Atomics.load(this.#words, place.generationAt >>> 2) === this.#get(block + BLOCK_GENERATION) &&
       this.#get(block + BLOCK_SECOND_AT) === (second?.generationAt ?? 0) &&
@@ -99,7 +101,7 @@ export class Blocks {
         (this.#get(block + BLOCK_SECOND_PAGE) === second.page &&
           Atomics.load(this.#words, second.generationAt >>> 2) ===
             this.#get(block + BLOCK_SECOND_GENERATION))) &&
-      this.#get(block + BLOCK_BYTES) <= place.bytes.length + (second?.bytes.length ?? 0)
+      this.#bytes[block + BLOCK_BYTES] <= place.bytes.length + (second?.bytes.length ?? 0)
     );
   }
   /** 0: none. Generated code misses a block that runs on into a second page while the TLB does not have that page. */
@@ -132,16 +134,16 @@ export class Blocks {
       if (target >= 0 && target < PAGE) this.#set(record + OP_PATCH, record + OP_CHAIN);
     }
     this.#set(block + BLOCK_PHYSICAL, place.physical);
-    this.#set(block + BLOCK_KEY, place.key);
     this.#set(block + BLOCK_GENERATION_AT, place.generationAt);
     this.#set(block + BLOCK_GENERATION, place.generation);
-    this.#set(block + BLOCK_COUNT, decoded.count);
-    this.#set(block + BLOCK_BYTES, decoded.length);
+    this.#bytes[block + BLOCK_KEY] = place.key;
+    this.#bytes[block + BLOCK_COUNT] = decoded.count;
+    this.#bytes[block + BLOCK_BYTES] = decoded.length;
+    this.#bytes[block + BLOCK_FUSED] = 0;
     this.#set(block + BLOCK_SECOND_AT, second?.generationAt ?? 0);
     this.#set(block + BLOCK_SECOND_GENERATION, second?.generation ?? 0);
-    this.#set(block + BLOCK_SECOND_PAGE, second?.page ?? 0);
-    this.#set(block + BLOCK_HEAT, 0);
-    this.#set(block + BLOCK_FUSED, 0);
+    if (second === undefined) this.#set(block + BLOCK_HEAT, 0);
+    else this.#set(block + BLOCK_SECOND_PAGE, second.page);
     if (hidden) {
       this.#hidden.set(place.physical, block);
       return block;
@@ -156,7 +158,7 @@ export class Blocks {
     let link = this.#bucket(place);
     for (let block = this.#get(link); block !== 0; block = this.#get(block + BLOCK_NEXT)) {
       const same =
-        this.#get(block + BLOCK_PHYSICAL) === place.physical && this.#get(block + BLOCK_KEY) === place.key;
+        this.#get(block + BLOCK_PHYSICAL) === place.physical && this.#bytes[block + BLOCK_KEY] === place.key;
       if (same) this.#set(link, this.#get(block + BLOCK_NEXT));
       else link = block + BLOCK_NEXT;
     }

@@ -305,7 +305,7 @@ export class Engine {
     if (next === EXIT.partial) {
       const left = this.#get(c + RUN_BUDGET);
       const done = this.#get(c + RUN_START) - left;
-      this.#fusion.sample(c, this.#get(c + BLOCK_FOUND), done);
+      this.#fusion.sample(this.#get(c + BLOCK_FOUND), done);
       if (this.#wholeBlocks && done > 0) {
         this.#events.stopping = true;
         return left;
@@ -340,7 +340,7 @@ export class Engine {
 
   #restOf(c: number): number {
     const op = this.#get(c + RUN_OP);
-    return op === 0 ? 0 : this.#view.getUint16(op + OP_REST, true);
+    return op === 0 ? 0 : this.#bytes[op + OP_REST];
   }
 
   /** Up to the next branch, of which the performance counters learn whether it has retired. */
@@ -348,7 +348,7 @@ export class Engine {
     const block = this.#decode(core, c);
     if (block === undefined) return this.#handle(EXIT.fault, core, c);
     this.#set(c + BLOCK_FOUND, block);
-    const count = Math.min(left, this.#performance.opsToBranch(block, this.#get(block + BLOCK_COUNT)));
+    const count = Math.min(left, this.#performance.opsToBranch(block, this.#bytes[block + BLOCK_COUNT]));
     const rip = this.#get(c + RIP);
     const start = this.#get(c + RUN_START);
     this.#set(c + RUN_START, start - left + count);
@@ -366,7 +366,7 @@ export class Engine {
   /** Runs as much of the block at BLOCK_FOUND as the budget covers. */
   #partial(c: number, budget: number): number {
     const block = this.#get(c + BLOCK_FOUND);
-    const count = this.#get(block + BLOCK_COUNT);
+    const count = this.#bytes[block + BLOCK_COUNT];
     this.#set(c + BLOCK_RIP, this.#get(c + RIP));
     this.#set(c + BLOCK_RIP + 4, this.#get(c + RIP + 4));
     if (budget >= count) return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
@@ -374,12 +374,12 @@ export class Engine {
     // come to it by way of another block; what is charged here is given back by the rest of the ops at every exit.
     const fused = this.#fusion.unfuse(block);
     const stop = block + BLOCK_HEADER_BYTES + budget * OP_BYTES + OP_HANDLER;
-    const handler = this.#get(stop);
-    this.#set(stop, SLOT.stop);
+    const handler = this.#view.getUint16(stop, true);
+    this.#view.setUint16(stop, SLOT.stop, true);
     try {
       return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
     } finally {
-      this.#set(stop, handler); // whatever a device may have thrown
+      this.#view.setUint16(stop, handler, true); // whatever a device may have thrown
       if (fused !== null) this.#fusion.fuseAgain(fused);
     }
   }
@@ -454,7 +454,7 @@ export class Engine {
   /** The block at RIP. Its bytes may still wait in the core's own store buffer: they go to memory then. */
   #decode(core: number, c: number): number | undefined {
     const block = this.#reader.decode(core);
-    if (block !== undefined) this.#fusion.found(c, block);
+    if (block !== undefined) this.#fusion.found(block);
     if (this.#stores.count(c) === 0) return block;
     if (block !== undefined && !this.#stores.hits(c, block)) return block;
     this.#set(c + FAULT_VECTOR, -1);
@@ -521,7 +521,7 @@ export class Engine {
     const c = coreAddress(core);
     const op = this.#get(c + RUN_OP);
     // Blocks are charged as a whole: the op under way and those after it have not happened yet.
-    const ahead = op === 0 ? 0 : this.#view.getUint16(op + OP_REST, true) + 1;
+    const ahead = op === 0 ? 0 : this.#bytes[op + OP_REST] + 1;
     return this.#get(c + RUN_START) - this.#get(c + RUN_BUDGET) - ahead;
   }
   /** Lets the run() that is under way come back at the next instruction boundary that looks. */

@@ -39,6 +39,11 @@ export interface Form {
   readonly repeat: "no" | "equal" | "unequal";
 }
 
+/** Has it a memory operand by ModRM, or by an address of its own? Then its displacement stands where an immediate would else. */
+export const hasDisplacement = ({ operands }: Form): boolean => operands.some((o) => o.place === "modrm");
+/** To an address of its own, to which its block may be linked. It has no other operand. */
+export const isNearBranch = ({ operands }: Form): boolean => operands.some((o) => o.kind === "branch");
+
 const BRIEF: Record<Operand["kind"], string> = {
   general: "g",
   xmm: "x",

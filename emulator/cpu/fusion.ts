@@ -11,6 +11,7 @@ import {
   BLOCK_FUSED,
   BLOCK_HEADER_BYTES,
   BLOCK_HEAT,
+  BLOCK_SECOND_AT,
   OP_BYTES,
   OP_HANDLER,
   OP_OWN,
@@ -43,17 +44,18 @@ interface Run {
 
 export class Fusion {
   readonly #view: DataView;
+  readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
   readonly #forms: Forms;
   readonly #makeReady: () => void;
   readonly #hot: number;
-  /** Block and the address of its core. */
-  #waiting = new Map<number, number>();
+  readonly #waiting = new Set<number>();
   #waited = 0;
 
   /** `makeReady`: puts into the table what the forms have generated. */
   constructor(buffer: ArrayBufferLike, forms: Forms, hot: number, makeReady: () => void) {
     this.#view = new DataView(buffer);
+    this.#bytes = new Uint8Array(buffer);
     this.#words = new Int32Array(buffer);
     this.#forms = forms;
     this.#hot = hot;
@@ -69,22 +71,29 @@ export class Fusion {
   #own(op: number): number {
     return this.#view.getUint16(op + OP_OWN, true);
   }
+  #doneBy(op: number, slot: number): void {
+    this.#view.setUint16(op + OP_HANDLER, slot, true);
+  }
+  /** As far as it can be, or it never will be: what runs on into a second page counts no heat. */
+  #isFused(block: number): boolean {
+    return this.#bytes[block + BLOCK_FUSED] !== 0 || this.#get(block + BLOCK_SECOND_AT) !== 0;
+  }
 
-  /** A slice of so many instructions has ended in that block of the core. No generated code is running. */
-  sample(core: number, block: number, instructions: number): void {
+  /** A slice of so many instructions has ended in that block. No generated code is running. */
+  sample(block: number, instructions: number): void {
     if (this.#waiting.size > 0 && ++this.#waited >= PATIENCE) this.#fuseWaiting();
-    if (this.#get(block + BLOCK_FUSED) !== 0) return;
+    if (this.#isFused(block)) return;
     const heat = this.#get(block + BLOCK_HEAT) + instructions;
     this.#set(block + BLOCK_HEAT, heat);
     if (heat < this.#hot) return;
-    this.#waiting.set(block, core);
+    this.#waiting.add(block);
     if (this.#waiting.size >= BATCH) this.#fuseWaiting();
   }
 
   /** The block will run. */
-  found(core: number, block: number): void {
-    if (this.#hot > 0 || this.#get(block + BLOCK_FUSED) !== 0) return;
-    this.#waiting.set(block, core);
+  found(block: number): void {
+    if (this.#hot > 0 || this.#isFused(block)) return;
+    this.#waiting.add(block);
     this.#fuseWaiting();
   }
 
@@ -95,9 +104,9 @@ export class Fusion {
 
   #fuseWaiting(): void {
     const heads: Head[] = [];
-    for (const [block, core] of this.#waiting) {
-      this.#set(block + BLOCK_FUSED, 1);
-      for (const run of this.#runs(core, block)) {
+    for (const block of this.#waiting) {
+      this.#bytes[block + BLOCK_FUSED] = 1;
+      for (const run of this.#runs(block)) {
         const slot = this.#forms.fused(run.key, FUNCTIONS_MAX, (slot, linkage) =>
           lowerFused(run.ops, slot, linkage),
         );
@@ -111,9 +120,9 @@ export class Fusion {
   }
 
   /** Ops that may be fused, two at least; the way on from a block's end counts as one. */
-  #runs(core: number, block: number): Run[] {
+  #runs(block: number): Run[] {
     const runs: Run[] = [];
-    const ops = this.#get(block + BLOCK_COUNT) + 1;
+    const ops = this.#bytes[block + BLOCK_COUNT] + 1;
     let run: Run | undefined;
     for (let index = 0; index < ops; index++) {
       const op = block + BLOCK_HEADER_BYTES + index * OP_BYTES;
@@ -127,29 +136,29 @@ export class Fusion {
         run = { first: op, ops: [], key: "" };
         runs.push(run);
       }
-      const fields = new FixedFields(this.#view, op, core);
+      const fields = new FixedFields(this.#view, op);
       run.ops.push({ form, slot, fields });
-      run.key += `${slot}: ${fields.key}; `;
+      run.key += `${slot}: ${fields.keyIn(form)}; `;
     }
     return runs.filter(({ ops }) => ops.length > 1);
   }
 
   /** Each op is done by its own handler until fuseAgain() is given the answer; null: each is. */
   unfuse(block: number): readonly Head[] | null {
-    if (this.#get(block + BLOCK_FUSED) === 0) return null;
+    if (this.#bytes[block + BLOCK_FUSED] === 0) return null;
     const heads: Head[] = [];
     const first = block + BLOCK_HEADER_BYTES;
-    const end = first + this.#get(block + BLOCK_COUNT) * OP_BYTES;
+    const end = first + this.#bytes[block + BLOCK_COUNT] * OP_BYTES;
     for (let op = first; op < end; op += OP_BYTES) {
-      const slot = this.#get(op + OP_HANDLER);
+      const slot = this.#view.getUint16(op + OP_HANDLER, true);
       const own = this.#own(op);
       if (slot === own) continue;
       heads.push({ op, slot });
-      this.#set(op + OP_HANDLER, own);
+      this.#doneBy(op, own);
     }
     return heads;
   }
   fuseAgain(heads: readonly Head[]): void {
-    for (const { op, slot } of heads) this.#set(op + OP_HANDLER, slot);
+    for (const { op, slot } of heads) this.#doneBy(op, slot);
   }
 }

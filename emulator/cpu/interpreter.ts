@@ -124,7 +124,7 @@ function pushRip(code: Body, offset: () => void): void {
   offset();
   code.op("i64.add").get(mask).op("i64.and");
 }
-const pushOpOffset = (code: Body, op: number) => () => void code.get(op).access("i64.load16_u", OP_OFFSET);
+const pushOpOffset = (code: Body, op: number) => () => void code.get(op).access("i64.load8_u", OP_OFFSET);
 
 /** RIP, budget and op stand in the core block while microcode or the host runs. */
 function note(code: Body): void {
@@ -222,7 +222,7 @@ function enter(linkage: Linkage): FunctionCode {
     code.get(block).access("i32.load", BLOCK_PHYSICAL).get(physical).op("i32.ne").brIf(next);
     code
       .get(block)
-      .access("i32.load", BLOCK_KEY)
+      .access("i32.load8_u", BLOCK_KEY)
       .get(CORE)
       .access("i32.load", BLOCK_MODE)
       .op("i32.ne")
@@ -240,7 +240,7 @@ function enter(linkage: Linkage): FunctionCode {
 
     legacy();
     code.if();
-    code.get(rip).get(block).access("i64.load32_u", BLOCK_BYTES).op("i64.add");
+    code.get(rip).get(block).access("i64.load8_u", BLOCK_BYTES).op("i64.add");
     code
       .get(CORE)
       .access("i64.load32_u", CS_AT + SEG_LIMIT)
@@ -255,7 +255,14 @@ function enter(linkage: Linkage): FunctionCode {
     code.get(patch).get(block).access("i32.store");
     code.get(CORE).i32(0).access("i32.store", SHADOW); // the run loop, too, goes into the block at once if it is too long
     code.get(CORE).get(rip).access("i64.store", BLOCK_RIP);
-    code.get(budget).get(block).access("i32.load", BLOCK_COUNT).op("i32.sub").tee(left).i32(0).op("i32.lt_s");
+    code
+      .get(budget)
+      .get(block)
+      .access("i32.load8_u", BLOCK_COUNT)
+      .op("i32.sub")
+      .tee(left)
+      .i32(0)
+      .op("i32.lt_s");
     code.if();
     code.get(CORE).get(block).access("i32.store", BLOCK_FOUND);
     exit(code, EXIT.partial, pushBudget);
@@ -263,7 +270,7 @@ function enter(linkage: Linkage): FunctionCode {
     code.get(CORE).get(block).i32(BLOCK_HEADER_BYTES).op("i32.add").get(left);
     code
       .get(block)
-      .access("i32.load", BLOCK_HEADER_BYTES + OP_HANDLER)
+      .access("i32.load16_u", BLOCK_HEADER_BYTES + OP_HANDLER)
       .returnCallIndirect(TYPE.handler);
   });
 }
@@ -394,7 +401,7 @@ function refreshInto(code: Body): void {
 /** start(core, op, budget): runs from an op on; its block has been charged. */
 function start(): FunctionCode {
   const code = new Body(3);
-  code.get(CORE).get(1).get(2).get(1).access("i32.load", OP_HANDLER).returnCallIndirect(TYPE.handler);
+  code.get(CORE).get(1).get(2).get(1).access("i32.load16_u", OP_HANDLER).returnCallIndirect(TYPE.handler);
   return { type: TYPE.handler, body: code.finish(), name: "start" };
 }
 function refresh(): FunctionCode {
@@ -405,7 +412,7 @@ function refresh(): FunctionCode {
 
 /** The faulting instruction is not charged. */
 const pushUncharged = (code: Body) => () =>
-  void code.get(2).get(1).access("i32.load16_u", OP_REST).op("i32.add").i32(1).op("i32.add");
+  void code.get(2).get(1).access("i32.load8_u", OP_REST).op("i32.add").i32(1).op("i32.add");
 
 function leaving(slot: number, why: number, before: (code: Body) => void = () => {}): FunctionCode {
   return handler(slot, undefined, (code) => {

@@ -227,7 +227,7 @@ class Lowering extends Repeats implements Meaning {
       case "immediate":
       case "far":
         if (place === "immediate2") this.fields.pushImmediate2(code).op("i64.extend_i32_u");
-        else this.fields.pushImmediate(code);
+        else this.fields.pushImmediate(code, this.form, width);
         return this.take(o.kind === "far" ? 64 : width);
       case "branch":
         return this.branchTarget(o);
@@ -371,7 +371,7 @@ class Lowering extends Repeats implements Meaning {
   branchTarget(o: Operand): Scalar {
     const { index } = o as FormOperand;
     if (o.kind !== "branch") this.refuse(`operand ${index} is no branch`);
-    let target = this.fromBlock(() => void this.fields.pushImmediate(this.code));
+    let target = this.fromBlock(() => void this.fields.pushImmediate(this.code, this.form, 64));
     if (this.operandSize === 16) target = this.bitsOf(target, 0, 16);
     return new Scalar(64, target.local, 0n, false, true);
   }

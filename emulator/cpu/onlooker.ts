@@ -176,7 +176,7 @@ export class Onlooker {
     const bits = (mode & MODE_64) !== 0 ? 64 : (mode & MODE_CODE32) !== 0 ? 32 : 16;
     const op = view.getUint32(c + RUN_OP, true);
     let rip = view.getBigUint64(c + RIP, true);
-    if (op !== 0) rip = view.getBigUint64(c + BLOCK_RIP, true) + BigInt(view.getUint16(op + OP_OFFSET, true));
+    if (op !== 0) rip = view.getBigUint64(c + BLOCK_RIP, true) + BigInt(view.getUint8(op + OP_OFFSET));
     if (bits !== 64) rip = BigInt.asUintN(32, rip + view.getBigUint64(c + CS_BASE, true));
     return { linear: rip, bits, user: view.getUint32(c + CPL, true) === 3 };
   }

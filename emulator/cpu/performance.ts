@@ -80,7 +80,7 @@ export class Performance {
   taken(c: number, block: number, index: number, rip: number): boolean {
     const op = opAt(block, index);
     if (unconditional.has(mnemonicOf(this.#view.getUint16(op + OP_CODE, true)))) return true;
-    const behind = rip + this.#view.getUint16(op + OP_OFFSET, true) + this.#view.getUint8(op + OP_LENGTH);
+    const behind = rip + this.#view.getUint8(op + OP_OFFSET) + this.#view.getUint8(op + OP_LENGTH);
     return this.#isBranch(op) && ((this.#words[(c + RIP) >>> 2] - behind) | 0) !== 0;
   }
 

@@ -19,11 +19,13 @@ const LONGEST_INSTRUCTION = 15;
 
 export class WaitingStores {
   readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
   readonly #ramBase: number;
   readonly #microcode: Microcode;
 
   constructor(buffer: ArrayBufferLike, ramBase: number, microcode: Microcode) {
     this.#words = new Int32Array(buffer);
+    this.#bytes = new Uint8Array(buffer);
     this.#ramBase = ramBase;
     this.#microcode = microcode;
   }
@@ -43,7 +45,7 @@ export class WaitingStores {
   /** Whether one of them is to a block's bytes. */
   hits(c: number, block: number): boolean {
     const begin = this.#ramBase + (this.#get(block + BLOCK_PHYSICAL) >>> 0);
-    const end = begin + this.#get(block + BLOCK_BYTES);
+    const end = begin + this.#bytes[block + BLOCK_BYTES]!;
     const runsOn = this.#get(block + BLOCK_SECOND_AT) !== 0;
     const second = runsOn ? this.#ramBase + this.#get(block + BLOCK_SECOND_PAGE) * 4096 : 0;
     for (let i = this.count(c) - 1; i >= 0; i--) {

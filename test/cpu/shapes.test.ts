@@ -146,9 +146,11 @@ test("a block's records are the same whether its skeletons were known or not", (
   expect({ count: again.count, length: again.length }).toEqual({ count: 6, length: code.length });
   expect([...again.links.slice(0, 7)]).toEqual([NaN, NaN, 13, NaN, NaN, NaN, code.length]);
   const field = (op: number, at: number) => words[op * (L.OP_BYTES / 4) + at / 4]! >>> 0;
-  expect(field(0, L.OP_DISPLACEMENT)).toBe(0x12345678 + 7);
-  expect([field(1, L.OP_IMMEDIATE), field(1, L.OP_IMMEDIATE + 4)]).toEqual([0xffff_ffff, 0xffff_ffff]);
-  expect([field(3, L.OP_IMMEDIATE), field(3, L.OP_IMMEDIATE + 4)]).toEqual([0x5566_7788, 0x1122_3344]);
+  const long = (op: number) => [field(op, L.OP_LONG), field(op, L.OP_LONG + 4)];
+  expect(long(0)).toEqual([0x12345678 + 7, 0]);
+  expect([field(1, L.OP_SHORT), ...long(1)]).toEqual([0xffff_ffff, 8, 0]);
+  expect([...long(2), field(2, L.OP_PATCH)]).toEqual([13, 0, 0x10000 + L.CHAIN_SINK]);
+  expect(long(3)).toEqual([0x5566_7788, 0x1122_3344]);
   // POP has moved the stack pointer before it addresses its operand.
-  expect([field(4, L.OP_DISPLACEMENT), field(4, L.OP_DISPLACEMENT + 4)]).toEqual([0, 0]);
+  expect(long(4)).toEqual([0, 0]);
 });

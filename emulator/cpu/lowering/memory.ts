@@ -127,7 +127,7 @@ export class Memory extends Addresses {
     if (stack !== "flag") return;
     this.fields.pushFlags(code).i64(BigInt(OP_STACK_BASED)).op("i64.and");
     code
-      .i64(BigInt(Math.log2(ACCESS_STACK)))
+      .i64(BigInt(Math.log2(ACCESS_STACK / OP_STACK_BASED)))
       .op("i64.shl")
       .op("i64.or");
   }

@@ -106,7 +106,7 @@ export class Transfers extends Vectors {
       return;
     }
     code.get(CORE).get(OP).i32(OP_BYTES).op("i32.add").get(BUDGET);
-    code.get(OP).access("i32.load", OP_BYTES + OP_HANDLER);
+    code.get(OP).access("i32.load16_u", OP_BYTES + OP_HANDLER);
     code.returnCallIndirect(TYPE.handler);
   }
   /** Looks the block at RIP up. */
@@ -131,7 +131,7 @@ export class Transfers extends Vectors {
     if (this.form.operandSize !== 16) return undefined;
     const { code } = this;
     const wraps = code.local("i32");
-    this.push64(this.fromBlock(() => void this.fields.pushImmediate(code)));
+    this.push64(this.fromBlock(() => void this.fields.pushImmediate(code, this.form, 64)));
     code.i64(16n).op("i64.shr_u").i64(0n).op("i64.ne").set(wraps);
     return wraps;
   }
@@ -149,19 +149,19 @@ export class Transfers extends Vectors {
     code.get(OP).access("i32.load", OP_CHAIN).tee(block).op("i32.eqz").brIf(slow);
     if (!this.form.mode64) {
       // The block was within CS's limit when it was linked; the segment may be another now.
-      this.push64(target).get(block).access("i64.load32_u", BLOCK_BYTES).op("i64.add");
+      this.push64(target).get(block).access("i64.load8_u", BLOCK_BYTES).op("i64.add");
       code.get(CORE).access("i64.load32_u", CS_LIMIT).i64(1n).op("i64.add").op("i64.gt_u").brIf(slow);
     }
     if (wraps !== undefined) code.get(wraps).brIf(slow);
     code.get(block).access("i32.load", BLOCK_GENERATION_AT).access("i32.load");
     code.get(block).access("i32.load", BLOCK_GENERATION).op("i32.ne");
     code.get(CORE).access("i32.load", ATTENTION).op("i32.or").brIf(slow);
-    this.#pushRefunded().get(block).access("i32.load", BLOCK_COUNT).op("i32.sub").tee(left);
+    this.#pushRefunded().get(block).access("i32.load8_u", BLOCK_COUNT).op("i32.sub").tee(left);
     code.i32(0).op("i32.lt_s").brIf(slow);
     code.get(CORE);
     this.push64(target).access("i64.store", BLOCK_RIP);
     code.get(CORE).get(block).i32(BLOCK_HEADER_BYTES).op("i32.add").get(left);
-    code.get(block).access("i32.load", BLOCK_HEADER_BYTES + OP_HANDLER);
+    code.get(block).access("i32.load16_u", BLOCK_HEADER_BYTES + OP_HANDLER);
     code.returnCallIndirect(TYPE.handler);
     if (anew !== undefined) return;
     code.end();

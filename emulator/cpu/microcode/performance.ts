@@ -156,7 +156,7 @@ function known(event: u32): bool {
 /** What the core has retired, the instruction under way not counted: as Engine.retired() has it. */
 function cycles(core: usize): u64 {
   const op = load<u32>(core, RUN_OP);
-  const ahead = op == 0 ? 0 : <i32>load<u16>(op, OP_REST) + 1;
+  const ahead = op == 0 ? 0 : <i32>load<u8>(op, OP_REST) + 1;
   return load<u64>(core, RETIRED) + (load<i32>(core, RUN_START) - load<i32>(core, RUN_BUDGET) - ahead);
 }
 
