@@ -65,15 +65,26 @@ describe("translation", () => {
   });
 
   // SDM vol. 3A, 4.8: accessed and dirty bits
-  test("a denied access leaves the last entry's accessed and dirty bits alone", () => {
+  test("an access that ends in a page fault marks no entry, one that is granted all of them", () => {
     const { m, tables } = long();
     const at = tables.map(VA, FRAME, P);
+    const uppers = [2, 3, 4].map((level) => tables.entry(VA, level));
+    const marked = () => uppers.map((entry) => (m.read64(entry) & A) !== 0n);
     expect(errorOf(m, VA, WRITE)).toBe(0b00011);
     expect(m.read64(at)).toBe(BigInt(FRAME) | P);
     user(m);
     expect(errorOf(m, VA, READ)).toBe(0b00101);
     expect(m.read64(at)).toBe(BigInt(FRAME) | P);
-    expect(m.read64(tables.entry(VA, 2)) & A).toBe(A); // the tables on the way were used
+    m.write64(at, 0n);
+    expect(errorOf(m, VA, READ)).toBe(0b00100);
+    m.write64(at, BigInt(FRAME) | P | (1n << 51n));
+    expect(errorOf(m, VA, READ)).toBe(0b01101);
+    expect(marked()).toEqual([false, false, false]);
+    m.write64(at, BigInt(FRAME) | P);
+    supervisor(m);
+    physicalOf(m, VA);
+    expect(marked()).toEqual([true, true, true]);
+    expect(m.read64(at) & (A | D)).toBe(A);
   });
 
   // SDM vol. 3A, 4.7: #PF: P, W, U, RSVD, I
@@ -411,6 +422,8 @@ describe("legacy paging", () => {
     m.physical.setUint32(directory + 4, 0x10_1000 | 7, true);
     m.physical.setUint32(0x10_1000 + 4 * 3, FRAME | 1, true);
     on(m);
+    expect(errorOf(m, 0x40_4000n, READ)).toBe(0);
+    expect(m.physical.getUint32(directory + 4, true)).toBe(0x10_1000 | 7);
     expect(physicalOf(m, 0x40_3abcn)).toBe(BigInt(FRAME + 0xabc));
     expect(m.physical.getUint32(directory + 4, true)).toBe(0x10_1000 | 0x27);
     expect(m.physical.getUint32(0x10_1000 + 4 * 3, true)).toBe(FRAME | 0x21);

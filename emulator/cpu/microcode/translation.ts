@@ -4,7 +4,7 @@
 // Invariants:
 // - An access that a TLB entry does not allow walks the tables anew, so a fault is raised only if the tables deny it
 //   (AMD APM vol. 2, 5.5.2).
-// - Accessed and dirty of the last entry are set only for an access that is permitted, by compare-and-exchange.
+// - Accessed and dirty bits are set only for an access that is permitted, by compare-and-exchange.
 
 import {
   ACCESS_EXECUTE,
@@ -86,6 +86,7 @@ import {
   rights,
   sizeLog2,
   US,
+  unmarked,
   walk32,
   walk64,
 } from "./walk";
@@ -157,11 +158,12 @@ function answer(entry: usize, va: u64, a: u32): u64 {
 
 function walkAndFill(core: usize, entry: usize, va: u64, a: u32, user: bool): u64 {
   const legacy32 = (cr4(core) & CR4_PAE) == 0;
+  let marks = false;
   while (true) {
-    if (legacy32) walk32(core, va);
-    else walk64(core, va);
+    if (legacy32) walk32(core, va, marks);
+    else walk64(core, va, marks);
     if (outcome == CHANGED) continue;
-    if (load<u32>(LOOKING_WORD) & LOOKING_WALKS) tellWalk(core, va, a, user);
+    if (!marks && load<u32>(LOOKING_WORD) & LOOKING_WALKS) tellWalk(core, va, a, user);
     if (outcome == NOT_PRESENT) return pageFault(core, va, a, user, 0);
     if (outcome == RESERVED) return pageFault(core, va, a, user, ERROR_P | ERROR_RSVD);
     let flags: u32 = 0;
@@ -172,6 +174,10 @@ function walkAndFill(core: usize, entry: usize, va: u64, a: u32, user: bool): u6
     const keyed = keyAllows(core, flags, a, user);
     if (!keyed || !permitted(core, flags, a, user))
       return pageFault(core, va, a, user, keyed ? ERROR_P : ERROR_P | ERROR_PK);
+    if (unmarked) {
+      marks = true;
+      continue;
+    }
     const bits = (a & 3) == ACCESS_WRITE ? A | D : A;
     let dirty = (leaf & D) != 0;
     if ((leaf & bits) != bits) {

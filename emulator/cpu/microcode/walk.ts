@@ -1,8 +1,10 @@
 // A walk of the page tables: 32-bit paging (with PSE and PSE-36), PAE and 4-level paging; pages of 4 KiB, 2 MiB, 4 MiB
 // and 1 GiB. Intel SDM vol. 3A, chapter 4; AMD APM vol. 2, chapter 5.
 //
-// Invariant: the accessed bit of an upper entry is set as soon as it is used, by compare-and-exchange; the last entry is
-// left to translation.ts, which knows whether the access is permitted.
+// Accessed bits are set by an access that the tables grant, not by one that ends in a page fault: that one has used no
+// entry for a translation (SDM 4.8; processors differ in this). So translation.ts walks first without marking, and again
+// with it where an upper entry has its bit clear; the last entry is its own work.
+// Invariant: an upper entry is marked by compare-and-exchange, and only by a walk that marks.
 
 import { CR3, MODE_LONG, PDPTE } from "../layout";
 import { CR4_PSE, cr4, EFER_NXE, efer, mode } from "./core";
@@ -34,14 +36,19 @@ export let leafAddress: u64 = 0;
 export let physicalPage: u64 = 0;
 export let rights: u64 = 0; // RW and US as all levels grant them; NX when one level forbids execution
 export let sizeLog2: u32 = 0;
+export let unmarked: bool = false; // an upper entry's accessed bit is clear
 
-/** Sets the accessed bit of an upper entry. */
-function used64(core: usize, address: u64, entry: u64): bool {
-  return (entry & A) != 0 || updateEntry64(core, address, entry, A);
+/** An upper entry is used: false where it was written under a walk that marks. */
+function used64(core: usize, address: u64, entry: u64, marks: bool): bool {
+  if ((entry & A) != 0) return true;
+  if (marks) return updateEntry64(core, address, entry, A);
+  unmarked = true;
+  return true;
 }
 
 /** 4-level and PAE paging: entries of 8 bytes, 512 a table; PAE starts from a register and never has NX above. */
-export function walk64(core: usize, va: u64): void {
+export function walk64(core: usize, va: u64, marks: bool): void {
+  unmarked = false;
   const long = (mode(core) & MODE_LONG) != 0;
   const noExecute = (efer(core) & EFER_NXE) != 0;
   let reserved = BEYOND;
@@ -90,7 +97,7 @@ export function walk64(core: usize, va: u64): void {
       );
       return;
     }
-    if (!used64(core, address, e)) {
+    if (!used64(core, address, e, marks)) {
       outcome = CHANGED;
       return;
     }
@@ -100,7 +107,8 @@ export function walk64(core: usize, va: u64): void {
 }
 
 /** 32-bit paging: two levels of 1024 entries of 4 bytes; with CR4.PSE a directory entry may map 4 MiB (PSE-36). */
-export function walk32(core: usize, va: u64): void {
+export function walk32(core: usize, va: u64, marks: bool): void {
+  unmarked = false;
   const top = gateA20((load<u64>(core, CR3) & 0xffff_f000) | (((va >> 22) & 1023) << 2));
   const e = readEntry32(core, top);
   if ((e & P) == 0) {
@@ -117,9 +125,12 @@ export function walk32(core: usize, va: u64): void {
     found(e, top, (e & 0xffc0_0000) | (((e >> 13) & 0xff) << 32) | (va & 0x3f_ffff), 22);
     return;
   }
-  if ((e & A) == 0 && !updateEntry32(core, top, e, A)) {
-    outcome = CHANGED;
-    return;
+  if ((e & A) == 0) {
+    if (!marks) unmarked = true;
+    else if (!updateEntry32(core, top, e, A)) {
+      outcome = CHANGED;
+      return;
+    }
   }
   const address = gateA20((e & 0xffff_f000) | (((va >> 12) & 1023) << 2));
   const p = readEntry32(core, address);
