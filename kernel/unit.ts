@@ -5,7 +5,7 @@ import { operationOf } from "./coherence/operation";
 import { Part, Parts } from "./coherence/parts";
 import { isRecord, RangeSet, rangeAt, rangeOf, STORED } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
-import { eraOfView, serialEnded, serialReverted } from "./coherence/serials";
+import { eraBegins, serialEnded, serialReverted } from "./coherence/serials";
 import { INVALID_OPERATE, LOST } from "./coherence/table";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
@@ -293,9 +293,9 @@ export function pageSetLost(page: Page): void {
 export function pageReverted(engine: Engine, page: Page): void {
   serialReverted(engine, page);
 }
-/** As page-members.ts does when a machine has died. */
+/** As page-members.ts does before a freeze. */
 export function engineSetView(engine: Engine, view: u32): void {
-  engine.era = eraOfView(view);
+  eraBegins(engine, view);
 }
 /** As page-members.ts does of a page whose home moves, when that machine dies. */
 export function pageForgetOperation(page: Page, machine: u32): void {

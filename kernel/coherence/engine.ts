@@ -42,7 +42,7 @@ import {
   TAKE_IT,
   WITH_DATA,
 } from "./records";
-import { eraAfterDeath, serialEnded, serialTaken } from "./serials";
+import { serialEnded, serialTaken } from "./serials";
 import {
   ACKNOWLEDGED,
   COLLECTING,
@@ -231,7 +231,6 @@ export function forgetPeer(page: Page, peer: u32): void {
 
 export function engineDead(engine: Engine, peer: u32): void {
   engine.dead |= bitOf(peer);
-  eraAfterDeath(engine);
 }
 
 /** A new machine has taken the number of a dead one. */

@@ -184,7 +184,7 @@ export function keptRebuilt(object: SharedObject, stale: bool, all: bool): void 
     const directory = rangeOf(rangesOf(object), kept.index).directory;
     const none = directory == LOST || (all && directory == UNUSED);
     if (stale && none && kept.frame != 0) memory.fill(kept.frame, 0, PAGE_BYTES);
-    if ((directory != UNUSED && directory != LOST) || object.renumbered == 0) continue;
+    if (directory != LOST && (directory != UNUSED || object.renumbered == 0)) continue;
     record.serial = kept.serial;
     serialReverted(engine, record);
     kept.serial = record.serial;

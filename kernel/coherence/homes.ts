@@ -446,6 +446,7 @@ function rebuild(object: SharedObject): void {
     const stale = !ours && (page.directory == LOST || nobodys);
     page.roomless = 0;
     if (stale && page.frame != 0) memory.fill(page.frame, 0, PAGE_BYTES);
+    if (page.directory == LOST) serialReverted(engine, page);
     if (page.directory == UNUSED) {
       page.ranged = 1; // nobody has it: as its range says
       if (object.renumbered != 0) serialReverted(engine, page);

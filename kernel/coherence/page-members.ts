@@ -16,7 +16,7 @@ import { ask, drain, engine, writerWaits } from "./pages";
 import { Page, PEER_BYTES } from "./records";
 import { refusalsForget, refusalsMachineDied } from "./refusals";
 import { EVERYTHING, takeAway, unlinkWaiting } from "./revocations";
-import { eraOfView, NO_SERIAL, serialEnded } from "./serials";
+import { eraBegins, NO_SERIAL, serialEnded } from "./serials";
 import { INVALID_OPERATE } from "./table";
 
 /** Calls `visit` (of a Page) for every page. */
@@ -57,17 +57,15 @@ function peerDied(page: Page): void {
 }
 
 /**
- * A view is installed: what this machine renumbers from here on has other numbers than whatever was renumbered before, also by its own
- * former life, whose bytes may remain elsewhere.
+ * This machine is about to freeze for the view: what it renumbers from here on has other numbers than whatever was renumbered before, also by
+ * its own former life, whose bytes may remain elsewhere.
  */
 export function pagesView(view: u64): void {
-  engine.era = eraOfView(view);
+  eraBegins(engine, view);
 }
 
-/** `view`: the number of the view that goes on without it. */
-export function pagesMachineDied(machine: u32, view: u64): void {
+export function pagesMachineDied(machine: u32): void {
   engineDead(engine, machine);
-  engine.era = eraOfView(view);
   mirrorsMachineDied(machine);
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {

@@ -135,7 +135,7 @@ export class Engine {
   local: usize = 0;
   localFirst: u32 = 0;
   localCount: u32 = 0;
-  /** Of serial numbers that begin after a loss. */
+  /** Of serial numbers that begin after a loss (serials.ts). */
   era: u32 = 0;
   /** The pair that stopped the machine. */
   illegalState: u32 = 0;

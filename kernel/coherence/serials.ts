@@ -6,8 +6,11 @@
 //                written then has other numbers than what was lost
 //
 // Who grants knows the number of what it grants, since only the writer's own bytes differ from what their number says, and he
-// renumbers them before anybody gets them. Eras come from the numbers of the cluster's views: a loss follows a death, and
-// a death a new view. 0 is a page that was never written: zeros.
+// renumbers them before anybody gets them. 0 is a page that was never written: zeros.
+//
+// Eras come from the numbers of the cluster's views. A home begins them while its directories count, from when it made them, in one view,
+// until it freezes for another; the machines that are the home one after the other do so in different views, and what one of
+// them has begun itself it knows by the page's number. So no two eras of a page are one.
 import { Engine, Page, PageMessage, SAME_DATA, WITH_DATA } from "./records";
 
 /** The bytes that are here are none that have a number. */
@@ -46,9 +49,7 @@ export function dataFor(page: Page, has: u64): u8 {
   return has == page.serial && has != NO_SERIAL ? WITH_DATA | SAME_DATA : WITH_DATA;
 }
 
-export function eraOfView(view: u64): u32 {
-  return <u32>(view << ERAS_OF_VIEW);
-}
-export function eraAfterDeath(engine: Engine): void {
-  engine.era += 1 << ERAS_OF_VIEW;
+/** This machine freezes for the view: its directories of the one before are over. */
+export function eraBegins(engine: Engine, view: u64): void {
+  engine.era = <u32>(view << ERAS_OF_VIEW);
 }

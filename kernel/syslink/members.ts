@@ -378,7 +378,6 @@ function install(view: View, now: u64): void {
     markSet(clusterSelf(), INTERRUPTED, current.number);
     markTell(current, INTERRUPTED);
   }
-  pagesView(current.number);
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf()) change(machine, now);
   }
@@ -425,6 +424,7 @@ function phases(now: u64): u64 {
     const next = deaths(now);
     if (dying != 0) return next;
     for (; coming != 0; coming &= coming - 1) pagesMachineCame(<u32>ctz(coming) + 1);
+    pagesView(current.number); // behind the deaths: by what they lose the home that was renumbers, not the next one
     again(homesFreeze(current.members, current.leaving, interruptedByAny(current)));
     moves = true;
     mark(FROZEN);
@@ -508,7 +508,7 @@ function died(machine: u32): void {
   dying &= ~bit(machine);
   coming &= ~bit(machine);
   if (!(membership.left & bit(machine))) homesMachineDied(machine);
-  pagesMachineDied(machine, current.number);
+  pagesMachineDied(machine);
   objectsMachineDied(machine);
   locksMachineDied(machine);
   spreadMachineDied(machine);

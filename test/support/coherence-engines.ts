@@ -126,6 +126,7 @@ export class Engines {
   readonly #pageBytes: number;
   readonly #recordBytes: number;
   readonly #protocolBytes: number;
+  readonly #serialAt: number;
   readonly #rangeCount: Call;
   readonly #words: Uint32Array;
 
@@ -139,6 +140,7 @@ export class Engines {
     const round = (bytes: number) => (bytes + 15) & ~15;
     this.#words = new Uint32Array(kernel.memory.buffer);
     this.#protocolBytes = kernel.call(shape.mirrored ? "pageEngineBytes" : "pageProtocolBytes")();
+    this.#serialAt = kernel.call("pageProtocolBytes")();
     this.#rangeCount = kernel.call("rangeSetCount");
     this.#engineBytes = round(kernel.call("engineRecordBytes")());
     this.#setBytes = round(kernel.call("rangeSetBytes")());
@@ -186,6 +188,12 @@ export class Engines {
     this.#kernel.bytes.fill(0, at, at + this.#recordBytes);
     this.#kernel.call("pageSetIndex")(at, BigInt(page));
     this.#kernel.call("pageCreate")(at, home, at + this.#pageBytes, ranges ? this.set(machine) : 0);
+  }
+
+  /** pageSerial(), without a bigint. */
+  serialWords(machine: number, page: number): [changes: number, era: number] {
+    const at = (this.page(machine, page) + this.#serialAt) >> 2;
+    return [this.#words[at]!, this.#words[at + 1]!];
   }
 
   /** The address of the message, for engineMessage(). */

@@ -301,7 +301,7 @@ export class Homes {
       // A stale copy is no backing store: others may have been told already that its bytes are lost.
       if (!ours && (lost || (loses && unused)) && machine.pages[page]!.framed) machine.pages[page]!.frame = 0;
       if (unused && machine.pages[page]!.former) machine.pages[page]!.frame = 0;
-      if (unused && here.renumbered) engines.do.reverted(engines.engine(number), at);
+      if (lost || (unused && here.renumbered)) engines.do.reverted(engines.engine(number), at);
       if (ranges && unused) engines.do.setRanged(at, 1);
       else if (ranges) engines.do.carve(set, BigInt(page));
       if (adopts !== 0 && this.#cluster.planted !== "the copy that counts is not told so")

@@ -1,18 +1,21 @@
 // Judges the cluster of coherence-state.ts, whom nothing is hidden from: after every event there is one writer or any number of
 // readers, and nobody sees an old value but for what went with a dead machine; at the end nobody waits.
 import { Pasts } from "./coherence-mirror-state.js";
+import { Serials } from "./coherence-serials.js";
 import type { Cluster } from "./coherence-state.js";
 import { Violation } from "./search.js";
 
 export class Judge {
   readonly #cluster: Cluster;
   readonly #pasts: Pasts;
+  readonly #serials: Serials;
   /** Pages whose bytes did not travel. */
   revalidated = 0;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
     this.#pasts = new Pasts(cluster);
+    this.#serials = new Serials(cluster);
   }
 
   /** An instruction reads this value. */
@@ -62,7 +65,10 @@ export class Judge {
   /** One writer or any number of readers, and every copy that can be read is the newest. */
   check(): void {
     // Who serves a home that he does not yet know to be dead is an orphan already.
-    for (const page of this.#cluster.pages) if (this.#cluster.homeLives(page)) this.#checkPage(page);
+    for (const page of this.#cluster.pages) {
+      if (this.#cluster.homeLives(page)) this.#checkPage(page);
+      if (this.#cluster.numbered) this.#serials.check(page);
+    }
   }
 
   #checkPage(page: number): void {

@@ -178,6 +178,8 @@ export class Cluster {
   leavings = 0;
   /** A bug that the judge is to find, of coherence-views.ts, coherence-homes.ts or coherence-mirror.ts; none: "". */
   planted = "";
+  /** The judge looks at serial numbers too: half as much work again. */
+  numbered = false;
   /** Those that were left out and come back have their bytes still, under their numbers (R7). */
   remains = false;
   /** Views and the home's move (coherence-views.ts); else machines notice deaths one by one, and a home's pages end with it. */

@@ -138,7 +138,8 @@ export class Views {
       membership.marks[INTERRUPTED * cluster.setup.machines + number - 1] = this.#newest;
       this.#tell(number, INTERRUPTED);
     }
-    cluster.engines.do.setView(cluster.engines.engine(number), this.#newest + 1);
+    if (cluster.planted === "an era begins before the home is over")
+      cluster.engines.do.setView(cluster.engines.engine(number), this.#newest + 1);
     for (const other of cluster.numbers) if (other !== number) this.#change(number, other, former, view);
     this.#mirrors.look(number);
     this.#mark(number, FLUSHED);
@@ -179,7 +180,6 @@ export class Views {
     machine.membership.doubts ||= !left;
     machine.membership.coming &= ~bit(dead);
     engines.do.dead(engines.engine(number), dead);
-    engines.do.setView(engines.engine(number), machine.membership.view + 1);
     this.homes.died(number, dead, left);
   }
 
@@ -242,6 +242,8 @@ export class Views {
     for (const other of this.#cluster.numbers)
       if (machine.membership.dying & bit(other)) this.#died(number, other);
     this.#welcome(number);
+    const { engines } = this.#cluster;
+    engines.do.setView(engines.engine(number), machine.membership.view + 1);
     const interrupted =
       this.#interrupted(number, this.#members(number)) &&
       this.#cluster.planted !== "a view that was skipped is nothing";

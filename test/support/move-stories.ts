@@ -249,6 +249,33 @@ const numberedAnew: Story = {
   told: 1,
 };
 
+/**
+ * R2, promise 85: machine 2, the home, has page 1 again when machine 3 dies with it. In the same view machine 1 comes back, is the home, and
+ * is told by page 0 that all was lost: its page 1 has other bytes, and another number.
+ */
+const twoHomesOfAView: Story = {
+  setup: {
+    machines: 3,
+    pages: 2,
+    home: 1,
+    ranges: true,
+    programs: [["r0"], ["w1w1r1"], ["w1"]],
+    takeover: true,
+  },
+  kills: 2,
+  rejoins: true,
+  steps: inTurn(
+    [kill(1), exclude(1)],
+    view(2, 3),
+    [start(2), start(2), retire(2)],
+    [start(3), ARRIVES, { do: "gone", machine: 2, page: 1 }, ARRIVES, retire(3)],
+    [kill(3), exclude(3), comes(1)],
+    view(1, 2),
+    [start(1), start(2), ARRIVES],
+  ),
+  told: 2,
+};
+
 export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
@@ -256,5 +283,6 @@ export const moveStories = {
   "what was lost without a frame is nobody's": lostWithoutFrame,
   "hands in before it is answered": answeredLate,
   "who was the home alone knows of eras": numberedAnew,
+  "an era begins before the home is over": twoHomesOfAView,
   "a view that interrupts a move is a death": twoLeave,
 } as const;

@@ -84,6 +84,7 @@ export function tellStory(
 ): void {
   const world = new World(kernel, setup);
   world.planted = planted;
+  world.numbered = true;
   world.rejoins = rejoins === true;
   world.leaves = leaves;
   playOn(world, steps, kills, 0, slow);

@@ -55,6 +55,7 @@ export function worldOf(
   world.pauses = pauses;
   world.remains = remains;
   world.leaves = leaves;
+  world.numbered = true;
   return world;
 }
 

@@ -261,7 +261,7 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     name: "lost bytes without a record keep their number",
     judge: "full",
     file: "coherence/frozen.ts",
-    from: "if ((directory != UNUSED && directory != LOST) || object.renumbered == 0) continue;",
+    from: "if (directory != LOST && (directory != UNUSED || object.renumbered == 0)) continue;",
     to: "if (directory != UNUSED || object.renumbered == 0) continue;",
   },
   {
