@@ -22,6 +22,7 @@ import { type MachineReport, machineReport } from "./report.js";
 import { Schedule } from "./schedule.js";
 import { restoreMachine, saveMachine } from "./snapshot-file.js";
 import { takeTerminal } from "./terminal.js";
+import { frameCame } from "./tier-up.js";
 import { openTrace, type TraceOptions } from "./trace-options.js";
 
 export interface BootOptions extends PlugOptions, TraceOptions {
@@ -172,7 +173,10 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal, a
     link = await liveLink({
       url: o.bridge,
       ...(o.token === undefined ? {} : { token: o.token }),
-      receive: (frame) => machine.receiveFrame(frame),
+      receive: (frame) => {
+        frameCame();
+        machine.receiveFrame(frame);
+      },
       report: (line) => process.stderr.write(`${o.name}: ${line}\n`),
     });
     machine.connect(link);

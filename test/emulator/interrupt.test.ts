@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { commands } from "../support/commands.js";
 
 const buslock = commands();
@@ -20,6 +20,7 @@ test.each([
   [`boot --seed 1 --kernel ${loop} --flat 0x100000`, "Buslock firmware"],
 ])("a seeded run: %s", { timeout: 60_000 }, async (words, line) => {
   const run = buslock(...words.split(" "));
+  onTestFinished(() => run.kill("SIGKILL")); // where it was not heard
   await run.says(line);
   run.kill("SIGINT");
   expect((await run.ended).status, run.out + run.err).toBe(130);
