@@ -314,6 +314,9 @@ export function rangeSetStored(set: RangeSet): void {
 export function pageOwner(page: Page): u32 {
   return page.owner;
 }
+export function pageSharers(page: Page): u64 {
+  return page.sharers;
+}
 export function pageTransaction(page: Page): u32 {
   return page.transaction;
 }

@@ -247,8 +247,8 @@ export function recallsMachineDied(object: SharedObject, machine: u32): void {
 }
 
 /**
- * The home moves: what was held by ranges and never touched is held no more. Who was asked for ranges need not answer. The new home
- * does not know what was stored at the old one, and grants page by page. `stored`: this machine was the home.
+ * The home moves: what was held by ranges and never touched is held no more. Who was asked for ranges need not answer. `stored`: this
+ * machine was the home.
  */
 export function rangesFrozen(object: SharedObject, stored: bool): void {
   const set = rangesOf(object);
@@ -256,8 +256,13 @@ export function rangesFrozen(object: SharedObject, stored: bool): void {
     for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject)
       directoryStands(changetype<Page>(at));
   rangesForsaken(object);
-  changetype<Range>(set.at).flags = STORED;
+  rangesMoved(object);
   recallGoOn(object);
+}
+
+/** A new home does not know what was stored at the old one, or was written and then lost, and grants page by page. */
+export function rangesMoved(object: SharedObject): void {
+  changetype<Range>(rangesOf(object).at).flags = STORED;
 }
 
 /** This machine has no part in the object any more. */

@@ -3,7 +3,7 @@ import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from
 import { COMMAND_HOME_OBJECT, ITEM_NAME, ITEM_REQUESTER, ITEM_SIZE } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { keptFreeze, keptRebuild, keptRebuilt, keptThaw } from "./frozen";
-import { rangesFrozen, rangesOf, rangesReady } from "./grants";
+import { rangesFrozen, rangesMoved, rangesOf, rangesReady } from "./grants";
 import {
   ALONE,
   pagesChoose,
@@ -301,6 +301,7 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
       object.hash = message.msgid;
       object.moving = HANDED_IN;
       object.frozen = 1;
+      rangesMoved(object);
     }
     if (object.moving != 0) objectCame(object, from, message);
     return;
@@ -518,6 +519,7 @@ export function homeFound(object: SharedObject, home: u32): void {
   object.home = stage == 0 ? home : homeOf(object.hash);
   object.moving = stage == 0 ? FROZEN : thawed & bit(object.home) ? 0 : stage;
   object.frozen = u32(object.moving != 0);
+  rangesMoved(object);
 }
 
 /** This machine begins anew. */

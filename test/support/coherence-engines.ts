@@ -51,6 +51,7 @@ const functions = {
   forgetSharer: "rangesForgetSharer",
   records: "rangeSetRecords",
   owner: "pageOwner",
+  sharers: "pageSharers",
   setView: "engineSetView",
   reverted: "pageReverted",
   setRanged: "pageSetRanged",

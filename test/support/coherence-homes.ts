@@ -128,6 +128,8 @@ export class Homes {
     const machine = this.#cluster.machine(to);
     if (notice.kind === "object") {
       const here = machine.objects[notice.object]!;
+      if (!here.known && this.#cluster.planted !== "a new machine grants what was lost by ranges")
+        this.#cluster.rangesMoved(to);
       if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN });
       if (here.moving !== 0 && notice.complete) here.complete = true;
       if (here.moving !== 0 && notice.lossy) here.lossy = true;
@@ -171,8 +173,10 @@ export class Homes {
     here.home = home;
     if (stored && this.#cluster.planted !== "a lost page's frame is the page")
       for (const page of this.#pagesHere(number, object)) engines.do.stands(engines.page(number, page));
+    if (this.#roomless(number, object).length > 0) here.lossy = true;
     this.#cluster.rangesFrozen(number);
     for (const page of this.#pagesHere(number, object)) {
+      this.#cluster.machine(number).pages[page]!.roomless = false;
       this.#pagers.endRevocation(number, page);
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
       const { framed, broken } = this.#cluster.machine(number).pages[page]!;
@@ -180,6 +184,16 @@ export class Homes {
       const has = stored && (framed || tells) ? 1 : 0;
       this.#pagers.run(number, page, () => engines.do.freeze(engine, at, has));
     }
+  }
+
+  /** Pages that came here, and for which there was no room; nobody else has them. */
+  #roomless(number: number, object: number): number[] {
+    const { engines } = this.#cluster;
+    return this.#pagesHere(number, object).filter((page) => {
+      const at = engines.page(number, page);
+      const has = engines.do.owner(at) !== 0 || BigInt(engines.do.sharers(at)) !== 0n;
+      return this.#cluster.machine(number).pages[page]!.roomless && !has;
+    });
   }
 
   /** Records again, which say what their ranges say of them. */
@@ -281,11 +295,13 @@ export class Homes {
     here.lossy = false;
     here.holders = 0;
     here.handedTo = 0;
-    if (loses || this.#mirrors.on) here.renumbered = true;
+    const roomless = this.#roomless(number, object);
+    if (loses || this.#mirrors.on || roomless.length > 0) here.renumbered = true;
     here.lost = loses && this.#cluster.planted !== "what nobody has is zero";
     const { ranges, pages } = this.#cluster;
     const set = engines.set(number);
     if (ranges && here.lost) engines.do.lose(set, 0n, BigInt(pages.length - 1));
+    if (ranges) for (const page of roomless) engines.do.lose(set, BigInt(page), BigInt(page));
     const { ours } = here;
     here.complete = here.ours = false;
     here.moving = 0;
@@ -293,13 +309,17 @@ export class Homes {
       const at = engines.page(number, page);
       engines.do.setRanged(at, 0);
       const doubts = machine.membership.doubts && !this.#mirrors.on ? 1 : 0;
-      const adopts = engines.do.rebuild(engines.engine(number), at, here.lost && !ranges ? 1 : 0, doubts);
+      const noRoom = roomless.includes(page);
+      const isLost = (here.lost || noRoom) && !ranges ? 1 : 0;
+      const adopts = engines.do.rebuild(engines.engine(number), at, isLost, doubts);
       if (this.#mirrors.restores(number, page)) continue;
       const alone = !this.#mirrors.on && engines.do.settle(engines.engine(number), at) !== 0;
       const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
       const lost = engines.do.directory(at) === this.#cluster.c["LOST"];
       // A stale copy is no backing store: others may have been told already that its bytes are lost.
-      if (!ours && (lost || (loses && unused)) && machine.pages[page]!.framed) machine.pages[page]!.frame = 0;
+      const stale = !ours && (lost || ((loses || noRoom) && unused));
+      if (stale && machine.pages[page]!.framed) machine.pages[page]!.frame = 0;
+      machine.pages[page]!.roomless = false;
       if (unused && machine.pages[page]!.former) machine.pages[page]!.frame = 0;
       if (lost || (unused && here.renumbered)) engines.do.reverted(engines.engine(number), at);
       if (ranges && unused) engines.do.setRanged(at, 1);

@@ -101,7 +101,7 @@ export class Judge {
     const silent = cluster.losses.silent().find((page) => cluster.homeLives(page));
     if (!cluster.mirror && silent !== undefined)
       throw new Violation(`page ${silent} went back to an older version, and nobody was told of the loss`);
-    if (cluster.faults === 0) this.#checkNothingLost();
+    if (cluster.faults === 0 && cluster.deaths === 0) this.#checkNothingLost();
     for (const m of cluster.numbers.filter((number) => cluster.runs(number)))
       for (const { at, program } of cluster.machine(m).threads)
         if (at < program.length)

@@ -50,7 +50,7 @@ export class Leaves {
       .some((other) => (this.#cluster.machine(other).membership.left & bit(number)) !== 0);
   }
 
-  /** giveAway() of homes.ts. */
+  /** giveAway() of hand-in.ts. */
   give(number: number, page: number, home: number): void {
     const { engines, c } = this.#cluster;
     const here = this.#cluster.machine(number).pages[page]!;
@@ -64,14 +64,20 @@ export class Leaves {
     this.#cluster.tell(number, home, { kind: "given", page, report, serial }, value);
   }
 
-  /** given() of homes.ts. */
+  /** pageGiven() of hand-in.ts. */
   given(number: number, { page, report, serial }: GivenNotice, value: number): void {
-    const { engines, c } = this.#cluster;
+    const { engines, c, setup } = this.#cluster;
     const at = this.#cluster.find(number, page);
+    const here = this.#cluster.machine(number).pages[page]!;
+    if (!here.framed && setup.roomless?.includes(number)) {
+      here.roomless = true;
+      this.#cluster.losesPage(page);
+      return;
+    }
     const dirty = engines.do.dirty(at) & 1;
-    Object.assign(this.#cluster.machine(number).pages[page]!, { frame: value, framed: true, former: false });
+    Object.assign(here, { frame: value, framed: true, former: false });
     engines.do.restore(at, BigInt.asUintN(64, serial), dirty, 0);
     engines.do.given(at, number, report === c["REPORT_COPY_GIVEN"] ? 1 : 0);
-    if (report === c["REPORT_PARTLY"]) this.#cluster.machine(number).pages[page]!.broken = true;
+    if (report === c["REPORT_PARTLY"]) here.broken = true;
   }
 }

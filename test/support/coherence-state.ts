@@ -52,6 +52,8 @@ export interface Setup {
   fetches?: number;
   /** Pages are granted one by one, since records are few. */
   narrow?: boolean;
+  /** Machines that have no frames left for what others hand in as they leave. */
+  roomless?: readonly number[];
   /** Views, and homes that move. */
   takeover?: boolean;
   /** What is written is mirrored on so many machines before it is seen; with `takeover`, without ranges. */
@@ -105,6 +107,8 @@ export interface PageHere {
   ofFormerFile?: boolean;
   /** It was lost, and nobody waited for it here: who is to have it next is told. */
   broken?: boolean;
+  /** At a new home: it was given away by who leaves, and there was no room for it. */
+  roomless?: boolean;
   /** The transaction of the operation that is under way, and how often it has been done. */
   operation: number;
   done: number;
@@ -423,6 +427,12 @@ export class Cluster {
     this.answered(number, dead);
   }
 
+  /** What a machine gives away finds no room. */
+  losesPage(page: number): void {
+    this.deaths++;
+    this.forgivable[page]!++;
+  }
+
   /** At the home: bit per other machine that has ranges of the object. */
   rangeHolders(number: number): number {
     if (!this.ranges) return 0;
@@ -432,8 +442,12 @@ export class Cluster {
   rangesFrozen(number: number): void {
     if (!this.ranges) return;
     this.engines.createSet(number);
-    this.engines.do.setStored(this.engines.set(number));
+    this.rangesMoved(number);
     this.machine(number).recalling = 0;
+  }
+
+  rangesMoved(number: number): void {
+    if (this.ranges) this.engines.do.setStored(this.engines.set(number));
   }
 
   /** At the home: the machine need not answer a recall any more. */
@@ -522,6 +536,7 @@ export class Cluster {
       if (kept?.former) put64(words, kept.serial);
       if (former || here.ofFormerFile) words.put(former ? 1 : 2);
       if (here.broken) words.put(3);
+      if (here.roomless) words.put(4);
     }
     const { alive, stopped, returned, noticed } = machine;
     words.put(

@@ -276,6 +276,33 @@ const twoHomesOfAView: Story = {
   told: 2,
 };
 
+/**
+ * R2, promise 85: machine 3 has bytes of page 2 that were written before the page was lost. Then machine 1, which is new and has never heard of
+ * the file, is its home; machine 2 is granted what nobody has, from page 1 on.
+ */
+const homeThatIsNew: Story = {
+  setup: {
+    machines: 4,
+    pages: 3,
+    home: 1,
+    ranges: true,
+    programs: [[], ["r0w1w2"], ["w2w2r2"], ["w2"]],
+    takeover: true,
+  },
+  kills: 2,
+  rejoins: true,
+  steps: inTurn(
+    [start(3), ARRIVES, retire(3), start(3)],
+    [start(4), ARRIVES, { do: "gone", machine: 3, page: 2 }, ARRIVES, retire(4)],
+    [kill(4), kill(1), exclude(4), exclude(1)],
+    view(2, 3),
+    [start(2), comes(1)],
+    view(1, 2, 3),
+    [start(2), ARRIVES, retire(2), start(2), ARRIVES, retire(2), start(3), ARRIVES],
+  ),
+  told: 1,
+};
+
 export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
@@ -284,5 +311,6 @@ export const moveStories = {
   "hands in before it is answered": answeredLate,
   "who was the home alone knows of eras": numberedAnew,
   "an era begins before the home is over": twoHomesOfAView,
+  "a new machine grants what was lost by ranges": homeThatIsNew,
   "a view that interrupts a move is a death": twoLeave,
 } as const;

@@ -16,10 +16,16 @@ export interface Shape extends Setup {
   remains: boolean;
   /** So many machines may leave in good order. */
   leaves: number;
+  /** What goes slowly is drawn for each run. */
+  uneven?: boolean;
 }
+
+/** Shapes of this number and above are of larger clusters, in which not everything goes equally fast. */
+export const LARGER = 1_000_000;
 
 /** The cluster of this number: 2 to 5 machines of one or two threads, 1 to 3 pages. */
 export function shapeOf(number: number): Shape {
+  if (number >= LARGER) return largerOf(number);
   const next = chance(number + 1);
   const machines = 2 + next(4);
   const pages = 1 + next(3);
@@ -45,10 +51,92 @@ export function shapeOf(number: number): Shape {
   return { ...shape, remains, leaves, merges, fetches: merges ? next(3) : 0 };
 }
 
+/**
+ * 2 to 7 machines of none to three threads, 1 to 5 pages, more that fails and leaves; records that are granted one by one, homes without
+ * room for what a leaver gives.
+ */
+function largerOf(number: number): Shape {
+  const next = chance(number + 1);
+  const often = () => next(2) === 0;
+  const machines = 2 + next(6);
+  const pages = 1 + next(5);
+  const ranges = often();
+  const takeover = next(5) !== 0;
+  const kinds = ["rwx", "rw", "w", "rrw", "wx"][next(5)]!;
+  const program = () =>
+    Array.from({ length: 1 + next(5) }, () => `${kinds[next(kinds.length)]}${next(pages)}`).join("");
+  const home = () => 1 + next(machines);
+  const pauses = takeover && often();
+  const leaves = takeover ? next(4) : 0;
+  const merges = ranges && often();
+  return {
+    machines,
+    pages,
+    ranges,
+    narrow: ranges && next(4) === 0,
+    takeover,
+    home: ranges ? home() : Array.from({ length: pages }, home),
+    recalls: ranges ? next(3) : 0,
+    programs: Array.from({ length: machines }, () => Array.from({ length: next(4) }, program)),
+    kills: next(6),
+    rejoins: often(),
+    pauses,
+    remains: pauses && often(),
+    leaves,
+    merges,
+    fetches: merges ? next(4) : 0,
+    roomless: leaves > 0 && often() ? Array.from({ length: machines }, (_, i) => i + 1).filter(often) : [],
+    uneven: true,
+  };
+}
+
+/** Of one run: what goes slowly there, and how faults follow each other. */
+class Pace {
+  readonly #next: (limit: number) => number;
+  readonly #slow = new Set<string>();
+  /** A fault that could happen does so once in so many times; and right behind another one. */
+  readonly #rarity: number;
+  readonly #rarityThen: number;
+
+  constructor({ machines }: Shape, next: (limit: number) => number) {
+    this.#next = next;
+    const kinds = ["start", "retire", "gone", "install", "phase", "merge"];
+    const all = Array.from({ length: machines }, (_, i) => i + 1);
+    for (const machine of all) {
+      for (const kind of kinds) if (next(6) === 0) this.#slow.add(`${kind} ${machine}`);
+      for (const to of all) if (next(6) === 0) this.#slow.add(`${machine} ${to}`);
+    }
+    this.#rarity = [3, 12, 50][next(3)]!;
+    this.#rarityThen = [2, 12][next(2)]!;
+  }
+
+  isSlow(step: Step): boolean {
+    return this.#slow.has(placeOf(step));
+  }
+
+  /** One of the steps; `since`: so many events ago something failed. */
+  choose(steps: readonly Step[], since: number): Step {
+    let step = steps[this.#next(steps.length)]!;
+    if (isRare(step) && this.#next(since < 15 ? this.#rarityThen : this.#rarity) !== 0)
+      step = steps.find((each) => !isRare(each)) ?? step;
+    for (let again = 0; again < 6 && this.isSlow(step); again++) {
+      const other = steps[this.#next(steps.length)]!;
+      if (!isRare(other)) step = other;
+    }
+    return step;
+  }
+}
+
+function placeOf(step: Step): string {
+  if (step.do === "deliver") return `${step.from} ${step.to}`;
+  const kind = ["freeze", "handIn", "rebuild"].includes(step.do) ? "phase" : step.do;
+  return `${["drop", "fetch"].includes(kind) ? "merge" : kind} ${step.machine}`;
+}
+
 /** A world of this shape, at its beginning. */
 export function worldOf(
   kernel: KernelWasm,
-  { kills, rejoins, pauses, remains, leaves, ...setup }: Shape,
+  { kills, rejoins, pauses, remains, leaves, uneven: _, ...setup }: Shape,
 ): World {
   const world = new World(kernel, setup);
   world.rejoins = rejoins;
@@ -72,8 +160,17 @@ function possible(world: World, kills: number, calm: boolean): Step[] {
 const LIMIT = 20_000;
 
 /** Runs to the end, or to the first thing that is wrong; `taken`: everything that happened. */
-export function wanderIn(world: World, kills: number, mode: Mode, seed: number, taken: Step[]): void {
+export function wanderIn(
+  world: World,
+  kills: number,
+  mode: Mode,
+  seed: number,
+  taken: Step[],
+  uneven?: Shape,
+): void {
   const next = chance(seed);
+  const pace = uneven && new Pace(uneven, next);
+  let failed = -LIMIT;
   const faultsEnd = mode === "safety" ? LIMIT : next(200);
   for (let count = 0; count < LIMIT; count++) {
     const steps = world.steps(count < faultsEnd ? kills : 0);
@@ -82,8 +179,9 @@ export function wanderIn(world: World, kills: number, mode: Mode, seed: number, 
       world.checkEnd();
       return;
     }
-    let step = steps[next(steps.length)]!;
-    if (isRare(step) && next(12) !== 0) step = steps.find((each) => !isRare(each)) ?? step;
+    let step = pace ? pace.choose(steps, count - failed) : steps[next(steps.length)]!;
+    if (!pace && isRare(step) && next(12) !== 0) step = steps.find((each) => !isRare(each)) ?? step;
+    if (isRare(step)) failed = count;
     taken.push(step);
     world.take(step);
   }
@@ -176,10 +274,11 @@ export function shrink(
 /** One run; a failure is thrown with the command that repeats it. Returns how many events there were. */
 export function trial(world: World, shape: number, mode: Mode, seed: number): number {
   const fresh = world.save();
-  const { kills } = shapeOf(shape);
+  const drawn = shapeOf(shape);
+  const { kills } = drawn;
   const taken: Step[] = [];
   try {
-    wanderIn(world, kills, mode, seed, taken);
+    wanderIn(world, kills, mode, seed, taken, drawn.uneven ? drawn : undefined);
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     world.load(fresh);
