@@ -251,7 +251,6 @@ export function recallsMachineDied(object: SharedObject, machine: u32): void {
  * machine was the home.
  */
 export function rangesFrozen(object: SharedObject, stored: bool): void {
-  const set = rangesOf(object);
   if (stored)
     for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject)
       directoryStands(changetype<Page>(at));
