@@ -49,7 +49,7 @@ export class LiveMachine {
   readonly #typed: number[] = [];
   #resetAt = 0;
   #exitCode: number | null = null;
-  #state: "new" | "running" | "resetting" | "over" = "new";
+  #state: "new" | "running" | "resetting" | "asleep" | "over" = "new";
   #resolve: (ending: LiveEnding) => void = () => {};
   /** Settles when the machine is off and its threads have ended. */
   readonly ended = new Promise<LiveEnding>((resolve) => {
@@ -115,7 +115,8 @@ export class LiveMachine {
 
   /** False: the guest does not listen. */
   pressPowerButton(): boolean {
-    if (this.#state !== "running" || !this.#board.powerButtonHeard) return false;
+    if ((this.#state !== "running" && this.#state !== "asleep") || !this.#board.powerButtonHeard)
+      return false;
     this.#board.pressPowerButton();
     this.#tick();
     return true;
@@ -186,7 +187,7 @@ export class LiveMachine {
 
   /** Lets the board act on what is due, and sets the host's timer for what comes next. */
   #tick(): void {
-    if (this.#state !== "running") return;
+    if (this.#state !== "running" && this.#state !== "asleep") return;
     while (this.#typed.length > 0 && typeOn(this.#board, this.#options, this.#typed[0]!)) this.#typed.shift();
     this.#board.advance(this.#now());
     this.#core?.wake();
@@ -209,19 +210,25 @@ export class LiveMachine {
   }
 
   #power(event: PowerEvent): void {
-    if (event.kind === "reset") void this.#restart();
+    if (event.kind === "reset" || event.kind === "sleep") void this.#restart();
     else {
       if (event.kind === "exit") this.#exitCode = event.code;
       this.#end("");
     }
   }
 
-  /** RESET: every core's thread ends, and new ones begin at the reset vector. */
+  /** RESET: every core's thread ends, and new ones begin at the reset vector; where the machine sleeps, when it wakes. */
   async #restart(): Promise<void> {
-    if (this.#state !== "running") return;
+    if (this.#state !== "running" && this.#state !== "asleep") return;
     this.#state = "resetting";
     await this.#endCores();
-    if ((this.#state as string) === "resetting") this.start();
+    if ((this.#state as string) !== "resetting") return;
+    if (!this.#board.asleep) return this.start();
+    this.#core = null;
+    this.#channels = [];
+    this.#workers = [];
+    this.#state = "asleep";
+    this.#tick();
   }
 
   #end(problem: string): void {

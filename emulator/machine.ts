@@ -280,6 +280,7 @@ export class Machine implements Scheduled {
 
   pressPowerButton(): void {
     this.#board.pressPowerButton();
+    if (this.#resetWanted) this.#reset();
   }
 
   /** CR8 as the core reads it. */
@@ -309,10 +310,11 @@ export class Machine implements Scheduled {
   }
 
   runnable(core: number): boolean {
-    return this.#engine.runnable(core);
+    return !this.#board.asleep && this.#engine.runnable(core);
   }
 
   runCore(core: number, budget: number): number {
+    if (this.#board.asleep) return 0;
     this.#running = core;
     const left = this.#untilPause(core);
     const ran = this.#engine.run(core, Math.min(budget, left));
@@ -354,6 +356,7 @@ export class Machine implements Scheduled {
     this.#spent.fill(0);
     this.#board.advance(now);
     for (const devices of this.#devices) devices.advance(now);
+    if (this.#resetWanted) this.#reset(); // the clock woke it
   }
 
   /** Machine time as the running core sees it; it never goes back, whichever core looks. */
@@ -366,7 +369,7 @@ export class Machine implements Scheduled {
 
   #power(event: PowerEvent): void {
     if (event.kind === "reset") this.#resetWanted = true;
-    else {
+    else if (event.kind !== "sleep") {
       this.powered = false;
       if (event.kind === "exit") this.exitCode = event.code;
     }

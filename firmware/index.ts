@@ -43,7 +43,7 @@ import { area, areaEnd, ebdaPointer, gdt, selector, variable } from "./layout.js
 import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
 import { otherCores, setMemoryTypes } from "./mtrr.js";
 import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
-import { resumeAfterShutdown } from "./resume.js";
+import { resumeAfterShutdown, wakeUp } from "./resume.js";
 import { placeRootTable, rootPointer } from "./root-table.js";
 import { placeSmbios, smbiosEntry } from "./smbios.js";
 
@@ -53,7 +53,7 @@ const romBase = address.lowRomEnd - ROM_BYTES;
 const resetVector = address.lowRomEnd - (address.romEnd - address.resetVector);
 const REAL_MODE_SEGMENT = romBase >> 4;
 
-const GDT_BYTES = 40;
+const GDT_BYTES = 56;
 const A20 = 2;
 const MIB_SHIFT = 20;
 
@@ -70,6 +70,7 @@ function assemble(): Uint8Array {
   a.bits(32);
   a.label("protectedMode");
   flatSegments(a);
+  wakeUp(a, REAL_MODE_SEGMENT);
   initialiseConsole(a);
   checkA20(a);
   openFwCfg(a);
@@ -77,8 +78,8 @@ function assemble(): Uint8Array {
   banner(a);
   nameArea(a);
   placeInterrupts(a);
-  setMemoryTypes(a);
-  placeChipSet(a);
+  a.op.call("setMemoryTypes");
+  a.op.call("placeChipSet");
   assignBars(a);
   placeTables(a);
   placeRootTable(a);
@@ -95,6 +96,8 @@ function assemble(): Uint8Array {
   consoleRoutines(a);
   fwCfgRoutines(a);
   memoryRoutines(a);
+  routine(a, "setMemoryTypes", setMemoryTypes);
+  routine(a, "placeChipSet", placeChipSet);
   pciRoutines(a);
   acpiRoutines(a);
   elfRoutines(a);
@@ -107,6 +110,13 @@ function assemble(): Uint8Array {
   const { bytes } = a.assemble();
   if (bytes.length !== ROM_BYTES) throw new Error(`the ROM has ${bytes.length} bytes, not ${ROM_BYTES}`);
   return bytes;
+}
+
+/** What starting and waking have in common. */
+function routine(a: Assembler, name: string, emit: (a: Assembler) => void): void {
+  a.label(name);
+  emit(a);
+  a.op.ret();
 }
 
 /** From the vector to protected mode. The far jump leaves the ROM's view at 4 GiB, the first thing of all. */
@@ -133,7 +143,7 @@ function reset(a: Assembler): void {
   a.org(address.lowRomEnd);
 }
 
-/** Flat code and data, and a TSS that PVH wants loaded and nobody uses. */
+/** Flat code and data, a TSS that PVH wants loaded and nobody uses, and the way back to real mode. */
 function descriptors(a: Assembler): void {
   a.align(8);
   a.label("gdt");
@@ -142,6 +152,8 @@ function descriptors(a: Assembler): void {
   a.bytes(0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0);
   a.bytes(0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0);
   a.bytes(0x67, 0, 0, 0, 0, 0x89, 0, 0);
+  a.bytes(0xff, 0xff, ...little(romBase).slice(0, 3), 0x9b, 0, 0);
+  a.bytes(0xff, 0xff, 0, 0, 0, 0x93, 0, 0);
   a.label("gdtOperand");
   a.bytes(GDT_BYTES - 1, 0);
   a.address("gdt");

@@ -57,7 +57,7 @@ export const bootParametersBytes = 0x1000;
 export const pageTables = directory;
 
 /** Segments; Linux wants code and data at these (__BOOT_CS, __BOOT_DS). */
-export const selector = { code: 0x10, data: 0x18, tss: 0x20 } as const;
+export const selector = { code: 0x10, data: 0x18, tss: 0x20, code16: 0x28, data16: 0x30 } as const;
 
 /** The DMA command: 16 bytes at the start of the variables. */
 export const dmaCommand = variables;

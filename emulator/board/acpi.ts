@@ -3,7 +3,7 @@
 // the firmware places them. So the firmware knows nothing of the board, and the board nothing of memory.
 // Invariant: every pointer in a table has an ADD_POINTER in the script, and a checksum comes after them.
 
-import { SLEEP_TYPE_OFF } from "../devices/acpi-pm.js";
+import { SLEEP_TYPE_OFF, SLEEP_TYPE_RAM } from "../devices/acpi-pm.js";
 import { BLOCK_ID as HPET_BLOCK_ID, BYTES as HPET_BYTES } from "../devices/hpet.js";
 import * as aml from "./aml.js";
 import { address, ioApicPitPin, line, pciDevice, pciLine, pciPin, port } from "./map.js";
@@ -345,9 +345,11 @@ function dsdtBody(): Uint8Array {
       ),
     ),
   );
-  const off = aml.integer(SLEEP_TYPE_OFF);
+  const sleepState = (type: number) =>
+    aml.packageOf(aml.integer(type), aml.integer(type), aml.integer(0), aml.integer(0));
   return Uint8Array.from([
-    ...aml.name("\\_S5", aml.packageOf(off, off, aml.integer(0), aml.integer(0))),
+    ...aml.name("\\_S3", sleepState(SLEEP_TYPE_RAM)),
+    ...aml.name("\\_S5", sleepState(SLEEP_TYPE_OFF)),
     // _PIC (ACPI 6.4, 5.8.1): the operating system says which interrupt controllers it uses; until then the 8259 pair.
     ...aml.name("\\PICF", aml.integer(MODEL_PIC)),
     ...aml.method("\\_PIC", 1, aml.store(aml.argument(0), model)),

@@ -8,6 +8,8 @@ import { address, CORES_MAX, RAM_BYTES_MAX } from "./map.js";
 
 export type PowerEvent =
   | { readonly kind: "power-off" }
+  /** The cores stand still until a reset, which also wakes them; the board's time goes on. */
+  | { readonly kind: "sleep" }
   | { readonly kind: "reset" }
   | { readonly kind: "exit"; readonly code: number };
 

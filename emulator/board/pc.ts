@@ -56,6 +56,12 @@ const ISA_LINES = 16;
 const CONFIG_DATA_BYTES = 4;
 /** Unclaimed places that are reported: a guest may try all of them. */
 const REPORTS_MAX = 4096;
+/**
+ * The clock's byte by which firmware tells after a RESET what the machine did before, and its value for S3. On a PC the
+ * firmware leaves it there itself, in system management mode; here the board does, as QEMU's do for SeaBIOS.
+ */
+const RTC_SHUTDOWN = 0x0f;
+const SHUTDOWN_ASLEEP = 0xfe;
 /** The host bridge has no registers of interest; an identity without a chip set's quirks. */
 const hostBridge = {
   vendor: 0x1b36,
@@ -129,7 +135,14 @@ export class Pc {
       frequency.pmTimer,
       clock,
       alarm(() => this.#pm.timerExpired()),
-      () => options.power({ kind: "power-off" }),
+      {
+        off: () => options.power({ kind: "power-off" }),
+        sleep: () => {
+          this.#rtc.keep(RTC_SHUTDOWN, SHUTDOWN_ASLEEP);
+          options.power({ kind: "sleep" });
+        },
+        wake: () => options.power({ kind: "reset" }),
+      },
       trace,
     );
     this.#power = new Power(
@@ -409,7 +422,7 @@ export class Pc {
 
   /** A frame from the wire; false when the device had no room and dropped it. */
   receiveFrame(frame: Uint8Array): boolean {
-    return this.#cards.net?.receive(frame) ?? false;
+    return !this.asleep && (this.#cards.net?.receive(frame) ?? false);
   }
 
   /** A byte typed on the console; false when the UART's FIFO is full (try again later). */
@@ -429,6 +442,11 @@ export class Pc {
 
   pressPowerButton(): void {
     this.#pm.pressPowerButton();
+  }
+
+  /** ACPI's S3: the cores are to stand still. */
+  get asleep(): boolean {
+    return this.#pm.asleep;
   }
 
   /** The guest wants to be told of the power button. */

@@ -1,7 +1,8 @@
 // ACPI fixed hardware: the PM1a event and control registers and the power management timer. ACPI 6.4,
 // section 4.8 "ACPI Register Model". The board has no SMI command port, so the machine is always in ACPI
-// mode and SCI_EN reads as 1. Sleeping: S5 (power off) only; the other sleep types are named and traced.
-// Invariant: `sci` is asserted exactly while an enabled status bit is set.
+// mode and SCI_EN reads as 1. Sleeping: S3 (all but memory loses its state; power button and clock wake, and a wake-up
+// is a RESET) and S5 (power off); the other sleep types are named and traced.
+// Invariants: `sci` is asserted exactly while an enabled status bit is set; nobody sleeps on while one that wakes is.
 
 import { ticksAt, timeOfTick } from "../clock.js";
 import { type Alarm, type Clock, Line, RegisterFile, type Trace } from "./device.js";
@@ -16,6 +17,7 @@ const status = {
 } as const;
 /** Enable bits that exist: timer, global lock, power button, real-time clock. */
 const ENABLES = status.timer | status.global | status.powerButton | status.rtc;
+const WAKING = status.powerButton | status.rtc;
 const CLEARABLE = ENABLES | status.busMaster | status.wake;
 const SCI_ENABLE = 1;
 const GLOBAL_RELEASE = 4;
@@ -26,11 +28,19 @@ const CONTROL_KEPT = 0x1c02;
 const TIMER_BITS = 24;
 const TIMER_HALF = 2 ** (TIMER_BITS - 1);
 
-const reset = () => ({ status: 0, enable: 0, control: 0, halves: 0 });
+const reset = () => ({ status: 0, enable: 0, control: 0, halves: 0, asleep: false });
 type State = ReturnType<typeof reset>;
 
-/** SLP_TYP of S5, which the DSDT's \_S5 package repeats. */
+/** SLP_TYP of S5 and S3, which the DSDT's packages repeat; as on QEMU's boards. */
 export const SLEEP_TYPE_OFF = 0;
+export const SLEEP_TYPE_RAM = 1;
+
+export interface SleepStates {
+  off(): void;
+  /** S3 begins; `wake` may come at once. */
+  sleep(): void;
+  wake(): void;
+}
 
 export class AcpiPm {
   readonly sci = new Line();
@@ -38,15 +48,15 @@ export class AcpiPm {
   readonly #hertz: number;
   readonly #clock: Clock;
   readonly #alarm: Alarm;
-  readonly #powerOff: () => void;
+  readonly #states: SleepStates;
   readonly #trace: Trace;
   #state = reset();
 
-  constructor(hertz: number, clock: Clock, alarm: Alarm, powerOff: () => void, trace: Trace) {
+  constructor(hertz: number, clock: Clock, alarm: Alarm, states: SleepStates, trace: Trace) {
     this.#hertz = hertz;
     this.#clock = clock;
     this.#alarm = alarm;
-    this.#powerOff = powerOff;
+    this.#states = states;
     this.#trace = trace;
     this.registers = new RegisterFile(
       "acpi-pm",
@@ -75,6 +85,10 @@ export class AcpiPm {
   /** The user presses the power button. */
   pressPowerButton(): void {
     this.#change({ status: this.#state.status | status.powerButton });
+  }
+
+  get asleep(): boolean {
+    return this.#state.asleep;
   }
 
   get powerButtonHeard(): boolean {
@@ -114,8 +128,14 @@ export class AcpiPm {
     if ((value & GLOBAL_RELEASE) !== 0) this.#trace("acpi-pm", "PM1_CNT: GBL_RLS is not implemented");
     if ((value & SLEEP_ENABLE) === 0) return;
     const type = (value >> 10) & 7;
-    if (type === SLEEP_TYPE_OFF) this.#powerOff();
-    else this.#trace("acpi-pm", `sleep type ${type} is not implemented; only S5 is`);
+    if (type === SLEEP_TYPE_OFF) this.#states.off();
+    else if (type === SLEEP_TYPE_RAM) this.#sleep();
+    else this.#trace("acpi-pm", `sleep type ${type} is not implemented; only S3 and S5 are`);
+  }
+
+  #sleep(): void {
+    this.#states.sleep();
+    this.#change({ asleep: true });
   }
 
   /** Counts the half periods that have gone by, then moves line and alarm: the only place where they move. */
@@ -126,6 +146,10 @@ export class AcpiPm {
     this.#state.halves = halves;
     this.#setAlarm();
     this.sci.set(interrupting(this.#state));
+    if (!this.#state.asleep || !interrupting(this.#state, WAKING)) return;
+    this.#state.asleep = false;
+    this.#state.status |= status.wake;
+    this.#states.wake();
   }
 
   /** Time matters only to a guest that waits for the interrupt. */
@@ -135,8 +159,11 @@ export class AcpiPm {
     this.#alarm.set(waits ? next : Number.POSITIVE_INFINITY);
   }
 
+  /** What woke the machine is told behind the RESET that follows. */
   reset(): void {
-    this.#state = { ...reset(), halves: Math.floor(this.#ticks() / TIMER_HALF) };
+    const { status: told } = this.#state;
+    const woken = (told & status.wake) === 0 ? 0 : told;
+    this.#state = { ...reset(), status: woken, halves: Math.floor(this.#ticks() / TIMER_HALF) };
     this.#change({});
   }
 
@@ -151,4 +178,4 @@ export class AcpiPm {
   }
 }
 
-const interrupting = ({ status: raised, enable }: State) => (raised & enable) !== 0;
+const interrupting = ({ status: raised, enable }: State, among = ENABLES) => (raised & enable & among) !== 0;

@@ -96,6 +96,11 @@ export class Rtc {
     );
   }
 
+  /** Puts a byte into the memory that the battery keeps. */
+  keep(at: number, byte: number): void {
+    this.#state.nvram[at] = byte;
+  }
+
   // --- The date ---
 
   /** Whole seconds since 1970, as the clock shows them. */

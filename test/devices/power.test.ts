@@ -82,17 +82,19 @@ describe("ACPI power management", () => {
   let clock: TestClock;
   let pm: AcpiPm;
   let offs: number;
+  let slept: string[];
   let lines: string[];
   beforeEach(() => {
     clock = new TestClock();
     offs = 0;
+    slept = [];
     const traced = tracer();
     lines = traced.lines;
     pm = new AcpiPm(
       HERTZ,
       clock,
       clock.alarm(() => pm.timerExpired()),
-      () => offs++,
+      { off: () => offs++, sleep: () => slept.push("sleep"), wake: () => slept.push("wake") },
       traced.trace,
     );
   });
@@ -149,17 +151,36 @@ describe("ACPI power management", () => {
     expect(pm.sci.level).toBe(false);
   });
 
-  test("SLP_EN with S5's sleep type switches off; the other types are not implemented", () => {
+  test("SLP_EN with S5's sleep type switches off; S1, S2 and S4 are not implemented", () => {
     expect(get(r.control)).toBe(1); // SCI_EN
     set(r.control, 0x1c00);
     expect([offs, get(r.control)]).toEqual([0, 0x1c01]);
-    set(r.control, 0x2400);
-    expect([offs, lines.at(-1)]).toEqual([0, "acpi-pm: sleep type 1 is not implemented; only S5 is"]);
+    set(r.control, 0x2800);
+    expect([offs, lines.at(-1)]).toEqual([0, "acpi-pm: sleep type 2 is not implemented; only S3 and S5 are"]);
     set(r.control, 0x2000);
     expect([offs, get(r.control)]).toEqual([1, 1]); // SLP_EN reads as zero
   });
 
-  test("a snapshot round trip", () => {
+  // ACPI 6.4, 4.8.3.2 and 16.1
+  test.each([
+    ["the clock", 0x400, () => pm.clockAlarm()],
+    ["the power button", 0x100, () => pm.pressPowerButton()],
+  ])("S3: %s wakes if it is enabled, and is told with WAK_STS behind the RESET", (_, bit, event) => {
+    set(r.enable, 0x500 & ~bit);
+    set(r.control, 0x2400);
+    event();
+    expect([slept, pm.asleep]).toEqual([["sleep"], true]);
+    set(r.enable, bit); // what has happened already wakes as well
+    expect([slept, pm.asleep]).toEqual([["sleep", "wake"], false]);
+    pm.reset();
+    expect([get(r.status), get(r.enable), pm.sci.level]).toEqual([0x8000 | bit, 0, false]);
+    set(r.status, 0x8000 | bit);
+    pm.reset();
+    expect(get(r.status)).toBe(0);
+  });
+
+  test("a snapshot round trip, also of one that sleeps", () => {
+    set(r.control, 0x2400);
     set(r.enable, 0x101);
     clock.advance(timeOfTick(HALF, HERTZ));
     const saved = throughJson(pm.snapshot());

@@ -1,10 +1,12 @@
 // The shutdown code of a PC AT: an INIT or RESET after which the firmware goes where 40:67 says. IBM PC AT Technical
-// Reference, "shutdown"; Intel MultiProcessor Specification 1.4, appendix B.4.
+// Reference, "shutdown"; Intel MultiProcessor Specification 1.4, appendix B.4. Likewise a wake-up from ACPI's S3.
 
 import { describe, expect, test } from "vitest";
+import { port } from "../../emulator/board/map.js";
 import { bootFiles } from "../../emulator/boot-files.js";
-import { Machine } from "../../emulator/machine.js";
-import { Assembler, al, dword, eax, ecx, edi, edx, esi } from "../../firmware/assembler.js";
+import { LiveMachine } from "../../emulator/live.js";
+import { Machine, type MachineOptions } from "../../emulator/machine.js";
+import { Assembler, ah, al, bx, dword, eax, ecx, edi, edx, esi } from "../../firmware/assembler.js";
 import { firmwareImage } from "../../firmware/index.js";
 
 const RESUME_AT = 0x1000;
@@ -98,5 +100,91 @@ describe("a shutdown code in CMOS", () => {
       a.op.wrmsr();
     };
     expect(await run(0, inX2apicMode)).toBe(1);
+  });
+});
+
+/** Where the tables may begin: they lie at the end of 64 MiB. */
+const SEARCH_FROM = 0x300_0000;
+const FACS = 0x5343_4146;
+const WAKING_VECTOR = 0x7_1238;
+/** Sleeps until one of these events; woken at its vector, it exits with PM1_STS's upper byte; else with 1 or 2. */
+function sleeper(enables: number): Uint8Array {
+  const a = new Assembler(KERNEL);
+  const { op } = a;
+  const outWord = (port: number, value: number) => {
+    op.mov(eax, value);
+    op.mov(edx, port);
+    a.bytes(0x66, 0xef); // out dx, ax
+  };
+  a.bits(32);
+  op.mov(esi, SEARCH_FROM - 64);
+  a.label("search");
+  op.add(esi, 64);
+  op.cmp(dword(esi), FACS);
+  op.jne("search");
+  op.mov(dword(esi, 12), WAKING_VECTOR);
+  op.mov(esi, "woken");
+  op.mov(edi, WAKING_VECTOR);
+  op.mov(ecx, 64);
+  a.rep.movsb();
+  for (const [register, value] of [
+    ...[1, 3, 5].map((field) => [field, 0xc0] as const), // each second
+    [0x0b, 0x22] as const, // AIE; 24 hours
+  ]) {
+    out(a, 0x70, register);
+    out(a, 0x71, value);
+  }
+  outWord(port.pm1Event + 2, enables);
+  outWord(port.pm1Control, 0x2400);
+  out(a, 0xf4, 1);
+  a.bits(16);
+  a.label("woken");
+  op.mov(edx, port.pm1Event);
+  a.bytes(0xed); // in ax, dx
+  op.mov(al, ah);
+  a.bytes(0x8c, 0xcb); // mov bx, cs
+  op.cmp(bx, WAKING_VECTOR >> 4);
+  op.je("there");
+  op.mov(al, 2);
+  a.label("there");
+  op.out(0xf4, al);
+  op.hlt();
+  return a.assemble().bytes;
+}
+
+const sleepy = (enables: number): MachineOptions => ({
+  firmware: firmwareImage(),
+  kernel: sleeper(enables),
+  files: bootFiles({ flat: KERNEL }).files,
+  cores: 2,
+});
+
+describe("S3", () => {
+  test("the clock's alarm wakes it in real mode at the waking vector; memory is as it was", async () => {
+    const machine = await Machine.create(sleepy(0x400));
+    machine.run({ limit: 20e6 });
+    const before = machine.ram.slice(0, 0x9_0000);
+    const { instructions } = machine;
+    machine.run({ limit: 400e6 });
+    expect([machine.powered, machine.instructions]).toEqual([true, instructions]);
+    machine.run({ limit: 2e9 });
+    expect(machine.exitCode).toBe(0x84); // WAK_STS and RTC_STS
+    expect(Buffer.from(machine.ram.slice(0, 0x9_0000)).equals(before)).toBe(true);
+  });
+
+  test("in live mode as well", async () => {
+    const machine = await LiveMachine.create(sleepy(0x400));
+    machine.start();
+    expect(await machine.ended).toMatchObject({ problem: "", exitCode: 0x84 });
+  });
+
+  test("what is not enabled does not; the power button does, also behind a snapshot", async () => {
+    const machine = await Machine.create(sleepy(0x100));
+    machine.run({ limit: 3e9 });
+    expect(machine.exitCode).toBe(null);
+    machine.restore(machine.snapshot());
+    machine.pressPowerButton();
+    machine.run({ limit: 20e6 });
+    expect(machine.exitCode).toBe(0x85); // and PWRBTN_STS; the clock's has been set meanwhile
   });
 });

@@ -62,7 +62,7 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
     expect(guest.console).toContain("reboot: Power down");
   }, 900_000);
 
-  test("vmlinux by PVH, 2 cores: a shell, and reboot brings the machine up again", async () => {
+  test("vmlinux by PVH, 2 cores: a shell, S3 and back, and reboot brings the machine up again", async () => {
     const guest = await booted("vmlinux by PVH, 2 cores", linux.cloud, 2, {
       kernel: vmlinux(readFileSync(linux.cloud.image)),
       commandLine: SHORT_COMMAND_LINE,
@@ -73,6 +73,9 @@ describe.skipIf(linux.missing !== "")("Linux, in virtual time", () => {
     const processes =
       "for i in 1 2 3 4; do (echo $i | sha256sum &); done; wait; sleep 1; grep -c ^cpu /proc/stat";
     expect((await guest.command(processes)).split("\n").at(-1)).toBe("3");
+    await guest.command("echo +2 > /sys/class/rtc/rtc0/wakealarm");
+    expect(await guest.command("echo mem > /sys/power/state; echo $?")).toBe("0");
+    expect(await guest.command("dmesg | grep -c 'state S3\\|CPU1 is up'")).toBe("3");
     const from = guest.console.length;
     await guest.type("reboot -f");
     await guest.until("Buslock firmware: cores 2", from);
