@@ -5,6 +5,7 @@ import { Bridge, type Weather } from "../netbridge/server.js";
 import { hostMicroseconds } from "./host-clock.js";
 import { interrupted } from "./interrupt.js";
 import { Random } from "./random.js";
+import { tierUpSoon } from "./tier-up.js";
 
 export interface BridgeCommandOptions {
   readonly listen: string;
@@ -55,6 +56,7 @@ export async function bridge(o: BridgeCommandOptions): Promise<void> {
     clock: hostMicroseconds,
     log: (line) => console.error(line),
     onStations: (stations) => {
+      if (stations.length > 1) tierUpSoon();
       news = { ...news, stations };
       tell(news);
     },

@@ -1,4 +1,4 @@
-// How soon V8 optimizes what a live machine's process runs.
+// How soon V8 optimizes what the processes of a live cluster run.
 import { setFlagsFromString } from "node:v8";
 
 /**
@@ -12,7 +12,12 @@ const FRAMES_OF_JOINING = 200;
 
 let frames = 0;
 
+/** From now on, for all threads of the process. */
+export function tierUpSoon(): void {
+  setFlagsFromString(`--interrupt-budget=${INTERRUPT_BUDGET}`);
+}
+
 /** A frame has come to the machine. */
 export function frameCame(): void {
-  if (++frames === FRAMES_OF_JOINING) setFlagsFromString(`--interrupt-budget=${INTERRUPT_BUDGET}`);
+  if (++frames === FRAMES_OF_JOINING) tierUpSoon();
 }
