@@ -117,7 +117,7 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
       refuse(engine, page);
       break;
     case TELL_LOSS:
-      say(engine, page, page.home, SAY_LOSS, 0, 0, 0, 0);
+      say(engine, page, page.home, SAY_LOSS, 0, page.partly, 0, 0);
       break;
     case REFUSE:
       refuse(engine, page);
@@ -171,6 +171,7 @@ function ask(engine: Engine, page: Page, kind: u8): void {
   engine.lastTransaction++;
   if (engine.lastTransaction == 0) engine.lastTransaction = 1;
   page.transaction = engine.lastTransaction;
+  page.partly = 0;
   page.acksExpected = 0;
   page.acksReceived = 0;
   const copy = page.ranges != 0 && (page.state == SHARED_WRITE || page.state == OWNED_WRITE);
@@ -298,7 +299,7 @@ function refuse(engine: Engine, page: Page): void {
   while (readers != 0) {
     const machine = <u32>ctz(readers) + 1;
     readers &= readers - 1;
-    say(engine, page, machine, SAY_FAILURE, 0, 0, peerAt(page, machine).reader, 0);
+    say(engine, page, machine, SAY_FAILURE, 0, page.partly, peerAt(page, machine).reader, 0);
     peerAt(page, machine).reader = 0;
   }
   if (page.laterMachine == 0) {
@@ -306,7 +307,7 @@ function refuse(engine: Engine, page: Page): void {
   } else if (page.laterKind == INVALIDATE) {
     say(engine, page, page.laterMachine, SAY_ACKNOWLEDGED, 0, 0, page.laterTransaction, 0);
   } else if (page.laterKind == FORWARD_WRITE) {
-    say(engine, page, page.laterMachine, SAY_FAILURE, 0, 0, page.laterTransaction, 0);
+    say(engine, page, page.laterMachine, SAY_FAILURE, 0, page.partly, page.laterTransaction, 0);
   }
   clearLater(page);
 }

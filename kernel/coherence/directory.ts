@@ -33,7 +33,6 @@ import {
   SAY_GET_OPERATE,
   SAY_GET_READ,
   SAY_GET_WRITE,
-  SAY_GRANT,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
@@ -42,7 +41,7 @@ import {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
-import { put, say, sayForward, sayGrant, sayOperation } from "./say";
+import { put, say, sayForward, sayGrant, sayOperation, sayPage } from "./say";
 import { NO_SERIAL, serialReverted, serialTaken } from "./serials";
 import {
   CLEAN,
@@ -267,7 +266,8 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       break;
     case CONFIRM_LOSS:
       // Whoever reports it has told his threads; but of which loss?
-      if (page.directory == RECOVERING && page.passed & bitOf(from)) page.found |= FOUND;
+      if (page.directory == RECOVERING && page.passed & bitOf(from) && !(message.flags & PARTLY))
+        page.found |= FOUND;
       page.passed &= ~bitOf(from);
       say(engine, page, from, SAY_LOSS_KNOWN, 0, 0, 0, 0);
       break;
@@ -401,7 +401,7 @@ export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
     if (<u32>slot.server != peer) continue;
     slot.server = 0;
     if (page.directory == CLEAN_SHARED && page.sharers & bitOf(machine)) {
-      say(engine, page, machine, SAY_GRANT, 0, RIGHT_SHARED | WITH_DATA, slot.served, 0);
+      sayPage(engine, page, machine, RIGHT_SHARED | WITH_DATA, slot.served, 0, NO_SERIAL);
     } else say(engine, page, machine, SAY_FAILURE, 0, 0, slot.served, 0);
   }
   const slot = peerAt(page, peer);

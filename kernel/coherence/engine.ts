@@ -16,6 +16,7 @@ import {
   Engine,
   LOCAL_MAX,
   PAGE_MESSAGE_BYTES,
+  PARTLY,
   Page,
   PageMessage,
   peerAt,
@@ -389,6 +390,7 @@ function putLater(engine: Engine, page: Page, event: u8, message: PageMessage): 
 
 function answered(engine: Engine, page: Page, message: PageMessage): void {
   if (message.kind == SAY_FAILURE) {
+    page.partly = message.flags & PARTLY;
     cacheEvent(engine, page, FAILURE, message);
     return;
   }

@@ -36,7 +36,7 @@ export function sendOnly(page: Page): void {
 
 export function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);
-  if (action.say == SAY_GRANT && page.broken != 0) refuseBroken(page, action);
+  if (action.say == SAY_GRANT && page.broken != 0) refuse(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
   const data = withData ? dataToSend(page, action) : 0; // 0 as well when the receiver has it
   if (action.say == SAY_INVALIDATE) stats().invalidations++;
@@ -53,8 +53,8 @@ export function send(page: Page, action: Action): void {
   if (withData) mirrorBehind(page, action.to);
 }
 
-/** Some of its bytes died with the machine that had borrowed them: who was to have the page is told, once. */
-function refuseBroken(page: Page, action: Action): void {
+/** The loss has come to light by what this answers (failsForNobody() of pages.ts): who was to have the page is told. */
+function refuse(page: Page, action: Action): void {
   page.broken = 0;
   // What is left of it is here when the home asks for it.
   if ((action.sayFlags & RIGHT) == RIGHT_MODIFIED) page.left = 1;

@@ -34,7 +34,10 @@ export const WITH_DATA: u8 = 4;
 export const DATA_DIRTY: u8 = 8;
 /** GET_WRITE, FORWARD_WRITE: the requester has a copy. */
 export const HAS_COPY: u8 = 16;
-/** SURRENDER: of the bytes that come along some are old, since the newest died with the machine that had borrowed them. */
+/**
+ * SURRENDER: of the bytes that come along some are old, since the newest died with the machine that had borrowed them. FAILURE, LOSS: no
+ * more than these is lost.
+ */
 export const PARTLY: u8 = 16;
 /** OPERATED: the next time the requester should ask for the page itself. */
 export const TAKE_IT: u8 = 32;
@@ -204,6 +207,8 @@ export class Page {
   advice: u8 = 0;
   /** Frozen: somebody answered for the page when the home that it had was frozen. */
   away: u8 = 0;
+  /** This machine's request failed by a word of bytes that died with their borrower. */
+  partly: u8 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
   /** Address of the peers' slots. */

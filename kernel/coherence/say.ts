@@ -8,9 +8,13 @@ import {
   Engine,
   LOCAL_MAX,
   PAGE_MESSAGE_BYTES,
+  PARTLY,
   Page,
   PageMessage,
   peerAt,
+  RIGHT,
+  RIGHT_MODIFIED,
+  SAY_FAILURE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
@@ -117,9 +121,22 @@ export function sayPage(
   has: u64,
 ): void {
   said = 0;
+  if (page.broken != 0 && to != engine.self) {
+    refuseBroken(engine, page, to, flags, transaction);
+    return;
+  }
   const data = flags & WITH_DATA ? dataFor(page, has) : 0;
   say(engine, page, to, SAY_GRANT, 0, flags | data, transaction, acks);
   if (said != 0) changetype<PageMessage>(said).base = has;
+}
+
+/** Some of its bytes died with the machine that had borrowed them: who was to have the page is told, once. */
+function refuseBroken(engine: Engine, page: Page, to: u32, flags: u8, transaction: u32): void {
+  page.broken = 0;
+  // What is left of it is here when the home asks for it.
+  if ((flags & RIGHT) == RIGHT_MODIFIED) page.left = 1;
+  say(engine, page, to, SAY_FAILURE, 0, PARTLY, transaction, 0);
+  said = 0;
 }
 
 /** sayPage() from the home, with a range if `end` is not 0. */

@@ -98,6 +98,14 @@ export class Rounds {
     );
   }
 
+  /** A word about what was lent of these and went with its borrower: the rest of the round that they are in is not lost. */
+  wordOfLent(pages: readonly number[]): Word {
+    const { newest, rounds } = this.#state;
+    return pages
+      .filter((page) => newest[page] !== rounds[page])
+      .map((page) => ({ page, round: newest[page]! }));
+  }
+
   /** It was heard, or will not be. */
   tell(word: Word = []): void {
     if (word.length > 0) this.#state = { ...this.#state, told: [...this.#state.told, ...word] };

@@ -51,6 +51,8 @@ export interface LoanSetup {
   rejoins?: true;
   /** What has happened already when the search begins. */
   begins?: readonly Step[];
+  /** A chunk that no machine that dies has. */
+  keeps?: number;
 }
 
 export interface Thread {

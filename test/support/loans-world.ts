@@ -57,6 +57,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     if (value === latest) return;
     if (this.deaths === 0 || value > latest)
       throw new Violation(`machine ${m} sees ${value} in chunk ${chunk}, the newest value is ${latest}`);
+    if (chunk === this.setup.keeps) throw new Violation(`chunk ${chunk} is lost, and who had it lives`);
     this.losses.reverted(chunk);
     this.latest[chunk] = value;
   }
@@ -68,7 +69,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
   }
 
   /** They are told of a loss. */
-  #tell(m: number, threads: readonly Thread[], word = this.losses.word(WHOLE)): void {
+  #tell(m: number, threads: readonly Thread[], word: Word): void {
     if (threads.length > 0) this.losses.tell(word);
     for (const thread of threads) this.#fail(m, thread);
   }
@@ -255,7 +256,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     else if (this.homeless(m)) this.#fail(m, thread);
     else if (this.isBroken(m)) {
       this.break(m, false);
-      this.#tell(m, [thread]);
+      this.#tell(m, [thread], this.losses.wordOfLent(WHOLE));
     } else if (borrow) {
       thread.state = 3;
       const part = this.part(m);
@@ -333,7 +334,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     }
     if (this.isBroken(m) && !this.bug("tells one who waits nothing of a borrower's death")) {
       this.break(m, false);
-      this.#tell(m, this.#waiting(m));
+      this.#tell(m, this.#waiting(m), this.losses.wordOfLent(WHOLE));
       return false;
     }
     const allowed = right === this.c["RIGHT_MODIFIED"] ? 2 : 1;
@@ -354,18 +355,13 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
       if (data === undefined) bytes[0] = c["SAY_REJECTED"]!;
       else wire.loan = { kind: "lend", id: this.do("partsSerial", this.parts(from)), data };
     }
-    if (bytes[0] === c["SAY_GRANT"] && this.isBroken(from)) {
-      this.break(from, false);
-      this.met.broken++;
-      if ((bytes[3]! & c["RIGHT"]!) === c["RIGHT_MODIFIED"]) this.do("pageLeave", this.page(from));
-      bytes[0] = c["SAY_FAILURE"]!;
-      bytes[3] = 0;
-    }
+    const lost = bytes[0] === c["SAY_FAILURE"] && (bytes[3]! & c["PARTLY"]!) !== 0;
+    if (lost) this.met.broken++;
     if (bytes[3]! & c["WITH_DATA"]!) {
       const at = this.frame(from);
       wire.data = this.kernel.bytes.slice(at, at + CHUNKS * CHUNK);
     }
-    if (bytes[0] === c["SAY_FAILURE"]) wire.word = failing;
+    if (bytes[0] === c["SAY_FAILURE"]) wire.word = lost ? this.losses.wordOfLent(WHOLE) : failing;
     if (this.knowsDead(from, to)) this.losses.tell(wire.word);
     else this.wire(from, to).push(wire);
   }

@@ -64,6 +64,43 @@ const toldTooSoon: readonly Step[] = [
   { do: "kill", machine: 2 },
 ];
 
+/** Machine 1 has the page from machine 4, its home, and lent a chunk to machine 2, which wrote it. */
+const writtenByTheBorrower: readonly Step[] = [
+  { do: "start", machine: 1, thread: 0 },
+  { do: "deliver", from: 1, to: 4 },
+  { do: "deliver", from: 4, to: 1 },
+  { do: "retire", machine: 1, thread: 0 },
+  { do: "start", machine: 2, thread: 0, borrow: true },
+  { do: "deliver", from: 2, to: 4 },
+  { do: "deliver", from: 4, to: 1 },
+  { do: "deliver", from: 1, to: 2 },
+  { do: "start", machine: 2, thread: 0 },
+];
+/** And died: machine 3 is told so, and machine 1 dies with the rest, as its home knows before it hears of what machine 3 was told. */
+const lostAfterwards: readonly Step[] = [
+  ...writtenByTheBorrower,
+  { do: "kill", machine: 2 },
+  ...[1, 3, 4].map((machine): Step => ({ do: "notice", machine, dead: 2 })),
+  { do: "start", machine: 3, thread: 0 },
+  { do: "deliver", from: 3, to: 4 },
+  { do: "deliver", from: 4, to: 1 },
+  { do: "gone", machine: 1 },
+  { do: "deliver", from: 1, to: 3 },
+  { do: "kill", machine: 1 },
+  { do: "notice", machine: 4, dead: 1 },
+];
+/** And dies: machine 4 is to have the page then, and machine 3 behind it, which has died, so that it is recovered. */
+const askedBefore: readonly Step[] = [
+  ...writtenByTheBorrower,
+  { do: "start", machine: 4, thread: 0 },
+  { do: "start", machine: 3, thread: 0 },
+  { do: "deliver", from: 3, to: 4 },
+  { do: "kill", machine: 3 },
+  { do: "notice", machine: 4, dead: 3 },
+  { do: "kill", machine: 2 },
+  { do: "notice", machine: 1, dead: 2 },
+];
+
 export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0"], ["w1w1"]], home: 1, kills: 0, states: 185 },
   { programs: [["w0"], ["w1w1"]], home: 2, returns: 1, kills: 0, states: 1397 },
@@ -76,6 +113,15 @@ export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0"], ["w1"], ["r1r1"]], home: 3, kills: 1, begins: lenderDied, states: 2796 },
   { programs: [["w0"], ["w1"], ["w2"], ["r1"]], home: 4, kills: 1, begins: nextDied, states: 650 },
   { programs: [["w0r1"], ["w1"], ["w2"], ["p"]], home: 4, kills: 2, begins: toldTooSoon, states: 130 },
+  { programs: [["w0"], ["w1"], ["r1"], ["r0"]], home: 4, kills: 2, begins: lostAfterwards, states: 52 },
+  {
+    programs: [["w0r0r0"], ["w1"], ["w2"], ["w2"]],
+    home: 4,
+    kills: 2,
+    begins: askedBefore,
+    keeps: 0,
+    states: 540,
+  },
 ];
 
 /** Three machines in every order of events: minutes. */
