@@ -26,7 +26,7 @@ import {
   node,
   nodes,
   now,
-  numberAt,
+  numberArgument,
   pageUp,
   programStart,
   text,
@@ -73,7 +73,7 @@ let rate: u64 = 0;
 
 export function start(stack: u64): void {
   programStart(stack);
-  micros = numberAt(argument(2), TIME);
+  micros = numberArgument(2, TIME);
   lock = lockOf();
   me = node();
   counts = argumentIs(1, "apart") || argumentIs(1, "near");
@@ -117,7 +117,7 @@ function lineOf(machine: u32): usize {
 }
 
 function contend(): void {
-  const pauses = min<u64>(numberAt(argument(3), 0), PAUSE_MAX);
+  const pauses = min<u64>(numberArgument(3, 0), PAUSE_MAX);
   const think = ((argumentIs(1, "think") ? THINK : counts ? pauses : 0) * rate) / 1_000_000;
   const stores = argumentIs(1, "store");
   const mine = lineOf(node());

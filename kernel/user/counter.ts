@@ -8,7 +8,6 @@
 //                 page 1: cores of machine k at 4(k-1); the meetings at MEETINGS; the verdict
 //   /shm/counter.old:     a page-aligned region of ADDS x 8 bytes per thread, machine by machine
 import {
-  argument,
   cores,
   decimal,
   exit,
@@ -17,7 +16,7 @@ import {
   meet,
   node,
   nodes,
-  numberAt,
+  numberArgument,
   pageUp,
   programStart,
   text,
@@ -45,7 +44,7 @@ let threadsBefore: u32 = 0;
 
 export function start(stack: u64): void {
   programStart(stack);
-  adds = numberAt(argument(1), ADDS);
+  adds = numberArgument(1, ADDS);
   if (adds === 0 || adds > ADDS_MAX || nodes() > NODES_MAX) {
     text("usage: counter [ADDS], from 1 to 1000000, on up to 64 machines\n");
     exit(2);

@@ -12,7 +12,7 @@
 // A thread that was struck is over, and another begins in its place with a new mapping. Nothing that is printed needs
 // shared memory, so a machine that is cut off goes on telling.
 import { codeOf, rdtsc, syscall, threadStart } from "./arch";
-import { argument, cores, decimal, exit, mapPrivate, node, numberAt, programStart, text } from "./libuser";
+import { cores, decimal, exit, mapPrivate, node, numberArgument, programStart, text } from "./libuser";
 
 const OPEN: u64 = 2;
 const CLOSE: u64 = 3;
@@ -88,8 +88,8 @@ function workerAt(index: u32): Worker {
 export function start(stack: u64): void {
   programStart(stack);
   assert(offsetof<Worker>("random") + 4 <= WORKER_BYTES);
-  endsAt = numberAt(argument(1), 1000) * MILLISECOND;
-  pace = max<u64>(1, numberAt(argument(2), 1));
+  endsAt = numberArgument(1, 1000) * MILLISECOND;
+  pace = max<u64>(1, numberArgument(2, 1));
   path = mapPrivate(PAGE);
   const name = "/shm/endure";
   for (let i = 0; i < name.length; i++) store<u8>(path + usize(i), u8(name.charCodeAt(i)));

@@ -1,6 +1,6 @@
 // Deliberate faults, one by argument, for seeing what the kernel makes of them. Usage: fault KIND
 import { peek8, poke8, syscall, undefinedInstruction } from "./arch";
-import { argument, argumentIs, exit, mapPrivate, numberAt, programStart, text } from "./libuser";
+import { argumentIs, exit, mapPrivate, numberArgument, programStart, text } from "./libuser";
 
 const MPROTECT: u64 = 10;
 const RT_SIGACTION: u64 = 13;
@@ -45,7 +45,7 @@ function writeReadOnly(): void {
 
 /** By a number that nobody knows when this is compiled: 0 unless a second argument says otherwise. */
 function divide(): void {
-  const divisor = u32(numberAt(argument(2), 0));
+  const divisor = u32(numberArgument(2, 0));
   if (u32(1000) / divisor === 7) text("seven\n");
 }
 

@@ -10,7 +10,6 @@
 // A line for each operation: history: THREAD NAME ARGUMENTS... = RESULT at INVOKED RETURNED
 import { pause, peek32, poke32, rdtsc } from "./arch";
 import {
-  argument,
   argumentIs,
   cores,
   decimal,
@@ -20,7 +19,7 @@ import {
   meet,
   node,
   nodes,
-  numberAt,
+  numberArgument,
   pageUp,
   programStart,
   text,
@@ -105,7 +104,7 @@ export function start(stack: u64): void {
       broken = true;
     }
   }
-  operations = u32(numberAt(argument(2), OPERATIONS));
+  operations = u32(numberArgument(2, OPERATIONS));
   if (kind === KINDS || operations === 0 || operations > OPERATIONS_MAX) {
     text("usage: history xadd|register|queue|lock[-broken] [OPERATIONS], up to 1000\n");
     exit(2);

@@ -21,7 +21,7 @@ import {
   node,
   nodes,
   now,
-  numberAt,
+  numberArgument,
   programStart,
   text,
   textAt,
@@ -90,7 +90,7 @@ function everybody(): void {
 
 export function start(stack: u64): void {
   programStart(stack);
-  count = u32(numberAt(argument(2), COUNT));
+  count = u32(numberArgument(2, COUNT));
   const reads = argumentIs(1, "read");
   const busy = argumentIs(1, "read-busy");
   const sharerBusy = argumentIs(1, "upgrade-busy");

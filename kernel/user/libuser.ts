@@ -111,6 +111,22 @@ export function numberAt(address: u64, otherwise: u64): u64 {
   return value;
 }
 
+/** The decimal number that an argument is, `otherwise` without one; anything else ends the program with status 2. */
+export function numberArgument(index: u32, otherwise: u64): u64 {
+  const at = argument(index);
+  if (at === 0) return otherwise;
+  let end = at;
+  while (peek8(end) - 0x30 <= 9) end++;
+  if (end === at || peek8(end) !== 0) {
+    textAt(argument(0));
+    text(": ");
+    textAt(at);
+    text(": wanted a number\n");
+    exit(2);
+  }
+  return numberAt(at, otherwise);
+}
+
 /** The number in an environment variable; `name` ends with "=". */
 export function environmentNumber(name: string, otherwise: u64): u64 {
   let at = initialStack + 8 + ((u64(argumentCount()) + 1) << 3);

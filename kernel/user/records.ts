@@ -18,7 +18,7 @@ import {
   meet,
   node,
   nodes,
-  numberAt,
+  numberArgument,
   programStart,
   text,
   textAt,
@@ -51,8 +51,8 @@ let seen: usize = 0;
 
 export function start(stack: u64): void {
   programStart(stack);
-  const count = numberAt(argument(2), 0);
-  bytes = numberAt(argument(3), BYTES) & ~7;
+  const count = numberArgument(2, 0);
+  bytes = numberArgument(3, BYTES) & ~7;
   const known =
     argumentIs(1, "same") || argumentIs(1, "overlap") || argumentIs(1, "apart") || argumentIs(1, "add");
   if (!known || count === 0 || bytes < 64) {

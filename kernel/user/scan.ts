@@ -20,7 +20,7 @@ import {
   node,
   nodes,
   now,
-  numberAt,
+  numberArgument,
   programStart,
   text,
   textAt,
@@ -42,8 +42,8 @@ const stretches: usize = memory.data(8 * 129);
 
 export function start(stack: u64): void {
   programStart(stack);
-  const count = numberAt(argument(2), PAGES);
-  const writer = <u32>numberAt(argument(3), 1);
+  const count = numberArgument(2, PAGES);
+  const writer = <u32>numberArgument(3, 1);
   const known =
     argumentIs(1, "own") ||
     argumentIs(1, "split") ||

@@ -4,14 +4,13 @@
 // Prints `speed: NAME SIZE checksum HEX ns N`, the time by CLOCK_MONOTONIC around the work alone. In virtual time a
 // nanosecond is an instruction, so a seeded run prints the number of instructions.
 import {
-  argument,
   argumentIs,
   decimal,
   exit,
   letter,
   mapPrivate,
   now,
-  numberAt,
+  numberArgument,
   pageUp,
   programStart,
   text,
@@ -34,7 +33,7 @@ export function start(stack: u64): void {
     text("usage: speed sieve|sha256|chase [SIZE]\n");
     exit(2);
   }
-  const size = u32(numberAt(argument(2), which === SHA256 ? 1 << 20 : 1 << 22));
+  const size = u32(numberArgument(2, which === SHA256 ? 1 << 20 : 1 << 22));
   // Memory is touched before the clock starts: this measures instructions, not page faults.
   const memory = mapPrivate(pageUp(usize(size) + 4096));
   memoryTouch(memory, usize(size) + 4096);
