@@ -103,4 +103,7 @@ export declare function imageEnd(): usize;
 /** Function symbols, sorted: u32 count, then count times {u32 start (wasm address), u32 name (wasm
  * address of a zero-terminated ASCII string)}. */
 export declare function symbols(): usize;
-export declare function framePointer(): usize;
+/** Lies on the end of the running function's frame (symbols()). */
+export declare function stackPointer(): usize;
+/** An address in the running function. */
+export declare function instructionPointer(): u64;

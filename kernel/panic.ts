@@ -1,8 +1,8 @@
 // The end of a machine that found itself wrong: stop the other cores by NMI, say what is known, leave.
 //
 // The output begins `panic: TEXT` on a line of its own; then core and thread, the registers where there is a trap
-// frame, and a back trace by frame pointers, each address with its function's name and offset.
-import { cli, framePointer, hlt, out8, readCr2, readCr3, symbols } from "./arch";
+// frame, and a back trace by the lengths of the frames, each address with its function's name and offset.
+import { cli, hlt, instructionPointer, out8, readCr2, readCr3, stackPointer, symbols } from "./arch";
 import { consoleDrain, consoleSeize, print, printAsciiZ, printDecimal, printHex } from "./console";
 import { TrapFrame } from "./frame";
 import { coreCount, DIRECT_MAP, thisCore } from "./lwkt/core";
@@ -15,6 +15,11 @@ import { bootOption } from "./options";
 const PANIC_STATUS: u32 = 125;
 const EXIT_PORT: u32 = 0xf4;
 const FRAMES_MAX: u32 = 32;
+/** Of the table of symbols: address, name, frame, which is words below the return address and, 16 bits on, words of parameters above. */
+const SYMBOL_BYTES: u32 = 12;
+/** Instead of a frame: nothing called this code; a TrapFrame lies on the end of the stack (kernel/compiler/stubs.ts). */
+const NO_CALLER: u32 = 0xffff_ffff;
+const TRAP_FRAME: u32 = 0xffff_fffe;
 
 /** 1 from the first panic on. */
 const panicking: usize = memory.data(4);
@@ -26,7 +31,7 @@ export function panicked(): bool {
 /** `name`: what the text, which ends before it, is about. Never returns. */
 export function panic(text: string, name: string = ""): void {
   begin(text, name);
-  backTrace(0);
+  backTrace(instructionPointer(), stackPointer());
   end();
 }
 
@@ -34,8 +39,7 @@ export function panic(text: string, name: string = ""): void {
 export function panicFrame(name: string, frame: TrapFrame): void {
   begin(name);
   registers(frame);
-  place(frame.rip);
-  if (frame.rbp >= DIRECT_MAP) backTrace(<usize>(frame.rbp - DIRECT_MAP));
+  backTrace(frame.rip, frame.rsp >= DIRECT_MAP ? <usize>(frame.rsp - DIRECT_MAP) : 0);
   end();
 }
 
@@ -49,7 +53,7 @@ export function assertionFailed(message: string | null, file: string | null, lin
     printDecimal(u64(line));
     print("\n");
   }
-  backTrace(0);
+  backTrace(instructionPointer(), stackPointer());
   end();
 }
 
@@ -114,15 +118,26 @@ function registers(frame: TrapFrame): void {
   print("\n");
 }
 
-/** Follows saved frame pointers: [rbp] the caller's, [rbp + 8] the return address. From frame `first`; 0: from here. */
-function backTrace(first: usize): void {
-  let frame = first !== 0 ? first : framePointer();
-  for (let depth: u32 = 0; depth < FRAMES_MAX && frame >= 4096 && (frame & 7) === 0; depth++) {
-    place(load<u64>(frame, 8));
-    const caller = load<u64>(frame);
-    // Stacks grow down: a caller's frame lies higher. Anything else is the end, or garbage.
-    if (caller < DIRECT_MAP || <usize>(caller - DIRECT_MAP) <= frame) return;
-    frame = <usize>(caller - DIRECT_MAP);
+/** From there back, who called: the end of each frame is the beginning of its caller's. */
+function backTrace(rip: u64, stack: usize): void {
+  let at = rip;
+  let end = stack;
+  for (let depth: u32 = 0; depth < FRAMES_MAX; depth++) {
+    place(at);
+    const symbol = symbolAt(at);
+    // Where there is no code at all somebody has called to.
+    const frame = symbol !== 0 ? load<u32>(symbol, 8) : depth === 0 ? 0 : NO_CALLER;
+    if (frame === NO_CALLER || end < 4096 || (end & 7) !== 0) return;
+    if (frame === TRAP_FRAME) {
+      const trapped = changetype<TrapFrame>(end);
+      if ((trapped.cs & 3) !== 0 || trapped.rsp < DIRECT_MAP) return;
+      at = trapped.rip;
+      end = <usize>(trapped.rsp - DIRECT_MAP);
+    } else {
+      end += (<usize>(frame & 0xffff)) << 3;
+      at = load<u64>(end);
+      end += (1 + <usize>(frame >> 16)) << 3;
+    }
   }
 }
 
@@ -130,8 +145,7 @@ function backTrace(first: usize): void {
 function place(rip: u64): void {
   print("  ");
   printHex(rip);
-  const symbol =
-    rip >= DIRECT_MAP && rip < DIRECT_MAP + 0x1_0000_0000 ? symbolOf(<u32>(rip - DIRECT_MAP)) : 0;
+  const symbol = symbolAt(rip);
   if (symbol !== 0) {
     print(" ");
     printAsciiZ(load<u32>(symbol, 4));
@@ -142,14 +156,16 @@ function place(rip: u64): void {
 }
 
 /** The last symbol at or below the address: the table is sorted. 0 = none. */
-function symbolOf(address: u32): usize {
+function symbolAt(rip: u64): usize {
+  if (rip < DIRECT_MAP || rip >= DIRECT_MAP + 0x1_0000_0000) return 0;
+  const address = <u32>(rip - DIRECT_MAP);
   const table = symbols() + 4;
   let low: u32 = 0;
   let high = load<u32>(table - 4);
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (load<u32>(table + (middle << 3)) <= address) low = middle + 1;
+    if (load<u32>(table + middle * SYMBOL_BYTES) <= address) low = middle + 1;
     else high = middle;
   }
-  return low === 0 ? 0 : table + ((low - 1) << 3);
+  return low === 0 ? 0 : table + (low - 1) * SYMBOL_BYTES;
 }

@@ -79,13 +79,13 @@ function load(name: string): Handler {
     if (test !== undefined) {
       g.a.op(test.mnemonic, 8, g.memory(address, offset), test.value);
       operands.free(address);
-      operands.pushFlags(test.condition);
+      operands.pushFlags(test.condition, g.wish());
       for (let n = test.instructions; n > 0; n--) g.skipNext();
       return;
     }
     const wanted = g.destination();
     const memory = g.memory(address, offset);
-    const to = wanted ?? (address.place === "register" ? address.index : operands.allocate());
+    const to = wanted ?? g.wish() ?? (address.place === "register" ? address.index : operands.allocate());
     emitLoad(g, to, memory, bits, type, signed);
     if (operands.registerNow(address) !== to) operands.free(address);
     operands.pushRegister(type, to);

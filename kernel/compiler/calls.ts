@@ -5,6 +5,7 @@ import type { Generator, Handler } from "./generate.js";
 import type { Intrinsic } from "./intrinsics.js";
 import { symbolOf } from "./symbols.js";
 import type { Instruction, Signature, WasmModule } from "./wasm.js";
+import type { Taken } from "./wishes.js";
 
 export const argumentRegisters: readonly Reg[] = [RDI, RSI, RDX, RCX, R8, R9];
 const changedByCalls: readonly Reg[] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11];
@@ -23,6 +24,24 @@ export function clobbersOf(g: Context, { opcode: { name }, index }: Instruction)
   return intrinsic?.code === undefined ? changedByCalls : registersOf(intrinsic);
 }
 
+/** What an instruction takes if it is a call, and where. */
+export function takenBy(
+  { module, target }: Context,
+  { opcode: { name }, index }: Instruction,
+): Taken | undefined {
+  if (name === "memory.copy" || name === "memory.fill")
+    return { count: 3, registers: argumentRegisters, gives: false };
+  if (name !== "call" && name !== "call_indirect") return undefined;
+  const entry = name === "call" ? module.imports[index] : undefined;
+  const called = module.functions[index - module.imports.length];
+  const { parameters, result } = name === "call" ? (entry ?? called!).signature : module.types[index]!;
+  const intrinsic = entry === undefined ? undefined : target.intrinsics.get(entry.name);
+  const registers = intrinsic?.code === undefined ? argumentRegisters : intrinsic.arguments;
+  // The table's index lies above the arguments.
+  const count = parameters.length + (name === "call_indirect" ? 1 : 0);
+  return { count, registers: registers.slice(0, parameters.length), gives: result !== undefined };
+}
+
 /** Everything of a call but the CALL itself. */
 export function callWith(g: Generator, signature: Signature, emitCall: () => void): void {
   const { operands, a } = g;
@@ -39,9 +58,11 @@ export function callWith(g: Generator, signature: Signature, emitCall: () => voi
     const source = operands.source(value);
     a.op(typeof source === "number" ? "Pushq" : "Push", 64, source);
     operands.free(value);
+    operands.passed++;
   }
   operands.transfer(values.slice(0, argumentRegisters.length), argumentRegisters);
   emitCall();
+  operands.passed = 0;
   if (onStack.length > 0) a.op("Add", 64, r(RSP), 8 * onStack.length);
   if (signature.result !== undefined) operands.pushRegister(signature.result, RAX);
 }

@@ -68,7 +68,18 @@ function pushBlock(
   otherwise: Label | undefined,
 ): void {
   const height = g.operands.stack.length;
-  g.blocks.push({ kind, start: g.at, result, height, label, otherwise });
+  const home = result === undefined || kind === "circuit" ? undefined : homeOfResult(g);
+  g.blocks.push({ kind, start: g.at, result, height, label, register: home?.register ?? RAX, otherwise });
+}
+
+/** The local that the result of the block which begins here is set to at once, if that has a register and no way to the end goes on
+ * elsewhere with the result. */
+function homeOfResult(g: Generator): { readonly register: Reg } | undefined {
+  const { end, triedTo } = g.structure.extents.get(g.at)!;
+  const next = g.f.body[end + 1];
+  if (triedTo || next === undefined || !isWrite(next.opcode.name)) return undefined;
+  const home = g.plan.homes.get(end + 1);
+  return home !== undefined && "register" in home ? home : undefined;
 }
 
 /** Nothing below a block may stand where the block's code changes it. */
@@ -85,7 +96,8 @@ function stabilise(g: Generator): void {
 function changedInside(g: Generator): (Reg | Home)[] {
   const changed: (Reg | Home)[] = [];
   const { end } = g.structure.extents.get(g.at)!;
-  for (let at = g.at; at < end; at++) {
+  // The local behind its end may get its result inside.
+  for (let at = g.at; at <= Math.min(end + 1, g.f.body.length - 1); at++) {
     const instruction = g.f.body[at]!;
     changed.push(...clobbersOf(g, instruction));
     const home = isWrite(instruction.opcode.name) ? g.plan.homes.get(at) : undefined;
@@ -111,7 +123,7 @@ function conditional(g: Generator, instruction: Instruction): void {
 }
 
 /** Moves the result of a block to where its end expects it. */
-const deliver = (g: Generator, value: Value) => g.operands.transfer([value], [RAX]);
+const deliver = (g: Generator, value: Value, { register }: Block) => g.operands.transfer([value], [register]);
 
 function otherwise(g: Generator): void {
   const { operands, a } = g;
@@ -121,7 +133,7 @@ function otherwise(g: Generator): void {
     return;
   }
   if (g.reachable) {
-    if (block.result !== undefined) deliver(g, operands.pop());
+    if (block.result !== undefined) deliver(g, operands.pop(), block);
     a.jump(block.label);
   }
   operands.truncate(block.height);
@@ -140,7 +152,7 @@ function end(g: Generator): void {
   const joined = block.label.uses > 0 && block.kind !== "loop";
   const result = g.reachable && block.result !== undefined ? operands.pop() : undefined;
   if (block.kind === "function") {
-    if (result !== undefined) deliver(g, result);
+    if (result !== undefined) deliver(g, result, block);
     if (!g.reachable && !joined) return;
     a.bind(block.label);
     g.epilogue();
@@ -152,12 +164,12 @@ function end(g: Generator): void {
     else if (!g.reachable) operands.truncate(block.height);
     return;
   }
-  if (result !== undefined) deliver(g, result);
+  if (result !== undefined) deliver(g, result, block);
   operands.truncate(block.height);
   if (block.otherwise !== undefined) a.bind(block.otherwise);
   a.bind(block.label);
   g.reachable = true;
-  if (block.result !== undefined) operands.pushRegister(block.result, RAX);
+  if (block.result !== undefined) operands.pushRegister(block.result, block.register);
 }
 
 // --- && and || ---
@@ -249,7 +261,7 @@ function branch(g: Generator, depth: number): void {
   const block = g.blockAt(depth);
   if (block.kind === "loop") repeatLoop(g, block);
   else {
-    if (block.result !== undefined) deliver(g, g.operands.pop());
+    if (block.result !== undefined) deliver(g, g.operands.pop(), block);
     g.a.jump(block.label);
   }
   g.unreachable();
@@ -303,7 +315,7 @@ function branchTable(g: Generator, labels: readonly number[]): void {
   const index = operands.own(operands.pop(), [RAX]);
   const blocks = labels.map((depth) => g.blockAt(depth));
   const fallback = blocks.pop()!;
-  if (fallback.result !== undefined && fallback.kind !== "loop") deliver(g, operands.pop());
+  if (fallback.result !== undefined && fallback.kind !== "loop") deliver(g, operands.pop(), fallback);
   if (blocks.length <= chainLength) jumpChain(g, index, blocks, fallback);
   else jumpTable(g, index, blocks, fallback);
   operands.freeRegister(index);
@@ -337,7 +349,7 @@ function jumpTable(g: Generator, index: Reg, blocks: readonly Block[], fallback:
 
 function leave(g: Generator): void {
   const block = g.blocks[0]!;
-  if (block.result !== undefined) deliver(g, g.operands.pop());
+  if (block.result !== undefined) deliver(g, g.operands.pop(), block);
   g.a.jump(block.label);
   g.unreachable();
 }

@@ -2,7 +2,8 @@
 // is a row of control.ts, calls.ts, variables.ts, integer.ts or access.ts; here is what they share: the frame,
 // the place in the function and memory operands.
 //
-// RBP is the frame pointer, so a panic can walk the frames. Below it are the saved registers, then the slots.
+// A frame: the slots, lowest, then the saved registers, then the return address. There is no frame pointer: how long each
+// function's frame is goes with its code (image.ts), so a panic can walk the frames.
 import { access } from "./access.js";
 import {
   Assembler,
@@ -21,7 +22,7 @@ import {
   RSP,
   r,
 } from "./assembler.js";
-import { argumentRegisters, calls, clobbersOf } from "./calls.js";
+import { argumentRegisters, calls, clobbersOf, takenBy } from "./calls.js";
 import { withConditions } from "./conditions.js";
 import { control, type DecidingCircuit, type Outcomes, skipUnreachable } from "./control.js";
 import { integer } from "./integer.js";
@@ -32,12 +33,21 @@ import { readStructure, type Structure } from "./structure.js";
 import { symbolOf } from "./symbols.js";
 import { variables } from "./variables.js";
 import type { Instruction, ValueType, WasmFunction, WasmModule } from "./wasm.js";
+import { readWishes } from "./wishes.js";
 
 /** What differs between the kernel and a user program. */
 export interface Target {
   /** Holds the virtual address of wasm address 0; undefined when that is 0. */
   readonly base: Reg | undefined;
   readonly intrinsics: ReadonlyMap<string, Intrinsic>;
+}
+
+/** How a frame lies on the stack, in words of eight bytes. */
+export interface Frame {
+  /** Below the return address. */
+  readonly words: number;
+  /** Parameters above it, which the caller takes away. */
+  readonly passed: number;
 }
 
 export type Handler = (g: Generator, instruction: Instruction) => void;
@@ -50,6 +60,8 @@ export interface Block {
   /** Values on the operand stack below it. */
   readonly height: number;
   readonly label: Label;
+  /** Where its result is at its end, if several ways lead there. */
+  readonly register: Reg;
   /** Where the condition of an `if` goes when it is false, until that place is reached. */
   readonly otherwise: Label | undefined;
 }
@@ -62,6 +74,7 @@ export class Generator {
   readonly operands: Operands;
   readonly plan: LocalPlan;
   readonly structure: Structure;
+  readonly #wishes: ReadonlyMap<number, Reg>;
   readonly blocks: Block[] = [];
   /** Jumps here stop the processor with an undefined instruction. */
   readonly trap = new Label();
@@ -85,12 +98,13 @@ export class Generator {
   ) {
     const f = { ...written, body: withConditions(written.body) };
     this.f = f;
-    const preserved = target.base === R15 ? [RBX, R12, R13, R14] : [RBX, R12, R13, R14, R15];
+    const preserved = target.base === R15 ? [RBX, RBP, R12, R13, R14] : [RBX, RBP, R12, R13, R14, R15];
     const clobbers = f.body.flatMap((instruction, at) => {
       const registers = clobbersOf({ module, target }, instruction);
       return registers.length > 0 ? [{ at, registers }] : [];
     });
-    this.plan = planLocals(f, preserved, argumentRegisters, clobbers);
+    this.#wishes = readWishes(f.body, (instruction) => takenBy({ module, target }, instruction));
+    this.plan = planLocals(f, preserved, argumentRegisters, clobbers, this.#wishes);
     this.structure = readStructure(f.body);
     this.operands = new Operands(this.a, this.plan);
   }
@@ -100,7 +114,8 @@ export class Generator {
     const { f } = this;
     const { result } = f.signature;
     const label = new Label();
-    this.blocks.push({ kind: "function", start: -1, result, height: 0, label, otherwise: undefined });
+    const joins = { label, register: RAX, otherwise: undefined };
+    this.blocks.push({ kind: "function", start: -1, result, height: 0, ...joins });
     for (this.at = 0; this.at < f.body.length; this.at++) this.step(f.body[this.at]!);
     if (this.blocks.length > 0) throw new Error(`function ${f.name}: blocks are left open`);
     if (this.trap.uses > 0) {
@@ -132,8 +147,6 @@ export class Generator {
   #prologue(): Chunk {
     const a = new Assembler();
     const { saved, zeroed } = this.plan;
-    a.op("Push", 64, r(RBP));
-    a.op("Mov", 64, r(RBP), r(RSP));
     for (const reg of saved) a.op("Push", 64, r(reg));
     if (this.operands.slots > 0) a.op("Sub", 64, r(RSP), 8 * this.operands.slots);
     this.#receive(a);
@@ -161,7 +174,7 @@ export class Generator {
         else a.op("Mov", size, place, r(from));
         return;
       }
-      const passed = { base: RBP, displacement: 16 + 8 * (n - argumentRegisters.length) };
+      const passed = { base: RSP, displacement: 8 * (this.frame.words + 1 + n - argumentRegisters.length) };
       late.push(() => {
         const through = typeof place === "number" ? place : RAX;
         a.op("Mov", size, r(through), passed);
@@ -174,17 +187,18 @@ export class Generator {
 
   epilogue(): void {
     const { a } = this;
-    const { saved } = this.plan;
-    if (this.operands.slots > 0) {
-      if (saved.length === 0) {
-        a.plain("Leaveq", "Retnq");
-        return;
-      }
-      a.op("Lea", 64, r(RSP), { base: RBP, displacement: -8 * saved.length });
-    }
-    for (const reg of [...saved].reverse()) a.op("Pop", 64, r(reg));
-    a.op("Pop", 64, r(RBP));
+    if (this.operands.slots > 0) a.op("Add", 64, r(RSP), 8 * this.operands.slots);
+    for (const reg of [...this.plan.saved].reverse()) a.op("Pop", 64, r(reg));
     a.plain("Retnq");
+  }
+
+  /** Of the function whose code is complete. */
+  get frame(): Frame {
+    const { parameters } = this.f.signature;
+    return {
+      words: this.operands.slots + this.plan.saved.length,
+      passed: Math.max(0, parameters.length - argumentRegisters.length),
+    };
   }
 
   // --- The place in the function ---
@@ -225,14 +239,30 @@ export class Generator {
     this.operands.pushLocal(this.f.locals[local]!, home);
   }
 
-  /** Register to which the next instruction copies the top of the stack, made safe to write. */
+  /** Register to which the next instruction copies the top of the stack, or brings it as a block's result, made safe to write. */
   destination(): Reg | undefined {
     const name = this.next?.opcode.name;
+    if (name === "else" || name === "end" || name === "br") {
+      const block = this.blockAt(name === "br" ? this.next!.index : 0);
+      const carries = block.result !== undefined && (name !== "br" || block.kind !== "loop");
+      return carries && block.register !== RAX ? block.register : undefined;
+    }
     if (name !== "local.set" && name !== "local.tee") return undefined;
     const home = this.plan.homes.get(this.at + 1);
     if (home === undefined || !("register" in home)) return undefined;
     this.operands.copyReadsOf(home);
     return home.register;
+  }
+
+  /** A register for the present instruction's result. */
+  allocate(): Reg {
+    return this.operands.allocate([], this.#wishes.get(this.at));
+  }
+
+  /** The register in which the present instruction's result is wanted, if it is free. */
+  wish(): Reg | undefined {
+    const wish = this.#wishes.get(this.at);
+    return wish !== undefined && this.operands.isFree(wish) ? wish : undefined;
   }
 
   /** Memory operand for a wasm address on the stack plus a constant offset, without wrapping at 4 GiB. */

@@ -36,19 +36,25 @@ interface Pieces {
   readonly text: Chunk[];
   readonly readOnly: Chunk[];
   readonly codeBytes: number;
+  /** By chunk. */
+  readonly frames: ReadonlyMap<string, number>;
 }
 
 /** Code of all functions, and the tables that it uses. */
 function generateModule(module: WasmModule, target: Target): Pieces {
   const text: Chunk[] = [];
   const readOnly: Chunk[] = [];
+  const frames = new Map<string, number>();
   for (const f of module.functions) {
-    const [code, ...tables] = new Generator(module, f, target).generate();
+    const generator = new Generator(module, f, target);
+    const [code, ...tables] = generator.generate();
+    const { words, passed } = generator.frame;
+    frames.set(code!.name, words | (passed << 16));
     text.push(code!);
     readOnly.push(...tables);
   }
   readOnly.push(functionTable(module));
-  return { text, readOnly, codeBytes: text.reduce((sum, chunk) => sum + chunk.bytes.length, 0) };
+  return { text, readOnly, codeBytes: text.reduce((sum, chunk) => sum + chunk.bytes.length, 0), frames };
 }
 
 /** Eight bytes an entry: address of the code, and the number of its type. An empty place has no type. */
@@ -135,8 +141,12 @@ function globalSymbols(module: WasmModule, linked: Linked, base: bigint): ElfSym
   }));
 }
 
-/** `symbols()` of kernel/arch.ts: count, then pairs of a start and a name, in order of address. */
-function symbolChunks(module: WasmModule, text: readonly Chunk[]): Chunk[] {
+/** `symbols()` of kernel/arch.ts: count, then three words each, in order of address: start, name, frame. */
+function symbolChunks(
+  module: WasmModule,
+  text: readonly Chunk[],
+  frames: ReadonlyMap<string, number>,
+): Chunk[] {
   const display = displayName(module);
   const table = new Assembler();
   const names = new Assembler();
@@ -146,6 +156,7 @@ function symbolChunks(module: WasmModule, text: readonly Chunk[]): Chunk[] {
     const name = new TextEncoder().encode(`${display(chunk.name)}\0`);
     table.cell(chunk.name, 32);
     table.cell("symbol names", 32, at);
+    table.raw(new Uint8Array(Uint32Array.of(frames.get(chunk.name) ?? 0).buffer));
     names.raw(name);
     at += name.length;
   }
@@ -172,7 +183,7 @@ function report(
 /** The kernel: an ELF64 file with a PVH note, linked at DIRECT_MAP and loaded from 1 MiB. */
 export function kernelImage(wasm: Uint8Array): Image {
   const module = parseModule(wasm);
-  const { text, readOnly, codeBytes } = generateModule(module, kernelTarget);
+  const { text, readOnly, codeBytes, frames } = generateModule(module, kernelTarget);
   const stubs = kernelStubs(module.start);
   const code = [...stubs.text, ...text, ...helpers(kernelTarget.base)];
   const { kernel } = layout;
@@ -181,7 +192,12 @@ export function kernelImage(wasm: Uint8Array): Image {
       name: ".text",
       address: kernel.text,
       limit: kernel.data,
-      chunks: [...code, ...readOnly, ...stubs.readOnly, ...symbolChunks(module, code)],
+      chunks: [
+        ...code,
+        ...readOnly,
+        ...stubs.readOnly,
+        ...symbolChunks(module, code, new Map([...frames, ...stubs.frames])),
+      ],
     },
     {
       name: ".data",

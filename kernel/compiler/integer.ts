@@ -2,7 +2,7 @@
 // core specification 1.0, chapter 4.3.2. Division by zero and INT_MIN / -1 raise #DE, as the processor does
 // by itself.
 import { testsForZero } from "./access.js";
-import { type Condition, inverse, Label, R, RAX, RCX, RDX, type Reg, r } from "./assembler.js";
+import { type Condition, fits32, inverse, Label, R, RAX, RCX, RDX, type Reg, r } from "./assembler.js";
 import { test } from "./control.js";
 import type { Generator, Handler } from "./generate.js";
 import { sizeOf, type Value } from "./operands.js";
@@ -16,7 +16,7 @@ function resultRegister(g: Generator, left: Value, right: Value): Reg {
   const wanted = g.destination();
   if (wanted !== undefined && !operands.reads(right, wanted)) return wanted;
   if (wanted === undefined && left.place === "register") return operands.own(left);
-  return operands.allocate();
+  return g.allocate();
 }
 
 function binary(mnemonic: Arithmetic, type: ValueType): Handler {
@@ -58,7 +58,7 @@ function shortForm(g: Generator, mnemonic: Arithmetic, type: ValueType, left: Va
   if (wanted === base || (wanted === undefined && left.place === "register")) return false;
   const memory = leaOperand(g, mnemonic, base, right);
   if (memory === undefined) return false;
-  const to = wanted ?? operands.allocate();
+  const to = wanted ?? g.allocate();
   a.op("Lea", sizeOf(type), r(to), memory);
   operands.free(left);
   operands.free(right);
@@ -129,7 +129,7 @@ function compare(condition: Condition, type: ValueType): Handler {
     else a.op("Cmp", size, r(operands.register(left)), source);
     operands.free(left);
     operands.free(right);
-    operands.pushFlags(meaning);
+    operands.pushFlags(meaning, g.wish());
   };
 }
 
@@ -138,15 +138,15 @@ function equalsZero(type: ValueType): Handler {
     const { operands } = g;
     const value = operands.pop();
     if (value.place === "decided") operands.pushDecided();
-    else if (value.place === "flags") operands.pushFlags(inverse(value.condition));
-    else if (type === "i32") operands.pushFlags(inverse(test(g, value)));
+    else if (value.place === "flags") operands.pushFlags(inverse(value.condition), g.wish());
+    else if (type === "i32") operands.pushFlags(inverse(test(g, value)), g.wish());
     else {
       const memory = operands.memory(value);
       const reg = memory === undefined ? operands.register(value) : 0;
       if (memory !== undefined) g.a.op("Cmp", 64, memory, 0);
       else g.a.op("Test", 64, r(reg), r(reg));
       operands.free(value);
-      operands.pushFlags("e");
+      operands.pushFlags("e", g.wish());
     }
   };
 }
@@ -159,6 +159,7 @@ function shift(mnemonic: "Shl" | "Shr" | "Sar" | "Rol" | "Ror", type: ValueType)
     const value = operands.pop();
     if (count.place === "constant") {
       const by = Number(BigInt.asUintN(size === 32 ? 5 : 6, count.constant));
+      if (mnemonic === "Shl" && by >= 1 && by <= 3 && scaled(g, type, value, by)) return;
       const to = resultRegister(g, value, count);
       operands.move(to, value);
       if (by !== 0) a.shift(mnemonic, size, r(to), by);
@@ -178,6 +179,39 @@ function shift(mnemonic: "Shl" | "Shr" | "Sar" | "Rol" | "Ror", type: ValueType)
     operands.freeRegister(RCX);
     operands.pushRegister(type, to);
   };
+}
+
+/** LEA for a small multiple that is added to something, or goes to another register. */
+function scaled(g: Generator, type: ValueType, value: Value, by: number): boolean {
+  const { operands, a } = g;
+  const index = operands.registerNow(value);
+  if (index === undefined) return false;
+  const multiple = { index, scale: by === 1 ? 2 : by === 2 ? 4 : 8 } as const;
+  const { top } = operands;
+  const plus = (ahead: number) => g.ahead(ahead)?.opcode.name === `${type}.add`;
+  const offset =
+    g.next?.opcode.name === "i32.const" && plus(2) && fits32(g.next.index) ? g.next.index : undefined;
+  const base = plus(1) && top !== undefined ? operands.registerNow(top) : undefined;
+  if (base !== undefined) {
+    g.skipNext();
+    const left = operands.pop();
+    const own = [left, value].find(({ place }) => place === "register")?.index;
+    const to = g.destination() ?? own ?? g.allocate();
+    a.op("Lea", sizeOf(type), r(to), { base, ...multiple });
+    for (const used of [left, value]) if (operands.registerNow(used) !== to) operands.free(used);
+    operands.pushRegister(type, to);
+    return true;
+  }
+  if (offset !== undefined) {
+    g.skipNext();
+    g.skipNext();
+  } else if (g.destination() === index || (g.destination() === undefined && value.place === "register"))
+    return false;
+  const to = g.destination() ?? (value.place === "register" ? index : g.allocate());
+  a.op("Lea", sizeOf(type), r(to), { ...multiple, displacement: offset ?? 0 });
+  if (to !== index) operands.free(value);
+  operands.pushRegister(type, to);
+  return true;
 }
 
 /** Brings a shift count to RCX and takes that register. */
@@ -252,7 +286,7 @@ function signExtend(from: 8 | 16 | 32, type: ValueType): Handler {
     const value = operands.pop();
     const wanted = g.destination();
     const source = operands.memory(value) ?? r(operands.register(value));
-    const to = wanted ?? (value.place === "register" ? value.index : operands.allocate());
+    const to = wanted ?? (value.place === "register" ? value.index : g.allocate());
     a.extend(from === 32 ? "Movsxd" : "Movsx", sizeOf(type), from, r(to), source);
     if (operands.registerNow(value) !== to) operands.free(value);
     operands.pushRegister(type, to);
@@ -275,7 +309,7 @@ function zeroExtend(to: ValueType): Handler {
     }
     const wanted = g.destination();
     const source = operands.memory(value) ?? r(operands.register(value));
-    const target = wanted ?? (value.place === "register" ? value.index : operands.allocate());
+    const target = wanted ?? (value.place === "register" ? value.index : g.allocate());
     a.op("Mov", 32, r(target), source);
     if (operands.registerNow(value) !== target) operands.free(value);
     operands.pushRegister(to, target);
@@ -289,11 +323,16 @@ const select: Handler = (g) => {
   const value = operands.pop();
   const size = sizeOf(value.type);
   // Moves leave the flags alone, so a comparison made before may still be waiting in them.
-  const to = operands.own(value);
+  const wanted = g.destination();
+  const free =
+    wanted !== undefined && !operands.reads(otherwise, wanted) && !operands.reads(condition, wanted);
+  const to = free ? wanted : operands.own(value);
+  if (free) operands.move(to, value);
   const source = operands.memory(otherwise) ?? r(operands.register(otherwise));
   a.op(`Cmov${inverse(test(g, condition))}`, size, r(to), source);
   operands.flagsUsed();
   operands.free(otherwise);
+  if (operands.registerNow(value) !== to) operands.free(value);
   operands.pushRegister(value.type, to);
 };
 

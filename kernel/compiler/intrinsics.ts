@@ -11,13 +11,13 @@ import {
   R11,
   R15,
   RAX,
-  RBP,
   RBX,
   RCX,
   RDI,
   RDX,
   type Reg,
   RSI,
+  RSP,
   r,
   type Size,
 } from "./assembler.js";
@@ -238,9 +238,12 @@ export const kernelIntrinsics: readonly Intrinsic[] = [
   inline("coreStartBytes", ">i", [], (a) => a.address(r(RAX), "core start bytes")),
   inline("imageEnd", ">i", [], (a) => a.address(r(RAX), symbolOf.imageEnd)),
   inline("symbols", ">i", [], (a) => a.address(r(RAX), "symbols")),
-  inline("framePointer", ">i", [], (a, target) => {
-    a.op("Mov", 64, r(RAX), r(RBP));
+  inline("stackPointer", ">i", [], (a, target) => {
+    a.op("Mov", 64, r(RAX), r(RSP));
     if (target.base !== undefined) a.op("Sub", 64, r(RAX), r(target.base));
+  }),
+  inline("instructionPointer", ">I", [], (a) => {
+    a.raw([0x48, 0x8d, 0x05, 0, 0, 0, 0]); // LEA RAX, [RIP + 0]
   }),
 ];
 

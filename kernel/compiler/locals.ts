@@ -28,10 +28,10 @@ export interface LocalPlan {
 /** Registers for intermediate results, in the order in which they are handed out: first those that no
  * instruction uses implicitly and that need no prefix. RAX, RDX and RCX never hold locals. */
 const scratchOrder: readonly Reg[] = [RAX, RSI, RDI, RDX, RCX, R8, R9, R10, R11];
-/** May hold locals or intermediate results; calls change them. */
-const changeable: readonly Reg[] = [RSI, RDI, R8, R9, R10, R11];
+/** May hold locals or intermediate results; calls change them. First those that carry no argument. */
+const changeable: readonly Reg[] = [R10, R11, R8, R9, RSI, RDI];
 /** So many of them must be left for intermediate results. */
-const scratchLeft = 2;
+const scratchLeft = 1;
 
 /** Registers that one instruction changes, besides what its operands and result are in. */
 export interface Clobber {
@@ -154,7 +154,7 @@ class Webs {
 }
 
 /** Uses of every web, and moves between webs that a common home would save. */
-function weigh(f: WasmFunction, webs: Webs): void {
+function weigh(f: WasmFunction, webs: Webs, wishes: ReadonlyMap<number, Reg>): void {
   let loops = 0;
   const nest: boolean[] = [];
   f.body.forEach(({ opcode: { name } }, at) => {
@@ -168,6 +168,7 @@ function weigh(f: WasmFunction, webs: Webs): void {
       if (web === undefined) return;
       web.weight += 8 ** Math.min(loops, 6);
       if (isWrite(name)) web.wish ??= wishOf(f.body[at - 1], webs, at - 1);
+      else web.wish ??= wishes.get(at);
     }
   });
 }
@@ -257,15 +258,16 @@ class Homes {
 const lengthOf = (web: Web) => web.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
 
 /** Decides every local's homes. `preserved` are registers that calls leave alone; `arrival` those that the
- * parameters come in. */
+ * parameters come in; `wishes` where what an instruction reads had best be. */
 export function planLocals(
   f: WasmFunction,
   preserved: readonly Reg[],
   arrival: readonly Reg[],
   clobbers: readonly Clobber[],
+  wishes: ReadonlyMap<number, Reg>,
 ): LocalPlan {
   const webs = new Webs(f, readFlow(f));
-  weigh(f, webs);
+  weigh(f, webs, wishes);
   const parameters = f.signature.parameters.map((_, n) => webs.atEntry(n));
   parameters.forEach((web, n) => {
     if (web !== undefined) web.weight++;

@@ -10,8 +10,8 @@ import {
   fits32,
   type Memory,
   type Operand,
-  RBP,
   type Reg,
+  RSP,
   r,
 } from "./assembler.js";
 import type { Home, LocalPlan } from "./locals.js";
@@ -33,6 +33,8 @@ export interface Value {
   readonly address: Value | undefined;
   readonly constant: bigint;
   condition: Condition;
+  /** Where a comparison is wanted when it is put into a register. */
+  readonly wish: Reg | undefined;
 }
 
 export interface Move {
@@ -71,6 +73,8 @@ export class Operands {
   readonly #isScratch = new Array<boolean>(16).fill(false);
   readonly #freeSlots: number[] = [];
   #slots: number;
+  /** Words on the stack below the frame: arguments of a call that is being made. */
+  passed = 0;
   /** A comparison is in the flags, so only moves may be emitted. */
   #flagsLive = false;
 
@@ -91,13 +95,13 @@ export class Operands {
   }
 
   slotMemory(slot: number): Memory {
-    return { base: RBP, displacement: -8 * (this.plan.saved.length + slot + 1) };
+    return { base: RSP, displacement: 8 * (slot + this.passed) };
   }
 
   // --- Pushing and popping ---
 
   #push(type: ValueType, place: Place, rest: Partial<Value>): void {
-    const none = { home: undefined, operand: undefined, address: undefined };
+    const none = { home: undefined, operand: undefined, address: undefined, wish: undefined };
     this.stack.push({ type, place, index: 0, constant: 0n, condition: "e", ...none, ...rest });
   }
 
@@ -116,9 +120,9 @@ export class Operands {
     this.#push(type, "register", { index: reg });
   }
 
-  pushFlags(condition: Condition): void {
+  pushFlags(condition: Condition, wish?: Reg): void {
     this.#flagsLive = true;
-    this.#push("i32", "flags", { condition });
+    this.#push("i32", "flags", { condition, wish });
   }
 
   /** The branch that used the flags has been emitted. */
@@ -163,8 +167,17 @@ export class Operands {
 
   // --- Registers ---
 
-  /** A scratch register that is free now, other than those to avoid. */
-  allocate(avoid: readonly Reg[] = []): Reg {
+  /** A scratch register that holds nothing. */
+  isFree(reg: Reg): boolean {
+    return this.#isScratch[reg]! && !this.#busy[reg];
+  }
+
+  /** A scratch register that is free now, other than those to avoid; the one wished for if it can be. */
+  allocate(avoid: readonly Reg[] = [], wish?: Reg): Reg {
+    if (wish !== undefined && this.isFree(wish) && !avoid.includes(wish)) {
+      this.#busy[wish] = true;
+      return wish;
+    }
     let reg = this.plan.scratch.find((candidate) => !this.#busy[candidate] && !avoid.includes(candidate));
     if (reg === undefined) {
       const victim = this.stack.find(
@@ -208,7 +221,7 @@ export class Operands {
   /** Puts a comparison that is still in the flags into a register. */
   settle(value: Value): void {
     if (value.place !== "flags") return;
-    const reg = this.allocate();
+    const reg = this.allocate([], value.wish);
     this.a.set(value.condition, r(reg));
     this.a.extend("Movzx", 32, 8, r(reg), r(reg));
     this.#flagsLive = false;

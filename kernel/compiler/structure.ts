@@ -7,6 +7,8 @@ export interface Extent {
   readonly end: number;
   /** Some branch inside goes to its label. */
   branchedTo: boolean;
+  /** ... and goes on elsewhere otherwise: a br_if or a br_table. */
+  triedTo: boolean;
 }
 
 /** `if (result i32) X else constant end`, or with the constant first. */
@@ -31,19 +33,23 @@ interface Open {
   readonly start: number;
   otherwise: number | undefined;
   branchedTo: boolean;
+  triedTo: boolean;
 }
 
 function readExtents(body: readonly Instruction[]): Map<number, Extent> {
   const extents = new Map<number, Extent>();
-  const open: Open[] = [{ start: -1, otherwise: undefined, branchedTo: false }];
+  const begin = (start: number) => ({ start, otherwise: undefined, branchedTo: false, triedTo: false });
+  const open: Open[] = [begin(-1)];
   body.forEach(({ opcode: { name }, index, labels }, at) => {
-    if (opensBlock(name)) open.push({ start: at, otherwise: undefined, branchedTo: false });
+    if (opensBlock(name)) open.push(begin(at));
     else if (name === "else") open.at(-1)!.otherwise = at;
-    else if (name === "br" || name === "br_if") open.at(-1 - index)!.branchedTo = true;
-    else if (name === "br_table") for (const depth of labels) open.at(-1 - depth)!.branchedTo = true;
-    else if (name === "end") {
-      const { start, otherwise, branchedTo } = open.pop()!;
-      extents.set(start, { otherwise, end: at, branchedTo });
+    else if (name === "br") open.at(-1 - index)!.branchedTo = true;
+    else if (name === "br_if" || name === "br_table") {
+      for (const depth of name === "br_if" ? [index] : labels)
+        Object.assign(open.at(-1 - depth)!, { branchedTo: true, triedTo: true });
+    } else if (name === "end") {
+      const { start, ...extent } = open.pop()!;
+      extents.set(start, { ...extent, end: at });
     }
   });
   return extents;

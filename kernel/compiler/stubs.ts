@@ -133,7 +133,6 @@ function settleInLongMode(a: Assembler, high: string): void {
   for (const segment of ["SS", "DS", "ES"] as const) a.special("Mov_Sreg_r32m16", segment, "EAX");
   a.constant(r(RAX), 0);
   for (const segment of ["FS", "GS"] as const) a.special("Mov_Sreg_r32m16", segment, "EAX");
-  a.constant(r(RBP), 0);
 }
 
 const bootEntry = (start: number | undefined): Chunk =>
@@ -246,7 +245,6 @@ const trapEntry = chunk("trap entry", (a) => {
   a.op("Test", 8, frame.cs, 3);
   a.jumpIf("e", fromKernel);
   a.plain("Swapgs");
-  a.op("Xor", 32, r(RBP), r(RBP)); // the chain of frames ends here
   a.bind(ready);
   callWithFrame(a, "trap");
   a.jumpTo("trap return");
@@ -277,7 +275,7 @@ const trapReturn = chunk("trap return", (a) => {
 
 /** The kernel's GS base lies in the upper half, a user's never does; RBX remembers what was found. */
 const paranoidEntry = chunk("paranoid entry", (a) => {
-  const [kernelBase, keepChain, keepBase] = [new Label(), new Label(), new Label()];
+  const [kernelBase, keepBase] = [new Label(), new Label()];
   pushRegisters(a);
   a.constant(r(RCX), GS_BASE);
   a.plain("Rdmsr");
@@ -287,10 +285,6 @@ const paranoidEntry = chunk("paranoid entry", (a) => {
   a.plain("Swapgs");
   a.constant(r(RBX), 1);
   a.bind(kernelBase);
-  a.op("Test", 8, frame.cs, 3);
-  a.jumpIf("e", keepChain);
-  a.op("Xor", 32, r(RBP), r(RBP));
-  a.bind(keepChain);
   callWithFrame(a, "trap");
   a.plain("Cli");
   a.op("Test", 32, r(RBX), r(RBX));
@@ -319,7 +313,6 @@ const syscallEntry = chunk("syscall entry", (a) => {
   a.op("Pushq", 64, 0);
   a.op("Pushq", 64, SYSCALL_VECTOR);
   pushRegisters(a);
-  a.op("Xor", 32, r(RBP), r(RBP));
   callWithFrame(a, "syscall");
   a.plain("Cli");
   // SYSRETQ takes RIP from RCX and RFLAGS from R11, and faults in ring 0 when RIP is not canonical. When
@@ -494,10 +487,20 @@ const fixupFor = chunk("fixupFor", (a) => {
   a.plain("Retnq");
 });
 
+/** In place of a frame (kernel/panic.ts): nothing called this code; a TrapFrame lies on the end of the stack. */
+const NO_CALLER = 0xffff_ffff;
+const TRAP_FRAME = 0xffff_fffe;
+const stubFrames = new Map([
+  ...["boot entry", "core entry", "thread entry"].map((name) => [name, NO_CALLER] as const),
+  ...["trap entry", "paranoid entry", "syscall entry"].map((name) => [name, TRAP_FRAME] as const),
+]);
+
 export interface Stubs {
   readonly text: readonly Chunk[];
   readonly readOnly: readonly Chunk[];
   readonly data: readonly Chunk[];
+  /** By chunk, where there is one; no other stub calls anything. */
+  readonly frames: ReadonlyMap<string, number>;
 }
 
 /** Exports that the stubs call. */
@@ -528,6 +531,7 @@ export function kernelStubs(start: number | undefined): Stubs {
     ],
     readOnly: [bootDescriptors, ...bootDescriptorPointers, coreStart, trapTable],
     data: [bootTables],
+    frames: stubFrames,
   };
 }
 

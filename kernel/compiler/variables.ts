@@ -6,6 +6,10 @@ import { R, r } from "./assembler.js";
 import type { Generator, Handler } from "./generate.js";
 import { sizeOf } from "./operands.js";
 import { symbolOf } from "./symbols.js";
+import type { Instruction } from "./wasm.js";
+
+const branches = new Set(["br_if", "if", "i32.eqz", "select"]);
+const asks = (next: Instruction | undefined) => next !== undefined && branches.has(next.opcode.name);
 
 /** local.set, or local.tee when `keep`: the value is then the local's. */
 function localSet(g: Generator, keep: boolean): void {
@@ -18,6 +22,13 @@ function localSet(g: Generator, keep: boolean): void {
   }
   const value = operands.pop();
   const { type } = value;
+  if (keep && value.place === "flags" && "register" in home && asks(g.next)) {
+    // The local gets its number, and the branch that comes next still takes the flags.
+    operands.copyReadsOf(home);
+    operands.move(home.register, value);
+    operands.stack.push(value);
+    return;
+  }
   if (value.place !== "local" || value.home !== home) {
     operands.copyReadsOf(home);
     const place = operands.place(home);
@@ -48,7 +59,7 @@ function globalGet(g: Generator, index: number): void {
     g.operands.pushMemory(type, memory);
     return;
   }
-  const to = g.destination() ?? g.operands.allocate();
+  const to = g.destination() ?? g.allocate();
   g.a.op("Mov", sizeOf(type), r(to), memory);
   g.operands.pushRegister(type, to);
 }

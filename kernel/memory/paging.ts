@@ -79,9 +79,9 @@ function must(frame: usize): usize {
 function textEnd(): usize {
   const table = symbols();
   const count = load<u32>(table);
-  let last = table + 4 + (count << 3);
+  let last = table + 4 + count * 12;
   for (let i: u32 = 0; i < count; i++) {
-    const name = <usize>load<u32>(table + 8 + (i << 3));
+    const name = <usize>load<u32>(table + 8 + i * 12);
     if (name > last) last = name;
   }
   while (load<u8>(last) !== 0) last++;

@@ -5,7 +5,7 @@ import {
   in8, out8, lidt, lgdt, ltr, trapStubs, fixupFor, copyFromUser, copyToUser, userCompareExchange32, newStack,
   switchStack, resume, wrmsr, rdmsr, syscallStub, coreBlock, readCr2, readCr3, writeCr3, symbols, mulhu, rdtsc,
   imageEnd, coreStartCode, coreStartBytes, mmioRead32, mmioWrite32, mmioRead64, cpuid, readFlags, cli, sti,
-  fxsave, fxrstor, framePointer, pause, invlpg, readCr0, readCr4, hlt, stiHlt,
+  fxsave, fxrstor, instructionPointer, pause, stackPointer, invlpg, readCr0, readCr4, hlt, stiHlt,
 } from "./arch";
 import { TrapFrame } from "./frame";
 
@@ -28,16 +28,20 @@ function hex(value: u64): void {
 function line(name: string, value: u64): void { text(name); text(" "); hex(value); putc(10); }
 function ascii(at: usize): void { while (load<u8>(at) != 0) putc(load<u8>(at++)); }
 
-function functionAt(address: usize): usize {
+function symbolAt(address: usize): usize {
   const table = symbols();
   const count = load<u32>(table);
-  let name: usize = 0;
+  let symbol: usize = 0;
   for (let i: u32 = 0; i < count; i++) {
-    const row = table + 4 + i * 8;
+    const row = table + 4 + i * 12;
     if (load<u32>(row) > address) break;
-    name = load<u32>(row + 4);
+    symbol = row;
   }
-  return name;
+  return symbol;
+}
+
+function functionAt(address: usize): usize {
+  return load<u32>(symbolAt(address), 4);
 }
 
 function setGates(): void {
@@ -96,10 +100,10 @@ export function trap(address: usize): void {
     ascii(functionAt(<usize>(frame.rip - DIRECT_MAP)));
     putc(10);
     // Return from that function by its frame, as a back trace would.
-    const base = <usize>(frame.rbp - DIRECT_MAP);
-    frame.rip = load<u64>(base + 8);
-    frame.rsp = frame.rbp + 16;
-    frame.rbp = load<u64>(base);
+    const length = load<u32>(symbolAt(<usize>(frame.rip - DIRECT_MAP)), 8);
+    const end = <usize>(frame.rsp - DIRECT_MAP) + ((length & 0xffff) << 3);
+    frame.rip = load<u64>(end);
+    frame.rsp = DIRECT_MAP + end + 8 + ((length >> 16) << 3);
     return;
   }
   if (frame.vector == 14) {
@@ -225,7 +229,8 @@ export function boot(start: usize): void {
   out8(0xa1, 0xff);
   line("start magic", load<u32>(start));
   line("high half", mulhu(0xffffffffffffffff, 0x123456789));
-  line("frame pointer in the boot stack", u64(framePointer() < imageEnd() && framePointer() > imageEnd() - 0x4000));
+  line("stack pointer in the boot stack", u64(stackPointer() < imageEnd() && stackPointer() > imageEnd() - 0x4000));
+  text("instruction pointer in "); ascii(functionAt(<usize>(instructionPointer() - DIRECT_MAP))); putc(10);
   line("write protection", (readCr0() >> 16) & 1);
   line("SSE enabled", (readCr4() >> 9) & 3);
   cpuid(0, 0, room(10));

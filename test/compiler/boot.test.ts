@@ -54,10 +54,11 @@ describe.each([0, 3] as const)("at -O%i", (optimize) => {
   test.skipIf(!hasQemu)(`a kernel boots and every stub does its work${skipped}`, async () => {
     const image = await build(optimize);
     const { lines, status } = boot(image.elf);
-    expect(lines.slice(0, 20)).toEqual([
+    expect(lines.slice(0, 21)).toEqual([
       "start magic 0x336ec578",
       "high half 0x123456788",
-      "frame pointer in the boot stack 0x1",
+      "stack pointer in the boot stack 0x1",
+      "instruction pointer in kernel/boot-test/main/boot",
       "write protection 0x1",
       "SSE enabled 0x3",
       "cpuid says more than 0x1",
@@ -76,7 +77,7 @@ describe.each([0, 3] as const)("at -O%i", (optimize) => {
       "traps 0x3",
       "seen through the direct map 0x1",
     ]);
-    expect(lines.slice(20)).toEqual([
+    expect(lines.slice(21)).toEqual([
       "copied to the user 0x0",
       "exchanged 0x1",
       "  now 0xabcd",

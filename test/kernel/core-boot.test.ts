@@ -74,6 +74,7 @@ describe.skipIf(qemu.missing)(`boot under QEMU ${qemu.missing}`, () => {
     expect(run.output).toMatch(/ error 0x3$/m); // a write, to a page that is there
     for (const register of ["rax", "rsp", "rbp", "r8", "r15", "rip", "flags"])
       expect(run.output).toMatch(new RegExp(` ${register} 0x[0-9a-f]+`));
+    expect(run.output).toMatch(/kernel\/main\/bootThread\+0x.* thread_entry\+0x/s);
     expect(run.status).toBe(EXIT(125));
   });
 

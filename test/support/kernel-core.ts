@@ -43,7 +43,8 @@ export class KernelCore {
       out16: (port: number, value: number) => void this.ports.push([port, value]),
       readCr2: () => 0n,
       readCr3: () => 0n,
-      framePointer: () => 0,
+      stackPointer: () => 0,
+      instructionPointer: () => 0n,
       ...imports,
     } as Record<string, (...args: never[]) => unknown>);
     for (let core = 0; core < cores; core++) {

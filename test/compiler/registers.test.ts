@@ -1,0 +1,79 @@
+// How few instructions the back end makes of a function, where the number is the point: none moves a value that could have been made
+// where it is wanted, and a frame costs nothing that the function does not need.
+import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from "iced-x86";
+import { expect, test } from "vitest";
+import { Generator } from "../../kernel/compiler/generate.js";
+import { kernelTarget } from "../../kernel/compiler/intrinsics.js";
+import { parseModule, type ValueType } from "../../kernel/compiler/wasm.js";
+import { access, buildModule, call, type FunctionSource, get, i32, op } from "./module.js";
+
+const formatter = new Formatter(FormatterSyntax.Intel);
+
+/** The code of the first function; the second is there to be called, with three parameters. */
+function codeOf(parameters: readonly ValueType[], code: number[], locals: readonly ValueType[] = []) {
+  const callee: FunctionSource = { parameters: ["i32", "i32", "i32"], result: "i32", code: i32(0) };
+  const first: FunctionSource = { parameters, result: "i32", locals, code };
+  const module = parseModule(buildModule({ functions: [first, callee], exports: { first: 0 } }));
+  const generator = new Generator(module, module.functions[0]!, kernelTarget);
+  const [chunk] = generator.generate();
+  const lines: string[] = [];
+  const decoder = new Decoder(64, chunk!.bytes, DecoderOptions.None);
+  while (decoder.canDecode) {
+    const line = formatter.format(decoder.decode());
+    lines.push(line.startsWith("call") ? "call" : line);
+  }
+  return { lines, frame: generator.frame };
+}
+
+test("a function that needs no slot and keeps no register has no frame", () => {
+  const { lines, frame } = codeOf(["i32", "i32"], [...get(0), ...get(1), ...op("i32.add")]);
+  expect(lines).toEqual(["lea eax,[rdi+rsi]", "ret"]);
+  expect(frame).toEqual({ words: 0, passed: 0 });
+});
+
+test("parameters behind the sixth belong to the frame of who calls, and are found above it", () => {
+  const seven = Array<ValueType>(8).fill("i32");
+  const { lines, frame } = codeOf(seven, [...get(6), ...get(7), ...op("i32.sub")]);
+  expect(frame).toEqual({ words: 0, passed: 2 });
+  expect(lines.join("\n")).toMatch(/\[rsp\+8\].*\[rsp\+10h\].*ret$/s);
+});
+
+test("arguments are made in the registers that they go in", () => {
+  const { lines } = codeOf(
+    [],
+    [
+      ...[...i32(0x1000), ...access("i32.load"), ...i32(8), ...op("i32.sub")],
+      ...[...i32(0x2000), ...access("i32.load"), ...i32(1), ...op("i32.eq")],
+      ...[...i32(0x3000), ...access("i32.load")],
+      ...call(1),
+    ],
+  );
+  expect(lines.filter((line) => /^mov \w+,\w+$/.test(line))).toEqual([]);
+});
+
+test("what is chosen for a local is chosen in its register", () => {
+  const chosen = [
+    ...get(0),
+    ...op("if", 0x7f),
+    ...[...get(1), ...i32(5), ...op("i32.mul"), ...op("else")],
+    ...[...get(1), ...access("i32.load"), ...op("end"), ...op("local.set", 2)],
+    ...[...get(2), ...access("i32.load"), ...get(2), ...op("i32.add")],
+  ];
+  const { lines } = codeOf(["i32", "i32"], chosen, ["i32"]);
+  expect(lines.filter((line) => /^mov \w+,\w+$/.test(line))).toEqual([]);
+});
+
+test("a comparison that is kept and asked at once is not tested again", () => {
+  const kept = [
+    ...[...get(0), ...i32(3), ...op("i32.lt_u"), ...op("local.tee", 1)],
+    ...[...op("if", 0x40), ...get(0), ...i32(1), ...access("i32.store"), ...op("end"), ...get(1)],
+  ];
+  expect(codeOf(["i32"], kept, ["i32"]).lines.filter((line) => line.startsWith("test"))).toEqual([]);
+});
+
+test("a small multiple is added by one LEA", () => {
+  const place = [...get(0), ...get(1), ...i32(3), ...op("i32.shl"), ...op("i32.add")];
+  expect(codeOf(["i32", "i32"], place).lines).toEqual(["lea eax,[rdi+rsi*8]", "ret"]);
+  const row = [...get(1), ...i32(2), ...op("i32.shl"), ...i32(100), ...op("i32.add")];
+  expect(codeOf(["i32", "i32"], row).lines).toEqual(["lea eax,[rsi*4+64h]", "ret"]);
+});
