@@ -6,7 +6,7 @@ import { World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, states } from "../support/page-table.js";
 import { explore, Violation } from "../support/search.js";
-import { LARGER, type Mode, shapeOf, shrink, trial, worldOf } from "../support/trial.js";
+import { LARGER, MIRRORED, type Mode, shapeOf, shrink, trial, worldOf } from "../support/trial.js";
 
 const SHAPES = 150;
 
@@ -20,10 +20,13 @@ test.each<[Mode]>([["safety"], ["liveness"]])("%s: 150 clusters, five seeds each
   expect(events).toBeGreaterThan(20_000);
 });
 
-test("larger clusters: 60, four seeds each", () => {
+test.each([
+  ["larger", LARGER],
+  ["mirrored", MIRRORED],
+])("%s clusters: 60, four seeds each", (_, from) => {
   const kernel = new KernelWasm();
   let events = 0;
-  for (let shape = LARGER; shape < LARGER + 60; shape++) {
+  for (let shape = from; shape < from + 60; shape++) {
     const world = worldOf(kernel, shapeOf(shape));
     for (let seed = 1; seed <= 4; seed++)
       events += trial(world, shape, seed % 2 === 0 ? "safety" : "liveness", seed);

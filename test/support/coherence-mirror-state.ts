@@ -32,8 +32,9 @@ export interface MirrorState {
   healed: number[];
   heals: number[];
   healing: number[][];
-  /** Faults until all was mirrored anew. */
+  /** Faults until all was mirrored anew; and how many there may be from then on. */
   before: number;
+  may: number;
   /** Per machine and page: the value of the newest mirror there, -1 for none; whether it has had bytes of its own. */
   shelves: number[][];
   had: boolean[][];
@@ -55,6 +56,7 @@ export function mirrorState(machines: number, pages: number): MirrorState {
     heals: Array.from({ length: machines }, () => 0),
     healing: table(machines, machines, () => 0),
     before: 0,
+    may: 0,
     shelves: table(machines, pages, () => -1),
     had: table(machines, pages, () => false),
     comings: table(machines, 0, (): Coming => ({ page: 0, from: 0, serial: 0n, value: 0 })),
@@ -72,6 +74,7 @@ export function copyMirrors(state: MirrorState): MirrorState {
     heals: state.heals.slice(),
     healing: rows(state.healing),
     before: state.before,
+    may: state.may,
     shelves: rows(state.shelves),
     had: rows(state.had),
     comings: rows(state.comings),
@@ -81,10 +84,10 @@ export function copyMirrors(state: MirrorState): MirrorState {
 }
 
 export function mirrorWords(put: (word: number) => void, state: MirrorState): void {
-  const { sent, arrived, healed, heals, healing, before, shelves, had, comings, pasts, values } = state;
+  const { sent, arrived, healed, heals, healing, before, may, shelves, had, comings, pasts, values } = state;
   for (const table of [sent, arrived, healing, shelves, pasts])
     for (const row of table) for (const word of row) put(word);
-  for (const view of [...healed, ...heals, before]) put(view);
+  for (const view of [...healed, ...heals, before, may]) put(view);
   for (const row of had) for (const has of row) put(has ? 1 : 0);
   for (const row of comings) {
     put(row.length);

@@ -76,18 +76,22 @@ export class Mirrors {
   /** As many machines may fail at a time as there are mirrors. */
   mayFail(): boolean {
     if (!this.on) return true;
-    return this.#allHealed() || this.#cluster.faults - this.#state.before < this.#copies;
+    return this.#mayStillFail() > 0;
   }
 
   /** One is about to. */
   fails(): void {
-    if (this.on && this.#allHealed()) this.#state.before = this.#cluster.faults;
+    if (!this.on || !this.#allHealed()) return;
+    this.#state.may = this.#mayStillFail();
+    this.#state.before = this.#cluster.faults;
   }
 
   /** So many more may fail now. */
   #mayStillFail(): number {
-    if (this.#allHealed()) return this.#copies;
-    return Math.max(0, this.#copies - (this.#cluster.faults - this.#state.before));
+    // Who is alone has no mirrors, and they are on no more machines than there are.
+    const others = this.#cluster.numbers.filter((m) => this.#cluster.runs(m)).length - 1;
+    if (this.#allHealed()) return Math.min(this.#copies, others);
+    return Math.max(0, this.#state.may - (this.#cluster.faults - this.#state.before));
   }
 
   /**

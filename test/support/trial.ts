@@ -22,9 +22,12 @@ export interface Shape extends Setup {
 
 /** Shapes of this number and above are of larger clusters, in which not everything goes equally fast. */
 export const LARGER = 1_000_000;
+/** And from here on mirrored. */
+export const MIRRORED = 2_000_000;
 
 /** The cluster of this number: 2 to 5 machines of one or two threads, 1 to 3 pages. */
 export function shapeOf(number: number): Shape {
+  if (number >= MIRRORED) return mirroredOf(number);
   if (number >= LARGER) return largerOf(number);
   const next = chance(number + 1);
   const machines = 2 + next(4);
@@ -86,6 +89,32 @@ function largerOf(number: number): Shape {
     merges,
     fetches: merges ? next(4) : 0,
     roomless: leaves > 0 && often() ? Array.from({ length: machines }, (_, i) => i + 1).filter(often) : [],
+    uneven: true,
+  };
+}
+
+/** What is written is on one or two more machines before anybody sees it, or a user does. */
+function mirroredOf(number: number): Shape {
+  const next = chance(number + 1);
+  const machines = 3 + next(3);
+  const pages = 1 + next(3);
+  const program = () =>
+    Array.from({ length: 1 + next(5) }, () => (next(5) === 0 ? "o" : `${"rww"[next(3)]}${next(pages)}`)).join(
+      "",
+    );
+  const pauses = next(2) === 0;
+  return {
+    machines,
+    pages,
+    takeover: true,
+    mirrored: 1 + next(2),
+    home: Array.from({ length: pages }, () => 1 + next(machines)),
+    programs: Array.from({ length: machines }, () => Array.from({ length: next(3) }, program)),
+    kills: 1 + next(4),
+    rejoins: next(2) === 0,
+    pauses,
+    remains: pauses && next(2) === 0,
+    leaves: 0,
     uneven: true,
   };
 }
