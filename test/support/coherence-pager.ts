@@ -193,7 +193,8 @@ export class Pagers {
       wanted.some(({ kind }) => kind === c["ACT_FAIL"]) &&
       this.#toBeTold(number, page).length === 0 &&
       this.#cluster.homeFor(number, page) === number;
-    if (nobodys) here.broken = true;
+    const late = this.#cluster.planted === "what nobody waited for is lost behind what the same word grants";
+    if (nobodys && !late) here.broken = true;
     for (const { kind, to, flags, message } of wanted) {
       if (kind === c["ACT_SEND"]) this.#send(number, page, to, message, word);
       else if (kind === c["ACT_TAKE"]) {
@@ -218,6 +219,7 @@ export class Pagers {
         if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
       }
     }
+    if (nobodys && late) here.broken = true;
     if (again) this.askAgain(number, page);
   }
 

@@ -303,6 +303,22 @@ const homeThatIsNew: Story = {
   told: 1,
 };
 
+/**
+ * R2: machine 2 dies with the page. Machine 1, its home, and machine 3 ask for it while it is recovered. Then machine 1 leaves, and whoever
+ * asked there has ended: by that one word the home learns of the loss and serves machine 3.
+ */
+const lostAsItIsServed: Story = {
+  setup: { machines: 3, home: 1, programs: [["r"], ["w"], ["r"]], takeover: true },
+  kills: 1,
+  leaves: 1,
+  steps: inTurn(
+    [start(2), ARRIVES, retire(2), kill(2), exclude(2)],
+    [install(1), install(3), ARRIVES, freeze(1), start(1), start(3)],
+    [deliver(3, 1), { do: "leave", machine: 1 }, ARRIVES],
+  ),
+  told: 1,
+};
+
 export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
@@ -313,4 +329,5 @@ export const moveStories = {
   "an era begins before the home is over": twoHomesOfAView,
   "a new machine grants what was lost by ranges": homeThatIsNew,
   "a view that interrupts a move is a death": twoLeave,
+  "what nobody waited for is lost behind what the same word grants": lostAsItIsServed,
 } as const;
