@@ -31,6 +31,10 @@ export function goesOnLater(client: Client, now: u64): bool {
 
 /** At the end of every piece of work. */
 export function streamsGoOn(now: u64): void {
+  if (heldFirst != 0) goOn(now);
+}
+
+function goOn(now: u64): void {
   let before: usize = 0;
   let at = heldFirst;
   while (at != 0) {

@@ -6,7 +6,7 @@
 // over at once, and a machine that stores on and on does a round trip's worth of it.
 //
 // Pages that nobody fights over are never held. Core 0 only, like pages.ts.
-import { DIRTY, entryOf, PRESENT, replaceEntry, shootDown } from "../memory/paging";
+import { DIRTY, entryAt, PRESENT, replaceEntry, shootDown } from "../memory/paging";
 import { sharedMappings } from "../process/mapping";
 import { wireTime } from "../syslink/peers";
 import { SharedObject } from "./pager";
@@ -84,10 +84,11 @@ function writtenSince(page: Page): bool {
 }
 
 function cleanVisit(space: usize, va: u64): void {
-  while (true) {
-    const old = entryOf(space, va);
+  const at = entryAt(space, va);
+  while (at != 0) {
+    const old = atomic.load<u64>(at);
     if (!(old & PRESENT) || !(old & DIRTY)) return;
-    if (replaceEntry(space, va, old, old & ~DIRTY) != old) continue;
+    if (replaceEntry(at, old, old & ~DIRTY) != old) continue;
     seenDirty = true;
     shootDown(space, va, 1);
     return;

@@ -5,7 +5,7 @@ import { nanoseconds } from "../machine/time";
 import {
   ACCESSED,
   DIRTY,
-  entryOf,
+  entryAt,
   NO_EXECUTE,
   PRESENT,
   replaceEntry,
@@ -84,12 +84,13 @@ function install(page: Page, client: Client, writable: bool): void {
 function installVisit(space: usize, va: u64): void {
   const client = changetype<Client>(installFor);
   if (space != client.space || va != client.va) return;
-  while (true) {
-    const old = entryOf(space, va);
+  const at = entryAt(space, va);
+  while (at != 0) {
+    const old = atomic.load<u64>(at);
     // Another thread may have it already, and write: that it wrote stays known, and what it may do stays true.
     const kept = old & PRESENT ? old & (DIRTY | WRITABLE) : 0;
     const entry = installEntry & (old & PRESENT ? old | ~NO_EXECUTE : ~(<u64>0));
-    if (replaceEntry(space, va, old, entry | kept) == old) return;
+    if (replaceEntry(at, old, entry | kept) == old) return;
   }
 }
 

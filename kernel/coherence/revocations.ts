@@ -173,8 +173,13 @@ export function revocationsRetry(now: u64): void {
 
 /** When the next of them is overdue. Before threads go on. */
 export function revocationsDue(): u64 {
-  const now = waiting != 0 ? nanoseconds() : 0;
-  let due = min<u64>(loansDue(), refusalsDue());
+  const due = min<u64>(loansDue(), refusalsDue());
+  return waiting == 0 ? due : waitingDue(due);
+}
+
+function waitingDue(least: u64): u64 {
+  const now = nanoseconds();
+  let due = least;
   let at = waiting;
   while (at != 0) {
     const page = changetype<Page>(at);

@@ -10,7 +10,15 @@ import { nanoseconds } from "../machine/time";
 import { allocate } from "../memory/slab";
 import { clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_WILL, ITEM_NAME, ITEM_PAGES, ITEM_SIZE } from "../syslink/commands";
-import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader, MessageWriter } from "../syslink/message";
+import {
+  itemData,
+  itemDataBytes,
+  itemFind,
+  itemPut,
+  MessageHeader,
+  MessageItem,
+  MessageWriter,
+} from "../syslink/message";
 import { rangesOf, rangesReady } from "./grants";
 import { heirsOf } from "./homes";
 import { Kept } from "./kept";
@@ -28,15 +36,23 @@ const NEVER: u64 = ~(<u64>0);
 const NAMED: u32 = 2;
 const ANEW: u32 = 4;
 
+/** Of an object's `willDue`: pages have not been told, or its name or size. */
+const PAGES_DUE: u32 = 1;
+const OBJECT_DUE: u32 = 2;
+
 /** Since when some note waits. */
 let noteSince: u64 = NEVER;
 
 // --- At the home ---
 
-/** Something that the heir is to know of the object has changed. */
+/** The object's name or size has changed. */
 export function willChanged(object: SharedObject): void {
+  due(object, OBJECT_DUE);
+}
+
+function due(object: SharedObject, what: u32): void {
   if (object.hash == 0 || object.heirs == 0) return;
-  object.willDue = 1;
+  object.willDue |= what;
   if (noteSince == NEVER) noteSince = nanoseconds();
 }
 
@@ -63,7 +79,7 @@ function stored(object: SharedObject, index: u64): void {
   }
   object.willFirst = index;
   object.willEnd = index + 1;
-  willChanged(object);
+  due(object, PAGES_DUE);
 }
 
 /** Before any other message: what was seen of this machine has its notes before it. */
@@ -90,20 +106,21 @@ export function willsTick(now: u64): u64 {
   return NEVER;
 }
 
-function begin(object: SharedObject, heir: u32, flags: u32): MessageWriter {
+function putObject(writer: MessageWriter, object: SharedObject, flags: u32): void {
   const aux = flags | (object.name != 0 ? NAMED : 0);
-  const writer = messageTo(heir, 16 + 8 + 256 + 16 + 24, object.id, object.hash, COMMAND_WILL);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
-  return writer;
 }
 
+/** Only what is due; with a flag, name and size too. */
 function tell(object: SharedObject, flags: u32): void {
+  const whole = flags != 0 || (object.willDue & OBJECT_DUE) != 0;
   object.willDue = 0;
   for (let rest = object.heirs; rest != 0; rest &= rest - 1) {
     const heir = <u32>ctz(rest) + 1;
     if (isDead(heir)) continue;
-    const writer = begin(object, heir, flags);
+    const writer = messageTo(heir, 16 + 8 + 256 + 16 + 24, object.id, object.hash, COMMAND_WILL);
+    if (whole) putObject(writer, object, flags);
     if (object.willEnd != 0) {
       const range = itemPut(writer, ITEM_PAGES, 0, 16);
       store<u64>(range, object.willFirst);
@@ -153,24 +170,31 @@ export function willCame(from: u32, message: MessageHeader): void {
   if (object.home != from || object.dead != 0) return;
   object.hash = message.msgid;
   const name = itemFind(message, ITEM_NAME);
-  if (name.aux & ANEW) willDrop(object);
+  if (changetype<usize>(name) != 0 && (name.aux & ANEW) != 0) willDrop(object);
   if (object.will == 0) object.will = setCreate();
   object.willOf = from;
-  object.size = load<u64>(itemData(itemFind(message, ITEM_SIZE)));
+  if (changetype<usize>(name) != 0) nameCame(object, name);
+  const size = itemFind(message, ITEM_SIZE);
+  if (changetype<usize>(size) != 0) object.size = load<u64>(itemData(size));
+  const end = (object.size + 4095) >> 12;
+  let cut = changetype<usize>(size) != 0;
+  const pages = itemFind(message, ITEM_PAGES);
+  if (changetype<usize>(pages) != 0) {
+    const first = load<u64>(itemData(pages));
+    const last = load<u64>(itemData(pages), 8);
+    if (first <= last && last <= PAGE_LAST) put(object, first, last, EXCLUSIVE);
+    if (last >= end) cut = true;
+  }
+  if (cut && end <= PAGE_LAST) put(object, end, PAGE_LAST, INVALID);
+}
+
+function nameCame(object: SharedObject, name: MessageItem): void {
   if (!(name.aux & NAMED)) objectUnnamed(object);
   else if (object.name == 0) {
     object.nameBytes = itemDataBytes(name);
     object.name = allocate(object.nameBytes);
     memory.copy(object.name, itemData(name), object.nameBytes);
   }
-  const pages = itemFind(message, ITEM_PAGES);
-  if (changetype<usize>(pages) != 0) {
-    const first = load<u64>(itemData(pages));
-    const last = load<u64>(itemData(pages), 8);
-    if (first <= last && last <= PAGE_LAST) put(object, first, last, EXCLUSIVE);
-  }
-  const end = (object.size + 4095) >> 12;
-  if (end <= PAGE_LAST) put(object, end, PAGE_LAST, INVALID); // cut off
 }
 
 function setOf(object: SharedObject): RangeSet {

@@ -239,10 +239,14 @@ export function setEntry(space: usize, va: u64, entry: u64): u64 {
   return atomic.xchg<u64>(leaf, entry);
 }
 
-/** Sets the entry if it still is `expected`; returns what was there. */
-export function replaceEntry(space: usize, va: u64, expected: u64, entry: u64): u64 {
-  const leaf = leafOf(space, va, false);
-  return leaf === 0 ? 0 : atomic.cmpxchg<u64>(leaf, expected, entry);
+/** Where the entry lies, for replaceEntry(); 0: there is no table for it. */
+export function entryAt(space: usize, va: u64): usize {
+  return leafOf(space, va, false);
+}
+
+/** Sets the entry there if it still is `expected`; returns what was there. */
+export function replaceEntry(at: usize, expected: u64, entry: u64): u64 {
+  return atomic.cmpxchg<u64>(at, expected, entry);
 }
 
 /** Clears these bits of a present entry; returns the old one, 0 if there is none. No shoot-down. */

@@ -233,8 +233,8 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_MIRROR,            ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_MIRROR,            ITEM_DATA,      4096, 4096, ANY,
   COMMAND_MIRROR | R,        0,              0,    0,    ANY,
-  COMMAND_WILL,              ITEM_NAME,      1,    255,  ONE,
-  COMMAND_WILL,              ITEM_SIZE,      8,    8,    ONE,
+  COMMAND_WILL,              ITEM_NAME,      1,    255,  ANY,
+  COMMAND_WILL,              ITEM_SIZE,      8,    8,    ANY,
   COMMAND_WILL,              ITEM_PAGES,     16,   16,   ANY,
 
   COMMAND_JOIN,              0,              0,    0,    ANY,

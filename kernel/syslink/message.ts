@@ -99,25 +99,45 @@ export function padded(length: u32): u32 {
 // --- Checking ---
 
 /**
- * The shape of a message that was accepted, also as a command (commands.ts): command and length, as they stand in its header, and id and
- * length of its items, a word each. All are whole words long, hold no items and no linkids: then nothing else decides, and most messages are
- * like the one before.
+ * The shape of the last message of each kind that was accepted, also as a command (commands.ts): command and length, as they stand in its
+ * header (0: of none), how many items, and id and length of each, a word each. All are whole words long, hold no items and no linkids: then
+ * nothing else decides, and most messages are like the one before of their kind.
  */
-let likeHeader: u32 = 0;
-let likeItems: u32 = 0;
-const LIKE_ITEMS: u32 = 4;
-const like: usize = memory.data(16, 4); // LIKE_ITEMS * 4
+@unmanaged
+class Shape {
+  header: u32 = 0;
+  items: u32 = 0;
+  item0: u32 = 0;
+  item1: u32 = 0;
+  item2: u32 = 0;
+  item3: u32 = 0;
+}
+const SHAPE_ITEMS: u32 = 4;
+const shapes: usize = memory.data(128 * 24, 4);
 /** Where messageCheck() has found another one. */
 let likeAt: usize = 0;
 
+/** Command and length of a message, as one word. */
+function kindOf(at: usize): u32 {
+  return load<u32>(at, offsetof<MessageHeader>("command"));
+}
+
+/** Where a message's kind keeps its shape: commands and responses apart; kinds that share a place take it from one another. */
+function shapeOf(kind: u32): Shape {
+  return changetype<Shape>(shapes + ((kind & 63) | ((kind & RESPONSE) >> 9)) * offsetof<Shape>());
+}
+
 /** The `bytes` at `at` begin with another one. */
 function isLike(at: usize, bytes: u32): bool {
-  if (bytes < HEADER_BYTES || load<u32>(at, offsetof<MessageHeader>("command")) != likeHeader) return false;
-  if (likeHeader >> 16 > bytes || (at & 7) != 0) return false;
+  if (bytes < HEADER_BYTES) return false;
+  const kind = kindOf(at);
+  const shape = shapeOf(kind);
+  if (kind != shape.header || kind >> 16 > bytes || (at & 7) != 0) return false;
   let item = at + HEADER_BYTES;
-  for (let i: usize = 0; i != <usize>(likeItems << 2); i += 4) {
+  const end = changetype<usize>(shape) + (shape.items << 2);
+  for (let like = changetype<usize>(shape); like != end; like += 4) {
     const word = load<u32>(item);
-    if (word != load<u32>(like + i)) return false;
+    if (word != load<u32>(like, offsetof<Shape>("item0"))) return false;
     item += word >> 16;
   }
   return true;
@@ -130,18 +150,20 @@ export function messageIsLike(message: MessageHeader): bool {
 
 /** It was accepted: others like it are, if nothing but its shape decides. */
 export function messageKeep(message: MessageHeader): void {
-  likeHeader = 0; // no message is so short
+  const kind = kindOf(changetype<usize>(message));
+  const shape = shapeOf(kind);
+  shape.header = 0; // no message is so short
   if (message.length & 7) return;
   const end = changetype<usize>(message) + message.length;
   let items: u32 = 0;
   for (let at = changetype<usize>(message) + HEADER_BYTES; at < end; items++) {
     const item = changetype<MessageItem>(at);
-    if (items == LIKE_ITEMS || (item.length & 7) != 0 || (item.id & (RECURSION | REFERENCES)) != 0) return;
-    store<u32>(like + (items << 2), load<u32>(at));
+    if (items == SHAPE_ITEMS || (item.length & 7) != 0 || (item.id & (RECURSION | REFERENCES)) != 0) return;
+    store<u32>(changetype<usize>(shape) + (items << 2), load<u32>(at), offsetof<Shape>("item0"));
     at += item.length;
   }
-  likeItems = items;
-  likeHeader = load<u32>(changetype<usize>(message), offsetof<MessageHeader>("command"));
+  shape.items = items;
+  shape.header = kind;
 }
 
 /** GOOD, or why the `bytes` at `at` do not begin with a well-formed message. */

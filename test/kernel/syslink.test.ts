@@ -330,14 +330,18 @@ describe("commands", () => {
     }
   });
   test("behind a message that was accepted another is judged as behind any: one bit of its shape, bytes that are missing, padding", () => {
-    // Of whole words: it takes the place of the one that was accepted before.
+    // Of whole words, as those are that are kept.
     const whole = numbers.filter((command) =>
       rows.every((row) => row.command !== command || (row.least % 8 === 0 && row.item !== 2)),
     );
-    const judged = (bytes: Uint8Array, available: number) => {
-      const wrong = reason(bytes, available);
-      return wrong === "good" ? kernel.call("commandCheck")(room) : wrong;
+    const judged = (by: Kernel, place: number, bytes: Uint8Array, available = bytes.length) => {
+      by.bytes.set(bytes, place);
+      const wrong = by.text(by.call("messageReason")(by.call("messageCheck")(place, available)));
+      return wrong === "good" ? by.call("commandCheck")(place) : wrong;
     };
+    // It has accepted none of the good ones.
+    const stranger = new KernelWasm();
+    const strangersRoom = stranger.room(0x20000);
     let kept = 0;
     for (const command of numbers) {
       const own = rows.filter((row) => row.command === command && row.item !== 0);
@@ -355,13 +359,14 @@ describe("commands", () => {
         const bad = good.slice();
         bad[byte]! ^= 1 << bit;
         expect(check(good)).toBe(0);
-        const behindItsLike = judged(bad, bad.length);
+        // Each kind keeps its own.
         expect(check(other)).toBe(0);
-        expect(behindItsLike, `command ${command}, byte ${byte}, bit ${bit}`).toBe(judged(bad, bad.length));
+        const byStranger = judged(stranger, strangersRoom, bad);
+        expect(judged(kernel, room, bad), `command ${command}, byte ${byte}, bit ${bit}`).toBe(byStranger);
       }
       expect(check(good)).toBe(0);
       expect(check(good)).toBe(0);
-      expect(judged(good, good.length - 8)).not.toBe(0);
+      expect(judged(kernel, room, good, good.length - 8)).not.toBe(0);
       kept++;
     }
     expect(kept).toBe(numbers.length);
