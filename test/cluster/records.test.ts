@@ -46,10 +46,10 @@ describe("records", { timeout: LIMIT_MS }, () => {
     // Rights and pages come with the first; how often the meetings happen to pass differs.
     expect(Math.abs(sum(many.run, "messagesSent") - sum(few.run, "messagesSent"))).toBeLessThanOrEqual(20);
     expect(Math.abs(sum(many.run, "pagesSent") - sum(few.run, "pagesSent"))).toBeLessThanOrEqual(4);
-    // Each writes as fast as a machine does that is alone.
+    // Each writes as fast as a machine does that is alone. A meeting may take a rest of 2 ms more or less, so there is much to write.
     const time = ({ run }: typeof few) => run.report.virtualNanoseconds!;
     const alone =
-      time(await records("apart", 160, { machines: 1 })) - time(await records("apart", 40, { machines: 1 }));
-    expect((time(await records("apart", 160)) - time(many)) / alone).toBeLessThan(1.15);
+      time(await records("apart", 400, { machines: 1 })) - time(await records("apart", 40, { machines: 1 }));
+    expect((time(await records("apart", 400)) - time(many)) / alone).toBeLessThan(1.15);
   });
 });
