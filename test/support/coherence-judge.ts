@@ -1,9 +1,14 @@
 // Judges the cluster of coherence-state.ts, whom nothing is hidden from: after every event there is one writer or any number of
-// readers, and nobody sees an old value but for what went with a dead machine; at the end nobody waits.
+// readers, and nobody sees an old value but for what went with a dead machine; at the end nobody waits, and homes know who has what.
 import { Pasts } from "./coherence-mirror-state.js";
 import { Serials } from "./coherence-serials.js";
 import type { Cluster } from "./coherence-state.js";
 import { Violation } from "./search.js";
+
+const NAMES = [
+  ...["INVALID", "SHARED", "OWNED", "EXCLUSIVE", "MODIFIED"],
+  ...["UNUSED", "CLEAN_SHARED", "HELD", "RECOVERING", "LOST"],
+];
 
 export class Judge {
   readonly #cluster: Cluster;
@@ -102,10 +107,53 @@ export class Judge {
     if (!cluster.mirror && silent !== undefined)
       throw new Violation(`page ${silent} went back to an older version, and nobody was told of the loss`);
     if (cluster.faults === 0 && cluster.deaths === 0) this.#checkNothingLost();
+    for (const page of cluster.pages)
+      if (cluster.homeLives(page) && !cluster.ranges) this.#checkDirectory(page);
     for (const m of cluster.numbers.filter((number) => cluster.runs(number)))
       for (const { at, program } of cluster.machine(m).threads)
         if (at < program.length)
           throw new Violation(`machine ${m} waits for ever (state ${cluster.state(m, program[at]!.page)})`);
+  }
+
+  /**
+   * Nothing is under way: the home's directory and the caches say the same. Who has a copy is known to have one, one machine
+   * at the most answers for the page, and it is the one that the directory names; where none does, the home has the newest bytes.
+   */
+  #checkDirectory(page: number): void {
+    const { engines, c, latest, forgivable } = this.#cluster;
+    const cluster = this.#cluster;
+    const members = cluster.members();
+    const home = members.find((m) => {
+      const { known, moving, home } = cluster.machine(m).objects[cluster.objectOf(page)]!;
+      return home === m && known && moving === 0;
+    });
+    if (home === undefined) return; // nobody has used the page since its home died
+    const at = cluster.find(home, page);
+    const directory = engines.do.directory(at);
+    const owner = engines.do.owner(at);
+    const sharers = BigInt(engines.do.sharers(at));
+    const is = (state: number, ...names: string[]) => names.some((name) => c[name] === state);
+    const says = `the directory of page ${page} says ${this.#named(directory)}, owner ${owner}, sharers ${sharers.toString(2)}`;
+    for (const m of members.filter((number) => cluster.runs(number))) {
+      const state = cluster.state(m, page);
+      const answers = is(state, "OWNED", "EXCLUSIVE", "MODIFIED");
+      // Who owned it is not told when the home has received a copy, and with it answers for the page.
+      const copies = is(state, "SHARED") || (is(state, "OWNED") && is(directory, "CLEAN_SHARED"));
+      const counted = (sharers & (1n << BigInt(m - 1))) !== 0n;
+      const owns = is(directory, "HELD") && owner === m;
+      const known = copies ? counted || owns : !answers || owns;
+      if (!known) throw new Violation(`machine ${m} is ${this.#named(state)}, and ${says}`);
+      if (owns && !answers) throw new Violation(`machine ${m} is ${this.#named(state)}, though ${says}`);
+    }
+    const { frame } = cluster.machine(home).pages[page]!;
+    if (is(directory, "CLEAN_SHARED") && forgivable[page] === 0 && frame !== latest[page])
+      throw new Violation(
+        `the home's bytes of page ${page} are ${frame}, the newest ${latest[page]}, and ${says}`,
+      );
+  }
+  #named(state: number): string {
+    const { c } = this.#cluster;
+    return NAMES.find((name) => c[name] === state) ?? `state ${state}`;
   }
 
   /** No machine has failed; some may have left. */

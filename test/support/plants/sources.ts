@@ -62,6 +62,20 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     to: "",
   },
   {
+    name: "the owner that the home relieves is not counted among those with a copy",
+    part: "pages",
+    file: "coherence/directory.ts",
+    from: "page.sharers |= bitOf(page.owner);",
+    to: "",
+  },
+  {
+    name: "a page that goes from writer to writer is the first one's still",
+    part: "pages",
+    file: "coherence/directory.ts",
+    from: "SAY_FORWARD_WRITE, flags, message, acks);\n  page.owner = message.from;",
+    to: "SAY_FORWARD_WRITE, flags, message, acks);",
+  },
+  {
     name: "who was told of a loss knows of the next one",
     part: "pages",
     file: "coherence/directory.ts",
