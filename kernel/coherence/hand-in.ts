@@ -15,7 +15,7 @@ import { itemData, itemFind, itemPut, MessageHeader, MessageItem, MessageWriter 
 import { linkIsFull } from "../syslink/outbox";
 import { keptAdopt, keptHandIn, keptReport, pageStow } from "./frozen";
 import { Kept } from "./kept";
-import { mirrorsOn, pageTaken } from "./mirror-pages";
+import { mirrorsGave, mirrorsOn, pageTaken } from "./mirror-pages";
 import { isZero } from "./page-data";
 import { pageFind, pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
@@ -146,6 +146,7 @@ function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
   const data = report != REPORT_HAD && page.frame != 0;
   serialEnded(page, takeAway(page, EVERYTHING));
+  mirrorsGave(page);
   const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
   store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
   if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);

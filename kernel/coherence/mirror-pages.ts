@@ -231,6 +231,11 @@ export function mirrorsMachineDied(machine: u32): void {
   }
 }
 
+/** The page went to its new home, since this machine leaves: it is for that one to say what is to be mirrored. */
+export function mirrorsGave(page: Page): void {
+  if (on) mirrorForget(engine, page);
+}
+
 /** The page's record goes. */
 export function mirrorsForget(page: Page): void {
   if (!on) return;

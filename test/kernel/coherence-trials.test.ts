@@ -34,6 +34,19 @@ test.each([
   expect(events).toBeGreaterThan(20_000);
 });
 
+// A right to write that was not used: what its former owner mirrors as it leaves has the number of what is written next.
+test.each([
+  ["", false],
+  ["who leaves mirrors what it gave away", true],
+])("who leaves mirrored; planted: %j", (planted, wrong) => {
+  const shape = MIRRORED + 46;
+  const world = worldOf(new KernelWasm(), shapeOf(shape));
+  world.planted = planted;
+  const run = () => trial(world, shape, "safety", 2);
+  if (wrong) expect(run).toThrow(/has number/);
+  else expect(run).not.toThrow();
+});
+
 test("a failure is made short, and its command repeats it", () => {
   const kernel = new KernelWasm();
   // A sharer that acknowledges before its threads have let go.

@@ -76,6 +76,7 @@ const functions = {
   mirrorCut: "mirrorCut",
   mirrorDied: "mirrorDied",
   mirrorEnded: "mirrorEnded",
+  mirrorForget: "mirrorForget",
   mirrorLacks: "mirrorLacks",
   mirrorNeeded: "mirrorNeeded",
   mirrorNext: "mirrorNext",

@@ -1,5 +1,6 @@
 // Machines that leave the cluster of coherence-state.ts in good order (farewell.ts, and what homes.ts makes of it): their program has
 // ended, they hand in all that they have by a view in which they are leaving, say so, and the next view is without them.
+import type { Mirrors } from "./coherence-mirror.js";
 import type { Cluster } from "./coherence-state.js";
 import type { ViewNotice } from "./coherence-view-state.js";
 
@@ -10,8 +11,10 @@ const bit = (machine: number) => 1 << machine;
 
 export class Leaves {
   readonly #cluster: Cluster;
+  readonly #mirrors: Mirrors;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, mirrors: Mirrors) {
+    this.#mirrors = mirrors;
     this.#cluster = cluster;
   }
 
@@ -58,6 +61,7 @@ export class Leaves {
     let report = engines.do.give(at, this.#cluster.machine(number).membership.doubts ? 1 : 0);
     const serial = engines.do.forsaken(at, here.dirty ? 1 : 0) as unknown as bigint;
     here.dirty = false;
+    this.#mirrors.gave(number, page);
     if (report === c["REPORT_HAD"]) return;
     if (here.broken) report = c["REPORT_PARTLY"]!;
     const value = here.framed ? here.frame : 0;
@@ -77,6 +81,7 @@ export class Leaves {
     const dirty = engines.do.dirty(at) & 1;
     Object.assign(here, { frame: value, framed: true, former: false });
     engines.do.restore(at, BigInt.asUintN(64, serial), dirty, 0);
+    this.#mirrors.given(number, page);
     engines.do.given(at, number, report === c["REPORT_COPY_GIVEN"] ? 1 : 0);
     if (report === c["REPORT_PARTLY"]) here.broken = true;
   }

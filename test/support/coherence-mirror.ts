@@ -123,6 +123,11 @@ export class Mirrors {
     return Math.max(own, this.#state.shelves[machine - 1]![page]!);
   }
 
+  /** Who leaves may go: all that are members by that view have mirrored anew in it. */
+  allHave(view: number): boolean {
+    return this.#cluster.membersBy(view).every((m) => this.#state.healed[m - 1]! >= view);
+  }
+
   #allHealed(): boolean {
     const { views } = this.#cluster;
     const running = this.#cluster.numbers.filter((m) => this.#cluster.runs(m));
@@ -156,6 +161,18 @@ export class Mirrors {
     if (from === 0) throw new Violation(`machine ${machine} takes a page that nobody sent`);
     this.had(machine, page);
     engines.do.mirrorTaken(engines.engine(machine), engines.page(machine, page), from);
+  }
+
+  /** They go to the new home, and its machine leaves: what becomes of them is not for it to say. */
+  gave(machine: number, page: number): void {
+    const { engines, planted } = this.#cluster;
+    if (this.on && planted !== "who leaves mirrors what it gave away")
+      engines.do.mirrorForget(engines.engine(machine), engines.page(machine, page));
+  }
+
+  /** They came from a machine that leaves. */
+  given(machine: number, page: number): void {
+    if (this.on) this.taken(machine, page, machine);
   }
 
   /** The page is about to go to another machine. */

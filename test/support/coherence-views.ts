@@ -23,7 +23,7 @@ import {
 
 export type ViewStep =
   | { do: "exclude"; machine: number }
-  | { do: "install" | "freeze" | "handIn" | "rebuild"; machine: number }
+  | { do: "install" | "freeze" | "handIn" | "rebuild" | "left"; machine: number }
   | LeaveStep;
 
 const bit = (machine: number) => 1 << machine;
@@ -37,7 +37,7 @@ export class Views {
   constructor(cluster: Cluster, pagers: Pagers, mirrors: Mirrors) {
     this.#cluster = cluster;
     this.#mirrors = mirrors;
-    this.leaves = new Leaves(cluster);
+    this.leaves = new Leaves(cluster, mirrors);
     this.homes = new Homes(cluster, pagers, mirrors, this.leaves);
   }
 
@@ -81,6 +81,10 @@ export class Views {
     if (phase === FROZEN && frozen && this.homes.answered(number)) return [{ do: "handIn", machine: number }];
     const handedIn = this.#allEnded(number, HANDED_IN) || this.#cluster.planted === "rebuilds too early";
     if (phase === HANDED_IN && handedIn) return [{ do: "rebuild", machine: number }];
+    // What it had mirrors of for others has them elsewhere by now.
+    const { membership } = this.#cluster.machine(number);
+    const leaves = this.#mirrors.on && this.leaves.isLeaving(number) && !membership.handedIn;
+    if (leaves && phase === REBUILT && this.#mirrors.allHave(view)) return [{ do: "left", machine: number }];
     return [];
   }
 
@@ -211,8 +215,11 @@ export class Views {
     membership.doubts = false;
     membership.member = true;
     this.#mirrors.heal(number, membership.view);
-    if (!this.leaves.isLeaving(number)) return;
-    membership.handedIn = true;
+    if (this.leaves.isLeaving(number) && !this.#mirrors.on) this.#left(number);
+  }
+
+  #left(number: number): void {
+    this.#cluster.machine(number).membership.handedIn = true;
     this.#mark(number, LEFT);
   }
 
@@ -255,6 +262,10 @@ export class Views {
     if (interrupted && this.#cluster.planted === "a view that interrupts a move is a death")
       machine.membership.doubts = true;
     this.#mark(number, FROZEN);
+  }
+
+  left(number: number): void {
+    this.#left(number);
   }
 
   handIn(number: number): void {

@@ -209,6 +209,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "handIn":
         this.membership.handIn(step.machine);
         break;
+      case "left":
+        this.membership.left(step.machine);
+        break;
       case "rebuild":
         this.membership.rebuild(step.machine);
         break;

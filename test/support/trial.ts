@@ -93,7 +93,7 @@ function largerOf(number: number): Shape {
   };
 }
 
-/** What is written is on one or two more machines before anybody sees it, or a user does. */
+/** What is written is on one or two more machines before anybody sees it, or a user does. Machines leave where none fails. */
 function mirroredOf(number: number): Shape {
   const next = chance(number + 1);
   const machines = 3 + next(3);
@@ -103,6 +103,7 @@ function mirroredOf(number: number): Shape {
       "",
     );
   const pauses = next(2) === 0;
+  const kills = next(5);
   return {
     machines,
     pages,
@@ -110,11 +111,11 @@ function mirroredOf(number: number): Shape {
     mirrored: 1 + next(2),
     home: Array.from({ length: pages }, () => 1 + next(machines)),
     programs: Array.from({ length: machines }, () => Array.from({ length: next(3) }, program)),
-    kills: 1 + next(4),
+    kills,
     rejoins: next(2) === 0,
     pauses,
     remains: pauses && next(2) === 0,
-    leaves: 0,
+    leaves: kills === 0 ? 1 + next(2) : 0,
     uneven: true,
   };
 }
