@@ -3,6 +3,7 @@
 // same machines over the same wire, in virtual time and live.
 
 import { seeded } from "../support/cluster.js";
+import { addsOf, GOALS, goal, HANDOVER } from "../support/goals.js";
 import type { Figure } from "./bench.js";
 import { byteFigures } from "./bytes.js";
 
@@ -25,23 +26,29 @@ interface Operation {
 }
 
 const operations: readonly Operation[] = [
-  { name: "read", machines: 2, what: "read miss, owner idle", goal: "goal 4 R" },
+  { name: "read", machines: 2, what: "read miss, owner idle", goal: goal(GOALS.read) },
   { name: "read", machines: 2, what: "read miss, owner idle, no queue", goal: "", append: "queue=0" },
   { name: "read", machines: 2, what: "read miss, owner idle, without S", goal: "", append: "mei" },
-  { name: "read-busy", machines: 2, what: "read miss, owner busy", goal: "goal 6 R" },
+  { name: "read-busy", machines: 2, what: "read miss, owner busy", goal: goal(GOALS["read-busy"]) },
   {
     name: "third",
     machines: 3,
     what: "read miss, dirty on a third machine",
-    goal: "",
+    goal: goal(GOALS.third),
     with: "the third machine's write",
   },
-  { name: "upgrade", machines: 2, what: "S to M, no data, sharer idle", goal: "", with: "the read before" },
+  {
+    name: "upgrade",
+    machines: 2,
+    what: "S to M, no data, sharer idle",
+    goal: goal(GOALS.upgrade),
+    with: "the read before",
+  },
   {
     name: "upgrade-busy",
     machines: 2,
     what: "S to M, no data, sharer busy",
-    goal: "",
+    goal: goal(GOALS["upgrade-busy"]),
     with: "the read before",
   },
   { name: "add", machines: 2, what: "contended lock xadd, a machine's own", goal: "", count: ADDS },
@@ -164,17 +171,25 @@ async function fightFigures(r: number): Promise<Figure[]> {
         ];
         const done = Math.max(1, lock ? many.handovers - few.handovers : many.total - few.total);
         const one = lock ? "a hand-over" : "an operation";
-        const add = (figure: string, value: number, unit: string) =>
+        const add = (figure: string, value: number, unit: string, note = "") =>
           figures.push({
             section: "coherence",
             name: `${what}, ${machines} machines${how === "" ? "" : `, ${how}`}: ${figure}`,
             value,
             unit,
+            ...(note === "" || append !== "" ? {} : { note }),
           });
         add(`messages ${one}`, (many.messages - few.messages) / done, "");
         add(`bytes ${one}`, (many.bytes - few.bytes) / done, "");
-        add(lock ? "hand-overs in R" : "operations in R", (done * r) / (long - short), "");
-        add(`${lock ? "from release to hand-over" : "an operation"}, median`, many.median / 1000 / r, "R");
+        const atLeast = name === "think" ? `goal ${addsOf(machines)}` : "";
+        add(lock ? "hand-overs in R" : "operations in R", (done * r) / (long - short), "", atLeast);
+        const at = lock ? goal(HANDOVER) : "";
+        add(
+          `${lock ? "from release to hand-over" : "an operation"}, median`,
+          many.median / 1000 / r,
+          "R",
+          at,
+        );
         add(`${lock ? "from release to hand-over" : "an operation"}, p99`, many.p99 / 1000 / r, "R");
         add("fewest of a machine / most", many.least / Math.max(1, many.most), "");
       }

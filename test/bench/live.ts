@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { BridgeClient } from "../../netbridge/client.js";
 import { Command } from "../support/cluster.js";
+import { GOALS, goal } from "../support/goals.js";
 import type { Figure } from "./bench.js";
 
 const FRAME_BYTES = 64;
@@ -15,15 +16,14 @@ const COUNT = 3000;
 const ADDS = 100_000;
 
 interface Operation {
-  readonly name: string;
+  readonly name: keyof typeof GOALS;
   readonly machines: number;
   readonly what: string;
-  readonly goal?: string;
 }
 
 const operations: readonly Operation[] = [
-  { name: "read", machines: 2, what: "read miss, owner idle", goal: "goal 4 R" },
-  { name: "read-busy", machines: 2, what: "read miss, owner busy", goal: "goal 6 R" },
+  { name: "read", machines: 2, what: "read miss, owner idle" },
+  { name: "read-busy", machines: 2, what: "read miss, owner busy" },
   { name: "upgrade", machines: 2, what: "S to M, no data, sharer idle" },
   { name: "upgrade-busy", machines: 2, what: "S to M, no data, sharer busy" },
   { name: "third", machines: 3, what: "read miss, dirty on a third machine" },
@@ -40,13 +40,13 @@ export async function liveFigures(): Promise<Figure[]> {
       figures.push({ section: "live", name, value, unit, ...(note === undefined ? {} : { note }) });
     const samples: [Operation, Sample][] = [];
     for (const operation of operations) samples.push([operation, await sample(url, operation, COUNT)]);
-    const adds = await sample(url, { name: "add", machines: 2, what: "" }, ADDS);
+    const adds = await sample(url, { name: "add", machines: 2 }, ADDS);
     const after = await roundTrip(url);
     const r = (before.median + after.median) / 2;
     add("R, 64-byte frames", r / 1000, "us", "median of both ends of the run");
     add("R, 99th percentile", Math.max(before.p99, after.p99) / 1000, "us");
-    for (const [{ what, goal }, { median, p99 }] of samples) {
-      add(`${what}: median`, median / r, "R", goal);
+    for (const [{ name, what }, { median, p99 }] of samples) {
+      add(`${what}: median`, median / r, "R", goal(GOALS[name]));
       add(`${what}: 99th percentile`, p99 / r, "R");
     }
     add("contended lock xadd, a machine's own: mean", adds.total / ADDS / r, "R");
@@ -63,7 +63,11 @@ interface Sample {
   readonly p99: number;
 }
 
-async function sample(url: string, { name, machines }: Operation, count: number): Promise<Sample> {
+async function sample(
+  url: string,
+  { name, machines }: { name: string; machines: number },
+  count: number,
+): Promise<Sample> {
   const run = ["run", "--live", "--machines", machines, "--cores", 1, "--bridge", url, "--append", "ahead=0"];
   const each = name === "add" ? [] : ["each"];
   const command = new Command([...run, "latency", name, count, ...each]);

@@ -2,6 +2,7 @@
 // how evenly plain stores are shared out. R is the wire's round trip.
 import { describe, expect, test } from "vitest";
 import { repeat, seeded } from "../support/cluster.js";
+import { HANDOVER } from "../support/goals.js";
 
 const DELAY: [number, number] = [30, 30];
 const R = 2 * DELAY[0];
@@ -18,8 +19,8 @@ async function contend(what: string, machines: number, microseconds: number, app
 describe("pages that machines fight over", { timeout: 300_000 }, () => {
   // It takes a while until the page goes round in the order in which many machines wait.
   test.each([
-    [2, 4000, 1.2, 1.4],
-    [4, 12_000, 1.2, 2],
+    [2, 4000, HANDOVER, 1.4],
+    [4, 12_000, HANDOVER, 2],
     [8, 12_000, 2.5, 2.8],
   ])(
     "a ticket lock of %i machines, after %i us: half of the hand-overs within %f R, on average within %f R",
@@ -39,7 +40,7 @@ describe("pages that machines fight over", { timeout: 300_000 }, () => {
 
   test.each(["tas", "ttas", "futex"])("so does a lock of the kind %s, once it does", async (kind) => {
     const { run, words, median } = await contend(kind, 2, 8000);
-    expect(median / 1000 / R, repeat(run, words)).toBeLessThan(1.2);
+    expect(median / 1000 / R, repeat(run, words)).toBeLessThan(HANDOVER);
   });
 
   test.each([2, 4])("%i machines that store without end get turns of one length", async (machines) => {
