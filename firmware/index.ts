@@ -41,6 +41,7 @@ import {
 } from "./kernel.js";
 import { area, areaEnd, ebdaPointer, gdt, selector, variable } from "./layout.js";
 import { buildMemoryMap, findMemory, memoryRoutines } from "./memory.js";
+import { placeMpTable } from "./mp-table.js";
 import { otherCores, setMemoryTypes } from "./mtrr.js";
 import { assignBars, pciRoutines, placeChipSet } from "./pci.js";
 import { resumeAfterShutdown, wakeUp } from "./resume.js";
@@ -84,6 +85,7 @@ function assemble(): Uint8Array {
   placeTables(a);
   placeRootTable(a);
   placeSmbios(a);
+  placeMpTable(a);
   findKernel(a);
   identifyKernel(a);
   loadKernel(a);

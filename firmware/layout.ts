@@ -2,11 +2,11 @@
 // withholds from the kernel, since the start information that it reads lies there. The BIOS data area
 // names it as the extended BIOS data area, in whose first KiB ACPI's root pointer may be found.
 //
-//   9_0000 EBDA: its size in KiB, then the pool for the RSDP     9_5000 table-loader script
+//   9_0000 EBDA: its size in KiB, pool for the RSDP, MP pointer  9_5000 table-loader script
 //   9_0400 variables                                             9_9000 files that the script placed, 9_9800 XSDT
 //   9_0800 start information, module list, memory map            9_A000 head of the kernel's image
 //   9_1000 command line                                          9_C000 its ELF notes
-//   9_2000 etc/e820                                              9_D000 GDT, then multiboot information and map
+//   9_2000 etc/e820, 9_2400 MultiProcessor configuration table   9_D000 GDT, then multiboot information and map
 //   9_3000 fw_cfg's file directory                               9_D800 SMBIOS structures
 //                                                                9_E000 Linux's boot_params
 //                                                                A_0000 stack, downwards
@@ -20,7 +20,8 @@ export const ebdaPointer = 0x40e;
 export const biosDataEnd = 0x500;
 
 export const rsdpPool = area + 0x10;
-export const rsdpPoolEnd = area + 0x400;
+export const rsdpPoolEnd = area + 0x3f0;
+export const mpPointer = area + 0x3f0;
 const variables = area + 0x400;
 const variablesEnd = area + 0x800;
 export const startInfo = area + 0x800;
@@ -31,6 +32,8 @@ export const commandLine = area + 0x1000;
 export const commandLineBytesMax = 0x1000;
 export const e820 = area + 0x2000;
 export const e820BytesMax = 0x400;
+export const mpTable = area + 0x2400;
+export const mpTableBytesMax = 0xc00;
 export const directory = area + 0x3000;
 export const directoryEntriesMax = 127;
 export const script = area + 0x5000;

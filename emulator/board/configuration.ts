@@ -2,6 +2,7 @@
 
 import { item } from "../devices/fw-cfg.js";
 import { acpiFiles } from "./acpi.js";
+import { mpTable } from "./mp-table.js";
 import { smbiosTables } from "./smbios.js";
 
 export interface Configuration {
@@ -38,6 +39,7 @@ export function configurationFiles(configuration: Configuration): Map<string, Ui
   const built = new Map([
     ...acpiFiles(cores),
     ["etc/e820", memoryMap(ramBytes)] as const,
+    ["etc/mp-table", mpTable(cores)] as const,
     ["etc/smbios/smbios-tables", smbiosTables(cores, ramBytes)] as const,
   ]);
   for (const [name, bytes] of files) {
