@@ -9,12 +9,7 @@ import { checkElf, findPvhEntry, loadElf, takeElfEntry } from "./elf.js";
 import { item } from "./fw-cfg.js";
 import { commandLine, commandLineBytesMax, imageHead, imageHeadBytes, selector, variable } from "./layout.js";
 import { checkCommandLine, checkLinux, loadLinux, startLinux, writeBootParameters } from "./linux.js";
-import {
-  findMultibootHeader,
-  loadByAddressFields,
-  multibootRegisters,
-  writeMultibootInfo,
-} from "./multiboot.js";
+import { enterMultiboot, findMultibootHeader, loadByAddressFields, writeMultibootInfo } from "./multiboot.js";
 import { pvhRegisters, writeStartInfo } from "./pvh.js";
 
 const protocol = { pvh: 1, multiboot: 2, flat: 3, linux: 4 } as const;
@@ -246,8 +241,7 @@ export function enterKernel(a: Assembler): void {
   op.jmp(variable("entry"));
   a.label("enterKernel.multiboot");
   a.label("enterKernel.flat");
-  multibootRegisters(a);
-  op.jmp(variable("entry"));
+  enterMultiboot(a);
   a.label("enterKernel.linux");
   startLinux(a);
 }

@@ -61,6 +61,11 @@ export const pageTables = directory;
 
 /** Segments; Linux wants code and data at these (__BOOT_CS, __BOOT_DS). */
 export const selector = { code: 0x10, data: 0x18, tss: 0x20, code16: 0x28, data16: 0x30 } as const;
+/**
+ * The multiboot specification leaves the selectors open, but small kernels load their own GDT and not their segments: they
+ * count on QEMU's.
+ */
+export const multibootSelector = { code: 0x08, data: 0x10 } as const;
 
 /** The DMA command: 16 bytes at the start of the variables. */
 export const dmaCommand = variables;

@@ -4,17 +4,20 @@
 // asks for a video mode is told on the console that there is none, and started.
 
 import { address } from "../emulator/board/map.js";
-import { type Assembler, dword, eax, ebp, ebx, ecx, edi, edx, esi } from "./assembler.js";
+import { type Assembler, ds, dword, eax, ebp, ebx, ecx, edi, edx, es, esi, fs, gs, ss } from "./assembler.js";
 import { fail, say } from "./console.js";
 import {
   area,
   commandLine,
+  gdt,
   imageHead,
   imageHeadBytes,
   memoryMap,
   moduleList,
   multibootInfo,
   multibootMap,
+  multibootSelector,
+  selector,
   variable,
 } from "./layout.js";
 
@@ -32,6 +35,7 @@ const header = {
   bytes: 32,
 } as const;
 const MANDATORY_BYTES = 12;
+const DESCRIPTOR_BYTES = 8;
 /** Modules on pages of their own, memory information: always so. */
 const flag = { videoMode: 1 << 2, unknown: 0xfff8, addressFields: 1 << 16 } as const;
 /** Boot information (3.3): field, and the flag that makes it valid. */
@@ -214,8 +218,18 @@ function writeModules(a: Assembler): void {
   a.label("writeModules.end");
 }
 
-/** Machine state at the entry (3.2). */
-export function multibootRegisters({ op }: Assembler): void {
+/** The machine's state at the entry (3.2), and there. The descriptors of code and data move to where the kernel wants them. */
+export function enterMultiboot(a: Assembler): void {
+  const { op } = a;
+  op.mov(esi, gdt + selector.code);
+  op.mov(edi, gdt + multibootSelector.code);
+  op.mov(ecx, (2 * DESCRIPTOR_BYTES) / 4);
+  a.rep.movsd();
+  op.mov(eax, multibootSelector.data);
+  for (const segment of [ds, es, fs, gs, ss]) op.mov(segment, eax);
   op.mov(eax, ENTRY_MAGIC);
   op.mov(ebx, multibootInfo);
+  op.push(multibootSelector.code);
+  op.push(variable("entry"));
+  a.bytes(0xcb); // retf
 }

@@ -46,6 +46,16 @@ function code(base: number): { bytes: Uint8Array; entry: number; end: number } {
   hex(ebp);
   say("\r\ncr0 ");
   hex(cr0);
+  for (const [name, segment] of [
+    ["cs", 0xc8],
+    ["ds", 0xd8],
+    ["es", 0xc0],
+    ["ss", 0xd0],
+  ] as const) {
+    say(`\r\n${name} `);
+    a.bytes(0x8c, segment); // mov eax, cs
+    op.call("printHex");
+  }
   for (const [name, at] of [
     ["flags", 0],
     ["lower", 4],

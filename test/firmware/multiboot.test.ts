@@ -33,6 +33,7 @@ function report(console: string) {
     magic: hex("magic"),
     paging: hex("cr0") >>> 31,
     protection: hex("cr0") & 1,
+    segments: ["cs", "ds", "es", "ss"].map(hex),
     flags: hex("flags"),
     lower: hex("lower"),
     upper: hex("upper"),
@@ -62,6 +63,7 @@ describe("multiboot on the board", () => {
     const { files } = bootFiles({ name: "probe", ...where });
     const r = await run({ kernel: multibootProbe(form, { base }), files, commandLine });
     expect(r).toMatchObject({ magic: 0x2bad_b002, paging: 0, protection: 1, cleared: 0, done: true });
+    expect(r.segments).toEqual([0x08, 0x10, 0x10, 0x10]);
     expect(r).toMatchObject({ line: `probe ${commandLine}`, loader: "Buslock firmware", lower: 576 });
     expect(r.flags & 0x24d).toBe(0x24d);
     expect(r.ranges).toContainEqual([0x10_0000, r.upper * 1024, 1]);
@@ -159,6 +161,7 @@ describe("the command line and QEMU", () => {
     const contents = (r: typeof theirs) =>
       r.modules.map(({ first, text, start, end }) => [first, text, end - start]);
     expect(contents(ours)).toEqual(contents(theirs));
+    expect(ours.segments).toEqual(theirs.segments);
     // Flags that QEMU sets and we do not: boot device (1).
     expect(theirs.flags & ~ours.flags & ~2).toBe(0);
   });
