@@ -8,6 +8,7 @@ import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
 import { broken } from "../lent.js";
+import { shipped, shippedKinds } from "../shipped.js";
 import type { Change } from "./compiled.js";
 import type { Finding, Planted } from "./plant.js";
 
@@ -219,8 +220,15 @@ const full: Judged = async (seed, kernel) => {
   return wrongOfFull(told, await tellFull(told, kernel));
 };
 
+/** LOCKed instructions that the owner of a hot page does for another machine (test/cluster/shipped.test.ts). */
+const ships: Judged = async (seed, kernel) => {
+  const { right, text } = await shipped(shippedKinds[(seed - 1) % shippedKinds.length]!, seed, kernel);
+  return right ? undefined : text;
+};
+
 const judges = {
   full,
+  ships,
   holders: moving("writer"),
   homes: moving("next home"),
   records,
@@ -236,6 +244,13 @@ const judges = {
 };
 
 const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[] = [
+  {
+    name: "AND for another machine is OR, and OR is AND",
+    judge: "ships",
+    file: "coherence/operation.ts",
+    from: "      return atomic.and<T>(at, operand);\n    case OR:\n      return atomic.or<T>(at, operand);",
+    to: "      return atomic.or<T>(at, operand);\n    case OR:\n      return atomic.and<T>(at, operand);",
+  },
   {
     name: "GIVE_BACK: the home does not take what it is offered",
     judge: "short",
