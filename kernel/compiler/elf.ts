@@ -24,6 +24,8 @@ export interface ElfFile {
   readonly entry: bigint;
   readonly segments: readonly Segment[];
   readonly symbols: readonly ElfSymbol[];
+  /** Section .debug_frame. */
+  readonly debugFrame?: Uint8Array;
   /** Physical address of the 32-bit entry point. */
   readonly pvhEntry?: number;
 }
@@ -157,6 +159,12 @@ export function writeElf(file: ElfFile): Uint8Array {
     });
   }
   program.push(stackHeader());
+  if (file.debugFrame !== undefined) {
+    const offset = place(layout, file.debugFrame, 8);
+    const bytes = file.debugFrame.length;
+    const none = { flags: 0, address: 0n, align: 8 };
+    sections.push({ ...none, name: ".debug_frame", type: SHT.progbits, offset, bytes });
+  }
   addSymbols(file, layout, sections);
   return assemble(file, layout, sections, program);
 }

@@ -44,7 +44,10 @@ export interface Target {
 
 /** How a frame lies on the stack, in words of eight bytes. */
 export interface Frame {
-  /** Below the return address. */
+  /** Pushed first, in this order. */
+  readonly saved: readonly Reg[];
+  readonly slots: number;
+  /** Below the return address: those. */
   readonly words: number;
   /** Parameters above it, which the caller takes away. */
   readonly passed: number;
@@ -195,8 +198,12 @@ export class Generator {
   /** Of the function whose code is complete. */
   get frame(): Frame {
     const { parameters } = this.f.signature;
+    const { slots } = this.operands;
+    const { saved } = this.plan;
     return {
-      words: this.operands.slots + this.plan.saved.length,
+      saved,
+      slots,
+      words: slots + saved.length,
       passed: Math.max(0, parameters.length - argumentRegisters.length),
     };
   }

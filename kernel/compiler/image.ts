@@ -6,8 +6,9 @@
 // Data stands at a fixed place because asc must be told it (--memoryBase) before the text is known.
 import { Assembler, type Chunk } from "./assembler.js";
 import { canonicalType } from "./calls.js";
+import { debugFrame } from "./debug-frame.js";
 import { type ElfSymbol, type Segment, writeElf } from "./elf.js";
-import { Generator, type Target } from "./generate.js";
+import { type Frame, Generator, type Target } from "./generate.js";
 import { helpers, programStubs } from "./helpers.js";
 import { kernelTarget, userTarget } from "./intrinsics.js";
 import { alignUp, type Linked, link } from "./link.js";
@@ -37,19 +38,18 @@ interface Pieces {
   readonly readOnly: Chunk[];
   readonly codeBytes: number;
   /** By chunk. */
-  readonly frames: ReadonlyMap<string, number>;
+  readonly frames: ReadonlyMap<string, Frame>;
 }
 
 /** Code of all functions, and the tables that it uses. */
 function generateModule(module: WasmModule, target: Target): Pieces {
   const text: Chunk[] = [];
   const readOnly: Chunk[] = [];
-  const frames = new Map<string, number>();
+  const frames = new Map<string, Frame>();
   for (const f of module.functions) {
     const generator = new Generator(module, f, target);
     const [code, ...tables] = generator.generate();
-    const { words, passed } = generator.frame;
-    frames.set(code!.name, words | (passed << 16));
+    frames.set(code!.name, generator.frame);
     text.push(code!);
     readOnly.push(...tables);
   }
@@ -141,6 +141,19 @@ function globalSymbols(module: WasmModule, linked: Linked, base: bigint): ElfSym
   }));
 }
 
+/** As the table of symbols has them. */
+const frameWords = (frames: ReadonlyMap<string, Frame>) =>
+  [...frames].map(([name, { words, passed }]) => [name, words | (passed << 16)] as const);
+
+/** For debuggers. */
+function framesOf(linked: Linked, frames: ReadonlyMap<string, Frame>, base: bigint): Uint8Array {
+  const functions = linked.symbols.flatMap(({ name, address, bytes }) => {
+    const frame = frames.get(name);
+    return frame === undefined ? [] : [{ ...frame, address: base + BigInt(address), bytes }];
+  });
+  return debugFrame(functions.map((f) => ({ ...f, address: BigInt.asUintN(64, f.address) })));
+}
+
 /** `symbols()` of kernel/arch.ts: count, then three words each, in order of address: start, name, frame. */
 function symbolChunks(
   module: WasmModule,
@@ -196,7 +209,7 @@ export function kernelImage(wasm: Uint8Array): Image {
         ...code,
         ...readOnly,
         ...stubs.readOnly,
-        ...symbolChunks(module, code, new Map([...frames, ...stubs.frames])),
+        ...symbolChunks(module, code, new Map([...frameWords(frames), ...stubs.frames])),
       ],
     },
     {
@@ -233,14 +246,20 @@ export function kernelImage(wasm: Uint8Array): Image {
   );
   const pvhEntry = linked.addressOf("pvh entry");
   const entry = DIRECT_MAP + BigInt(linked.addressOf("boot entry"));
-  const elf = writeElf({ entry, segments, symbols, pvhEntry });
+  const elf = writeElf({
+    entry,
+    segments,
+    symbols,
+    pvhEntry,
+    debugFrame: framesOf(linked, frames, DIRECT_MAP),
+  });
   return report(module, linked, codeBytes, symbols, elf);
 }
 
 /** A user program: a static ELF64 executable for Linux. */
 export function programImage(wasm: Uint8Array): Image {
   const module = parseModule(wasm);
-  const { text, readOnly, codeBytes } = generateModule(module, userTarget);
+  const { text, readOnly, codeBytes, frames } = generateModule(module, userTarget);
   const code = [...programStubs(module.start, module.table.length), ...text, ...helpers(userTarget.base)];
   const { program } = layout;
   const regions = [
@@ -271,5 +290,11 @@ export function programImage(wasm: Uint8Array): Image {
     }),
   );
   const entry = BigInt(linked.addressOf("_start"));
-  return report(module, linked, codeBytes, symbols, writeElf({ entry, segments, symbols }));
+  return report(
+    module,
+    linked,
+    codeBytes,
+    symbols,
+    writeElf({ entry, segments, symbols, debugFrame: framesOf(linked, frames, 0n) }),
+  );
 }
