@@ -1,6 +1,6 @@
 // Machines that use a shared file step by step, so that an onlooker can tell what each step costs and leaves behind.
 // Usage: steps FILE STEP...; the file is one of /shm. A step is MACHINES OPERATION FIRST[-LAST][xCOUNT], MACHINES a digit each:
-//   r  reads the first word of each page            w  writes it: the step's number
+//   r  reads the first word of each page            w  writes it: the step's number; z  writes 0
 //   a  adds 1 to the first page's first word COUNT times, by LOCK XADD
 //   t  COUNT times adds 1 to all words of the pages, by plain loads and stores
 //   A, T  the same on memory of this process's own
@@ -82,7 +82,7 @@ function read(step: u32): bool {
 }
 
 function known(): bool {
-  const letters = "rwatATs";
+  const letters = "rwzatATs";
   for (let i = 0; i < letters.length; i++) if (u32(letters.charCodeAt(i)) === operation) return true;
   return false;
 }
@@ -114,11 +114,15 @@ function add(base: u64): u64 {
   return old;
 }
 
+function write(value: u64): void {
+  for (let page = first; page <= last; page++) poke64(place(shared, page), value);
+}
+
 function perform(step: u32): u64 {
   let sum: u64 = 0;
   if (operation === 0x72) for (let page = first; page <= last; page++) sum += peek64(place(shared, page));
-  else if (operation === 0x77)
-    for (let page = first; page <= last; page++) poke64(place(shared, page), u64(step));
+  else if (operation === 0x77) write(u64(step));
+  else if (operation === 0x7a) write(0);
   else if (operation === 0x61) sum = add(shared);
   else if (operation === 0x41) sum = add(own);
   else if (operation === 0x74) sum = touch(shared);
@@ -152,7 +156,7 @@ export function start(stack: u64): void {
   let right = steps > FIRST_STEP;
   for (let step = FIRST_STEP; step < steps; step++) right = read(step) && right;
   if (!right) {
-    text("usage: steps FILE MACHINES[r|w|a|t|A|T|s]FIRST[-LAST][xCOUNT]..., such as 2w0 13r0-3 2a0x1000\n");
+    text("usage: steps FILE MACHINES[r|w|z|a|t|A|T|s]FIRST[-LAST][xCOUNT]..., such as 2w0 13r0-3 2a0x1000\n");
     exit(2);
   }
   common = mapShared("/shm/steps.meeting", usize(PAGE));

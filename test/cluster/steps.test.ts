@@ -2,7 +2,7 @@
 // it leaves behind, what it costs. Counts are exact, times virtual; R is the round trip of the wire.
 import { describe, expect, test } from "vitest";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
-import { followed, R_NS, Steps } from "../support/steps.js";
+import { followed, R_NS, Steps, zeros, zerosRoute } from "../support/steps.js";
 
 /** One run for several tests: it is made by the first that asks. */
 function once(texts: readonly string[], shape: Parameters<typeof Steps.run>[1]): () => Promise<Steps> {
@@ -158,6 +158,48 @@ test("promise 64: without S the page goes to every reader each time; with it the
   expect(sent(mesi), mesi.text).toBe(0);
   // The home's own requests and answers are no messages.
   expect(sent(mei), mei.text).toBeGreaterThanOrEqual(2 * 6);
+});
+
+test("promise 71: while several wait each hands the page to the next one, and the home has none of it", async () => {
+  const [HOME, WRITES] = [1, 2];
+  const run = await Steps.run(["2w0", "3456a0x20000"], {
+    machines: 6,
+    home: HOME,
+    append: "ship=0 bytes=0 difference=0",
+  });
+  const waiting = new Set<number>();
+  let most = 0;
+  let holder = 2;
+  for (const { name, from, to, withPage } of run.of(WRITES).messages) {
+    if (name === "WRITE_PAGE") waiting.add(from);
+    most = Math.max(most, waiting.size);
+    if (!withPage) continue;
+    expect([name, from], run.text).toEqual(["WRITE_PAGE answer", holder]);
+    expect(waiting.delete(to), run.text).toBe(true);
+    holder = to;
+  }
+  expect(most, run.text).toBeGreaterThanOrEqual(3);
+  expect([...waiting], run.text).toEqual([]);
+  expect(holder, run.text).toBeGreaterThan(2);
+});
+
+test("a page that is zeros again travels without its bytes", async () => {
+  const run = await zeros();
+  expect(run.route(3).slice(0, 3), run.text).toEqual(zerosRoute);
+  for (const { bytes } of run.of(3).messages) expect(bytes, run.text).toBeLessThanOrEqual(128);
+  expect(run.did(3, 3).value, run.text).toBe(0);
+});
+
+test("promise 85: a page comes back to who has its bytes by one request and one answer, each at most 128 bytes", async () => {
+  const run = await Steps.run(["2w0", "1r0", "2r0"], { home: 1, append: "mei" });
+  expect(run.route(2), run.text).toContain("2 WRITE_PAGE answer with the page 1");
+  const sent = run.of(3).messages.filter(({ page }) => page === 0);
+  expect(sent.map(({ name, from, to, withPage }) => [name, from, to, withPage])).toEqual([
+    ["WRITE_PAGE", 2, 1, false],
+    ["WRITE_PAGE answer", 1, 2, false],
+  ]);
+  for (const { bytes } of sent) expect(bytes, run.text).toBeLessThanOrEqual(128);
+  expect(run.did(3, 2).value, run.text).toBe(1);
 });
 
 describe("promise 74: what coherence costs who is alone", { timeout: 120_000 }, () => {

@@ -50,6 +50,8 @@ export interface Shape {
   readonly seed?: number;
   /** Words for the kernel. */
   readonly append?: string;
+  /** A planted one. */
+  readonly kernel?: Uint8Array;
 }
 
 const names = Array.from({ length: 100 }, (_, i) => `s${i}`);
@@ -64,6 +66,11 @@ export interface Followed {
   /** The command that gives it again, and what was said. */
   readonly text: string;
 }
+
+/** A page is written, zeros are written over that, and another machine reads it. */
+export const zeros = (seed = 1, kernel?: Uint8Array): Promise<Steps> =>
+  Steps.run(["2w0", "2z0", "3r0"], { machines: 3, home: 1, seed, ...(kernel && { kernel }) });
+export const zerosRoute = ["3 READ_PAGE 1", "1 FORWARD_READ 2", "2 READ_PAGE answer 3"];
 
 /** A seeded run with an onlooker, which must end well. */
 export async function followed(
@@ -117,7 +124,7 @@ export class Steps {
   }
 
   static async run(texts: readonly string[], o: Shape = {}): Promise<Steps> {
-    const { machines = 2, home = 1, seed = 1, append = "" } = o;
+    const { machines = 2, home = 1, seed = 1, append = "", kernel } = o;
     const all = Array.from({ length: machines }, (_, i) => i + 1);
     const path = `/shm/${names.find((name) => homeOf(name, all) === home)!}`;
     const { report, timeline, said, text } = await followed("steps", [path, ...texts], {
@@ -125,6 +132,7 @@ export class Steps {
       seed,
       append,
       network: { delay: [DELAY_US, DELAY_US] },
+      ...(kernel && { kernel }),
     });
     const begins = texts.map((_, i) => said.find((line) => line.text === `steps: ${i + 1} begins`)?.at ?? -1);
     const steps = texts.map((step, i) => {

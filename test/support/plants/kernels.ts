@@ -9,6 +9,8 @@ import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
 import { broken } from "../lent.js";
 import { shipped, shippedKinds } from "../shipped.js";
+import { zeros, zerosRoute } from "../steps.js";
+import { stores, WINDOW_EARNS } from "../stores.js";
 import type { Change } from "./compiled.js";
 import type { Finding, Planted } from "./plant.js";
 
@@ -226,9 +228,27 @@ const ships: Judged = async (seed, kernel) => {
   return right ? undefined : text;
 };
 
+/** A page of zeros has no bytes on the wire (test/cluster/steps.test.ts). */
+const empty: Judged = async (seed, kernel) => {
+  const run = await zeros(seed, kernel);
+  const route = run.route(3).slice(0, zerosRoute.length).join();
+  return route === zerosRoute.join() ? undefined : route;
+};
+
+/** What the hold window is for (test/cluster/handover.test.ts). */
+const windows: Judged = async (seed, kernel) => {
+  const machines = seed % 2 === 0 ? 4 : 2;
+  const held = await stores(machines, { seed, ...(kernel && { kernel }) });
+  const passing = await stores(machines, { seed, append: "hold=0" });
+  const earns = held.total / passing.total;
+  return earns > WINDOW_EARNS ? undefined : `the window earns ${earns.toFixed(2)} stores for one`;
+};
+
 const judges = {
   full,
   ships,
+  empty,
+  windows,
   holders: moving("writer"),
   homes: moving("next home"),
   records,
@@ -250,6 +270,20 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     file: "coherence/operation.ts",
     from: "      return atomic.and<T>(at, operand);\n    case OR:\n      return atomic.or<T>(at, operand);",
     to: "      return atomic.or<T>(at, operand);\n    case OR:\n      return atomic.and<T>(at, operand);",
+  },
+  {
+    name: "a page of zeros travels with its bytes",
+    judge: "empty",
+    file: "coherence/page-data.ts",
+    from: "return page.frame != 0 && !isZero(page.frame) ? page.frame : 0;",
+    to: "return page.frame;",
+  },
+  {
+    name: "the hold window goes on when nobody has written, and ends when somebody has",
+    judge: "windows",
+    file: "coherence/hold.ts",
+    from: "if (now < end && writtenSince(page)) {",
+    to: "if (now < end && !writtenSince(page)) {",
   },
   {
     name: "GIVE_BACK: the home does not take what it is offered",
