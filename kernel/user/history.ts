@@ -1,6 +1,6 @@
 // Operations on one shared object by every thread of every machine, each with the time before it and after it, for a
 // checker of linearizability (test/support/linearizability.ts; Herlihy and Wing: Linearizability, 1990).
-// Usage: history KIND [OPERATIONS], 10 of each thread unless told. KIND:
+// Usage: history KIND [OPERATIONS] [UNTIL], 10 of each thread unless told. KIND:
 //   xadd      LOCK XADD of 1
 //   register  reads, writes by XCHG, LOCK CMPXCHG
 //   queue     a ring of 4 values, in a spin lock
@@ -8,7 +8,14 @@
 // and with "-broken" behind it the same without what makes it atomic: for showing that the checker sees that.
 //
 // A line for each operation: history: THREAD NAME ARGUMENTS... = RESULT at INVOKED RETURNED
-import { pause, peek32, poke32, rdtsc } from "./arch";
+//
+// With UNTIL, milliseconds of the time stamp counter from its zero, machines may die meanwhile: threads rest between
+// operations and begin none after that time, nobody waits for anybody in the end, and each operation is told as it comes:
+//   history: THREAD NAME ARGUMENTS... begins INVOKED
+//   history: THREAD NAME ARGUMENTS... = RESULT at INVOKED RETURNED
+// The RESULT is "unknown" of one whose thread was told by SIGBUS, at RETURNED, that it failed: nobody knows whether it was
+// done. The thread goes on with the next. It is "none" of one that was not done: the queue's lock was not to be had.
+import { codeOf, pause, peek32, poke32, rdtsc, syscall } from "./arch";
 import {
   argumentIs,
   cores,
@@ -23,8 +30,9 @@ import {
   pageUp,
   programStart,
   text,
-  threadJoin,
   threadRun,
+  waitWhile,
+  wakeAll,
 } from "./libuser";
 
 const OPERATIONS: u32 = 10;
@@ -46,6 +54,8 @@ const RING_ENTRIES: u32 = 4;
 const MEETINGS: usize = 2048;
 /** What an empty or a full queue answers, and a lock that is not had. */
 const NO: u32 = 0xffff_ffff;
+const UNKNOWN: u32 = 0xffff_fffe;
+const NONE: u32 = 0xffff_fffd;
 
 /** What an operation is, for its line. */
 const NAME_XADD: u32 = 0;
@@ -68,12 +78,38 @@ class Operation {
 }
 const OPERATION_BYTES: usize = 32;
 
+/** One thread of this machine. */
+@unmanaged
+class Player {
+  /** 1: it does nothing any more. What the first thread waits for. */
+  over: u32 = 0;
+  /** As the kernel knows it: for the handler of SIGBUS. */
+  id: u32 = 0;
+  index: u32 = 0;
+  /** Among those of all machines. */
+  thread: u32 = 0;
+  /** Its next operation, which is under way or not. */
+  next: u32 = 0;
+  underWay: u32 = 0;
+  random: u32 = 0;
+  /** It has the lock. */
+  holding: u32 = 0;
+  /** A timespec. */
+  seconds: u64 = 0;
+  nanoseconds: u64 = 0;
+}
+const PLAYER_BYTES: usize = 64;
+const PLAYERS_MAX: u32 = 64;
+
 let kind: u32 = KINDS;
 let broken: bool = false;
 let operations: u32 = 0;
 let shared: usize = 0;
 let records: usize = 0;
-let firstThread: u32 = 0;
+let players: usize = 0;
+let here: u32 = 0;
+/** By the time stamp counter; 0: nothing happens to machines. */
+let until: u64 = 0;
 
 function kindName(number: u32): string {
   if (number === XADD) return "xadd";
@@ -105,66 +141,109 @@ export function start(stack: u64): void {
     }
   }
   operations = u32(numberArgument(2, OPERATIONS));
-  if (kind === KINDS || operations === 0 || operations > OPERATIONS_MAX) {
-    text("usage: history xadd|register|queue|lock[-broken] [OPERATIONS], up to 1000\n");
+  until = numberArgument(3, 0) * MILLISECOND;
+  here = cores();
+  if (kind === KINDS || operations === 0 || operations > OPERATIONS_MAX || here > PLAYERS_MAX) {
+    text("usage: history xadd|register|queue|lock[-broken] [OPERATIONS] [UNTIL], up to 1000\n");
     exit(2);
   }
-  const here = cores();
-  firstThread = here * (node() - 1);
   shared = mapShared("/shm/history", PAGE);
   records = mapPrivate(pageUp(usize(here * operations) * OPERATION_BYTES));
+  players = mapPrivate(PAGE);
+  if (until !== 0) catchStrikes();
   meet(shared + MEETINGS, nodes());
-  const running = mapPrivate(PAGE);
-  for (let i: u32 = 0; i < here; i++) store<usize>(running + (usize(i) << 2), threadRun(work.index, i));
-  for (let i: u32 = 0; i < here; i++) threadJoin(load<usize>(running + (usize(i) << 2)));
+  for (let i: u32 = 0; i < here; i++) threadRun(work.index, i);
+  for (let i: u32 = 0; i < here; i++) waitWhile(changetype<usize>(playerAt(i)), 0);
+  if (until !== 0) exit(0);
   for (let thread: u32 = 0; thread < here; thread++)
-    for (let i: u32 = 0; i < operations; i++) print(firstThread + thread, operationOf(thread, i));
+    for (let i: u32 = 0; i < operations; i++) print(playerAt(thread), operationOf(thread, i), true);
   meet(shared + MEETINGS, nodes());
   exit(0);
 }
 
+function playerAt(index: u32): Player {
+  return changetype<Player>(players + usize(index) * PLAYER_BYTES);
+}
 function operationOf(thread: u32, index: u32): Operation {
   return changetype<Operation>(records + usize(thread * operations + index) * OPERATION_BYTES);
 }
 
-function print(thread: u32, operation: Operation): void {
+function print(player: Player, operation: Operation, returned: bool): void {
+  while (atomic.xchg<u32>(printing, 1) !== 0) pause();
   text("history: ");
-  decimal(u64(thread));
+  decimal(u64(player.thread));
   text(" ");
   text(operationName(operation.name));
   text(" ");
   decimal(u64(operation.first));
   text(" ");
   decimal(u64(operation.second));
-  text(" = ");
-  if (operation.result === NO) text("no");
-  else decimal(u64(operation.result));
-  text(" at ");
+  if (returned) {
+    text(" = ");
+    if (operation.result === NO) text("no");
+    else if (operation.result === UNKNOWN) text("unknown");
+    else if (operation.result === NONE) text("none");
+    else decimal(u64(operation.result));
+    text(" at ");
+  } else text(" begins ");
   decimal(operation.invoked);
-  text(" ");
-  decimal(operation.returned);
+  if (returned) {
+    text(" ");
+    decimal(operation.returned);
+  }
   text("\n");
+  atomic.store<u32>(printing, 0);
 }
+/** A word: one thread prints at a time. */
+const printing: usize = memory.data(8, 8);
 
 // --- working ---
 
 const WAIT_MAX: u32 = 0x3fff;
+const REST_MAX: u32 = 0x7_ffff;
+const MILLISECOND: u64 = 1_000_000;
 
 function work(index: usize): void {
-  const thread = firstThread + u32(index);
-  let random = thread * 0x9e37_79b1 + 1;
-  let holding = false;
-  for (let i: u32 = 0; i < operations; i++) {
-    random = random * 1_664_525 + 1_013_904_223 + u32(rdtsc() & 1);
-    linger(random >> 8);
-    const operation = operationOf(u32(index), i);
-    choose(operation, random >> 24, thread * operations + i + 1, holding);
+  const player = playerAt(u32(index));
+  player.index = u32(index);
+  player.thread = here * (node() - 1) + u32(index);
+  player.id = u32(syscall(GETTID, 0, 0, 0, 0, 0, 0));
+  player.random = player.thread * 0x9e37_79b1 + 1;
+  playOn(player);
+}
+
+/** The operations that are left. */
+function playOn(player: Player): void {
+  for (; player.next < operations && (until === 0 || rdtsc() < until); player.next++) {
+    const random = player.random * 1_664_525 + 1_013_904_223 + u32(rdtsc() & 1);
+    player.random = random;
+    if (until === 0) linger(random >> 8);
+    else rest(player, (random >> 8) & REST_MAX);
+    const operation = operationOf(player.index, player.next);
+    const fresh = player.thread * operations + player.next + 1;
+    choose(operation, random >> 24, fresh, player.holding !== 0);
     operation.invoked = rdtsc();
-    operation.result = perform(operation, thread);
-    operation.returned = rdtsc();
-    if (operation.name === NAME_TRY) holding = operation.result === 1;
-    if (operation.name === NAME_RELEASE) holding = false;
+    if (until !== 0) print(player, operation, false);
+    atomic.store<u32>(changetype<usize>(player) + offsetof<Player>("underWay"), 1);
+    operation.result = perform(operation, player);
+    ended(player, operation);
+    if (operation.name === NAME_TRY) player.holding = u32(operation.result === 1);
+    if (operation.name === NAME_RELEASE) player.holding = 0;
   }
+  atomic.store<u32>(changetype<usize>(player), 1);
+  wakeAll(changetype<usize>(player));
+}
+
+function ended(player: Player, operation: Operation): void {
+  operation.returned = rdtsc();
+  atomic.store<u32>(changetype<usize>(player) + offsetof<Player>("underWay"), 0);
+  if (until !== 0) print(player, operation, true);
+}
+
+function rest(player: Player, nanoseconds: u32): void {
+  player.nanoseconds = u64(nanoseconds);
+  const span = u64(changetype<usize>(player) + offsetof<Player>("seconds"));
+  syscall(NANOSLEEP, span, 0, 0, 0, 0, 0);
 }
 
 function linger(drawn: u32): void {
@@ -187,7 +266,8 @@ function choose(operation: Operation, drawn: u32, fresh: u32, holding: bool): vo
   }
 }
 
-function perform(operation: Operation, thread: u32): u32 {
+function perform(operation: Operation, player: Player): u32 {
+  const thread = player.thread;
   const word = shared + WORD;
   switch (operation.name) {
     case NAME_XADD:
@@ -206,9 +286,11 @@ function perform(operation: Operation, thread: u32): u32 {
       poke32(u64(word), 0);
       return 1;
     default:
-      return inQueue(operation);
+      return inQueue(operation, player);
   }
 }
+
+const LOCK_REST: u32 = 20_000;
 
 // What is not atomic takes its time between the read and the write.
 const SLOWLY: u32 = 16_000;
@@ -226,9 +308,15 @@ function compareSlowly(word: usize, wanted: u32, value: u32): u32 {
   return old;
 }
 
-function inQueue(operation: Operation): u32 {
+/** The lock's word names the thread that has it, so that one that was struck finds out whether it has. */
+function inQueue(operation: Operation, player: Player): u32 {
   const spin = shared + SPIN;
-  if (!broken) while (atomic.xchg<u32>(spin, 1) !== 0) pause();
+  while (!broken && atomic.cmpxchg<u32>(spin, 0, player.thread + 1) !== 0) {
+    if (until === 0) pause();
+    else if (rdtsc() >= until)
+      return NONE; // who has it may be dead
+    else rest(player, LOCK_REST);
+  }
   const result = operation.name === NAME_PUT ? put(operation.first) : take();
   if (!broken) poke32(u64(spin), 0);
   return result;
@@ -248,4 +336,50 @@ function take(): u32 {
   if (broken) linger(SLOWLY);
   poke32(u64(shared + HEAD), head + 1);
   return value;
+}
+
+// --- being struck ---
+
+const RT_SIGACTION: u64 = 13;
+const NANOSLEEP: u64 = 35;
+const EXIT: u64 = 60;
+const GETTID: u64 = 186;
+const SIGBUS: u64 = 7;
+const SA_RESTORER: u64 = 0x0400_0000;
+const SA_NODEFER: u64 = 0x4000_0000;
+
+function catchStrikes(): void {
+  const action = mapPrivate(PAGE);
+  store<u64>(action, codeOf(struck.index));
+  store<u64>(action + 8, SA_RESTORER | SA_NODEFER);
+  store<u64>(action + 16, codeOf(struck.index)); // never returned to
+  syscall(RT_SIGACTION, SIGBUS, u64(action), 0, 8, 0, 0);
+}
+
+/** The handler, in which the thread plays on to its end. */
+function struck(signal: usize): void {
+  const id = u32(syscall(GETTID, 0, 0, 0, 0, 0, 0));
+  for (let i: u32 = 0; i < here; i++) {
+    const player = playerAt(i);
+    if (player.id !== id) continue;
+    if (player.underWay !== 0) {
+      const operation = operationOf(i, player.next++);
+      operation.result = UNKNOWN;
+      ended(player, operation);
+    }
+    recover(player); // may be struck again
+    playOn(player);
+    syscall(EXIT, 0, 0, 0, 0, 0, 0);
+  }
+  text("history: a signal out of place: ");
+  decimal(u64(signal));
+  text("\n");
+  exit(1);
+}
+
+/** After an unknown outcome: a lock that names this thread is its own, to be let go of as it would be otherwise. */
+function recover(player: Player): void {
+  const mine = player.thread + 1;
+  if (kind === LOCK) player.holding = u32(peek32(u64(shared + WORD)) === mine);
+  if (kind === QUEUE && peek32(u64(shared + SPIN)) === mine) poke32(u64(shared + SPIN), 0);
 }

@@ -13,7 +13,9 @@ export const SPLIT_LINE: u32 = 3;
 export const SPLIT_PAGE: u32 = 4;
 /** Two in one page, the third in another; by turns: the first in one page, the others in another. */
 export const LENT: u32 = 5;
-export const EVERY_PLACE: u32 = 6;
+/** As in two pages, but of one object, which has one home. */
+export const ONE_HOME: u32 = 6;
+export const EVERY_PLACE: u32 = 7;
 /** Of a page: the lines that threads write to before each round, and those of a round's cells. */
 const OWN_LINES: u32 = 8;
 export const ROUNDS_LENT: u32 = 18;
@@ -47,13 +49,12 @@ export function placesMap(threads: u32): void {
     cells = mapShared("/shm/litmus.cells", usize(testCount) * PAGE);
     apartBytes = usize(testCount) * PAGE;
   } else {
-    cells = mapShared(
-      "/shm/litmus.cells",
-      split ? (3 * total + 1) * PAGE : pageUp((total + 1) * ROUND_BYTES),
-    );
+    const bytes: usize = split ? (3 * total + 1) * PAGE : pageUp((total + 1) * ROUND_BYTES);
     apartBytes = pageUp(total * LINE);
+    cells = mapShared("/shm/litmus.cells", onlyPlace === ONE_HOME ? bytes + 2 * apartBytes : bytes);
+    cellsApart = cells + bytes;
   }
-  cellsApart = mapShared("/shm/litmus.more", 2 * apartBytes);
+  if (onlyPlace !== ONE_HOME) cellsApart = mapShared("/shm/litmus.more", 2 * apartBytes);
   resultBytes = pageUp(total * usize(SLOTS) * CELL_BYTES);
   results = mapShared("/shm/litmus.results", resultBytes * usize(threads));
 }
@@ -77,7 +78,7 @@ function cellAt(cell: u32, number: usize, place: u32): usize {
   if (place === SPLIT_LINE) return round + (usize(cell) + 1) * LINE - 2;
   if (cell === 0) return round;
   if (place === ONE_LINE) return round + usize(cell) * CELL_BYTES;
-  if (place !== TWO_PAGES) return round + usize(cell) * LINE;
+  if (place !== TWO_PAGES && place !== ONE_HOME) return round + usize(cell) * LINE;
   return cellsApart + number * LINE + (cell === 1 ? 0 : apartBytes);
 }
 

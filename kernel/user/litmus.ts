@@ -9,11 +9,11 @@
 // in half of them with random waits before its steps, so that lines and pages move between two steps as well. Rounds
 // take turns in where the cells lie (PLACE for only one of them): in one line, in one page, in two pages of two objects;
 // or, when asked for, so that an operand of four bytes is split over two lines or two pages; or in chunks of pages that the
-// machines lend one another, of which each thread writes to one of its own before each round. At the end machine 1 counts
-// the outcomes; one that x86-TSO forbids fails the run.
+// machines lend one another, of which each thread writes to one of its own before each round; or in pages of one object,
+// which has one home. At the end machine 1 counts the outcomes; one that x86-TSO forbids fails the run.
 import { peek8 } from "./arch";
 import { judge } from "./liblitmus-judge";
-import { EVERY_PLACE, LENT, PAGE, placesChoose, placesMap, ROUNDS_LENT } from "./liblitmus-places";
+import { EVERY_PLACE, LENT, ONE_HOME, PAGE, placesChoose, placesMap, ROUNDS_LENT } from "./liblitmus-places";
 import { play, playersCount, playPrepare, threads } from "./liblitmus-play";
 import { addAll, addWord, DIGIT, startsWith, testCount, testsFor, usage } from "./liblitmus-tests";
 import {
@@ -67,7 +67,7 @@ function readArguments(): void {
   if (rounds === 0 || rounds > ROUNDS_MAX) usage();
   if (at < argumentCount() && startsWith(argument(at), "place=")) {
     place = peek8(argument(at) + 6) - DIGIT;
-    if (place > LENT || (place === LENT && rounds > ROUNDS_LENT)) usage();
+    if (place > ONE_HOME || (place === LENT && rounds > ROUNDS_LENT)) usage();
     at++;
   }
   if (at === argumentCount()) addAll();

@@ -1,17 +1,32 @@
 // What the guest program `history` prints, as operations that linearizability.ts can judge.
 import type { Answer, Call, Operation } from "./linearizability.js";
 
-export type History = Operation<Call, Answer>[];
+export interface Recorded extends Operation<Call, Answer> {
+  /** The thread. */
+  readonly by: number;
+  /** When the thread was told that the operation failed: its outcome is not known. Undefined too when the machine died. */
+  readonly told?: number;
+}
+export type History = Recorded[];
 
-const LINE = /history: (\d+) (\w+) (\d+) (\d+) = (\w+) at (\d+) (\d+)$/;
+const LINE = /history: (\d+) (\w+) (\d+) (\d+) (?:begins|= (\w+) at) (\d+)(?: (\d+))?$/;
 
+/** An operation without a known outcome may have happened at any time, or not at all; one that was not done is left out. */
 export function historyOf(lines: readonly string[]): History {
-  return lines.flatMap((line) => {
+  const ended: Recorded[] = [];
+  const underWay = new Map<number, Recorded>();
+  for (const line of lines) {
     const match = LINE.exec(line);
-    if (match === null) return [];
-    const [by, , first, second, , invoked, returned] = match.slice(1).map(Number) as number[];
-    const call = { name: match[2]!, first: first!, second: second! };
-    const result = match[5] === "no" ? null : Number(match[5]);
-    return [{ call, result, invoked: invoked!, returned: returned!, by: by! }];
-  });
+    if (match === null) continue;
+    const [by = 0, , first = 0, second = 0, , invoked = 0, returned = 0] = match.slice(1).map(Number);
+    const call = { name: match[2]!, first, second };
+    const open = { call, result: undefined, invoked, returned: Number.POSITIVE_INFINITY, by };
+    underWay.delete(by);
+    const result = match[5];
+    if (result === undefined) underWay.set(by, open);
+    else if (result === "unknown") ended.push({ ...open, told: returned });
+    else if (result !== "none")
+      ended.push({ ...open, result: result === "no" ? null : Number(result), returned });
+  }
+  return [...ended, ...underWay.values()];
 }

@@ -4,7 +4,7 @@
 import { type ClusterSnapshot, SeededCluster } from "../../emulator/cluster.js";
 import { seededOptions } from "./cluster.js";
 import { splits } from "./litmus.js";
-import { allowedBy } from "./shapes.js";
+import { allowedBy, shapes } from "./shapes.js";
 import type { Model } from "./tso.js";
 
 const LIMIT = 60e9;
@@ -15,6 +15,10 @@ const DELAY = [1, 12] as const;
 export const betweenMachines: readonly string[] = ["SB", "MP", "LB", "2+2W", "IRIW"].flatMap((name) =>
   ["", "+mfence", "+lock"].map((fence) => name + fence),
 );
+const threadsOf = (text: string): number => text.split("|").length;
+export const threeThreads = shapes.filter(({ text }) => threadsOf(text) === 3).map(({ name }) => name);
+/** Bytes, words and quadwords that overlap. */
+export const mixedSizes = shapes.filter(({ text }) => /\.[bwdq]\d/.test(text)).map(({ name }) => name);
 /** What machines without a store buffer can show of a test. */
 export const sequential = (name: string): ReadonlySet<string> => allowedBy(name, { entries: 0 });
 
@@ -30,6 +34,8 @@ export interface LitmusOptions {
   readonly split?: "lines" | "pages";
   /** Cells lie in chunks of pages that machines lend one another. */
   readonly lent?: boolean;
+  /** Each cell lies in a page of its own, of one object. */
+  readonly oneHome?: boolean;
   /** Another kernel than the built one. */
   readonly kernel?: Uint8Array;
   /** Further words of the kernel's command line. */
@@ -68,7 +74,13 @@ export class LitmusCluster {
   static async create(o: LitmusOptions): Promise<LitmusCluster> {
     const { machines, cores = 1, rounds = 3, tests = [] } = o;
     const place = o.split === undefined ? [] : [`place=${o.split === "lines" ? 3 : 4}`];
-    const words = [rounds, ...place, ...(o.lent ? ["place=5"] : []), ...tests];
+    const words = [
+      rounds,
+      ...place,
+      ...(o.lent ? ["place=5"] : []),
+      ...(o.oneHome ? ["place=6"] : []),
+      ...tests,
+    ];
     const { options, lines } = await seededOptions("litmus", words, {
       machines,
       cores,
