@@ -30,12 +30,6 @@ static volatile uint64_t *map(void)
 	}
 }
 
-static void until(long when)
-{
-	while (now() < when)
-		usleep(1000);
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 5)

@@ -8,12 +8,6 @@
 #include "cluster.h"
 #include "losses.h"
 
-static void until(long when)
-{
-	while (now() < when)
-		usleep(500);
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 4)

@@ -7,12 +7,6 @@
 #include "cluster.h"
 #include "losses.h"
 
-static void until(long when)
-{
-	while (now() < when)
-		usleep(1000);
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 3)
