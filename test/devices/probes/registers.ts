@@ -153,7 +153,7 @@ export const touches: readonly Touch[] = [
   port("ACPI", "PM1_STS", 0x600, 2), port("ACPI", "PM1_EN", 0x602, 2), port("ACPI", "PM1_CNT", 0x604, 2), port("ACPI", "PM_TMR", 0x608, 4),
   write("ACPI", "PM_TMR", 0x608, 0, /acpi-pm: write of 0x0 to PM_TMR, which is read-only/, 4),
   write("ACPI", "PM1_CNT: GBL_RLS", 0x604, 4, /acpi-pm: PM1_CNT: GBL_RLS is not implemented/, 2),
-  write("ACPI", "PM1_CNT: SLP_TYP", 0x604, 0x2400, /acpi-pm: sleep type 1 is not implemented/, 2),
+  write("ACPI", "PM1_CNT: SLP_TYP", 0x604, 0x2800, /acpi-pm: sleep type 2 is not implemented/, 2),
   port("i8042", "data", 0x60), port("i8042", "status", 0x64),
   ...([[0x21, "read controller RAM"], [0xa5, "load password"], [0xac, "diagnostic dump"], [0xc1, "poll input port low"], [0xe0, "read test inputs"]] as const).map(
     ([command, name]) => write("i8042", name, 0x64, command, new RegExp(`i8042: command 0x${command.toString(16)} \\(${name}\\) is not implemented`))),
