@@ -11,14 +11,23 @@
 //
 // A thread that was struck is over, and another begins in its place with a new mapping. Nothing that is printed needs
 // shared memory, so a machine that is cut off goes on telling.
-import { codeOf, rdtsc, syscall, threadStart } from "./arch";
-import { cores, decimal, exit, mapPrivate, node, numberArgument, programStart, text } from "./libuser";
+import { rdtsc, syscall, threadStart } from "./arch";
+import {
+  catchBusErrors,
+  cores,
+  decimal,
+  exit,
+  mapPrivate,
+  node,
+  numberArgument,
+  programStart,
+  text,
+} from "./libuser";
 
 const OPEN: u64 = 2;
 const CLOSE: u64 = 3;
 const MMAP: u64 = 9;
 const MUNMAP: u64 = 11;
-const RT_SIGACTION: u64 = 13;
 const NANOSLEEP: u64 = 35;
 const EXIT: u64 = 60;
 const FTRUNCATE: u64 = 77;
@@ -26,9 +35,6 @@ const GETTID: u64 = 186;
 const O_RDWR_CREAT: u64 = 0o102;
 const PROT_READ_WRITE: u64 = 3;
 const MAP_SHARED_LOW: u64 = 0x41;
-const SIGBUS: u64 = 7;
-const SA_RESTORER: u64 = 0x0400_0000;
-const SA_NODEFER: u64 = 0x4000_0000;
 
 const PAGE: usize = 4096;
 const WORKERS_MAX: u32 = 16;
@@ -93,7 +99,7 @@ export function start(stack: u64): void {
   path = mapPrivate(PAGE);
   const name = "/shm/endure";
   for (let i = 0; i < name.length; i++) store<u8>(path + usize(i), u8(name.charCodeAt(i)));
-  catchStrikes();
+  catchBusErrors(struck.index);
   workerCount = min<u32>(cores(), WORKERS_MAX);
   for (let i: u32 = 0; i < workerCount; i++) {
     const worker = workerAt(i);
@@ -246,14 +252,6 @@ function shut(worker: Worker, error: i64): bool {
 }
 
 // --- Being struck ---
-
-function catchStrikes(): void {
-  const action = mapPrivate(PAGE);
-  store<u64>(action, codeOf(struck.index));
-  store<u64>(action + 8, SA_RESTORER | SA_NODEFER);
-  store<u64>(action + 16, codeOf(struck.index)); // never returned to
-  syscall(RT_SIGACTION, SIGBUS, u64(action), 0, 8, 0, 0);
-}
 
 /** The handler: the thread whose addition failed is over. */
 function struck(signal: usize): void {

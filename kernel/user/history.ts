@@ -15,9 +15,10 @@
 //   history: THREAD NAME ARGUMENTS... = RESULT at INVOKED RETURNED
 // The RESULT is "unknown" of one whose thread was told by SIGBUS, at RETURNED, that it failed: nobody knows whether it was
 // done. The thread goes on with the next. It is "none" of one that was not done: the queue's lock was not to be had.
-import { codeOf, pause, peek32, poke32, rdtsc, syscall } from "./arch";
+import { pause, peek32, poke32, rdtsc, syscall } from "./arch";
 import {
   argumentIs,
+  catchBusErrors,
   cores,
   decimal,
   exit,
@@ -150,7 +151,7 @@ export function start(stack: u64): void {
   shared = mapShared("/shm/history", PAGE);
   records = mapPrivate(pageUp(usize(here * operations) * OPERATION_BYTES));
   players = mapPrivate(PAGE);
-  if (until !== 0) catchStrikes();
+  if (until !== 0) catchBusErrors(struck.index);
   meet(shared + MEETINGS, nodes());
   for (let i: u32 = 0; i < here; i++) threadRun(work.index, i);
   for (let i: u32 = 0; i < here; i++) waitWhile(changetype<usize>(playerAt(i)), 0);
@@ -340,21 +341,9 @@ function take(): u32 {
 
 // --- being struck ---
 
-const RT_SIGACTION: u64 = 13;
 const NANOSLEEP: u64 = 35;
 const EXIT: u64 = 60;
 const GETTID: u64 = 186;
-const SIGBUS: u64 = 7;
-const SA_RESTORER: u64 = 0x0400_0000;
-const SA_NODEFER: u64 = 0x4000_0000;
-
-function catchStrikes(): void {
-  const action = mapPrivate(PAGE);
-  store<u64>(action, codeOf(struck.index));
-  store<u64>(action + 8, SA_RESTORER | SA_NODEFER);
-  store<u64>(action + 16, codeOf(struck.index)); // never returned to
-  syscall(RT_SIGACTION, SIGBUS, u64(action), 0, 8, 0, 0);
-}
 
 /** The handler, in which the thread plays on to its end. */
 function struck(signal: usize): void {

@@ -3,7 +3,7 @@
 //
 // Memory: a wasm address is a virtual address below 4 GiB, so everything mapped here is mapped low (MAP_32BIT). The
 // text buffer belongs to the thread that called programStart; other threads do not print.
-import { peek8, peek64, syscall, threadStart } from "./arch";
+import { codeOf, peek8, peek64, syscall, threadStart } from "./arch";
 
 const WRITE: u64 = 1;
 const OPEN: u64 = 2;
@@ -135,6 +135,19 @@ export function environmentNumber(name: string, otherwise: u64): u64 {
   }
   return otherwise;
 }
+
+/** SIGBUS goes to this function, by its number in the table, on the stack of the thread that is struck. It never returns. */
+export function catchBusErrors(handler: u32): void {
+  const action = mapPrivate(PAGE);
+  store<u64>(action, codeOf(handler));
+  store<u64>(action + 8, SA_RESTORER | SA_NODEFER);
+  store<u64>(action + 16, codeOf(handler)); // the kernel wants one, to which nobody returns
+  syscall(RT_SIGACTION, SIGBUS, u64(action), 0, 8, 0, 0);
+}
+const RT_SIGACTION: u64 = 13;
+const SIGBUS: u64 = 7;
+const SA_RESTORER: u64 = 0x0400_0000;
+const SA_NODEFER: u64 = 0x4000_0000;
 
 /** This machine's number in the cluster, from 1, and the number of machines. */
 export function node(): u32 {

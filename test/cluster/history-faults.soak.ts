@@ -1,6 +1,7 @@
 // history-faults.test.ts with two hundred seeds of each kind and fault. About forty minutes of a core.
 import { describe, expect, test } from "vitest";
-import { historyKinds, struckHistory } from "../support/history-faults.js";
+import { historyKinds } from "../support/history.js";
+import { struckHistory } from "../support/history-faults.js";
 
 const SEEDS = 200;
 /** So many seeds a test, to stay within a test's time on a slow host. */

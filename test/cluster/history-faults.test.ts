@@ -3,7 +3,8 @@
 // dead machine's last operations, and of those that were under way between the kill and the end of the move that follows;
 // on a bad wire without a death of none. The judge: test/support/history-faults.ts. More seeds: history-faults.soak.ts.
 import { describe, expect, test } from "vitest";
-import { historyKinds, struckHistory } from "../support/history-faults.js";
+import { historyKinds } from "../support/history.js";
+import { struckHistory } from "../support/history-faults.js";
 
 const SEEDS = [1, 2, 3];
 

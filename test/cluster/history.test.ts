@@ -3,24 +3,9 @@
 // object's specification allows (test/support/linearizability.ts). What is not atomic is found out.
 import { describe, expect, test } from "vitest";
 import { repeat, seeded } from "../support/cluster.js";
-import { type History, historyOf } from "../support/history.js";
-import {
-  type Answer,
-  type Call,
-  check,
-  counter,
-  lock,
-  queueOf,
-  register,
-  type Specification,
-} from "../support/linearizability.js";
+import { type History, historyKinds, historyOf, specifications } from "../support/history.js";
+import { type Answer, check, counter, lock, queueOf, register } from "../support/linearizability.js";
 
-const kinds: [kind: string, specification: Specification<never, Call, Answer>][] = [
-  ["xadd", counter as Specification<never, Call, Answer>],
-  ["register", register as Specification<never, Call, Answer>],
-  ["queue", queueOf(4) as unknown as Specification<never, Call, Answer>],
-  ["lock", lock as unknown as Specification<never, Call, Answer>],
-];
 const OPERATIONS = 12;
 
 async function record(kind: string, machines: number, cores: number, seed: number) {
@@ -37,7 +22,8 @@ const overlaps = (history: History): number =>
     history.some((b) => a.by !== b.by && a.invoked < b.returned && b.invoked < a.returned),
   ).length;
 
-describe.each(kinds)("%s", (kind, specification) => {
+describe.each(historyKinds)("%s", (kind) => {
+  const specification = specifications[kind];
   test("promise 57: is linearizable between cores and between machines", async () => {
     for (const [machines, cores, seed] of [
       [2, 2, 1],

@@ -1,27 +1,14 @@
 // Histories of the guest program `history` on seeded clusters of three that something happens to, and their judge:
 // whatever was done is linearizable, and an outcome is unknown only where a fault was injected.
 import { type FaultRun, withFaults } from "./faults.js";
-import { type History, historyOf } from "./history.js";
 import {
-  type Answer,
-  type Call,
-  check,
-  counter,
-  lock,
-  queueOf,
-  register,
-  type Specification,
-} from "./linearizability.js";
-
-type Any = Specification<unknown, Call, Answer>;
-export const SPECIFICATIONS = {
-  xadd: counter as Any,
-  register: register as Any,
-  queue: queueOf(4) as unknown as Any,
-  lock: lock as Any,
-} as const;
-export type HistoryKind = keyof typeof SPECIFICATIONS;
-export const historyKinds = Object.keys(SPECIFICATIONS) as HistoryKind[];
+  type AnySpecification,
+  type History,
+  type HistoryKind,
+  historyOf,
+  specifications,
+} from "./history.js";
+import { type Call, check } from "./linearizability.js";
 
 const MACHINES = 3;
 const OPERATIONS = 140;
@@ -111,7 +98,7 @@ function wrong(
     const overlaps = told !== undefined && victim !== undefined && told >= killed * 1e6 && invoked <= over;
     if (!dead && !overlaps) return `thread ${by}: ${call.name} of ${invoked}: nobody knows, without a fault`;
   }
-  const verdict = check(history, SPECIFICATIONS[kind]);
+  const verdict = check(history, specifications[kind]);
   if (verdict.linearizable || isWithLoss(history, kind, killed * 1e6, over)) return undefined;
   return `not linearizable: ${JSON.stringify(verdict.stuck)}`;
 }
@@ -126,12 +113,12 @@ function isWithLoss(history: History, kind: HistoryKind, killed: number, over: n
   const strikes = history.flatMap(({ told }) => told ?? []);
   if (strikes.length === 0) return false;
   const lost = { call: LOST, result: null, invoked: killed, returned: Math.max(over, ...strikes) };
-  const specification = SPECIFICATIONS[kind];
+  const specification = specifications[kind];
   // A counter goes up from there: the least that is found afterwards.
   const found = history.filter(({ returned }) => returned > killed).flatMap(({ result }) => result ?? []);
   const states = { xadd: [Math.min(...found)], register: [0, 1, 2, 3], lock: [false, true], queue: [] }[kind];
   return states.some((former: unknown) => {
-    const losing: Any = {
+    const losing: AnySpecification = {
       ...specification,
       step: (state, call, result) => (call === LOST ? former : specification.step(state, call, result)),
     };

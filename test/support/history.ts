@@ -1,5 +1,25 @@
 // What the guest program `history` prints, as operations that linearizability.ts can judge.
-import type { Answer, Call, Operation } from "./linearizability.js";
+import {
+  type Answer,
+  type Call,
+  counter,
+  lock,
+  type Operation,
+  queueOf,
+  register,
+  type Specification,
+} from "./linearizability.js";
+
+export type AnySpecification = Specification<unknown, Call, Answer>;
+/** What each kind of history is to be. */
+export const specifications = {
+  xadd: counter as AnySpecification,
+  register: register as AnySpecification,
+  queue: queueOf(4) as unknown as AnySpecification,
+  lock: lock as AnySpecification,
+} as const;
+export type HistoryKind = keyof typeof specifications;
+export const historyKinds = Object.keys(specifications) as HistoryKind[];
 
 export interface Recorded extends Operation<Call, Answer> {
   /** The thread. */
