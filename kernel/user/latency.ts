@@ -1,22 +1,23 @@
-// What one operation on a shared page costs between two machines (or three), one core each.
-// Usage: latency OPERATION [COUNT [each]]; operations:
+// What one operation on a shared page costs between machines of one core each, of which machine 1 performs it.
+// Usage: latency OPERATION [COUNT [FILE [each|prepare]]]; operations:
 //   read       machine 1 reads pages that machine 2 has written
-//   read-busy  the same while machine 2 computes instead of sleeping
-//   upgrade    machine 1 writes pages that both have read
-//   upgrade-busy  the same while machine 2 computes
-//   third      machine 1 reads pages that machine 3 has written (3 machines)
+//   write      machine 1 writes pages that machine 2 has written
+//   upgrade    machine 1 writes pages that machine 2 has written and all have read
+//   read-busy, write-busy, upgrade-busy  the same while all other machines compute instead of sleeping
 //   add        machines 1 and 2 add to one word at once with LOCK XADD; an operation is one addition
-//   none       nothing but the preparation: what to subtract when counting messages
-// Machine 1 prints `latency: OPERATION COUNT ns N`, the time by CLOCK_MONOTONIC of all COUNT operations; with "each",
-// which reads the clock after every one, also ` median N p99 N`, nanoseconds of one operation.
+// The pages are of FILE, whose name chooses their home (coherence/homes.ts). With "prepare" all is done but the operation itself: what to
+// subtract when counting messages. Machine 1 prints `latency: OPERATION COUNT ns N`, the time by CLOCK_MONOTONIC of all COUNT operations;
+// with "each", which reads the clock after every one, also ` median N p99 N`, nanoseconds of one operation.
 import { peek32, poke32 } from "./arch";
 import {
   argument,
+  argumentCount,
   argumentIs,
   decimal,
   exit,
   mapPrivate,
   mapShared,
+  mapSharedAt,
   meet,
   node,
   nodes,
@@ -33,6 +34,8 @@ const COUNT_MAX: u32 = 4096;
 const ADDS_MAX: u32 = 1_000_000;
 
 let common: usize = 0;
+/** A page for each machine that computes, so that nobody else comes to it meanwhile: not 0 when it is to stop. */
+let stops: usize = 0;
 let pages: usize = 0;
 let count: u32 = 0;
 /** Where each operation's nanoseconds are kept; 0 when nobody asked. */
@@ -42,6 +45,10 @@ let last: u64 = 0;
 
 function page(index: u32): u64 {
   return u64(pages + usize(index) * PAGE);
+}
+
+function stop(machine: u32): usize {
+  return stops + usize(machine) * PAGE;
 }
 
 function writeAll(value: u32): void {
@@ -91,40 +98,43 @@ function everybody(): void {
 export function start(stack: u64): void {
   programStart(stack);
   count = u32(numberArgument(2, COUNT));
-  const reads = argumentIs(1, "read");
-  const busy = argumentIs(1, "read-busy");
-  const sharerBusy = argumentIs(1, "upgrade-busy");
-  const upgrades = sharerBusy || argumentIs(1, "upgrade");
-  const third = argumentIs(1, "third");
+  const reads = argumentIs(1, "read") || argumentIs(1, "read-busy");
+  const writes = argumentIs(1, "write") || argumentIs(1, "write-busy");
+  const upgrades = argumentIs(1, "upgrade") || argumentIs(1, "upgrade-busy");
+  const busy = argumentIs(1, "read-busy") || argumentIs(1, "write-busy") || argumentIs(1, "upgrade-busy");
   const adds = argumentIs(1, "add");
-  const each = argumentIs(3, "each");
-  const known = reads || busy || upgrades || third || adds || argumentIs(1, "none");
-  if (!known || count === 0 || count > (adds && !each ? ADDS_MAX : COUNT_MAX) || nodes() < (third ? 3 : 2)) {
+  const each = argumentIs(4, "each");
+  const prepares = argumentIs(4, "prepare");
+  const known = (reads || writes || upgrades || adds) && (each || prepares || argumentCount() <= 4);
+  if (!known || count === 0 || count > (adds && !each ? ADDS_MAX : COUNT_MAX) || nodes() < 2) {
     text(
-      "usage: latency read|read-busy|upgrade|upgrade-busy|third|add|none [COUNT [each]], on 2 machines (third: 3)\n",
+      "usage: latency read|write|upgrade|read-busy|write-busy|upgrade-busy|add [COUNT [FILE [each|prepare]]], on 2 machines or more\n",
     );
     exit(2);
   }
   common = mapShared("/shm/latency", PAGE);
-  // Of three machines the home is to be the one that neither reads nor writes: names choose it (coherence/homes.ts).
-  pages = mapShared(third ? "/shm/latency.away" : "/shm/latency.pages", usize(COUNT_MAX) * PAGE);
+  stops = mapShared("/shm/latency.stops", usize(nodes() + 1) * PAGE);
+  const bytes = usize(COUNT_MAX) * PAGE;
+  pages = argumentCount() > 3 ? mapSharedAt(argument(3), bytes) : mapShared("/shm/latency.pages", bytes);
   everybody();
-  if (!adds && node() === (third ? 3 : 2)) writeAll(1);
+  if (!adds && node() === 2) writeAll(1);
   everybody();
-  if (upgrades && node() === 1) readAll();
+  if (upgrades && node() !== 2) readAll();
   everybody();
   let elapsed: u64 = 0;
   if (node() === 1) {
     const before = now();
     if (each) times = mapPrivate(usize(count) * 8);
     last = before;
-    if (reads || busy || third) readAll();
-    else if (upgrades) writeAll(2);
-    else if (adds) add();
+    if (!prepares) {
+      if (reads) readAll();
+      else if (adds) add();
+      else writeAll(2);
+    }
     elapsed = now() - before;
-    atomic.store<u32>(common + 64, 1);
-  } else if (node() === 2 && adds) add();
-  else if (node() === 2 && (busy || sharerBusy)) compute();
+    if (busy) for (let each: u32 = 2; each <= nodes(); each++) atomic.store<u32>(stop(each), 1);
+  } else if (busy) compute();
+  else if (adds && node() === 2 && !prepares) add();
   everybody();
   if (node() === 1) {
     text("latency: ");
@@ -155,7 +165,7 @@ function add(): void {
 /** Keeps the core busy until machine 1 has done. */
 function compute(): void {
   let x: u32 = 1;
-  while (atomic.load<u32>(common + 64) === 0)
+  while (atomic.load<u32>(stop(node())) === 0)
     for (let i = 0; i < 1000; i++) x = x * 1_664_525 + 1_013_904_223;
   if (x === 0) text("");
 }

@@ -234,7 +234,7 @@ const sections: Record<string, Section> = {
 
 const USAGE = `Usage: npm run bench -- [--json] [SECTION ...]
 
-The project's figures; all sections unless some are named, about a quarter of an hour.
+The project's figures; all sections unless some are named, some twenty minutes.
 Sections: ${Object.keys(sections).join(", ")}
 
   --json   the figures as one JSON object, without the table

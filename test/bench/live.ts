@@ -6,7 +6,9 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { BridgeClient } from "../../netbridge/client.js";
 import { Command } from "../support/cluster.js";
-import { GOALS, goal } from "../support/goals.js";
+import { atMost, GOALS, goal, OWNED_ADD, TAX } from "../support/goals.js";
+import { fileAt } from "../support/homes.js";
+import type { Operation } from "../support/latency.js";
 import type { Figure } from "./bench.js";
 
 const FRAME_BYTES = 64;
@@ -14,19 +16,25 @@ const PINGS = 1000;
 /** Enough that the host has compiled the handlers of guest code before half of them are done. */
 const COUNT = 3000;
 const ADDS = 100_000;
+/** What a machine does alone, as steps of the program `steps`: each some tens of milliseconds; how often; in how many pairs of runs. */
+const WORK = { add: "a0x1000000", shared: "t64-127x200", own: "T64-127x200" } as const;
+const REPEATS = 9;
+const PAIRS = 5;
 
-interface Operation {
-  readonly name: keyof typeof GOALS;
-  readonly machines: number;
+interface Row extends Operation {
   readonly what: string;
+  readonly goal: number;
 }
 
-const operations: readonly Operation[] = [
-  { name: "read", machines: 2, what: "read miss, owner idle" },
-  { name: "read-busy", machines: 2, what: "read miss, owner busy" },
-  { name: "upgrade", machines: 2, what: "S to M, no data, sharer idle" },
-  { name: "upgrade-busy", machines: 2, what: "S to M, no data, sharer busy" },
-  { name: "third", machines: 3, what: "read miss, dirty on a third machine" },
+const rows: readonly Row[] = [
+  { name: "read", machines: 2, home: 1, what: "read miss, owner idle", goal: GOALS.miss },
+  { name: "read-busy", machines: 2, home: 1, what: "read miss, owner busy", goal: GOALS["miss-busy"] },
+  { name: "write", machines: 2, home: 1, what: "write miss, owner idle", goal: GOALS.miss },
+  { name: "upgrade", machines: 2, home: 1, what: "S to M, no data, sharer idle", goal: GOALS.upgrade },
+  { name: "upgrade-busy", machines: 2, home: 1, what: "S to M, no data, sharer busy", goal: GOALS.upgrade },
+  { name: "read", machines: 3, home: 3, what: "read miss, dirty on a third machine", goal: GOALS.third },
+  { name: "read", machines: 4, home: 3, what: "the same, 4 machines", goal: GOALS.third },
+  { name: "read", machines: 8, home: 3, what: "the same, 8 machines", goal: GOALS.third },
 ];
 
 export async function liveFigures(): Promise<Figure[]> {
@@ -38,18 +46,22 @@ export async function liveFigures(): Promise<Figure[]> {
     const figures: Figure[] = [];
     const add = (name: string, value: number, unit: string, note?: string) =>
       figures.push({ section: "live", name, value, unit, ...(note === undefined ? {} : { note }) });
-    const samples: [Operation, Sample][] = [];
-    for (const operation of operations) samples.push([operation, await sample(url, operation, COUNT)]);
-    const adds = await sample(url, { name: "add", machines: 2 }, ADDS);
+    const samples: [Row, Sample][] = [];
+    for (const row of rows) samples.push([row, await sample(url, row, COUNT)]);
+    const adds = await sample(url, { name: "add", machines: 2, home: 1 }, ADDS);
     const after = await roundTrip(url);
     const r = (before.median + after.median) / 2;
     add("R, 64-byte frames", r / 1000, "us", "median of both ends of the run");
     add("R, 99th percentile", Math.max(before.p99, after.p99) / 1000, "us");
-    for (const [{ name, what }, { median, p99 }] of samples) {
-      add(`${what}: median`, median / r, "R", goal(GOALS[name]));
+    for (const [{ what, goal: most }, { median, p99 }] of samples) {
+      add(`${what}: median`, median / r, "R", goal(most));
       add(`${what}: 99th percentile`, p99 / r, "R");
     }
     add("contended lock xadd, a machine's own: mean", adds.total / ADDS / r, "R");
+    const tax = await taxes(url);
+    add("uncontended lock xadd, its page here: against no cluster", tax.add, "times", atMost(OWNED_ADD));
+    add("work on shared pages that are here: against no cluster", tax.shared, "times", atMost(TAX));
+    add("work on memory of its own: against no cluster", tax.own, "times", atMost(TAX));
     return figures;
   } finally {
     bridge.kill();
@@ -63,14 +75,10 @@ interface Sample {
   readonly p99: number;
 }
 
-async function sample(
-  url: string,
-  { name, machines }: { name: string; machines: number },
-  count: number,
-): Promise<Sample> {
+async function sample(url: string, { name, machines, home }: Operation, count: number): Promise<Sample> {
   const run = ["run", "--live", "--machines", machines, "--cores", 1, "--bridge", url, "--append", "ahead=0"];
-  const each = name === "add" ? [] : ["each"];
-  const command = new Command([...run, "latency", name, count, ...each]);
+  const file = `/shm/${fileAt(home, machines)}`;
+  const command = new Command([...run, "latency", name, count, file, ...(name === "add" ? [] : ["each"])]);
   const { status } = await command.ended;
   const match = /latency: [\w-]+ \d+ ns (\d+)(?: median (\d+) p99 (\d+))?/.exec(command.out);
   if (status !== 0 || match === null) {
@@ -79,6 +87,39 @@ async function sample(
   const [total, median, p99] = match.slice(1).map(Number) as [number, number, number];
   return { total, median, p99 };
 }
+
+/** The same work again and again, on one machine of so many; the others sleep. Nanoseconds, the median of each kind. */
+async function work(url: string, machines: number): Promise<Record<keyof typeof WORK, number>> {
+  const texts = Array.from({ length: REPEATS }, () => Object.values(WORK).map((step) => `1${step}`)).flat();
+  const run = ["run", "--live", "--machines", machines, "--cores", 1, "--bridge", url];
+  const command = new Command([...run, "steps", `/shm/${fileAt(1, machines)}`, ...texts]);
+  const { status } = await command.ended;
+  const times = [...command.out.matchAll(/^machine1 \| steps: \d+ ns (\d+) value/gm)].map((match) =>
+    Number(match[1]),
+  );
+  if (status !== 0 || times.length !== texts.length)
+    throw new Error(`steps ended with ${status}:\n${command.out}\n${command.err}`);
+  const kinds = Object.keys(WORK);
+  const of = (kind: number) => median(times.filter((_, i) => i % kinds.length === kind));
+  return Object.fromEntries(kinds.map((kind, i) => [kind, of(i)])) as Record<keyof typeof WORK, number>;
+}
+
+/** Times of a machine in a cluster of two against those of one without, the median of pairs taken one after the other. */
+async function taxes(url: string): Promise<Record<keyof typeof WORK, number>> {
+  const pairs: Record<keyof typeof WORK, number>[] = [];
+  for (let pair = 0; pair < PAIRS; pair++) {
+    const [solo, joined] = [await work(url, 1), await work(url, 2)];
+    pairs.push({
+      add: joined.add / solo.add,
+      shared: joined.shared / solo.shared,
+      own: joined.own / solo.own,
+    });
+  }
+  const of = (kind: keyof typeof WORK) => median(pairs.map((pair) => pair[kind]));
+  return { add: of("add"), shared: of("shared"), own: of("own") };
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Nanoseconds of a frame's way to another process and back. */
 async function roundTrip(url: string): Promise<{ median: number; p99: number }> {

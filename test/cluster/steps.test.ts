@@ -1,7 +1,10 @@
 // The page protocol as it shows from outside, one step of real programs at a time: which machines say what to whom, what states
 // it leaves behind, what it costs. Counts are exact, times virtual; R is the round trip of the wire.
 import { describe, expect, test } from "vitest";
+import { alone, programInstructions } from "../support/alone.js";
+import { SHARERS, TAX } from "../support/goals.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
+import { invalidations } from "../support/invalidations.js";
 import { followed, R_NS, Steps, zeros, zerosRoute } from "../support/steps.js";
 
 /** One run for several tests: it is made by the first that asks. */
@@ -131,14 +134,10 @@ test("promise 66: data that is flushed leaves its holder with E, or with S when 
 });
 
 test("promise 62: seven readers are silent; and invalidated in at most 1.3 times the time of one", async () => {
-  const run = await Steps.run(["2w0-1", "3r0", "2w0", "1345678r1", "1345678r1", "2w1"], {
-    machines: 8,
-    home: 8,
-  });
+  const { run, one, seven } = await invalidations();
   expect(run.of(5).did.size).toBe(7);
   expect(run.route(5), run.text).toEqual([]);
-  const [one, seven] = [run.did(3, 2).nanoseconds, run.did(6, 2).nanoseconds];
-  expect(seven / one, run.text).toBeLessThanOrEqual(1.3);
+  expect(seven / one, run.text).toBeLessThanOrEqual(SHARERS);
   expect(run.of(6).messages.filter(({ name }) => name === "INVALIDATE answer").length).toBe(7);
 });
 
@@ -203,26 +202,27 @@ test("promise 85: a page comes back to who has its bytes by one request and one 
 });
 
 describe("promise 74: what coherence costs who is alone", { timeout: 120_000 }, () => {
-  const ADD = 100_000;
-  const steps = (m: number) => [
-    ...["2w0", "1r0"].slice(0, m === 2 ? 2 : 0),
-    ...["a0x2", "A0x2", `a0x${ADD}`, `A0x${ADD}`, "t64-127x50", "T64-127x50", "t64-127", "T64-127"].map(
-      (s) => m + s,
-    ),
-  ];
-
-  test.each([1, 2])("on %i machines", async (machines) => {
-    const texts = steps(machines);
-    const run = await Steps.run(texts, { machines, home: 1 });
-    const at = texts.indexOf(`${machines}a0x${ADD}`) + 1;
-    const took = (step: number) => run.did(step, machines).nanoseconds;
-    // An instruction is a nanosecond. LOCK XADD on a page that was shared and is owned now, and on a private one.
-    expect(took(at) / took(at + 1), run.text).toBeLessThan(1.001);
-    expect(run.did(at, machines).value - run.did(at - 2, machines).value).toBe(ADD);
+  test.each([1, 2, 8])("on %i machines", async (machines) => {
+    const { add, touch, again, messages, text } = await alone(machines);
+    // LOCK XADD on a page that was shared and is owned now, and on a private one.
+    expect(add.shared / add.own, text).toBeLessThan(1.001);
     // Work on 64 pages, from their first touch on; and when they are there.
-    expect(took(at + 2) / took(at + 3), run.text).toBeLessThan(1.03);
-    expect(took(at + 4) / took(at + 5), run.text).toBeLessThan(1.001);
-    for (const step of [at, at + 2, at + 4]) expect(run.route(step), run.text).toEqual([]);
+    expect(touch.shared / touch.own, text).toBeLessThan(TAX);
+    expect(again.shared / again.own, text).toBeLessThan(1.001);
+    expect(messages, text).toEqual([]);
+    if (machines === 1) return;
+    const solo = await alone(1);
+    expect(add.shared / solo.add.shared, text).toBeLessThan(1.001);
+    expect(touch.shared / solo.touch.shared, text).toBeLessThan(TAX);
+    expect(again.shared / solo.again.shared, text).toBeLessThan(1.001);
+  });
+
+  test("a program on memory of its own, among eight machines", async () => {
+    const [solo, joined] = [
+      await programInstructions(1, "sieve", 1 << 20),
+      await programInstructions(8, "sieve", 1 << 20),
+    ];
+    expect(joined / solo).toBeLessThan(TAX);
   });
 });
 

@@ -9,3 +9,10 @@ export function homeOf(name: string, members: readonly number[]): number {
   };
   return members.reduce((best, machine) => (weight(machine) >= weight(best) ? machine : best));
 }
+
+/** A file name whose home is that machine, of a cluster of so many. */
+export function fileAt(home: number, machines: number): string {
+  const members = Array.from({ length: machines }, (_, i) => i + 1);
+  for (let i = 0; i < 1000; i++) if (homeOf(`s${i}`, members) === home) return `s${i}`;
+  throw new Error(`no file name has its home on machine ${home} of ${machines}`);
+}

@@ -7,7 +7,7 @@ import { type Timeline, WITH_DIFFERENCE, WITH_PAGE } from "../../emulator/timeli
 import { Declarations } from "../../emulator/timeline/declarations.js";
 import { Recorder } from "../../emulator/timeline/recorder.js";
 import { seededOptions } from "./cluster.js";
-import { homeOf } from "./homes.js";
+import { fileAt } from "./homes.js";
 
 export interface Sent {
   readonly name: string;
@@ -54,7 +54,6 @@ export interface Shape {
   readonly kernel?: Uint8Array;
 }
 
-const names = Array.from({ length: 100 }, (_, i) => `s${i}`);
 /** A fixed delay, so that R is the same for every frame. */
 export const DELAY_US = 30;
 export const R_NS = 2000 * DELAY_US;
@@ -125,8 +124,7 @@ export class Steps {
 
   static async run(texts: readonly string[], o: Shape = {}): Promise<Steps> {
     const { machines = 2, home = 1, seed = 1, append = "", kernel } = o;
-    const all = Array.from({ length: machines }, (_, i) => i + 1);
-    const path = `/shm/${names.find((name) => homeOf(name, all) === home)!}`;
+    const path = `/shm/${fileAt(home, machines)}`;
     const { report, timeline, said, text } = await followed("steps", [path, ...texts], {
       machines,
       seed,
