@@ -109,6 +109,8 @@ export {
   engineAdopt,
   engineAwaits,
   engineBest,
+  engineFetched,
+  engineFetches,
   engineFreeze,
   engineGive,
   engineGiven,
@@ -123,6 +125,7 @@ export {
   REPORT_AWAY,
   REPORT_COPY_GIVEN,
   REPORT_HAD,
+  REPORT_MIRROR,
   REPORT_PARTLY,
 } from "./coherence/takeover";
 export { arpClear } from "./net/arp";

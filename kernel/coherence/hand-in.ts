@@ -14,7 +14,9 @@ import {
 import { itemData, itemFind, itemPut, MessageHeader, MessageItem, MessageWriter } from "../syslink/message";
 import { linkIsFull } from "../syslink/outbox";
 import { keptAdopt, keptHandIn, keptReport, pageStow } from "./frozen";
+import { homesLeaving } from "./homes";
 import { Kept } from "./kept";
+import { mirrorFetched, mirrorGive } from "./left-mirrors";
 import { mirrorsGave, mirrorsOn, pageTaken } from "./mirror-pages";
 import { isZero } from "./page-data";
 import { pageFind, pageFindOrMake } from "./page-index";
@@ -38,6 +40,7 @@ import {
   REPORT_COPY_GIVEN,
   REPORT_GIVEN,
   REPORT_HAD,
+  REPORT_MIRROR,
   REPORT_NOTHING,
   REPORT_PARTLY,
   REPORT_ROOMLESS,
@@ -47,6 +50,8 @@ import { PAGE_BYTES } from "./wire";
 /** HOME_OWNER's aux: what is left of the page there becomes it; nobody else has a copy of it. */
 export const RESTORE: u32 = 1;
 export const ALONE: u32 = 2;
+/** Or: the newest bytes of it are there only, and are to come here, since that machine leaves. */
+export const FETCH: u32 = 4;
 /** So many pages one message is about at the most. */
 const RUN_MAX: u64 = 65536;
 
@@ -57,7 +62,7 @@ export function pagesHandInHere(object: SharedObject): void {
   for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
     const page = changetype<Page>(at);
     engineReported(page, clusterSelf(), engineReport(page));
-    engineBest(page, clusterSelf(), mirrorBest(page));
+    engineBest(page, clusterSelf(), mirrorBest(page), homesLeaving());
   }
   keptHandIn(object);
 }
@@ -140,7 +145,7 @@ function runPut(writer: MessageWriter, first: u64, last: u64): void {
   store<u64>(data, last, 8);
 }
 
-/** By who leaves: the new home has the page then. */
+/** By who leaves: the new home has the page then; or, mirrored, is told of the newest bytes here, which it may ask for. */
 function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   let report = engineGive(page, doubts);
   if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
@@ -150,6 +155,8 @@ function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
   store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
   if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
+  else if (mirrorsOn() && report == REPORT_HAD)
+    store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
   if (data && !isZero(page.frame))
     memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
   messageEnd();
@@ -167,6 +174,7 @@ export function pagesHandedIn(object: SharedObject, from: u32, message: MessageH
   if (command == COMMAND_HOME_OWNER) pagesChosen(object, first, last, item.aux);
   else if (item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY || item.aux == REPORT_COPY_GIVEN)
     pageGiven(object, first, from, message, item.aux);
+  else if (item.aux == REPORT_MIRROR) mirrorFetched(object, first, message);
   else pagesReported(object, first, last, from, item.aux, itemFind(message, ITEM_SERIAL));
 }
 
@@ -215,12 +223,16 @@ function pagesReported(
     if (isAbsent(report)) page.had = 1;
     if (report == REPORT_ROOMLESS) page.roomless = 1;
     engineReported(page, from, report);
-    if (changetype<usize>(serial) != 0) engineBest(page, from, load<u64>(itemData(serial)));
+    if (changetype<usize>(serial) != 0) engineBest(page, from, load<u64>(itemData(serial)), homesLeaving());
   }
   if (!mirrorsOn()) reportsPut(object, first, last, from, report);
 }
 
 function pagesChosen(object: SharedObject, first: u64, last: u64, flags: u32): void {
+  if (flags & FETCH) {
+    mirrorGive(object, first);
+    return;
+  }
   if (flags & RESTORE) {
     const page = pageFindOrMake(object, first);
     shelfUse(page);

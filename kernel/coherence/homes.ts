@@ -14,6 +14,7 @@ import {
   RESTORE,
 } from "./hand-in";
 import { Kept } from "./kept";
+import { mirrorsFreeze } from "./left-mirrors";
 import { loanReturns } from "./loans";
 import { mirrorsOn, mirrorsThaw, mirrorsWanted } from "./mirror-pages";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
@@ -173,6 +174,7 @@ export function homesFreeze(machines: u64, leaving: u64, interrupted: bool): usi
   // Mirrored, the home of every page has to be told what there is of it.
   const all = leaving != 0 || interrupted || mirrorsOn();
   leavers = leaving;
+  mirrorsFreeze();
   stage = FROZEN;
   thawed = 0;
   members = machines & ~leaving;

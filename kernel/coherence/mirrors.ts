@@ -186,13 +186,18 @@ export function shelfCame(page: Page, serial: u64): bool {
  * which nobody else has them.
  */
 export function shelfTake(engine: Engine, page: Page, had: bool): bool {
-  const own = page.shelf <= shelfOwn(page, had);
+  const own = shelfIsOwn(page, had);
   if (!own) page.serial = page.shelf;
   page.shelf = 0;
   serialReverted(engine, page);
   nothingUnderWay(page);
   page.copies = 0;
   return !own;
+}
+
+/** The newest bytes of the page here are its own, not the mirror's. */
+export function shelfIsOwn(page: Page, had: bool): bool {
+  return page.shelf <= shelfOwn(page, had);
 }
 
 function shelfOwn(page: Page, had: bool): u64 {

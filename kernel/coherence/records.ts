@@ -243,6 +243,8 @@ export class Page {
   /** The home is moving: what is here has been handed in; at the new home, there was no room for what came of it (homes.ts). */
   told: u8 = 0;
   roomless: u8 = 0;
+  /** At a new home: a machine that leaves was asked for the newest bytes (left-mirrors.ts). */
+  fetching: u8 = 0;
 
   // --- pages.ts: what it keeps about the page; the engine does not look ---
   /** 0: never touched here, all zeros. */

@@ -3,6 +3,7 @@
 // may have been written behind what has not come yet. So many may be under way for one page, each from another machine, and
 // should its sender die they count for nothing. Core 0 only.
 import { frameAllocate, frameFree } from "../memory/frames";
+import { mayTakeFrame } from "../memory/reserve";
 import { allocate, release } from "../memory/slab";
 import { panic } from "../panic";
 import { clusterMachines, messageEnd, messageTo } from "../syslink/cluster";
@@ -10,7 +11,7 @@ import { COMMAND_MIRROR, ITEM_DATA, ITEM_PAGE, ITEM_REQUESTER, ITEM_SERIAL } fro
 import { itemData, itemFind, MessageHeader, RESPONSE } from "../syslink/message";
 import { homeFound } from "./homes";
 import { mirrorsOn } from "./mirror-pages";
-import { shelfBest, shelfCame, shelfTake } from "./mirrors";
+import { shelfBest, shelfCame, shelfIsOwn, shelfTake } from "./mirrors";
 import { objectById, objectMake } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
@@ -128,6 +129,23 @@ export function shelfEnd(page: Page): void {
 /** The serial number of the newest bytes of the page that are here; 0: there are none. */
 export function mirrorBest(page: Page): u64 {
   return mirrorsOn() ? shelfBest(page, page.had != 0) : 0;
+}
+
+/** The frame that has them; 0: they are zeros. */
+export function mirrorFrame(page: Page): usize {
+  return shelfIsOwn(page, page.had != 0) ? page.frame : page.shelfFrame;
+}
+
+/** Newer bytes of the page than any that are here; `from` 0: zeros. False: there is no room for them. */
+export function shelfPut(page: Page, serial: u64, from: usize): bool {
+  if (page.shelfFrame == 0) {
+    if (!mayTakeFrame()) return false;
+    page.shelfFrame = frameAllocate();
+  }
+  shelfCame(page, serial);
+  if (from != 0) memory.copy(page.shelfFrame, from, PAGE_BYTES);
+  else memory.fill(page.shelfFrame, 0, PAGE_BYTES);
+  return true;
 }
 
 /** The newest bytes that are here become the page's frame. */

@@ -79,6 +79,8 @@ export const REPORT_GIVEN: u32 = 5;
 export const REPORT_PARTLY: u32 = 6;
 /** Its sender leaves; what comes along was a copy, perhaps the only one. */
 export const REPORT_COPY_GIVEN: u32 = 8;
+/** Its sender leaves, and was asked for the newest bytes that are left of the page, which come along. */
+export const REPORT_MIRROR: u32 = 10;
 /** Not sent: at the new home, which had no room for what came along. */
 export const REPORT_ROOMLESS: u32 = 9;
 
@@ -122,6 +124,7 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.found = 0;
   page.best = 0;
   page.bestFrom = 0;
+  page.fetching = 0;
 }
 
 /** The state that a machine is in when nobody owes it anything. */
@@ -357,11 +360,34 @@ export function engineSettle(engine: Engine, page: Page): bool {
   return false;
 }
 
-/** At the new home: `from` has bytes of the page that may not be used, with that serial number (mirrored mode). */
-export function engineBest(page: Page, from: u32, serial: u64): void {
-  if (serial <= page.best) return;
+/**
+ * At the new home: `from` has bytes of the page that may not be used, with that serial number (mirrored mode). Of those who have the newest
+ * one of `leavers` counts if nobody else has them.
+ */
+export function engineBest(page: Page, from: u32, serial: u64, leavers: u64): void {
+  if (serial == 0 || serial < page.best) return;
+  if (serial == page.best && !(leavers & bitOf(page.bestFrom))) return;
   page.best = serial;
   page.bestFrom = from;
+}
+
+/**
+ * At the new home, when all have reported: nobody has the page, and the newest bytes of it that are left are on one of `leavers`, which is to be
+ * asked for them. 0 = not so. engineFetched() is to follow.
+ */
+export function engineFetches(engine: Engine, page: Page, leavers: u64): u32 {
+  if (page.owner != 0 || page.sharers != 0 || page.best == 0) return 0;
+  if (page.bestFrom == engine.self || !(leavers & bitOf(page.bestFrom))) return 0;
+  page.fetching = 1;
+  return page.bestFrom;
+}
+
+/** They are here. False: the move in which they were asked for is over. */
+export function engineFetched(engine: Engine, page: Page): bool {
+  if (page.fetching == 0) return false;
+  page.fetching = 0;
+  page.bestFrom = engine.self;
+  return true;
 }
 
 /**

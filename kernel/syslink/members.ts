@@ -21,6 +21,7 @@ import {
   homesStart,
   homesThaw,
 } from "../coherence/homes";
+import { mirrorsFetched } from "../coherence/left-mirrors";
 import { mirrorsOn } from "../coherence/mirror-pages";
 import { objectsForsaken } from "../coherence/object-list";
 import { locksFail, locksMachineDied } from "../coherence/object-locks";
@@ -435,6 +436,7 @@ function phases(now: u64): u64 {
     mark(HANDED_IN);
   }
   if (phase == HANDED_IN && markedByAll(current, HANDED_IN)) {
+    if (!mirrorsFetched()) return now + MILLISECOND;
     homesRebuild();
     mark(REBUILT);
     homesThaw(clusterSelf());

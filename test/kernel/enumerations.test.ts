@@ -51,7 +51,7 @@ const flags: readonly Names[] = [
   ["coherence/lock-table.ts", /^DO_/],
   ["coherence/records.ts", /^(RIGHT|WITH_DATA|DATA_DIRTY|HAS_COPY|TAKE_IT|SAME_DATA)$/],
   ["coherence/records.ts", /^(RIGHT|WITH_DATA|DATA_DIRTY|PARTLY|TAKE_IT|SAME_DATA)$/],
-  ["coherence/hand-in.ts", /^(RESTORE|ALONE)$/],
+  ["coherence/hand-in.ts", /^(RESTORE|ALONE|FETCH)$/],
   ["coherence/reports.ts", /^REPORTED_/],
   ["coherence/shelves.ts", /^(CUT_ENDS|PROMPT)$/],
   ["coherence/steps.ts", /^(ASKS|TAKES|GIVES|COPIES|KNOWN)$/],

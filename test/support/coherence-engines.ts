@@ -66,6 +66,8 @@ const functions = {
   isFrozen: "pageIsFrozen",
   forgetOperation: "pageForgetOperation",
   best: "engineBest",
+  fetches: "engineFetches",
+  fetched: "engineFetched",
   bestOf: "pageBest",
   engineRestore: "engineRestore",
   engineRestored: "engineRestored",
@@ -87,6 +89,7 @@ const functions = {
   mirrorWritten: "mirrorWritten",
   shelfBest: "shelfBest",
   shelfCame: "shelfCame",
+  shelfIsOwn: "shelfIsOwn",
   shelfTake: "shelfTake",
 } as const;
 

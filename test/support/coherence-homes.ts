@@ -26,13 +26,7 @@ export class Homes {
 
   /** Who knows of an object without having been told asks there. */
   homeOf(number: number, object: number): number {
-    const { view } = this.#cluster.machine(number).membership;
-    const { leaving } = this.#cluster.views[view]!;
-    const members = this.#cluster.membersBy(view);
-    const stay = members.filter((machine) => (leaving & bit(machine)) === 0);
-    const homes = stay.length > 0 ? stay : members;
-    const preferred = this.#cluster.preferred(object);
-    return homes.includes(preferred) ? preferred : homes[0]!;
+    return this.#cluster.homeBy(this.#cluster.machine(number).membership.view, object);
   }
 
   /** Before a thread asks for it. */
@@ -139,7 +133,8 @@ export class Homes {
       const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
       if (!known || moving === 0) return;
       const at = this.#cluster.find(to, notice.page);
-      if (notice.kind === "report") this.#reported(to, notice.page, from, notice.report, notice.serial);
+      if (notice.kind === "fetch") this.#leaves.fetched(to, notice.page, from);
+      else if (notice.kind === "report") this.#reported(to, notice.page, from, notice.report, notice.serial);
       else if (notice.kind === "given") this.#leaves.given(to, notice, value);
       else if (notice.restore) {
         this.#mirrors.use(to, notice.page);
@@ -176,7 +171,7 @@ export class Homes {
     if (this.#roomless(number, object).length > 0) here.lossy = true;
     this.#cluster.rangesFrozen(number);
     for (const page of this.#pagesHere(number, object)) {
-      this.#cluster.machine(number).pages[page]!.roomless = false;
+      Object.assign(this.#cluster.machine(number).pages[page]!, { roomless: false, fetching: false });
       this.#pagers.endRevocation(number, page);
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
       const { framed, broken } = this.#cluster.machine(number).pages[page]!;
@@ -265,7 +260,35 @@ export class Homes {
     const { engines } = this.#cluster;
     const at = engines.page(home, page);
     engines.do.reported(at, from, report);
-    if (this.#mirrors.on) engines.do.best(at, from, serial);
+    if (this.#mirrors.on) engines.do.best(at, from, serial, this.#leavers(home));
+  }
+
+  #leavers(number: number): bigint {
+    const { view } = this.#cluster.machine(number).membership;
+    return BigInt(this.#cluster.views[view]!.leaving >> 1);
+  }
+
+  /** mirrorsFetched() of left-mirrors.ts. */
+  fetched(number: number): boolean {
+    const { engines, objects } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    for (const object of this.#mirrors.on ? objects : []) {
+      const { home, moving } = machine.objects[object]!;
+      if (home !== number || moving !== HANDED_IN) continue;
+      for (const page of this.#pagesHere(number, object)) {
+        const at = engines.page(number, page);
+        const from = engines.do.fetches(engines.engine(number), at, this.#leavers(number));
+        if (from === 0) continue;
+        machine.pages[page]!.fetching = true;
+        this.#cluster.tell(number, from, { kind: "fetch", page });
+      }
+    }
+    return !this.fetches(number);
+  }
+
+  /** It waits for what it has asked for. */
+  fetches(number: number): boolean {
+    return this.#cluster.machine(number).pages.some(({ fetching }) => fetching);
   }
 
   rebuild(number: number): void {

@@ -62,15 +62,32 @@ export class Leaves {
     const serial = engines.do.forsaken(at, here.dirty ? 1 : 0) as unknown as bigint;
     here.dirty = false;
     this.#mirrors.gave(number, page);
-    if (report === c["REPORT_HAD"]) return;
+    if (report === c["REPORT_HAD"]) {
+      const best = this.#mirrors.best(number, page);
+      if (best !== 0n && this.#cluster.planted !== "what is on who leaves is nobody's")
+        this.#cluster.tell(number, home, { kind: "report", page, report, serial: best });
+      return;
+    }
     if (here.broken) report = c["REPORT_PARTLY"]!;
     const value = here.framed ? here.frame : 0;
     this.#cluster.tell(number, home, { kind: "given", page, report, serial }, value);
   }
 
+  /** mirrorGive() of left-mirrors.ts. */
+  fetched(number: number, page: number, home: number): void {
+    const [serial, value] = this.#mirrors.newest(number, page);
+    const report = this.#cluster.c["REPORT_MIRROR"]!;
+    this.#cluster.tell(number, home, { kind: "given", page, report, serial }, value);
+  }
+
   /** pageGiven() of hand-in.ts. */
-  given(number: number, { page, report, serial }: GivenNotice, value: number): void {
+  given(number: number, notice: GivenNotice, value: number): void {
+    const { page, report, serial } = notice;
     const { engines, c, setup } = this.#cluster;
+    if (report === c["REPORT_MIRROR"]) {
+      this.#mirrors.fetched(number, page, serial, value);
+      return;
+    }
     const at = this.#cluster.find(number, page);
     const here = this.#cluster.machine(number).pages[page]!;
     if (!here.framed && setup.roomless?.includes(number)) {

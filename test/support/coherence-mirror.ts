@@ -79,8 +79,8 @@ export class Mirrors {
     return this.#mayStillFail() > 0;
   }
 
-  /** One is about to. */
-  fails(): void {
+  /** One fails, leaves or comes: from here on not everything may have its mirrors. */
+  changes(): void {
     if (!this.on || !this.#allHealed()) return;
     this.#state.may = this.#mayStillFail();
     this.#state.before = this.#cluster.faults;
@@ -88,10 +88,12 @@ export class Mirrors {
 
   /** So many more may fail now. */
   #mayStillFail(): number {
-    // Who is alone has no mirrors, and they are on no more machines than there are.
-    const others = this.#cluster.numbers.filter((m) => this.#cluster.runs(m)).length - 1;
-    if (this.#allHealed()) return Math.min(this.#copies, others);
-    return Math.max(0, this.#state.may - (this.#cluster.faults - this.#state.before));
+    // Who is alone has no mirrors, and they are on no more machines than there are and stay.
+    const { leaving } = this.#cluster.views.at(-1)!;
+    const stay = this.#cluster.numbers.filter((m) => this.#cluster.runs(m) && !(leaving & (1 << m)));
+    const most = Math.max(0, stay.length - 1);
+    if (this.#allHealed()) return Math.min(this.#copies, most);
+    return Math.max(0, Math.min(most, this.#state.may - (this.#cluster.faults - this.#state.before)));
   }
 
   /**
@@ -201,8 +203,13 @@ export class Mirrors {
       engines.do.mirrorArrived(engines.engine(machine), to, position);
   }
 
+  /** othersNow() */
   #others(machine: number): number[] {
-    return this.#cluster.numbers.filter((m) => m !== machine && !this.#cluster.knowsDead(machine, m));
+    const { frozenFor } = this.#cluster.machine(machine).membership;
+    const { leaving } = this.#cluster.views[frozenFor]!;
+    return this.#cluster.numbers.filter(
+      (m) => m !== machine && !this.#cluster.knowsDead(machine, m) && (leaving & (1 << m)) === 0,
+    );
   }
 
   /** Who there is. */
@@ -420,6 +427,25 @@ export class Mirrors {
     const { engines } = this.#cluster;
     const had = this.#state.had[machine - 1]![page] ? 1 : 0;
     return BigInt(engines.do.shelfBest(engines.page(machine, page), had));
+  }
+
+  /** Their serial number, and the value. */
+  newest(machine: number, page: number): [serial: bigint, value: number] {
+    const { engines } = this.#cluster;
+    const had = this.#state.had[machine - 1]![page] ? 1 : 0;
+    const isOwn = engines.do.shelfIsOwn(engines.page(machine, page), had) !== 0;
+    const own = this.#cluster.machine(machine).pages[page]!.frame;
+    return [this.best(machine, page), isOwn ? own : this.#state.shelves[machine - 1]![page]!];
+  }
+
+  /** mirrorFetched() of left-mirrors.ts. */
+  fetched(machine: number, page: number, serial: bigint, value: number): void {
+    const { engines } = this.#cluster;
+    const at = engines.page(machine, page);
+    if (engines.do.fetched(engines.engine(machine), at) === 0) return;
+    this.#cluster.machine(machine).pages[page]!.fetching = false;
+    engines.do.shelfCame(at, serial);
+    this.#state.shelves[machine - 1]![page] = value;
   }
 
   /** At a new home that has made its directory: nobody has the page, but somebody has bytes of it. True: that was so. */

@@ -15,6 +15,7 @@ const NOTICES: Notice["kind"][] = [
   "report",
   "mirror",
   "given",
+  "fetch",
 ];
 
 export function put64(words: Words, value: bigint): void {

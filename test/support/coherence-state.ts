@@ -109,6 +109,8 @@ export interface PageHere {
   broken?: boolean;
   /** At a new home: it was given away by who leaves, and there was no room for it. */
   roomless?: boolean;
+  /** At a new home: a machine that leaves was asked for it. */
+  fetching?: boolean;
   /** The transaction of the operation that is under way, and how often it has been done. */
   operation: number;
   done: number;
@@ -301,6 +303,15 @@ export class Cluster {
   preferred(object: number): number {
     return this.#homes[object]!;
   }
+  /** Of those that stay, by the view of that number. */
+  homeBy(view: number, object: number): number {
+    const { leaving } = this.views[view]!;
+    const members = this.membersBy(view);
+    const stay = members.filter((machine) => (leaving & (1 << machine)) === 0);
+    const homes = stay.length > 0 ? stay : members;
+    const preferred = this.preferred(object);
+    return homes.includes(preferred) ? preferred : homes[0]!;
+  }
   objectOf(page: number): number {
     return this.ranges ? 0 : page;
   }
@@ -321,9 +332,7 @@ export class Cluster {
     const { phase, view, marks, member } = membership;
     Object.assign(here, { known: true, home, moving: member ? 0 : FROZEN });
     if (phase === FLUSHED || view < 0) return;
-    const members = this.membersBy(view);
-    const preferred = this.preferred(object);
-    here.home = members.includes(preferred) ? preferred : members[0]!;
+    here.home = this.homeBy(view, object);
     const rebuilt =
       here.home === number
         ? phase === REBUILT
@@ -537,6 +546,7 @@ export class Cluster {
       if (former || here.ofFormerFile) words.put(former ? 1 : 2);
       if (here.broken) words.put(3);
       if (here.roomless) words.put(4);
+      if (here.fetching) words.put(5);
     }
     const { alive, stopped, returned, noticed } = machine;
     words.put(

@@ -25,6 +25,8 @@ export interface Membership {
   /** Number of the view it has installed; -1: none. */
   view: number;
   phase: number;
+  /** The newest view for which it has frozen, or the first one. */
+  frozenFor: number;
   /** It has frozen for a view that not all members are known to have rebuilt for. */
   moves: boolean;
   /** Since all had ended a move somebody has died, perhaps with pages that had moved on. */
@@ -79,6 +81,8 @@ export type ViewNotice =
   | { kind: "owner"; page: number; restore: boolean; alone: boolean }
   /** `serial`: of the newest bytes there, mirrored. */
   | { kind: "report"; page: number; report: number; serial: bigint }
+  /** To who leaves: the newest bytes of the page, which nobody else has, are to come. */
+  | { kind: "fetch"; page: number }
   /** By who leaves: the page comes along. */
   | { kind: "given"; page: number; report: number; serial: bigint };
 
@@ -86,6 +90,7 @@ export type ViewNotice =
 export const unseen = (machines: number): Membership => ({
   view: 0,
   phase: REBUILT,
+  frozenFor: 0,
   moves: false,
   doubts: false,
   member: true,
@@ -103,7 +108,7 @@ export const copyMembership = (membership: Membership): Membership => ({
 });
 
 export function membershipWords(put: (word: number) => void, machine: Machine): void {
-  const { view, phase, moves, doubts, member, dying, coming, left, handedIn, deaf, marks } =
+  const { view, phase, frozenFor, moves, doubts, member, dying, coming, left, handedIn, deaf, marks } =
     machine.membership;
   put(
     (view + 1) |
@@ -114,6 +119,7 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
       (dying << 16),
   );
   put(deaf | (coming << 16));
+  put(frozenFor);
   put(left | (handedIn ? 1 : 0));
   for (const mark of marks) put(mark + 1);
   for (const { known, home, moving, complete, ours, lost, lossy, holders, handedTo } of machine.objects)

@@ -80,7 +80,8 @@ export class Views {
     const frozen = this.#allEnded(number, FROZEN) || this.#cluster.planted === "hands in too early";
     if (phase === FROZEN && frozen && this.homes.answered(number)) return [{ do: "handIn", machine: number }];
     const handedIn = this.#allEnded(number, HANDED_IN) || this.#cluster.planted === "rebuilds too early";
-    if (phase === HANDED_IN && handedIn) return [{ do: "rebuild", machine: number }];
+    if (phase === HANDED_IN && handedIn && !this.homes.fetches(number))
+      return [{ do: "rebuild", machine: number }];
     // What it had mirrors of for others has them elsewhere by now.
     const { membership } = this.#cluster.machine(number);
     const leaves = this.#mirrors.on && this.leaves.isLeaving(number) && !membership.handedIn;
@@ -257,6 +258,7 @@ export class Views {
     // Mirrored, the home of every page has to be told what there is of it.
     const leaving = this.#cluster.views[machine.membership.view]!.leaving !== 0;
     const all = this.#mirrors.on || interrupted || leaving;
+    machine.membership.frozenFor = machine.membership.view;
     this.homes.freeze(number, all);
     machine.membership.moves = true;
     if (interrupted && this.#cluster.planted === "a view that interrupts a move is a death")
@@ -274,6 +276,7 @@ export class Views {
   }
 
   rebuild(number: number): void {
+    if (!this.homes.fetched(number)) return;
     const machine = this.#cluster.machine(number);
     this.homes.rebuild(number);
     this.#mark(number, REBUILT);

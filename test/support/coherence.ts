@@ -185,7 +185,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
         this.#notice(step.machine, step.dead);
         break;
       case "pause":
-        this.mirrors.fails();
+        this.mirrors.changes();
         this.faults++;
         this.machine(step.machine).stopped = true;
         this.#pagers.stop(step.machine);
@@ -195,9 +195,11 @@ export class World extends Cluster implements search.World<Step, Saved> {
         for (const page of this.pages) this.#pagers.askAgain(step.machine, page);
         break;
       case "exclude":
+        this.mirrors.changes();
         this.membership.exclude(step.machine);
         break;
       case "leave":
+        this.mirrors.changes();
         this.membership.leaves.leave(step.machine);
         break;
       case "install":
@@ -277,7 +279,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
 
   #kill(number: number): void {
     const machine = this.machine(number);
-    this.mirrors.fails();
+    this.mirrors.changes();
     machine.alive = false;
     for (const thread of machine.threads) thread.right.fill(0);
     for (const page of machine.pages) page.revoking = -1;
@@ -319,7 +321,10 @@ export class World extends Cluster implements search.World<Step, Saved> {
       Object.assign(machine.pages[page]!, { frame, kept: { serial, flags: 0, former: true } });
     });
     this.mirrors.create(number);
-    if (this.takeover) this.membership.takeIn(number);
+    if (this.takeover) {
+      this.mirrors.changes();
+      this.membership.takeIn(number);
+    }
     for (let other = 1; other <= n; other++)
       if (this.knowsDead(number, other)) this.engines.do.dead(this.engines.engine(number), other);
     for (const thread of machine.threads) {

@@ -8,6 +8,7 @@ import {
   freeze,
   install,
   inTurn,
+  kill,
   retire,
   type Story,
   start,
@@ -167,6 +168,30 @@ export const twoLeave: Story = {
     freeze(1),
     start(3),
     { do: "leave", machine: 1 },
+  ),
+  told: 0,
+};
+
+/**
+ * R3: machine 3 has the only mirror of what machine 2 has written and shown a user. It leaves, and in the same move machine 2 dies: machine 1,
+ * the home, has nothing of the page.
+ */
+export const mirrorThatLeaves: Story = {
+  setup: { machines: 3, home: 1, programs: [["r"], ["wo"], []], takeover: true, mirrored: 1 },
+  kills: 1,
+  leaves: 1,
+  steps: inTurn(
+    start(2),
+    ARRIVES,
+    retire(2),
+    start(2),
+    { do: "commit", machine: 2, thread: 0 },
+    ARRIVES,
+    { do: "output", machine: 2, thread: 0 },
+    { do: "leave", machine: 3 },
+    all(install),
+    kill(2),
+    exclude(2),
   ),
   told: 0,
 };

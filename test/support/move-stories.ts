@@ -1,6 +1,6 @@
 // Stories of homes.ts (story.ts): what only members that died knew of an object whose home moves, and who says so. Each with the bug in
 // coherence-homes.ts without which it would end otherwise.
-import { answeredLate, twoLeave } from "./leave-stories.js";
+import { answeredLate, mirrorThatLeaves, twoLeave } from "./leave-stories.js";
 import {
   ARRIVES,
   comes,
@@ -329,5 +329,6 @@ export const moveStories = {
   "an era begins before the home is over": twoHomesOfAView,
   "a new machine grants what was lost by ranges": homeThatIsNew,
   "a view that interrupts a move is a death": twoLeave,
+  "what is on who leaves is nobody's": mirrorThatLeaves,
   "what nobody waited for is lost behind what the same word grants": lostAsItIsServed,
 } as const;

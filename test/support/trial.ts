@@ -93,7 +93,7 @@ function largerOf(number: number): Shape {
   };
 }
 
-/** What is written is on one or two more machines before anybody sees it, or a user does. Machines leave where none fails. */
+/** What is written is on one or two more machines before anybody sees it, or a user does. Machines fail, leave, or both. */
 function mirroredOf(number: number): Shape {
   const next = chance(number + 1);
   const machines = 3 + next(3);
@@ -115,7 +115,7 @@ function mirroredOf(number: number): Shape {
     rejoins: next(2) === 0,
     pauses,
     remains: pauses && next(2) === 0,
-    leaves: kills === 0 ? 1 + next(2) : 0,
+    leaves: kills === 0 ? 1 + next(2) : next(3),
     uneven: true,
   };
 }
