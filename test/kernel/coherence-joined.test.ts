@@ -1,39 +1,38 @@
 // Engines and links together, both as they are compiled: datagrams lost, repeated and overtaken, a death, and a return with another
-// epoch, in every order of events where that is small, and at random at three machines and two pages. What a link does is
+// epoch, in every order of events where that is small, and bugs of links that clusters at random find (coherence-trials.test.ts). What a link does is
 // searched alone in syslink-search.test.ts, what engines do over perfect links in coherence-search.soak.ts.
 import { expect, test } from "vitest";
 import { type Program, World } from "../support/coherence.js";
 import { linkPlants } from "../support/joined-links.js";
 import { joinedCases, joinedName, searchJoined } from "../support/joined-search.js";
-import { JoinedWorld, wanderJoined } from "../support/joined-world.js";
+import { JoinedWorld } from "../support/joined-world.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { joinedAtRandom, linkSourcePlants } from "../support/plants/links.js";
 import { explore, Violation } from "../support/search.js";
+import { JOINED, shapeOf, trial, worldOf } from "../support/trial.js";
 
 const kernel = new KernelWasm();
 
 interface Case {
   readonly programs: Program[][];
-  readonly drop?: number;
-  readonly repeat?: number;
   readonly kills?: number;
   readonly rejoins?: true;
   readonly home?: number;
   readonly states: number;
 }
 const cases: readonly Case[] = [
-  { programs: [["w"], ["w"]], states: 26 },
-  { programs: [["w"], ["w"]], drop: 1, repeat: 1, states: 269 },
-  { programs: [["rw"], ["wr"]], drop: 1, repeat: 1, states: 525 },
-  { programs: [["w"], ["w"]], drop: 1, repeat: 1, kills: 1, rejoins: true, home: 2, states: 435 },
+  { programs: [["w"], ["w"]], states: 406 },
+  { programs: [["rw"], ["wr"]], states: 13_999 },
+  { programs: [["w"], ["w"]], kills: 1, rejoins: true, home: 2, states: 10_099 },
 ];
 
-for (const { programs, drop = 0, repeat = 0, kills = 0, rejoins = false, home = 1, states } of cases) {
+for (const { programs, kills = 0, rejoins = false, home = 1, states } of cases) {
   const name = programs.map((machine) => machine.join("+") || "-").join(" ");
-  test(`every order of events: ${name}, home ${home}, ${drop} lost, ${repeat} repeated, ${kills} deaths${rejoins ? " and returns" : ""}`, () => {
+  test(`two machines, acknowledgements are datagrams like others, every order of events: ${name}, home ${home}, 1 repeated, ${kills} deaths${rejoins ? " and returns" : ""}`, () => {
     const setup = { machines: programs.length, home, programs };
-    const world = new JoinedWorld(kernel, setup, { drop, repeat, timeout: 0 });
-    world.world.rejoins = rejoins;
-    const found = explore(world, kills);
+    const world = new JoinedWorld(kernel, setup, { drop: 0, repeat: 1, cuts: 0, timeout: 0, pace: 0 });
+    world.rejoins = rejoins;
+    const found = explore(world, kills, 20_000);
     expect(found.ends).toBeGreaterThan(0);
     expect(found.states).toBe(states);
   });
@@ -60,36 +59,32 @@ test.each(linkPlants)("planted: %s", (planted) => {
   expect(() => searchJoined(kernel, one)).toThrow(Violation);
 });
 
-/** The first violation within so many seeds, at three machines and two pages. */
-function atRandom(seeds: number, planted: JoinedWorld["planted"] = ""): string {
-  for (const home of [
-    [1, 2],
-    [3, 3],
-  ]) {
-    const programs: Program[][] = [["r0w1", "w0"], ["w0r1"], ["w1w0"]];
-    const setup = { machines: 3, pages: 2, home, programs };
-    const world = new JoinedWorld(kernel, setup, { drop: 3, repeat: 3, timeout: 2 });
-    world.planted = planted;
-    const fresh = world.save();
-    for (let seed = 1; seed <= seeds; seed++) {
-      world.load(fresh);
-      world.world.rejoins = true;
-      try {
-        wanderJoined(world, seed, seed % 2);
-      } catch (error) {
-        if (!(error instanceof Violation)) throw error;
-        return `homes ${home}, seed ${seed}: ${error.message}`;
-      }
-    }
-  }
-  return "";
-}
-
-test("three machines, two pages, at random: 3 lost, 3 repeated, a death and a return", () => {
-  expect(atRandom(150)).toBe("");
-});
-
-test.each(["a repeated datagram is taken", "messages are taken as they come"] as const)(
-  "planted: %s",
-  (planted) => expect(atRandom(300, planted)).not.toBe(""),
+test.each(linkSourcePlants.map((planted) => [planted.name, planted] as const))(
+  "planted, found at random: %s",
+  async (_, { find }) => expect(await find()).not.toEqual([]),
 );
+
+test.each(["a repeated datagram is taken", "messages are taken as they come"])(
+  "planted, found at random: %s",
+  (planted) => expect(joinedAtRandom(() => new KernelWasm(), 50, planted)).not.toEqual([]),
+);
+
+test("over links a failure is made short, and its command repeats it", () => {
+  const run = (shape: number, seed: number) => {
+    const world = worldOf(new KernelWasm(), shapeOf(shape));
+    world.planted = "messages are taken as they come";
+    try {
+      trial(world, shape, "safety", seed);
+    } catch (error) {
+      if (error instanceof Violation) return error.message;
+      throw error;
+    }
+    return "";
+  };
+  let said = "";
+  for (let shape = JOINED; said === "" && shape < JOINED + 50; shape++) said = run(shape, 1);
+  const [, shape, seed] = /^TRIAL=(\d+):safety:(\d+) npm run soak -- coherence-trials$/m.exec(said)!;
+  const [, few, many] = /^In (\d+) events \(of (\d+)\)/m.exec(said)!;
+  expect(Number(few)).toBeLessThan(Number(many));
+  expect(run(Number(shape), Number(seed))).toBe(said);
+});

@@ -1,19 +1,34 @@
-// The clusters at random of coherence-trials.test.ts until they are stopped, or as many as SOAK_SEEDS says, those of SHAPES_FROM (1 unless
-// told) and the shapes behind it; before that their larger exhaustive searches. What fails is said at once, with the command that
-// repeats it: TRIAL=... .
+// The clusters at random of coherence-trials.test.ts until they are stopped, or as many as SOAK_SEEDS says: small ones, larger ones, mirrored
+// ones and those over the kernel's links in turn, or those of SHAPES_FROM and the shapes behind it; before that their larger exhaustive
+// searches. What fails is said at once, with the command that repeats it: TRIAL=... .
 import { expect, test } from "vitest";
 import { type Program, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
-import { type Mode, shapeOf, trial, trialOf, worldOf } from "../support/trial.js";
+import {
+  JOINED,
+  LARGER,
+  MIRRORED,
+  type Mode,
+  roomy,
+  shapeOf,
+  trial,
+  trialOf,
+  worldOf,
+} from "../support/trial.js";
 
 const only = process.env["TRIAL"];
 const runs = Number(process.env["SOAK_SEEDS"] ?? Number.POSITIVE_INFINITY);
-const from = Number(process.env["SHAPES_FROM"] ?? 1);
+const from = process.env["SHAPES_FROM"];
 const DAYS = 2 ** 31 - 1;
 const SHAPE_RUNS = 20;
-/** A kernel's memory has room for the worlds of so many shapes. */
-const SHAPES_OF_KERNEL = 500;
+/** Of which it says how far it is. */
+const SHAPES_TOLD = 500;
+const KINDS = [0, LARGER, MIRRORED, JOINED];
+const shapeAt = (count: number) =>
+  from === undefined
+    ? KINDS[count % KINDS.length]! + 1 + Math.floor(count / KINDS.length)
+    : Number(from) + count;
 
 test.skipIf(only === undefined)(`TRIAL=${only}`, { retry: 0 }, () => {
   const { shape, mode, seed } = trialOf(only!);
@@ -73,15 +88,15 @@ test.skipIf(only !== undefined)("clusters at random", { timeout: DAYS, retry: 0 
   let events = 0;
   const began = performance.now();
   for (let count = 0; count * SHAPE_RUNS < runs && !signal.aborted; count++) {
-    const shape = from + count;
-    if (count % SHAPES_OF_KERNEL === 0) kernel = new KernelWasm();
+    const shape = shapeAt(count);
+    kernel = roomy(kernel);
     const world = worldOf(kernel, shapeOf(shape));
     for (let seed = 1; seed <= SHAPE_RUNS; seed++) {
       const mode: Mode = seed % 2 === 0 ? "safety" : "liveness";
       events += toldAtOnce(() => trial(world, shape, mode, seed));
     }
     await new Promise((resolve) => setImmediate(resolve));
-    if ((count + 1) % SHAPES_OF_KERNEL !== 0) continue;
+    if ((count + 1) % SHAPES_TOLD !== 0) continue;
     const seconds = (performance.now() - began) / 1000;
     const done = (count + 1) * SHAPE_RUNS;
     process.stderr.write(

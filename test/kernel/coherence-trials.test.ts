@@ -6,7 +6,17 @@ import { World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, states } from "../support/page-table.js";
 import { explore, Violation } from "../support/search.js";
-import { LARGER, MIRRORED, type Mode, shapeOf, shrink, trial, worldOf } from "../support/trial.js";
+import {
+  JOINED,
+  LARGER,
+  MIRRORED,
+  type Mode,
+  roomy,
+  shapeOf,
+  shrink,
+  trial,
+  worldOf,
+} from "../support/trial.js";
 
 const SHAPES = 150;
 
@@ -23,10 +33,13 @@ test.each<[Mode]>([["safety"], ["liveness"]])("%s: 150 clusters, five seeds each
 test.each([
   ["larger", LARGER],
   ["mirrored", MIRRORED],
+  // Over the kernel's links: frames are lost, doubled, overtaken, late, cut one way.
+  ["joined", JOINED],
 ])("%s clusters: 60, four seeds each", (_, from) => {
-  const kernel = new KernelWasm();
+  let kernel = new KernelWasm();
   let events = 0;
   for (let shape = from; shape < from + 60; shape++) {
+    kernel = roomy(kernel);
     const world = worldOf(kernel, shapeOf(shape));
     for (let seed = 1; seed <= 4; seed++)
       events += trial(world, shape, seed % 2 === 0 ? "safety" : "liveness", seed);

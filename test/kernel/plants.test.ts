@@ -3,10 +3,11 @@
 import { expect, test } from "vitest";
 import { changed } from "../support/plants/compiled.js";
 import { kernelPlants } from "../support/plants/kernels.js";
+import { linkSourcePlants } from "../support/plants/links.js";
 import { lockPlants } from "../support/plants/locks.js";
 import { sourcePlants } from "../support/plants/sources.js";
 
-const plants = [...sourcePlants, ...lockPlants, ...kernelPlants];
+const plants = [...sourcePlants, ...linkSourcePlants, ...lockPlants, ...kernelPlants];
 
 test.each(plants.map(({ name, change }) => [name, change!] as const))("has its line: %s", (_, change) => {
   expect(() => changed(change)).not.toThrow();

@@ -11,6 +11,7 @@ import type { Notice } from "./coherence-notices.js";
 import { Pagers } from "./coherence-pager.js";
 import { Cluster, type Saved, type Setup } from "./coherence-state.js";
 import { type ViewStep, Views } from "./coherence-views.js";
+import type { WireStep } from "./joined-wire.js";
 import { Assertion, type KernelWasm } from "./kernel-wasm.js";
 import type * as search from "./search.js";
 import { chance, Violation } from "./search.js";
@@ -31,7 +32,8 @@ export type Step =
   | { do: "pause" | "resume"; machine: number }
   | MergeStep
   | MirrorStep
-  | ViewStep;
+  | ViewStep
+  | WireStep;
 
 /** What need not happen. */
 const optional = new Set<Step["do"]>(["kill", "pause", "leave", "merge", "drop", "fetch"]);
@@ -65,7 +67,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       for (const page of this.pages)
         if (this.#pagers.mayGo(m, page)) steps.push({ do: "gone", machine: m, page });
       for (const from of this.numbers)
-        if (this.wire(from, m).length > 0 && this.hears(m, from) && !(this.#isOver(m) && this.#isOver(from)))
+        if (this.wire(from, m).length > 0 && this.hears(m, from) && !(this.isOver(m) && this.isOver(from)))
           steps.push({ do: "deliver", from, to: m });
       if (this.takeover) steps.push(...this.membership.steps(m));
       else this.#news(steps, m);
@@ -106,7 +108,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
    * It has stopped, and is left out: of what it hears it can use nothing. Two of them would give each other a page for ever that
    * threads of both wait for, until these are told that they are out of reach.
    */
-  #isOver(number: number): boolean {
+  isOver(number: number): boolean {
     return this.takeover && this.machine(number).stopped && this.membership.leavesOut(number);
   }
 

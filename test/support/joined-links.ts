@@ -6,6 +6,7 @@
 // (Acknowledgements that go astray: syslink-search.test.ts.) What is lost is sent again by the sender's timer, at any moment afterwards.
 import type { Wire } from "./coherence-state.js";
 import type { Words } from "./fingerprint.js";
+import type { DatagramStep } from "./joined-wire.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 import { Violation } from "./search.js";
 import { encode } from "./syslink.js";
@@ -41,7 +42,7 @@ export interface Trouble {
 }
 
 export type LinkStep =
-  | { do: "arrive" | "overtake" | "lose"; from: number; to: number; index: number }
+  | DatagramStep<"arrive" | "overtake" | "lose">
   | { do: "again"; from: number; to: number };
 
 interface Datagram {

@@ -67,6 +67,11 @@ export class KernelWasm {
     return at;
   }
 
+  /** Bytes of room that are left. */
+  get left(): number {
+    return this.bytes.length - this.#heap;
+  }
+
   /** A static string of AssemblyScript: UTF-16, its length in bytes 4 before. */
   text(at: number): string {
     if (at === 0) return "";

@@ -1,8 +1,11 @@
 // Clusters at random for as long as one likes: their shape and everything that happens come from one number. In safety mode
 // anything may fail at any moment, and only what is judged after every event counts; in liveness mode faults stop after a while, and
-// then everybody must finish. What fails is made as short as it can be, and printed as one command that repeats it.
+// then everybody must finish. In some of them machines speak over the kernel's links, and the wire is bad (joined-world.ts). What fails is
+// made as short as it can be, and printed as one command that repeats it.
 import { type Setup, type Step, World } from "./coherence.js";
-import type { KernelWasm } from "./kernel-wasm.js";
+import type { Trouble } from "./joined-wire.js";
+import { isTrouble, JoinedWorld } from "./joined-world.js";
+import { KernelWasm } from "./kernel-wasm.js";
 import { chance, Violation } from "./search.js";
 
 export type Mode = "safety" | "liveness";
@@ -18,15 +21,20 @@ export interface Shape extends Setup {
   leaves: number;
   /** What goes slowly is drawn for each run. */
   uneven?: boolean;
+  /** Over the kernel's links, on a wire where so much goes wrong. */
+  trouble?: Trouble;
 }
 
 /** Shapes of this number and above are of larger clusters, in which not everything goes equally fast. */
 export const LARGER = 1_000_000;
 /** And from here on mirrored. */
 export const MIRRORED = 2_000_000;
+/** And from here on any of these, over the kernel's links. */
+export const JOINED = 3_000_000;
 
 /** The cluster of this number: 2 to 5 machines of one or two threads, 1 to 3 pages. */
 export function shapeOf(number: number): Shape {
+  if (number >= JOINED) return joinedOf(number);
   if (number >= MIRRORED) return mirroredOf(number);
   if (number >= LARGER) return largerOf(number);
   const next = chance(number + 1);
@@ -120,6 +128,19 @@ function mirroredOf(number: number): Shape {
   };
 }
 
+function joinedOf(number: number): Shape {
+  const next = chance(number + 1);
+  const kind = [0, LARGER, MIRRORED][next(3)]!;
+  const trouble = {
+    drop: next(8),
+    repeat: next(8),
+    cuts: next(3),
+    timeout: next(4),
+    pace: [0, 20, 500][next(3)]!,
+  };
+  return { ...shapeOf(kind + number - JOINED), trouble };
+}
+
 /** Of one run: what goes slowly there, and how faults follow each other. */
 class Pace {
   readonly #next: (limit: number) => number;
@@ -158,17 +179,24 @@ class Pace {
 }
 
 function placeOf(step: Step): string {
-  if (step.do === "deliver") return `${step.from} ${step.to}`;
+  if ("from" in step) return `${step.from} ${step.to}`;
   const kind = ["freeze", "handIn", "rebuild"].includes(step.do) ? "phase" : step.do;
   return `${["drop", "fetch"].includes(kind) ? "merge" : kind} ${step.machine}`;
 }
 
+/** No world takes more bytes: 42 ends of links. */
+const WORLD_BYTES = 10 << 20;
+
+/** This kernel, or a new one when its memory has no room for another world. */
+export const roomy = (kernel: KernelWasm, create = () => new KernelWasm()): KernelWasm =>
+  kernel.left > WORLD_BYTES ? kernel : create();
+
 /** A world of this shape, at its beginning. */
 export function worldOf(
   kernel: KernelWasm,
-  { kills, rejoins, pauses, remains, leaves, uneven: _, ...setup }: Shape,
+  { kills, rejoins, pauses, remains, leaves, uneven: _, trouble, ...setup }: Shape,
 ): World {
-  const world = new World(kernel, setup);
+  const world = trouble ? new JoinedWorld(kernel, setup, trouble) : new World(kernel, setup);
   world.rejoins = rejoins;
   world.pauses = pauses;
   world.remains = remains;
@@ -180,10 +208,18 @@ export function worldOf(
 /** Steps that are rare, so that they meet a cluster at work. */
 const isRare = (step: Step) => step.do === "kill" || step.do === "pause" || step.do === "leave";
 
-/** What may happen, faults apart: `calm` after faults have stopped. */
-function possible(world: World, kills: number, calm: boolean): Step[] {
-  const steps = world.steps(calm ? 0 : kills);
+/** What may happen when nothing fails any more. */
+function calmly(world: World): Step[] {
+  const steps = world.steps(0).filter((step) => !isTrouble(step));
   return world.rests(steps) ? [] : steps;
+}
+
+/** Of what may happen, one time in so many the wire's trouble as well: there is more of it than of anything else. */
+const TROUBLED = 6;
+function withTrouble(steps: Step[], next: (limit: number) => number): Step[] {
+  if (!steps.some(isTrouble)) return steps;
+  const calm = steps.filter((step) => !isTrouble(step));
+  return calm.length > 0 && next(TROUBLED) !== 0 ? calm : steps;
 }
 
 /** No run that ends takes so many events. */
@@ -203,7 +239,8 @@ export function wanderIn(
   let failed = -LIMIT;
   const faultsEnd = mode === "safety" ? LIMIT : next(200);
   for (let count = 0; count < LIMIT; count++) {
-    const steps = world.steps(count < faultsEnd ? kills : 0);
+    const all = count < faultsEnd ? world.steps(kills) : world.steps(0).filter((step) => !isTrouble(step));
+    const steps = withTrouble(all, next);
     // Nothing happens any more, unless something fails.
     if (world.rests(steps) && (steps.length === 0 || next(2) === 0)) {
       world.checkEnd();
@@ -241,7 +278,7 @@ function replay(world: World, kills: number, steps: readonly Step[], ends: boole
       if (world.steps(kills).some((each) => JSON.stringify(each) === wanted)) take(step, run.done);
     }
     while (ends) {
-      const left = possible(world, kills, true);
+      const left = calmly(world);
       if (run.rest.length === LIMIT) throw new Violation(`no end after ${LIMIT} events`);
       if (left.length === 0) break;
       take(left[run.rest.length % left.length]!, run.rest);
