@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type FaultRun, withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { homeOf } from "../support/homes.js";
+import { leftMirrors, wrongOfLeftMirrors } from "../support/left-mirrors.js";
 
 const LOSS = 60;
 const names = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
@@ -67,6 +68,13 @@ describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { t
     expect(found).toHaveLength(2);
     for (const value of found) expect(value).toBeGreaterThanOrEqual(printed);
   });
+
+  test.each([1, 2, 3])(
+    "R3: the only mirror leaves, and its owner dies in the same move (seed %i)",
+    async (seed) => {
+      for (const told of await leftMirrors(seed)) expect(wrongOfLeftMirrors(told)).toBeUndefined();
+    },
+  );
 
   test("R2: volatile, what was printed is lost, and what was seen is reported", async () => {
     const [printed, found] = await shown(0, 1);

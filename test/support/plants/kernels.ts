@@ -7,6 +7,7 @@ import { fulls, tellFull, wrongOfFull } from "../full.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
+import { leftMirrors, wrongOfLeftMirrors } from "../left-mirrors.js";
 import { broken } from "../lent.js";
 import { shipped, shippedKinds } from "../shipped.js";
 import { zeros, zerosRoute } from "../steps.js";
@@ -216,6 +217,13 @@ const moving =
       ?.run.text()
       .slice(-400);
 
+/** R3: a machine leaves with the only mirrors, and the pages' owner dies in the same move (test/cluster/mirror.test.ts). */
+const mirrorsLeave: Judged = async (seed, kernel) =>
+  (await leftMirrors(seed, kernel))
+    .map(wrongOfLeftMirrors)
+    .find((wrong) => wrong !== undefined)
+    ?.slice(-400);
+
 /** Memory is full of shared pages when a home dies, or a machine leaves (test/cluster/full.test.ts). */
 const full: Judged = async (seed, kernel) => {
   const told = [2, 3, 6, 7].map((row) => fulls[row]!)[(seed - 1) % 4]!;
@@ -256,6 +264,7 @@ const judges = {
   lent,
   rests: borrowers(false),
   leaves: borrowers(true),
+  mirrorsLeave,
   refusals,
   returns,
   former,
@@ -377,6 +386,20 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     to: "",
   },
 
+  {
+    name: "R3: who leaves tells nobody of its mirrors",
+    judge: "mirrorsLeave",
+    file: "coherence/hand-in.ts",
+    from: "  else if (mirrorsOn() && report == REPORT_HAD)\n    store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));\n",
+    to: "",
+  },
+  {
+    name: "R3: who leaves sends what it had of the page itself for the mirror",
+    judge: "mirrorsLeave",
+    file: "coherence/shelves.ts",
+    from: "return shelfIsOwn(page, page.had != 0) ? page.frame : page.shelfFrame;",
+    to: "return page.frame;",
+  },
   {
     name: "R7: nothing remains of a former life",
     judge: "returns",

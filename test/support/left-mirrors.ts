@@ -1,0 +1,60 @@
+// A mirrored cluster in which machine 2 counts and prints how far it is (test/c/shown.c), machine 3 has the only mirrors of that and leaves,
+// and machine 2 dies in the same move. Machine 1, which has nothing of it, looks then.
+import { type FaultRun, type Happening, withFaults } from "./faults.js";
+import { cProgram } from "./guest.js";
+import { homeOf } from "./homes.js";
+
+const [STAYS, WRITER, LEAVES] = [1, 2, 3];
+const BRIDGE = 4;
+/** In milliseconds: when the power button is pressed; when machine 1 looks. */
+const [PRESSED, LOOKS, END] = [30, 200, 400];
+/** So long after the view in which machine 3 is leaving was installed the writer dies. */
+const MOMENTS = [0, 0.05, 0.1, 0.2, 0.3];
+const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
+
+/** One per moment at which the machine died. */
+export interface LeftMirrors {
+  readonly run: FaultRun;
+  /** The last number that the writer printed. */
+  readonly printed: number;
+  /** What machine 1 finds in the two pages; nothing: it was told of a loss. */
+  readonly found: readonly number[];
+}
+
+export async function leftMirrors(seed: number, kernel?: Uint8Array): Promise<LeftMirrors[]> {
+  const home = 1 + (seed % 3);
+  const name = letters.find((each) => homeOf(each, [STAYS, WRITER, LEAVES]) === home)!;
+  const play = (happenings: readonly Happening[]) =>
+    withFaults(
+      cProgram("shown").host,
+      [WRITER, LOOKS, name],
+      [[PRESSED + 0.13 * seed, ({ nodes }) => nodes[LEAVES - 1]!.machine.pressPowerButton()], ...happenings],
+      {
+        machines: 3,
+        seed,
+        append: "linkloss=60 blocked=600 mirror=1",
+        ...(kernel && { kernel }),
+      },
+      END,
+    );
+  const whole = await play([]);
+  const [leaving] = whole.said(STAYS, /^cluster: view 2: machines 1 2 3$/);
+  if (leaving === undefined) throw new Error(`nobody leaves:\n${whole.text()}`);
+  const told: LeftMirrors[] = [];
+  for (const moment of MOMENTS) {
+    const run = await play([
+      [leaving.at + moment, ({ network }) => network.partition([[STAYS, LEAVES, BRIDGE], [WRITER]])],
+    ]);
+    const printed = run.said(WRITER, /^shown: 2 wrote/).map(({ text }) => Number(text.split(" ").at(-1)));
+    const found = run.said(STAYS, /^shown: 1 finds/).map(({ text }) => text.split(" ").slice(-2).map(Number));
+    told.push({ run, printed: Math.max(0, ...printed), found: found[0] ?? [] });
+  }
+  return told;
+}
+
+/** What is not as it should be; nothing: undefined. */
+export function wrongOfLeftMirrors({ run, printed, found }: LeftMirrors): string | undefined {
+  const left = run.said(LEAVES, /^cluster: this machine has left$/).length === 1;
+  const seen = found.length === 2 && found.every((value) => value >= printed);
+  return left && seen && printed > 20 ? undefined : `${printed} was printed\n${run.text()}`;
+}
