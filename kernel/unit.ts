@@ -72,6 +72,7 @@ export {
   SAME_DATA,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EARLY,
   SAY_EXECUTE,
   SAY_FAILURE,
   SAY_FORWARD_READ,
@@ -80,10 +81,12 @@ export {
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
+  SAY_GUESS,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
   SAY_OPERATED,
+  SAY_ORDERED,
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
@@ -233,6 +236,10 @@ export function pageEngineBytes(): usize {
 }
 export function engineActionCount(engine: Engine): u32 {
   return engine.actionCount;
+}
+/** Requests to read go to the machine that is believed to own the page as well. */
+export function engineSetGuesses(engine: Engine, on: u32): void {
+  engine.guesses = on;
 }
 export function engineIllegal(engine: Engine): u32 {
   return (engine.illegalState << 8) | engine.illegalEvent;

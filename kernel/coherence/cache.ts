@@ -1,5 +1,6 @@
 // The actions of a page's cache state (table.ts), one function each.
 
+import { earlyForget, giveEarly, guessOf, sayGuess, successorSeen } from "./early";
 import {
   ACT_FAIL,
   ACT_GRANT,
@@ -29,6 +30,7 @@ import {
   SAY_GET_WRITE,
   SAY_LOSS,
   SAY_OPERATED,
+  SAY_ORDERED,
   SAY_REJECTED,
   SAY_SURRENDER,
   WITH_DATA,
@@ -80,7 +82,8 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
       break;
     case TAKE:
       assert((message.flags & WITH_DATA) != 0, "a machine without a copy was granted the right alone");
-      if (<u32>message.from != engine.self) put(engine, page, ACT_TAKE, 0);
+      // What the home's word is about came before it.
+      if (<u32>message.from != engine.self && message.kind != SAY_ORDERED) put(engine, page, ACT_TAKE, 0);
       page.left = 0;
       break;
     case GRANT:
@@ -172,10 +175,14 @@ function ask(engine: Engine, page: Page, kind: u8): void {
   if (engine.lastTransaction == 0) engine.lastTransaction = 1;
   page.transaction = engine.lastTransaction;
   page.partly = 0;
+  page.early = 0;
+  page.earlyServed = 0;
   page.acksExpected = 0;
   page.acksReceived = 0;
   const copy = page.ranges != 0 && (page.state == SHARED_WRITE || page.state == OWNED_WRITE);
-  say(engine, page, page.home, kind, 0, copy ? HAS_COPY : 0, page.transaction, 0);
+  const guess = kind == SAY_GET_READ ? guessOf(engine, page) : 0;
+  say(engine, page, page.home, kind, guess, copy ? HAS_COPY : 0, page.transaction, 0);
+  sayGuess(engine, page, guess);
 }
 
 /** To the machine that is believed to own the page; once that was wrong, by way of the home. */
@@ -260,13 +267,16 @@ function giveReaders(engine: Engine, page: Page): void {
     const machine = <u32>ctz(readers) + 1;
     readers &= readers - 1;
     const peer = peerAt(page, machine);
-    sayPage(engine, page, machine, flags, peer.reader, 0, peer.serial);
+    if (peer.guessed != 0) giveEarly(engine, page, machine);
+    else sayPage(engine, page, machine, flags, peer.reader, 0, peer.serial);
     peer.reader = 0;
     peer.serial = 0;
   }
 }
 
 function answer(engine: Engine, page: Page): void {
+  earlyForget(page);
+  successorSeen(engine, page, page.causeMachine);
   if (page.causeMachine == 0) {
     // The next writer died: what he was to have is still here when the home asks for it.
     if (page.causeKind == FORWARD_WRITE) page.left = 1;
@@ -299,8 +309,10 @@ function refuse(engine: Engine, page: Page): void {
   while (readers != 0) {
     const machine = <u32>ctz(readers) + 1;
     readers &= readers - 1;
-    say(engine, page, machine, SAY_FAILURE, 0, page.partly, peerAt(page, machine).reader, 0);
-    peerAt(page, machine).reader = 0;
+    const peer = peerAt(page, machine);
+    if (peer.guessed == 0) say(engine, page, machine, SAY_FAILURE, 0, page.partly, peer.reader, 0);
+    peer.guessed = 0;
+    peer.reader = 0;
   }
   if (page.laterMachine == 0) {
     // Nobody, or somebody who died.

@@ -41,7 +41,7 @@ import {
   SAY_SURRENDER,
   WITH_DATA,
 } from "./records";
-import { put, say, sayForward, sayGrant, sayOperation, sayPage } from "./say";
+import { put, say, sayForward, sayGrant, sayOperation, sayOrdered, sayPage } from "./say";
 import { NO_SERIAL, serialReverted, serialTaken } from "./serials";
 import {
   CLEAN,
@@ -223,6 +223,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
     case PASS_READ:
       served(page, message, page.owner, 0);
       sayForward(engine, page, page.owner, SAY_FORWARD_READ, 0, message, 0);
+      if (message.requester != 0 && message.requester == page.owner) sayOrdered(engine, page, message);
       page.sharers |= bitOf(from);
       break;
     case PASS_WRITE:

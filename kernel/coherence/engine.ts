@@ -9,6 +9,16 @@
 // its way to, or queued for.
 import { cacheAct } from "./cache";
 import { directoryDeath, directoryEvent, directoryMessage } from "./directory";
+import {
+  earlyCame,
+  earlyForget,
+  earlySettled,
+  guessCame,
+  orderCame,
+  successorSeen,
+  tenureBegins,
+  wasGivenEarly,
+} from "./early";
 import { RangeSet, rangeOf, rangesPutState } from "./ranges";
 import {
   bitOf,
@@ -25,6 +35,7 @@ import {
   RIGHT_MODIFIED,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EARLY,
   SAY_EXECUTE,
   SAY_FAILURE,
   SAY_FORWARD_READ,
@@ -33,10 +44,12 @@ import {
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
+  SAY_GUESS,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
   SAY_OPERATED,
+  SAY_ORDERED,
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
@@ -225,7 +238,10 @@ export function forgetPeer(page: Page, peer: u32): void {
   page.readers &= ~bitOf(peer);
   page.operations &= ~bitOf(peer);
   if (<u32>page.guess == peer) page.guess = 0;
+  if (<u32>page.successor == peer) page.successor = 0;
+  if (<u32>page.earlyTo == peer) earlySettled(page);
   peerAt(page, peer).reader = 0;
+  peerAt(page, peer).guessed = 0;
   if (<u32>page.causeMachine == peer && page.causeKind != PURGE) page.causeMachine = 0;
   if (<u32>page.laterMachine == peer) page.laterMachine = 0;
 }
@@ -316,11 +332,14 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
     case SAY_REJECTED:
     case SAY_ACKNOWLEDGED:
     case SAY_FAILURE:
+    case SAY_EARLY:
+    case SAY_ORDERED:
       // An answer to a transaction that is closed is late: it failed meanwhile, or it is a repetition.
       if (page.transaction != 0 && message.transaction == page.transaction) answered(engine, page, message);
       break;
     case SAY_FORWARD_READ:
       if (engine.dead & bitOf(message.requester)) break; // the home will know as well
+      if (wasGivenEarly(page, message)) break;
       if (isUntouched(page, message)) {
         cacheEvent(engine, page, UNTOUCHED_READ, message);
         break;
@@ -328,7 +347,11 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
       page.readers |= bitOf(message.requester);
       peerAt(page, message.requester).reader = message.transaction;
       peerAt(page, message.requester).serial = message.serial;
+      peerAt(page, message.requester).guessed = 0;
       cacheEvent(engine, page, FORWARD_READ, message);
+      break;
+    case SAY_GUESS:
+      guessCame(engine, page, message);
       break;
     case SAY_INVALIDATE:
       if (isUntouched(page, message)) cacheEvent(engine, page, INVALIDATE_NOTHING, message);
@@ -406,6 +429,14 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
     operated(engine, page, message);
     return;
   }
+  if (message.kind == SAY_EARLY) {
+    earlyCame(engine, page, message);
+    return;
+  }
+  if (message.kind == SAY_ORDERED) {
+    orderCame(engine, page, message);
+    return;
+  }
   serialTaken(page, message);
   const dirty = u8((message.flags & DATA_DIRTY) != 0);
   page.dirty = message.flags & WITH_DATA ? dirty : page.dirty | dirty;
@@ -416,11 +447,14 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
   if (right == RIGHT_MODIFIED) {
     page.acksExpected = message.acks;
     if (collected(engine, page)) {
+      tenureBegins(engine, page);
       page.transaction = 0;
       cacheEvent(engine, page, GOT_MODIFIED, message);
     } else cacheEvent(engine, page, GOT_COLLECT, message);
     return;
   }
+  if (right == RIGHT_EXCLUSIVE) tenureBegins(engine, page);
+  else earlyForget(page);
   page.transaction = 0;
   cacheEvent(engine, page, right == RIGHT_EXCLUSIVE ? GOT_EXCLUSIVE : GOT_SHARED, message);
   if (engine.self == page.home && page.directory == HELD && page.sharers & bitOf(engine.self)) {
@@ -432,6 +466,7 @@ function operated(engine: Engine, page: Page, message: PageMessage): void {
   if (message.kind == SAY_OPERATED) {
     page.transaction = 0;
     page.guess = message.from;
+    successorSeen(engine, page, message.from);
     page.advice = message.flags & TAKE_IT;
     page.operand = message.operand;
     cacheEvent(engine, page, OPERATED, message);
@@ -449,6 +484,7 @@ function collected(engine: Engine, page: Page): bool {
 }
 
 function granted(engine: Engine, page: Page, event: u8): void {
+  tenureBegins(engine, page);
   page.transaction = 0;
   cacheEvent(engine, page, event, changetype<PageMessage>(0));
 }

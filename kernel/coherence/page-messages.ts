@@ -23,6 +23,7 @@ import {
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
+  SAY_GUESS,
   SAY_PURGE,
   WITH_DATA,
 } from "./records";
@@ -168,6 +169,8 @@ function said(from: u32, linkid: u64, object: SharedObject): void {
     return;
   }
   if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
+  // A guess makes nothing: who has no record was not given the page alone.
+  if (incoming.kind == SAY_GUESS && changetype<usize>(pageFind(object, wireIndex)) == 0) return;
   rangesReady(object);
   const page = pageFindOrMake(object, wireIndex);
   if (incoming.kind == SAY_PURGE) loanReturns(page);

@@ -10,6 +10,7 @@ import { nanoseconds } from "../machine/time";
 import { frameAllocate } from "../memory/frames";
 import { mayTakeFrame } from "../memory/reserve";
 import { allocate } from "../memory/slab";
+import { bootNumber } from "../options";
 import { stats } from "../stats";
 import { clusterEpoch, clusterMachines, clusterSelf } from "../syslink/cluster";
 import { budgetStart, recordsAreFew } from "./budget";
@@ -72,7 +73,7 @@ import {
   PageMessage,
   RIGHT_MODIFIED,
 } from "./records";
-import { passedHere, refusalsForget, refusalsLook, refusalsStart, refusesHere } from "./refusals";
+import { passedHere, queuesOn, refusalsForget, refusalsLook, refusalsStart, refusesHere } from "./refusals";
 import { frameAwaited } from "./relief";
 import { EVERYTHING, revocable, revoke, revokeLater, takeAway, WRITE_ONLY } from "./revocations";
 import { INVALID } from "./table";
@@ -102,6 +103,7 @@ export function pagesStart(): void {
     allocate(LOCAL_BYTES),
     <u32>(clusterEpoch() >> 1),
   );
+  engine.guesses = u32(bootNumber("guess", 1) != 0 && queuesOn() && !mirrorsOn());
 }
 
 /** The object ends: nobody maps it or waits for its pages. */

@@ -22,6 +22,13 @@ export const SAY_EXECUTE: u8 = 15;
 /** The answer to it: `operand` is the old value; or it was not done and will not be. */
 export const SAY_OPERATED: u8 = 16;
 export const SAY_REJECTED: u8 = 17;
+// A request to read whose requester believes to know the owner (early.ts).
+/** To the machine that is believed to own the page: the bytes, for a request that is on its way to the home. */
+export const SAY_GUESS: u8 = 18;
+/** Its answer. `served`: the request of its sender's by which it owns the page; it writes no more by that right. */
+export const SAY_EARLY: u8 = 19;
+/** By the home: the request was passed on to the owner that its requester named. `served`: that one's last request. */
+export const SAY_ORDERED: u8 = 20;
 
 /** PageMessage.flags: the right that is granted, and what comes with it. */
 export const RIGHT: u8 = 3;
@@ -49,7 +56,7 @@ export class PageMessage {
   kind: u8 = 0;
   /** The machine that sent it. Machines count from 1. */
   from: u8 = 0;
-  /** Forwards and invalidations: for whom. */
+  /** Forwards and invalidations: for whom. GET_READ: the machine that was sent a GUESS, 0 = none. */
   requester: u8 = 0;
   flags: u8 = 0;
   /** The requester's transaction. */
@@ -148,6 +155,8 @@ export class Engine {
   /** So many others are to have each of them, of those that there are. */
   mirrorCopies: u32 = 0;
   mirrorOthers: u64 = 0;
+  /** Requests to read go to the machine that is believed to own the page as well (early.ts). */
+  guesses: u32 = 0;
 }
 
 /** Page.causeKind and laterKind are the event's number; 0 (READ) stands for none. */
@@ -201,7 +210,7 @@ export class Page {
   /** This machine's own open operation, the machine that it was sent to, and afterwards the old value in `operand`. */
   operation: u32 = 0;
   target: u8 = 0;
-  /** The machine that was last seen to own the page; 0 = ask the home. */
+  /** The machine that has done an operation on the page, and owned it then; 0 = ask the home. */
   guess: u8 = 0;
   /** What came with the last answer: TAKE_IT. */
   advice: u8 = 0;
@@ -209,6 +218,15 @@ export class Page {
   away: u8 = 0;
   /** This machine's request failed by a word of bytes that died with their borrower. */
   partly: u8 = 0;
+  // Requests to read that guess the owner (early.ts). The machine that the page was last given to, or that was seen to own it.
+  successor: u8 = 0;
+  /** For this machine's open request: what has come, EARLY_BYTES or EARLY_ORDER; and the owner's request that it named. */
+  early: u8 = 0;
+  earlyServed: u32 = 0;
+  /** This machine's request by which it has the page; the reader that was sent its bytes early since, and its request. */
+  tenure: u32 = 0;
+  earlyTransaction: u32 = 0;
+  earlyTo: u8 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
   /** Address of the peers' slots. */
@@ -355,6 +373,8 @@ export class Peer {
   kept: u8 = 0;
   /** Its last request was an operation for another machine. */
   operating: u8 = 0;
+  /** Its read was not forwarded here: it guessed (Page.readers). */
+  guessed: u8 = 0;
   keptTransaction: u32 = 0;
   /** At the home: who was to acknowledge to its last request. */
   acks: u64 = 0;

@@ -190,6 +190,7 @@ function mayRun(action: Action, data: usize): bool {
   if (action.acks != 0 || action.end != 0) return false;
   switch (action.say) {
     case SAY_GET_READ:
+      return action.serial == 0 && action.requester == 0;
     case SAY_FORWARD_READ:
       return action.serial == 0;
     case SAY_CLEAN:

@@ -14,11 +14,15 @@ import {
   peerAt,
   RIGHT,
   RIGHT_MODIFIED,
+  RIGHT_SHARED,
+  SAY_EARLY,
   SAY_FAILURE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
+  SAY_GUESS,
   SAY_INVALIDATE,
+  SAY_ORDERED,
   WITH_DATA,
 } from "./records";
 import { dataFor, NO_SERIAL } from "./serials";
@@ -87,13 +91,14 @@ function fill(
 
 /** Requests say which bytes are here; what carries data, which they are. */
 function numbered(kind: u8, flags: u8): bool {
-  return kind == SAY_GET_READ || kind == SAY_GET_WRITE || (flags & WITH_DATA) != 0;
+  if (kind == SAY_GET_READ || kind == SAY_GET_WRITE || kind == SAY_GUESS) return true;
+  return (flags & WITH_DATA) != 0;
 }
 
 /** The message of the last say(), for what few messages carry; 0: it went to nobody. */
 let said: usize = 0;
 
-/** say() of a forward: `served` is the receiver's last request that the home has ordered. */
+/** say() of a forward: `served` is the receiver's last request that the home has ordered; who was guessed to own the page wants to know it. */
 export function sayForward(
   engine: Engine,
   page: Page,
@@ -107,7 +112,24 @@ export function sayForward(
   say(engine, page, to, kind, request.from, flags, request.transaction, acks);
   if (said == 0) return;
   if (kind != SAY_INVALIDATE) changetype<PageMessage>(said).serial = request.serial;
-  if (page.ranges != 0) changetype<PageMessage>(said).served = peerAt(page, to).served;
+  if (page.ranges != 0 || <u32>request.requester == to)
+    changetype<PageMessage>(said).served = peerAt(page, to).served;
+}
+
+/** At the home: the request is passed on to the owner, which its requester asked as well (early.ts). */
+export function sayOrdered(engine: Engine, page: Page, request: PageMessage): void {
+  said = 0;
+  say(engine, page, request.from, SAY_ORDERED, 0, 0, request.transaction, 0);
+  if (said != 0) changetype<PageMessage>(said).served = peerAt(page, page.owner).served;
+}
+
+/** The page's bytes before the home's word, to a machine that still has the bytes `has`. */
+export function sayEarly(engine: Engine, page: Page, to: u32, transaction: u32, tenure: u32, has: u64): void {
+  said = 0;
+  say(engine, page, to, SAY_EARLY, 0, RIGHT_SHARED | dataFor(page, has), transaction, 0);
+  if (said == 0) return;
+  changetype<PageMessage>(said).served = tenure;
+  changetype<PageMessage>(said).base = has;
 }
 
 /** say() of a grant, with data in `flags` or not, to a machine that still has the bytes `has`. */

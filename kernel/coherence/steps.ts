@@ -5,6 +5,7 @@
 // range as the rows leave them, and says the same. test/kernel/coherence-steps.test.ts takes both ways wherever the
 // search of all orders of events comes.
 import { refresh } from "./directory";
+import { earlyForget } from "./early";
 import { rowAt } from "./engine";
 import { RangeSet, rangeOf, rangesCarve, rangesMerge } from "./ranges";
 import {
@@ -107,6 +108,7 @@ export function stepAsk(engine: Engine, page: Page): bool {
 function stepAsked(page: Page, transaction: u32): void {
   page.state = INVALID_READ;
   page.transaction = transaction;
+  page.early = 0;
   page.acksExpected = 0;
   page.acksReceived = 0;
 }
@@ -143,6 +145,7 @@ export function stepTake(engine: Engine, page: Page, message: PageMessage): bool
   engine.actionCount = 0;
   serialTaken(page, message);
   page.dirty = 0;
+  earlyForget(page);
   page.transaction = 0;
   page.state = SHARED;
   return true;

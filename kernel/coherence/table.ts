@@ -122,7 +122,10 @@ export const UNTOUCHED_READ: u8 = 39;
 export const UNTOUCHED_WRITE: u8 = 40;
 /** The same of an invalidation: the home counts this machine among the sharers, which has nothing, or not any more. */
 export const INVALIDATE_NOTHING: u8 = 41;
-export const EVENTS: u32 = 42;
+/** A request to read that guesses the owner (early.ts): its bytes came before the home's word; a reader believes that this machine is it. */
+export const EARLY: u8 = 42;
+export const GUESSED: u8 = 43;
+export const EVENTS: u32 = 44;
 
 // --- Actions ---
 export const NONE: u8 = 0;
@@ -202,6 +205,7 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_READ,         WRITE,             INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
   INVALID_READ,         GOT_SHARED,        SHARED,               TAKE,               GRANT,          NONE, NONE, 0,
   INVALID_READ,         GOT_EXCLUSIVE,     EXCLUSIVE,            TAKE,               GRANT,          NONE, NONE, 0,
+  INVALID_READ,         EARLY,             INVALID_READ,         TAKE,               NONE,           NONE, NONE, 0,
   INVALID_READ,         INVALIDATE,        INVALID_READ,         NONE,               NONE,           NONE, NONE, 0,
   INVALID_READ,         FAILURE,           FAILED,               LOSE,               TELL_LOSS,      NONE, NONE, 0,
   INVALID_READ,         HOME_DIED,         INVALID,              LOSE,               NONE,           NONE, NONE, 0,
@@ -275,6 +279,7 @@ export const ROWS: usize = memory.data<u8>([
   OWNED,                READ,              OWNED,                GRANT,              NONE,           NONE, NONE, 0,
   OWNED,                WRITE,             OWNED_WRITE,          ASK_WRITE,          NONE,           NONE, NONE, 0,
   OWNED,                FORWARD_READ,      OWNED,                GIVE_READERS,       NONE,           NONE, NONE, 0,
+  OWNED,                GUESSED,           OWNED,                GIVE_READERS,       NONE,           NONE, NONE, 0,
   OWNED,                FORWARD_WRITE,     OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
   OWNED,                INVALIDATE,        OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
   OWNED,                HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
@@ -313,6 +318,7 @@ export const ROWS: usize = memory.data<u8>([
   EXCLUSIVE,            READ,              EXCLUSIVE,            GRANT,              NONE,           NONE, NONE, 0,
   EXCLUSIVE,            WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   EXCLUSIVE,            FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            GUESSED,           LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   EXCLUSIVE,            FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            EXECUTE,           MODIFIED,             PERFORM,            NONE,           NONE, NONE, 0,
@@ -320,6 +326,7 @@ export const ROWS: usize = memory.data<u8>([
   MODIFIED,             READ,              MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   MODIFIED,             WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   MODIFIED,             FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
+  MODIFIED,             GUESSED,           LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   MODIFIED,             FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             EXECUTE,           MODIFIED,             PERFORM,            NONE,           NONE, NONE, 0,
@@ -456,6 +463,10 @@ export function illegalReason(event: u8): string {
     case UNTOUCHED_WRITE:
     case INVALIDATE_NOTHING:
       return "to a cache that has nothing of the page; one that has takes it like any other";
+    case EARLY:
+      return "only an open request to read takes bytes before the home's word";
+    case GUESSED:
+      return "a guess comes to the table where this machine owns the page and nothing else is under way";
     case GONE_CLEAN:
     case GONE_DIRTY:
       return "follows a revocation; a copy that is not owned is never dirty";

@@ -13,6 +13,7 @@
 // Invariant throughout: at most one machine can write; while it can, no other has a copy; copies are equal. Freezing
 // does not change who can do what: it needs no shoot-down but that of revocations that had begun, and those leave the page here.
 import { answerOperations } from "./cache";
+import { earlyForget } from "./early";
 import { cacheEvent } from "./engine";
 import {
   ACT_FAIL,
@@ -115,6 +116,8 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.purge = 0;
   page.left = 0;
   page.guess = 0;
+  page.successor = 0;
+  earlyForget(page);
   page.directory = UNUSED;
   page.ranged = 0;
   page.owner = 0;

@@ -4,8 +4,10 @@ import {
   COMMAND_EXECUTE,
   COMMAND_FORWARD_READ,
   COMMAND_FORWARD_WRITE,
+  COMMAND_GUESS,
   COMMAND_INVALIDATE,
   COMMAND_OPERATE,
+  COMMAND_ORDERED,
   COMMAND_PAGE_LOSS,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
@@ -42,8 +44,11 @@ import {
   PageMessage,
   RIGHT,
   RIGHT_MODIFIED,
+  RIGHT_SHARED,
+  SAME_DATA,
   SAY_ACKNOWLEDGED,
   SAY_CLEAN,
+  SAY_EARLY,
   SAY_EXECUTE,
   SAY_FAILURE,
   SAY_FORWARD_READ,
@@ -52,13 +57,16 @@ import {
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
+  SAY_GUESS,
   SAY_INVALIDATE,
   SAY_LOSS,
   SAY_LOSS_KNOWN,
   SAY_OPERATED,
+  SAY_ORDERED,
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
+  WITH_DATA,
 } from "./records";
 
 export const PAGE_BYTES: u32 = 4096;
@@ -82,6 +90,12 @@ export function commandOf(say: u8, flags: u8): u32 {
       return ((flags & RIGHT) == RIGHT_MODIFIED ? COMMAND_WRITE_PAGE : COMMAND_READ_PAGE) | RESPONSE;
     case SAY_FAILURE:
       return COMMAND_READ_PAGE | RESPONSE;
+    case SAY_GUESS:
+      return COMMAND_GUESS;
+    case SAY_EARLY:
+      return COMMAND_GUESS | RESPONSE;
+    case SAY_ORDERED:
+      return COMMAND_ORDERED;
     case SAY_FORWARD_READ:
       return COMMAND_FORWARD_READ;
     case SAY_FORWARD_WRITE:
@@ -226,6 +240,7 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
     into.kind == SAY_EXECUTE;
   if (<u32>into.requester > machines || (passedOn && into.requester == 0)) return false;
   if (into.kind == SAY_GRANT && (into.flags & RIGHT) == 0) return false;
+  if (into.kind == SAY_EARLY && (into.flags & ~SAME_DATA) != (RIGHT_SHARED | WITH_DATA)) return false;
   const differs = wireDifferenceBytes != NO_DIFFERENCE;
   if (differs && (wireData != 0 || !differenceValid(wireDifference, wireDifferenceBytes))) return false;
   return wireIndex < 1 << 40;
@@ -251,6 +266,12 @@ function sayOf(command: u32, failed: bool): u8 {
       return failed ? SAY_FAILURE : SAY_GRANT;
     case COMMAND_WRITE_PAGE | RESPONSE:
       return SAY_GRANT;
+    case COMMAND_GUESS:
+      return SAY_GUESS;
+    case COMMAND_GUESS | RESPONSE:
+      return SAY_EARLY;
+    case COMMAND_ORDERED:
+      return SAY_ORDERED;
     case COMMAND_FORWARD_READ:
       return SAY_FORWARD_READ;
     case COMMAND_FORWARD_WRITE:

@@ -61,10 +61,12 @@ import {
   COMMAND_EXECUTE,
   COMMAND_FAREWELL,
   COMMAND_GIVE_BACK,
+  COMMAND_GUESS,
   COMMAND_LOCK,
   COMMAND_LOCK_FOLLOW,
   COMMAND_MEMBERS,
   COMMAND_OPERATE,
+  COMMAND_ORDERED,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
   COMMAND_READ_RUN,
@@ -426,7 +428,8 @@ function dispatch(machine: u32, message: MessageHeader): void {
   }
   const command = <u32>message.command & ~RESPONSE;
   const ofPage = command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE;
-  if (ofPage || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) {
+  const guesses = command == COMMAND_GUESS || command == COMMAND_ORDERED;
+  if (ofPage || guesses || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) {
     pageMessage(machine, message);
     pageFollowed(machine);
   } else if (command >= COMMAND_READ_RUN && command <= COMMAND_CLEAN_RUN) {

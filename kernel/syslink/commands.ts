@@ -88,6 +88,9 @@ export const COMMAND_CONFIRM: u32 = 31;
 export const COMMAND_READ_RUN: u32 = 49;
 export const COMMAND_FORWARD_RUN: u32 = 50;
 export const COMMAND_CLEAN_RUN: u32 = 51;
+// Requests to read that guess the owner (coherence/early.ts): to the owner, and the home's word.
+export const COMMAND_GUESS: u32 = 52;
+export const COMMAND_ORDERED: u32 = 53;
 
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
@@ -152,6 +155,7 @@ const ROWS: usize = memory.data<u32>([
 
   COMMAND_READ_PAGE,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_READ_PAGE,         ITEM_SERIAL,    8,    8,    ANY,
+  COMMAND_READ_PAGE,         ITEM_REQUESTER, 0,    0,    ANY,
   COMMAND_READ_PAGE | R,     ITEM_PAGE,      8,    8,    ONE,
   COMMAND_READ_PAGE | R,     ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_READ_PAGE | R,     ITEM_PAGES,     16,   16,   ANY,
@@ -165,6 +169,14 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_WRITE_PAGE | R,    ITEM_PAGES,     16,   16,   ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_DATA,      4096, 4096, ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_DIFFERENCE, 0,   1024, ANY,
+  COMMAND_GUESS,             ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_GUESS,             ITEM_SERIAL,    8,    8,    ANY,
+  COMMAND_GUESS | R,         ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_GUESS | R,         ITEM_SERIAL,    8,    8,    ANY,
+  COMMAND_GUESS | R,         ITEM_SERVED,    0,    0,    ONE,
+  COMMAND_GUESS | R,         ITEM_DATA,      4096, 4096, ANY,
+  COMMAND_ORDERED,           ITEM_PAGE,      8,    8,    ONE,
+  COMMAND_ORDERED,           ITEM_SERVED,    0,    0,    ONE,
   COMMAND_FORWARD_READ,      ITEM_PAGE,      8,    8,    ONE,
   COMMAND_FORWARD_READ,      ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_FORWARD_READ,      ITEM_REQUESTER, 0,    0,    ONE,
@@ -309,6 +321,10 @@ export function commandName(command: u32): string {
       return "READ_PAGE";
     case COMMAND_WRITE_PAGE:
       return "WRITE_PAGE";
+    case COMMAND_GUESS:
+      return "GUESS";
+    case COMMAND_ORDERED:
+      return "ORDERED";
     case COMMAND_FORWARD_READ:
       return "FORWARD_READ";
     case COMMAND_FORWARD_WRITE:

@@ -103,6 +103,52 @@ describe("a page among four machines, at home on the first", { timeout: 120_000 
   });
 });
 
+describe("who has lost a page to a machine and reads it soon asks that one as well", {
+  timeout: 120_000,
+}, () => {
+  const [FIRST, GUESSED, WRONG] = [2, 4, 6] as const;
+  const texts = ["2w0", "4r0", "2w0", "4r0", "23w0", "4r0", "1s1"];
+  const guesses = once(texts, { machines: 4, home: 1 });
+
+  test("promise 71: the owner is guessed right: one hop each way", async () => {
+    const run = await guesses();
+    expect(run.route(GUESSED).slice(0, 2), run.text).toEqual(["4 READ_PAGE 1", "4 GUESS 2"]);
+    expect(run.route(GUESSED).slice(2).sort()).toEqual([
+      "1 FORWARD_READ 2",
+      "1 ORDERED 4",
+      "2 GUESS answer with the page 4",
+    ]);
+    expect(run.did(GUESSED, 4).value).toBe(3);
+    const took = (step: number) => run.did(step, 4).nanoseconds / R_NS;
+    // A hop is half a round trip.
+    expect(took(FIRST) - took(GUESSED), run.text).toBeGreaterThan(0.4);
+    expect(took(GUESSED)).toBeLessThan(1.4);
+    expect([run.state(2, 0, GUESSED), run.state(4, 0, GUESSED)]).toEqual(["OWNED", "SHARED"]);
+  });
+
+  test("the owner is guessed wrong: who does not own the page says nothing, and it comes as without a guess", async () => {
+    const run = await guesses();
+    // Machine 2 took the page from machine 4, and machine 3 from machine 2.
+    expect(run.route(WRONG), run.text).toEqual([
+      "4 READ_PAGE 1",
+      "4 GUESS 2",
+      "1 FORWARD_READ 3",
+      "3 READ_PAGE answer with the page 4",
+    ]);
+    expect(run.did(WRONG, 4).value).toBe(5);
+  });
+
+  test("`guess=0`: nobody guesses", async () => {
+    const run = await Steps.run(texts, { machines: 4, home: 1, append: "guess=0" });
+    for (const step of [FIRST, GUESSED])
+      expect(run.route(step), run.text).toEqual([
+        "4 READ_PAGE 1",
+        "1 FORWARD_READ 2",
+        "2 READ_PAGE answer with the page 4",
+      ]);
+  });
+});
+
 describe("what is kept of it", { timeout: 120_000 }, () => {
   const ranges = once(["1w0-20", "2r1-4", "2w8-9", "1s50", "2w100-163", "2s50"], { home: 1 });
 

@@ -4,6 +4,7 @@
 import { expect, test } from "vitest";
 import {
   cases,
+  guessCases,
   leaveCases,
   leaveOfThree,
   moveCases,
@@ -15,7 +16,7 @@ import { noTlc, runTlc } from "../support/tlc.js";
 test
   .skipIf(noTlc !== "")
   .each(
-    [...cases, ...moveCases, ...leaveCases, leaveOfThree, ...threeByTwo].map(
+    [...cases, ...guessCases, ...moveCases, ...leaveCases, leaveOfThree, ...threeByTwo].map(
       (one) => [nameOf(one), one] as const,
     ),
   )(

@@ -12,6 +12,7 @@ const calm = { rejoins: true, trouble: { drop: 0, overtake: 0 }, states: 0 };
 const clusters: readonly JoinedCase[] = [
   { ...calm, programs: [["x"], ["w"], []], home: 3, kills: 2 },
   { ...calm, programs: [["r"], ["r"], ["w"]], home: 1, kills: 1 },
+  { ...calm, programs: [[], ["w"], ["rr"]], home: 1, kills: 1, guesses: true },
 ];
 
 test("in every state, each kind of message again, and from a session that is over", () => {
@@ -39,7 +40,7 @@ test("in every state, each kind of message again, and from a session that is ove
     return `${name.padEnd(18)} again ${again}, of a session that is over ${over}, to a cache in ${receivers.size} states`;
   });
   console.log(`${states} states\n${lines.join("\n")}`);
-  expect(kinds.length).toBe(17);
+  expect(kinds.length).toBe(20);
   for (const [name, kind] of kinds) {
     expect(all.get(kind)!.again, `${name} came again`).toBeGreaterThan(100);
     expect(all.get(kind)!.over, `${name} came from a session that was over`).toBeGreaterThan(20);

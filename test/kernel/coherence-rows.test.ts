@@ -22,6 +22,7 @@ interface Small {
   /** Two pages, granted by ranges. */
   readonly ranges?: true;
   readonly recalls?: number;
+  readonly guesses?: true;
 }
 const small: readonly Small[] = [
   {
@@ -55,10 +56,18 @@ const small: readonly Small[] = [
   { programs: [["w1r0"], ["r0"], ["w0"]], home: 2, ranges: true, recalls: 1 },
   { programs: [["w1w0"], ["r0"], ["w0"]], home: 2, ranges: true, recalls: 1 },
   { programs: [["w1x0"], ["r0"], ["w0"]], home: 2, ranges: true, recalls: 1 },
+  { programs: [["w"], ["w"], ["rr"]], home: 1, guesses: true },
+  { programs: [["rr"], ["ww"], ["rr"], []], home: 4, guesses: true },
 ];
 
 /** Larger clusters; the seeds that are known to meet something rare come first, many more behind them. */
-const large: readonly { readonly programs: Program[][]; readonly pages?: 3; readonly first: number[] }[] = [
+interface Large {
+  readonly programs: Program[][];
+  readonly pages?: 3;
+  readonly guesses?: true;
+  readonly first: number[];
+}
+const large: readonly Large[] = [
   {
     programs: [["rwrwrw", "wwrr"], ["wwrrww"], ["rrrwww", "wr"], ["wrwrwr"]],
     first: [1121, 3017, 2451, 994, 17846],
@@ -82,6 +91,7 @@ const large: readonly { readonly programs: Program[][]; readonly pages?: 3; read
     pages: 3,
     first: [],
   },
+  { programs: [["rwrwr", "rwr"], ["rwrw"], ["rwrr", "rr"], []], guesses: true, first: [2635] },
 ];
 const SEEDS = 5000;
 
@@ -91,9 +101,10 @@ test("every row of the table is reached, or named unreachable", () => {
   const uses = new Map(rows.map(({ state, event }, i) => [names[i]!, rowAddress(kernel, state, event) + 7]));
   const unused = () => names.filter((name) => kernel.bytes[uses.get(name)!] === 0);
   let states = 0;
-  for (const { programs, home, kills = 0, rejoins = false, ranges = false, recalls = 0 } of small) {
-    const pages = ranges ? 2 : 1;
-    const world = new World(kernel, { machines: programs.length, home, programs, pages, ranges, recalls });
+  for (const { home, kills = 0, rejoins = false, ...setup } of small) {
+    const machines = setup.programs.length;
+    const pages = setup.ranges ? 2 : 1;
+    const world = new World(kernel, { ...setup, machines, home, pages });
     world.rejoins = rejoins;
     states += explore(world, kills).states;
   }
@@ -101,9 +112,9 @@ test("every row of the table is reached, or named unreachable", () => {
 
   for (const name of Object.keys(unreachable)) expect(names).toContain(name);
   const wanted = () => unused().filter((name) => unreachable[name] === undefined);
-  const worlds = large.map(({ programs, pages }) =>
+  const worlds = large.map(({ programs, pages, guesses = false }) =>
     programs.map((_, home): [World, Saved] => {
-      const setup = { machines: programs.length, home: home + 1, programs };
+      const setup = { machines: programs.length, home: home + 1, programs, guesses };
       const world = new World(kernel, pages ? { ...setup, pages, ranges: true as const, recalls: 2 } : setup);
       return [world, world.save()];
     }),

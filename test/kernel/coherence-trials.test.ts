@@ -7,6 +7,7 @@ import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, states } from "../support/page-table.js";
 import { explore, Violation } from "../support/search.js";
 import {
+  GUESSING,
   JOINED,
   LARGER,
   MIRRORED,
@@ -35,6 +36,7 @@ test.each([
   ["mirrored", MIRRORED],
   // Over the kernel's links: frames are lost, doubled, overtaken, late, cut one way.
   ["joined", JOINED],
+  ["guessing", GUESSING],
 ])("%s clusters: 60, four seeds each", (_, from) => {
   let kernel = new KernelWasm();
   let events = 0;

@@ -3,17 +3,17 @@
 // old value. At every end: nobody waits for ever. A failure prints the steps, or the seed, that lead to it.
 import { describe, expect, test } from "vitest";
 import { type Program, type Saved, World, wander } from "../support/coherence.js";
-import { cases, leaveCases, moveCases, nameOf } from "../support/coherence-cases.js";
+import { cases, guessCases, leaveCases, moveCases, nameOf } from "../support/coherence-cases.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
 
 const kernel = new KernelWasm();
 
 describe("every order of events", () => {
-  for (const one of cases) {
-    const { programs, home, kills, rejoins = false, states } = one;
+  for (const one of [...cases, ...guessCases]) {
+    const { programs, home, kills, rejoins = false, moves: takeover = false, guesses = false, states } = one;
     test(`${nameOf(one)}: one writer, no old value, no end without an answer`, () => {
-      const world = new World(kernel, { machines: programs.length, home, programs });
+      const world = new World(kernel, { machines: programs.length, home, programs, guesses, takeover });
       world.rejoins = rejoins;
       const found = explore(world, kills);
       expect(found.ends).toBeGreaterThan(0);

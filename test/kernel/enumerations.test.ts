@@ -9,6 +9,7 @@ type Names = readonly [file: string, names: RegExp];
 const enumerations: readonly Names[] = [
   ["coherence/access.ts", /^(?!CMP$|LOG_XMM$)/],
   ["coherence/client.ts", /^ASK_/],
+  ["coherence/early.ts", /^EARLY_/],
   ["coherence/homes.ts", /^(FROZEN|HANDED_IN)$/],
   ["coherence/homes.ts", /^(OURS|TOLD)$/],
   ["coherence/instruction.ts", /^FROM_/],

@@ -22,6 +22,7 @@ CONSTANTS
   Programs,   \* [machine -> sequence of threads, each a sequence of <<letter, page>>]
   Deaths,     \* at most so many machines die
   Leaves,     \* so many leave in good order, with Moves and without Deaths (Move.tla)
+  Guesses,    \* readers guess who owns a page, and ask him as well (kernel/coherence/early.ts)
   Rejoins,    \* those that died come back, once
   Moves       \* membership goes by views, and the role of a home that dies moves (Move.tla)
 
@@ -29,15 +30,19 @@ Machines == 1..N
 VARIABLE w    \* the world
 
 NoCause == [kind |-> "", machine |-> 0, copy |-> FALSE, tx |-> 0, acks |-> {}]
-NoPeer == [reader |-> 0, served |-> 0, server |-> 0, kept |-> "", keptTx |-> 0, acks |-> {}, operation |-> 0]
+NoPeer == [reader |-> 0, served |-> 0, server |-> 0, kept |-> "", keptTx |-> 0, acks |-> {}, operation |-> 0,
+           guessed |-> FALSE]
 NoMessage == [kind |-> "", from |-> 0, requester |-> 0, right |-> "", data |-> FALSE, dirty |-> FALSE,
-              copy |-> FALSE, tx |-> 0, acks |-> {}, page |-> 0, value |-> 0]
+              copy |-> FALSE, tx |-> 0, acks |-> {}, page |-> 0, value |-> 0, served |-> 0]
 
 NewPage(m, p) ==
   [state |-> "INVALID", dirty |-> FALSE, cause |-> NoCause, later |-> NoCause,
    directory |-> "UNUSED", owner |-> 0, found |-> FALSE, purge |-> FALSE, left |-> FALSE,
    tx |-> 0, purgeTx |-> 0, expected |-> {}, received |-> {}, readers |-> {}, sharers |-> {},
    awaited |-> {}, passed |-> {}, operations |-> {}, target |-> 0, guess |-> 0,
+   \* Whom it was last given to; of an open request, what has come of it, "bytes" or "order", and the owner's request that this names;
+   \* the request by which it is here, and the reader that was sent its bytes early since.
+   successor |-> 0, early |-> "", earlyServed |-> 0, tenure |-> 0, earlyTo |-> 0, earlyTx |-> 0,
    peers |-> [x \in Machines |-> NoPeer],
    invalidated |-> {}, wasSharer |-> FALSE,
    \* What is around the engine: the frame's value, written since it came, the revocation under way, the
@@ -125,8 +130,18 @@ Granting(right, data, tx, acks) ==
 Opened(v, m, p) == [v EXCEPT !.last[m] = @ + 1, !.pg[m][p].tx = v.last[m] + 1]
 
 Ask(v, m, p, kind) ==
-  LET u == [Opened(v, m, p) EXCEPT !.pg[m][p].expected = {}, !.pg[m][p].received = {}]
-  IN Say(u, m, p, u.pg[m][p].home, [M(kind) EXCEPT !.tx = u.last[m]])
+  LET P == v.pg[m][p]
+      u == [Opened(v, m, p) EXCEPT !.pg[m][p].expected = {}, !.pg[m][p].received = {},
+                                   !.pg[m][p].early = "", !.pg[m][p].earlyServed = 0]
+      guess == IF Guesses /\ kind = "GET_READ" /\ P.home # m /\ P.successor # P.home THEN P.successor ELSE 0
+      x == Say(u, m, p, P.home, [M(kind) EXCEPT !.tx = u.last[m], !.requester = guess])
+  IN Say(x, m, p, guess, [M("GUESS") EXCEPT !.tx = u.last[m]])
+
+\* Nothing that was or is to be sent early counts any more; by this machine's open request the page is here now.
+EarlyForgotten(v, m, p) ==
+  [v EXCEPT !.pg[m][p] = [@ EXCEPT !.early = "", !.earlyServed = 0, !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0]]
+TenureBegins(v, m, p) ==
+  LET u == EarlyForgotten(v, m, p) IN IF Guesses THEN [u EXCEPT !.pg[m][p].tenure = v.pg[m][p].tx] ELSE u
 
 AskOperate(v, m, p, event) ==
   LET guess == v.pg[m][p].guess
@@ -160,11 +175,17 @@ AnswerOperations(v, m, p, kind) ==
 ClearReaders(v, m, p) ==
   [v EXCEPT !.pg[m][p].readers = {},
             !.pg[m][p].peers = [x \in Machines |->
-               IF x \in v.pg[m][p].readers THEN [@[x] EXCEPT !.reader = 0] ELSE @[x]]]
+               IF x \in v.pg[m][p].readers THEN [@[x] EXCEPT !.reader = 0, !.guessed = FALSE] ELSE @[x]]]
 
 GiveReaders(v, m, p) ==
-  LET messages == [x \in v.pg[m][p].readers |-> Granting("S", TRUE, v.pg[m][p].peers[x].reader, {})]
-  IN ClearReaders(SayAll(v, m, p, messages), m, p)
+  LET P == v.pg[m][p]
+      grant(x) == Granting("S", TRUE, P.peers[x].reader, {})
+      messages == [x \in P.readers |-> IF P.peers[x].guessed
+                                       THEN [grant(x) EXCEPT !.kind = "EARLY", !.served = P.tenure] ELSE grant(x)]
+      early == {x \in P.readers : P.peers[x].guessed}
+      u == IF early = {} THEN v
+           ELSE [v EXCEPT !.pg[m][p].earlyTo = Max(early), !.pg[m][p].earlyTx = P.peers[Max(early)].reader]
+  IN ClearReaders(SayAll(u, m, p, messages), m, p)
 
 Answer(v, m, p) ==
   LET P == v.pg[m][p]
@@ -175,11 +196,14 @@ Answer(v, m, p) ==
                   Say(v, m, p, c.machine, [Granting("M", ~c.copy, c.tx, c.acks) EXCEPT !.dirty = P.dirty])
              [] c.kind = "PURGE" -> Say(v, m, p, v.pg[m][p].home, [M("SURRENDER") EXCEPT !.data = TRUE])
              [] OTHER -> v
-  IN [u EXCEPT !.pg[m][p].cause = NoCause, !.pg[m][p].dirty = FALSE]
+      x == EarlyForgotten(u, m, p)
+  IN [x EXCEPT !.pg[m][p].cause = NoCause, !.pg[m][p].dirty = FALSE,
+               !.pg[m][p].successor = IF Guesses THEN c.machine ELSE @]
 
 Refuse(v, m, p) ==
   LET a == AnswerOperations(v, m, p, "REJECTED")
-      failures == [x \in v.pg[m][p].readers |-> [M("FAILURE") EXCEPT !.tx = v.pg[m][p].peers[x].reader]]
+      forwarded == {x \in v.pg[m][p].readers : ~v.pg[m][p].peers[x].guessed}
+      failures == [x \in forwarded |-> [M("FAILURE") EXCEPT !.tx = v.pg[m][p].peers[x].reader]]
       b == ClearReaders(SayAll(a, m, p, failures), m, p)
       l == v.pg[m][p].later
       c == CASE l.machine = 0 -> b
@@ -267,8 +291,8 @@ Act(v, m, p, e, msg, a) ==
     [] a = "ASK_WRITE" -> Ask(v, m, p, "GET_WRITE")
     [] a = "TAKE" ->
          IF ~msg.data THEN Bad(v, "the right alone for who has no copy")
-         ELSE Framed([v EXCEPT !.pg[m][p].left = FALSE, !.pg[m][p].frame = IF msg.from = m THEN @ ELSE msg.value],
-                     m, p)
+         ELSE Framed([v EXCEPT !.pg[m][p].left = FALSE, !.pg[m][p].frame = IF msg.from = m \/ msg.kind = "ORDERED" THEN @ ELSE msg.value],
+                     m, p) \* what is ordered came early
     [] a = "GRANT" -> Grant(v, m, p)
     [] a = "REVOKE" -> Revoke(v, m, p, e)
     [] a = "REVOKE_WRITE" -> [v EXCEPT !.pg[m][p].revoking = IF @ = "all" THEN @ ELSE "write"]
@@ -301,9 +325,12 @@ Act(v, m, p, e, msg, a) ==
     [] a = "GRANT_MODIFIED" -> GrantModified(v, m, p, msg)
     [] a = "PASS_READ" ->
          LET owner == v.pg[m][p].owner
+             guessed == msg.requester # 0 /\ msg.requester = owner
+             served == IF guessed THEN v.pg[m][p].peers[owner].served ELSE 0
              u == Say(Served(v, m, p, msg, owner, {}), m, p, owner,
-                      [M("FORWARD_READ") EXCEPT !.requester = msg.from, !.tx = msg.tx])
-         IN [u EXCEPT !.pg[m][p].sharers = @ \union {msg.from}]
+                      [M("FORWARD_READ") EXCEPT !.requester = msg.from, !.tx = msg.tx, !.served = served])
+             x == Say(u, m, p, IF guessed THEN msg.from ELSE 0, [M("ORDERED") EXCEPT !.tx = msg.tx, !.served = served])
+         IN [x EXCEPT !.pg[m][p].sharers = @ \union {msg.from}]
     [] a = "PASS_WRITE" -> PassWrite(v, m, p, msg)
     [] a = "PASS_OPERATE" ->
          LET owner == v.pg[m][p].owner IN
@@ -393,13 +420,28 @@ GotGrant(v, m, p, msg) ==
   LET P == v.pg[m][p]
       u == [v EXCEPT !.pg[m][p].dirty = IF msg.data THEN msg.dirty ELSE P.dirty \/ msg.dirty]
       x == [u EXCEPT !.pg[m][p].expected = msg.acks]
-      y == Event(Closed(u, m, p), m, p, IF msg.right = "E" THEN "GOT_EXCLUSIVE" ELSE "GOT_SHARED", msg)
+      y == IF msg.right = "E" THEN Event(Closed(TenureBegins(u, m, p), m, p), m, p, "GOT_EXCLUSIVE", msg)
+           ELSE Event(Closed(EarlyForgotten(u, m, p), m, p), m, p, "GOT_SHARED", msg)
       H == y.pg[m][p]
   IN IF msg.right = "M"
-     THEN IF Collected(x, m, p) THEN Event(Closed(x, m, p), m, p, "GOT_MODIFIED", msg)
+     THEN IF Collected(x, m, p) THEN Event(Closed(TenureBegins(x, m, p), m, p), m, p, "GOT_MODIFIED", msg)
           ELSE Event(x, m, p, "GOT_COLLECT", msg)
      ELSE IF m = H.home /\ H.directory = "HELD" /\ m \in H.sharers THEN DirectoryEvent(y, m, p, "COPIED", msg)
      ELSE y
+
+\* A reader has the bytes when the owner and the home name the same request of the owner's.
+Early(v, m, p, msg) == Event(Closed(EarlyForgotten(v, m, p), m, p), m, p, "GOT_SHARED", [msg EXCEPT !.data = TRUE])
+EarlyCame(v, m, p, msg) ==
+  LET P == v.pg[m][p]
+      u == [v EXCEPT !.pg[m][p].dirty = FALSE]
+  IN IF P.state # "INVALID_READ" \/ P.early = "bytes" THEN v
+     ELSE IF P.early = "order" THEN IF P.earlyServed = msg.served THEN Early(u, m, p, msg) ELSE v
+     ELSE Event([u EXCEPT !.pg[m][p].early = "bytes", !.pg[m][p].earlyServed = msg.served], m, p, "EARLY", msg)
+OrderCame(v, m, p, msg) ==
+  LET P == v.pg[m][p]
+  IN IF P.state # "INVALID_READ" THEN v
+     ELSE IF P.early = "bytes" /\ P.earlyServed = msg.served THEN Early(v, m, p, msg)
+     ELSE [v EXCEPT !.pg[m][p].early = "order", !.pg[m][p].earlyServed = msg.served]
 
 Answered(v, m, p, msg) ==
   CASE msg.kind = "FAILURE" -> Event(v, m, p, "FAILURE", msg)
@@ -407,15 +449,26 @@ Answered(v, m, p, msg) ==
          LET who == IF msg.requester # 0 THEN msg.requester ELSE msg.from
              u == [v EXCEPT !.pg[m][p].received = @ \union {who}]
          IN IF u.pg[m][p].state = "COLLECTING" /\ Collected(u, m, p)
-            THEN Event(Closed(u, m, p), m, p, "LAST_ACKNOWLEDGED", NoMessage)
+            THEN Event(Closed(TenureBegins(u, m, p), m, p), m, p, "LAST_ACKNOWLEDGED", NoMessage)
             ELSE Event(u, m, p, "ACKNOWLEDGED", msg)
     [] msg.kind = "OPERATED" ->
-         Event([Closed(v, m, p) EXCEPT !.pg[m][p].guess = msg.from], m, p, "OPERATED", msg)
+         LET u == [Closed(v, m, p) EXCEPT !.pg[m][p].guess = msg.from]
+         IN Event([u EXCEPT !.pg[m][p].successor = IF Guesses THEN msg.from ELSE @], m, p, "OPERATED", msg)
     [] msg.kind = "REJECTED" ->
          LET guessed == v.pg[m][p].target # v.pg[m][p].home
              u == [v EXCEPT !.pg[m][p].guess = 0]
          IN IF guessed THEN Event(u, m, p, "MISSED", msg) ELSE Event(Closed(u, m, p), m, p, "REJECTED", msg)
+    [] msg.kind = "EARLY" -> EarlyCame(v, m, p, msg)
+    [] msg.kind = "ORDERED" -> OrderCame(v, m, p, msg)
     [] OTHER -> GotGrant(v, m, p, msg)
+
+GuessCame(v, m, p, msg) ==
+  LET P == v.pg[m][p]
+      mayGive == P.tenure # 0 /\ (P.state \in {"EXCLUSIVE", "MODIFIED"} \/ (P.state = "OWNED" /\ P.dirty))
+  IN IF msg.from \in v.dead[m] \/ ~mayGive THEN v
+     ELSE Event([v EXCEPT !.pg[m][p].readers = @ \union {msg.from},
+                          !.pg[m][p].peers[msg.from] = [@ EXCEPT !.reader = msg.tx, !.guessed = TRUE]],
+                m, p, "GUESSED", msg)
 
 Receive(v, m, p, msg) ==
   LET r == msg.requester IN
@@ -425,12 +478,17 @@ Receive(v, m, p, msg) ==
          IF r \in v.dead[m] THEN v
          ELSE Event([v EXCEPT !.pg[m][p].operations = @ \union {r},
                               !.pg[m][p].peers[r].operation = msg.tx], m, p, "EXECUTE", msg)
-    [] msg.kind \in {"GRANT", "OPERATED", "REJECTED", "ACKNOWLEDGED", "FAILURE"} ->
+    [] msg.kind \in {"GRANT", "OPERATED", "REJECTED", "ACKNOWLEDGED", "FAILURE", "EARLY", "ORDERED"} ->
          IF v.pg[m][p].tx # 0 /\ msg.tx = v.pg[m][p].tx THEN Answered(v, m, p, msg) ELSE v
+    [] msg.kind = "GUESS" -> GuessCame(v, m, p, msg)
     [] msg.kind = "FORWARD_READ" ->
+         LET P == v.pg[m][p] IN
          IF r \in v.dead[m] THEN v
+         ELSE IF P.earlyTo = r /\ P.earlyTx = msg.tx /\ P.tenure = msg.served
+         THEN [v EXCEPT !.pg[m][p].earlyTo = 0, !.pg[m][p].earlyTx = 0]
          ELSE Event([v EXCEPT !.pg[m][p].readers = @ \union {r},
-                              !.pg[m][p].peers[r].reader = msg.tx], m, p, "FORWARD_READ", msg)
+                              !.pg[m][p].peers[r] = [@ EXCEPT !.reader = msg.tx, !.guessed = FALSE]],
+                    m, p, "FORWARD_READ", msg)
     [] msg.kind \in {"INVALIDATE", "FORWARD_WRITE"} -> PutLater(v, m, p, msg.kind, msg)
     [] msg.kind = "LOSS_KNOWN" -> Event(v, m, p, "FAILURE_KNOWN", msg)
     [] msg.kind = "PURGE" -> [v EXCEPT !.pg[m][p].purge = TRUE, !.pg[m][p].purgeTx = msg.tx]
@@ -520,6 +578,8 @@ Kill(v, m) ==
 Forget(v, m, p, x) ==
   LET P == v.pg[m][p] IN
   [v EXCEPT !.pg[m][p] = [@ EXCEPT
+     !.successor = IF @ = x THEN 0 ELSE @, !.earlyTx = IF P.earlyTo = x THEN 0 ELSE @,
+     !.earlyTo = IF @ = x THEN 0 ELSE @, !.peers[x].guessed = FALSE,
      !.readers = @ \ {x}, !.operations = @ \ {x}, !.guess = IF @ = x THEN 0 ELSE @, !.peers[x].reader = 0,
      !.cause.machine = IF @ = x /\ P.cause.kind # "PURGE" THEN 0 ELSE @,
      !.later.machine = IF @ = x THEN 0 ELSE @]]
@@ -556,7 +616,7 @@ PeerDied(v, m, p, x) ==
   LET a == Forget(v, m, p, x)
       operating == v.pg[m][p].state = "INVALID_OPERATE" /\ v.pg[m][p].target = x
       b == IF a.pg[m][p].state = "COLLECTING" /\ Collected(a, m, p)
-           THEN Event(Closed(a, m, p), m, p, "LAST_ACKNOWLEDGED", NoMessage) ELSE a
+           THEN Event(Closed(TenureBegins(a, m, p), m, p), m, p, "LAST_ACKNOWLEDGED", NoMessage) ELSE a
       c == IF operating THEN Event(b, m, p, "FAILURE", NoMessage) ELSE b
       home == v.pg[m][p].home
   IN IF x = home THEN Event(Closed(a, m, p), m, p, "HOME_DIED", NoMessage)

@@ -111,6 +111,7 @@ FreezePage(v, m, p, stored) ==
         !.frozen = TRUE, !.unanswered = Q.state = "INVALID_OPERATE",
         !.away = IF P.frozen THEN @ ELSE P.directory = "HELD",
         !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
+        !.successor = 0, !.early = "", !.earlyServed = 0, !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0,
         !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
         !.awaited = {}, !.passed = {}, !.found = FALSE]]
 

@@ -13,11 +13,21 @@ export interface Case {
   moves?: boolean;
   /** So many leave in good order. */
   leaves?: number;
+  /** Readers guess who owns a page. */
+  guesses?: boolean;
   states: number;
 }
 
-export const nameOf = ({ programs, home, kills, rejoins = false, moves = false, leaves = 0 }: Case): string =>
-  `${moves ? "homes move: " : ""}${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}${leaves > 0 ? `, ${leaves} leaves` : ""}`;
+export const nameOf = ({
+  programs,
+  home,
+  kills,
+  rejoins = false,
+  moves = false,
+  leaves = 0,
+  guesses = false,
+}: Case): string =>
+  `${moves ? "homes move: " : ""}${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}${leaves > 0 ? `, ${leaves} leaves` : ""}${guesses ? ", guesses" : ""}`;
 
 export const cases: Case[] = [
   { programs: [["w"], ["w"]], home: 1, kills: 0, states: 22 },
@@ -48,6 +58,17 @@ export const cases: Case[] = [
   { programs: [["x"], ["wx"], []], home: 3, kills: 1, states: 2284 },
   { programs: [["w"], ["x"], []], home: 3, kills: 1, rejoins: true, states: 2131 },
 ];
+
+/** Who has lost the page to a machine asks that one as well when it reads next (kernel/coherence/early.ts). */
+export const guessCases: Case[] = [
+  { programs: [[], ["ww"], ["rr"]], home: 1, kills: 0, states: 422 },
+  { programs: [["w"], ["w"], ["rr"]], home: 1, kills: 0, states: 1035 },
+  { programs: [[], ["wx"], ["rrr"]], home: 1, kills: 0, states: 938 },
+  { programs: [[], ["w"], ["w"], ["rr"]], home: 1, kills: 0, states: 1500 },
+  { programs: [[], ["ww"], ["rr"]], home: 1, kills: 1, states: 13517 },
+  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, rejoins: true, states: 4947 },
+  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, moves: true, states: 26996 },
+].map((one) => ({ ...one, guesses: true }));
 
 /** R8: the home dies and its role moves (test/model/Move.tla). */
 export const moveCases: Case[] = [

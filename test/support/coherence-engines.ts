@@ -53,6 +53,7 @@ const functions = {
   owner: "pageOwner",
   sharers: "pageSharers",
   setView: "engineSetView",
+  setGuesses: "engineSetGuesses",
   reverted: "pageReverted",
   setRanged: "pageSetRanged",
   setFrozen: "pageSetFrozen",
@@ -111,6 +112,8 @@ export interface Shape {
   narrow?: boolean;
   /** What decides how a machine goes on has serial numbers and mirrors in it. */
   mirrored?: boolean;
+  /** Readers guess who owns a page, and ask him as well. */
+  guesses?: boolean;
 }
 
 export class Engines {
@@ -176,6 +179,7 @@ export class Engines {
     const at = this.engine(machine);
     this.#kernel.bytes.fill(0, at, at + this.#stride);
     this.#kernel.call("engineCreate")(at, machine, machines, this.#actions, this.#local, 1000 * life);
+    this.do.setGuesses(at, this.#shape.guesses ? 1 : 0);
     this.createSet(machine);
   }
 

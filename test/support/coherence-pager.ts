@@ -238,6 +238,8 @@ export class Pagers {
     const here = cluster.machine(from).pages[page]!;
     cluster.messages++;
     if (bytes[0] === c["SAY_GRANT"] && this.#isBroken(from, page)) this.#refuseBroken(from, page, bytes);
+    if (bytes[0] === c["SAY_EARLY"] && here.broken)
+      throw new Violation("bytes of a page that is lost go early");
     const data = (bytes[3]! & c["WITH_DATA"]!) !== 0;
     if (data) cluster.dataMessages++;
     const transaction = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);

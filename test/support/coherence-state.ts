@@ -54,6 +54,8 @@ export interface Setup {
   narrow?: boolean;
   /** Machines that have no frames left for what others hand in as they leave. */
   roomless?: readonly number[];
+  /** Readers guess who owns a page, and ask him as well. */
+  guesses?: boolean;
   /** Views, and homes that move. */
   takeover?: boolean;
   /** What is written is mirrored on so many machines before it is seen; with `takeover`, without ranges. */
@@ -202,13 +204,13 @@ export class Cluster {
 
   constructor(kernel: KernelWasm, setup: Setup) {
     this.setup = setup;
-    const { machines, home, pages = 1, ranges = false, narrow = false } = setup;
+    const { machines, home, pages = 1, ranges = false, narrow = false, guesses = false } = setup;
     this.#homes = typeof home === "number" ? Array.from({ length: pages }, () => home) : home;
     if (this.#homes.length !== pages) throw new Error(`${pages} pages, but ${this.#homes.length} homes`);
     this.ranges = ranges;
     const mirrored = (setup.mirrored ?? 0) > 0;
     if (mirrored && (ranges || !setup.takeover)) throw new Error("mirrored: with takeover, without ranges");
-    this.engines = new Engines(kernel, { machines, pages, ranges, narrow, mirrored });
+    this.engines = new Engines(kernel, { machines, pages, ranges, narrow, mirrored, guesses });
     this.c = this.engines.c;
     this.pages = Array.from({ length: pages }, (_, page) => page);
     this.takeover = setup.takeover ?? false;

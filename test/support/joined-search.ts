@@ -133,11 +133,15 @@ export const joinedName = ({ programs, home, kills, rejoins, trouble }: JoinedCa
 
 export function searchJoined(
   kernel: KernelWasm,
-  { programs, home, kills, rejoins = false, trouble, planted }: JoinedCase,
+  { programs, home, kills, rejoins = false, guesses = false, trouble, planted }: JoinedCase,
   progress?: (states: number, waiting: number) => void,
 ): { found: Found; world: JoinedSearch } {
   const pages = typeof home === "number" ? 1 : home.length;
-  const world = new JoinedSearch(kernel, { machines: programs.length, pages, home, programs }, trouble);
+  const world = new JoinedSearch(
+    kernel,
+    { machines: programs.length, pages, home, programs, guesses },
+    trouble,
+  );
   world.world.rejoins = rejoins;
   if (planted) world.links.planted = planted;
   return { found: explore(world, kills, 50_000_000, progress), world };

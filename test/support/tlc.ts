@@ -35,7 +35,15 @@ export function rowsModule(): string {
   return `${head}\n${note}\nRows == [\n${lines.join(",\n")}]\n${"=".repeat(head.length)}\n`;
 }
 
-function caseModule({ programs, home, kills, rejoins = false, moves = false, leaves = 0 }: Case): {
+function caseModule({
+  programs,
+  home,
+  kills,
+  rejoins = false,
+  moves = false,
+  leaves = 0,
+  guesses = false,
+}: Case): {
   module: string;
   configuration: string;
 } {
@@ -57,6 +65,7 @@ function caseModule({ programs, home, kills, rejoins = false, moves = false, lea
   const configuration = [
     `SPECIFICATION ${moves ? "MoveSpec" : "Spec"}`,
     `CONSTANTS N = ${programs.length} Deaths = ${kills} Leaves = ${leaves}`,
+    `CONSTANTS Guesses = ${guesses ? "TRUE" : "FALSE"}`,
     `CONSTANTS Rejoins = ${rejoins ? "TRUE" : "FALSE"} Moves = ${moves ? "TRUE" : "FALSE"}`,
     "CONSTANTS Pages <- CasePages Home <- CaseHome Programs <- CasePrograms",
     `INVARIANTS ${[...INVARIANTS, ...(moves ? ["NobodyWaitsForHomes", "NothingIsLost"] : ["NobodyWaits"])].join(" ")}`,

@@ -31,12 +31,20 @@ export const LARGER = 1_000_000;
 export const MIRRORED = 2_000_000;
 /** And from here on any of these, over the kernel's links. */
 export const JOINED = 3_000_000;
+/** And from here on any that is not mirrored, with readers who guess who owns a page. */
+export const GUESSING = 4_000_000;
 
-/** The cluster of this number: 2 to 5 machines of one or two threads, 1 to 3 pages. */
+/** The cluster of this number. */
 export function shapeOf(number: number): Shape {
+  if (number >= GUESSING) return guessingOf(number);
   if (number >= JOINED) return joinedOf(number);
   if (number >= MIRRORED) return mirroredOf(number);
   if (number >= LARGER) return largerOf(number);
+  return smallOf(number);
+}
+
+/** 2 to 5 machines of one or two threads, 1 to 3 pages. */
+function smallOf(number: number): Shape {
   const next = chance(number + 1);
   const machines = 2 + next(4);
   const pages = 1 + next(3);
@@ -139,6 +147,12 @@ function joinedOf(number: number): Shape {
     pace: [0, 20, 500][next(3)]!,
   };
   return { ...shapeOf(kind + number - JOINED), trouble };
+}
+
+function guessingOf(number: number): Shape {
+  const kind = [0, LARGER, JOINED][number % 3]!;
+  const shape = shapeOf(kind + number - GUESSING);
+  return { ...shape, guesses: shape.mirrored === undefined };
 }
 
 /** Of one run: what goes slowly there, and how faults follow each other. */

@@ -34,7 +34,13 @@ const ranged = [
     (home) => new World(kernel, { machines: 3, home, programs, pages: 3, ranges: true, recalls: 1 }),
   ),
 );
-export const fresh = new Map([...worlds, ...ranged].map((world): [World, Saved] => [world, world.save()]));
+const guessing = [
+  [["w"], ["w"], ["rr"]],
+  [["r"], ["ww"], ["rr"], ["wr"]],
+].map((programs) => new World(kernel, { machines: programs.length, home: 1, programs, guesses: true }));
+export const fresh = new Map(
+  [...worlds, ...ranged, ...guessing].map((world): [World, Saved] => [world, world.save()]),
+);
 
 function plant(change: Change): void {
   const [state, event, next, ...actions] = change;
@@ -54,13 +60,16 @@ function planted({ rows }: RowBug, work: () => Finding[]): Finding[] {
   }
 }
 
+const worldsOf = ({ ranges, guesses }: RowBug): readonly World[] =>
+  ranges ? ranged : guesses ? guessing : worlds;
+
 const SEEDS = 400;
 /** Those of a few thousand states. */
 const SMALL = 20_000;
 
 export const rowAtRandom = (bug: RowBug): Finding[] =>
   planted(bug, () => {
-    const of = bug.ranges ? ranged : worlds;
+    const of = worldsOf(bug);
     return atRandom(SEEDS, of.length, (seed, index) => {
       of[index]!.load(fresh.get(of[index]!)!);
       wander(of[index]!, seed, bug.kills ?? 0);
@@ -70,7 +79,7 @@ export const rowAtRandom = (bug: RowBug): Finding[] =>
 export const rowBySearch = (bug: RowBug): Finding[] =>
   planted(bug, () =>
     bySearch(
-      (bug.ranges ? ranged : worlds).map((world) => () => {
+      worldsOf(bug).map((world) => () => {
         world.load(fresh.get(world)!);
         return explore(world, bug.kills ?? 0, SMALL, undefined, true);
       }),

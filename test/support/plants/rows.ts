@@ -3,7 +3,15 @@
 /** [state, event, next state, actions...] */
 export type Change = [state: string, event: string, next: string, ...actions: string[]];
 
-export const rowBugs: readonly { name: string; kills?: number; ranges?: true; rows: Change[] }[] = [
+interface RowBug {
+  readonly name: string;
+  readonly kills?: number;
+  readonly ranges?: true;
+  /** Readers guess who owns a page. */
+  readonly guesses?: true;
+  readonly rows: Change[];
+}
+export const rowBugs: readonly RowBug[] = [
   {
     name: "acknowledges before the shoot-down",
     rows: [
@@ -26,6 +34,11 @@ export const rowBugs: readonly { name: string; kills?: number; ranges?: true; ro
   {
     name: "an M holder shares its page and keeps the right to write",
     rows: [["MODIFIED", "FORWARD_READ", "MODIFIED", "GIVE_READERS"]],
+  },
+  {
+    name: "an M holder gives its bytes early and keeps the right to write",
+    guesses: true,
+    rows: [["MODIFIED", "GUESSED", "MODIFIED", "GIVE_READERS"]],
   },
   {
     name: "hands a page over before the shoot-down",

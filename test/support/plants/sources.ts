@@ -21,8 +21,8 @@ import { type Change, compiled } from "./compiled.js";
 import { exploreLoans, larger, loanCases, short, wanderLoans } from "./loans.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 
-/** What it is part of: pages, records that merge and go, homes that move, machines that leave, chunks that are lent. */
-type Part = "pages" | "merging" | "moves" | "leaves" | "loans";
+/** What it is part of: pages, readers that guess who owns them, records that merge and go, homes that move, machines that leave, chunks that are lent. */
+type Part = "pages" | "guesses" | "merging" | "moves" | "leaves" | "loans";
 
 const bugs: readonly (Change & { part: Part; story?: Story })[] = [
   {
@@ -263,6 +263,55 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "  if (part.owner != 0 || loan.chunks == 0) return false;\n  ended(part, loan);",
     to: "  if (part.owner != 0 || loan.chunks == 0) return false;",
   },
+  {
+    name: "bytes that came early are used without the home's word",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "  const ordered = page.early == EARLY_ORDER;",
+    to: "  const ordered = true;\n  page.earlyServed = message.served;",
+  },
+  {
+    name: "the home's word is for whatever bytes came before it",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "if (page.early == EARLY_BYTES && page.earlyServed == message.served) {",
+    to: "if (page.early == EARLY_BYTES) {",
+  },
+  {
+    name: "bytes that come behind the home's word are what it is about",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "  if (ordered && page.earlyServed != message.served) return;",
+    to: "",
+  },
+  {
+    name: "who has sent bytes early sends them to nobody else",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "if (page.earlyTo == 0 || page.earlyTo != message.requester) return false;",
+    to: "if (page.earlyTo == 0) return false;\n  if (page.earlyTo != message.requester) return true;",
+  },
+  {
+    name: "bytes that were sent early serve the reader's next request as well",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "if (page.earlyTransaction != message.transaction || page.tenure != message.served) return false;",
+    to: "",
+  },
+  {
+    name: "bytes that were sent early count when their sender has written since",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "export function tenureBegins(engine: Engine, page: Page): void {\n  earlyForget(page);",
+    to: "export function tenureBegins(engine: Engine, page: Page): void {",
+  },
+  {
+    name: "the home's word names no request of the owner's",
+    part: "guesses",
+    file: "coherence/say.ts",
+    from: "  if (said != 0) changetype<PageMessage>(said).served = peerAt(page, page.owner).served;",
+    to: "",
+  },
 ];
 
 const SMALL = 30_000;
@@ -284,6 +333,12 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
     { programs: [["w"], ["xx"], ["rx"]], home: 1, seeds: 300 },
     { programs: [["rr"], ["rw"], ["wr"]], home: 1, kills: 1, seeds: 1000 },
     { programs: [["rxw"], ["wxr"], ["wr"]], home: 3, kills: 2, seeds: 1000 },
+  ],
+  guesses: [
+    { programs: [["w"], ["w"], ["rr"]], home: 1, seeds: 1000 },
+    { programs: [[], ["ww"], ["rr"]], home: 1, kills: 1, seeds: 1000 },
+    { programs: [["w"], ["rw"], ["ww"], ["rrr"]], home: 1, seeds: 1000 },
+    { programs: [[], ["wrw"], ["rrr"], ["rr"]], home: 1, kills: 1, seeds: 1000 },
   ],
   merging: [
     { programs: [["w0"], ["r0w1"], ["w1"]], home: 1, pages: 2, seeds: 1000 },
@@ -308,7 +363,9 @@ function worldOf(kernel: KernelWasm, part: Part, small: Small): World {
   const { programs, home, pages = 1, leaves = 0, merges = part === "merging" } = small;
   const merging = merges ? { ranges: true, merges: true, fetches: 1 } : {};
   const takeover = part === "moves" || part === "leaves";
-  const world = new World(kernel, { machines: programs.length, home, programs, pages, takeover, ...merging });
+  const guesses = part === "guesses";
+  const setup = { machines: programs.length, home, programs, pages, takeover, guesses, ...merging };
+  const world = new World(kernel, setup);
   world.rejoins = part !== "leaves";
   world.leaves = leaves;
   return world;
