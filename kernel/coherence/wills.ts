@@ -8,7 +8,7 @@
 // every page below the object's end that nobody has counts as lost. Core 0 only.
 import { nanoseconds } from "../machine/time";
 import { allocate } from "../memory/slab";
-import { clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_WILL, ITEM_NAME, ITEM_PAGES, ITEM_SIZE } from "../syslink/commands";
 import {
   itemData,
@@ -146,6 +146,12 @@ export function willMake(object: SharedObject): void {
     const kept = changetype<Kept>(at);
     if (kept.had != 0 && kept.former == 0) stored(object, kept.index);
   }
+}
+
+/** What it was told is gone: a new life with its number, which may be here by the next view, has to be told everything. */
+export function willsMachineDied(machine: u32): void {
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next)
+    changetype<SharedObject>(at).heirs &= ~bit(machine);
 }
 
 /** Everything that is waiting to be told is said. The machines that are heirs of something here. */

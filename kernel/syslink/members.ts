@@ -36,6 +36,7 @@ import {
 import { questionsFail } from "../coherence/questions";
 import { remainsDrop } from "../coherence/remains";
 import { futexMachineCame } from "../coherence/shared-futex";
+import { willsMachineDied } from "../coherence/wills";
 import { print, printDecimal } from "../console";
 import { framesFree } from "../memory/frames";
 import { allocate } from "../memory/slab";
@@ -510,6 +511,7 @@ function died(machine: u32): void {
   dying &= ~bit(machine);
   coming &= ~bit(machine);
   if (!(membership.left & bit(machine))) homesMachineDied(machine);
+  willsMachineDied(machine);
   pagesMachineDied(machine);
   objectsMachineDied(machine);
   locksMachineDied(machine);

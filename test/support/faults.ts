@@ -11,7 +11,10 @@ export interface Line {
 }
 
 /** What happens, and when (milliseconds). Ports: machine k has port k, the bridge's witness comes behind the last one. */
-export type Happening = readonly [at: number, does: (cluster: SeededCluster) => void];
+export type Happening = readonly [
+  at: number,
+  does: (cluster: SeededCluster, options: SeededOptions) => unknown,
+];
 
 export interface FaultRun {
   readonly lines: readonly Line[];
@@ -43,7 +46,7 @@ export async function withFaults(
   });
   for (const [at, does] of happenings) {
     cluster.run(Math.round(at * 1e6));
-    does(cluster);
+    await does(cluster, whole);
   }
   const ended = cluster.run(limit * 1e6);
   return {

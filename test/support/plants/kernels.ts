@@ -7,6 +7,7 @@ import { fulls, tellFull, wrongOfFull } from "../full.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
+import { heirIsNew, leftBehind } from "../left-behind.js";
 import { leftMirrors, wrongOfLeftMirrors } from "../left-mirrors.js";
 import { broken } from "../lent.js";
 import { shipped, shippedKinds } from "../shipped.js";
@@ -217,6 +218,12 @@ const moving =
       ?.run.text()
       .slice(-400);
 
+/** R2: a home dies whose heir was switched off and on again (test/cluster/left.test.ts). */
+const heirs: Judged = async (seed, kernel) => {
+  const { run, said } = await heirIsNew(seed, kernel);
+  return said.join() === leftBehind.join() ? undefined : run.text().slice(-400);
+};
+
 /** R3: a machine leaves with the only mirrors, and the pages' owner dies in the same move (test/cluster/mirror.test.ts). */
 const mirrorsLeave: Judged = async (seed, kernel) =>
   (await leftMirrors(seed, kernel))
@@ -265,6 +272,7 @@ const judges = {
   rests: borrowers(false),
   leaves: borrowers(true),
   mirrorsLeave,
+  heirs,
   refusals,
   returns,
   former,
@@ -386,6 +394,20 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     to: "",
   },
 
+  {
+    name: "R2: a new life of an heir is told nothing",
+    judge: "heirs",
+    file: "syslink/members.ts",
+    from: "  willsMachineDied(machine);\n",
+    to: "",
+  },
+  {
+    name: "R2: an heir is told pages alone",
+    judge: "heirs",
+    file: "coherence/wills.ts",
+    from: "  tell(object, ANEW);\n",
+    to: "  tell(object, 0);\n",
+  },
   {
     name: "R3: who leaves tells nobody of its mirrors",
     judge: "mirrorsLeave",
