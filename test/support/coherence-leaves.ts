@@ -1,10 +1,10 @@
 // Machines that leave the cluster of coherence-state.ts in good order (farewell.ts, and what homes.ts makes of it): their program has
 // ended, they hand in all that they have by a view in which they are leaving, say so, and the next view is without them.
 import type { Mirrors } from "./coherence-mirror.js";
-import type { Cluster } from "./coherence-state.js";
+import { type Cluster, instructions, isDone } from "./coherence-state.js";
 import type { ViewNotice } from "./coherence-view-state.js";
 
-export type LeaveStep = { do: "leave"; machine: number };
+export type LeaveStep = { do: "exit" | "leave"; machine: number };
 export type GivenNotice = Extract<ViewNotice, { kind: "given" }>;
 
 const bit = (machine: number) => 1 << machine;
@@ -18,23 +18,46 @@ export class Leaves {
     this.#cluster = cluster;
   }
 
-  /** It belongs to the cluster and knows the newest view; somebody else stays. */
+  /**
+   * It belongs to the cluster and knows the newest view; somebody else stays. Mirrored, its program exits first, and shows that: as any output that
+   * waits until everything that was written before has its mirrors.
+   */
   steps(number: number): LeaveStep[] {
     const { leaves, leavings, views, numbers } = this.#cluster;
     const { members, leaving } = views.at(-1)!;
-    const { member, view } = this.#cluster.machine(number).membership;
-    if (leavings >= leaves || !member || view !== views.length - 1 || !this.#cluster.runs(number)) return [];
+    const { exited, membership, threads } = this.#cluster.machine(number);
+    const { member, view } = membership;
+    if (!member || view !== views.length - 1 || !this.#cluster.runs(number)) return [];
+    if (exited ? !threads.every(isDone) : leavings >= leaves) return [];
     const stay = numbers.filter((other) => members & ~leaving & bit(other) && this.#cluster.runs(other));
-    return stay.includes(number) && stay.length > 1 ? [{ do: "leave", machine: number }] : [];
+    if (!stay.includes(number) || stay.length === 1) return [];
+    const exits = this.#mirrors.on && !exited && this.#cluster.planted !== "who leaves owes mirrors";
+    return [{ do: exits ? "exit" : "leave", machine: number }];
   }
 
-  leave(number: number): void {
-    const { views } = this.#cluster;
+  exit(number: number): void {
+    const machine = this.#cluster.machine(number);
     this.#cluster.leavings++;
+    machine.exited = true;
+    this.#ends(number);
+    const [first] = machine.threads;
+    if (first)
+      Object.assign(first, { program: instructions("o"), at: 0, commit: undefined, shows: undefined });
+  }
+
+  #ends(number: number): void {
     for (const thread of this.#cluster.machine(number).threads) {
       Object.assign(thread, { at: thread.program.length, state: 0, declined: false });
       thread.right.fill(0);
     }
+  }
+
+  leave(number: number): void {
+    const { views } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    if (!machine.exited) this.#cluster.leavings++;
+    machine.exited = false;
+    this.#ends(number);
     const last = views.at(-1)!;
     views.push({ ...last, leaving: last.leaving | bit(number) });
   }

@@ -167,9 +167,8 @@ export class Mirrors {
 
   /** They go to the new home, and its machine leaves: what becomes of them is not for it to say. */
   gave(machine: number, page: number): void {
-    const { engines, planted } = this.#cluster;
-    if (this.on && planted !== "who leaves mirrors what it gave away")
-      engines.do.mirrorForget(engines.engine(machine), engines.page(machine, page));
+    const { engines } = this.#cluster;
+    if (this.on) engines.do.mirrorForget(engines.engine(machine), engines.page(machine, page));
   }
 
   /** They came from a machine that leaves. */

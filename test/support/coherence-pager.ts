@@ -4,10 +4,8 @@
 import type { Judge } from "./coherence-judge.js";
 import type { Word } from "./coherence-losses.js";
 import type { Mirrors } from "./coherence-mirror.js";
-import type { Cluster, Thread } from "./coherence-state.js";
+import { type Cluster, isDone, type Thread } from "./coherence-state.js";
 import { Violation } from "./search.js";
-
-const isDone = ({ at, program }: Thread) => at === program.length;
 
 export class Pagers {
   readonly #cluster: Cluster;

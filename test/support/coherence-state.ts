@@ -92,6 +92,8 @@ export interface Thread {
   right: number[];
 }
 
+export const isDone = ({ at, program }: Thread): boolean => at === program.length;
+
 export interface PageHere {
   /** It has a record. */
   exists: boolean;
@@ -128,6 +130,8 @@ export interface Machine {
   noticed: number;
   /** It has died once and come back. */
   returned: boolean;
+  /** Mirrored, about to leave: all that is left of its program is that it shows its end. */
+  exited?: boolean;
   /** A thread was told that the page is gone. */
   failures: number;
   /** With `takeover`: what it knows of views, and of objects. */
@@ -550,9 +554,14 @@ export class Cluster {
       if (here.roomless) words.put(4);
       if (here.fetching) words.put(5);
     }
-    const { alive, stopped, returned, noticed } = machine;
+    const { alive, stopped, returned, exited, noticed } = machine;
     words.put(
-      (alive ? 1 : 0) | (returned ? 2 : 0) | (stopped ? 4 : 0) | (noticed << 4) | (machine.recalling << 20),
+      (alive ? 1 : 0) |
+        (returned ? 2 : 0) |
+        (stopped ? 4 : 0) |
+        (exited ? 8 : 0) |
+        (noticed << 4) |
+        (machine.recalling << 20),
     );
     if (this.takeover) membershipWords((word) => words.put(word), machine);
     for (const { at, state, declined, right, commit, shows } of machine.threads) {

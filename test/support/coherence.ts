@@ -36,7 +36,7 @@ export type Step =
   | WireStep;
 
 /** What need not happen. */
-const optional = new Set<Step["do"]>(["kill", "pause", "leave", "merge", "drop", "fetch"]);
+const optional = new Set<Step["do"]>(["kill", "pause", "exit", "leave", "merge", "drop", "fetch"]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
   readonly membership: Views;
@@ -200,6 +200,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
         this.mirrors.changes();
         this.membership.exclude(step.machine);
         break;
+      case "exit":
+        this.membership.leaves.exit(step.machine);
+        break;
       case "leave":
         this.mirrors.changes();
         this.membership.leaves.leave(step.machine);
@@ -317,7 +320,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     // Mirrored, what a machine hears that is left out is no loss.
     if (machine.alive && !this.mirror)
       machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
-    Object.assign(machine, { returned: true, alive: true, stopped: false, recalling: 0 });
+    Object.assign(machine, { returned: true, alive: true, stopped: false, exited: false, recalling: 0 });
     this.create(number, 1);
     remains?.forEach(({ serial, frame }, page) => {
       Object.assign(machine.pages[page]!, { frame, kept: { serial, flags: 0, former: true } });

@@ -188,6 +188,7 @@ export const mirrorThatLeaves: Story = {
     { do: "commit", machine: 2, thread: 0 },
     ARRIVES,
     { do: "output", machine: 2, thread: 0 },
+    { do: "exit", machine: 3 },
     { do: "leave", machine: 3 },
     all(install),
     kill(2),

@@ -220,7 +220,7 @@ export function worldOf(
 }
 
 /** Steps that are rare, so that they meet a cluster at work. */
-const isRare = (step: Step) => step.do === "kill" || step.do === "pause" || step.do === "leave";
+const isRare = (step: Step) => ["kill", "pause", "exit", "leave"].includes(step.do);
 
 /** What may happen when nothing fails any more. */
 function calmly(world: World): Step[] {
