@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type FaultRun, withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { homeOf } from "../support/homes.js";
-import { leftMirrors, wrongOfLeftMirrors } from "../support/left-mirrors.js";
+import { allIsThere, leftMirrors, manyLeftMirrors, wrongOfLeftMirrors } from "../support/left-mirrors.js";
 
 const LOSS = 60;
 const names = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
@@ -75,6 +75,11 @@ describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { t
       for (const told of await leftMirrors(seed)) expect(wrongOfLeftMirrors(told)).toBeUndefined();
     },
   );
+
+  test.each([1, 2])("R3: the same, with hundreds of pages (seed %i)", async (seed) => {
+    const run = await manyLeftMirrors(seed);
+    expect(allIsThere(run), run.text()).toBe(true);
+  });
 
   test("R2: volatile, what was printed is lost, and what was seen is reported", async () => {
     const [printed, found] = await shown(0, 1);

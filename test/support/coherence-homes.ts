@@ -270,8 +270,9 @@ export class Homes {
 
   /** mirrorsFetched() of left-mirrors.ts. */
   fetched(number: number): boolean {
-    const { engines, objects } = this.#cluster;
+    const { engines, objects, planted } = this.#cluster;
     const machine = this.#cluster.machine(number);
+    if (planted === "who leaves is told to use its mirrors") return true;
     for (const object of this.#mirrors.on ? objects : []) {
       const { home, moving } = machine.objects[object]!;
       if (home !== number || moving !== HANDED_IN) continue;

@@ -442,6 +442,10 @@ export class Mirrors {
     const { engines } = this.#cluster;
     const at = engines.page(machine, page);
     if (engines.do.fetched(engines.engine(machine), at) === 0) return;
+    if (serial !== BigInt(engines.do.bestOf(at)))
+      throw new Violation(
+        `machine ${machine} is sent mirror ${serial} of page ${page}, and asked for another`,
+      );
     this.#cluster.machine(machine).pages[page]!.fetching = false;
     engines.do.shelfCame(at, serial);
     this.#state.shelves[machine - 1]![page] = value;

@@ -1,5 +1,5 @@
-// A mirrored cluster in which machine 2 counts and prints how far it is (test/c/shown.c), machine 3 has the only mirrors of that and leaves,
-// and machine 2 dies in the same move. Machine 1, which has nothing of it, looks then.
+// A mirrored cluster in which machine 2 writes and prints how far it is, machine 3 has the only mirrors of that and leaves, and machine 2 dies
+// in the same move. Machine 1, which has nothing of it, looks then. Either it is a number, again and again (test/c/shown.c), or many pages (test/c/full.c).
 import { type FaultRun, type Happening, withFaults } from "./faults.js";
 import { cProgram } from "./guest.js";
 import { homeOf } from "./homes.js";
@@ -58,3 +58,29 @@ export function wrongOfLeftMirrors({ run, printed, found }: LeftMirrors): string
   const seen = found.length === 2 && found.every((value) => value >= printed);
   return left && seen && printed > 20 ? undefined : `${printed} was printed\n${run.text()}`;
 }
+
+/** More than a new home asks for at a time, by far. */
+const PAGES = 300;
+/** After all have met: when machine 1 looks, and when the run is over. */
+const [LOOKS_AT_ALL, ENDS, OVER] = [400, 500, 800];
+
+/** Machine 1 says how many of the pages hold something else than was written, and how often it was told of a loss. */
+export async function manyLeftMirrors(seed: number, kernel?: Uint8Array): Promise<FaultRun> {
+  const name = letters.find((each) => homeOf(each, [STAYS, WRITER, LEAVES]) === STAYS)!;
+  const play = (happenings: readonly Happening[]) =>
+    withFaults(
+      cProgram("full").host,
+      ["alone", name, PAGES, STAYS, WRITER, LEAVES, LOOKS_AT_ALL, ENDS],
+      happenings,
+      { machines: 3, seed, append: "linkloss=60 blocked=600 mirror=1 leave=5", ...(kernel && { kernel }) },
+      OVER,
+    );
+  const whole = await play([]);
+  const [leaving] = whole.said(STAYS, /^cluster: view 2: machines 1 2 3$/);
+  if (leaving === undefined) throw new Error(`nobody leaves:\n${whole.text()}`);
+  return play([[leaving.at, ({ network }) => network.partition([[STAYS, LEAVES, BRIDGE], [WRITER]])]]);
+}
+
+export const allIsThere = (run: FaultRun): boolean =>
+  run.said(STAYS, /^full: wrong 0 told 0$/).length === 1 &&
+  run.said(LEAVES, /^cluster: this machine has left$/).length === 1;

@@ -8,7 +8,7 @@ import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
 import { heirIsNew, leftBehind } from "../left-behind.js";
-import { leftMirrors, wrongOfLeftMirrors } from "../left-mirrors.js";
+import { allIsThere, leftMirrors, manyLeftMirrors, wrongOfLeftMirrors } from "../left-mirrors.js";
 import { broken } from "../lent.js";
 import { shipped, shippedKinds } from "../shipped.js";
 import { zeros, zerosRoute } from "../steps.js";
@@ -231,6 +231,11 @@ const mirrorsLeave: Judged = async (seed, kernel) =>
     .find((wrong) => wrong !== undefined)
     ?.slice(-400);
 
+const manyMirrorsLeave: Judged = async (seed, kernel) => {
+  const run = await manyLeftMirrors(seed, kernel);
+  return allIsThere(run) ? undefined : run.text().slice(-400);
+};
+
 /** Memory is full of shared pages when a home dies, or a machine leaves (test/cluster/full.test.ts). */
 const full: Judged = async (seed, kernel) => {
   const told = [2, 3, 6, 7].map((row) => fulls[row]!)[(seed - 1) % 4]!;
@@ -272,6 +277,7 @@ const judges = {
   rests: borrowers(false),
   leaves: borrowers(true),
   mirrorsLeave,
+  manyMirrorsLeave,
   heirs,
   refusals,
   returns,
@@ -421,6 +427,13 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     file: "coherence/shelves.ts",
     from: "return shelfIsOwn(page, page.had != 0) ? page.frame : page.shelfFrame;",
     to: "return page.frame;",
+  },
+  {
+    name: "R3: a new home goes on waiting for mirrors that have come",
+    judge: "manyMirrorsLeave",
+    file: "coherence/left-mirrors.ts",
+    from: "  fetching--;\n",
+    to: "",
   },
   {
     name: "R7: nothing remains of a former life",
