@@ -328,6 +328,10 @@ export function pageOwner(page: Page): u32 {
 export function pageSharers(page: Page): u64 {
   return page.sharers;
 }
+/** Of an open operation: whom it was sent to. */
+export function pageTarget(page: Page): u32 {
+  return page.target;
+}
 export function pageTransaction(page: Page): u32 {
   return page.transaction;
 }

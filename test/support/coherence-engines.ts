@@ -72,6 +72,7 @@ const functions = {
   bestOf: "pageBest",
   engineRestore: "engineRestore",
   engineRestored: "engineRestored",
+  target: "pageTarget",
   mirror: "pageMirror",
   copies: "pageCopies",
   mirrorArrived: "mirrorArrived",

@@ -77,6 +77,7 @@ export class Pagers {
   /** They are told of a loss. */
   #tell(number: number, threads: readonly Thread[], word: Word): void {
     if (threads.length > 0) this.#cluster.losses.tell(word);
+    if (threads.length > 0) this.#cluster.tellings.told(number, threads[0]!.program[threads[0]!.at]!.page);
     for (const thread of threads) this.#fail(number, thread);
   }
 
@@ -309,6 +310,7 @@ export class Pagers {
       const need = this.#need(thread);
       if (need > allowed) continue;
       thread.state = 2;
+      this.#cluster.tellings.got(number, page);
       // Mirrored, a page is mapped writable by its first write.
       thread.right[page] = this.#mirrors.on ? Math.max(need, thread.right[page]!) : allowed;
       if (need === 2) this.#mirrors.written(number, page);

@@ -4,6 +4,7 @@ import { Engines, LAST } from "./coherence-engines.js";
 import { Losses, type LossState, type Word } from "./coherence-losses.js";
 import { copyMirrors, type MirrorState, mirrorState, mirrorWords } from "./coherence-mirror-state.js";
 import { type Notice, put64, putNotice } from "./coherence-notices.js";
+import { Tellings, type TellingsSaved } from "./coherence-tellings.js";
 import {
   copyMembership,
   FLUSHED,
@@ -151,6 +152,7 @@ export interface Saved {
   mirrors: MirrorState | undefined;
   counts: [deaths: number, faults: number, recalls: number, fetches: number, leavings: number];
   losses: LossState;
+  tellings: TellingsSaved;
 }
 
 const copy = (machine: Machine): Machine => ({
@@ -179,6 +181,7 @@ export class Cluster {
   /** Pages that the home has fetched without need. */
   fetches = 0;
   readonly losses: Losses;
+  readonly tellings: Tellings;
   messages = 0;
   dataMessages = 0;
   /** Machines that died come back. */
@@ -223,6 +226,7 @@ export class Cluster {
     this.views = [{ members: this.numbers.reduce((bits, m) => bits | (1 << m), 0), second: 0, leaving: 0 }];
     this.mirror = mirrored ? mirrorState(machines, pages) : undefined;
     this.losses = new Losses(this, pages);
+    this.tellings = new Tellings(this, machines, pages);
     this.latest = this.pages.map(() => 0);
     this.forgivable = this.latest.slice();
     for (let m = 1; m <= machines; m++) {
@@ -326,7 +330,8 @@ export class Cluster {
     return this.machine(machine).objects[this.objectOf(page)]!.home;
   }
   /** A machine's memory is gone, or counts no more. */
-  loses(): void {
+  loses(number: number): void {
+    this.tellings.goes(number);
     this.deaths++;
     this.forgivable = this.forgivable.map((count) => count + 1);
   }
@@ -354,6 +359,10 @@ export class Cluster {
   }
   wire(from: number, to: number): Wire[] {
     return this.#wires[(from - 1) * this.setup.machines + to - 1]!;
+  }
+  /** What one has said and the other has not heard. */
+  underWay(from: number, to: number): readonly Wire[] {
+    return this.wire(from, to);
   }
   /** What is on its way comes to nobody. */
   cut(from: number, to: number): void {
@@ -444,6 +453,7 @@ export class Cluster {
 
   /** What a machine gives away finds no room. */
   losesPage(page: number): void {
+    this.tellings.suffers(page);
     this.deaths++;
     this.forgivable[page]!++;
   }
@@ -485,6 +495,7 @@ export class Cluster {
       mirrors: this.mirror && copyMirrors(this.mirror),
       counts: [this.deaths, this.faults, this.recalls, this.fetches, this.leavings],
       losses: this.losses.save(),
+      tellings: this.tellings.save(),
     };
   }
 
@@ -498,6 +509,7 @@ export class Cluster {
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
     [this.deaths, this.faults, this.recalls, this.fetches, this.leavings] = saved.counts;
     this.losses.load(saved.losses);
+    this.tellings.load(saved.tellings);
   }
 
   /** Of everything that decides how the cluster goes on: equal for states that cannot be told apart. */

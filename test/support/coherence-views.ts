@@ -107,7 +107,7 @@ export class Views {
     });
     const here = this.#cluster.machine(machine);
     if (here.membership.handedIn) here.alive = false;
-    else if (here.alive) this.#cluster.loses(); // what it has is not the newest any more
+    else if (here.alive) this.#cluster.loses(machine); // what it has is not the newest any more
   }
 
   /** A new life has begun; the next view takes it in. */

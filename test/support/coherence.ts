@@ -289,7 +289,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     for (const thread of machine.threads) thread.right.fill(0);
     for (const page of machine.pages) page.revoking = -1;
     this.faults++;
-    if (!machine.membership.handedIn) this.loses();
+    if (!machine.membership.handedIn) this.loses(number);
   }
 
   #notice(number: number, dead: number): void {
@@ -322,6 +322,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
     Object.assign(machine, { returned: true, alive: true, stopped: false, exited: false, recalling: 0 });
     this.create(number, 1);
+    this.tellings.begins(number);
     remains?.forEach(({ serial, frame }, page) => {
       Object.assign(machine.pages[page]!, { frame, kept: { serial, flags: 0, former: true } });
     });

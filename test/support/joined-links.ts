@@ -4,6 +4,7 @@
 // to no other state. What a link acknowledges its peer hears at once, so that two states of which nobody can tell the difference
 // are one: then numbers count from what the receiver has, and of a datagram only its session and its number matter.
 // (Acknowledgements that go astray: syslink-search.test.ts.) What is lost is sent again by the sender's timer, at any moment afterwards.
+import { putNotice } from "./coherence-notices.js";
 import type { Wire } from "./coherence-state.js";
 import type { Words } from "./fingerprint.js";
 import type { DatagramStep } from "./joined-wire.js";
@@ -216,13 +217,23 @@ export class Links {
   begin(machine: number): void {
     this.#lives[machine - 1]!++;
     for (let peer = 1; peer <= this.#count; peer++) if (peer !== machine) this.#create(machine, peer);
-    for (let peer = 1; peer <= this.#count; peer++)
-      if (peer !== machine && this.#alive(peer)) this.#meet(machine, peer);
+    for (let peer = 1; peer <= this.#count; peer++) {
+      if (peer === machine || !this.#alive(peer)) continue;
+      this.cut(peer, machine);
+      this.#meet(machine, peer);
+    }
   }
 
   // --- Sending ---
 
+  /** And not heard. */
+  said(from: number, to: number): readonly Wire[] {
+    return from === to ? [] : this.#end(from, to).said;
+  }
+
+  /** To who has no link nothing is said. */
   say(from: number, to: number, message: Wire): void {
+    if (this.#field(from, to, STATE!) !== UP) return;
     const { said, heard } = this.#end(from, to);
     const link = this.#link(from, to);
     const number = heard + said.length + 1;
@@ -521,7 +532,8 @@ export class Links {
     for (const message of said) {
       words.put(message.value);
       words.put(message.page);
-      words.copy(message.words, 0, this.#messageWords);
+      words.copy(message.words, 0, Math.min(message.words.length, this.#messageWords));
+      if (message.notice !== undefined) putNotice(words, message.notice, false);
     }
   }
 }

@@ -22,6 +22,10 @@ class Machines extends World {
     this.losses.tell(message.word); // a link may end with it
     this.out(from, to, message);
   }
+  said: (from: number, to: number) => readonly Wire[] = () => [];
+  override underWay(from: number, to: number): readonly Wire[] {
+    return this.said(from, to);
+  }
 }
 
 const optional = new Set(["kill", "lose"]);
@@ -36,6 +40,7 @@ export class JoinedSearch implements Searched<Step | LinkStep, JoinedSaved> {
     this.world = world;
     this.links = new Links(kernel, setup.machines, trouble, (machine) => world.machine(machine).alive);
     world.out = (from, to, message) => this.links.say(from, to, message);
+    world.said = (from, to) => this.links.said(from, to);
     this.links.dispatch = (from, to, message) => {
       if (!world.hears(to, from))
         throw new Violation(`machine ${to} hears a life of machine ${from} that it knows to be over`);
@@ -64,6 +69,13 @@ export class JoinedSearch implements Searched<Step | LinkStep, JoinedSaved> {
         this.world.take(step);
         this.links.cut(step.machine, step.dead);
         break;
+      case "install": {
+        const { deaf } = this.world.machine(step.machine).membership;
+        this.world.take(step);
+        const cut = this.world.machine(step.machine).membership.deaf & ~deaf;
+        for (const dead of this.world.numbers) if (cut & (1 << dead)) this.links.cut(step.machine, dead);
+        break;
+      }
       case "return":
         this.world.take(step);
         this.links.begin(step.machine);
@@ -105,12 +117,14 @@ export class JoinedSearch implements Searched<Step | LinkStep, JoinedSaved> {
 
 export interface JoinedCase extends Case {
   trouble: Trouble;
+  /** Homes move by views. */
+  takeover?: boolean;
   planted?: LinkPlant;
   /** Small enough for every run of the tests. */
   quick?: true;
 }
 
-/** Three machines, two pages with a home each; a machine dies at any moment and comes back. */
+/** Two pages with a home each; a machine dies at any moment and comes back, but not the home of pages that cannot move. */
 const death = { home: [1, 2], kills: 1, rejoins: true, trouble: { drop: 1, overtake: 1 } };
 export const joinedCases: readonly JoinedCase[] = [
   { ...death, programs: [["r1"], ["w0"], []], states: 2797, quick: true },
@@ -126,20 +140,46 @@ export const joinedCases: readonly JoinedCase[] = [
     trouble: { drop: 0, overtake: 1 },
     states: 1_716_718,
   },
+  // All three write both pages, and nobody dies.
+  {
+    programs: [["w0w1"], ["w1w0"], ["w0w1"]],
+    home: [1, 2],
+    kills: 0,
+    trouble: { drop: 1, overtake: 1 },
+    states: 11_953,
+    quick: true,
+  },
+  // And where one dies and stays away; with an overtaken datagram as well it is too many.
+  {
+    programs: [["w0w1"], ["w1w0"], ["w0w1"]],
+    home: [1, 2],
+    kills: 1,
+    trouble: { drop: 1, overtake: 0 },
+    states: 580_731,
+  },
+  // Any machine dies and comes back, the home too, which moves; views are said over the same links.
+  { ...death, takeover: true, programs: [["w"], ["w"]], home: 1, states: 44_541, quick: true },
+  {
+    ...death,
+    takeover: true,
+    programs: [["w0r1"], ["w1r0"]],
+    trouble: { drop: 1, overtake: 0 },
+    states: 88_351,
+  },
 ];
 
-export const joinedName = ({ programs, home, kills, rejoins, trouble }: JoinedCase): string =>
-  `${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}, ${trouble.drop} lost, ${trouble.overtake} overtaken, all repeated`;
+export const joinedName = ({ programs, home, kills, rejoins, takeover, trouble }: JoinedCase): string =>
+  `${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}${takeover ? ", which moves" : ""}, ${kills} deaths${rejoins ? " and returns" : ""}, ${trouble.drop} lost, ${trouble.overtake} overtaken, all repeated`;
 
 export function searchJoined(
   kernel: KernelWasm,
-  { programs, home, kills, rejoins = false, guesses = false, trouble, planted }: JoinedCase,
+  { programs, home, kills, rejoins = false, guesses = false, takeover = false, trouble, planted }: JoinedCase,
   progress?: (states: number, waiting: number) => void,
 ): { found: Found; world: JoinedSearch } {
   const pages = typeof home === "number" ? 1 : home.length;
   const world = new JoinedSearch(
     kernel,
-    { machines: programs.length, pages, home, programs, guesses },
+    { machines: programs.length, pages, home, programs, guesses, takeover },
     trouble,
   );
   world.world.rejoins = rejoins;

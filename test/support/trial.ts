@@ -198,8 +198,8 @@ function placeOf(step: Step): string {
   return `${["drop", "fetch"].includes(kind) ? "merge" : kind} ${step.machine}`;
 }
 
-/** No world takes more bytes: 42 ends of links. */
-const WORLD_BYTES = 10 << 20;
+/** No world takes more bytes: 49 ends of links. */
+const WORLD_BYTES = 12 << 20;
 
 /** This kernel, or a new one when its memory has no room for another world. */
 export const roomy = (kernel: KernelWasm, create = () => new KernelWasm()): KernelWasm =>

@@ -1,0 +1,145 @@
+// R2, for the judge: a loss is reported once, and only where something may have been lost. A word of loss about a page is right only if a machine
+// has gone that had to do with the page then (by ranges, with any page of the object, which a home that moves may call lost as one): it had bytes
+// of it or waited for it, or was its home, or something about it was on its way to or from that machine.
+// And whoever was told of a loss and has got the page since is not told of that loss again: each such time is for another one.
+//
+// Before it has got the page a machine may be told again of the same loss, each of its threads once for each machine that waits before it in the
+// queue behind the one that has gone: who asks anew when he has been told is in the queue again.
+//
+// Not in the cluster's fingerprint: a search of every order of events judges by the first path that leads to a state.
+import type { Cluster } from "./coherence-state.js";
+import { Violation } from "./search.js";
+
+interface Told {
+  /** Losses that the machine has been told of, at most. */
+  readonly losses: number;
+  /** Times in a row, without the page in between. */
+  readonly row: number;
+  /** It has got the page since. */
+  readonly got: boolean;
+}
+const NEVER: Told = { losses: 0, row: 0, got: true };
+
+export interface TellingsSaved {
+  readonly suffered: readonly number[];
+  readonly told: readonly Told[];
+}
+
+export class Tellings {
+  readonly #cluster: Cluster;
+  readonly #pages: number;
+  /** Per page: so many machines have gone that had to do with it, or what was given away of it found no room. */
+  #suffered: readonly number[];
+  /** By machine, in this life, and page. */
+  #told: readonly Told[];
+
+  constructor(cluster: Cluster, machines: number, pages: number) {
+    this.#cluster = cluster;
+    this.#pages = pages;
+    this.#suffered = Array.from({ length: pages }, () => 0);
+    this.#told = Array.from({ length: machines * pages }, () => NEVER);
+  }
+
+  #at(machine: number, page: number): number {
+    return (machine - 1) * this.#pages + page;
+  }
+
+  // --- What may be lost ---
+
+  /** The machine is gone with what it has, or what it has counts no more. */
+  goes(machine: number): void {
+    this.#suffered = this.#suffered.map((count, page) => (this.#hasTo(machine, page) ? count + 1 : count));
+  }
+  /** What was given away of the page is lost. */
+  suffers(page: number): void {
+    this.#suffered = this.#suffered.with(page, this.#suffered[page]! + 1);
+  }
+
+  #hasTo(machine: number, page: number): boolean {
+    const { numbers } = this.#cluster;
+    const object = this.#cluster.objectOf(page);
+    const { alive, objects } = this.#cluster.machine(machine);
+    // Left out, and it does not know: those who do not know either may give it anything yet.
+    if (alive || objects[object]!.ours) return true;
+    if (this.#cluster.ranges && this.#holdsRanges(machine)) return true;
+    const pages = this.#cluster.pages.filter((each) => this.#cluster.objectOf(each) === object);
+    return (
+      numbers.some((other) => this.#cluster.homeFor(other, page) === machine) ||
+      pages.some((each) => this.#hasRecord(machine, each)) ||
+      numbers.some((other) => pages.some((each) => this.#links(machine, other, each)))
+    );
+  }
+
+  #holdsRanges(machine: number): boolean {
+    const holders = (home: number) =>
+      this.#cluster.homeFor(home, 0) === home ? this.#cluster.rangeHolders(home) : 0;
+    return this.#cluster.numbers.some(
+      (home) => (holders(home) | this.#cluster.machine(home).objects[0]!.holders) & (1 << machine),
+    );
+  }
+
+  #hasRecord(machine: number, page: number): boolean {
+    const { engines, c } = this.#cluster;
+    const { exists, kept, dirty } = this.#cluster.machine(machine).pages[page]!;
+    if (kept && !kept.former) return true;
+    if (!exists) return false;
+    const at = engines.page(machine, page);
+    return dirty || engines.do.state(at) !== c["INVALID"] || engines.do.open(at) !== 0;
+  }
+
+  /**
+   * Something about the page is on its way between them, the other one's directory says that the machine owns it, or it has an operation
+   * open that was sent there, or to a home that may have passed it on.
+   */
+  #links(machine: number, other: number, page: number): boolean {
+    const { engines, c } = this.#cluster;
+    const at = engines.page(other, page);
+    if (this.#cluster.machine(other).pages[page]!.exists) {
+      if (engines.do.owner(at) === machine) return true;
+      const target = engines.do.state(at) === c["INVALID_OPERATE"] ? engines.do.target(at) : 0;
+      if (target === machine || target === this.#cluster.homeFor(other, page)) return true;
+    }
+    return [...this.#cluster.underWay(machine, other), ...this.#cluster.underWay(other, machine)].some(
+      ({ page: of, notice }) =>
+        notice === undefined ? of === page : "page" in notice && notice.page === page,
+    );
+  }
+
+  // --- Who is told ---
+
+  /** Threads of the machine that ask for the page are told of a loss. */
+  told(machine: number, page: number): void {
+    const { losses, row, got } = this.#told[this.#at(machine, page)]!;
+    const now = { losses: got ? losses + 1 : losses, row: got ? 1 : row + 1, got: false };
+    this.#told = this.#told.with(this.#at(machine, page), now);
+    const suffered = this.#suffered[page]!;
+    if (suffered === 0)
+      throw new Violation(`machine ${machine} is told of a loss of page ${page}, of which nothing was lost`);
+    if (now.losses > suffered)
+      throw new Violation(
+        `machine ${machine} is told again of a loss of page ${page}, which it has got since`,
+      );
+    const { threads } = this.#cluster.machine(machine);
+    if (now.row > suffered * this.#cluster.setup.machines * threads.length)
+      throw new Violation(`machine ${machine} is told ${now.row} times of a loss of page ${page}`);
+  }
+
+  /** They get it. */
+  got(machine: number, page: number): void {
+    const told = this.#told[this.#at(machine, page)]!;
+    if (!told.got) this.#told = this.#told.with(this.#at(machine, page), { ...told, got: true });
+  }
+
+  /** Another life. */
+  begins(machine: number): void {
+    this.#told = this.#told.map((told, at) => (Math.floor(at / this.#pages) === machine - 1 ? NEVER : told));
+  }
+
+  save(): TellingsSaved {
+    return { suffered: this.#suffered, told: this.#told };
+  }
+  load({ suffered, told }: TellingsSaved): void {
+    this.#suffered = suffered;
+    this.#told = told;
+  }
+}
