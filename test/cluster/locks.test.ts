@@ -2,6 +2,7 @@
 // and between machines, as between processes on the host's Linux; and after their owner's end or death.
 import { describe, expect, test } from "vitest";
 import type { SeededCluster } from "../../emulator/cluster.js";
+import { seeded } from "../support/cluster.js";
 import { withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { expectSame } from "../support/same-as-linux.js";
@@ -17,6 +18,24 @@ describe.skipIf(!hasMusl || !linux)(`locks of programs${missing("musl")}`, { tim
     await expectSame("lockers", ["count", "8"], { ...cluster, seed: 4 });
     await expectSame("lockers", ["heir", "exit"], { ...cluster, seed: 5 });
   });
+  test.each([1, 2, 3])(
+    "R6, promise 82: several ranges at once without waiting, all or none, seed %i",
+    async (seed) => {
+      const run = await seeded(cProgram("reservers").host, [40], {
+        machines: 3,
+        cores: 1,
+        seed,
+        limit: 5e9,
+        network: { delay: [30, 60] },
+      });
+      expect(run.report.ok, run.report.result).toBe(true);
+      const refused = "Resource temporarily unavailable";
+      const had = "No error information";
+      expect(run.lines.join("\n")).toContain(
+        `reservers: both refused 40, the first had 40; then both ${had}, to another ${refused} and ${refused}, then both ${had}`,
+      );
+    },
+  );
   test.each([2, 3])("promise 82: EDEADLK between %i machines, as between processes on Linux", (machines) =>
     expectSame("lockers", ["circle", "12"], { machines, cores: 1, seed: machines }),
   );

@@ -153,6 +153,18 @@ const spread = runs([
   },
 ]);
 
+/** R6: while one range of two is another's nobody has either by asking for both. */
+const reserved = runs([
+  {
+    program: cProgram("reservers").host,
+    args: [40],
+    machines: 3,
+    cores: 1,
+    right:
+      /^reservers: both refused 40, the first had 40; then both No error information, to another Resource temporarily unavailable and Resource temporarily unavailable, then both No error information$/m,
+  },
+]);
+
 const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
 
 /** R7: machine 3 is left out, comes back as a new life and opens its file again (test/cluster/return.test.ts). */
@@ -280,6 +292,7 @@ const judges = {
   manyMirrorsLeave,
   heirs,
   refusals,
+  reserved,
   returns,
   former,
   scans,
@@ -525,6 +538,20 @@ const bugs: readonly (Change & { judge: keyof typeof judges; survives?: true })[
     file: "coherence/together.ts",
     from: "  const last = index + count - 1;\n",
     to: "  const last = index;\n",
+  },
+  {
+    name: "R6: several ranges are reserved one by one, and given back when one is refused",
+    judge: "reserved",
+    file: "process/lock-calls.ts",
+    from: "  const result = advisoryLock(object, false, owner, u32(-1), ranges, count, wait !== 0);\n",
+    to: `  let result: i64 = 0;
+  for (let i: u32 = 0; i < count && result === 0; i++)
+    result = advisoryLock(object, false, owner, u32(-1), ranges + <usize>i * LOCK_RANGE_BYTES, 1, wait !== 0);
+  for (let i: u32 = 0; i < count && result < 0; i++) {
+    const range = ranges + <usize>i * LOCK_RANGE_BYTES;
+    advisoryUnlock(object, false, owner, load<u64>(range), load<u64>(range + 8));
+  }
+`,
   },
   {
     name: "spread: a sleeper on another machine is not woken",
