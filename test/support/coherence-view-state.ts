@@ -25,7 +25,7 @@ export interface Membership {
   /** Number of the view it has installed; -1: none. */
   view: number;
   phase: number;
-  /** The newest view for which it has frozen, or the first one. */
+  /** The newest view for which it has frozen, or the first one: mirrored, who leaves by it is no mirror. */
   frozenFor: number;
   /** It has frozen for a view that not all members are known to have rebuilt for. */
   moves: boolean;
@@ -108,7 +108,7 @@ export const copyMembership = (membership: Membership): Membership => ({
 });
 
 export function membershipWords(put: (word: number) => void, machine: Machine): void {
-  const { view, phase, frozenFor, moves, doubts, member, dying, coming, left, handedIn, deaf, marks } =
+  const { view, phase, moves, doubts, member, dying, coming, left, handedIn, deaf, marks } =
     machine.membership;
   put(
     (view + 1) |
@@ -119,7 +119,6 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
       (dying << 16),
   );
   put(deaf | (coming << 16));
-  put(frozenFor);
   put(left | (handedIn ? 1 : 0));
   for (const mark of marks) put(mark + 1);
   for (const { known, home, moving, complete, ours, lost, lossy, holders, handedTo } of machine.objects)
