@@ -16,9 +16,9 @@ export const betweenMachines: readonly string[] = ["SB", "MP", "LB", "2+2W", "IR
   ["", "+mfence", "+lock"].map((fence) => name + fence),
 );
 const threadsOf = (text: string): number => text.split("|").length;
-export const threeThreads = shapes.filter(({ text }) => threadsOf(text) === 3).map(({ name }) => name);
+const threeThreads = shapes.filter(({ text }) => threadsOf(text) === 3).map(({ name }) => name);
 /** Bytes, words and quadwords that overlap. */
-export const mixedSizes = shapes.filter(({ text }) => /\.[bwdq]\d/.test(text)).map(({ name }) => name);
+const mixedSizes = shapes.filter(({ text }) => /\.[bwdq]\d/.test(text)).map(({ name }) => name);
 /** What machines without a store buffer can show of a test. */
 export const sequential = (name: string): ReadonlySet<string> => allowedBy(name, { entries: 0 });
 
@@ -38,9 +38,36 @@ export interface LitmusOptions {
   readonly oneHome?: boolean;
   /** Another kernel than the built one. */
   readonly kernel?: Uint8Array;
+  /** Microseconds of wire each way, least and most. */
+  readonly delay?: readonly [number, number];
   /** Further words of the kernel's command line. */
   readonly words?: string;
 }
+
+/** Groups of tests, each on a cluster whose cores keep all in order, and so many seeds. */
+export const inOrder = [
+  { what: "shapes of three threads", machines: 3, tests: threeThreads, seeds: 6 },
+  { what: "operands of several sizes", machines: 2, tests: mixedSizes, seeds: 8 },
+  {
+    what: "exchanges",
+    machines: 2,
+    tests: ["SB-xchgs", "SB-xadds", "SB+xchg", "MP-xchg", "XADD2", "XCHG2"],
+    seeds: 8,
+  },
+  {
+    what: "pages of one home",
+    machines: 2,
+    tests: ["SB", "SB+mfence", "MP", "LB", "2+2W"],
+    seeds: 6,
+    oneHome: true,
+  },
+] as const satisfies readonly (LitmusOptions & { what: string; seeds: number })[];
+
+/** Outcomes that machines without a store buffer never show, whether a fence would forbid them or not. */
+export const beyondOrder = (seen: LitmusFigures["seen"]): string[] =>
+  [...seen].flatMap(([name, outcomes]) =>
+    [...outcomes].filter((outcome) => !sequential(name).has(outcome)).map((outcome) => `${name} ${outcome}`),
+  );
 
 export interface LitmusRun {
   /** Empty: the program ended and nothing forbidden was seen. */
@@ -85,7 +112,7 @@ export class LitmusCluster {
       machines,
       cores,
       memory: 16 << 20,
-      network: { delay: DELAY },
+      network: { delay: o.delay ?? DELAY },
       ...(o.kernel === undefined ? {} : { kernel: o.kernel }),
       ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
       ...(o.words === undefined ? {} : { append: o.words }),
