@@ -28,6 +28,8 @@ const SLOTS: u32 = 4;
 
 export let rounds: u32 = 0;
 export let onlyPlace: u32 = EVERY_PLACE;
+/** All threads read the cells of a round before it begins. */
+export let copied: bool = false;
 /** The two objects that hold cells; their names have different homes in clusters of two and of four. */
 export let cells: usize = 0;
 export let cellsApart: usize = 0;
@@ -35,9 +37,10 @@ let apartBytes: usize = 0;
 let results: usize = 0;
 let resultBytes: usize = 0;
 
-export function placesChoose(count: u32, place: u32): void {
+export function placesChoose(count: u32, place: u32, copies: bool): void {
   rounds = count;
   onlyPlace = place;
+  copied = copies;
 }
 
 /** Once the tests are known. */
@@ -63,7 +66,12 @@ export function placesMap(threads: u32): void {
 export function addressOf(step: Step, number: u32, round: u32): u64 {
   const place = onlyPlace === EVERY_PLACE ? round % PLACES : onlyPlace;
   if (place === LENT) return u64(lentCell(step.cell, number / rounds, round)) + u64(step.offset);
-  return u64(cellAt(step.cell, usize(number), place)) + u64(step.offset);
+  return u64(cellAt(swapped(step.cell, round), usize(number), place)) + u64(step.offset);
+}
+
+/** In every other round that begins with copies x and y change places, so that each machine is once the home of what it writes. */
+function swapped(cell: u32, round: u32): u32 {
+  return copied && round % 2 !== 0 && cell < 2 ? 1 - cell : cell;
 }
 
 function lentCell(cell: u32, test: u32, round: u32): usize {

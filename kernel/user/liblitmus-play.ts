@@ -6,6 +6,7 @@ import {
   CELL_BYTES,
   cells,
   cellsApart,
+  copied,
   LENT,
   LINE,
   onlyPlace,
@@ -60,20 +61,35 @@ export function play(index: usize): void {
   for (let at = firstTest; at !== 0; at = changetype<Test>(at).next) {
     const test = changetype<Test>(at);
     for (let round: u32 = 0; round < rounds; round++) {
+      const number = test.number * rounds + round;
       // Cores of one machine meet in a few nanoseconds; between machines that takes longer than a round.
-      if (round === 0 || alone) together(test.number * rounds + round + 1);
-      if (round === 0 && !alone) linger(START_WAIT);
+      if (copied) copyCells(test, number, round);
+      else if (alone) together(number + 1);
+      else if (round === 0) together(test.number + 1);
+      if ((round === 0 && !alone) || copied) linger(START_WAIT);
       if (onlyPlace === LENT && thread < test.threads) writeOwn(test, thread);
       if (thread < test.threads) act(test, thread, round);
     }
   }
 }
 
-/** All threads meet, those without a part too; `meetings` is above those of all meetings before. */
-function together(meetings: u32): void {
-  const met = alone ? meetings : (meetings + rounds - 1) / rounds;
+/** All threads meet, those without a part too, for the time with that number; the first is 1. */
+function together(meeting: u32): void {
   atomic.add<u32>(spin, 1);
-  while (i32(peek32(u64(spin)) - met * threads) < 0) pause();
+  while (i32(peek32(u64(spin)) - meeting * threads) < 0) pause();
+}
+
+/** Every machine has read the cells of the round, and nobody has written them, before it begins. */
+function copyCells(test: Test, number: u32, round: u32): void {
+  together(2 * number + 1);
+  for (let thread: u32 = 0; thread < test.threads; thread++) {
+    const steps = countOf(test, thread);
+    for (let i: u32 = 0; i < steps; i++) {
+      const step = stepOf(test, thread, i);
+      if (step.kind !== FENCE) peek8(addressOf(step, number, round));
+    }
+  }
+  together(2 * number + 2);
 }
 
 /** Longest waits, in ticks of the time-stamp counter: before a step, and before a test, since some hear late of its start. */

@@ -2,18 +2,28 @@
 // shared object and when, in virtual time, which is one for all machines; every history must have an order that the
 // object's specification allows (test/support/linearizability.ts). What is not atomic is found out.
 import { describe, expect, test } from "vitest";
-import { repeat, seeded } from "../support/cluster.js";
-import { type History, historyKinds, historyOf, specifications } from "../support/history.js";
+import { repeat } from "../support/cluster.js";
+import {
+  type History,
+  type HistoryShape,
+  historyKinds,
+  recorded,
+  specifications,
+} from "../support/history.js";
 import { type Answer, check, counter, lock, queueOf, register } from "../support/linearizability.js";
 
-const OPERATIONS = 12;
+const shape = (machines: number, cores: number, seed: number): HistoryShape => ({
+  machines,
+  cores,
+  seed,
+  operations: 12,
+});
 
-async function record(kind: string, machines: number, cores: number, seed: number) {
-  const run = await seeded("history", [kind, OPERATIONS], { machines, cores, seed, memory: 16 << 20 });
-  expect(run.report.ok, repeat(run, [kind, OPERATIONS])).toBe(true);
-  const history = historyOf(run.lines);
-  expect(history.length).toBe(machines * cores * OPERATIONS);
-  return { run, history };
+async function record(kind: string, o: HistoryShape) {
+  const { run, args, history } = await recorded(kind, o);
+  expect(run.report.ok, repeat(run, args)).toBe(true);
+  expect(history.length).toBe(o.machines * o.cores * o.operations);
+  return { run, args, history };
 }
 
 /** Some operation was under way while another machine's was: else the order is a matter of the clock alone. */
@@ -25,16 +35,14 @@ const overlaps = (history: History): number =>
 describe.each(historyKinds)("%s", (kind) => {
   const specification = specifications[kind];
   test("promise 57: is linearizable between cores and between machines", async () => {
-    for (const [machines, cores, seed] of [
-      [2, 2, 1],
-      [3, 1, 2],
-    ] as const) {
-      const { run, history } = await record(kind, machines, cores, seed);
+    const far = [1, 2, 3].map((seed) => ({ ...shape(2 + (seed % 3), 1, seed), operations: 20, far: true }));
+    for (const each of [shape(2, 2, 1), shape(3, 1, 2), ...far]) {
+      const { run, args, history } = await record(kind, each);
       expect(overlaps(history)).toBeGreaterThan(0);
       const verdict = check(history, specification);
       const why = verdict.linearizable
         ? ""
-        : `${JSON.stringify(verdict.stuck)}\n${repeat(run, [kind, OPERATIONS])}`;
+        : `${JSON.stringify(verdict.stuck)}\n${JSON.stringify(each)}\n${repeat(run, args)}`;
       expect(verdict.linearizable, why).toBe(true);
     }
   }, 200_000);
@@ -42,7 +50,7 @@ describe.each(historyKinds)("%s", (kind) => {
   test("without what makes it atomic is found not to be", async () => {
     let found = false;
     for (let seed = 1; seed <= 8 && !found; seed++) {
-      const { history } = await record(`${kind}-broken`, 2, 2, seed);
+      const { history } = await record(`${kind}-broken`, shape(2, 2, seed));
       found = !check(history, specification).linearizable;
     }
     expect(found).toBe(true);

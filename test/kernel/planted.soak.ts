@@ -11,6 +11,7 @@ import { membershipPlants } from "../support/plants/membership.js";
 import { mirrorPlants } from "../support/plants/mirror.js";
 import { movePlants } from "../support/plants/moves.js";
 import { suspectedBy } from "../support/plants/on-clusters.js";
+import { orderJudges, orderPlants } from "../support/plants/orders.js";
 import type { Finding, Planted } from "../support/plants/plant.js";
 import { rowPlants } from "../support/plants/rows-found.js";
 import { sourcePlants } from "../support/plants/sources.js";
@@ -24,6 +25,7 @@ const kinds: Readonly<Record<string, readonly Planted[]>> = {
   "chunks that are lent": loanPlants,
   "range locks": lockPlants,
   "mirrored mode": mirrorPlants,
+  "order between machines": orderPlants,
   ...(hasMusl && { "the kernel around the engine": kernelPlants }),
 };
 
@@ -41,7 +43,7 @@ function told(kind: string, { name, where }: Planted, found: readonly Finding[])
 test.skipIf(!hasMusl)(
   `the intact kernel is not suspected${missing("musl")}`,
   { timeout: 600_000, retry: 0 },
-  async () => expect(await suspectedBy(kernelJudges)).toEqual([]),
+  async () => expect(await suspectedBy({ ...kernelJudges, ...orderJudges })).toEqual([]),
 );
 
 for (const [kind, plants] of Object.entries(kinds))

@@ -5,9 +5,10 @@ import { changed } from "../support/plants/compiled.js";
 import { kernelPlants } from "../support/plants/kernels.js";
 import { linkSourcePlants } from "../support/plants/links.js";
 import { lockPlants } from "../support/plants/locks.js";
+import { orderPlants } from "../support/plants/orders.js";
 import { sourcePlants } from "../support/plants/sources.js";
 
-const plants = [...sourcePlants, ...linkSourcePlants, ...lockPlants, ...kernelPlants];
+const plants = [...sourcePlants, ...linkSourcePlants, ...lockPlants, ...kernelPlants, ...orderPlants];
 
 test.each(plants.map(({ name, change }) => [name, change!] as const))("has its line: %s", (_, change) => {
   expect(() => changed(change)).not.toThrow();

@@ -1,4 +1,5 @@
 // What the guest program `history` prints, as operations that linearizability.ts can judge.
+import { type SeededRun, seeded } from "./cluster.js";
 import {
   type Answer,
   type Call,
@@ -49,4 +50,34 @@ export function historyOf(lines: readonly string[]): History {
       ended.push({ ...open, result: result === "no" ? null : Number(result), returned });
   }
   return [...ended, ...underWay.values()];
+}
+
+export interface HistoryShape {
+  readonly machines: number;
+  readonly cores: number;
+  readonly seed: number;
+  /** Of each thread. */
+  readonly operations: number;
+  /** Invalidations take long, and whoever reads a page that goes round has a copy of it, instead of the page. */
+  readonly far?: boolean;
+  /** A planted one. */
+  readonly kernel?: Uint8Array;
+}
+
+/** A run of the program; what was recorded, if it ended well. */
+export async function recorded(
+  kind: string,
+  o: HistoryShape,
+): Promise<{ run: SeededRun; args: readonly (string | number)[]; history: History }> {
+  const args = [kind, o.operations];
+  const run = await seeded("history", args, {
+    machines: o.machines,
+    cores: o.cores,
+    seed: o.seed,
+    memory: 16 << 20,
+    limit: 3e9,
+    ...(o.far && { append: "migrate=0", network: { delay: [1, 60] as const } }),
+    ...(o.kernel && { kernel: o.kernel }),
+  });
+  return { run, args, history: historyOf(run.lines) };
 }

@@ -7,7 +7,8 @@ import { splits } from "./litmus.js";
 import { allowedBy, shapes } from "./shapes.js";
 import type { Model } from "./tso.js";
 
-const LIMIT = 60e9;
+/** Virtual nanoseconds: many times what the longest run takes, and little to wait for when planted bugs let a run go on for ever. */
+const LIMIT = 3e9;
 /** Short and uneven, so that answers overtake each other and little time goes by in spinning. */
 const DELAY = [1, 12] as const;
 
@@ -36,6 +37,8 @@ export interface LitmusOptions {
   readonly lent?: boolean;
   /** Each cell lies in a page of its own, of one object. */
   readonly oneHome?: boolean;
+  /** Every machine has a copy of the cells' pages, of two objects, before a round. */
+  readonly copied?: boolean;
   /** Another kernel than the built one. */
   readonly kernel?: Uint8Array;
   /** Microseconds of wire each way, least and most. */
@@ -44,6 +47,10 @@ export interface LitmusOptions {
   readonly words?: string;
 }
 
+const exchanges = ["SB-xchgs", "SB-xadds", "SB+xchg", "MP-xchg", "XADD2", "XCHG2"];
+/** Invalidations take long enough for others to go on meanwhile. */
+const copies = { copied: true, rounds: 4, delay: [1, 60] } as const;
+
 /** Groups of tests, each on a cluster whose cores keep all in order, and so many seeds. */
 export const inOrder = [
   { what: "shapes of three threads", machines: 3, tests: threeThreads, seeds: 6 },
@@ -51,7 +58,7 @@ export const inOrder = [
   {
     what: "exchanges",
     machines: 2,
-    tests: ["SB-xchgs", "SB-xadds", "SB+xchg", "MP-xchg", "XADD2", "XCHG2"],
+    tests: exchanges,
     seeds: 8,
   },
   {
@@ -60,6 +67,16 @@ export const inOrder = [
     tests: ["SB", "SB+mfence", "MP", "LB", "2+2W"],
     seeds: 6,
     oneHome: true,
+  },
+  { what: "copies, three threads", machines: 3, tests: threeThreads, seeds: 6, ...copies },
+  { what: "copies, operands of several sizes", machines: 2, tests: mixedSizes, seeds: 12, ...copies },
+  { what: "copies, exchanges", machines: 2, tests: exchanges, seeds: 12, ...copies },
+  {
+    what: "copies, two threads",
+    machines: 2,
+    tests: ["SB", "SB+mfence", "MP", "LB", "2+2W"],
+    seeds: 12,
+    ...copies,
   },
 ] as const satisfies readonly (LitmusOptions & { what: string; seeds: number })[];
 
@@ -106,8 +123,15 @@ export class LitmusCluster {
       ...place,
       ...(o.lent ? ["place=5"] : []),
       ...(o.oneHome ? ["place=6"] : []),
+      ...(o.copied && !o.oneHome ? ["place=2"] : []),
+      ...(o.copied ? ["copied"] : []),
       ...tests,
     ];
+    // Else whoever reads a page that goes round takes it, and nobody has a copy.
+    const kernelWords = [
+      ...(o.copied ? ["migrate=0"] : []),
+      ...(o.words === undefined ? [] : [o.words]),
+    ].join(" ");
     const { options, lines } = await seededOptions("litmus", words, {
       machines,
       cores,
@@ -115,7 +139,7 @@ export class LitmusCluster {
       network: { delay: o.delay ?? DELAY },
       ...(o.kernel === undefined ? {} : { kernel: o.kernel }),
       ...(o.storeBuffer === undefined ? {} : { storeBuffer: o.storeBuffer }),
-      ...(o.words === undefined ? {} : { append: o.words }),
+      ...(kernelWords === "" ? {} : { append: kernelWords }),
     });
     const cluster = await SeededCluster.create(options);
     while (!lines.includes("machine1 | litmus: ready")) {
@@ -124,7 +148,7 @@ export class LitmusCluster {
     }
     settle(cluster);
     const buffer = o.storeBuffer === undefined ? "" : ` --store-buffer ${o.storeBuffer}`;
-    const append = o.words === undefined ? "" : ` --append "${o.words}"`;
+    const append = kernelWords === "" ? "" : ` --append "${kernelWords}"`;
     const command = `buslock run --machines ${machines} --cores ${cores}${buffer}${append} litmus ${words.join(" ")}`;
     return new LitmusCluster(cluster, lines, command, o.split === undefined ? {} : { split: splits });
   }
