@@ -14,7 +14,8 @@ export interface ChaosOptions {
   readonly to: number;
   /** So long, in milliseconds, the cluster may take to be well again after the last one. */
   readonly settle: number;
-  /** The guests' own, in milliseconds. */
+  /** The guests' own; times in milliseconds. */
+  readonly mirror: number;
   readonly linkloss: number;
   readonly blocked: number;
   /** So often, in milliseconds, a machine tells that it has done work of its own. */

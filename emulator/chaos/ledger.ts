@@ -26,6 +26,8 @@ export interface Addition {
   readonly old: number | null;
   readonly invoked: number;
   readonly returned: number;
+  /** When its line was heard. */
+  readonly heard: number;
 }
 
 /** An own line of the program that carries its time: by it, and when it was heard. */
@@ -75,6 +77,7 @@ export function read(
         old,
         invoked: zero(machine, life) + invoked! / 1e6,
         returned: zero(machine, life) + returned! / 1e6,
+        heard: at,
       });
     }
     const round = /^ledger: rounds \d+ (\d+)$/.exec(text);

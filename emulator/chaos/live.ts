@@ -218,6 +218,7 @@ class Siege {
     const reading = read(this.#lines, zero);
     return {
       machines: this.#o.machines,
+      mirror: this.#c.mirror,
       linkloss: this.#c.linkloss,
       blocked: this.#c.blocked,
       blur: Math.max(this.#late, lag(reading, stretches)),

@@ -36,6 +36,7 @@ export async function runSeededChaos(o: SeededOptions, c: ChaosOptions): Promise
   const now = () => running.schedule.now / 1e6;
   const evidence = (): Evidence => ({
     machines: o.machines,
+    mirror: c.mirror,
     linkloss: c.linkloss,
     blocked: c.blocked,
     blur: 0,

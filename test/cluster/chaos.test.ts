@@ -43,7 +43,7 @@ describe("a plan", () => {
 });
 
 /** Two machines, one thread each, that add by turns each millisecond from 10 to 400; machine 2 is dead from 100 to 150. */
-function evidence(change: (lines: Line[]) => Line[] = (lines) => lines): Evidence {
+function evidence(change: (lines: Line[]) => Line[] = (lines) => lines, mirror = 0): Evidence {
   const lines: Line[] = [1, 2].map((machine) => ({
     at: 5,
     machine,
@@ -78,6 +78,7 @@ function evidence(change: (lines: Line[]) => Line[] = (lines) => lines): Evidenc
   });
   return {
     machines: 2,
+    mirror,
     linkloss: 100,
     blocked: 50,
     blur: 0,
@@ -121,7 +122,7 @@ describe("the judge", () => {
     const findings = judge(evidence());
     expect(findings.flatMap(({ broken }) => broken)).toEqual([]);
     // Of two machines one is no majority without the bridge, whose vote is not counted on.
-    const untried = ["R2 loss", "R0 lease", "R4 majority"];
+    const untried = ["R2 loss", "R3 mirrored", "R0 lease", "R4 majority"];
     for (const { promise, tested } of findings)
       if (!untried.includes(promise)) expect(tested, promise).toBeGreaterThan(0);
   });
@@ -150,22 +151,70 @@ describe("the judge", () => {
     ]; // biome-ignore format: the two cases side by side
     expect(broken(evidence(back(true)))).toEqual([]);
     expect(broken(evidence(back(false)))).toEqual(["R0 count"]);
+    // With a mirror it may not, told or not.
+    expect(broken(evidence(back(true), 1))).toEqual(["R3 mirrored"]);
+    expect(broken(evidence(back(false), 1))).toEqual(["R0 count", "R3 mirrored"]);
+  });
+
+  test("R3: what was told stays, as long as no more machines are lost than there are mirrors", () => {
+    const row = (e: Evidence) => judge(e).find(({ promise }) => promise === "R3 mirrored")!;
+    const { tested, broken } = row(evidence((lines) => lines, 1));
+    expect(broken).toEqual([]);
+    expect(tested).toBeGreaterThan(200);
+    const twice = evidence(
+      value(1, 300, (old) => old - 1),
+      1,
+    );
+    expect(row(twice).broken).not.toEqual([]);
+    // Machine 1 dies as well: two at about one time are more than one mirror is for.
+    const both = { ...twice, deaths: [...twice.deaths, { machine: 1, life: 0, at: 290 }] };
+    expect(row(both).broken).toEqual([]);
+    expect(row({ ...both, mirror: 2 }).broken).not.toEqual([]);
+  });
+
+  test("R3: who is in touch and has mirrors is told of no loss", () => {
+    const told = (mirror: number) =>
+      broken({
+        ...evidence((lines) => [...lines, say(190, 1, "ledger: 0 failed 100300000 189900000")], mirror),
+        machines: 2,
+        stretches: evidence().stretches.map((stretch) => ({ ...stretch, alive: [true, true] })),
+      });
+    expect(told(1)).toContain("R3 mirrored");
+    expect(told(0)).not.toContain("R3 mirrored");
   });
 });
 
 describe("a seeded cluster, struck", { timeout: 120_000 }, () => {
   test.each([
-    [5, "pause,blink"],
-    [3, "loss,double,reorder,kill"],
-  ])("promise 114: seed %i, %s: every promise is kept", async (seed, faults) => {
+    [5, "pause,blink", 2],
+    [3, "loss,double,reorder,kill", 2],
+    [11, "cut,oneway,bridge", 3],
+  ])("promise 114: seed %i, %s: every promise is kept", async (seed, faults, count) => {
+    const { chaos, replay } = await chaosRun({
+      chaos: seed,
+      chaosFaults: faults,
+      chaosCount: count,
+      chaosTime: 120,
+    });
+    expect(kept(chaos), `${replay}\n${verdict(chaos)}`).toBe(true);
+    expect(chaos.plan.length).toBeGreaterThan(0);
+    if (count === 3) expect(chaos.plan.map(({ kind }) => kind).sort()).toEqual(["bridge", "cut", "oneway"]);
+    expect(chaos.additions).toBeGreaterThan(200);
+  });
+
+  test.each([
+    [3, "kill"],
+    [8, "kill,revive,oneway"],
+  ])("R3: seed %i, %s: mirrored, every promise is kept", async (seed, faults) => {
     const { chaos, replay } = await chaosRun({
       chaos: seed,
       chaosFaults: faults,
       chaosCount: 2,
       chaosTime: 120,
+      mirror: 1,
     });
     expect(kept(chaos), `${replay}\n${verdict(chaos)}`).toBe(true);
-    expect(chaos.plan.length).toBeGreaterThan(0);
-    expect(chaos.additions).toBeGreaterThan(200);
+    expect(replay).toContain("--mirror 1");
+    expect(chaos.findings.find(({ promise }) => promise === "R3 mirrored")!.tested).toBeGreaterThan(100);
   });
 });

@@ -14,12 +14,13 @@ export async function chaosRun(
   besides: Partial<SeededOptions> = {},
 ): Promise<{ chaos: Chaos; replay: string; lines: readonly string[] }> {
   const run: RunOptions = { machines: 3, cores: 1, memory: 32 << 20, ...o };
-  const { machines, cores, memory } = run;
+  const { machines, cores, memory, mirror } = run;
   const spoken = chaosOptions(ENDURE, [], run);
   const { options, lines } = await seededOptions(ENDURE, [], {
     machines,
     cores,
     memory,
+    ...(mirror === undefined ? {} : { mirror }),
     seed: run.seed ?? o.chaos,
     ...besides,
   });

@@ -1,0 +1,100 @@
+// R3, judged: in a mirrored cluster (--mirror F) nothing that a console has told is ever taken back, however machines are lost, as long as no
+// more than F are lost before the others have mirrored anew. So fetch-and-add hands out each value once and in order across losses as well, and
+// who is in touch with more than half is never told of a loss. Where more are lost at about one time the promise is void: the time is
+// cut there.
+//
+// Not covered: what a machine tells after others went on without it, which its console says before (ARCHITECTURE.md, "Output commit").
+//
+// What was added and not told may be lost, and told lines may be missing: who is out of reach cannot print (EIO). So it is no fault here
+// that nobody got a value.
+
+import { disorder, segments, touches, twice, type Window } from "./additions.js";
+import type { Addition } from "./ledger.js";
+import { atResume, type Evidence, shown } from "./promises.js";
+
+interface Loss {
+  readonly at: number;
+  readonly machine: number;
+}
+
+/** Machines that were killed, or that a view left out. */
+function losses({ reading, deaths, linkloss, machines }: Evidence): Loss[] {
+  const found: Loss[] = deaths.map(({ machine, at }) => ({ machine, at }));
+  let members: readonly number[] = Array.from({ length: machines }, (_, i) => i + 1);
+  let number = 0;
+  for (const view of reading.views) {
+    if (view.number === number) continue;
+    // Everybody has begun anew.
+    const all = view.number < number;
+    for (const machine of members)
+      if (all || !view.members.includes(machine)) {
+        const known = found.some(
+          (one) => one.machine === machine && Math.abs(one.at - view.at) < 2 * linkloss,
+        );
+        if (!known) found.push({ machine, at: view.at });
+      }
+    ({ members, number } = view);
+  }
+  return found.sort((a, b) => a.at - b.at);
+}
+
+/** So long it may take until what too few machines have is mirrored anew. */
+const healed = ({ linkloss }: Evidence): number => 2 * linkloss + 50;
+
+/** Times in which more machines are lost than there are mirrors. */
+function voids(e: Evidence, lost: readonly Loss[]): Window[] {
+  return lost.flatMap((first, i): Window[] => {
+    const together = lost.slice(i).filter(({ at }) => at <= first.at + healed(e));
+    if (new Set(together.map(({ machine }) => machine)).size <= e.mirror) return [];
+    return [[first.at - 2 * e.linkloss, together.at(-1)!.at + healed(e)]];
+  });
+}
+
+export function nothingTakenBack(e: Evidence): { tested: number; broken: string[] } {
+  if (e.mirror === 0) return { tested: 0, broken: [] };
+  const lost = losses(e);
+  const windows: Window[] = [
+    ...voids(e, lost),
+    ...e.resumes.map(({ at }): Window => [at - e.skew, at + 0.1 + e.skew]),
+  ];
+  const judges = (a: Addition) => !atResume(e, a) && !touches(windows, a.invoked, a.returned);
+  const judged = e.reading.additions.filter(judges);
+  const broken: string[] = [];
+  let tested = 0;
+  for (const segment of segments(judged, windows)) {
+    const from = Math.min(...segment.map(({ invoked }) => invoked));
+    // Only what follows a loss could have been taken back by it.
+    const loss = lost.find(({ at }) => at >= from);
+    if (loss !== undefined) tested += segment.filter(({ returned }) => returned > loss.at).length;
+    const known = segment.filter((a) => a.old !== null && !toldTooLate(e, a));
+    broken.push(...twice(known), ...disorder(known, e.skew));
+    broken.push(...segment.filter((a) => a.old === null && isInTouch(e, a)).map(told));
+  }
+  return { tested, broken: shown(broken) };
+}
+
+const told = (a: Addition) =>
+  `${a.returned.toFixed(3)}: machine ${a.machine} was told of a loss, and had mirrors`;
+
+/** Its machine had said that it is left out. */
+function toldTooLate({ reading }: Evidence, a: Addition): boolean {
+  return reading.views.some(
+    ({ machine, members, at }) =>
+      machine === a.machine && !members.includes(machine) && a.returned <= at && at <= a.heard,
+  );
+}
+
+/** For long enough nothing but the end of other machines, less than half of all, was done to it or its wire. */
+function isInTouch(e: Evidence, a: Addition): boolean {
+  const since = a.invoked - 3 * e.linkloss - e.blocked;
+  return e.stretches
+    .filter((s) => s.to >= since && s.from <= a.returned)
+    .every(
+      (s) =>
+        s.alive[a.machine - 1] &&
+        !s.still.includes(true) &&
+        s.bridge &&
+        s.deaf.size === 0 &&
+        2 * s.alive.filter((alive) => alive).length > e.machines,
+    );
+}
