@@ -3,8 +3,8 @@
 //
 // Two machines of states live in a page's record: its cache state on every machine, and its directory state at its home.
 // A row is: state, event, next state, up to four actions in order. engine.ts runs the rows, the simulator in test/kernel runs
-// the engine, ARCHITECTURE.md is printed from the rows. A pair with no row stops the machine; ILLEGAL says why it cannot
-// happen, and a test asks that every pair is in exactly one of the two.
+// the engine, ARCHITECTURE.md is printed from the rows. A pair with no row stops the machine; test/support/illegal-pairs.ts
+// lists them with why they cannot happen, and a test asks that every pair is in exactly one of the two.
 //
 // The home never waits: it orders the requests for a page by answering or forwarding each at once, and names the newest
 // writer its owner. A forward that reaches a machine before that machine's own page does is kept there (`later`), so
@@ -437,76 +437,3 @@ export const ROWS: usize = memory.data<u8>([
   LOST,                 GET_OPERATE,       LOST,                 REJECT_SENDER,      NONE,           NONE, NONE, 0,
   END,                  0,                 0,                    NONE,               NONE,           NONE, NONE, 0,
 ]);
-
-/** Why an event that has no row in some state cannot happen there. Said when it does. */
-export function illegalReason(event: u8): string {
-  switch (event) {
-    case READ:
-    case WRITE:
-      return "threads are not let in after the home died, nor into a directory";
-    case GOT_SHARED:
-    case GOT_EXCLUSIVE:
-      return "only an open request to read is answered so";
-    case GOT_COLLECT:
-    case GOT_MODIFIED:
-      return "only an open request to write is answered so, and by someone who waits for earlier acknowledgements of ours";
-    case ACKNOWLEDGED:
-      return "sharers acknowledge to an open request to write";
-    case LAST_ACKNOWLEDGED:
-      return "the last acknowledgement counts when the page is here already";
-    case INVALIDATE:
-      return "the home invalidates sharers only, before it orders a request of theirs";
-    case FORWARD_READ:
-    case FORWARD_WRITE:
-      return "the home forwards to the owner only, and to nobody behind his successor";
-    case UNTOUCHED_READ:
-    case UNTOUCHED_WRITE:
-    case INVALIDATE_NOTHING:
-      return "to a cache that has nothing of the page; one that has takes it like any other";
-    case EARLY:
-      return "only an open request to read takes bytes before the home's word";
-    case GUESSED:
-      return "a guess comes to the table where this machine owns the page and nothing else is under way";
-    case GONE_CLEAN:
-    case GONE_DIRTY:
-      return "follows a revocation; a copy that is not owned is never dirty";
-    case FAILURE:
-      return "ends an open request whose answer another machine owed";
-    case HOME_DIED:
-      return "a home dies once, and knows it least of all";
-    case PURGE:
-      return "comes when nothing ordered before is open; who owns the page was forwarded the next owner's request before";
-    case FAILURE_KNOWN:
-      return "answers a reported failure";
-    case OPERATE:
-      return "an operation is sent away only when nothing of the page is here and nothing is asked for";
-    case OPERATED:
-    case REJECTED:
-    case MISSED:
-      return "only an open operation is answered so";
-    case EXECUTE:
-      return "to a cache, and each of its states has a row";
-    case GET_OPERATE:
-      return "to the directory";
-    case GET_READ:
-    case GET_WRITE:
-    case GET_WRITE_SHARER:
-    case GET_WRITE_OWNER:
-    case GET_READ_OWNER:
-      return "to the directory; the owner has no need to read, and who was purged or lost shares nothing";
-    case CLEAN:
-    case CLEAN_LATE:
-      return "to the directory; there is an owner or not, and who surrendered had told before";
-    case COPIED:
-      return "to the directory: the home reads from an owner";
-    case OWNER_FAILED:
-    case OTHER_FAILED:
-      return "to the directory: a failure comes from the owner or not, and before its sender surrenders";
-    case OWNER_DIED:
-    case SHARER_DIED:
-    case SHARERS_DIED:
-      return "to the directory, which has an owner or sharers in these states only";
-    default:
-      return "to the directory, while it recovers";
-  }
-}

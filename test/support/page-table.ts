@@ -1,5 +1,6 @@
 // The rows of kernel/coherence/table.ts as text, for people: what the documentation shows and what failures name.
 import { readFileSync } from "node:fs";
+import { illegal } from "./illegal-pairs.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 
 export interface Row {
@@ -44,9 +45,21 @@ export function rowAddress(kernel: KernelWasm, state: string, event: string): nu
   throw new Error(`the page protocol has no row ${state} ${event}`);
 }
 
+/** An event is for caches or for directories, as its rows are: not for the others. */
+export const isOfDirectory = (event: string) =>
+  rows.some((row) => row.event === event && isDirectory(row.state));
+
+/** Illegal pairs, "state event", with the reason of each; one that is listed twice has two. */
+export const illegalPairs: readonly (readonly [pair: string, because: string])[] = illegal.flatMap((entry) =>
+  entry.events
+    .split(" ")
+    .flatMap((event) =>
+      entry.states.split(" ").map((state) => [`${state} ${event}`, entry.because] as const),
+    ),
+);
+
 /** The table as Markdown: one line per state. */
-export function printed(kernel: KernelWasm): string {
-  const reason = kernel.call("illegalReason");
+export function printed(): string {
   const lines = ["| state | event: next state (actions) |", "|---|---|"];
   for (const state of states) {
     const cells = rows
@@ -58,13 +71,9 @@ export function printed(kernel: KernelWasm): string {
     lines.push(`| ${state} | ${cells.join("; ")} |`);
   }
   lines.push("", "| event | cannot happen in | because |", "|---|---|---|");
-  events.forEach((event, number) => {
-    const having = new Set(rows.filter((row) => row.event === event).map((row) => row.state));
-    // A directory event in a cache state, or the other way round, needs no words.
-    const kind = rows.some((row) => row.event === event && isDirectory(row.state));
-    const missing = states.filter((state) => isDirectory(state) === kind && !having.has(state));
-    if (missing.length > 0)
-      lines.push(`| ${event} | ${missing.join(", ")} | ${kernel.text(reason(number))} |`);
-  });
+  for (const event of events)
+    for (const entry of illegal)
+      if (entry.events.split(" ").includes(event))
+        lines.push(`| ${event} | ${entry.states.split(" ").join(", ")} | ${entry.because} |`);
   return lines.join("\n");
 }
