@@ -72,7 +72,7 @@ export function pagesMachineDied(machine: u32): void {
     if (object.home == machine) {
       // A name has another home (homes.ts), also when a new life of that machine is here already.
       if (object.hash == 0) object.dead = 1;
-      else homeDied(object, machine);
+      else if (object.dead == 0) homeDied(object, machine); // what remains of a former life has no home, and never gets one
     }
     if (mirrorsOn() && object.hash != 0) recallsMachineDied(object, machine);
     else rangesMachineDied(object, machine);
