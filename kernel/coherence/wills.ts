@@ -4,8 +4,8 @@
 // had open is there still, what was in it is reported lost, and a page that was never written stays zeros.
 //
 // Notes wait until this machine says something else to anybody, or NOTE_TIME, so that many pages are one note. Nobody
-// waits for a note to arrive. A home that dies together with another machine leaves no will that can be relied on: then
-// every page below the object's end that nobody has counts as lost. Core 0 only.
+// waits for a note to arrive. A home that dies together with another machine leaves no will that can be relied on, and one that
+// dies before it has told all anew after a move leaves none: then every page below the object's end that nobody has counts as lost. Core 0 only.
 import { nanoseconds } from "../machine/time";
 import { allocate } from "../memory/slab";
 import { bit, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
@@ -171,12 +171,15 @@ export function willsHeirs(): u64 {
 // --- At the heir ---
 
 export function willCame(from: u32, message: MessageHeader): void {
+  const name = itemFind(message, ITEM_NAME);
+  const anew = changetype<usize>(name) != 0 && (name.aux & ANEW) != 0;
   let object = objectById(message.linkid);
+  // Frozen, its beginning is forgotten, until the home that freezes as well makes it anew: without it all that the home may have had counts as lost.
+  if (!anew && (changetype<usize>(object) == 0 || object.willOf != from)) return;
   if (changetype<usize>(object) == 0) object = objectMake(message.linkid, from);
   if (object.home != from || object.dead != 0) return;
   object.hash = message.msgid;
-  const name = itemFind(message, ITEM_NAME);
-  if (changetype<usize>(name) != 0 && (name.aux & ANEW) != 0) willDrop(object);
+  if (anew) willDrop(object);
   if (object.will == 0) object.will = setCreate();
   object.willOf = from;
   if (changetype<usize>(name) != 0) nameCame(object, name);

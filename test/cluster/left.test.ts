@@ -1,7 +1,13 @@
 // R2 on whole machines: what only a dead machine knew is reported, once for each file, and nothing else is.
 import { describe, expect, test } from "vitest";
 import { hasMusl, missing } from "../support/guest.js";
-import { heirIsNew, leftBehind, writerDies } from "../support/left-behind.js";
+import {
+  heirIsNew,
+  homeDiesAsAnotherLeaves,
+  isTold,
+  leftBehind,
+  writerDies,
+} from "../support/left-behind.js";
 
 describe.skipIf(!hasMusl)(`what a dead machine leaves${missing("musl")}`, { timeout: 300_000 }, () => {
   async function left(home: number, seed: number): Promise<readonly string[]> {
@@ -26,10 +32,21 @@ describe.skipIf(!hasMusl)(`what a dead machine leaves${missing("musl")}`, { time
     },
   );
 
-  test.each([6, 7])("R2: the same, and the home's heir is a new life by then (seed %i)", async (seed) => {
-    const { run, said } = await heirIsNew(seed);
-    const views = run.said(1, /^cluster: view [23]: machines/).map(({ text }) => text);
-    expect(views).toEqual(["cluster: view 2: machines 1 3", "cluster: view 3: machines 1 2 3"]);
-    expect(said, run.text()).toEqual(leftBehind);
-  });
+  test.each([1, 2, 3, 4, 5, 6])(
+    "R2: a machine leaves, and a home that writes dies in the same move: a loss is told (seed %i)",
+    async (seed) => {
+      const run = await homeDiesAsAnotherLeaves(seed);
+      expect(isTold(run), run.text()).toBe(true);
+    },
+  );
+
+  test.each([6, 7])(
+    "R2: the home dies that wrote, and its heir is a new life by then (seed %i)",
+    async (seed) => {
+      const { run, said } = await heirIsNew(seed);
+      const views = run.said(1, /^cluster: view [23]: machines/).map(({ text }) => text);
+      expect(views).toEqual(["cluster: view 2: machines 1 3", "cluster: view 3: machines 1 2 3"]);
+      expect(said, run.text()).toEqual(leftBehind);
+    },
+  );
 });

@@ -79,3 +79,41 @@ export const heirIsNew = (seed: number, kernel?: Uint8Array): Promise<Left> =>
     seed,
     kernel,
   });
+
+/**
+ * Machine 4 leaves; machine 3, the home of a file to which it writes all the time, dies in the same move, in which all has frozen. Machine 1 says
+ * how many of the file's pages are lost (test/c/touch.c).
+ */
+export async function homeDiesAsAnotherLeaves(seed: number, kernel?: Uint8Array): Promise<FaultRun> {
+  const [STAYS, HOME, LEAVES, BRIDGE] = [[1, 2], 3, 4, 5];
+  const all = [...STAYS, HOME, LEAVES];
+  const stems = names.flatMap((first) => names.map((second) => `${first}${second}`));
+  const [file, other] = stems.filter(
+    (name) =>
+      homeOf(name, all) === HOME &&
+      homeOf(name, [...STAYS, HOME]) === HOME &&
+      homeOf(name, [...STAYS, LEAVES]) === 2 &&
+      homeOf(name, STAYS) === 2,
+  );
+  const leaves = 20 + 0.17 * (seed % 7);
+  return withFaults(
+    cProgram("touch").host,
+    [HOME, 200, file!, other!],
+    [
+      [leaves, ({ nodes }) => nodes[LEAVES - 1]!.machine.pressPowerButton()],
+      [
+        leaves,
+        (cluster) => {
+          const isLeaving = () => cluster.lines.some((line) => line.startsWith("cluster: view 2"));
+          while (!isLeaving()) cluster.run(cluster.schedule.now + 10_000);
+          cluster.run(cluster.schedule.now + 120_000 + 30_000 * (seed % 5));
+          cluster.network.partition([[...STAYS, LEAVES, BRIDGE], [HOME]]);
+        },
+      ],
+    ],
+    { machines: 4, seed, append: "linkloss=60 blocked=60 ahead=0", ...(kernel && { kernel }) },
+    300,
+  );
+}
+
+export const isTold = (run: FaultRun): boolean => run.said(1, /^touch: [1-8] lost, /).length === 1;

@@ -5,7 +5,7 @@ import { fulls, tellFull, wrongOfFull } from "../full.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
-import { heirIsNew, leftBehind } from "../left-behind.js";
+import { heirIsNew, homeDiesAsAnotherLeaves, isTold, leftBehind } from "../left-behind.js";
 import { allIsThere, leftMirrors, manyLeftMirrors, wrongOfLeftMirrors } from "../left-mirrors.js";
 import { broken } from "../lent.js";
 import { shipped, shippedKinds } from "../shipped.js";
@@ -230,6 +230,11 @@ const heirs: Judged = async (seed, kernel) => {
   return said.join() === leftBehind.join() ? undefined : run.text().slice(-400);
 };
 
+const notes: Judged = async (seed, kernel) => {
+  const run = await homeDiesAsAnotherLeaves(seed, kernel);
+  return isTold(run) ? undefined : run.text().slice(-400);
+};
+
 /** R3: a machine leaves with the only mirrors, and the pages' owner dies in the same move (test/cluster/mirror.test.ts). */
 const mirrorsLeave: Judged = async (seed, kernel) =>
   (await leftMirrors(seed, kernel))
@@ -285,6 +290,7 @@ export const kernelJudges = {
   mirrorsLeave,
   manyMirrorsLeave,
   heirs,
+  notes,
   refusals,
   reserved,
   returns,

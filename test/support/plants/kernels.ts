@@ -125,6 +125,13 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "",
   },
   {
+    name: "R2: what an heir hears of pages before a will is made anew is all of it",
+    judge: "notes",
+    file: "coherence/wills.ts",
+    from: "  if (!anew && (changetype<usize>(object) == 0 || object.willOf != from)) return;\n",
+    to: "",
+  },
+  {
     name: "R2: an heir is told pages alone",
     judge: "heirs",
     file: "coherence/wills.ts",
