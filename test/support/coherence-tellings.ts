@@ -52,7 +52,10 @@ export class Tellings {
   }
   /** What was given away of the page is lost. */
   suffers(page: number): void {
-    this.#suffered = this.#suffered.with(page, this.#suffered[page]! + 1);
+    const object = this.#cluster.objectOf(page);
+    this.#suffered = this.#suffered.map((count, each) =>
+      this.#cluster.objectOf(each) === object ? count + 1 : count,
+    );
   }
 
   #hasTo(machine: number, page: number): boolean {
