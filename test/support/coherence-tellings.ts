@@ -1,6 +1,6 @@
 // R2, for the judge: a loss is reported once, and only where something may have been lost. A word of loss about a page is right only if a machine
-// has gone that had to do with the page then (by ranges, with any page of the object, which a home that moves may call lost as one): it had bytes
-// of it or waited for it, or was its home, or something about it was on its way to or from that machine.
+// has gone that had to do with the page then: it had bytes of it or waited for it, or was its home, or something about it was on its way to or
+// from that machine. By ranges whoever goes counts for every page: a home that moves may call all of an object lost as one.
 // And whoever was told of a loss and has got the page since is not told of that loss again: each such time is for another one.
 //
 // Before it has got the page a machine may be told again of the same loss, each of its threads once for each machine that waits before it in the
@@ -59,25 +59,15 @@ export class Tellings {
   }
 
   #hasTo(machine: number, page: number): boolean {
-    const { numbers } = this.#cluster;
-    const object = this.#cluster.objectOf(page);
+    const { numbers, ranges } = this.#cluster;
     const { alive, objects } = this.#cluster.machine(machine);
     // Left out, and it does not know: those who do not know either may give it anything yet.
-    if (alive || objects[object]!.ours) return true;
-    if (this.#cluster.ranges && this.#holdsRanges(machine)) return true;
-    const pages = this.#cluster.pages.filter((each) => this.#cluster.objectOf(each) === object);
+    if (ranges || alive || objects[this.#cluster.objectOf(page)]!.ours) return true;
     return (
-      numbers.some((other) => this.#cluster.homeFor(other, page) === machine) ||
-      pages.some((each) => this.#hasRecord(machine, each)) ||
-      numbers.some((other) => pages.some((each) => this.#links(machine, other, each)))
-    );
-  }
-
-  #holdsRanges(machine: number): boolean {
-    const holders = (home: number) =>
-      this.#cluster.homeFor(home, 0) === home ? this.#cluster.rangeHolders(home) : 0;
-    return this.#cluster.numbers.some(
-      (home) => (holders(home) | this.#cluster.machine(home).objects[0]!.holders) & (1 << machine),
+      this.#hasRecord(machine, page) ||
+      numbers.some(
+        (other) => this.#cluster.homeFor(other, page) === machine || this.#links(machine, other, page),
+      )
     );
   }
 
