@@ -2,7 +2,7 @@
 // chose. Neighbours of which the same is to be told are one message; who has more to say than a link takes goes on later. Core 0 only.
 import { frameAllocate } from "../memory/frames";
 import { mayTakeFrame } from "../memory/reserve";
-import { clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import {
   COMMAND_HOME_OWNER,
   COMMAND_HOME_PAGE,
@@ -149,6 +149,7 @@ function runPut(writer: MessageWriter, first: u64, last: u64): void {
 function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   let report = engineGive(page, doubts);
   if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
+  if (report != REPORT_HAD) object.gaveTo |= bit(object.home);
   const data = report != REPORT_HAD && page.frame != 0;
   serialEnded(page, takeAway(page, EVERYTHING));
   mirrorsGave(page);

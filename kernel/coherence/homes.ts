@@ -129,13 +129,14 @@ export function homeDied(object: SharedObject, machine: u32): void {
   object.died = machine;
 }
 
-/** What it had of objects that move, by ranges, nobody has. */
+/** What it had of objects that move, by ranges or from this machine, nobody has. */
 export function homesMachineDied(machine: u32): void {
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     const object = changetype<SharedObject>(at);
     // It may have made its directories already, and served others, or have died with what was given to it: what the one before knew is old.
     if ((object.handedTo & bit(machine)) != 0) object.complete = 0;
-    if (!mirrorsOn() && object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;
+    const had = (object.moving != 0 ? object.holders : 0) | object.gaveTo;
+    if (!mirrorsOn() && (had & bit(machine)) != 0) object.lossy = 1;
   }
   deaths++;
   doubts = true;
@@ -205,7 +206,7 @@ function freeze(object: SharedObject, home: u32): void {
   reportsDrop(object);
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
-  if (stored) object.handedTo = 0;
+  if (stored) object.handedTo = object.gaveTo = 0;
   if (stored) object.holders = rangesHolders(rangesOf(object), 0) & ~bit(clusterSelf());
   rangesFrozen(object, stored);
   locksFreeze(object);
@@ -415,7 +416,7 @@ function rebuild(object: SharedObject): void {
   if (mirrored || roomless) object.renumbered = 1;
   object.lossy = 0;
   object.holders = 0;
-  object.handedTo = 0;
+  object.handedTo = object.gaveTo = 0;
   willDrop(object);
   object.died = 0;
   object.complete = 0;
@@ -486,7 +487,7 @@ export function homesThaw(home: u32): void {
       object.complete = 0;
       object.lossy = 0;
       object.holders = 0;
-      object.handedTo = 0;
+      object.handedTo = object.gaveTo = 0;
     }
     if (object.home == home && object.moving == 0) thaw(object);
     if (moved) locksThaw(object);

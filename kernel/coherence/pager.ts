@@ -70,6 +70,8 @@ export class SharedObject {
   holders: u64 = 0;
   /** Moving: to whom this machine has handed in what it has of it. */
   handedTo: u64 = 0;
+  /** To whom of them it has given pages, since it leaves: it has them no more. */
+  gaveTo: u64 = 0;
   /** This home took over from one that died: newer bytes than its own may be about under the numbers that it knows (serials.ts). */
   renumbered: u32 = 0;
   died: u32 = 0;

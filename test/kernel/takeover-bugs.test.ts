@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { operationForItself, operationOfTheHome, rightForTheLeaver } from "../support/leave-stories.js";
-import { moveStories, saidToTheDead, untouched } from "../support/move-stories.js";
+import { givenAndFrozenAgain, moveStories, saidToTheDead, untouched } from "../support/move-stories.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
 import {
@@ -41,6 +41,9 @@ test("R2, R8: a page that was away when its home was frozen, and died there, is 
 
 test("R2, R8: a word of a loss that was handed in to a machine that dies is said", () =>
   tellStory(new KernelWasm(), saidToTheDead));
+
+test("R2, R8: what was given before a freeze is lost with the machine to which it was given", () =>
+  tellStory(new KernelWasm(), givenAndFrozenAgain));
 
 test("R2, R8: a page that was granted with a range and never touched is not lost with another machine", () =>
   tellStory(new KernelWasm(), untouched));

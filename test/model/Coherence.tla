@@ -55,7 +55,8 @@ NewPage(m, p) ==
    beneath |-> "INVALID", sole |-> FALSE]
 
 \* Of a page's home, at each machine: how far its move is, and what is known of it.
-NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE, handed |-> {}]
+NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE, handed |-> {},
+                 gave |-> {}]  \* who leaves: of those to whom it has handed in, those to whom it has given the page
 Everybody == [view |-> 1, phase |-> 3, dying |-> {}, moves |-> FALSE, doubts |-> FALSE, left |-> {}, handedIn |-> FALSE,
               marks |-> [f \in 0..5 |-> [x \in Machines |-> 0]]]
 

@@ -64,6 +64,7 @@ Died(v, m, x) ==
   DiedEach([v EXCEPT !.mb[m].dying = @ \ {x}, !.mb[m].doubts = @ \/ x \notin v.mb[m].left, !.dead[m] = @ \union {x},
                      !.ob[m] = [p \in Pages |->
                         [@[p] EXCEPT !.ours = @ /\ x \notin v.ob[m][p].handed,
+                                     !.lossy = @ \/ (x \in v.ob[m][p].gave /\ x \notin v.mb[m].left),
                                      !.moving = IF v.ob[m][p].home = x /\ @ = 0 THEN 1 ELSE @]]], m, x, Pages)
 RECURSIVE AllDied(_, _, _)
 AllDied(v, m, S) == IF S = {} THEN v ELSE LET x == Min(S) IN AllDied(Died(v, m, x), m, S \ {x})
@@ -123,7 +124,7 @@ FreezeObject(v, m, p) ==
   IN IF home = here.home /\ here.moving = 0 /\ ~all THEN v
      ELSE FreezePage([v EXCEPT !.ob[m][p] =
                         [@ EXCEPT !.ours = @ \/ stored, !.complete = here.ours \/ stored, !.moving = 1, !.home = home,
-                                  !.handed = IF stored THEN {} ELSE @,
+                                  !.handed = IF stored THEN {} ELSE @, !.gave = IF stored THEN {} ELSE @,
                                   !.lossy = @ \/ (stored /\ v.pg[m][p].directory \in {"LOST", "RECOVERING"})]],
                      m, p, stored)
 RECURSIVE FreezeEach(_, _, _)
@@ -188,7 +189,8 @@ Give(v, m, p, home) ==
       copy == Has(P) = "SHARED"
       u == [v EXCEPT !.pg[m][p] = [PutHas(P, "INVALID") EXCEPT !.wrote = FALSE]]
   IN IF copy /\ ~P.sole /\ ~v.mb[m].doubts THEN u
-     ELSE Tell(u, m, home, [M("GIVEN") EXCEPT !.page = p, !.copy = copy, !.value = IF P.framed THEN P.frame ELSE 1])
+     ELSE Tell([u EXCEPT !.ob[m][p].gave = @ \union {home}], m, home,
+               [M("GIVEN") EXCEPT !.page = p, !.copy = copy, !.value = IF P.framed THEN P.frame ELSE 1])
 
 \* At the new home. All copies are equal.
 Given(v, h, p, msg) ==
@@ -224,7 +226,7 @@ RebuildObject(v, m, p) ==
       lost == loses \/ (P.away /\ v.mb[m].doubts)
       stale == lost /\ ~here.ours /\ P.framed
       u == [v EXCEPT !.ob[m][p] = [@ EXCEPT !.lost = loses, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE, !.moving = 0,
-                                         !.handed = {}],
+                                         !.handed = {}, !.gave = {}],
                      !.pg[m][p].away = FALSE]
       first == Min(P.sharers)
       only == P.sharers \ {first} = {}
@@ -259,7 +261,7 @@ ThawObject(v, m, p, h) ==
   LET here == v.ob[m][p]
       u == IF here.moving = 2 /\ h # m
            THEN [v EXCEPT !.ob[m][p] = [@ EXCEPT !.moving = 0, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE,
-                                                    !.handed = {}]] ELSE v
+                                                    !.handed = {}, !.gave = {}]] ELSE v
       x == ThawPage(u, m, p, h)
   IN IF here.home # h THEN v ELSE IF u.ob[m][p].moving # 0 THEN u
      ELSE Settle([x EXCEPT !.pg[m][p].again = TRUE], m)

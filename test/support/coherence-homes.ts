@@ -92,11 +92,11 @@ export class Homes {
       const here = machine.objects[object]!;
       const held =
         (here.holders & bit(dead)) !== 0 && planted !== "what was held by ranges when all froze is nobody's";
-      if (here.moving !== 0 && held && !left) here.lossy = true;
+      const gave =
+        (here.gaveTo & bit(dead)) !== 0 && planted !== "what who leaves gave to the dead is nobody's";
+      if (((here.moving !== 0 && held) || gave) && !left) here.lossy = true;
       // It may have made its directories already, and served others, or have died with what was given to it.
-      const forgets =
-        planted === "who was the home once has everything" ||
-        (planted === "what was given before a freeze is still here" && here.moving !== HANDED_IN);
+      const forgets = planted === "who was the home once has everything";
       if (here.handedTo & bit(dead) && !forgets) here.ours = false;
       if (!here.known || here.home !== dead) continue;
       here.moving = Math.max(here.moving, FROZEN);
@@ -162,7 +162,7 @@ export class Homes {
     here.complete = here.ours;
     if (stored && this.#untold(number, object, here)) here.lossy = true;
     if (stored && this.#hasReverted(number, object)) here.renumbered = true;
-    if (stored) here.handedTo = 0;
+    if (stored) here.handedTo = here.gaveTo = 0;
     if (stored) here.holders = this.#cluster.rangeHolders(number);
     here.moving = FROZEN;
     here.home = home;
@@ -318,7 +318,7 @@ export class Homes {
     const loses = (!here.complete || here.lossy) && !this.#mirrors.on;
     here.lossy = false;
     here.holders = 0;
-    here.handedTo = 0;
+    here.handedTo = here.gaveTo = 0;
     const roomless = this.#roomless(number, object);
     if (loses || this.#mirrors.on || roomless.length > 0) here.renumbered = true;
     here.lost = loses && this.#cluster.planted !== "what nobody has is zero";
@@ -363,7 +363,7 @@ export class Homes {
         here.moving = 0;
         here.complete = here.ours = here.lossy = false;
         here.holders = 0;
-        here.handedTo = 0;
+        here.handedTo = here.gaveTo = 0;
       }
       if (here.moving !== 0) continue;
       for (const page of this.#pagesHere(number, object)) {

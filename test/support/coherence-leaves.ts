@@ -91,6 +91,7 @@ export class Leaves {
         this.#cluster.tell(number, home, { kind: "report", page, report, serial: best });
       return;
     }
+    this.#cluster.machine(number).objects[this.#cluster.objectOf(page)]!.gaveTo |= bit(home);
     if (here.broken) report = c["REPORT_PARTLY"]!;
     const value = here.framed ? here.frame : 0;
     this.#cluster.tell(number, home, { kind: "given", page, report, serial }, value);

@@ -266,6 +266,7 @@ export class Cluster {
       lossy: false,
       holders: 0,
       handedTo: 0,
+      gaveTo: 0,
     };
     this.machine(number).objects = this.objects.map((each) => ({ ...object, home: this.preferred(each) }));
     const fresh = { exists: false, framed: false, dirty: false, revoking: -1, operation: 0, done: 0 };

@@ -65,6 +65,8 @@ export interface ObjectHere {
   holders: number;
   /** Moving: bit per machine to which this one has handed in. */
   handedTo: number;
+  /** Bit per machine of these to which this one, which leaves, has given pages. */
+  gaveTo: number;
 }
 
 export type ViewNotice =
@@ -121,7 +123,19 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
   put(deaf | (coming << 16));
   put(left | (handedIn ? 1 : 0));
   for (const mark of marks) put(mark + 1);
-  for (const { known, home, moving, complete, ours, lost, lossy, holders, handedTo } of machine.objects)
+  for (const {
+    known,
+    home,
+    moving,
+    complete,
+    ours,
+    lost,
+    lossy,
+    holders,
+    handedTo,
+    gaveTo,
+  } of machine.objects) {
+    put(gaveTo);
     put(
       (known ? 1 : 0) |
         (home << 1) |
@@ -133,4 +147,5 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
         (holders << 16) |
         (handedTo << 24),
     );
+  }
 }

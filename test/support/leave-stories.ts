@@ -172,6 +172,49 @@ export const twoLeave: Story = {
   told: 0,
 };
 
+const four = (step: (machine: number) => Step): Step[] => [1, 2, 3, 4].map(step);
+const given = (machine: number): Step => ({ do: "handIn", machine });
+
+/**
+ * R2: machine 1, the home, leaves and has given a page of its store to machine 2, which leaves as well and gives it to machine 3, which dies. Of the two
+ * that it was given by neither was to know where it is: machine 1 has seen nobody die to whom it gave anything, machine 2 was not the home.
+ */
+export const passedOnToTheDead: Story = {
+  setup: {
+    machines: 4,
+    home: 1,
+    ranges: true,
+    merges: true,
+    programs: [["w0"], [], [], ["r0"]],
+    takeover: true,
+  },
+  kills: 1,
+  leaves: 2,
+  steps: inTurn(
+    start(1),
+    ARRIVES,
+    retire(1),
+    { do: "drop", machine: 1, page: 0 },
+    { do: "leave", machine: 1 },
+    four(install),
+    ARRIVES,
+    four(freeze),
+    ARRIVES,
+    given(1),
+    ARRIVES,
+    { do: "leave", machine: 2 },
+    four(install),
+    ARRIVES,
+    four(freeze),
+    ARRIVES,
+    given(2),
+    ARRIVES,
+    kill(3),
+    exclude(3),
+  ),
+  told: 1,
+};
+
 /**
  * R3: machine 3 has the only mirror of what machine 2 has written and shown a user. It leaves, and in the same move machine 2 dies: machine 1,
  * the home, has nothing of the page.

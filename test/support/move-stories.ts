@@ -1,6 +1,6 @@
 // Stories of homes.ts (story.ts): what only members that died knew of an object whose home moves, and who says so. Each with the bug in
 // coherence-homes.ts without which it would end otherwise.
-import { answeredLate, mirrorThatLeaves, twoLeave } from "./leave-stories.js";
+import { answeredLate, mirrorThatLeaves, passedOnToTheDead, twoLeave } from "./leave-stories.js";
 import {
   ARRIVES,
   comes,
@@ -120,7 +120,7 @@ export const saidToTheDead: Story = {
  * R2: machine 1, the home, leaves and has given all to machine 2, when a view interrupts the move and it freezes once more. Machine 2 dies
  * with what was given to it.
  */
-const givenAndFrozenAgain: Story = {
+export const givenAndFrozenAgain: Story = {
   setup: {
     machines: 3,
     pages: 2,
@@ -322,7 +322,7 @@ const lostAsItIsServed: Story = {
 export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
-  "what was given before a freeze is still here": givenAndFrozenAgain,
+  "what who leaves gave to the dead is nobody's": passedOnToTheDead,
   "what was lost without a frame is nobody's": lostWithoutFrame,
   "hands in before it is answered": answeredLate,
   "who was the home alone knows of eras": numberedAnew,

@@ -92,8 +92,8 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "what a machine held by ranges is nobody's when it dies while their home moves",
     judge: "holders",
     file: "coherence/homes.ts",
-    from: "if (!mirrorsOn() && object.moving != 0 && (object.holders & bit(machine)) != 0) object.lossy = 1;",
-    to: "if (object.holders == ~(<u64>0)) object.lossy = 1;",
+    from: "const had = (object.moving != 0 ? object.holders : 0) | object.gaveTo;",
+    to: "const had = object.gaveTo;",
   },
   {
     name: "a former home knows everything, though another one has served since",
