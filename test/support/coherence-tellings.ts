@@ -4,7 +4,8 @@
 // And whoever was told of a loss and has got the page since is not told of that loss again: each such time is for another one.
 //
 // Before it has got the page a machine may be told again of the same loss, each of its threads once for each machine that waits before it in the
-// queue behind the one that has gone: who asks anew when he has been told is in the queue again.
+// queue behind the one that has gone: who asks anew when he has been told is in the queue again. The home waits, too, when it fetches the
+// page for nobody; of a loss that it hears of so the next who asks is told.
 //
 // Not in the cluster's fingerprint: a search of every order of events judges by the first path that leads to a state.
 import type { Cluster } from "./coherence-state.js";
@@ -77,7 +78,9 @@ export class Tellings {
     if (kept && !kept.former) return true;
     if (!exists) return false;
     const at = engines.page(machine, page);
-    return dirty || engines.do.state(at) !== c["INVALID"] || engines.do.open(at) !== 0;
+    // Frozen, it has forgotten what it waited for, and who waited for it there.
+    const forgot = engines.do.isFrozen(at) !== 0;
+    return dirty || forgot || engines.do.state(at) !== c["INVALID"] || engines.do.open(at) !== 0;
   }
 
   /**
@@ -113,7 +116,8 @@ export class Tellings {
         `machine ${machine} is told again of a loss of page ${page}, which it has got since`,
       );
     const { threads } = this.#cluster.machine(machine);
-    if (now.row > suffered * this.#cluster.setup.machines * threads.length)
+    const { setup, fetches } = this.#cluster;
+    if (now.row > suffered * (setup.machines + fetches) * threads.length)
       throw new Violation(`machine ${machine} is told ${now.row} times of a loss of page ${page}`);
   }
 
