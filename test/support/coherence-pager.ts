@@ -255,6 +255,7 @@ export class Pagers {
       here.frame = ++cluster.latest[page]!;
       cluster.losses.written(page);
     }
+    if (kind === c["SAY_EXECUTE"] && bytes[2] === from) cluster.tellings.guessed(from, to, page);
     const word = kind === c["SAY_FAILURE"] ? failing : undefined;
     if (cluster.knowsDead(from, to)) {
       cluster.losses.tell(word);

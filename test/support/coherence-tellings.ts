@@ -51,6 +51,15 @@ export class Tellings {
   goes(machine: number): void {
     this.#suffered = this.#suffered.map((count, page) => (this.#hasTo(machine, page) ? count + 1 : count));
   }
+  /** An operation is sent to a machine that was guessed to have the page, and that is gone: nobody knows whether it was done. */
+  guessed(from: number, to: number, page: number): void {
+    const { takeover, views } = this.#cluster;
+    const { alive, returned } = this.#cluster.machine(to);
+    // Back already, and the sender does not know of it, nor that it was gone.
+    const old = takeover && returned && this.#cluster.machine(from).membership.view < views.length - 1;
+    if (alive && !old && this.#cluster.hears(to, from)) return;
+    this.#suffered = this.#suffered.with(page, this.#suffered[page]! + 1);
+  }
   /** What was given away of the page is lost. */
   suffers(page: number): void {
     const object = this.#cluster.objectOf(page);
