@@ -1,6 +1,6 @@
 // The actions of a page's cache state (table.ts), one function each.
 
-import { earlyForget, giveEarly, guessOf, sayGuess, successorSeen } from "./early";
+import { earlyBegins, earlyForget, giveEarly, guessOf, sayGuess, successorSeen } from "./early";
 import {
   ACT_FAIL,
   ACT_GRANT,
@@ -175,8 +175,7 @@ function ask(engine: Engine, page: Page, kind: u8): void {
   if (engine.lastTransaction == 0) engine.lastTransaction = 1;
   page.transaction = engine.lastTransaction;
   page.partly = 0;
-  page.early = 0;
-  page.earlyServed = 0;
+  earlyBegins(page);
   page.acksExpected = 0;
   page.acksReceived = 0;
   const copy = page.ranges != 0 && (page.state == SHARED_WRITE || page.state == OWNED_WRITE);

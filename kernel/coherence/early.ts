@@ -25,6 +25,12 @@ const EARLY_ORDER: u8 = 2;
 
 // --- Who asks ---
 
+/** A request is made: nothing has come for it. */
+export function earlyBegins(page: Page): void {
+  page.early = EARLY_NOTHING;
+  page.earlyServed = 0;
+}
+
 /** Of a request to read: the machine that is to be asked as well; 0 = none. */
 export function guessOf(engine: Engine, page: Page): u32 {
   if (engine.guesses == 0 || <u32>page.home == engine.self) return 0;
@@ -122,8 +128,7 @@ export function tenureBegins(engine: Engine, page: Page): void {
 
 /** It owns the page no more, or never did, or what the home has ordered counts no more. */
 export function earlyForget(page: Page): void {
-  page.early = EARLY_NOTHING;
-  page.earlyServed = 0;
+  earlyBegins(page);
   page.tenure = 0;
   earlySettled(page);
 }

@@ -62,12 +62,9 @@ export function mirrorFetched(object: SharedObject, index: u64, message: Message
   const serial = itemFind(message, ITEM_SERIAL);
   const data = itemFind(message, ITEM_DATA);
   const from = changetype<usize>(data) != 0 ? itemData(data) : 0;
-  assert(
-    changetype<usize>(serial) != 0 && load<u64>(itemData(serial)) == page.best,
-    "another mirror has come",
-  );
-  if (shelfPut(page, page.best, from)) return;
-  // Whoever comes to it is told that it is lost.
+  const asked = changetype<usize>(serial) != 0 && load<u64>(itemData(serial)) == page.best;
+  if (asked && shelfPut(page, page.best, from)) return;
+  // There is no room for it, or it is not there: whoever comes to the page is told that it is lost.
   page.best = 0;
   page.roomless = 1;
 }
@@ -76,11 +73,11 @@ export function mirrorFetched(object: SharedObject, index: u64, message: Message
 
 export function mirrorGive(object: SharedObject, index: u64): void {
   const page = pageFind(object, index);
-  assert(changetype<usize>(page) != 0 && mirrorBest(page) != 0, "a mirror was reported that is not here");
+  const best = changetype<usize>(page) != 0 ? mirrorBest(page) : 0; // 0: another machine's word that it is here
   const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
   store<u64>(itemPut(writer, ITEM_PAGE, REPORT_MIRROR, 8), index);
-  store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
-  const frame = mirrorFrame(page);
+  store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), best);
+  const frame = best != 0 ? mirrorFrame(page) : 0;
   if (frame != 0 && !isZero(frame)) memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), frame, PAGE_BYTES);
   messageEnd();
 }

@@ -5,7 +5,7 @@
 // range as the rows leave them, and says the same. test/kernel/coherence-steps.test.ts takes both ways wherever the
 // search of all orders of events comes.
 import { refresh } from "./directory";
-import { earlyForget } from "./early";
+import { earlyBegins, earlyForget } from "./early";
 import { rowAt } from "./engine";
 import { RangeSet, rangeOf, rangesCarve, rangesMerge } from "./ranges";
 import {
@@ -108,7 +108,7 @@ export function stepAsk(engine: Engine, page: Page): bool {
 function stepAsked(page: Page, transaction: u32): void {
   page.state = INVALID_READ;
   page.transaction = transaction;
-  page.early = 0;
+  earlyBegins(page);
   page.acksExpected = 0;
   page.acksReceived = 0;
 }

@@ -1,6 +1,7 @@
 // The whole path in virtual time: machines from their reset vector, our kernel, the wire, and one counter.
 import { describe, expect, it } from "vitest";
-import { repeat, seeded } from "../support/cluster.js";
+import type { ClusterReport } from "../../emulator/report.js";
+import { Command, repeat, seeded } from "../support/cluster.js";
 
 const counts = (r: { report: { machines: readonly { instructions: number; stats: unknown }[] } }) =>
   r.report.machines.map(({ instructions, stats }) => ({ instructions, stats }));
@@ -34,6 +35,22 @@ describe("three machines, one counter, seeded", { timeout: LIMIT_MS }, () => {
     expect(counts(c)).not.toEqual(counts(a));
     expect(c.report.memoryHash).not.toBe(a.report.memoryHash);
     expect(c.report.ok, repeat(c, [50])).toBe(true);
+  });
+
+  it("is repeated by the line that a failing test prints", async () => {
+    const network = { delay: [20, 40], faults: { loss: 0.02, duplicate: 0.02 } } as const;
+    const shape = { machines: 2, cores: 1, memory: 16 << 20, seed: 5, stall: 20_000, storeBuffer: 4 };
+    const run = await seeded("counter", [60], { ...shape, network, append: "ahead=0 guess=0" });
+    const [line] = repeat(run, [60]).split("\n");
+    const words = [...line!.matchAll(/"[^"]*"|\S+/g)].map(([word]) => word.replaceAll('"', ""));
+    const command = new Command([...words.slice(1, 2), "--json", ...words.slice(2)]);
+    expect((await command.ended).status, command.err).toBe(0);
+    const again = JSON.parse(command.out) as ClusterReport;
+    expect(
+      again.machines.map(({ instructions }) => instructions),
+      line,
+    ).toEqual(run.report.machines.map(({ instructions }) => instructions));
+    expect(again.memoryHash).toBe(run.report.memoryHash);
   });
 
   it.each([

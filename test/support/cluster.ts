@@ -15,8 +15,8 @@ export const cli = existsSync(beside) ? beside : join(root, "dist/emulator/cli.j
 export interface SeededRun {
   readonly report: ClusterReport;
   readonly lines: readonly string[];
-  /** Of the schedule, in virtual nanoseconds. */
-  readonly stall?: number;
+  /** The line that repeats it, but for the program's arguments. */
+  readonly command: string;
 }
 
 /** What a run needs besides its program and seed. */
@@ -49,16 +49,35 @@ export async function seeded(
   o: Partial<SeededOptions> = {},
 ): Promise<SeededRun> {
   const { options, lines } = await seededOptions(name, args, o);
-  const { stall = 0 } = options;
-  return { report: await runSeeded(options), lines, stall };
+  return { report: await runSeeded(options), lines, command: commandOf(name, options) };
+}
+
+/** What a user types for a seeded run with these options; the program's arguments follow. */
+export function commandOf(name: string, o: SeededOptions): string {
+  const { network = {} } = o;
+  const { loss, duplicate } = network.faults ?? {};
+  const words: [option: string, value: string | number | undefined][] = [
+    ["machines", o.machines],
+    ["cores", o.cores],
+    ["memory", `${o.memory >> 20}M`],
+    ["delay", network.delay?.join(":")],
+    ["loss", loss],
+    ["duplicate", duplicate],
+    ["stall", o.stall === undefined ? undefined : o.stall / 1000],
+    ["store-buffer", o.storeBuffer],
+    ["mirror", o.mirror],
+    ["append", o.append === undefined ? undefined : JSON.stringify(o.append)],
+  ];
+  const told = words.flatMap(([option, value]) => (value ? [`--${option} ${value}`] : []));
+  const spread = o.spread === true ? ["--spread"] : [];
+  // No option asks for that.
+  const reordered = network.reorder === true ? "with frames that overtake each other: " : "";
+  return [`${reordered}buslock run --seed ${o.seed}`, ...told, ...spread, name].join(" ");
 }
 
 /** The command that repeats a seeded run, for failure messages. */
 export function repeat(run: SeededRun, args: readonly (string | number)[] = []): string {
-  const { seed, machines, cores, program: name } = run.report;
-  const stall = run.stall === undefined || run.stall === 0 ? "" : ` --stall ${run.stall / 1000}`;
-  const command = `buslock run --seed ${seed}${stall} --machines ${machines.length} --cores ${cores} ${[name, ...args].join(" ")}`;
-  return `${command}\n${run.lines.slice(-40).join("\n")}`;
+  return `${[run.command, ...args].join(" ")}\n${run.lines.slice(-40).join("\n")}`;
 }
 
 /** A run of the built command line. */

@@ -6,7 +6,7 @@ import type { ClusterReport } from "../../emulator/report.js";
 import { type Timeline, WITH_DIFFERENCE, WITH_PAGE } from "../../emulator/timeline/data.js";
 import { Declarations } from "../../emulator/timeline/declarations.js";
 import { Recorder } from "../../emulator/timeline/recorder.js";
-import { seededOptions } from "./cluster.js";
+import { commandOf, seededOptions } from "./cluster.js";
 import { fileAt } from "./homes.js";
 
 export interface Sent {
@@ -93,9 +93,7 @@ export async function followed(
     },
   });
   const report = await runSeeded(options);
-  const words = o.append === undefined || o.append === "" ? "" : ` --append "${o.append}"`;
-  const spread = o.spread === true ? " --spread" : "";
-  const command = `buslock run --seed ${o.seed} --machines ${o.machines} --cores ${options.cores}${spread}${words} ${[program, ...args].join(" ")}`;
+  const command = [commandOf(program, options), ...args].join(" ");
   const text = `${command}\n${said.map((line) => `${line.at / 1e6} ${line.machine} | ${line.text}`).join("\n")}`;
   if (!report.ok) throw new Error(text);
   return { report, timeline: recorder!.timeline("", command), said, text };
