@@ -9,7 +9,7 @@ import {
   SPLIT_LINE,
   SPLIT_PAGE,
 } from "./liblitmus-places";
-import { take, threads } from "./liblitmus-play";
+import { playerOf, take, threads } from "./liblitmus-play";
 import {
   BANG,
   BLANK,
@@ -93,7 +93,7 @@ function spell(test: Test, round: u32, to: usize): void {
   spelled = to;
   const number = test.number * rounds + round;
   for (let thread: u32 = 0; thread < test.threads; thread++) {
-    let result = u64(resultOf(thread, number));
+    let result = u64(resultOf(playerOf(thread, round), number));
     for (let i: u32 = 0; i < countOf(test, thread); i++) {
       const kind = stepOf(test, thread, i).kind;
       if (kind === STORE || kind === FENCE) continue;

@@ -30,6 +30,10 @@ export let rounds: u32 = 0;
 export let onlyPlace: u32 = EVERY_PLACE;
 /** All threads read the cells of a round before it begins. */
 export let copied: bool = false;
+/** Players of a test's threads take turns, round by round. */
+export let turned: bool = false;
+/** Who has no part in a round writes beside its cells. */
+export let disturbed: bool = false;
 /** The two objects that hold cells; their names have different homes in clusters of two and of four. */
 export let cells: usize = 0;
 export let cellsApart: usize = 0;
@@ -37,10 +41,12 @@ let apartBytes: usize = 0;
 let results: usize = 0;
 let resultBytes: usize = 0;
 
-export function placesChoose(count: u32, place: u32, copies: bool): void {
+export function placesChoose(count: u32, place: u32, copies: bool, turns: bool, disturbs: bool): void {
   rounds = count;
   onlyPlace = place;
   copied = copies;
+  turned = turns;
+  disturbed = disturbs;
 }
 
 /** Once the tests are known. */
@@ -90,6 +96,11 @@ function cellAt(cell: u32, number: usize, place: u32): usize {
   return cellsApart + number * LINE + (cell === 1 ? 0 : apartBytes);
 }
 
-export function resultOf(thread: u32, number: u32): usize {
-  return results + usize(thread) * resultBytes + usize(number) * usize(SLOTS) * CELL_BYTES;
+/** Of a cell's line: a byte that no operand has. */
+export function besideCell(at: u64): u64 {
+  return (at & ~u64(LINE - 1)) + u64(LINE / 2);
+}
+
+export function resultOf(player: u32, number: u32): usize {
+  return results + usize(player) * resultBytes + usize(number) * usize(SLOTS) * CELL_BYTES;
 }

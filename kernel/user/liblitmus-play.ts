@@ -3,16 +3,19 @@
 import { mfence, pause, peek8, peek16, peek32, peek64, poke8, poke16, poke32, poke64, rdtsc } from "./arch";
 import {
   addressOf,
+  besideCell,
   CELL_BYTES,
   cells,
   cellsApart,
   copied,
+  disturbed,
   LENT,
   LINE,
   onlyPlace,
   PAGE,
   resultOf,
   rounds,
+  turned,
 } from "./liblitmus-places";
 import {
   countOf,
@@ -31,6 +34,9 @@ import { cores, mapPrivate, node, nodes } from "./libuser";
 
 /** So often, and in pieces, so that looks at what the loans cost fall in between. */
 const OWN_WRITES: u32 = 40;
+
+/** So often somebody writes beside a round's cells. */
+const DISTURBED: u32 = 8;
 
 /** One machine plays. */
 let alone: bool = false;
@@ -57,20 +63,31 @@ export function playPrepare(meetingWord: usize): void {
 
 /** One thread, through all tests in which it has a part. */
 export function play(index: usize): void {
-  const thread = firstThread + u32(index);
+  const player = firstThread + u32(index);
   for (let at = firstTest; at !== 0; at = changetype<Test>(at).next) {
     const test = changetype<Test>(at);
     for (let round: u32 = 0; round < rounds; round++) {
       const number = test.number * rounds + round;
+      const thread = partOf(player, round);
       // Cores of one machine meet in a few nanoseconds; between machines that takes longer than a round.
       if (copied) copyCells(test, number, round);
+      else if (turned) ownCells(test, thread, number, round);
       else if (alone) together(number + 1);
       else if (round === 0) together(test.number + 1);
-      if ((round === 0 && !alone) || copied) linger(START_WAIT);
+      if ((round === 0 && !alone && !turned) || copied) linger(START_WAIT);
       if (onlyPlace === LENT && thread < test.threads) writeOwn(test, thread);
-      if (thread < test.threads) act(test, thread, round);
+      if (thread < test.threads) act(test, thread, player, round);
+      else if (disturbed) disturb(test, number, round);
     }
   }
+}
+
+/** Which thread of a test a player is in a round: none of those that the test has, where there are more players. */
+function partOf(player: u32, round: u32): u32 {
+  return turned ? (player + round) % threads : player;
+}
+export function playerOf(thread: u32, round: u32): u32 {
+  return turned ? (thread + threads - (round % threads)) % threads : thread;
 }
 
 /** All threads meet, those without a part too, for the time with that number; the first is 1. */
@@ -92,8 +109,25 @@ function copyCells(test: Test, number: u32, round: u32): void {
   together(2 * number + 2);
 }
 
+/** Who plays in the round has written beside its cells before it begins: if all are of one machine, it owns their pages. */
+function ownCells(test: Test, thread: u32, number: u32, round: u32): void {
+  together(2 * number + 1);
+  if (thread < test.threads) writeBeside(test, thread, number, round);
+  together(2 * number + 2);
+}
+
+/** In the lines of the cells of a thread's part. */
+function writeBeside(test: Test, thread: u32, number: u32, round: u32): void {
+  for (let i: u32 = 0; i < countOf(test, thread); i++) {
+    const step = stepOf(test, thread, i);
+    if (step.kind !== FENCE) poke8(besideCell(addressOf(step, number, round)), 1);
+  }
+}
+
 /** Longest waits, in ticks of the time-stamp counter: before a step, and before a test, since some hear late of its start. */
 const STEP_WAIT: u32 = 0x3fff;
+/** So short that a store may wait in its buffer as long. */
+const SHORT_WAIT: u32 = 0x3ff;
 const START_WAIT: u32 = 0xffff;
 
 /** Waits every other time, for a while that the low bits of the time draw. */
@@ -103,6 +137,14 @@ function linger(longest: u32): void {
   if (drawn >> 31 !== 0) return;
   const wait = u64((drawn >> 8) & longest);
   while (rdtsc() - begin < wait) pause();
+}
+
+/** Has the pages of a round's cells leave whoever plays with them, a few times. */
+function disturb(test: Test, number: u32, round: u32): void {
+  for (let times: u32 = 0; times < DISTURBED; times++) {
+    linger(SHORT_WAIT);
+    for (let thread: u32 = 0; thread < test.threads; thread++) writeBeside(test, thread, number, round);
+  }
 }
 
 /** In both pages of the test, for a while: they are lent by then, and others' writes go on while a round begins here. */
@@ -125,16 +167,16 @@ class Act {
 }
 const ACT_BYTES: usize = 24;
 
-function act(test: Test, thread: u32, round: u32): void {
+function act(test: Test, thread: u32, player: u32, round: u32): void {
   const number = test.number * rounds + round;
   const acts = plans + usize(thread) * PAGE;
   const end = acts + usize(planned(test, thread, number, round, acts)) * ACT_BYTES;
   const tight = (u32(rdtsc()) * 0x9e37_79b1) >> 30 < 2;
   const own = scratch + usize(thread) * LINE;
-  let result = resultOf(thread, number);
+  let result = resultOf(player, number);
   for (let at = acts; at < end; at += ACT_BYTES) {
     const next = changetype<Act>(at);
-    if (!tight) linger(STEP_WAIT);
+    if (!tight) linger(turned ? SHORT_WAIT : STEP_WAIT);
     if (next.kind === STORE) put(next.at, next.bytes, next.value);
     else if (next.kind === FENCE) fence(u32(next.value), own);
     else {

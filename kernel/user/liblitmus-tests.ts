@@ -218,7 +218,9 @@ function readStep(step: Step, from: u64, width: u64): u64 {
 
 /** Says how the program is called, with the names of the table; never returns. */
 export function usage(): void {
-  text("usage: litmus [ROUNDS] [place=0..6] [TEST ...], up to 10000 rounds, 40000 of all tests; tests:");
+  text(
+    "usage: litmus [ROUNDS] [place=0..6] [copied] [turned] [disturbed] [TEST ...], up to 10000 rounds, 40000 of all tests; tests:",
+  );
   for (let at = shapes(); peek16(at) !== 0; at = lineAfter(at)) {
     letter(BLANK);
     wide(at, nameEndAt(at));

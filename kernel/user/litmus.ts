@@ -1,6 +1,6 @@
 // Litmus tests of memory order between the cores of one machine or of several: thread i of all machines plays thread i
 // of a test. The tests and what x86-TSO allows of them are data (liblitmus.ts).
-// Usage: litmus [ROUNDS] [place=PLACE] [copied] [TEST ...]: 100 rounds of every test, with nothing, MFENCE, a LOCKed instruction
+// Usage: litmus [ROUNDS] [place=PLACE] [copied] [turned] [disturbed] [TEST ...]: 100 rounds of every test, with nothing, MFENCE, a LOCKed instruction
 // and XCHG between its steps, unless told. TEST is a name, a name with a fence (SB+mfence), or a test itself, of which
 // the outcomes are counted but not judged.
 //
@@ -11,7 +11,9 @@
 // or, when asked for, so that an operand of four bytes is split over two lines or two pages; or in chunks of pages that the
 // machines lend one another, of which each thread writes to one of its own before each round; or in pages of one object,
 // which has one home. With "copied" all threads meet before each round, read its cells and meet again, so that machines begin it with
-// copies of the pages (with the kernel's word migrate=0: else whoever reads them takes them). At the end machine 1 counts the outcomes; one that x86-TSO forbids fails the run.
+// copies of the pages (with the kernel's word migrate=0: else whoever reads them takes them). With "turned" all threads meet before each round, and who plays
+// which thread of a test turns by one each round, so that its threads are now in one machine and now in several. With "disturbed" who has no part
+// in a round writes beside its cells, so that their pages leave meanwhile. At the end machine 1 counts the outcomes; one that x86-TSO forbids fails the run.
 import { peek8 } from "./arch";
 import { judge } from "./liblitmus-judge";
 import { EVERY_PLACE, LENT, ONE_HOME, PAGE, placesChoose, placesMap, ROUNDS_LENT } from "./liblitmus-places";
@@ -74,8 +76,12 @@ function readArguments(): void {
   }
   const copies = at < argumentCount() && argumentIs(at, "copied");
   if (copies) at++;
+  const turns = at < argumentCount() && argumentIs(at, "turned");
+  if (turns) at++;
+  const disturbs = at < argumentCount() && argumentIs(at, "disturbed");
+  if (disturbs) at++;
   if (at === argumentCount()) addAll();
   for (; at < argumentCount(); at++) if (!addWord(argument(at))) usage();
   if (testCount === 0 || testCount * rounds > 4 * ROUNDS_MAX) usage();
-  placesChoose(rounds, place, copies);
+  placesChoose(rounds, place, copies, turns, disturbs);
 }

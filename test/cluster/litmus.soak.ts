@@ -2,7 +2,7 @@
 // (on four machines) IRIW, with nothing, MFENCE and a LOCKed instruction between their steps. About 8 minutes of a core.
 import { afterAll, describe, expect, test } from "vitest";
 import { plantedKernel } from "../bugs/plant.js";
-import { betweenMachines, LitmusCluster, sequential } from "../support/litmus-cluster.js";
+import { betweenMachines, LitmusCluster, sequential, withBuffers } from "../support/litmus-cluster.js";
 
 const SEEDS = 1000;
 /** So many seeds a test, to stay within a test's time on a slow host. */
@@ -33,6 +33,24 @@ describe.each([
   afterAll(() => {
     cluster = undefined;
   });
+});
+
+describe("with store buffers", { timeout: 1_800_000 }, () => {
+  test.each(withBuffers.flatMap((o) => [2, 3].map((machines) => ({ ...o, machines }))))(
+    "$what, $machines machines",
+    async (o) => {
+      const { seen, millisecondsEach } = (await LitmusCluster.create(o)).runAll(1, 60);
+      console.info(`litmus with store buffers, ${o.what}: ${millisecondsEach} ms a seed`);
+      for (const name of o.tests) expect(seen.get(name)!.size, name).toBeGreaterThan(0);
+      for (const name of ["SB", "R"].filter(
+        (n) => (o.tests as readonly string[]).includes(n) && !("disturbed" in o),
+      ))
+        expect(
+          [...seen.get(name)!].some((outcome) => !sequential(name).has(outcome)),
+          name,
+        ).toBe(true);
+    },
+  );
 });
 
 const tests = ["SB", "MP", "LB", "2+2W", "CoRR"].flatMap((name) =>

@@ -4,36 +4,15 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Mnemonic } from "../../emulator/cpu/decode.js";
 import { compile } from "../../emulator/cpu/engine.js";
 import type { Form } from "../../emulator/cpu/form.js";
-import { STORE_BUFFER, STORE_BYTES, STORES_WAITING } from "../../emulator/cpu/layout.js";
-import { coreAddress } from "../../emulator/cpu/memory-plan.js";
 import { programOf } from "../../emulator/cpu/program.js";
 import type { Machine } from "../../emulator/index.js";
 import { meaning } from "../bugs/plant.js";
 import { forbiddenSeen, LitmusMachine } from "../support/litmus.js";
 import { allowedBy, textOf } from "../support/shapes.js";
+import { Waiting } from "../support/waiting-stores.js";
 
 const ENTRIES = 4;
 const SEEDS = 1000;
-
-/** A core's waiting stores, oldest first. */
-class Waiting {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  constructor(machine: Machine, core: number) {
-    const at = coreAddress(core);
-    this.#bytes = new Uint8Array(machine.ram.buffer, at, 0x1000);
-    this.#view = new DataView(machine.ram.buffer, at, 0x1000);
-  }
-  get stores(): Uint8Array[] {
-    return Array.from({ length: this.#view.getUint32(STORES_WAITING, true) }, (_, i) =>
-      this.#bytes.slice(STORE_BUFFER + i * STORE_BYTES, STORE_BUFFER + (i + 1) * STORE_BYTES),
-    );
-  }
-  set stores(stores: readonly Uint8Array[]) {
-    this.#view.setUint32(STORES_WAITING, stores.length, true);
-    for (const [i, store] of stores.entries()) this.#bytes.set(store, STORE_BUFFER + i * STORE_BYTES);
-  }
-}
 
 /** Runs the machine's cores by single instructions, with something done around each. */
 function aroundEach(machine: Machine, around: (waiting: Waiting, run: () => void) => void): void {

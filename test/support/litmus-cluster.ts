@@ -2,6 +2,7 @@
 // when all have joined and the program is about to begin, and every seed goes on from there until machine 1 has
 // counted. What was seen is judged by the model (tso.ts), whatever the program itself says.
 import { type ClusterSnapshot, SeededCluster } from "../../emulator/cluster.js";
+import type { Machine } from "../../emulator/index.js";
 import { seededOptions } from "./cluster.js";
 import { splits } from "./litmus.js";
 import { allowedBy, shapes } from "./shapes.js";
@@ -39,10 +40,16 @@ export interface LitmusOptions {
   readonly oneHome?: boolean;
   /** Every machine has a copy of the cells' pages, of two objects, before a round. */
   readonly copied?: boolean;
+  /** Round by round other cores play a test's threads: all of one machine, or of several. */
+  readonly turned?: boolean;
+  /** Cores that have no part in a round write beside its cells. */
+  readonly disturbed?: boolean;
   /** Another kernel than the built one. */
   readonly kernel?: Uint8Array;
   /** Microseconds of wire each way, least and most. */
   readonly delay?: readonly [number, number];
+  /** Done to each machine before its first round. */
+  readonly plant?: (machine: Machine) => void;
   /** Further words of the kernel's command line. */
   readonly words?: string;
 }
@@ -79,6 +86,43 @@ export const inOrder = [
     ...copies,
   },
 ] as const satisfies readonly (LitmusOptions & { what: string; seeds: number })[];
+
+/** Stores wait for as long as a seed likes, or until something drains them. */
+const buffered = { machines: 2, cores: 2, storeBuffer: 64, turned: true, rounds: 12 } as const;
+/** Each thread stores to its own cell only: one outcome is allowed, and a store that is lost at any time shows. */
+const trails = "x=1;x=2;x=3;x=4;x=5;x=6;x;x|y=1;y=2;y=3;y=4;y=5;y=6;y;y/x,y";
+/** Pages leave as soon as they can. */
+export const lossy = {
+  ...buffered,
+  tests: [trails],
+  disturbed: true,
+  rounds: 36,
+  delay: [1, 2],
+  words: "hold=0",
+} as const satisfies LitmusOptions;
+
+const twoThreads = ["SB", "SB+mfence", "SB+lock", "SB+rfi", "MP", "R", "n6", "2+2W"];
+/** Groups of tests, each on a cluster whose cores have store buffers, a test's threads now in one machine, now in two. */
+export const withBuffers = [
+  { ...buffered, what: "two threads", tests: twoThreads },
+  {
+    ...buffered,
+    what: "pages of one home that leave",
+    tests: ["SB", "SB+mfence", "MP", "2+2W"],
+    oneHome: true,
+    disturbed: true,
+  },
+  {
+    ...buffered,
+    what: "three and four threads",
+    tests: ["SB+3", "W+RWC", "ISA2", "IRIW", "CoRR2", "x=1;y|y=1;x|x;y|y;x"],
+  },
+  { ...buffered, what: "several sizes, on pages that leave", tests: mixedSizes, disturbed: true, rounds: 8 },
+  { ...buffered, what: "exchanges, on pages that leave", tests: exchanges, disturbed: true },
+  { ...buffered, what: "operands over two lines", tests: ["SB", "MP", "2+2W", "XADD2"], split: "lines" },
+  { ...buffered, what: "operands over two pages", tests: ["SB", "MP", "2+2W", "XADD2"], split: "pages" },
+  { ...lossy, what: "one's own stores, on pages that leave" },
+] as const satisfies readonly (LitmusOptions & { what: string })[];
 
 /** Outcomes that machines without a store buffer never show, whether a fence would forbid them or not. */
 export const beyondOrder = (seen: LitmusFigures["seen"]): string[] =>
@@ -125,6 +169,8 @@ export class LitmusCluster {
       ...(o.oneHome ? ["place=6"] : []),
       ...(o.copied && !o.oneHome ? ["place=2"] : []),
       ...(o.copied ? ["copied"] : []),
+      ...(o.turned ? ["turned"] : []),
+      ...(o.disturbed ? ["disturbed"] : []),
       ...tests,
     ];
     // Else whoever reads a page that goes round takes it, and nobody has a copy.
@@ -147,6 +193,7 @@ export class LitmusCluster {
         throw new Error(`the machines did not join:\n${lines.join("\n")}`);
     }
     settle(cluster);
+    for (const { machine } of cluster.nodes) o.plant?.(machine);
     const buffer = o.storeBuffer === undefined ? "" : ` --store-buffer ${o.storeBuffer}`;
     const append = kernelWords === "" ? "" : ` --append "${kernelWords}"`;
     const command = `buslock run --machines ${machines} --cores ${cores}${buffer}${append} litmus ${words.join(" ")}`;
