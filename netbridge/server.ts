@@ -14,6 +14,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type FaultOptions, Faults } from "./faults.js";
 import { FRAME_BYTES_MAX } from "./frame.js";
+import { isLoopback } from "./loopback.js";
 import { Capture } from "./pcap.js";
 import { Decoder, encode } from "./qemu.js";
 import { Switch } from "./switch.js";
@@ -62,10 +63,6 @@ export interface BridgeCounts {
   lost: number;
   duplicated: number;
   parted: number;
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 export class Bridge {

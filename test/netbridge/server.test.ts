@@ -1,6 +1,6 @@
 // The bridge's sockets, on loopback. Each test opens its own bridge on a port that the system chooses.
 import { readFileSync } from "node:fs";
-import { connect, Socket } from "node:net";
+import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
@@ -60,7 +60,69 @@ async function until(condition: () => boolean, what: string) {
   }
 }
 
+/** A door in front of a bridge; what its one member says is kept, and held back until `pass()`. */
+async function listening(to: string) {
+  const said: Buffer[] = [];
+  const port = Number(new URL(to).port);
+  const server = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    open.push({ close: () => far.destroy() }, { close: () => near.destroy() });
+    far.pipe(near);
+    near.on("data", (chunk) => {
+      said.push(chunk);
+      far.write(chunk);
+    });
+    door.pause = () => near.pause();
+    door.pass = () => near.resume();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
+  open.push(server);
+  const door = { said, port: (server.address() as AddressInfo).port, pause: () => {}, pass: () => {} };
+  return door;
+}
+
 describe("bridge", () => {
+  it.each([
+    ["127.0.0.1", "as they are"],
+    ["0.0.0.0", "masked"],
+  ])("hears what is sent to it at %s %s", async (host, how) => {
+    const { server } = await bridge();
+    const door = await listening(server.url);
+    const a = await member(`ws://${host}:${door.port}/`);
+    const b = await member(server.url);
+    const sent = frame(2, 1, 200, 0x5a);
+    a.client.send(sent);
+    await until(() => b.heard.length === 1, "the frame");
+    expect(b.heard[0]).toEqual(sent);
+    // RFC 6455, 5.2: FIN and a binary message; MASK and a 16-bit length; the key; the payload.
+    const bytes = Buffer.concat(door.said);
+    const at = bytes.lastIndexOf(Uint8Array.of(0x82, 0x80 | 126, 0, 200));
+    const key = bytes.subarray(at + 4, at + 8);
+    expect(at).toBeGreaterThan(0);
+    expect(key.equals(Buffer.alloc(4))).toBe(how === "as they are");
+    expect(bytes.subarray(at + 8).map((byte, i) => byte ^ key[i & 3]!)).toEqual(Buffer.from(sent));
+  });
+
+  it("is sent what a frame was when it was sent, however late it can leave", async () => {
+    const { server } = await bridge();
+    const door = await listening(server.url);
+    const a = await member(`ws://127.0.0.1:${door.port}/`);
+    const b = await member(server.url);
+    door.pause();
+    const buffer = frame(2, 1, FRAME_BYTES_MAX);
+    const count = 400; // more than the system's buffers hold
+    for (let i = 0; i < count; i++) {
+      buffer.fill(i, 14);
+      a.client.send(buffer);
+    }
+    expect(a.client.dropped).toBe(0);
+    door.pass();
+    await until(() => b.heard.length === count, "all frames");
+    for (const [i, heard] of b.heard.entries()) {
+      expect(heard.subarray(14).every((byte) => byte === (i & 0xff))).toBe(true);
+    }
+  });
+
   it("carries one frame per websocket message between members, jumbo frames too", async () => {
     const { server } = await bridge();
     const a = await member(server.url);
@@ -85,8 +147,8 @@ describe("bridge", () => {
     });
     await until(() => b.heard.length === 3, "the frames");
     expect(b.heard).toEqual(sent);
-    // One by the member, a buffer a frame; one by the bridge, a header and a buffer a frame.
-    expect(gathered.mock.calls.map(([chunks]) => chunks.length)).toEqual([3, 6]);
+    // One by the member and one by the bridge, a header and a buffer a frame.
+    expect(gathered.mock.calls.map(([chunks]) => chunks.length)).toEqual([6, 6]);
     expect(writes).not.toHaveBeenCalled();
     vi.restoreAllMocks();
   });
