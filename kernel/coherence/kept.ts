@@ -17,6 +17,8 @@ export class Kept {
   object: u64 = 0;
   index: u64 = 0;
   serial: u64 = 0;
+  /** SharedObject: that of a former life of this machine has the same id (remains.ts). */
+  holder: usize = 0;
   frame: usize = 0;
   /** As in the page's record. */
   dirty: u8 = 0;
@@ -56,7 +58,7 @@ export function keptFind(object: SharedObject, index: u64): Kept {
   let at = load<usize>(bucketOf(object.id, index));
   while (at != 0) {
     const kept = changetype<Kept>(at);
-    if (kept.index == index && kept.object == object.id) break;
+    if (kept.index == index && kept.holder == changetype<usize>(object)) break;
     at = kept.next;
   }
   return changetype<Kept>(at);
@@ -172,6 +174,7 @@ function roomFor(more: u32): void {
 /** There is room for it in the table. */
 function put(kept: Kept, object: SharedObject, index: u64, serial: u64, frame: usize): void {
   kept.object = object.id;
+  kept.holder = changetype<usize>(object);
   kept.index = index;
   kept.serial = serial;
   kept.frame = frame;
@@ -200,7 +203,8 @@ export function keptTake(object: SharedObject, page: Page): void {
 
 /** With its frame. */
 export function keptForget(object: SharedObject, kept: Kept): void {
-  const bucket = bucketOf(kept.object, kept.index);
+  assert(kept.holder == changetype<usize>(object), "bytes of another object");
+  const bucket = bucketOf(object.id, kept.index);
   if (load<usize>(bucket) == changetype<usize>(kept)) store<usize>(bucket, kept.next);
   else {
     let at = changetype<Kept>(load<usize>(bucket));
@@ -214,6 +218,18 @@ export function keptForget(object: SharedObject, kept: Kept): void {
   if (kept.frame != 0) frameFree(kept.frame);
   release(changetype<usize>(kept));
   keptCount--;
+}
+
+/** What was kept of a former life's object is that object's of this life, which has the same id. */
+export function keptMove(object: SharedObject, former: SharedObject): void {
+  assert(object.kept == 0 && object.id == former.id, "bytes of two former lives");
+  for (let at = former.kept; at != 0; at = changetype<Kept>(at).nextInObject)
+    changetype<Kept>(at).holder = changetype<usize>(object);
+  object.kept = former.kept;
+  object.keptFirst = former.keptFirst;
+  object.usedEnd = max<u64>(object.usedEnd, former.usedEnd);
+  former.kept = 0;
+  former.keptFirst = 0;
 }
 
 /** The object ends. */

@@ -11,7 +11,7 @@
 // there, and a machine that becomes the object's home has in its frames what the others hand in. Core 0 only.
 import { clusterSelf } from "../syslink/cluster";
 import { keptRemain } from "./frozen";
-import { Kept, keptForget, keptPut } from "./kept";
+import { Kept, keptForget, keptMove, keptPut } from "./kept";
 import { objectForget, objectsFirst } from "./object-list";
 import { pageFind, pageRemove } from "./page-index";
 import { SharedObject } from "./pager";
@@ -67,14 +67,7 @@ export function remainsInherit(object: SharedObject): void {
     if (former.dead == 0 || former.id != object.id) continue;
     remainsKeep(former);
     recordsInherit(object, former);
-    assert(object.kept == 0 || former.kept == 0, "bytes of two former lives");
-    if (object.kept == 0) {
-      object.kept = former.kept;
-      object.keptFirst = former.keptFirst;
-      object.usedEnd = max<u64>(object.usedEnd, former.usedEnd);
-      former.kept = 0;
-      former.keptFirst = 0;
-    }
+    if (former.kept != 0) keptMove(object, former);
     if (former.references == 0) objectForget(former);
   }
 }

@@ -4,7 +4,9 @@
  *
  *   left: FILE page P holds V      or      left: FILE page P is lost
  *
- * Usage: left WRITER LATER FILE FILE */
+ * Machine READER, if there is one, reads what was written to the first file, and goes on LASTS milliseconds, LATER unless told.
+ *
+ * Usage: left WRITER LATER FILE FILE [READER [LASTS]] */
 #include "cluster.h"
 #include <setjmp.h>
 #include <signal.h>
@@ -49,7 +51,7 @@ static void look(const char *name, volatile uint64_t *at)
 int main(int argc, char **argv)
 {
 	if (argc < 5)
-		fail("left WRITER LATER FILE FILE");
+		fail("left WRITER LATER FILE FILE [READER [LASTS]]");
 	unsigned writer = number_from(argv[1], 0), later = number_from(argv[2], 0);
 	struct sigaction action = {.sa_handler = struck, .sa_flags = SA_NODEFER};
 	sigaction(SIGBUS, &action, 0);
@@ -63,6 +65,11 @@ int main(int argc, char **argv)
 		while (1)
 			usleep(1000);
 	}
+	if (node() == number_from(argv[5], 0))
+		while (first[0] != 7 || first[1024] != 8)
+			usleep(1000);
+	if (node() == number_from(argv[5], 0))
+		later = number_from(argv[5] ? argv[6] : 0, later);
 	usleep(later * 1000);
 	if (node() != 1)
 		return 0;
