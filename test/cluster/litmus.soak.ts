@@ -1,8 +1,15 @@
 // x86-TSO between machines over a thousand seeds, each from the moment when all machines had joined: SB, MP, LB, 2+2W and
-// (on four machines) IRIW, with nothing, MFENCE and a LOCKed instruction between their steps. About 8 minutes of a core.
+// (on four machines) IRIW, with nothing, MFENCE and a LOCKed instruction between their steps. About 8 minutes of a core; the rows
+// of litmus-buffers.test.ts some 30 more.
 import { afterAll, describe, expect, test } from "vitest";
 import { plantedKernel } from "../bugs/plant.js";
-import { betweenMachines, LitmusCluster, sequential, withBuffers } from "../support/litmus-cluster.js";
+import {
+  betweenMachines,
+  beyondOrder,
+  LitmusCluster,
+  sequential,
+  withBuffers,
+} from "../support/litmus-cluster.js";
 
 const SEEDS = 1000;
 /** So many seeds a test, to stay within a test's time on a slow host. */
@@ -42,13 +49,7 @@ describe("with store buffers", { timeout: 1_800_000 }, () => {
       const { seen, millisecondsEach } = (await LitmusCluster.create(o)).runAll(1, 60);
       console.info(`litmus with store buffers, ${o.what}: ${millisecondsEach} ms a seed`);
       for (const name of o.tests) expect(seen.get(name)!.size, name).toBeGreaterThan(0);
-      for (const name of ["SB", "R"].filter(
-        (n) => (o.tests as readonly string[]).includes(n) && !("disturbed" in o),
-      ))
-        expect(
-          [...seen.get(name)!].some((outcome) => !sequential(name).has(outcome)),
-          name,
-        ).toBe(true);
+      if (o.what === "two threads") expect(beyondOrder(seen)).toContain("SB 0,0");
     },
   );
 });

@@ -8,6 +8,7 @@ import { homeOf } from "../homes.js";
 import { heirIsNew, homeDiesAsAnotherLeaves, isTold, leftBehind } from "../left-behind.js";
 import { allIsThere, leftMirrors, manyLeftMirrors, wrongOfLeftMirrors } from "../left-mirrors.js";
 import { broken } from "../lent.js";
+import { passedOnToTheDead, wrongOfPassedOn } from "../passed-on.js";
 import { shipped, shippedKinds } from "../shipped.js";
 import { zeros, zerosRoute } from "../steps.js";
 import { stores, WINDOW_EARNS } from "../stores.js";
@@ -235,6 +236,10 @@ const notes: Judged = async (seed, kernel) => {
   return isTold(run) ? undefined : run.text().slice(-400);
 };
 
+/** R2: what a machine that leaves has given to another that leaves goes with a third one (test/cluster/left.test.ts). */
+const passedOn: Judged = async (seed, kernel) =>
+  wrongOfPassedOn(await passedOnToTheDead(seed, kernel))?.slice(-400);
+
 /** R3: a machine leaves with the only mirrors, and the pages' owner dies in the same move (test/cluster/mirror.test.ts). */
 const mirrorsLeave: Judged = async (seed, kernel) =>
   (await leftMirrors(seed, kernel))
@@ -287,6 +292,7 @@ export const kernelJudges = {
   lent,
   rests: borrowers(false),
   leaves: borrowers(true),
+  passedOn,
   mirrorsLeave,
   manyMirrorsLeave,
   heirs,

@@ -96,6 +96,13 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "const had = object.gaveTo;",
   },
   {
+    name: "what who leaves gave to the dead is nobody's",
+    judge: "passedOn",
+    file: "coherence/homes.ts",
+    from: "const had = (object.moving != 0 ? object.holders : 0) | object.gaveTo;",
+    to: "const had = object.moving != 0 ? object.holders : 0;",
+  },
+  {
     name: "a former home knows everything, though another one has served since",
     judge: "homes",
     file: "coherence/homes.ts",
