@@ -31,6 +31,8 @@ export const O_EXCL: u32 = 0o200;
 export const O_TRUNC: u32 = 0o1000;
 export const O_APPEND: u32 = 0o2000;
 export const O_NONBLOCK: u32 = 0o4000;
+/** O_SYNC has this bit as well. */
+export const O_DSYNC: u32 = 0o10000;
 export const O_DIRECTORY: u32 = 0o200000;
 export const O_CLOEXEC: u32 = 0o2000000;
 
@@ -173,6 +175,12 @@ export function fileMode(file: File): u32 {
 export function fileTruncate(file: File, size: u64): i64 {
   if (!file.writable()) return -EINVAL;
   return file.kind === KIND_SHARED ? objectTruncate(changetype<SharedObject>(file.object), size) : -EINVAL;
+}
+
+/** What was written to it is safe, as far as it is to be (mirrored mode). Only files keep bytes. */
+export function fileSync(file: File): i64 {
+  if (kindAt(file.kind).type === TYPE_CHARACTER) return -EINVAL;
+  return file.kind === KIND_SHARED && commitOutput() !== 0 ? -EIO : 0;
 }
 
 /** Before bytes [offset, offset + bytes) are read or written: nobody sees them half done, or a part of them changed. */

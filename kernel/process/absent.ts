@@ -4,15 +4,15 @@
 
 /** `each`: table index of (number: u32, name: usize, length: u32) => void; `name` points at UTF-16 letters. */
 export function absentCalls(each: u32): void {
-  visit("22 pipe 23 select 26 msync 27 mincore 29 shmget 30 shmat 31 shmctl", each);
+  visit("22 pipe 23 select 27 mincore 29 shmget 30 shmat 31 shmctl", each);
   visit("36 getitimer 37 alarm 38 setitimer 40 sendfile 41 socket 42 connect 43 accept 44 sendto", each);
   visit(
     "45 recvfrom 46 sendmsg 47 recvmsg 48 shutdown 49 bind 50 listen 51 getsockname 52 getpeername",
     each,
   );
   visit("53 socketpair 54 setsockopt 55 getsockopt 57 fork 58 vfork 59 execve 61 wait4 64 semget", each);
-  visit("65 semop 66 semctl 67 shmdt 68 msgget 69 msgsnd 70 msgrcv 71 msgctl 74 fsync", each);
-  visit("75 fdatasync 76 truncate 78 getdents 81 fchdir 82 rename 83 mkdir 84 rmdir 85 creat 86 link", each);
+  visit("65 semop 66 semctl 67 shmdt 68 msgget 69 msgsnd 70 msgrcv 71 msgctl", each);
+  visit("76 truncate 78 getdents 81 fchdir 82 rename 83 mkdir 84 rmdir 85 creat 86 link", each);
   visit("88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown 95 umask 98 getrusage 100 times", each);
   visit("101 ptrace 103 syslog 105 setuid 106 setgid 109 setpgid 111 getpgrp 112 setsid 113 setreuid", each);
   visit("114 setregid 115 getgroups 116 setgroups 117 setresuid 118 getresuid 119 setresgid", each);
@@ -25,7 +25,7 @@ export function absentCalls(each: u32): void {
   visit("143 sched_getparam 144 sched_setscheduler 145 sched_getscheduler 146 sched_get_priority_max", each);
   visit("147 sched_get_priority_min 148 sched_rr_get_interval 149 mlock 150 munlock 151 mlockall", each);
   visit("152 munlockall 153 vhangup 154 modify_ldt 155 pivot_root 156 _sysctl 157 prctl 159 adjtimex", each);
-  visit("160 setrlimit 161 chroot 162 sync 163 acct 164 settimeofday 165 mount 166 umount2 167 swapon", each);
+  visit("160 setrlimit 161 chroot 163 acct 164 settimeofday 165 mount 166 umount2 167 swapon", each);
   visit(
     "168 swapoff 169 reboot 170 sethostname 171 setdomainname 172 iopl 173 ioperm 174 create_module",
     each,
@@ -55,7 +55,7 @@ export function absentCalls(each: u32): void {
   visit("284 eventfd 285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);
   visit("290 eventfd2 291 epoll_create1 293 pipe2 294 inotify_init1", each);
   visit("297 rt_tgsigqueueinfo 298 perf_event_open 299 recvmmsg 300 fanotify_init 301 fanotify_mark", each);
-  visit("303 name_to_handle_at 304 open_by_handle_at 305 clock_adjtime 306 syncfs 307 sendmmsg", each);
+  visit("303 name_to_handle_at 304 open_by_handle_at 305 clock_adjtime 307 sendmmsg", each);
   visit("308 setns 310 process_vm_readv 311 process_vm_writev 312 kcmp 313 finit_module", each);
   visit("314 sched_setattr 315 sched_getattr 316 renameat2 317 seccomp 319 memfd_create", each);
   visit("320 kexec_file_load 321 bpf 322 execveat 323 userfaultfd 325 mlock2 326 copy_file_range", each);

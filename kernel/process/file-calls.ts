@@ -23,6 +23,7 @@ import {
   fileRelease,
   fileSeekable,
   fileSize,
+  fileSync,
   fileTruncate,
   fileUnlock,
   fileWriteAt,
@@ -31,6 +32,7 @@ import {
   KIND_SHARED,
   O_APPEND,
   O_CLOEXEC,
+  O_DSYNC,
   O_NONBLOCK,
   O_RDONLY,
 } from "../fs/file";
@@ -99,6 +101,10 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
       result = fileSeekable(file) ? runLocked(file, buffer, bytes, vector, count, offset, out) : -ESPIPE;
     } else if (!fileSeekable(file)) result = run(file, buffer, bytes, vector, count, 0, out);
     else result = runAtPosition(file, buffer, bytes, vector, count, out);
+    if (out && result > 0 && file.flags & O_DSYNC && file.kind === KIND_SHARED) {
+      const error = fileSync(file);
+      if (error < 0) result = error;
+    }
   }
   fileRelease(file);
   return result;

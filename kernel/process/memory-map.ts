@@ -57,7 +57,7 @@ export const MMAP_HIGH: u64 = 0x7f_f000_0000;
 const LOW_32BIT: u64 = 0x4000_0000;
 const HIGH_32BIT: u64 = 0x8000_0000;
 
-function pageUp(bytes: u64): u64 {
+export function pageUp(bytes: u64): u64 {
   return (bytes + PAGE - 1) & ~(PAGE - 1);
 }
 
@@ -211,6 +211,15 @@ function coveredTo(map: AddressSpace, start: u64, end: u64): u64 {
     at = map.at(index).end;
   }
   return min<u64>(at, end);
+}
+
+/** Every byte of the process's [start, end) is in a mapping. */
+export function isCovered(start: u64, end: u64): bool {
+  const map = currentLwp().process.map;
+  map.sleepLock().acquire();
+  const covered = coveredTo(map, start, end);
+  map.sleepLock().release();
+  return covered === end;
 }
 
 export function mprotect(start: u64, length: u64, protection64: u64): i64 {

@@ -56,6 +56,7 @@ import {
   tgkill,
   tkill,
 } from "./signal-calls";
+import { fsync, msync, sync, syncfs } from "./sync-calls";
 import { getrandom, getrlimit, prlimit64, sysinfo, uname } from "./system-calls";
 import {
   archPrctl,
@@ -166,6 +167,7 @@ export function systemCallsPrepare(): void {
   row(21, "access", "path mode", access.index, ORIGIN);
   row(24, "sched_yield", "", schedYield.index, HERE);
   row(25, "mremap", "at oldBytes newBytes flags", mremap.index, ORIGIN);
+  row(26, "msync", "at bytes flags", msync.index, ORIGIN);
   row(28, "madvise", "at bytes advice", madvise.index, ORIGIN);
   row(32, "dup", "fd", dup.index, ORIGIN);
   row(33, "dup2", "fd target", dup2.index, ORIGIN);
@@ -178,6 +180,8 @@ export function systemCallsPrepare(): void {
   row(63, "uname", "to", uname.index, ORIGIN);
   row(72, "fcntl", "fd command argument", fcntl.index, ORIGIN);
   row(73, "flock", "fd operation", flock.index, ORIGIN);
+  row(74, "fsync", "fd", fsync.index, ORIGIN);
+  row(75, "fdatasync", "fd", fsync.index, ORIGIN);
   row(77, "ftruncate", "fd bytes", ftruncate.index, ORIGIN);
   row(79, "getcwd", "buffer bytes", getcwd.index, ORIGIN);
   row(80, "chdir", "path", chdir.index, ORIGIN);
@@ -195,6 +199,7 @@ export function systemCallsPrepare(): void {
   row(130, "rt_sigsuspend", "set maskBytes", rtSigsuspend.index, HERE);
   row(131, "sigaltstack", "stack old", sigaltstack.index, HERE);
   row(158, "arch_prctl", "code address", archPrctl.index, HERE);
+  row(162, "sync", "", sync.index, ORIGIN);
   row(186, "gettid", "", gettid.index, HERE);
   row(200, "tkill", "id signal", tkill.index, ORIGIN);
   row(201, "time", "to", time.index, HERE);
@@ -219,6 +224,7 @@ export function systemCallsPrepare(): void {
   row(295, "preadv", "fd vector count offset", preadv.index, ORIGIN);
   row(296, "pwritev", "fd vector count offset", pwritev.index, ORIGIN);
   row(302, "prlimit64", "id resource fresh old", prlimit64.index, HERE);
+  row(306, "syncfs", "fd", syncfs.index, ORIGIN);
   row(309, "getcpu", "core node", getcpu.index, HERE);
   row(318, "getrandom", "buffer bytes flags", getrandom.index, HERE);
   row(324, "membarrier", "command", membarrier.index, HERE);

@@ -1,7 +1,7 @@
 // R3 on whole machines: machines die in the middle of writing. Mirrored, nothing that others or a user at a console have seen goes
 // back, and what was written before it is there; volatile, something is reported lost.
 import { describe, expect, test } from "vitest";
-import { type FaultRun, withFaults } from "../support/faults.js";
+import { type FaultRun, type Happening, withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { homeOf } from "../support/homes.js";
 import { allIsThere, leftMirrors, manyLeftMirrors, wrongOfLeftMirrors } from "../support/left-mirrors.js";
@@ -67,6 +67,40 @@ describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { t
     expect(printed).toBeGreaterThan(20);
     expect(found).toHaveLength(2);
     for (const value of found) expect(value).toBeGreaterThanOrEqual(printed);
+  });
+
+  /** So often the call had ended well on machine 3 when it died, and what machine 1 finds of the numbers that it wrote before each. */
+  async function synced(how: string, call: string, mirror: number): Promise<[ended: number, found: number]> {
+    const all = [1, 2, 3];
+    const name = names.find((name) => homeOf(name, all) === 3)!;
+    const cut = [60, ({ network }) => network.partition([[1, 2, 4], [3]])] as const satisfies Happening;
+    const options = { machines: 3, append: `linkloss=${LOSS} blocked=600 mirror=${mirror} trace=calls` };
+    const run = await withFaults(cProgram("synced").host, [how, 3, 150, name], [cut], options, 60 + 400);
+    const ended = run.said(3, new RegExp(`^\\d+ ${call}\\(.* = [08]$`)).length;
+    const found = run.said(1, /^synced: 1 finds \d+$/).map(({ text }) => Number(text.split(" ").at(-1)));
+    expect(found.length, run.text()).toBe(1);
+    return [ended, found[0]!];
+  }
+
+  test.each(["msync", "fsync", "fdatasync", "syncfs", "sync"])(
+    "R3: what was written before %s() is there",
+    async (how) => {
+      const [ended, found] = await synced(how, how, 1);
+      expect(ended).toBeGreaterThan(20);
+      expect(found).toBeGreaterThanOrEqual(ended);
+    },
+  );
+
+  test("R3: what was written to a file that is open with O_SYNC is there", async () => {
+    const [ended, found] = await synced("write", "pwrite64", 1);
+    expect(ended).toBeGreaterThan(20);
+    expect(found).toBeGreaterThanOrEqual(ended);
+  });
+
+  test("what nobody has seen, and no call has made safe, goes with its machine", async () => {
+    const [ended, found] = await synced("nothing", "getppid", 1);
+    expect(ended).toBeGreaterThan(20);
+    expect(found).toBeLessThan(20);
   });
 
   test.each([1, 2, 3])(

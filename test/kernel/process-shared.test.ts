@@ -36,6 +36,15 @@ both(`shared files on one machine${missing("qemu", "musl")}`, () => {
     expect(status).toBe(0);
   });
 
+  test("msync and fsync: what they refuse, as on Linux", async () => {
+    const built = cProgram("synced");
+    const args = ["errors", "synced"];
+    const { lines, status } = await bootQemu({ files: [built], args });
+    expect(lines).toHaveLength(21);
+    expect(lines).toEqual(await onLinux(built.host, 1, 2, args));
+    expect(status).toBe(0);
+  });
+
   test("sizes, protections, private copies, unmapping, as on Linux", async () => {
     const built = cProgram("shm");
     const { lines, status } = await bootQemu({ files: [built] });
