@@ -4,14 +4,16 @@
 //
 // A commit ends when everything that was written here before it is on as many machines as are to have it, and this machine's
 // lease holds: who has been left out shows nothing more. Nothing unsafe, nothing to wait for. Core 0 only, but for commitOutput().
+import { print, printDecimal } from "../console";
 import { ASYNCHRONOUS, portCall, portReply } from "../lwkt/port";
 import { allocate, release } from "../memory/slab";
 import { clusterPort, isDead } from "../syslink/cluster";
+import { outOfReach } from "../syslink/lease";
 import { membersHealed } from "../syslink/members";
 import { messagePosition, messagesArrived, messagesOverflow } from "../syslink/outbox";
 import { ASK_COMMIT, Client, clientCurrent } from "./client";
 import { homesMove } from "./homes";
-import { mirrorAll, mirrorsLook, mirrorsOwed, mirrorsWait } from "./mirror-pages";
+import { mirrorAll, mirrorsCount, mirrorsLook, mirrorsOwed, mirrorsWait } from "./mirror-pages";
 import { isSuspended } from "./page-members";
 import { willsHeirs } from "./wills";
 
@@ -41,6 +43,20 @@ export function commitOutput(): i64 {
   const client = clientCurrent();
   client.command = ASK_COMMIT;
   return portCall(clusterPort(), client);
+}
+
+/**
+ * By the thread that ends the machine's part in the cluster, before it says that the program has ended. As long as somebody can be reached it
+ * waits; else the console says how much is here alone.
+ */
+export function commitLast(): void {
+  while (commitOutput() != 0) {
+    if (!outOfReach()) continue; // it was, and is not any more
+    print("cluster: nobody is in reach; pages that were written here and are not known to be elsewhere: ");
+    printDecimal(mirrorsCount());
+    print("\n");
+    return;
+  }
 }
 
 /** ASK_COMMIT; commitsLook(), which follows every piece of work, answers. */

@@ -3,6 +3,7 @@
 //
 // A kernel's copy into a page is never cut in two: a page that was written here does not leave while one is under way.
 
+import { criticalEnter, criticalExit } from "../lwkt/critical";
 import { bootNumber } from "../options";
 import { stats } from "../stats";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
@@ -123,6 +124,15 @@ export function mirrorAwaited(page: Page): bool {
 /** Something was written that fewer machines have than should. */
 export function mirrorsOwed(): bool {
   return on && engine.mirrors != 0;
+}
+
+/** So many pages are. */
+export function mirrorsCount(): u64 {
+  criticalEnter();
+  let count: u64 = 0;
+  for (let at = engine.mirrors; at != 0; at = changetype<Page>(at).mirrorNext) count++;
+  criticalExit();
+  return count;
 }
 
 /** Everything that was written here goes to as many machines as are to have it. Those machines. */

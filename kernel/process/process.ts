@@ -4,7 +4,7 @@
 // thread that ends last takes the process down and wakes whoever waits for it. `lock` guards the list of lwps,
 // the pending signals and the state; it is a spinlock, held for a few steps.
 
-import { commitOutput } from "../coherence/commits";
+import { commitLast } from "../coherence/commits";
 import { clusterFarewell, objectClose, objectCreate, SharedObject } from "../coherence/pager";
 import { clusterLeave } from "../coherence/progress";
 import { print, printDecimal } from "../console";
@@ -293,7 +293,7 @@ function initWatch(_argument: usize): void {
   // With `spread`, init begins on machine 1 only.
   const status = isSpread() && clusterSelf() !== 1 ? spreadServe() : runInit();
   if (isSpread() && clusterSelf() === 1) spreadOver();
-  commitOutput();
+  commitLast();
   print("exit: ");
   printDecimal(u64(status));
   print("\n");

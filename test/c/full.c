@@ -4,11 +4,11 @@
  *   copies machine WRITER writes all pages, then all others but HOME read them
  * AT ms after the meeting every machine looks at the pages that it has written or read, and says how many hold something else than was
  * written, and how often it was told of a loss; MILLISECONDS after it they end. Machine GONE (0: none) ends when it has written, and the
- * others look at all pages.
+ * others look at all pages. Machine HOME has PRIVATE pages of its own until it looks.
  *
  *   full: written     full: told of a loss     full: wrong W told T     full: out of reach
  *
- * Usage: full HOW FILE PAGES HOME WRITER GONE AT MILLISECONDS */
+ * Usage: full HOW FILE PAGES HOME WRITER GONE AT MILLISECONDS [PRIVATE] */
 #include "cluster.h"
 #include "losses.h"
 
@@ -17,7 +17,7 @@ enum { TOO_OFTEN = 100 };
 int main(int argc, char **argv)
 {
 	if (argc < 9)
-		fail("full HOW FILE PAGES HOME WRITER GONE AT MILLISECONDS");
+		fail("full HOW FILE PAGES HOME WRITER GONE AT MILLISECONDS [PRIVATE]");
 	int turns = !strcmp(argv[1], "turns"), copies = !strcmp(argv[1], "copies");
 	unsigned pages = number_from(argv[3], 0), home = number_from(argv[4], 0);
 	unsigned writer = number_from(argv[5], 0), gone = number_from(argv[6], 0);
@@ -27,6 +27,10 @@ int main(int argc, char **argv)
 	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
 	at = share(argv[2], pages * 4096ul);
+	size_t private = node() == home ? number_from(argv[9], 0) * 4096ul : 0;
+	char *own = private ? mmap(0, private, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : 0;
+	for (size_t byte = 0; byte < private; byte += 4096)
+		own[byte] = 1;
 	meet(meeting, nodes());
 	long met = now();
 	int mine = turns ? node() != home : node() == writer;
@@ -49,6 +53,8 @@ int main(int argc, char **argv)
 		mine = 1;
 	}
 	until(met + number_from(argv[7], 0) * 1000000L);
+	if (private)
+		munmap(own, private);
 	if (gone)
 		mine = 1, first = 0, step = 1;
 	if (mine) {

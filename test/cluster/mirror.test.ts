@@ -4,7 +4,14 @@ import { describe, expect, test } from "vitest";
 import { type FaultRun, type Happening, withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { homeOf } from "../support/homes.js";
-import { allIsThere, leftMirrors, manyLeftMirrors, wrongOfLeftMirrors } from "../support/left-mirrors.js";
+import {
+  allIsThere,
+  fewFit,
+  leftMirrors,
+  manyLeftMirrors,
+  wrongOfFewFit,
+  wrongOfLeftMirrors,
+} from "../support/left-mirrors.js";
 
 const LOSS = 60;
 const names = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
@@ -114,6 +121,46 @@ describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { t
     const run = await manyLeftMirrors(seed);
     expect(allIsThere(run), run.text()).toBe(true);
   });
+
+  /** Machine 2 writes, is cut off until `back`, and its power button is pressed 2 ms after that (test/c/touch.c). */
+  const endsOutOfReach = (blocked: number, back: number, mirror = 1): Promise<FaultRun> => {
+    const [file, other] = names.filter((name) => homeOf(name, [1, 2, 3]) === 1);
+    return withFaults(
+      cProgram("touch").host,
+      [2, 500, file!, other!],
+      [
+        [16, ({ network }) => network.partition([[1, 3, 4], [2]])],
+        [18, ({ nodes }) => nodes[1]!.machine.pressPowerButton()],
+        [back, ({ network }) => network.partition([])],
+      ],
+      { machines: 3, seed: 1, append: `linkloss=600 blocked=${blocked} mirror=${mirror}` },
+      900,
+    );
+  };
+  const ALONE =
+    /^cluster: nobody is in reach; pages that were written here and are not known to be elsewhere: [1-9]\d*$/;
+
+  test("R3: a machine that ends out of reach says what it alone has", async () => {
+    const run = await endsOutOfReach(30, 600);
+    const [alone] = run.said(2, ALONE);
+    const [exit] = run.said(2, /^exit: 143$/);
+    expect(alone, run.text()).toBeDefined();
+    expect(exit!.at, run.text()).toBeGreaterThanOrEqual(alone!.at);
+    const volatile = await endsOutOfReach(30, 600, 0);
+    expect(volatile.said(2, /^exit: 143$/).length, volatile.text()).toBe(1);
+    expect(volatile.said(2, ALONE), volatile.text()).toEqual([]);
+  });
+
+  test("R3: a machine that ends waits until what it has written is elsewhere as well", async () => {
+    const run = await endsOutOfReach(2000, 250);
+    expect(run.said(2, ALONE), run.text()).toEqual([]);
+    expect(run.said(2, /^exit: 143$/)[0]!.at, run.text()).toBeGreaterThan(250);
+    expect(run.said(2, /^cluster: this machine has left$/).length, run.text()).toBe(1);
+    expect(run.said(1, /^touch: 0 lost, 0 zeros, 8 written$/).length, run.text()).toBe(1);
+  });
+
+  test("R3: a new home has no room for all mirrors of who leaves: it says what is lost, and has the others", async () =>
+    expect(wrongOfFewFit(await fewFit(1))).toBeUndefined());
 
   test("R2: volatile, what was printed is lost, and what was seen is reported", async () => {
     const [printed, found] = await shown(0, 1);

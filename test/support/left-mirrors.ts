@@ -59,26 +59,54 @@ export function wrongOfLeftMirrors({ run, printed, found }: LeftMirrors): string
   return left && seen && printed > 20 ? undefined : `${printed} was printed\n${run.text()}`;
 }
 
-/** More than a new home asks for at a time, by far. */
+/** Far more than a new home asks for at a time. */
 const PAGES = 300;
 /** After all have met: when machine 1 looks, and when the run is over. */
 const [LOOKS_AT_ALL, ENDS, OVER] = [400, 500, 800];
 
+interface Many {
+  readonly pages?: number;
+  /** Pages of machine 1 that are not shared, until it looks. */
+  readonly own?: number;
+  /** Of each machine, in bytes. */
+  readonly memory?: number;
+  readonly kernel?: Uint8Array | undefined;
+}
+
 /** Machine 1 says how many of the pages hold something else than was written, and how often it was told of a loss. */
-export async function manyLeftMirrors(seed: number, kernel?: Uint8Array): Promise<FaultRun> {
+export async function manyLeftMirrors(
+  seed: number,
+  { pages = PAGES, own = 0, memory = 32 << 20, kernel }: Many = {},
+): Promise<FaultRun> {
   const name = letters.find((each) => homeOf(each, [STAYS, WRITER, LEAVES]) === STAYS)!;
   const play = (happenings: readonly Happening[]) =>
     withFaults(
       cProgram("full").host,
-      ["alone", name, PAGES, STAYS, WRITER, LEAVES, LOOKS_AT_ALL, ENDS],
+      ["alone", name, pages, STAYS, WRITER, LEAVES, LOOKS_AT_ALL, ENDS, own],
       happenings,
-      { machines: 3, seed, append: "linkloss=60 blocked=600 mirror=1 leave=5", ...(kernel && { kernel }) },
+      {
+        machines: 3,
+        memory,
+        seed,
+        append: "linkloss=60 blocked=600 mirror=1 leave=5",
+        ...(kernel && { kernel }),
+      },
       OVER,
     );
   const whole = await play([]);
   const [leaving] = whole.said(STAYS, /^cluster: view 2: machines 1 2 3$/);
   if (leaving === undefined) throw new Error(`nobody leaves:\n${whole.text()}`);
   return play([[leaving.at, ({ network }) => network.partition([[STAYS, LEAVES, BRIDGE], [WRITER]])]]);
+}
+
+/** Machine 1 has room for some of the mirrors, not for all. */
+export const fewFit = (seed: number, kernel?: Uint8Array): Promise<FaultRun> =>
+  manyLeftMirrors(seed, { pages: 400, own: 2100, memory: 16 << 20, kernel });
+
+/** What is wrong with what it finds: every other page holds what was written, and it is told of those that do not, as one. */
+export function wrongOfFewFit(run: FaultRun): string | undefined {
+  const found = run.said(STAYS, /^full: wrong ([1-9]\d?|[12]\d\d) told 1$/);
+  return found.length === 1 ? undefined : run.text();
 }
 
 export const allIsThere = (run: FaultRun): boolean =>

@@ -6,7 +6,14 @@ import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
 import { heirIsNew, homeDiesAsAnotherLeaves, isTold, leftBehind } from "../left-behind.js";
-import { allIsThere, leftMirrors, manyLeftMirrors, wrongOfLeftMirrors } from "../left-mirrors.js";
+import {
+  allIsThere,
+  fewFit,
+  leftMirrors,
+  manyLeftMirrors,
+  wrongOfFewFit,
+  wrongOfLeftMirrors,
+} from "../left-mirrors.js";
 import { broken } from "../lent.js";
 import { passedOnToTheDead, wrongOfPassedOn } from "../passed-on.js";
 import { shipped, shippedKinds } from "../shipped.js";
@@ -247,8 +254,10 @@ const mirrorsLeave: Judged = async (seed, kernel) =>
     .find((wrong) => wrong !== undefined)
     ?.slice(-400);
 
+const fewMirrorsFit: Judged = async (seed, kernel) => wrongOfFewFit(await fewFit(seed, kernel))?.slice(-400);
+
 const manyMirrorsLeave: Judged = async (seed, kernel) => {
-  const run = await manyLeftMirrors(seed, kernel);
+  const run = await manyLeftMirrors(seed, { kernel });
   return allIsThere(run) ? undefined : run.text().slice(-400);
 };
 
@@ -295,6 +304,7 @@ export const kernelJudges = {
   passedOn,
   mirrorsLeave,
   manyMirrorsLeave,
+  fewMirrorsFit,
   heirs,
   notes,
   refusals,

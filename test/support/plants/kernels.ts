@@ -167,6 +167,13 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "",
   },
   {
+    name: "R3: a new home says nothing of mirrors for which it has no room",
+    judge: "fewMirrorsFit",
+    file: "coherence/left-mirrors.ts",
+    from: "  page.best = 0;\n  page.roomless = 1;\n",
+    to: "  page.best = 0;\n",
+  },
+  {
     name: "R7: nothing remains of a former life",
     judge: "returns",
     file: "coherence/remains.ts",
