@@ -10,7 +10,17 @@ import { byteOutput } from "./byte-output.js";
 import { ConsoleReader } from "./console.js";
 import type { GdbBits } from "./gdb/registers.js";
 import { hostMonotonicMilliseconds } from "./host-clock.js";
-import { archive, firmware, kernelPath, linuxRom, program, readImage, readModules } from "./images.js";
+import {
+  archive,
+  firmware,
+  kernelPath,
+  linuxRom,
+  type ProgramFiles,
+  program,
+  readImage,
+  readModules,
+  withFiles,
+} from "./images.js";
 import { interrupted, interruptSignal } from "./interrupt.js";
 import { type LiveLink, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
@@ -25,7 +35,7 @@ import { takeTerminal } from "./terminal.js";
 import { frameCame } from "./tier-up.js";
 import { openTrace, type TraceOptions } from "./trace-options.js";
 
-export interface BootOptions extends PlugOptions, TraceOptions {
+export interface BootOptions extends PlugOptions, TraceOptions, ProgramFiles {
   readonly bios?: string;
   readonly kernel?: string;
   readonly flat?: number;
@@ -58,6 +68,8 @@ export async function boot(o: BootOptions): Promise<void> {
     throw new Error("--stall goes with --seed: live cores stand still when their host has other work");
   if (o.gdb === undefined && (o.wait === true || o.gdbBits !== undefined))
     throw new Error(`--${o.wait === true ? "wait" : "gdb-bits"} goes with --gdb`);
+  if (o.program === undefined && (o.file !== undefined || o.stdin !== undefined))
+    throw new Error(`--${o.stdin === undefined ? "file" : "stdin"} goes with --program`);
   if ((o.save === undefined) !== (o.at === undefined)) throw new Error("--save and --at go together");
   if ((o.save ?? o.restore) !== undefined && (o.seed === undefined || o.gdb !== undefined))
     throw new Error("--save and --restore go with --seed, and without --gdb");
@@ -65,7 +77,7 @@ export async function boot(o: BootOptions): Promise<void> {
   const signal = interruptSignal(() => ask.toEnd());
   const output = byteOutput("--serial", o.serial);
   const console = new ConsoleReader(() => {});
-  const packed = o.program === undefined ? null : archive(program(o.program));
+  const packed = o.program === undefined ? null : archive(withFiles(program(o.program), o));
   const kernel = o.kernel ?? kernelPath;
   const { files, initrd } = bootFiles({
     name: basename(kernel),
@@ -78,7 +90,7 @@ export async function boot(o: BootOptions): Promise<void> {
           ? []
           : readModules(o.initrd),
   });
-  const words = [packed === null ? "" : `init=${packed.init}`, o.append ?? ""].filter((w) => w !== "");
+  const words = [packed === null ? "" : packed.words.join(" "), o.append ?? ""].filter((w) => w !== "");
   const kernelImage = o.bios !== undefined && o.kernel === undefined ? null : readImage("kernel", kernel);
   const traced = openTrace(
     o,

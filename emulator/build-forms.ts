@@ -14,13 +14,13 @@ const LIMIT_NANOSECONDS = 300e6;
 
 rmSync(formsFiles.index, { force: true });
 for (const name of PROGRAMS) {
-  const { initrd, init } = archive(program(name));
+  const { initrd, words } = archive(program(name));
   const machine = await Machine.create({
     cores: 2,
     firmware: await firmware(),
     kernel: readImage("kernel", kernelPath),
     initrd,
-    commandLine: `init=${init}`,
+    commandLine: words.join(" "),
     mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, 1),
   });
   machine.run({ limit: LIMIT_NANOSECONDS });

@@ -89,10 +89,12 @@ export function chaosOptions(name: string, args: readonly string[], o: RunOption
 export function replayLine(name: string, args: readonly string[], o: RunOptions): string {
   const words = [
     ...(o.live === true ? [["--live", ""] as const] : []),
+    ...(o.spread === true ? [["--spread", ""] as const] : []),
     ["--chaos", o.chaos],
     ["--seed", o.seed],
     ["--machines", o.machines],
     ["--cores", o.cores],
+    ["--memory", o.memory],
     ["--mirror", o.mirror],
     ["--chaos-faults", o.chaosFaults],
     ["--chaos-count", o.chaosCount],
@@ -104,6 +106,8 @@ export function replayLine(name: string, args: readonly string[], o: RunOptions)
     ["--delay", o.delay?.join(":")],
     ["--append", o.append === undefined ? undefined : `"${o.append}"`],
     ["--kernel", o.kernel],
+    ...(o.file ?? []).map((file) => ["--file", file] as const),
+    ["--stdin", o.stdin],
   ].flatMap(([option, value]) => (value === undefined ? [] : value === "" ? [option] : [option, value]));
   return ["buslock run", ...words, name, ...args].join(" ");
 }

@@ -74,6 +74,8 @@ const options = {
   bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join").argParser(checked(bridgeUrl)),
   token: () => new Option("--token <text>", "what the bridge asks for").env("BUSLOCK_TOKEN"),
   limit: () => new Option("--limit <seconds>", "give up after so many seconds (of virtual time when seeded)").argParser(checked(whole("limit", 1, 1e6))),
+  file: () => new Option("--file <file[=path]>", "a file for the program, which finds it as /NAME, or under that path").argParser(several),
+  stdin: () => new Option("--stdin <file>", "what the program reads from its standard input (nothing without)"),
   loss: () => new Option("--loss <p>", "probability that a frame is lost").argParser(probability),
   duplicate: () => new Option("--duplicate <p>", "probability that a frame comes twice").argParser(probability),
   delay: () => new Option("--delay <us>", "microseconds that a frame is held, FROM:TO for a random time").argParser(microseconds),
@@ -157,6 +159,8 @@ traceOptions(program.command("run"))
   .addOption(options.memory())
   .addOption(options.kernel())
   .addOption(options.append())
+  .addOption(options.file())
+  .addOption(options.stdin())
   .addOption(options.bridge())
   .addOption(options.token())
   .addOption(options.loss())
@@ -208,6 +212,7 @@ Examples:
   $ buslock run --seed 42 --stall 200 counter
   $ buslock run --seed 42 --append records=1 counter   every machine keeps one record of coherence
   $ buslock run --spread --machines 4 --cores 2 ./pthreads     one process, its threads on eight cores of four machines
+  $ buslock run --spread --machines 4 --file inputs/tk14.O --stdin words.txt ./sorter -p8 tk14.O
   $ buslock run --seed 42 --gdb 1234 --wait counter   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock run --chaos 7 endure                 faults in virtual time; every addition is judged
   $ buslock run --chaos 7 --gdb 1234 --wait endure    the same run and faults, to be stopped at and walked backwards
@@ -249,6 +254,8 @@ traceOptions(program.command("boot"))
       "instead: a program to put into an initial file system and to run",
     ).conflicts("initrd"),
   )
+  .addOption(options.file())
+  .addOption(options.stdin())
   .addOption(options.append())
   .addOption(options.cores().default(1))
   .addOption(options.memory())

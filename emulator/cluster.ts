@@ -58,8 +58,13 @@ export interface SeededOptions extends ClusterOptions {
 }
 
 /** The kernel's command line for machine `node` (1-based). */
-export function commandLine(o: ClusterOptions, node: number, init: string, seed?: number): string {
-  const words = [`node=${node}`, `nodes=${o.machines}`, `init=${init}`, "exit=f4"];
+export function commandLine(
+  o: ClusterOptions,
+  node: number,
+  program: readonly string[],
+  seed?: number,
+): string {
+  const words = [`node=${node}`, `nodes=${o.machines}`, ...program, "exit=f4"];
   if (seed !== undefined) words.push(`seed=${seed}`);
   if (o.spread === true) words.push("spread");
   if (o.mirror) words.push(`mirror=${o.mirror}`);
@@ -127,7 +132,7 @@ export class SeededCluster {
     const random = new Random(o.seed);
     const clock = { now: () => 0 };
     const network = new SeededNetwork(random.fork("network"), () => clock.now(), o.network);
-    const { initrd, init } = archive(o.program);
+    const { initrd, words } = archive(o.program);
     const lines: string[] = [];
     const nodes: Node[] = [];
     for (let node = 1; node <= o.machines; node++) {
@@ -145,7 +150,7 @@ export class SeededCluster {
           firmware: o.firmware,
           kernel: o.kernel,
           initrd,
-          commandLine: commandLine(fresh, node, init, fresh.seed),
+          commandLine: commandLine(fresh, node, words, fresh.seed),
           mac: macOf(node),
           seed: fresh.seed,
           storeBuffer: o.storeBuffer ?? 0,

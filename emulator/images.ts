@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Module } from "./boot-files.js";
-import { initialFileSystem } from "./initfs.js";
+import { type InitialFile, initialFileSystem } from "./initfs.js";
 
 /** dist/ */
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -64,6 +64,33 @@ export interface Program {
   /** Short name, for messages. */
   readonly name: string;
   readonly data: Uint8Array;
+  /** Beside it in the initial file system. */
+  readonly files?: readonly InitialFile[];
+  /** The path of what its descriptor 0 reads; without, that is the console. */
+  readonly stdin?: string;
+}
+
+/** A file of the host's for the initial file system: FILE, which the guest finds as /NAME, or FILE=PATH. */
+export function fileBeside(text: string): InitialFile {
+  const at = text.lastIndexOf("=");
+  const [host, path] = at < 0 ? [text, basename(text)] : [text.slice(0, at), text.slice(at + 1)];
+  return { path, data: readImage("file", host), mode: 0o644 };
+}
+
+const STDIN = "/stdin";
+
+/** The program with files of the host's: beside it, and to read from descriptor 0. */
+export function withFiles(one: Program, { file = [], stdin }: ProgramFiles): Program {
+  const files = file.map(fileBeside);
+  if (stdin === undefined) return files.length === 0 ? one : { ...one, files };
+  const input = { path: STDIN, data: readImage("standard input", stdin), mode: 0o644 };
+  return { ...one, files: [...files, input], stdin: STDIN };
+}
+
+export interface ProgramFiles {
+  /** FILE or FILE=PATH each. */
+  readonly file?: readonly string[];
+  readonly stdin?: string;
 }
 
 /** A bundled program by name, or any file by path. */
@@ -79,8 +106,9 @@ export function program(nameOrPath: string): Program {
   return { name: basename(nameOrPath), data: readImage("program", nameOrPath) };
 }
 
-/** The initial file system that holds one program, and the path under which the kernel finds it. */
-export function archive({ name, data }: Program): { initrd: Uint8Array; init: string } {
+/** The initial file system that holds one program and its files, and the words by which the kernel finds them. */
+export function archive({ name, data, files = [], stdin }: Program): { initrd: Uint8Array; words: string[] } {
   const init = `/bin/${name.replace(/[^\w.-]/g, "_")}`;
-  return { initrd: initialFileSystem([{ path: init, data }]), init };
+  const words = [`init=${init}`, ...(stdin === undefined ? [] : [`stdin=${stdin}`])];
+  return { initrd: initialFileSystem([{ path: init, data }, ...files]), words };
 }

@@ -54,6 +54,7 @@ export interface Seats {
 }
 
 export async function withSeats<T>(o: LiveOptions, use: (seats: Seats) => Promise<T>): Promise<T> {
+  const { initrd, words } = archive(o.program);
   const folder = mkdtempSync(join(tmpdir(), "buslock-run-"));
   const machines = new Set<MachineProcess>();
   let bridge: LiveBridge | null = null;
@@ -62,14 +63,13 @@ export async function withSeats<T>(o: LiveOptions, use: (seats: Seats) => Promis
       const { cli, bridgeArguments, onNote } = o;
       bridge = await LiveBridge.start({ cli, arguments: bridgeArguments, onNote });
     }
-    const { initrd, init } = archive(o.program);
     const initrdPath = join(folder, "initrd");
     writeFileSync(initrdPath, initrd);
     const start = (node: number, onLine: (line: string) => void): MachineProcess => {
       const machine = new MachineProcess(
         o.cli,
         machineName(node),
-        bootArguments(o, node, initrdPath, init, bridge),
+        bootArguments(o, node, initrdPath, words, bridge),
         onLine,
       );
       machines.add(machine);
@@ -89,7 +89,7 @@ function bootArguments(
   o: LiveOptions,
   node: number,
   initrd: string,
-  init: string,
+  words: readonly string[],
   bridge: LiveBridge | null,
 ): string[] {
   const token = o.bridge?.token;
@@ -98,7 +98,7 @@ function bootArguments(
     ...["--initrd", initrd, "--bridge", bridge?.urlFor(node) ?? o.bridge!.url],
     ...(token === undefined ? [] : ["--token", token]),
     ...(o.kernelPath === undefined ? [] : ["--kernel", o.kernelPath]),
-    ...["--append", commandLine(o, node, init)],
+    ...["--append", commandLine(o, node, words)],
     ...(o.machineArguments?.(machineName(node)) ?? []),
   ];
 }

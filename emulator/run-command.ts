@@ -12,7 +12,7 @@ import {
 import { machineName, runSeeded, type SeededOptions } from "./cluster.js";
 import { runDebugged } from "./cluster-debugged.js";
 import { hostMicroseconds } from "./host-clock.js";
-import { firmware, kernelPath, program, readImage } from "./images.js";
+import { firmware, kernelPath, type ProgramFiles, program, readImage, withFiles } from "./images.js";
 import { interruptSignal } from "./interrupt.js";
 import { type LiveOptions, runLive } from "./live-cluster.js";
 import { Progress } from "./progress.js";
@@ -20,7 +20,7 @@ import { type ClusterReport, table } from "./report.js";
 import { Report } from "./timeline/report.js";
 import { checkTraces, openTraces, type TraceOptions, tracedMachines } from "./trace-options.js";
 
-export interface RunOptions extends TraceOptions {
+export interface RunOptions extends TraceOptions, ProgramFiles {
   readonly live?: boolean;
   readonly seed?: number;
   readonly storeBuffer?: number;
@@ -73,7 +73,7 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
   const signal = interruptSignal();
   const progress = new Progress(o.quiet !== true && o.json !== true);
   const seededRun = o.seed !== undefined || (o.chaos !== undefined && o.live !== true);
-  const image = { kernel: readImage("kernel", o.kernel ?? kernelPath), program: program(name) };
+  const image = { kernel: readImage("kernel", o.kernel ?? kernelPath), program: withFiles(program(name), o) };
   const names = Array.from({ length: o.machines }, (_, i) => machineName(i + 1));
   const images = [image.kernel, image.program.data];
   const traces = seededRun ? openTraces(o, images, names) : checkTraces(o, images, names);

@@ -86,11 +86,16 @@ function openInit(path: usize): usize {
     print("init: the command line names no program (init=/bin/...)\n");
     return 0;
   }
-  if (textBytes(option) + 2 > PATH_MAX) {
+  return openNamed(option, path);
+}
+
+/** A file of the archive that the command line names, its path at `path`; 0 when there is none. */
+function openNamed(name: usize, path: usize): usize {
+  if (textBytes(name) + 2 > PATH_MAX) {
     print("init: the path is longer than 1022 bytes\n");
     return 0;
   }
-  memory.copy(path + 1, option, textBytes(option) + 1);
+  memory.copy(path + 1, name, textBytes(name) + 1);
   const bytes = pathNormalize(path + 1);
   store<u8>(path, 0x2f);
   const inode = archiveFind(path + 1, bytes);
@@ -106,7 +111,7 @@ function openInit(path: usize): usize {
 function begin(lwp: Lwp, file: File, path: usize): bool {
   const process = lwp.process;
   nameProcess(process, path);
-  openConsole(process);
+  if (!openStandard(process)) return false;
   const program = changetype<Program>(allocate(offsetof<Program>()));
   let good = loadElf(path, file, program);
   if (good) {
@@ -126,14 +131,25 @@ function nameProcess(process: Process, path: usize): void {
   memory.copy(process.name, last, textBytes(last) + 1);
 }
 
-/** Descriptors 0, 1 and 2 are one open console. */
-function openConsole(process: Process): void {
+/** Descriptors 0, 1 and 2 are one open console; but 0 the file of the archive that `stdin=` names. */
+function openStandard(process: Process): bool {
   const console = fileCreate(KIND_CONSOLE, O_RDWR, 0, 0);
+  const named = bootOption("stdin");
+  let input = changetype<usize>(console);
+  if (named !== 0) {
+    const path = allocate(PATH_MAX);
+    input = openNamed(named, path);
+    release(path);
+    if (input === 0) {
+      fileRelease(console);
+      return false;
+    }
+  } else fileReference(console);
+  descriptorAdd(process.descriptors, changetype<File>(input), 0, false);
   descriptorAdd(process.descriptors, console, 0, false);
   fileReference(console);
   descriptorAdd(process.descriptors, console, 0, false);
-  fileReference(console);
-  descriptorAdd(process.descriptors, console, 0, false);
+  return true;
 }
 
 function enterAt(lwp: Lwp, entry: u64, stack: u64): void {

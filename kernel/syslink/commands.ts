@@ -443,7 +443,7 @@ function index(): void {
 }
 
 function rowOf(number: u32): usize {
-  return ROWS + (number - 1) * ROW_BYTES;
+  return ROWS + (<usize>number - 1) * ROW_BYTES;
 }
 
 /** GOOD, or why a well-formed message is no command of this table. */

@@ -81,7 +81,7 @@ export function fifoSkip(fifo: Fifo, position: u32): u32 {
 /** The oldest message, or 0. */
 export function fifoFirst(fifo: Fifo): MessageHeader {
   fifo.tail = fifoSkip(fifo, fifo.tail);
-  return changetype<MessageHeader>(fifo.tail == fifo.head ? 0 : fifoAddress(fifo, fifo.tail));
+  return changetype<MessageHeader>(fifo.tail == fifo.head ? <usize>0 : fifoAddress(fifo, fifo.tail));
 }
 
 /** The reader is done with everything before `position`. */

@@ -99,7 +99,7 @@ const speed: Section = async () => {
 function underQemu(name: string, size: number): string {
   const folder = mkdtempSync(join(tmpdir(), "buslock-bench-"));
   try {
-    const { initrd, init } = archive(program("speed"));
+    const { initrd, words } = archive(program("speed"));
     const file = join(folder, "initrd");
     writeFileSync(file, initrd);
     const args = [
@@ -107,7 +107,7 @@ function underQemu(name: string, size: number): string {
         " ",
       ),
       ...["-device", "isa-debug-exit,iobase=0xf4", "-kernel", kernelPath, "-initrd", file],
-      ...["-append", `node=1 nodes=1 init=${init} -- ${name} ${size}`],
+      ...["-append", `node=1 nodes=1 ${words.join(" ")} -- ${name} ${size}`],
     ];
     return execFileSync("qemu-system-x86_64", args, {
       encoding: "utf8",
@@ -121,7 +121,7 @@ function underQemu(name: string, size: number): string {
 
 /** From the reset vector to the first instruction in ring 3. */
 const boot: Section = async () => {
-  const { initrd, init } = archive(program("hello"));
+  const { initrd, words } = archive(program("hello"));
   const figures: Figure[] = [];
   const measure = async () => {
     const images = { firmware: await firmware(), kernel: readImage("kernel", kernelPath), initrd };
@@ -129,7 +129,7 @@ const boot: Section = async () => {
     const machine = await Machine.create({
       ...images,
       cores: 2,
-      commandLine: `node=1 nodes=1 init=${init} exit=f4`,
+      commandLine: `node=1 nodes=1 ${words.join(" ")} exit=f4`,
     });
     const schedule = new Schedule([machine], [], new Random(1), { quantum: 200 });
     while ([0, 1].every((core) => machine.core(core).cpl !== 3)) {

@@ -62,23 +62,23 @@ function qemu(initrd: string, append: string, more: string[]): Guest {
 
 withQemu(title, { timeout: 180_000 }, () => {
   it("boots the kernel image of our machines on 2 cores", async () => {
-    const { initrd, init } = archive(program("hello"));
+    const { initrd, words } = archive(program("hello"));
     const file = join(folder, "initrd");
     writeFileSync(file, initrd);
-    const guest = qemu(file, `node=1 nodes=1 init=${init} exit=f4`, []);
+    const guest = qemu(file, `node=1 nodes=1 ${words.join(" ")} exit=f4`, []);
     expect(await guest.ended, guest.out).toBe(1); // isa-debug-exit: status 0 becomes 1
     expect(guest.out).toMatch(/hello from machine 1 of 1, cores 2/);
     expect(guest.out).toMatch(/^exit: 0\r?$/m);
   });
 
   it("promises 60, 61, 98: a QEMU machine and two of ours share the counter and count right", async () => {
-    const { initrd, init } = archive(program("counter"));
+    const { initrd, words } = archive(program("counter"));
     const file = join(mkdtempSync(join(tmpdir(), "buslock-qemu-")), "initrd");
     writeFileSync(file, initrd);
     const bridge = buslock("bridge", "--listen", "127.0.0.1:0", "--qemu", 0, "--json");
     await bridge.says("url");
     const { url, qemuPort } = JSON.parse(bridge.out) as { url: string; qemuPort: number };
-    const append = (node: number) => `node=${node} nodes=3 init=${init} exit=f4 -- 200`;
+    const append = (node: number) => `node=${node} nodes=3 ${words.join(" ")} exit=f4 -- 200`;
     const guest = qemu(file, append(1), [
       ...["-netdev", `stream,id=n,server=off,addr.type=inet,addr.host=127.0.0.1,addr.port=${qemuPort}`],
       ...["-device", "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01,disable-legacy=on,host_mtu=9000"],

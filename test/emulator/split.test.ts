@@ -38,14 +38,14 @@ function inPieces(
 }
 
 async function machineOf(): Promise<Machine> {
-  const { initrd, init } = archive(program("hello"));
+  const { initrd, words } = archive(program("hello"));
   return await Machine.create({
     cores: 2,
     memory: 32 << 20,
     firmware: await firmware(),
     kernel: readImage("kernel", kernelPath),
     initrd,
-    commandLine: `node=1 nodes=1 init=${init} exit=f4`,
+    commandLine: `node=1 nodes=1 ${words.join(" ")} exit=f4`,
   });
 }
 
