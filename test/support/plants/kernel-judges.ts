@@ -1,4 +1,5 @@
 // Programs on clusters of emulated machines that know what they must find: who tells of a bug in what is around the engine.
+import { chaosRun } from "../chaos.js";
 import { repeat, seeded } from "../cluster.js";
 import { withFaults } from "../faults.js";
 import { fulls, tellFull, wrongOfFull } from "../full.js";
@@ -254,6 +255,20 @@ const mirrorsLeave: Judged = async (seed, kernel) =>
     .find((wrong) => wrong !== undefined)
     ?.slice(-400);
 
+/** One death in several strikes who alone has the newest value. */
+const DEATHS_EACH = 5;
+
+/** R3: what a mirrored cluster has told is never taken back, by what `buslock run --chaos` judges (emulator/chaos/mirrored.ts). */
+const mirroredEndures: Judged = async (seed, kernel) => {
+  for (let chaos = 1 + (seed - 1) * DEATHS_EACH; chaos <= seed * DEATHS_EACH; chaos++) {
+    const faults = { chaosFaults: "kill", chaosCount: 1, chaosTime: 100 };
+    const run = await chaosRun({ chaos, mirror: 1, ...faults }, kernel === undefined ? {} : { kernel });
+    const { broken } = run.chaos.findings.find(({ promise }) => promise === "R3 mirrored")!;
+    if (broken.length > 0) return `${run.replay}: ${broken[0]}`;
+  }
+  return undefined;
+};
+
 const fewMirrorsFit: Judged = async (seed, kernel) => wrongOfFewFit(await fewFit(seed, kernel))?.slice(-400);
 
 const manyMirrorsLeave: Judged = async (seed, kernel) => {
@@ -305,6 +320,7 @@ export const kernelJudges = {
   mirrorsLeave,
   manyMirrorsLeave,
   fewMirrorsFit,
+  mirroredEndures,
   heirs,
   notes,
   refusals,

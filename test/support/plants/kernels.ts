@@ -167,6 +167,13 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "",
   },
   {
+    name: "R3: the newest mirror that is left does not become the page",
+    judge: "mirroredEndures",
+    file: "coherence/homes.ts",
+    from: "if (mirrored && page.directory == UNUSED && page.best != 0) {",
+    to: "if (mirrored && page.directory == UNUSED && page.best == ~(<u64>0)) {",
+  },
+  {
     name: "R3: a new home says nothing of mirrors for which it has no room",
     judge: "fewMirrorsFit",
     file: "coherence/left-mirrors.ts",
