@@ -13,7 +13,7 @@ import { Link } from "./syslink/link";
 import { Membership, membershipView } from "./syslink/membership";
 import { viewLife } from "./syslink/view";
 
-export { directoryKeep, directoryStands } from "./coherence/directory";
+export { directoryKeep, directoryStands, lossFreezes } from "./coherence/directory";
 export {
   engineAlive,
   engineAsk,
@@ -58,6 +58,7 @@ export {
   ACTIONS_MAX,
   DATA_DIRTY,
   LOCAL_BYTES,
+  ONCE,
   OPERATION_DECLINED,
   OPERATION_DONE,
   OPERATION_FAILED,
@@ -296,6 +297,22 @@ export function pageSetFrozen(page: Page, frozen: u8): void {
 }
 export function pageIsFrozen(page: Page): u32 {
   return page.frozen;
+}
+/** As pages.ts: somebody waits for the page, or not. */
+export function pageSetWaited(page: Page, waited: u32): void {
+  page.waiters = waited;
+}
+export function pageIsUntold(page: Page): u32 {
+  return page.untold;
+}
+export function pageReverts(page: Page): u32 {
+  return page.reverts;
+}
+/** Once: as pages.ts does when it tells somebody. */
+export function pageBroken(page: Page): u32 {
+  const broken = page.broken;
+  page.broken = 0;
+  return broken;
 }
 export function pageSetLost(page: Page): void {
   page.directory = LOST;

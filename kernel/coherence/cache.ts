@@ -33,6 +33,7 @@ import {
   SAY_ORDERED,
   SAY_REJECTED,
   SAY_SURRENDER,
+  UNHEARD,
   WITH_DATA,
 } from "./records";
 import { put, say, sayOperation, sayPage } from "./say";
@@ -120,7 +121,8 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
       refuse(engine, page);
       break;
     case TELL_LOSS:
-      say(engine, page, page.home, SAY_LOSS, 0, page.partly, 0, 0);
+      say(engine, page, page.home, SAY_LOSS, 0, page.partly | unheard(page), 0, 0);
+      page.partly &= PARTLY;
       break;
     case REFUSE:
       refuse(engine, page);
@@ -168,6 +170,11 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
     default:
       assert(false, "an action that no cache takes");
   }
+}
+
+/** UNHEARD, unless somebody is told, now or as he comes for it (read-ahead.ts), when this machine does not get the page. */
+function unheard(page: Page): u8 {
+  return page.waiters != 0 || page.ahead != 0 ? 0 : UNHEARD;
 }
 
 function ask(engine: Engine, page: Page, kind: u8): void {
@@ -309,7 +316,7 @@ function refuse(engine: Engine, page: Page): void {
     const machine = <u32>ctz(readers) + 1;
     readers &= readers - 1;
     const peer = peerAt(page, machine);
-    if (peer.guessed == 0) say(engine, page, machine, SAY_FAILURE, 0, page.partly, peer.reader, 0);
+    if (peer.guessed == 0) say(engine, page, machine, SAY_FAILURE, 0, page.partly & PARTLY, peer.reader, 0);
     peer.guessed = 0;
     peer.reader = 0;
   }
@@ -318,7 +325,7 @@ function refuse(engine: Engine, page: Page): void {
   } else if (page.laterKind == INVALIDATE) {
     say(engine, page, page.laterMachine, SAY_ACKNOWLEDGED, 0, 0, page.laterTransaction, 0);
   } else if (page.laterKind == FORWARD_WRITE) {
-    say(engine, page, page.laterMachine, SAY_FAILURE, 0, page.partly, page.laterTransaction, 0);
+    say(engine, page, page.laterMachine, SAY_FAILURE, 0, page.partly & PARTLY, page.laterTransaction, 0);
   }
   clearLater(page);
 }

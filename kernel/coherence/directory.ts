@@ -16,6 +16,7 @@ import {
   Engine,
   HAS_COPY,
   LOCAL_MAX,
+  ONCE,
   PAGE_MESSAGE_BYTES,
   PARTLY,
   Page,
@@ -39,6 +40,7 @@ import {
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
+  UNHEARD,
   WITH_DATA,
 } from "./records";
 import { put, say, sayForward, sayGrant, sayOperation, sayOrdered, sayPage } from "./say";
@@ -84,9 +86,28 @@ import {
   UNUSED,
 } from "./table";
 
-/** Page.found: nobody is to be told of the loss; or it has come without bytes of it, which nobody knows yet. */
+/** Page.found: its bytes have come; but some of them are old, which nobody knows yet; somebody was told of the loss. */
 const FOUND: u8 = 1;
 const FOUND_PARTLY: u8 = 2;
+const FOUND_TOLD: u8 = 4;
+
+/** Recovering: nobody is to be told of the loss any more. */
+function isSettled(page: Page): bool {
+  return page.found != 0 && !(page.found & FOUND_PARTLY);
+}
+
+/** Its home freezes. The page may be lost, as far as that one knows, and nobody have been told: it hears of that yet (lossFrozen()). */
+export function lossFreezes(page: Page): void {
+  const recovers = page.directory == RECOVERING;
+  page.reverts = u8(recovers && isSettled(page));
+  page.untold = u8(page.directory == LOST || (recovers && !isSettled(page)));
+}
+
+/** What the home has of the page is the page: nobody else has it, or it has come while the home recovered it. */
+export function isAtHome(page: Page): bool {
+  const found = (page.found & (FOUND | FOUND_PARTLY)) == FOUND;
+  return page.directory == UNUSED || (page.directory == RECOVERING && found);
+}
 
 export function directoryMessage(engine: Engine, page: Page, message: PageMessage): void {
   assert(engine.self == page.home, "a directory message to a machine that is not the home");
@@ -106,7 +127,7 @@ export function directoryMessage(engine: Engine, page: Page, message: PageMessag
       event = owns ? CLEAN : CLEAN_LATE;
       break;
     case SAY_LOSS:
-      event = owns ? OWNER_FAILED : OTHER_FAILED;
+      event = page.directory == HELD && speaksOf(page, message) ? OWNER_FAILED : OTHER_FAILED;
       break;
     case SAY_GET_OPERATE:
       event = GET_OPERATE;
@@ -116,6 +137,24 @@ export function directoryMessage(engine: Engine, page: Page, message: PageMessag
       return;
   }
   directoryEvent(engine, page, event, message);
+}
+
+/** Does who tells of a loss speak of the page as it was given away last? Then whoever waits behind him waits in vain. */
+function speaksOf(page: Page, message: PageMessage): bool {
+  return page.owner == message.from || (page.passed & bitOf(message.from)) != 0;
+}
+
+/** What the home tells once whoever is to have the page next is told, if it was told to nobody. */
+function heardByNobody(page: Page, message: PageMessage): void {
+  if (message.flags & (PARTLY | ONCE)) page.broken = 1;
+}
+
+/** At the former home of a frozen page: somebody was told of its loss before he froze. */
+export function lossFrozen(page: Page, message: PageMessage): void {
+  if (message.flags & UNHEARD) heardByNobody(page, message);
+  if (message.flags & (PARTLY | UNHEARD) || !(page.passed & bitOf(message.from))) return;
+  page.untold = 0;
+  page.reverts = 1;
 }
 
 function takeBack(engine: Engine, page: Page, message: PageMessage): void {
@@ -129,7 +168,7 @@ function surrendered(engine: Engine, page: Page, message: PageMessage): void {
   page.awaited &= ~bitOf(message.from);
   const data = message.flags & WITH_DATA;
   if (data) page.found |= message.flags & PARTLY ? FOUND_PARTLY : FOUND;
-  const event = page.awaited != 0 ? SURRENDERED : page.found == FOUND ? RECOVERED : UNRECOVERED;
+  const event = page.awaited != 0 ? SURRENDERED : isSettled(page) ? RECOVERED : UNRECOVERED;
   if (data && event == UNRECOVERED) takeBack(engine, page, message); // it is lost, and this is what it reverts to
   directoryEvent(engine, page, event, message);
 }
@@ -263,12 +302,13 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
     case FAIL_ONCE:
       serialReverted(engine, page);
       served(page, message, 0, 0);
-      say(engine, page, from, SAY_FAILURE, 0, 0, message.transaction, 0);
+      say(engine, page, from, SAY_FAILURE, 0, ONCE, message.transaction, 0);
       break;
     case CONFIRM_LOSS:
       // Whoever reports it has told his threads; but of which loss?
-      if (page.directory == RECOVERING && page.passed & bitOf(from) && !(message.flags & PARTLY))
-        page.found |= FOUND;
+      if (message.flags & UNHEARD) heardByNobody(page, message);
+      else if (page.directory == RECOVERING && speaksOf(page, message) && !(message.flags & PARTLY))
+        page.found |= FOUND_TOLD;
       page.passed &= ~bitOf(from);
       say(engine, page, from, SAY_LOSS_KNOWN, 0, 0, 0, 0);
       break;
@@ -403,7 +443,11 @@ export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
     slot.server = 0;
     if (page.directory == CLEAN_SHARED && page.sharers & bitOf(machine)) {
       sayPage(engine, page, machine, RIGHT_SHARED | WITH_DATA, slot.served, 0, NO_SERIAL);
-    } else say(engine, page, machine, SAY_FAILURE, 0, 0, slot.served, 0);
+      continue;
+    }
+    // Whatever it had asked for: what it is told is that the page is lost now.
+    if (<u32>page.owner == peer) page.passed |= bitOf(machine);
+    say(engine, page, machine, SAY_FAILURE, 0, 0, slot.served, 0);
   }
   const slot = peerAt(page, peer);
   slot.kept = 0;

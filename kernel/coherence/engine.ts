@@ -25,6 +25,7 @@ import {
   DATA_DIRTY,
   Engine,
   LOCAL_MAX,
+  ONCE,
   PAGE_MESSAGE_BYTES,
   PARTLY,
   Page,
@@ -413,7 +414,7 @@ function putLater(engine: Engine, page: Page, event: u8, message: PageMessage): 
 
 function answered(engine: Engine, page: Page, message: PageMessage): void {
   if (message.kind == SAY_FAILURE) {
-    page.partly = message.flags & PARTLY;
+    page.partly = message.flags & (PARTLY | ONCE);
     cacheEvent(engine, page, FAILURE, message);
     return;
   }

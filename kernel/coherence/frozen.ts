@@ -83,7 +83,7 @@ export function keptFreeze(object: SharedObject, stored: bool): void {
 /** What this machine hands in of the page; REPORT_NOTHING: it never had it. */
 export function keptReport(object: SharedObject, kept: Kept): u32 {
   if (isRemains(kept)) return REPORT_NOTHING;
-  const report = engineReport(show(object, kept));
+  const report = engineReport(engine, show(object, kept));
   return report == REPORT_NOTHING && kept.had != 0 ? REPORT_HAD : report;
 }
 
@@ -107,6 +107,7 @@ export function pageStow(object: SharedObject, page: Page): void {
 
 function mayStow(page: Page): bool {
   if (mirrorsOn() || page.former != 0 || page.broken != 0 || hasLoans(page)) return false;
+  if ((page.untold | page.reverts) != 0) return false;
   if ((page.waiters | page.operator | page.twin) != 0 || (page.holds | page.revoking) != 0) return false;
   if (atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) != 0) return false;
   const open = page.transaction | <u32>page.unanswered | page.confirms | page.passedFor;
@@ -171,8 +172,8 @@ function settleRange(object: SharedObject, range: Range, doubts: bool, adopts: u
   if (machine != 0) call_indirect<void>(adopts, object, range.first, range.last, machine);
 }
 
-/** The frames of pages that nobody has. `stale`: they are no backing store, all of them or those that are LOST. */
-export function keptRebuilt(object: SharedObject, stale: bool, all: bool): void {
+/** The frames of pages that nobody has. `stale`: they are no backing store. */
+export function keptRebuilt(object: SharedObject, stale: bool): void {
   for (let at = object.kept; at != 0; ) {
     const kept = changetype<Kept>(at);
     at = kept.nextInObject;
@@ -182,9 +183,10 @@ export function keptRebuilt(object: SharedObject, stale: bool, all: bool): void 
     }
     kept.dirty = 0;
     const directory = rangeOf(rangesOf(object), kept.index).directory;
-    const none = directory == LOST || (all && directory == UNUSED);
-    if (stale && none && kept.frame != 0) memory.fill(kept.frame, 0, PAGE_BYTES);
-    if (directory != LOST && (directory != UNUSED || object.renumbered == 0)) continue;
+    if (directory != LOST && directory != UNUSED) continue;
+    const emptied = stale && kept.frame != 0;
+    if (emptied) memory.fill(kept.frame, 0, PAGE_BYTES);
+    if (directory == UNUSED && object.renumbered == 0 && !emptied) continue;
     record.serial = kept.serial;
     serialReverted(engine, record);
     kept.serial = record.serial;

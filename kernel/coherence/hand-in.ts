@@ -21,6 +21,7 @@ import { mirrorsGave, mirrorsOn, pageTaken } from "./mirror-pages";
 import { isZero } from "./page-data";
 import { pageFind, pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
+import { engine } from "./pages";
 import { PAGE_LAST } from "./ranges";
 import { Page } from "./records";
 import { reportsPut } from "./reports";
@@ -61,7 +62,7 @@ const RUN_MAX: u64 = 65536;
 export function pagesHandInHere(object: SharedObject): void {
   for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
     const page = changetype<Page>(at);
-    engineReported(page, clusterSelf(), engineReport(page));
+    engineReported(page, clusterSelf(), engineReport(engine, page));
     engineBest(page, clusterSelf(), mirrorBest(page), homesLeaving());
   }
   keptHandIn(object);
@@ -84,7 +85,7 @@ export function pagesHandIn(object: SharedObject, leaving: bool, doubts: bool): 
 }
 
 function pageHandIn(object: SharedObject, page: Page, leaving: bool, doubts: bool): void {
-  let report = engineReport(page);
+  let report = engineReport(engine, page);
   if (report == REPORT_NOTHING) {
     if (page.had == 0 && page.shelf == 0) return;
     report = REPORT_HAD;

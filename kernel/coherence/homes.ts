@@ -2,6 +2,7 @@ import { allocate } from "../memory/slab";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_HOME_OBJECT, ITEM_NAME, ITEM_REQUESTER, ITEM_SIZE } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
+import { lossFreezes } from "./directory";
 import { keptFreeze, keptRebuild, keptRebuilt, keptThaw } from "./frozen";
 import { rangesFrozen, rangesMoved, rangesOf, rangesReady } from "./grants";
 import {
@@ -39,7 +40,7 @@ import { releaseRevocation } from "./revocations";
 import { hasReverted, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { shelfUse } from "./shelves";
-import { LOST, RECOVERING, UNUSED } from "./table";
+import { LOST, UNUSED } from "./table";
 import {
   engineAwaits,
   engineFreeze,
@@ -218,7 +219,7 @@ function freeze(object: SharedObject, home: u32): void {
     loanReturns(page);
     refusalsForget(page);
     releaseRevocation(page);
-    if (stored && (page.directory == LOST || page.directory == RECOVERING)) object.lossy = 1;
+    if (stored) lossFreezes(page);
     if (stored && hasReverted(page)) object.renumbered = 1;
     engineFreeze(engine, page, stored && (page.frame != 0 || page.broken != 0));
     page.twinOf = 0;
@@ -252,6 +253,7 @@ export function homesHandIn(): bool {
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.moving == FROZEN) {
+      countUntold(object);
       if (object.home == clusterSelf()) handInHere(object);
       else if (!handIn(object)) return false;
       object.moving = HANDED_IN;
@@ -259,6 +261,14 @@ export function homesHandIn(): bool {
     object = changetype<SharedObject>(object.next);
   }
   return true;
+}
+
+/** Nobody who was told of a loss is to be heard of any more. */
+function countUntold(object: SharedObject): void {
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    if (changetype<Page>(at).untold != 0) object.lossy = 1;
+    if (changetype<Page>(at).reverts != 0) object.renumbered = 1;
+  }
 }
 
 function handInHere(object: SharedObject): void {
@@ -425,7 +435,7 @@ function rebuild(object: SharedObject): void {
     if (machine != clusterSelf() && isDead(machine)) opened(object, machine, 0);
   }
   keptRebuild(object, doubts && !mirrored, pagesChooseAlone.index);
-  keptRebuilt(object, !ours, buries);
+  keptRebuilt(object, !ours);
   let at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);
@@ -446,14 +456,14 @@ function rebuild(object: SharedObject): void {
       }
     }
     // A stale copy is no backing store: others may have been told already that its bytes are lost.
-    const nobodys = (buries || page.roomless != 0) && page.directory == UNUSED;
-    const stale = !ours && (page.directory == LOST || nobodys);
+    const nobodys = page.directory == LOST || page.directory == UNUSED;
+    const stale = !ours && nobodys && page.frame != 0;
     page.roomless = 0;
-    if (stale && page.frame != 0) memory.fill(page.frame, 0, PAGE_BYTES);
+    if (stale) memory.fill(page.frame, 0, PAGE_BYTES);
     if (page.directory == LOST) serialReverted(engine, page);
     if (page.directory == UNUSED) {
       page.ranged = 1; // nobody has it: as its range says
-      if (object.renumbered != 0) serialReverted(engine, page);
+      if (object.renumbered != 0 || stale) serialReverted(engine, page);
       // What remains of a former life here (remains.ts) is not what others would read.
       if (page.former != 0) memory.fill(page.frame, 0, PAGE_BYTES);
       page.former = 0;

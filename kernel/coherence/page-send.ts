@@ -12,6 +12,7 @@ import { isSuspended } from "./page-members";
 import { engine } from "./pages";
 import {
   Action,
+  ONCE,
   Page,
   RIGHT,
   RIGHT_MODIFIED,
@@ -53,13 +54,13 @@ export function send(page: Page, action: Action): void {
   if (withData) mirrorBehind(page, action.to);
 }
 
-/** The loss has come to light by what this answers (failsForNobody() of pages.ts): who was to have the page is told. */
+/** The loss has come to light by what this answers, or nobody waited for it: who was to have the page is told. */
 function refuse(page: Page, action: Action): void {
   page.broken = 0;
   // What is left of it is here when the home asks for it.
   if ((action.sayFlags & RIGHT) == RIGHT_MODIFIED) page.left = 1;
   action.say = SAY_FAILURE;
-  action.sayFlags = 0;
+  action.sayFlags = ONCE;
   action.acks = 0;
 }
 

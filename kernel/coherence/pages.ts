@@ -305,9 +305,10 @@ export function writerWaits(page: Page): bool {
   return false;
 }
 
-/** The home wanted it for nobody (budget.ts), or whoever wanted it has ended: who has it next is told, also if that is by the same word. */
+/** The home wanted it for nobody (budget.ts), or whoever wanted it has ended, and all is frozen: who has it next is told. */
 function failsForNobody(page: Page, count: u32): bool {
-  if (page.waiters != 0 || page.ahead != 0 || <u32>page.home != clusterSelf()) return false;
+  if (page.frozen == 0 || page.waiters != 0 || page.ahead != 0 || <u32>page.home != clusterSelf())
+    return false;
   for (let i: u32 = 0; i < count; i++) {
     if (changetype<Action>(engine.actions + i * ACTION_BYTES).kind == ACT_FAIL) return true;
   }

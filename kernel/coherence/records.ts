@@ -46,6 +46,10 @@ export const HAS_COPY: u8 = 16;
  * more than these is lost.
  */
 export const PARTLY: u8 = 16;
+/** FAILURE, LOSS: the home tells of this loss once, by this word. */
+export const ONCE: u8 = 32;
+/** LOSS: nobody waited there, so nobody was told. */
+export const UNHEARD: u8 = 64;
 /** OPERATED: the next time the requester should ask for the page itself. */
 export const TAKE_IT: u8 = 32;
 /** With WITH_DATA: the bytes that the receiver said it has are the page's, and do not come along (serials.ts). */
@@ -214,9 +218,12 @@ export class Page {
   guess: u8 = 0;
   /** What came with the last answer: TAKE_IT. */
   advice: u8 = 0;
-  /** Frozen: somebody answered for the page when the home that it had was frozen. */
+  /** Frozen: the machine that answered for the page when its home, this one, was frozen; or 255: some machine did, as its former home reports. */
   away: u8 = 0;
-  /** This machine's request failed by a word of bytes that died with their borrower. */
+  /** And this machine was its home: it was lost, and nobody had been told; somebody has been, and what nobody has is to revert. */
+  untold: u8 = 0;
+  reverts: u8 = 0;
+  /** This machine's request failed by a word of bytes that died with their borrower, or of a loss that is told once: PARTLY, ONCE. */
   partly: u8 = 0;
   // Requests to read that guess the owner (early.ts). The machine that the page was last given to, or that was seen to own it.
   successor: u8 = 0;
@@ -264,7 +271,7 @@ export class Page {
   /** At a new home: a machine that leaves was asked for the newest bytes (left-mirrors.ts). */
   fetching: u8 = 0;
 
-  // --- pages.ts: what it keeps about the page; the engine does not look ---
+  // --- pages.ts: what it keeps about the page; the engine does not look, but at who waits ---
   /** 0: never touched here, all zeros. */
   frame: usize = 0;
   /** Of the mirror that is here. */

@@ -283,6 +283,7 @@ export const ROWS: usize = memory.data<u8>([
   OWNED,                FORWARD_WRITE,     OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
   OWNED,                INVALIDATE,        OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
   OWNED,                HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED,                PURGE,             OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
   OWNED,                EXECUTE,           OWNED,                REJECT,             NONE,           NONE, NONE, 0,
 
   OWNED_WRITE,          READ,              OWNED_WRITE,          GRANT,              NONE,           NONE, NONE, 0,
@@ -295,6 +296,7 @@ export const ROWS: usize = memory.data<u8>([
   OWNED_WRITE,          INVALIDATE,        OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
   OWNED_WRITE,          FAILURE,           FAILED_SHARED,        LOSE,               TELL_LOSS,      NONE, NONE, 0,
   OWNED_WRITE,          HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  OWNED_WRITE,          PURGE,             OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
   OWNED_WRITE,          EXECUTE,           OWNED_WRITE,          NONE,               NONE,           NONE, NONE, 0,
 
   OWNED_LEAVING,        READ,              OWNED_LEAVING,        NONE,               NONE,           NONE, NONE, 0,
@@ -321,6 +323,7 @@ export const ROWS: usize = memory.data<u8>([
   EXCLUSIVE,            GUESSED,           LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   EXCLUSIVE,            FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            PURGE,             LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            EXECUTE,           MODIFIED,             PERFORM,            NONE,           NONE, NONE, 0,
 
   MODIFIED,             READ,              MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
@@ -329,6 +332,7 @@ export const ROWS: usize = memory.data<u8>([
   MODIFIED,             GUESSED,           LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   MODIFIED,             FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  MODIFIED,             PURGE,             LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             EXECUTE,           MODIFIED,             PERFORM,            NONE,           NONE, NONE, 0,
 
   LOWERING,             READ,              LOWERING,             NONE,               NONE,           NONE, NONE, 0,

@@ -13,6 +13,7 @@
 // Invariant throughout: at most one machine can write; while it can, no other has a copy; copies are equal. Freezing
 // does not change who can do what: it needs no shoot-down but that of revocations that had begun, and those leave the page here.
 import { answerOperations } from "./cache";
+import { isAtHome, lossFrozen } from "./directory";
 import { earlyForget } from "./early";
 import { cacheEvent } from "./engine";
 import {
@@ -20,6 +21,8 @@ import {
   ACT_TAKE,
   bitOf,
   Engine,
+  ONCE,
+  PARTLY,
   Page,
   PageMessage,
   PEER_BYTES,
@@ -30,6 +33,7 @@ import {
   SAY_FAILURE,
   SAY_GET_OPERATE,
   SAY_GRANT,
+  SAY_LOSS,
   SAY_OPERATED,
   SAY_PURGE,
   SAY_REJECTED,
@@ -74,6 +78,8 @@ export const REPORT_ALONE: u32 = 3;
 export const REPORT_HAD: u32 = 4;
 /** Its sender was the home, and the page somebody else's. */
 export const REPORT_AWAY: u32 = 7;
+/** Page.away: so. */
+const AWAY_REPORTED: u8 = 255;
 /** Its sender leaves, and owned the page, which comes along. */
 export const REPORT_GIVEN: u32 = 5;
 /** The same; bytes of it were lost with a borrower, and nobody was told. */
@@ -93,8 +99,8 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   engine.actionCount = 0;
   answerOperations(engine, page, SAY_REJECTED);
   if (page.frozen == 0) {
-    page.away = u8(page.directory == HELD && page.ranged == 0); // of ranges homes.ts knows the holders
-    const alone = stored && page.directory == UNUSED;
+    page.away = page.directory == HELD && page.ranged == 0 ? page.owner : 0; // of ranges homes.ts knows the holders
+    const alone = stored && isAtHome(page);
     page.sole = u8((stored && page.directory == CLEAN_SHARED) || page.purge != 0 || isDoubtful(page.state));
     page.beneath = INVALID;
     page.state = standing(page);
@@ -123,7 +129,6 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.owner = 0;
   page.sharers = 0;
   page.awaited = 0;
-  page.passed = 0;
   page.found = 0;
   page.best = 0;
   page.bestFrom = 0;
@@ -209,6 +214,9 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
     case SAY_GET_OPERATE:
       reject(engine, page, message.from, message.transaction);
       break;
+    case SAY_LOSS:
+      lossFrozen(page, message);
+      break;
     case SAY_PURGE:
       page.sole = 1; // whoever owned the page has died
       break;
@@ -239,11 +247,11 @@ function granted(engine: Engine, page: Page, message: PageMessage): void {
   if (page.state == INVALID) page.state = SHARED;
 }
 
-/** What its sender told of a loss before it froze it tells nobody else. */
+/** What its sender tells nobody else. Of any other loss the home does not know yet that somebody was told: whoever asks it anew is. */
 function failed(engine: Engine, page: Page, message: PageMessage): void {
   page.transaction = 0;
   if (page.state == INVALID_OPERATE) operationEnds(engine, page, FAILURE, message);
-  else put(engine, page, ACT_FAIL, 0);
+  else if (message.flags & (ONCE | PARTLY)) put(engine, page, ACT_FAIL, 0);
 }
 
 function rejected(engine: Engine, page: Page, message: PageMessage): void {
@@ -266,7 +274,16 @@ export function engineAwaits(engine: Engine, page: Page): bool {
   return page.transaction != 0 && (engine.dead & bitOf(page.target)) == 0;
 }
 
-export function engineReport(page: Page): u32 {
+/**
+ * Who answered for the page may have it, or have died with it. Where somebody was told that he did not get it who waited before him: if he lives
+ * and has nothing, it is that loss.
+ */
+function isAway(engine: Engine, page: Page): bool {
+  if (page.away == 0 || page.away == AWAY_REPORTED) return page.away != 0;
+  return page.reverts == 0 || (engine.dead & bitOf(page.away)) != 0;
+}
+
+export function engineReport(engine: Engine, page: Page): u32 {
   switch (hasOf(page)) {
     case MODIFIED:
       return REPORT_ALONE;
@@ -275,7 +292,7 @@ export function engineReport(page: Page): u32 {
     case SHARED:
       return REPORT_COPY;
     default:
-      return page.away != 0 ? REPORT_AWAY : REPORT_NOTHING;
+      return isAway(engine, page) ? REPORT_AWAY : REPORT_NOTHING;
   }
 }
 
@@ -298,7 +315,7 @@ export function isAbsent(report: u32): bool {
 
 /** At the new home: `from` (this machine as well) has that. */
 export function engineReported(page: Page, from: u32, report: u32): void {
-  if (report == REPORT_AWAY) page.away = 1;
+  if (report == REPORT_AWAY) page.away = AWAY_REPORTED;
   if (report == REPORT_NOTHING || isAbsent(report)) return;
   if (<u32>page.owner == from) return;
   const owns = report == REPORT_ALONE || (report == REPORT_OWNED && page.owner == 0);
@@ -331,8 +348,9 @@ export function engineGiven(page: Page, self: u32, copy: bool): void {
  * else had may have died with him. Returns the machine that is to be told that its copy is the one that counts now, or 0.
  */
 export function engineRebuild(engine: Engine, page: Page, lost: bool, doubts: bool): u32 {
-  if (page.away != 0 && doubts) lost = true;
+  if (isAway(engine, page) && doubts) lost = true;
   page.away = 0;
+  page.reverts = 0;
   if (page.owner != 0) page.directory = HELD;
   else if (page.sharers & bitOf(engine.self)) page.directory = CLEAN_SHARED;
   else if (page.sharers != 0) {
@@ -433,7 +451,12 @@ export function engineThaw(engine: Engine, page: Page, home: u32): void {
   engine.actionCount = 0;
   page.frozen = 0;
   page.sole = 0;
-  if (home != engine.self) page.away = 0;
+  page.untold = 0;
+  page.passed = 0;
+  if (home != engine.self) {
+    page.away = 0;
+    page.reverts = 0;
+  }
   page.home = <u8>home;
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const mirrorAt = peerAt(page, machine).mirrorAt;

@@ -4,18 +4,28 @@ import { describe, expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { operationForItself, operationOfTheHome, rightForTheLeaver } from "../support/leave-stories.js";
-import { givenAndFrozenAgain, moveStories, saidToTheDead, untouched } from "../support/move-stories.js";
+import {
+  fetchedForNobody,
+  givenAndFrozenAgain,
+  moveStories,
+  saidToTheDead,
+  untouched,
+} from "../support/move-stories.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
 import {
+  askedBefore,
   askedOfTheDead,
   awayWithTheDead,
+  foundAtHome,
   givenToTheDead,
   heardLate,
   heardOfBefore,
   lostTwice,
   playOn,
   tellStory,
+  toldAndFound,
+  toldAndReverts,
 } from "../support/story.js";
 
 describe("a home that moves", () => {
@@ -48,11 +58,19 @@ test("R2, R8: what was given before a freeze is lost with the machine to which i
 test("R2, R8: a page that was granted with a range and never touched is not lost with another machine", () =>
   tellStory(new KernelWasm(), untouched));
 
+test("R2: what the home asked for on nobody's account the next who asks is told of", () =>
+  tellStory(new KernelWasm(), fetchedForNobody));
+
 test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
   tellStory(new KernelWasm(), askedOfTheDead));
 
 test.each(Object.entries({ lostTwice, heardLate, heardOfBefore }))(
   "R2: a page that is lost twice is told of twice: %s",
+  (_, story) => tellStory(new KernelWasm(), story),
+);
+
+test.each(Object.entries({ askedBefore, toldAndFound, toldAndReverts, foundAtHome }))(
+  "R2: nobody is told again of a loss, or of one for nothing: %s",
   (_, story) => tellStory(new KernelWasm(), story),
 );
 
@@ -68,7 +86,7 @@ test("R2: who is told of a loss while the page's home moves hears it", () => {
   expect(request!.words[0]! & 255).toBe(c["SAY_GET_READ"]);
   engines.run(3, () => engines.do.freeze(engine, page, 0));
   const word = new Uint32Array(request!.words.length);
-  word[0] = c["SAY_FAILURE"]! | (1 << 8);
+  word[0] = c["SAY_FAILURE"]! | (1 << 8) | (c["ONCE"]! << 24);
   word[1] = request!.words[1]!;
   const wanted = engines.run(3, () => engines.do.message(engine, page, engines.put(word)));
   expect(wanted.map(({ kind }) => kind)).toEqual([c["ACT_FAIL"]]);

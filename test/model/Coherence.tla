@@ -37,7 +37,7 @@ NoMessage == [kind |-> "", from |-> 0, requester |-> 0, right |-> "", data |-> F
 
 NewPage(m, p) ==
   [state |-> "INVALID", dirty |-> FALSE, cause |-> NoCause, later |-> NoCause,
-   directory |-> "UNUSED", owner |-> 0, found |-> FALSE, purge |-> FALSE, left |-> FALSE,
+   directory |-> "UNUSED", owner |-> 0, found |-> FALSE, told |-> FALSE, purge |-> FALSE, left |-> FALSE,
    tx |-> 0, purgeTx |-> 0, expected |-> {}, received |-> {}, readers |-> {}, sharers |-> {},
    awaited |-> {}, passed |-> {}, operations |-> {}, target |-> 0, guess |-> 0,
    \* Whom it was last given to; of an open request, what has come of it, "bytes" or "order", and the owner's request that this names;
@@ -50,9 +50,11 @@ NewPage(m, p) ==
    frame |-> IF Moves \/ m = Home[p] THEN 1 ELSE 0, wrote |-> FALSE, revoking |-> "", sent |-> 0, done |-> 0,
    again |-> FALSE,
    \* Where the home is; nothing happens to a frozen page while its home moves; a frame there is not just zeros.
-   home |-> Home[p], frozen |-> FALSE, away |-> FALSE, unanswered |-> FALSE, framed |-> FALSE,
+   home |-> Home[p], frozen |-> FALSE, away |-> 0, unanswered |-> FALSE, framed |-> FALSE,
    \* Frozen: what is here besides an operation that is open; this copy may be the only one.
-   beneath |-> "INVALID", sole |-> FALSE]
+   beneath |-> "INVALID", sole |-> FALSE,
+   \* Frozen, where the home was: lost, and nobody has been told; somebody has, and what nobody has is to revert.
+   untold |-> FALSE, reverts |-> FALSE]
 
 \* Of a page's home, at each machine: how far its move is, and what is known of it.
 NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE, handed |-> {},
@@ -284,6 +286,9 @@ PurgeAll(v, m, p) ==
   IN SayAll(u, m, p, [x \in asked |-> [M("PURGE") EXCEPT !.tx = v.pg[m][p].peers[x].served]])
 
 (***************************** Rows **************************************)
+\* Does who tells of a loss speak of the page as it was given away last?
+SpeaksOf(P, msg) == P.owner = msg.from \/ msg.from \in P.passed
+
 RECURSIVE Acts(_, _, _, _, _, _), Event(_, _, _, _, _), DirectoryEvent(_, _, _, _, _),
           DirectoryMessage(_, _, _, _), Resume(_, _, _, _)
 
@@ -344,19 +349,18 @@ Act(v, m, p, e, msg, a) ==
          [v EXCEPT !.pg[m][p].sharers = @ \union ({v.pg[m][p].owner} \ {0}), !.pg[m][p].owner = 0]
     [] a = "DROP_SENDER" -> [v EXCEPT !.pg[m][p].sharers = @ \ {msg.from}]
     [] a = "FAIL_ONCE" ->
-         Say(Served(v, m, p, msg, 0, {}), m, p, msg.from, [M("FAILURE") EXCEPT !.tx = msg.tx])
+         Say(Served(v, m, p, msg, 0, {}), m, p, msg.from, [M("FAILURE") EXCEPT !.tx = msg.tx, !.copy = TRUE])
     [] a = "CONFIRM_LOSS" ->
-         \* Who failed with a request that was passed on before the page was given away speaks of another loss.
          LET P == v.pg[m][p]
-             known == P.directory = "RECOVERING" /\ msg.from \in P.passed
-         IN Say([v EXCEPT !.pg[m][p].found = @ \/ known, !.pg[m][p].passed = @ \ {msg.from}],
+             known == P.directory = "RECOVERING" /\ SpeaksOf(P, msg)
+         IN Say([v EXCEPT !.pg[m][p].told = @ \/ known, !.pg[m][p].passed = @ \ {msg.from}],
                 m, p, msg.from, M("LOSS_KNOWN"))
     [] a = "PURGE_ALL" -> PurgeAll(v, m, p)
     [] a = "KEEP" ->
          [v EXCEPT !.pg[m][p].peers[msg.from] = [@ EXCEPT !.kept = msg.kind, !.keptTx = msg.tx]]
     [] a = "TAKE_BACK" ->
          IF msg.data /\ msg.from # m THEN Framed([v EXCEPT !.pg[m][p].frame = msg.value], m, p) ELSE v
-    [] a = "RESUME" -> Resume([v EXCEPT !.pg[m][p].found = FALSE], m, p, Machines)
+    [] a = "RESUME" -> Resume([v EXCEPT !.pg[m][p].found = FALSE, !.pg[m][p].told = FALSE], m, p, Machines)
     [] OTHER -> Bad(v, "an action without a meaning")
 
 Acts(v, m, p, e, msg, list) ==
@@ -381,7 +385,7 @@ Surrendered(v, m, p, msg) ==
       u == [v EXCEPT !.pg[m][p].awaited = rest, !.pg[m][p].found = found]
   IN IF msg.from \notin P.awaited THEN v
      ELSE DirectoryEvent(u, m, p,
-            IF rest # {} THEN "SURRENDERED" ELSE IF found THEN "RECOVERED" ELSE "UNRECOVERED", msg)
+            IF rest # {} THEN "SURRENDERED" ELSE IF found \/ P.told THEN "RECOVERED" ELSE "UNRECOVERED", msg)
 
 DirectoryMessage(v, m, p, msg) ==
   LET P == v.pg[m][p]
@@ -391,7 +395,7 @@ DirectoryMessage(v, m, p, msg) ==
                   IF owns THEN "GET_WRITE_OWNER"
                   ELSE IF msg.from \in P.sharers THEN "GET_WRITE_SHARER" ELSE "GET_WRITE"
              [] msg.kind = "CLEAN" -> IF owns THEN "CLEAN" ELSE "CLEAN_LATE"
-             [] msg.kind = "LOSS" -> IF owns THEN "OWNER_FAILED" ELSE "OTHER_FAILED"
+             [] msg.kind = "LOSS" -> IF P.directory = "HELD" /\ SpeaksOf(P, msg) THEN "OWNER_FAILED" ELSE "OTHER_FAILED"
              [] OTHER -> "GET_OPERATE"
   IN IF m # P.home THEN Bad(v, "a directory message to a machine that is not the home")
      ELSE IF msg.kind = "SURRENDER" THEN Surrendered(v, m, p, msg)
@@ -596,9 +600,12 @@ FailOver(v, m, p, x, S) ==  \* those whom x was to answer or to acknowledge to
                 ELSE v
            shares == v.pg[m][p].directory = "CLEAN_SHARED" /\ y \in v.pg[m][p].sharers
            b == IF k.server # x THEN a
-                ELSE Say([a EXCEPT !.pg[m][p].peers[y].server = 0], m, p, y,
-                         IF shares THEN Granting("S", TRUE, k.served, {})
-                         ELSE [M("FAILURE") EXCEPT !.tx = k.served])
+                ELSE IF shares
+                THEN Say([a EXCEPT !.pg[m][p].peers[y].server = 0], m, p, y, Granting("S", TRUE, k.served, {}))
+                \* Whatever it had asked for: what it is told is that the page is lost now.
+                ELSE Say([a EXCEPT !.pg[m][p].peers[y].server = 0,
+                                   !.pg[m][p].passed = IF a.pg[m][p].owner = x THEN @ \union {y} ELSE @], m, p, y,
+                         [M("FAILURE") EXCEPT !.tx = k.served])
        IN FailOver(b, m, p, x, S \ {y})
 
 DirectoryDeath(v, m, p, x) ==

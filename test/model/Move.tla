@@ -93,7 +93,7 @@ Stands(P, stored) ==
       doubtful == P.state \in {"COLLECTING", "FAILED_SHARED", "FAILED_LEAVING"}
       Q == [P EXCEPT !.state = Standing(P.state), !.beneath = "INVALID",
                      !.sole = Leaves > 0 /\ (clean \/ P.purge \/ doubtful)]
-      alone == stored /\ P.directory = "UNUSED"
+      alone == stored /\ (P.directory = "UNUSED" \/ (P.directory = "RECOVERING" /\ P.found))
   IN IF alone \/ P.left THEN IF Has(Q) \in {"INVALID", "SHARED"} THEN PutHas(Q, "OWNED") ELSE Q
      ELSE IF clean /\ Has(Q) = "INVALID" THEN PutHas(Q, "SHARED") ELSE Q
 
@@ -104,17 +104,22 @@ EndRevocation(v, m, p) ==
                  !.th[m] = [t \in DOMAIN @ |->
                     [@[t] EXCEPT !.right[p] = 0, !.st = IF On(m, v, t, p, {"has"}) THEN "waits" ELSE @]]]
 
+\* As far as the home knows the page is lost, and nobody was told.
+Untold(P) == P.directory = "LOST" \/ (P.directory = "RECOVERING" /\ ~P.found /\ ~P.told)
+
 FreezePage(v, m, p, stored) ==
   LET a == AnswerOperations(EndRevocation(v, m, p), m, p, "REJECTED")
       P == a.pg[m][p]
       Q == IF P.frozen THEN P ELSE Stands(P, stored /\ P.framed)
   IN [a EXCEPT !.pg[m][p] = [Q EXCEPT
         !.frozen = TRUE, !.unanswered = Q.state = "INVALID_OPERATE",
-        !.away = IF P.frozen THEN @ ELSE P.directory = "HELD",
+        !.away = IF P.frozen THEN @ ELSE IF P.directory = "HELD" THEN P.owner ELSE 0,
+        !.untold = IF stored THEN Untold(P) ELSE @,
+        !.reverts = IF stored THEN P.directory = "RECOVERING" /\ ~Untold(P) ELSE @,
         !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
         !.successor = 0, !.early = "", !.earlyServed = 0, !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0,
         !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
-        !.awaited = {}, !.passed = {}, !.found = FALSE]]
+        !.awaited = {}, !.found = FALSE, !.told = FALSE]]
 
 FreezeObject(v, m, p) ==
   LET here == v.ob[m][p]
@@ -124,8 +129,7 @@ FreezeObject(v, m, p) ==
   IN IF home = here.home /\ here.moving = 0 /\ ~all THEN v
      ELSE FreezePage([v EXCEPT !.ob[m][p] =
                         [@ EXCEPT !.ours = @ \/ stored, !.complete = here.ours \/ stored, !.moving = 1, !.home = home,
-                                  !.handed = IF stored THEN {} ELSE @, !.gave = IF stored THEN {} ELSE @,
-                                  !.lossy = @ \/ (stored /\ v.pg[m][p].directory \in {"LOST", "RECOVERING"})]],
+                                  !.handed = IF stored THEN {} ELSE @, !.gave = IF stored THEN {} ELSE @]],
                      m, p, stored)
 RECURSIVE FreezeEach(_, _, _)
 FreezeEach(v, m, S) ==
@@ -160,6 +164,7 @@ Frozen(v, m, p, msg) ==
        [] msg.kind = "GET_OPERATE" ->
             IF msg.from \in v.dead[m] THEN v
             ELSE Say(v, m, p, msg.from, [M("REJECTED") EXCEPT !.tx = msg.tx])
+       [] msg.kind = "LOSS" /\ msg.from \in P.passed -> [v EXCEPT !.pg[m][p].untold = FALSE, !.pg[m][p].reverts = TRUE]
        [] msg.kind = "PURGE" -> [v EXCEPT !.pg[m][p].sole = Leaves > 0]
        [] msg.kind = "SURRENDER" /\ msg.data /\ Has(P) = "INVALID" ->
             [taken EXCEPT !.pg[m][p] = PutHas(@, "OWNED")]
@@ -171,14 +176,18 @@ Awaits(v, m, p) ==
   LET P == v.pg[m][p] IN P.state = "INVALID_OPERATE" /\ P.beneath # "INVALID" /\ P.tx # 0 /\ P.target \notin v.dead[m]
 AllAnswered(v, m) == v.mb[m].doubts \/ \A p \in Pages : v.ob[m][p].moving # 1 \/ ~Awaits(v, m, p)
 
-ReportOf(P) ==
+\* Who answered for the page, as this machine knows, or as was reported, may have it, or have died with it: unless somebody was told who waited before.
+ByReport == N + 1
+Away(v, m, P) == P.away = ByReport \/ (P.away # 0 /\ (~P.reverts \/ P.away \in v.dead[m]))
+
+ReportOf(v, m, P) ==
   CASE Has(P) = "MODIFIED" -> 3 [] Has(P) = "OWNED" -> 2 [] Has(P) = "SHARED" -> 1
-    [] OTHER -> IF P.away THEN 6 ELSE 0
+    [] OTHER -> IF Away(v, m, P) THEN 6 ELSE 0
 
 Reported(v, h, p, from, report) ==
   LET P == v.pg[h][p]
       owns == report = 3 \/ (report = 2 /\ P.owner = 0)
-  IN IF report = 6 THEN [v EXCEPT !.pg[h][p].away = TRUE]
+  IN IF report = 6 THEN [v EXCEPT !.pg[h][p].away = ByReport]
      ELSE IF report = 0 \/ P.owner = from THEN v
      ELSE IF ~owns THEN [v EXCEPT !.pg[h][p].sharers = @ \union {from}]
      ELSE [v EXCEPT !.pg[h][p].sharers = @ \union ({P.owner} \ {0}), !.pg[h][p].owner = from]
@@ -203,11 +212,12 @@ Given(v, h, p, msg) ==
 
 HandInObject(v, m, p) ==
   LET here == v.ob[m][p]
-      report == ReportOf(v.pg[m][p])
+      report == ReportOf(v, m, v.pg[m][p])
       u == [v EXCEPT !.ob[m][p].moving = 2,
+                     !.ob[m][p].lossy = here.lossy \/ v.pg[m][p].untold,
                      !.ob[m][p].handed = IF here.home = m THEN @ ELSE @ \union {here.home}]
       x == IF here.home = m THEN u
-           ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.ours, !.data = here.lossy,
+           ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.ours, !.data = u.ob[m][p].lossy,
                                                         !.dirty = v.mb[m].doubts])
   IN IF here.moving # 1 THEN v
      ELSE IF report = 0 THEN x
@@ -223,11 +233,11 @@ RebuildObject(v, m, p) ==
   LET P == v.pg[m][p]
       here == v.ob[m][p]
       loses == ~here.complete \/ here.lossy
-      lost == loses \/ (P.away /\ v.mb[m].doubts)
-      stale == lost /\ ~here.ours /\ P.framed
+      lost == loses \/ (Away(v, m, P) /\ v.mb[m].doubts)
+      stale == ~here.ours /\ P.framed
       u == [v EXCEPT !.ob[m][p] = [@ EXCEPT !.lost = loses, !.complete = FALSE, !.ours = FALSE, !.lossy = FALSE, !.moving = 0,
                                          !.handed = {}, !.gave = {}],
-                     !.pg[m][p].away = FALSE]
+                     !.pg[m][p].away = 0, !.pg[m][p].reverts = FALSE]
       first == Min(P.sharers)
       only == P.sharers \ {first} = {}
   IN IF v.ob[m][p].home # m \/ v.ob[m][p].moving # 2 THEN v
@@ -251,7 +261,8 @@ RebuildEach(v, m, S) ==
 \* `h` has rebuilt what was handed in to it.
 ThawPage(v, m, p, h) ==
   LET P == v.pg[m][p]
-      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.sole = FALSE, !.away = @ /\ h = m, !.home = h,
+      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.sole = FALSE, !.away = IF h = m THEN @ ELSE 0, !.home = h,
+              !.untold = FALSE, !.reverts = @ /\ h = m, !.passed = {},
               !.peers = [x \in Machines |-> NoPeer], !.tx = IF P.state = "INVALID_OPERATE" THEN @ ELSE 0]]
       fails == P.state = "INVALID_OPERATE" /\ (P.tx = 0 \/ P.beneath # "INVALID" \/ P.target \in v.dead[m])
       x == IF fails THEN Ends(u, m, p, "FAILURE", NoMessage) ELSE u

@@ -94,6 +94,7 @@ Rows == [
     FORWARD_WRITE |-> [next |-> "OWNED_LEAVING", actions |-> <<"REVOKE">>],
     INVALIDATE |-> [next |-> "OWNED_LEAVING", actions |-> <<"REVOKE">>],
     HOME_DIED |-> [next |-> "ORPHANED", actions |-> <<"REVOKE">>],
+    PURGE |-> [next |-> "OWNED_LEAVING", actions |-> <<"REVOKE">>],
     EXECUTE |-> [next |-> "OWNED", actions |-> <<"REJECT">>]],
   OWNED_WRITE |-> [
     READ |-> [next |-> "OWNED_WRITE", actions |-> <<"GRANT">>],
@@ -106,6 +107,7 @@ Rows == [
     INVALIDATE |-> [next |-> "OWNED_WRITE_LEAVING", actions |-> <<"REVOKE">>],
     FAILURE |-> [next |-> "FAILED_SHARED", actions |-> <<"LOSE", "TELL_LOSS">>],
     HOME_DIED |-> [next |-> "ORPHANED", actions |-> <<"REVOKE">>],
+    PURGE |-> [next |-> "OWNED_WRITE_LEAVING", actions |-> <<"REVOKE">>],
     EXECUTE |-> [next |-> "OWNED_WRITE", actions |-> <<>>]],
   OWNED_LEAVING |-> [
     READ |-> [next |-> "OWNED_LEAVING", actions |-> <<>>],
@@ -132,6 +134,7 @@ Rows == [
     GUESSED |-> [next |-> "LOWERING", actions |-> <<"REVOKE_WRITE">>],
     FORWARD_WRITE |-> [next |-> "LEAVING", actions |-> <<"REVOKE">>],
     HOME_DIED |-> [next |-> "ORPHANED", actions |-> <<"REVOKE">>],
+    PURGE |-> [next |-> "LEAVING", actions |-> <<"REVOKE">>],
     EXECUTE |-> [next |-> "MODIFIED", actions |-> <<"PERFORM">>]],
   MODIFIED |-> [
     READ |-> [next |-> "MODIFIED", actions |-> <<"GRANT">>],
@@ -140,6 +143,7 @@ Rows == [
     GUESSED |-> [next |-> "LOWERING", actions |-> <<"REVOKE_WRITE">>],
     FORWARD_WRITE |-> [next |-> "LEAVING", actions |-> <<"REVOKE">>],
     HOME_DIED |-> [next |-> "ORPHANED", actions |-> <<"REVOKE">>],
+    PURGE |-> [next |-> "LEAVING", actions |-> <<"REVOKE">>],
     EXECUTE |-> [next |-> "MODIFIED", actions |-> <<"PERFORM">>]],
   LOWERING |-> [
     READ |-> [next |-> "LOWERING", actions |-> <<>>],

@@ -174,9 +174,9 @@ export class Homes {
       Object.assign(this.#cluster.machine(number).pages[page]!, { roomless: false, fetching: false });
       this.#pagers.endRevocation(number, page);
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
+      if (stored) engines.do.lossFreezes(at);
       const { framed, broken } = this.#cluster.machine(number).pages[page]!;
-      const tells = broken && this.#cluster.planted !== "what was lost without a frame is nobody's";
-      const has = stored && (framed || tells) ? 1 : 0;
+      const has = stored && (framed || broken) ? 1 : 0;
       this.#pagers.run(number, page, () => engines.do.freeze(engine, at, has));
     }
   }
@@ -202,30 +202,34 @@ export class Homes {
 
   /** hasReverted() of serials.ts, of some page. */
   #hasReverted(number: number, object: number): boolean {
-    const { engines } = this.#cluster;
+    const { engines, c } = this.#cluster;
     return this.#pagesHere(number, object).some((page) => {
-      const serial = BigInt.asUintN(64, BigInt(engines.do.serial(engines.page(number, page))));
-      return serial !== NO_SERIAL && serial >> 32n !== 0n;
+      const at = engines.page(number, page);
+      const serial = BigInt.asUintN(64, BigInt(engines.do.serial(at)));
+      return (serial !== NO_SERIAL && serial >> 32n !== 0n) || engines.do.directory(at) === c["RECOVERING"];
     });
   }
 
-  /** At the home: somebody is to be told of a loss still. */
+  /** At the home: somebody is to be told still of the loss of pages that have no records. */
   #untold(number: number, object: number, here: ObjectHere): boolean {
-    const { engines, ranges, c, pages } = this.#cluster;
+    const { engines, ranges, pages } = this.#cluster;
     if (ranges && engines.do.lost(engines.set(number)) !== 0) return true;
     const made = this.#pagesHere(number, object);
     const unmade = pages.filter((page) => this.#cluster.objectOf(page) === object).length > made.length;
-    if (!ranges && here.lost && unmade) return true;
-    const untold = [c["LOST"], c["RECOVERING"]];
-    return made.some((page) => untold.includes(engines.do.directory(engines.page(number, page))));
+    return !ranges && here.lost && unmade;
   }
 
   handIn(number: number): void {
+    const { engines } = this.#cluster;
     const machine = this.#cluster.machine(number);
     for (const object of this.#cluster.objects) {
       const here = machine.objects[object]!;
       if (!here.known || here.moving !== FROZEN) continue;
       here.moving = HANDED_IN;
+      for (const page of this.#pagesHere(number, object)) {
+        if (engines.do.isUntold(engines.page(number, page)) !== 0) here.lossy = true;
+        if (engines.do.reverts(engines.page(number, page)) !== 0) here.renumbered = true;
+      }
       if (here.home !== number) here.handedTo |= bit(here.home);
       if (here.home !== number)
         this.#cluster.tell(number, here.home, {
@@ -243,7 +247,7 @@ export class Homes {
   #report(number: number, page: number, home: number): void {
     const { engines } = this.#cluster;
     const at = engines.page(number, page);
-    let report = engines.do.report(at);
+    let report = engines.do.report(engines.engine(number), at);
     if (this.#cluster.planted === "an owner is reported as a copy" && report > 1 && report < 4) report = 1;
     if (this.#cluster.planted === "copies are not reported" && report === 1) report = 0;
     const serial = this.#mirrors.best(number, page);
@@ -341,11 +345,11 @@ export class Homes {
       const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
       const lost = engines.do.directory(at) === this.#cluster.c["LOST"];
       // A stale copy is no backing store: others may have been told already that its bytes are lost.
-      const stale = !ours && (lost || ((loses || noRoom) && unused));
-      if (stale && machine.pages[page]!.framed) machine.pages[page]!.frame = 0;
+      const stale = !ours && (lost || unused) && machine.pages[page]!.framed;
+      if (stale) machine.pages[page]!.frame = 0;
       machine.pages[page]!.roomless = false;
       if (unused && machine.pages[page]!.former) machine.pages[page]!.frame = 0;
-      if (lost || (unused && here.renumbered)) engines.do.reverted(engines.engine(number), at);
+      if (lost || (unused && (here.renumbered || stale))) engines.do.reverted(engines.engine(number), at);
       if (ranges && unused) engines.do.setRanged(at, 1);
       else if (ranges) engines.do.carve(set, BigInt(page));
       if (adopts !== 0 && this.#cluster.planted !== "the copy that counts is not told so")

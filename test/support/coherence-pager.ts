@@ -76,8 +76,11 @@ export class Pagers {
 
   /** They are told of a loss. */
   #tell(number: number, threads: readonly Thread[], word: Word): void {
-    if (threads.length > 0) this.#cluster.losses.tell(word);
-    if (threads.length > 0) this.#cluster.tellings.told(number, threads[0]!.program[threads[0]!.at]!.page);
+    const [first] = threads;
+    if (first === undefined) return;
+    this.#cluster.losses.tell(word);
+    const operates = threads.every(({ state }) => state === 3);
+    this.#cluster.tellings.told(number, first.program[first.at]!.page, operates);
     for (const thread of threads) this.#fail(number, thread);
   }
 
@@ -182,6 +185,9 @@ export class Pagers {
     let again = false;
     const lost = losses.byRanges(number);
     const held = this.#isHeld(number, page);
+    const waited = this.#toBeTold(number, page).length > 0;
+    engines.do.setWaited(engines.page(number, page), waited ? 1 : 0);
+    const frozen = engines.do.isFrozen(engines.page(number, page)) !== 0;
     const wanted = engines.run(number, work);
     const left = lost.length > 0 ? losses.byRanges(number) : lost;
     const word =
@@ -189,11 +195,13 @@ export class Pagers {
     if (!held && this.#isHeld(number, page)) losses.given(number, page, here.frame);
     // As failsForNobody() of pages.ts.
     const nobodys =
+      frozen &&
+      !waited &&
       wanted.some(({ kind }) => kind === c["ACT_FAIL"]) &&
-      this.#toBeTold(number, page).length === 0 &&
       this.#cluster.homeFor(number, page) === number;
+    const broken = engines.do.broken(engines.page(number, page)) !== 0;
     const late = this.#cluster.planted === "what nobody waited for is lost behind what the same word grants";
-    if (nobodys && !late) here.broken = true;
+    if ((nobodys || broken) && !late) here.broken = true;
     for (const { kind, to, flags, message } of wanted) {
       if (kind === c["ACT_SEND"]) this.#send(number, page, to, message, word);
       else if (kind === c["ACT_TAKE"]) {
@@ -218,7 +226,7 @@ export class Pagers {
         if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
       }
     }
-    if (nobodys && late) here.broken = true;
+    if ((nobodys || broken) && late) here.broken = true;
     if (again) this.askAgain(number, page);
   }
 
@@ -272,7 +280,7 @@ export class Pagers {
     const { engines, c } = this.#cluster;
     if ((bytes[3]! & c["RIGHT"]!) === c["RIGHT_MODIFIED"]) engines.do.leave(engines.page(from, page));
     bytes[0] = c["SAY_FAILURE"]!;
-    bytes[3] = 0;
+    bytes[3] = this.#cluster.c["ONCE"]!;
     new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(8, 0n, true);
   }
 
@@ -311,7 +319,6 @@ export class Pagers {
       const need = this.#need(thread);
       if (need > allowed) continue;
       thread.state = 2;
-      this.#cluster.tellings.got(number, page);
       // Mirrored, a page is mapped writable by its first write.
       thread.right[page] = this.#mirrors.on ? Math.max(need, thread.right[page]!) : allowed;
       if (need === 2) this.#mirrors.written(number, page);

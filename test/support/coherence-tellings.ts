@@ -1,29 +1,17 @@
 // R2, for the judge: a loss is reported once, and only where something may have been lost. A word of loss about a page is right only if a machine
 // has gone that had to do with the page then: it had bytes of it or waited for it, or was its home, or something about it was on its way to or
 // from that machine. By ranges whoever goes counts for every page: a home that moves may call all of an object lost as one.
-// And whoever was told of a loss and has got the page since is not told of that loss again: each such time is for another one.
-//
-// Before it has got the page a machine may be told again of the same loss, each of its threads once for each machine that waits before it in the
-// queue behind the one that has gone: who asks anew when he has been told is in the queue again. The home waits, too, when it fetches the
-// page for nobody; of a loss that it hears of so the next who asks is told.
+// And each machine is told of a loss at most once: so often at most as machines have gone that had to do with the page; by ranges, where homes move,
+// of what is lost with it as one once more. An operation that fails says of itself that nobody knows whether it was done, and of no
+// loss; what a home that is gone for ever had is told whenever it is asked for.
 //
 // Not in the cluster's fingerprint: a search of every order of events judges by the first path that leads to a state.
 import type { Cluster } from "./coherence-state.js";
 import { Violation } from "./search.js";
 
-interface Told {
-  /** Losses that the machine has been told of, at most. */
-  readonly losses: number;
-  /** Times in a row, without the page in between. */
-  readonly row: number;
-  /** It has got the page since. */
-  readonly got: boolean;
-}
-const NEVER: Told = { losses: 0, row: 0, got: true };
-
 export interface TellingsSaved {
   readonly suffered: readonly number[];
-  readonly told: readonly Told[];
+  readonly told: readonly number[];
 }
 
 export class Tellings {
@@ -31,14 +19,14 @@ export class Tellings {
   readonly #pages: number;
   /** Per page: so many machines have gone that had to do with it, or what was given away of it found no room. */
   #suffered: readonly number[];
-  /** By machine, in this life, and page. */
-  #told: readonly Told[];
+  /** By machine and page: so often its threads were told in this life. */
+  #told: readonly number[];
 
   constructor(cluster: Cluster, machines: number, pages: number) {
     this.#cluster = cluster;
     this.#pages = pages;
     this.#suffered = Array.from({ length: pages }, () => 0);
-    this.#told = Array.from({ length: machines * pages }, () => NEVER);
+    this.#told = Array.from({ length: machines * pages }, () => 0);
   }
 
   #at(machine: number, page: number): number {
@@ -112,33 +100,24 @@ export class Tellings {
 
   // --- Who is told ---
 
-  /** Threads of the machine that ask for the page are told of a loss. */
-  told(machine: number, page: number): void {
-    const { losses, row, got } = this.#told[this.#at(machine, page)]!;
-    const now = { losses: got ? losses + 1 : losses, row: got ? 1 : row + 1, got: false };
-    this.#told = this.#told.with(this.#at(machine, page), now);
+  /** Threads of the machine that ask for the page are told of a loss, or one whose operation fails. */
+  told(machine: number, page: number, operates = false): void {
     const suffered = this.#suffered[page]!;
     if (suffered === 0)
       throw new Violation(`machine ${machine} is told of a loss of page ${page}, of which nothing was lost`);
-    if (now.losses > suffered)
+    if (operates || !this.#cluster.homeLives(page)) return;
+    const count = this.#told[this.#at(machine, page)]! + 1;
+    this.#told = this.#told.with(this.#at(machine, page), count);
+    const { ranges, takeover } = this.#cluster;
+    if (count > (ranges && takeover ? 2 : 1) * suffered)
       throw new Violation(
-        `machine ${machine} is told again of a loss of page ${page}, which it has got since`,
+        `machine ${machine} is told ${count} times of losses of page ${page}, of which there were ${suffered} at most`,
       );
-    const { threads } = this.#cluster.machine(machine);
-    const { setup, fetches } = this.#cluster;
-    if (now.row > suffered * (setup.machines + fetches) * threads.length)
-      throw new Violation(`machine ${machine} is told ${now.row} times of a loss of page ${page}`);
-  }
-
-  /** They get it. */
-  got(machine: number, page: number): void {
-    const told = this.#told[this.#at(machine, page)]!;
-    if (!told.got) this.#told = this.#told.with(this.#at(machine, page), { ...told, got: true });
   }
 
   /** Another life. */
   begins(machine: number): void {
-    this.#told = this.#told.map((told, at) => (Math.floor(at / this.#pages) === machine - 1 ? NEVER : told));
+    this.#told = this.#told.map((told, at) => (Math.floor(at / this.#pages) === machine - 1 ? 0 : told));
   }
 
   save(): TellingsSaved {

@@ -88,9 +88,9 @@ export const illegal: readonly Illegal[] = [
   {
     events: "PURGE",
     states: 
-      "COLLECTING SHARED_LEAVING SHARED_WRITE_LEAVING OWNED OWNED_WRITE OWNED_LEAVING OWNED_WRITE_LEAVING " +
-      "EXCLUSIVE MODIFIED LOWERING LEAVING FAILED FAILED_SHARED FAILED_LEAVING ORPHANED",
-    because: "comes when nothing ordered before is open; who owns the page was forwarded the next owner's request before",
+      "COLLECTING SHARED_LEAVING SHARED_WRITE_LEAVING OWNED_LEAVING OWNED_WRITE_LEAVING " +
+      "LOWERING LEAVING FAILED FAILED_SHARED FAILED_LEAVING ORPHANED",
+    because: "comes when nothing ordered before is open, and the page is not on its way out",
   },
   {
     events: "FAILURE_KNOWN",

@@ -164,7 +164,7 @@ export const joinedCases: readonly JoinedCase[] = [
     takeover: true,
     programs: [["w0r1"], ["w1r0"]],
     trouble: { drop: 1, overtake: 0 },
-    states: 88_351,
+    states: 89_747,
   },
 ];
 

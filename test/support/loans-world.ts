@@ -296,6 +296,8 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
     const machine = this.machine(m);
     let again = false;
     const held = this.#isHeld(m);
+    const waited = this.machine(m).threads.some(({ state }) => state === 1 || state === 3);
+    this.engines.do.setWaited(this.page(m), waited ? 1 : 0);
     const wanted = this.engines.run(m, work);
     const word = heard ?? this.losses.word(WHOLE);
     if (!held && this.#isHeld(m))

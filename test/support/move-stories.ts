@@ -166,10 +166,10 @@ export const givenAndFrozenAgain: Story = {
 };
 
 /**
- * R2: machine 2 dies with the page when machine 1, the home, has asked it for it on nobody's account, and has no frame for it. Then machine 1
- * leaves, and machine 3 reads the page.
+ * R2: machine 2 dies with the page when machine 1, the home, has asked it for it on nobody's account. Then machine 1 leaves, and machine 3
+ * reads the page.
  */
-const lostWithoutFrame: Story = {
+export const fetchedForNobody: Story = {
   setup: {
     machines: 3,
     home: 1,
@@ -323,7 +323,6 @@ export const moveStories = {
   "what was held by ranges when all froze is nobody's": heldByRanges,
   "who was the home once has everything": writtenByTheNext,
   "what who leaves gave to the dead is nobody's": passedOnToTheDead,
-  "what was lost without a frame is nobody's": lostWithoutFrame,
   "hands in before it is answered": answeredLate,
   "who was the home alone knows of eras": numberedAnew,
   "an era begins before the home is over": twoHomesOfAView,

@@ -252,3 +252,71 @@ export const heardOfBefore: Story = {
   ),
   told: 2,
 };
+
+/**
+ * R2: machine 2 has given machine 1 a copy, which does not come, and the page to machine 3, its home; gets it again to write, and dies.
+ * Machine 1 is told of that, and of nothing else.
+ */
+export const askedBefore: Story = {
+  setup: { machines: 3, home: 3, programs: [["rw"], ["rw"], []] },
+  kills: 1,
+  steps: inTurn(
+    [start(2), ARRIVES, retire(2), start(1), deliver(1, 3), deliver(3, 2), gone(2), deliver(2, 3)],
+    [start(2), deliver(2, 3), kill(2), notice(3, 2), notice(1, 2)],
+  ),
+  told: 1,
+};
+
+/**
+ * Machine 2 has written the page and dies: machine 1, its home, asks the others for it, of which machine 3 answers. Before machine 4 has,
+ * that one leaves, or `leaver` does, and everything freezes.
+ */
+const frozenWhileRecovering = (
+  program: string,
+  asks: readonly Happening[],
+  answers: readonly Happening[],
+  told: number,
+  leaver = 4,
+): Story => ({
+  setup: { machines: 4, home: 1, programs: [[], ["w"], [program], []], takeover: true },
+  kills: 1,
+  leaves: 1,
+  steps: inTurn(
+    [start(2), ARRIVES, retire(2)],
+    asks,
+    [kill(2), exclude(2), install(1), install(3), install(4), ARRIVES, freeze(1), freeze(3), freeze(4)],
+    answers,
+    [{ do: "leave", machine: leaver }, install(1), install(4), install(3)],
+    [deliver(4, 1), deliver(4, 1), deliver(4, 1), deliver(3, 1), deliver(3, 1), freeze(1)],
+  ),
+  told,
+});
+
+const reads: Happening[] = [start(3), ARRIVES, gone(2), ARRIVES, retire(3)];
+const asksToWrite: Happening[] = [start(3), deliver(3, 1)];
+const isTold: Happening[] = [
+  deliver(1, 3),
+  deliver(1, 3),
+  deliver(3, 1),
+  deliver(3, 1),
+  deliver(1, 3),
+  deliver(1, 3),
+];
+
+/** R2: machine 3 waited for machine 2, and was told; what it has it gives the home. Neither it nor another is told again. */
+export const toldAndFound = frozenWhileRecovering(
+  "rww",
+  [...reads, ...asksToWrite],
+  [...isTold, gone(3), deliver(3, 1)],
+  1,
+);
+/** The same; nobody has the page, which reverts. */
+export const toldAndReverts = frozenWhileRecovering("ww", asksToWrite, [...isTold, deliver(3, 1)], 1);
+/** R2: nothing is lost of what machine 3 had and has given the home, nor when that one leaves. */
+export const foundAtHome = frozenWhileRecovering(
+  "rr",
+  reads,
+  [deliver(1, 3), deliver(1, 3), gone(3), deliver(3, 1), deliver(3, 1)],
+  0,
+  1,
+);

@@ -50,8 +50,8 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "lost bytes without a record keep their number",
     judge: "full",
     file: "coherence/frozen.ts",
-    from: "if (directory != LOST && (directory != UNUSED || object.renumbered == 0)) continue;",
-    to: "if (directory != UNUSED || object.renumbered == 0) continue;",
+    from: "if (directory == UNUSED && object.renumbered == 0 && !emptied) continue;",
+    to: "if (directory == LOST || (object.renumbered == 0 && !emptied)) continue;",
   },
   {
     name: "what is here without a record is not, after its home has moved",

@@ -109,7 +109,7 @@ export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0"], ["w1"], ["p"]], home: 1, kills: 0, states: 3564 },
   { programs: [["w0"], ["w1"], []], home: 3, kills: 1, states: 6474 },
   { programs: [["w0r1"], ["w1"]], home: 1, kills: 1, states: 5240 },
-  { programs: [["w0"], ["w1w1"]], home: 1, kills: 1, rejoins: true, states: 4126 },
+  { programs: [["w0"], ["w1w1"]], home: 1, kills: 1, rejoins: true, states: 4157 },
   { programs: [["w0"], ["w1"], ["r1r1"]], home: 3, kills: 1, begins: lenderDied, states: 2796 },
   { programs: [["w0"], ["w1"], ["w2"], ["r1"]], home: 4, kills: 1, begins: nextDied, states: 650 },
   { programs: [["w0r1"], ["w1"], ["w2"], ["p"]], home: 4, kills: 2, begins: toldTooSoon, states: 130 },

@@ -4,17 +4,20 @@ import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
 import { answeredLate, operationForItself, operationOfTheHome } from "../leave-stories.js";
 import { LoansWorld } from "../loans-world.js";
-import { untouched } from "../move-stories.js";
+import { fetchedForNobody, untouched } from "../move-stories.js";
 import { explore } from "../search.js";
 import {
+  askedBefore,
   askedOfTheDead,
   awayWithTheDead,
+  foundAtHome,
   givenToTheDead,
   heardLate,
   heardOfBefore,
   lostTwice,
   type Story,
   tellStory,
+  toldAndReverts,
 } from "../story.js";
 import { shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
@@ -79,16 +82,16 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "who was told of a loss knows of the next one",
     part: "pages",
     file: "coherence/directory.ts",
-    from: "if (page.directory == RECOVERING && page.passed & bitOf(from) && !(message.flags & PARTLY))",
-    to: "if (!(message.flags & PARTLY))",
+    from: "else if (page.directory == RECOVERING && speaksOf(page, message) && !(message.flags & PARTLY))",
+    to: "else if (!(message.flags & PARTLY))",
     story: lostTwice,
   },
   {
     name: "who hears late of a loss knows of the next one",
     part: "pages",
     file: "coherence/directory.ts",
-    from: "if (page.directory == RECOVERING && page.passed & bitOf(from) && !(message.flags & PARTLY))",
-    to: "if (page.directory == RECOVERING && !(message.flags & PARTLY))",
+    from: "else if (page.directory == RECOVERING && speaksOf(page, message) && !(message.flags & PARTLY))",
+    to: "else if (page.directory == RECOVERING && !(message.flags & PARTLY))",
     story: heardLate,
   },
   {
@@ -98,6 +101,59 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "if (next == HELD && page.directory != HELD) page.passed = 0;",
     to: "",
     story: heardOfBefore,
+  },
+  {
+    name: "a loss that nobody waited for is known",
+    part: "merging",
+    file: "coherence/directory.ts",
+    from: "      else if (page.directory == RECOVERING && speaksOf(",
+    to: "      if (page.directory == RECOVERING && speaksOf(",
+    story: fetchedForNobody,
+  },
+  {
+    name: "a home that freezes forgets that somebody was told",
+    part: "moves",
+    file: "coherence/directory.ts",
+    from: "page.untold = u8(page.directory == LOST || (recovers && !isSettled(page)));",
+    to: "page.untold = u8(page.directory == LOST || recovers);",
+    story: toldAndReverts,
+  },
+  {
+    name: "who asks anew may wait again behind one who waits in vain",
+    part: "pages",
+    file: "coherence/directory.ts",
+    from: "page.directory == HELD && speaksOf(page, message) ? OWNER_FAILED",
+    to: "owns ? OWNER_FAILED",
+  },
+  {
+    name: "who asked before the page was given away is told of a loss that nobody knows of",
+    part: "pages",
+    file: "coherence/directory.ts",
+    from: "    if (<u32>page.owner == peer) page.passed |= bitOf(machine);\n",
+    to: "",
+    story: askedBefore,
+  },
+  {
+    name: "a home that has frozen hears of no loss",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "      lossFrozen(page, message);\n",
+    to: "",
+  },
+  {
+    name: "who has frozen is told of what others are told of",
+    part: "moves",
+    file: "coherence/takeover.ts",
+    from: "else if (message.flags & (ONCE | PARTLY)) put(",
+    to: "else put(",
+  },
+  {
+    name: "a home that freezes forgets what it has found",
+    part: "moves",
+    file: "coherence/directory.ts",
+    from: "return page.directory == UNUSED || (page.directory == RECOVERING && found);",
+    to: "return page.directory == UNUSED;",
+    story: foundAtHome,
   },
   {
     name: "the home asks for a page that is lost though nobody needs it",
@@ -141,7 +197,7 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "what was away when its home was frozen is nobody's",
     part: "moves",
     file: "coherence/takeover.ts",
-    from: "page.away = u8(page.directory == HELD && page.ranged == 0);",
+    from: "page.away = page.directory == HELD && page.ranged == 0 ? page.owner : 0;",
     to: "page.away = 0;",
     story: awayWithTheDead,
   },
@@ -149,8 +205,8 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "what was granted with a range, and never touched, was away",
     part: "moves",
     file: "coherence/takeover.ts",
-    from: "page.away = u8(page.directory == HELD && page.ranged == 0);",
-    to: "page.away = u8(page.directory == HELD);",
+    from: "page.away = page.directory == HELD && page.ranged == 0 ? page.owner : 0;",
+    to: "page.away = page.directory == HELD ? page.owner : 0;",
     story: untouched,
   },
   {
@@ -224,15 +280,15 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "who was told of a page that was not lost knows of a dead borrower's bytes",
     part: "loans",
     file: "coherence/directory.ts",
-    from: "page.found == FOUND ? RECOVERED",
-    to: "page.found & FOUND ? RECOVERED",
+    from: "return page.found != 0 && !(page.found & FOUND_PARTLY);",
+    to: "return (page.found & (FOUND | FOUND_TOLD)) != 0;",
   },
   {
     name: "who was told of a dead borrower's bytes knows of what was lost then",
     part: "loans",
     file: "coherence/directory.ts",
-    from: "page.passed & bitOf(from) && !(message.flags & PARTLY))",
-    to: "page.passed & bitOf(from))",
+    from: "speaksOf(page, message) && !(message.flags & PARTLY))",
+    to: "speaksOf(page, message))",
   },
   {
     name: "a writer who is refused for a dead borrower's bytes leaves nothing",
