@@ -46,7 +46,7 @@ describe("with store buffers", { timeout: 1_800_000 }, () => {
   test.each(withBuffers.flatMap((o) => [2, 3].map((machines) => ({ ...o, machines }))))(
     "$what, $machines machines",
     async (o) => {
-      const { seen, millisecondsEach } = (await LitmusCluster.create(o)).runAll(1, 60);
+      const { seen, millisecondsEach } = (await LitmusCluster.create(o)).runAll(1, 30);
       console.info(`litmus with store buffers, ${o.what}: ${millisecondsEach} ms a seed`);
       for (const name of o.tests) expect(seen.get(name)!.size, name).toBeGreaterThan(0);
       if (o.what === "two threads") expect(beyondOrder(seen)).toContain("SB 0,0");
