@@ -6,7 +6,7 @@ import { Part, Parts } from "./coherence/parts";
 import { isRecord, RangeSet, rangeAt, rangeOf, STORED } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { eraBegins, serialEnded, serialReverted } from "./coherence/serials";
-import { INVALID_OPERATE, LOST } from "./coherence/table";
+import { LOST } from "./coherence/table";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
 import { Link } from "./syslink/link";
@@ -91,6 +91,7 @@ export {
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
+  SAY_UNTAKEN,
   WITH_DATA,
 } from "./coherence/records";
 export {
@@ -111,13 +112,21 @@ export {
 export * from "./coherence/table";
 export {
   engineAdopt,
+  engineAsked,
   engineAwaits,
+  engineBereft,
   engineBest,
+  engineClaimed,
   engineFetched,
   engineFetches,
   engineFreeze,
   engineGive,
   engineGiven,
+  engineHasOffered,
+  engineOfferedFor,
+  engineOfferedTo,
+  engineOfferGiven,
+  engineOffers,
   engineRebuild,
   engineReport,
   engineReported,
@@ -130,6 +139,7 @@ export {
   REPORT_COPY_GIVEN,
   REPORT_HAD,
   REPORT_MIRROR,
+  REPORT_OFFERED,
   REPORT_PARTLY,
 } from "./coherence/takeover";
 export { arpClear } from "./net/arp";
@@ -324,10 +334,6 @@ export function pageReverted(engine: Engine, page: Page): void {
 /** As page-members.ts does before a freeze. */
 export function engineSetView(engine: Engine, view: u32): void {
   eraBegins(engine, view);
-}
-/** As page-members.ts does of a page whose home moves, when that machine dies. */
-export function pageForgetOperation(page: Page, machine: u32): void {
-  if (page.state == INVALID_OPERATE && <u32>page.target == machine) page.transaction = 0;
 }
 /** What is open of this machine's own on a frozen page, and what it has beneath that. */
 export function pageOpen(page: Page): u32 {

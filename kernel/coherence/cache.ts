@@ -54,6 +54,7 @@ import {
   INVALIDATE,
   LOSE,
   MODIFIED,
+  OFFERED_WRITE,
   OPERATE,
   OWNED_WRITE,
   PERFORM,
@@ -163,6 +164,7 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
         say(engine, page, message.requester, SAY_ACKNOWLEDGED, 0, 0, message.transaction, 0);
       break;
     case SURRENDER:
+      earlyForget(page);
       clearCause(page);
       surrender(engine, page, page.left != 0);
       page.left = 0;
@@ -185,10 +187,23 @@ function ask(engine: Engine, page: Page, kind: u8): void {
   earlyBegins(page);
   page.acksExpected = 0;
   page.acksReceived = 0;
-  const copy = page.ranges != 0 && (page.state == SHARED_WRITE || page.state == OWNED_WRITE);
-  const guess = kind == SAY_GET_READ ? guessOf(engine, page) : 0;
-  say(engine, page, page.home, kind, guess, copy ? HAS_COPY : 0, page.transaction, 0);
+  const guess = guessOf(engine, page);
+  say(
+    engine,
+    page,
+    page.home,
+    kind,
+    guess,
+    page.ranges != 0 && hasCopy(page) ? HAS_COPY : 0,
+    page.transaction,
+    0,
+  );
   sayGuess(engine, page, guess);
+}
+
+/** Of this machine's request to write. */
+function hasCopy(page: Page): bool {
+  return page.state == SHARED_WRITE || page.state == OWNED_WRITE || page.state == OFFERED_WRITE;
 }
 
 /** To the machine that is believed to own the page; once that was wrong, by way of the home. */

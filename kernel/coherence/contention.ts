@@ -83,6 +83,12 @@ export function isHot(page: Page, now: u64): bool {
   return page.heat >= HOT && now - page.lostAt <= QUIET;
 }
 
+/** It was taken from here too soon, the last time; or machines have fought over its object, and threads here read it to write it. */
+export function isContended(page: Page, now: u64): bool {
+  if (page.heat != 0 && now - page.lostAt <= QUIET) return true;
+  return page.migratory != 0 || changetype<SharedObject>(page.holder).fought != 0;
+}
+
 /** pageShare() of all the time. */
 export const SHARE_ONE: u64 = 1024;
 
@@ -111,6 +117,7 @@ export function operationDeclined(page: Page): void {
 export function pageCame(page: Page, now: u64): void {
   if (page.ownedAt != 0) return;
   page.ownedAt = now;
+  page.cameSerial = page.serial;
   page.heldUntil = 0;
   if (holds && page.heat >= HOT) holdTake(page);
   page.performed = 0;

@@ -12,6 +12,7 @@ import {
 } from "./ranges";
 import {
   ACT_TAKE,
+  AS_GUESSED,
   bitOf,
   Engine,
   HAS_COPY,
@@ -261,8 +262,8 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       break;
     case PASS_READ:
       served(page, message, page.owner, 0);
-      sayForward(engine, page, page.owner, SAY_FORWARD_READ, 0, message, 0);
-      if (message.requester != 0 && message.requester == page.owner) sayOrdered(engine, page, message);
+      sayForward(engine, page, page.owner, SAY_FORWARD_READ, guessedFlag(page, message), message, 0);
+      if (guessedFlag(page, message) != 0) sayOrdered(engine, page, message, 0);
       page.sharers |= bitOf(from);
       break;
     case PASS_WRITE:
@@ -392,9 +393,16 @@ function passWrite(engine: Engine, page: Page, message: PageMessage): void {
   invalidated = 0;
   wasSharer = false;
   served(page, message, page.owner, acks);
-  const flags: u8 = copy ? HAS_COPY : 0;
+  const guessed = guessedFlag(page, message);
+  const flags: u8 = copy ? HAS_COPY | guessed : guessed;
   sayForward(engine, page, page.owner, SAY_FORWARD_WRITE, flags, message, acks);
+  if (guessed != 0) sayOrdered(engine, page, message, acks);
   page.owner = message.from;
+}
+
+/** AS_GUESSED: the requester asked the owner as well. */
+function guessedFlag(page: Page, message: PageMessage): u8 {
+  return message.requester != 0 && message.requester == page.owner ? AS_GUESSED : 0;
 }
 
 /** Every living machine is to let go of the page, and to hand it in if it has it. */

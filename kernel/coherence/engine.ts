@@ -12,18 +12,23 @@ import { directoryDeath, directoryEvent, directoryMessage } from "./directory";
 import {
   earlyCame,
   earlyForget,
-  earlySettled,
+  earlyTellsNobody,
   guessCame,
+  offerEnds,
+  offerOvertaken,
   orderCame,
   successorSeen,
   tenureBegins,
   wasGivenEarly,
+  wasOffered,
+  wasOvertaken,
 } from "./early";
 import { RangeSet, rangeOf, rangesPutState } from "./ranges";
 import {
   bitOf,
   DATA_DIRTY,
   Engine,
+  HAS_COPY,
   LOCAL_MAX,
   ONCE,
   PAGE_MESSAGE_BYTES,
@@ -54,6 +59,7 @@ import {
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
+  SAY_UNTAKEN,
   TAKE_IT,
   WITH_DATA,
 } from "./records";
@@ -89,6 +95,8 @@ import {
   MISSED,
   MODIFIED,
   NONE,
+  OFFERED,
+  OFFERED_WRITE,
   OPERATE,
   OPERATED,
   OWNED,
@@ -101,6 +109,7 @@ import {
   SHARED,
   SHARED_WRITE,
   STATES,
+  UNTAKEN,
   UNTOUCHED_READ,
   UNTOUCHED_WRITE,
   UNUSED,
@@ -108,20 +117,19 @@ import {
 } from "./table";
 import { engineFrozen } from "./takeover";
 
-const INDEX_BYTES: u32 = 2048;
-const INDEX: usize = memory.data(2048, 8); // STATES * EVENTS: row number + 1
+const INDEX_BYTES: u32 = 4096;
+const INDEX: usize = memory.data(4096, 8); // STATES * EVENTS of u16: row number + 1
 let indexed: bool = false;
 
 /** Numbers the rows by state and event. Again after a test has changed them. */
 export function tableIndex(): void {
-  assert(STATES * EVENTS <= INDEX_BYTES, "the index of the page protocol is too small");
-  memory.fill(INDEX, 0, <usize>(STATES * EVENTS));
+  assert((STATES * EVENTS) << 1 <= INDEX_BYTES, "the index of the page protocol is too small");
+  memory.fill(INDEX, 0, <usize>((STATES * EVENTS) << 1));
   for (let row: u32 = 0; load<u8>(ROWS + row * ROW_BYTES) != END; row++) {
     const at = ROWS + row * ROW_BYTES;
-    const slot = INDEX + <u32>load<u8>(at) * EVENTS + load<u8>(at, 1);
-    assert(load<u8>(slot) == 0, "two rows for one state and event");
-    assert(row < 255, "the page protocol has more rows than a byte can number");
-    store<u8>(slot, <u8>(row + 1));
+    const slot = INDEX + ((<u32>load<u8>(at) * EVENTS + load<u8>(at, 1)) << 1);
+    assert(load<u16>(slot) == 0, "two rows for one state and event");
+    store<u16>(slot, <u16>(row + 1));
   }
   indexed = true;
 }
@@ -240,7 +248,8 @@ export function forgetPeer(page: Page, peer: u32): void {
   page.operations &= ~bitOf(peer);
   if (<u32>page.guess == peer) page.guess = 0;
   if (<u32>page.successor == peer) page.successor = 0;
-  if (<u32>page.earlyTo == peer) earlySettled(page);
+  earlyTellsNobody(page, peer);
+  if (<u32>page.home == peer) page.overtaken = 0;
   peerAt(page, peer).reader = 0;
   peerAt(page, peer).guessed = 0;
   if (<u32>page.causeMachine == peer && page.causeKind != PURGE) page.causeMachine = 0;
@@ -304,11 +313,13 @@ function purgeable(page: Page): bool {
     case OWNED:
     case EXCLUSIVE:
     case MODIFIED:
+    case OFFERED:
       return true;
     case INVALID_READ:
     case INVALID_WRITE:
     case SHARED_WRITE:
     case OWNED_WRITE:
+    case OFFERED_WRITE:
       return page.transaction != page.purgeTransaction;
     default:
       return false;
@@ -333,14 +344,13 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
     case SAY_REJECTED:
     case SAY_ACKNOWLEDGED:
     case SAY_FAILURE:
-    case SAY_EARLY:
     case SAY_ORDERED:
       // An answer to a transaction that is closed is late: it failed meanwhile, or it is a repetition.
       if (page.transaction != 0 && message.transaction == page.transaction) answered(engine, page, message);
       break;
     case SAY_FORWARD_READ:
       if (engine.dead & bitOf(message.requester)) break; // the home will know as well
-      if (wasGivenEarly(page, message)) break;
+      if (page.overtaken != 0 || wasGivenEarly(page, message)) break;
       if (isUntouched(page, message)) {
         cacheEvent(engine, page, UNTOUCHED_READ, message);
         break;
@@ -354,11 +364,18 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
     case SAY_GUESS:
       guessCame(engine, page, message);
       break;
+    case SAY_EARLY:
+      earlyCame(engine, page, message);
+      break;
+    case SAY_UNTAKEN:
+      if (offerEnds(page, message)) cacheEvent(engine, page, UNTAKEN, message);
+      break;
     case SAY_INVALIDATE:
       if (isUntouched(page, message)) cacheEvent(engine, page, INVALIDATE_NOTHING, message);
       else putLater(engine, page, INVALIDATE, message);
       break;
     case SAY_FORWARD_WRITE:
+      if (wasOvertaken(page) || wasOffered(engine, page, message)) break;
       if (isUntouched(page, message)) cacheEvent(engine, page, UNTOUCHED_WRITE, message);
       else putLater(engine, page, FORWARD_WRITE, message);
       break;
@@ -405,7 +422,7 @@ function putLater(engine: Engine, page: Page, event: u8, message: PageMessage): 
   assert(page.laterKind == 0, "the home ordered two writers behind one request");
   page.laterKind = event;
   page.laterMachine = engine.dead & bitOf(message.requester) ? 0 : message.requester;
-  page.laterFlags = message.flags;
+  page.laterFlags = message.flags & HAS_COPY;
   page.laterTransaction = message.transaction;
   page.laterAcks = message.acks;
   page.laterSerial = message.serial;
@@ -413,6 +430,7 @@ function putLater(engine: Engine, page: Page, event: u8, message: PageMessage): 
 }
 
 function answered(engine: Engine, page: Page, message: PageMessage): void {
+  offerOvertaken(engine, page, message);
   if (message.kind == SAY_FAILURE) {
     page.partly = message.flags & (PARTLY | ONCE);
     cacheEvent(engine, page, FAILURE, message);
@@ -428,10 +446,6 @@ function answered(engine: Engine, page: Page, message: PageMessage): void {
   }
   if (message.kind == SAY_OPERATED || message.kind == SAY_REJECTED) {
     operated(engine, page, message);
-    return;
-  }
-  if (message.kind == SAY_EARLY) {
-    earlyCame(engine, page, message);
     return;
   }
   if (message.kind == SAY_ORDERED) {
@@ -480,7 +494,7 @@ function operated(engine: Engine, page: Page, message: PageMessage): void {
   cacheEvent(engine, page, guessed ? MISSED : REJECTED, message);
 }
 
-function collected(engine: Engine, page: Page): bool {
+export function collected(engine: Engine, page: Page): bool {
   return (page.acksExpected & ~(page.acksReceived | engine.dead)) == 0;
 }
 
@@ -493,7 +507,7 @@ function granted(engine: Engine, page: Page, event: u8): void {
 
 /** 0: there is none. */
 export function rowAt(state: u8, event: u8): usize {
-  const row = <u32>load<u8>(INDEX + <u32>state * EVENTS + event);
+  const row = <u32>load<u16>(INDEX + ((<u32>state * EVENTS + event) << 1));
   return row == 0 ? 0 : ROWS + (row - 1) * ROW_BYTES;
 }
 

@@ -108,6 +108,7 @@ export function pageStow(object: SharedObject, page: Page): void {
 function mayStow(page: Page): bool {
   if (mirrorsOn() || page.former != 0 || page.broken != 0 || hasLoans(page)) return false;
   if ((page.untold | page.reverts) != 0) return false;
+  if ((page.asked | <u32>page.claimed) != 0) return false;
   if ((page.waiters | page.operator | page.twin) != 0 || (page.holds | page.revoking) != 0) return false;
   if (atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) != 0) return false;
   const open = page.transaction | <u32>page.unanswered | page.confirms | page.passedFor;

@@ -2,14 +2,16 @@
 // chose. Neighbours of which the same is to be told are one message; who has more to say than a link takes goes on later. Core 0 only.
 import { frameAllocate } from "../memory/frames";
 import { mayTakeFrame } from "../memory/reserve";
-import { bit, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { bit, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import {
   COMMAND_HOME_OWNER,
   COMMAND_HOME_PAGE,
   ITEM_DATA,
+  ITEM_OFFERED,
   ITEM_PAGE,
   ITEM_PAGES,
   ITEM_SERIAL,
+  ITEM_SERVED,
 } from "../syslink/commands";
 import { itemData, itemFind, itemPut, MessageHeader, MessageItem, MessageWriter } from "../syslink/message";
 import { linkIsFull } from "../syslink/outbox";
@@ -30,9 +32,15 @@ import { NO_SERIAL, serialEnded } from "./serials";
 import { mirrorBest, shelfUse } from "./shelves";
 import {
   engineAdopt,
+  engineAsked,
   engineBest,
+  engineClaimed,
   engineGive,
   engineGiven,
+  engineHasOffered,
+  engineOfferedFor,
+  engineOfferedTo,
+  engineOfferGiven,
   engineReport,
   engineReported,
   engineRestored,
@@ -43,6 +51,7 @@ import {
   REPORT_HAD,
   REPORT_MIRROR,
   REPORT_NOTHING,
+  REPORT_OFFERED,
   REPORT_PARTLY,
   REPORT_ROOMLESS,
 } from "./takeover";
@@ -63,6 +72,9 @@ export function pagesHandInHere(object: SharedObject): void {
   for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
     const page = changetype<Page>(at);
     engineReported(page, clusterSelf(), engineReport(engine, page));
+    if (engineAsked(page) != 0) engineClaimed(engine, page, clusterSelf(), engineAsked(page));
+    const to = engineOfferedTo(page);
+    if (to != 0) engineHasOffered(engine, page, clusterSelf(), to, engineOfferedFor(page));
     engineBest(page, clusterSelf(), mirrorBest(page), homesLeaving());
   }
   keptHandIn(object);
@@ -87,17 +99,24 @@ export function pagesHandIn(object: SharedObject, leaving: bool, doubts: bool): 
 function pageHandIn(object: SharedObject, page: Page, leaving: bool, doubts: bool): void {
   let report = engineReport(engine, page);
   if (report == REPORT_NOTHING) {
-    if (page.had == 0 && page.shelf == 0) return;
+    if (page.had == 0 && page.shelf == 0 && engineAsked(page) == 0) return;
     report = REPORT_HAD;
   }
   if (leaving && report != REPORT_AWAY) {
     giveAway(object, page, doubts);
     return;
   }
-  const writer = messageTo(object.home, 16 + 16 + 16, object.id, 0, COMMAND_HOME_PAGE);
+  const writer = messageTo(object.home, 16 + 16 + 16 + 8 + 16, object.id, 0, COMMAND_HOME_PAGE);
   store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
+  claimPut(writer, engineAsked(page), engineOfferedTo(page), engineOfferedFor(page));
   if (mirrorsOn()) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
   messageEnd();
+}
+
+/** What decides whose a page is that was offered to a writer. */
+function claimPut(writer: MessageWriter, asked: u32, offeredTo: u32, offeredFor: u32): void {
+  if (asked != 0) itemPut(writer, ITEM_SERVED, asked, 0);
+  if (offeredTo != 0) store<u64>(itemPut(writer, ITEM_OFFERED, offeredTo, 8), offeredFor);
 }
 
 /** Pages without a record, neighbours of which the same is to be told in one message. False: not all of them, the link is full. */
@@ -148,14 +167,23 @@ function runPut(writer: MessageWriter, first: u64, last: u64): void {
 
 /** By who leaves: the new home has the page then; or, mirrored, is told of the newest bytes here, which it may ask for. */
 function giveAway(object: SharedObject, page: Page, doubts: bool): void {
+  const offeredTo = engineOfferedTo(page);
+  const offeredFor = engineOfferedFor(page);
   let report = engineGive(page, doubts);
   if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
   if (report != REPORT_HAD) object.gaveTo |= bit(object.home);
   const data = report != REPORT_HAD && page.frame != 0;
   serialEnded(page, takeAway(page, EVERYTHING));
   mirrorsGave(page);
-  const writer = messageTo(object.home, 16 + 16 + 16 + 8 + PAGE_BYTES, object.id, 0, COMMAND_HOME_PAGE);
+  const writer = messageTo(
+    object.home,
+    16 + 16 + 16 + 8 + 16 + 8 + PAGE_BYTES,
+    object.id,
+    0,
+    COMMAND_HOME_PAGE,
+  );
   store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
+  claimPut(writer, engineAsked(page), offeredTo, offeredFor);
   if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
   else if (mirrorsOn() && report == REPORT_HAD)
     store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
@@ -174,10 +202,28 @@ export function pagesHandedIn(object: SharedObject, from: u32, message: MessageH
   const last = changetype<usize>(run) != 0 ? load<u64>(itemData(run), 8) : first;
   if (last < first || last > PAGE_LAST || last - first >= RUN_MAX) return;
   if (command == COMMAND_HOME_OWNER) pagesChosen(object, first, last, item.aux);
-  else if (item.aux == REPORT_GIVEN || item.aux == REPORT_PARTLY || item.aux == REPORT_COPY_GIVEN)
-    pageGiven(object, first, from, message, item.aux);
+  else if (isGiven(item.aux, message)) pageGiven(object, first, from, message, item.aux);
   else if (item.aux == REPORT_MIRROR) mirrorFetched(object, first, message);
-  else pagesReported(object, first, last, from, item.aux, itemFind(message, ITEM_SERIAL));
+  else {
+    pageClaimed(object, first, from, message);
+    pagesReported(object, first, last, from, item.aux, itemFind(message, ITEM_SERIAL));
+  }
+}
+
+/** The page comes along. */
+function isGiven(report: u32, message: MessageHeader): bool {
+  if (report == REPORT_OFFERED) return changetype<usize>(itemFind(message, ITEM_SERIAL)) != 0;
+  return report == REPORT_GIVEN || report == REPORT_PARTLY || report == REPORT_COPY_GIVEN;
+}
+
+/** The page is offered to another machine, or asked for, as far as the sender knows. */
+function pageClaimed(object: SharedObject, index: u64, from: u32, message: MessageHeader): void {
+  const asked = itemFind(message, ITEM_SERVED);
+  if (changetype<usize>(asked) != 0) engineClaimed(engine, pageFindOrMake(object, index), from, asked.aux);
+  const offered = itemFind(message, ITEM_OFFERED);
+  if (changetype<usize>(offered) == 0 || offered.aux == 0 || offered.aux > clusterMachines()) return;
+  const request = load<u32>(itemData(offered));
+  engineHasOffered(engine, pageFindOrMake(object, index), from, offered.aux, request);
 }
 
 /** What a machine that leaves had comes along. */
@@ -193,8 +239,18 @@ function pageGiven(object: SharedObject, index: u64, from: u32, message: Message
   pageStow(object, page);
 }
 
+/** What a machine that leaves has offered to a writer is this one's to offer now. */
+function isOfferTaken(page: Page, message: MessageHeader): bool {
+  const offered = itemFind(message, ITEM_OFFERED);
+  if (changetype<usize>(offered) == 0 || offered.aux == 0 || offered.aux > clusterMachines()) return false;
+  const serial = load<u64>(itemData(itemFind(message, ITEM_SERIAL)));
+  const request = load<u32>(itemData(offered));
+  return engineOfferGiven(engine, page, clusterSelf(), serial, offered.aux, request);
+}
+
 /** At the new home: what a machine that leaves had is here now. */
 function given(page: Page, message: MessageHeader, report: u32): void {
+  if (report == REPORT_OFFERED && !isOfferTaken(page, message)) return;
   if (page.frame == 0) page.frame = frameAllocate();
   const data = itemFind(message, ITEM_DATA);
   if (changetype<usize>(data) != 0) memory.copy(page.frame, itemData(data), PAGE_BYTES);
@@ -205,7 +261,7 @@ function given(page: Page, message: MessageHeader, report: u32): void {
   page.serial = changetype<usize>(serial) != 0 ? load<u64>(itemData(serial)) : NO_SERIAL;
   page.changed = 0;
   pageTaken(page, clusterSelf(), page.serial);
-  engineGiven(page, clusterSelf(), report == REPORT_COPY_GIVEN);
+  if (report != REPORT_OFFERED) engineGiven(page, clusterSelf(), report == REPORT_COPY_GIVEN);
   if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death
 }
 

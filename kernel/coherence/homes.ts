@@ -44,6 +44,7 @@ import { LOST, UNUSED } from "./table";
 import {
   engineAwaits,
   engineFreeze,
+  engineOffers,
   engineRebuild,
   engineRestore,
   engineSettle,
@@ -441,9 +442,11 @@ function rebuild(object: SharedObject): void {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     page.ranged = 0;
+    const offers = engineOffers(engine, page);
     engineThaw(engine, page, clusterSelf());
     drain(page); // nobody is asked yet: object.moving
     let adopts = engineRebuild(engine, page, false, doubts && !mirrored);
+    if (adopts == 0) adopts = offers;
     let flags = !mirrorsOn() && engineSettle(engine, page) ? ALONE : 0;
     rangesReady(object);
     if (mirrored && page.directory == UNUSED && page.best != 0) {

@@ -32,6 +32,7 @@ export function pageRests(page: Page): bool {
     <u32>page.laterKind |
     <u32>page.causeKind |
     <u32>page.purge |
+    <u32>page.overtaken |
     <u32>page.left;
   if (open != 0 || (page.readers | page.operations) != 0 || page.directory == RECOVERING) return false;
   switch (page.state) {

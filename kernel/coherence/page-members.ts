@@ -17,7 +17,7 @@ import { Page, PEER_BYTES } from "./records";
 import { refusalsForget, refusalsMachineDied } from "./refusals";
 import { EVERYTHING, takeAway, unlinkWaiting } from "./revocations";
 import { eraBegins, NO_SERIAL, serialEnded } from "./serials";
-import { INVALID_OPERATE } from "./table";
+import { engineBereft } from "./takeover";
 
 /** Calls `visit` (of a Page) for every page. */
 function everyPage(visit: u32): void {
@@ -45,8 +45,7 @@ function peerDied(page: Page): void {
   // What moves its home, or will at once, needs nothing else.
   const object = changetype<SharedObject>(page.holder);
   if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) {
-    // engineThaw() is to know, also when a new life has that number by then.
-    if (page.state == INVALID_OPERATE && <u32>page.target == deadMachine) page.transaction = 0;
+    engineBereft(page, deadMachine);
     return;
   }
   if (mirrorsOn() && object.hash != 0) return; // every object moves

@@ -5,10 +5,10 @@ import { stats } from "../stats";
 import { clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
-import { rightLost } from "./contention";
+import { isContended, rightLost } from "./contention";
 import { engineMessage } from "./engine";
 import { rangesReady } from "./grants";
-import { loanCame, loanReturns } from "./loans";
+import { hasLoans, loanCame, loanReturns } from "./loans";
 import { mirrorsOn } from "./mirror-pages";
 import { objectById } from "./object-list";
 import { dataTake } from "./page-data";
@@ -170,7 +170,7 @@ function said(from: u32, linkid: u64, object: SharedObject): void {
   }
   if (incoming.kind == SAY_GRANT && !(incoming.flags & (WITH_DATA | HAS_COPY))) stats().upgrades++;
   // A guess makes nothing: who has no record was not given the page alone.
-  if (incoming.kind == SAY_GUESS && changetype<usize>(pageFind(object, wireIndex)) == 0) return;
+  if (incoming.kind == SAY_GUESS && !isGuessed(pageFind(object, wireIndex))) return;
   rangesReady(object);
   const page = pageFindOrMake(object, wireIndex);
   if (incoming.kind == SAY_PURGE) loanReturns(page);
@@ -182,6 +182,14 @@ function said(from: u32, linkid: u64, object: SharedObject): void {
   engineMessage(engine, page, incoming);
   if (asks) passed(page, incoming);
   drain(page);
+}
+
+/** Is there something to be made of a GUESS? A writer's is good for bytes that he had himself when they came here: else it may be an old one. */
+function isGuessed(page: Page): bool {
+  if (changetype<usize>(page) == 0) return false;
+  if (incoming.flags == 0) return true;
+  if (page.frame == 0 || page.waiters != 0 || page.revoking != 0 || hasLoans(page)) return false;
+  return page.cameSerial == incoming.serial && !isContended(page, nanoseconds());
 }
 
 /** Beyond the object's end. */

@@ -17,6 +17,7 @@ import { budgetStart, recordsAreFew } from "./budget";
 import { ASK_FAULT, ASK_HOLD, Client } from "./client";
 import {
   contentionStart,
+  isContended,
   operationDeclined,
   operationDone,
   operationPays,
@@ -191,6 +192,7 @@ export function ask(page: Page, write: bool, now: u64): void {
   const moves = few || mirrorsOn() || !operations;
   if (page.state != INVALID || moves || !operationPays(page, now)) {
     const takes = asksToWrite(page, write, page.state != INVALID);
+    page.contended = u8(isContended(page, now));
     rangesReady(changetype<SharedObject>(page.holder));
     engineAsk(engine, page, takes);
     passedHere(page);

@@ -22,13 +22,15 @@ export const SAY_EXECUTE: u8 = 15;
 /** The answer to it: `operand` is the old value; or it was not done and will not be. */
 export const SAY_OPERATED: u8 = 16;
 export const SAY_REJECTED: u8 = 17;
-// A request to read whose requester believes to know the owner (early.ts).
-/** To the machine that is believed to own the page: the bytes, for a request that is on its way to the home. */
+// A request whose requester believes to know the owner (early.ts).
+/** To the machine that is believed to own the page: the bytes, for a request that is on its way to the home; RIGHT_MODIFIED: to write. */
 export const SAY_GUESS: u8 = 18;
-/** Its answer. `served`: the request of its sender's by which it owns the page; it writes no more by that right. */
+/** Its answer. `served`: the request of its sender's by which it owns the page; it writes, or uses, the page no more by that right. */
 export const SAY_EARLY: u8 = 19;
 /** By the home: the request was passed on to the owner that its requester named. `served`: that one's last request. */
 export const SAY_ORDERED: u8 = 20;
+/** To who sent EARLY to a writer whose request was over by then: he has not taken the page, and never will. */
+export const SAY_UNTAKEN: u8 = 21;
 
 /** PageMessage.flags: the right that is granted, and what comes with it. */
 export const RIGHT: u8 = 3;
@@ -52,6 +54,8 @@ export const ONCE: u8 = 32;
 export const UNHEARD: u8 = 64;
 /** OPERATED: the next time the requester should ask for the page itself. */
 export const TAKE_IT: u8 = 32;
+/** FORWARD_READ, FORWARD_WRITE: the requester has guessed that the receiver is the owner, and was told ORDERED. */
+export const AS_GUESSED: u8 = 32;
 /** With WITH_DATA: the bytes that the receiver said it has are the page's, and do not come along (serials.ts). */
 export const SAME_DATA: u8 = 64;
 
@@ -60,12 +64,12 @@ export class PageMessage {
   kind: u8 = 0;
   /** The machine that sent it. Machines count from 1. */
   from: u8 = 0;
-  /** Forwards and invalidations: for whom. GET_READ: the machine that was sent a GUESS, 0 = none. */
+  /** Forwards and invalidations: for whom. GET_READ, GET_WRITE: the machine that was sent a GUESS, 0 = none. */
   requester: u8 = 0;
   flags: u8 = 0;
   /** The requester's transaction. */
   transaction: u32 = 0;
-  /** A right to write: the machines that acknowledge to the requester. */
+  /** A right to write, also one that is ORDERED: the machines that acknowledge to the requester. */
   acks: u64 = 0;
   /** EXECUTE and GET_OPERATE: see operation.ts. OPERATED: the old value is `operand`. */
   operation: u32 = 0;
@@ -159,7 +163,7 @@ export class Engine {
   /** So many others are to have each of them, of those that there are. */
   mirrorCopies: u32 = 0;
   mirrorOthers: u64 = 0;
-  /** Requests to read go to the machine that is believed to own the page as well (early.ts). */
+  /** Requests go to the machine that is believed to own the page as well (early.ts). */
   guesses: u32 = 0;
 }
 
@@ -225,15 +229,24 @@ export class Page {
   reverts: u8 = 0;
   /** This machine's request failed by a word of bytes that died with their borrower, or of a loss that is told once: PARTLY, ONCE. */
   partly: u8 = 0;
-  // Requests to read that guess the owner (early.ts). The machine that the page was last given to, or that was seen to own it.
+  // Requests that guess the owner (early.ts). The machine that the page was last given to, or that was seen to own it.
   successor: u8 = 0;
+  /** Machines fight over the page: who writes it asks the home alone. */
+  contended: u8 = 0;
   /** For this machine's open request: what has come, EARLY_BYTES or EARLY_ORDER; and the owner's request that it named. */
   early: u8 = 0;
   earlyServed: u32 = 0;
-  /** This machine's request by which it has the page; the reader that was sent its bytes early since, and its request. */
+  /** This machine's request by which it has the page; who was sent its bytes early since, and its request. */
   tenure: u32 = 0;
   earlyTransaction: u32 = 0;
   earlyTo: u8 = 0;
+  /** They were offered to be written (early.ts): OFFER_OPEN, or since then the writer has died. */
+  offered: u8 = 0;
+  /** So many FORWARD_WRITE are on their way here still that what came of them has overtaken. */
+  overtaken: u8 = 0;
+  /** Frozen: this machine's request to write that was open then. At a new home: somebody has offered the page, or asked for it so. */
+  asked: u32 = 0;
+  claimed: u8 = 0;
   operand: u64 = 0;
   comparand: u64 = 0;
   /** Address of the peers' slots. */
@@ -307,6 +320,8 @@ export class Page {
   // that was too soon.
   ownedAt: u64 = 0;
   lostAt: u64 = 0;
+  /** Of the bytes here when that began. */
+  cameSerial: u64 = 0;
   /** Held (hold.ts): its time is over but for threads that were not seen since; since when it can be used, and until when. */
   overdue: u32 = 0;
   usedFrom: u64 = 0;
@@ -373,14 +388,17 @@ export class Page {
 export class Peer {
   /** Transaction of its forwarded read (Page.readers). */
   reader: u32 = 0;
-  /** At the home: its last request, and the machine that was to answer it; 0 = the home itself. */
+  /**
+   * At the home: its last request, and the machine that was to answer it; 0 = the home itself. At a new one: its request to write that was
+   * open when it froze; and to whom it has offered the page, for the request `keptTransaction` (takeover.ts).
+   */
   served: u32 = 0;
   server: u8 = 0;
   /** Recovering: its request that waits, 1 to read, 2 to write. */
   kept: u8 = 0;
   /** Its last request was an operation for another machine. */
   operating: u8 = 0;
-  /** Its read was not forwarded here: it guessed (Page.readers). */
+  /** Its request was not forwarded here: it guessed (Page.readers), GUESSED_READ or GUESSED_WRITE (early.ts). */
   guessed: u8 = 0;
   keptTransaction: u32 = 0;
   /** At the home: who was to acknowledge to its last request. */

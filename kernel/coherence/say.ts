@@ -5,6 +5,7 @@ import {
   ACTION_BYTES,
   ACTIONS_MAX,
   Action,
+  DATA_DIRTY,
   Engine,
   LOCAL_MAX,
   PAGE_MESSAGE_BYTES,
@@ -14,7 +15,6 @@ import {
   peerAt,
   RIGHT,
   RIGHT_MODIFIED,
-  RIGHT_SHARED,
   SAY_EARLY,
   SAY_FAILURE,
   SAY_GET_READ,
@@ -117,18 +117,19 @@ export function sayForward(
 }
 
 /** At the home: the request is passed on to the owner, which its requester asked as well (early.ts). */
-export function sayOrdered(engine: Engine, page: Page, request: PageMessage): void {
+export function sayOrdered(engine: Engine, page: Page, request: PageMessage, acks: u64): void {
   said = 0;
-  say(engine, page, request.from, SAY_ORDERED, 0, 0, request.transaction, 0);
+  say(engine, page, request.from, SAY_ORDERED, 0, 0, request.transaction, acks);
   if (said != 0) changetype<PageMessage>(said).served = peerAt(page, page.owner).served;
 }
 
-/** The page's bytes before the home's word, to a machine that still has the bytes `has`. */
-export function sayEarly(engine: Engine, page: Page, to: u32, transaction: u32, tenure: u32, has: u64): void {
+/** The page's bytes before the home's word, for that right, to a machine that still has the bytes `has`. */
+export function sayEarly(engine: Engine, page: Page, to: u32, right: u8, transaction: u32, has: u64): void {
   said = 0;
-  say(engine, page, to, SAY_EARLY, 0, RIGHT_SHARED | dataFor(page, has), transaction, 0);
+  const dirty: u8 = right == RIGHT_MODIFIED && page.dirty != 0 ? DATA_DIRTY : 0;
+  say(engine, page, to, SAY_EARLY, 0, right | dataFor(page, has) | dirty, transaction, 0);
   if (said == 0) return;
-  changetype<PageMessage>(said).served = tenure;
+  changetype<PageMessage>(said).served = page.tenure;
   changetype<PageMessage>(said).base = has;
 }
 

@@ -1,20 +1,24 @@
 // What a machine answers about pages of an object that it does not know, or no more: it has never opened it, has let go of it, or
 // began anew meanwhile. It has nothing of the page, and says so to whoever waits for a word of it: the home that asks all machines
-// for what a dead owner may have left, a writer, a machine that guessed that the page was here, and one whose guess was wrong while
-// the home died and came back, so that its operation reaches the new life.
+// for what a dead owner may have left, a writer, a machine that guessed that the page was here, one that offers it the page, and one whose
+// guess was wrong while the home died and came back, so that its operation reaches the new life.
 import { isDead, messageEnd } from "../syslink/cluster";
 import { ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut } from "../syslink/message";
 import { answerTo } from "../syslink/outbox";
 import {
   PageMessage,
+  RIGHT,
+  RIGHT_MODIFIED,
   SAY_ACKNOWLEDGED,
+  SAY_EARLY,
   SAY_EXECUTE,
   SAY_GET_OPERATE,
   SAY_INVALIDATE,
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
+  SAY_UNTAKEN,
 } from "./records";
 import { commandOf, EAGAIN } from "./wire";
 
@@ -28,6 +32,10 @@ export function strangerAnswers(object: u64, index: u64, message: PageMessage): 
       break;
     case SAY_EXECUTE:
       answerThird(message, SAY_REJECTED, object, index);
+      break;
+    case SAY_EARLY:
+      if ((message.flags & RIGHT) == RIGHT_MODIFIED)
+        answer(message.from, SAY_UNTAKEN, object, index, message.transaction);
       break;
     case SAY_GET_OPERATE:
       answer(message.from, SAY_REJECTED, object, index, message.transaction);

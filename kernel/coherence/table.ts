@@ -42,18 +42,25 @@ export const FAILED_LEAVING: u8 = 18;
 export const ORPHANED: u8 = 19;
 /** An operation was sent to whoever has the page. */
 export const INVALID_OPERATE: u8 = 20;
+/**
+ * E or M that a writer guessed to be here (early.ts): being taken from the page tables; sent to him before the home's word, so that this
+ * machine may neither read nor write, though it answers for the page until that comes; and wanted back here.
+ */
+export const OFFERING: u8 = 21;
+export const OFFERED: u8 = 22;
+export const OFFERED_WRITE: u8 = 23;
 
 // --- Directory states, at the home ---
-export const UNUSED: u8 = 21;
+export const UNUSED: u8 = 24;
 /** The backing store is right; some machines hold copies. */
-export const CLEAN_SHARED: u8 = 22;
+export const CLEAN_SHARED: u8 = 25;
 /** One machine answers for the page. */
-export const HELD: u8 = 23;
+export const HELD: u8 = 26;
 /** The machine that held it died: all others are asked for what they have, and to let go of it. Requests wait. */
-export const RECOVERING: u8 = 24;
+export const RECOVERING: u8 = 27;
 /** None of them had it; nobody has been told yet. */
-export const LOST: u8 = 25;
-export const STATES: u32 = 26;
+export const LOST: u8 = 28;
+export const STATES: u32 = 29;
 
 // --- Events of a cache ---
 /** A thread of this machine needs the page. */
@@ -122,10 +129,15 @@ export const UNTOUCHED_READ: u8 = 39;
 export const UNTOUCHED_WRITE: u8 = 40;
 /** The same of an invalidation: the home counts this machine among the sharers, which has nothing, or not any more. */
 export const INVALIDATE_NOTHING: u8 = 41;
-/** A request to read that guesses the owner (early.ts): its bytes came before the home's word; a reader believes that this machine is it. */
+/** A request that guesses the owner (early.ts): its bytes came before the home's word; a reader, a writer believes that this machine is it. */
 export const EARLY: u8 = 42;
 export const GUESSED: u8 = 43;
-export const EVENTS: u32 = 44;
+export const GUESSED_WRITE: u8 = 44;
+/** The writer that was sent the page before the home's word has it now. */
+export const TAKEN: u8 = 45;
+/** It was sent to him for a request that was over by then: he has not taken it, and never will. */
+export const UNTAKEN: u8 = 46;
+export const EVENTS: u32 = 47;
 
 // --- Actions ---
 export const NONE: u8 = 0;
@@ -219,6 +231,7 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_WRITE,        WRITE,             INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        GOT_COLLECT,       COLLECTING,           TAKE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        GOT_MODIFIED,      MODIFIED,             TAKE,               GRANT,          NONE, NONE, 0,
+  INVALID_WRITE,        EARLY,             INVALID_WRITE,        TAKE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        ACKNOWLEDGED,      INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        FORWARD_READ,      INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
   INVALID_WRITE,        FORWARD_WRITE,     INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
@@ -321,6 +334,7 @@ export const ROWS: usize = memory.data<u8>([
   EXCLUSIVE,            WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   EXCLUSIVE,            FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   EXCLUSIVE,            GUESSED,           LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
+  EXCLUSIVE,            GUESSED_WRITE,     OFFERING,             REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
   EXCLUSIVE,            PURGE,             LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
@@ -330,6 +344,7 @@ export const ROWS: usize = memory.data<u8>([
   MODIFIED,             WRITE,             MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
   MODIFIED,             FORWARD_READ,      LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
   MODIFIED,             GUESSED,           LOWERING,             REVOKE_WRITE,       NONE,           NONE, NONE, 0,
+  MODIFIED,             GUESSED_WRITE,     OFFERING,             REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
   MODIFIED,             PURGE,             LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
@@ -395,6 +410,40 @@ export const ROWS: usize = memory.data<u8>([
   INVALID_OPERATE,      UNTOUCHED_READ,    INVALID_OPERATE,      GIVE_ZEROS,         NONE,           NONE, NONE, 0,
   INVALID_OPERATE,      UNTOUCHED_WRITE,   INVALID_OPERATE,      GIVE_ZEROS,         NONE,           NONE, NONE, 0,
   INVALID_OPERATE,      INVALIDATE_NOTHING, INVALID_OPERATE,     ACKNOWLEDGE,        NONE,           NONE, NONE, 0,
+
+  OFFERING,             READ,              OFFERING,             NONE,               NONE,           NONE, NONE, 0,
+  OFFERING,             WRITE,             OFFERING,             NONE,               NONE,           NONE, NONE, 0,
+  OFFERING,             FORWARD_READ,      OFFERING,             NONE,               NONE,           NONE, NONE, 0,
+  OFFERING,             FORWARD_WRITE,     LEAVING,              REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERING,             GONE_CLEAN,        OFFERED,              GIVE_READERS,       WAKE,           NONE, NONE, 0,
+  OFFERING,             GONE_DIRTY,        OFFERED,              GIVE_READERS,       WAKE,           NONE, NONE, 0,
+  OFFERING,             HOME_DIED,         ORPHANED,             NONE,               NONE,           NONE, NONE, 0,
+  OFFERING,             EXECUTE,           OFFERING,             PERFORM,            NONE,           NONE, NONE, 0,
+
+  OFFERED,              READ,              OFFERED_WRITE,        ASK_WRITE,          NONE,           NONE, NONE, 0,
+  OFFERED,              WRITE,             OFFERED_WRITE,        ASK_WRITE,          NONE,           NONE, NONE, 0,
+  OFFERED,              FORWARD_READ,      OFFERED,              GIVE_READERS,       NONE,           NONE, NONE, 0,
+  OFFERED,              FORWARD_WRITE,     OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED,              INVALIDATE,        OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED,              TAKEN,             INVALID,              NONE,               NONE,           NONE, NONE, 0,
+  OFFERED,              UNTAKEN,           OWNED,                NONE,               NONE,           NONE, NONE, 0,
+  OFFERED,              PURGE,             OWNED_LEAVING,        REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED,              HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED,              EXECUTE,           OFFERED,              REJECT,             NONE,           NONE, NONE, 0,
+
+  OFFERED_WRITE,        READ,              OFFERED_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        WRITE,             OFFERED_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        GOT_COLLECT,       COLLECTING,           NONE,               NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        GOT_MODIFIED,      MODIFIED,             GRANT,              NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        ACKNOWLEDGED,      OFFERED_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        FORWARD_READ,      OFFERED_WRITE,        GIVE_READERS,       NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        FORWARD_WRITE,     OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        INVALIDATE,        OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        TAKEN,             INVALID_WRITE,        NONE,               NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        UNTAKEN,           OWNED_WRITE,          NONE,               NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        PURGE,             OWNED_WRITE_LEAVING,  REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        HOME_DIED,         ORPHANED,             REVOKE,             NONE,           NONE, NONE, 0,
+  OFFERED_WRITE,        EXECUTE,           OFFERED_WRITE,        NONE,               NONE,           NONE, NONE, 0,
 
   // --- Directory ---
   UNUSED,               GET_READ,          HELD,                 GRANT_EXCLUSIVE,    NONE,           NONE, NONE, 0,

@@ -10,11 +10,26 @@
 //             nobody has, but that the former home may have had, or somebody who died meanwhile, is lost and reported once.
 //   thaw      requests are made anew, of the new home.
 //
+// Of a page that was offered to a writer before the home's word (early.ts) who offered it does not know whether the writer has it: home and
+// writer may freeze later. It reports the offer, and every machine its open request to write with what it reports: if that is the request that the
+// page was offered to, nobody has written since, and the page is where it was. If not, the offer is nothing: what nobody has is lost.
+//
 // Invariant throughout: at most one machine can write; while it can, no other has a copy; copies are equal. Freezing
 // does not change who can do what: it needs no shoot-down but that of revocations that had begun, and those leave the page here.
 import { answerOperations } from "./cache";
 import { isAtHome, lossFrozen } from "./directory";
-import { earlyForget } from "./early";
+import {
+  earlyForget,
+  earlyMatches,
+  earlyTaken,
+  isOrdered,
+  OFFER_DEAD,
+  offerEnds,
+  offerTaken,
+  orderMatches,
+  sayUntaken,
+  tenureForget,
+} from "./early";
 import { cacheEvent } from "./engine";
 import {
   ACT_FAIL,
@@ -29,15 +44,18 @@ import {
   peerAt,
   RIGHT,
   RIGHT_SHARED,
+  SAY_EARLY,
   SAY_EXECUTE,
   SAY_FAILURE,
   SAY_GET_OPERATE,
   SAY_GRANT,
   SAY_LOSS,
   SAY_OPERATED,
+  SAY_ORDERED,
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
+  SAY_UNTAKEN,
   WITH_DATA,
 } from "./records";
 import { put, sayOperation } from "./say";
@@ -52,10 +70,14 @@ import {
   HELD,
   INVALID,
   INVALID_OPERATE,
+  INVALID_WRITE,
   LEAVING,
   LOST,
   LOWERING,
   MODIFIED,
+  OFFERED,
+  OFFERED_WRITE,
+  OFFERING,
   OPERATED,
   OWNED,
   OWNED_LEAVING,
@@ -88,6 +110,8 @@ export const REPORT_PARTLY: u32 = 6;
 export const REPORT_COPY_GIVEN: u32 = 8;
 /** Its sender leaves, and was asked for the newest bytes that are left of the page, which come along. */
 export const REPORT_MIRROR: u32 = 10;
+/** Its sender has offered the page to a writer: whether he has it nobody knows here. */
+export const REPORT_OFFERED: u32 = 11;
 /** Not sent: at the new home, which had no room for what came along. */
 export const REPORT_ROOMLESS: u32 = 9;
 
@@ -102,8 +126,11 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
     page.away = page.directory == HELD && page.ranged == 0 ? page.owner : 0; // of ranges homes.ts knows the holders
     const alone = stored && isAtHome(page);
     page.sole = u8((stored && page.directory == CLEAN_SHARED) || page.purge != 0 || isDoubtful(page.state));
+    const offered = isOfferOpen(page);
     page.beneath = INVALID;
+    page.asked = engine.guesses != 0 && page.state == INVALID_WRITE ? page.transaction : 0;
     page.state = standing(page);
+    if (offered) putHas(page, OFFERED);
     const has = hasOf(page);
     if (alone || page.left != 0) {
       if (has == INVALID || has == SHARED) putHas(page, OWNED);
@@ -123,7 +150,9 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.left = 0;
   page.guess = 0;
   page.successor = 0;
-  earlyForget(page);
+  page.overtaken = 0;
+  if (hasOf(page) != OFFERED) tenureForget(page);
+  page.claimed = 0;
   page.directory = UNUSED;
   page.ranged = 0;
   page.owner = 0;
@@ -140,6 +169,8 @@ function standing(page: Page): u8 {
   switch (page.state) {
     case INVALID_OPERATE:
       return INVALID_OPERATE;
+    case OFFERED:
+    case OFFERED_WRITE:
     case OWNED:
     case OWNED_WRITE:
     case OWNED_LEAVING:
@@ -156,11 +187,20 @@ function standing(page: Page): u8 {
     case EXCLUSIVE:
     case MODIFIED:
     case LOWERING:
+    case OFFERING:
     case LEAVING:
       return MODIFIED;
     default:
       return INVALID;
   }
+}
+
+/** Nobody here knows whether the writer to whom the page was offered has it. Also not who has heard that he was next: he may have not. */
+function isOfferOpen(page: Page): bool {
+  if (page.offered == 0 || page.offered == OFFER_DEAD) return false;
+  const stands = standing(page);
+  const nothing = stands == INVALID || stands == INVALID_OPERATE;
+  return nothing || page.state == OFFERED || page.state == OFFERED_WRITE;
 }
 
 /** Of a frozen page: the state that this machine is in, but for an operation of its own that is open. */
@@ -217,6 +257,18 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
     case SAY_LOSS:
       lossFrozen(page, message);
       break;
+    case SAY_EARLY:
+      if (page.asked == 0 || message.transaction != page.asked) sayUntaken(engine, page, message);
+      else if (earlyMatches(page, message)) copied(engine, page, message);
+      break;
+    case SAY_ORDERED:
+      if (page.asked != 0 && message.transaction == page.asked && orderMatches(page, message)) isHere(page);
+      break;
+    case SAY_UNTAKEN:
+      if (hasOf(page) != OFFERED || !offerEnds(page, message)) break;
+      putHas(page, OWNED);
+      earlyForget(page);
+      break;
     case SAY_PURGE:
       page.sole = 1; // whoever owned the page has died
       break;
@@ -232,6 +284,7 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
 
 function granted(engine: Engine, page: Page, message: PageMessage): void {
   page.transaction = 0;
+  offerForget(page);
   serialTaken(page, message);
   if (message.flags & WITH_DATA) put(engine, page, ACT_TAKE, 0);
   if ((message.flags & RIGHT) == RIGHT_SHARED) {
@@ -245,6 +298,22 @@ function granted(engine: Engine, page: Page, message: PageMessage): void {
   // Some sharer may not have heard of it, or the former owner: a copy, which becomes the owner if there is none.
   page.sole = 1;
   if (page.state == INVALID) page.state = SHARED;
+}
+
+/** What was offered to this machine is here; it has the page when it hears that it is next, whatever others have heard. */
+function copied(engine: Engine, page: Page, message: PageMessage): void {
+  const ordered = isOrdered(page);
+  offerForget(page);
+  earlyTaken(page, message);
+  put(engine, page, ACT_TAKE, 0);
+  if (ordered) isHere(page);
+}
+
+function isHere(page: Page): void {
+  page.transaction = 0;
+  page.asked = 0;
+  page.sole = 1;
+  putHas(page, SHARED);
 }
 
 /** What its sender tells nobody else. Of any other loss the home does not know yet that somebody was told: whoever asks it anew is. */
@@ -291,6 +360,8 @@ export function engineReport(engine: Engine, page: Page): u32 {
       return REPORT_OWNED;
     case SHARED:
       return REPORT_COPY;
+    case OFFERED:
+      return REPORT_OFFERED;
     default:
       return isAway(engine, page) ? REPORT_AWAY : REPORT_NOTHING;
   }
@@ -302,6 +373,10 @@ export function engineReport(engine: Engine, page: Page): u32 {
  */
 export function engineGive(page: Page, doubts: bool): u32 {
   const state = hasOf(page);
+  if (state == OFFERED) {
+    offerForget(page);
+    return REPORT_OFFERED;
+  }
   if (state == MODIFIED || state == OWNED || state == SHARED) putHas(page, INVALID);
   else return REPORT_HAD;
   if (state != SHARED) return REPORT_GIVEN;
@@ -310,7 +385,93 @@ export function engineGive(page: Page, doubts: bool): u32 {
 
 /** Its sender had the page, or knows who did, and what is of it there does not count. */
 export function isAbsent(report: u32): bool {
+  if (report == REPORT_OFFERED) return true;
   return report == REPORT_HAD || report == REPORT_AWAY || report == REPORT_ROOMLESS;
+}
+
+/** What was offered here has come to nothing, or other bytes take its place. */
+function offerForget(page: Page): void {
+  if (hasOf(page) != OFFERED) return;
+  putHas(page, INVALID);
+  earlyForget(page);
+}
+
+/** Of a frozen page: the machine to which it was offered, 0 = none; and for which request of that one's. */
+export function engineOfferedTo(page: Page): u32 {
+  return hasOf(page) == OFFERED ? page.earlyTo : 0;
+}
+export function engineOfferedFor(page: Page): u32 {
+  return page.earlyTransaction;
+}
+
+/** This machine's own request to write that was open when it froze, 0 = none. */
+export function engineAsked(page: Page): u32 {
+  return page.asked;
+}
+
+/** At the new home: `from` (this machine as well) had that request open. */
+export function engineClaimed(engine: Engine, page: Page, from: u32, asked: u32): void {
+  claimsBegin(engine, page);
+  peerAt(page, from).served = asked;
+}
+
+/** It has offered the page to machine `to`, for that request. */
+export function engineHasOffered(engine: Engine, page: Page, from: u32, to: u32, request: u32): void {
+  claimsBegin(engine, page);
+  peerAt(page, from).server = <u8>to;
+  peerAt(page, from).keptTransaction = request;
+}
+
+/**
+ * At the new home, `self`: a machine that leaves has handed over what it has offered, bytes with that serial number: as if this one had offered it.
+ * False: there is something newer here.
+ */
+export function engineOfferGiven(
+  engine: Engine,
+  page: Page,
+  self: u32,
+  serial: u64,
+  to: u32,
+  request: u32,
+): bool {
+  const has = hasOf(page);
+  if (has != INVALID && (has != OFFERED || page.serial >= serial)) return false;
+  earlyForget(page);
+  putHas(page, OFFERED);
+  offerTaken(page, to, request);
+  engineHasOffered(engine, page, self, to, request);
+  return true;
+}
+
+function claimsBegin(engine: Engine, page: Page): void {
+  if (page.claimed != 0) return;
+  page.claimed = 1;
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    const peer = peerAt(page, machine);
+    peer.server = 0;
+    peer.served = 0;
+    peer.keptTransaction = 0;
+  }
+}
+
+/**
+ * At the new home, when all have reported, before engineThaw(): of a page that nobody has, the machine that offered it in vain, which answers
+ * for it now and is to be told so; 0 = none, or this one. If the writer may have had it, it counts as somebody's who died.
+ */
+export function engineOffers(engine: Engine, page: Page): u32 {
+  if (page.claimed == 0 || page.owner != 0 || page.sharers != 0) return 0;
+  for (let machine: u32 = 1; machine <= engine.machines; machine++) {
+    const peer = peerAt(page, machine);
+    if (peer.server == 0) continue;
+    page.away = AWAY_REPORTED;
+    if (peerAt(page, peer.server).served != peer.keptTransaction) continue;
+    page.owner = <u8>machine;
+    if (machine != engine.self) return machine;
+    putHas(page, OWNED);
+    earlyForget(page);
+    return 0;
+  }
+  return 0;
 }
 
 /** At the new home: `from` (this machine as well) has that. */
@@ -330,6 +491,7 @@ export function engineReported(page: Page, from: u32, report: u32): void {
 /** At the new home, `self`: a machine that leaves has handed over the page, which it owned, or a `copy` of it. All copies are equal. */
 export function engineGiven(page: Page, self: u32, copy: bool): void {
   page.sole = 1;
+  offerForget(page);
   if (<u32>page.owner == self) return;
   const has = hasOf(page);
   if (copy && has != INVALID && has != SHARED) return; // and this machine will report that
@@ -431,7 +593,9 @@ export function engineRestored(page: Page): void {
 
 /** Of copies without an owner this one was chosen; `alone`: it is the only one. */
 export function engineAdopt(page: Page, alone: bool): void {
-  assert(hasOf(page) == SHARED || hasOf(page) == OWNED, "a machine without a copy becomes its owner");
+  const has = hasOf(page);
+  assert(has == SHARED || has == OWNED || has == OFFERED, "a machine without a copy becomes its owner");
+  earlyForget(page);
   putHas(page, alone ? MODIFIED : OWNED);
   page.dirty = 1;
 }
@@ -446,6 +610,12 @@ export function engineUnanswered(engine: Engine, page: Page): void {
   if (page.frozen == 0) cacheEvent(engine, page, FAILURE, changetype<PageMessage>(0));
 }
 
+/** That machine has died, and the page is frozen, or was at home there. What it orders or answers comes no more. */
+export function engineBereft(page: Page, machine: u32): void {
+  // engineThaw() is to know, also when a new life has that number by then.
+  if (page.state == INVALID_OPERATE && <u32>page.target == machine) page.transaction = 0;
+}
+
 /** Threads that wait ask again afterwards. */
 export function engineThaw(engine: Engine, page: Page, home: u32): void {
   engine.actionCount = 0;
@@ -453,6 +623,10 @@ export function engineThaw(engine: Engine, page: Page, home: u32): void {
   page.sole = 0;
   page.untold = 0;
   page.passed = 0;
+  page.asked = 0;
+  page.claimed = 0;
+  offerForget(page);
+  earlyForget(page);
   if (home != engine.self) {
     page.away = 0;
     page.reverts = 0;

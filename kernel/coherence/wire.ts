@@ -11,6 +11,7 @@ import {
   COMMAND_PAGE_LOSS,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
+  COMMAND_UNTAKEN,
   COMMAND_WRITE_PAGE,
   ITEM_ACKS,
   ITEM_BYTES,
@@ -41,6 +42,7 @@ import { partBytesValid } from "./parts";
 import { PAGE_LAST } from "./ranges";
 import {
   Action,
+  DATA_DIRTY,
   PageMessage,
   RIGHT,
   RIGHT_MODIFIED,
@@ -66,6 +68,7 @@ import {
   SAY_PURGE,
   SAY_REJECTED,
   SAY_SURRENDER,
+  SAY_UNTAKEN,
   WITH_DATA,
 } from "./records";
 
@@ -96,6 +99,8 @@ export function commandOf(say: u8, flags: u8): u32 {
       return COMMAND_GUESS | RESPONSE;
     case SAY_ORDERED:
       return COMMAND_ORDERED;
+    case SAY_UNTAKEN:
+      return COMMAND_UNTAKEN;
     case SAY_FORWARD_READ:
       return COMMAND_FORWARD_READ;
     case SAY_FORWARD_WRITE:
@@ -240,10 +245,15 @@ export function wireRead(header: MessageHeader, from: u32, machines: u32, into: 
     into.kind == SAY_EXECUTE;
   if (<u32>into.requester > machines || (passedOn && into.requester == 0)) return false;
   if (into.kind == SAY_GRANT && (into.flags & RIGHT) == 0) return false;
-  if (into.kind == SAY_EARLY && (into.flags & ~SAME_DATA) != (RIGHT_SHARED | WITH_DATA)) return false;
+  if (into.kind == SAY_GUESS && into.flags != 0 && into.flags != RIGHT_MODIFIED) return false;
+  if (into.kind == SAY_EARLY && !isEarly(into.flags & ~SAME_DATA)) return false;
   const differs = wireDifferenceBytes != NO_DIFFERENCE;
   if (differs && (wireData != 0 || !differenceValid(wireDifference, wireDifferenceBytes))) return false;
   return wireIndex < 1 << 40;
+}
+
+function isEarly(flags: u8): bool {
+  return flags == (RIGHT_SHARED | WITH_DATA) || (flags & ~DATA_DIRTY) == (RIGHT_MODIFIED | WITH_DATA);
 }
 
 /** A message of a run (runs.ts): of this page, with its bytes at `data` if that is not 0. */
@@ -272,6 +282,8 @@ function sayOf(command: u32, failed: bool): u8 {
       return SAY_EARLY;
     case COMMAND_ORDERED:
       return SAY_ORDERED;
+    case COMMAND_UNTAKEN:
+      return SAY_UNTAKEN;
     case COMMAND_FORWARD_READ:
       return SAY_FORWARD_READ;
     case COMMAND_FORWARD_WRITE:

@@ -66,12 +66,12 @@ import {
   COMMAND_LOCK_FOLLOW,
   COMMAND_MEMBERS,
   COMMAND_OPERATE,
-  COMMAND_ORDERED,
   COMMAND_PURGE,
   COMMAND_READ_PAGE,
   COMMAND_READ_RUN,
   COMMAND_RECALL,
   COMMAND_THREAD_START,
+  COMMAND_UNTAKEN,
   COMMAND_VIEW,
   commandCheck,
 } from "./commands";
@@ -428,7 +428,7 @@ function dispatch(machine: u32, message: MessageHeader): void {
   }
   const command = <u32>message.command & ~RESPONSE;
   const ofPage = command >= COMMAND_READ_PAGE && command <= COMMAND_PURGE;
-  const guesses = command == COMMAND_GUESS || command == COMMAND_ORDERED;
+  const guesses = command >= COMMAND_GUESS && command <= COMMAND_UNTAKEN;
   if (ofPage || guesses || command == COMMAND_OPERATE || command == COMMAND_EXECUTE) {
     pageMessage(machine, message);
     pageFollowed(machine);

@@ -88,9 +88,10 @@ export const COMMAND_CONFIRM: u32 = 31;
 export const COMMAND_READ_RUN: u32 = 49;
 export const COMMAND_FORWARD_RUN: u32 = 50;
 export const COMMAND_CLEAN_RUN: u32 = 51;
-// Requests to read that guess the owner (coherence/early.ts): to the owner, and the home's word.
+// Requests that guess the owner (coherence/early.ts): to the owner, and the home's word.
 export const COMMAND_GUESS: u32 = 52;
 export const COMMAND_ORDERED: u32 = 53;
+export const COMMAND_UNTAKEN: u32 = 54; // to who sent the page to a writer who has no use for it
 
 /** Items. aux: */
 export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
@@ -106,11 +107,12 @@ export const ITEM_OPERATION: u32 = 10; // coherence/operation.ts; data: operand 
 export const ITEM_DIFFERENCE: u32 = 11; // data: coherence/difference.ts, to what the receiver last sent
 export const ITEM_PAGES: u32 = 12; // 1 = the last answer about it; data: first[8], last page[8]
 export const ITEM_HELD: u32 = 13; // data: page numbers[8 each]
-export const ITEM_SERVED: u32 = 14; // a msgid of the receiver's; no data
+export const ITEM_SERVED: u32 = 14; // a msgid of the receiver's, of HOME_PAGE the sender's; no data
 export const ITEM_SERIAL: u32 = 15; // data: serial number[8] of the bytes that come along, or that the requester has; without: 0
 export const ITEM_RUN: u32 = 16; // PageMessage.flags of each; data: first index[8], how many pages[8]
 export const ITEM_RUN_PAGES: u32 = 17; // data: serial number[8] and the page, each
 export const ITEM_RUN_SERVED: u32 = 18; // data: a msgid of the receiver's[4], each
+export const ITEM_OFFERED: u32 = 19; // the machine that the page was offered to; data: the msgid of its request[8]
 
 export const ITEM_THREAD: u32 = 20; // the thread's id; data: per command
 export const ITEM_STATE: u32 = 21; // data: registers to go on with (process/lwp.ts)
@@ -163,6 +165,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_READ_PAGE | R,     ITEM_ERROR,     0,    0,    ANY,
   COMMAND_WRITE_PAGE,        ITEM_PAGE,      8,    8,    ONE,
   COMMAND_WRITE_PAGE,        ITEM_SERIAL,    8,    8,    ANY,
+  COMMAND_WRITE_PAGE,        ITEM_REQUESTER, 0,    0,    ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_PAGE,      8,    8,    ONE,
   COMMAND_WRITE_PAGE | R,    ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_WRITE_PAGE | R,    ITEM_ACKS,      8,    8,    ANY,
@@ -177,6 +180,8 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_GUESS | R,         ITEM_DATA,      4096, 4096, ANY,
   COMMAND_ORDERED,           ITEM_PAGE,      8,    8,    ONE,
   COMMAND_ORDERED,           ITEM_SERVED,    0,    0,    ONE,
+  COMMAND_ORDERED,           ITEM_ACKS,      8,    8,    ANY,
+  COMMAND_UNTAKEN,           ITEM_PAGE,      8,    8,    ONE,
   COMMAND_FORWARD_READ,      ITEM_PAGE,      8,    8,    ONE,
   COMMAND_FORWARD_READ,      ITEM_SERIAL,    8,    8,    ANY,
   COMMAND_FORWARD_READ,      ITEM_REQUESTER, 0,    0,    ONE,
@@ -238,6 +243,8 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_HOME_PAGE,         ITEM_PAGES,     16,   16,   ANY,
   COMMAND_HOME_PAGE,         ITEM_DATA,      4096, 4096, ANY,
   COMMAND_HOME_PAGE,         ITEM_SERIAL,    8,    8,    ANY,
+  COMMAND_HOME_PAGE,         ITEM_SERVED,    0,    0,    ANY,
+  COMMAND_HOME_PAGE,         ITEM_OFFERED,   8,    8,    ANY,
   COMMAND_HOME_OWNER,        ITEM_PAGE,      8,    8,    ONE,
   COMMAND_HOME_OWNER,        ITEM_PAGES,     16,   16,   ANY,
   COMMAND_MIRROR,            ITEM_PAGE,      8,    8,    ONE,
@@ -325,6 +332,8 @@ export function commandName(command: u32): string {
       return "GUESS";
     case COMMAND_ORDERED:
       return "ORDERED";
+    case COMMAND_UNTAKEN:
+      return "UNTAKEN";
     case COMMAND_FORWARD_READ:
       return "FORWARD_READ";
     case COMMAND_FORWARD_WRITE:

@@ -22,7 +22,7 @@ describe("a page among four machines, at home on the first", { timeout: 120_000 
   ] as const;
   const pages = once(
     ["2r0", "2w0-63", "2s15", "2s15", "2w0-63", "3r5", "1r5", "4r5", "1234r5", "3w5", "4w5", "4w5"],
-    { machines: 4, home: 1 },
+    { machines: 4, home: 1, append: "guess=0" },
   );
 
   test("promise 73: the first to read a page of a file is granted all of it, by one message", async () => {
@@ -128,12 +128,12 @@ describe("who has lost a page to a machine and reads it soon asks that one as we
 
   test("the owner is guessed wrong: who does not own the page says nothing, and it comes as without a guess", async () => {
     const run = await guesses();
-    // Machine 2 took the page from machine 4, and machine 3 from machine 2.
+    // Machine 3 took the page from machine 4, and machine 2 from machine 3.
     expect(run.route(WRONG), run.text).toEqual([
       "4 READ_PAGE 1",
-      "4 GUESS 2",
-      "1 FORWARD_READ 3",
-      "3 READ_PAGE answer with the page 4",
+      "4 GUESS 3",
+      "1 FORWARD_READ 2",
+      "2 READ_PAGE answer with the page 4",
     ]);
     expect(run.did(WRONG, 4).value).toBe(5);
   });
@@ -145,6 +145,63 @@ describe("who has lost a page to a machine and reads it soon asks that one as we
         "4 READ_PAGE 1",
         "1 FORWARD_READ 2",
         "2 READ_PAGE answer with the page 4",
+      ]);
+  });
+});
+
+describe("who has lost a page to a machine and writes it asks that one as well", { timeout: 120_000 }, () => {
+  const [FIRST, BACK, GUESSED, AGAIN, WRONG, SHARED, COPY] = [2, 3, 4, 6, 8, 9, 10] as const;
+  const texts = ["2w0", "4w0", "2w0", "4w0", "4r0", "2w0", "3w0", "4w0", "2r0", "2w0", "1s1"];
+  const guesses = once(texts, { machines: 4, home: 1 });
+
+  test("promise 71: the owner is guessed right: one hop each way", async () => {
+    const run = await guesses();
+    expect(run.route(FIRST), run.text).toEqual([
+      "4 WRITE_PAGE 1",
+      "1 FORWARD_WRITE 2",
+      "2 WRITE_PAGE answer with the page 4",
+    ]);
+    for (const [step, from, to] of [
+      [BACK, 4, 2],
+      [GUESSED, 2, 4],
+      [AGAIN, 4, 2],
+    ] as const) {
+      expect(run.route(step).slice(0, 2), run.text).toEqual([`${to} WRITE_PAGE 1`, `${to} GUESS ${from}`]);
+      expect(run.route(step).slice(2).sort()).toEqual(
+        [`1 FORWARD_WRITE ${from}`, `1 ORDERED ${to}`, `${from} GUESS answer with the page ${to}`].sort(),
+      );
+      expect([run.state(from, 0, step), run.state(to, 0, step)]).toEqual(["INVALID", "MODIFIED"]);
+    }
+    const took = (step: number) => run.did(step, 4).nanoseconds / R_NS;
+    // A hop is half a round trip.
+    expect(took(FIRST) - took(GUESSED), run.text).toBeGreaterThan(0.4);
+    expect(took(GUESSED)).toBeLessThan(1.4);
+  });
+
+  test("the owner is guessed wrong: who does not own the page says nothing, and it comes as without a guess", async () => {
+    const run = await guesses();
+    // Machine 2 took the page from machine 4, and machine 3 from machine 2.
+    expect(run.route(WRONG), run.text).toEqual([
+      "4 WRITE_PAGE 1",
+      "4 GUESS 2",
+      "1 FORWARD_WRITE 3",
+      "3 WRITE_PAGE answer with the page 4",
+    ]);
+  });
+
+  test("who has a copy asks the home alone", async () => {
+    const run = await guesses();
+    expect(run.route(SHARED), run.text).toContain("4 READ_PAGE answer with the page 2");
+    expect(run.route(COPY)).not.toContain("2 GUESS 4");
+  });
+
+  test("`guess=0`: nobody guesses", async () => {
+    const run = await Steps.run(texts, { machines: 4, home: 1, append: "guess=0" });
+    for (const step of [FIRST, GUESSED])
+      expect(run.route(step), run.text).toEqual([
+        "4 WRITE_PAGE 1",
+        "1 FORWARD_WRITE 2",
+        "2 WRITE_PAGE answer with the page 4",
       ]);
   });
 });

@@ -13,7 +13,11 @@ const clusters: readonly JoinedCase[] = [
   { ...calm, programs: [["x"], ["w"], []], home: 3, kills: 2 },
   { ...calm, programs: [["r"], ["r"], ["w"]], home: 1, kills: 1 },
   { ...calm, programs: [[], ["w"], ["rr"]], home: 1, kills: 1, guesses: true },
+  { ...calm, programs: [[], ["ww"], ["ww"]], home: 1, kills: 1, guesses: true },
 ];
+
+/** Said by who got the page and has lost it again before an old guess of its own arrives: no machine of these dies so soon after that. */
+const RARE = "SAY_UNTAKEN";
 
 test("in every state, each kind of message again, and from a session that is over", () => {
   const kernel = new KernelWasm();
@@ -40,9 +44,10 @@ test("in every state, each kind of message again, and from a session that is ove
     return `${name.padEnd(18)} again ${again}, of a session that is over ${over}, to a cache in ${receivers.size} states`;
   });
   console.log(`${states} states\n${lines.join("\n")}`);
-  expect(kinds.length).toBe(20);
+  expect(kinds.length).toBe(21);
   for (const [name, kind] of kinds) {
     expect(all.get(kind)!.again, `${name} came again`).toBeGreaterThan(100);
-    expect(all.get(kind)!.over, `${name} came from a session that was over`).toBeGreaterThan(20);
+    if (name !== RARE)
+      expect(all.get(kind)!.over, `${name} came from a session that was over`).toBeGreaterThan(20);
   }
 });

@@ -25,6 +25,9 @@ const notReached: Readonly<Record<string, string>> = {
     "it can happen, but not here: a machine is granted the right to write and loses it again without having written, which these threads never do; then all who share the page die while an older owner's note is on its way",
   "EXCLUSIVE PURGE":
     "it can happen where records merge: a page that was written is one of a range that may be written then; who waited for it at a machine that has died tells of a loss",
+  "OFFERED PURGE":
+    "it can happen as it can to an owner: a machine that fails tells of a loss of which the page was recovered, and this one has it again since, and has offered it",
+  "OFFERED_WRITE PURGE": "as OFFERED PURGE",
   "LOST OTHER_FAILED":
     "it cannot happen: a request beyond the object's end, which the pager refuses before the engine sees it",
 };
@@ -77,6 +80,10 @@ const small: readonly Small[] = [
   { programs: [["w1x0"], ["r0"], ["w0"]], home: 2, ranges: true, recalls: 1 },
   { programs: [["w"], ["w"], ["rr"]], home: 1, guesses: true },
   { programs: [["rr"], ["ww"], ["rr"], []], home: 4, guesses: true },
+  { programs: [[], ["ww", "r"], ["ww"]], home: 1, guesses: true },
+  { programs: [["x"], ["ww"], ["wr"]], home: 1, guesses: true },
+  { programs: [[], ["wr"], ["ww"]], home: 1, kills: 1, guesses: true },
+  { programs: [["r"], ["ww"], ["ww"]], home: 1, guesses: true },
 ];
 
 /**
@@ -131,7 +138,8 @@ const large: readonly Large[] = [
     pages: 3,
     first: [],
   },
-  { programs: [["rwrwr", "rwr"], ["rwrw"], ["rwrr", "rr"], []], guesses: true, first: [2635] },
+  { programs: [["rwrwr", "rwr"], ["rwrw"], ["rwrr", "rr"], []], guesses: true, first: [2635, 507] },
+  { programs: [["rwrwrw", "wrw"], ["wrwrwr"], ["rwrwrw"], []], guesses: true, first: [17, 647] },
 ];
 const SEEDS = 5000;
 

@@ -22,7 +22,7 @@ CONSTANTS
   Programs,   \* [machine -> sequence of threads, each a sequence of <<letter, page>>]
   Deaths,     \* at most so many machines die
   Leaves,     \* so many leave in good order, with Moves and without Deaths (Move.tla)
-  Guesses,    \* readers guess who owns a page, and ask him as well (kernel/coherence/early.ts)
+  Guesses,    \* machines guess who owns a page, and ask him as well (kernel/coherence/early.ts)
   Rejoins,    \* those that died come back, once
   Moves       \* membership goes by views, and the role of a home that dies moves (Move.tla)
 
@@ -31,7 +31,7 @@ VARIABLE w    \* the world
 
 NoCause == [kind |-> "", machine |-> 0, copy |-> FALSE, tx |-> 0, acks |-> {}]
 NoPeer == [reader |-> 0, served |-> 0, server |-> 0, kept |-> "", keptTx |-> 0, acks |-> {}, operation |-> 0,
-           guessed |-> FALSE]
+           guessed |-> ""]   \* its request was not forwarded here: it guessed, to "read" or to "write"
 NoMessage == [kind |-> "", from |-> 0, requester |-> 0, right |-> "", data |-> FALSE, dirty |-> FALSE,
               copy |-> FALSE, tx |-> 0, acks |-> {}, page |-> 0, value |-> 0, served |-> 0]
 
@@ -41,8 +41,12 @@ NewPage(m, p) ==
    tx |-> 0, purgeTx |-> 0, expected |-> {}, received |-> {}, readers |-> {}, sharers |-> {},
    awaited |-> {}, passed |-> {}, operations |-> {}, target |-> 0, guess |-> 0,
    \* Whom it was last given to; of an open request, what has come of it, "bytes" or "order", and the owner's request that this names;
-   \* the request by which it is here, and the reader that was sent its bytes early since.
+   \* the request by which it is here, and who was sent its bytes early since; if to be written, "open", or "dead" when he has died; how
+   \* many FORWARD_WRITE come late.
    successor |-> 0, early |-> "", earlyServed |-> 0, tenure |-> 0, earlyTo |-> 0, earlyTx |-> 0,
+   offered |-> "", overtaken |-> 0,
+   \* Frozen, the request to write that was open then; at a new home, there are such, or offers.
+   asked |-> 0, claimed |-> FALSE,
    peers |-> [x \in Machines |-> NoPeer],
    invalidated |-> {}, wasSharer |-> FALSE,
    \* What is around the engine: the frame's value, written since it came, the revocation under way, the
@@ -136,13 +140,16 @@ Ask(v, m, p, kind) ==
   LET P == v.pg[m][p]
       u == [Opened(v, m, p) EXCEPT !.pg[m][p].expected = {}, !.pg[m][p].received = {},
                                    !.pg[m][p].early = "", !.pg[m][p].earlyServed = 0]
-      guess == IF Guesses /\ kind = "GET_READ" /\ P.home # m /\ P.successor # P.home THEN P.successor ELSE 0
+      writes == P.state = "INVALID_WRITE"
+      guess == IF Guesses /\ (writes \/ P.state = "INVALID_READ") /\ P.home # m /\ P.successor # P.home
+               THEN P.successor ELSE 0
       x == Say(u, m, p, P.home, [M(kind) EXCEPT !.tx = u.last[m], !.requester = guess])
-  IN Say(x, m, p, guess, [M("GUESS") EXCEPT !.tx = u.last[m]])
+  IN Say(x, m, p, guess, [M("GUESS") EXCEPT !.tx = u.last[m], !.right = IF writes THEN "M" ELSE ""])
 
 \* Nothing that was or is to be sent early counts any more; by this machine's open request the page is here now.
 EarlyForgotten(v, m, p) ==
-  [v EXCEPT !.pg[m][p] = [@ EXCEPT !.early = "", !.earlyServed = 0, !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0]]
+  [v EXCEPT !.pg[m][p] = [@ EXCEPT !.early = "", !.earlyServed = 0, !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0,
+                           !.offered = ""]]
 TenureBegins(v, m, p) ==
   LET u == EarlyForgotten(v, m, p) IN IF Guesses THEN [u EXCEPT !.pg[m][p].tenure = v.pg[m][p].tx] ELSE u
 
@@ -178,16 +185,21 @@ AnswerOperations(v, m, p, kind) ==
 ClearReaders(v, m, p) ==
   [v EXCEPT !.pg[m][p].readers = {},
             !.pg[m][p].peers = [x \in Machines |->
-               IF x \in v.pg[m][p].readers THEN [@[x] EXCEPT !.reader = 0, !.guessed = FALSE] ELSE @[x]]]
+               IF x \in v.pg[m][p].readers THEN [@[x] EXCEPT !.reader = 0, !.guessed = ""] ELSE @[x]]]
 
 GiveReaders(v, m, p) ==
   LET P == v.pg[m][p]
+      writes(x) == P.peers[x].guessed = "write"
+      served == {x \in P.readers : ~writes(x) \/ P.state = "OFFERED"}
       grant(x) == Granting("S", TRUE, P.peers[x].reader, {})
-      messages == [x \in P.readers |-> IF P.peers[x].guessed
-                                       THEN [grant(x) EXCEPT !.kind = "EARLY", !.served = P.tenure] ELSE grant(x)]
-      early == {x \in P.readers : P.peers[x].guessed}
+      messages == [x \in served |-> IF P.peers[x].guessed # ""
+                                    THEN [grant(x) EXCEPT !.kind = "EARLY", !.served = P.tenure,
+                                            !.right = IF writes(x) THEN "M" ELSE "S", !.dirty = writes(x) /\ P.dirty]
+                                    ELSE grant(x)]
+      early == {x \in served : P.peers[x].guessed # ""}
       u == IF early = {} THEN v
-           ELSE [v EXCEPT !.pg[m][p].earlyTo = Max(early), !.pg[m][p].earlyTx = P.peers[Max(early)].reader]
+           ELSE [v EXCEPT !.pg[m][p].earlyTo = Max(early), !.pg[m][p].earlyTx = P.peers[Max(early)].reader,
+                          !.pg[m][p].offered = IF writes(Max(early)) THEN "open" ELSE ""]
   IN ClearReaders(SayAll(u, m, p, messages), m, p)
 
 Answer(v, m, p) ==
@@ -205,7 +217,7 @@ Answer(v, m, p) ==
 
 Refuse(v, m, p) ==
   LET a == AnswerOperations(v, m, p, "REJECTED")
-      forwarded == {x \in v.pg[m][p].readers : ~v.pg[m][p].peers[x].guessed}
+      forwarded == {x \in v.pg[m][p].readers : v.pg[m][p].peers[x].guessed = ""}
       failures == [x \in forwarded |-> [M("FAILURE") EXCEPT !.tx = v.pg[m][p].peers[x].reader]]
       b == ClearReaders(SayAll(a, m, p, failures), m, p)
       l == v.pg[m][p].later
@@ -275,10 +287,14 @@ GrantModified(v, m, p, msg) ==
 
 PassWrite(v, m, p, msg) ==
   LET P == v.pg[m][p]
+      guessed == msg.requester # 0 /\ msg.requester = P.owner
+      served == IF guessed THEN P.peers[P.owner].served ELSE 0
       u == Served(Forgotten(v, m, p), m, p, msg, P.owner, P.invalidated)
       x == Say(u, m, p, P.owner, [M("FORWARD_WRITE") EXCEPT !.requester = msg.from, !.copy = P.wasSharer,
-                                                           !.tx = msg.tx, !.acks = P.invalidated])
-  IN [x EXCEPT !.pg[m][p].owner = msg.from]
+                                                           !.tx = msg.tx, !.acks = P.invalidated, !.served = served])
+      y == Say(x, m, p, IF guessed THEN msg.from ELSE 0,
+               [M("ORDERED") EXCEPT !.tx = msg.tx, !.served = served, !.acks = P.invalidated])
+  IN [y EXCEPT !.pg[m][p].owner = msg.from]
 
 PurgeAll(v, m, p) ==
   LET asked == Machines \ v.dead[m]
@@ -310,7 +326,7 @@ Act(v, m, p, e, msg, a) ==
     [] a = "TELL_LOSS" -> Say(v, m, p, v.pg[m][p].home, M("LOSS"))
     [] a = "REFUSE" -> Refuse(v, m, p)
     [] a = "SURRENDER" ->
-         Say([v EXCEPT !.pg[m][p].cause = NoCause, !.pg[m][p].left = FALSE], m, p, v.pg[m][p].home,
+         Say([EarlyForgotten(v, m, p) EXCEPT !.pg[m][p].cause = NoCause, !.pg[m][p].left = FALSE], m, p, v.pg[m][p].home,
              [M("SURRENDER") EXCEPT !.data = v.pg[m][p].left])
     [] a = "ASK_OPERATE" -> AskOperate(v, m, p, e)
     [] a = "COMPLETE" -> Operated(v, m, p, "done")
@@ -434,21 +450,45 @@ GotGrant(v, m, p, msg) ==
      ELSE IF m = H.home /\ H.directory = "HELD" /\ m \in H.sharers THEN DirectoryEvent(y, m, p, "COPIED", msg)
      ELSE y
 
-\* A reader has the bytes when the owner and the home name the same request of the owner's.
-Early(v, m, p, msg) == Event(Closed(EarlyForgotten(v, m, p), m, p), m, p, "GOT_SHARED", [msg EXCEPT !.data = TRUE])
+\* Who guessed has the bytes when the owner and the home name the same request of the owner's.
+Asking(P) == P.state \in {"INVALID_READ", "INVALID_WRITE"}
+Early(v, m, p, msg0) ==
+  LET msg == [msg0 EXCEPT !.data = TRUE]
+  IN IF v.pg[m][p].state = "INVALID_READ" THEN Event(Closed(EarlyForgotten(v, m, p), m, p), m, p, "GOT_SHARED", msg)
+     ELSE IF Collected(v, m, p) THEN Event(Closed(TenureBegins(v, m, p), m, p), m, p, "GOT_MODIFIED", msg)
+     ELSE Event(v, m, p, "GOT_COLLECT", msg)
+\* A writer whose request is over says so to who has sent him the page for it.
+SayUntaken(v, m, p, msg) ==
+  Say(v, m, p, IF msg.right = "M" THEN msg.from ELSE 0, [M("UNTAKEN") EXCEPT !.tx = msg.tx])
+EarlyHere(v, m, p, msg) ==
+  [EarlyForgotten(v, m, p) EXCEPT !.pg[m][p].early = "bytes", !.pg[m][p].earlyServed = msg.served]
 EarlyCame(v, m, p, msg) ==
   LET P == v.pg[m][p]
-      u == [v EXCEPT !.pg[m][p].dirty = FALSE]
-  IN IF P.state # "INVALID_READ" \/ P.early = "bytes" THEN v
-     ELSE IF P.early = "order" THEN IF P.earlyServed = msg.served THEN Early(u, m, p, msg) ELSE v
-     ELSE Event([u EXCEPT !.pg[m][p].early = "bytes", !.pg[m][p].earlyServed = msg.served], m, p, "EARLY", msg)
+      u == [v EXCEPT !.pg[m][p].dirty = msg.dirty]
+  IN IF P.tx = 0 \/ P.tx # msg.tx \/ ~Asking(P) THEN SayUntaken(v, m, p, msg)
+     ELSE IF P.early = "bytes" THEN v
+     ELSE IF P.early = "order" /\ P.earlyServed # msg.served THEN v
+     ELSE IF P.early = "order" THEN Early(EarlyHere(u, m, p, msg), m, p, msg)
+     ELSE Event(EarlyHere(u, m, p, msg), m, p, "EARLY", msg)
 OrderCame(v, m, p, msg) ==
   LET P == v.pg[m][p]
-  IN IF P.state # "INVALID_READ" THEN v
-     ELSE IF P.early = "bytes" /\ P.earlyServed = msg.served THEN Early(v, m, p, msg)
-     ELSE [v EXCEPT !.pg[m][p].early = "order", !.pg[m][p].earlyServed = msg.served]
+      u == [v EXCEPT !.pg[m][p].expected = msg.acks]
+  IN IF ~Asking(P) THEN v
+     ELSE IF P.early = "bytes" /\ P.earlyServed = msg.served THEN Early(u, m, p, msg)
+     ELSE [u EXCEPT !.pg[m][p].early = "order", !.pg[m][p].earlyServed = msg.served]
 
-Answered(v, m, p, msg) ==
+\* Who was offered the page has it.
+Taken(v, m, p, msg) ==
+  LET to == v.pg[m][p].earlyTo
+  IN Event([v EXCEPT !.pg[m][p].dirty = FALSE, !.pg[m][p].successor = IF to \in v.dead[m] THEN 0 ELSE to],
+           m, p, "TAKEN", msg)
+\* What another sends for this machine's request says so too; the home's word comes behind it.
+Overtaken(v, m, p, msg) ==
+  IF v.pg[m][p].state = "OFFERED_WRITE" /\ (msg.kind = "FAILURE" \/ (msg.kind = "GRANT" /\ msg.data))
+  THEN Taken([v EXCEPT !.pg[m][p].overtaken = @ + 1], m, p, msg) ELSE v
+
+Answered(w0, m, p, msg) ==
+  LET v == Overtaken(w0, m, p, msg) IN
   CASE msg.kind = "FAILURE" -> Event(v, m, p, "FAILURE", msg)
     [] msg.kind = "ACKNOWLEDGED" ->
          LET who == IF msg.requester # 0 THEN msg.requester ELSE msg.from
@@ -463,18 +503,20 @@ Answered(v, m, p, msg) ==
          LET guessed == v.pg[m][p].target # v.pg[m][p].home
              u == [v EXCEPT !.pg[m][p].guess = 0]
          IN IF guessed THEN Event(u, m, p, "MISSED", msg) ELSE Event(Closed(u, m, p), m, p, "REJECTED", msg)
-    [] msg.kind = "EARLY" -> EarlyCame(v, m, p, msg)
     [] msg.kind = "ORDERED" -> OrderCame(v, m, p, msg)
     [] OTHER -> GotGrant(v, m, p, msg)
 
 GuessCame(v, m, p, msg) ==
   LET P == v.pg[m][p]
-      mayGive == P.tenure # 0 /\ (P.state \in {"EXCLUSIVE", "MODIFIED"} \/ (P.state = "OWNED" /\ P.dirty))
+      writes == msg.right = "M"
+      mayGive == P.tenure # 0 /\ (P.state \in {"EXCLUSIVE", "MODIFIED"} \/ (P.state = "OWNED" /\ P.dirty /\ ~writes))
   IN IF msg.from \in v.dead[m] \/ ~mayGive THEN v
      ELSE Event([v EXCEPT !.pg[m][p].readers = @ \union {msg.from},
-                          !.pg[m][p].peers[msg.from] = [@ EXCEPT !.reader = msg.tx, !.guessed = TRUE]],
-                m, p, "GUESSED", msg)
+                          !.pg[m][p].peers[msg.from] = [@ EXCEPT !.reader = msg.tx,
+                                                                 !.guessed = IF writes THEN "write" ELSE "read"]],
+                m, p, IF writes THEN "GUESSED_WRITE" ELSE "GUESSED", msg)
 
+OfferOf(P, msg) == P.offered # "" /\ P.earlyTo = msg.from /\ P.earlyTx = msg.tx
 Receive(v, m, p, msg) ==
   LET r == msg.requester IN
   CASE msg.kind \in {"GET_READ", "GET_WRITE", "CLEAN", "LOSS", "SURRENDER", "GET_OPERATE"} ->
@@ -483,18 +525,29 @@ Receive(v, m, p, msg) ==
          IF r \in v.dead[m] THEN v
          ELSE Event([v EXCEPT !.pg[m][p].operations = @ \union {r},
                               !.pg[m][p].peers[r].operation = msg.tx], m, p, "EXECUTE", msg)
-    [] msg.kind \in {"GRANT", "OPERATED", "REJECTED", "ACKNOWLEDGED", "FAILURE", "EARLY", "ORDERED"} ->
+    [] msg.kind \in {"GRANT", "OPERATED", "REJECTED", "ACKNOWLEDGED", "FAILURE", "ORDERED"} ->
          IF v.pg[m][p].tx # 0 /\ msg.tx = v.pg[m][p].tx THEN Answered(v, m, p, msg) ELSE v
     [] msg.kind = "GUESS" -> GuessCame(v, m, p, msg)
+    [] msg.kind = "EARLY" -> EarlyCame(v, m, p, msg)
+    [] msg.kind = "UNTAKEN" ->
+         LET P == v.pg[m][p]
+             u == [v EXCEPT !.pg[m][p].offered = "", !.pg[m][p].earlyTo = 0, !.pg[m][p].earlyTx = 0]
+         IN IF ~OfferOf(P, msg) THEN v
+            ELSE IF P.state \in {"OFFERED", "OFFERED_WRITE"} THEN Event(u, m, p, "UNTAKEN", msg) ELSE u
     [] msg.kind = "FORWARD_READ" ->
          LET P == v.pg[m][p] IN
-         IF r \in v.dead[m] THEN v
+         IF r \in v.dead[m] \/ P.overtaken # 0 THEN v
          ELSE IF P.earlyTo = r /\ P.earlyTx = msg.tx /\ P.tenure = msg.served
          THEN [v EXCEPT !.pg[m][p].earlyTo = 0, !.pg[m][p].earlyTx = 0]
          ELSE Event([v EXCEPT !.pg[m][p].readers = @ \union {r},
-                              !.pg[m][p].peers[r] = [@ EXCEPT !.reader = msg.tx, !.guessed = FALSE]],
+                              !.pg[m][p].peers[r] = [@ EXCEPT !.reader = msg.tx, !.guessed = ""]],
                     m, p, "FORWARD_READ", msg)
-    [] msg.kind \in {"INVALIDATE", "FORWARD_WRITE"} -> PutLater(v, m, p, msg.kind, msg)
+    [] msg.kind = "FORWARD_WRITE" ->
+         LET P == v.pg[m][p] IN
+         IF P.overtaken # 0 THEN [v EXCEPT !.pg[m][p].overtaken = @ - 1]
+         ELSE IF P.offered # "" /\ P.earlyTo = r /\ P.earlyTx = msg.tx /\ P.tenure = msg.served THEN Taken(v, m, p, msg)
+         ELSE PutLater(v, m, p, msg.kind, msg)
+    [] msg.kind = "INVALIDATE" -> PutLater(v, m, p, msg.kind, msg)
     [] msg.kind = "LOSS_KNOWN" -> Event(v, m, p, "FAILURE_KNOWN", msg)
     [] msg.kind = "PURGE" -> [v EXCEPT !.pg[m][p].purge = TRUE, !.pg[m][p].purgeTx = msg.tx]
     [] OTHER -> Bad(v, "a message of no kind")
@@ -502,8 +555,8 @@ Receive(v, m, p, msg) ==
 (***************** What a machine says to itself, and puts off ***********)
 Stable == {"SHARED", "OWNED", "EXCLUSIVE", "MODIFIED"}
 Purgeable(P) ==
-  \/ P.state \in Stable \union {"INVALID", "INVALID_OPERATE"}
-  \/ P.state \in {"INVALID_READ", "INVALID_WRITE", "SHARED_WRITE", "OWNED_WRITE"} /\ P.tx # P.purgeTx
+  \/ P.state \in Stable \union {"INVALID", "INVALID_OPERATE", "OFFERED"}
+  \/ P.state \in {"INVALID_READ", "INVALID_WRITE", "SHARED_WRITE", "OWNED_WRITE", "OFFERED_WRITE"} /\ P.tx # P.purgeTx
 PutOff(P) ==
   \/ P.state \in Stable /\ (P.operations # {} \/ P.later.kind # "" \/ P.readers # {})
   \/ P.purge /\ Purgeable(P)
@@ -583,8 +636,10 @@ Kill(v, m) ==
 Forget(v, m, p, x) ==
   LET P == v.pg[m][p] IN
   [v EXCEPT !.pg[m][p] = [@ EXCEPT
-     !.successor = IF @ = x THEN 0 ELSE @, !.earlyTx = IF P.earlyTo = x THEN 0 ELSE @,
-     !.earlyTo = IF @ = x THEN 0 ELSE @, !.peers[x].guessed = FALSE,
+     !.successor = IF @ = x THEN 0 ELSE @, !.earlyTx = IF P.earlyTo = x /\ P.offered = "" THEN 0 ELSE @,
+     !.earlyTo = IF @ = x /\ P.offered = "" THEN 0 ELSE @, !.offered = IF P.earlyTo = x /\ @ # "" THEN "dead" ELSE @,
+     !.peers[x].guessed = "",
+     !.overtaken = IF P.home = x THEN 0 ELSE @,
      !.readers = @ \ {x}, !.operations = @ \ {x}, !.guess = IF @ = x THEN 0 ELSE @, !.peers[x].reader = 0,
      !.cause.machine = IF @ = x /\ P.cause.kind # "PURGE" THEN 0 ELSE @,
      !.later.machine = IF @ = x THEN 0 ELSE @]]

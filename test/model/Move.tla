@@ -77,21 +77,31 @@ HomeOf(v, m, p) ==
 \* The state that a machine is in when nobody owes it anything.
 Standing(state) ==
   CASE state = "INVALID_OPERATE" -> "INVALID_OPERATE"
-    [] state \in {"OWNED", "OWNED_WRITE", "OWNED_LEAVING", "OWNED_WRITE_LEAVING"} -> "OWNED"
+    [] state \in {"OWNED", "OWNED_WRITE", "OWNED_LEAVING", "OWNED_WRITE_LEAVING", "OFFERED", "OFFERED_WRITE"} -> "OWNED"
     [] state \in {"COLLECTING", "SHARED", "SHARED_WRITE", "SHARED_LEAVING", "SHARED_WRITE_LEAVING",
                   "FAILED_SHARED", "FAILED_LEAVING"} -> "SHARED"
-    [] state \in {"EXCLUSIVE", "MODIFIED", "LOWERING", "LEAVING"} -> "MODIFIED"
+    [] state \in {"EXCLUSIVE", "MODIFIED", "LOWERING", "OFFERING", "LEAVING"} -> "MODIFIED"
     [] OTHER -> "INVALID"
 
 \* Of a frozen page: what is here, whatever operation of this machine's is open.
 Has(P) == IF P.state = "INVALID_OPERATE" THEN P.beneath ELSE P.state
 PutHas(P, state) == IF P.state = "INVALID_OPERATE" THEN [P EXCEPT !.beneath = state] ELSE [P EXCEPT !.state = state]
 
+\* Whether the writer that the page was offered to has it nobody knows here.
+OfferOpen(P) ==
+  P.offered = "open" /\ (P.state \in {"OFFERED", "OFFERED_WRITE"} \/ Standing(P.state) \in {"INVALID", "INVALID_OPERATE"})
+\* It has come to nothing, or other bytes are here in its place.
+OfferForgotten(P) ==
+  IF Has(P) # "OFFERED" THEN P
+  ELSE [PutHas(P, "INVALID") EXCEPT !.early = "", !.earlyServed = 0, !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0, !.offered = ""]
+
 \* `stored`: this machine was the home, and has the backing store.
 Stands(P, stored) ==
   LET clean == stored /\ P.directory = "CLEAN_SHARED"
       doubtful == P.state \in {"COLLECTING", "FAILED_SHARED", "FAILED_LEAVING"}
-      Q == [P EXCEPT !.state = Standing(P.state), !.beneath = "INVALID",
+      S == [P EXCEPT !.state = Standing(P.state), !.beneath = "INVALID"]
+      Q == [IF OfferOpen(P) THEN PutHas(S, "OFFERED") ELSE S EXCEPT
+                     !.asked = IF Guesses /\ P.state = "INVALID_WRITE" THEN P.tx ELSE 0,
                      !.sole = Leaves > 0 /\ (clean \/ P.purge \/ doubtful)]
       alone == stored /\ (P.directory = "UNUSED" \/ (P.directory = "RECOVERING" /\ P.found))
   IN IF alone \/ P.left THEN IF Has(Q) \in {"INVALID", "SHARED"} THEN PutHas(Q, "OWNED") ELSE Q
@@ -110,14 +120,16 @@ Untold(P) == P.directory = "LOST" \/ (P.directory = "RECOVERING" /\ ~P.found /\ 
 FreezePage(v, m, p, stored) ==
   LET a == AnswerOperations(EndRevocation(v, m, p), m, p, "REJECTED")
       P == a.pg[m][p]
-      Q == IF P.frozen THEN P ELSE Stands(P, stored /\ P.framed)
+      R == IF P.frozen THEN P ELSE Stands(P, stored /\ P.framed)
+      Q == IF Has(R) = "OFFERED" THEN R
+           ELSE [R EXCEPT !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0, !.offered = ""]
   IN [a EXCEPT !.pg[m][p] = [Q EXCEPT
         !.frozen = TRUE, !.unanswered = Q.state = "INVALID_OPERATE",
         !.away = IF P.frozen THEN @ ELSE IF P.directory = "HELD" THEN P.owner ELSE 0,
         !.untold = IF stored THEN Untold(P) ELSE @,
         !.reverts = IF stored THEN P.directory = "RECOVERING" /\ ~Untold(P) ELSE @,
         !.readers = {}, !.later.kind = "", !.later.machine = 0, !.cause.kind = "", !.cause.machine = 0,
-        !.successor = 0, !.early = "", !.earlyServed = 0, !.tenure = 0, !.earlyTo = 0, !.earlyTx = 0,
+        !.successor = 0, !.overtaken = 0, !.claimed = FALSE,
         !.purge = FALSE, !.left = FALSE, !.guess = 0, !.directory = "UNUSED", !.owner = 0, !.sharers = {},
         !.awaited = {}, !.found = FALSE, !.told = FALSE]]
 
@@ -145,10 +157,14 @@ Ends(v, m, p, e, msg) ==
       u == Event(Closed(v, m, p), m, p, e, msg)
   IN IF P.beneath = "INVALID" THEN u ELSE [u EXCEPT !.pg[m][p].state = P.beneath, !.pg[m][p].beneath = "INVALID"]
 
+\* What was offered to this machine, which has heard that it is next, is a copy.
+Here(P) == [P EXCEPT !.tx = 0, !.asked = 0, !.sole = Leaves > 0, !.state = "SHARED"]
+
 \* What still comes for a frozen page.
-Frozen(v, m, p, msg) ==
-  LET P == v.pg[m][p]
-      mine == P.tx # 0 /\ msg.tx = P.tx
+Frozen(w0, m, p, msg) ==
+  LET mine == w0.pg[m][p].tx # 0 /\ msg.tx = w0.pg[m][p].tx
+      v == IF msg.kind = "GRANT" /\ mine THEN [w0 EXCEPT !.pg[m][p] = OfferForgotten(@)] ELSE w0
+      P == v.pg[m][p]
       operates == mine /\ P.state = "INVALID_OPERATE"
       taken == Framed([v EXCEPT !.pg[m][p].frame = msg.value], m, p)
   IN CASE msg.kind = "GRANT" /\ mine ->
@@ -156,6 +172,17 @@ Frozen(v, m, p, msg) ==
             ELSE [IF msg.data THEN taken ELSE v EXCEPT !.pg[m][p].tx = 0,
                     !.pg[m][p].sole = @ \/ (Leaves > 0 /\ msg.right # "S"),
                     !.pg[m][p].state = IF @ = "INVALID" THEN "SHARED" ELSE @]
+       [] msg.kind = "EARLY" ->
+            IF P.asked = 0 \/ msg.tx # P.asked THEN SayUntaken(v, m, p, msg)
+            ELSE IF P.early # "" /\ ~(P.early = "order" /\ P.earlyServed = msg.served) THEN v
+            ELSE LET u == [EarlyHere(taken, m, p, msg) EXCEPT !.pg[m][p].dirty = msg.dirty,
+                             !.pg[m][p].state = IF @ = "OFFERED" THEN "INVALID" ELSE @]
+                 IN IF P.early = "order" THEN [u EXCEPT !.pg[m][p] = Here(@)] ELSE u
+       [] msg.kind = "ORDERED" /\ P.asked # 0 /\ msg.tx = P.asked ->
+            IF P.early = "bytes" /\ P.earlyServed = msg.served THEN [v EXCEPT !.pg[m][p] = Here(@)]
+            ELSE [v EXCEPT !.pg[m][p].early = "order", !.pg[m][p].earlyServed = msg.served]
+       [] msg.kind = "UNTAKEN" /\ Has(P) = "OFFERED" /\ OfferOf(P, msg) ->
+            [v EXCEPT !.pg[m][p] = PutHas(OfferForgotten(@), "OWNED")]
        [] msg.kind \in {"OPERATED", "REJECTED"} /\ operates -> Settle(Ends(v, m, p, msg.kind, msg), m)
        [] msg.kind = "EXECUTE" ->
             IF msg.requester \in v.dead[m] THEN v
@@ -182,37 +209,65 @@ Away(v, m, P) == P.away = ByReport \/ (P.away # 0 /\ (~P.reverts \/ P.away \in v
 
 ReportOf(v, m, P) ==
   CASE Has(P) = "MODIFIED" -> 3 [] Has(P) = "OWNED" -> 2 [] Has(P) = "SHARED" -> 1
+    [] Has(P) = "OFFERED" -> 7
     [] OTHER -> IF Away(v, m, P) THEN 6 ELSE 0
 
 Reported(v, h, p, from, report) ==
   LET P == v.pg[h][p]
       owns == report = 3 \/ (report = 2 /\ P.owner = 0)
   IN IF report = 6 THEN [v EXCEPT !.pg[h][p].away = ByReport]
-     ELSE IF report = 0 \/ P.owner = from THEN v
+     ELSE IF report \in {0, 7} \/ P.owner = from THEN v
      ELSE IF ~owns THEN [v EXCEPT !.pg[h][p].sharers = @ \union {from}]
      ELSE [v EXCEPT !.pg[h][p].sharers = @ \union ({P.owner} \ {0}), !.pg[h][p].owner = from]
+
+\* What is said besides: the request to write that `from` had open as it froze, 0 = none; and {} or whom it has offered the page to, for which one.
+Claimed(v, h, p, from, asked, to, request) ==
+  LET P == v.pg[h][p]
+      none == [x \in Machines |-> [P.peers[x] EXCEPT !.server = 0, !.served = 0, !.keptTx = 0]]
+      Q == IF P.claimed THEN P ELSE [P EXCEPT !.claimed = TRUE, !.peers = none]
+      R == IF asked = 0 THEN Q ELSE [Q EXCEPT !.peers[from].served = asked]
+      T == IF to = {} THEN R ELSE [R EXCEPT !.peers[from].server = Max(to), !.peers[from].keptTx = request]
+  IN IF asked = 0 /\ to = {} THEN v ELSE [v EXCEPT !.pg[h][p] = T]
+
+\* All have handed in, and nobody has the page: who has offered it in vain has; else somebody had it who died.
+Offering(P) ==
+  LET offers == {x \in Machines : P.peers[x].server # 0}
+      stand == {x \in offers : P.peers[P.peers[x].server].served = P.peers[x].keptTx}
+  IN IF ~P.claimed \/ P.owner # 0 \/ P.sharers # {} \/ offers = {} THEN P
+     ELSE [P EXCEPT !.away = ByReport, !.owner = IF stand = {} THEN 0 ELSE Min(stand)]
 
 \* Who leaves gives it: what it alone may have goes along. `copy`: others may have it as well.
 Give(v, m, p, home) ==
   LET P == v.pg[m][p]
       copy == Has(P) = "SHARED"
-      u == [v EXCEPT !.pg[m][p] = [PutHas(P, "INVALID") EXCEPT !.wrote = FALSE]]
+      offered == IF Has(P) = "OFFERED" THEN {P.earlyTo} ELSE {}
+      u == [v EXCEPT !.pg[m][p] = [PutHas(OfferForgotten(P), "INVALID") EXCEPT !.wrote = FALSE]]
   IN IF copy /\ ~P.sole /\ ~v.mb[m].doubts THEN u
      ELSE Tell([u EXCEPT !.ob[m][p].gave = @ \union {home}], m, home,
-               [M("GIVEN") EXCEPT !.page = p, !.copy = copy, !.value = IF P.framed THEN P.frame ELSE 1])
+               [M("GIVEN") EXCEPT !.page = p, !.copy = copy, !.value = IF P.framed THEN P.frame ELSE 1,
+                                  !.acks = offered, !.tx = IF offered = {} THEN 0 ELSE P.earlyTx])
 
 \* At the new home. All copies are equal.
 Given(v, h, p, msg) ==
-  LET P == [v.pg[h][p] EXCEPT !.frame = msg.value, !.framed = TRUE, !.sole = TRUE]
+  LET P == [OfferForgotten(v.pg[h][p]) EXCEPT !.frame = msg.value, !.framed = TRUE, !.sole = TRUE]
       shares == [PutHas(P, "SHARED") EXCEPT !.sharers = @ \union {h}]
       owns == [PutHas(P, "OWNED") EXCEPT !.sharers = @ \ {h}, !.owner = h]
-  IN [v EXCEPT !.pg[h][p] =
+      \* What it has offered to a writer is the home's to offer; of two offers the newer one counts.
+      here == v.pg[h][p]
+      newer == Has(here) = "INVALID" \/ (Has(here) = "OFFERED" /\ here.frame < msg.value)
+      offers == [PutHas(P, "OFFERED") EXCEPT !.sole = here.sole, !.offered = "open", !.earlyTo = Max(msg.acks), !.earlyTx = msg.tx]
+  IN IF msg.acks # {}
+     THEN IF newer THEN Claimed([v EXCEPT !.pg[h][p] = offers], h, p, h, 0, msg.acks, msg.tx) ELSE v
+     ELSE [v EXCEPT !.pg[h][p] =
         IF P.owner = h \/ (msg.copy /\ Has(P) \notin {"INVALID", "SHARED"}) THEN P
         ELSE IF msg.copy \/ P.owner # 0 THEN shares ELSE owns]
 
 HandInObject(v, m, p) ==
   LET here == v.ob[m][p]
       report == ReportOf(v, m, v.pg[m][p])
+      P == v.pg[m][p]
+      to == IF report = 7 THEN {P.earlyTo} ELSE {}
+      request == IF report = 7 THEN P.earlyTx ELSE 0
       u == [v EXCEPT !.ob[m][p].moving = 2,
                      !.ob[m][p].lossy = here.lossy \/ v.pg[m][p].untold,
                      !.ob[m][p].handed = IF here.home = m THEN @ ELSE @ \union {here.home}]
@@ -220,17 +275,25 @@ HandInObject(v, m, p) ==
            ELSE Tell(u, m, here.home, [M("OBJECT") EXCEPT !.page = p, !.copy = here.ours, !.data = u.ob[m][p].lossy,
                                                         !.dirty = v.mb[m].doubts])
   IN IF here.moving # 1 THEN v
-     ELSE IF report = 0 THEN x
-     ELSE IF here.home = m THEN Reported(x, m, p, m, report)
-     ELSE IF m \in Leaving(v, m) /\ report # 6 THEN Give(x, m, p, here.home)
-     ELSE Tell(x, m, here.home, [M("REPORT") EXCEPT !.page = p, !.requester = report])
+     ELSE IF report = 0 /\ P.asked = 0 THEN x
+     ELSE IF here.home = m THEN Reported(Claimed(x, m, p, m, P.asked, to, request), m, p, m, report)
+     ELSE IF m \in Leaving(v, m) /\ report \notin {0, 6} THEN Give(x, m, p, here.home)
+     ELSE Tell(x, m, here.home, [M("REPORT") EXCEPT !.page = p, !.requester = report, !.tx = P.asked, !.acks = to,
+                                                  !.served = request])
 RECURSIVE HandInEach(_, _, _)
 HandInEach(v, m, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN HandInEach(HandInObject(v, m, p), m, S \ {p})
 HandIn(v, m) == Mark(HandInEach(v, m, Pages), m, 2)
 
-RebuildObject(v, m, p) ==
-  LET P == v.pg[m][p]
+TellOne(v, m, to, msg) == IF to = 0 THEN v ELSE Tell(v, m, to, msg)
+RebuildObject(w0, m, p) ==
+  LET offering == Offering(w0.pg[m][p])
+      here0 == w0.ob[m][p]
+      mine == offering.owner = m /\ Has(offering) = "OFFERED"
+      v == IF here0.home # m \/ here0.moving # 2 THEN w0
+           ELSE [w0 EXCEPT !.pg[m][p] = IF mine THEN PutHas(OfferForgotten(offering), "OWNED") ELSE offering]
+      chosen == IF w0.pg[m][p].owner = 0 THEN offering.owner ELSE 0
+      P == v.pg[m][p]
       here == v.ob[m][p]
       loses == ~here.complete \/ here.lossy
       lost == loses \/ (Away(v, m, P) /\ v.mb[m].doubts)
@@ -247,7 +310,8 @@ RebuildObject(v, m, p) ==
      ELSE IF P.owner = m /\ Has(P) = "OWNED"
      THEN [u EXCEPT !.pg[m][p] = [PutHas(@, "SHARED") EXCEPT !.directory = "CLEAN_SHARED", !.owner = 0,
                                                              !.sharers = @ \union {m}]]
-     ELSE IF P.owner # 0 THEN [u EXCEPT !.pg[m][p].directory = "HELD"]
+     ELSE IF P.owner # 0
+     THEN TellOne([u EXCEPT !.pg[m][p].directory = "HELD"], m, chosen, [M("OWNER") EXCEPT !.page = p, !.copy = TRUE])
      ELSE IF m \in P.sharers THEN [u EXCEPT !.pg[m][p].directory = "CLEAN_SHARED"]
      ELSE IF P.sharers # {}
      THEN Tell([u EXCEPT !.pg[m][p].directory = "HELD", !.pg[m][p].sharers = @ \ {first},
@@ -261,8 +325,9 @@ RebuildEach(v, m, S) ==
 \* `h` has rebuilt what was handed in to it.
 ThawPage(v, m, p, h) ==
   LET P == v.pg[m][p]
-      u == [v EXCEPT !.pg[m][p] = [P EXCEPT !.frozen = FALSE, !.sole = FALSE, !.away = IF h = m THEN @ ELSE 0, !.home = h,
+      u == [v EXCEPT !.pg[m][p] = [OfferForgotten(P) EXCEPT !.frozen = FALSE, !.sole = FALSE, !.away = IF h = m THEN @ ELSE 0, !.home = h,
               !.untold = FALSE, !.reverts = @ /\ h = m, !.passed = {},
+              !.asked = 0, !.claimed = FALSE, !.early = "", !.earlyServed = 0,
               !.peers = [x \in Machines |-> NoPeer], !.tx = IF P.state = "INVALID_OPERATE" THEN @ ELSE 0]]
       fails == P.state = "INVALID_OPERATE" /\ (P.tx = 0 \/ P.beneath # "INVALID" \/ P.target \in v.dead[m])
       x == IF fails THEN Ends(u, m, p, "FAILURE", NoMessage) ELSE u
@@ -314,11 +379,13 @@ Hear(v, m, msg) ==
          IF v.ob[m][p].moving = 0 THEN v
          ELSE [v EXCEPT !.ob[m][p] = [@ EXCEPT !.complete = @ \/ msg.copy, !.lossy = @ \/ msg.data],
                         !.mb[m].doubts = @ \/ msg.dirty]
-    [] msg.kind = "REPORT" -> IF v.ob[m][p].moving # 0 THEN Reported(v, m, p, msg.from, msg.requester) ELSE v
+    [] msg.kind = "REPORT" ->
+         IF v.ob[m][p].moving = 0 THEN v
+         ELSE Reported(Claimed(v, m, p, msg.from, msg.tx, msg.acks, msg.served), m, p, msg.from, msg.requester)
     [] msg.kind = "OWNER" ->
          IF v.ob[m][p].moving = 0 THEN v
-         ELSE IF Has(v.pg[m][p]) \notin {"SHARED", "OWNED"} THEN Bad(v, "an owner without a copy")
-         ELSE [v EXCEPT !.pg[m][p] = [PutHas(@, IF msg.copy THEN "MODIFIED" ELSE "OWNED") EXCEPT !.dirty = TRUE]]
+         ELSE IF Has(v.pg[m][p]) \notin {"SHARED", "OWNED", "OFFERED"} THEN Bad(v, "an owner without a copy")
+         ELSE [v EXCEPT !.pg[m][p] = [PutHas(OfferForgotten(@), IF msg.copy THEN "MODIFIED" ELSE "OWNED") EXCEPT !.dirty = TRUE]]
     [] msg.kind = "GIVEN" -> IF v.ob[m][p].moving = 0 THEN v ELSE Given(v, m, p, msg)
     [] OTHER -> IF v.pg[m][p].frozen THEN Frozen(v, m, p, msg) ELSE Settle(Receive(v, m, p, msg), m)
 

@@ -13,7 +13,7 @@ export interface Case {
   moves?: boolean;
   /** So many leave in good order. */
   leaves?: number;
-  /** Readers guess who owns a page. */
+  /** Machines guess who owns a page. */
   guesses?: boolean;
   states: number;
 }
@@ -59,15 +59,25 @@ export const cases: Case[] = [
   { programs: [["w"], ["x"], []], home: 3, kills: 1, rejoins: true, states: 2131 },
 ];
 
-/** Who has lost the page to a machine asks that one as well when it reads next (kernel/coherence/early.ts). */
+/** Who has lost the page to a machine asks that one as well when it needs it next (kernel/coherence/early.ts). */
 export const guessCases: Case[] = [
   { programs: [[], ["ww"], ["rr"]], home: 1, kills: 0, states: 422 },
   { programs: [["w"], ["w"], ["rr"]], home: 1, kills: 0, states: 1035 },
   { programs: [[], ["wx"], ["rrr"]], home: 1, kills: 0, states: 938 },
   { programs: [[], ["w"], ["w"], ["rr"]], home: 1, kills: 0, states: 1500 },
-  { programs: [[], ["ww"], ["rr"]], home: 1, kills: 1, states: 13517 },
-  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, rejoins: true, states: 4957 },
-  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, moves: true, states: 26996 },
+  { programs: [[], ["ww"], ["rr"]], home: 1, kills: 1, states: 13601 },
+  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, rejoins: true, states: 4977 },
+  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, moves: true, states: 26812 },
+  { programs: [[], ["ww"], ["w"]], home: 1, kills: 0, states: 93 },
+  { programs: [[], ["ww"], ["ww"]], home: 1, kills: 0, states: 740 },
+  { programs: [[], ["ww"], ["rw"]], home: 1, kills: 0, states: 573 },
+  { programs: [["w"], ["ww"], ["w"]], home: 1, kills: 0, states: 547 },
+  { programs: [[], ["ww"], ["w"], ["w"]], home: 1, kills: 0, states: 994 },
+  { programs: [[], ["wx"], ["wx"]], home: 1, kills: 0, states: 80 },
+  { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, states: 2952 },
+  { programs: [[], ["ww"], ["ww"]], home: 1, kills: 1, states: 23357 },
+  { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, rejoins: true, states: 5674 },
+  { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, moves: true, states: 29727 },
 ].map((one) => ({ ...one, guesses: true }));
 
 /** R8: the home dies and its role moves (test/model/Move.tla). */

@@ -109,7 +109,7 @@ export class Homes {
       // What moves its home, or will at once, needs nothing else.
       const { home } = machine.objects[this.#cluster.objectOf(page)]!;
       if (engines.do.isFrozen(engines.page(number, page)) !== 0 || home === dead || this.#mirrors.on) {
-        engines.do.forgetOperation(engines.page(number, page), dead);
+        engines.do.bereft(engines.page(number, page), dead);
         continue;
       }
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
@@ -134,7 +134,7 @@ export class Homes {
       if (!known || moving === 0) return;
       const at = this.#cluster.find(to, notice.page);
       if (notice.kind === "fetch") this.#leaves.fetched(to, notice.page, from);
-      else if (notice.kind === "report") this.#reported(to, notice.page, from, notice.report, notice.serial);
+      else if (notice.kind === "report") this.#reported(to, from, notice);
       else if (notice.kind === "given") this.#leaves.given(to, notice, value);
       else if (notice.restore) {
         this.#mirrors.use(to, notice.page);
@@ -251,18 +251,28 @@ export class Homes {
     if (this.#cluster.planted === "an owner is reported as a copy" && report > 1 && report < 4) report = 1;
     if (this.#cluster.planted === "copies are not reported" && report === 1) report = 0;
     const serial = this.#mirrors.best(number, page);
-    if (report === 0 && serial === 0n) return;
-    if (this.#leaves.isLeaving(number) && home !== number && report !== this.#cluster.c["REPORT_AWAY"]) {
+    const asked = engines.do.asked(at);
+    if (report === 0 && serial === 0n && asked === 0) return;
+    const leaves = this.#leaves.isLeaving(number) && home !== number;
+    if (leaves && report !== this.#cluster.c["REPORT_AWAY"] && report !== 0) {
       this.#leaves.give(number, page, home);
-      return;
+      if (asked === 0) return;
+      report = 0;
     }
-    if (home === number) this.#reported(number, page, number, report, serial);
-    else this.#cluster.tell(number, home, { kind: "report", page, report, serial });
+    const offered = report === this.#cluster.c["REPORT_OFFERED"];
+    const to = offered ? engines.do.offeredTo(at) : 0;
+    const request = offered ? engines.do.offeredFor(at) : 0;
+    const notice = { kind: "report", page, report, serial, asked, to, request } as const;
+    if (home === number) this.#reported(number, number, notice);
+    else this.#cluster.tell(number, home, notice);
   }
 
-  #reported(home: number, page: number, from: number, report: number, serial: bigint): void {
+  #reported(home: number, from: number, notice: Extract<HomeNotice, { kind: "report" }>): void {
+    const { page, report, serial, asked, to, request } = notice;
     const { engines } = this.#cluster;
-    const at = engines.page(home, page);
+    const [engine, at] = [engines.engine(home), engines.page(home, page)];
+    if (asked !== 0) engines.do.claimed(engine, at, from, asked);
+    if (to !== 0) engines.do.hasOffered(engine, at, from, to, request);
     engines.do.reported(at, from, report);
     if (this.#mirrors.on) engines.do.best(at, from, serial, this.#leavers(home));
   }
@@ -339,7 +349,8 @@ export class Homes {
       const doubts = machine.membership.doubts && !this.#mirrors.on ? 1 : 0;
       const noRoom = roomless.includes(page);
       const isLost = (here.lost || noRoom) && !ranges ? 1 : 0;
-      const adopts = engines.do.rebuild(engines.engine(number), at, isLost, doubts);
+      const offers = engines.do.offers(engines.engine(number), at);
+      const adopts = engines.do.rebuild(engines.engine(number), at, isLost, doubts) || offers;
       if (this.#mirrors.restores(number, page)) continue;
       const alone = !this.#mirrors.on && engines.do.settle(engines.engine(number), at) !== 0;
       const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];

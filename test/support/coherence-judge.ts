@@ -6,7 +6,7 @@ import type { Cluster } from "./coherence-state.js";
 import { Violation } from "./search.js";
 
 const NAMES = [
-  ...["INVALID", "SHARED", "OWNED", "EXCLUSIVE", "MODIFIED"],
+  ...["INVALID", "SHARED", "OWNED", "EXCLUSIVE", "MODIFIED", "OFFERED"],
   ...["UNUSED", "CLEAN_SHARED", "HELD", "RECOVERING", "LOST"],
 ];
 
@@ -136,9 +136,9 @@ export class Judge {
     const says = `the directory of page ${page} says ${this.#named(directory)}, owner ${owner}, sharers ${sharers.toString(2)}`;
     for (const m of members.filter((number) => cluster.runs(number))) {
       const state = cluster.state(m, page);
-      const answers = is(state, "OWNED", "EXCLUSIVE", "MODIFIED");
+      const answers = is(state, "OWNED", "EXCLUSIVE", "MODIFIED", "OFFERED");
       // Who owned it is not told when the home has received a copy, and with it answers for the page.
-      const copies = is(state, "SHARED") || (is(state, "OWNED") && is(directory, "CLEAN_SHARED"));
+      const copies = is(state, "SHARED") || (is(state, "OWNED", "OFFERED") && is(directory, "CLEAN_SHARED"));
       const counted = (sharers & (1n << BigInt(m - 1))) !== 0n;
       const owns = is(directory, "HELD") && owner === m;
       const known = copies ? counted || owns : !answers || owns;

@@ -81,6 +81,8 @@ export class Leaves {
     const { engines, c } = this.#cluster;
     const here = this.#cluster.machine(number).pages[page]!;
     const at = engines.page(number, page);
+    const offered = engines.do.offeredTo(at);
+    const to = { to: offered, request: offered === 0 ? 0 : engines.do.offeredFor(at) };
     let report = engines.do.give(at, this.#cluster.machine(number).membership.doubts ? 1 : 0);
     const serial = engines.do.forsaken(at, here.dirty ? 1 : 0) as unknown as bigint;
     here.dirty = false;
@@ -88,20 +90,23 @@ export class Leaves {
     if (report === c["REPORT_HAD"]) {
       const best = this.#mirrors.best(number, page);
       if (best !== 0n && this.#cluster.planted !== "what is on who leaves is nobody's")
-        this.#cluster.tell(number, home, { kind: "report", page, report, serial: best });
+        this.#cluster.tell(number, home, {
+          ...{ kind: "report", page, report, serial: best },
+          ...{ asked: 0, to: 0, request: 0 },
+        });
       return;
     }
     this.#cluster.machine(number).objects[this.#cluster.objectOf(page)]!.gaveTo |= bit(home);
     if (here.broken) report = c["REPORT_PARTLY"]!;
     const value = here.framed ? here.frame : 0;
-    this.#cluster.tell(number, home, { kind: "given", page, report, serial }, value);
+    this.#cluster.tell(number, home, { kind: "given", page, report, serial, ...to }, value);
   }
 
   /** mirrorGive() of left-mirrors.ts. */
   fetched(number: number, page: number, home: number): void {
     const [serial, value] = this.#mirrors.newest(number, page);
     const report = this.#cluster.c["REPORT_MIRROR"]!;
-    this.#cluster.tell(number, home, { kind: "given", page, report, serial }, value);
+    this.#cluster.tell(number, home, { kind: "given", page, report, serial, to: 0, request: 0 }, value);
   }
 
   /** pageGiven() of hand-in.ts. */
@@ -119,11 +124,15 @@ export class Leaves {
       this.#cluster.losesPage(page);
       return;
     }
+    const offer = report === c["REPORT_OFFERED"];
+    const bits = BigInt.asUintN(64, serial);
+    const [engine, { to, request }] = [engines.engine(number), notice];
+    if (offer && engines.do.offerGiven(engine, at, number, bits, to, request) === 0) return;
     const dirty = engines.do.dirty(at) & 1;
     Object.assign(here, { frame: value, framed: true, former: false });
-    engines.do.restore(at, BigInt.asUintN(64, serial), dirty, 0);
+    engines.do.restore(at, bits, dirty, 0);
     this.#mirrors.given(number, page);
-    engines.do.given(at, number, report === c["REPORT_COPY_GIVEN"] ? 1 : 0);
+    if (!offer) engines.do.given(at, number, report === c["REPORT_COPY_GIVEN"] ? 1 : 0);
     if (report === c["REPORT_PARTLY"]) here.broken = true;
   }
 }

@@ -28,6 +28,8 @@ export function putNotice(words: Words, notice: Notice, mirrored: boolean): void
   words.put(NOTICES.indexOf(notice.kind) + 1);
   if ("page" in notice) words.put(notice.page);
   if ("report" in notice) words.put(notice.report);
+  if ("asked" in notice) words.put(notice.asked);
+  if ("request" in notice) for (const word of [notice.to, notice.request]) words.put(word);
   if ("restore" in notice) words.put(Number(notice.restore) | (Number(notice.alone) << 1));
   if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
   if ("serial" in notice && mirrored) put64(words, notice.serial);

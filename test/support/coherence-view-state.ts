@@ -81,12 +81,23 @@ export type ViewNotice =
     }
   /** `restore`: nobody has the page, and that machine has the newest bytes of it; `alone`: nobody else has a copy. */
   | { kind: "owner"; page: number; restore: boolean; alone: boolean }
-  /** `serial`: of the newest bytes there, mirrored. */
-  | { kind: "report"; page: number; report: number; serial: bigint }
+  /**
+   * `serial`: of the newest bytes there, mirrored; `asked`: the sender's request to write that was open when it froze; `to`, `request`: whom
+   * the page was offered to, and for which request.
+   */
+  | {
+      kind: "report";
+      page: number;
+      report: number;
+      serial: bigint;
+      asked: number;
+      to: number;
+      request: number;
+    }
   /** To who leaves: the newest bytes of the page, which nobody else has, are to come. */
   | { kind: "fetch"; page: number }
-  /** By who leaves: the page comes along. */
-  | { kind: "given"; page: number; report: number; serial: bigint };
+  /** By who leaves: the page comes along; `to`, `request` as above. */
+  | { kind: "given"; page: number; report: number; serial: bigint; to: number; request: number };
 
 /** At the beginning: everybody is a member of the first view. */
 export const unseen = (machines: number): Membership => ({

@@ -8,7 +8,7 @@ import { type Change, rowBugs } from "./rows.js";
 
 const kernel = new KernelWasm();
 const begin = kernel.constant("ROWS");
-const intact = kernel.bytes.slice(begin, begin + 8 * 256);
+const intact = kernel.bytes.slice(begin, begin + 8 * 300);
 
 const programs: Program[][][] = [
   [
@@ -37,6 +37,9 @@ const ranged = [
 const guessing = [
   [["w"], ["w"], ["rr"]],
   [["r"], ["ww"], ["rr"], ["wr"]],
+  [[], ["ww", "r"], ["w"]],
+  [["x"], ["ww"], ["wr"]],
+  [[], ["w", "w", "r"], ["ww"]],
 ].map((programs) => new World(kernel, { machines: programs.length, home: 1, programs, guesses: true }));
 export const fresh = new Map(
   [...worlds, ...ranged, ...guessing].map((world): [World, Saved] => [world, world.save()]),

@@ -7,7 +7,7 @@ interface RowBug {
   readonly name: string;
   readonly kills?: number;
   readonly ranges?: true;
-  /** Readers guess who owns a page. */
+  /** Machines guess who owns a page. */
   readonly guesses?: true;
   readonly rows: Change[];
 }
@@ -39,6 +39,31 @@ export const rowBugs: readonly RowBug[] = [
     name: "an M holder gives its bytes early and keeps the right to write",
     guesses: true,
     rows: [["MODIFIED", "GUESSED", "MODIFIED", "GIVE_READERS"]],
+  },
+  {
+    name: "an M holder offers its page and goes on writing",
+    guesses: true,
+    rows: [["MODIFIED", "GUESSED_WRITE", "OFFERED", "GIVE_READERS"]],
+  },
+  {
+    name: "who has offered a page goes on reading it",
+    guesses: true,
+    rows: [["OFFERED", "READ", "OFFERED", "GRANT"]],
+  },
+  {
+    name: "who wants back what he has offered reads it meanwhile",
+    guesses: true,
+    rows: [["OFFERED_WRITE", "READ", "OFFERED_WRITE", "GRANT"]],
+  },
+  {
+    name: "who has offered a page does an operation on it",
+    guesses: true,
+    rows: [["OFFERED", "EXECUTE", "OFFERED", "PERFORM"]],
+  },
+  {
+    name: "a page is offered to one writer while it leaves for another",
+    guesses: true,
+    rows: [["OFFERING", "FORWARD_WRITE", "OFFERING"]],
   },
   {
     name: "hands a page over before the shoot-down",

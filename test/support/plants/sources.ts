@@ -19,13 +19,13 @@ import {
   tellStory,
   toldAndReverts,
 } from "../story.js";
-import { shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
+import { GUESSING, shapeOf, worldOf as trialWorld, wanderIn } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
 import { exploreLoans, larger, loanCases, short, wanderLoans } from "./loans.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 
-/** What it is part of: pages, readers that guess who owns them, records that merge and go, homes that move, machines that leave, chunks that are lent. */
-type Part = "pages" | "guesses" | "merging" | "moves" | "leaves" | "loans";
+/** What it is part of: pages, machines that guess who owns them, the same where homes move, records that merge and go, homes that move, machines that leave, chunks that are lent. */
+type Part = "pages" | "guesses" | "offers" | "merging" | "moves" | "leaves" | "loans";
 
 const bugs: readonly (Change & { part: Part; story?: Story })[] = [
   {
@@ -75,8 +75,8 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "a page that goes from writer to writer is the first one's still",
     part: "pages",
     file: "coherence/directory.ts",
-    from: "SAY_FORWARD_WRITE, flags, message, acks);\n  page.owner = message.from;",
-    to: "SAY_FORWARD_WRITE, flags, message, acks);",
+    from: "sayOrdered(engine, page, message, acks);\n  page.owner = message.from;",
+    to: "sayOrdered(engine, page, message, acks);",
   },
   {
     name: "who was told of a loss knows of the next one",
@@ -323,36 +323,36 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "bytes that came early are used without the home's word",
     part: "guesses",
     file: "coherence/early.ts",
-    from: "  const ordered = page.early == EARLY_ORDER;",
-    to: "  const ordered = true;\n  page.earlyServed = message.served;",
+    from: "return page.early == EARLY_ORDER;",
+    to: "return true;",
   },
   {
     name: "the home's word is for whatever bytes came before it",
     part: "guesses",
     file: "coherence/early.ts",
-    from: "if (page.early == EARLY_BYTES && page.earlyServed == message.served) {",
-    to: "if (page.early == EARLY_BYTES) {",
+    from: "if (page.early == EARLY_BYTES && page.earlyServed == message.served) return true;",
+    to: "if (page.early == EARLY_BYTES) return true;",
   },
   {
     name: "bytes that come behind the home's word are what it is about",
     part: "guesses",
     file: "coherence/early.ts",
-    from: "  if (ordered && page.earlyServed != message.served) return;",
-    to: "",
+    from: "(isOrdered(page) && page.earlyServed == message.served);",
+    to: "isOrdered(page);",
   },
   {
     name: "who has sent bytes early sends them to nobody else",
     part: "guesses",
     file: "coherence/early.ts",
-    from: "if (page.earlyTo == 0 || page.earlyTo != message.requester) return false;",
+    from: "if (page.earlyTo == 0 || page.earlyTo != message.requester || !(message.flags & AS_GUESSED)) return false;",
     to: "if (page.earlyTo == 0) return false;\n  if (page.earlyTo != message.requester) return true;",
   },
   {
     name: "bytes that were sent early serve the reader's next request as well",
     part: "guesses",
     file: "coherence/early.ts",
-    from: "if (page.earlyTransaction != message.transaction || page.tenure != message.served) return false;",
-    to: "",
+    from: "return page.earlyTransaction == message.transaction && page.tenure == message.served;",
+    to: "return true;",
   },
   {
     name: "bytes that were sent early count when their sender has written since",
@@ -367,6 +367,55 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     file: "coherence/say.ts",
     from: "  if (said != 0) changetype<PageMessage>(said).served = peerAt(page, page.owner).served;",
     to: "",
+  },
+  {
+    name: "a writer takes the home's word without the bytes",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "if (page.early == EARLY_BYTES && page.earlyServed == message.served) return true;",
+    to: "if (page.state == INVALID_WRITE || (page.early == EARLY_BYTES && page.earlyServed == message.served)) return true;",
+  },
+  {
+    name: "who writes what came early does not wait for the sharers",
+    part: "guesses",
+    file: "coherence/directory.ts",
+    from: "if (guessed != 0) sayOrdered(engine, page, message, acks);",
+    to: "if (guessed != 0) sayOrdered(engine, page, message, 0);",
+  },
+  {
+    name: "the home's word about an offer counts, however late it comes",
+    part: "guesses",
+    file: "coherence/early.ts",
+    from: "  page.overtaken++;",
+    to: "",
+  },
+  {
+    name: "who has offered a page keeps what the writer's successor sends for another's",
+    part: "guesses",
+    file: "coherence/engine.ts",
+    from: "  offerOvertaken(engine, page, message);",
+    to: "",
+  },
+  {
+    name: "what was offered is the page, whether the writer has had it or not",
+    part: "offers",
+    file: "coherence/takeover.ts",
+    from: "    if (peerAt(page, peer.server).served != peer.keptTransaction) continue;",
+    to: "",
+  },
+  {
+    name: "who has offered a page owns it still when its home moves",
+    part: "offers",
+    file: "coherence/takeover.ts",
+    from: "  if (page.offered == 0 || page.offered == OFFER_DEAD) return false;",
+    to: "  return false;",
+  },
+  {
+    name: "who asked for a page says so also when he has got it",
+    part: "offers",
+    file: "coherence/takeover.ts",
+    from: "page.asked = engine.guesses != 0 && page.state == INVALID_WRITE ? page.transaction : 0;",
+    to: "page.asked = page.tenure != 0 ? page.tenure : page.earlyTransaction != 0 ? 0 : engine.lastTransaction;",
   },
 ];
 
@@ -395,6 +444,15 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
     { programs: [[], ["ww"], ["rr"]], home: 1, kills: 1, seeds: 1000 },
     { programs: [["w"], ["rw"], ["ww"], ["rrr"]], home: 1, seeds: 1000 },
     { programs: [[], ["wrw"], ["rrr"], ["rr"]], home: 1, kills: 1, seeds: 1000 },
+    { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, seeds: 1000 },
+    { programs: [[], ["ww", "r"], ["ww"], ["rw"]], home: 1, kills: 1, seeds: 1000 },
+    { programs: [[], ["www"], ["ww"], ["ww"]], home: 1, seeds: 1000 },
+  ],
+  offers: [
+    { programs: [[], ["ww"], ["w"]], home: 1, kills: 2, seeds: 1000 },
+    { programs: [[], ["ww"], ["w"], ["r"]], home: 1, kills: 2, seeds: 1000 },
+    { programs: [[], ["wwr"], ["wwr"], ["ww"]], home: 1, kills: 3, seeds: 1000 },
+    { programs: [[], ["wrww"], ["wwww"], []], home: 1, kills: 2, seeds: 1000 },
   ],
   merging: [
     { programs: [["w0"], ["r0w1"], ["w1"]], home: 1, pages: 2, seeds: 1000 },
@@ -418,8 +476,8 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
 function worldOf(kernel: KernelWasm, part: Part, small: Small): World {
   const { programs, home, pages = 1, leaves = 0, merges = part === "merging" } = small;
   const merging = merges ? { ranges: true, merges: true, fetches: 1 } : {};
-  const takeover = part === "moves" || part === "leaves";
-  const guesses = part === "guesses";
+  const takeover = part === "moves" || part === "leaves" || part === "offers";
+  const guesses = part === "guesses" || part === "offers";
   const setup = { machines: programs.length, home, programs, pages, takeover, guesses, ...merging };
   const world = new World(kernel, setup);
   world.rejoins = part !== "leaves";
@@ -444,13 +502,14 @@ function inClusters(kernel: () => KernelWasm, part: Exclude<Part, "loans">): Fin
     wander(world, seed, small.kills ?? 0);
   });
   const found = [...searched, ...random];
-  return found.length > 0 ? found : inTrials(kernel());
+  const guesses = part === "guesses" || part === "offers";
+  return found.length > 0 ? found : inTrials(kernel(), guesses);
 }
 
-/** Clusters whose shape comes from a number (trial.ts), as they come. */
-function inTrials(kernel: KernelWasm): Finding[] {
+/** Clusters whose shape comes from a number (trial.ts), as they come; of those that guess the small ones. */
+function inTrials(kernel: KernelWasm, guesses: boolean): Finding[] {
   const clusters = Array.from({ length: SHAPES }, (_, number) => {
-    const shape = shapeOf(number);
+    const shape = shapeOf(guesses ? GUESSING + 3 * number : number);
     const world = trialWorld(kernel, shape);
     return { world, kills: shape.kills, saved: world.save() };
   });
