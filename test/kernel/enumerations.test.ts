@@ -48,6 +48,7 @@ const reasons: readonly Names[] = [
 /** Bits of one word each. */
 const flags: readonly Names[] = [
   ["coherence/homes.ts", /^(FROM_HOME|NAMED|DOUBTS|LOSSY)$/],
+  ["coherence/directory.ts", /^FOUND(_|$)/],
   ["coherence/lock-space.ts", /^LOCK_T/],
   ["coherence/lock-table.ts", /^DO_/],
   ["coherence/records.ts", /^(RIGHT|WITH_DATA|DATA_DIRTY|HAS_COPY|TAKE_IT|SAME_DATA)$/],

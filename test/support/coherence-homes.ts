@@ -250,10 +250,11 @@ export class Homes {
     let report = engines.do.report(engines.engine(number), at);
     if (this.#cluster.planted === "an owner is reported as a copy" && report > 1 && report < 4) report = 1;
     if (this.#cluster.planted === "copies are not reported" && report === 1) report = 0;
-    const serial = this.#mirrors.best(number, page);
+    const leaves = this.#leaves.isLeaving(number) && home !== number;
+    const silent = leaves && this.#cluster.planted === "what is on who leaves is nobody's";
+    const serial = silent ? 0n : this.#mirrors.best(number, page);
     const asked = engines.do.asked(at);
     if (report === 0 && serial === 0n && asked === 0) return;
-    const leaves = this.#leaves.isLeaving(number) && home !== number;
     if (leaves && report !== this.#cluster.c["REPORT_AWAY"] && report !== 0) {
       this.#leaves.give(number, page, home);
       if (asked === 0) return;

@@ -89,7 +89,7 @@ export class Leaves {
     this.#mirrors.gave(number, page);
     if (report === c["REPORT_HAD"]) {
       const best = this.#mirrors.best(number, page);
-      if (best !== 0n && this.#cluster.planted !== "what is on who leaves is nobody's")
+      if (best !== 0n)
         this.#cluster.tell(number, home, {
           ...{ kind: "report", page, report, serial: best },
           ...{ asked: 0, to: 0, request: 0 },
