@@ -16,6 +16,7 @@ import { Kept } from "./kept";
 import { objectById } from "./object-list";
 import { pageFind, pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
+import { engine } from "./pages";
 import { setCreate, setDrop, setReady } from "./range-sets";
 import {
   PAGE_LAST,
@@ -26,11 +27,13 @@ import {
   rangesForgetSharer,
   rangesHolders,
   rangesKeep,
+  rangesLost,
   rangesPutState,
   rangesReleased,
   STORED,
 } from "./ranges";
 import { Page } from "./records";
+import { serialAnew } from "./serials";
 import { INVALID, LOST, UNUSED } from "./table";
 
 /** Pages that one answer names. */
@@ -237,7 +240,18 @@ export function rangesMachineDied(object: SharedObject, machine: u32): void {
   if (object.home != clusterSelf()) return;
   rangesForgetSharer(set, machine);
   rangesReleased(set, <u8>machine, 0, PAGE_LAST, LOST);
+  if (rangesLost(set)) renumberLost(object);
   recallsMachineDied(object, machine);
+}
+
+/** Who comes back may have bytes by the numbers that lost pages would begin with, or go on from. */
+function renumberLost(object: SharedObject): void {
+  object.renumbered = 1;
+  for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
+    const kept = changetype<Kept>(at);
+    if (kept.former == 0 && rangeOf(rangesOf(object), kept.index).directory == LOST)
+      kept.serial = serialAnew(engine, kept.serial);
+  }
 }
 
 /** Who waits for what it would have given back waits no more. */

@@ -26,8 +26,14 @@ export function serialEnded(page: Page, written: bool): void {
 
 /** At the home: what is in its frame becomes the page, whatever newer there was. */
 export function serialReverted(engine: Engine, page: Page): void {
-  page.serial = max<u64>(<u64>engine.era, (page.serial >> 32) + 1) << 32;
+  page.serial = serialAnew(engine, page.serial);
   page.changed = 0;
+}
+
+/** In an era of its own: the number of bytes that had `serial`, and are the page now in place of newer ones that are lost. */
+export function serialAnew(engine: Engine, serial: u64): u64 {
+  const next: u64 = serial == NO_SERIAL ? 0 : (serial >> 32) + 1;
+  return max<u64>(<u64>engine.era, next) << 32;
 }
 
 /** Has it been so? Then bytes that are not the page's may be elsewhere by the numbers that a page begins with. */

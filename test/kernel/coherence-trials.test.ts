@@ -62,6 +62,16 @@ test.each<[string, number, Mode, number]>([
   expect(run).toThrow(/what was seen could go back/);
 });
 
+// A machine that is left out comes back with its bytes, whose numbers are to name no others meanwhile. (Pages with records have eras of their own.)
+test("what is lost with a range goes on by other numbers", () => {
+  const shape = LARGER + 130_893;
+  const world = worldOf(new KernelWasm(), shapeOf(shape));
+  const run = () => trial(world, shape, "safety", 8);
+  expect(run).not.toThrow();
+  world.planted = "what is lost with a range keeps its numbers";
+  expect(run).toThrow(/has number 0\.1 for 2 at machine 1 and for 1 at machine 6/);
+});
+
 test("a failure is made short, and its command repeats it", () => {
   const kernel = new KernelWasm();
   // A sharer that acknowledges before its threads have let go.

@@ -440,6 +440,16 @@ export class Cluster {
 
   // --- Ranges, as grants.ts ---
 
+  #renumberLost(number: number, set: number): void {
+    for (const object of this.machine(number).objects) object.renumbered = true;
+    for (const page of this.pages) {
+      const { kept } = this.machine(number).pages[page]!;
+      if (!kept || kept.former || this.engines.do.rangeIsLost(set, BigInt(page)) === 0) continue;
+      const at = this.find(number, page); // it may merge again
+      this.engines.do.reverted(this.engines.engine(number), at);
+    }
+  }
+
   rangesMachineDied(number: number, dead: number): void {
     if (!this.ranges) return;
     const home = this.homeFor(number, 0);
@@ -449,6 +459,8 @@ export class Cluster {
     if (number !== home) return;
     this.engines.do.forgetSharer(set, dead);
     this.engines.do.released(set, dead, 0n, LAST, this.c["LOST"]!);
+    if (this.engines.do.lost(set) !== 0 && this.planted !== "what is lost with a range keeps its numbers")
+      this.#renumberLost(number, set);
     this.answered(number, dead);
   }
 

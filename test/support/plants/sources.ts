@@ -61,7 +61,7 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "bytes of after a loss have the numbers of what was lost",
     part: "pages",
     file: "coherence/serials.ts",
-    from: "page.serial = max<u64>(<u64>engine.era, (page.serial >> 32) + 1) << 32;",
+    from: "page.serial = serialAnew(engine, page.serial);",
     to: "",
   },
   {
