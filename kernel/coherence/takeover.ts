@@ -284,6 +284,7 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
 
 function granted(engine: Engine, page: Page, message: PageMessage): void {
   page.transaction = 0;
+  if (hasOf(page) == OFFERED && !(message.flags & WITH_DATA)) offerReturns(page);
   offerForget(page);
   serialTaken(page, message);
   if (message.flags & WITH_DATA) put(engine, page, ACT_TAKE, 0);
@@ -387,6 +388,12 @@ export function engineGive(page: Page, doubts: bool): u32 {
 export function isAbsent(report: u32): bool {
   if (report == REPORT_OFFERED) return true;
   return report == REPORT_HAD || report == REPORT_AWAY || report == REPORT_ROOMLESS;
+}
+
+/** The home has ordered this machine's own request, before the one that the page was offered for: what is here is the page still. */
+function offerReturns(page: Page): void {
+  putHas(page, SHARED);
+  earlyForget(page);
 }
 
 /** What was offered here has come to nothing, or other bytes take its place. */

@@ -72,6 +72,12 @@ test("what is lost with a range goes on by other numbers", () => {
   expect(run).toThrow(/has number 0\.1 for 2 at machine 1 and for 1 at machine 6/);
 });
 
+// It has asked for the page that it had offered, and freezes; the home had ordered it before the writer that the page was offered to.
+test("who has offered the page is granted the right alone when it has frozen", () => {
+  const shape = GUESSING + 10_896;
+  expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "liveness", 9)).toBeGreaterThan(100);
+});
+
 test("a failure is made short, and its command repeats it", () => {
   const kernel = new KernelWasm();
   // A sharer that acknowledges before its threads have let go.

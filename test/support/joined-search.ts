@@ -155,7 +155,7 @@ export const joinedCases: readonly JoinedCase[] = [
     home: [1, 2],
     kills: 1,
     trouble: { drop: 1, overtake: 0 },
-    states: 580_731,
+    states: 594_082,
   },
   // Any machine dies and comes back, the home too, which moves; views are said over the same links.
   { ...death, takeover: true, programs: [["w"], ["w"]], home: 1, states: 44_541, quick: true },
