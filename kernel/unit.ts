@@ -140,7 +140,7 @@ export {
   REPORT_HAD,
   REPORT_MIRROR,
   REPORT_OFFERED,
-  REPORT_PARTLY,
+  UNTOLD,
 } from "./coherence/takeover";
 export { arpClear } from "./net/arp";
 export { fold16, internetSum } from "./net/checksum";

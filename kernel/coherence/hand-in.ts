@@ -30,6 +30,7 @@ import { reportsPut } from "./reports";
 import { EVERYTHING, takeAway } from "./revocations";
 import { NO_SERIAL, serialEnded } from "./serials";
 import { mirrorBest, shelfUse } from "./shelves";
+import { CLEAN_SHARED, HELD, UNUSED } from "./table";
 import {
   engineAdopt,
   engineAsked,
@@ -52,8 +53,8 @@ import {
   REPORT_MIRROR,
   REPORT_NOTHING,
   REPORT_OFFERED,
-  REPORT_PARTLY,
   REPORT_ROOMLESS,
+  UNTOLD,
 } from "./takeover";
 import { PAGE_BYTES } from "./wire";
 
@@ -62,6 +63,8 @@ export const RESTORE: u32 = 1;
 export const ALONE: u32 = 2;
 /** Or: the newest bytes of it are there only, and are to come here, since that machine leaves. */
 export const FETCH: u32 = 4;
+/** Or: that machine is to tell of a loss whoever has the page next. */
+export const TELL: u32 = 8;
 /** So many pages one message is about at the most. */
 const RUN_MAX: u64 = 65536;
 
@@ -99,7 +102,7 @@ export function pagesHandIn(object: SharedObject, leaving: bool, doubts: bool): 
 function pageHandIn(object: SharedObject, page: Page, leaving: bool, doubts: bool): void {
   let report = engineReport(engine, page);
   if (report == REPORT_NOTHING) {
-    if (page.had == 0 && page.shelf == 0 && engineAsked(page) == 0) return;
+    if (page.had == 0 && page.shelf == 0 && engineAsked(page) == 0 && page.broken == 0) return;
     report = REPORT_HAD;
   }
   if (leaving && report != REPORT_AWAY) {
@@ -107,10 +110,21 @@ function pageHandIn(object: SharedObject, page: Page, leaving: bool, doubts: boo
     return;
   }
   const writer = messageTo(object.home, 16 + 16 + 16 + 8 + 16, object.id, 0, COMMAND_HOME_PAGE);
-  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
+  store<u64>(itemPut(writer, ITEM_PAGE, report | untoldOf(page, report), 8), page.index);
   claimPut(writer, engineAsked(page), engineOfferedTo(page), engineOfferedFor(page));
   if (mirrorsOn()) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
   messageEnd();
+}
+
+/** Who has nothing of the page can tell nobody of its loss: the new home does. */
+function untoldOf(page: Page, report: u32): u32 {
+  return page.broken != 0 && (report == REPORT_HAD || report == REPORT_AWAY) ? UNTOLD : 0;
+}
+
+/** The new home has heard all that this machine handed in. */
+export function pageHandedIn(page: Page): void {
+  const report = engineReport(engine, page);
+  if (report == REPORT_NOTHING || report == REPORT_AWAY) page.broken = 0;
 }
 
 /** What decides whose a page is that was offered to a writer. */
@@ -169,8 +183,9 @@ function runPut(writer: MessageWriter, first: u64, last: u64): void {
 function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   const offeredTo = engineOfferedTo(page);
   const offeredFor = engineOfferedFor(page);
-  let report = engineGive(page, doubts);
-  if (report != REPORT_HAD && page.broken != 0) report = REPORT_PARTLY;
+  const report = engineGive(page, doubts);
+  const untold: u32 = page.broken != 0 ? UNTOLD : 0;
+  if (report != REPORT_HAD) page.broken = 0; // it goes along
   if (report != REPORT_HAD) object.gaveTo |= bit(object.home);
   const data = report != REPORT_HAD && page.frame != 0;
   serialEnded(page, takeAway(page, EVERYTHING));
@@ -182,7 +197,7 @@ function giveAway(object: SharedObject, page: Page, doubts: bool): void {
     0,
     COMMAND_HOME_PAGE,
   );
-  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
+  store<u64>(itemPut(writer, ITEM_PAGE, report | untold, 8), page.index);
   claimPut(writer, engineAsked(page), offeredTo, offeredFor);
   if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
   else if (mirrorsOn() && report == REPORT_HAD)
@@ -201,19 +216,24 @@ export function pagesHandedIn(object: SharedObject, from: u32, message: MessageH
   const run = itemFind(message, ITEM_PAGES);
   const last = changetype<usize>(run) != 0 ? load<u64>(itemData(run), 8) : first;
   if (last < first || last > PAGE_LAST || last - first >= RUN_MAX) return;
-  if (command == COMMAND_HOME_OWNER) pagesChosen(object, first, last, item.aux);
-  else if (isGiven(item.aux, message)) pageGiven(object, first, from, message, item.aux);
-  else if (item.aux == REPORT_MIRROR) mirrorFetched(object, first, message);
+  if (command == COMMAND_HOME_OWNER) {
+    pagesChosen(object, first, last, item.aux);
+    return;
+  }
+  const report = item.aux & ~UNTOLD;
+  if (isGiven(report, message)) pageGiven(object, first, from, message, report);
+  else if (report == REPORT_MIRROR) mirrorFetched(object, first, message);
   else {
     pageClaimed(object, first, from, message);
-    pagesReported(object, first, last, from, item.aux, itemFind(message, ITEM_SERIAL));
+    pagesReported(object, first, last, from, report, itemFind(message, ITEM_SERIAL));
   }
+  if (item.aux & UNTOLD) pageFindOrMake(object, first).broken = 1;
 }
 
 /** The page comes along. */
 function isGiven(report: u32, message: MessageHeader): bool {
   if (report == REPORT_OFFERED) return changetype<usize>(itemFind(message, ITEM_SERIAL)) != 0;
-  return report == REPORT_GIVEN || report == REPORT_PARTLY || report == REPORT_COPY_GIVEN;
+  return report == REPORT_GIVEN || report == REPORT_COPY_GIVEN;
 }
 
 /** The page is offered to another machine, or asked for, as far as the sender knows. */
@@ -262,7 +282,6 @@ function given(page: Page, message: MessageHeader, report: u32): void {
   page.changed = 0;
   pageTaken(page, clusterSelf(), page.serial);
   if (report != REPORT_OFFERED) engineGiven(page, clusterSelf(), report == REPORT_COPY_GIVEN);
-  if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death
 }
 
 /** Mirrored, `serial` comes along, and every page has a record. */
@@ -287,6 +306,10 @@ function pagesReported(
 }
 
 function pagesChosen(object: SharedObject, first: u64, last: u64, flags: u32): void {
+  if (flags & TELL) {
+    pageFindOrMake(object, first).broken = 1;
+    return;
+  }
   if (flags & FETCH) {
     mirrorGive(object, first);
     return;
@@ -302,6 +325,14 @@ function pagesChosen(object: SharedObject, first: u64, last: u64, flags: u32): v
     if (page.index >= first && page.index <= last) engineAdopt(page, (flags & ALONE) != 0);
   }
   keptAdopt(object, first, last, (flags & ALONE) != 0);
+}
+
+/** At the new home, of a page whose directory is made: whoever has it next is told of its loss by who has it now. */
+export function pageTells(object: SharedObject, page: Page): void {
+  if (page.broken == 0 || page.directory == UNUSED || page.directory == CLEAN_SHARED) return;
+  if (page.directory == HELD && <u32>page.owner == clusterSelf()) return;
+  page.broken = 0; // LOST: whoever asks is told anyway
+  if (page.directory == HELD) pagesChoose(object, page.index, page.index, page.owner, TELL);
 }
 
 export function pagesChoose(object: SharedObject, first: u64, last: u64, machine: u32, flags: u32): void {

@@ -7,11 +7,13 @@ import { keptFreeze, keptRebuild, keptRebuilt, keptThaw } from "./frozen";
 import { rangesFrozen, rangesMoved, rangesOf, rangesReady } from "./grants";
 import {
   ALONE,
+  pageHandedIn,
   pagesChoose,
   pagesChooseAlone,
   pagesHandedIn,
   pagesHandIn,
   pagesHandInHere,
+  pageTells,
   RESTORE,
 } from "./hand-in";
 import { Kept } from "./kept";
@@ -472,6 +474,7 @@ function rebuild(object: SharedObject): void {
       page.former = 0;
     } else rangesCarve(rangesOf(object), page.index);
     if (adopts != 0) pagesChoose(object, page.index, page.index, adopts, flags);
+    pageTells(object, page);
   }
   reportsDrop(object);
   object.frozen = 0;
@@ -515,6 +518,7 @@ function thaw(object: SharedObject): void {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     if (page.frozen == 0) continue;
+    if (object.home != clusterSelf()) pageHandedIn(page);
     engineThaw(engine, page, object.home);
     drain(page);
   }

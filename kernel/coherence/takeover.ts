@@ -104,14 +104,14 @@ export const REPORT_AWAY: u32 = 7;
 const AWAY_REPORTED: u8 = 255;
 /** Its sender leaves, and owned the page, which comes along. */
 export const REPORT_GIVEN: u32 = 5;
-/** The same; bytes of it were lost with a borrower, and nobody was told. */
-export const REPORT_PARTLY: u32 = 6;
 /** Its sender leaves; what comes along was a copy, perhaps the only one. */
 export const REPORT_COPY_GIVEN: u32 = 8;
 /** Its sender leaves, and was asked for the newest bytes that are left of the page, which come along. */
 export const REPORT_MIRROR: u32 = 10;
 /** Its sender has offered the page to a writer: whether he has it nobody knows here. */
 export const REPORT_OFFERED: u32 = 11;
+/** Added to any of these: of what the page was, some or all is lost, and nobody was told; its sender tells nobody any more (Page.broken). */
+export const UNTOLD: u32 = 256;
 /** Not sent: at the new home, which had no room for what came along. */
 export const REPORT_ROOMLESS: u32 = 9;
 

@@ -72,6 +72,22 @@ test("what is lost with a range goes on by other numbers", () => {
   expect(run).toThrow(/has number 0\.1 for 2 at machine 1 and for 1 at machine 6/);
 });
 
+// Who takes itself for the page's next home is told of its loss, for whoever comes next; then it leaves, or another is the home, and goes on.
+test("a loss that its hearer can tell nobody goes on to the next home", () => {
+  const shape = 300_446;
+  const world = worldOf(new KernelWasm(), shapeOf(shape));
+  const run = () => trial(world, shape, "liveness", 9);
+  expect(run).not.toThrow();
+  world.planted = "a loss stays with who has nothing";
+  expect(run).toThrow(/went back to an older version, and nobody was told/);
+});
+
+// Two waited for one who died; the word of the first comes when the home has asked the page for itself, by a record made anew.
+test("a record that knows who was told of a loss does not merge before he has said so", () => {
+  const shape = GUESSING + 262;
+  expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "liveness", 11)).toBeGreaterThan(20);
+});
+
 // It has asked for the page that it had offered, and freezes; the home had ordered it before the writer that the page was offered to.
 test("who has offered the page is granted the right alone when it has frozen", () => {
   const shape = GUESSING + 10_896;

@@ -136,6 +136,7 @@ export class Homes {
       if (notice.kind === "fetch") this.#leaves.fetched(to, notice.page, from);
       else if (notice.kind === "report") this.#reported(to, from, notice);
       else if (notice.kind === "given") this.#leaves.given(to, notice, value);
+      else if (notice.kind === "tell") machine.pages[notice.page]!.broken = true;
       else if (notice.restore) {
         this.#mirrors.use(to, notice.page);
         engines.do.engineRestored(at);
@@ -254,7 +255,9 @@ export class Homes {
     const silent = leaves && this.#cluster.planted === "what is on who leaves is nobody's";
     const serial = silent ? 0n : this.#mirrors.best(number, page);
     const asked = engines.do.asked(at);
-    if (report === 0 && serial === 0n && asked === 0) return;
+    const untold =
+      this.#untoldOf(number, page) && this.#cluster.planted !== "a loss stays with who has nothing";
+    if (report === 0 && serial === 0n && asked === 0 && !untold) return;
     if (leaves && report !== this.#cluster.c["REPORT_AWAY"] && report !== 0) {
       this.#leaves.give(number, page, home);
       if (asked === 0) return;
@@ -263,9 +266,20 @@ export class Homes {
     const offered = report === this.#cluster.c["REPORT_OFFERED"];
     const to = offered ? engines.do.offeredTo(at) : 0;
     const request = offered ? engines.do.offeredFor(at) : 0;
-    const notice = { kind: "report", page, report, serial, asked, to, request } as const;
+    const notice = {
+      ...({ kind: "report", page, serial, asked, to, request } as const),
+      report: report | (untold ? this.#cluster.c["UNTOLD"]! : 0),
+    };
     if (home === number) this.#reported(number, number, notice);
     else this.#cluster.tell(number, home, notice);
+  }
+
+  /** untoldOf() of hand-in.ts. */
+  #untoldOf(number: number, page: number): boolean {
+    const { engines, c } = this.#cluster;
+    const report = engines.do.report(engines.engine(number), engines.page(number, page));
+    const nothing = report === 0 || report === c["REPORT_AWAY"];
+    return this.#cluster.machine(number).pages[page]!.broken === true && nothing;
   }
 
   #reported(home: number, from: number, notice: Extract<HomeNotice, { kind: "report" }>): void {
@@ -274,7 +288,9 @@ export class Homes {
     const [engine, at] = [engines.engine(home), engines.page(home, page)];
     if (asked !== 0) engines.do.claimed(engine, at, from, asked);
     if (to !== 0) engines.do.hasOffered(engine, at, from, to, request);
-    engines.do.reported(at, from, report);
+    const { UNTOLD } = this.#cluster.c;
+    engines.do.reported(at, from, report & ~UNTOLD!);
+    if (report & UNTOLD!) this.#cluster.machine(home).pages[page]!.broken = true;
     if (this.#mirrors.on) engines.do.best(at, from, serial, this.#leavers(home));
   }
 
@@ -366,7 +382,20 @@ export class Homes {
       else if (ranges) engines.do.carve(set, BigInt(page));
       if (adopts !== 0 && this.#cluster.planted !== "the copy that counts is not told so")
         this.#cluster.tell(number, adopts, { kind: "owner", page, restore: false, alone });
+      this.#tells(number, page);
     }
+  }
+
+  /** pageTells() of hand-in.ts. */
+  #tells(number: number, page: number): void {
+    const { engines, c } = this.#cluster;
+    const here = this.#cluster.machine(number).pages[page]!;
+    const at = engines.page(number, page);
+    const [directory, owner] = [engines.do.directory(at), engines.do.owner(at)];
+    if (!here.broken || directory === c["UNUSED"] || directory === c["CLEAN_SHARED"]) return;
+    if (directory === c["HELD"] && owner === number) return;
+    here.broken = false;
+    if (directory === c["HELD"]) this.#cluster.tell(number, owner, { kind: "tell", page });
   }
 
   /** `home` has rebuilt what was handed in to it. */
@@ -384,8 +413,10 @@ export class Homes {
       if (here.moving !== 0) continue;
       for (const page of this.#pagesHere(number, object)) {
         const [engine, at] = [engines.engine(number), engines.page(number, page)];
-        if (engines.do.isFrozen(at) !== 0)
-          this.#pagers.run(number, page, () => engines.do.thaw(engine, at, home));
+        if (engines.do.isFrozen(at) === 0) continue;
+        if (home !== number && this.#untoldOf(number, page))
+          this.#cluster.machine(number).pages[page]!.broken = false;
+        this.#pagers.run(number, page, () => engines.do.thaw(engine, at, home));
       }
       this.#mirrors.thaw(number, object);
       if (this.#cluster.planted === "nobody asks again") continue;

@@ -83,23 +83,24 @@ export class Leaves {
     const at = engines.page(number, page);
     const offered = engines.do.offeredTo(at);
     const to = { to: offered, request: offered === 0 ? 0 : engines.do.offeredFor(at) };
-    let report = engines.do.give(at, this.#cluster.machine(number).membership.doubts ? 1 : 0);
+    const report = engines.do.give(at, this.#cluster.machine(number).membership.doubts ? 1 : 0);
     const serial = engines.do.forsaken(at, here.dirty ? 1 : 0) as unknown as bigint;
     here.dirty = false;
     this.#mirrors.gave(number, page);
+    const untold = here.broken ? c["UNTOLD"]! : 0;
     if (report === c["REPORT_HAD"]) {
       const best = this.#mirrors.best(number, page);
-      if (best !== 0n)
+      if (best !== 0n || untold !== 0)
         this.#cluster.tell(number, home, {
-          ...{ kind: "report", page, report, serial: best },
+          ...{ kind: "report", page, report: report | untold, serial: best },
           ...{ asked: 0, to: 0, request: 0 },
         });
       return;
     }
+    here.broken = false;
     this.#cluster.machine(number).objects[this.#cluster.objectOf(page)]!.gaveTo |= bit(home);
-    if (here.broken) report = c["REPORT_PARTLY"]!;
     const value = here.framed ? here.frame : 0;
-    this.#cluster.tell(number, home, { kind: "given", page, report, serial, ...to }, value);
+    this.#cluster.tell(number, home, { kind: "given", page, report: report | untold, serial, ...to }, value);
   }
 
   /** mirrorGive() of left-mirrors.ts. */
@@ -111,8 +112,9 @@ export class Leaves {
 
   /** pageGiven() of hand-in.ts. */
   given(number: number, notice: GivenNotice, value: number): void {
-    const { page, report, serial } = notice;
+    const { page, serial } = notice;
     const { engines, c, setup } = this.#cluster;
+    const report = notice.report & ~c["UNTOLD"]!;
     if (report === c["REPORT_MIRROR"]) {
       this.#mirrors.fetched(number, page, serial, value);
       return;
@@ -133,6 +135,6 @@ export class Leaves {
     engines.do.restore(at, bits, dirty, 0);
     this.#mirrors.given(number, page);
     if (!offer) engines.do.given(at, number, report === c["REPORT_COPY_GIVEN"] ? 1 : 0);
-    if (report === c["REPORT_PARTLY"]) here.broken = true;
+    if (notice.report !== report) here.broken = true;
   }
 }

@@ -16,6 +16,7 @@ const NOTICES: Notice["kind"][] = [
   "mirror",
   "given",
   "fetch",
+  "tell",
 ];
 
 export function put64(words: Words, value: bigint): void {

@@ -81,6 +81,8 @@ export type ViewNotice =
     }
   /** `restore`: nobody has the page, and that machine has the newest bytes of it; `alone`: nobody else has a copy. */
   | { kind: "owner"; page: number; restore: boolean; alone: boolean }
+  /** Whoever has the page next is to be told of a loss. */
+  | { kind: "tell"; page: number }
   /**
    * `serial`: of the newest bytes there, mirrored; `asked`: the sender's request to write that was open when it froze; `to`, `request`: whom
    * the page was offered to, and for which request.

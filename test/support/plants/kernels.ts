@@ -85,7 +85,7 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "who leaves does not say that a borrower's bytes were lost",
     judge: "leaves",
     file: "coherence/hand-in.ts",
-    from: "  if (report == REPORT_PARTLY) page.broken = 1; // as loans.ts has it of a borrower's death\n",
+    from: "  if (item.aux & UNTOLD) pageFindOrMake(object, first).broken = 1;\n",
     to: "",
   },
   {
