@@ -89,8 +89,6 @@ function mapFile(at: u64, bytes: u64, protection: u32, flags: u32, file: File, o
     case KIND_ZERO:
       return mapAt(at, bytes, protection, flags, 0, 0);
     case KIND_SHARED:
-      // Code does not run from shared objects, as from a file system mounted "noexec".
-      if (protection & PROT_EXEC) return -EPERM;
       if (shared && protection & PROT_WRITE && !file.writable()) return -EACCES;
       return mapAt(at, bytes, protection, flags, changetype<usize>(file), offset);
     case KIND_ARCHIVE:
@@ -265,7 +263,6 @@ function protectRange(map: AddressSpace, start: u64, end: u64, protection: u32):
 
 function mayProtect(entry: MapEntry, protection: u32): bool {
   if (entry.kind !== SHARED) return true;
-  if (protection & PROT_EXEC) return false;
   return !(protection & PROT_WRITE) || changetype<File>(entry.file).writable();
 }
 
