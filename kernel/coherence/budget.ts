@@ -17,6 +17,7 @@ import { dropPage, pageGiveBack } from "./giving";
 import { rangesDropOwn, rangesGiveUp, rangesOf, rangesReady, rangesTakeBack } from "./grants";
 import { Kept } from "./kept";
 import { mirrorsOn } from "./mirror-pages";
+import { roomsTend } from "./mirror-room";
 import { objectsFirst } from "./object-list";
 import { pageCount, pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
@@ -60,9 +61,9 @@ export function recordsAreFew(): bool {
   return budget < FEW;
 }
 
-/** After every piece of work of core 0. True: something was given up, of which others may have to be told. */
+/** After every piece of work of core 0. True: something was given up, or promised, of which others may have to be told. */
 export function recordsTend(now: u64): bool {
-  if (mirrorsOn()) return false;
+  if (mirrorsOn()) return roomsTend();
   // Mostly there is nothing to do.
   if (now < restAt && !framesWanted(now) && !mayBeBeyond()) return false;
   return tend(now);

@@ -3,14 +3,18 @@
 //
 // A kernel's copy into a page is never cut in two: a page that was written here does not leave while one is under way.
 
+import { print } from "../console";
 import { criticalEnter, criticalExit } from "../lwkt/critical";
+import { nanoseconds } from "../machine/time";
+import { framesFree } from "../memory/frames";
 import { bootNumber } from "../options";
 import { stats } from "../stats";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_MIRROR, ITEM_DATA, ITEM_PAGE, ITEM_REQUESTER, ITEM_SERIAL } from "../syslink/commands";
-import { itemPut } from "../syslink/message";
+import { itemPut, MessageHeader } from "../syslink/message";
 import { messagePosition, messagesArrived, messagesOverflow } from "../syslink/outbox";
 import { homesLeaving, homesMove } from "./homes";
+import { isFull, roomAt, roomForget, roomHeard, roomUsed } from "./mirror-room";
 import {
   MIRROR_SAFE,
   MIRROR_UNSAFE,
@@ -21,8 +25,8 @@ import {
   mirrorDied,
   mirrorEnded,
   mirrorForget,
+  mirrorFresh,
   mirrorLacks,
-  mirrorNeeded,
   mirrorNext,
   mirrorSent,
   mirrorSet,
@@ -45,6 +49,13 @@ let on: bool = false;
 let wanted: u32 = 0;
 /** Kernel copies into pages that are under way. */
 let writing: u32 = 0;
+/** A cut has gone in part: the rest goes before there is another. */
+let partly: bool = false;
+/** Of mirrorAll(). */
+export const LATER: u64 = ~(<u64>0);
+/** So long everybody has had no room before something is done without. */
+const PATIENCE: u64 = 1_000_000_000;
+const NEVER: u64 = ~(<u64>0);
 
 export function mirrorsStart(): void {
   wanted = <u32>bootNumber("mirror", 0);
@@ -95,9 +106,17 @@ export function pageTaken(page: Page, from: u32, serial: u64): void {
 export function mirrorBefore(page: Page, to: u32): void {
   if (!on) return;
   mirrorsLook();
-  if (!mirrorNeeded(page)) return;
+  if (!mirrorFresh(page)) return; // nothing that is not safe was written before it
   cut();
-  send(page, to, 0);
+  if (!fits(freshFor(page, to), to)) {
+    roomlessTell();
+    return;
+  }
+  let at = toSend(changetype<Page>(0), page, to, true);
+  while (changetype<usize>(at) != 0) {
+    sendPage(at, to, 0);
+    at = toSend(at, page, to, true);
+  }
 }
 
 /** It is under way. */
@@ -107,18 +126,36 @@ export function mirrorBehind(page: Page, to: u32): void {
   close(to);
 }
 
-/** Whether a revoked page may leave now; with more than one mirror it has to be safe before. */
+/** Whether a revoked page may leave now; with more than one mirror, or where not all have room for it, it has to be safe before. */
 export function mirrorReady(page: Page): bool {
-  if (wanted < 2 || page.mirror == MIRROR_SAFE) return true;
+  if (!on || page.mirror == MIRROR_SAFE || !safeFirst()) return true;
   if (homesMove()) return false; // who is to keep a page knows what it is a page of
   mirrorsLook();
   if (page.mirror != MIRROR_SAFE) mirrorAll();
-  return <u8>page.mirror == MIRROR_SAFE;
+  return <u8>page.mirror == MIRROR_SAFE || isRoomless(nanoseconds());
 }
 
-/** It waits for machines that are to acknowledge its mirrors. */
+/** It waits for machines that are to acknowledge its mirrors, or to have room for them. */
 export function mirrorAwaited(page: Page): bool {
-  return wanted > 1 && page.mirror == MIRROR_UNSAFE;
+  return on && page.mirror != MIRROR_SAFE && safeFirst();
+}
+
+/** Whoever asks for a page is not sure to have room for what goes in front of it. */
+function safeFirst(): bool {
+  if (wanted > 1) return true;
+  for (let rest = othersNow(); rest != 0; rest &= rest - 1) {
+    if (!fits(engine.mirrorsFresh, <u32>ctz(rest) + 1)) return true;
+  }
+  return false;
+}
+
+/** That machine has room for so many at once, and so has this one for messages that wait for their link: two frames each. */
+function fits(count: u32, to: u32): bool {
+  return count <= roomAt(to) && count <= roomHere();
+}
+
+function roomHere(): u32 {
+  return <u32>(framesFree() >> 2);
 }
 
 /** Something was written that fewer machines have than should. */
@@ -135,24 +172,131 @@ export function mirrorsCount(): u64 {
   return count;
 }
 
-/** Everything that was written here goes to as many machines as are to have it. Those machines. */
+/**
+ * Everything that was written here goes to as many machines as are to have it. Those machines; or LATER: some of it waits for room, and this
+ * is to be called again.
+ */
 export function mirrorAll(): u64 {
-  let others = othersNow();
-  let targets: u64 = 0;
-  for (let left = wanted; left != 0 && others != 0; left--) {
-    const behind = others & ~(bit(clusterSelf()) - 1);
-    const machine = <u32>ctz(behind != 0 ? behind : others) + 1;
-    others &= ~bit(machine);
-    targets |= bit(machine);
-  }
-  if (targets == 0) return 0;
+  const others = othersNow();
+  if (others == 0) return 0;
+  if (partly && !allSent(others)) return LATER;
   cut();
+  return allSent(others) ? targets : LATER;
+}
+
+/** Whom allSent() has chosen. */
+let targets: u64 = 0;
+
+/** What is unsafe goes to those of `others` that are to have it, as far as there is room. False: not all of it has gone. */
+function allSent(others: u64): bool {
+  let left = min<u32>(wanted, <u32>popcnt(others));
+  targets = choose(others, left, true);
+  left -= <u32>popcnt(targets);
+  // A cut for which nobody has room as a whole goes in parts: more have died than it counted on.
+  if (left != 0) targets |= choose(others & ~targets, left, false);
+  partly = <u32>popcnt(targets) < min<u32>(wanted, <u32>popcnt(others));
+  let some = false;
   for (let rest = targets; rest != 0; rest &= rest - 1) {
     const to = <u32>ctz(rest) + 1;
-    send(changetype<Page>(0), to, CUT_ENDS | PROMPT);
+    const before = roomAt(to);
+    if (!portionSent(to)) partly = true;
+    if (roomAt(to) != before) some = true;
     close(to);
   }
-  return targets;
+  if (!partly || some || !othersFull(others & ~targets)) roomlessSince = 0;
+  else if (roomlessSince == 0) roomlessSince = nanoseconds();
+  return !partly;
+}
+
+/** So many of those that come next behind this machine, who have room for all that was written, or for some of it. */
+function choose(others: u64, count: u32, whole: bool): u64 {
+  const none = changetype<Page>(0);
+  const behind = others & ~(bit(clusterSelf()) - 1);
+  let chosen: u64 = 0;
+  for (let rest = others, later = behind; rest != 0 && <u32>popcnt(chosen) < count; ) {
+    const machine = <u32>ctz(later != 0 ? later : rest) + 1;
+    rest &= ~bit(machine);
+    later &= rest;
+    const fresh = freshFor(none, machine);
+    const lacks = fresh != 0 || changetype<usize>(toSend(none, none, machine, false)) != 0;
+    if (!lacks || (roomAt(machine) != 0 && (!whole || fits(fresh, machine)))) chosen |= bit(machine);
+  }
+  return chosen;
+}
+
+function othersFull(others: u64): bool {
+  for (let rest = others; rest != 0; rest &= rest - 1) {
+    if (!isFull(<u32>ctz(rest) + 1)) return false;
+  }
+  return true;
+}
+
+/** What was written since the last cut first, as one; then page by page what has thawed. False: there is more. */
+function portionSent(to: u32): bool {
+  const none = changetype<Page>(0);
+  const whole = fits(freshFor(none, to), to);
+  let fresh = true;
+  let at = toSend(none, none, to, true);
+  while (true) {
+    if (changetype<usize>(at) == 0 && fresh) {
+      fresh = false;
+      at = toSend(none, none, to, false);
+    }
+    if (changetype<usize>(at) == 0) return true;
+    const waits = (!whole || !fresh) && messagesOverflow(to);
+    if (waits || roomAt(to) == 0) return false;
+    const next = toSend(at, none, to, fresh);
+    const ends = !whole || !fresh || changetype<usize>(next) == 0 ? CUT_ENDS : 0;
+    sendPage(at, to, ends != 0 && (changetype<usize>(next) == 0 || roomAt(to) == 1) ? ends | PROMPT : ends);
+    at = next;
+  }
+}
+
+// --- Where there is no room ---
+
+/** Its answer: it has so much room. */
+export function mirrorAnswered(from: u32, message: MessageHeader): void {
+  if (roomHeard(from, message)) roomlessSince = 0;
+}
+
+/** Since then every machine that could have a mirror has said that it has no room; 0: it is not so. */
+let roomlessSince: u64 = 0;
+let roomlessTold: bool = false;
+
+/** For so long that nobody waits for it any more. */
+export function isRoomless(now: u64): bool {
+  return roomlessSince != 0 && now - roomlessSince >= PATIENCE;
+}
+
+/** When it will be. */
+export function roomlessDue(now: u64): u64 {
+  return roomlessSince == 0 || isRoomless(now) ? NEVER : roomlessSince + PATIENCE;
+}
+
+/** R3 does not hold from here on: who reads the console knows. */
+export function roomlessTell(): void {
+  if (roomlessTold) return;
+  roomlessTold = true;
+  print("cluster: no machine has room for mirrors; what others see of this one may be lost with it\n");
+}
+
+/** Programs may not write to another page now: it could not be mirrored. */
+export function writersWait(page: Page): bool {
+  if (!on || mirrorFresh(page) || changetype<SharedObject>(page.holder).hash == 0) return false;
+  const others = othersNow();
+  if (engine.mirrorsFresh >= roomHere() && others != 0) return true;
+  let able: u32 = 0;
+  let full: u32 = 0;
+  for (let rest = others; rest != 0; rest &= rest - 1) {
+    const machine = <u32>ctz(rest) + 1;
+    if (engine.mirrorsFresh < roomAt(machine)) able++;
+    if (isFull(machine)) full++;
+  }
+  const needed = min<u32>(wanted, <u32>popcnt(others));
+  if (able >= needed) return false;
+  const none = engine.mirrors == 0 && <u32>popcnt(others) - full < needed;
+  if (none && roomlessSince == 0) roomlessSince = nanoseconds();
+  return true;
 }
 
 function othersNow(): u64 {
@@ -195,26 +339,28 @@ function cut(): void {
   }
 }
 
-/** What is unsafe and not there, but for `page` itself, which follows (0: none). */
-function send(page: Page, to: u32, flags: u32): void {
-  let at = toSend(changetype<Page>(0), page, to);
-  while (changetype<usize>(at) != 0) {
-    const next = toSend(at, page, to);
-    sendPage(at, to, changetype<usize>(next) == 0 ? flags : 0);
-    at = next;
-  }
-}
-
-function toSend(after: Page, page: Page, to: u32): Page {
+/** What is unsafe and not there, but for `page` itself, which follows (0: none); what was written here, or what has thawed. */
+function toSend(after: Page, page: Page, to: u32, fresh: bool): Page {
   let at = mirrorNext(engine, after, MIRROR_UNSAFE);
-  while (changetype<usize>(at) != 0 && (at == page || !mirrorLacks(at, to))) {
+  while (changetype<usize>(at) != 0 && (at == page || !mirrorLacks(at, to) || mirrorFresh(at) != fresh)) {
     at = mirrorNext(engine, at, MIRROR_UNSAFE);
   }
   return at;
 }
 
+function freshFor(page: Page, to: u32): u32 {
+  let count: u32 = 0;
+  let at = toSend(changetype<Page>(0), page, to, true);
+  while (changetype<usize>(at) != 0) {
+    count++;
+    at = toSend(at, page, to, true);
+  }
+  return count;
+}
+
 function sendPage(page: Page, to: u32, flags: u32): void {
   stats().pagesMirrored++;
+  roomUsed(to, (flags & PROMPT) != 0);
   const object = changetype<SharedObject>(page.holder);
   const bytes = 16 + 16 + 16 + 8 + 8 + PAGE_BYTES;
   const writer = messageTo(to, bytes, page.object, object.hash, COMMAND_MIRROR);
@@ -232,6 +378,8 @@ function sendPage(page: Page, to: u32, flags: u32): void {
 /** What it had counts no more. */
 export function mirrorsMachineDied(machine: u32): void {
   if (!on) return;
+  roomForget(machine);
+  roomlessSince = 0;
   shelvesMachineDied(machine);
   for (let object = objectsFirst(); changetype<usize>(object) != 0; ) {
     for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
@@ -274,4 +422,7 @@ function answersFor(page: Page): bool {
 /** This machine begins anew. */
 export function mirrorsForsake(): void {
   writing = 0;
+  partly = false;
+  roomlessSince = 0;
+  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) roomForget(machine);
 }

@@ -59,6 +59,9 @@ function unlink(engine: Engine, page: Page): void {
 }
 
 function become(engine: Engine, page: Page, mirror: u8): void {
+  if (mirrorFresh(page)) engine.mirrorsFresh--;
+  if (mirror != MIRROR_SAFE) engine.mirrorsFresh++;
+  page.thawed = 0;
   if (page.mirror == MIRROR_SAFE && mirror != MIRROR_SAFE) {
     page.mirrorNext = engine.mirrors;
     engine.mirrors = changetype<usize>(page);
@@ -98,9 +101,12 @@ export function mirrorTaken(engine: Engine, page: Page, from: u32): void {
   page.copies = from != engine.self ? bitOf(from) : 0;
 }
 
-/** Whether something has to go to `to` before the page does. */
-export function mirrorNeeded(page: Page): bool {
-  return page.mirror != MIRROR_SAFE;
+/**
+ * It has to be where another such page is that leaves here, since it may have been written before that one. Not what has thawed: it was safe, or
+ * seen, before F machines died, and F more may only when it is mirrored anew.
+ */
+export function mirrorFresh(page: Page): bool {
+  return page.mirror != MIRROR_SAFE && page.thawed == 0;
 }
 
 /** The page has to go to that machine: it neither has it nor is it on its way. */
@@ -164,6 +170,8 @@ export function mirrorDied(page: Page, dead: u32): void {
 export function mirrorThawed(engine: Engine, page: Page, mine: bool): void {
   if (!mine || page.serial == 0 || page.mirror != MIRROR_SAFE || enough(engine, page.copies)) return;
   become(engine, page, MIRROR_UNSAFE);
+  engine.mirrorsFresh--;
+  page.thawed = 1;
 }
 
 /** The page's record goes. */

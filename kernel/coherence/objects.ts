@@ -77,6 +77,7 @@ import { commitAsked } from "./commits";
 import { rangesRecall } from "./grants";
 import { homeHandedIn, homeOf, nameHash } from "./homes";
 import { LOCK_LAST } from "./lock-pieces";
+import { mirrorAnswered } from "./mirror-pages";
 import {
   objectById,
   objectByName,
@@ -287,7 +288,10 @@ function futexAsked(client: Client, object: SharedObject): i64 {
 
 export function objectMessage(from: u32, message: MessageHeader): void {
   const command = <u32>message.command;
-  if (command == (COMMAND_MIRROR | RESPONSE)) return; // it brought the link's acknowledgement
+  if (command == (COMMAND_MIRROR | RESPONSE)) {
+    mirrorAnswered(from, message);
+    return;
+  }
   if (command & RESPONSE) {
     const client = pendingTake(from, message.msgid);
     if (changetype<usize>(client) != 0) answered(client, message);

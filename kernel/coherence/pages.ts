@@ -15,6 +15,7 @@ import { stats } from "../stats";
 import { clusterEpoch, clusterMachines, clusterSelf } from "../syslink/cluster";
 import { budgetStart, recordsAreFew } from "./budget";
 import { ASK_FAULT, ASK_HOLD, Client } from "./client";
+import { writerAwaits } from "./commits";
 import {
   contentionStart,
   isContended,
@@ -38,7 +39,7 @@ import {
   pageTouched,
 } from "./loans";
 import { asksToWrite, spinDelay } from "./migratory";
-import { mirrorsOn, mirrorsStart, pageCopied, pageTaken } from "./mirror-pages";
+import { mirrorsOn, mirrorsStart, pageCopied, pageTaken, writersWait } from "./mirror-pages";
 import { isBorrowing } from "./operation";
 import { dataTake } from "./page-data";
 import { fail, grant } from "./page-grants";
@@ -136,6 +137,7 @@ export function pageAsked(client: Client): i64 {
   const index = client.index;
   const reads = client.write == 0;
   const page = pageFindOrMake(object, index);
+  if (!reads && writersWait(page)) return writerAwaits(client);
   if (page.frame == 0) {
     if (!mayTakeFrame()) return frameAwaited(client);
     page.frame = frameAllocate();

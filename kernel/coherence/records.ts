@@ -162,6 +162,8 @@ export class Engine {
   mirrors: usize = 0;
   /** So many others are to have each of them, of those that there are. */
   mirrorCopies: u32 = 0;
+  /** So many of them were written here, since the view or the cut before it (mirrorFresh()). */
+  mirrorsFresh: u32 = 0;
   mirrorOthers: u64 = 0;
   /** Requests go to the machine that is believed to own the page as well (early.ts). */
   guesses: u32 = 0;
@@ -260,8 +262,9 @@ export class Page {
   laterSerial: u64 = 0;
   /** The kernel has written here since, for itself or for others. */
   changed: u8 = 0;
-  // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on.
+  // Mirrored mode (mirrors.ts): MIRROR_SAFE and so on; unsafe since those who had it have died, not since it was written.
   mirror: u8 = 0;
+  thawed: u8 = 0;
   /** This machine's operation was open when the page was frozen. */
   unanswered: u8 = 0;
   /** Frozen, here as a copy: perhaps no other machine has the page's bytes. */

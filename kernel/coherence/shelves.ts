@@ -6,11 +6,12 @@ import { frameAllocate, frameFree } from "../memory/frames";
 import { mayTakeFrame } from "../memory/reserve";
 import { allocate, release } from "../memory/slab";
 import { panic } from "../panic";
-import { clusterMachines, messageEnd, messageTo } from "../syslink/cluster";
-import { COMMAND_MIRROR, ITEM_DATA, ITEM_PAGE, ITEM_REQUESTER, ITEM_SERIAL } from "../syslink/commands";
-import { itemData, itemFind, MessageHeader, RESPONSE } from "../syslink/message";
+import { clusterMachines } from "../syslink/cluster";
+import { ITEM_DATA, ITEM_PAGE, ITEM_REQUESTER, ITEM_SERIAL } from "../syslink/commands";
+import { itemData, itemFind, MessageHeader } from "../syslink/message";
 import { homeFound } from "./homes";
 import { mirrorsOn } from "./mirror-pages";
+import { roomCame, roomSay } from "./mirror-room";
 import { shelfBest, shelfCame, shelfIsOwn, shelfTake } from "./mirrors";
 import { objectById, objectMake } from "./object-list";
 import { pageFindOrMake } from "./page-index";
@@ -40,6 +41,7 @@ export function mirrorCame(from: u32, message: MessageHeader): void {
   const item = itemFind(message, ITEM_PAGE);
   const index = load<u64>(itemData(item));
   if (index >= 1 << 40) return;
+  roomCame(from, (item.aux & PROMPT) != 0);
   const home = itemFind(message, ITEM_REQUESTER).aux;
   let object = objectById(message.linkid);
   if (changetype<usize>(object) == 0 && home != 0 && home <= clusterMachines()) {
@@ -49,16 +51,14 @@ export function mirrorCame(from: u32, message: MessageHeader): void {
   }
   if (changetype<usize>(object) != 0 && object.dead == 0) shelve(object, index, from, message);
   if (item.aux & CUT_ENDS) cutCame(from);
-  if (!(item.aux & PROMPT)) return;
-  messageTo(from, 16, message.linkid, message.msgid, COMMAND_MIRROR | RESPONSE); // with it goes the link's acknowledgement
-  messageEnd();
+  if (item.aux & PROMPT) roomSay(from); // with it goes the link's acknowledgement
 }
 
 function shelve(object: SharedObject, index: u64, from: u32, message: MessageHeader): void {
   const coming = changetype<Coming>(allocate(offsetof<Coming>()));
   coming.page = changetype<usize>(pageFindOrMake(object, index));
   coming.frame = frameAllocate();
-  if (coming.frame == 0) panic("out of memory for a mirror of a page");
+  if (coming.frame == 0) panic("out of memory for a mirror for which room was promised");
   coming.serial = load<u64>(itemData(itemFind(message, ITEM_SERIAL)));
   coming.from = from;
   const data = itemFind(message, ITEM_DATA);

@@ -12,9 +12,21 @@ const TAKES_IN: usize = 192;
 /** Nothing is read ahead below this. */
 const AHEAD: usize = 1024;
 
+/** Frames that other machines were promised for mirrors (coherence/mirror-room.ts), with a record for each. */
+let promised: usize = 0;
+
+export function framesPromised(pages: u32): void {
+  promised = pages + (pages >> 3);
+}
+
+function framesLeft(): usize {
+  const free = framesFree();
+  return free > promised ? free - promised : 0;
+}
+
 /** What a program touches may get a frame. */
 export function mayTakeFrame(): bool {
-  return framesFree() > RESERVED;
+  return framesLeft() > RESERVED;
 }
 
 export function mayMakeThread(): bool {
@@ -28,21 +40,21 @@ export function threadFrames(): usize {
 
 /** So many frames may programs take at this moment. */
 export function framesToTake(): usize {
-  const free = framesFree();
+  const free = framesLeft();
   return free > RESERVED ? free - RESERVED : 0;
 }
 
 export function framesAreShort(): bool {
-  return framesFree() < RESERVED + RELIEF;
+  return framesLeft() < RESERVED + RELIEF;
 }
 
 /** What another machine has no room for may come here. */
 export function mayTakeIn(): bool {
-  return framesFree() > RESERVED + TAKES_IN;
+  return framesLeft() > RESERVED + TAKES_IN;
 }
 
 /** So many pages may be read ahead of their use. */
 export function framesAhead(): usize {
-  const free = framesFree();
+  const free = framesLeft();
   return free > AHEAD ? free - AHEAD : 0;
 }

@@ -17,7 +17,7 @@ import {
   ASK_UNLOCK,
   Client,
 } from "../coherence/client";
-import { commitsLook, commitsWait } from "../coherence/commits";
+import { commitsDue, commitsLook, commitsWait } from "../coherence/commits";
 import { pageOffered } from "../coherence/giving";
 import { rangeMessage } from "../coherence/grants";
 import { loanMessage } from "../coherence/loans";
@@ -234,7 +234,7 @@ function settled(): bool {
 
 /** When pages, or threads that wait for them, are to be looked at. */
 function pagesDue(): u64 {
-  return min<u64>(framesDue(), min<u64>(revocationsDue(), streamsDue()));
+  return min<u64>(min<u64>(framesDue(), commitsDue()), min<u64>(revocationsDue(), streamsDue()));
 }
 
 /** In a critical section but for the moments between frames, where messages from other cores get in. */

@@ -123,6 +123,7 @@ export const ITEM_SIGNAL: u32 = 25; // the signal; data: code[4] sender[4], or i
 export const ITEM_ACTIONS: u32 = 26; // data: the actions of all signals
 /** Which space of locks, flags << 8; data: first[8] last[8] mode[4] number[4], each */
 export const ITEM_LOCKS: u32 = 28;
+export const ITEM_ROOM: u32 = 29; // mirrors that the receiver may send, in all (coherence/mirror-room.ts); data: how many are answered[8]
 export const ITEM_BYTES: u32 = 30; // the loan's number; data: chunks[8] and their bytes (coherence/parts.ts)
 
 const ONE: u32 = 1;
@@ -251,7 +252,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_MIRROR,            ITEM_SERIAL,    8,    8,    ONE,
   COMMAND_MIRROR,            ITEM_REQUESTER, 0,    0,    ONE,
   COMMAND_MIRROR,            ITEM_DATA,      4096, 4096, ANY,
-  COMMAND_MIRROR | R,        0,              0,    0,    ANY,
+  COMMAND_MIRROR | R,        ITEM_ROOM,      8,    8,    ONE,
   COMMAND_WILL,              ITEM_NAME,      1,    255,  ANY,
   COMMAND_WILL,              ITEM_SIZE,      8,    8,    ANY,
   COMMAND_WILL,              ITEM_PAGES,     16,   16,   ANY,

@@ -27,6 +27,9 @@ describe("mirrored", () => {
     { mirrors: 1, machines: 3, deaths: 2, rejoins: true, remains: true },
     { mirrors: 1, machines: 3, deaths: 1, rejoins: true, remains: true, programs: unseen },
     { mirrors: 2, machines: 4, deaths: 4, rejoins: true, remains: true },
+    { mirrors: 1, machines: 3, deaths: 2, rejoins: true, crowded: [2] },
+    { mirrors: 1, machines: 4, deaths: 3, rejoins: true, crowded: [1, 3] },
+    { mirrors: 2, machines: 4, deaths: 4, rejoins: true, remains: true, crowded: [3] },
   ])("larger programs at random: %o", (each) => expect(searchMirrored(each, 60)).toEqual([]));
   test.each(quickMirrorPlants.map((plant) => [plant.name, plant] as const))("planted: %s", (_, { find }) => {
     expect(find()).not.toEqual([]);

@@ -53,7 +53,7 @@ test.each([
 // what it would answer for itself it would give to somebody who takes it for a mirror, and goes.
 test.each<[string, number, Mode, number]>([
   ["who leaves owes mirrors", MIRRORED + 2907, "liveness", 11],
-  ["who leaves is told to use its mirrors", MIRRORED + 255, "safety", 6],
+  ["who leaves is told to use its mirrors", MIRRORED + 115, "safety", 7],
 ])("who leaves mirrored; planted: %j", (planted, shape, mode, seed) => {
   const world = worldOf(new KernelWasm(), shapeOf(shape));
   const run = () => trial(world, shape, mode, seed);

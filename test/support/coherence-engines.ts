@@ -94,7 +94,7 @@ const functions = {
   mirrorEnded: "mirrorEnded",
   mirrorForget: "mirrorForget",
   mirrorLacks: "mirrorLacks",
-  mirrorNeeded: "mirrorNeeded",
+  mirrorFresh: "mirrorFresh",
   mirrorNext: "mirrorNext",
   mirrorSent: "mirrorSent",
   mirrorSet: "mirrorSet",

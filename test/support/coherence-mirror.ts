@@ -181,9 +181,11 @@ export class Mirrors {
     if (!this.on || this.#cluster.planted === "nothing goes in front") return;
     const { engines } = this.#cluster;
     this.look(machine);
-    if (engines.do.mirrorNeeded(engines.page(machine, page)) === 0) return;
+    if (engines.do.mirrorFresh(engines.page(machine, page)) === 0) return;
     this.#cut(machine);
-    this.#send(machine, page, to, this.#cluster.planted === "a cut counts without its page");
+    if (!this.#withRoom(machine).includes(to)) return;
+    const whole = this.#cluster.planted === "a cut counts without its page";
+    this.#send(machine, this.#lacking(machine, to, true, page), to, whole ? "last" : "none");
   }
 
   /** It is under way. */
@@ -209,6 +211,19 @@ export class Mirrors {
     return this.#cluster.numbers.filter(
       (m) => m !== machine && !this.#cluster.knowsDead(machine, m) && (leaving & (1 << m)) === 0,
     );
+  }
+
+  /** Those of them who have room for mirrors. */
+  #withRoom(machine: number): number[] {
+    const others = this.#others(machine);
+    const some = others.filter((m) => !this.#cluster.setup.crowded?.includes(m));
+    return some.length >= Math.min(this.#copies, others.length) ? some : others;
+  }
+
+  /** A page that was written leaves when it is safe. */
+  #safeFirst(machine: number): boolean {
+    if (this.#cluster.planted === "what goes in front needs no room") return this.#copies > 1;
+    return this.#copies > 1 || this.#withRoom(machine).length < this.#others(machine).length;
   }
 
   /** Who there is. */
@@ -240,16 +255,23 @@ export class Mirrors {
     }
   }
 
-  /** What is unsafe and not there, but for `page` itself (-1: nothing). */
-  #send(machine: number, page: number, to: number, whole: boolean): void {
+  /** What is unsafe and not there: written since the last cut, or thawed; but for `page`. */
+  #lacking(machine: number, to: number, fresh: boolean, page = -1): number[] {
+    const { engines } = this.#cluster;
+    return this.#list(machine, UNSAFE).filter((other) => {
+      const at = engines.page(machine, other);
+      const lacks = engines.do.mirrorLacks(at, to) !== 0;
+      return other !== page && lacks && (engines.do.mirrorFresh(at) !== 0) === fresh;
+    });
+  }
+
+  /** Those pages; which of them ends a cut. */
+  #send(machine: number, go: readonly number[], to: number, ends: "last" | "each" | "none"): void {
     const { engines } = this.#cluster;
     const { pages } = this.#cluster.machine(machine);
-    const go = this.#list(machine, UNSAFE).filter(
-      (other) => other !== page && engines.do.mirrorLacks(engines.page(machine, other), to) !== 0,
-    );
     go.forEach((other, i) => {
       const serial = BigInt(engines.do.serial(engines.page(machine, other)));
-      const last = i === go.length - 1 && whole;
+      const last = ends === "each" || (ends === "last" && i === go.length - 1);
       const home = this.#cluster.homeFor(machine, other);
       this.#cluster.tell(
         machine,
@@ -263,7 +285,7 @@ export class Mirrors {
 
   /** Everything goes to as many machines as are to have it. By machine, the messages that have to arrive there. */
   #all(machine: number): number[] {
-    const others = this.#others(machine);
+    const others = this.#withRoom(machine);
     const count = this.#cluster.planted === "one mirror is enough" ? 1 : this.#copies;
     const targets = [...others.filter((m) => m > machine), ...others.filter((m) => m < machine)].slice(
       0,
@@ -272,7 +294,8 @@ export class Mirrors {
     this.look(machine);
     if (targets.length > 0) this.#cut(machine);
     for (const to of targets) {
-      this.#send(machine, -1, to, true);
+      this.#send(machine, this.#lacking(machine, to, true), to, "last");
+      this.#send(machine, this.#lacking(machine, to, false), to, "each");
       this.#close(machine, to);
     }
     return this.#cluster.numbers.map((m) =>
@@ -311,7 +334,7 @@ export class Mirrors {
       if (commit === undefined) steps.push({ do: "commit", machine, thread });
       else if (this.#over(machine, commit)) steps.push({ do: "output", machine, thread });
     });
-    if (this.#copies < 2) return steps;
+    if (!this.#safeFirst(machine)) return steps;
     pages.forEach(({ revoking }, page) => {
       if (revoking >= 0 && this.#mirror(machine, page) !== SAFE && this.#isOwed(machine, page))
         steps.push({ do: "mirror", machine, page });
@@ -324,7 +347,7 @@ export class Mirrors {
     const { engines } = this.#cluster;
     if (this.#mirror(machine, page) === WRITTEN) return true;
     const at = engines.page(machine, page);
-    const others = this.#others(machine);
+    const others = this.#withRoom(machine);
     const has = others.filter((m) => engines.do.mirrorLacks(at, m) === 0).length;
     return has < Math.min(this.#copies, others.length);
   }
@@ -371,8 +394,8 @@ export class Mirrors {
 
   /** Revoked, it may leave. */
   ready(machine: number, page: number): boolean {
-    if (!this.on || this.#copies < 2 || this.#cluster.planted === "a page leaves before it is safe")
-      return true;
+    if (!this.on || !this.#safeFirst(machine)) return true;
+    if (this.#cluster.planted === "a page leaves before it is safe") return true;
     return this.#mirror(machine, page) === SAFE;
   }
 

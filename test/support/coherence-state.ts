@@ -61,6 +61,8 @@ export interface Setup {
   takeover?: boolean;
   /** What is written is mirrored on so many machines before it is seen; with `takeover`, without ranges. */
   mirrored?: number;
+  /** Machines that have no room for mirrors, as long as enough others have. */
+  crowded?: readonly number[];
   /** Per machine, per thread. */
   programs: Program[][];
 }

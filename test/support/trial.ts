@@ -133,6 +133,7 @@ function mirroredOf(number: number): Shape {
     remains: pauses && next(2) === 0,
     leaves: kills === 0 ? 1 + next(2) : next(3),
     uneven: true,
+    crowded: Array.from({ length: next(3) }, () => 1 + next(machines)),
   };
 }
 

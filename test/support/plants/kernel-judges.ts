@@ -1,6 +1,7 @@
 // Programs on clusters of emulated machines that know what they must find: who tells of a bug in what is around the engine.
 import { chaosRun } from "../chaos.js";
 import { repeat, seeded } from "../cluster.js";
+import { crowd, crowds, wrongOfCrowd } from "../crowded.js";
 import { withFaults } from "../faults.js";
 import { fulls, tellFull, wrongOfFull } from "../full.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
@@ -269,6 +270,12 @@ const mirroredEndures: Judged = async (seed, kernel) => {
   return undefined;
 };
 
+/** R3: memory is short where pages are written, or where their mirrors are to be (test/cluster/crowded.test.ts). */
+const crowded: Judged = async (seed, kernel) => {
+  const each = [10, 11, 5, 6, 3, 0].map((row) => crowds[row]!)[(seed - 1) % 6]!;
+  return wrongOfCrowd(each, await crowd(each, kernel));
+};
+
 const fewMirrorsFit: Judged = async (seed, kernel) => wrongOfFewFit(await fewFit(seed, kernel))?.slice(-400);
 
 const manyMirrorsLeave: Judged = async (seed, kernel) => {
@@ -320,6 +327,7 @@ export const kernelJudges = {
   mirrorsLeave,
   manyMirrorsLeave,
   fewMirrorsFit,
+  crowded,
   mirroredEndures,
   heirs,
   notes,

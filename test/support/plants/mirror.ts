@@ -33,6 +33,8 @@ export interface MirroredCase {
   readonly remains?: boolean;
   /** Instead of `busy`. */
   readonly programs?: readonly (readonly Program[])[];
+  /** Machines without room for mirrors. */
+  readonly crowded?: readonly number[];
 }
 
 interface Bug {
@@ -42,6 +44,7 @@ interface Bug {
   readonly rejoins?: true;
   readonly remains?: true;
   readonly programs?: readonly (readonly Program[])[];
+  readonly crowded?: readonly number[];
   /** It is in what membership does. */
   readonly ofViews?: true;
   /** Found after thousands of clusters: too long for the quick tests. */
@@ -67,6 +70,7 @@ const bugs: readonly Bug[] = [
     remains: true,
     programs: unseen,
   },
+  { name: "what goes in front needs no room", mirrors: 1, deaths: 1, crowded: [2] },
   { name: "one mirror is enough", mirrors: 2, deaths: 2 },
   { name: "a page leaves before it is safe", mirrors: 2, deaths: 2 },
   { name: "one mirror of a page comes at a time", mirrors: 2, deaths: 3, rejoins: true, rare: true },
@@ -75,10 +79,18 @@ const bugs: readonly Bug[] = [
 /** So many seeds of each set of homes; what is found, and where. */
 export function searchMirrored(each: MirroredCase, seeds: number, bug?: Bug): Finding[] {
   const kernel = new KernelWasm();
-  const { machines, mirrors, deaths, rejoins = false, remains = false } = each;
+  const { machines, mirrors, deaths, rejoins = false, remains = false, crowded = [] } = each;
   const programs = (each.programs ?? busy).slice(0, machines).map((threads) => [...threads]);
   const worlds = homes.map((home) => {
-    const shape = { machines, home: [...home], pages: 2, programs, takeover: true, mirrored: mirrors };
+    const shape = {
+      machines,
+      home: [...home],
+      pages: 2,
+      programs,
+      takeover: true,
+      mirrored: mirrors,
+      crowded,
+    };
     const world = new World(kernel, shape);
     if (bug !== undefined) world.planted = bug.name;
     world.rejoins = rejoins;
