@@ -1,7 +1,9 @@
 // R7 on whole machines: who was left out and comes back as a new life opens its file again, and has every page that nobody has
 // written since by its serial number, without bytes. What open() says meanwhile is what a network file system would.
 import { describe, expect, test } from "vitest";
+import { comesBack, eras, wrongOfEras } from "../support/eras.js";
 import { withFaults } from "../support/faults.js";
+import { formerPages, wrongOfFormerPages } from "../support/former-pages.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { homeOf } from "../support/homes.js";
 
@@ -64,31 +66,11 @@ describe.skipIf(!hasMusl)(`a machine that comes back${missing("musl")}`, { timeo
 
   test.each([6, 7, 8])(
     "R7: is the home of a file of which its former life had pages, and is given the same pages by a machine that leaves (seed %i)",
-    async (seed) => {
-      const [WRITER, BACK] = [3, 2];
-      const [name, other] = names.filter((name) =>
-        [
-          [1, 2, 3],
-          [1, 2],
-        ].every((members) => homeOf(name, members) === BACK),
-      );
-      const run = await withFaults(
-        cProgram("left").host,
-        [WRITER, 500, name!, other!, BACK, 260],
-        [
-          [60, ({ network }) => network.partition([[1, WRITER, 4], [BACK]])],
-          [200, ({ network }) => network.partition([])],
-          [350, ({ nodes }) => nodes[WRITER - 1]!.machine.pressPowerButton()],
-        ],
-        { machines: 3, seed, append: "linkloss=60 blocked=600 leave=5000" },
-        700,
-      );
-      expect(run.said(1, /^cluster: view 3: machines 1 2 3$/).length, run.text()).toBe(1);
-      expect(run.said(WRITER, /^cluster: this machine has left$/).length, run.text()).toBe(1);
-      const said = run.said(1, /^left: /).map(({ text }) => text);
-      for (const file of [name, other])
-        for (const page of ["page 0 holds 7", "page 2 holds 8"])
-          expect(said, run.text()).toContain(`left: ${file} ${page}`);
-    },
+    async (seed) => expect(wrongOfFormerPages(await formerPages(seed))).toBeUndefined(),
+  );
+
+  test.each(eras)(
+    "R7: has what was lost by numbers of its own ($how, home $home, seed $seed)",
+    async (each) => expect(wrongOfEras(await comesBack(each))).toBeUndefined(),
   );
 });

@@ -2,7 +2,9 @@
 import { chaosRun } from "../chaos.js";
 import { repeat, seeded } from "../cluster.js";
 import { crowd, crowds, wrongOfCrowd } from "../crowded.js";
+import { comesBack, eras, wrongOfEras } from "../eras.js";
 import { withFaults } from "../faults.js";
+import { formerPages, wrongOfFormerPages } from "../former-pages.js";
 import { fulls, tellFull, wrongOfFull } from "../full.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
@@ -220,6 +222,12 @@ const former: Judged = async (seed, kernel) => {
   return said.join() === "former: told 1,former: 8 pages, 0 old" ? undefined : run.text().slice(-400);
 };
 
+const formerLives: Judged = async (seed, kernel) =>
+  wrongOfFormerPages(await formerPages(seed, kernel))?.slice(-400);
+
+const erasOfRanges: Judged = async (seed, kernel) =>
+  wrongOfEras(await comesBack(eras[(seed - 1) % eras.length]!, kernel))?.slice(-400);
+
 /** R2: a borrower dies, and nobody touches the page until another machine reads it (test/cluster/lent.test.ts). */
 const borrowers =
   (leaves: boolean): Judged =>
@@ -335,6 +343,8 @@ export const kernelJudges = {
   reserved,
   returns,
   former,
+  formerLives,
+  erasOfRanges,
   scans,
   spread,
 };
