@@ -120,14 +120,25 @@ export class GuestPages {
     }
   }
 
+  /** As a program would call it; "": it has no name, or it is being written. */
   #name(ram: DataView, object: number): string {
     const at = get(ram, object, this.#object.name);
     const bytes = get(ram, object, this.#object.nameBytes);
-    if (!inside(ram, at) || bytes > 255) return "";
+    if (!inside(ram, at) || bytes === 0 || bytes > 255) return "";
+    if (bytes === NUMBERED_BYTES && ram.getUint8(at) === 0) {
+      const number = ram.getBigUint64(at + 6, true);
+      if (number === 0n) return "";
+      const named = (number & 0x7fn) === 0n ? "/" : "/tmp";
+      return ram.getUint8(at + 5) === NUMBERED_NAMES ? `names in ${named}` : `file ${number.toString(16)}`;
+    }
     const name = Buffer.from(ram.buffer, ram.byteOffset + at, bytes).toString("latin1");
-    return name.includes("\0") ? "" : name; // it is being written
+    return name.includes("\0") ? "" : `/shm/${name}`;
   }
 }
+
+/** Names of objects that the kernel numbers itself: kernel/coherence/homes.ts and kernel/fs/names.ts. */
+const NUMBERED_BYTES = 14;
+const NUMBERED_NAMES = 1;
 
 /** Records do not lie in the first page. */
 const inside = (ram: DataView, at: number): boolean => at >= 4096 && at + 1024 <= ram.byteLength;

@@ -257,9 +257,7 @@ export class Recorder {
       command,
       machines: this.#cluster.nodes.map(({ name }) => name),
       end: Math.max(1, this.#cluster.schedule.now),
-      objects: this.#objectNames.map((name, i) =>
-        name === "" ? `object ${ids[i]!.toString(16)}` : `/shm/${name}`,
-      ),
+      objects: this.#objectNames.map((name, i) => (name === "" ? `object ${ids[i]!.toString(16)}` : name)),
       names: [...this.#names.keys()],
       states: this.#states,
       messages: this.#messages.sort((a, b) => a[0] - b[0]),

@@ -41,6 +41,9 @@ export const ASK_COMMIT: u32 = 25;
 /** Answered when programs may take `size` frames; -ENOMEM: there will be none. */
 export const ASK_FRAMES: u32 = 26;
 
+/** Other machines are to give up what they hold by ranges of the pages client.index to client.bound (grants.ts). */
+export const ASK_CLAIM: u32 = 27;
+
 export const PINS_MAX: u32 = 8;
 
 @unmanaged

@@ -34,8 +34,9 @@ import {
 } from "./ranges";
 import { Page } from "./records";
 import { serialAnew } from "./serials";
-import { INVALID, LOST, UNUSED } from "./table";
+import { EXCLUSIVE, HELD, INVALID, LOST, UNUSED } from "./table";
 
+const EIO: i64 = 5;
 /** Pages that one answer names. */
 const HELD_MAX: u32 = 256;
 /** ITEM_PAGES: no more pages of this range follow. */
@@ -142,6 +143,76 @@ function released(object: SharedObject, from: u32, message: MessageHeader): void
   recallGoOn(object);
 }
 
+/**
+ * A machine is to have the pages [first, last] to itself: the others are asked for what they hold of them by ranges and have not touched, and the
+ * home gives that up as well. Then who touches one of them first is granted all, as of a new object (promise 72).
+ */
+function claimed(object: SharedObject, from: u32, first: u64, last: u64): void {
+  const set = rangesOf(object);
+  if (set.recalling != 0) return; // pages are granted one by one
+  if (from != clusterSelf()) ownGiveUp(object, first, last);
+  for (let at = first; at <= last; ) {
+    const range = rangeOf(set, at);
+    at = range.last + 1;
+    const machine = <u32>range.owner;
+    if (range.directory != HELD || (range.flags & STORED) != 0 || machine == from) continue;
+    if (machine == clusterSelf() || isDead(machine) || (set.recalling & bit(machine)) != 0) continue;
+    set.recalling |= bit(machine);
+    const writer = messageTo(machine, 16 + 24, object.id, 0, COMMAND_RECALL);
+    const data = itemPut(writer, ITEM_PAGES, 0, 16);
+    store<u64>(data, first);
+    store<u64>(data, last, 8);
+    messageEnd();
+  }
+}
+
+/** What this machine, the home, holds by a range between these and has not touched. */
+function ownGiveUp(object: SharedObject, first: u64, last: u64): void {
+  pagesAsked(object);
+  const set = rangesOf(object);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index < first || page.index > last || !pageIsHere(page)) continue;
+    rangesReady(object);
+    directoryKeep(page, clusterSelf());
+  }
+  for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
+    const kept = changetype<Kept>(at);
+    if (kept.index < first || kept.index > last || kept.former != 0) continue;
+    rangesReady(object);
+    rangesKeep(set, kept.index, <u8>clusterSelf());
+  }
+  rangesDropOwn(object, first, last);
+}
+
+/** ASK_CLAIM */
+export function rangesClaim(client: Client): i64 {
+  const object = changetype<SharedObject>(client.object);
+  if (object.dead != 0) return -EIO;
+  if (object.moving != 0 || isOurs(object, client.index, client.bound)) return 0;
+  if (object.home == clusterSelf()) {
+    claimed(object, clusterSelf(), client.index, client.bound);
+    return 0;
+  }
+  const writer = messageTo(object.home, 16 + 24, object.id, 0, COMMAND_RECALL);
+  const data = itemPut(writer, ITEM_PAGES, 0, 16);
+  store<u64>(data, client.index);
+  store<u64>(data, client.bound, 8);
+  messageEnd();
+  return 0;
+}
+
+/** This machine holds all of these pages already, by ranges. */
+function isOurs(object: SharedObject, first: u64, last: u64): bool {
+  const set = rangesOf(object);
+  for (let at = first; at <= last; ) {
+    const range = rangeOf(set, at);
+    if (range.state != EXCLUSIVE) return false;
+    at = range.last + 1;
+  }
+  return true;
+}
+
 // --- Where they are held ---
 
 function recalled(object: SharedObject, message: MessageHeader): void {
@@ -226,6 +297,12 @@ export function rangeMessage(from: u32, message: MessageHeader): void {
   if (message.command & RESPONSE) {
     if (object.home == clusterSelf()) released(object, from, message);
   } else if (from == object.home) recalled(object, message);
+  else if (object.home == clusterSelf()) {
+    const range = itemFind(message, ITEM_PAGES);
+    const first = load<u64>(itemData(range));
+    const last = min<u64>(load<u64>(itemData(range), 8), PAGE_LAST);
+    if (first <= last) claimed(object, from, first, last);
+  }
 }
 
 /** What a dead machine held by ranges is lost, page by page; what its home gave ends with it. */

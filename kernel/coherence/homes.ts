@@ -56,6 +56,12 @@ import {
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
 import { PAGE_BYTES } from "./wire";
 
+/**
+ * The name of an object that the kernel numbers itself, which no program can spell: a zero byte, the hash by which its home is chosen[4], what it
+ * is[1], its number[8].
+ */
+export const NUMBERED_BYTES: u32 = 14;
+
 /** SharedObject.moving */
 const FROZEN: u32 = 1;
 const HANDED_IN: u32 = 2;
@@ -89,8 +95,9 @@ let doubts: bool = false;
 let unhealed: u32 = 0;
 const UNKNOWN: u32 = 255;
 
-/** FNV-1a, never 0. */
+/** FNV-1a, never 0; of a numbered object what its name says. */
 export function nameHash(name: usize, bytes: u32): u32 {
+  if (bytes == NUMBERED_BYTES && load<u8>(name) == 0) return load<u32>(name, 1);
   let hash: u32 = 0x811c_9dc5;
   for (let i: usize = 0; i < bytes; i++) hash = (hash ^ <u32>load<u8>(name + i)) * 0x0100_0193;
   return max<u32>(hash, 1);

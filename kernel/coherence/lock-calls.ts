@@ -80,6 +80,24 @@ export function objectUnlock(object: SharedObject): void {
   ask(client, object, ASK_UNLOCK);
 }
 
+/** Of names (fs/names.ts): all of these pages at once, for this thread alone, whatever `locks` says. Ranges: first and last page, u64 each. */
+export function pagesLock(object: SharedObject, ranges: usize, count: u32): i64 {
+  const client = clientCurrent();
+  const call = callOf(client, LOCKS_IO, changetype<usize>(client));
+  for (let i: u32 = 0; i < count; i++) {
+    const range = ranges + ((<usize>i) << 4);
+    put(call, load<u64>(range) << 12, (load<u64>(range, 8) << 12) | 4095, EXCLUSIVE_LOCK);
+  }
+  return ask(client, object, ASK_LOCK);
+}
+
+export function pagesUnlock(object: SharedObject): void {
+  const client = clientCurrent();
+  const call = callOf(client, LOCKS_IO, changetype<usize>(client));
+  put(call, 0, LOCK_LAST, EXCLUSIVE_LOCK);
+  ask(client, object, ASK_UNLOCK);
+}
+
 /** Everything from `limit`, or from the object's end if that comes first, exclusive: the size stays what it is, and is returned. */
 export function objectLockTail(object: SharedObject, limit: u64): i64 {
   while (true) {

@@ -46,6 +46,7 @@ import {
 } from "../syslink/message";
 import {
   ASK_ANSWER,
+  ASK_CLAIM,
   ASK_CLOSE,
   ASK_COMMIT,
   ASK_CREATE,
@@ -74,7 +75,7 @@ import {
   Client,
 } from "./client";
 import { commitAsked } from "./commits";
-import { rangesRecall } from "./grants";
+import { rangesClaim, rangesRecall } from "./grants";
 import { homeHandedIn, homeOf, nameHash } from "./homes";
 import { LOCK_LAST } from "./lock-pieces";
 import { mirrorAnswered } from "./mirror-pages";
@@ -94,7 +95,7 @@ import {
   referenceGiven,
 } from "./object-list";
 import { locksAsked, locksCancelled, locksKnowSize, locksReleased } from "./object-locks";
-import { SharedObject } from "./pager";
+import { OPEN_NEW, SharedObject } from "./pager";
 import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
 import { begin, nextMsgid, pendingTake, questionsMachineDied } from "./questions";
 import { frameAwaited } from "./relief";
@@ -106,6 +107,7 @@ import { willCame, willChanged } from "./wills";
 
 const ENOENT: i64 = 2;
 const EIO: i64 = 5;
+const EEXIST: i64 = 17;
 
 /** ASK_CREATE */
 function createNameless(client: Client): i64 {
@@ -165,6 +167,8 @@ export function requestServe(client: Client, now: u64): i64 {
       return pageUnmap(client);
     case ASK_RECALL:
       return rangesRecall(client);
+    case ASK_CLAIM:
+      return rangesClaim(client);
     case ASK_ANSWER:
       return answerTruncate(client);
     case ASK_FUTEX_WAIT:
@@ -202,12 +206,18 @@ function open(client: Client): i64 {
     messageEnd();
     return ASYNCHRONOUS;
   }
+  if (isThere(client.write, client.name, client.nameBytes)) return -EEXIST;
   const object = objectByName(client.name, client.nameBytes, client.write != 0);
   if (changetype<usize>(object) == 0) return -ENOENT;
   referenceGiven(object.id, clusterSelf());
   object.references++;
   client.object = changetype<usize>(object);
   return 0;
+}
+
+/** Of who wants to make it, and only that. */
+function isThere(how: u32, name: usize, bytes: u32): bool {
+  return how == OPEN_NEW && changetype<usize>(objectByName(name, bytes, false)) != 0;
 }
 
 /** An object that some machine here or there has open, by its id; ours from now on as well. */
@@ -333,6 +343,10 @@ function directoryMessage(from: u32, message: MessageHeader, command: u32): void
   if (command == COMMAND_UNLINK) {
     const result = objectUnlink(name, bytes);
     respond(from, message, 0, 0, u32(-result));
+    return;
+  }
+  if (isThere(item.aux, name, bytes)) {
+    respond(from, message, 0, 0, u32(EEXIST));
     return;
   }
   const object = objectByName(name, bytes, item.aux != 0);

@@ -4,9 +4,11 @@
 import { portCall } from "../lwkt/port";
 import { sleep } from "../lwkt/wait";
 import { tablesFor } from "../memory/paging";
+import { allocate, release } from "../memory/slab";
 import { clusterMachines, clusterPort, clusterSelf } from "../syslink/cluster";
 import {
   ASK_ANSWER,
+  ASK_CLAIM,
   ASK_CLOSE,
   ASK_CREATE,
   ASK_EXTEND,
@@ -28,6 +30,7 @@ import {
   clientCurrent,
 } from "./client";
 import { commitOutput } from "./commits";
+import { homeOf, NUMBERED_BYTES } from "./homes";
 import { objectLockTail, objectUnlock } from "./lock-calls";
 import { noteDirty } from "./page-notes";
 import { Page } from "./records";
@@ -106,6 +109,8 @@ export class SharedObject {
   locked: u32 = 0;
   /** Some page of it was taken from this machine soon after it came, or chunks of one were lent (contention.ts, loans.ts): who faults on it is looked at. */
   fought: u32 = 0;
+  /** It has names (fs/names.ts): who reads it mostly looks only, also who has written it before (migratory.ts). */
+  names: u32 = 0;
   /** A page was lost that nobody waited for (read-ahead.ts). */
   lossUntold: u32 = 0;
   next: usize = 0;
@@ -128,22 +133,69 @@ function nameLength(name: usize): u32 {
   return bytes;
 }
 
+/** How an object is opened: only if there is one; made if there is none; only if there was none. */
+export const OPEN_THERE: u32 = 0;
+export const OPEN_MAKE: u32 = 1;
+export const OPEN_NEW: u32 = 2;
+
 /**
- * `name`: zero-terminated ASCII. Blocks for the home's answer. The object goes into `*into`; or what open() says: -ENOENT, and
+ * `name`: zero-terminated ASCII. Blocks for the home's answer. The object goes into `*into`; or what open() says: -ENOENT, -EEXIST, and
  * -ETIMEDOUT or -EIO when its home is out of reach.
  */
-export function objectOpen(name: usize, create: bool, into: usize): i64 {
+export function objectOpen(name: usize, how: u32, into: usize): i64 {
   const bytes = nameLength(name);
   if (bytes == 0 || bytes > NAME_MAX) return -ENOENT;
-  if (create) commitOutput(); // others see that it is there
+  if (how != OPEN_THERE) commitOutput(); // others see that it is there
+  return openNamed(name, bytes, how, into);
+}
+
+function openNamed(name: usize, bytes: u32, how: u32, into: usize): i64 {
   const client = clientFor(changetype<SharedObject>(0));
   client.name = name;
   client.nameBytes = bytes;
-  client.write = u32(create);
+  client.write = how;
   const result = call(client, ASK_OPEN);
   if (result < 0) return result;
   store<usize>(into, client.object);
   return 0;
+}
+
+/**
+ * An object that the kernel numbers itself: what it is and its number, at home where `hash` says. Nobody waits here for what was written to be
+ * mirrored: who tells of it has to.
+ */
+export function numberedOpen(kind: u32, number: u64, hash: u32, how: u32, into: usize): i64 {
+  const name = allocate(NUMBERED_BYTES);
+  numberedName(name, kind, number, hash);
+  const result = openNamed(name, NUMBERED_BYTES, how, into);
+  release(name);
+  return result;
+}
+
+export function numberedUnlink(kind: u32, number: u64, hash: u32): i64 {
+  const name = allocate(NUMBERED_BYTES);
+  numberedName(name, kind, number, hash);
+  commitOutput(); // others see that it is gone
+  const result = unlinkNamed(name, NUMBERED_BYTES);
+  release(name);
+  return result;
+}
+
+function numberedName(at: usize, kind: u32, number: u64, hash: u32): void {
+  store<u8>(at, 0);
+  store<u32>(at, hash, 1);
+  store<u8>(at, u8(kind), 5);
+  store<u64>(at, number, 6);
+}
+
+/** A hash by which this machine would be the home, of those that the number leads to; the last one tried if there is none. */
+export function hashAtHome(number: u64): u32 {
+  let hash = <u32>number ^ <u32>(number >> 32);
+  for (let tries = 0; tries < 256; tries++) {
+    hash = max<u32>(hash * 0x9e37_79b1 + 1, 1);
+    if (homeOf(hash) == clusterSelf()) break;
+  }
+  return hash;
 }
 
 /** An object without a name, at home here, which ends when no machine has it open any more. */
@@ -198,10 +250,50 @@ export function objectUnlink(name: usize): i64 {
   const bytes = nameLength(name);
   if (bytes == 0 || bytes > NAME_MAX) return -ENAMETOOLONG;
   commitOutput(); // others see that it is gone
+  return unlinkNamed(name, bytes);
+}
+
+function unlinkNamed(name: usize, bytes: u32): i64 {
   const client = clientCurrent();
   client.name = name;
   client.nameBytes = bytes;
   return call(client, ASK_UNLINK);
+}
+
+/** It is at least so long, from now on. */
+export function objectExtend(object: SharedObject, size: u64): i64 {
+  const client = clientFor(object);
+  client.size = size;
+  return call(client, ASK_EXTEND);
+}
+
+/** Blocks until the page is here, to be read or written, and stays until pageLetGo(): one at a time. -EIO: what was in it is lost. */
+export function pageHold(object: SharedObject, index: u64, write: bool): i64 {
+  const client = clientFor(object);
+  client.index = index;
+  client.write = u32(write);
+  return call(client, ASK_HOLD);
+}
+
+/** The bytes of the page that the calling thread holds. */
+export function pageHeld(): usize {
+  return changetype<Page>(clientCurrent().page).frame;
+}
+
+export function pageLetGo(): void {
+  call(clientCurrent(), ASK_UNHOLD);
+}
+
+/**
+ * The pages `first` to `last`, which nobody uses yet, are this machine's to use: what others hold of them by ranges they are asked to give up. Nobody
+ * waits for it: until it has happened pages come one by one.
+ */
+export function objectClaim(object: SharedObject, first: u64, last: u64): void {
+  const client = clientFor(object);
+  client.index = first;
+  client.bound = last;
+  call(client, ASK_CLAIM);
+  client.bound = 0;
 }
 
 /**

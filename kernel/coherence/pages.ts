@@ -193,9 +193,10 @@ export function ask(page: Page, write: bool, now: u64): void {
   if (!operations) pageItselfWanted(page);
   const moves = few || mirrorsOn() || !operations;
   if (page.state != INVALID || moves || !operationPays(page, now)) {
-    const takes = asksToWrite(page, write, page.state != INVALID);
+    const object = changetype<SharedObject>(page.holder);
+    const takes = object.names != 0 ? write : asksToWrite(page, write, page.state != INVALID);
     page.contended = u8(isContended(page, now));
-    rangesReady(changetype<SharedObject>(page.holder));
+    rangesReady(object);
     engineAsk(engine, page, takes);
     passedHere(page);
     return;

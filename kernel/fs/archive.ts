@@ -6,6 +6,8 @@
 import { print, printDecimal } from "../console";
 import { allocate } from "../memory/slab";
 import { moduleAddress, moduleBytes } from "../options";
+import { SleepLock, sleepLockCreate } from "../process/lock";
+import { CHECK_START, check } from "../syslink/check";
 
 const HEADER_BYTES: usize = 110;
 /** Fields of 8 hexadecimal digits behind the 6 of the magic. */
@@ -30,12 +32,23 @@ export class Inode {
   data: usize = 0;
   bytes: u32 = 0;
   number: u32 = 0;
+  // The tree (archiveTree): the directory that it lies in, 0 = it is the root; the last part of its name; its place in the list, from 1 on.
+  parent: usize = 0;
+  base: usize = 0;
+  baseBytes: u32 = 0;
+  ordinal: u32 = 0;
+  /** A program that runs here: nobody writes to it. */
+  runs: u32 = 0;
 }
 
 let firstInode: usize = 0;
+let lastInode: usize = 0;
+let root: usize = 0;
+let treeLock = changetype<SleepLock>(0);
 
 /** Reads the archive's headers. Without a module the file system is empty. */
 export function archiveMount(): void {
+  treeLock = sleepLockCreate();
   const start = moduleAddress();
   if (start === 0) {
     print("initial file system: the loader gave no module\n");
@@ -54,7 +67,7 @@ export function archiveMount(): void {
     if (isTrailer(entry)) return;
     if (last) changetype<Inode>(last).next = inode;
     else firstInode = inode;
-    last = inode;
+    last = lastInode = inode;
     at = align4(entry.data - start + entry.bytes);
   }
 }
@@ -143,6 +156,79 @@ export function archiveFind(name: usize, nameBytes: usize): usize {
   return 0;
 }
 
-export function archiveFirst(): usize {
-  return firstInode;
+// --- As a tree ---
+
+/**
+ * The root directory. The first call finds which entry lies in which, and makes those directories that the archive only implies; the same archive
+ * gives the same ordinals on every machine.
+ */
+export function archiveTree(): Inode {
+  treeLock.acquire();
+  if (root === 0) {
+    let ordinal: u32 = 0;
+    for (let at = firstInode; at !== 0; at = changetype<Inode>(at).next)
+      changetype<Inode>(at).ordinal = ++ordinal;
+    root = archiveFind(0, 0);
+    if (root === 0) root = imply(0, 0);
+    for (let at = firstInode; at !== 0; at = changetype<Inode>(at).next)
+      if (at !== root) place(changetype<Inode>(at));
+  }
+  treeLock.release();
+  return changetype<Inode>(root);
+}
+
+/** What it lies in is made behind it in the list, and then placed in turn. */
+function place(inode: Inode): void {
+  let slash = inode.nameBytes;
+  while (slash > 0 && load<u8>(inode.name + slash - 1) !== 0x2f) slash--;
+  inode.base = inode.name + slash;
+  inode.baseBytes = inode.nameBytes - slash;
+  if (slash === 0) {
+    inode.parent = root;
+    return;
+  }
+  const parent = archiveFind(inode.name, slash - 1);
+  inode.parent = parent !== 0 ? parent : imply(inode.name, slash - 1);
+}
+
+function imply(name: usize, nameBytes: u32): usize {
+  const inode = changetype<Inode>(allocate(offsetof<Inode>()));
+  inode.name = name;
+  inode.nameBytes = nameBytes;
+  inode.mode = TYPE_DIRECTORY | 0o755;
+  inode.ordinal = lastInode !== 0 ? changetype<Inode>(lastInode).ordinal + 1 : 1;
+  if (lastInode !== 0) changetype<Inode>(lastInode).next = changetype<usize>(inode);
+  else firstInode = changetype<usize>(inode);
+  lastInode = changetype<usize>(inode);
+  return lastInode;
+}
+
+/** Of a directory of the tree, by the last part of the name; 0 = there is none. */
+export function archiveChild(directory: usize, name: usize, nameBytes: usize): usize {
+  for (let at = firstInode; at !== 0; at = changetype<Inode>(at).next) {
+    const inode = changetype<Inode>(at);
+    if (inode.parent !== directory || usize(inode.baseBytes) !== nameBytes) continue;
+    if (memory.compare(inode.base, name, nameBytes) === 0) return at;
+  }
+  return 0;
+}
+
+/** The first entry in a directory whose ordinal is `least` or more; 0 = there is none. */
+export function archiveNext(directory: usize, least: u32): usize {
+  let at = firstInode;
+  while (at !== 0 && (changetype<Inode>(at).parent !== directory || changetype<Inode>(at).ordinal < least)) {
+    at = changetype<Inode>(at).next;
+  }
+  return at;
+}
+
+export function archiveByOrdinal(ordinal: u32): usize {
+  let at = firstInode;
+  while (at !== 0 && changetype<Inode>(at).ordinal !== ordinal) at = changetype<Inode>(at).next;
+  return at;
+}
+
+/** Of all bytes of the archive: machines with other ones have other files. */
+export function archiveDigest(): u32 {
+  return check(CHECK_START, moduleAddress(), u32(moduleBytes() & ~7));
 }

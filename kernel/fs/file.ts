@@ -19,7 +19,10 @@ import { allocate, release } from "../memory/slab";
 import { EBADF, EINVAL, EIO, EISDIR, EROFS } from "../process/errno";
 import { SleepLock, sleepLockCreate, sleepLockDestroy } from "../process/lock";
 import { Inode, TYPE_CHARACTER, TYPE_DIRECTORY, TYPE_REGULAR } from "./archive";
+import { Entry } from "./names";
 import { randomBytes } from "./random";
+import { entryNew, treeChanged } from "./tree";
+import { treeOpenFile } from "./tree-changes";
 
 /** open(2) flags */
 export const O_ACCESS: u32 = 3;
@@ -60,6 +63,12 @@ export class File {
   lock: usize = 0;
   /** By flock(): LOCK_SH, LOCK_EX, 0 = not. */
   locked: u32 = 0;
+  /** Of a directory, a Place (names.ts). */
+  place: usize = 0;
+  /** Of a file of names.ts: its number, st_ino; mode; and st_dev, its file system. */
+  number: u64 = 0;
+  mode: u32 = 0;
+  system: u32 = 0;
 
   sleepLock(): SleepLock {
     return changetype<SleepLock>(this.lock);
@@ -100,7 +109,11 @@ function row(kind: u32, type: u32, seekable: bool, read: u32, write: u32, size: 
   at.size = size;
 }
 
+/** Held while a file becomes another kind. */
+let followLock = changetype<SleepLock>(0);
+
 export function filesPrepare(): void {
+  followLock = sleepLockCreate();
   //  kind            type            seekable  read                write                size
   row(KIND_ARCHIVE, TYPE_REGULAR, true, readArchive.index, refuseWrite.index, sizeArchive.index);
   row(KIND_DIRECTORY, TYPE_DIRECTORY, false, refuseDirectory.index, refuseDirectory.index, sizeNone.index);
@@ -138,6 +151,7 @@ export function fileRelease(file: File): void {
     advisoryUnlock(object, true, owner, 0, LOCK_LAST);
     objectClose(object);
   }
+  if (file.place) release(file.place);
   sleepLockDestroy(file.sleepLock());
   release(changetype<usize>(file));
 }
@@ -167,6 +181,7 @@ export function fileSeekable(file: File): bool {
 
 /** st_mode: type and permissions. */
 export function fileMode(file: File): u32 {
+  if (file.mode) return file.mode;
   if (file.inode) return changetype<Inode>(file.inode).mode;
   const type = kindAt(file.kind).type;
   return type | (type === TYPE_DIRECTORY ? 0o755 : 0o666);
@@ -198,6 +213,37 @@ export function fileLockEnd(file: File): i64 {
 
 export function fileUnlock(file: File): void {
   if (file.kind === KIND_SHARED) objectUnlock(changetype<SharedObject>(file.object));
+}
+
+/**
+ * A file of the archive that was read in place may have been written since, here or elsewhere: then it is that file from now on. -EIO: names that
+ * say so were lost.
+ */
+export function fileFollow(file: File): i64 {
+  if (file.kind !== KIND_ARCHIVE) return 0;
+  const entry = entryNew();
+  let result = treeChanged(file.inode, entry);
+  if (result > 0) result = follow(file, entry);
+  release(changetype<usize>(entry));
+  return result;
+}
+
+function follow(file: File, entry: Entry): i64 {
+  const into = allocate(8);
+  const opened = treeOpenFile(entry, true, into);
+  const object = load<usize>(into);
+  release(into);
+  if (opened < 0) return opened;
+  followLock.acquire();
+  const first = file.kind === KIND_ARCHIVE;
+  if (first) {
+    file.object = object;
+    file.mode = entry.mode;
+    file.kind = KIND_SHARED;
+  }
+  followLock.release();
+  if (!first) objectClose(changetype<SharedObject>(object));
+  return 0;
 }
 
 // --- The rows' functions ---

@@ -12,8 +12,8 @@ export function absentCalls(each: u32): void {
   );
   visit("53 socketpair 54 setsockopt 55 getsockopt 57 fork 58 vfork 59 execve 61 wait4 64 semget", each);
   visit("65 semop 66 semctl 67 shmdt 68 msgget 69 msgsnd 70 msgrcv 71 msgctl", each);
-  visit("76 truncate 78 getdents 81 fchdir 82 rename 83 mkdir 84 rmdir 85 creat 86 link", each);
-  visit("88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown 95 umask 98 getrusage 100 times", each);
+  visit("78 getdents 86 link", each);
+  visit("88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown 98 getrusage 100 times", each);
   visit("101 ptrace 103 syslog 105 setuid 106 setgid 109 setpgid 111 getpgrp 112 setsid 113 setreuid", each);
   visit("114 setregid 115 getgroups 116 setgroups 117 setresuid 118 getresuid 119 setresgid", each);
   visit("120 getresgid 121 getpgid 122 setfsuid 123 setfsgid 124 getsid 125 capget 126 capset", each);
@@ -42,14 +42,14 @@ export function absentCalls(each: u32): void {
   );
   visit("205 set_thread_area 206 io_setup 207 io_destroy 208 io_getevents 209 io_submit 210 io_cancel", each);
   visit("211 get_thread_area 212 lookup_dcookie 213 epoll_create 214 epoll_ctl_old 215 epoll_wait_old", each);
-  visit("216 remap_file_pages 217 getdents64 219 restart_syscall 220 semtimedop 221 fadvise64", each);
+  visit("216 remap_file_pages 219 restart_syscall 220 semtimedop 221 fadvise64", each);
   visit("222 timer_create 223 timer_settime 224 timer_gettime 225 timer_getoverrun 226 timer_delete", each);
   visit("227 clock_settime 232 epoll_wait 233 epoll_ctl 235 utimes 236 vserver 237 mbind", each);
   visit("238 set_mempolicy 239 get_mempolicy 240 mq_open 241 mq_unlink 242 mq_timedsend", each);
   visit("243 mq_timedreceive 244 mq_notify 245 mq_getsetattr 246 kexec_load 247 waitid 248 add_key", each);
   visit("249 request_key 250 keyctl 251 ioprio_set 252 ioprio_get 253 inotify_init", each);
-  visit("254 inotify_add_watch 255 inotify_rm_watch 256 migrate_pages 258 mkdirat 259 mknodat", each);
-  visit("260 fchownat 261 futimesat 264 renameat 265 linkat 266 symlinkat 268 fchmodat", each);
+  visit("254 inotify_add_watch 255 inotify_rm_watch 256 migrate_pages 259 mknodat", each);
+  visit("260 fchownat 261 futimesat 265 linkat 266 symlinkat 268 fchmodat", each);
   visit("270 pselect6 272 unshare 275 splice 276 tee 277 sync_file_range", each);
   visit("278 vmsplice 279 move_pages 280 utimensat 281 epoll_pwait 282 signalfd 283 timerfd_create", each);
   visit("284 eventfd 285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);
@@ -57,7 +57,7 @@ export function absentCalls(each: u32): void {
   visit("297 rt_tgsigqueueinfo 298 perf_event_open 299 recvmmsg 300 fanotify_init 301 fanotify_mark", each);
   visit("303 name_to_handle_at 304 open_by_handle_at 305 clock_adjtime 307 sendmmsg", each);
   visit("308 setns 310 process_vm_readv 311 process_vm_writev 312 kcmp 313 finit_module", each);
-  visit("314 sched_setattr 315 sched_getattr 316 renameat2 317 seccomp 319 memfd_create", each);
+  visit("314 sched_setattr 315 sched_getattr 317 seccomp 319 memfd_create", each);
   visit("320 kexec_file_load 321 bpf 322 execveat 323 userfaultfd 325 mlock2 326 copy_file_range", each);
   visit("327 preadv2 328 pwritev2 329 pkey_mprotect 330 pkey_alloc 331 pkey_free 332 statx", each);
   visit("333 io_pgetevents 424 pidfd_send_signal 425 io_uring_setup 426 io_uring_enter", each);

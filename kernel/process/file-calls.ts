@@ -3,8 +3,6 @@
 // Bytes pass through the calling thread's scratch page: user memory may fault and block at any byte, and a file's
 // bytes may come from another machine, so neither happens while the other is half done.
 
-import { SharedObject } from "../coherence/pager";
-import { Inode } from "../fs/archive";
 import {
   DESCRIPTORS_MAX,
   descriptorAdd,
@@ -16,9 +14,9 @@ import {
 } from "../fs/descriptors";
 import {
   File,
+  fileFollow,
   fileLock,
   fileLockEnd,
-  fileMode,
   fileReadAt,
   fileRelease,
   fileSeekable,
@@ -27,25 +25,20 @@ import {
   fileTruncate,
   fileUnlock,
   fileWriteAt,
-  KIND_CONSOLE,
   KIND_DIRECTORY,
   KIND_SHARED,
   O_APPEND,
   O_CLOEXEC,
   O_DSYNC,
   O_NONBLOCK,
-  O_RDONLY,
 } from "../fs/file";
-import { accessAllowed, PATH_MAX, pathNormalize, pathOpen, pathUnlink } from "../fs/path";
-import { WALL_CLOCK_EPOCH } from "../machine/time";
-import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, ENOTTY, ERANGE, ESPIPE } from "./errno";
+import { EBADF, EFAULT, EINVAL, ENOTTY, ESPIPE } from "./errno";
 import { fcntlLock, isLockCommand, RESERVE, reserve } from "./lock-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
 import {
   readUser,
   readUserPart,
-  readUserText,
   SCRATCH_BYTES,
   scratch,
   userRange,
@@ -57,7 +50,8 @@ const IOV_MAX: u64 = 1024;
 /** Where the vector entry being worked on stands: behind the bytes in flight. */
 const CHUNK_BYTES: usize = SCRATCH_BYTES - 16;
 
-function fileOf(fd: u64): usize {
+/** Of the calling process, with a reference; 0 = it is not open. */
+export function fileOf(fd: u64): usize {
   return descriptorFile(currentLwp().process.descriptors, u64(u32(fd)));
 }
 
@@ -95,7 +89,12 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
   const at = fileOf(fd);
   if (at === 0) return -EBADF;
   const file = changetype<File>(at);
-  let result = -EBADF;
+  let result = fileFollow(file);
+  if (result < 0) {
+    fileRelease(file);
+    return result;
+  }
+  result = -EBADF;
   if (out ? file.writable() : file.readable()) {
     if (offset !== AT_POSITION) {
       result = fileSeekable(file) ? runLocked(file, buffer, bytes, vector, count, offset, out) : -ESPIPE;
@@ -248,7 +247,10 @@ export function lseek(fd: u64, offset: u64, whence: u64): i64 {
   if (at === 0) return -EBADF;
   const file = changetype<File>(at);
   let result = -ESPIPE;
-  if (fileSeekable(file)) {
+  // In a directory the places are those that getdents64() tells; it has no end to go from.
+  const directory = file.kind === KIND_DIRECTORY && whence !== SEEK_END;
+  if (fileSeekable(file) || directory) {
+    fileFollow(file);
     file.sleepLock().acquire();
     result = -EINVAL;
     let base: i64 = whence === SEEK_SET ? 0 : -1;
@@ -264,50 +266,10 @@ export function lseek(fd: u64, offset: u64, whence: u64): i64 {
   return result;
 }
 
-// --- Opening and closing ---
-
-const AT_FDCWD: i32 = -100;
-const AT_EMPTY_PATH: u64 = 0x1000;
-
-/** The normalized path of a call at `scratch`; 0 or an error. The working directory is the root. */
-function pathArgument(directory: u64, path: u64): i64 {
-  const bytes = readUserText(scratch(), path, PATH_MAX);
-  if (bytes < 0) return bytes;
-  if (bytes === 0) return -ENOENT;
-  if (load<u8>(scratch()) !== 0x2f && i32(directory) !== AT_FDCWD) return -ENOTDIR;
-  pathNormalize(scratch());
-  return 0;
-}
-
-export function open(path: u64, flags: u64, mode: u64): i64 {
-  return openat(u64(AT_FDCWD), path, flags, mode);
-}
-
-export function openat(directory: u64, path: u64, flags: u64, _mode: u64): i64 {
-  const error = pathArgument(directory, path);
-  if (error < 0) return error;
-  const into = scratch() + CHUNK_BYTES;
-  const opened = pathOpen(scratch(), u32(flags), into);
-  if (opened < 0) return opened;
-  const file = changetype<File>(load<usize>(into));
-  const fd = descriptorAdd(currentLwp().process.descriptors, file, 0, (u32(flags) & O_CLOEXEC) !== 0);
-  if (fd < 0) fileRelease(file);
-  return fd;
-}
+// --- Descriptors ---
 
 export function close(fd: u64): i64 {
   return descriptorClose(currentLwp().process.descriptors, u64(u32(fd)));
-}
-
-export function unlink(path: u64): i64 {
-  const error = pathArgument(u64(AT_FDCWD), path);
-  return error < 0 ? error : pathUnlink(scratch());
-}
-
-export function unlinkat(directory: u64, path: u64, flags: u64): i64 {
-  if (flags) return -EINVAL;
-  const error = pathArgument(directory, path);
-  return error < 0 ? error : pathUnlink(scratch());
 }
 
 export function ftruncate(fd: u64, size: u64): i64 {
@@ -380,106 +342,7 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
   return result;
 }
 
-// --- What a file is ---
-
-const STAT_BYTES: usize = 144;
-
-/** struct stat of x86-64: dev ino nlink mode uid gid pad rdev size blksize blocks, three times, three spare. */
-function writeStat(file: File, to: u64): i64 {
-  const size = fileSize(file);
-  const at = scratch();
-  memory.fill(at, 0, STAT_BYTES);
-  store<u64>(at, 1 + u64(file.kind));
-  store<u64>(at + 8, inodeNumber(file));
-  store<u64>(at + 16, 1);
-  store<u32>(at + 24, fileMode(file));
-  store<u64>(at + 40, file.kind === KIND_CONSOLE ? 0x501 : 0);
-  store<u64>(at + 48, size);
-  store<u64>(at + 56, 4096);
-  store<u64>(at + 64, (size + 511) / 512);
-  store<u64>(at + 72, WALL_CLOCK_EPOCH);
-  store<u64>(at + 88, WALL_CLOCK_EPOCH);
-  store<u64>(at + 104, WALL_CLOCK_EPOCH);
-  return writeUser(to, at, STAT_BYTES) ? 0 : -EFAULT;
-}
-
-function inodeNumber(file: File): u64 {
-  if (file.kind === KIND_SHARED) return changetype<SharedObject>(file.object).id;
-  return file.inode ? u64(changetype<Inode>(file.inode).number) : 1;
-}
-
-export function fstat(fd: u64, to: u64): i64 {
-  const at = fileOf(fd);
-  if (at === 0) return -EBADF;
-  const result = writeStat(changetype<File>(at), to);
-  fileRelease(changetype<File>(at));
-  return result;
-}
-
-export function stat(path: u64, to: u64): i64 {
-  return newfstatat(u64(AT_FDCWD), path, to, 0);
-}
-
-export function newfstatat(directory: u64, path: u64, to: u64, flags: u64): i64 {
-  if (flags & AT_EMPTY_PATH) {
-    const bytes = readUserText(scratch(), path, PATH_MAX);
-    if (bytes === 0) return fstat(directory, to);
-  }
-  const file = openForLook(directory, path);
-  if (file < 0) return file;
-  const result = writeStat(changetype<File>(usize(file)), to);
-  fileRelease(changetype<File>(usize(file)));
-  return result;
-}
-
-/** A File with one reference, or an error. */
-function openForLook(directory: u64, path: u64): i64 {
-  const error = pathArgument(directory, path);
-  if (error < 0) return error;
-  const into = scratch() + CHUNK_BYTES;
-  const opened = pathOpen(scratch(), O_RDONLY, into);
-  return opened < 0 ? opened : i64(load<usize>(into));
-}
-
-export function access(path: u64, mode: u64): i64 {
-  return faccessat(u64(AT_FDCWD), path, mode);
-}
-
-export function faccessat(directory: u64, path: u64, mode: u64): i64 {
-  const file = openForLook(directory, path);
-  if (file < 0) return file;
-  const result = accessAllowed(changetype<File>(usize(file)), u32(mode));
-  fileRelease(changetype<File>(usize(file)));
-  return result;
-}
-
-export function readlink(path: u64): i64 {
-  return readlinkat(u64(AT_FDCWD), path);
-}
-
-/** There are no symbolic links. */
-export function readlinkat(directory: u64, path: u64): i64 {
-  const file = openForLook(directory, path);
-  if (file < 0) return file;
-  fileRelease(changetype<File>(usize(file)));
-  return -EINVAL;
-}
-
-export function getcwd(buffer: u64, bytes: u64): i64 {
-  if (bytes < 2) return -ERANGE;
-  store<u16>(scratch(), 0x2f);
-  return writeUser(buffer, scratch(), 2) ? 2 : -EFAULT;
-}
-
-export function chdir(path: u64): i64 {
-  const file = openForLook(u64(AT_FDCWD), path);
-  if (file < 0) return file;
-  const directory = changetype<File>(usize(file)).kind === KIND_DIRECTORY;
-  fileRelease(changetype<File>(usize(file)));
-  if (!directory) return -ENOTDIR;
-  // Only the root can be the working directory.
-  return load<u8>(scratch()) === 0 ? 0 : -EINVAL;
-}
+// --- Waiting, and devices ---
 
 const POLLFD_BYTES: u64 = 8;
 const POLLNVAL: u32 = 0x20;

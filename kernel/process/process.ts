@@ -11,6 +11,9 @@ import { print, printDecimal } from "../console";
 import { archiveMount } from "../fs/archive";
 import { Descriptors, descriptorsCreate, descriptorsDestroy } from "../fs/descriptors";
 import { filesPrepare } from "../fs/file";
+import { fileSystemsPrepare } from "../fs/filesystems";
+import { namesPrepare } from "../fs/names";
+import { pathsPrepare } from "../fs/path";
 import { randomSeed } from "../fs/random";
 import { coreCount, thisCore } from "../lwkt/core";
 import { ipiSend } from "../lwkt/ipi";
@@ -70,6 +73,9 @@ export class Process {
   name: usize = 0;
   map: AddressSpace = changetype<AddressSpace>(0);
   descriptors: Descriptors = changetype<Descriptors>(0);
+  /** Its working directory, a Place under `lock`; 0 = the root. Permissions that files which it makes do not have. */
+  directory: usize = 0;
+  umask: u32 = 0;
   actions: usize = 0;
   /** Signals for the process as a whole, taken by whichever thread does not block them. */
   pending: u64 = 0;
@@ -117,6 +123,7 @@ export function nextId(): u32 {
 function processCreate(): Process {
   const process = processNew(nextId());
   process.descriptors = descriptorsCreate();
+  process.umask = 0o022;
   if (isSpread()) {
     process.map.memory = changetype<usize>(objectCreate(MEMORY_BYTES));
     spreadAdd(process);
@@ -141,6 +148,7 @@ export function processNew(id: u32): Process {
 /** By the last thread, which has left the address space: everything but the record itself goes. */
 function processDismantle(process: Process): void {
   descriptorsDestroy(process.descriptors);
+  if (process.directory) release(process.directory);
   if (process.map.memory) {
     tellGone(process);
     spreadRemove(process);
@@ -283,6 +291,9 @@ function processWait(process: Process): u32 {
 export function processStart(): void {
   systemCallsPrepare();
   filesPrepare();
+  fileSystemsPrepare();
+  namesPrepare();
+  pathsPrepare();
   randomSeed();
   archiveMount();
   threadCreate(initWatch.index, 0, "init", 0, PRIORITY_KERNEL);

@@ -72,6 +72,7 @@ export function loadInit(lwp: Lwp): bool {
   const file = openInit(path);
   let good = false;
   if (file) {
+    changetype<Inode>(changetype<File>(file).inode).runs = 1;
     good = begin(lwp, changetype<File>(file), path);
     fileRelease(changetype<File>(file));
   }

@@ -9,33 +9,20 @@ import { stats } from "../stats";
 import { absentCalls } from "./absent";
 import { EINTR, ENOSYS, ERESTART } from "./errno";
 import {
-  access,
-  chdir,
   close,
   dup,
   dup2,
   dup3,
-  faccessat,
   fcntl,
-  fstat,
   ftruncate,
-  getcwd,
   ioctl,
   lseek,
-  newfstatat,
-  open,
-  openat,
   pread64,
   preadv,
   pwrite64,
   pwritev,
   read,
-  readlink,
-  readlinkat,
   readv,
-  stat,
-  unlink,
-  unlinkat,
   write,
   writev,
 } from "./file-calls";
@@ -43,6 +30,32 @@ import { futex } from "./futex";
 import { flock } from "./lock-calls";
 import { currentLwp, Lwp } from "./lwp";
 import { madvise, mmap, mprotect, mremap, munmap, setBreak } from "./memory-map";
+import {
+  access,
+  chdir,
+  creat,
+  faccessat,
+  fchdir,
+  fstat,
+  getcwd,
+  getdents64,
+  mkdir,
+  mkdirat,
+  newfstatat,
+  open,
+  openat,
+  readlink,
+  readlinkat,
+  rename,
+  renameat,
+  renameat2,
+  rmdir,
+  stat,
+  truncate,
+  umask,
+  unlink,
+  unlinkat,
+} from "./name-calls";
 import { callOrigin } from "./shadow";
 import {
   kill,
@@ -182,11 +195,18 @@ export function systemCallsPrepare(): void {
   row(73, "flock", "fd operation", flock.index, ORIGIN);
   row(74, "fsync", "fd", fsync.index, ORIGIN);
   row(75, "fdatasync", "fd", fsync.index, ORIGIN);
+  row(76, "truncate", "path bytes", truncate.index, ORIGIN);
   row(77, "ftruncate", "fd bytes", ftruncate.index, ORIGIN);
   row(79, "getcwd", "buffer bytes", getcwd.index, ORIGIN);
   row(80, "chdir", "path", chdir.index, ORIGIN);
+  row(81, "fchdir", "fd", fchdir.index, ORIGIN);
+  row(82, "rename", "from to", rename.index, ORIGIN);
+  row(83, "mkdir", "path mode", mkdir.index, ORIGIN);
+  row(84, "rmdir", "path", rmdir.index, ORIGIN);
+  row(85, "creat", "path mode", creat.index, ORIGIN);
   row(87, "unlink", "path", unlink.index, ORIGIN);
   row(89, "readlink", "path", readlink.index, ORIGIN);
+  row(95, "umask", "mask", umask.index, ORIGIN);
   row(96, "gettimeofday", "to zone", gettimeofday.index, HERE);
   row(97, "getrlimit", "resource to", getrlimit.index, HERE);
   row(99, "sysinfo", "to", sysinfo.index, ORIGIN);
@@ -206,6 +226,7 @@ export function systemCallsPrepare(): void {
   row(202, "futex", "address operation value limit second third", futex.index, HERE);
   row(203, "sched_setaffinity", "id bytes mask", schedSetaffinity.index, HERE);
   row(204, "sched_getaffinity", "id bytes mask", schedGetaffinity.index, HERE);
+  row(217, "getdents64", "fd buffer bytes", getdents64.index, ORIGIN);
   row(218, "set_tid_address", "at", setTidAddress.index, ORIGIN);
   row(228, "clock_gettime", "clock to", clockGettime.index, HERE);
   row(229, "clock_getres", "clock to", clockGetres.index, HERE);
@@ -213,8 +234,10 @@ export function systemCallsPrepare(): void {
   row(231, "exit_group", "status", exitGroup.index, ORIGIN);
   row(234, "tgkill", "group id signal", tgkill.index, ORIGIN);
   row(257, "openat", "directory path flags mode", openat.index, ORIGIN);
+  row(258, "mkdirat", "directory path mode", mkdirat.index, ORIGIN);
   row(262, "newfstatat", "directory path to flags", newfstatat.index, ORIGIN);
   row(263, "unlinkat", "directory path flags", unlinkat.index, ORIGIN);
+  row(264, "renameat", "fromDirectory from toDirectory to", renameat.index, ORIGIN);
   row(267, "readlinkat", "directory path", readlinkat.index, ORIGIN);
   row(269, "faccessat", "directory path mode", faccessat.index, ORIGIN);
   row(271, "ppoll", "fds count limit mask", ppoll.index, ORIGIN);
@@ -226,6 +249,7 @@ export function systemCallsPrepare(): void {
   row(302, "prlimit64", "id resource fresh old", prlimit64.index, HERE);
   row(306, "syncfs", "fd", syncfs.index, ORIGIN);
   row(309, "getcpu", "core node", getcpu.index, HERE);
+  row(316, "renameat2", "fromDirectory from toDirectory to flags", renameat2.index, ORIGIN);
   row(318, "getrandom", "buffer bytes flags", getrandom.index, HERE);
   row(324, "membarrier", "command", membarrier.index, HERE);
   row(334, "rseq", "", notOffered.index, HERE);

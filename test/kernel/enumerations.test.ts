@@ -23,6 +23,7 @@ const enumerations: readonly Names[] = [
   ["coherence/mirrors.ts", /^MIRROR_/],
   ["coherence/object-locks.ts", /^LOCKS_/],
   ["coherence/operation.ts", /^(ADD|AND|OR|XOR|EXCHANGE|COMPARE_EXCHANGE|BORROW)$/],
+  ["coherence/pager.ts", /^OPEN_/],
   ["coherence/records.ts", /^SAY_/],
   ["coherence/records.ts", /^ACT_/],
   ["coherence/records.ts", /^OPERATION_/],

@@ -10,8 +10,8 @@ export interface Numbered {
 // biome-ignore format: a table reads by rows
 export const promises: Readonly<Record<string, Numbered>> = {
   57: { says: "memory that is coherent between machines: litmus tests, linearizable histories" },
-  58: { says: "in layers above the file system, whichever it is", notYet: "there is one file system that is shared, /shm, and no layer above it" },
-  59: { says: "name cache, files by read and write, and mapped files", notYet: "names are asked of their home each time: there is no name cache; the other two are 60 and 78" },
+  58: { says: "in layers above the file system, whichever it is" },
+  59: { says: "name cache, files by read and write, and mapped files" },
   60: { says: "a mapped file is as coherent between machines as between processes of one" },
   61: { says: "LOCKed instructions on mapped files are atomic between machines, also across pages" },
   62: { says: "readers of a page say nothing after the first fetch" },
@@ -24,7 +24,7 @@ export const promises: Readonly<Record<string, Numbered>> = {
   69: { says: "coherent by pages, locked by ranges" },
   70: { says: "messages carry references; data goes by the page protocol" },
   71: { says: "from the owner to the requester directly" },
-  72: { says: "one grant on a directory covers what is below it", notYet: "there is no name cache" },
+  72: { says: "one grant on a directory covers what is below it" },
   73: { says: "a file is granted whole, and split only on conflict" },
   74: { says: "who is alone pays a few per cent at most" },
   75: { says: "threads of one process on several machines share its memory" },
