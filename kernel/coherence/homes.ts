@@ -549,6 +549,16 @@ export function homeFound(object: SharedObject, home: u32): void {
   rangesMoved(object);
 }
 
+/**
+ * An object that this machine has just opened by its name. While its home is frozen it does not listen, and hears all again afterwards from those
+ * who froze: so this one freezes as well. The home counts that it is open.
+ */
+export function homeOpened(object: SharedObject): void {
+  if (stage == 0 || (thawed & bit(object.home)) != 0) return;
+  object.moving = stage;
+  object.frozen = 1;
+}
+
 /** This machine begins anew. */
 export function homesForsake(): void {
   stage = 0;
