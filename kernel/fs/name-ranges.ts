@@ -4,7 +4,17 @@ import { pagesLock, pagesUnlock } from "../coherence/lock-calls";
 import { objectClaim, pageHeld, pageHold, pageLetGo } from "../coherence/pager";
 import { allocate, release } from "../memory/slab";
 import { ENOSPC } from "../process/errno";
-import { CARVED, Header, lockRange, objectOf, PAGE, Place, ROOT_ORDER, SLOT_SHIFT } from "./names";
+import {
+  CARVED,
+  Header,
+  lockRange,
+  namesReady,
+  objectOf,
+  PAGE,
+  Place,
+  ROOT_ORDER,
+  SLOT_SHIFT,
+} from "./names";
 
 const ROOT_SLOTS: u32 = 32;
 const ALL_SLOTS: u32 = 64;
@@ -58,8 +68,7 @@ export function isOverflow(place: Place): bool {
 
 /** Without any lock: a range of the overflow area, for `child`. -ENOSPC */
 export function overflowTake(child: Place): i64 {
-  const result = overflowChange(child, true);
-  return result;
+  return overflowChange(child, true);
 }
 
 /** Without any lock: it is free. */
@@ -69,6 +78,8 @@ export function overflowGiveBack(child: Place): void {
 
 /** A bit for each range of the overflow area, in its first pages. */
 function overflowChange(child: Place, take: bool): i64 {
+  const ready = namesReady(child);
+  if (ready < 0) return ready;
   const object = objectOf(child);
   const ranges = allocate(16);
   lockRange(ranges, 0, OVERFLOW_FIRST, OVERFLOW_FIRST + OVERFLOW_MAPS - 1);

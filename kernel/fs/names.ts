@@ -129,6 +129,8 @@ const entriesLock = changetype<SpinLock>(memory.data(16, 16));
 const SYSTEMS: u32 = 8;
 /** Per file system: SharedObject, 0 = not open. */
 const objects: usize = memory.data(32, 8);
+/** Their numbers. */
+const numbers: usize = memory.data(64, 8);
 let openLock = changetype<SleepLock>(0);
 /** Numbers given so far: of directories and files, unique over machines and their lives. */
 const given: usize = memory.data(8, 8);
@@ -145,14 +147,16 @@ export function numberNew(): u64 {
 /** The object with the names of a file system, whose number tells it from every other one of the cluster; open from the first time on. */
 export function namesOpen(system: u32, number: u64): i64 {
   assert(system < SYSTEMS, "a file system of no number");
-  const at = objects + ((<usize>system) << 2);
-  if (isOpen(load<usize>(at))) return 0;
+  store<u64>(numbers + ((<usize>system) << 3), number);
+  return isOpen(objectAt(system)) ? 0 : openAgain(system);
+}
+
+/** For the first time, or since this machine was left out: what the one before stood for was another life's, and other threads may use it still. */
+function openAgain(system: u32): i64 {
   openLock.acquire();
   let result: i64 = 0;
-  if (!isOpen(load<usize>(at))) {
-    // Of a life before this machine was left out.
-    if (load<usize>(at) !== 0) objectClose(changetype<SharedObject>(load<usize>(at)));
-    store<usize>(at, 0);
+  if (!isOpen(objectAt(system))) {
+    const number = load<u64>(numbers + ((<usize>system) << 3));
     const into = allocate(8);
     const hash = max<u32>((u32(number) ^ u32(number >> 32)) * 0x9e37_79b1, 1);
     result = numberedOpen(NUMBERED_NAMES, number, hash, OPEN_MAKE, into);
@@ -161,7 +165,7 @@ export function namesOpen(system: u32, number: u64): i64 {
       object.names = 1;
       const end = ((<u64>1) << ROOT_ORDER) * PAGE;
       if (object.size < end) result = objectExtend(object, end);
-      if (result >= 0) store<usize>(at, changetype<usize>(object));
+      if (result >= 0) store<usize>(objects + ((<usize>system) << 2), changetype<usize>(object));
       else objectClose(object);
     }
     release(into);
@@ -170,12 +174,21 @@ export function namesOpen(system: u32, number: u64): i64 {
   return result;
 }
 
+function objectAt(system: u32): usize {
+  return load<usize>(objects + ((<usize>system) << 2));
+}
+
 function isOpen(object: usize): bool {
   return object !== 0 && changetype<SharedObject>(object).dead === 0;
 }
 
+/** Before each use. */
+export function namesReady(place: Place): i64 {
+  return isOpen(objectAt(place.system)) ? 0 : openAgain(place.system);
+}
+
 export function objectOf(place: Place): SharedObject {
-  return changetype<SharedObject>(load<usize>(objects + ((<usize>place.system) << 2)));
+  return changetype<SharedObject>(objectAt(place.system));
 }
 
 // --- Places ---
@@ -219,7 +232,8 @@ export function lockAddRename(ranges: usize, count: u32): u32 {
 
 /** What lockAdd() gathered, of the file system that `place` is in. A thread holds one set of locks at a time. */
 export function namesLock(place: Place, ranges: usize, count: u32): i64 {
-  return pagesLock(objectOf(place), ranges, count);
+  const ready = namesReady(place);
+  return ready < 0 ? ready : pagesLock(objectOf(place), ranges, count);
 }
 
 export function namesUnlock(place: Place): void {
@@ -229,7 +243,8 @@ export function namesUnlock(place: Place): void {
 // --- Buckets ---
 
 function hold(place: Place, bucket: u64, write: bool): i64 {
-  return pageHold(objectOf(place), place.first + bucket, write);
+  const ready = namesReady(place);
+  return ready < 0 ? ready : pageHold(objectOf(place), place.first + bucket, write);
 }
 
 /** FNV-1a, mixed, so that the low bits are as good as the others. */

@@ -150,6 +150,22 @@ static void races(unsigned rounds)
 	}
 }
 
+/* The names of shared objects, which have no directories: of those who want a new one, one gets it. */
+static void shared_objects(unsigned rounds)
+{
+	const char *directory = getenv("BUSLOCK_SHM");
+	char path[256];
+	for (unsigned round = 0; round < rounds; round++) {
+		snprintf(path, sizeof path, "%s/named-%u", directory ? directory : "/shm", round);
+		int fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+		check(fd >= 0 || errno == EEXIST, "a shared object that is to be new");
+		check(winners(0, fd >= 0) == 1, "one makes it");
+		if (fd >= 0)
+			check(close(fd) == 0 && unlink(path) == 0, "and unlinks it");
+		next();
+	}
+}
+
 /* Two directories that are to be put into each other. */
 static void opposing(unsigned rounds)
 {
@@ -222,6 +238,7 @@ int main(int argc, char **argv)
 	check(chdir("named.test") == 0, "chdir");
 	seen_at_once();
 	races(rounds);
+	shared_objects(rounds);
 	opposing(rounds);
 	bytes(rounds);
 	if (me == 1)

@@ -1,9 +1,10 @@
 // Names of files and directories: as on Linux, and coherent between machines over whichever file system. One program, unchanged, on each of them: the
 // archive at the root and memory at /tmp.
 import { describe, expect, test } from "vitest";
+import { program } from "../../emulator/images.js";
 import { repeat, seeded } from "../support/cluster.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
-import { expectSame } from "../support/same-as-linux.js";
+import { expectSame, onLinux } from "../support/same-as-linux.js";
 
 const here = describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x64");
 const systems = ["/tmp", "/"];
@@ -48,4 +49,47 @@ here(`machines that make, rename and remove at once${missing("musl")}`, { timeou
       repeat(run, ["/tmp", 3]),
     ).toEqual(["machine1 | named: machines 3, wrong 0"]);
   });
+
+  test.each([
+    { machines: 2, seed: 1 },
+    { machines: 4, seed: 2 },
+  ])(
+    "promise 58: files of the archive are followed by who has them open, on $machines machines",
+    async (shape) => {
+      const name = program(cProgram("followed").host);
+      const files = [
+        { path: "/data/poem", data: new Uint8Array(9000).fill(0x70), mode: 0o644 },
+        { path: "/data/more/x", data: Uint8Array.of(0x78), mode: 0o644 },
+      ];
+      const run = await seeded(cProgram("followed").host, [], { ...shape, program: { ...name, files } });
+      expect(
+        run.lines.filter((line) => line.includes("| followed: ")),
+        repeat(run, []),
+      ).toEqual([`machine1 | followed: machines ${shape.machines}, wrong 0`]);
+    },
+  );
+
+  test("an ordinary program makes a directory, writes files into it on three machines, and lists it on one", async () => {
+    const args = ["/tmp/book", 3];
+    const run = await seeded(cProgram("logbook").host, args, { machines: 3, seed: 7 });
+    const page = (k: number) => [1, 2, 3].map((line) => ` line ${line} of machine ${k};`).join("");
+    expect(
+      run.lines.filter((line) => line.includes("| logbook: ")),
+      repeat(run, args),
+    ).toEqual([
+      ...[1, 2, 3].map((k) => `machine1 | logbook: page-${k}.done, 60 bytes:${page(k)}`),
+      "machine1 | logbook: removed: yes",
+    ]);
+  });
+
+  test.each(systems)(
+    "one process over three machines: its threads share a working directory in %s",
+    async (directory) => {
+      const run = await seeded(cProgram("crew").host, [directory], { machines: 3, spread: true, seed: 8 });
+      const lines = run.lines.filter((line) => line.includes("| crew: "));
+      expect(lines, repeat(run, [directory])).toEqual(
+        (await onLinux(cProgram("crew").host, 1, 2)).map((line) => `machine1 | ${line}`),
+      );
+    },
+  );
 });
