@@ -551,10 +551,11 @@ export function homeFound(object: SharedObject, home: u32): void {
 
 /**
  * An object that this machine has just opened by its name. While its home is frozen it does not listen, and hears all again afterwards from those
- * who froze: so this one freezes as well. The home counts that it is open.
+ * who froze: so a record that is new here, or that came with a will (wills.ts), freezes as well. The home counts that it is open.
  */
 export function homeOpened(object: SharedObject): void {
   if (stage == 0 || (thawed & bit(object.home)) != 0) return;
+  if (object.moving != 0 || object.references > 1 || object.pages != 0 || object.kept != 0) return;
   object.moving = stage;
   object.frozen = 1;
 }

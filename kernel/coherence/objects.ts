@@ -436,15 +436,14 @@ function answered(client: Client, message: MessageHeader): void {
   if (changetype<usize>(id) != 0) {
     const linkid = load<u64>(itemData(id));
     let object = objectById(linkid);
-    const made = changetype<usize>(object) == 0;
-    if (made) object = objectMake(linkid, client.machine);
+    if (changetype<usize>(object) == 0) object = objectMake(linkid, client.machine);
     // Its home's heir has a record of it before anybody here opens it (wills.ts).
     if (object.references == 0) remainsInherit(object);
     object.references++;
     client.object = changetype<usize>(object);
     object.size = client.size;
     if (client.command == ASK_OPEN) objectName(object, client.name, client.nameBytes);
-    if (client.command == ASK_OPEN && made) homeOpened(object);
+    if (client.command == ASK_OPEN) homeOpened(object);
   } else if (client.command == ASK_OPEN || client.command == ASK_JOIN) result = -EIO;
   portReply(client, result);
 }

@@ -7,13 +7,20 @@ import { ENOSPC } from "../process/errno";
 import {
   CARVED,
   Header,
+  LOCKS_BYTES,
+  lockAdd,
   lockRange,
+  namesLock,
   namesReady,
+  namesUnlock,
   objectOf,
   PAGE,
   Place,
+  placeCopy,
+  placeNew,
   ROOT_ORDER,
   SLOT_SHIFT,
+  slotClear,
 } from "./names";
 
 const ROOT_SLOTS: u32 = 32;
@@ -55,25 +62,41 @@ export function slotFree(place: Place, header: Header, child: Place): bool {
   return true;
 }
 
-/** With the lock of `place`: its header, without the slot that the child directory had, if it had one of this directory's. */
-export function slotGiveBack(place: Place, header: Header, child: Place): void {
-  if (place.order < CARVED || child.order !== place.order - SLOT_SHIFT || child.first <= place.first) return;
-  const slot = (child.first - place.first) >> child.order;
-  if (slot < u64(ALL_SLOTS) && !isOverflow(child)) header.slots &= ~((<u64>1) << slot);
+function isOverflow(place: Place): bool {
+  return place.first >= OVERFLOW_FIRST;
 }
 
-export function isOverflow(place: Place): bool {
-  return place.first >= OVERFLOW_FIRST;
+/**
+ * Without any lock: a directory has ended whose slots nobody has, and its range is free. The directory that gave it a slot need not be the one that
+ * it was in at last; if that has ended as well, and waited for this one, its own range is free too.
+ */
+export function rangeGiveBack(child: Place): void {
+  const at = placeNew();
+  const giver = placeNew();
+  placeCopy(at, child);
+  giver.system = child.system;
+  const range = allocate(LOCKS_BYTES);
+  while (true) {
+    if (isOverflow(at)) {
+      overflowChange(at, false);
+      break;
+    }
+    giver.order = at.order + SLOT_SHIFT;
+    giver.first = at.first & ~(((<u64>1) << giver.order) - 1);
+    if (namesLock(giver, range, lockAdd(range, 0, giver)) < 0) break;
+    const ended = slotClear(giver, (at.first - giver.first) >> at.order);
+    namesUnlock(giver);
+    if (!ended) break;
+    placeCopy(at, giver);
+  }
+  release(range);
+  release(changetype<usize>(giver));
+  release(changetype<usize>(at));
 }
 
 /** Without any lock: a range of the overflow area, for `child`. -ENOSPC */
 export function overflowTake(child: Place): i64 {
   return overflowChange(child, true);
-}
-
-/** Without any lock: it is free. */
-export function overflowGiveBack(child: Place): void {
-  overflowChange(child, false);
 }
 
 /** A bit for each range of the overflow area, in its first pages. */

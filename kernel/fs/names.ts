@@ -572,6 +572,18 @@ export function directoryBegin(place: Place, header: Header): i64 {
   return headerWrite(place, header);
 }
 
+/** With the directory's lock, whichever it is: a slot of its range is free. It has ended itself, and has no slots left? */
+export function slotClear(place: Place, slot: u64): bool {
+  if (hold(place, 0, true) < 0) return false;
+  entriesLock.acquire();
+  const bucket = changetype<Bucket>(pageHeld());
+  bucket.slots &= ~((<u64>1) << slot);
+  const ended = bucket.removed !== 0 && bucket.slots === 0;
+  entriesLock.release();
+  pageLetGo();
+  return ended;
+}
+
 /** With its lock: whoever still has it open finds nothing in it any more, and can make nothing. */
 export function directoryEnd(place: Place): i64 {
   const error = hold(place, 0, true);

@@ -244,13 +244,13 @@ function hasName(walk: Walk): bool {
 /** On success `*into` is a File with one reference. `mode`: permissions of a file that is made. */
 export function walkOpen(walk: Walk, flags: u32, mode: u32, into: usize): i64 {
   const place = walk.at();
+  if (walk.last === LAST_NAME && walk.slash !== 0 && flags & O_CREAT) return -EISDIR;
   if (!hasName(walk)) return openDirectory(walk, flags, into);
   if (place.system === SYSTEM_SHARED) return openShared(walk, flags, into);
   let again = false;
   while (true) {
     let found = treeFind(place, walk.name, walk.bytes, walk.found());
     if (found === -ENOENT && flags & O_CREAT) {
-      if (walk.slash !== 0) return -EISDIR;
       if (!systemChanges(place.system)) return -EROFS;
       found = treeMakeFile(place, walk.name, walk.bytes, TYPE_REGULAR | mode, walk.found(), into);
       if (found === 0) {
@@ -397,18 +397,15 @@ export function walkRemoveDirectory(walk: Walk): i64 {
   return refused < 0 ? refused : treeRemoveDirectory(walk.at(), walk.name, walk.bytes);
 }
 
-/** rename(2), of two paths that were walked. */
+/** rename(2), of two paths that were walked. What is refused first is what Linux refuses first (fs/namei.c, do_renameat2). */
 export function walkRename(from: Walk, to: Walk, replace: bool): i64 {
-  if (!hasName(from) || !hasName(to)) return -EBUSY;
   if (from.at().system !== to.at().system) return -EXDEV;
+  if (!hasName(from)) return -EBUSY;
+  if (!hasName(to)) return replace ? -EBUSY : -EEXIST;
   const refused = unchangeable(from.at(), -EPERM);
   if (refused < 0) return refused;
-  if (from.slash !== 0 || to.slash !== 0) {
-    const found = treeFind(from.at(), from.name, from.bytes, from.found());
-    if (found < 0) return found;
-    if (!isDirectory(from.found())) return -ENOTDIR;
-  }
-  return treeRename(from.at(), from.name, from.bytes, to.at(), to.name, to.bytes, replace);
+  const slash = from.slash !== 0 || to.slash !== 0;
+  return treeRename(from.at(), from.name, from.bytes, to.at(), to.name, to.bytes, replace, slash);
 }
 
 /** access(2) as root. */

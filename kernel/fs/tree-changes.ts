@@ -17,15 +17,7 @@ import { allocate, release } from "../memory/slab";
 import { EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ESTALE } from "../process/errno";
 import { Inode, TYPE_DIRECTORY } from "./archive";
 import { nodeChild, nodeNext } from "./filesystems";
-import {
-  directoryClaim,
-  directoryClaimLocks,
-  isOverflow,
-  overflowGiveBack,
-  overflowTake,
-  slotFree,
-  slotGiveBack,
-} from "./name-ranges";
+import { directoryClaim, directoryClaimLocks, overflowTake, rangeGiveBack, slotFree } from "./name-ranges";
 import {
   directoryBegin,
   directoryEnd,
@@ -125,6 +117,7 @@ function directoryMake(work: Work, place: Place, name: usize, bytes: u32, mode: 
   const entry = changetype<Entry>(work.entry);
   child.system = place.system;
   let taken = false;
+  let put = false;
   let error: i64 = 0;
   while (true) {
     error = headerRead(place, header);
@@ -141,11 +134,14 @@ function directoryMake(work: Work, place: Place, name: usize, bytes: u32, mode: 
     // What is below is not in the pages; anything else of its name is.
     if (node !== 0 && error === -EEXIST && entry.number === 0 && entry.node === node) error = 0;
     const room = taken || slotFree(place, header, child);
-    if (error >= 0 && room) error = directoryPut(work, place, name, bytes, mode, node);
+    if (error >= 0 && room) {
+      put = true;
+      error = directoryPut(work, place, name, bytes, mode, node);
+    }
     namesUnlock(place);
     if (error < 0 || room) break;
   }
-  if (error < 0 && taken) overflowGiveBack(child);
+  if (error < 0 && (taken || put)) rangeGiveBack(child);
   if (error >= 0) directoryClaimLocks(child);
   return error;
 }
@@ -179,7 +175,6 @@ function directoryPut(work: Work, place: Place, name: usize, bytes: u32, mode: u
   error = namesPut(place, name, bytes, entry);
   if (error >= 0) return 0;
   if (node === 0) header.children--;
-  slotGiveBack(place, header, child);
   headerWrite(place, header);
   return error;
 }
@@ -336,7 +331,7 @@ export function treeRemoveDirectory(place: Place, name: usize, bytes: u32): i64 
     namesUnlock(place);
     if (same || error < 0) break;
   }
-  if (error >= 0 && isOverflow(child)) overflowGiveBack(child);
+  if (error >= 0) placeEnds(work, child);
   return workEnd(work, error);
 }
 
@@ -348,23 +343,29 @@ function directoryForget(work: Work, place: Place, name: usize, bytes: u32): i64
   error = directoryEnds(work, child);
   if (error < 0) return error;
   error = forget(place, name, bytes, changetype<Entry>(work.entry));
-  return error < 0 ? error : childLeaves(work, place, child);
+  return error < 0 ? error : childLeaves(work, place);
 }
 
 /** work.otherHeader: what it said at last. */
 export function directoryEnds(work: Work, child: Place): i64 {
   if (child.number === 0) return 0;
-  const error = headerRead(child, changetype<Header>(work.otherHeader));
-  return error === -ESTALE ? 0 : error < 0 ? error : directoryEnd(child);
+  const header = changetype<Header>(work.otherHeader);
+  const error = headerRead(child, header);
+  if (error !== -ESTALE) return error < 0 ? error : directoryEnd(child);
+  header.slots = ~(<u64>0); // its first page was lost: nobody knows who else has this range
+  return 0;
 }
 
-/** `place` has one directory less, and its slot again; but not while one that was moved out of that one lives in a part of it. */
-export function childLeaves(work: Work, place: Place, child: Place): i64 {
+/** `place` has one directory less. */
+export function childLeaves(work: Work, place: Place): i64 {
   const header = changetype<Header>(work.header);
   const error = headerRead(place, header);
   if (error < 0) return error;
   header.children--;
-  if (child.number !== 0 && changetype<Header>(work.otherHeader).slots === 0)
-    slotGiveBack(place, header, child);
   return headerWrite(place, header);
+}
+
+/** Without any lock, after directoryEnds(): its range is free, but not while a directory that was moved out of it lives in a part of it. */
+export function placeEnds(work: Work, child: Place): void {
+  if (child.number !== 0 && changetype<Header>(work.otherHeader).slots === 0) rangeGiveBack(child);
 }

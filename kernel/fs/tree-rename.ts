@@ -1,8 +1,7 @@
 // rename(2) in the directories of any file system; see tree-changes.ts.
 import { numberedUnlink } from "../coherence/pager";
 import { allocate, release } from "../memory/slab";
-import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR } from "../process/errno";
-import { isOverflow, overflowGiveBack } from "./name-ranges";
+import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from "../process/errno";
 import {
   Entry,
   Header,
@@ -24,6 +23,7 @@ import {
   directoryEnds,
   emptiness,
   forget,
+  placeEnds,
   settle,
   treeCopyUp,
   Work,
@@ -34,7 +34,7 @@ import {
 // --- Renaming ---
 
 /**
- * rename(2) within one file system. `replace`: what the new name stands for may go. The new name comes first, then the old one goes: whoever dies
+ * rename(2) within one file system. `replace`: what the new name stands for may go; `slash`: only a directory is meant. The new name comes first, then the old one goes: whoever dies
  * in between leaves both, or the new one alone; or neither, where the page with the old name had left its machine and that with the new one had not.
  */
 export function treeRename(
@@ -45,6 +45,7 @@ export function treeRename(
   toName: usize,
   toBytes: u32,
   replace: bool,
+  slash: bool,
 ): i64 {
   const work = workBegin();
   const entry = changetype<Entry>(work.entry);
@@ -62,9 +63,11 @@ export function treeRename(
     }
     const there = treeFind(to, toName, toBytes, target);
     if (there < 0 && there !== -ENOENT) error = there;
-    if (there === 0) error = mayReplace(entry, target, replace);
     if (error < 0) break;
-    if (there === 0 && target.number === entry.number) break;
+    error = mayRename(work, from, to, there === 0, replace, slash);
+    if (error < 0 || (there === 0 && target.number === entry.number)) break;
+    if (there === 0) error = mayReplace(entry, target);
+    if (error < 0) break;
     if (there === 0 && isDirectory(target) && target.number === 0) {
       error = ownPages(work, to, toName, toBytes, target);
       if (error < 0) break;
@@ -94,8 +97,19 @@ function ownPages(work: Work, place: Place, name: usize, bytes: u32, entry: Entr
   return settle(child);
 }
 
-function mayReplace(entry: Entry, target: Entry, replace: bool): i64 {
-  if (!replace) return -EEXIST;
+/** Before anything is locked; what may change is looked at again. */
+function mayRename(work: Work, from: Place, to: Place, there: bool, replace: bool, slash: bool): i64 {
+  const entry = changetype<Entry>(work.entry);
+  const target = changetype<Entry>(work.other);
+  if (there && !replace) return -EEXIST;
+  if (!isDirectory(entry) && slash) return -ENOTDIR;
+  const error = isDirectory(entry) ? isWithin(work, to, entry.number) : 0;
+  if (error < 0 || !there || !isDirectory(target) || target.number === 0) return error;
+  const within = isWithin(work, from, target.number);
+  return within === -EINVAL ? -ENOTEMPTY : within;
+}
+
+function mayReplace(entry: Entry, target: Entry): i64 {
   if (isDirectory(entry) === isDirectory(target)) return 0;
   return isDirectory(target) ? -EISDIR : -ENOTDIR;
 }
@@ -145,7 +159,7 @@ function renamed(
   }
   if (error >= 0) error = namesPut(to, toName, toBytes, entry);
   if (error >= 0) error = forget(from, name, bytes, entry);
-  if (error >= 0 && goes) error = childLeaves(work, to, changetype<Place>(work.otherChild));
+  if (error >= 0 && goes) error = childLeaves(work, to);
   if (error >= 0 && moves) error = movedTo(work, from, to);
   target.number = targetNumber;
   target.place = targetHash;
@@ -191,5 +205,5 @@ function replaced(work: Work): void {
   const child = changetype<Place>(work.otherChild);
   if (child.number === 0) {
     if (target.number !== 0) numberedUnlink(NUMBERED_FILE, target.number, u32(target.place));
-  } else if (isOverflow(child)) overflowGiveBack(child);
+  } else placeEnds(work, child);
 }

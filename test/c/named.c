@@ -187,6 +187,31 @@ static void opposing(unsigned rounds)
 	}
 }
 
+/* The same from below, where neither of the directories that change is the other's. */
+static void opposing_from_below(unsigned rounds)
+{
+	for (unsigned round = 0; round < rounds; round++) {
+		if (me == 1)
+			check(mkdir("p", 0755) == 0 && mkdir("p/a", 0755) == 0 && mkdir("p/a/b", 0755) == 0, "p/a/b");
+		if (me == all)
+			check(mkdir("q", 0755) == 0 && mkdir("q/c", 0755) == 0 && mkdir("q/c/d", 0755) == 0, "q/c/d");
+		next();
+		int won = 0;
+		if (me == 1)
+			won = rename("p/a", "q/c/d/a") == 0;
+		if (me == all)
+			won = rename("q/c", "p/a/b/c") == 0;
+		check(winners(0, won) == 1, "one of two opposing renames from below");
+		if (me == 1 && there("q/c"))
+			check(rmdir("q/c/d/a/b") == 0 && rmdir("q/c/d/a") == 0 && rmdir("q/c/d") == 0 && rmdir("q/c") == 0, "all go");
+		else if (me == 1)
+			check(rmdir("p/a/b/c/d") == 0 && rmdir("p/a/b/c") == 0 && rmdir("p/a/b") == 0 && rmdir("p/a") == 0, "all go");
+		if (me == 1)
+			check(rmdir("p") == 0 && rmdir("q") == 0, "both go");
+		next();
+	}
+}
+
 /* Writes that overlap: each is seen whole. Then a counter in a mapped file of the same directory. */
 static void bytes(unsigned rounds)
 {
@@ -240,6 +265,7 @@ int main(int argc, char **argv)
 	races(rounds);
 	shared_objects(rounds);
 	opposing(rounds);
+	opposing_from_below(rounds);
 	bytes(rounds);
 	if (me == 1)
 		check(unlink("counted") == 0 && rmdir("under") == 0, "what is left");

@@ -13,6 +13,22 @@ here(`one machine${missing("musl")}`, { timeout: 120_000 }, () => {
   test.each(systems)("names in %s: every call says what Linux says", async (directory) => {
     await expectSame("names", [directory], { machines: 1 });
   });
+
+  test.each([1, 2, 3, 4])("a random walk of 1500 calls (seed %i)", async (seed) => {
+    await expectSame("walk", [systems[seed % 2]!, `${seed}`, "1500"], { machines: 1 });
+  });
+
+  test("directories that end give their pages back, also those that were moved out of others", async () => {
+    const run = await seeded(cProgram("names").host, ["/tmp"], {
+      machines: 1,
+      seed: 9,
+      append: "frames runs=5",
+    });
+    const free = run.lines.flatMap((line) => /frames free (\d+)/.exec(line)?.slice(1).map(Number) ?? []);
+    // The first runs leave a few pages that the next ones use.
+    expect(free).toHaveLength(5);
+    expect(free[4]).toBeGreaterThanOrEqual(free[2]! - 4);
+  });
 });
 
 here(`machines that make, rename and remove at once${missing("musl")}`, { timeout: 120_000 }, () => {

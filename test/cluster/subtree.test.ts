@@ -1,30 +1,11 @@
 // What names cost: counts by the frames on the wire, of the object that has the names of a file system (kernel/fs/names.ts).
 import { describe, expect, test } from "vitest";
-import { cProgram, hasMusl, missing } from "../support/guest.js";
-import { type Followed, followed } from "../support/steps.js";
+import { hasMusl, missing } from "../support/guest.js";
+import { subtree } from "../support/names.js";
 
 /** The most messages when a machine makes its first directories beside another's; when it looks into a page that another has written. */
 const TOUCH = 23;
 const LOOK = 5;
-
-/** The messages about names of a part of a machine's work, as "from name to"; times in virtual ns. */
-function sentIn({ timeline, said, text }: Followed, machine: number, part: string, names: string): string[] {
-  const at = (what: string) => {
-    const line = said.find((each) => each.text === `subtree: ${machine} ${part} ${what}`);
-    if (line === undefined) throw new Error(`machine ${machine} never said that ${part} ${what}: ${text}`);
-    return line.at;
-  };
-  const [from, to] = [at("begins"), at("ends")];
-  return (
-    timeline.messages
-      .filter(([sent, , , , , , object]) => sent >= from && sent < to && timeline.objects[object] === names)
-      // A home's notes to its heir of the pages that it has written itself, as of every file.
-      .filter(([, , , , name]) => timeline.names[name] !== "WILL")
-      .map(
-        ([, , sender, receiver, name, , , page]) => `${sender} ${timeline.names[name]} ${receiver} ${page}`,
-      )
-  );
-}
 
 describe.skipIf(!hasMusl)(`a directory and what is below it${missing("musl")}`, { timeout: 120_000 }, () => {
   test.each([
@@ -35,9 +16,7 @@ describe.skipIf(!hasMusl)(`a directory and what is below it${missing("musl")}`, 
   ])(
     "promise 72: one grant covers the sub-tree: in $directory of $machines machines (seed $seed)",
     async ({ directory, machines, seed }) => {
-      const run = await followed(cProgram("subtree").host, [directory], { machines, seed });
-      const names = `names in ${directory}`;
-      const sent = (machine: number, part: string) => sentIn(run, machine, part, names);
+      const { run, sent } = await subtree(directory, machines, seed);
       const [alone, beside] = [sent(1, "alone"), sent(machines, "beside")];
       // 39 directories made, looked into, renamed and removed, and as many files, by each.
       expect(alone, run.text).toEqual([]);

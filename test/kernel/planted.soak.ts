@@ -10,6 +10,7 @@ import { lockPlants } from "../support/plants/locks.js";
 import { membershipPlants } from "../support/plants/membership.js";
 import { mirrorPlants } from "../support/plants/mirror.js";
 import { movePlants } from "../support/plants/moves.js";
+import { nameJudges, namePlants } from "../support/plants/names.js";
 import { suspectedBy } from "../support/plants/on-clusters.js";
 import { orderJudges, orderPlants } from "../support/plants/orders.js";
 import type { Finding, Planted } from "../support/plants/plant.js";
@@ -26,7 +27,7 @@ const kinds: Readonly<Record<string, readonly Planted[]>> = {
   "range locks": lockPlants,
   "mirrored mode": mirrorPlants,
   "order between machines": orderPlants,
-  ...(hasMusl && { "the kernel around the engine": kernelPlants }),
+  ...(hasMusl && { "the kernel around the engine": kernelPlants, names: namePlants }),
 };
 
 const lines: string[] = [];
@@ -43,7 +44,7 @@ function told(kind: string, { name, where }: Planted, found: readonly Finding[])
 test.skipIf(!hasMusl)(
   `the intact kernel is not suspected${missing("musl")}`,
   { timeout: 600_000, retry: 0 },
-  async () => expect(await suspectedBy({ ...kernelJudges, ...orderJudges })).toEqual([]),
+  async () => expect(await suspectedBy({ ...kernelJudges, ...orderJudges, ...nameJudges })).toEqual([]),
 );
 
 for (const [kind, plants] of Object.entries(kinds))

@@ -5,10 +5,18 @@ import { changed } from "../support/plants/compiled.js";
 import { kernelPlants } from "../support/plants/kernels.js";
 import { linkSourcePlants } from "../support/plants/links.js";
 import { lockPlants } from "../support/plants/locks.js";
+import { namePlants } from "../support/plants/names.js";
 import { orderPlants } from "../support/plants/orders.js";
 import { sourcePlants } from "../support/plants/sources.js";
 
-const plants = [...sourcePlants, ...linkSourcePlants, ...lockPlants, ...kernelPlants, ...orderPlants];
+const plants = [
+  ...sourcePlants,
+  ...linkSourcePlants,
+  ...lockPlants,
+  ...kernelPlants,
+  ...orderPlants,
+  ...namePlants,
+];
 
 test.each(plants.map(({ name, change }) => [name, change!] as const))("has its line: %s", (_, change) => {
   expect(() => changed(change)).not.toThrow();

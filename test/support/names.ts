@@ -1,0 +1,127 @@
+// What tests ask of names (kernel/fs/names.ts) on seeded clusters: what they cost, what is left of them when machines die, leave and come back.
+
+import { type FaultRun, type Happening, withFaults } from "./faults.js";
+import { cProgram } from "./guest.js";
+import { type Followed, followed } from "./steps.js";
+
+/** A file system by the seed. */
+export const systemOf = (seed: number): string => (seed % 2 === 0 ? "/" : "/tmp");
+
+// --- Cost ---
+
+export interface Cost {
+  readonly run: Followed;
+  /** The messages about names of a part of a machine's work (test/c/subtree.c), as "from name to". */
+  sent(machine: number, part: string): string[];
+}
+
+export async function subtree(
+  directory: string,
+  machines: number,
+  seed: number,
+  kernel?: Uint8Array,
+): Promise<Cost> {
+  const run = await followed(cProgram("subtree").host, [directory], {
+    machines,
+    seed,
+    ...(kernel && { kernel }),
+  });
+  const { timeline, said, text } = run;
+  const at = (line: string) => {
+    const found = said.find((each) => each.text === `subtree: ${line}`);
+    if (found === undefined) throw new Error(`nobody said "${line}": ${text}`);
+    return found.at;
+  };
+  const sent = (machine: number, part: string) => {
+    const [from, to] = [at(`${machine} ${part} begins`), at(`${machine} ${part} ends`)];
+    return (
+      timeline.messages
+        .filter(
+          ([sent, , , , , , object]) =>
+            sent >= from && sent < to && timeline.objects[object] === `names in ${directory}`,
+        )
+        // A home's notes to its heir of the pages that it has written itself, as of every file.
+        .filter(([, , , , name]) => timeline.names[name] !== "WILL")
+        .map(([, , sender, receiver, name]) => `${sender} ${timeline.names[name]} ${receiver}`)
+    );
+  };
+  return { run, sent };
+}
+
+// --- Deaths ---
+
+export interface Found {
+  /** By machine: files seen of it, and how many names its renamed file has. */
+  readonly seen: readonly number[];
+  readonly names: readonly number[];
+  readonly missing: number;
+  readonly odd: number;
+  readonly told: number;
+}
+
+/** What a machine says in the end (test/c/remembered.c). */
+export function found(run: FaultRun, machine: number): Found {
+  const of = run
+    .said(machine, /^remembered: \d+ of \d+: /)
+    .map(({ text }) => text.match(/\d+/g)!.map(Number));
+  const [sum] = run
+    .said(machine, /^remembered: \d+ made /)
+    .map(({ text }) => text.match(/\d+/g)!.map(Number));
+  if (sum === undefined) throw new Error(`${run.text()}\nmachine ${machine} has not come to its end`);
+  return {
+    seen: of.map(([, , seen]) => seen!),
+    names: of.map(([, , , names]) => names!),
+    missing: sum[2]!,
+    odd: sum[3]!,
+    told: sum[4]!,
+  };
+}
+
+export const goesOn = (run: FaultRun, machine: number): boolean =>
+  run.said(machine, /goes on: yes$/).length === 1;
+
+export const remembered = (
+  seed: number,
+  mirror: number,
+  happenings: readonly Happening[],
+  kernel?: Uint8Array,
+): Promise<FaultRun> =>
+  withFaults(
+    cProgram("remembered").host,
+    [systemOf(seed), 150],
+    happenings,
+    {
+      machines: 3,
+      seed,
+      append: `linkloss=60 blocked=600 leave=1000${mirror > 0 ? ` mirror=${mirror}` : ""}`,
+      ...(kernel && { kernel }),
+    },
+    900,
+  );
+
+/** Cut off, it is dead to the others, and waits. */
+export const dies = (machine: number, seed: number): Happening => [
+  30 + seed * 0.77,
+  ({ network }) => network.partition([[1, 2, 3, 4].filter((port) => port !== machine), [machine]]),
+];
+
+export const heals: Happening = [115, ({ network }) => network.partition([])];
+
+export const leaves = (machine: number, at: number): Happening => [
+  at,
+  ({ nodes }) => nodes[machine - 1]!.machine.pressPowerButton(),
+];
+
+/** Files are opened for the first time while machine 3 leaves (test/c/opener.c). */
+export const opener = (seed: number, kernel?: Uint8Array): Promise<FaultRun> =>
+  withFaults(
+    cProgram("opener").host,
+    [40],
+    [leaves(3, 25 + seed * 0.37)],
+    { machines: 3, seed, append: "linkloss=3000 blocked=60 leave=1000", ...(kernel && { kernel }) },
+    150,
+  );
+
+/** Both others have opened many, to the end. */
+export const openedMany = (run: FaultRun): boolean =>
+  [1, 2].every((machine) => run.said(machine, new RegExp(`^opener: ${machine} opened many$`)).length === 1);
