@@ -92,6 +92,8 @@ export class Lwp {
   request: u32 = 0;
   lost: u32 = 0;
   toldEnd: u32 = 0;
+  /** It has asked to go elsewhere: signals wait until it has said what it is. */
+  moves: u32 = 0;
   mailbox: usize = 0;
   letter: usize = 0;
   /** In a shadow: `blocked` as the proxy knows it. */
@@ -135,7 +137,7 @@ export function lwpDestroy(lwp: Lwp): void {
   release(changetype<usize>(lwp));
 }
 
-const LETTER_BYTES: u32 = 1280;
+const LETTER_BYTES: u32 = 1792;
 
 /** For what the lwp's own thread says to other machines. */
 export function lwpLetter(lwp: Lwp): Letter {

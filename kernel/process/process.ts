@@ -263,6 +263,19 @@ export function lwpExit(lwp: Lwp, status: u32): void {
   threadExit();
 }
 
+/** The calling thread, of a shadow, is elsewhere now: what is here of it goes. Never returns. */
+export function lwpVanish(lwp: Lwp): void {
+  const process = lwp.process;
+  atomic.add<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1);
+  lwpLeave(lwp);
+  process.spinLock().acquire();
+  unlinkLwp(process, lwp);
+  process.spinLock().release();
+  lwpDestroy(lwp);
+  shadowLeft(process);
+  threadExit();
+}
+
 function unlinkLwp(process: Process, lwp: Lwp): void {
   const self = changetype<usize>(lwp);
   if (process.lwps === self) process.lwps = lwp.next;

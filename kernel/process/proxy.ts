@@ -45,18 +45,20 @@ import {
   lettersAwait,
 } from "../syslink/letter";
 import { itemData, itemDataBytes, itemFind, MessageHeader, REFERENCES, RESPONSE } from "../syslink/message";
+import { EIO } from "./errno";
 import { Lwp, lwpLetter, lwpRun, STATE_BYTES, startFrame, stateRead, stateWrite } from "./lwp";
 import { entryAt, MapEntry } from "./mapping";
+import { belongingsPut, belongingsStay, moveAsked, moved } from "./migration";
 import { ACTION_BYTES, lwpExit, Process, processEnd, SIGNALS } from "./process";
 import { actionHandler, defaultAction, lwpWanted, SIG_DFL, SIG_IGN, SignalInfo, takeSignal } from "./signal";
 import { signalBit } from "./signal-numbers";
-import { CALL_FETCH, processLinkid, STATUS_KILLED } from "./spread";
+import { CALL_FETCH, CALL_MOVE, CALL_MOVED, processLinkid, STATUS_KILLED } from "./spread";
 import { systemCall } from "./syscalls";
 
 const CALL_EXIT: u32 = 60;
 const CALL_EXIT_GROUP: u32 = 231;
 /** Room for THREAD_START: name, state and actions. */
-const START_BYTES: u32 = 4096;
+const START_BYTES: u32 = 5120;
 
 // --- Placing ---
 
@@ -78,6 +80,13 @@ export function machineOf(slot: u32): u32 {
 
 /** Gives the child, which is on the process's list, its thread on that core of another machine. Negative: not to be had. */
 export function proxyStart(child: Lwp, machine: u32, core: u32): i64 {
+  const result = threadStartAt(child, machine, core, false);
+  if (result >= 0) lwpRun(child, child.process.started % coreCount(), proxyMain.index, PRIORITY_KERNEL);
+  return result;
+}
+
+/** Lets the lwp go on over there, from its start; `moves`: it has run before. Negative: it does not. */
+export function threadStartAt(child: Lwp, machine: u32, core: u32, moves: bool): i64 {
   const process = child.process;
   child.machine = machine;
   // One after the other: only the first message to a machine makes it a shadow of the process.
@@ -90,6 +99,7 @@ export function proxyStart(child: Lwp, machine: u32, core: u32): i64 {
   store<u64>(thread + 8, child.blocked);
   store<u64>(thread + 16, nanoseconds());
   stateWrite(child, letterPut(letter, ITEM_STATE, 0, u32(STATE_BYTES)));
+  const told: u64 = moves ? belongingsPut(letter, child) : 0;
   if (!known) {
     store<u64>(letterPut(letter, ITEM_OBJECT | REFERENCES, 0, 8), processLinkid(process));
     const bytes = min<u32>(u32(textBytes(process.name)), 255);
@@ -104,14 +114,18 @@ export function proxyStart(child: Lwp, machine: u32, core: u32): i64 {
   const result = letterAsk(letter);
   process.sleepLock().release();
   letterDestroy(letter);
-  if (result < 0) child.machine = 0;
-  else lwpRun(child, process.started % coreCount(), proxyMain.index, PRIORITY_KERNEL);
+  if (result >= 0) return result;
+  belongingsStay(child, told);
+  // It may have begun there, and others have seen what it did.
+  if (result === -EIO) lose(process, machine);
+  child.machine = 0;
+  child.lost = 0;
   return result;
 }
 
 // --- The proxy ---
 
-function proxyMain(argument: usize): void {
+export function proxyMain(argument: usize): void {
   const lwp = changetype<Lwp>(argument);
   const process = lwp.process;
   lwp.frame = startFrame(lwp);
@@ -119,7 +133,7 @@ function proxyMain(argument: usize): void {
     rest(lwp);
     if (lwp.lost !== 0) lost(lwp);
     if (process.ending !== 0) tellEnd(lwp);
-    else passSignals(lwp);
+    else if (lwp.moves === 0) passSignals(lwp);
     if (lwp.request !== 0) serve(lwp);
   }
 }
@@ -132,7 +146,8 @@ function rest(lwp: Lwp): void {
 }
 
 function mustLook(lwp: Lwp): bool {
-  return lwp.process.ending !== 0 ? lwp.toldEnd === 0 : lwpWanted(lwp);
+  if (lwp.process.ending !== 0) return lwp.toldEnd === 0;
+  return lwp.moves === 0 && lwpWanted(lwp);
 }
 
 /** The machine of the thread died. */
@@ -210,6 +225,11 @@ function serve(lwp: Lwp): void {
     stateRead(lwp, itemData(state));
   }
   const at = itemData(call);
+  if (number === CALL_MOVED) {
+    atomic.store<u32>(changetype<usize>(lwp) + offsetof<Lwp>("request"), 0);
+    moved(lwp, message, <u32>load<u64>(at));
+    return;
+  }
   frame.rax = u64(number);
   frame.rdi = load<u64>(at);
   frame.rsi = load<u64>(at, 8);
@@ -227,6 +247,11 @@ function serve(lwp: Lwp): void {
   }
   if (number === CALL_FETCH) {
     fetch(lwp, frame.rdi, msgid);
+    return;
+  }
+  if (number === CALL_MOVE) {
+    answer(lwpLetter(lwp), lwp, msgid, u64(moveAsked(lwp, frame.rdi)), 0);
+    letterSend(lwpLetter(lwp));
     return;
   }
   systemCall(frame);

@@ -41,6 +41,7 @@ import {
 } from "./lwp";
 import { AddressSpace, awaitQuiet, entryAdd, entryAt, indexAt, mapDestroy, SHARED } from "./mapping";
 import { dropRange, mapEmpty } from "./memory-map";
+import { belongingsTake } from "./migration";
 import {
   ACTION_BYTES,
   framesPrint,
@@ -54,6 +55,7 @@ import {
 import {
   CALL_FETCH,
   CALL_MASK,
+  CALL_MOVE,
   forgetCount,
   processLinkid,
   STATUS_KILLED,
@@ -89,6 +91,7 @@ export function shadowStart(work: Work): i64 {
     lwp.blocked = load<u64>(at, 8);
     lwp.toldMask = lwp.blocked;
     stateRead(lwp, itemData(state));
+    belongingsTake(lwp, message);
     if (processAddLwp(process, lwp)) {
       lwpRun(lwp, load<u32>(at, 4) % coreCount(), lwpMain.index, PRIORITY_USER);
       result = 0;
@@ -167,7 +170,7 @@ export function shadowGone(linkid: u64): void {
 
 // --- By threads ---
 
-function putCall(letter: Letter, lwp: Lwp, number: u32): usize {
+export function putCall(letter: Letter, lwp: Lwp, number: u32): usize {
   const process = lwp.process;
   letterBegin(letter, process.origin, processLinkid(process), 0, COMMAND_THREAD_CALL);
   letterPut(letter, ITEM_THREAD, lwp.id, 0);
@@ -198,6 +201,14 @@ export function callOrigin(lwp: Lwp, frame: TrapFrame, number: u32): i64 {
     : result.aux !== 0
       ? -ERESTART
       : load<i64>(itemData(result));
+}
+
+/** May the thread go to that core, of all machines'? 0, or an error. */
+export function callMove(lwp: Lwp, slot: u32): i64 {
+  const letter = lwpLetter(lwp);
+  store<u64>(putCall(letter, lwp, CALL_MOVE), u64(slot));
+  const result = ask(lwp, letter);
+  return changetype<usize>(result) === 0 ? -EAGAIN : load<i64>(itemData(result));
 }
 
 /** ITEM_RESULT of the answer; 0: the origin does not know the thread any more, which ends. */

@@ -46,11 +46,16 @@ import { Process, processEndHere, processKickCore, processRelease, SIGNALS } fro
 import { shadowAction, shadowForget, shadowGone, shadowStart } from "./shadow";
 import { signalBit } from "./signal-numbers";
 
-/** Numbers of THREAD_CALL beyond those of system calls: a map entry is wanted; the blocked signals have changed. */
+/**
+ * Numbers of THREAD_CALL beyond those of system calls: a map entry is wanted; the blocked signals have changed; the thread would go to
+ * another core; it has left (migration.ts).
+ */
 export const CALL_FETCH: u32 = 0x1000;
 export const CALL_MASK: u32 = 0x1001;
+export const CALL_MOVE: u32 = 0x1002;
+export const CALL_MOVED: u32 = 0x1003;
 /** Room for a THREAD_CALL, as its row in commands.ts limits it. */
-const MAILBOX_BYTES: u32 = 1280;
+const MAILBOX_BYTES: u32 = 1792;
 /** Status of a process whose machine or threads are gone: as by SIGKILL. */
 export const STATUS_KILLED: u32 = 128 + 9;
 

@@ -17,6 +17,7 @@ import {
   startCopy,
   startFrame,
 } from "./lwp";
+import { migrate } from "./migration";
 import { notImplemented } from "./not-implemented";
 import { lwpExit, nextId, processAddLwp, processEnd } from "./process";
 import { machineOf, proxyStart, slotBase, slotCount } from "./proxy";
@@ -187,7 +188,7 @@ export function schedGetaffinity(id: u64, bytes: u64, mask: u64): i64 {
   return writeUser64(mask, currentLwp().affinity & allCores()) ? 8 : -EFAULT;
 }
 
-/** The caller moves to the first core of the mask unless it is on one of them. Other threads cannot be moved. */
+/** The caller moves to the first core of the mask unless it is on one of them, or on a machine that has one. Other threads cannot be moved. */
 export function schedSetaffinity(id: u64, bytes: u64, mask: u64): i64 {
   const lwp = currentLwp();
   if (!knownThread(u32(id))) return -ESRCH;
@@ -200,7 +201,7 @@ export function schedSetaffinity(id: u64, bytes: u64, mask: u64): i64 {
   const base: u64 = isSpread() ? u64(slotBase()) : 0;
   const cores = u64(coreCount());
   const own = (base < 64 ? wanted >> base : 0) & (cores < 64 ? (u64(1) << cores) - 1 : u64.MAX_VALUE);
-  if (own === 0) return notImplemented("sched_setaffinity to another machine's cores", wanted, -EINVAL);
+  if (own === 0) return migrate(lwp, wanted);
   lwp.affinity = wanted;
   if ((own >> u64(thisCore().index)) & 1) return 0;
   lwp.frame.rax = 0;

@@ -44,7 +44,7 @@ interface Bug {
   readonly name: string;
   readonly kernel: NonNullable<Plant["kernel"]>;
   /** What sees it. */
-  readonly program: "pthreads" | "away" | "heir";
+  readonly program: "pthreads" | "away" | "heir" | "migrate";
 }
 
 const bug = (name: string, program: Bug["program"], file: string, from: string, to: string): Bug => ({
@@ -107,8 +107,50 @@ const bugs: readonly Bug[] = [
     "signals for threads elsewhere stay with their proxies",
     "away",
     "process/proxy.ts",
-    "else passSignals(lwp);\n    if",
+    "else if (lwp.moves === 0) passSignals(lwp);\n    if",
     "\n    if",
+  ),
+  bug(
+    "signals are passed to where a thread has just left",
+    "migrate",
+    "process/proxy.ts",
+    "return lwp.moves === 0 && lwpWanted(lwp);",
+    "lwp.moves = 0;\n  return lwpWanted(lwp);",
+  ),
+  bug(
+    "a thread that moves leaves behind the signals that wait for it",
+    "migrate",
+    "process/migration.ts",
+    "let left = load<u64>(at, 32) & ~lwp.pending;",
+    "let left: u64 = 0;",
+  ),
+  bug(
+    "a signal that comes while a thread moves is taken for the one that goes along",
+    "migrate",
+    "process/migration.ts",
+    "lwp.pending = 0; // what comes from now on is another one",
+    "lwp.pending |= 0;",
+  ),
+  bug(
+    "a thread that moves has no alternate stack any more",
+    "migrate",
+    "process/migration.ts",
+    "lwp.alternateBytes = load<u64>(at, 16);",
+    "",
+  ),
+  bug(
+    "a thread that moves has another mask of cores",
+    "migrate",
+    "process/migration.ts",
+    "lwp.affinity = load<u64>(at);",
+    "",
+  ),
+  bug(
+    "a thread that moves finds a clean x87",
+    "migrate",
+    "process/lwp.ts",
+    "memory.copy(startFx(lwp), threadCurrent().fpu, FXSAVE_BYTES);",
+    "",
   ),
   bug(
     "exit_group is not told to other machines",
@@ -137,13 +179,25 @@ async function wrong(program: Bug["program"], kernel: Uint8Array | undefined): P
     const run = await withFaults(host, ["stay"], [[150, die]], { ...changed, append: "linkloss=200" });
     return run.said(1, /^heir: locked 2 times, by heirs 1$/).length === 1 ? null : run.text();
   }
+  if (program === "migrate") {
+    const hops = [4, 60, 3];
+    const run = await seeded(host, hops, {
+      ...changed,
+      machines: 3,
+      cores: 1,
+      seed: 1,
+      spread: true,
+      limit: 1e9,
+    });
+    return run.report.ok && /60 hops, wrong 0$/.test(run.report.result) ? null : repeat(run, hops);
+  }
   const o = { ...changed, machines: 3, cores: 1, seed: 1, spread: true, limit: 3e9 };
   const run = await seeded(host, [3, program === "away" ? 0 : 10], o);
   return run.report.ok && / all right$/.test(run.report.result) ? null : repeat(run);
 }
 
 musl(`planted bugs${missing("musl")}`, () => {
-  test.each(["pthreads", "away", "heir"] as const)(
+  test.each(["pthreads", "away", "heir", "migrate"] as const)(
     "%s sees nothing wrong in what is intact",
     async (program) => {
       expect(await wrong(program, undefined)).toBeNull();

@@ -27,7 +27,7 @@ export const promises: Readonly<Record<string, Numbered>> = {
   72: { says: "one grant on a directory covers what is below it" },
   73: { says: "a file is granted whole, and split only on conflict" },
   74: { says: "who is alone pays a few per cent at most" },
-  75: { says: "threads of one process on several machines share its memory" },
+  75: { says: "threads of one process on several machines share its memory, and move while they run" },
   76: { says: "no lease operations among those on files" },
   77: { says: "a range of a file can be reserved" },
   78: { says: "read and write are atomic, at any size" },
