@@ -60,7 +60,7 @@ import {
 const EARLY_NOTHING: u8 = 0;
 const EARLY_BYTES: u8 = 1;
 const EARLY_ORDER: u8 = 2;
-/** Page.offered: the writer may take the page; he died, and what the home had ordered for him was to have come here by then. */
+/** Page.offered: the writer may take the page; he died, and what the home had ordered for him had come here by then. */
 const OFFER_OPEN: u8 = 1;
 export const OFFER_DEAD: u8 = 2;
 /** Peer.guessed */
@@ -233,11 +233,19 @@ export function offerEnds(page: Page, message: PageMessage): bool {
   return page.frozen != 0 || page.state == OFFERED || page.state == OFFERED_WRITE;
 }
 
-/** A machine that was sent bytes early has died. */
-export function earlyTellsNobody(page: Page, peer: u32): void {
+/** A machine that was sent bytes early has died. What it was ordered is known here, unless the page's home is dead or is moving. */
+export function earlyTellsNobody(engine: Engine, page: Page, peer: u32): void {
   if (<u32>page.earlyTo != peer) return;
-  if (page.offered != 0) page.offered = OFFER_DEAD;
-  else earlySettled(page);
+  if (page.offered == 0) earlySettled(page);
+  else if (page.frozen == 0 && !(engine.dead & bitOf(page.home))) {
+    page.offered = OFFER_DEAD;
+    page.offerEra = engine.era;
+  }
+}
+
+/** The page's home has died: if the writer did by the same view, what he was ordered may not have come here. */
+export function offerDoubted(engine: Engine, page: Page): void {
+  if (page.offered == OFFER_DEAD && page.offerEra == engine.era) page.offered = OFFER_OPEN;
 }
 
 /** What was offered stays known (takeover.ts) until something else of the page comes here. */

@@ -229,7 +229,7 @@ export function engineGone(engine: Engine, page: Page, dirty: bool): void {
 /** For every page, after engineDead(). */
 export function enginePeerDied(engine: Engine, page: Page, peer: u32): void {
   engine.actionCount = 0;
-  forgetPeer(page, peer);
+  forgetPeer(engine, page, peer);
   const operating = page.state == INVALID_OPERATE && <u32>page.target == peer;
   if (peer == page.home) {
     page.transaction = 0;
@@ -243,12 +243,12 @@ export function enginePeerDied(engine: Engine, page: Page, peer: u32): void {
 }
 
 /** Nothing that is still owed to the dead machine may reach a new one with its number, whose transactions begin anew. */
-export function forgetPeer(page: Page, peer: u32): void {
+export function forgetPeer(engine: Engine, page: Page, peer: u32): void {
   page.readers &= ~bitOf(peer);
   page.operations &= ~bitOf(peer);
   if (<u32>page.guess == peer) page.guess = 0;
   if (<u32>page.successor == peer) page.successor = 0;
-  earlyTellsNobody(page, peer);
+  earlyTellsNobody(engine, page, peer);
   if (<u32>page.home == peer) page.overtaken = 0;
   peerAt(page, peer).reader = 0;
   peerAt(page, peer).guessed = 0;

@@ -41,11 +41,11 @@ let deadMachine: u32 = 0;
 function peerDied(page: Page): void {
   refusalsMachineDied(page, deadMachine);
   // Of bytes that a new life was sent in the name of a former one it would count as having them.
-  if (mirrorsOn()) forgetPeer(page, deadMachine);
+  if (mirrorsOn()) forgetPeer(engine, page, deadMachine);
   // What moves its home, or will at once, needs nothing else.
   const object = changetype<SharedObject>(page.holder);
   if (page.frozen != 0 || (object.home == deadMachine && object.hash != 0)) {
-    engineBereft(page, deadMachine);
+    engineBereft(engine, page, deadMachine);
     return;
   }
   if (mirrorsOn() && object.hash != 0) return; // every object moves

@@ -242,8 +242,9 @@ export class Page {
   tenure: u32 = 0;
   earlyTransaction: u32 = 0;
   earlyTo: u8 = 0;
-  /** They were offered to be written (early.ts): OFFER_OPEN, or since then the writer has died. */
+  /** They were offered to be written (early.ts): OFFER_OPEN, or since then the writer has died; the era in which he did. */
   offered: u8 = 0;
+  offerEra: u32 = 0;
   /** So many FORWARD_WRITE are on their way here still that what came of them has overtaken. */
   overtaken: u8 = 0;
   /** Frozen: this machine's request to write that was open then. At a new home: somebody has offered the page, or asked for it so. */

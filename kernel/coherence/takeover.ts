@@ -24,6 +24,7 @@ import {
   earlyTaken,
   isOrdered,
   OFFER_DEAD,
+  offerDoubted,
   offerEnds,
   offerTaken,
   orderMatches,
@@ -618,7 +619,8 @@ export function engineUnanswered(engine: Engine, page: Page): void {
 }
 
 /** That machine has died, and the page is frozen, or was at home there. What it orders or answers comes no more. */
-export function engineBereft(page: Page, machine: u32): void {
+export function engineBereft(engine: Engine, page: Page, machine: u32): void {
+  if (page.frozen == 0 && <u32>page.home == machine) offerDoubted(engine, page);
   // engineThaw() is to know, also when a new life has that number by then.
   if (page.state == INVALID_OPERATE && <u32>page.target == machine) page.transaction = 0;
 }

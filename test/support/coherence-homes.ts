@@ -105,11 +105,11 @@ export class Homes {
     this.#mirrors.died(number, dead);
     for (const page of pages) {
       if (!machine.pages[page]!.exists) continue;
-      if (this.#mirrors.on) engines.do.forgetPeer(engines.page(number, page), dead);
+      if (this.#mirrors.on) engines.do.forgetPeer(engines.engine(number), engines.page(number, page), dead);
       // What moves its home, or will at once, needs nothing else.
       const { home } = machine.objects[this.#cluster.objectOf(page)]!;
       if (engines.do.isFrozen(engines.page(number, page)) !== 0 || home === dead || this.#mirrors.on) {
-        engines.do.bereft(engines.page(number, page), dead);
+        engines.do.bereft(engines.engine(number), engines.page(number, page), dead);
         continue;
       }
       const [engine, at] = [engines.engine(number), engines.page(number, page)];

@@ -6,6 +6,7 @@ import { comesBack, eras, wrongOfEras } from "../eras.js";
 import { withFaults } from "../faults.js";
 import { formerPages, wrongOfFormerPages } from "../former-pages.js";
 import { fulls, tellFull, wrongOfFull } from "../full.js";
+import { guessed, guesses, wrongOfGuessed } from "../guessed.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
@@ -228,6 +229,12 @@ const formerLives: Judged = async (seed, kernel) =>
 const erasOfRanges: Judged = async (seed, kernel) =>
   wrongOfEras(await comesBack(eras[(seed - 1) % eras.length]!, kernel))?.slice(-400);
 
+/** R2: a home dies while a page is on its way to a writer who has guessed (test/cluster/guessed.test.ts). */
+const offers: Judged = async (seed, kernel) => {
+  const each = [16, 18, 9, 0, 2, 17].map((row) => guesses[row]!)[(seed - 1) % 6]!;
+  return wrongOfGuessed(each, await guessed(each, kernel))?.slice(-400);
+};
+
 /** R2: a borrower dies, and nobody touches the page until another machine reads it (test/cluster/lent.test.ts). */
 const borrowers =
   (leaves: boolean): Judged =>
@@ -338,6 +345,7 @@ export const kernelJudges = {
   crowded,
   mirroredEndures,
   heirs,
+  offers,
   notes,
   refusals,
   reserved,
