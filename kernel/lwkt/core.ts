@@ -89,6 +89,9 @@ export class Core {
   shootDownAddress: u64 = 0;
   shootDownRemaining: u32 = 0;
 
+  /** Since when the running thread does, in ticks of the TSC; 0 while it changes. Others read it (process/processor-time.ts). */
+  since: u64 = 0;
+
   /** Set by the core itself when it has come up; read by the starter. */
   started: u32 = 0;
 }

@@ -3,7 +3,7 @@
 //
 // Who runs: the highest priority with a runnable thread. A thread is in a run queue, or running, or waiting; the idle
 // thread is in no queue and runs when `runnable` is 0.
-import { cli, fxrstor, fxsave, readFlags, sti, switchStack, wrmsr } from "../arch";
+import { cli, fxrstor, fxsave, rdtsc, readFlags, sti, switchStack, wrmsr } from "../arch";
 import { deviceInterrupts } from "../machine/apic";
 import { timerRuns, timerTick } from "../machine/timer";
 import { loadSpace } from "../memory/paging";
@@ -88,6 +88,11 @@ function switchThread(core: Core): void {
   changetype<Stats>(changetype<usize>(core) + CORE_STATS).threadSwitches++;
   if (core.ticksIdle !== 0 && next.priority !== PRIORITY_IDLE && next.priority < PRIORITY_SERVICE)
     timerRuns(core);
+  const now = rdtsc();
+  const since = core.since;
+  core.since = 0;
+  current.ran += now - since;
+  core.since = now;
   current.critical = core.critical;
   core.critical = next.critical;
   core.thread = changetype<usize>(next);

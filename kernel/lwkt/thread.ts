@@ -79,6 +79,8 @@ export class Thread {
   /** For process/: the process, and its record of this thread. */
   process: usize = 0;
   lwp: usize = 0;
+  /** How long it has run until its core switched last, in ticks of the TSC. */
+  ran: u64 = 0;
   /** For coherence/: what is pinned until the thread has made progress. */
   pins: usize = 0;
 }

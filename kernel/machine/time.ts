@@ -111,7 +111,12 @@ function measureOnce(): void {
 
 /** Since boot. */
 export function nanoseconds(): u64 {
-  return mulhu((rdtsc() - tscStart) << SHIFT, tscToNanoseconds);
+  return ticksToNanoseconds(rdtsc() - tscStart);
+}
+
+/** Of the TSC. */
+export function ticksToNanoseconds(ticks: u64): u64 {
+  return mulhu(ticks << SHIFT, tscToNanoseconds);
 }
 
 /** APIC timer ticks in a time of less than 2^57 ns. */

@@ -5,7 +5,7 @@
 /** `each`: table index of (number: u32, name: usize, length: u32) => void; `name` points at UTF-16 letters. */
 export function absentCalls(each: u32): void {
   visit("22 pipe 23 select 27 mincore 29 shmget 30 shmat 31 shmctl", each);
-  visit("36 getitimer 37 alarm 38 setitimer 40 sendfile 41 socket 42 connect 43 accept 44 sendto", each);
+  visit("40 sendfile 41 socket 42 connect 43 accept 44 sendto", each);
   visit(
     "45 recvfrom 46 sendmsg 47 recvmsg 48 shutdown 49 bind 50 listen 51 getsockname 52 getpeername",
     each,
@@ -18,12 +18,8 @@ export function absentCalls(each: u32): void {
   visit("114 setregid 115 getgroups 116 setgroups 117 setresuid 118 getresuid 119 setresgid", each);
   visit("120 getresgid 121 getpgid 122 setfsuid 123 setfsgid 124 getsid 125 capget 126 capset", each);
   visit("128 rt_sigtimedwait 129 rt_sigqueueinfo 132 utime 133 mknod 134 uselib 135 personality", each);
-  visit(
-    "136 ustat 137 statfs 138 fstatfs 139 sysfs 140 getpriority 141 setpriority 142 sched_setparam",
-    each,
-  );
-  visit("143 sched_getparam 144 sched_setscheduler 145 sched_getscheduler 146 sched_get_priority_max", each);
-  visit("147 sched_get_priority_min 148 sched_rr_get_interval 149 mlock 150 munlock 151 mlockall", each);
+  visit("136 ustat 137 statfs 138 fstatfs 139 sysfs 140 getpriority 141 setpriority", each);
+  visit("148 sched_rr_get_interval 149 mlock 150 munlock 151 mlockall", each);
   visit("152 munlockall 153 vhangup 154 modify_ldt 155 pivot_root 156 _sysctl 157 prctl 159 adjtimex", each);
   visit("160 setrlimit 161 chroot 163 acct 164 settimeofday 165 mount 166 umount2 167 swapon", each);
   visit(

@@ -20,6 +20,7 @@ import { allocate, release } from "../memory/slab";
 import { Letter, letterCreate, letterDestroy } from "../syslink/letter";
 import { waitQueueCreate } from "./lock";
 import { Process } from "./process";
+import { lwpRan } from "./processor-time";
 import { returningToUser, SignalInfo, userWorkPending } from "./signal";
 import { frameSanitize } from "./signal-frame";
 import { USER_TOP } from "./user-memory";
@@ -42,6 +43,8 @@ export class Lwp {
   id: u32 = 0;
   /** Next lwp of the process (process.lock). */
   next: usize = 0;
+  /** Nanoseconds that kernel threads ran for it which do no more (processor-time.ts). */
+  ran: u64 = 0;
   /** A page for what system calls copy. */
   scratch: usize = 0;
   /** Trap frame of the system call that the thread is in. */
@@ -226,6 +229,7 @@ export function lwpLeave(lwp: Lwp): void {
   clusterLeave(thread);
   // Under the lock, because somebody may be kicking the thread that is about to end.
   lwp.process.spinLock().acquire();
+  lwpRan(lwp);
   lwp.thread = 0;
   lwp.process.spinLock().release();
   thread.lwp = 0;

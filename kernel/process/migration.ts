@@ -16,13 +16,14 @@ import { itemData, itemFind, MessageHeader } from "../syslink/message";
 import { EAGAIN, EINVAL } from "./errno";
 import { Lwp, lwpCapture, lwpLeave, lwpLetter, lwpMain, lwpRun, STATE_BYTES, stateWrite } from "./lwp";
 import { lwpExit, lwpVanish } from "./process";
+import { lwpTime } from "./processor-time";
 import { machineOf, proxyMain, slotCount, threadStartAt } from "./proxy";
 import { callMove, putCall } from "./shadow";
 import { CALL_MOVED } from "./spread";
 
 /** Signals have a code and a sender, 8 bytes each. */
 const CODES_BYTES: usize = 64 * 8;
-export const LWP_BYTES: u32 = 40 + u32(CODES_BYTES);
+export const LWP_BYTES: u32 = 48 + u32(CODES_BYTES);
 
 /** ITEM_LWP: what a thread that moves has besides its registers and its mask. The signals that waited for it, which go. */
 export function belongingsPut(letter: Letter, lwp: Lwp): u64 {
@@ -34,7 +35,8 @@ export function belongingsPut(letter: Letter, lwp: Lwp): u64 {
   lwp.process.spinLock().acquire();
   const told = lwp.pending;
   store<u64>(at, told, 32);
-  memory.copy(at + 40, lwp.codes, CODES_BYTES);
+  store<u64>(at, lwpTime(lwp), 40);
+  memory.copy(at + 48, lwp.codes, CODES_BYTES);
   lwp.pending = 0; // what comes from now on is another one
   lwp.process.spinLock().release();
   return told;
@@ -57,11 +59,12 @@ export function belongingsTake(lwp: Lwp, message: MessageHeader): void {
   lwp.alternateBytes = load<u64>(at, 16);
   lwp.alternateFlags = load<u32>(at, 24);
   lwp.process.spinLock().acquire();
+  lwp.ran = load<u64>(at, 40);
   let left = load<u64>(at, 32) & ~lwp.pending;
   lwp.pending |= left;
   for (; left !== 0; left &= left - 1) {
     const signal = usize(ctz<u64>(left));
-    store<u64>(lwp.codes + (signal << 3), load<u64>(at + 40 + (signal << 3)));
+    store<u64>(lwp.codes + (signal << 3), load<u64>(at + 48 + (signal << 3)));
   }
   lwp.process.spinLock().release();
 }

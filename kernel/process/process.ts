@@ -35,6 +35,7 @@ import { bootNumber, bootOption } from "../options";
 import { clusterSelf } from "../syslink/cluster";
 import { farewellHurry } from "../syslink/farewell";
 import { lwpExitWork } from "./futex";
+import { timerEnd } from "./interval-timer";
 import { SleepLock, sleepLockCreate, sleepLockDestroy, waitQueueCreate } from "./lock";
 import { enterUser, Lwp, lwpCreate, lwpDestroy, lwpLeave, lwpRun, startFrame } from "./lwp";
 import { AddressSpace, mapCreate, mapDestroy } from "./mapping";
@@ -63,6 +64,10 @@ export class Process {
   /** The lwps, linked by Lwp.next. */
   lwps: usize = 0;
   count: u32 = 0;
+  /** Nanoseconds of threads that have ended (processor-time.ts). */
+  ran: u64 = 0;
+  /** Its real-time timer (interval-timer.ts), 0 until it is used first. */
+  timer: usize = 0;
   /** Threads started so far: the next one's core. */
   started: u32 = 0;
   /** Set once, with the status: every thread ends on its way to user mode. */
@@ -147,6 +152,7 @@ export function processNew(id: u32): Process {
 
 /** By the last thread, which has left the address space: everything but the record itself goes. */
 function processDismantle(process: Process): void {
+  timerEnd(process);
   descriptorsDestroy(process.descriptors);
   if (process.directory) release(process.directory);
   if (process.map.memory) {
@@ -284,6 +290,7 @@ function unlinkLwp(process: Process, lwp: Lwp): void {
     while (at.next !== self) at = changetype<Lwp>(at.next);
     at.next = lwp.next;
   }
+  process.ran += lwp.ran;
   process.count--;
 }
 

@@ -183,6 +183,13 @@ function machineLost(process: Process): u32 {
   return machine;
 }
 
+/** A thread is about to die of a fault: if it is for the loss of a machine with threads of the process, the process ends by that. */
+export function endsByLoss(process: Process): bool {
+  const machine = process.origin === 0 ? machineLost(process) : 0;
+  if (machine !== 0) lose(process, machine);
+  return machine !== 0;
+}
+
 function tellEnd(lwp: Lwp): void {
   if (lwp.toldEnd !== 0) return;
   lwp.toldEnd = 1;

@@ -8,6 +8,7 @@ import { threadCurrent } from "../lwkt/thread";
 import { floatingPointCode } from "./fpu-fault";
 import { currentLwp, Lwp } from "./lwp";
 import { lwpExit, Process, processEnd, processKick } from "./process";
+import { endsByLoss } from "./proxy";
 import { tellMask } from "./shadow";
 import { signalFramePush } from "./signal-frame";
 import {
@@ -210,6 +211,7 @@ function pushFrame(lwp: Lwp, frame: TrapFrame, info: SignalInfo): bool {
   const signal = info.signal;
   const flags = actionFlags(process, signal);
   if (!signalFramePush(lwp, frame, info)) {
+    if (endsByLoss(process)) return false;
     printKilled(lwp, SIGSEGV);
     print(" (no room for a signal frame below ");
     printHex(frame.rsp);
@@ -236,6 +238,7 @@ export function raiseFault(frame: TrapFrame, vector: u32): void {
   const handler = actionHandler(process, info.signal);
   // A fault cannot wait: blocked, ignored or without handler it is the end.
   if (handler <= SIG_IGN || lwp.blocked & bit || info.signal === SIGKILL) {
+    if (endsByLoss(process)) return;
     explain(lwp, frame, info, vector);
     processEnd(process, 128 + info.signal);
     return;

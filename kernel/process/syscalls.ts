@@ -27,6 +27,7 @@ import {
   writev,
 } from "./file-calls";
 import { futex } from "./futex";
+import { alarm, getitimer, setitimer } from "./interval-timer";
 import { flock } from "./lock-calls";
 import { currentLwp, Lwp } from "./lwp";
 import { madvise, mmap, mprotect, mremap, munmap, setBreak } from "./memory-map";
@@ -84,7 +85,13 @@ import {
   gettid,
   membarrier,
   schedGetaffinity,
+  schedGetPriorityMax,
+  schedGetPriorityMin,
+  schedGetparam,
+  schedGetscheduler,
   schedSetaffinity,
+  schedSetparam,
+  schedSetscheduler,
   schedYield,
   setRobustList,
   setTidAddress,
@@ -186,6 +193,9 @@ export function systemCallsPrepare(): void {
   row(33, "dup2", "fd target", dup2.index, ORIGIN);
   row(34, "pause", "", pause.index, HERE);
   row(35, "nanosleep", "request remaining", nanosleep.index, HERE);
+  row(36, "getitimer", "which to", getitimer.index, ORIGIN);
+  row(37, "alarm", "seconds", alarm.index, ORIGIN);
+  row(38, "setitimer", "which fresh old", setitimer.index, ORIGIN);
   row(39, "getpid", "", getpid.index, HERE);
   row(56, "clone", "flags stack parentId childId tls", clone.index, ORIGIN);
   row(60, "exit", "status", exitThread.index, HERE);
@@ -218,6 +228,12 @@ export function systemCallsPrepare(): void {
   row(127, "rt_sigpending", "set maskBytes", rtSigpending.index, HERE);
   row(130, "rt_sigsuspend", "set maskBytes", rtSigsuspend.index, HERE);
   row(131, "sigaltstack", "stack old", sigaltstack.index, HERE);
+  row(142, "sched_setparam", "id from", schedSetparam.index, ORIGIN);
+  row(143, "sched_getparam", "id to", schedGetparam.index, ORIGIN);
+  row(144, "sched_setscheduler", "id policy from", schedSetscheduler.index, ORIGIN);
+  row(145, "sched_getscheduler", "id", schedGetscheduler.index, ORIGIN);
+  row(146, "sched_get_priority_max", "policy", schedGetPriorityMax.index, HERE);
+  row(147, "sched_get_priority_min", "policy", schedGetPriorityMin.index, HERE);
   row(158, "arch_prctl", "code address", archPrctl.index, HERE);
   row(162, "sync", "", sync.index, ORIGIN);
   row(186, "gettid", "", gettid.index, HERE);

@@ -209,6 +209,55 @@ export function schedSetaffinity(id: u64, bytes: u64, mask: u64): i64 {
   return 0;
 }
 
+const SCHED_OTHER: u64 = 0;
+const SCHED_FIFO: u64 = 1;
+const SCHED_RR: u64 = 2;
+const SCHED_BATCH: u64 = 3;
+const SCHED_IDLE: u64 = 5;
+const SCHED_DEADLINE: u64 = 6;
+
+function isPolicy(policy: u64): bool {
+  return policy <= SCHED_BATCH || policy === SCHED_IDLE || policy === SCHED_DEADLINE;
+}
+function isRealTime(policy: u64): bool {
+  return policy === SCHED_FIFO || policy === SCHED_RR;
+}
+
+export function schedGetPriorityMax(policy: u64): i64 {
+  return isRealTime(policy) ? 99 : isPolicy(policy) ? 0 : -EINVAL;
+}
+export function schedGetPriorityMin(policy: u64): i64 {
+  return isRealTime(policy) ? 1 : isPolicy(policy) ? 0 : -EINVAL;
+}
+
+/** All threads run by SCHED_OTHER. */
+export function schedGetscheduler(id: u64): i64 {
+  if (i32(id) < 0) return -EINVAL;
+  return knownThread(u32(id)) ? i64(SCHED_OTHER) : -ESRCH;
+}
+
+export function schedGetparam(id: u64, to: u64): i64 {
+  if (i32(id) < 0 || to === 0) return -EINVAL;
+  if (!knownThread(u32(id))) return -ESRCH;
+  return writeUser32(to, 0) ? 0 : -EFAULT;
+}
+
+export function schedSetscheduler(id: u64, policy: u64, from: u64): i64 {
+  if (i32(id) < 0 || from === 0) return -EINVAL;
+  if (!readUser(scratch(), from, 4)) return -EFAULT;
+  if (!knownThread(u32(id))) return -ESRCH;
+  const kind = u64(u32(policy) & ~SCHED_RESET_ON_FORK);
+  const priority = load<i32>(scratch());
+  if (!isPolicy(kind) || kind === SCHED_DEADLINE) return -EINVAL;
+  if (priority < i32(schedGetPriorityMin(kind)) || priority > i32(schedGetPriorityMax(kind))) return -EINVAL;
+  return kind === SCHED_OTHER ? 0 : notImplemented("scheduling by policy", kind, -EPERM);
+}
+const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
+
+export function schedSetparam(id: u64, from: u64): i64 {
+  return schedSetscheduler(id, SCHED_OTHER, from);
+}
+
 /** In a spread process the machines are the nodes. */
 export function getcpu(core: u64, node: u64): i64 {
   const base: u32 = isSpread() ? slotBase() : 0;

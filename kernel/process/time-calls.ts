@@ -6,6 +6,7 @@ import { EFAULT, EINTR, EINVAL } from "./errno";
 import { pollFiles } from "./file-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
+import { processTimeRun, threadTime } from "./processor-time";
 import { interrupted } from "./signal";
 import { readUser, scratch, writeUser } from "./user-memory";
 
@@ -30,13 +31,46 @@ function isMonotonic(clock: u64): bool {
   );
 }
 
+function isProcessors(clock: u64): bool {
+  const id = i32(clock);
+  return id < 0 || id === CLOCK_PROCESS_CPUTIME_ID || id === CLOCK_THREAD_CPUTIME_ID;
+}
+
 function isKept(clock: u64): bool {
   return isRealTime(clock) || isMonotonic(clock);
 }
 
-/** Linux has clocks of processor time (2, 3) and some more; nothing measures them yet. */
 function unknownClock(clock: u64): i64 {
   return clock < 16 ? notImplemented("clock", clock, -EINVAL) : -EINVAL;
+}
+
+const CLOCK_PROCESS_CPUTIME_ID: i32 = 2;
+const CLOCK_THREAD_CPUTIME_ID: i32 = 3;
+/** In the clock of a thread or process by its id, which is the complement of the bits above: of a thread; what is counted; all that it ran. */
+const CPUCLOCK_PERTHREAD: i32 = 4;
+const CPUCLOCK_KIND: i32 = 3;
+const CPUCLOCK_SCHED: i32 = 2;
+
+/** A clock of processor time, in nanoseconds; negative: it is none that is kept. */
+function processorTime(clock: i32): i64 {
+  const lwp = currentLwp();
+  let id: u32 = 0;
+  let ofThread = clock === CLOCK_THREAD_CPUTIME_ID;
+  if (clock < 0) {
+    if ((clock & CPUCLOCK_KIND) !== CPUCLOCK_SCHED)
+      return notImplemented("processor time of kind", u64(clock & CPUCLOCK_KIND), -EINVAL);
+    ofThread = (clock & CPUCLOCK_PERTHREAD) !== 0;
+    id = u32(~(clock >> 3));
+  } else if (!ofThread && clock !== CLOCK_PROCESS_CPUTIME_ID) return -EINVAL;
+  const process = lwp.process;
+  if (ofThread) {
+    const time = threadTime(process, id === 0 ? lwp.id : id);
+    return time === u64.MAX_VALUE ? -EINVAL : i64(time);
+  }
+  if (id !== 0 && id !== process.id) return -EINVAL;
+  if (process.origin !== 0 || process.shadows !== 0)
+    return notImplemented("processor time of a process on several machines, clock", u64(clock), -EINVAL);
+  return i64(processTimeRun(process));
 }
 
 /** The clock of the process: that of the machine where it began, wherever its threads are. */
@@ -56,13 +90,20 @@ function writePair(to: u64, first: u64, second: u64): i64 {
 }
 
 export function clockGettime(clock: u64, to: u64): i64 {
+  if (isProcessors(clock)) {
+    const time = processorTime(i32(clock));
+    return time < 0 ? time : writePair(to, u64(time) / SECOND, u64(time) % SECOND);
+  }
   if (!isKept(clock)) return unknownClock(clock);
   const now = read(clock);
   return writePair(to, now / SECOND, now % SECOND);
 }
 
 export function clockGetres(clock: u64, to: u64): i64 {
-  if (!isKept(clock)) return unknownClock(clock);
+  if (isProcessors(clock)) {
+    const time = processorTime(i32(clock));
+    if (time < 0) return time;
+  } else if (!isKept(clock)) return unknownClock(clock);
   return to ? writePair(to, 0, 1) : 0;
 }
 

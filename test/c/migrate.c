@@ -1,6 +1,7 @@
 /* Threads that go from core to core, of all machines: what a thread has goes along, and what it shares stays shared.
  *   each hop      sched_getcpu() says the new core; stack, thread-local and heap memory are as they were; so are x87 and SSE control words, an
- *                 x87 register in use, the signal mask, the alternate stack; a lock is taken and a shared word counted
+ *                 x87 register in use, the signal mask, the alternate stack; its clock of processor time goes on; a lock is taken and a shared
+ *                 word counted
  *   signals       a partner asks for a signal at any moment: it comes once, wherever the thread is by then, on its alternate stack; one that is
  *                 blocked waits, over hops, until it is not
  * Usage: migrate THREADS HOPS CORES [AFTER]; prints `migrate: T threads, H hops, wrong W`. On a plain Linux CORES is what the host has. With
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define THREADS_MAX 32
@@ -83,6 +85,7 @@ static void *body(void *argument)
 	__asm__ volatile("fldcw %0; ldmxcsr %1" : : "m"(control), "m"(mxcsr));
 	for (unsigned i = 0; i < hops; i++) {
 		random = random * 6364136223846793005u + 1442695040888963407u;
+		struct timespec before, then;
 		long double deep = (long double)random / 3, after;
 		heap[i % 1536] = random;
 		pthread_sigmask(SIG_SETMASK, &mask, 0);
@@ -90,9 +93,12 @@ static void *body(void *argument)
 			check(late == (int)(i / 4), "a blocked signal came early, or not");
 			pthread_kill(pthread_self(), SIGUSR2);
 		}
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
 		__asm__ volatile("fldt %0" : : "m"(deep));
 		hop((unsigned)(random >> 33) % cores);
 		__asm__ volatile("fstpt %0; fnstcw %1; stmxcsr %2" : "=m"(after), "=m"(word), "=m"(state));
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &then);
+		check((then.tv_sec > before.tv_sec || then.tv_nsec > before.tv_nsec), "its processor time");
 		check(!memcmp(&deep, &after, 10), "an x87 register");
 		check(word == control && (state & ~0x3fu) == mxcsr, "the control words");
 		check(own % THREADS_MAX == number && on_stack == number + i && heap[i % 1536] == random, "its memory");

@@ -59,8 +59,8 @@ musl(`threads that move${missing("musl")}`, { timeout: 120_000 }, () => {
     const die = (cluster: SeededCluster) => {
       cluster.nodes[1]!.machine.powered = false;
     };
-    const run = await withFaults(cProgram("migrate").host, ["4", "100000", "3"], [[60, die]], {
-      append: "spread linkloss=100",
+    const run = await withFaults(cProgram("migrate").host, ["4", "100000", "3"], [[30, die]], {
+      append: "spread linkloss=60",
     });
     expect(run.said(1, /^migrate: killed: machine 2 is lost, and threads with it$/), run.text()).toHaveLength(
       1,

@@ -17,6 +17,8 @@ both(`the same as on Linux${missing("qemu", "musl")}`, () => {
     ["threads", 2],
     ["threads", 4],
     ["fpu", 2],
+    ["timers", 1],
+    ["timers", 2],
   ])("%s on %i cores", async (name, cores) => {
     const built = cProgram(name);
     const { lines, status } = await bootQemu({ files: [built], cores });
