@@ -12,6 +12,7 @@ import { hostMonotonicMilliseconds } from "../host-clock.js";
 import { VOTE_STATION } from "../live-bridge.js";
 import { type LiveOptions, type Seats, withSeats } from "../live-cluster.js";
 import type { MachineProcess } from "../machine-process.js";
+import { judgeAdditions } from "./additions.js";
 import { type Chaos, type ChaosOptions, planOf } from "./chaos.js";
 import { type Line, type Reading, read } from "./ledger.js";
 import { stations } from "./plan.js";
@@ -144,14 +145,17 @@ class Siege {
     return true;
   }
 
-  /** Until all are well again, or the time for it is over. */
+  /** Until all are well again and have been seen to count, or the time for it is over. */
   async #settle(storm: Storm): Promise<boolean> {
     const { from } = storm.last;
     const off = () => this.#lives.every((lives) => lives.at(-1)!.process.how !== null);
     while (!off() && this.#now() < from + this.#c.settle) {
       if (!(await this.#reach(this.#now() + LOOK_MS))) return false;
       storm.last.to = this.#now();
-      if (this.#now() >= from + this.#c.linkloss && isSettled(this.#evidence(storm.stretches))) break;
+      const evidence = this.#evidence(storm.stretches);
+      // A host that is busy lets machines tell of little: until then nothing may be there by which the count is judged.
+      const judged = isSettled(evidence) && judgeAdditions(evidence).tested > 0;
+      if (this.#now() >= from + this.#c.linkloss && judged) break;
     }
     return true;
   }
