@@ -20,6 +20,7 @@ import { Kept } from "./kept";
 import { mirrorsFreeze } from "./left-mirrors";
 import { loanReturns } from "./loans";
 import { mirrorsOn, mirrorsThaw, mirrorsWanted } from "./mirror-pages";
+import { objectHashed } from "./object-index";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
 import { pagesAsked } from "./page-index";
@@ -321,7 +322,7 @@ export function homeHandedIn(from: u32, message: MessageHeader, command: u32): v
   if (command == COMMAND_HOME_OBJECT) {
     if (changetype<usize>(object) == 0) {
       object = objectMake(message.linkid, clusterSelf());
-      object.hash = message.msgid;
+      objectHashed(object, message.msgid);
       object.moving = HANDED_IN;
       object.frozen = 1;
       rangesMoved(object);

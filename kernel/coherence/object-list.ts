@@ -13,6 +13,7 @@ import {
 import { COMMAND_CLOSE, COMMAND_GONE } from "../syslink/commands";
 import { objectRangesCreate, objectRangesDrop } from "./grants";
 import { nameHash } from "./homes";
+import { indexAdd, indexByHash, indexById, indexRemove, objectHashed } from "./object-index";
 import { locksDrop } from "./object-locks";
 import { SharedObject } from "./pager";
 import { objectPagesDrop } from "./pages";
@@ -32,9 +33,9 @@ let identities: u64 = 0;
  * back under its id as a record of its own.
  */
 export function objectById(id: u64): SharedObject {
-  let at = objects;
+  let at = indexById(id);
   while (at != 0 && (changetype<SharedObject>(at).id != id || changetype<SharedObject>(at).dead != 0)) {
-    at = changetype<SharedObject>(at).next;
+    at = changetype<SharedObject>(at).nextById;
   }
   return changetype<SharedObject>(at);
 }
@@ -49,7 +50,9 @@ export function objectMake(id: u64, home: u32): SharedObject {
   object.id = id;
   object.home = home;
   object.next = objects;
+  if (objects != 0) changetype<SharedObject>(objects).previous = changetype<usize>(object);
   objects = changetype<usize>(object);
+  indexAdd(object);
   objectRangesCreate(object);
   return object;
 }
@@ -65,7 +68,7 @@ export function objectGiven(id: u64, home: u32, size: u64): SharedObject {
 
 /** The object of that name, made if wanted; 0 = there is none. */
 export function objectByName(name: usize, bytes: u32, make: bool): SharedObject {
-  let at = objects;
+  let at = indexByHash(nameHash(name, bytes));
   while (at != 0) {
     const object = changetype<SharedObject>(at);
     const mine = object.home == clusterSelf() && object.dead == 0;
@@ -77,7 +80,7 @@ export function objectByName(name: usize, bytes: u32, make: bool): SharedObject 
     ) {
       return object;
     }
-    at = object.next;
+    at = object.nextByHash;
   }
   if (!make) return changetype<SharedObject>(0);
   const object = objectCreate();
@@ -88,7 +91,7 @@ export function objectByName(name: usize, bytes: u32, make: bool): SharedObject 
 
 /** Every machine that opens it by name knows the name: any of them may be its home some day. */
 export function objectName(object: SharedObject, name: usize, bytes: u32): void {
-  object.hash = nameHash(name, bytes);
+  objectHashed(object, nameHash(name, bytes));
   if (object.name != 0 || object.unlinked != 0) return;
   object.name = allocate(bytes);
   object.nameBytes = bytes;
@@ -149,11 +152,9 @@ export function objectForget(object: SharedObject): void {
   objectPagesDrop(object);
   locksDrop(object);
   if (objects == changetype<usize>(object)) objects = object.next;
-  else {
-    let at = changetype<SharedObject>(objects);
-    while (at.next != changetype<usize>(object)) at = changetype<SharedObject>(at.next);
-    at.next = object.next;
-  }
+  else changetype<SharedObject>(object.previous).next = object.next;
+  if (object.next != 0) changetype<SharedObject>(object.next).previous = object.previous;
+  indexRemove(object);
   release(object.name);
   release(object.opens);
   willDrop(object);

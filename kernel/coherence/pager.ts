@@ -113,7 +113,11 @@ export class SharedObject {
   names: u32 = 0;
   /** A page was lost that nobody waited for (read-ahead.ts). */
   lossUntold: u32 = 0;
+  /** All records; those that share a chain of object-index.ts. */
   next: usize = 0;
+  previous: usize = 0;
+  nextById: usize = 0;
+  nextByHash: usize = 0;
 }
 
 function call(client: Client, command: u32): i64 {

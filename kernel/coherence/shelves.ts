@@ -13,6 +13,7 @@ import { homeFound } from "./homes";
 import { mirrorsOn } from "./mirror-pages";
 import { roomCame, roomSay } from "./mirror-room";
 import { shelfBest, shelfCame, shelfIsOwn, shelfTake } from "./mirrors";
+import { objectHashed } from "./object-index";
 import { objectById, objectMake } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
@@ -46,7 +47,7 @@ export function mirrorCame(from: u32, message: MessageHeader): void {
   let object = objectById(message.linkid);
   if (changetype<usize>(object) == 0 && home != 0 && home <= clusterMachines()) {
     object = objectMake(message.linkid, home);
-    object.hash = message.msgid;
+    objectHashed(object, message.msgid);
     homeFound(object, home);
   }
   if (changetype<usize>(object) != 0 && object.dead == 0) shelve(object, index, from, message);

@@ -22,6 +22,7 @@ import {
 import { rangesOf, rangesReady } from "./grants";
 import { heirsOf } from "./homes";
 import { Kept } from "./kept";
+import { objectHashed } from "./object-index";
 import { objectById, objectMake, objectsFirst, objectUnnamed } from "./object-list";
 import { pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
@@ -178,7 +179,7 @@ export function willCame(from: u32, message: MessageHeader): void {
   if (!anew && (changetype<usize>(object) == 0 || object.willOf != from)) return;
   if (changetype<usize>(object) == 0) object = objectMake(message.linkid, from);
   if (object.home != from || object.dead != 0) return;
-  object.hash = message.msgid;
+  objectHashed(object, message.msgid);
   if (anew) willDrop(object);
   if (object.will == 0) object.will = setCreate();
   object.willOf = from;

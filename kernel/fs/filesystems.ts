@@ -1,6 +1,7 @@
 // The file systems that there are: one row of functions each. A row says what the file system has by itself, and nothing about other machines: the
 // layer above (tree.ts over names.ts) makes names of any of them coherent over the cluster, and all that is changed in it.
 import { allocate } from "../memory/slab";
+import { SleepLock, sleepLockCreate } from "../process/lock";
 import {
   archiveByOrdinal,
   archiveChild,
@@ -192,8 +193,19 @@ function noDigest(): u32 {
 
 /** Linked by next, each the ordinal and the kind of file (file.ts) as its number. */
 let devices: usize = 0;
+let devicesLock = changetype<SleepLock>(0);
+let devicesMaker: u32 = 0;
+
+/** `maker`, () => void, adds all devices when somebody first looks for one. */
+export function devicesFrom(maker: u32): void {
+  devicesLock = sleepLockCreate();
+  devicesMaker = maker;
+}
 
 function deviceRoot(): usize {
+  devicesLock.acquire();
+  if (devices === 0) call_indirect(devicesMaker);
+  devicesLock.release();
   return devices;
 }
 

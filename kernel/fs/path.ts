@@ -44,6 +44,7 @@ import {
 } from "./file";
 import {
   deviceAdd,
+  devicesFrom,
   mountedAt,
   SYSTEM_DEVICES,
   SYSTEM_ROOT,
@@ -120,6 +121,10 @@ export const PATH_BYTES: usize = 4096;
 const NAME_MAX: usize = 255;
 
 export function pathsPrepare(): void {
+  devicesFrom(devicesMake.index);
+}
+
+function devicesMake(): void {
   deviceAdd("console", KIND_CONSOLE);
   deviceAdd("null", KIND_NULL);
   deviceAdd("random", KIND_RANDOM);

@@ -14,6 +14,18 @@ here(`one machine${missing("musl")}`, { timeout: 120_000 }, () => {
     await expectSame("names", [directory], { machines: 1 });
   });
 
+  test("what is refused where file systems meet, and what is not there and says so", async () => {
+    const run = await seeded(cProgram("mounts").host, [], { machines: 1, seed: 10 });
+    expect(
+      run.lines.filter((line) => line.includes("| mounts: ")),
+      repeat(run, []),
+    ).toEqual([
+      "machine1 | mounts: system call 86 (link) is not implemented",
+      "machine1 | mounts: system call 88 (symlink) is not implemented",
+      "machine1 | mounts: wrong 0",
+    ]);
+  });
+
   test.each([1, 2, 3, 4])("a random walk of 1500 calls (seed %i)", async (seed) => {
     await expectSame("walk", [systems[seed % 2]!, `${seed}`, "1500"], { machines: 1 });
   });
