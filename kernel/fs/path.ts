@@ -229,7 +229,11 @@ function enter(walk: Walk): i64 {
 
 /** The file system that is mounted where the last part leads to. */
 function mounted(walk: Walk): u32 {
-  return walk.last === LAST_NAME && isRootOfAll(walk.at()) ? mountedAt(walk.name, walk.bytes) : SYSTEM_ROOT;
+  if (walk.last !== LAST_NAME) return SYSTEM_ROOT;
+  if (isRootOfAll(walk.at())) return mountedAt(walk.name, walk.bytes);
+  // Where C libraries look for them (shm_open).
+  const shared = walk.at().system === SYSTEM_DEVICES && mountedAt(walk.name, walk.bytes) === SYSTEM_SHARED;
+  return shared ? SYSTEM_SHARED : SYSTEM_ROOT;
 }
 
 /** walk.place becomes the directory that the whole path names. */
