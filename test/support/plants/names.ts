@@ -61,14 +61,6 @@ const bugs: readonly Bug<keyof typeof nameJudges>[] = [
     to: "",
   },
   {
-    name: "who looks for a name takes its page to write",
-    judge: "cost",
-    file: "fs/names.ts",
-    from: "    const error = hold(place, u64(bucket), false);\n    if (error < 0) return error;\n    const next",
-    to: "    const error = hold(place, u64(bucket), true);\n    if (error < 0) return error;\n    const next",
-    survives: true,
-  },
-  {
     name: "directories are locked to be read",
     judge: "named",
     file: "coherence/lock-calls.ts",
