@@ -1,6 +1,7 @@
 // The ranges of shared objects (ranges.ts) in the kernel: their room, and taking them back. When the home needs an object's
 // pages one by one, to cut the object or to forget about it, it recalls the ranges that machines hold: each names the
-// pages that it has touched, which get records at the home, and has nothing of the others any more. Core 0 only.
+// pages that it has touched, which get records at the home, and has nothing of the others any more. A machine that is to have pages to itself
+// which nobody has used yet (a directory that it has made, fs/names.ts) has the home recall these. Core 0 only.
 //
 // Invariant: while a recall is under way no range is granted, so that an answer speaks of every range that its sender has.
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";

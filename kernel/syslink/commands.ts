@@ -66,7 +66,7 @@ export const COMMAND_PROCESS_ACTION: u32 = 45; // a signal's action
 export const COMMAND_PROCESS_END: u32 = 46; // every thread ends
 export const COMMAND_PROCESS_GONE: u32 = 47; // no thread is left anywhere
 export const COMMAND_SPREAD_OVER: u32 = 48; // linkid 0: no more processes
-export const COMMAND_RECALL: u32 = 30;
+export const COMMAND_RECALL: u32 = 30; // of ranges, from the home; to the home: others are to give these up
 // Range locks (coherence/lock-space.ts).
 export const COMMAND_LOCK: u32 = 56;
 export const COMMAND_LOCK_RECALL: u32 = 57;
