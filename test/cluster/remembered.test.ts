@@ -5,7 +5,7 @@ import { hasMusl, missing } from "../support/guest.js";
 import { dies, found, goesOn, heals, leaves, remembered } from "../support/names.js";
 
 describe.skipIf(!hasMusl)(`names outlive machines${missing("musl")}`, { timeout: 300_000 }, () => {
-  test.each([1, 2, 3, 4, 5, 6])(
+  test.each([2, 3, 4, 5])(
     "R3: mirrored, a machine dies: what was seen is there (seed %i)",
     async (seed) => {
       const dead = seed < 4 ? 3 : 2;
@@ -22,7 +22,7 @@ describe.skipIf(!hasMusl)(`names outlive machines${missing("musl")}`, { timeout:
     },
   );
 
-  test.each([1, 2, 3, 4, 5, 6])(
+  test.each([2, 3, 4, 5])(
     "R2: volatile, a machine dies: what is lost is told (seed %i)",
     async (seed) => {
       const dead = seed < 4 ? 3 : 2;
@@ -35,7 +35,7 @@ describe.skipIf(!hasMusl)(`names outlive machines${missing("musl")}`, { timeout:
     },
   );
 
-  test.each([1, 2, 3, 4, 5, 6])("R1: a machine leaves: nothing is lost (seed %i)", async (seed) => {
+  test.each([2, 3, 4, 5])("R1: a machine leaves: nothing is lost (seed %i)", async (seed) => {
     const gone = 2 + (seed % 2);
     const r = await remembered(seed, 0, [leaves(gone, 30 + seed)]);
     expect(r.said(gone, /^cluster: this machine has left$/).length, r.text()).toBe(1);
@@ -48,7 +48,7 @@ describe.skipIf(!hasMusl)(`names outlive machines${missing("musl")}`, { timeout:
     }
   });
 
-  test.each([1, 2, 3, 4])(
+  test.each([1, 2])(
     "R4: a machine that was left out comes back, and has the names of the others (seed %i)",
     async (seed) => {
       const r = await remembered(seed, 0, [dies(3, seed), heals]);
