@@ -117,7 +117,7 @@ export const opener = (seed: number, kernel?: Uint8Array): Promise<FaultRun> =>
   withFaults(
     cProgram("opener").host,
     [40],
-    [leaves(3, 25 + seed * 0.37)],
+    [leaves(3, 25 + ((seed * 0.37) % 16))],
     { machines: 3, seed, append: "linkloss=3000 blocked=60 leave=1000", ...(kernel && { kernel }) },
     150,
   );
