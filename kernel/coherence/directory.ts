@@ -63,6 +63,7 @@ import {
   GRANT_MODIFIED,
   GRANT_SHARED,
   HELD,
+  INVALID,
   INVALIDATE_SHARERS,
   KEEP,
   LOST,
@@ -261,7 +262,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       grantModified(engine, page, message);
       break;
     case PASS_READ:
-      served(page, message, page.owner, 0);
+      served(engine, page, message, page.owner, 0);
       sayForward(engine, page, page.owner, SAY_FORWARD_READ, guessedFlag(page, message), message, 0);
       if (guessedFlag(page, message) != 0) sayOrdered(engine, page, message, 0);
       page.sharers |= bitOf(from);
@@ -271,7 +272,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       break;
     case PASS_OPERATE:
       // Without it the requester would not be told when the owner dies.
-      served(page, message, page.owner, 0);
+      served(engine, page, message, page.owner, 0);
       peerAt(page, from).operating = 1;
       sayOperation(
         engine,
@@ -287,7 +288,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       );
       break;
     case REJECT_SENDER:
-      served(page, message, 0, 0);
+      served(engine, page, message, 0, 0);
       say(engine, page, from, SAY_REJECTED, 0, 0, message.transaction, 0);
       break;
     case INVALIDATE_SHARERS:
@@ -302,7 +303,7 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
       break;
     case FAIL_ONCE:
       serialReverted(engine, page);
-      served(page, message, 0, 0);
+      served(engine, page, message, 0, 0);
       say(engine, page, from, SAY_FAILURE, 0, ONCE, message.transaction, 0);
       break;
     case CONFIRM_LOSS:
@@ -332,18 +333,28 @@ function directoryAct(engine: Engine, page: Page, action: u8, message: PageMessa
 }
 
 /** Who is to answer the request, and who to acknowledge it: should they die, the requester must be told. */
-function served(page: Page, message: PageMessage, server: u32, acks: u64): void {
+function served(engine: Engine, page: Page, message: PageMessage, server: u32, acks: u64): void {
   const peer = peerAt(page, message.from);
   peer.acks = acks;
   peer.served = message.transaction;
   peer.operating = 0;
   peer.server = <u8>server;
-  if (server != 0) page.passed |= bitOf(message.from);
-  else page.passed &= ~bitOf(message.from);
+  passes(engine, page, message.from, server);
+}
+
+/**
+ * The request of `from` is passed on to `server`, 0 = to nobody. Where somebody has died: what the home has itself, and gives away now, was not
+ * lost before.
+ */
+export function passes(engine: Engine, page: Page, from: u32, server: u32): void {
+  const here = server == engine.self && page.state != INVALID && page.transaction == 0;
+  if (here && engine.dead != 0) page.passed = 0;
+  if (server != 0) page.passed |= bitOf(from);
+  else page.passed &= ~bitOf(from);
 }
 
 function grantFromHome(engine: Engine, page: Page, message: PageMessage, flags: u8): void {
-  served(page, message, 0, 0);
+  served(engine, page, message, 0, 0);
   sayGrant(engine, page, message.from, flags, message.transaction, 0, message.serial, grantFirst, grantEnd);
 }
 
@@ -371,7 +382,7 @@ function grantModified(engine: Engine, page: Page, message: PageMessage): void {
   const acks = invalidated;
   invalidated = 0;
   wasSharer = false;
-  served(page, message, 0, acks);
+  served(engine, page, message, 0, acks);
   page.owner = message.from;
   const flags: u8 = has ? RIGHT_MODIFIED : RIGHT_MODIFIED | WITH_DATA;
   sayGrant(
@@ -392,7 +403,7 @@ function passWrite(engine: Engine, page: Page, message: PageMessage): void {
   const copy = wasSharer;
   invalidated = 0;
   wasSharer = false;
-  served(page, message, page.owner, acks);
+  served(engine, page, message, page.owner, acks);
   const guessed = guessedFlag(page, message);
   const flags: u8 = copy ? HAS_COPY | guessed : guessed;
   sayForward(engine, page, page.owner, SAY_FORWARD_WRITE, flags, message, acks);

@@ -58,8 +58,8 @@ function settled(engine: Engine, page: Page): bool {
   for (let machine: u32 = 1; machine <= engine.machines; machine++) {
     const peer = peerAt(page, machine);
     if (peer.kept != 0) return false;
-    // Who was to answer it has died: it may tell of a loss, and that is to be known for the one that it was.
-    if (peer.server == 0 && page.passed & bitOf(machine)) return false;
+    // Who was to answer it has died: it may tell of a loss, and that is to be known for the one that it was. What is here is not lost.
+    if (!alone && peer.server == 0 && page.passed & bitOf(machine)) return false;
     const others = (peer.server != 0 && <u32>peer.server != engine.self) || peer.acks != 0;
     if (others && (!alone || peer.operating != 0)) return false;
   }

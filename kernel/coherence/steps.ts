@@ -4,7 +4,7 @@
 // Invariants: a step is taken only while each row that it stands for says what the step does; it leaves the page, its peers' slots and its
 // range as the rows leave them, and says the same. test/kernel/coherence-steps.test.ts takes both ways wherever the
 // search of all orders of events comes.
-import { refresh } from "./directory";
+import { passes, refresh } from "./directory";
 import { earlyBegins, earlyForget } from "./early";
 import { rowAt } from "./engine";
 import { RangeSet, rangeOf, rangesCarve, rangesMerge } from "./ranges";
@@ -176,7 +176,7 @@ export function stepCopy(engine: Engine, page: Page, message: PageMessage): bool
   if (page.directory != CLEAN_SHARED) return false;
   engine.actionCount = 0;
   leaveRange(page);
-  served(page, message, 0);
+  served(engine, page, message, 0);
   page.sharers |= bitOf(message.from);
   return true;
 }
@@ -197,7 +197,7 @@ export function stepMayGive(engine: Engine, page: Page, message: PageMessage): b
 export function stepGive(engine: Engine, page: Page, message: PageMessage, dirty: bool): void {
   engine.actionCount = 0;
   leaveRange(page);
-  served(page, message, engine.self);
+  served(engine, page, message, engine.self);
   page.dirty = 0;
   serialEnded(page, dirty);
   page.state = OWNED;
@@ -241,12 +241,11 @@ function leaveRange(page: Page): void {
   page.ranged = page.ranges != 0 ? 0 : page.ranged;
 }
 
-function served(page: Page, message: PageMessage, server: u32): void {
+function served(engine: Engine, page: Page, message: PageMessage, server: u32): void {
   const peer = peerAt(page, message.from);
   peer.acks = 0;
   peer.served = message.transaction;
   peer.operating = 0;
   peer.server = <u8>server;
-  if (server != 0) page.passed |= bitOf(message.from);
-  else page.passed &= ~bitOf(message.from);
+  passes(engine, page, message.from, server);
 }

@@ -8,7 +8,7 @@ import {
   leftBehind,
   writerDies,
 } from "../support/left-behind.js";
-import { passedOnToTheDead, toldOfPassedOn } from "../support/passed-on.js";
+import { passedOnToTheDead, toldOfPassedOn, wrongOfPassedOn } from "../support/passed-on.js";
 
 describe.skipIf(!hasMusl)(`what a dead machine leaves${missing("musl")}`, { timeout: 300_000 }, () => {
   async function left(home: number, seed: number): Promise<readonly string[]> {
@@ -41,13 +41,15 @@ describe.skipIf(!hasMusl)(`what a dead machine leaves${missing("musl")}`, { time
     },
   );
 
-  test.each([1, 2, 5])(
-    "R2: a machine leaves, who is given its pages leaves as well, and who is given them then dies: a loss is told (seed %i)",
-    async (seed) => {
+  test("R2: a machine leaves, who is given its pages leaves as well, and who is given them then dies: a loss is told", async () => {
+    let told = 0;
+    for (let seed = 1; seed <= 10; seed++) {
       const run = await passedOnToTheDead(seed);
-      expect(toldOfPassedOn(run), run.text()).toBe(true);
-    },
-  );
+      expect(wrongOfPassedOn(run), `seed ${seed}`).toBeUndefined();
+      told += Number(toldOfPassedOn(run));
+    }
+    expect(told).toBeGreaterThan(1);
+  });
 
   test.each([6, 7])(
     "R2: the home dies that wrote, and its heir is a new life by then (seed %i)",

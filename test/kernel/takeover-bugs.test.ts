@@ -21,6 +21,7 @@ import {
   givenToTheDead,
   heardLate,
   heardOfBefore,
+  heardOfHere,
   lostTwice,
   playOn,
   tellStory,
@@ -64,7 +65,7 @@ test("R2: what the home asked for on nobody's account the next who asks is told 
 test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
   tellStory(new KernelWasm(), askedOfTheDead));
 
-test.each(Object.entries({ lostTwice, heardLate, heardOfBefore }))(
+test.each(Object.entries({ lostTwice, heardLate, heardOfBefore, heardOfHere }))(
   "R2: a page that is lost twice is told of twice: %s",
   (_, story) => tellStory(new KernelWasm(), story),
 );

@@ -263,9 +263,12 @@ Operated(v, m, p, outcome) ==
                         ELSE [u EXCEPT !.th[m][t].st = "waits", !.th[m][t].declined = TRUE]
 
 (*********************** Actions of a directory **************************)
+\* Where somebody has died: what the home has itself, and gives away now, was not lost before.
 Served(v, m, p, msg, server, acks) ==
-  [v EXCEPT !.pg[m][p].peers[msg.from] = [@ EXCEPT !.acks = acks, !.served = msg.tx, !.server = server],
-            !.pg[m][p].passed = IF server = 0 THEN @ \ {msg.from} ELSE @ \union {msg.from}]
+  LET P == v.pg[m][p]
+      passed == IF server = m /\ P.state # "INVALID" /\ P.tx = 0 /\ v.dead[m] # {} THEN {} ELSE P.passed
+  IN [v EXCEPT !.pg[m][p].peers[msg.from] = [@ EXCEPT !.acks = acks, !.served = msg.tx, !.server = server],
+               !.pg[m][p].passed = IF server = 0 THEN passed \ {msg.from} ELSE passed \union {msg.from}]
 
 GrantFromHome(v, m, p, msg, right) ==
   Say(Served(v, m, p, msg, 0, {}), m, p, msg.from, Granting(right, TRUE, msg.tx, {}))

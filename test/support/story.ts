@@ -229,10 +229,9 @@ export const heardLate: Story = {
 
 /**
  * R2: machine 1 has given machine 2 a copy, which does not come, and machine 4 the page, and dies: machine 2 fails. Machine 4 gives the page
- * back to machine 3, its home, which has it only in its store then; gets it again, writes and dies. Then machine 3 hears of what
- * machine 2 was told.
+ * back to machine 3, its home, and gets it again, writes and dies. Then machine 3 hears of what machine 2 was told.
  */
-export const heardOfBefore: Story = {
+const heardAfterwards = (again: readonly Step[]): Story => ({
   setup: {
     machines: 4,
     home: 3,
@@ -247,11 +246,20 @@ export const heardOfBefore: Story = {
     [deliver(3, 1), deliver(3, 1), gone(1), gone(1), deliver(1, 4), kill(1), notice(3, 1)],
     [deliver(3, 2), notice(2, 1), notice(4, 1), deliver(3, 2), deliver(2, 4), retire(4)],
     [{ do: "fetch", machine: 3, page: 0 }, deliver(3, 4), deliver(3, 4), gone(4), deliver(4, 3)],
-    [{ do: "drop", machine: 3, page: 0 }, start(4), deliver(4, 3), deliver(3, 4), retire(4)],
+    again,
     [kill(4), notice(3, 4), deliver(2, 3)],
   ),
   told: 2,
-};
+});
+/** Machine 3 has it only in its store by then. */
+export const heardOfBefore: Story = heardAfterwards([
+  { do: "drop", machine: 3, page: 0 },
+  ...[start(4), deliver(4, 3), deliver(3, 4), retire(4)],
+]);
+/** Machine 3 has it mapped. */
+export const heardOfHere: Story = heardAfterwards([
+  ...[start(4), deliver(4, 3), gone(3), deliver(3, 4), retire(4)],
+]);
 
 /**
  * R2: machine 2 has given machine 1 a copy, which does not come, and the page to machine 3, its home; gets it again to write, and dies.

@@ -14,6 +14,7 @@ import {
   givenToTheDead,
   heardLate,
   heardOfBefore,
+  heardOfHere,
   lostTwice,
   type Story,
   tellStory,
@@ -101,6 +102,14 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "if (next == HELD && page.directory != HELD) page.passed = 0;",
     to: "",
     story: heardOfBefore,
+  },
+  {
+    name: "who fails is told of what its home has had since, and has given away again",
+    part: "pages",
+    file: "coherence/directory.ts",
+    from: "  if (here && engine.dead != 0) page.passed = 0;\n",
+    to: "",
+    story: heardOfHere,
   },
   {
     name: "a loss that nobody waited for is known",
