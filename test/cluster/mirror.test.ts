@@ -127,14 +127,14 @@ describe.skipIf(!hasMusl)(`machines die while they write${missing("musl")}`, { t
     const [file, other] = names.filter((name) => homeOf(name, [1, 2, 3]) === 1);
     return withFaults(
       cProgram("touch").host,
-      [2, 500, file!, other!],
+      [2, 1000, file!, other!],
       [
         [16, ({ network }) => network.partition([[1, 3, 4], [2]])],
         [18, ({ nodes }) => nodes[1]!.machine.pressPowerButton()],
         [back, ({ network }) => network.partition([])],
       ],
       { machines: 3, seed: 1, append: `linkloss=600 blocked=${blocked} mirror=${mirror}` },
-      900,
+      1400,
     );
   };
   const ALONE =

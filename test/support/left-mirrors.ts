@@ -101,7 +101,7 @@ export async function manyLeftMirrors(
 
 /** Machine 1 has room for some of the mirrors, not for all. */
 export const fewFit = (seed: number, kernel?: Uint8Array): Promise<FaultRun> =>
-  manyLeftMirrors(seed, { pages: 400, own: 2100, memory: 16 << 20, kernel });
+  manyLeftMirrors(seed, { pages: 400, own: 2000, memory: 16 << 20, kernel });
 
 /** What is wrong with what it finds: every other page holds what was written, and it is told of those that do not, as one. */
 export function wrongOfFewFit(run: FaultRun): string | undefined {
