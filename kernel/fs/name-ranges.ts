@@ -34,7 +34,7 @@ const OVERFLOW_ORDER: u32 = 10;
  * which nothing that it does below is said to anybody.
  */
 export function directoryClaim(place: Place): void {
-  objectClaim(objectOf(place), place.first, rangeEnd(place.first, place.order));
+  if (namesReady(place) >= 0) objectClaim(objectOf(place), place.first, rangeEnd(place.first, place.order));
 }
 
 export function directoryClaimLocks(place: Place): void {

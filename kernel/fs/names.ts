@@ -144,11 +144,10 @@ export function numberNew(): u64 {
   return (((clusterEpoch() << 16) & 0x00ff_ffff_ffff_ff00) + (count << 8)) | <u64>clusterSelf();
 }
 
-/** The object with the names of a file system, whose number tells it from every other one of the cluster; open from the first time on. */
-export function namesOpen(system: u32, number: u64): i64 {
+/** The number of the object with the names of a file system, which tells it from every other one of the cluster; it is opened when it is used first. */
+export function namesAre(system: u32, number: u64): void {
   assert(system < SYSTEMS, "a file system of no number");
   store<u64>(numbers + ((<usize>system) << 3), number);
-  return isOpen(objectAt(system)) ? 0 : openAgain(system);
 }
 
 /** For the first time, or since this machine was left out: what the one before stood for was another life's, and other threads may use it still. */
