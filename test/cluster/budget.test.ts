@@ -51,6 +51,7 @@ describe("a budget of records", { timeout: LIMIT_MS }, () => {
     ];
     const more = (counter: string) =>
       each(many, counter).reduce((sum, n) => sum + n, 0) - each(few, counter).reduce((sum, n) => sum + n, 0);
-    expect(more("pagesRevalidated")).toBeGreaterThan(200);
+    // A hundred pages more, each at least once; how often more the order of things decides.
+    expect(more("pagesRevalidated")).toBeGreaterThan(100);
   });
 });
