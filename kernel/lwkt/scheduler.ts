@@ -92,10 +92,10 @@ function switchThread(core: Core): void {
   const since = core.since;
   core.since = 0;
   current.ran += now - since;
-  core.since = now;
   current.critical = core.critical;
   core.critical = next.critical;
   core.thread = changetype<usize>(next);
+  core.since = now; // by what `thread` is now
   next.state = RUNNING;
   if (next.space !== 0) loadUserThread(core, next);
   switchStack(changetype<usize>(current), next.stackPointer);

@@ -242,22 +242,21 @@ function kickOwn(argument: usize): void {
 /** The calling thread ends; the process too, with `status`, when it was the last. Never returns. */
 export function lwpExit(lwp: Lwp, status: u32): void {
   const process = lwp.process;
-  const shadow = process.origin !== 0;
-  if (shadow) {
-    atomic.add<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1);
+  if (process.origin !== 0) {
     tellExit(lwp, status);
-  } else lwpExitWork(lwp);
+    lwpVanish(lwp);
+  }
+  lwpExitWork(lwp);
   lwpLeave(lwp);
   process.spinLock().acquire();
   unlinkLwp(process, lwp);
-  const last = process.count === 0 && !shadow;
+  const last = process.count === 0;
   if (last && process.ending === 0) {
     process.ending = 1;
     process.status = status;
   }
   process.spinLock().release();
   lwpDestroy(lwp);
-  if (shadow) shadowLeft(process);
   if (last) {
     processDismantle(process);
     const queue = changetype<WaitQueue>(process.ended);
@@ -269,7 +268,7 @@ export function lwpExit(lwp: Lwp, status: u32): void {
   threadExit();
 }
 
-/** The calling thread, of a shadow, is elsewhere now: what is here of it goes. Never returns. */
+/** The calling thread, of a shadow, is not here any more, as its origin knows: what is here of it goes. Never returns. */
 export function lwpVanish(lwp: Lwp): void {
   const process = lwp.process;
   atomic.add<u32>(changetype<usize>(process) + offsetof<Process>("references"), 1);

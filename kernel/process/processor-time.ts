@@ -30,7 +30,7 @@ export function lwpTime(lwp: Lwp): u64 {
 }
 
 /** In nanoseconds; u64.MAX_VALUE: there is no such thread. */
-export function threadTime(process: Process, id: u32): u64 {
+export function threadCpuTime(process: Process, id: u32): u64 {
   let time = u64.MAX_VALUE;
   process.spinLock().acquire();
   for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) {
@@ -42,7 +42,7 @@ export function threadTime(process: Process, id: u32): u64 {
 }
 
 /** Of all threads that there were, in nanoseconds. */
-export function processTimeRun(process: Process): u64 {
+export function processCpuTime(process: Process): u64 {
   process.spinLock().acquire();
   let time = process.ran;
   for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) time += lwpTime(changetype<Lwp>(at));

@@ -215,6 +215,8 @@ const SCHED_RR: u64 = 2;
 const SCHED_BATCH: u64 = 3;
 const SCHED_IDLE: u64 = 5;
 const SCHED_DEADLINE: u64 = 6;
+/** A bit beside the policy. */
+const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
 
 function isPolicy(policy: u64): bool {
   return policy <= SCHED_BATCH || policy === SCHED_IDLE || policy === SCHED_DEADLINE;
@@ -252,7 +254,6 @@ export function schedSetscheduler(id: u64, policy: u64, from: u64): i64 {
   if (priority < i32(schedGetPriorityMin(kind)) || priority > i32(schedGetPriorityMax(kind))) return -EINVAL;
   return kind === SCHED_OTHER ? 0 : notImplemented("scheduling by policy", kind, -EPERM);
 }
-const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
 
 export function schedSetparam(id: u64, from: u64): i64 {
   return schedSetscheduler(id, SCHED_OTHER, from);

@@ -6,7 +6,7 @@ import { EFAULT, EINTR, EINVAL } from "./errno";
 import { pollFiles } from "./file-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
-import { processTimeRun, threadTime } from "./processor-time";
+import { processCpuTime, threadCpuTime } from "./processor-time";
 import { interrupted } from "./signal";
 import { readUser, scratch, writeUser } from "./user-memory";
 
@@ -64,13 +64,13 @@ function processorTime(clock: i32): i64 {
   } else if (!ofThread && clock !== CLOCK_PROCESS_CPUTIME_ID) return -EINVAL;
   const process = lwp.process;
   if (ofThread) {
-    const time = threadTime(process, id === 0 ? lwp.id : id);
+    const time = threadCpuTime(process, id === 0 ? lwp.id : id);
     return time === u64.MAX_VALUE ? -EINVAL : i64(time);
   }
   if (id !== 0 && id !== process.id) return -EINVAL;
   if (process.origin !== 0 || process.shadows !== 0)
     return notImplemented("processor time of a process on several machines, clock", u64(clock), -EINVAL);
-  return i64(processTimeRun(process));
+  return i64(processCpuTime(process));
 }
 
 /** The clock of the process: that of the machine where it began, wherever its threads are. */

@@ -10,40 +10,20 @@
 #include "cluster.h"
 #include "losses.h"
 
-static const char *file;
-static size_t bytes;
-
-static volatile uint64_t *map(void)
-{
-	char path[256];
-	snprintf(path, sizeof path, "/shm/%s", file);
-	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT, 0600);
-		if (fd >= 0 && ftruncate(fd, bytes) == 0) {
-			void *at = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-			close(fd);
-			return at;
-		}
-		if (fd >= 0)
-			close(fd);
-		usleep(1000);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 8)
 		fail("eras HOW HOME AWAY FILE PAGES AT MILLISECONDS");
 	unsigned home = number_from(argv[2], 0), away = number_from(argv[3], 0), pages = number_from(argv[5], 0);
-	file = argv[4];
-	bytes = pages * 4096ul;
+	const char *file = argv[4];
+	size_t bytes = pages * 4096ul;
 	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
 	struct meeting *meeting = share("eras.meeting", 4096);
 	static volatile uint64_t *at, sum;
 	static volatile unsigned told, i;
 	static volatile long met;
-	at = map();
+	at = map_at_last(file, bytes);
 	if (!strcmp(argv[1], "kept") && node() == home)
 		for (i = 0; i < pages; i++)
 			at[i * 512] = 1 + i;
@@ -59,7 +39,7 @@ int main(int argc, char **argv)
 				usleep(1000);
 			}
 		munmap((void *)at, bytes);
-		at = map();
+		at = map_at_last(file, bytes);
 		until(met + 600000000L);
 		unsigned old = 0, wrong = 0;
 		for (i = 0; i < pages; i++) {

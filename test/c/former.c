@@ -10,40 +10,20 @@
 #include "cluster.h"
 #include "losses.h"
 
-static const char *file;
-static size_t bytes;
-
-static volatile uint64_t *map(void)
-{
-	char path[256];
-	snprintf(path, sizeof path, "/shm/%s", file);
-	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT, 0600);
-		if (fd >= 0 && ftruncate(fd, bytes) == 0) {
-			void *at = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-			close(fd);
-			return at;
-		}
-		if (fd >= 0)
-			close(fd);
-		usleep(1000);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 5)
 		fail("former AWAY FILE PAGES MILLISECONDS");
 	unsigned away = number_from(argv[1], 0), pages = number_from(argv[3], 0);
-	file = argv[2];
-	bytes = pages * 4096ul;
+	const char *file = argv[2];
+	size_t bytes = pages * 4096ul;
 	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
 	struct meeting *meeting = share("former.meeting", 4096);
 	static volatile uint64_t *at, sum;
 	static volatile unsigned told;
 	static volatile long met;
-	at = map();
+	at = map_at_last(file, bytes);
 	meet(meeting, nodes());
 	met = now();
 	if (node() == 1) {
@@ -62,7 +42,7 @@ int main(int argc, char **argv)
 				usleep(1000);
 			}
 		munmap((void *)at, bytes);
-		at = map();
+		at = map_at_last(file, bytes);
 		sum += at[0];
 		until(met + 600000000L);
 		unsigned old = 0;

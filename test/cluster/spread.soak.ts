@@ -86,8 +86,8 @@ const bugs: readonly Bug[] = [
     "a thread's end is not told to who joins it",
     "pthreads",
     "process/process.ts",
-    "} else lwpExitWork(lwp);",
-    "} else if (lwp.machine === 0) lwpExitWork(lwp);",
+    "  lwpExitWork(lwp);\n  lwpLeave(lwp);",
+    "  if (lwp.machine === 0) lwpExitWork(lwp);\n  lwpLeave(lwp);",
   ),
   bug(
     "private futexes are each machine's own",
