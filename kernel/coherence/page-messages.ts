@@ -12,7 +12,7 @@ import { hasLoans, loanCame, loanReturns } from "./loans";
 import { mirrorsOn } from "./mirror-pages";
 import { objectById } from "./object-list";
 import { dataTake } from "./page-data";
-import { pageFind, pageFindOrMake } from "./page-index";
+import { pageFind, pageFindOrMake, pagesAsked } from "./page-index";
 import { sendOnly } from "./page-send";
 import { SharedObject } from "./pager";
 import { drain, engine, incoming } from "./pages";
@@ -179,6 +179,8 @@ function said(from: u32, linkid: u64, object: SharedObject): void {
     loanCame(page, from, wireLoan, wireLent, open);
   }
   if (asks ? refuses(page, incoming) : refusalsCame(page, incoming, wireAgain)) return;
+  // What was asked for ahead is under way still when its range is granted with another page: it needs records, which the grant leaves alone.
+  if (incoming.end != 0) pagesAsked(object);
   engineMessage(engine, page, incoming);
   if (asks) passed(page, incoming);
   drain(page);

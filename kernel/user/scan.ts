@@ -6,6 +6,7 @@
 //   late     the writer fills every other page and looks at the rest, in turn; another machine comes to all of them each time, and
 //            behind it those that came before
 //   share    each machine fills its share of the pages; then all but the "writer" read all of them
+//   grown    the writer fills a file of an eighth of the pages; then the file grows, and every other machine reads all pages in order
 // Machine 1 prints `scan: HOW PAGES wrong W nanoseconds T`: pages that were not as they should be, and how long the first
 // reader took for all of them (0: nobody read). Of more than 1,024 pages the first reader prints before what each 1,024 took, in
 // microseconds. Status 1 when W is not 0.
@@ -38,6 +39,8 @@ const TIME: usize = 520;
 let common: usize = 0;
 let file: usize = 0;
 let pages: usize = 0;
+/** Those behind were never written. */
+let filled: usize = 0;
 const stretches: usize = memory.data(8 * 129);
 
 export function start(stack: u64): void {
@@ -50,17 +53,20 @@ export function start(stack: u64): void {
     argumentIs(1, "read") ||
     argumentIs(1, "again") ||
     argumentIs(1, "late") ||
-    argumentIs(1, "share");
+    argumentIs(1, "share") ||
+    argumentIs(1, "grown");
   if (!known || count === 0 || count > PAGES_MAX || writer === 0 || writer > nodes()) {
-    text("usage: scan own|split|read|again|late|share [PAGES [WRITER]], of up to 131072 pages\n");
+    text("usage: scan own|split|read|again|late|share|grown [PAGES [WRITER]], of up to 131072 pages\n");
     exit(2);
   }
   pages = usize(count);
   common = mapShared("/shm/scan.meeting", PAGE);
-  file = mapShared("/shm/scan", pages * PAGE);
+  const grown = argumentIs(1, "grown");
+  filled = grown ? pages / 8 : pages;
+  file = mapShared("/shm/scan", filled * PAGE);
   const mine = node() === writer;
   const share = argumentIs(1, "share");
-  const reads = share || argumentIs(1, "read") || argumentIs(1, "again");
+  const reads = share || grown || argumentIs(1, "read") || argumentIs(1, "again");
   meet(common, nodes());
   if (argumentIs(1, "late")) {
     late(writer);
@@ -69,6 +75,7 @@ export function start(stack: u64): void {
   if (share) fill(1, nodes());
   else if (mine) fill(1, 1);
   meet(common, nodes());
+  if (grown) file = mapShared("/shm/scan", pages * PAGE);
   if (argumentIs(1, "split")) {
     const other = (writer % nodes()) + 1;
     const at = file + (pages / 2) * PAGE;
@@ -96,7 +103,7 @@ function markOf(page: usize, round: u64): u64 {
 
 /** Every page, or every so many, beginning with this machine's. */
 function fill(round: u64, step: u32): void {
-  for (let page: usize = step === 1 ? 0 : usize(node() - 1); page < pages; page += step) {
+  for (let page: usize = step === 1 ? 0 : usize(node() - 1); page < filled; page += step) {
     const at = file + page * PAGE;
     poke64(u64(at), markOf(page, round));
     poke64(u64(at + PAGE - 8), ~markOf(page, round));
@@ -108,9 +115,10 @@ function badPages(round: u64, more: u64): u64 {
   let bad: u64 = 0;
   for (let page: usize = 0; page < pages; page++) {
     const at = u64(file + page * PAGE);
-    const value = markOf(page, round);
+    const value = page < filled ? markOf(page, round) : 0;
     const first = page === pages / 2 ? value + more : value;
-    if (peek64(at) !== first || peek64(at + PAGE - 8) !== ~value) bad++;
+    const last = page < filled ? ~value : 0;
+    if (peek64(at) !== first || peek64(at + PAGE - 8) !== last) bad++;
     if ((page + 1) % STRETCH === 0) store<u64>(stretches + ((page + 1) / STRETCH) * 8, now());
   }
   return bad;

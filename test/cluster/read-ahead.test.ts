@@ -29,6 +29,13 @@ describe("reading ahead", { timeout: LIMIT_MS }, () => {
     expect(sum(ahead.run, "pageFaultsCoherence") + 150).toBeLessThan(sum(each.run, "pageFaultsCoherence"));
   });
 
+  it("pages behind those that were ever written are granted while they are under way: a scan comes to them, whoever is the file's home", async () => {
+    for (const writer of [1, 2]) {
+      const { run } = await scan(["grown", 256, writer]);
+      expect(run.report.ok, repeat(run)).toBe(true);
+    }
+  });
+
   it("who writes next to it keeps what is not on the way, and the scan comes again to what was written", async () => {
     const { run } = await scan(["again", 128], "", 3);
     expect(run.report.ok, repeat(run)).toBe(true);
