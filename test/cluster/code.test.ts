@@ -15,6 +15,7 @@ describe.skipIf(!hasMusl)(`code in a shared file${missing("musl")}`, { timeout: 
       cores: 1,
       seed,
       network: { delay: [30, 60] },
+      limit: 1e9, // it takes 0.1e9 at most; who may not run code faults without end
     });
     const said = (node: number) => run.lines.some((line) => line.includes(`code: node ${node} wrong 0`));
     for (let node = 1; node <= machines; node++) expect(said(node), repeat(run, ["500"])).toBe(true);
