@@ -5,7 +5,7 @@ import type { Stop } from "./gdb/debuggee.js";
 import { Debuggee } from "./gdb/debuggee.js";
 import type { GdbBits } from "./gdb/registers.js";
 import { serveGdb } from "./gdb/server.js";
-import { interrupted } from "./interrupt.js";
+import { INTERRUPTED, interrupted } from "./interrupt.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import { Random } from "./random.js";
 import { Schedule } from "./schedule.js";
@@ -93,7 +93,7 @@ export async function lead(debuggee: Debuggee, o: LeadOptions): Promise<string> 
     (bytes) => debuggee.type(bytes),
     () => finish("ended from the terminal"),
   );
-  void interrupted(o.signal).then(() => finish("interrupted"));
+  void interrupted(o.signal).then(() => finish(INTERRUPTED));
   o.log(`gdb: target remote 127.0.0.1:${server.port}`);
   if (!o.wait) runFreely();
   const problem = await finished;

@@ -21,7 +21,7 @@ import {
   readModules,
   withFiles,
 } from "./images.js";
-import { interrupted, interruptSignal } from "./interrupt.js";
+import { INTERRUPTED, interrupted, interruptSignal } from "./interrupt.js";
 import { type LiveLink, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
 import { Machine, type MachineOptions } from "./machine.js";
@@ -205,12 +205,12 @@ async function bootLive(o: BootOptions, options: Options, signal: AbortSignal, a
     o.limit === undefined
       ? null
       : setTimeout(() => machine.stop("the time limit was reached"), o.limit * 1000);
-  void interrupted(signal).then(() => machine.stop("interrupted"));
+  void interrupted(signal).then(() => machine.stop(INTERRUPTED));
   let leaving: NodeJS.Timeout | null = null;
   if (o.bridge !== undefined)
     ask.toEnd = () => {
       if (!machine.pressPowerButton()) return false;
-      leaving = setTimeout(() => machine.stop("interrupted"), LEAVE_SECONDS * 1000);
+      leaving = setTimeout(() => machine.stop(INTERRUPTED), LEAVE_SECONDS * 1000);
       return true;
     };
   machine.start();
@@ -281,7 +281,7 @@ async function bootSeeded(
     const turn = schedule.turn(limit);
     const ended = (problem: string): Ending => ({
       instructions: machine.instructions,
-      problem,
+      problem: o.save === undefined ? problem : unsaved(o.save, o.at!, schedule.now, problem),
       exitCode: machine.exitCode,
     });
     if (turn === "off") return ended(machine.problem);
@@ -289,6 +289,12 @@ async function bootSeeded(
     if (schedule.now >= limit) return ended("the time limit was reached");
     // Signals are heard between turns, when the event loop gets its turn.
     if (turns % 4096 === 4095) await new Promise((resolve) => setImmediate(resolve));
-    if (signal.aborted) return ended("interrupted");
+    if (signal.aborted) return ended(INTERRUPTED);
   }
+}
+
+/** The run was over at `now` nanoseconds, before there was anything to save. */
+function unsaved(path: string, at: number, now: number, problem: string): string {
+  const why = problem === "" ? "" : ` (${problem})`;
+  return `--save ${path}: nothing is saved: the machine ended${why} after ${now / 1e6} ms, before --at ${at}`;
 }

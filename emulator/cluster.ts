@@ -26,7 +26,7 @@ export interface ClusterOptions {
   readonly arguments: readonly string[];
   /** One process on machine 1, whose threads run on all machines; else the program starts on each. */
   readonly spread?: boolean;
-  /** Copies of what was written, on other machines, before anybody else sees it: 0 or 1. */
+  /** Copies of what was written, on so many other machines, before anybody else sees it. */
   readonly mirror?: number;
   /** Further words for the guest kernel's command line. */
   readonly append?: string;
@@ -274,10 +274,15 @@ export class SeededCluster {
 
   memoryHash(): string {
     const hash = createHash("sha256");
-    for (const { machine } of this.nodes) hash.update(machine.ram);
+    for (const { machine } of this.nodes)
+      for (let at = 0; at < machine.ram.length; at += HASHED_BYTES)
+        hash.update(machine.ram.subarray(at, at + HASHED_BYTES));
     return hash.digest("hex");
   }
 }
+
+/** At once: Node's crypto refuses 2 GiB and more. */
+const HASHED_BYTES = 1 << 30;
 
 export const ENDINGS = {
   off: "",

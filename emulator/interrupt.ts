@@ -1,5 +1,8 @@
 // Ctrl-C, SIGTERM, and the death of a parent process: each asks a command to end cleanly.
 
+/** How a machine tells that it ended so. */
+export const INTERRUPTED = "interrupted";
+
 /**
  * Aborted on the first of them. A second Ctrl-C ends the process at once. `softly` is what SIGTERM does instead, for the first
  * time; false: nothing.

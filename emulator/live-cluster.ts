@@ -4,8 +4,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ClusterOptions, commandLine, machineName, resultLine } from "./cluster.js";
+import { type ClusterOptions, commandLine, ENDINGS, machineName, resultLine } from "./cluster.js";
 import { archive } from "./images.js";
+import { INTERRUPTED } from "./interrupt.js";
 import { LiveBridge } from "./live-bridge.js";
 import { MachineProcess } from "./machine-process.js";
 import { type ClusterReport, type MachineReport, succeeded } from "./report.js";
@@ -105,7 +106,9 @@ function bootArguments(
 
 async function runMachines(o: LiveOptions, seats: Seats, lines: string[]): Promise<MachineReport[]> {
   const stop = new AbortController();
-  const whole = AbortSignal.any([o.signal, stop.signal, AbortSignal.timeout(o.limitSeconds * 1000)]);
+  const limit = AbortSignal.timeout(o.limitSeconds * 1000);
+  const whole = AbortSignal.any([o.signal, stop.signal, limit]);
+  const stopped = () => (o.signal.aborted ? INTERRUPTED : limit.aborted ? ENDINGS.limit : "given up");
   let grace: NodeJS.Timeout | null = null;
   const reports = await Promise.all(
     Array.from({ length: o.machines }, async (_, i) => {
@@ -114,7 +117,7 @@ async function runMachines(o: LiveOptions, seats: Seats, lines: string[]): Promi
         if (i === 0) lines.push(line);
         o.onLine(name, line);
       });
-      const report = await runMachine(o, machine, whole);
+      const report = await runMachine(machine, whole, stopped);
       if (report.problem !== "" && grace === null) {
         o.onNote(`${name}: ${report.problem}`);
         grace = setTimeout(() => stop.abort(), GRACE_SECONDS * 1000);
@@ -126,15 +129,16 @@ async function runMachines(o: LiveOptions, seats: Seats, lines: string[]): Promi
   return reports;
 }
 
+/** `stopped`: why, when `signal` was aborted. */
 async function runMachine(
-  o: LiveOptions,
   machine: MachineProcess,
   signal: AbortSignal,
+  stopped: () => string,
 ): Promise<MachineReport> {
   const abort = () => machine.signal("SIGINT"); // at once: SIGTERM asks a machine to leave the cluster first
   signal.addEventListener("abort", abort);
   if (signal.aborted) abort();
   await machine.ended;
   signal.removeEventListener("abort", abort);
-  return machine.report(signal.aborted ? (o.signal.aborted ? "interrupted" : "given up") : machine.how!);
+  return machine.report(signal.aborted ? stopped() : machine.how!);
 }

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { ConsoleReader } from "./console.js";
+import { INTERRUPTED } from "./interrupt.js";
 import { type MachineReport, machineReport } from "./report.js";
 
 /** What a machine's process tells its parent, where there is one. */
@@ -79,9 +80,10 @@ export class MachineProcess {
     return this.#end?.kind === "ended" ? this.#end.problem : null;
   }
 
-  /** `why` counts when it did not come to tell. */
+  /** `why` counts when it did not come to tell, or tells only that it was interrupted. */
   report(why: string): MachineReport {
     const instructions = this.#end?.kind === "ended" ? this.#end.instructions : 0;
-    return machineReport(this.name, instructions, this.#console, this.problem ?? why);
+    const told = this.problem === INTERRUPTED ? null : this.problem;
+    return machineReport(this.name, instructions, this.#console, told ?? why);
   }
 }

@@ -127,6 +127,17 @@ live("live cluster", { timeout: 180_000 }, () => {
     expect(foreign.out).toMatch(/exit: 127/);
   });
 
+  it("--limit: every machine is said to have reached it, whether its program runs or it boots still", async () => {
+    for (const seconds of [1, 4]) {
+      const run = buslock(
+        ...["run", "--machines", 2, "--cores", 1, "--json", "--limit", seconds, "counter", 1_000_000],
+      );
+      expect((await run.ended).status, run.err).toBe(1);
+      const { machines } = JSON.parse(run.out) as ClusterReport;
+      expect(machines.map(({ problem }) => problem)).toEqual(Array(2).fill("the time limit was reached"));
+    }
+  });
+
   it("--help shows options and examples for each command", async () => {
     for (const command of ["run", "boot", "bridge"]) {
       const help = buslock(command, "--help");

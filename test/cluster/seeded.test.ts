@@ -1,7 +1,8 @@
 // The whole path in virtual time: machines from their reset vector, our kernel, the wire, and one counter.
 import { describe, expect, it } from "vitest";
+import { SeededCluster } from "../../emulator/cluster.js";
 import type { ClusterReport } from "../../emulator/report.js";
-import { Command, repeat, seeded } from "../support/cluster.js";
+import { Command, repeat, seeded, seededOptions } from "../support/cluster.js";
 
 const counts = (r: { report: { machines: readonly { instructions: number; stats: unknown }[] } }) =>
   r.report.machines.map(({ instructions, stats }) => ({ instructions, stats }));
@@ -35,6 +36,18 @@ describe("three machines, one counter, seeded", { timeout: LIMIT_MS }, () => {
     expect(counts(c)).not.toEqual(counts(a));
     expect(c.report.memoryHash).not.toBe(a.report.memoryHash);
     expect(c.report.ok, repeat(c, [50])).toBe(true);
+  });
+
+  it("tells machines of more than 2 GiB apart by their last byte", async () => {
+    const { options } = await seededOptions("counter", [1], {
+      machines: 1,
+      cores: 1,
+      memory: 2 ** 31 + 4096,
+    });
+    const cluster = await SeededCluster.create(options);
+    const before = cluster.memoryHash();
+    cluster.nodes[0]!.machine.ram[options.memory - 1] = 1;
+    expect(cluster.memoryHash()).not.toBe(before);
   });
 
   it("is repeated by the line that a failing test prints", async () => {

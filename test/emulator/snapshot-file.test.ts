@@ -42,6 +42,15 @@ describe("a machine saved to a file", () => {
     expect(JSON.parse(second.err)).toMatchObject({ instructions: JSON.parse(whole.err).instructions });
   });
 
+  test("a machine that ends before there is anything to save says so, and fails", async () => {
+    const run = await boot("--save", join(folder, "late"), "--at", 100_000);
+    expect(run.status).toBe(1);
+    expect(run.err).toMatch(
+      /--save .*late: nothing is saved: the machine ended after \d.* ms, before --at 100000/,
+    );
+    expect(existsSync(join(folder, "late"))).toBe(false);
+  });
+
   test("is refused when it is none, cut, damaged, of another version or of another machine", async () => {
     const options = { cores: 2, memory: 1 << 20, commandLine: "a" };
     const machine = await Machine.create(options);
