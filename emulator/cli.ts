@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command line: `buslock run`, `buslock boot`, `buslock bridge`. The one door to commander, and with
 // clock.ts and the sockets the only place where the host's time and environment come in.
-// Exit status: 0 all went well, 1 the machines or the program failed, 2 wrong usage or input, 130 interrupted,
+// Exit status: 0 all went well, 1 the machines or the program failed, 2 wrong usage, input or output, 130 interrupted,
 // 141 nobody reads its output any more.
 
 import { readFileSync } from "node:fs";
@@ -114,7 +114,8 @@ const UNREAD = 141;
 for (const stream of [process.stdout, process.stderr])
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(UNREAD);
-    throw error;
+    if (stream === process.stdout) console.error(`buslock: standard output: ${error.message}`);
+    process.exit(2);
   });
 
 const version = (

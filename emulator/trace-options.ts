@@ -1,7 +1,7 @@
 // The command line's words for a trace: --trace and what narrows it. Ranges are FROM-TO, FROM+BYTES, one address, or a
 // symbol's name, in hexadecimal, several with commas between.
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { elfSymbols, isElf, readSymbols, Symbols, type SymbolTable } from "./symbols.js";
 import { type Filter, type Kind, kinds, type Range, Tracer } from "./trace.js";
 
@@ -184,18 +184,21 @@ const CHUNK = 1 << 16;
 /** To the standard error as they come, or to a file in larger pieces: written at once, since a seeded run leaves no time. */
 function lines(path: string | undefined): { write(line: string): void; close(): void } {
   if (path === undefined) return { write: (line) => void process.stderr.write(`${line}\n`), close: () => {} };
-  let file: number;
-  try {
-    file = openSync(path, "w");
-  } catch (error) {
-    throw new Error(`--trace-out ${path}: ${(error as Error).message}`);
-  }
+  const named = <T>(use: () => T): T => {
+    try {
+      return use();
+    } catch (error) {
+      throw new Error(`--trace-out ${path}: ${(error as Error).message}`);
+    }
+  };
+  const file = named(() => openSync(path, "w"));
   let pending: string[] = [];
   let length = 0;
   const flush = () => {
-    writeSync(file, pending.join(""));
+    const text = pending.join("");
     pending = [];
     length = 0;
+    named(() => writeFileSync(file, text));
   };
   return {
     write: (line) => {

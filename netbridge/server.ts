@@ -115,8 +115,13 @@ export class Bridge {
   /** Opens the ports; rejects with the system's error (port in use, ...) when it cannot. */
   static async open(options: BridgeOptions): Promise<Bridge> {
     const bridge = new Bridge(options);
-    await listen(bridge.#http, options.port, options.host);
-    if (bridge.#tcp !== null) await listen(bridge.#tcp, options.qemuPort!, "127.0.0.1");
+    try {
+      await listen(bridge.#http, options.port, options.host);
+      if (bridge.#tcp !== null) await listen(bridge.#tcp, options.qemuPort!, "127.0.0.1");
+    } catch (error) {
+      await bridge.close();
+      throw error;
+    }
     return bridge;
   }
 

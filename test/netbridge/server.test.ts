@@ -184,6 +184,16 @@ describe("bridge", () => {
     await expect(bridge({ port })).rejects.toThrow(/EADDRINUSE/);
   });
 
+  it("keeps no port when it cannot have all", async () => {
+    const taken = Number(new URL((await bridge()).server.url).port);
+    const free = (await bridge()).server;
+    const port = Number(new URL(free.url).port);
+    await free.close();
+    open.splice(open.indexOf(free), 1);
+    await expect(bridge({ port, qemuPort: taken })).rejects.toThrow(/EADDRINUSE/);
+    await bridge({ port });
+  });
+
   it("drops a member that sends text or an oversize message, and serves the rest", async () => {
     const { server } = await bridge();
     const good = await member(server.url);
