@@ -10,7 +10,7 @@ import { ACTIVE } from "./cpu/layout.js";
 import type { CoreState, SegmentName } from "./cpu/state.js";
 
 export interface FlatOptions {
-  /** Where the program stands and every chosen core begins; 0x10000 unless told. */
+  /** Where the program stands and every chosen core begins, outside of the tables; 0x10000 unless told. */
   readonly at?: number;
   readonly bits?: 16 | 32 | 64;
   /** The cores that begin there; all of them unless told. */
@@ -27,6 +27,7 @@ export const flat = {
   pml4: 0x2000,
   pointers: 0x3000,
   directories: 0x4000,
+  directoriesEnd: 0x8000,
   selector: {
     code64: 0x08,
     data: 0x10,
@@ -58,6 +59,17 @@ interface Target {
   readonly cores: number;
   core(index: number): CoreState;
   write(address: number, bytes: 8, value: bigint | number): void;
+}
+
+/** Throws where a program would lie under the tables. */
+export function checkPlace(at: number, bytes: number, bits: 16 | 32 | 64): void {
+  const tables: [from: number, to: number][] = [[flat.gdt, flat.gdt + flat.gdtBytes]];
+  if (bits === 64) tables.push([flat.pml4, flat.directoriesEnd]);
+  for (const [from, to] of tables) {
+    if (at >= to || at + bytes <= from) continue;
+    const [where, first, last] = [at, from, to - 1].map((address) => address.toString(16));
+    throw new RangeError(`start: ${bytes} bytes at ${where} lie where tables come, ${first} to ${last}`);
+  }
 }
 
 export function enterFlat(machine: Target, o: FlatOptions): void {

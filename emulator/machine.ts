@@ -4,7 +4,7 @@
 
 import { assemble, type Bits } from "./assembler.js";
 import { CoreDevices } from "./board/core-devices.js";
-import { address } from "./board/map.js";
+import { address, ISA_LINES } from "./board/map.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
 import { CoreHost } from "./core-host.js";
 import { compile, Engine } from "./cpu/engine.js";
@@ -12,7 +12,7 @@ import { ACTIVE, HALTED } from "./cpu/layout.js";
 import type { Watch } from "./cpu/onlooker.js";
 import type { CoreState } from "./cpu/state.js";
 import { shutdownText } from "./disassembler.js";
-import { enterFlat, type FlatOptions } from "./flat.js";
+import { checkPlace, enterFlat, type FlatOptions } from "./flat.js";
 import { buildBoard, buildHardware, type Hardware, type MachineOptions, typeOn } from "./hardware.js";
 import type { Link } from "./link.js";
 import { Random } from "./random.js";
@@ -131,14 +131,20 @@ export class Machine implements Scheduled {
 
   // --- what a test does ---
 
-  /** A core's registers, to read and to write between runs. */
+  /** A core's registers as they are at any time, to read and to write between runs. */
   core(index = 0): CoreState {
+    this.#checkCore(index);
     return this.#engine.state(index);
+  }
+
+  #checkCore(index: number): void {
+    if (!Number.isInteger(index) || index < 0 || index >= this.cores)
+      throw new RangeError(`core ${index}: there are cores 0 to ${this.cores - 1}`);
   }
 
   /** Puts bytes into RAM; code that stood there is forgotten. */
   load(address: number, bytes: Uint8Array): void {
-    if (address < 0 || address + bytes.length > this.ram.length) {
+    if (!Number.isInteger(address) || address < 0 || address + bytes.length > this.ram.length) {
       throw new RangeError(`load: ${bytes.length} bytes at ${address.toString(16)} are not all in RAM`);
     }
     this.ram.set(bytes, address);
@@ -160,19 +166,22 @@ export class Machine implements Scheduled {
   }
 
   #byte(address: number): number {
-    if (address < 0 || address >= this.ram.length)
+    if (!Number.isInteger(address) || address < 0 || address >= this.ram.length)
       throw new RangeError(`read: ${address.toString(16)} is not RAM`);
     return this.ram[address]!;
   }
 
   /**
    * Places a program and lets cores start in it, with flat segments and, in 64-bit mode, memory mapped one to
-   * one: the state in which most hardware-level tests begin. Text is assembled at `at`.
+   * one: the state in which most hardware-level tests begin. Text is assembled at `at`. Tables take the pages from 1000 to 7FFF
+   * (flat.ts); throws where the program would lie under them. Core i finds i in RDI.
    */
   start(program: string | Uint8Array, options: FlatOptions = {}): void {
     const at = options.at ?? 0x1_0000;
     const bits: Bits = options.bits ?? 64;
-    this.load(at, typeof program === "string" ? assemble(program, { bits, origin: at }) : program);
+    const bytes = typeof program === "string" ? assemble(program, { bits, origin: at }) : program;
+    checkPlace(at, bytes.length, bits);
+    this.load(at, bytes);
     enterFlat(this, options);
   }
 
@@ -208,6 +217,7 @@ export class Machine implements Scheduled {
 
   /** Lets one core retire at most this many instructions; gives how many it did. */
   step(core = 0, instructions = 1): number {
+    this.#checkCore(core);
     let done = 0;
     while (done < instructions && this.powered && this.runnable(core)) {
       const ran = this.runCore(core, instructions - done);
@@ -268,8 +278,10 @@ export class Machine implements Scheduled {
     return { bytes: rom.subarray(at, at + inPage), writable: false };
   }
 
-  /** Raises or lowers an I/O APIC and 8259 input by its ISA number. */
+  /** Raises or lowers an I/O APIC and 8259 input by its ISA number, 0 to 15. */
   raise(line: number, level = true): void {
+    if (!Number.isInteger(line) || line < 0 || line >= ISA_LINES)
+      throw new RangeError(`raise: line ${line}: there are lines 0 to ${ISA_LINES - 1}`);
     this.#board.setLine(line, level);
   }
 

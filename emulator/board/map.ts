@@ -80,6 +80,8 @@ export const line = {
   mouse: 12,
   coprocessor: 13,
 } as const;
+/** What a PC's bus had: each is an input of the 8259 pair. */
+export const ISA_LINES = 16;
 export const ioApicPins = 24;
 export const ioApicPitPin = 2;
 /** I/O APIC pins from here on are PCI's and the HPET's, and active low; those below are ISA's, and active high. */

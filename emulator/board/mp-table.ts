@@ -3,7 +3,7 @@
 // Entries stand in the order of their types; what they say of interrupts is what ACPI's tables say.
 
 import { cpuid, SIGNATURE } from "../cpu/cpuid.js";
-import { address, DISKS_MAX, ioApicPitPin, line, pciDevice, pciPin } from "./map.js";
+import { address, DISKS_MAX, ISA_LINES, ioApicPitPin, line, pciDevice, pciPin } from "./map.js";
 
 const HEADER_BYTES = 44;
 const CHECKSUM = 7;
@@ -11,7 +11,6 @@ const REVISION = 4; // 1.4
 const LOCAL_APIC_VERSION = 0x14;
 const IO_APIC_VERSION = 0x20;
 const IO_APIC_ID = 0;
-const ISA_LINES = 16;
 const ALL_LOCAL_APICS = 0xff;
 
 const entry = { processor: 0, bus: 1, ioApic: 2, ioInterrupt: 3, localInterrupt: 4 } as const;

@@ -26,6 +26,7 @@ import { Interrupts } from "./interrupts.js";
 import {
   address,
   frequency,
+  ISA_LINES,
   ioApicPins,
   ioApicPitPin,
   line,
@@ -52,7 +53,6 @@ interface Part {
 const YEAR_2000 = 946_684_800;
 const PAGE_BYTES = 0x1000;
 const IO_APIC_BYTES = 0x100;
-const ISA_LINES = 16;
 const CONFIG_DATA_BYTES = 4;
 /** Unclaimed places that are reported: a guest may try all of them. */
 const REPORTS_MAX = 4096;

@@ -142,8 +142,9 @@ export class Engine {
     this.#program = programOf(options.modules);
     writeMachineWords(memory, plan, options.live);
     const entries = options.storeBuffer ?? 0;
-    if (!(entries >= 0 && entries <= STORE_BUFFER_MAX && (entries === 0 || !options.live)))
-      throw new RangeError(`a store buffer of ${entries} entries, live: ${options.live}`);
+    const most = options.live ? 0 : STORE_BUFFER_MAX; // live cores have the host's
+    if (!Number.isInteger(entries) || entries < 0 || entries > most)
+      throw new RangeError(`store buffer ${entries}: wanted 0 to ${most} entries`);
     this.#set(STORE_BUFFER_WORD, entries);
     this.#onlooker = new Onlooker(memory.buffer, hosts, options.tracer ?? null, entries > 0);
 

@@ -170,6 +170,12 @@ export interface CoreRecord {
 /** The architectural state and the execution state that belongs to it lie below the mailbox and the engine's words. */
 const RECORDED_BYTES = MAILBOX;
 
+function numbered(what: string, n: number, count: number): number {
+  if (!Number.isInteger(n) || n < 0 || n >= count)
+    throw new RangeError(`no register ${what}${n}: there are ${what}0 to ${what}${count - 1}`);
+  return n;
+}
+
 type Registers = { [name in GeneralName | WordName]: bigint };
 
 export class CoreState {
@@ -279,11 +285,13 @@ export class CoreState {
 
   /** 128 bits. */
   xmm(n: number): bigint {
-    return (this.#u64(XMM + 16 * n + 8) << 64n) | this.#u64(XMM + 16 * n);
+    const at = XMM + 16 * numbered("XMM", n, 16);
+    return (this.#u64(at + 8) << 64n) | this.#u64(at);
   }
   setXmm(n: number, value: bigint): void {
-    this.#setU64(XMM + 16 * n, value);
-    this.#setU64(XMM + 16 * n + 8, value >> 64n);
+    const at = XMM + 16 * numbered("XMM", n, 16);
+    this.#setU64(at, value);
+    this.#setU64(at + 8, value >> 64n);
   }
   get mxcsr(): number {
     return this.#view.getUint32(MXCSR, true);
@@ -293,11 +301,11 @@ export class CoreState {
   }
   /** ST(n), counted from the top of the stack: 80 bits. */
   st(n: number): bigint {
-    const at = ST + 16 * ((n + (this.fpu("status") >> 11)) & 7);
+    const at = ST + 16 * ((numbered("ST", n, 8) + (this.fpu("status") >> 11)) & 7);
     return ((this.#u64(at + 8) & 0xffffn) << 64n) | this.#u64(at);
   }
   setSt(n: number, value: bigint): void {
-    const at = ST + 16 * ((n + (this.fpu("status") >> 11)) & 7);
+    const at = ST + 16 * ((numbered("ST", n, 8) + (this.fpu("status") >> 11)) & 7);
     this.#setU64(at, value);
     this.#setU64(at + 8, (value >> 64n) & 0xffffn);
   }
@@ -309,7 +317,7 @@ export class CoreState {
     this.#view.setUint32(fpuWords[word], value, true);
   }
   dr(n: number): bigint {
-    return this.#u64(DR + 8 * n);
+    return this.#u64(DR + 8 * numbered("DR", n, 8));
   }
 
   /** ACTIVE, HALTED, WAIT_FOR_SIPI or SHUTDOWN (layout.ts). */
@@ -319,9 +327,11 @@ export class CoreState {
   set activity(value: number) {
     this.#view.setUint32(ACTIVITY, value, true);
   }
+  /** MODE_CODE32 and its kin (layout.ts). */
   get mode(): number {
     return this.#view.getUint32(MODE, true);
   }
+  /** Instructions since the machine was made. */
   get retired(): number {
     return Number(this.#u64(RETIRED));
   }

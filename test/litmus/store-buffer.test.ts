@@ -219,5 +219,5 @@ test("a snapshot holds the stores that wait, and a seed repeats its run", async 
 });
 
 test("is refused where it cannot be", async () => {
-  await expect(Machine.create({ storeBuffer: 65 })).rejects.toThrow(/store buffer of 65 entries/);
+  await expect(Machine.create({ storeBuffer: 65 })).rejects.toThrow(/store buffer 65: wanted 0 to 64/);
 });

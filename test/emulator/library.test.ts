@@ -1,0 +1,95 @@
+// The library as a package has it: everything comes by the name `buslock`, as for whoever installs it.
+import {
+  ACTIVE,
+  assembleWithLabels,
+  bundledPrograms,
+  firmware,
+  flat,
+  HALTED,
+  kernelPath,
+  Machine,
+  program,
+  readImage,
+  runSeeded,
+  Tracer,
+  WAIT_FOR_SIPI,
+} from "buslock";
+import { describe, expect, it, test } from "vitest";
+
+const small = { memory: 1 << 20 };
+
+it("a cluster is made of what is built: firmware, kernel, a bundled program", async () => {
+  expect(bundledPrograms()).toContain("counter");
+  const lines: string[] = [];
+  const report = await runSeeded({
+    ...{ machines: 2, cores: 1, memory: 16 << 20, seed: 3 },
+    ...{ firmware: await firmware(), kernel: readImage("kernel", kernelPath) },
+    program: program("counter"),
+    arguments: ["20"],
+    onLine: (machine, line) => lines.push(`${machine}: ${line}`),
+  });
+  expect(report.ok, lines.join("\n")).toBe(true);
+  expect(report.result).toContain("expected 40 counted 40");
+});
+
+it("says what a core does: started or not, running, halted", async () => {
+  const machine = await Machine.create({ ...small, cores: 2 });
+  machine.start("nop\n hlt", { cores: [0] });
+  expect([machine.core(0).activity, machine.core(1).activity]).toEqual([ACTIVE, WAIT_FOR_SIPI]);
+  machine.run();
+  expect(machine.core(0).activity).toBe(HALTED);
+});
+
+it("traces what is asked for", async () => {
+  const lines: string[] = [];
+  const tracer = new Tracer({ kinds: ["memory"] }, (line) => lines.push(line));
+  const machine = await Machine.create({ ...small, tracer });
+  machine.start("mov dword ptr [0x50000], 7\n hlt");
+  machine.run();
+  expect(lines.join("\n")).toMatch(/^[^\n]* memory [^\n]*50000[^\n]*$/);
+});
+
+describe("what is not there is refused", () => {
+  test("cores, registers, places in RAM, lines", async () => {
+    const machine = await Machine.create({ ...small, cores: 2 });
+    for (const index of [-1, 2, 0.5, Number.NaN]) {
+      expect(() => machine.core(index)).toThrow(`core ${index}: there are cores 0 to 1`);
+      expect(() => machine.step(index)).toThrow(`core ${index}: there are cores 0 to 1`);
+    }
+    expect(() => machine.start("hlt", { cores: [2] })).toThrow("core 2: there are cores 0 to 1");
+    for (const line of [-1, 16, 0.5]) expect(() => machine.raise(line)).toThrow(`line ${line}`);
+    for (const at of [Number.NaN, -1, 0.5, 1 << 20]) {
+      expect(() => machine.read(at, 1)).toThrow("not RAM");
+      expect(() => machine.write(at, 1, 0)).toThrow("not all in RAM");
+    }
+    const core = machine.core();
+    for (const n of [-1, 16, 0.5]) {
+      expect(() => core.xmm(n)).toThrow(`no register XMM${n}`);
+      expect(() => core.setXmm(n, 0n)).toThrow(`no register XMM${n}`);
+    }
+    for (const n of [-1, 8]) {
+      expect(() => core.dr(n)).toThrow(`no register DR${n}`);
+      expect(() => core.st(n)).toThrow(`no register ST${n}`);
+      expect(() => core.setSt(n, 0n)).toThrow(`no register ST${n}`);
+    }
+    await expect(Machine.create({ ...small, storeBuffer: 65 })).rejects.toThrow(
+      "store buffer 65: wanted 0 to 64",
+    );
+  });
+
+  test("a program where start() puts its tables", async () => {
+    const machine = await Machine.create(small);
+    const program = "mov eax, 7\n hlt";
+    const { bytes } = assembleWithLabels(program);
+    const { gdt, gdtBytes, pml4, directoriesEnd } = flat;
+    for (const at of [gdt, gdt + gdtBytes - 1, pml4 - 1, 0x7c00, directoriesEnd - 1])
+      expect(() => machine.start(program, { at }), at.toString(16)).toThrow(/lie where tables come/);
+    for (const at of [0, gdt - bytes.length, gdt + gdtBytes, directoriesEnd]) {
+      machine.start(program, { at });
+      expect(machine.run(), at.toString(16)).toBe("halted");
+      expect(machine.core().register("rax")).toBe(7n);
+    }
+    machine.start("mov ax, 7\n hlt", { at: 0x7c00, bits: 16 });
+    expect(machine.run()).toBe("halted");
+  });
+});
