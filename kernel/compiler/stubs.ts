@@ -39,7 +39,7 @@ const USER_DATA = 32 | 3;
 const USER_CODE = 40 | 3;
 
 const CR4_BOOT = (1 << 5) | (1 << 7) | (1 << 9) | (1 << 10); // PAE PGE OSFXSR OSXMMEXCPT
-const CR0_BOOT = 0x8001_0033; // PG WP NE ET MP PE
+const CR0_BOOT = 0x8005_0033; // PG AM WP NE ET MP PE
 const EFER = 0xc000_0080;
 const EFER_BOOT = (1 << 0) | (1 << 8) | (1 << 11); // SCE LME NXE
 const GS_BASE = 0xc000_0101;

@@ -32,7 +32,7 @@ import {
   O_DSYNC,
   O_NONBLOCK,
 } from "../fs/file";
-import { EBADF, EFAULT, EINVAL, ENOTTY, ESPIPE } from "./errno";
+import { EBADF, EFAULT, EINVAL, ENOTTY, ENXIO, ESPIPE } from "./errno";
 import { fcntlLock, isLockCommand, RESERVE, reserve } from "./lock-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
@@ -96,10 +96,14 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
   }
   result = -EBADF;
   if (out ? file.writable() : file.readable()) {
-    if (offset !== AT_POSITION) {
-      result = fileSeekable(file) ? runLocked(file, buffer, bytes, vector, count, offset, out) : -ESPIPE;
+    const all = vector === 0 && count === 0 ? i64(bytes) : vectorBytes(vector, count);
+    if (all < 0) result = vector === 0 && count === 0 ? -EFAULT : all;
+    else if (offset !== AT_POSITION) {
+      result = fileSeekable(file)
+        ? runLocked(file, buffer, bytes, vector, count, offset, u64(all), out)
+        : -ESPIPE;
     } else if (!fileSeekable(file)) result = run(file, buffer, bytes, vector, count, 0, out);
-    else result = runAtPosition(file, buffer, bytes, vector, count, out);
+    else result = runAtPosition(file, buffer, bytes, vector, count, u64(all), out);
     if (out && result > 0 && file.flags & O_DSYNC && file.kind === KIND_SHARED) {
       const error = fileSync(file);
       if (error < 0) result = error;
@@ -110,7 +114,15 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
 }
 
 /** The file's lock is held for the whole call: reads and writes of one open file do not interleave. */
-function runAtPosition(file: File, buffer: u64, bytes: u64, vector: u64, count: u64, out: bool): i64 {
+function runAtPosition(
+  file: File,
+  buffer: u64,
+  bytes: u64,
+  vector: u64,
+  count: u64,
+  all: u64,
+  out: bool,
+): i64 {
   file.sleepLock().acquire();
   const appends = out && (file.flags & O_APPEND) !== 0;
   let result: i64 = 0;
@@ -119,7 +131,7 @@ function runAtPosition(file: File, buffer: u64, bytes: u64, vector: u64, count: 
     if (appends) file.position = u64(result);
     result = appends
       ? run(file, buffer, bytes, vector, count, file.position, out)
-      : runLocked(file, buffer, bytes, vector, count, file.position, out);
+      : runLocked(file, buffer, bytes, vector, count, file.position, all, out);
     if (result > 0) file.position += u64(result);
     if (appends) fileUnlock(file);
   }
@@ -127,7 +139,7 @@ function runAtPosition(file: File, buffer: u64, bytes: u64, vector: u64, count: 
   return result;
 }
 
-/** As one step for everybody who reads or writes the same bytes, however many they are. */
+/** As one step for everybody who reads or writes the same bytes, however many they are: `all`. */
 function runLocked(
   file: File,
   buffer: u64,
@@ -135,9 +147,9 @@ function runLocked(
   vector: u64,
   count: u64,
   offset: u64,
+  all: u64,
   out: bool,
 ): i64 {
-  const all = vector === 0 && count === 0 ? bytes : vectorBytes(vector, count);
   if (all === 0) return run(file, buffer, bytes, vector, count, offset, out);
   const locked = fileLock(file, offset, all, out);
   if (locked < 0) return locked;
@@ -146,13 +158,15 @@ function runLocked(
   return result;
 }
 
-/** Of all entries that can be read. */
-function vectorBytes(vector: u64, count: u64): u64 {
+/** Of all entries together, or an error: as on Linux nothing is moved when one of them is none. */
+function vectorBytes(vector: u64, count: u64): i64 {
   const entry = scratch();
-  let bytes: u64 = 0;
+  let bytes: i64 = 0;
   for (let i: u64 = 0; i < count; i++) {
-    if (!readUser(entry, vector + i * 16, 16)) break;
-    bytes += load<u64>(entry + 8);
+    if (!readUser(entry, vector + i * 16, 16)) return -EFAULT;
+    const more = load<i64>(entry + 8);
+    if (more < 0 || bytes + more < 0) return -EINVAL;
+    bytes += more;
   }
   return bytes;
 }
@@ -215,16 +229,18 @@ function putVector(file: File, vector: u64, count: u64, offset: u64): i64 {
   const entry = gathered + CHUNK_BYTES;
   let done: u64 = 0;
   let held: usize = 0;
-  for (let i: u64 = 0; i < count; i++) {
-    if (!readUser(entry, vector + i * 16, 16)) return done > 0 ? i64(done) : -EFAULT;
+  let whole = true;
+  for (let i: u64 = 0; i < count && whole; i++) {
+    whole = readUser(entry, vector + i * 16, 16);
     let at = load<u64>(entry);
-    let left = load<u64>(entry + 8);
-    while (left > 0) {
+    let left = whole ? load<u64>(entry + 8) : 0;
+    while (left > 0 && whole) {
       const piece = usize(min<u64>(left, u64(CHUNK_BYTES - held)));
-      if (!readUser(gathered + held, at, piece)) return done > 0 ? i64(done) : -EFAULT;
-      held += piece;
-      at += u64(piece);
-      left -= u64(piece);
+      const copied = readUserPart(gathered + held, at, piece);
+      whole = copied === piece;
+      held += copied;
+      at += u64(copied);
+      left -= u64(copied);
       if (held < CHUNK_BYTES) continue;
       const written = fileWriteAt(file, offset + done, gathered, held);
       if (written < 0) return done > 0 ? i64(done) : written;
@@ -232,7 +248,7 @@ function putVector(file: File, vector: u64, count: u64, offset: u64): i64 {
       held = 0;
     }
   }
-  if (held === 0) return i64(done);
+  if (held === 0) return done > 0 || whole ? i64(done) : -EFAULT;
   const written = fileWriteAt(file, offset + done, gathered, held);
   if (written < 0) return done > 0 ? i64(done) : written;
   return i64(done) + written;
@@ -241,6 +257,8 @@ function putVector(file: File, vector: u64, count: u64, offset: u64): i64 {
 const SEEK_SET: u64 = 0;
 const SEEK_CUR: u64 = 1;
 const SEEK_END: u64 = 2;
+const SEEK_DATA: u64 = 3;
+const SEEK_HOLE: u64 = 4;
 
 export function lseek(fd: u64, offset: u64, whence: u64): i64 {
   const at = fileOf(fd);
@@ -252,18 +270,25 @@ export function lseek(fd: u64, offset: u64, whence: u64): i64 {
   if (fileSeekable(file) || directory) {
     fileFollow(file);
     file.sleepLock().acquire();
-    result = -EINVAL;
-    let base: i64 = whence === SEEK_SET ? 0 : -1;
-    if (whence === SEEK_CUR) base = i64(file.position);
-    if (whence === SEEK_END) base = i64(fileSize(file));
-    if (base >= 0 && base + i64(offset) >= 0) {
-      file.position = u64(base) + offset;
-      result = i64(file.position);
-    }
+    result = sought(file, i64(offset), whence);
+    if (result >= 0) file.position = u64(result);
     file.sleepLock().release();
   }
   fileRelease(file);
   return result;
+}
+
+/** Where that is, or an error. A file is data to its end, behind which the only hole lies, as lseek(2) allows. */
+function sought(file: File, offset: i64, whence: u64): i64 {
+  let base: i64 = whence === SEEK_SET ? 0 : -1;
+  if (whence === SEEK_CUR) base = i64(file.position);
+  if (whence === SEEK_END) base = i64(fileSize(file));
+  if ((whence === SEEK_DATA || whence === SEEK_HOLE) && file.kind !== KIND_DIRECTORY) {
+    const size = i64(fileSize(file));
+    if (offset < 0 || offset >= size) return -ENXIO;
+    return whence === SEEK_DATA ? offset : size;
+  }
+  return base >= 0 && base + offset >= 0 ? base + offset : -EINVAL;
 }
 
 // --- Descriptors ---
@@ -320,9 +345,9 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
   const table = currentLwp().process.descriptors;
   switch (command) {
     case F_DUPFD:
-      return duplicate(fd, argument, false);
     case F_DUPFD_CLOEXEC:
-      return duplicate(fd, argument, true);
+      if (u64(u32(argument)) >= u64(DESCRIPTORS_MAX)) return -EINVAL;
+      return duplicate(fd, u64(u32(argument)), command === F_DUPFD_CLOEXEC);
     case F_GETFD:
       return descriptorFlags(table, u64(u32(fd)));
     case F_SETFD:

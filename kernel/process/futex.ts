@@ -143,8 +143,10 @@ export function futex(address: u64, operation64: u64, value: u64, fourth: u64, s
     case FUTEX_WAKE_BITSET:
       return wakeWord(address, operation, u32(value), u32(third));
     case FUTEX_REQUEUE:
+      if (i32(value) < 0 || i32(fourth) < 0) return -EINVAL;
       return requeue(address, operation, u32(value), u32(fourth), second);
     case FUTEX_CMP_REQUEUE:
+      if (i32(value) < 0 || i32(fourth) < 0) return -EINVAL;
       if (!readUser(scratch(), address, 4)) return -EFAULT;
       if (load<u32>(scratch()) !== u32(third)) return -EAGAIN;
       return requeue(address, operation, u32(value), u32(fourth), second);

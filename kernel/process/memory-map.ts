@@ -4,15 +4,7 @@
 // changes entries and page tables together.
 
 import { descriptorFile } from "../fs/descriptors";
-import {
-  File,
-  fileRelease,
-  fileSize,
-  KIND_ARCHIVE,
-  KIND_DIRECTORY,
-  KIND_SHARED,
-  KIND_ZERO,
-} from "../fs/file";
+import { File, fileRelease, fileSize, KIND_ARCHIVE, KIND_SHARED, KIND_ZERO } from "../fs/file";
 import { EACCES, EBADF, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM } from "./errno";
 import { currentLwp } from "./lwp";
 import {
@@ -81,9 +73,12 @@ export function mmap(at: u64, length: u64, protection: u64, flags64: u64, fd: u6
   return result;
 }
 
+/** A file's last byte lies before. */
+const FILE_END: u64 = (<u64>1) << 63;
+
 function mapFile(at: u64, bytes: u64, protection: u32, flags: u32, file: File, offset: u64): i64 {
   if (!file.readable()) return -EACCES;
-  if (offset + bytes < offset) return -EOVERFLOW;
+  if (offset + bytes > FILE_END) return -EOVERFLOW;
   const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
   switch (file.kind) {
     case KIND_ZERO:
@@ -95,8 +90,6 @@ function mapFile(at: u64, bytes: u64, protection: u32, flags: u32, file: File, o
       // Never written, so that a shared mapping cannot be told from a private one.
       if (shared && protection & PROT_WRITE) return -EACCES;
       return mapAt(at, bytes, protection, flags, changetype<usize>(file), offset);
-    case KIND_DIRECTORY:
-      return -EACCES;
   }
   return -ENODEV;
 }
@@ -346,24 +339,31 @@ export function setBreak(wanted: u64): i64 {
 const MADV_DONTNEED: u64 = 4;
 const MADV_FREE: u64 = 8;
 const MADV_REMOVE: u64 = 9;
+/** MADV_COLLAPSE; from here on, and between DONTNEED and FREE, there is no advice. */
+const MADV_LAST: u64 = 25;
 
 /** Advice may be ignored, except DONTNEED: programs rely on finding zeros, or the file's bytes, afterwards. */
 export function madvise(start: u64, length: u64, advice: u64): i64 {
   const bytes = pageUp(length);
   if (!goodRange(start, bytes)) return -EINVAL;
-  if (advice === MADV_REMOVE) return -EINVAL;
-  if (advice !== MADV_DONTNEED && advice !== MADV_FREE) return 0;
+  const none = advice > MADV_LAST || (advice > MADV_DONTNEED && advice < MADV_FREE);
+  if (none || advice === MADV_REMOVE) return -EINVAL;
   const map = currentLwp().process.map;
   const end = start + bytes;
   map.sleepLock().acquire();
   const whole = coveredTo(map, start, end) === end;
+  if (advice === MADV_DONTNEED || advice === MADV_FREE) adviseForget(map, start, end);
+  map.sleepLock().release();
+  return whole ? 0 : -ENOMEM;
+}
+
+/** Lock held. */
+function adviseForget(map: AddressSpace, start: u64, end: u64): void {
   quiesce(map, start, end);
   for (let index = indexAt(map, start); index < map.count && map.at(index).start < end; index++) {
     const entry = map.at(index);
     if (entry.kind !== SHARED) forget(map, entry, max<u64>(entry.start, start), min<u64>(entry.end, end));
   }
-  map.sleepLock().release();
-  return whole ? 0 : -ENOMEM;
 }
 
 /** Lock held: what was written to [start, end) of a private entry is gone. */

@@ -277,11 +277,15 @@ export function newfstatat(directory: u64, path: u64, to: u64, flags: u64): i64 
   return result;
 }
 
+/** R_OK, W_OK and X_OK. */
+const ACCESS_ALL: u32 = 7;
+
 export function access(path: u64, mode: u64): i64 {
   return faccessat(u64(AT_FDCWD), path, mode);
 }
 
 export function faccessat(directory: u64, path: u64, mode: u64): i64 {
+  if (u32(mode) & ~ACCESS_ALL) return -EINVAL;
   const opened = openPath(directory, path, O_RDONLY, 0);
   if (opened < 0) return opened;
   const file = changetype<File>(usize(opened));

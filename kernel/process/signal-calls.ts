@@ -139,11 +139,12 @@ export function kill(id64: u64, signal: u64): i64 {
 }
 
 export function tkill(id: u64, signal: u64): i64 {
-  if (signal > u64(SIGNALS)) return -EINVAL;
+  if (signal > u64(SIGNALS) || i32(id) <= 0) return -EINVAL;
   return sendToThread(currentLwp().process, u32(id), u32(signal));
 }
 
 export function tgkill(group: u64, id: u64, signal: u64): i64 {
+  if (i32(group) <= 0 || i32(id) <= 0) return -EINVAL;
   if (u32(group) !== currentLwp().process.id) return -ESRCH;
   return tkill(id, signal);
 }

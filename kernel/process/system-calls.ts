@@ -32,7 +32,11 @@ function text(at: usize, value: string): void {
   for (let i = 0; i < value.length; i++) store<u8>(at + usize(i), u8(value.charCodeAt(i)));
 }
 
-export function getrandom(buffer: u64, bytes: u64, _flags: u64): i64 {
+/** GRND_NONBLOCK, GRND_RANDOM and GRND_INSECURE: there is one source, which has always enough. */
+const GRND_ALL: u32 = 7;
+
+export function getrandom(buffer: u64, bytes: u64, flags: u64): i64 {
+  if (u32(flags) & ~GRND_ALL) return -EINVAL;
   if (!userRange(buffer, bytes)) return -EFAULT;
   let done: u64 = 0;
   while (done < bytes) {

@@ -8,6 +8,8 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
   `the same on our machine as on Linux${missing("musl")}`,
   () => {
     test("errors of system calls", () => expectSame("refused", []));
+    test("system calls asked for amiss, and an unaligned access that is to be told", () =>
+      expectSame("amiss", []));
     test("a random walk through the memory calls", () => expectSame("mapping", ["7", "200"]));
     test("the same on a shared file", () => expectSame("mapping", ["8", "100", "shared"]));
     test("threads that change and touch the same shared pages at once", () =>
