@@ -252,6 +252,10 @@ export function engineActionCount(engine: Engine): u32 {
 export function engineSetGuesses(engine: Engine, on: u32): void {
   engine.guesses = on;
 }
+/** A view is being flushed, or is not any more. */
+export function engineSetFlushes(engine: Engine, on: u32): void {
+  engine.flushes = on;
+}
 export function engineIllegal(engine: Engine): u32 {
   return (engine.illegalState << 8) | engine.illegalEvent;
 }

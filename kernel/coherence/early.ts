@@ -18,7 +18,8 @@
 //   - a writer whose request was over when the bytes came says so (UNTAKEN): by his silence he has taken them, or will;
 //   - when the page's home moves, who offered it cannot know whose it is. It says so to the new home (takeover.ts), and the writer says
 //     whether his request was open still when he froze. If it was, nobody has written since; if not, or if he is dead, what nobody
-//     else has is lost.
+//     else has is lost. So who offered it must know by then when it was not taken: nobody sends anything early once he has said that he
+//     flushes a view, so it has come before its receiver freezes, and UNTAKEN is in front of the word that he has.
 import { cacheEvent, collected } from "./engine";
 import {
   AS_GUESSED,
@@ -105,17 +106,17 @@ export function earlyCame(engine: Engine, page: Page, message: PageMessage): voi
 }
 
 /** The bytes may be what the home's word is about, if that has come. */
-export function earlyMatches(page: Page, message: PageMessage): bool {
+function earlyMatches(page: Page, message: PageMessage): bool {
   return page.early == EARLY_NOTHING || (isOrdered(page) && page.earlyServed == message.served);
 }
 
 /** Of the open request: the home's word has come. */
-export function isOrdered(page: Page): bool {
+function isOrdered(page: Page): bool {
   return page.early == EARLY_ORDER;
 }
 
 /** The bytes are here. */
-export function earlyTaken(page: Page, message: PageMessage): void {
+function earlyTaken(page: Page, message: PageMessage): void {
   serialTaken(page, message);
   page.dirty = u8((message.flags & DATA_DIRTY) != 0);
   tenureForget(page); // what this machine has offered itself is here no more
@@ -124,7 +125,7 @@ export function earlyTaken(page: Page, message: PageMessage): void {
 }
 
 /** Of bytes that were to be written. */
-export function sayUntaken(engine: Engine, page: Page, message: PageMessage): void {
+function sayUntaken(engine: Engine, page: Page, message: PageMessage): void {
   if ((message.flags & RIGHT) != RIGHT_MODIFIED || engine.dead & bitOf(message.from)) return;
   say(engine, page, message.from, SAY_UNTAKEN, 0, 0, message.transaction, 0);
 }
@@ -189,7 +190,8 @@ export function giveEarly(engine: Engine, page: Page, machine: u32): void {
   const peer = peerAt(page, machine);
   const writes = peer.guessed == GUESSED_WRITER;
   peer.guessed = 0;
-  if (page.broken != 0) return; // the home's word decides who is told
+  // The home's word decides who is told; and who has frozen takes nothing early.
+  if (page.broken != 0 || engine.flushes != 0) return;
   if (writes && page.state != OFFERED) return;
   page.earlyTo = <u8>machine;
   page.earlyTransaction = peer.reader;

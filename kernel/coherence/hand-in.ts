@@ -221,10 +221,11 @@ export function pagesHandedIn(object: SharedObject, from: u32, message: MessageH
     return;
   }
   const report = item.aux & ~UNTOLD;
+  pageAsked(object, first, from, message);
   if (isGiven(report, message)) pageGiven(object, first, from, message, report);
   else if (report == REPORT_MIRROR) mirrorFetched(object, first, message);
   else {
-    pageClaimed(object, first, from, message);
+    pageOffered(object, first, from, message);
     pagesReported(object, first, last, from, report, itemFind(message, ITEM_SERIAL));
   }
   if (item.aux & UNTOLD) pageFindOrMake(object, first).broken = 1;
@@ -236,10 +237,14 @@ function isGiven(report: u32, message: MessageHeader): bool {
   return report == REPORT_GIVEN || report == REPORT_COPY_GIVEN;
 }
 
-/** The page is offered to another machine, or asked for, as far as the sender knows. */
-function pageClaimed(object: SharedObject, index: u64, from: u32, message: MessageHeader): void {
+/** The sender had asked for the page. */
+function pageAsked(object: SharedObject, index: u64, from: u32, message: MessageHeader): void {
   const asked = itemFind(message, ITEM_SERVED);
   if (changetype<usize>(asked) != 0) engineClaimed(engine, pageFindOrMake(object, index), from, asked.aux);
+}
+
+/** The page is offered to another machine, as far as the sender knows. */
+function pageOffered(object: SharedObject, index: u64, from: u32, message: MessageHeader): void {
   const offered = itemFind(message, ITEM_OFFERED);
   if (changetype<usize>(offered) == 0 || offered.aux == 0 || offered.aux > clusterMachines()) return;
   const request = load<u32>(itemData(offered));

@@ -55,12 +55,18 @@ function peerDied(page: Page): void {
   drain(page);
 }
 
+/** This machine is about to say that it has begun to flush a view: what it sends early from here on could come to who has frozen. */
+export function pagesFlush(): void {
+  engine.flushes = 1;
+}
+
 /**
  * This machine is about to freeze for the view: what it renumbers from here on has other numbers than whatever was renumbered before, also by
  * its own former life, whose bytes may remain elsewhere.
  */
 export function pagesView(view: u64): void {
   eraBegins(engine, view);
+  engine.flushes = 0;
 }
 
 export function pagesMachineDied(machine: u32): void {

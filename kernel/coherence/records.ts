@@ -167,6 +167,8 @@ export class Engine {
   mirrorOthers: u64 = 0;
   /** Requests go to the machine that is believed to own the page as well (early.ts). */
   guesses: u32 = 0;
+  /** A view is being flushed (members.ts). */
+  flushes: u32 = 0;
 }
 
 /** Page.causeKind and laterKind are the event's number; 0 (READ) stands for none. */

@@ -1,6 +1,7 @@
 // Pages at rest: nothing is under way with them, in the engine or in the kernel. Their records merge into ranges again (merge.ts), and
 // they may be given up (giving.ts) when records (budget.ts) or frames (relief.ts) run short. Core 0 only.
 
+import { membersLossTime } from "../syslink/members";
 import { rangesReady } from "./grants";
 import { hasLoans } from "./loans";
 import { pageMayMerge, pageMerge, pageRests } from "./merge";
@@ -13,6 +14,14 @@ import { INVALID } from "./table";
 
 /** A page that was offered to its home and is still here counts again. */
 export const PATIENCE: u64 = 100_000_000;
+
+/**
+ * The record says still to whom the page was offered (early.ts): if its home has died meanwhile, this machine may be the only one that has its
+ * bytes. It is noticed in that time, if all goes well.
+ */
+function isOffered(page: Page, now: u64): bool {
+  return page.offered != 0 && now - page.lostAt < 2 * membersLossTime();
+}
 
 export function isSettledObject(object: SharedObject): bool {
   return object.dead == 0 && object.moving == 0;
@@ -42,7 +51,11 @@ function mergeObject(object: SharedObject, now: u64, all: bool): void {
   while (at != 0) {
     const page = changetype<Page>(at);
     const next = page.nextInObject;
-    if ((page.resting != 0 || all) && isIdle(page, now) && pageMayMerge(engine, page)) {
+    if (
+      (all || (page.resting != 0 && !isOffered(page, now))) &&
+      isIdle(page, now) &&
+      pageMayMerge(engine, page)
+    ) {
       rangesReady(object);
       pageMerge(engine, page);
       if (before != 0) changetype<Page>(before).nextInObject = next;

@@ -20,15 +20,11 @@ import { answerOperations } from "./cache";
 import { isAtHome, lossFrozen } from "./directory";
 import {
   earlyForget,
-  earlyMatches,
-  earlyTaken,
-  isOrdered,
   OFFER_DEAD,
   offerDoubted,
   offerEnds,
   offerTaken,
   orderMatches,
-  sayUntaken,
   tenureForget,
 } from "./early";
 import { cacheEvent } from "./engine";
@@ -259,8 +255,7 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
       lossFrozen(page, message);
       break;
     case SAY_EARLY:
-      if (page.asked == 0 || message.transaction != page.asked) sayUntaken(engine, page, message);
-      else if (earlyMatches(page, message)) copied(engine, page, message);
+      assert(false, "bytes come early to a machine that has frozen");
       break;
     case SAY_ORDERED:
       if (page.asked != 0 && message.transaction == page.asked && orderMatches(page, message)) isHere(page);
@@ -302,15 +297,7 @@ function granted(engine: Engine, page: Page, message: PageMessage): void {
   if (page.state == INVALID) page.state = SHARED;
 }
 
-/** What was offered to this machine is here; it has the page when it hears that it is next, whatever others have heard. */
-function copied(engine: Engine, page: Page, message: PageMessage): void {
-  const ordered = isOrdered(page);
-  offerForget(page);
-  earlyTaken(page, message);
-  put(engine, page, ACT_TAKE, 0);
-  if (ordered) isHere(page);
-}
-
+/** What was offered to this machine is here, and it has heard that it is next: it has the page, whatever others have heard. */
 function isHere(page: Page): void {
   page.transaction = 0;
   page.asked = 0;

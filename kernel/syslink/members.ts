@@ -27,6 +27,7 @@ import { objectsForsaken } from "../coherence/object-list";
 import { locksFail, locksMachineDied } from "../coherence/object-locks";
 import { objectsMachineDied } from "../coherence/objects";
 import {
+  pagesFlush,
   pagesForsaken,
   pagesHeld,
   pagesMachineCame,
@@ -191,6 +192,11 @@ function ringBytes(): u32 {
   let bytes = RING_BYTES;
   while (bytes < RING_BYTES_MAX && <u64>(2 * bytes) <= each) bytes *= 2;
   return bytes;
+}
+
+/** Who is silent for so long is left out, and dead. Nanoseconds. */
+export function membersLossTime(): u64 {
+  return lossTime + graceTime;
 }
 
 /** Bytes that wait in a link for the other end at the most, before more of them take memory of their own; 0: there is no link. */
@@ -384,6 +390,7 @@ function install(view: View, now: u64): void {
     if (machine != clusterSelf()) change(machine, now);
   }
   if (!was) homesStart(current.members & ~current.leaving);
+  pagesFlush();
   mark(FLUSHED);
 }
 

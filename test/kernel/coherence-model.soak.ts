@@ -5,10 +5,12 @@ import { expect, test } from "vitest";
 import {
   cases,
   guessCases,
+  largerOfferCases,
   leaveCases,
   leaveOfThree,
   moveCases,
   nameOf,
+  offerCases,
   threeByTwo,
 } from "../support/coherence-cases.js";
 import { noTlc, runTlc } from "../support/tlc.js";
@@ -16,9 +18,10 @@ import { noTlc, runTlc } from "../support/tlc.js";
 test
   .skipIf(noTlc !== "")
   .each(
-    [...cases, ...guessCases, ...moveCases, ...leaveCases, leaveOfThree, ...threeByTwo].map(
-      (one) => [nameOf(one), one] as const,
-    ),
+    [
+      ...[...cases, ...guessCases, ...moveCases, ...leaveCases, leaveOfThree, ...threeByTwo],
+      ...[...offerCases, ...largerOfferCases],
+    ].map((one) => [nameOf(one), one] as const),
   )(
   `TLC: %s${noTlc && ` (skipped: ${noTlc})`}`,
   (_, one) => expect(runTlc(one).states).toBe(one.states),

@@ -1,9 +1,9 @@
 // The page protocol at three machines and two pages, in every order of events, one of the machines dying at any moment and coming
 // back: page by page with a home each, with operations, and granted by ranges that are recalled; and with one page, when a machine
-// leaves. Prints how many states there are, and the rows of the table that no case has used.
+// leaves, also while another is offered the page, and may die. Prints how many states there are, and the rows of the table that no case has used.
 import { afterAll, expect, test } from "vitest";
 import { type Setup, World } from "../support/coherence.js";
-import { leaveOfThree, nameOf, threeByTwo } from "../support/coherence-cases.js";
+import { caseWorld, largerOfferCases, leaveOfThree, nameOf, threeByTwo } from "../support/coherence-cases.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { rowAddress, rows } from "../support/page-table.js";
 import { explore } from "../support/search.js";
@@ -11,10 +11,7 @@ import { explore } from "../support/search.js";
 const kernel = new KernelWasm();
 const HOURS = 3 * 3_600_000;
 
-function search(name: string, setup: Setup, kills: number, rejoins: boolean, leaves = 0): number {
-  const world = new World(kernel, setup);
-  world.rejoins = rejoins;
-  world.leaves = leaves;
+function search(name: string, world: World, kills: number): number {
   const found = explore(world, kills, 50_000_000, (states, waiting) =>
     process.stderr.write(`${name}: ${states} states, ${waiting} to be looked at\n`),
   );
@@ -23,20 +20,9 @@ function search(name: string, setup: Setup, kills: number, rejoins: boolean, lea
   return found.states;
 }
 
-test.each(threeByTwo.map((one) => [nameOf(one), one] as const))(
+test.each([...threeByTwo, leaveOfThree, ...largerOfferCases].map((one) => [nameOf(one), one] as const))(
   "%s: as many states as TLC finds",
-  (name, { programs, home, kills, rejoins = false, states }) =>
-    expect(search(name, { machines: 3, pages: 2, home, programs }, kills, rejoins)).toBe(states),
-  HOURS,
-);
-
-test(
-  `${nameOf(leaveOfThree)}: as many states as TLC finds`,
-  () => {
-    const { programs, home, kills, leaves, states } = leaveOfThree;
-    const setup = { machines: programs.length, home, programs, takeover: true };
-    expect(search(nameOf(leaveOfThree), setup, kills, false, leaves)).toBe(states);
-  },
+  (name, one) => expect(search(name, caseWorld(kernel, one).world, one.kills)).toBe(one.states),
   HOURS,
 );
 
@@ -51,7 +37,9 @@ const others: Pick<Setup, "programs" | "home" | "ranges" | "recalls">[] = [
 test.each(others.map((one) => [JSON.stringify(one), one] as const))(
   "%s",
   (name, one) => {
-    search(name, { machines: 3, pages: 2, ...one }, 1, true);
+    const world = new World(kernel, { machines: 3, pages: 2, ...one });
+    world.rejoins = true;
+    search(name, world, 1);
   },
   HOURS,
 );

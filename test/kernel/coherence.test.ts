@@ -3,35 +3,33 @@
 // old value. At every end: nobody waits for ever. A failure prints the steps, or the seed, that lead to it.
 import { describe, expect, test } from "vitest";
 import { type Program, type Saved, World, wander } from "../support/coherence.js";
-import { cases, guessCases, leaveCases, moveCases, nameOf } from "../support/coherence-cases.js";
+import {
+  cases,
+  caseWorld,
+  guessCases,
+  leaveCases,
+  moveCases,
+  nameOf,
+  offerCases,
+} from "../support/coherence-cases.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
 
 const kernel = new KernelWasm();
 
 describe("every order of events", () => {
-  for (const one of [...cases, ...guessCases]) {
-    const { programs, home, kills, rejoins = false, moves: takeover = false, guesses = false, states } = one;
+  for (const one of [...cases, ...guessCases, ...offerCases])
     test(`${nameOf(one)}: one writer, no old value, no end without an answer`, () => {
-      const world = new World(kernel, { machines: programs.length, home, programs, guesses, takeover });
-      world.rejoins = rejoins;
-      const found = explore(world, kills);
+      const found = explore(caseWorld(kernel, one).world, one.kills);
       expect(found.ends).toBeGreaterThan(0);
-      expect(found.states).toBe(states);
+      expect(found.states).toBe(one.states);
     });
-  }
 });
 
 describe("R8: the home dies, or leaves, and its role moves, in every order of events", () => {
   for (const one of [...moveCases, ...leaveCases])
-    test(`${nameOf(one)}: one writer, nothing lost in silence`, () => {
-      const { programs, home, kills, leaves = 0, states } = one;
-      const pages = typeof home === "number" ? 1 : home.length;
-      const world = new World(kernel, { machines: programs.length, home, pages, programs, takeover: true });
-      world.leaves = leaves;
-      const found = explore(world, kills);
-      expect(found.states).toBe(states);
-    });
+    test(`${nameOf(one)}: one writer, nothing lost in silence`, () =>
+      expect(explore(caseWorld(kernel, one).world, one.kills).states).toBe(one.states));
 
   test("at random, from seeds", () => {
     const programs: Program[][] = [["rwrw", "wr"], ["wwrr"], ["rrww", "wr"], ["xxrw"]];

@@ -21,10 +21,11 @@ CONSTANTS
   Home,       \* [Pages -> machine]
   Programs,   \* [machine -> sequence of threads, each a sequence of <<letter, page>>]
   Deaths,     \* at most so many machines die
-  Leaves,     \* so many leave in good order, with Moves and without Deaths (Move.tla)
+  Leaves,     \* so many leave in good order, with Moves (Move.tla)
   Guesses,    \* machines guess who owns a page, and ask him as well (kernel/coherence/early.ts)
   Rejoins,    \* those that died come back, once
-  Moves       \* membership goes by views, and the role of a home that dies moves (Move.tla)
+  Moves,      \* membership goes by views, and the role of a home that dies moves (Move.tla)
+  First       \* the world in which it begins: NewWorld, or one that follows from it
 
 Machines == 1..N
 VARIABLE w    \* the world
@@ -41,10 +42,10 @@ NewPage(m, p) ==
    tx |-> 0, purgeTx |-> 0, expected |-> {}, received |-> {}, readers |-> {}, sharers |-> {},
    awaited |-> {}, passed |-> {}, operations |-> {}, target |-> 0, guess |-> 0,
    \* Whom it was last given to; of an open request, what has come of it, "bytes" or "order", and the owner's request that this names;
-   \* the request by which it is here, and who was sent its bytes early since; if to be written, "open", or "dead" when he has died; how
-   \* many FORWARD_WRITE come late.
+   \* the request by which it is here, and who was sent its bytes early since; if to be written, "open", or "dead" when he has died, and for
+   \* which view this machine had frozen last by then; how many FORWARD_WRITE come late.
    successor |-> 0, early |-> "", earlyServed |-> 0, tenure |-> 0, earlyTo |-> 0, earlyTx |-> 0,
-   offered |-> "", overtaken |-> 0,
+   offered |-> "", offerView |-> 0, overtaken |-> 0,
    \* Frozen, the request to write that was open then; at a new home, there are such, or offers.
    asked |-> 0, claimed |-> FALSE,
    peers |-> [x \in Machines |-> NoPeer],
@@ -63,7 +64,7 @@ NewPage(m, p) ==
 \* Of a page's home, at each machine: how far its move is, and what is known of it.
 NewObject(p) == [home |-> Home[p], moving |-> 0, complete |-> FALSE, ours |-> FALSE, lost |-> FALSE, lossy |-> FALSE, handed |-> {},
                  gave |-> {}]  \* who leaves: of those to whom it has handed in, those to whom it has given the page
-Everybody == [view |-> 1, phase |-> 3, dying |-> {}, moves |-> FALSE, doubts |-> FALSE, left |-> {}, handedIn |-> FALSE,
+Everybody == [view |-> 1, phase |-> 3, froze |-> 0, dying |-> {}, moves |-> FALSE, doubts |-> FALSE, left |-> {}, handedIn |-> FALSE,
               marks |-> [f \in 0..5 |-> [x \in Machines |-> 0]]]
 
 NewWorld ==
@@ -190,7 +191,8 @@ ClearReaders(v, m, p) ==
 GiveReaders(v, m, p) ==
   LET P == v.pg[m][p]
       writes(x) == P.peers[x].guessed = "write"
-      served == {x \in P.readers : ~writes(x) \/ P.state = "OFFERED"}
+      \* While a view is flushed nothing goes early.
+      served == {x \in P.readers : P.peers[x].guessed = "" \/ (v.mb[m].phase # 0 /\ (~writes(x) \/ P.state = "OFFERED"))}
       grant(x) == Granting("S", TRUE, P.peers[x].reader, {})
       messages == [x \in served |-> IF P.peers[x].guessed # ""
                                     THEN [grant(x) EXCEPT !.kind = "EARLY", !.served = P.tenure,
@@ -637,10 +639,13 @@ Kill(v, m) ==
             !.pg[m] = [p \in Pages |-> [@[p] EXCEPT !.revoking = ""]]]
 
 Forget(v, m, p, x) ==
-  LET P == v.pg[m][p] IN
+  LET P == v.pg[m][p]
+      \* What was ordered for who was offered the page is known here, unless its home has died as well.
+      known == P.earlyTo = x /\ P.offered # "" /\ P.home \notin v.dead[m] IN
   [v EXCEPT !.pg[m][p] = [@ EXCEPT
      !.successor = IF @ = x THEN 0 ELSE @, !.earlyTx = IF P.earlyTo = x /\ P.offered = "" THEN 0 ELSE @,
-     !.earlyTo = IF @ = x /\ P.offered = "" THEN 0 ELSE @, !.offered = IF P.earlyTo = x /\ @ # "" THEN "dead" ELSE @,
+     !.earlyTo = IF @ = x /\ P.offered = "" THEN 0 ELSE @, !.offered = IF known THEN "dead" ELSE @,
+     !.offerView = IF known THEN v.mb[m].froze ELSE @,
      !.peers[x].guessed = "",
      !.overtaken = IF P.home = x THEN 0 ELSE @,
      !.readers = @ \ {x}, !.operations = @ \ {x}, !.guess = IF @ = x THEN 0 ELSE @, !.peers[x].reader = 0,
@@ -705,7 +710,7 @@ Return(v, m) ==
 
 Welcome(v, m, x) == [v EXCEPT !.dead[m] = @ \ {x}]
 
-Init == w = NewWorld
+Init == w = First
 Next ==
   \E m \in w.alive :
     \/ \E t \in DOMAIN w.th[m] : MayStart(w, m, t) /\ w' = Start(w, m, t)

@@ -11,12 +11,11 @@
 (* they said before, that they ended the one before; 4: said before 0, that *)
 (* the view interrupts a move.  Machines do not come back here.              *)
 (*                                                                          *)
-(* Or a machine leaves, where none dies: its threads end, a view follows in *)
-(* which it is the home of nothing, by that it gives all that it has alone,  *)
-(* and when all have rebuilt says so (5); the next view is without it.       *)
+(* Or a machine leaves: its threads end, a view follows in which it is the   *)
+(* home of nothing, by that it gives all that it has alone, and when all    *)
+(* have rebuilt says so (5); the next view is without it.                    *)
 (***************************************************************************)
 EXTENDS Coherence
-ASSUME Leaves = 0 \/ Deaths = 0
 
 Members(v, m) == v.views[v.mb[m].view]
 Leaving(v, m) == v.leaving[v.mb[m].view]
@@ -53,9 +52,12 @@ Install(v, m) ==
 
 (***************************** Freezing **********************************)
 DiedOf(v, m, p, x) ==
-  LET P == v.pg[m][p] IN
+  LET P == v.pg[m][p]
+      \* Its home: if who was offered the page has died by the same view, what he was ordered may not have come here.
+      doubted == ~P.frozen /\ P.home = x /\ P.offered = "dead" /\ P.offerView = v.mb[m].froze
+      u == IF doubted THEN [v EXCEPT !.pg[m][p].offered = "open"] ELSE v IN
   IF P.frozen \/ v.ob[m][p].home = x
-  THEN IF P.state = "INVALID_OPERATE" /\ P.target = x THEN [v EXCEPT !.pg[m][p].tx = 0] ELSE v
+  THEN IF P.state = "INVALID_OPERATE" /\ P.target = x THEN [u EXCEPT !.pg[m][p].tx = 0] ELSE u
   ELSE Settle(PeerDied(v, m, p, x), m)
 RECURSIVE DiedEach(_, _, _, _)
 DiedEach(v, m, x, S) ==
@@ -148,7 +150,7 @@ FreezeEach(v, m, S) ==
   IF S = {} THEN v ELSE LET p == CHOOSE p \in S : TRUE IN FreezeEach(FreezeObject(v, m, p), m, S \ {p})
 Freeze(v, m) ==
   LET u == AllDied(v, m, v.mb[m].dying)
-      x == [u EXCEPT !.mb[m].moves = TRUE]
+      x == [u EXCEPT !.mb[m].moves = TRUE, !.mb[m].froze = IF Guesses THEN v.mb[m].view ELSE @]
   IN Mark(FreezeEach(x, m, Pages), m, 1)
 
 \* This machine's operation is over.
@@ -163,7 +165,11 @@ Here(P) == [P EXCEPT !.tx = 0, !.asked = 0, !.sole = Leaves > 0, !.state = "SHAR
 \* What still comes for a frozen page.
 Frozen(w0, m, p, msg) ==
   LET mine == w0.pg[m][p].tx # 0 /\ msg.tx = w0.pg[m][p].tx
-      v == IF msg.kind = "GRANT" /\ mine THEN [w0 EXCEPT !.pg[m][p] = OfferForgotten(@)] ELSE w0
+      \* The right alone: the home has ordered this machine before the writer that the page was offered to.
+      back == [PutHas(OfferForgotten(w0.pg[m][p]), "SHARED") EXCEPT !.sole = Leaves > 0]
+      returns == ~msg.data /\ Has(w0.pg[m][p]) = "OFFERED"
+      v == IF msg.kind = "GRANT" /\ mine
+           THEN [w0 EXCEPT !.pg[m][p] = IF returns THEN back ELSE OfferForgotten(@)] ELSE w0
       P == v.pg[m][p]
       operates == mine /\ P.state = "INVALID_OPERATE"
       taken == Framed([v EXCEPT !.pg[m][p].frame = msg.value], m, p)
@@ -172,12 +178,7 @@ Frozen(w0, m, p, msg) ==
             ELSE [IF msg.data THEN taken ELSE v EXCEPT !.pg[m][p].tx = 0,
                     !.pg[m][p].sole = @ \/ (Leaves > 0 /\ msg.right # "S"),
                     !.pg[m][p].state = IF @ = "INVALID" THEN "SHARED" ELSE @]
-       [] msg.kind = "EARLY" ->
-            IF P.asked = 0 \/ msg.tx # P.asked THEN SayUntaken(v, m, p, msg)
-            ELSE IF P.early # "" /\ ~(P.early = "order" /\ P.earlyServed = msg.served) THEN v
-            ELSE LET u == [EarlyHere(taken, m, p, msg) EXCEPT !.pg[m][p].dirty = msg.dirty,
-                             !.pg[m][p].state = IF @ = "OFFERED" THEN "INVALID" ELSE @]
-                 IN IF P.early = "order" THEN [u EXCEPT !.pg[m][p] = Here(@)] ELSE u
+       [] msg.kind = "EARLY" -> Bad(v, "bytes come early to a machine that has frozen")
        [] msg.kind = "ORDERED" /\ P.asked # 0 /\ msg.tx = P.asked ->
             IF P.early = "bytes" /\ P.earlyServed = msg.served THEN [v EXCEPT !.pg[m][p] = Here(@)]
             ELSE [v EXCEPT !.pg[m][p].early = "order", !.pg[m][p].earlyServed = msg.served]
@@ -277,7 +278,9 @@ HandInObject(v, m, p) ==
   IN IF here.moving # 1 THEN v
      ELSE IF report = 0 /\ P.asked = 0 THEN x
      ELSE IF here.home = m THEN Reported(Claimed(x, m, p, m, P.asked, to, request), m, p, m, report)
-     ELSE IF m \in Leaving(v, m) /\ report \notin {0, 6} THEN Give(x, m, p, here.home)
+     ELSE IF m \in Leaving(v, m) /\ report \notin {0, 6}
+     THEN LET given == Give(x, m, p, here.home)
+          IN IF P.asked = 0 THEN given ELSE Tell(given, m, here.home, [M("REPORT") EXCEPT !.page = p, !.tx = P.asked])
      ELSE Tell(x, m, here.home, [M("REPORT") EXCEPT !.page = p, !.requester = report, !.tx = P.asked, !.acks = to,
                                                   !.served = request])
 RECURSIVE HandInEach(_, _, _)
@@ -424,7 +427,12 @@ MoveQuiet ==
        /\ \A x \in Machines : ~MayDeliver(w, x, m)
        /\ ~MayInstall(w, m) /\ ~MayFreeze(w, m) /\ ~MayHandIn(w, m) /\ ~MayRebuild(w, m)
   /\ \A m \in Machines : ~MayExclude(w, m)
+\* Whom the home would ask for the page, or itself, has its newest value.
 NothingIsLost ==
-  MoveQuiet /\ w.deaths = 0 => \A p \in Pages : \E m \in w.alive : w.pg[m][p].frame = w.latest[p]
+  MoveQuiet /\ w.deaths = 0 =>
+    \A p \in Pages : \E h \in w.alive :
+      LET P == w.pg[h][p]
+          holder == IF P.directory = "HELD" THEN P.owner ELSE h
+      IN w.ob[h][p].home = h /\ w.ob[h][p].moving = 0 /\ w.pg[holder][p].frame = w.latest[p]
 NobodyWaitsForHomes == MoveQuiet => \A m \in w.alive : \A t \in DOMAIN w.th[m] : Finished(m, w, t)
 =============================================================================

@@ -1,6 +1,9 @@
 // Small clusters whose every order of events is searched, by our own explorer on the compiled engine (coherence.test.ts)
 // and by TLC on the TLA+ model of the same table (coherence-model.test.ts). Both must find the same number of states.
-import type { Program } from "./coherence.js";
+import { type Program, type Step, World } from "./coherence.js";
+import type { KernelWasm } from "./kernel-wasm.js";
+import { type Beginning, beginnings } from "./offer-stories.js";
+import { play } from "./story.js";
 
 export interface Case {
   /** Per machine, per thread. */
@@ -15,7 +18,31 @@ export interface Case {
   leaves?: number;
   /** Machines guess who owns a page. */
   guesses?: boolean;
+  /** What has happened before. */
+  after?: Beginning;
   states: number;
+}
+
+/** The world that is searched; `done`: one by one, what has happened there before. */
+export function caseWorld(
+  kernel: KernelWasm,
+  {
+    programs,
+    home,
+    kills,
+    rejoins = false,
+    moves: takeover = false,
+    leaves = 0,
+    guesses = false,
+    after,
+  }: Case,
+): { world: World; done: Step[] } {
+  const machines = programs.length;
+  const pages = [home].flat().length;
+  const world = new World(kernel, { machines, home, pages, programs, takeover, guesses });
+  world.rejoins = rejoins;
+  world.leaves = leaves;
+  return { world, done: play(world, after ? beginnings[after] : [], kills) };
 }
 
 export const nameOf = ({
@@ -26,8 +53,9 @@ export const nameOf = ({
   moves = false,
   leaves = 0,
   guesses = false,
+  after,
 }: Case): string =>
-  `${moves ? "homes move: " : ""}${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}${leaves > 0 ? `, ${leaves} leaves` : ""}${guesses ? ", guesses" : ""}`;
+  `${moves ? "homes move: " : ""}${programs.map((machine) => machine.join("+") || "-").join(" ")}, home ${home}, ${kills} deaths${rejoins ? " and returns" : ""}${leaves > 0 ? `, ${leaves} leaves` : ""}${guesses ? ", guesses" : ""}${after ? `, when ${after}` : ""}`;
 
 export const cases: Case[] = [
   { programs: [["w"], ["w"]], home: 1, kills: 0, states: 22 },
@@ -67,7 +95,7 @@ export const guessCases: Case[] = [
   { programs: [[], ["w"], ["w"], ["rr"]], home: 1, kills: 0, states: 1500 },
   { programs: [[], ["ww"], ["rr"]], home: 1, kills: 1, states: 13601 },
   { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, rejoins: true, states: 4977 },
-  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, moves: true, states: 26812 },
+  { programs: [[], ["w"], ["rr"]], home: 1, kills: 1, moves: true, states: 26683 },
   { programs: [[], ["ww"], ["w"]], home: 1, kills: 0, states: 93 },
   { programs: [[], ["ww"], ["ww"]], home: 1, kills: 0, states: 740 },
   { programs: [[], ["ww"], ["rw"]], home: 1, kills: 0, states: 573 },
@@ -77,8 +105,42 @@ export const guessCases: Case[] = [
   { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, states: 2952 },
   { programs: [[], ["ww"], ["ww"]], home: 1, kills: 1, states: 23357 },
   { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, rejoins: true, states: 5674 },
-  { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, moves: true, states: 29727 },
+  { programs: [[], ["ww"], ["w"]], home: 1, kills: 1, moves: true, states: 29839 },
 ].map((one) => ({ ...one, guesses: true }));
+
+/** The same, and the home leaves, or two machines die; from where a page is about to be offered, or is. */
+const offer: Omit<Case, "states"> = {
+  programs: [[], ["ww"], ["w"]],
+  home: 1,
+  kills: 0,
+  leaves: 1,
+  moves: true,
+  guesses: true,
+};
+const late: Omit<Case, "states"> = {
+  ...offer,
+  programs: [["w"], ["ww"], ["ww"]],
+  after: "the guess is late, and the home leaves",
+};
+export const offerCases: Case[] = [
+  { ...offer, after: "it is offered", states: 43_566 },
+  { ...offer, after: "it is offered", leaves: 0, kills: 2, states: 20_504 },
+  { ...offer, after: "it is ordered by who leaves", states: 13_422 },
+  {
+    ...offer,
+    programs: [[], ["ww"], ["wr"]],
+    after: "who guesses dies, and the home leaves",
+    kills: 1,
+    states: 6131,
+  },
+  { ...late, states: 6142 },
+];
+/** Minutes in all; by TLC each takes some. */
+export const largerOfferCases: Case[] = [
+  { ...offer, after: "machine 2 guesses", states: 118_069 },
+  { ...late, kills: 1, states: 345_260 },
+  { ...offer, states: 880_286 },
+];
 
 /** R8: the home dies and its role moves (test/model/Move.tla). */
 export const moveCases: Case[] = [

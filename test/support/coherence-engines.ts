@@ -54,6 +54,7 @@ const functions = {
   sharers: "pageSharers",
   setView: "engineSetView",
   setGuesses: "engineSetGuesses",
+  setFlushes: "engineSetFlushes",
   reverted: "pageReverted",
   setRanged: "pageSetRanged",
   setFrozen: "pageSetFrozen",

@@ -123,10 +123,7 @@ export class Judge {
     const { engines, c, latest, forgivable } = this.#cluster;
     const cluster = this.#cluster;
     const members = cluster.members();
-    const home = members.find((m) => {
-      const { known, moving, home } = cluster.machine(m).objects[cluster.objectOf(page)]!;
-      return home === m && known && moving === 0;
-    });
+    const home = this.#home(page);
     if (home === undefined) return; // nobody has used the page since its home died
     const at = cluster.find(home, page);
     const directory = engines.do.directory(at);
@@ -151,17 +148,36 @@ export class Judge {
         `the home's bytes of page ${page} are ${frame}, the newest ${latest[page]}, and ${says}`,
       );
   }
+  /** Whose directory counts. */
+  #home(page: number): number | undefined {
+    const cluster = this.#cluster;
+    return cluster.members().find((m) => {
+      const { known, moving, home } = cluster.machine(m).objects[cluster.objectOf(page)]!;
+      return home === m && known && moving === 0;
+    });
+  }
+
   #named(state: number): string {
     const { c } = this.#cluster;
     return NAMES.find((name) => c[name] === state) ?? `state ${state}`;
   }
 
-  /** No machine has failed; some may have left. */
+  /** No machine has failed; some may have left. Whom the home would ask for the page, or itself, has its newest value. */
   #checkNothingLost(): void {
     const cluster = this.#cluster;
+    const { engines, c } = cluster;
     if (cluster.failures(true) > 0) throw new Violation("a loss is told, and no machine has failed");
-    for (const page of cluster.pages)
-      if (cluster.members().every((m) => cluster.machine(m).pages[page]!.frame !== cluster.latest[page]))
-        throw new Violation(`nobody has the newest value of page ${page}, and no machine has failed`);
+    for (const page of cluster.pages) {
+      const home = this.#home(page);
+      if (home === undefined) continue; // nobody has used the page
+      const at = cluster.find(home, page);
+      engines.do.keep(at, 0); // refreshes it
+      const holder = engines.do.directory(at) === c["HELD"] ? engines.do.owner(at) : home;
+      const has = Math.max(0, cluster.machine(holder).pages[page]!.frame);
+      if (has !== cluster.latest[page])
+        throw new Violation(
+          `page ${page} is ${has} at machine ${holder}, the newest value ${cluster.latest[page]}`,
+        );
+    }
   }
 }

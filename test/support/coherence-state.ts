@@ -591,7 +591,7 @@ export class Cluster {
         (machine.recalling << 20),
     );
     if (this.takeover) membershipWords((word) => words.put(word), machine);
-    if (this.mirror) words.put(machine.membership.frozenFor);
+    if (this.mirror || this.setup.guesses) words.put(machine.membership.frozenFor);
     for (const { at, state, declined, right, commit, shows } of machine.threads) {
       words.put((at << 8) | (state << 1) | (declined ? 1 : 0));
       for (const each of right) words.put(each);

@@ -147,6 +147,7 @@ export class Views {
       cluster.engines.do.setView(cluster.engines.engine(number), this.#newest + 1);
     for (const other of cluster.numbers) if (other !== number) this.#change(number, other, former, view);
     this.#mirrors.look(number);
+    cluster.engines.do.setFlushes(cluster.engines.engine(number), 1);
     this.#mark(number, FLUSHED);
   }
 
@@ -252,6 +253,7 @@ export class Views {
     this.#welcome(number);
     const { engines } = this.#cluster;
     engines.do.setView(engines.engine(number), machine.membership.view + 1);
+    engines.do.setFlushes(engines.engine(number), 0);
     const interrupted =
       this.#interrupted(number, this.#members(number)) &&
       this.#cluster.planted !== "a view that was skipped is nothing";

@@ -18,14 +18,17 @@ export const start = (machine: number): Step => ({ do: "start", machine, thread:
 export const notice = (machine: number, dead: number): Step => ({ do: "notice", machine, dead });
 export const gone = (machine: number): Step => ({ do: "gone", machine, page: 0 });
 export const retire = (machine: number): Step => ({ do: "retire", machine, thread: 0 });
+export const leave = (machine: number): Step => ({ do: "leave", machine });
 
 export const inTurn = (...parts: (Happening | readonly Happening[])[]): Happening[] => parts.flat();
 
-function arrive(world: World): void {
+function arrive(world: World): Step[] {
+  const taken: Step[] = [];
   for (;;) {
     const step = world.steps().find((each) => each.do === "deliver");
-    if (step === undefined) return;
+    if (step === undefined) return taken;
     world.take(step);
+    taken.push(step);
   }
 }
 
@@ -35,6 +38,18 @@ export type Slow = readonly [from: number, to: number];
 const isSlow = (step: Step, slow?: Slow) =>
   step.do === "deliver" && step.from === slow?.[0] && step.to === slow[1];
 
+/** Takes these steps, and says one by one which they are. */
+export function play(world: World, steps: readonly Happening[], kills: number): Step[] {
+  return steps.flatMap((step) => {
+    if (step === ARRIVES) return arrive(world);
+    const may = world.steps(kills).map((each) => JSON.stringify(each));
+    if (!may.includes(JSON.stringify(step)))
+      throw new Violation(`${JSON.stringify(step)} is not among ${may.join(" ")}`);
+    world.take(step);
+    return [step];
+  });
+}
+
 /** Takes these steps, then whatever is left, in one of many orders. */
 export function playOn(
   world: World,
@@ -43,16 +58,7 @@ export function playOn(
   order = 0,
   slow?: Slow,
 ): void {
-  for (const step of steps) {
-    if (step === ARRIVES) {
-      arrive(world);
-      continue;
-    }
-    const may = world.steps(kills).map((each) => JSON.stringify(each));
-    if (!may.includes(JSON.stringify(step)))
-      throw new Violation(`${JSON.stringify(step)} is not among ${may.join(" ")}`);
-    world.take(step);
-  }
+  play(world, steps, kills);
   for (let count = 0; !world.rests(world.steps()); count++) {
     const rest = world.steps();
     const others = rest.filter((step) => !isSlow(step, slow));

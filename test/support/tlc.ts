@@ -5,8 +5,10 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Case } from "./coherence-cases.js";
+import type { Step } from "./coherence.js";
+import { type Case, caseWorld } from "./coherence-cases.js";
 import { instructions } from "./coherence-state.js";
+import { KernelWasm } from "./kernel-wasm.js";
 import { rows, states } from "./page-table.js";
 
 export const MODEL = "test/model";
@@ -35,18 +37,32 @@ export function rowsModule(): string {
   return `${head}\n${note}\nRows == [\n${lines.join(",\n")}]\n${"=".repeat(head.length)}\n`;
 }
 
-function caseModule({
-  programs,
-  home,
-  kills,
-  rejoins = false,
-  moves = false,
-  leaves = 0,
-  guesses = false,
-}: Case): {
+/** The world `v` when that has happened, by the model's own actions. */
+function afterStep(v: string, step: Step, moves: boolean): string {
+  switch (step.do) {
+    case "start":
+    case "retire":
+      return `${step.do === "start" ? "Start" : "Retire"}(${v}, ${step.machine}, ${step.thread + 1})`;
+    case "gone":
+      return `Gone(${v}, ${step.machine}, "${NAMES[step.page]}")`;
+    case "deliver":
+      return `${moves ? "MoveDeliver" : "Deliver"}(${v}, ${step.from}, ${step.to})`;
+    case "kill":
+    case "leave":
+    case "exclude":
+    case "install":
+      return `${step.do[0]!.toUpperCase()}${step.do.slice(1)}(${v}, ${step.machine})`;
+    default:
+      throw new Error(`no action of the model is written here for ${step.do}`);
+  }
+}
+
+function caseModule(one: Case): {
   module: string;
   configuration: string;
 } {
+  const { programs, home, kills, rejoins = false, moves = false, leaves = 0, guesses = false } = one;
+  const { done } = caseWorld(new KernelWasm(), one);
   const homes = [home].flat();
   const sequence = (items: string[]) => `<<${items.join(", ")}>>`;
   const pages = homes.map((_, page) => `"${NAMES[page]}"`);
@@ -60,6 +76,9 @@ function caseModule({
     `CasePages == {${pages.join(", ")}}`,
     `CaseHome == [p \\in CasePages |-> CASE ${homeOf}]`,
     `CasePrograms == ${all}`,
+    "World0 == NewWorld",
+    ...done.map((step, i) => `World${i + 1} == ${afterStep(`World${i}`, step, moves)}`),
+    `CaseFirst == World${done.length}`,
     "====",
   ];
   const configuration = [
@@ -67,7 +86,7 @@ function caseModule({
     `CONSTANTS N = ${programs.length} Deaths = ${kills} Leaves = ${leaves}`,
     `CONSTANTS Guesses = ${guesses ? "TRUE" : "FALSE"}`,
     `CONSTANTS Rejoins = ${rejoins ? "TRUE" : "FALSE"} Moves = ${moves ? "TRUE" : "FALSE"}`,
-    "CONSTANTS Pages <- CasePages Home <- CaseHome Programs <- CasePrograms",
+    "CONSTANTS Pages <- CasePages Home <- CaseHome Programs <- CasePrograms First <- CaseFirst",
     `INVARIANTS ${[...INVARIANTS, ...(moves ? ["NobodyWaitsForHomes", "NothingIsLost"] : ["NobodyWaits"])].join(" ")}`,
     "CHECK_DEADLOCK FALSE",
   ];
@@ -83,9 +102,10 @@ export function runTlc(one: Case, table = rowsModule()): { states: number } {
     writeFileSync(join(folder, "Rows.tla"), table);
     writeFileSync(join(folder, "Case.tla"), module);
     writeFileSync(join(folder, "Case.cfg"), configuration);
+    // What has happened before is one expression, some forty actions deep.
     const run = spawnSync(
       "java",
-      ["-XX:+UseSerialGC", "-cp", tla2tools, "tlc2.TLC", "-workers", "1", "Case"],
+      ["-XX:+UseSerialGC", "-Xss64m", "-cp", tla2tools, "tlc2.TLC", "-workers", "1", "Case"],
       {
         cwd: folder,
         encoding: "utf8",

@@ -6,7 +6,7 @@ import { comesBack, eras, wrongOfEras } from "../eras.js";
 import { withFaults } from "../faults.js";
 import { formerPages, wrongOfFormerPages } from "../former-pages.js";
 import { fulls, tellFull, wrongOfFull } from "../full.js";
-import { guessed, guesses, wrongOfGuessed } from "../guessed.js";
+import { type Guessed, guessed, guesses, wrongOfGuessed } from "../guessed.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
 import { homeOf } from "../homes.js";
@@ -229,11 +229,16 @@ const formerLives: Judged = async (seed, kernel) =>
 const erasOfRanges: Judged = async (seed, kernel) =>
   wrongOfEras(await comesBack(eras[(seed - 1) % eras.length]!, kernel))?.slice(-400);
 
-/** R2: a home dies while a page is on its way to a writer who has guessed (test/cluster/guessed.test.ts). */
-const offers: Judged = async (seed, kernel) => {
-  const each = [16, 18, 9, 0, 2, 17].map((row) => guesses[row]!)[(seed - 1) % 6]!;
-  return wrongOfGuessed(each, await guessed(each, kernel))?.slice(-400);
-};
+/** R2: a home dies, or leaves, while a page is on its way to a writer who has guessed (test/cluster/guessed.test.ts). */
+const offersOf =
+  (rows: readonly Guessed[]): Judged =>
+  async (seed, kernel) => {
+    const each = rows[(seed - 1) % rows.length]!;
+    return wrongOfGuessed(each, await guessed(each, kernel))?.slice(-400);
+  };
+const offers = offersOf([16, 18, 9, 0, 2, 17].map((row) => guesses[row]!));
+const offersForgotten = offersOf([guesses[4]!]);
+const offersMeetingLeaves = offersOf(guesses.filter(({ leaves = 0 }) => leaves > 150 && leaves < 200));
 
 /** R2: a borrower dies, and nobody touches the page until another machine reads it (test/cluster/lent.test.ts). */
 const borrowers =
@@ -346,6 +351,8 @@ export const kernelJudges = {
   mirroredEndures,
   heirs,
   offers,
+  offersForgotten,
+  offersMeetingLeaves,
   notes,
   refusals,
   reserved,

@@ -167,6 +167,20 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "    if (offered) putHas(page, INVALID);",
   },
   {
+    name: "R2: who has offered a page forgets it before its home can be known to be dead",
+    judge: "offersForgotten",
+    file: "coherence/resting.ts",
+    from: "(page.resting != 0 && !isOffered(page, now))",
+    to: "page.resting != 0",
+  },
+  {
+    name: "R2: a page is offered to who has frozen",
+    judge: "offersMeetingLeaves",
+    file: "syslink/members.ts",
+    from: "  pagesFlush();\n",
+    to: "",
+  },
+  {
     name: "R2: an heir is told pages alone",
     judge: "heirs",
     file: "coherence/wills.ts",

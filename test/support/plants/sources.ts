@@ -5,6 +5,7 @@ import type { KernelWasm } from "../kernel-wasm.js";
 import { answeredLate, operationForItself, operationOfTheHome } from "../leave-stories.js";
 import { LoansWorld } from "../loans-world.js";
 import { fetchedForNobody, untouched } from "../move-stories.js";
+import { type Beginning, beginnings } from "../offer-stories.js";
 import { explore } from "../search.js";
 import {
   askedBefore,
@@ -16,6 +17,7 @@ import {
   heardOfBefore,
   heardOfHere,
   lostTwice,
+  play,
   type Story,
   tellStory,
   toldAndReverts,
@@ -426,6 +428,41 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     from: "page.asked = engine.guesses != 0 && page.state == INVALID_WRITE ? page.transaction : 0;",
     to: "page.asked = page.tenure != 0 ? page.tenure : page.earlyTransaction != 0 ? 0 : engine.lastTransaction;",
   },
+  {
+    name: "who has not taken what was offered does not say so",
+    part: "offers",
+    file: "coherence/early.ts",
+    from: "  if (!open) sayUntaken(engine, page, message);\n",
+    to: "",
+  },
+  {
+    name: "who has frozen does not hear that what it has offered was not taken",
+    part: "offers",
+    file: "coherence/takeover.ts",
+    from: "      if (hasOf(page) != OFFERED || !offerEnds(page, message)) break;",
+    to: "      break;",
+  },
+  {
+    name: "a page is offered to who has frozen",
+    part: "offers",
+    file: "coherence/early.ts",
+    from: "  if (page.broken != 0 || engine.flushes != 0) return;",
+    to: "  if (page.broken != 0) return;",
+  },
+  {
+    name: "a writer who has frozen does not hear that he is next",
+    part: "offers",
+    file: "coherence/takeover.ts",
+    from: "orderMatches(page, message)) isHere(page);",
+    to: "orderMatches(page, message)) break;",
+  },
+  {
+    name: "what was offered to a writer who has died since is his",
+    part: "offers",
+    file: "coherence/early.ts",
+    from: "    page.offered = OFFER_DEAD;\n",
+    to: "",
+  },
 ];
 
 const SMALL = 30_000;
@@ -440,6 +477,7 @@ interface Small {
   readonly pages?: number;
   readonly leaves?: number;
   readonly merges?: true;
+  readonly after?: Beginning;
 }
 const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
   pages: [
@@ -462,6 +500,19 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
     { programs: [[], ["ww"], ["w"], ["r"]], home: 1, kills: 2, seeds: 1000 },
     { programs: [[], ["wwr"], ["wwr"], ["ww"]], home: 1, kills: 3, seeds: 1000 },
     { programs: [[], ["wrww"], ["wwww"], []], home: 1, kills: 2, seeds: 1000 },
+    {
+      programs: [["w"], ["ww"], ["ww"]],
+      ...{ home: 1, leaves: 1, after: "the guess is late, and the home leaves", seeds: 1000 },
+    },
+    {
+      programs: [[], ["ww"], ["wr"]],
+      ...{ home: 1, kills: 1, leaves: 1, after: "who guesses dies, and the home leaves", seeds: 1000 },
+    },
+    // Records merge meanwhile.
+    {
+      programs: [[], ["ww"], ["w"]],
+      ...{ home: 1, leaves: 1, merges: true, after: "it is ordered by who leaves", seeds: 1000 },
+    },
   ],
   merging: [
     { programs: [["w0"], ["r0w1"], ["w1"]], home: 1, pages: 2, seeds: 1000 },
@@ -483,14 +534,15 @@ const worlds: Record<Exclude<Part, "loans">, readonly Small[]> = {
 };
 
 function worldOf(kernel: KernelWasm, part: Part, small: Small): World {
-  const { programs, home, pages = 1, leaves = 0, merges = part === "merging" } = small;
+  const { programs, home, kills = 0, pages = 1, leaves = 0, merges = part === "merging", after } = small;
   const merging = merges ? { ranges: true, merges: true, fetches: 1 } : {};
   const takeover = part === "moves" || part === "leaves" || part === "offers";
   const guesses = part === "guesses" || part === "offers";
   const setup = { machines: programs.length, home, programs, pages, takeover, guesses, ...merging };
   const world = new World(kernel, setup);
-  world.rejoins = part !== "leaves";
+  world.rejoins = part !== "leaves" && after === undefined;
   world.leaves = leaves;
+  if (after) play(world, beginnings[after], kills);
   return world;
 }
 
