@@ -88,7 +88,7 @@ export function addAll(): void {
 
 /** The test that an argument names or is. False: it is neither. */
 export function addWord(word: u64): bool {
-  if (!holds(word, EQUALS) && !holds(word, TILDE)) return addNamed(word);
+  if (!holds(word, EQUALS) && !holds(word, TILDE) && !holds(word, BAR)) return addNamed(word);
   addTest(word, wordEnd(word), word, 0);
   return true;
 }

@@ -10,8 +10,12 @@ import {
   sequential,
   withBuffers,
 } from "../support/litmus-cluster.js";
+import { playAtRandom } from "../support/litmus-random-cluster.js";
 
 const SEEDS = 1000;
+/** Clusters at random: so many, from that seed on. */
+const CLUSTERS = Number(process.env["SOAK_SEEDS"] ?? 300);
+const FIRST = Number(process.env["SHAPES_FROM"] ?? 1000);
 /** So many seeds a test, to stay within a test's time on a slow host. */
 const SHARE = 100;
 
@@ -39,6 +43,39 @@ describe.each([
   });
   afterAll(() => {
     cluster = undefined;
+  });
+});
+
+describe("at random", () => {
+  test("tests on clusters", { timeout: 24 * 3_600_000 }, async () => {
+    for (let seed = FIRST; seed < FIRST + CLUSTERS; seed++) await playAtRandom(seed, 2);
+  });
+
+  test.each([
+    [
+      "a writer does not wait for acknowledgements",
+      "coherence/engine.ts",
+      "return (page.acksExpected & ~(page.acksReceived | engine.dead)) == 0;",
+      "return (page.acksExpected & page.acksReceived) == page.acksReceived;",
+    ],
+    [
+      "of several readers one is invalidated",
+      "coherence/directory.ts",
+      "  invalidated = page.sharers & ~from;\n",
+      "  invalidated = page.sharers & ~from;\n  invalidated &= -invalidated;\n",
+    ],
+    [
+      "a part covers what is lent to another",
+      "coherence/parts.ts",
+      "return (chunks & ~part.mine) == 0;",
+      "return true;",
+    ],
+  ])("planted: %s", { timeout: 1_800_000 }, async (_, file, from, to) => {
+    const kernel = (await plantedKernel({ kernel: { file: `kernel/${file}`, changes: [[from, to]] } }))!;
+    const all = async () => {
+      for (let seed = 1; seed <= 200; seed++) await playAtRandom(seed, 2, { kernel });
+    };
+    await expect(all()).rejects.toThrow();
   });
 });
 
