@@ -266,10 +266,12 @@ export class World extends Cluster implements search.World<Step, Saved> {
     const kind = words[0]! & 255;
     const from = (words[0]! >> 8) & 255;
     const requester = (words[0]! >> 16) & 255;
+    const writes = ((words[0]! >>> 24) & c["RIGHT"]!) === c["RIGHT_MODIFIED"];
     const [to, say] = {
       [c["SAY_PURGE"]!]: [from, c["SAY_SURRENDER"]!],
       [c["SAY_INVALIDATE"]!]: [requester, c["SAY_ACKNOWLEDGED"]!],
       [c["SAY_EXECUTE"]!]: [requester, c["SAY_REJECTED"]!],
+      [c["SAY_EARLY"]!]: [writes ? from : 0, c["SAY_UNTAKEN"]!],
       [c["SAY_GET_OPERATE"]!]: [from, c["SAY_REJECTED"]!],
     }[kind] ?? [0, 0];
     // Who asked himself may know this machine's new life before it knows him.
