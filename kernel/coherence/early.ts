@@ -235,11 +235,11 @@ export function offerEnds(page: Page, message: PageMessage): bool {
   return page.frozen != 0 || page.state == OFFERED || page.state == OFFERED_WRITE;
 }
 
-/** A machine that was sent bytes early has died. What it was ordered is known here, unless the page's home is dead or is moving. */
+/** A machine that was sent bytes early has died; the page is not frozen. What it was ordered is known here, unless the page's home is dead. */
 export function earlyTellsNobody(engine: Engine, page: Page, peer: u32): void {
   if (<u32>page.earlyTo != peer) return;
   if (page.offered == 0) earlySettled(page);
-  else if (page.frozen == 0 && !(engine.dead & bitOf(page.home))) {
+  else if (!(engine.dead & bitOf(page.home))) {
     page.offered = OFFER_DEAD;
     page.offerEra = engine.era;
   }

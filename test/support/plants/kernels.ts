@@ -149,7 +149,7 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "R2: what was offered to a writer who dies with the page's home is the page still: the home is known to be dead first",
     judge: "offers",
     file: "coherence/early.ts",
-    from: "  else if (page.frozen == 0 && !(engine.dead & bitOf(page.home))) {",
+    from: "  else if (!(engine.dead & bitOf(page.home))) {",
     to: "  else {",
   },
   {
