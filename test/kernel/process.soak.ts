@@ -18,6 +18,12 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
       test(`racing threads, seed ${seed}, ${cores} cores`, () =>
         expectSame("chaos", [`${seed}`, "500", "shared"], { cores, seed }));
     }
+    for (const seed of seeds(24)) {
+      const where = [["/tmp"], ["shm"], ["/", "unmapped"]][seed % 3]!;
+      const words = [where[0]!, `${seed}`, "2000", ...where.slice(1)];
+      test(`files at random, seed ${seed}`, () =>
+        expectSame("turns", words, { machines: 1 + (seed % 4), cores: 1, seed }));
+    }
     for (const seed of seeds(6)) {
       const [machines, cores] = [2 + (seed % 3), 1 + (seed % 2)];
       const where = `${machines} machines of ${cores} cores, seed ${seed}`;

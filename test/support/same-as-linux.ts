@@ -2,6 +2,7 @@
 // the shared files in a folder.
 import { spawn } from "node:child_process";
 import { expect } from "vitest";
+import type { SeededOptions } from "../../emulator/cluster.js";
 import { repeat, seeded } from "./cluster.js";
 import { temporaryFolder } from "./folder.js";
 import { cProgram } from "./guest.js";
@@ -38,10 +39,10 @@ export async function onLinux(
 export async function expectSame(
   name: string,
   args: readonly string[],
-  { machines = 1, cores = 2, seed = 1 } = {},
+  { machines = 1, cores = 2, seed = 1, ...more }: Partial<SeededOptions> = {},
 ): Promise<void> {
   const built = cProgram(name);
-  const run = await seeded(built.host, args, { machines, cores, seed });
+  const run = await seeded(built.host, args, { machines, cores, seed, ...more });
   const lines = run.lines
     .filter((line) => line.startsWith(`machine1 | ${name}: `))
     .map((line) => line.slice("machine1 | ".length));
