@@ -1,11 +1,14 @@
 // Pages that were unmapped dirty: told from any core, under the lock that revocations take as well, so that a page's
 // record says "written" before the engine is told that the page is gone.
 import { SpinLock } from "../lwkt/spinlock";
+import { rangesOf } from "./grants";
 import { Kept, keptFind } from "./kept";
 import { objectById, objectsFirst } from "./object-list";
 import { pageFind } from "./page-index";
 import { SharedObject } from "./pager";
+import { rangeOf } from "./ranges";
 import { Page } from "./records";
+import { COLLECTING, EXCLUSIVE, INVALID, LEAVING, LOWERING, MODIFIED, OFFERING } from "./table";
 
 const NOTES_MAX: u32 = 128;
 const notes: usize = memory.data(2048, 8); // object id u64, index u64
@@ -47,16 +50,43 @@ function noteKept(kept: Kept): void {
   if (changetype<usize>(kept) != 0) kept.noted = 1;
 }
 
-/** More were unmapped than could be noted: any page may be dirty. */
+/**
+ * More were unmapped than could be noted: any page may be dirty that this machine may write. No other: the number of a copy says which
+ * bytes it has, and whoever writes next gives that number plus one to others.
+ */
 function noteEverything(): void {
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     let at = object.pages;
     while (at != 0) {
-      changetype<Page>(at).noted = 1;
-      at = changetype<Page>(at).nextInObject;
+      const page = changetype<Page>(at);
+      if (mayWrite(page.state)) page.noted = 1;
+      at = page.nextInObject;
     }
-    for (at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) noteKept(changetype<Kept>(at));
+    for (at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
+      const kept = changetype<Kept>(at);
+      if (mayWrite(standingOf(object, kept))) noteKept(kept);
+    }
     object = changetype<SharedObject>(object.next);
+  }
+}
+
+function standingOf(object: SharedObject, kept: Kept): u8 {
+  if (kept.former != 0) return INVALID;
+  return object.frozen != 0 ? kept.standing : rangeOf(rangesOf(object), kept.index).state;
+}
+
+/** Page tables may have shown the page to be written until now. */
+function mayWrite(state: u8): bool {
+  switch (state) {
+    case COLLECTING:
+    case EXCLUSIVE:
+    case MODIFIED:
+    case LOWERING:
+    case LEAVING:
+    case OFFERING:
+      return true;
+    default:
+      return false;
   }
 }
