@@ -169,7 +169,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("the counters of all cores are one", "SDM vol. 3B, 18.17", ["devices/apic-guest", "go on together: what one core has read, no other reads an earlier time than"]),
   ],
   "memory order": [
-    rule("each litmus test sees what x86-TSO allows and nothing else", "SDM vol. 3A, 9.2.3", ["litmus/machine", "$what", "%s"], ["litmus/live", "$name"]),
+    rule("each litmus test sees what x86-TSO allows and nothing else", "SDM vol. 3A, 9.2.3", ["litmus/machine", "$what", "%s"], ["litmus/random", "cores with %i entries", "%o"], ["litmus/live", "$name"]),
     rule("stores become visible in program order, and loads are made in it", "SDM vol. 3A, 9.2.3.2", ["litmus/shapes", "%s: %s is allowed: %s"]),
     rule("a store is not passed by an earlier load", "SDM vol. 3A, 9.2.3.3", ["litmus/shapes", "%s: %s is allowed: %s"]),
     rule("a store may be passed by a later load", "SDM vol. 3A, 9.2.3.4", ["litmus/shapes", "%s: %s is allowed: %s"]),

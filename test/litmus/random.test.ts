@@ -7,7 +7,7 @@ import { inStoreBuffer } from "../support/plants/store-buffer.js";
 
 const TESTS = 40;
 
-// SDM vol. 3A, 9.2.3; AMD APM vol. 2, 7.2
+// SDM vol. 3A, 9.2.3
 describe.each([0, 1, 4])("cores with %i entries", (entries) => {
   test.each(onOneMachine)("%o", async (bounds) => {
     const { forbidden, share } = runAtRandom(await LitmusMachine.create(entries), entries, bounds, TESTS);
