@@ -1,5 +1,5 @@
-/* Machine 1 has copies of pages, and unmaps more pages that it has written than can be noted one by one; then machine 2 writes to those
- * that machine 1 has copies of, and machine 1 reads them. Usage: noted [ROUNDS] */
+/* Machine 1 has copies of pages, and unmaps more pages that it has written than can be noted one by one; machine 2, which has older bytes
+ * of these, reads what was written, and writes to those that machine 1 has copies of, which reads them. Usage: noted [ROUNDS] */
 #include "cluster.h"
 
 #define PAGE 4096u
@@ -23,17 +23,22 @@ int main(int count, char **words)
 		for (unsigned i = 0; i < COPIES; i++)
 			if (copies[i * PAGE / 8] != round * 2)
 				control->wrong++;
+		volatile char *written = share("noted.written", WRITTEN * PAGE);
+		for (unsigned i = 0; node() == 1 && i < WRITTEN; i++)
+			written[i * PAGE] = (char)round;
 		/* In every other round long enough for records to merge. */
 		if (round % 2)
 			usleep(60000);
 		meet(&control->meeting, nodes());
-		if (node() == 1) {
-			char *written = share("noted.written", WRITTEN * PAGE);
-			for (unsigned i = 0; i < WRITTEN; i++)
-				written[i * PAGE] = (char)round;
-			munmap(written, WRITTEN * PAGE);
-		}
+		if (node() == 1)
+			munmap((void *)written, WRITTEN * PAGE);
 		meet(&control->meeting, nodes());
+		for (unsigned i = 0; node() == 2 && i < WRITTEN; i++)
+			if (written[i * PAGE] != (char)round)
+				control->wrong++;
+		meet(&control->meeting, nodes());
+		if (node() != 1)
+			munmap((void *)written, WRITTEN * PAGE);
 		for (unsigned i = 0; node() == 2 && i < COPIES; i++)
 			copies[i * PAGE / 8] = round * 2 + 1;
 		meet(&control->meeting, nodes());

@@ -1,8 +1,8 @@
 /* What files hold, at random: processes take turns, one call each, and each sees what all before it have done. Calls: read, write, at a
  * place or where the descriptor stands, of one part or several, behind the end; longer and shorter files; loads, stores and
  * LOCKed additions where the file is mapped, which each process does once and keeps; descriptors that are closed and opened
- * again; files that are removed while others have them. What each call returned and read goes into a hash, told each 16 turns; with "each"
- * every turn is told. Usage: turns DIRECTORY|shm SEED TURNS [unmapped] [each] */
+ * again; files that are removed while others have them. What each call returned and read goes into a hash, which machine 1 prints at the end; with "each"
+ * whoever had a turn prints it. Usage: turns DIRECTORY|shm SEED TURNS [unmapped] [each] */
 #include "cluster.h"
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -160,7 +160,7 @@ static const char *by_map(unsigned file)
 		size = MOST;
 	if (size < 16)
 		return by_call(file);
-	unsigned count = length() % size + 1, at = below(size - (count < size ? count : size) + 1);
+	unsigned count = length() % size + 1, at = below(size - count + 1);
 	switch (below(5)) {
 	case 0:
 	case 1:

@@ -1,6 +1,6 @@
 // x86-TSO between machines over a thousand seeds, each from the moment when all machines had joined: SB, MP, LB, 2+2W and
 // (on four machines) IRIW, with nothing, MFENCE and a LOCKed instruction between their steps. About 8 minutes of a core; the rows
-// of litmus-buffers.test.ts some 30 more.
+// of litmus-buffers.test.ts some 30 more, the clusters of litmus-random.test.ts, from seed SHAPES_FROM on, SOAK_SEEDS of them (300), another 30.
 import { afterAll, describe, expect, test } from "vitest";
 import { plantedKernel } from "../bugs/plant.js";
 import {

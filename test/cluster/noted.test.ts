@@ -1,5 +1,5 @@
-// A machine that unmaps more written pages than can be noted one by one takes no page for written of which it has a copy
-// (test/c/noted.c): its bytes would have the number that the next writer's get.
+// A machine that unmaps more written pages than can be noted one by one (test/c/noted.c) takes them for written, and no page of which it
+// has a copy: its bytes would have the number that the next writer's get.
 import { describe, expect, test } from "vitest";
 import { repeat, seeded } from "../support/cluster.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
