@@ -268,14 +268,15 @@ async function bootSeeded(
 ): Promise<Ending> {
   if (o.bridge !== undefined)
     throw new Error("--bridge needs real time: leave --seed out, or use buslock run --seed");
-  const machine = await Machine.create({ ...options, seed });
+  const made = { ...options, seed };
+  const machine = await Machine.create(made);
   const schedule = new Schedule([machine], [], new Random(seed), { stall: (o.stall ?? 0) * 1000 });
   const limit = (o.limit ?? VIRTUAL_SECONDS_MAX) * 1e9;
   const saveAt = (o.at ?? Number.POSITIVE_INFINITY) * 1e6;
-  if (o.restore !== undefined) restoreMachine(o.restore, machine, schedule, options);
+  if (o.restore !== undefined) restoreMachine(o.restore, machine, schedule, made);
   for (let turns = 0; ; turns++) {
     if (schedule.now >= saveAt) {
-      saveMachine(o.save!, machine, schedule, options);
+      saveMachine(o.save!, machine, schedule, made);
       return { instructions: machine.instructions, problem: "", exitCode: null };
     }
     const turn = schedule.turn(limit);

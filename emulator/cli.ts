@@ -307,7 +307,12 @@ traceOptions(program.command("boot"))
       checked(whole("at", 0, 1e9)),
     ),
   )
-  .addOption(new Option("--restore <file>", "with --seed: go on from there; the other options as they were"))
+  .addOption(
+    new Option(
+      "--restore <file>",
+      "with --seed: go on from there; the seed and the other options as they were",
+    ),
+  )
   .addOption(options.limit())
   .addOption(options.json())
   .addHelpText(

@@ -116,7 +116,8 @@ export class Schedule {
   readonly #quantum: number;
   readonly #slice: number;
   readonly #slices: number;
-  readonly #stall: number;
+  /** Longest time in nanoseconds for which a core may stand still. */
+  readonly stall: number;
   readonly #buffers: boolean;
   /** One in so many chances lets stores go; each quantum draws its own, so that some stores wait long. */
   #patience = 0;
@@ -142,7 +143,7 @@ export class Schedule {
     this.#quantum = options.quantum ?? 2000;
     this.#slice = options.slice ?? 500;
     this.#slices = options.slices ?? Number.POSITIVE_INFINITY;
-    this.#stall = options.stall ?? 0;
+    this.stall = options.stall ?? 0;
     this.#seats = seatsOf(machines);
     this.#buffers = machines.some((m) => m.buffersStores === true);
   }
@@ -218,10 +219,10 @@ export class Schedule {
 
   /** Whether the core, whose slice is over, stands still from the end of the quantum on. */
   #stalls(seat: Seat, q: Quantum): boolean {
-    if (this.#stall === 0 || this.#random.below(STALL_ONE_IN) !== 0) return false;
+    if (this.stall === 0 || this.#random.below(STALL_ONE_IN) !== 0) return false;
     // Short ones find races between neighbours, long ones those with timers: each length as often as its double.
-    const longest = 2 ** this.#random.below(1 + Math.ceil(Math.log2(this.#stall)));
-    seat.stalled = this.now + q.nanoseconds + 1 + this.#random.below(Math.min(longest, this.#stall));
+    const longest = 2 ** this.#random.below(1 + Math.ceil(Math.log2(this.stall)));
+    seat.stalled = this.now + q.nanoseconds + 1 + this.#random.below(Math.min(longest, this.stall));
     return true;
   }
 

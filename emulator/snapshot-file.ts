@@ -4,17 +4,17 @@
 // Invariant: a file that is foreign, cut, damaged, of another version or of another machine is refused by name.
 
 import { createHash } from "node:crypto";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { MachineOptions } from "./hardware.js";
 import type { Machine } from "./machine.js";
 import type { Schedule, ScheduleRecord } from "./schedule.js";
 import type { Snapshot } from "./snapshot.js";
 
-const MAGIC = Buffer.from("BUSLOCK\x05", "latin1");
+const MAGIC = Buffer.from("BUSLOCK\x06", "latin1");
 const DIGEST_BYTES = 32;
 
-/** What a machine was made of, by name; texts and numbers as they are, images by their digest. */
+/** What a machine and its schedule were made of, by name; texts and numbers as they are, images by their digest. */
 type Makings = Readonly<Record<string, string>>;
 
 interface SavedMachine {
@@ -25,10 +25,12 @@ interface SavedMachine {
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
 
-function makingsOf(o: MachineOptions): Makings {
+function makingsOf(o: MachineOptions, schedule: Schedule): Makings {
   const image = (bytes: Uint8Array | undefined) =>
     bytes === undefined ? "none" : sha256(bytes).toString("hex").slice(0, 16);
   return {
+    seed: String(o.seed ?? 1),
+    "stalls of nanoseconds": String(schedule.stall),
     cores: String(o.cores ?? 1),
     "bytes of RAM": String(o.memory ?? "default"),
     "firmware image": image(o.firmware),
@@ -67,7 +69,7 @@ const devicesOf = ({ entropy, virtioConsole, biosConsole, testDevice }: MachineO
 /** Writes the file whole or not at all. */
 export function saveMachine(path: string, machine: Machine, schedule: Schedule, o: MachineOptions): void {
   const record: SavedMachine = {
-    makings: makingsOf(o),
+    makings: makingsOf(o, schedule),
     machine: machine.snapshot(),
     schedule: schedule.snapshot(),
   };
@@ -76,6 +78,7 @@ export function saveMachine(path: string, machine: Machine, schedule: Schedule, 
     writeFileSync(`${path}.part`, Buffer.concat([MAGIC, sha256(body), body]));
     renameSync(`${path}.part`, path);
   } catch (error) {
+    rmSync(`${path}.part`, { force: true });
     throw new Error(`snapshot ${path}: ${(error as Error).message}`);
   }
 }
@@ -83,7 +86,7 @@ export function saveMachine(path: string, machine: Machine, schedule: Schedule, 
 /** Puts a machine that was made of the same things, and its schedule, where the saved one stood. */
 export function restoreMachine(path: string, machine: Machine, schedule: Schedule, o: MachineOptions): void {
   const { makings, machine: snapshot, schedule: record } = read(path);
-  for (const [name, value] of Object.entries(makingsOf(o))) {
+  for (const [name, value] of Object.entries(makingsOf(o, schedule))) {
     if (makings[name] === value) continue;
     throw new Error(`snapshot ${path}: made with ${name} ${makings[name]}, given ${value}`);
   }

@@ -1,6 +1,6 @@
 // A machine saved by one process goes on in another, to the bit; what is no such file is refused by name.
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -67,7 +67,7 @@ describe("a machine saved to a file", () => {
     const bad = join(folder, "bad");
     for (const [bytes, why] of [
       [Buffer.from("#!/bin/sh"), "bad: not a snapshot of a machine"],
-      [changed(7), "bad: version 250, wanted 5"],
+      [changed(7), "bad: version 249, wanted 6"],
       [good.subarray(0, good.length - 1), "bad: cut or damaged"],
       [good.subarray(0, 20), "bad: cut or damaged"],
       [changed(good.length >> 1), "bad: cut or damaged"],
@@ -80,6 +80,13 @@ describe("a machine saved to a file", () => {
     );
     expect(() => restore(file, { ...options, commandLine: "b" })).toThrow(
       "made with command line a, given b",
+    );
+    expect(() => restore(file, { ...options, seed: 2 } as typeof options)).toThrow(
+      "made with seed 1, given 2",
+    );
+    const stalling = new Schedule([machine], [], new Random(1), { stall: 3000 });
+    expect(() => restoreMachine(file, machine, stalling, options)).toThrow(
+      "made with stalls of nanoseconds 0, given 3000",
     );
     const plugged = { ...options, biosConsole: () => {}, shadowedRom: true };
     expect(() => restore(file, plugged)).toThrow("made with shadowed ROM false, given true");
@@ -94,6 +101,18 @@ describe("a machine saved to a file", () => {
     expect(() => saveMachine(join(folder, "no/where"), machine, schedule, options)).toThrow(
       /snapshot .*ENOENT/,
     );
+    // Nothing half-written stays where the file cannot be put in its place.
+    mkdirSync(join(folder, "taken"));
+    expect(() => saveMachine(join(folder, "taken"), machine, schedule, options)).toThrow(
+      /snapshot .*taken: /,
+    );
+    expect(existsSync(join(folder, "taken.part"))).toBe(false);
+  });
+
+  test("is not continued with another seed, whose run it would not be", async () => {
+    await boot("--save", file, "--at", 1);
+    const other = await boot("--seed", 6, "--restore", file);
+    expect(other).toMatchObject({ status: 2, err: expect.stringContaining("made with seed 5, given 6") });
   });
 });
 
