@@ -3,7 +3,7 @@
 import { getRandomValues } from "node:crypto";
 import { Bridge, type Weather } from "../netbridge/server.js";
 import { hostMicroseconds } from "./host-clock.js";
-import { interrupted } from "./interrupt.js";
+import { CTRL_C, interrupted } from "./interrupt.js";
 import { Random } from "./random.js";
 import { tierUpSoon } from "./tier-up.js";
 
@@ -73,7 +73,8 @@ export async function bridge(o: BridgeCommandOptions): Promise<void> {
       `bridge at ${server.url}${server.qemuPort === null ? "" : `, QEMU at 127.0.0.1:${server.qemuPort}`}`,
     );
   }
-  await interrupted();
+  // SIGTERM is how a service that has done its work is ended.
+  if ((await interrupted()) === CTRL_C) process.exitCode = 130;
   const { members, ...counts } = server.counts;
   await server.close();
   process.off("message", order);

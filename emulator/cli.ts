@@ -365,7 +365,9 @@ Examples:
   $ buslock bridge                               open to this host only
   $ buslock bridge --listen 0.0.0.0:2640 --token SECRET
   $ buslock bridge --qemu 2641                   then: qemu-system-x86_64 ... -netdev stream,id=n,addr.type=inet,addr.host=127.0.0.1,addr.port=2641
-  $ buslock bridge --loss 0.01 --delay 100:2000 --pcap wire.pcap`,
+  $ buslock bridge --loss 0.01 --delay 100:2000 --pcap wire.pcap
+
+Status: 130 ended by Ctrl-C, 0 by SIGTERM; 2 wrong usage, or it cannot listen there.`,
   )
   .action((o: BridgeCommandOptions) => bridge(o));
 

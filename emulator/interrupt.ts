@@ -3,6 +3,9 @@
 /** How a machine tells that it ended so. */
 export const INTERRUPTED = "interrupted";
 
+/** Why the signal is aborted, where a terminal did it. */
+export const CTRL_C = "SIGINT";
+
 /**
  * Aborted on the first of them. A second Ctrl-C ends the process at once. `softly` is what SIGTERM does instead, for the first
  * time; false: nothing.
@@ -10,7 +13,7 @@ export const INTERRUPTED = "interrupted";
 export function interruptSignal(softly: () => boolean = () => false): AbortSignal {
   const controller = new AbortController();
   const end = () => controller.abort();
-  process.once("SIGINT", end);
+  process.once("SIGINT", () => controller.abort(CTRL_C));
   process.once("SIGTERM", () => {
     if (softly()) process.once("SIGTERM", end);
     else end();
@@ -22,9 +25,10 @@ export function interruptSignal(softly: () => boolean = () => false): AbortSigna
   return controller.signal;
 }
 
-export function interrupted(signal = interruptSignal()): Promise<void> {
+/** Gives the reason. */
+export function interrupted(signal = interruptSignal()): Promise<unknown> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve(signal.reason);
+    else signal.addEventListener("abort", () => resolve(signal.reason), { once: true });
   });
 }

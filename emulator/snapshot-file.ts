@@ -4,12 +4,13 @@
 // Invariant: a file that is foreign, cut, damaged, of another version or of another machine is refused by name.
 
 import { createHash } from "node:crypto";
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { MachineOptions } from "./hardware.js";
 import type { Machine } from "./machine.js";
 import type { Schedule, ScheduleRecord } from "./schedule.js";
 import type { Snapshot } from "./snapshot.js";
+import { writeWhole } from "./whole-file.js";
 
 const MAGIC = Buffer.from("BUSLOCK\x06", "latin1");
 const DIGEST_BYTES = 32;
@@ -75,10 +76,8 @@ export function saveMachine(path: string, machine: Machine, schedule: Schedule, 
   };
   const body = gzipSync(JSON.stringify(record), { level: 3 });
   try {
-    writeFileSync(`${path}.part`, Buffer.concat([MAGIC, sha256(body), body]));
-    renameSync(`${path}.part`, path);
+    writeWhole(path, Buffer.concat([MAGIC, sha256(body), body]));
   } catch (error) {
-    rmSync(`${path}.part`, { force: true });
     throw new Error(`snapshot ${path}: ${(error as Error).message}`);
   }
 }

@@ -1,8 +1,9 @@
 // `--report DIR`: a recorder on a seeded cluster, and its page written at the end.
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { SeededCluster } from "../cluster.js";
+import { checkWhole, writeWhole } from "../whole-file.js";
 import { Declarations } from "./declarations.js";
 import { reportPage } from "./page.js";
 import { Recorder } from "./recorder.js";
@@ -32,7 +33,7 @@ export class Report {
     this.path = join(o.folder, "index.html");
     try {
       makeFolder(resolve(o.folder));
-      writeFileSync(this.path, "");
+      checkWhole(this.path);
     } catch (error) {
       throw new Error(`--report ${o.folder}: ${(error as Error).message}`);
     }
@@ -57,9 +58,10 @@ export class Report {
     this.#recorder?.mark({ at: from * 1e6, until: until * 1e6, machine, text });
   }
 
+  /** Until then a former report stands there. */
   write(): void {
     if (this.#recorder === null) return;
-    writeFileSync(this.path, reportPage(this.#recorder.timeline(this.#o.title, this.#o.command)));
+    writeWhole(this.path, reportPage(this.#recorder.timeline(this.#o.title, this.#o.command)));
   }
 }
 

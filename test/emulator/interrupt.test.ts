@@ -44,3 +44,14 @@ test.skipIf(process.platform !== "linux")("a live run that begins", { timeout: 6
   expect(err).toBe("");
   expect(() => process.kill(-run.pid!, 0), "a process of the run is left").toThrow("ESRCH");
 });
+
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 0],
+] as const)("a bridge, by %s", async (signal, status) => {
+  const bridge = buslock("bridge", "--listen", "127.0.0.1:0");
+  await bridge.says("bridge at");
+  bridge.kill(signal);
+  expect(await bridge.ended).toMatchObject({ status });
+  expect(bridge.err).toMatch(/^frames: forwarded 0/);
+});

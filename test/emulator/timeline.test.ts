@@ -1,5 +1,5 @@
 // `run --report`: the page's data against what the run itself counts, and the reading of a kernel by its declarations.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -107,6 +107,13 @@ describe("a run's page", () => {
   test.skipIf(process.platform !== "linux")("a folder that cannot be is named at once", () => {
     const o = { kernelPath, kernel: readImage("kernel", kernelPath), title: "", command: "" };
     expect(() => new Report({ ...o, folder: "/proc/no/such" })).toThrow(/--report \/proc\/no\/such: ENOENT/);
+  });
+
+  test("a run that does not come to its end leaves the former page", () => {
+    const kernel = readImage("kernel", kernelPath);
+    const again = new Report({ folder, kernelPath, kernel, title: "", command: "" });
+    expect(readFileSync(again.path, "utf8")).toBe(page);
+    expect(readdirSync(folder)).toEqual(["index.html"]);
   });
 
   test("stands by itself", () => {
