@@ -329,7 +329,7 @@ Examples:
   $ buslock boot --seed 7 --trace instructions,memory --trace-mode user --trace-core 0 --trace-out t.log --program hello
   $ buslock boot --seed 7 --trace memory --trace-address 1000-1fff --trace-code boot --program hello
   $ buslock boot --trace devices --trace-address 3f8-3ff --symbols System.map --kernel vmlinuz
-  $ buslock boot --seed 7 --program counter --save half --at 12     ... --restore half instead goes on from there
+  $ buslock boot --seed 7 --program counter --save half --at 2      ... --restore half instead goes on from there
   $ buslock boot --gdb 1234 --wait --program hello   then: gdb dist/kernel/kernel.elf -ex "target remote :1234"
   $ buslock boot --bridge ws://127.0.0.1:2640/ --node 2 --append "node=2 nodes=2" --program counter
 

@@ -42,6 +42,17 @@ describe("a machine saved to a file", () => {
     expect(JSON.parse(second.err)).toMatchObject({ instructions: JSON.parse(whole.err).instructions });
   });
 
+  test("as the example of --help does", async () => {
+    const { out } = await boot("--help");
+    const example = /\$ buslock (boot .*) --save half --at (\d+) +\.\.\. --restore half/.exec(out)!;
+    const words = example[1]!.split(" ");
+    const saving = new Command([...words, "--save", file, "--at", example[2]!]);
+    expect(await saving.ended).toMatchObject({ status: 0 });
+    const restored = new Command([...words, "--restore", file]);
+    expect(await restored.ended).toMatchObject({ status: 0 });
+    expect(restored.out).toContain("exit: 0");
+  });
+
   test("a machine that ends before there is anything to save says so, and fails", async () => {
     const run = await boot("--save", join(folder, "late"), "--at", 100_000);
     expect(run.status).toBe(1);
