@@ -183,12 +183,13 @@ function runPut(writer: MessageWriter, first: u64, last: u64): void {
 function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   const offeredTo = engineOfferedTo(page);
   const offeredFor = engineOfferedFor(page);
+  const written = takeAway(page, EVERYTHING); // while its state says whether it may be
   const report = engineGive(page, doubts);
   const untold: u32 = page.broken != 0 ? UNTOLD : 0;
   if (report != REPORT_HAD) page.broken = 0; // it goes along
   if (report != REPORT_HAD) object.gaveTo |= bit(object.home);
   const data = report != REPORT_HAD && page.frame != 0;
-  serialEnded(page, takeAway(page, EVERYTHING));
+  serialEnded(page, written);
   mirrorsGave(page);
   const writer = messageTo(
     object.home,

@@ -6,6 +6,7 @@ import { comesBack, eras, wrongOfEras } from "../eras.js";
 import { withFaults } from "../faults.js";
 import { formerPages, wrongOfFormerPages } from "../former-pages.js";
 import { fulls, tellFull, wrongOfFull } from "../full.js";
+import { given, isGiven } from "../given.js";
 import { type Guessed, guessed, guesses, wrongOfGuessed } from "../guessed.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
@@ -269,6 +270,12 @@ const notes: Judged = async (seed, kernel) => {
 const passedOn: Judged = async (seed, kernel) =>
   wrongOfPassedOn(await passedOnToTheDead(seed, kernel))?.slice(-400);
 
+/** Promise 85: more written pages are unmapped than can be noted, and their machine leaves (test/cluster/noted.test.ts). */
+const leavesNoted: Judged = async (seed, kernel) => {
+  const run = await given(seed * 5, kernel);
+  return isGiven(run) ? undefined : run.text().slice(-400);
+};
+
 /** R3: a machine leaves with the only mirrors, and the pages' owner dies in the same move (test/cluster/mirror.test.ts). */
 const mirrorsLeave: Judged = async (seed, kernel) =>
   (await leftMirrors(seed, kernel))
@@ -343,6 +350,7 @@ export const kernelJudges = {
   lent,
   rests: borrowers(false),
   leaves: borrowers(true),
+  leavesNoted,
   passedOn,
   mirrorsLeave,
   manyMirrorsLeave,

@@ -363,6 +363,13 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "CLEAN_SHARED, 0, sharers);",
   },
   {
+    name: "R7: who gives a page away looks whether it was written when it is here no more",
+    judge: "leavesNoted",
+    file: "coherence/hand-in.ts",
+    from: "  const written = takeAway(page, EVERYTHING); // while its state says whether it may be\n  const report = engineGive(page, doubts);\n",
+    to: "  const report = engineGive(page, doubts);\n  const written = takeAway(page, EVERYTHING);\n",
+  },
+  {
     name: "runs without records: pages that came are not said to be here",
     judge: "scans",
     file: "coherence/together.ts",
