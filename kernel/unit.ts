@@ -24,6 +24,7 @@ export {
   engineOperate,
   enginePeerDied,
   forgetPeer,
+  mayHaveWritten,
   pageCreate,
   pageIsHere,
   tableIndex,
@@ -276,6 +277,9 @@ export function pageMirror(page: Page): u32 {
 export function pageCopies(page: Page): u64 {
   return page.copies;
 }
+export function pageShelf(page: Page): u64 {
+  return page.shelf;
+}
 export function pageBest(page: Page): u64 {
   return page.best;
 }
@@ -293,6 +297,9 @@ export function rangeSetBytes(): usize {
 }
 export function rangeSetLimit(set: RangeSet, limit: u64): void {
   set.limit = limit;
+}
+export function rangeState(set: RangeSet, index: u64): u32 {
+  return rangeOf(set, index).state;
 }
 export function rangeIsLost(set: RangeSet, index: u64): bool {
   return rangeOf(set, index).directory == LOST;

@@ -92,11 +92,14 @@ import {
   INVALIDATE,
   INVALIDATE_NOTHING,
   LAST_ACKNOWLEDGED,
+  LEAVING,
+  LOWERING,
   MISSED,
   MODIFIED,
   NONE,
   OFFERED,
   OFFERED_WRITE,
+  OFFERING,
   OPERATE,
   OPERATED,
   OWNED,
@@ -179,6 +182,20 @@ export function pageIsHere(page: Page): bool {
       return false;
     default:
       return true;
+  }
+}
+
+/** May page tables have shown until now that the page was written here? Who collects acknowledgements has not been granted it. */
+export function mayHaveWritten(state: u8): bool {
+  switch (state) {
+    case EXCLUSIVE:
+    case MODIFIED:
+    case LOWERING:
+    case LEAVING:
+    case OFFERING:
+      return true;
+    default:
+      return false;
   }
 }
 // --- Events ---

@@ -1,6 +1,7 @@
 // Pages that were unmapped dirty: told from any core, under the lock that revocations take as well, so that a page's
 // record says "written" before the engine is told that the page is gone.
 import { SpinLock } from "../lwkt/spinlock";
+import { mayHaveWritten } from "./engine";
 import { rangesOf } from "./grants";
 import { Kept, keptFind } from "./kept";
 import { objectById, objectsFirst } from "./object-list";
@@ -8,7 +9,7 @@ import { pageFind } from "./page-index";
 import { SharedObject } from "./pager";
 import { rangeOf } from "./ranges";
 import { Page } from "./records";
-import { COLLECTING, EXCLUSIVE, INVALID, LEAVING, LOWERING, MODIFIED, OFFERING } from "./table";
+import { INVALID } from "./table";
 
 const NOTES_MAX: u32 = 128;
 const notes: usize = memory.data(2048, 8); // object id u64, index u64
@@ -60,12 +61,12 @@ function noteEverything(): void {
     let at = object.pages;
     while (at != 0) {
       const page = changetype<Page>(at);
-      if (mayWrite(page.state)) page.noted = 1;
+      if (mayHaveWritten(page.state)) page.noted = 1;
       at = page.nextInObject;
     }
     for (at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
       const kept = changetype<Kept>(at);
-      if (mayWrite(standingOf(object, kept))) noteKept(kept);
+      if (mayHaveWritten(standingOf(object, kept))) noteKept(kept);
     }
     object = changetype<SharedObject>(object.next);
   }
@@ -74,19 +75,4 @@ function noteEverything(): void {
 function standingOf(object: SharedObject, kept: Kept): u8 {
   if (kept.former != 0) return INVALID;
   return object.frozen != 0 ? kept.standing : rangeOf(rangesOf(object), kept.index).state;
-}
-
-/** Page tables may have shown the page to be written until now. */
-function mayWrite(state: u8): bool {
-  switch (state) {
-    case COLLECTING:
-    case EXCLUSIVE:
-    case MODIFIED:
-    case LOWERING:
-    case LEAVING:
-    case OFFERING:
-      return true;
-    default:
-      return false;
-  }
 }

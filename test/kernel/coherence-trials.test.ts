@@ -4,8 +4,10 @@
 import { expect, test } from "vitest";
 import { World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { collecting } from "../support/notes-stories.js";
 import { rowAddress, states } from "../support/page-table.js";
 import { explore, Violation } from "../support/search.js";
+import { tellStory } from "../support/story.js";
 import {
   GUESSING,
   JOINED,
@@ -16,6 +18,7 @@ import {
   shapeOf,
   shrink,
   trial,
+  UNMAPPING,
   worldOf,
 } from "../support/trial.js";
 
@@ -37,6 +40,7 @@ test.each([
   // Over the kernel's links: frames are lost, doubled, overtaken, late, cut one way.
   ["joined", JOINED],
   ["guessing", GUESSING],
+  ["unmapping", UNMAPPING],
 ])("%s clusters: 60, four seeds each", (_, from) => {
   let kernel = new KernelWasm();
   let events = 0;
@@ -70,6 +74,19 @@ test("what is lost with a range goes on by other numbers", () => {
   expect(run).not.toThrow();
   world.planted = "what is lost with a range keeps its numbers";
   expect(run).toThrow(/has number 0\.1 for 2 at machine 1 and for 1 at machine 6/);
+});
+
+test("promise 85: who is about to write when others unmap has a copy like others", () =>
+  tellStory(new KernelWasm(), collecting));
+
+// What it has is here no more by then, so it was not written here.
+test("promise 85: who leaves looks at its page tables before it gives a page away", () => {
+  const shape = UNMAPPING + 1;
+  const world = worldOf(new KernelWasm(), shapeOf(shape));
+  const run = () => trial(world, shape, "safety", 14);
+  expect(run).not.toThrow();
+  world.planted = "what is given away is looked at too late";
+  expect(run).toThrow(/page 2 has number 0\.0 for 0 at machine 1 and for 1 at machine 2/);
 });
 
 // Who takes itself for the page's next home is told of its loss, for whoever comes next; then it leaves, or another is the home, and goes on.

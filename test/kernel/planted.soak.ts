@@ -11,6 +11,7 @@ import { membershipPlants } from "../support/plants/membership.js";
 import { mirrorPlants } from "../support/plants/mirror.js";
 import { movePlants } from "../support/plants/moves.js";
 import { nameJudges, namePlants } from "../support/plants/names.js";
+import { notePlants } from "../support/plants/notes.js";
 import { suspectedBy } from "../support/plants/on-clusters.js";
 import { orderJudges, orderPlants } from "../support/plants/orders.js";
 import type { Finding, Planted } from "../support/plants/plant.js";
@@ -20,6 +21,7 @@ import { sourcePlants } from "../support/plants/sources.js";
 const kinds: Readonly<Record<string, readonly Planted[]>> = {
   "the page protocol's table": rowPlants,
   "the engine's sources": sourcePlants,
+  "notes of what was unmapped": notePlants,
   "how a home moves": movePlants,
   membership: membershipPlants,
   links: linkBugs,

@@ -6,6 +6,7 @@ import { kernelPlants } from "../support/plants/kernels.js";
 import { linkSourcePlants } from "../support/plants/links.js";
 import { lockPlants } from "../support/plants/locks.js";
 import { namePlants } from "../support/plants/names.js";
+import { notePlants } from "../support/plants/notes.js";
 import { orderPlants } from "../support/plants/orders.js";
 import { sourcePlants } from "../support/plants/sources.js";
 
@@ -13,6 +14,7 @@ const plants = [
   ...sourcePlants,
   ...linkSourcePlants,
   ...lockPlants,
+  ...notePlants,
   ...kernelPlants,
   ...orderPlants,
   ...namePlants,

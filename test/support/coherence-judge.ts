@@ -69,9 +69,10 @@ export class Judge {
 
   /** One writer or any number of readers, and every copy that can be read is the newest. */
   check(): void {
-    // Who serves a home that he does not yet know to be dead is an orphan already.
     for (const page of this.#cluster.pages) {
-      if (this.#cluster.homeLives(page)) this.#checkPage(page);
+      // Who serves a home that he does not yet know to be dead is an orphan already.
+      if (!this.#cluster.homeLives(page)) continue;
+      this.#checkPage(page);
       if (this.#cluster.numbered) this.#serials.check(page);
     }
   }

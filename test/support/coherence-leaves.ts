@@ -48,7 +48,7 @@ export class Leaves {
   #ends(number: number): void {
     for (const thread of this.#cluster.machine(number).threads) {
       Object.assign(thread, { at: thread.program.length, state: 0, declined: false });
-      thread.right.fill(0);
+      this.#cluster.notes.unmap(number, thread);
     }
   }
 
@@ -83,8 +83,13 @@ export class Leaves {
     const at = engines.page(number, page);
     const offered = engines.do.offeredTo(at);
     const to = { to: offered, request: offered === 0 ? 0 : engines.do.offeredFor(at) };
+    let written =
+      this.#cluster.planted !== "what is given away is looked at too late" &&
+      this.#cluster.notes.takeAway(number, page);
     const report = engines.do.give(at, this.#cluster.machine(number).membership.doubts ? 1 : 0);
-    const serial = engines.do.forsaken(at, here.dirty ? 1 : 0) as unknown as bigint;
+    if (this.#cluster.planted === "what is given away is looked at too late")
+      written = this.#cluster.notes.takeAway(number, page);
+    const serial = engines.do.forsaken(at, written ? 1 : 0) as unknown as bigint;
     here.dirty = false;
     this.#mirrors.gave(number, page);
     const untold = here.broken ? c["UNTOLD"]! : 0;

@@ -71,8 +71,7 @@ export class Merging {
       cluster.fetches++;
       this.#pagers.run(machine, page, () => engines.do.ask(engine, at, 1));
     } else if (step.do === "drop") {
-      for (const { right } of cluster.machine(machine).threads) right[page] = 0;
-      engines.do.drop(engine, at, here.dirty ? 1 : 0);
+      engines.do.drop(engine, at, cluster.notes.takeAway(machine, page) ? 1 : 0);
       here.dirty = false;
     } else {
       engines.do.merge(engine, at);

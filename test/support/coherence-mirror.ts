@@ -237,8 +237,8 @@ export class Mirrors {
 
   /** Threads that write fault again. */
   #readOnly(machine: number, page: number): void {
+    this.#cluster.notes.takeAway(machine, page, 1);
     for (const thread of this.#cluster.machine(machine).threads) {
-      thread.right[page] = Math.min(thread.right[page]!, 1);
       const { what, page: at } = thread.program[thread.at] ?? { what: "", page: -1 };
       if (thread.state === 2 && at === page && what !== "r") thread.state = 0;
     }

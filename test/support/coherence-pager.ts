@@ -56,6 +56,7 @@ export class Pagers {
     if (need === 2) {
       here.frame = ++this.#cluster.latest[page]!;
       here.dirty = true;
+      thread.wrote[page] = true;
       this.#cluster.losses.written(page);
       this.#judge.writes(number, page, here.frame);
     }
@@ -143,9 +144,8 @@ export class Pagers {
     const { engines } = this.#cluster;
     const machine = this.#cluster.machine(number);
     const here = machine.pages[page]!;
-    for (const { right } of machine.threads) right[page] = Math.min(right[page]!, here.revoking);
+    const dirty = this.#cluster.notes.takeAway(number, page, here.revoking) ? 1 : 0;
     here.revoking = -1;
-    const dirty = here.dirty ? 1 : 0;
     here.dirty = false;
     this.#mirrors.ended(number, page);
     const [engine, at] = [engines.engine(number), engines.page(number, page)];
@@ -154,10 +154,8 @@ export class Pagers {
 
   /** The lease has run out: no core has a page any more; threads that had one fault again. */
   stop(number: number): void {
-    for (const thread of this.#cluster.machine(number).threads) {
-      thread.right.fill(0);
-      if (thread.state === 2) thread.state = 1;
-    }
+    for (const page of this.#cluster.pages) this.#cluster.notes.suspend(number, page);
+    for (const thread of this.#cluster.machine(number).threads) if (thread.state === 2) thread.state = 1;
   }
 
   /** As homes.ts does before a move: it is over at once and leaves the page here; threads fault again. */
@@ -166,10 +164,9 @@ export class Pagers {
     const here = machine.pages[page]!;
     if (here.revoking < 0) return;
     here.revoking = -1;
-    for (const thread of machine.threads) {
-      thread.right[page] = 0;
+    this.#cluster.notes.suspend(number, page);
+    for (const thread of machine.threads)
       if (thread.state === 2 && thread.program[thread.at]!.page === page) thread.state = 1;
-    }
   }
 
   // --- What the engine wants ---

@@ -60,8 +60,19 @@ export class Serials {
     }
   }
 
+  #putNumber(serial: bigint, value: number, from: number, to: number): void {
+    const changes = Number(BigInt.asUintN(32, serial));
+    this.#put(Number(BigInt.asUintN(32, serial >> 32n)), changes, value, from, to);
+  }
+
   #atMachine(number: number, page: number, { exists, kept, frame, dirty }: PageHere): void {
-    const { engines } = this.#cluster;
+    const { engines, mirror } = this.#cluster;
+    if (mirror && exists) {
+      const shelf = BigInt(engines.do.shelf(engines.page(number, page)));
+      if (shelf !== 0n) this.#putNumber(shelf, mirror.shelves[number - 1]![page]!, number, number);
+      for (const { page: of, serial, value } of mirror.comings[number - 1]!)
+        if (of === page) this.#putNumber(serial, value, number, number);
+    }
     if (exists) {
       const changed = dirty || (engines.do.dirty(engines.page(number, page)) & 2) !== 0;
       const [changes, era] = engines.serialWords(number, page);
@@ -85,10 +96,8 @@ export class Serials {
           if (notice === undefined) {
             if (of === page && (words[0]! >>> 24) & c["WITH_DATA"]!)
               this.#put(words[at + 1]!, words[at]!, value, from, to);
-          } else if (notice.kind === "given" && notice.page === page) {
-            const [changes, era] = [notice.serial & 0xffff_ffffn, (notice.serial >> 32n) & 0xffff_ffffn];
-            this.#put(Number(era), Number(changes), value, from, to);
-          }
+          } else if ((notice.kind === "given" || notice.kind === "mirror") && notice.page === page)
+            this.#putNumber(notice.serial, value, from, to);
       }
     }
   }

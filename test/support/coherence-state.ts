@@ -3,6 +3,7 @@
 import { Engines, LAST } from "./coherence-engines.js";
 import { Losses, type LossState, type Word } from "./coherence-losses.js";
 import { copyMirrors, type MirrorState, mirrorState, mirrorWords } from "./coherence-mirror-state.js";
+import { Notes } from "./coherence-notes.js";
 import { type Notice, put64, putNotice } from "./coherence-notices.js";
 import { Tellings, type TellingsSaved } from "./coherence-tellings.js";
 import {
@@ -57,6 +58,8 @@ export interface Setup {
   roomless?: readonly number[];
   /** Readers guess who owns a page, and ask him as well. */
   guesses?: boolean;
+  /** Threads unmap what they have, and so many pages that they have written are noted one by one (coherence-notes.ts); not told: they do not. */
+  notes?: number;
   /** Views, and homes that move. */
   takeover?: boolean;
   /** What is written is mirrored on so many machines before it is seen; with `takeover`, without ranges. */
@@ -93,6 +96,8 @@ export interface Thread {
   declined: boolean;
   /** Per page, what its core may still do through its page tables and TLB: 0 nothing, 1 read, 2 write. Each thread has a space of its own. */
   right: number[];
+  /** Per page, its page tables' dirty bit. */
+  wrote: boolean[];
 }
 
 export const isDone = ({ at, program }: Thread): boolean => at === program.length;
@@ -102,7 +107,10 @@ export interface PageHere {
   exists: boolean;
   /** It has a frame, which is zeros where nothing else was written. */
   framed: boolean;
+  /** Its bytes are not those that its number names. */
   dirty: boolean;
+  /** Written here by page tables that it has left (Page.noted). */
+  noted?: boolean;
   /** A revocation in progress: -1 none, 0 everything, 1 the right to write. */
   revoking: number;
   frame: number;
@@ -142,6 +150,9 @@ export interface Machine {
   objects: ObjectHere[];
   /** At the home: bit per machine whose answer to a recall it awaits. */
   recalling: number;
+  /** Pages that were unmapped dirty, as many as can be noted; there were more. */
+  notes: number[];
+  notesLost: boolean;
 }
 
 export interface Saved {
@@ -159,10 +170,15 @@ export interface Saved {
 
 const copy = (machine: Machine): Machine => ({
   ...machine,
-  threads: machine.threads.map((thread) => ({ ...thread, right: thread.right.slice() })),
+  threads: machine.threads.map((thread) => ({
+    ...thread,
+    right: thread.right.slice(),
+    wrote: thread.wrote.slice(),
+  })),
   pages: machine.pages.map((page) => ({ ...page })),
   membership: copyMembership(machine.membership),
   objects: machine.objects.map((object) => ({ ...object })),
+  notes: machine.notes.slice(),
 });
 
 export class Cluster {
@@ -184,6 +200,7 @@ export class Cluster {
   fetches = 0;
   readonly losses: Losses;
   readonly tellings: Tellings;
+  readonly notes = new Notes(this);
   messages = 0;
   dataMessages = 0;
   /** Machines that died come back. */
@@ -239,6 +256,7 @@ export class Cluster {
           state: 0,
           declined: false,
           right: this.latest.map(() => 0),
+          wrote: this.latest.map(() => false),
         })),
         pages: [],
         alive: true,
@@ -249,6 +267,8 @@ export class Cluster {
         membership: unseen(machines),
         objects: [],
         recalling: 0,
+        notes: [],
+        notesLost: false,
       });
       this.create(m, 0);
     }
@@ -421,7 +441,8 @@ export class Cluster {
       const here = this.machine(number).pages[page]!;
       if (!here.exists || !here.framed || here.ofFormerFile) continue;
       const at = this.engines.page(number, page);
-      const serial = BigInt.asUintN(64, BigInt(this.engines.do.forsaken(at, here.dirty ? 1 : 0)));
+      const written = this.notes.takeAway(number, page) ? 1 : 0;
+      const serial = BigInt.asUintN(64, BigInt(this.engines.do.forsaken(at, written)));
       if (serial !== 0n && serial !== NO_SERIAL) remains.set(page, { serial, frame: here.frame });
     }
     return remains;
@@ -590,11 +611,17 @@ export class Cluster {
         (noticed << 4) |
         (machine.recalling << 20),
     );
+    if (this.setup.notes !== undefined) {
+      for (const { noted } of machine.pages) words.put(noted ? 1 : 0);
+      words.put((machine.notes.length << 1) | (machine.notesLost ? 1 : 0));
+      for (const page of machine.notes) words.put(page);
+    }
     if (this.takeover) membershipWords((word) => words.put(word), machine);
     if (this.mirror || this.setup.guesses) words.put(machine.membership.frozenFor);
-    for (const { at, state, declined, right, commit, shows } of machine.threads) {
+    for (const { at, state, declined, right, wrote, commit, shows } of machine.threads) {
       words.put((at << 8) | (state << 1) | (declined ? 1 : 0));
       for (const each of right) words.put(each);
+      if (this.setup.notes !== undefined) for (const each of wrote) words.put(each ? 1 : 0);
       if (this.mirror) for (const each of [...(commit ?? [-1]), ...(shows ?? [-1])]) words.put(each);
     }
   }

@@ -7,6 +7,7 @@ import { LAST } from "./coherence-engines.js";
 import { Judge } from "./coherence-judge.js";
 import { type MergeStep, Merging } from "./coherence-merge.js";
 import { type MirrorStep, Mirrors } from "./coherence-mirror.js";
+import type { UnmapStep } from "./coherence-notes.js";
 import type { Notice } from "./coherence-notices.js";
 import { Pagers } from "./coherence-pager.js";
 import { Cluster, type Saved, type Setup } from "./coherence-state.js";
@@ -32,11 +33,12 @@ export type Step =
   | { do: "pause" | "resume"; machine: number }
   | MergeStep
   | MirrorStep
+  | UnmapStep
   | ViewStep
   | WireStep;
 
 /** What need not happen. */
-const optional = new Set<Step["do"]>(["kill", "pause", "exit", "leave", "merge", "drop", "fetch"]);
+const optional = new Set<Step["do"]>(["kill", "pause", "exit", "leave", "merge", "drop", "fetch", "unmap"]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
   readonly membership: Views;
@@ -71,7 +73,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
           steps.push({ do: "deliver", from, to: m });
       if (this.takeover) steps.push(...this.membership.steps(m));
       else this.#news(steps, m);
-      steps.push(...this.#merging.steps(m), ...this.mirrors.steps(m));
+      steps.push(...this.#merging.steps(m), ...this.mirrors.steps(m), ...this.notes.steps(m));
       if (m === this.#recaller() && this.recalls < (this.setup.recalls ?? 0) && machine.recalling === 0)
         steps.push({ do: "recall", machine: m });
       if (machine.stopped && !this.membership.leavesOut(m)) steps.push({ do: "resume", machine: m });
@@ -163,6 +165,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
         break;
       case "retire":
         this.#pagers.execute(step.machine, this.machine(step.machine).threads[step.thread]!);
+        break;
+      case "unmap":
+        this.notes.unmap(step.machine, this.machine(step.machine).threads[step.thread]!);
         break;
       case "gone":
         this.#pagers.gone(step.machine, step.page);
@@ -323,6 +328,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     if (machine.alive && !this.mirror)
       machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
     Object.assign(machine, { returned: true, alive: true, stopped: false, exited: false, recalling: 0 });
+    Object.assign(machine, { notes: [], notesLost: false });
     this.create(number, 1);
     this.tellings.begins(number);
     remains?.forEach(({ serial, frame }, page) => {
@@ -337,6 +343,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       if (this.knowsDead(number, other)) this.engines.do.dead(this.engines.engine(number), other);
     for (const thread of machine.threads) {
       thread.right.fill(0);
+      thread.wrote.fill(false);
       thread.declined = false;
       thread.commit = undefined;
       thread.shows = undefined;

@@ -34,8 +34,12 @@ export const JOINED = 3_000_000;
 /** And from here on any that is not mirrored, with readers who guess who owns a page. */
 export const GUESSING = 4_000_000;
 
+/** And from here on any of all these, whose threads unmap pages. */
+export const UNMAPPING = 5_000_000;
+
 /** The cluster of this number. */
 export function shapeOf(number: number): Shape {
+  if (number >= UNMAPPING) return unmappingOf(number);
   if (number >= GUESSING) return guessingOf(number);
   if (number >= JOINED) return joinedOf(number);
   if (number >= MIRRORED) return mirroredOf(number);
@@ -154,6 +158,12 @@ function guessingOf(number: number): Shape {
   const kind = [0, LARGER, JOINED][number % 3]!;
   const shape = shapeOf(kind + number - GUESSING);
   return { ...shape, guesses: shape.mirrored === undefined };
+}
+
+function unmappingOf(number: number): Shape {
+  const kinds = [0, LARGER, MIRRORED, JOINED, GUESSING];
+  const shape = shapeOf(kinds[number % kinds.length]! + number - UNMAPPING);
+  return { ...shape, notes: number % 3 };
 }
 
 /** Of one run: what goes slowly there, and how faults follow each other. */
