@@ -9,7 +9,7 @@ import { frameAllocate } from "../memory/frames";
 import { framesAhead } from "../memory/reserve";
 import { bootNumber } from "../options";
 import { clusterSelf } from "../syslink/cluster";
-import { linkRoom } from "../syslink/members";
+import { linkRoom } from "../syslink/links";
 import { askMany, isAsked } from "./asked";
 import { Client } from "./client";
 import { engineAsk } from "./engine";

@@ -39,9 +39,7 @@ import { remainsDrop } from "../coherence/remains";
 import { futexMachineCame } from "../coherence/shared-futex";
 import { willsMachineDied } from "../coherence/wills";
 import { print, printDecimal } from "../console";
-import { framesFree } from "../memory/frames";
 import { allocate } from "../memory/slab";
-import { IP_BYTES, UDP_BYTES } from "../net/interface";
 import { bootNumber } from "../options";
 import { spreadMachineDied } from "../process/spread";
 import { COMMAND_FAREWELL, COMMAND_MEMBERS, ITEM_ACKS } from "./commands";
@@ -56,18 +54,8 @@ import {
   wantsToLeave,
 } from "./farewell";
 import { leaseForget, leaseHolds, leaseLook, leaseStart, patienceEnds } from "./lease";
-import {
-  LINK_HEADER_BYTES,
-  LINK_LOST,
-  LINK_UP,
-  Link,
-  linkBytes,
-  linkCreate,
-  linkCut,
-  linkReset,
-  linkTick,
-  NEVER,
-} from "./link";
+import { LINK_LOST, LINK_UP, Link, linkCut, linkReset, linkTick, NEVER } from "./link";
+import { linksCreate } from "./links";
 import {
   FLUSHED,
   FROZEN,
@@ -105,26 +93,10 @@ import {
 } from "./membership";
 import { itemData, itemFind, itemPut, MessageHeader } from "./message";
 import { linkDirty, messageEnd, noticeTo, overflowDrain, voteSend } from "./outbox";
-import {
-  bit,
-  card,
-  clusterEpoch,
-  clusterMachines,
-  clusterSelf,
-  epochSet,
-  exclude,
-  include,
-  linkSet,
-  linkTo,
-} from "./peers";
+import { bit, clusterEpoch, clusterMachines, clusterSelf, epochSet, exclude, include, linkTo } from "./peers";
 import { View, viewCopy, viewHas, viewLife } from "./view";
 
 const MILLISECOND: u64 = 1_000_000;
-/** The least that linkCreate() takes; with the other parts of a link just below 512 KiB at an MTU of 9000. */
-const RING_BYTES: u32 = 131072;
-/** The most: a window of whole pages. All rings together take no more than this part of the memory, if they need not. */
-const RING_BYTES_MAX: u32 = 1 << 20;
-const RINGS_PART: u32 = 32;
 
 let membership = changetype<Membership>(0);
 /** The view that this machine acts by, and the one before. */
@@ -154,8 +126,6 @@ let settled: bool = false;
 let graceTime: u64 = 0;
 let lossTime: u64 = 0;
 let joinUntil: u64 = 0;
-/** Of each link, the same for good. */
-let ring: u32 = 0;
 let newLife: u32 = 0;
 let askAgain: u32 = 0;
 
@@ -169,7 +139,7 @@ export function membersStart(now: u64, lives: u32, later: u32): void {
   lossTime = loss - graceTime;
   joinUntil = now + bootNumber("join", 60_000) * MILLISECOND;
   epochSet(call_indirect<u64>(newLife));
-  linksCreate();
+  linksCreate(lossTime);
   membership = membershipCreate(allocate(MEMBERSHIP_BYTES), clusterSelf(), clusterMachines(), clusterEpoch());
   heardUntil(now);
 }
@@ -187,34 +157,9 @@ function linksHeard(): void {
   }
 }
 
-function ringBytes(): u32 {
-  const each = ((<u64>framesFree()) << 12) / RINGS_PART / <u64>(clusterMachines() - 1);
-  let bytes = RING_BYTES;
-  while (bytes < RING_BYTES_MAX && <u64>(2 * bytes) <= each) bytes *= 2;
-  return bytes;
-}
-
 /** Who is silent for so long is left out, and dead. Nanoseconds. */
 export function membersLossTime(): u64 {
   return lossTime + graceTime;
-}
-
-/** Bytes that wait in a link for the other end at the most, before more of them take memory of their own; 0: there is no link. */
-export function linkRoom(): u32 {
-  return ring;
-}
-
-function linksCreate(): void {
-  const payload = (card.mtu - IP_BYTES - UDP_BYTES - LINK_HEADER_BYTES) & ~7;
-  if (ring == 0) ring = ringBytes();
-  for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
-    if (machine == clusterSelf()) continue;
-    let at = changetype<usize>(linkTo(machine));
-    if (at == 0) at = allocate(linkBytes(payload, ring));
-    else memory.fill(at, 0, offsetof<Link>());
-    linkSet(machine, linkCreate(at, clusterSelf(), machine, clusterEpoch(), payload, ring, lossTime));
-    linkDirty(machine);
-  }
 }
 
 /** Threads are served. */
@@ -556,7 +501,7 @@ function beginAnew(now: u64): u64 {
   leaseForget();
   const life = call_indirect<u64>(newLife);
   epochSet(life != clusterEpoch() ? life : ~life | 1);
-  linksCreate();
+  linksCreate(lossTime);
   membershipReborn(membership, clusterEpoch());
   heardUntil(now);
   return now;
