@@ -311,6 +311,7 @@ export class Engine {
         this.#events.stopping = true;
         return left;
       }
+      this.#set(c + SHADOW, 0);
       next = this.#partial(c, left);
     }
     switch (next) {

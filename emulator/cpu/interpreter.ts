@@ -253,7 +253,6 @@ function enter(linkage: Linkage): FunctionCode {
     code.end();
 
     code.get(patch).get(block).access("i32.store");
-    code.get(CORE).i32(0).access("i32.store", SHADOW); // the run loop, too, goes into the block at once if it is too long
     code.get(CORE).get(rip).access("i64.store", BLOCK_RIP);
     code
       .get(budget)
@@ -265,8 +264,9 @@ function enter(linkage: Linkage): FunctionCode {
       .op("i32.lt_s");
     code.if();
     code.get(CORE).get(block).access("i32.store", BLOCK_FOUND);
-    exit(code, EXIT.partial, pushBudget);
+    exit(code, EXIT.partial, pushBudget); // a shadow stays: the run may end here
     code.end();
+    code.get(CORE).i32(0).access("i32.store", SHADOW);
     code.get(CORE).get(block).i32(BLOCK_HEADER_BYTES).op("i32.add").get(left);
     code
       .get(block)
@@ -303,8 +303,8 @@ function checkSecondPage(code: Body, block: number, linear: number, otherwise: L
 }
 
 /**
- * resume(core, op, budget): goes on at RIP after a row that may have changed anything. STI's shadow ends where enter() has
- * found the next instruction: between the two nobody looks for interrupts.
+ * resume(core, op, budget): goes on at RIP after a row that may have changed anything. STI's shadow ends where enter() goes
+ * on with the next instruction: between the two nobody looks for interrupts.
  */
 function resume(): FunctionCode {
   return handler(SLOT.resume, undefined, (code) => {

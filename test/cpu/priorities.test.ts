@@ -117,6 +117,34 @@ test("STI's shadow has ended where a run ends behind the next instruction, in th
   expect(order()).toEqual([0x40]);
   expect(cpu.read(STACK_TOP - 40, 8)).toBe(BigInt(CODE + 2));
 });
+// SDM vol. 2, STI: interrupts stay off until the end of the instruction behind it, wherever a run comes back. A wake-up that is
+// taken between STI and HLT is lost to the sleeper.
+test.each([
+  ["an interrupt", 64, false],
+  ["an NMI", 2, false],
+  ["an interrupt, live", 64, true],
+  ["an NMI, live", 2, true],
+] as const)("where a run ends right behind STI, it still holds off %s", async (_, vector, live) => {
+  if (live) cpu = await Cpu.create({ live });
+  cpu.start("mov ecx, 3;; again: cli;; sti;; inc ebx;; dec ecx;; jnz again;; hlt");
+  const behind = CODE + 5 + 1 + 1;
+  let met = 0;
+  for (let budget = 1; budget < 20; budget++) {
+    cpu.setUp();
+    logging({ [vector]: "hlt" });
+    cpu.engine.run(0, budget); // live it comes back before a block that is longer than what is left
+    if (Number(cpu.state().rip) !== behind) continue;
+    met++;
+    if (vector === 64) cpu.host.interrupts = [64];
+    cpu.attend(0, vector === 64 ? ATTENTION_INTERRUPT : ATTENTION_NMI);
+    cpu.engine.run(0, 50);
+    cpu.engine.run(0, 50);
+    expect(order(), `after ${budget} instructions`).toEqual([vector]);
+    expect(cpu.read(STACK_TOP - 40, 8), `after ${budget} instructions`).toBe(BigInt(behind + 2));
+    cpu.engine.reset(0); // no longer in NMI's handler
+  }
+  expect(met).toBeGreaterThan(1);
+});
 test("NMI ends HLT with interrupts off, an interrupt does not", () => {
   cpu.start("hlt;; mov ebx, 1;; hlt");
   logging({ 2: "iretq", 64: "iretq" });

@@ -95,7 +95,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
   ],
   "shadows and NMI": [
     rule("MOV SS and POP SS hold off all but faults, for one instruction", "SDM vol. 3A, 6.8.3", ["cpu/priorities", "MOV SS holds off interrupts and NMI for one instruction, STI interrupts"], ["cpu/debug", "MOV SS", "an instruction breakpoint at the next one takes a data breakpoint along", "STI does not hold it off, MOV SS and POP SS do, for one instruction"], ["cpu/engine", "MOV SS holds the trap off for one instruction"]),
-    rule("STI holds off interrupts for one instruction", "SDM vol. 2, STI", ["cpu/priorities", "MOV SS holds off interrupts and NMI for one instruction, STI interrupts"], ["cpu/engine", "STI; HLT sleeps until the interrupt, which returns behind HLT"]),
+    rule("STI holds off interrupts for one instruction", "SDM vol. 2, STI", ["cpu/priorities", "MOV SS holds off interrupts and NMI for one instruction, STI interrupts", "where a run ends right behind STI, it still holds off %s"], ["cpu/engine", "STI; HLT sleeps until the interrupt, which returns behind HLT"]),
     rule("NMI blocks NMI until IRET, whatever comes of that", "SDM vol. 3A, 6.7.1", ["cpu/priorities", "one NMI waits while another is served, no more, and IRET lets it in", "an IRET that faults lets the next NMI in"], ["cpu/exceptions", "an NMI blocks NMIs until IRET; an interrupt ends HLT and the shadow"], ["cpu/engine", "NMI goes through IF but not into its own handler until IRET"], ["devices/apic-guest", "two that come between two looks are two; more than that are one and one that waits"]),
   ],
   "priorities and restart": [
