@@ -42,7 +42,7 @@ const ENOENT: i64 = 2;
 const EINVAL: i64 = 22;
 const ENAMETOOLONG: i64 = 36;
 const NAME_MAX: u32 = 255;
-const PAGE: u64 = 4096;
+export const PAGE: u64 = 4096;
 /** Page numbers have 40 bits. */
 const SIZE_MAX: u64 = (<u64>1) << 52;
 
@@ -239,15 +239,44 @@ export function objectTruncate(object: SharedObject, size: u64): i64 {
   commitOutput(); // others see the size
   const locked = objectLockTail(object, size);
   if (locked < 0) return locked;
-  let result: i64 = 0;
-  if (object.home == clusterSelf()) truncateHere(object, size, 0, 0);
-  else {
-    const client = clientFor(object);
-    client.size = size;
-    result = call(client, ASK_TRUNCATE);
-  }
+  let result = u64(locked) < size ? objectClearTail(object, u64(locked)) : 0;
+  if (result == 0) result = resize(object, size);
   objectUnlock(object);
   return result;
+}
+
+function resize(object: SharedObject, size: u64): i64 {
+  if (object.home == clusterSelf()) {
+    truncateHere(object, size, 0, 0);
+    return 0;
+  }
+  const client = clientFor(object);
+  client.size = size;
+  return call(client, ASK_TRUNCATE);
+}
+
+/**
+ * Before the object becomes longer than `size`: what mappings have stored behind its end, in its last page, is no part of it. Within a lock of
+ * everything from there on. Negative: the page is lost.
+ */
+export function objectClearTail(object: SharedObject, size: u64): i64 {
+  const from = usize(size % PAGE);
+  if (from == 0) return 0;
+  let result = pageHold(object, size / PAGE, false);
+  if (result < 0) return result;
+  const clean = isZeroFrom(pageHeld(), from);
+  pageLetGo();
+  if (clean) return 0;
+  result = pageHold(object, size / PAGE, true);
+  if (result < 0) return result;
+  memory.fill(pageHeld() + from, 0, usize(PAGE) - from);
+  pageLetGo();
+  return 0;
+}
+
+function isZeroFrom(frame: usize, from: usize): bool {
+  for (let at = frame + from; at < frame + usize(PAGE); at++) if (load<u8>(at) != 0) return false;
+  return true;
 }
 
 export function objectUnlink(name: usize): i64 {

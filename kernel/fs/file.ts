@@ -7,11 +7,13 @@ import { commitOutput } from "../coherence/commits";
 import { advisoryUnlock, objectLock, objectLockTail, objectUnlock } from "../coherence/lock-calls";
 import { LOCK_LAST } from "../coherence/lock-pieces";
 import {
+  objectClearTail,
   objectClose,
   objectRead,
   objectSize,
   objectTruncate,
   objectWrite,
+  PAGE,
   SharedObject,
 } from "../coherence/pager";
 import { consoleWrite } from "../console";
@@ -202,7 +204,16 @@ export function fileSync(file: File): i64 {
 export function fileLock(file: File, offset: u64, bytes: u64, write: bool): i64 {
   if (file.kind !== KIND_SHARED) return 0;
   const last = offset + bytes - 1;
-  return objectLock(changetype<SharedObject>(file.object), offset, last < offset ? LOCK_LAST : last, write);
+  const object = changetype<SharedObject>(file.object);
+  const result = objectLock(object, offset, last < offset ? LOCK_LAST : last, write);
+  if (result < 0 || !write || object.size >= offset || object.size % PAGE === 0) return result;
+  // A gap: it begins in the file's last page.
+  objectUnlock(object);
+  const size = objectLockTail(object, offset);
+  if (size < 0 || u64(size) >= offset) return min<i64>(size, 0);
+  const cleared = objectClearTail(object, u64(size));
+  if (cleared < 0) objectUnlock(object);
+  return cleared;
 }
 
 /** Before bytes are added behind the file's end: where that is, and stays. */

@@ -100,7 +100,7 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
     if (all < 0) result = vector === 0 && count === 0 ? -EFAULT : all;
     else if (offset !== AT_POSITION) {
       result = fileSeekable(file)
-        ? runLocked(file, buffer, bytes, vector, count, offset, u64(all), out)
+        ? runAt(file, buffer, bytes, vector, count, offset, u64(all), out)
         : -ESPIPE;
     } else if (!fileSeekable(file)) result = run(file, buffer, bytes, vector, count, 0, out);
     else result = runAtPosition(file, buffer, bytes, vector, count, u64(all), out);
@@ -124,18 +124,37 @@ function runAtPosition(
   out: bool,
 ): i64 {
   file.sleepLock().acquire();
-  const appends = out && (file.flags & O_APPEND) !== 0;
   let result: i64 = 0;
-  if (appends) result = fileLockEnd(file);
-  if (result >= 0) {
-    if (appends) file.position = u64(result);
-    result = appends
-      ? run(file, buffer, bytes, vector, count, file.position, out)
-      : runLocked(file, buffer, bytes, vector, count, file.position, all, out);
-    if (result > 0) file.position += u64(result);
-    if (appends) fileUnlock(file);
-  }
+  if (out && file.flags & O_APPEND) {
+    result = fileLockEnd(file);
+    if (result >= 0) {
+      file.position = u64(result);
+      result = run(file, buffer, bytes, vector, count, file.position, out);
+      fileUnlock(file);
+    }
+  } else result = runLocked(file, buffer, bytes, vector, count, file.position, all, out);
+  if (result > 0) file.position += u64(result);
   file.sleepLock().release();
+  return result;
+}
+
+/** At a place of the call's own: with O_APPEND what is written goes behind the end even so, as on Linux (pwrite(2), BUGS). */
+function runAt(
+  file: File,
+  buffer: u64,
+  bytes: u64,
+  vector: u64,
+  count: u64,
+  offset: u64,
+  all: u64,
+  out: bool,
+): i64 {
+  if (!out || !(file.flags & O_APPEND))
+    return runLocked(file, buffer, bytes, vector, count, offset, all, out);
+  const end = fileLockEnd(file);
+  if (end < 0) return end;
+  const result = run(file, buffer, bytes, vector, count, u64(end), out);
+  fileUnlock(file);
   return result;
 }
 

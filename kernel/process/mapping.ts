@@ -234,7 +234,7 @@ export function mergeIn(map: AddressSpace, start: u64, end: u64): void {
 }
 
 function joinable(low: MapEntry, high: MapEntry): bool {
-  if (low.end !== high.start || low.kind === SHARED || low.kind !== high.kind) return false;
+  if (low.end !== high.start || low.kind !== high.kind) return false;
   if (low.protection !== high.protection || high.faults !== 0) return false;
   if (low.kind === ANONYMOUS) return true;
   return (

@@ -278,6 +278,8 @@ export function mremap(start: u64, oldLength: u64, newLength: u64, flags64: u64)
 
 function resize(map: AddressSpace, start: u64, oldBytes: u64, newBytes: u64, mayMove: bool): i64 {
   quiesce(map, start, start + oldBytes);
+  // What became longer in place before, or was protected in parts, is one mapping again.
+  mergeIn(map, start, start + oldBytes);
   const whole = entryAt(map, start);
   if (changetype<usize>(whole) === 0 || whole.end < start + oldBytes) return -EFAULT;
   if (newBytes <= oldBytes) {

@@ -8,11 +8,11 @@ import { frameFree } from "../memory/frames";
 import {
   entryOf,
   FRAME_MASK,
-  mapPage,
   NO_EXECUTE,
   PRESENT,
   setEntry,
   shootDown,
+  tablesFor,
   takeEntries,
   USER,
   unmapPage,
@@ -23,10 +23,16 @@ import { AddressSpace, BATCH_PAGES, MapEntry, PAGE, PROT_EXEC, PROT_WRITE, share
 const TABLE_SHIFT: u64 = 21; // what one page table maps
 const DIRECTORY_SHIFT: u64 = 30; // what one page directory maps
 
-/** The page-table flags of a protection. PROT_NONE keeps the page but takes it from user mode. */
+/**
+ * A private page of PROT_NONE: software's bit in an entry that is not present, so that neither the program nor a system call on its
+ * behalf can read the page, which keeps its bytes.
+ */
+const HELD: u64 = 1 << 9;
+
+/** The page-table flags of a protection. */
 export function entryFlags(protection: u32): u64 {
-  let flags = PRESENT;
-  if (protection !== 0) flags |= USER;
+  if (protection === 0) return HELD;
+  let flags = PRESENT | USER;
   if (protection & PROT_WRITE) flags |= WRITABLE;
   if (!(protection & PROT_EXEC)) flags |= NO_EXECUTE;
   return flags;
@@ -63,7 +69,7 @@ function dropPrivate(map: AddressSpace, va: u64, pages: u32): void {
   let found: u32 = 0;
   for (let i: u32 = 0; i < pages; i++) {
     const old = unmapPage(map.tables, va + u64(i) * PAGE);
-    if (!(old & PRESENT)) continue;
+    if (old === 0) continue;
     store<u32>(map.batch + ((<usize>found) << 2), u32(old & FRAME_MASK));
     found++;
   }
@@ -95,7 +101,7 @@ export function pagesProtect(map: AddressSpace, start: u64, end: u64, protection
     let changed = false;
     for (let i: u64 = 0; i < pages; i++) {
       const old = entryOf(map.tables, va + i * PAGE);
-      if (!(old & PRESENT)) continue;
+      if (old === 0) continue;
       setEntry(map.tables, va + i * PAGE, (old & FRAME_MASK) | flags);
       changed = true;
     }
@@ -125,10 +131,11 @@ export function pagesMove(map: AddressSpace, from: u64, to: u64, bytes: u64): bo
   let va = skipHoles(map.tables, from, end);
   while (va < end) {
     const old = entryOf(map.tables, va);
-    if (old & PRESENT) {
+    if (old !== 0) {
       // The new place first: without memory for its table everything is still where it was.
       const there = to + (va - from);
-      if (!mapPage(map.tables, there, old & FRAME_MASK, (old & ~FRAME_MASK) | PRESENT)) return false;
+      if (!tablesFor(map.tables, there)) return false;
+      setEntry(map.tables, there, old);
       unmapPage(map.tables, va);
       shootDown(map.tables, va, 1);
     }
