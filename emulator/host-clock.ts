@@ -1,4 +1,5 @@
-// The host's time, for live machines and for time stamps. Seeded machines never come here.
+// The host's time, for live machines, for time stamps, and for how often a command looks at its sockets. Nothing that a seeded
+// machine does comes of it.
 
 /** Microseconds since 1970. */
 export const hostMicroseconds = (): number => (performance.timeOrigin + performance.now()) * 1000;

@@ -7,6 +7,7 @@
 
 import { SHUTDOWN } from "../cpu/layout.js";
 import type { CoreState } from "../cpu/state.js";
+import { hostMonotonicMilliseconds } from "../host-clock.js";
 import type { SeededNetwork, WireRecord } from "../link.js";
 import type { Machine } from "../machine.js";
 import type { Schedule, ScheduleRecord } from "../schedule.js";
@@ -520,16 +521,16 @@ interface Met {
 }
 
 class Patience {
-  #since = performance.now();
+  #since = hostMonotonicMilliseconds();
   #turns = 0;
 
   over(): boolean {
-    return (++this.#turns & 63) === 0 && performance.now() - this.#since > PATIENCE;
+    return (++this.#turns & 63) === 0 && hostMonotonicMilliseconds() - this.#since > PATIENCE;
   }
 
   /** Lets sockets and signals be heard. */
   async rest(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
-    this.#since = performance.now();
+    this.#since = hostMonotonicMilliseconds();
   }
 }
