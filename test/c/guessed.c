@@ -7,13 +7,15 @@
  *
  * Machine K is the Kth of ROLES.
  *
- * Usage: guessed FILE MEETING SHIFT LATER BACK LOOK MILLISECONDS ROLES */
+ * If ENDS is not 0, 2 ends so many milliseconds after it is told that it cannot have the page that it has guessed.
+ *
+ * Usage: guessed FILE MEETING SHIFT LATER BACK LOOK MILLISECONDS ROLES [ENDS] */
 #include "cluster.h"
 #include "losses.h"
 
 static volatile uint64_t *words;
 static volatile unsigned told, wrote;
-static unsigned role;
+static unsigned role, ends;
 
 static void at(long when)
 {
@@ -24,8 +26,13 @@ static void at(long when)
 static void count(void)
 {
 	unsigned next = wrote + 1;
-	while (sigsetjmp(before, 1))
+	while (sigsetjmp(before, 1)) {
 		told++;
+		if (ends && role == 2) {
+			usleep(ends * 1000);
+			exit(0);
+		}
+	}
 	words[role] = next;
 	wrote = next;
 	printf("guessed: %u wrote %u\n", role, wrote);
@@ -34,8 +41,9 @@ static void count(void)
 int main(int argc, char **argv)
 {
 	if (argc < 9)
-		fail("guessed FILE MEETING SHIFT LATER BACK LOOK MILLISECONDS ROLES");
+		fail("guessed FILE MEETING SHIFT LATER BACK LOOK MILLISECONDS ROLES [ENDS]");
 	role = argv[8][node() - 1] - '0';
+	ends = number_from(argv[9], 0);
 	losses_strike();
 	setvbuf(stdout, 0, _IOLBF, 0);
 	words = share(argv[1], 4096);

@@ -30,6 +30,11 @@ export interface Guessed {
   readonly late?: number;
   /** The home dies as well, when the others have gone on without them. */
   readonly homeLater?: true;
+  /**
+   * The writer is out of reach until its program has been told so, and ends; then it leaves by the view that is the first without the home: nobody
+   * has answered its request, and nobody waits for that.
+   */
+  readonly writerLeaves?: true;
   /** The home leaves, at a time that does not hang on when the guess is made: so many microseconds later than it could be. */
   readonly leaves?: number;
   /** What one sends to another from the guess on has to be sent again. */
@@ -39,6 +44,8 @@ export interface Guessed {
   readonly seed: number;
 }
 
+/** In milliseconds: the writer is out of reach for less than counts as death; its program is told so, and ends behind that. */
+const [CUT, MENDED, LINKLOSS, BLOCKED, WAITS, LATER] = [28, 110, 200, 20, 20, 100];
 /** Microseconds. */
 const LATE = 1000;
 const usual = { later: 110, back: 0, roles: USUAL, seed: 1 };
@@ -56,6 +63,8 @@ export const guesses: readonly Guessed[] = [
   { ...usual, dies: [HOME, WRITER], late: LATE, holds: [HOME, OWNER], roles: HOME_FIRST },
   // The writer dies before the home has heard of it; the home later.
   { ...usual, dies: [WRITER], after: 2, holds: [WRITER, HOME], homeLater: true },
+  // The home dies before it orders, and the writer leaves.
+  { ...usual, dies: [HOME], after: 1, writerLeaves: true },
   // The home leaves, and the offer meets the others before they freeze, or as they do; or the guess meets who would offer the page then.
   ...[0, 50, 100, 150, 160, 170, 180, 200, 250].map((leaves) => ({ ...usual, leaves })),
 ];
@@ -106,12 +115,14 @@ async function play(each: Guessed, kernel: Uint8Array | undefined, happens: read
         }
       }),
   ];
+  const [waits, more] = each.writerLeaves ? [WAITS, LATER] : [0, 0];
+  const times = each.writerLeaves ? `linkloss=${LINKLOSS} blocked=${BLOCKED}` : "linkloss=60 blocked=600";
   const run = await withFaults(
     cProgram("guessed").host,
-    [file!, meeting!, leaves ?? 0, later, back, LOOKS, END, roles],
+    [file!, meeting!, leaves ?? 0, later, back, LOOKS + more, END + more, roles, waits],
     [watch, ...happens],
-    { machines: 4, seed, append: "linkloss=60 blocked=600 leave=5", ...(kernel && { kernel }) },
-    END + 40,
+    { machines: 4, seed, append: `${times} leave=5`, ...(kernel && { kernel }) },
+    END + 40 + more,
   );
   return { run, guessAt, said };
 }
@@ -124,6 +135,11 @@ export async function guessed(each: Guessed, kernel?: Uint8Array): Promise<Guess
     PRESSED,
     ({ nodes }) => nodes[machineOf(roles, HOME) - 1]!.machine.pressPowerButton(),
   ];
+  const apart = (when: number, dead: readonly number[]): Happening => [
+    when,
+    ({ network }) => network.partition(without(roles, dead)),
+  ];
+  if (each.writerLeaves) return play(each, kernel, [apart(CUT, [HOME, WRITER]), apart(MENDED, [HOME])]);
   return play(each, kernel, each.leaves === undefined ? [] : [leave]);
 }
 
@@ -133,14 +149,16 @@ export function wrongOfGuessed(each: Guessed, { run, guessAt, said }: GuessedRun
   const text = `${said.join("\n")}\n${run.text()}`;
   if (guessAt === 0 && each.leaves === undefined) return `nobody guesses: ${text}`;
   if (run.lines.some((line) => /^panic/.test(line.text))) return text;
-  const writers = [OWNER, WRITER, NEXT].filter((machine) => !dies.includes(machine));
+  const stay = each.writerLeaves ? [OWNER, NEXT] : [OWNER, WRITER, NEXT];
+  const writers = stay.filter((machine) => !dies.includes(machine));
   const wanted = [back === 0 ? 1 : 2, 2, 1];
   const found = writers.flatMap((machine) => run.said(machineOf(roles, machine), FINDS));
   const stays = (machine: number) =>
     run.said(machineOf(roles, machine), WROTE).length !== wanted[machine - 1];
   if (found.length !== writers.length || writers.some(stays)) return text;
   const words = found.map((line) => FINDS.exec(line.text)!.slice(1).map(Number));
-  const told = words.some((numbers) => numbers[3]! > 0);
+  // By so few machines as are left for a while nobody is in reach either.
+  const told = !each.writerLeaves && words.some((numbers) => numbers[3]! > 0);
   const owned = dies.some((machine) => machine !== HOME) && !each.homeLater;
   if (told) return owned ? undefined : `told of a loss: ${text}`;
   const right = words.every((numbers) =>

@@ -239,6 +239,7 @@ const offersOf =
   };
 const offers = offersOf([16, 18, 9, 0, 2, 17].map((row) => guesses[row]!));
 const offersForgotten = offersOf([guesses[4]!]);
+const offersToLeavers = offersOf(guesses.filter(({ writerLeaves }) => writerLeaves));
 const offersMeetingLeaves = offersOf(guesses.filter(({ leaves = 0 }) => leaves > 150 && leaves < 200));
 
 /** R2: a borrower dies, and nobody touches the page until another machine reads it (test/cluster/lent.test.ts). */
@@ -361,6 +362,7 @@ export const kernelJudges = {
   offers,
   offersForgotten,
   offersMeetingLeaves,
+  offersToLeavers,
   notes,
   refusals,
   reserved,

@@ -363,6 +363,13 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "CLEAN_SHARED, 0, sharers);",
   },
   {
+    name: "R2: who leaves does not say which request of its own nobody has answered",
+    judge: "offersToLeavers",
+    file: "coherence/hand-in.ts",
+    from: "claimPut(writer, engineAsked(page), offeredTo, offeredFor);",
+    to: "claimPut(writer, 0, offeredTo, offeredFor);",
+  },
+  {
     name: "R7: who gives a page away looks whether it was written when it is here no more",
     judge: "leavesNoted",
     file: "coherence/hand-in.ts",
