@@ -19,6 +19,7 @@
 import { answerOperations } from "./cache";
 import { isAtHome, lossFrozen } from "./directory";
 import {
+  earlyBegins,
   earlyForget,
   OFFER_DEAD,
   offerDoubted,
@@ -622,7 +623,8 @@ export function engineThaw(engine: Engine, page: Page, home: u32): void {
   page.asked = 0;
   page.claimed = 0;
   offerForget(page);
-  earlyForget(page);
+  assert((page.tenure | page.earlyTransaction) == 0, "a request that a former home ordered counts still");
+  earlyBegins(page);
   if (home != engine.self) {
     page.away = 0;
     page.reverts = 0;

@@ -2,6 +2,7 @@
 // random (or seeds of clusters of emulated machines); and who survives. `npm run soak -- planted` makes it (some 15 minutes).
 import { afterAll, describe, expect, test } from "vitest";
 import { hasMusl, missing } from "../support/guest.js";
+import { guessPlants } from "../support/plants/guesses.js";
 import { kernelJudges } from "../support/plants/kernel-judges.js";
 import { kernelPlants } from "../support/plants/kernels.js";
 import { linkBugs } from "../support/plants/links.js";
@@ -21,6 +22,7 @@ import { sourcePlants } from "../support/plants/sources.js";
 const kinds: Readonly<Record<string, readonly Planted[]>> = {
   "the page protocol's table": rowPlants,
   "the engine's sources": sourcePlants,
+  "guesses and offers": guessPlants,
   "notes of what was unmapped": notePlants,
   "how a home moves": movePlants,
   membership: membershipPlants,

@@ -2,6 +2,7 @@
 // rewritten is missed when the long table is made, hours later.
 import { expect, test } from "vitest";
 import { changed } from "../support/plants/compiled.js";
+import { guessPlants } from "../support/plants/guesses.js";
 import { kernelPlants } from "../support/plants/kernels.js";
 import { linkSourcePlants } from "../support/plants/links.js";
 import { lockPlants } from "../support/plants/locks.js";
@@ -12,6 +13,7 @@ import { sourcePlants } from "../support/plants/sources.js";
 
 const plants = [
   ...sourcePlants,
+  ...guessPlants,
   ...linkSourcePlants,
   ...lockPlants,
   ...notePlants,

@@ -2,6 +2,7 @@
 // exhaustive search. planted.soak.ts prints which proof finds which.
 import { describe, expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
+import { guessedWhileLost, offeredBack, olderOffer } from "../support/guess-stories.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { operationForItself, operationOfTheHome, rightForTheLeaver } from "../support/leave-stories.js";
 import {
@@ -67,6 +68,11 @@ test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
 
 test.each(Object.entries({ lostTwice, heardLate, heardOfBefore, heardOfHere }))(
   "R2: a page that is lost twice is told of twice: %s",
+  (_, story) => tellStory(new KernelWasm(), story),
+);
+
+test.each(Object.entries({ guessedWhileLost, offeredBack, olderOffer }))(
+  "R2, R5: what is on its way to a machine that guesses it gets: %s",
   (_, story) => tellStory(new KernelWasm(), story),
 );
 
