@@ -44,19 +44,20 @@ export class BoardCore {
     this.#core = new LiveCore(data, this.#noting(o.board), o.tracer, () => o.serveOthers());
   }
 
-  /** The board, and a note that it was used. */
+  /** The board, after what other cores have asked of it before; and a note that it was used. */
   #noting(board: BoardService): BoardService {
-    const used = <T>(result: T): T => {
+    const use = <T>(access: () => T): T => {
       this.#used = true;
-      return result;
+      this.#o.serveOthers();
+      return access();
     };
     return {
-      portRead: (port, size) => used(board.portRead(port, size)),
-      portWrite: (port, size, value) => used(board.portWrite(port, size, value)),
-      read: (physical, size) => used(board.read(physical, size)),
-      write: (physical, size, value) => used(board.write(physical, size, value)),
-      interruptAcknowledge: () => used(board.interruptAcknowledge()),
-      endOfInterrupt: (vector) => used(board.endOfInterrupt(vector)),
+      portRead: (port, size) => use(() => board.portRead(port, size)),
+      portWrite: (port, size, value) => use(() => board.portWrite(port, size, value)),
+      read: (physical, size) => use(() => board.read(physical, size)),
+      write: (physical, size, value) => use(() => board.write(physical, size, value)),
+      interruptAcknowledge: () => use(() => board.interruptAcknowledge()),
+      endOfInterrupt: (vector) => use(() => board.endOfInterrupt(vector)),
     };
   }
 

@@ -10,6 +10,8 @@ import { type Filter, Tracer } from "./trace.js";
 
 export interface CoreWorkerData extends LiveCoreData {
   readonly channel: Int32Array;
+  /** One word: see channel.ts. */
+  readonly tickets: Int32Array;
   /** One word: 1 while the board's thread runs guest code (board-core.ts). */
   readonly boardBusy: Int32Array;
   readonly trace: Filter | null;
@@ -28,7 +30,7 @@ const SLEEP_MS_MAX = 500;
 function main(data: CoreWorkerData, post: (message: CoreWorkerMessage) => void): void {
   const ring: CoreWorkerMessage = { kind: "ring" };
   const boardCore = new SharedMailbox(mailboxesOf(data.memory, data.cores)[0]!);
-  const channel = new CoreChannel(data.channel, () => {
+  const channel = new CoreChannel(data.channel, data.tickets, () => {
     if (Atomics.load(data.boardBusy, 0) !== 0) boardCore.attend(attention.stop);
     else post(ring);
   });

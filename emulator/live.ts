@@ -7,7 +7,7 @@ import { AlarmClock } from "./alarm.js";
 import { SharedMailbox } from "./board/mailbox.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
 import { BoardCore } from "./board-core.js";
-import { BoardChannel, CHANNEL_WORDS } from "./channel.js";
+import { BoardChannel, CHANNEL_WORDS, serveAll } from "./channel.js";
 import type { CoreWorkerData, CoreWorkerMessage } from "./core-worker.js";
 import { compile, type EngineModules, retiredOf, setA20, writtenBy } from "./cpu/engine.js";
 import { ATTENTION_STOP } from "./cpu/layout.js";
@@ -36,6 +36,7 @@ export class LiveMachine {
   readonly #epoch = hostEpoch();
   readonly #now = hostNanosecondsSince(this.#epoch);
   readonly #boardBusy = new Int32Array(new SharedArrayBuffer(4));
+  readonly #tickets = new Int32Array(new SharedArrayBuffer(4));
   #alarm: AlarmClock | null = null;
   /** Core 0; the others have a channel and a worker each. */
   #core: BoardCore | null = null;
@@ -160,6 +161,7 @@ export class LiveMachine {
     const data: CoreWorkerData = {
       ...this.#dataOf(core),
       channel,
+      tickets: this.#tickets,
       boardBusy: this.#boardBusy,
       trace: this.#options.tracer?.filter ?? null,
     };
@@ -174,9 +176,7 @@ export class LiveMachine {
 
   /** What cores on other threads ask of the board. */
   #serve(): void {
-    let served = false;
-    for (const channel of this.#channels) if (channel.serve(this.#board)) served = true;
-    if (served) this.#tick();
+    if (serveAll(this.#channels, this.#board)) this.#tick();
   }
 
   #hear(message: CoreWorkerMessage): void {

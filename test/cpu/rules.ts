@@ -181,6 +181,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("a store may be passed by a later load, which MFENCE and LOCK forbid", "SDM vol. 3A, 9.2.3.4", ["litmus/machine", "a store buffer shows what its cores without one cannot, and LOCK, XCHG and MFENCE take it away"], ["litmus/store-buffer", "Peterson's lock"]),
     rule("what drains the store buffer", "SDM vol. 3A, 9.2.5", ["litmus/store-buffer", "a store waits until something orders it"], ["litmus/machine", "all tests, with %s between their steps"]),
     rule("a core sees its own stores at once", "APM vol. 2, 7.2", ["litmus/store-buffer", "stores, byte by byte, newest first, with memory around them (AMD APM vol. 2, 7.2)"]),
+    rule("stores to device memory keep their place among all others", "SDM vol. 3A, 12.3", ["emulator/board-order", "what a core stores there comes before what the next holder of the lock does", "is done in the order in which they asked, from ticket %i on", "also where the earlier one comes when its channel has been looked at"]),
     rule("locked operations are atomic, aligned or not", "SDM vol. 3A, 9.1.2", ["cpu/engine-threads", "lock xadd from two threads loses nothing", "aligned and unaligned locked additions to the same bytes exclude each other", "lock cmpxchg16b: both halves count together"]),
     rule("self-modifying and cross-modifying code", "SDM vol. 3A, 9.1.3", ["cpu/engine", "its own next instruction", "another core's code, within one loop round"], ["cpu/engine-threads", "code written by another thread is seen"]),
   ],
