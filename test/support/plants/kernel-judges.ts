@@ -21,6 +21,7 @@ import {
   wrongOfLeftMirrors,
 } from "../left-mirrors.js";
 import { broken } from "../lent.js";
+import { unmappedRuns, wrongOfNumbered } from "../numbered-runs.js";
 import { passedOnToTheDead, wrongOfPassedOn } from "../passed-on.js";
 import { shipped, shippedKinds } from "../shipped.js";
 import { zeros, zerosRoute } from "../steps.js";
@@ -277,6 +278,10 @@ const leavesNoted: Judged = async (seed, kernel) => {
   return isGiven(run) ? undefined : run.text().slice(-400);
 };
 
+/** Promise 85: the numbers of what machines have after such unmapping (test/cluster/numbered.test.ts). */
+const numbers: Judged = async (seed, kernel) =>
+  (await wrongOfNumbered(unmappedRuns[(seed - 1) % unmappedRuns.length]!, kernel))?.slice(-400);
+
 /** R3: a machine leaves with the only mirrors, and the pages' owner dies in the same move (test/cluster/mirror.test.ts). */
 const mirrorsLeave: Judged = async (seed, kernel) =>
   (await leftMirrors(seed, kernel))
@@ -364,6 +369,7 @@ export const kernelJudges = {
   offersMeetingLeaves,
   offersToLeavers,
   notes,
+  numbers,
   refusals,
   reserved,
   returns,

@@ -370,6 +370,20 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "claimPut(writer, 0, offeredTo, offeredFor);",
   },
   {
+    name: "who unmaps more written pages than can be noted takes copies that have records for written",
+    judge: "numbers",
+    file: "coherence/page-notes.ts",
+    from: "if (mayHaveWritten(page.state)) page.noted = 1;",
+    to: "page.noted = 1;",
+  },
+  {
+    name: "who unmaps more written pages than can be noted takes copies that have merged for written",
+    judge: "numbers",
+    file: "coherence/page-notes.ts",
+    from: "if (mayHaveWritten(standingOf(object, kept))) noteKept(kept);",
+    to: "noteKept(kept);",
+  },
+  {
     name: "R7: who gives a page away looks whether it was written when it is here no more",
     judge: "leavesNoted",
     file: "coherence/hand-in.ts",
