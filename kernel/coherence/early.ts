@@ -230,8 +230,7 @@ export function offerTaken(page: Page, to: u32, request: u32): void {
 export function offerEnds(page: Page, message: PageMessage): bool {
   if (page.offered == 0 || page.earlyTo != message.from || page.earlyTransaction != message.transaction)
     return false;
-  page.offered = 0;
-  earlySettled(page);
+  page.offered = 0; // whose request that was nobody will forward again
   return page.frozen != 0 || page.state == OFFERED || page.state == OFFERED_WRITE;
 }
 
@@ -250,9 +249,8 @@ export function offerDoubted(engine: Engine, page: Page): void {
   if (page.offered == OFFER_DEAD && page.offerEra == engine.era) page.offered = OFFER_OPEN;
 }
 
-/** What was offered stays known (takeover.ts) until something else of the page comes here. */
+/** What was offered stays known (takeover.ts) until something else of the page comes here, with its own word of the backing store. */
 function taken(engine: Engine, page: Page, message: PageMessage): void {
-  page.dirty = 0;
   successorSeen(engine, page, engine.dead & bitOf(page.earlyTo) ? 0 : page.earlyTo);
   cacheEvent(engine, page, TAKEN, message);
 }

@@ -485,7 +485,7 @@ OrderCame(v, m, p, msg) ==
 \* Who was offered the page has it.
 Taken(v, m, p, msg) ==
   LET to == v.pg[m][p].earlyTo
-  IN Event([v EXCEPT !.pg[m][p].dirty = FALSE, !.pg[m][p].successor = IF to \in v.dead[m] THEN 0 ELSE to],
+  IN Event([v EXCEPT !.pg[m][p].successor = IF to \in v.dead[m] THEN 0 ELSE to],
            m, p, "TAKEN", msg)
 \* What another sends for this machine's request says so too; the home's word comes behind it.
 Overtaken(v, m, p, msg) ==
@@ -536,7 +536,7 @@ Receive(v, m, p, msg) ==
     [] msg.kind = "EARLY" -> EarlyCame(v, m, p, msg)
     [] msg.kind = "UNTAKEN" ->
          LET P == v.pg[m][p]
-             u == [v EXCEPT !.pg[m][p].offered = "", !.pg[m][p].earlyTo = 0, !.pg[m][p].earlyTx = 0]
+             u == [v EXCEPT !.pg[m][p].offered = ""]
          IN IF ~OfferOf(P, msg) THEN v
             ELSE IF P.state \in {"OFFERED", "OFFERED_WRITE"} THEN Event(u, m, p, "UNTAKEN", msg) ELSE u
     [] msg.kind = "FORWARD_READ" ->
