@@ -737,5 +737,25 @@ Quiet ==
        /\ \A p \in Pages : ~MayGo(w, m, p)
        /\ \A x \in Machines : ~MayDeliver(w, x, m) /\ ~MayNotice(w, m, x) /\ ~MayWelcome(w, m, x)
   /\ \A m \in Machines \ w.alive : ~MayReturn(w, m)
+
+\* Of a page at home at h, nothing being under way: who has a copy is known to have one, one machine at the most answers for the page, and it
+\* is the one that the directory names; where none does, the home has the newest bytes.
+Agrees(h, p) ==
+  LET D == w.pg[h][p]
+      State(m) == w.pg[m][p].state
+      Answers(m) == State(m) \in {"OWNED", "EXCLUSIVE", "MODIFIED", "OFFERED"}
+      \* Who owned it is not told when the home has received a copy, and with it answers for the page.
+      Copies(m) == State(m) = "SHARED" \/ (State(m) \in {"OWNED", "OFFERED"} /\ D.directory = "CLEAN_SHARED")
+      Owns(m) == D.directory = "HELD" /\ D.owner = m
+  IN /\ \A m \in w.alive : /\ Copies(m) => m \in D.sharers \/ Owns(m)
+                           /\ Answers(m) /\ ~Copies(m) => Owns(m)
+                           /\ Owns(m) => Answers(m)
+     /\ D.directory = "CLEAN_SHARED" /\ w.deaths = 0 => D.frame = w.latest[p]
+\* No message is on its way, nobody lets go of a page, and all know who has died.
+Still ==
+  /\ \A m, x \in Machines : w.ch[x][m] = <<>>
+  /\ \A m \in w.alive : /\ \A p \in Pages : w.pg[m][p].revoking = ""
+                          /\ \A x \in Machines : ~MayNotice(w, m, x)
+Agreement == Still => \A p \in Pages : Home[p] \in w.alive => Agrees(Home[p], p)
 NobodyWaits == Quiet => \A m \in w.alive : \A t \in DOMAIN w.th[m] : Finished(m, w, t)
 =============================================================================

@@ -434,5 +434,9 @@ NothingIsLost ==
       LET P == w.pg[h][p]
           holder == IF P.directory = "HELD" THEN P.owner ELSE h
       IN w.ob[h][p].home = h /\ w.ob[h][p].moving = 0 /\ w.pg[holder][p].frame = w.latest[p]
+\* A page that nobody has used since its home died is at home nowhere.
+AgreementWithHomes ==
+  MoveQuiet => \A p \in Pages : \A h \in w.alive \intersect Last(w) :
+    w.ob[h][p].home = h /\ w.ob[h][p].moving = 0 => Agrees(h, p)
 NobodyWaitsForHomes == MoveQuiet => \A m \in w.alive : \A t \in DOMAIN w.th[m] : Finished(m, w, t)
 =============================================================================
