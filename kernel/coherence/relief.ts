@@ -6,7 +6,7 @@ import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { nanoseconds } from "../machine/time";
 import { frameFree } from "../memory/frames";
 import { framesAreShort, framesToTake } from "../memory/reserve";
-import { clusterSelf } from "../syslink/cluster";
+import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { ASK_FRAMES, Client } from "./client";
 import { dropPage, pageGiveBack } from "./giving";
 import { rangesOf } from "./grants";
@@ -45,6 +45,8 @@ let offered: u32 = 0;
 /** A thread needs a frame and may have none: it waits for one. */
 export function frameAwaited(client: Client): i64 {
   if (mirrorsOn()) return -ENOMEM;
+  // No service thread will look again later: what can be had is had when this question ends.
+  if (clusterMachines() == 1) reliefAt = 0;
   client.nextWaiter = 0;
   if (starvingLast != 0) changetype<Client>(starvingLast).nextWaiter = changetype<usize>(client);
   else starving = changetype<usize>(client);

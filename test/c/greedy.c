@@ -1,4 +1,5 @@
-/* Takes more than there is: pages until the machine has no more (usage: greedy memory), or threads (greedy threads). */
+/* Takes more than there is: pages until the machine has no more (usage: greedy memory), of a file that it maps (greedy file), or threads
+ * (greedy threads). */
 #include "cluster.h"
 
 static void *wait_for_ever(void *argument)
@@ -22,8 +23,15 @@ int main(int argc, char **argv)
 		printf("greedy: no more than %s threads: %s\n", count > 50 ? "many" : "a few", strerror(error));
 		exit(0); /* with all of them asleep */
 	}
+	int fd = -1, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	if (argc > 1 && strcmp(argv[1], "file") == 0) {
+		fd = open("/tmp/greedy", O_RDWR | O_CREAT, 0600);
+		flags = MAP_SHARED;
+		if (ftruncate(fd, 100000l << 20) < 0)
+			fail("ftruncate");
+	}
 	for (size_t mebibytes = 0; mebibytes < 100000; mebibytes++) {
-		char *at = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *at = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, flags, fd, (off_t)(fd < 0 ? 0 : mebibytes << 20));
 		if (at == MAP_FAILED)
 			fail("mmap");
 		memset(at, 1, 1 << 20);
