@@ -1,5 +1,6 @@
 // The console: the 16550 at 3F8 (National PC16550D), polled. Kernel text is gathered per thread and leaves in whole
-// lines, so that lines of different threads and cores do not mix; user output leaves in the pieces it was written in.
+// lines, so that lines of different threads and cores do not mix; user output leaves in the pieces it was written in. A line of
+// the kernel begins where a line begins, wherever the user's output stopped.
 import { in8, out8, pause } from "./arch";
 import { thisCore } from "./lwkt/core";
 import { criticalEnter, criticalExit } from "./lwkt/critical";
@@ -62,9 +63,23 @@ export function consoleDrain(): void {
   for (let i = 0; i < 100_000 && (in8(LINE_STATUS) & ALL_SENT) === 0; i++) pause();
 }
 
+/** The user's output has stopped within a line. */
+let unended = false;
+const newline: usize = memory.data<u8>([10]);
+
 /** User output: as it is, in one piece. The bytes are the kernel's own: the caller has copied them in. */
 export function consoleWrite(pointer: usize, bytes: usize): void {
+  if (bytes === 0) return;
   lock.acquire();
+  transmit(pointer, bytes);
+  unended = load<u8>(pointer + bytes - 1) !== NEWLINE;
+  lock.release();
+}
+
+function lineWrite(pointer: usize, bytes: usize): void {
+  lock.acquire();
+  if (unended) transmit(newline, 1);
+  unended = false;
   transmit(pointer, bytes);
   lock.release();
 }
@@ -75,7 +90,7 @@ export function printLetter(letter: u32): void {
   store<u8>(thread.line + thread.lineBytes, <u8>letter);
   thread.lineBytes++;
   if (letter === NEWLINE || thread.lineBytes === LINE_BYTES) {
-    consoleWrite(thread.line, thread.lineBytes);
+    lineWrite(thread.line, thread.lineBytes);
     thread.lineBytes = 0;
   }
 }

@@ -94,7 +94,10 @@ export function streamAround(
 ): u32 {
   if (longest() == 0 || client.streamWindow == 0 || client.streamObject != object.id) return 0;
   if (index + 1 != client.streamNext) return 0;
-  const end = min<u32>(AROUND, most);
+  // Of an object that became shorter its home has the pages behind the end, cleared.
+  const limit = object.home == clusterSelf() ? (object.size + 4095) / 4096 : index + 1 + u64(most);
+  const left = limit > index + 1 ? limit - (index + 1) : 0;
+  const end = u32(min<u64>(min<u32>(AROUND, most), left));
   let count: u32 = 0;
   streamBegin();
   while (count < end) {

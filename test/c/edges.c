@@ -2,10 +2,14 @@
  *   joined    a mapping that became longer in place, or was protected in parts, is one mapping to mremap()
  *   hidden    a system call can read no page of PROT_NONE, which keeps its bytes, also where it is moved
  *   appends   pwrite() to a descriptor of O_APPEND goes to the end
+ *   behind    of a file that became shorter no page is there behind the end, for a reader that comes to them in order either
+ *   unended   output that ends within a line is a line of its own
  *   tail      what the last machine stores behind a file's end is no part of what the file becomes longer by (POSIX, ftruncate() and write();
  *             Linux does so since 6.13 or so, as the file system is)
  * Usage: edges [tail]; with it that step alone, which the others are without */
 #include "cluster.h"
+#include <setjmp.h>
+#include <signal.h>
 
 #define PAGE 4096ul
 
@@ -76,6 +80,29 @@ static void hidden(const char *what, int flags, int fd)
 	close(out);
 }
 
+static sigjmp_buf back;
+static void on_bus_error(int number) { siglongjmp(back, number); }
+static int is_there(volatile char *at)
+{
+	int number = sigsetjmp(back, 1);
+	if (number == 0)
+		(void)*at;
+	return number == 0;
+}
+
+static void behind(const char *directory)
+{
+	static char bytes[24 * PAGE];
+	int fd = file_of(directory, "behind", 0);
+	if (write(fd, bytes, sizeof bytes) < 0 || ftruncate(fd, 16 * PAGE) < 0)
+		fail("behind");
+	char *at = mmap(0, 24 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	printf("edges: behind:");
+	for (unsigned i = 0; i < 24; i++)
+		printf(" %d", is_there(at + i * PAGE));
+	printf("\n");
+}
+
 static struct meeting *meetings;
 static unsigned met;
 static void next(void) { meet(&meetings[met++], nodes()); }
@@ -134,6 +161,10 @@ int main(int count, char **words)
 		hidden("private", MAP_PRIVATE, fd);
 		hidden("anonymous", MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		appends();
+		signal(SIGBUS, on_bus_error);
+		behind("/tmp");
+		behind("/shm");
+		printf("edges: unended");
 	}
 	return 0;
 }
