@@ -26,6 +26,7 @@ import { type LiveLink, liveLink } from "./link.js";
 import { LiveMachine } from "./live.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import type { BootMessage } from "./machine-process.js";
+import { Patience } from "./patience.js";
 import { type PlugOptions, plug } from "./plug.js";
 import { Random } from "./random.js";
 import { type MachineReport, machineReport } from "./report.js";
@@ -274,7 +275,7 @@ async function bootSeeded(
   const limit = (o.limit ?? VIRTUAL_SECONDS_MAX) * 1e9;
   const saveAt = (o.at ?? Number.POSITIVE_INFINITY) * 1e6;
   if (o.restore !== undefined) restoreMachine(o.restore, machine, schedule, made);
-  for (let turns = 0; ; turns++) {
+  for (const patience = new Patience(); ; ) {
     if (schedule.now >= saveAt) {
       saveMachine(o.save!, machine, schedule, made);
       return { instructions: machine.instructions, problem: "", exitCode: null };
@@ -289,7 +290,7 @@ async function bootSeeded(
     if (turn === "idle") return ended("all cores sleep for ever");
     if (schedule.now >= limit) return ended("the time limit was reached");
     // Signals are heard between turns, when the event loop gets its turn.
-    if (turns % 4096 === 4095) await new Promise((resolve) => setImmediate(resolve));
+    if (patience.over()) await patience.rest();
     if (signal.aborted) return ended(INTERRUPTED);
   }
 }

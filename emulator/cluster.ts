@@ -10,6 +10,7 @@ import { archive, type Program } from "./images.js";
 import { type NetworkOptions, SeededNetwork } from "./link.js";
 import { Machine } from "./machine.js";
 import { Outlet } from "./outlet.js";
+import { Patience } from "./patience.js";
 import { Random } from "./random.js";
 import { type ClusterReport, machineReport, succeeded } from "./report.js";
 import { Schedule } from "./schedule.js";
@@ -109,8 +110,7 @@ export class SeededCluster {
   /** The bridge's vote; its port comes behind those of the machines. */
   readonly witness: Witness;
   readonly #lines: string[];
-  /** Turns since the event loop had its own. */
-  #unheard = 0;
+  readonly #patience = new Patience();
   /** Looks on after each turn of the schedule. */
   onlooker: ((now: number) => void) | null = null;
 
@@ -221,9 +221,8 @@ export class SeededCluster {
     for (;;) {
       const ending = this.#turn(limit);
       if (ending !== null) return ending;
-      if (++this.#unheard < TURNS_UNHEARD) continue;
-      this.#unheard = 0;
-      await new Promise((resolve) => setImmediate(resolve));
+      if (!this.#patience.over()) continue;
+      await this.#patience.rest();
       if (onProgress?.(this.schedule.now, this.instructions) === true) return "stopped";
     }
   }
@@ -290,8 +289,6 @@ export const ENDINGS = {
   idle: "all cores sleep for ever",
   stopped: "stopped",
 };
-/** Turns of the schedule between two looks for signals: a millisecond or ten. */
-const TURNS_UNHEARD = 64;
 /** An hour of virtual time. */
 export const LIMIT_NANOSECONDS = 3600e9;
 

@@ -7,9 +7,9 @@
 
 import { SHUTDOWN } from "../cpu/layout.js";
 import type { CoreState } from "../cpu/state.js";
-import { hostMonotonicMilliseconds } from "../host-clock.js";
 import type { SeededNetwork, WireRecord } from "../link.js";
 import type { Machine } from "../machine.js";
+import { Patience } from "../patience.js";
 import type { Schedule, ScheduleRecord } from "../schedule.js";
 import type { Snapshot } from "../snapshot.js";
 import { linearRip } from "./registers.js";
@@ -57,8 +57,8 @@ interface Mark {
 /** Marks that are kept: beyond, every second one goes, and the next are further apart. */
 const MARKS_MAX = 24;
 const FIRST_INTERVAL = 4_000_000;
-/** Milliseconds of the host between looks at the socket. */
-const PATIENCE = 20;
+/** One in so many turns looks at the clock for it: some are of one instruction. */
+const TURNS_UNHEARD = 64;
 const NO_CORE = -1;
 
 export interface DebuggeeOptions {
@@ -286,7 +286,7 @@ export class Debuggee {
     const wanted = stepping === null ? 0 : this.core(stepping).retired + 1;
     if (stepping !== null) this.#pauseAt(stepping, wanted);
     let thread = stepping ?? 0;
-    for (const patience = new Patience(); ; ) {
+    for (const patience = new Patience(TURNS_UNHEARD); ; ) {
       if (this.#isDue()) await this.#perform();
       const end = this.#turn();
       if (end === "over") return { why: end, thread: this.#shutDown() ?? thread };
@@ -427,7 +427,7 @@ export class Debuggee {
 
   /** Runs until a pause, or until something done from outside makes it true. */
   async #until(where: string, isThere: () => boolean = () => false): Promise<void> {
-    for (const patience = new Patience(); ; ) {
+    for (const patience = new Patience(TURNS_UNHEARD); ; ) {
       if (this.#isDue()) await this.#perform();
       if (isThere()) return;
       const end = this.#turn();
@@ -458,7 +458,7 @@ export class Debuggee {
     await this.#goTo(mark);
     let last: Met | null = null;
     let place: Place = { instructions: -1, ordinal: 0 };
-    for (const patience = new Patience(); ; ) {
+    for (const patience = new Patience(TURNS_UNHEARD); ; ) {
       if (this.#isDue()) await this.#perform();
       const end = this.#turn();
       if (end === "paused") {
@@ -518,19 +518,4 @@ const isBefore = (a: Place, b: Place): boolean =>
 interface Met {
   readonly place: Place;
   readonly stop: Stop;
-}
-
-class Patience {
-  #since = hostMonotonicMilliseconds();
-  #turns = 0;
-
-  over(): boolean {
-    return (++this.#turns & 63) === 0 && hostMonotonicMilliseconds() - this.#since > PATIENCE;
-  }
-
-  /** Lets sockets and signals be heard. */
-  async rest(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#since = hostMonotonicMilliseconds();
-  }
 }

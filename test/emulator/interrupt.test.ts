@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, onTestFinished, test } from "vitest";
+import { assemble } from "../../emulator/assembler.js";
 import { commands } from "../support/commands.js";
 
 const buslock = commands();
@@ -11,6 +12,23 @@ const buslock = commands();
 const folder = mkdtempSync(join(tmpdir(), "buslock-interrupt-"));
 const loop = join(folder, "loop");
 writeFileSync(loop, Uint8Array.of(0xeb, 0xfe)); // jmp to itself
+/** The same of all cores, which says so. */
+const all = join(folder, "all");
+writeFileSync(
+  all,
+  assemble(
+    `mov word ptr [0x8000], 0xfeeb
+     mov eax, 0xfee00000
+     mov dword ptr [eax + 0xf0], 0x1ff
+     mov dword ptr [eax + 0x300], 0xc4500
+     mov dword ptr [eax + 0x300], 0xc4608
+     mov edx, 0x3f8
+     mov al, 0x21
+     out dx, al
+     again: jmp again`,
+    { bits: 32, origin: 0x10_0000 },
+  ),
+);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const CLI = "dist/emulator/cli.js";
 
@@ -18,6 +36,8 @@ test.each([
   ["run --seed 1 counter 1000000", "cluster: view 1"],
   ["run --chaos 1 --chaos-time 100000 endure", "cluster: view 1"],
   [`boot --seed 1 --kernel ${loop} --flat 0x100000`, "Buslock firmware"],
+  // Each turn of the schedule is thirty thousand lines of trace.
+  [`boot --seed 1 --cores 32 --trace all --trace-out ${folder}/trace --kernel ${all} --flat 0x100000`, "!"],
 ])("a seeded run: %s", { timeout: 60_000 }, async (words, line) => {
   const run = buslock(...words.split(" "));
   onTestFinished(() => run.kill("SIGKILL")); // where it was not heard
