@@ -66,6 +66,16 @@ test.each<[string, number, Mode, number]>([
   expect(run).toThrow(/what was seen could go back/);
 });
 
+// A mirror becomes the page: what is written then is no other machine's under the numbers of what went on from it before.
+test("promise 85: what becomes the page again goes on by other numbers", () => {
+  const shape = MIRRORED + 33;
+  const world = worldOf(new KernelWasm(), shapeOf(shape));
+  const run = () => trial(world, shape, "liveness", 5);
+  expect(run).not.toThrow();
+  world.planted = "what is restored keeps its number";
+  expect(run).toThrow(/page 2 has number 768\.2 for 1 at machine 3 and for 2 at machine 4/);
+});
+
 // A machine that is left out comes back with its bytes, whose numbers are to name no others meanwhile. (Pages with records have eras of their own.)
 test("what is lost with a range goes on by other numbers", () => {
   const shape = LARGER + 130_893;
