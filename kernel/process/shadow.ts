@@ -52,6 +52,7 @@ import {
   processRelease,
   SIGNALS,
 } from "./process";
+import { actionTaken } from "./signal";
 import {
   CALL_FETCH,
   CALL_MASK,
@@ -144,6 +145,7 @@ export function shadowAction(message: MessageHeader): void {
   if (item.aux >= 1 && item.aux <= SIGNALS) {
     process.spinLock().acquire();
     memory.copy(process.action(item.aux), itemData(item), ACTION_BYTES);
+    actionTaken(process, item.aux);
     process.spinLock().release();
   }
   processRelease(process);

@@ -5,7 +5,7 @@ import { EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH } from "./errno";
 import { currentLwp, Lwp } from "./lwp";
 import { ACTION_BYTES, Process, processEnd, processKickCore, SIGNALS } from "./process";
 import { tellAction } from "./proxy";
-import { interrupted, maskChanged, signalProcess, signalThread } from "./signal";
+import { actionTaken, interrupted, maskChanged, signalProcess, signalThread } from "./signal";
 import { alternateFlags, onAlternateStack, signalFramePop } from "./signal-frame";
 import { SI_TKILL, SI_USER, SIGSEGV, signalBit, UNBLOCKABLE } from "./signal-numbers";
 import { readUser, scratch, writeUser, writeUser64 } from "./user-memory";
@@ -28,7 +28,10 @@ export function rtSigaction(signal64: u64, action: u64, old: u64, maskBytes: u64
   const previous = fresh + ACTION_BYTES;
   process.spinLock().acquire();
   memory.copy(previous, process.action(signal), ACTION_BYTES);
-  if (action) memory.copy(process.action(signal), fresh, ACTION_BYTES);
+  if (action) {
+    memory.copy(process.action(signal), fresh, ACTION_BYTES);
+    actionTaken(process, signal);
+  }
   process.spinLock().release();
   if (action && process.shadows !== 0) tellAction(process, signal);
   if (old && !writeUser(old, previous, ACTION_BYTES)) return -EFAULT;

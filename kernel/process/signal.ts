@@ -70,7 +70,8 @@ function ignored(process: Process, signal: u32): bool {
 export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32): void {
   const process = lwp.process;
   assert(process.spinLock().held(), "a signal sent to an lwp that may be gone");
-  if (ignored(process, signal)) return;
+  // What is blocked waits: there may be a handler when it is blocked no more.
+  if (ignored(process, signal) && !(lwp.blocked & signalBit(signal))) return;
   store<u64>(lwp.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
   lwp.pending |= signalBit(signal);
 }
@@ -78,12 +79,27 @@ export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32): voi
 /** To the process (kill): whichever thread does not block it and is first takes it. */
 export function signalProcess(process: Process, signal: u32, code: u32, sender: u32): void {
   process.spinLock().acquire();
-  if (!ignored(process, signal)) {
+  if (!ignored(process, signal) || blockedByAll(process, signal)) {
     store<u64>(process.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
     process.pending |= signalBit(signal);
   }
   process.spinLock().release();
   processKick(process);
+}
+
+function blockedByAll(process: Process, signal: u32): bool {
+  let all = signalBit(signal);
+  for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next) all &= changetype<Lwp>(at).blocked;
+  return all !== 0;
+}
+
+/** The signal has got an action: one that ignores it forgets those that wait, of all threads (POSIX, sigaction()). process.lock is held. */
+export function actionTaken(process: Process, signal: u32): void {
+  assert(process.spinLock().held(), "an action changed beside the process's lock");
+  if (!ignored(process, signal)) return;
+  process.pending &= ~signalBit(signal);
+  for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next)
+    changetype<Lwp>(at).pending &= ~signalBit(signal);
 }
 
 function takeable(lwp: Lwp): u64 {

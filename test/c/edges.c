@@ -3,6 +3,7 @@
  *   hidden    a system call can read no page of PROT_NONE, which keeps its bytes, also where it is moved
  *   appends   pwrite() to a descriptor of O_APPEND goes to the end
  *   behind    of a file that became shorter no page is there behind the end, for a reader that comes to them in order either
+ *   waiting   a blocked signal waits though its action ignores it, until one is set that does
  *   unended   output that ends within a line is a line of its own
  *   tail      what the last machine stores behind a file's end is no part of what the file becomes longer by (POSIX, ftruncate() and write();
  *             Linux does so since 6.13 or so, as the file system is)
@@ -103,6 +104,40 @@ static void behind(const char *directory)
 	printf("\n");
 }
 
+static volatile sig_atomic_t taken;
+static void on_signal(int number) { taken += number; }
+
+static int is_pending(int number)
+{
+	sigset_t set;
+	sigpending(&set);
+	return sigismember(&set, number);
+}
+
+static void waiting(int number, void (*ignores)(int))
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	for (int whole = 0; whole < 2; whole++) {
+		taken = 0;
+		sigprocmask(SIG_BLOCK, &set, 0);
+		signal(number, ignores);
+		whole ? kill(getpid(), number) : raise(number);
+		printf("edges: waiting %d: %d", number, is_pending(number));
+		signal(number, on_signal);
+		sigprocmask(SIG_UNBLOCK, &set, 0);
+		printf(", taken %d", taken / number);
+		sigprocmask(SIG_BLOCK, &set, 0);
+		whole ? kill(getpid(), number) : raise(number);
+		signal(number, ignores);
+		printf(", ignored %d", is_pending(number));
+		signal(number, on_signal);
+		sigprocmask(SIG_UNBLOCK, &set, 0);
+		printf(", taken %d\n", taken / number);
+	}
+}
+
 static struct meeting *meetings;
 static unsigned met;
 static void next(void) { meet(&meetings[met++], nodes()); }
@@ -164,6 +199,9 @@ int main(int count, char **words)
 		signal(SIGBUS, on_bus_error);
 		behind("/tmp");
 		behind("/shm");
+		waiting(SIGUSR1, SIG_IGN);
+		waiting(SIGCONT, SIG_DFL);
+		waiting(SIGCHLD, SIG_DFL);
 		printf("edges: unended");
 	}
 	return 0;

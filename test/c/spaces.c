@@ -13,7 +13,7 @@
 
 #define PAGE 4096ul
 #define PAGES 64ul /* of a part */
-#define REGION ((char *)0x20000000)
+#define REGION ((char *)0x1000000000) /* far from where Linux puts a program's heap */
 #define FILE_PAGES 24ul
 #define PARTS_MAX 16
 #define MOVING 6
