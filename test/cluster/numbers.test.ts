@@ -24,7 +24,7 @@ test.each<
 ])(
   "%s by %i machines, home %i: at most %f R and %f messages, answered without a thread switch: %s",
   async (name, machines, home, rounds, messages) => {
-    const cost = await costOf({ name, machines, home }, 32);
+    const cost = await costOf({ name, machines, home }, 64);
     expect(cost.nanoseconds / R_NS).toBeLessThanOrEqual(rounds);
     // But for what each machine says by the clock.
     expect(cost.messages).toBeLessThanOrEqual(messages + 0.15 * machines);

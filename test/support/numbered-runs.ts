@@ -6,7 +6,7 @@ import { homeOf } from "./homes.js";
 import { NumberedBytes } from "./numbered-bytes.js";
 
 /** Fewer comparisons than that show nothing. */
-const COMPARED_LEAST = 30;
+const COMPARED_LEAST = 15;
 
 export interface NumberedRun {
   readonly program: () => string;
@@ -26,8 +26,8 @@ export const numberedRuns: readonly NumberedRun[] = [
     args: ["again", 48, (scanHome % 3) + 1],
     append: "bytes=0 records=64",
   },
-  { ...three, program: () => "counter", args: [60] },
-  { ...three, program: () => "counter", args: [60], append: "bytes=0 mirror=1" },
+  { ...three, program: () => "counter", args: [3000], append: "bytes=0 ship=0" },
+  { ...three, program: () => "counter", args: [240], append: "bytes=0 mirror=1" },
   { ...three, program: () => "contend", args: ["lock", 1500], append: "bytes=0 ship=0" },
 ];
 
