@@ -130,7 +130,8 @@ live("live cluster", { timeout: 180_000 }, () => {
   it("--limit: every machine is said to have reached it, whether its program runs or it boots still", async () => {
     for (const seconds of [1, 4]) {
       const run = buslock(
-        ...["run", "--machines", 2, "--cores", 1, "--json", "--limit", seconds, "counter", 1_000_000],
+        ...["run", "--machines", 2, "--cores", 1, "--json", "--limit", seconds],
+        ...["steps", "/shm/limit", "1w0", ...Array<string>(10).fill("1s4000")], // it sleeps for 40 s
       );
       expect((await run.ended).status, run.err).toBe(1);
       const { machines } = JSON.parse(run.out) as ClusterReport;
