@@ -248,6 +248,54 @@ describe("precise faults", () => {
     expect(cpu.state().rip).toBe(BigInt(HANDLER + 0x102));
   });
 
+  // The same of what the microcode stores and loads.
+  test.each([
+    ["fnsave", [0xdd, 0x75, 0]],
+    ["fnstenv", [0xd9, 0x75, 0]],
+    ["fldenv", [0xd9, 0x65, 0]],
+    ["frstor", [0xdd, 0x65, 0]],
+    ["fxsave", [0x0f, 0xae, 0x45, 0]],
+    ["fxrstor", [0x0f, 0xae, 0x4d, 0]],
+    ["sgdt", [0x0f, 0x01, 0x45, 0]],
+    ["fnsave, whose CS override is ignored", [0x2e, 0xdd, 0x75, 0]],
+    ["xsave", [0x0f, 0xae, 0x65, 0]],
+    ["xrstor", [0x0f, 0xae, 0x6d, 0]],
+  ])("non-canonical, of %s by RBP: #SS(0), by RBX or FS #GP(0)", (_, byRbp) => {
+    const byRbx = byRbp.map((b, i) => (i === byRbp.length - 2 ? b - 2 : b));
+    for (const [vector, code] of [
+      [12, byRbp],
+      [13, byRbx],
+      [13, [0x64, ...byRbp]],
+    ] as const) {
+      cpu.start([...code, 0xf4]);
+      cpu.state().set({ cr4: cpu.state().register("cr4") | (1n << 18n) });
+      cpu.state().set({ rbp: 0x8000_0000_0000_0000n, rbx: 0x8000_0000_0000_0000n, rax: 3, rdx: 0 });
+      cpu.gate(12, HANDLER);
+      cpu.gate(13, HANDLER + 0x10);
+      cpu.place(HANDLER, [0xf4]);
+      cpu.place(HANDLER + 0x10, [0xf4]);
+      cpu.run(10);
+      expect(cpu.state().rip).toBe(BigInt(vector === 12 ? HANDLER + 1 : HANDLER + 0x11));
+      expect(frame(true)).toMatchObject({ error: 0n, rip: BigInt(CODE) });
+    }
+  });
+
+  // SDM vol. 2, XCHG and PAUSE: PAUSE is F3 90; 90 with REX.B is XCHG of R8 and rAX, which no repeat prefix changes
+  test("F3 before XCHG of R8 and rAX makes no PAUSE of it", () => {
+    for (const [bytes, rax, r8] of [
+      [[0xf3, 0x90], 1n, 2n],
+      [[0xf3, 0x48, 0x90], 1n, 2n],
+      [[0xf3, 0x41, 0x90], 2n, 1n],
+      [[0xf2, 0xf3, 0x66, 0x49, 0x90], 2n, 1n],
+      [[0x41, 0xf3, 0x90], 1n, 2n], // REX is the last prefix, or none
+    ] as const) {
+      cpu.start([...bytes, 0xf4]);
+      cpu.state().set({ rax: 1, r8: 2 });
+      expect(cpu.run(10)).toBe(2);
+      expect([cpu.state().register("rax"), cpu.state().register("r8")], String(bytes)).toEqual([rax, r8]);
+    }
+  });
+
   test("#UD for what no processor knows, and LOCK where it is forbidden", () => {
     for (const bytes of [
       [0x0f, 0x0b],
@@ -282,6 +330,29 @@ describe("fetching", () => {
     catches(13);
     cpu.run(10);
     expect(frame(true)).toMatchObject({ error: 0n, rip: BigInt(CODE) });
+  });
+
+  // SDM vol. 3A, 6.15, #UD and #GP: an instruction that does not exist is #UD, one of more than 15 bytes #GP
+  test("15 bytes of what is no instruction are #UD, 16 are #GP(0)", () => {
+    for (const [end, prefix] of [
+      [[0xfe, 0xf8], 0x66], // FE /7
+      [[0xf0, 0x0f, 0xbb, 0xe3], 0x2e], // lock btc ebx, esp
+      [[0xf0, 0x81, 0xc0, 1, 0, 0, 0], 0x67], // lock add eax, 1
+    ] as const) {
+      const prefixes = new Array(15 - end.length).fill(prefix);
+      cpu.start([...prefixes, ...end, 0xf4]);
+      cpu.gate(6, HANDLER);
+      cpu.gate(13, HANDLER + 0x10);
+      cpu.place(HANDLER, [0xf4]);
+      cpu.place(HANDLER + 0x10, [0xf4]);
+      cpu.run(10);
+      expect(cpu.state().rip, String(end)).toBe(BigInt(HANDLER + 1));
+      expect(frame(false)).toMatchObject({ rip: BigInt(CODE) });
+      cpu.start([prefix, ...prefixes, ...end, 0xf4]);
+      cpu.run(10);
+      expect(cpu.state().rip, String(end)).toBe(BigInt(HANDLER + 0x11));
+      expect(frame(true)).toMatchObject({ error: 0n, rip: BigInt(CODE) });
+    }
   });
 
   test("an instruction across pages whose second page is absent faults with that page's address", () => {

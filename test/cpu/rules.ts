@@ -57,6 +57,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("ports: IOPL and the TSS's bitmap", "SDM vol. 1, 19.5", ["cpu/system", "are free in real mode and within IOPL", "beyond IOPL the TSS's bitmap decides, every port of the access"]),
     rule("virtual-8086 mode: IOPL, redirection, ports", "SDM vol. 3B, 21.2", ["cpu/virtual-8086", "what IOPL keeps", "INT3 and INTO do not ask for IOPL", "the bitmap alone decides, bit by bit of the access, and one byte behind it is read", "a handler outside level 0 is #GP with its selector"]),
     rule("INT n in real mode keeps NT", "APM vol. 3, INT", ["cpu/virtual-interrupts", "real mode's INT n keeps NT, which protected mode's clears (APM vol. 3, INT)"]),
+    rule("what is no instruction is #UD, what is too long #GP(0)", "SDM vol. 3A, 6.15", ["cpu/engine", "15 bytes of what is no instruction are #UD, 16 are #GP(0)"]),
     rule("privileged instructions", "SDM vol. 3A, 5.9", ["cpu/system-rows", "privileged instructions are #GP(0) in ring 3"]),
   ],
   "virtual interrupts": [

@@ -85,6 +85,8 @@ export interface Meaning {
   probe(segment: Segment, offset: Value, width: Width): void; // faults now if a store there would
   /** The segment of a memory operand, or the override of an implicit one (default DS). */
   segmentOf(o?: Operand): Segment;
+  /** As microcode takes it; in 64-bit mode it is SS where the address comes from RSP or RBP. */
+  segmentNumber(o: Operand): Value;
 
   // --- registers ---
   register(r: General, width: Width): Value;

@@ -5,7 +5,7 @@ import { Mnemonic } from "../../iced.js";
 import { FS, GS } from "../layout.js";
 import type { Definition, Meaning, Operand, Width } from "./define.js";
 import { none, OSZAPC, RAX, RCX, RDX } from "./define.js";
-import { field, resize, segmentNumber } from "./system.js";
+import { field, resize } from "./system.js";
 
 const readBase = (segment: number) => (m: Meaning, dst: Operand) =>
   m.set(dst, resize(m, m.assist("readSegmentBase", segment), dst.width as Width));
@@ -17,10 +17,10 @@ const WIDE = 1;
 const OPTIMIZED = 2;
 const COMPACTED = 4;
 const save = (how: number) => (m: Meaning, area: Operand) => {
-  m.assist("xsave", segmentNumber(m, area), m.address(area), how);
+  m.assist("xsave", m.segmentNumber(area), m.address(area), how);
 };
 const restore = (how: number) => (m: Meaning, area: Operand) => {
-  m.assist("xrstor", segmentNumber(m, area), m.address(area), how);
+  m.assist("xrstor", m.segmentNumber(area), m.address(area), how);
 };
 
 /** MONITOR's address is in DS or the segment of its prefix, and in no operand. */
@@ -103,7 +103,7 @@ export const extended = [
     flags: none,
     does: (m) => {
       const offset = m.zeroExtend(m.register(RAX, m.addressSize), 64);
-      m.assist("monitor", segmentNumber(m, MONITORED), offset, m.register(RCX, 32));
+      m.assist("monitor", m.segmentNumber(MONITORED), offset, m.register(RCX, 32));
     },
   },
   {

@@ -3,13 +3,9 @@
 // privilege and carry operands; microcode does the rest.
 
 import { Mnemonic } from "../../iced.js";
-import { CS, DS, ES, FS, GS, MXCSR_MASK, SS } from "../layout.js";
-import type { Definition, Meaning, Operand, Segment, Value, Width } from "./define.js";
+import { MXCSR_MASK } from "../layout.js";
+import type { Definition, Meaning, Operand, Value, Width } from "./define.js";
 import { none, RAX, RBX, RCX, RDX } from "./define.js";
-
-/** Segment registers by the numbers that microcode takes. */
-const SEGMENT_NUMBER: Record<Segment, number> = { es: ES, cs: CS, ss: SS, ds: DS, fs: FS, gs: GS };
-export const segmentNumber = (m: Meaning, o: Operand): number => SEGMENT_NUMBER[m.segmentOf(o)];
 
 /** The first bytes of a memory operand that has several fields. */
 export const field = (o: Operand, width: Width): Operand => ({ ...o, width });
@@ -32,11 +28,11 @@ const loadTable = (name: "loadGdtr" | "loadIdtr") => (m: Meaning, table: Operand
   m.assist(name, base, limit);
 };
 const storeTable = (interrupts: 0 | 1) => (m: Meaning, table: Operand) => {
-  m.assist("storeTable", segmentNumber(m, table), m.address(table), interrupts);
+  m.assist("storeTable", m.segmentNumber(table), m.address(table), interrupts);
 };
 
 const saveState = (name: "fxsave" | "fxrstor", wide: 0 | 1) => (m: Meaning, image: Operand) => {
-  m.assist(name, segmentNumber(m, image), m.address(image), wide);
+  m.assist(name, m.segmentNumber(image), m.address(image), wide);
 };
 
 const UD = 6;
@@ -124,7 +120,7 @@ export const system = [
     privileged: true,
     ends: true,
     flags: none,
-    does: (m, page) => void m.assist("invalidate", segmentNumber(m, page), m.address(page)),
+    does: (m, page) => void m.assist("invalidate", m.segmentNumber(page), m.address(page)),
   },
   // There is no cache to write back or to drop; they serialize.
   {

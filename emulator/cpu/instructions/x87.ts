@@ -194,9 +194,8 @@ const CONSTANTS: readonly (readonly [Mnemonic, bigint, bigint, number])[] = [
 const environment = (name: string) => (m: Meaning, memory: Operand) => {
   const offset = m.zeroExtend(m.address(memory), 64);
   const wide = m.operandSize === 16 ? 0 : 1;
-  m.assist(name, m.constant(SEGMENT_NUMBERS[m.segmentOf(memory)], 64), offset, wide);
+  m.assist(name, m.segmentNumber(memory), offset, wide);
 };
-const SEGMENT_NUMBERS = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5 } as const;
 
 export const x87: readonly Definition[] = [
   row(Mnemonic.Fld, ["r"], load(false)),

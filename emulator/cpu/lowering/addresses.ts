@@ -12,6 +12,7 @@ import {
   FAULT_HAS_ERROR,
   FAULT_VECTOR,
   GPR,
+  OP_STACK_BASED,
   SEG_ATTRIBUTES,
   SEG_BASE,
   SEG_LIMIT,
@@ -169,6 +170,16 @@ export class Addresses extends Flags {
   }
   segmentOf(o?: Operand): Segment {
     return (o as FormOperand | undefined)?.place === "di" ? "es" : this.form.segment;
+  }
+  segmentNumber(o: Operand): Scalar {
+    const { code } = this;
+    const segment = this.segmentOf(o);
+    code.i64(BigInt(SEGMENT_NUMBERS[segment]));
+    if (this.form.mode64 && segment === "ds" && (o as FormOperand).place === "modrm") {
+      code.i64(BigInt(SEGMENT_NUMBERS.ss));
+      this.fields.pushFlags(code).i64(BigInt(OP_STACK_BASED)).op("i64.and").op("i64.eqz").op("select");
+    }
+    return this.take(64);
   }
   protected memoryOperand(o: Operand): FormOperand {
     if (o.kind !== "memory") this.refuse(`a ${o.kind} operand is no memory`);

@@ -228,6 +228,11 @@ export function probeRead(core: usize, va: u64, bytes: u64): u64 {
 
 // --- segmentation ---
 
+/** An access through this segment: where it is SS, an address that is not canonical is #SS(0). */
+export function through(segment: u64, access: u32): u32 {
+  return <u32>segment == SS ? access | ACCESS_STACK : access;
+}
+
 /**
  * Linear address of segment:offset for an access of `bytes` bytes (ACCESS_READ, ACCESS_WRITE, ACCESS_EXECUTE), after
  * the type and limit checks of the mode; #GP(0), or #SS(0) for SS. In 64-bit mode only FS and GS have a base, and the

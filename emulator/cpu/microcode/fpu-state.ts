@@ -26,7 +26,7 @@ import {
   X87_ERROR,
   XMM,
 } from "../layout";
-import { aligned, linear, loadLinear, probe, storeLinear } from "./access";
+import { aligned, linear, loadLinear, probe, storeLinear, through } from "./access";
 import { halt } from "./control";
 import { CR0_MP, CR0_NE, CR0_TS, coreIndex, cr0, faulted, GP, MF, mode, NM, raise, raisePlain } from "./core";
 import { portWrite } from "./host";
@@ -40,10 +40,10 @@ function imageAddress(core: usize, segment: u64, offset: u64, access: u32): u64 
   if (faulted(core)) return 0;
   if (va & 15) {
     // APM vol. 5, FXSAVE: #AC(0) instead where that is checked; for lack of dword alignment, that is.
-    if (aligned(core, va, 4, access)) raise(core, GP, 0);
+    if (aligned(core, va, 4, through(segment, access))) raise(core, GP, 0);
     return 0;
   }
-  probe(core, va, IMAGE_BYTES, access);
+  probe(core, va, IMAGE_BYTES, through(segment, access));
   return va;
 }
 

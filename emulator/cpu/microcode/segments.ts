@@ -19,7 +19,7 @@ import {
   SS,
   TR,
 } from "../layout";
-import { aligned, linear, probe, storeLinear } from "./access";
+import { aligned, linear, probe, storeLinear, through } from "./access";
 import {
   ATTRIBUTE_CODE,
   ATTRIBUTE_EXPAND_DOWN,
@@ -270,8 +270,9 @@ export function storeTable(core: usize, segment: u64, offset: u64, interrupts: u
   const wide = (mode(core) & MODE_64) != 0;
   const bytes: u32 = wide ? 10 : 6;
   const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
-  if (faulted(core) || !aligned(core, va, 2, ACCESS_WRITE)) return 0;
-  if (!aligned(core, va + 2, wide ? 8 : 4, ACCESS_WRITE) || !probe(core, va, bytes, ACCESS_WRITE)) return 0;
+  const write = through(segment, ACCESS_WRITE);
+  if (faulted(core) || !aligned(core, va, 2, write)) return 0;
+  if (!aligned(core, va + 2, wide ? 8 : 4, write) || !probe(core, va, bytes, write)) return 0;
   const base = load<u64>(core + (interrupts ? IDTR_BASE : GDTR_BASE));
   const limit = load<u32>(core + (interrupts ? IDTR_LIMIT : GDTR_LIMIT));
   storeLinear(core, va, 2, limit, 0);

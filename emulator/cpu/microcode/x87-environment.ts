@@ -22,7 +22,7 @@ import {
   ST,
   X87_ERROR,
 } from "../layout";
-import { aligned, linear, loadLinear, probe, storeLinear } from "./access";
+import { aligned, linear, loadLinear, probe, storeLinear, through } from "./access";
 import { faulted, mode } from "./core";
 import { fninit } from "./fpu-state";
 
@@ -101,7 +101,8 @@ function storeEnvironment(core: usize, segment: u64, offset: u64, wide: bool, re
   const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
   const va = linear(core, segment, offset, bytes, ACCESS_WRITE);
   if (faulted(core)) return false;
-  if (!aligned(core, va, each, ACCESS_WRITE) || !probe(core, va, bytes, ACCESS_WRITE)) return false;
+  const write = through(segment, ACCESS_WRITE);
+  if (!aligned(core, va, each, write) || !probe(core, va, bytes, write)) return false;
   for (let i: u32 = 0; i < 7; i++) storeLinear(core, va + i * each, each, environmentWord(core, i, wide), 0);
   if (!registers) return true;
   for (let i: u32 = 0; i < 8; i++) {
@@ -115,7 +116,8 @@ function loadEnvironment(core: usize, segment: u64, offset: u64, wide: bool, reg
   const bytes = 7 * each + (registers ? REGISTERS_BYTES : 0);
   const va = linear(core, segment, offset, bytes, ACCESS_READ);
   if (faulted(core)) return;
-  if (!aligned(core, va, each, ACCESS_READ) || !probe(core, va, bytes, ACCESS_READ)) return;
+  const read = through(segment, ACCESS_READ);
+  if (!aligned(core, va, each, read) || !probe(core, va, bytes, read)) return;
   const control = (<u32>loadLinear(core, va, 2, 0) & 0x1f7f) | 0x40;
   let status = <u32>loadLinear(core, va + each, 2, 0) & ~SUMMARY;
   if (status & ~control & EXCEPTIONS) status |= SUMMARY;

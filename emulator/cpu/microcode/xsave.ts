@@ -20,7 +20,7 @@ import {
   XCR0,
   XMM,
 } from "../layout";
-import { linear, probe } from "./access";
+import { linear, probe, through } from "./access";
 import {
   CR0_TS,
   CR4_OSXSAVE,
@@ -84,7 +84,7 @@ function areaAddress(core: usize, segment: u64, offset: u64, components: u64, ac
   const va = linear(core, segment, offset, bytes, access);
   if (faulted(core)) return 0;
   if (va & 63) return refuse(core);
-  probe(core, va, bytes, access);
+  probe(core, va, bytes, through(segment, access));
   return va;
 }
 
