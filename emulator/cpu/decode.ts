@@ -35,6 +35,11 @@ const { ConditionCode, DecoderError, FlowControl, MemorySizeExt, OpKind, Registe
 /** The bits of MODE by which decoding differs. */
 export const MODE_KEY = MODE_64 | MODE_CODE32 | MODE_STACK32 | MODE_PROTECTED;
 const LENGTH_MAX = 15;
+const REPEATS: ReadonlySet<number> = new Set([0xf2, 0xf3]);
+const CS_OVERRIDE = 0x2e;
+/** LOCK, REP and segment overrides change no instruction's length; operand and address sizes may. */
+const LENGTHLESS: ReadonlySet<number> = new Set([0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]);
+const RESIZING: ReadonlySet<number> = new Set([0x66, 0x67]);
 
 /** What iced says of a Code, kept: asking creates an object. */
 interface CodeFacts {
@@ -129,10 +134,13 @@ export class InstructionReader {
     decoder.decodeOut(instruction);
     if (FAR_INDIRECT.has(instruction.code)) return this.#farIndirect(offset);
     const { length, code } = instruction;
+    if (code === Code.Pause && this.#exchanges(offset, length)) return this.#exchange(offset, length);
     if (code === Code.INVALID) {
       const cut = decoder.lastError === DecoderError.NoMoreBytes && length < LENGTH_MAX;
       if (cut && offset + length >= this.#bytes.length) return undefined;
-      return withoutForm(length >= LENGTH_MAX ? "too long" : "invalid", code, length);
+      const tooLong =
+        length >= LENGTH_MAX && !endsWithin(this.#bytes.slice(offset, offset + length), this.#mode);
+      return withoutForm(tooLong ? "too long" : "invalid", code, length);
     }
     const constants = decoder.getConstantOffsets(instruction);
     const shape = this.#withX87Opcode(withConstants(shapeOf(this.#mode), constants), offset);
@@ -147,6 +155,21 @@ export class InstructionReader {
     const decoder = new iced.Decoder(bitnessOf(this.#mode), this.#bytes, iced.DecoderOptions.None);
     decoder.position = offset;
     decoder.ip = 0n;
+    decoder.decodeOut(instruction);
+    decoder.free();
+    return shapeOf(this.#mode);
+  }
+  /** 90 with REX.B: XCHG of R8 and rAX, before which F3 says nothing. iced takes F3 41 90 for PAUSE. */
+  #exchanges(offset: number, length: number): boolean {
+    return (this.#mode & MODE_64) !== 0 && ((this.#bytes[offset + length - 2] as number) & 0xf1) === 0x41;
+  }
+  #exchange(offset: number, length: number): Shape {
+    const bytes = this.#bytes.slice(offset, offset + length);
+    const decoder = new iced.Decoder(
+      64,
+      bytes.map((b) => (REPEATS.has(b) ? CS_OVERRIDE : b)),
+      iced.DecoderOptions.AMD,
+    );
     decoder.decodeOut(instruction);
     decoder.free();
     return shapeOf(this.#mode);
@@ -204,6 +227,25 @@ function withConstants(shape: Shape, offsets: ConstantOffsets): Shape {
             signed: shape.branches,
           },
   };
+}
+
+/**
+ * Whether what iced finds invalid, at the most bytes that an instruction has, ends there: #UD then, else #GP. It does when it
+ * ends earlier without one of its prefixes, of those that change no length.
+ */
+function endsWithin(bytes: Uint8Array, mode: number): boolean {
+  const needless = bytes.findIndex(
+    (b, i) => LENGTHLESS.has(b) || (RESIZING.has(b) && bytes.indexOf(b, i + 1) > i),
+  );
+  const decoder = new iced.Decoder(
+    bitnessOf(mode),
+    bytes.filter((_, i) => i !== needless),
+    iced.DecoderOptions.AMD,
+  );
+  decoder.decodeOut(instruction);
+  const ends = needless >= 0 && decoder.lastError !== DecoderError.NoMoreBytes;
+  decoder.free();
+  return ends;
 }
 
 const NOTHING = { registers: [], base: ZERO, index: ZERO, scale: 0, stackBased: false } as const;
