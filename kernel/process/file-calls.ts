@@ -125,15 +125,11 @@ function runAtPosition(
 ): i64 {
   file.sleepLock().acquire();
   let result: i64 = 0;
-  if (out && file.flags & O_APPEND) {
-    result = fileLockEnd(file);
-    if (result >= 0) {
-      file.position = u64(result);
-      result = run(file, buffer, bytes, vector, count, file.position, out);
-      fileUnlock(file);
-    }
-  } else result = runLocked(file, buffer, bytes, vector, count, file.position, all, out);
-  if (result > 0) file.position += u64(result);
+  if (out && file.flags & O_APPEND) result = runAtEnd(file, buffer, bytes, vector, count, true);
+  else {
+    result = runLocked(file, buffer, bytes, vector, count, file.position, all, out);
+    if (result > 0) file.position += u64(result);
+  }
   file.sleepLock().release();
   return result;
 }
@@ -149,12 +145,17 @@ function runAt(
   all: u64,
   out: bool,
 ): i64 {
-  if (!out || !(file.flags & O_APPEND))
-    return runLocked(file, buffer, bytes, vector, count, offset, all, out);
+  if (out && file.flags & O_APPEND) return runAtEnd(file, buffer, bytes, vector, count, false);
+  return runLocked(file, buffer, bytes, vector, count, offset, all, out);
+}
+
+/** Behind the file's end, which stays where it is until then; `moves`: what is written next goes on there, if anything was written. */
+function runAtEnd(file: File, buffer: u64, bytes: u64, vector: u64, count: u64, moves: bool): i64 {
   const end = fileLockEnd(file);
   if (end < 0) return end;
-  const result = run(file, buffer, bytes, vector, count, u64(end), out);
+  const result = run(file, buffer, bytes, vector, count, u64(end), true);
   fileUnlock(file);
+  if (moves && result > 0) file.position = u64(end) + u64(result);
   return result;
 }
 

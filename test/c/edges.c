@@ -176,6 +176,10 @@ static void appends(void)
 	printf("edges: appends: %s", of(write(fd, "one", 3)));
 	printf(", %s", of(pwrite(fd, "two", 3, 1)));
 	printf(", at %ld", (long)lseek(fd, 0, SEEK_CUR));
+	lseek(fd, 1, SEEK_SET);
+	printf(", none %s", of(write(fd, "", 0)));
+	printf(", %s", of(write(fd, (void *)8, 1)));
+	printf(", at %ld", (long)lseek(fd, 0, SEEK_CUR));
 	printf(", %ld bytes %s\n", (long)pread(fd, text, 20, 0), text);
 }
 
