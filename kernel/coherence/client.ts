@@ -14,6 +14,10 @@ export const ASK_SIZE: u32 = 6;
 export const ASK_TRUNCATE: u32 = 7;
 export const ASK_EXTEND: u32 = 8;
 export const ASK_UNLINK: u32 = 9;
+/** A name is to stand for what another one does (by-name.ts). */
+export const ASK_LINK: u32 = 28;
+/** How many names lead to it. */
+export const ASK_LINKS: u32 = 29;
 /** At the home: sets the size; the next page at or behind an index; takes a held page out of this machine's page tables. */
 export const ASK_SET_SIZE: u32 = 10;
 export const ASK_NEXT_PAGE: u32 = 11;
@@ -84,6 +88,12 @@ export class Client extends Message {
   bound: u64 = 0;
   name: usize = 0;
   nameBytes: u32 = 0;
+  // Of what is asked by name: the object that a name is to be a link to, and the hash that its home is found by (0 = none); in the answer the one that it
+  // is, or was. One more name of the object counts now. ASK_LINKS: how many names it has.
+  linkTo: u64 = 0;
+  linkHash: u32 = 0;
+  linkCounted: u32 = 0;
+  links: u32 = 0;
   /** ASK_LETTER: what to send. */
   letter: usize = 0;
   /** A LockCall, made when first needed; behind the last byte that its thread has locked to read or write, 0 = none. */

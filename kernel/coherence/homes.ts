@@ -18,6 +18,7 @@ import {
 } from "./hand-in";
 import { Kept } from "./kept";
 import { mirrorsFreeze } from "./left-mirrors";
+import { LINK_BYTES, linkCame, linkHeard, linkPut } from "./links";
 import { loanReturns } from "./loans";
 import { mirrorsOn, mirrorsThaw, mirrorsWanted } from "./mirror-pages";
 import { objectHashed } from "./object-index";
@@ -102,6 +103,13 @@ export function nameHash(name: usize, bytes: u32): u32 {
   let hash: u32 = 0x811c_9dc5;
   for (let i: usize = 0; i < bytes; i++) hash = (hash ^ <u32>load<u8>(name + i)) * 0x0100_0193;
   return max<u32>(hash, 1);
+}
+
+export function numberedName(at: usize, kind: u32, number: u64, hash: u32): void {
+  store<u8>(at, 0);
+  store<u32>(at, hash, 1);
+  store<u8>(at, u8(kind), 5);
+  store<u64>(at, number, 6);
 }
 
 /** The member that the name prefers. */
@@ -304,10 +312,17 @@ function objectHandIn(object: SharedObject): void {
   if (doubts) aux |= DOUBTS;
   if (object.renumbered != 0) aux |= RENUMBERED;
   aux |= unhealed << UNHEALED_SHIFT;
-  const writer = messageTo(object.home, 16 + 8 + 256 + 16 + 8, object.id, object.hash, COMMAND_HOME_OBJECT);
+  const writer = messageTo(
+    object.home,
+    16 + 8 + 256 + 16 + 8 + LINK_BYTES,
+    object.id,
+    object.hash,
+    COMMAND_HOME_OBJECT,
+  );
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
   itemPut(writer, ITEM_REQUESTER, object.references, 0);
+  linkPut(writer, object);
   messageEnd();
 }
 
@@ -346,8 +361,9 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   if (name.aux & FROM_HOME) {
     object.complete |= TOLD;
     object.size = size;
+    linkCame(object, message);
     if (!(name.aux & NAMED)) objectUnnamed(object);
-  }
+  } else if (object.complete == 0 && object.will == 0) linkHeard(object, message);
   if (!(name.aux & NAMED) || object.name != 0 || object.unlinked != 0) return;
   object.nameBytes = itemDataBytes(name);
   object.name = allocate(object.nameBytes);

@@ -13,6 +13,7 @@ import {
 import { COMMAND_CLOSE, COMMAND_GONE } from "../syslink/commands";
 import { objectRangesCreate, objectRangesDrop } from "./grants";
 import { nameHash } from "./homes";
+import { isLinkName, linkNameObject } from "./links";
 import { indexAdd, indexByHash, indexById, indexRemove, objectHashed } from "./object-index";
 import { locksDrop } from "./object-locks";
 import { SharedObject } from "./pager";
@@ -20,9 +21,7 @@ import { objectPagesDrop } from "./pages";
 import { remainsKeep } from "./remains";
 import { reportsDrop } from "./reports";
 import { futexesDied } from "./shared-futex";
-import { willChanged, willDrop, willMake } from "./wills";
-
-const ENOENT: i64 = 2;
+import { willDrop, willMake } from "./wills";
 
 /** All records, linked by next. */
 let objects: usize = 0;
@@ -72,27 +71,26 @@ export function objectByName(name: usize, bytes: u32, make: bool): SharedObject 
   while (at != 0) {
     const object = changetype<SharedObject>(at);
     const mine = object.home == clusterSelf() && object.dead == 0;
-    if (
-      mine &&
-      object.name != 0 &&
-      object.nameBytes == bytes &&
-      memory.compare(object.name, name, bytes) == 0
-    ) {
-      return object;
-    }
+    if (mine && isNamed(object, name, bytes)) return object;
     at = object.nextByHash;
   }
-  if (!make) return changetype<SharedObject>(0);
+  if (!make || isLinkName(name, bytes)) return changetype<SharedObject>(0);
   const object = objectCreate();
   objectName(object, name, bytes);
   willMake(object);
   return object;
 }
 
+function isNamed(object: SharedObject, name: usize, bytes: u32): bool {
+  if (isLinkName(name, bytes)) return linkNameObject(name) == object.id;
+  return object.name != 0 && object.nameBytes == bytes && memory.compare(object.name, name, bytes) == 0;
+}
+
 /** Every machine that opens it by name knows the name: any of them may be its home some day. */
 export function objectName(object: SharedObject, name: usize, bytes: u32): void {
   objectHashed(object, nameHash(name, bytes));
-  if (object.name != 0 || object.unlinked != 0) return;
+  if (isLinkName(name, bytes)) object.links = max<u32>(object.links, 1);
+  if (object.name != 0 || object.unlinked != 0 || isLinkName(name, bytes)) return;
   object.name = allocate(bytes);
   object.nameBytes = bytes;
   memory.copy(object.name, name, bytes);
@@ -135,7 +133,7 @@ export function referenceDropped(object: SharedObject, machine: u32): void {
 
 /** Nameless and open nowhere: it ends, here and wherever its pages still are. */
 export function perish(object: SharedObject): void {
-  if (object.name != 0) return;
+  if (object.name != 0 || object.links != 0) return;
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (load<u32>(opensAt(object, machine)) != 0) return;
   }
@@ -161,15 +159,6 @@ export function objectForget(object: SharedObject): void {
   reportsDrop(object);
   objectRangesDrop(object);
   release(changetype<usize>(object));
-}
-
-export function objectUnlink(name: usize, bytes: u32): i64 {
-  const object = objectByName(name, bytes, false);
-  if (changetype<usize>(object) == 0) return -ENOENT;
-  objectUnnamed(object);
-  willChanged(object);
-  perish(object);
-  return 0;
 }
 
 export function objectClose(object: SharedObject): i64 {

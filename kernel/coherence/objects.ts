@@ -22,28 +22,18 @@ import {
   COMMAND_HOME_OWNER,
   COMMAND_JOIN,
   COMMAND_MIRROR,
-  COMMAND_OPEN,
   COMMAND_SIZE,
   COMMAND_TRUNCATE,
-  COMMAND_UNLINK,
   COMMAND_WILL,
   DIRECTORY_LINKID,
   ITEM_ERROR,
   ITEM_FUTEX,
-  ITEM_NAME,
   ITEM_OBJECT,
   ITEM_SIZE,
 } from "../syslink/commands";
 import { letterAnswered, letterOut } from "../syslink/letter";
-import {
-  itemData,
-  itemDataBytes,
-  itemFind,
-  itemPut,
-  MessageHeader,
-  REFERENCES,
-  RESPONSE,
-} from "../syslink/message";
+import { itemData, itemFind, itemPut, MessageHeader, REFERENCES, RESPONSE } from "../syslink/message";
+import { answeredByName, askedByName, directoryMessage } from "./by-name";
 import {
   ASK_ANSWER,
   ASK_CLAIM,
@@ -60,6 +50,8 @@ import {
   ASK_HOLD,
   ASK_JOIN,
   ASK_LETTER,
+  ASK_LINK,
+  ASK_LINKS,
   ASK_LOCK,
   ASK_LOCK_CANCEL,
   ASK_NEXT_PAGE,
@@ -76,28 +68,26 @@ import {
 } from "./client";
 import { commitAsked } from "./commits";
 import { rangesClaim, rangesRecall } from "./grants";
-import { homeHandedIn, homeOf, homeOpened, nameHash } from "./homes";
+import { homeHandedIn, homeOpened } from "./homes";
 import { LOCK_LAST } from "./lock-pieces";
 import { mirrorAnswered } from "./mirror-pages";
 import {
   objectById,
-  objectByName,
   objectClose,
   objectCreate,
   objectForget,
   objectMake,
   objectName,
   objectsFirst,
-  objectUnlink,
   opensAt,
   perish,
   referenceDropped,
   referenceGiven,
 } from "./object-list";
 import { locksAsked, locksCancelled, locksKnowSize, locksReleased } from "./object-locks";
-import { OPEN_NEW, SharedObject } from "./pager";
+import { SharedObject } from "./pager";
 import { pageAsked, pageNext, pageUnhold, pageUnmap } from "./pages";
-import { begin, nextMsgid, pendingTake, questionsMachineDied } from "./questions";
+import { begin, isByName, nextMsgid, pendingTake, questionsMachineDied } from "./questions";
 import { frameAwaited } from "./relief";
 import { remainsInherit } from "./remains";
 import { futexAwake, futexCancel, futexesDied, futexWait, futexWake, futexWoken } from "./shared-futex";
@@ -107,7 +97,6 @@ import { willCame, willChanged } from "./wills";
 
 const ENOENT: i64 = 2;
 const EIO: i64 = 5;
-const EEXIST: i64 = 17;
 
 /** ASK_CREATE */
 function createNameless(client: Client): i64 {
@@ -133,7 +122,9 @@ export function requestServe(client: Client, now: u64): i64 {
     case ASK_UNHOLD:
       return pageUnhold(client);
     case ASK_OPEN:
-      return open(client);
+    case ASK_UNLINK:
+    case ASK_LINK:
+      return askedByName(client);
     case ASK_CREATE:
       return createNameless(client);
     case ASK_JOIN:
@@ -142,14 +133,17 @@ export function requestServe(client: Client, now: u64): i64 {
       return letterOut(client);
     case ASK_CLOSE:
       return objectClose(object);
-    case ASK_UNLINK:
-      return unlinkAsked(client);
     case ASK_SIZE:
       if (object.dead != 0) return -EIO;
       if (object.home == clusterSelf()) return sizeHere(client, object);
       return locksKnowSize(object, client.lockEnd != 0 ? client.lockEnd : LOCK_LAST)
         ? sizeHere(client, object)
         : ask(client, object, COMMAND_SIZE, 0);
+    case ASK_LINKS:
+      if (object.dead != 0) return -EIO;
+      if (object.home != clusterSelf()) return ask(client, object, COMMAND_SIZE, 0);
+      client.links = namesOf(object);
+      return 0;
     case ASK_EXTEND:
       if (client.lockEnd >= client.size && object.size >= client.size) return 0;
       if (object.home != clusterSelf()) return ask(client, object, COMMAND_EXTEND, ITEM_SIZE);
@@ -196,30 +190,6 @@ function grow(object: SharedObject, size: u64): void {
   willChanged(object);
 }
 
-function open(client: Client): i64 {
-  const home = homeOf(nameHash(client.name, client.nameBytes));
-  if (home != clusterSelf()) {
-    if (isDead(home)) return -EIO;
-    begin(client, home);
-    const writer = messageTo(home, 16 + 8 + 256, DIRECTORY_LINKID, client.msgid, COMMAND_OPEN);
-    memory.copy(itemPut(writer, ITEM_NAME, client.write, client.nameBytes), client.name, client.nameBytes);
-    messageEnd();
-    return ASYNCHRONOUS;
-  }
-  if (isThere(client.write, client.name, client.nameBytes)) return -EEXIST;
-  const object = objectByName(client.name, client.nameBytes, client.write != 0);
-  if (changetype<usize>(object) == 0) return -ENOENT;
-  referenceGiven(object.id, clusterSelf());
-  object.references++;
-  client.object = changetype<usize>(object);
-  return 0;
-}
-
-/** Of who wants to make it, and only that. */
-function isThere(how: u32, name: usize, bytes: u32): bool {
-  return how == OPEN_NEW && changetype<usize>(objectByName(name, bytes, false)) != 0;
-}
-
 /** An object that some machine here or there has open, by its id; ours from now on as well. */
 function join(client: Client): i64 {
   const id = client.size;
@@ -239,15 +209,9 @@ function join(client: Client): i64 {
   return ASYNCHRONOUS;
 }
 
-function unlinkAsked(client: Client): i64 {
-  const home = homeOf(nameHash(client.name, client.nameBytes));
-  if (home == clusterSelf()) return objectUnlink(client.name, client.nameBytes);
-  if (isDead(home)) return -EIO;
-  begin(client, home);
-  const writer = messageTo(home, 16 + 8 + 256, DIRECTORY_LINKID, client.msgid, COMMAND_UNLINK);
-  memory.copy(itemPut(writer, ITEM_NAME, 0, client.nameBytes), client.name, client.nameBytes);
-  messageEnd();
-  return ASYNCHRONOUS;
+/** At the home: how many names lead to it. */
+function namesOf(object: SharedObject): u32 {
+  return object.links + u32(object.name != 0);
 }
 
 function sizeHere(client: Client, object: SharedObject): i64 {
@@ -335,31 +299,6 @@ export function objectMessage(from: u32, message: MessageHeader): void {
   else if (from == object.home) memberMessage(object, message, command);
 }
 
-function directoryMessage(from: u32, message: MessageHeader, command: u32): void {
-  const item = itemFind(message, ITEM_NAME);
-  if (changetype<usize>(item) == 0) return;
-  const name = itemData(item);
-  const bytes = itemDataBytes(item);
-  if (command == COMMAND_UNLINK) {
-    const result = objectUnlink(name, bytes);
-    respond(from, message, 0, 0, u32(-result));
-    return;
-  }
-  if (isThere(item.aux, name, bytes)) {
-    respond(from, message, 0, 0, u32(EEXIST));
-    return;
-  }
-  const object = objectByName(name, bytes, item.aux != 0);
-  if (changetype<usize>(object) == 0) {
-    respond(from, message, 0, 0, u32(ENOENT));
-    return;
-  }
-  const writer = messageTo(from, 16 + 16 + 16, message.linkid, message.msgid, command | RESPONSE);
-  store<u64>(itemPut(writer, ITEM_OBJECT | REFERENCES, 0, 8), object.id);
-  store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
-  messageEnd();
-}
-
 /** With `item` (0: none), whose data is one u64 and whose aux is `value` for a futex; or with an error. */
 function respond(to: u32, message: MessageHeader, item: u32, value: u64, error: u32): void {
   const writer = messageTo(to, 16 + 16, message.linkid, message.msgid, <u32>message.command | RESPONSE);
@@ -385,7 +324,7 @@ function homeMessage(object: SharedObject, from: u32, message: MessageHeader, co
       break;
     }
     case COMMAND_SIZE:
-      respond(from, message, ITEM_SIZE, object.size, 0);
+      respondSize(from, message, object);
       break;
     case COMMAND_EXTEND:
       grow(object, size);
@@ -407,6 +346,12 @@ function homeMessage(object: SharedObject, from: u32, message: MessageHeader, co
   }
 }
 
+function respondSize(to: u32, message: MessageHeader, object: SharedObject): void {
+  const writer = messageTo(to, 16 + 16, message.linkid, message.msgid, COMMAND_SIZE | RESPONSE);
+  store<u64>(itemPut(writer, ITEM_SIZE, namesOf(object), 8), object.size);
+  messageEnd();
+}
+
 /** From the home. */
 function memberMessage(object: SharedObject, message: MessageHeader, command: u32): void {
   if (command == COMMAND_FUTEX_WOKEN) {
@@ -417,6 +362,7 @@ function memberMessage(object: SharedObject, message: MessageHeader, command: u3
 
 function answered(client: Client, message: MessageHeader): void {
   if (client.command == ASK_LETTER) letterAnswered(client, message);
+  if (isByName(client)) answeredByName(client, message);
   const error = itemFind(message, ITEM_ERROR);
   if (changetype<usize>(error) != 0) {
     portReply(client, -i64(error.aux));
@@ -425,6 +371,7 @@ function answered(client: Client, message: MessageHeader): void {
   const size = itemFind(message, ITEM_SIZE);
   if (changetype<usize>(size) != 0) {
     client.size = load<u64>(itemData(size));
+    client.links = size.aux;
     // Should this machine be its home one day.
     if (client.command == ASK_SIZE || client.command == ASK_EXTEND || client.command == ASK_TRUNCATE)
       changetype<SharedObject>(client.object).size = client.size;
@@ -444,7 +391,8 @@ function answered(client: Client, message: MessageHeader): void {
     object.size = client.size;
     if (client.command == ASK_OPEN) objectName(object, client.name, client.nameBytes);
     if (client.command == ASK_OPEN) homeOpened(object);
-  } else if (client.command == ASK_OPEN || client.command == ASK_JOIN) result = -EIO;
+  } else if ((client.command == ASK_OPEN && client.linkHash == 0) || client.command == ASK_JOIN)
+    result = -EIO;
   portReply(client, result);
 }
 

@@ -4,7 +4,6 @@
 import { portCall } from "../lwkt/port";
 import { sleep } from "../lwkt/wait";
 import { tablesFor } from "../memory/paging";
-import { allocate, release } from "../memory/slab";
 import { clusterMachines, clusterPort, clusterSelf } from "../syslink/cluster";
 import {
   ASK_ANSWER,
@@ -17,20 +16,18 @@ import {
   ASK_FRAMES,
   ASK_HOLD,
   ASK_JOIN,
+  ASK_LINKS,
   ASK_NEXT_PAGE,
-  ASK_OPEN,
   ASK_RECALL,
   ASK_SET_SIZE,
   ASK_SIZE,
   ASK_TRUNCATE,
   ASK_UNHOLD,
-  ASK_UNLINK,
   ASK_UNMAP,
   Client,
   clientCurrent,
 } from "./client";
 import { commitOutput } from "./commits";
-import { homeOf, NUMBERED_BYTES } from "./homes";
 import { objectLockTail, objectUnlock } from "./lock-calls";
 import { noteDirty } from "./page-notes";
 import { Page } from "./records";
@@ -38,10 +35,7 @@ import { Page } from "./records";
 export { sharedFutexWait, sharedFutexWake } from "./shared-futex";
 
 const ENOMEM: i64 = 12;
-const ENOENT: i64 = 2;
 const EINVAL: i64 = 22;
-const ENAMETOOLONG: i64 = 36;
-const NAME_MAX: u32 = 255;
 export const PAGE: u64 = 4096;
 /** Page numbers have 40 bits. */
 const SIZE_MAX: u64 = (<u64>1) << 52;
@@ -82,6 +76,10 @@ export class SharedObject {
   name: usize = 0;
   /** Its name was removed, for ever: who has not heard of that does not give it back. */
   unlinked: u32 = 0;
+  /** links.ts: names beside its own; or it is itself a name only, of the object with this id, whose home that hash leads to (0: it is none). */
+  links: u32 = 0;
+  linkHash: u32 = 0;
+  linkTo: u64 = 0;
   /** Per machine, how often it has the object open. */
   opens: usize = 0;
   /** Pages with a record here, linked by nextInObject. */
@@ -120,86 +118,15 @@ export class SharedObject {
   nextByHash: usize = 0;
 }
 
-function call(client: Client, command: u32): i64 {
+export function call(client: Client, command: u32): i64 {
   client.command = command;
   return portCall(clusterPort(), client);
 }
 
-function clientFor(object: SharedObject): Client {
+export function clientFor(object: SharedObject): Client {
   const client = clientCurrent();
   client.object = changetype<usize>(object);
   return client;
-}
-
-function nameLength(name: usize): u32 {
-  let bytes: u32 = 0;
-  while (load<u8>(name + bytes) != 0) bytes++;
-  return bytes;
-}
-
-/** How an object is opened: only if there is one; made if there is none; only if there was none. */
-export const OPEN_THERE: u32 = 0;
-export const OPEN_MAKE: u32 = 1;
-export const OPEN_NEW: u32 = 2;
-
-/**
- * `name`: zero-terminated ASCII. Blocks for the home's answer. The object goes into `*into`; or what open() says: -ENOENT, -EEXIST, and
- * -ETIMEDOUT or -EIO when its home is out of reach.
- */
-export function objectOpen(name: usize, how: u32, into: usize): i64 {
-  const bytes = nameLength(name);
-  if (bytes == 0 || bytes > NAME_MAX) return -ENOENT;
-  if (how != OPEN_THERE) commitOutput(); // others see that it is there
-  return openNamed(name, bytes, how, into);
-}
-
-function openNamed(name: usize, bytes: u32, how: u32, into: usize): i64 {
-  const client = clientFor(changetype<SharedObject>(0));
-  client.name = name;
-  client.nameBytes = bytes;
-  client.write = how;
-  const result = call(client, ASK_OPEN);
-  if (result < 0) return result;
-  store<usize>(into, client.object);
-  return 0;
-}
-
-/**
- * An object that the kernel numbers itself: what it is and its number, at home where `hash` says. Nobody waits here for what was written to be
- * mirrored: who tells of it has to.
- */
-export function numberedOpen(kind: u32, number: u64, hash: u32, how: u32, into: usize): i64 {
-  const name = allocate(NUMBERED_BYTES);
-  numberedName(name, kind, number, hash);
-  const result = openNamed(name, NUMBERED_BYTES, how, into);
-  release(name);
-  return result;
-}
-
-export function numberedUnlink(kind: u32, number: u64, hash: u32): i64 {
-  const name = allocate(NUMBERED_BYTES);
-  numberedName(name, kind, number, hash);
-  commitOutput(); // others see that it is gone
-  const result = unlinkNamed(name, NUMBERED_BYTES);
-  release(name);
-  return result;
-}
-
-function numberedName(at: usize, kind: u32, number: u64, hash: u32): void {
-  store<u8>(at, 0);
-  store<u32>(at, hash, 1);
-  store<u8>(at, u8(kind), 5);
-  store<u64>(at, number, 6);
-}
-
-/** A hash by which this machine would be the home, of those that the number leads to; the last one tried if there is none. */
-export function hashAtHome(number: u64): u32 {
-  let hash = <u32>number ^ <u32>(number >> 32);
-  for (let tries = 0; tries < 256; tries++) {
-    hash = max<u32>(hash * 0x9e37_79b1 + 1, 1);
-    if (homeOf(hash) == clusterSelf()) break;
-  }
-  return hash;
 }
 
 /** An object without a name, at home here, which ends when no machine has it open any more. */
@@ -232,6 +159,12 @@ export function objectClose(object: SharedObject): void {
 export function objectSize(object: SharedObject): u64 {
   const client = clientFor(object);
   return call(client, ASK_SIZE) < 0 ? 0 : client.size;
+}
+
+/** How many names lead to it; 0 as well when its home is out of reach. Blocks for the home's answer. */
+export function objectLinks(object: SharedObject): u32 {
+  const client = clientFor(object);
+  return call(client, ASK_LINKS) < 0 ? 0 : client.links;
 }
 
 export function objectTruncate(object: SharedObject, size: u64): i64 {
@@ -277,20 +210,6 @@ export function objectClearTail(object: SharedObject, size: u64): i64 {
 function isZeroFrom(frame: usize, from: usize): bool {
   for (let at = frame + from; at < frame + usize(PAGE); at++) if (load<u8>(at) != 0) return false;
   return true;
-}
-
-export function objectUnlink(name: usize): i64 {
-  const bytes = nameLength(name);
-  if (bytes == 0 || bytes > NAME_MAX) return -ENAMETOOLONG;
-  commitOutput(); // others see that it is gone
-  return unlinkNamed(name, bytes);
-}
-
-function unlinkNamed(name: usize, bytes: u32): i64 {
-  const client = clientCurrent();
-  client.name = name;
-  client.nameBytes = bytes;
-  return call(client, ASK_UNLINK);
 }
 
 /** It is at least so long, from now on. */

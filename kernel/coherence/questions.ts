@@ -7,6 +7,8 @@ import {
   ASK_FUTEX_CANCEL,
   ASK_FUTEX_WAIT,
   ASK_FUTEX_WAKE,
+  ASK_LINK,
+  ASK_LINKS,
   ASK_OPEN,
   ASK_SIZE,
   ASK_TRUNCATE,
@@ -91,8 +93,8 @@ export function questionWaits(client: Client): bool {
     : isOfMovingObject(client);
 }
 
-function isByName(client: Client): bool {
-  return client.command == ASK_OPEN || client.command == ASK_UNLINK;
+export function isByName(client: Client): bool {
+  return client.command == ASK_OPEN || client.command == ASK_UNLINK || client.command == ASK_LINK;
 }
 
 function isOfMovingObject(client: Client): bool {
@@ -102,6 +104,7 @@ function isOfMovingObject(client: Client): bool {
 function isOfObject(client: Client): bool {
   switch (client.command) {
     case ASK_SIZE:
+    case ASK_LINKS:
     case ASK_EXTEND:
     case ASK_TRUNCATE:
     case ASK_FUTEX_WAIT:

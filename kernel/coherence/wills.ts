@@ -22,6 +22,7 @@ import {
 import { rangesOf, rangesReady } from "./grants";
 import { heirsOf } from "./homes";
 import { Kept } from "./kept";
+import { LINK_BYTES, linkCame, linkPut } from "./links";
 import { objectHashed } from "./object-index";
 import { objectById, objectMake, objectsFirst, objectUnnamed } from "./object-list";
 import { pagesAsked } from "./page-index";
@@ -111,6 +112,7 @@ function putObject(writer: MessageWriter, object: SharedObject, flags: u32): voi
   const aux = flags | (object.name != 0 ? NAMED : 0);
   memory.copy(itemPut(writer, ITEM_NAME, aux, max<u32>(object.nameBytes, 1)), object.name, object.nameBytes);
   store<u64>(itemPut(writer, ITEM_SIZE, 0, 8), object.size);
+  linkPut(writer, object);
 }
 
 /** Only what is due; with a flag, name and size too. */
@@ -120,7 +122,7 @@ function tell(object: SharedObject, flags: u32): void {
   for (let rest = object.heirs; rest != 0; rest &= rest - 1) {
     const heir = <u32>ctz(rest) + 1;
     if (isDead(heir)) continue;
-    const writer = messageTo(heir, 16 + 8 + 256 + 16 + 24, object.id, object.hash, COMMAND_WILL);
+    const writer = messageTo(heir, 16 + 8 + 256 + 16 + 24 + LINK_BYTES, object.id, object.hash, COMMAND_WILL);
     if (whole) putObject(writer, object, flags);
     if (object.willEnd != 0) {
       const range = itemPut(writer, ITEM_PAGES, 0, 16);
@@ -183,7 +185,10 @@ export function willCame(from: u32, message: MessageHeader): void {
   if (anew) willDrop(object);
   if (object.will == 0) object.will = setCreate();
   object.willOf = from;
-  if (changetype<usize>(name) != 0) nameCame(object, name);
+  if (changetype<usize>(name) != 0) {
+    nameCame(object, name);
+    linkCame(object, message);
+  }
   const size = itemFind(message, ITEM_SIZE);
   if (changetype<usize>(size) != 0) object.size = load<u64>(itemData(size));
   const end = (object.size + 4095) >> 12;

@@ -9,6 +9,7 @@ import { LOCK_LAST } from "../coherence/lock-pieces";
 import {
   objectClearTail,
   objectClose,
+  objectLinks,
   objectRead,
   objectSize,
   objectTruncate,
@@ -175,6 +176,11 @@ export function fileWriteAt(file: File, offset: u64, buffer: usize, bytes: usize
 
 export function fileSize(file: File): u64 {
   return call_indirect<u64>(kindAt(file.kind).size, file);
+}
+
+/** st_nlink, of what is no directory. */
+export function fileLinks(file: File): u64 {
+  return file.kind === KIND_SHARED ? u64(objectLinks(changetype<SharedObject>(file.object))) : 1;
 }
 
 export function fileSeekable(file: File): bool {

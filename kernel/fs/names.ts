@@ -20,16 +20,8 @@
 // and no lock. What is changed in one page is seen whole or not at all by other machines, since a page that is held does not leave, and by
 // other cores, since `entriesLock` is held; where two pages are changed the order is said.
 import { pagesLock, pagesUnlock } from "../coherence/lock-calls";
-import {
-  numberedOpen,
-  OPEN_MAKE,
-  objectClose,
-  objectExtend,
-  pageHeld,
-  pageHold,
-  pageLetGo,
-  SharedObject,
-} from "../coherence/pager";
+import { numberedOpen, OPEN_MAKE } from "../coherence/named";
+import { objectClose, objectExtend, pageHeld, pageHold, pageLetGo, SharedObject } from "../coherence/pager";
 import { SpinLock } from "../lwkt/spinlock";
 import { allocate, release } from "../memory/slab";
 import { ENOENT, ENOSPC, ESTALE } from "../process/errno";

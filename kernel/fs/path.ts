@@ -3,12 +3,12 @@ import {
   OPEN_MAKE,
   OPEN_NEW,
   OPEN_THERE,
-  objectClose,
+  objectLink,
   objectOpen,
-  objectTruncate,
+  objectRename,
   objectUnlink,
-  SharedObject,
-} from "../coherence/pager";
+} from "../coherence/named";
+import { objectClose, objectTruncate, SharedObject } from "../coherence/pager";
 import { allocate, release } from "../memory/slab";
 import {
   EACCES,
@@ -27,7 +27,9 @@ import {
 } from "../process/errno";
 import { Inode, TYPE_REGULAR } from "./archive";
 import {
+  File,
   fileCreate,
+  fileRelease,
   KIND_ARCHIVE,
   KIND_CONSOLE,
   KIND_DIRECTORY,
@@ -71,6 +73,7 @@ import {
   treeRemoveDirectory,
   treeRemoveFile,
 } from "./tree-changes";
+import { treeLink } from "./tree-link";
 import { treeRename } from "./tree-rename";
 
 /** Of a path that the command line names. */
@@ -411,10 +414,61 @@ export function walkRename(from: Walk, to: Walk, replace: bool): i64 {
   if (from.at().system !== to.at().system) return -EXDEV;
   if (!hasName(from)) return -EBUSY;
   if (!hasName(to)) return replace ? -EBUSY : -EEXIST;
-  const refused = unchangeable(from.at(), -EPERM);
-  if (refused < 0) return refused;
+  if (from.at().system === SYSTEM_SHARED) return renameShared(from, to, replace);
+  if (!systemChanges(from.at().system)) return -EROFS;
   const slash = from.slash !== 0 || to.slash !== 0;
   return treeRename(from.at(), from.name, from.bytes, to.at(), to.name, to.bytes, replace, slash);
+}
+
+function renameShared(from: Walk, to: Walk, replace: bool): i64 {
+  if (from.slash !== 0 || to.slash !== 0) return ifThere(from, -ENOTDIR);
+  const name = nameText(from);
+  const other = nameText(to);
+  const result = objectRename(name, other, replace);
+  release(name);
+  release(other);
+  return result;
+}
+
+/** link(2), of two paths that were walked. What is refused first is what Linux refuses first (fs/namei.c, do_linkat). */
+export function walkLink(from: Walk, to: Walk): i64 {
+  const there = ifThere(from, 0);
+  if (there < 0) return there;
+  if (!hasName(to)) return -EEXIST;
+  const slash = to.slash !== 0;
+  to.slash = 0;
+  const taken = ifThere(to, -EEXIST);
+  if (taken !== -ENOENT || slash) return taken;
+  const system = to.at().system;
+  if (systemOf(from) !== system) return -EXDEV;
+  if (!hasName(from)) return -EPERM;
+  if (system === SYSTEM_SHARED) return linkShared(from, to);
+  if (!systemChanges(system)) return -EROFS;
+  return treeLink(from.at(), from.name, from.bytes, to.at(), to.name, to.bytes);
+}
+
+function linkShared(from: Walk, to: Walk): i64 {
+  const name = nameText(from);
+  const other = nameText(to);
+  const result = objectLink(name, other);
+  release(name);
+  release(other);
+  return result;
+}
+
+/** The file system that what the path names is in. */
+function systemOf(walk: Walk): u32 {
+  const system = mounted(walk);
+  return system !== SYSTEM_ROOT ? system : walk.at().system;
+}
+
+/** `result` if there is what the path names; or why it is not there. */
+function ifThere(walk: Walk, result: i64): i64 {
+  const into = allocate(8);
+  const error = walkOpen(walk, O_RDONLY, 0, into);
+  if (error >= 0) fileRelease(changetype<File>(load<usize>(into)));
+  release(into);
+  return error < 0 ? error : result;
 }
 
 /** access(2) as root. */

@@ -3,16 +3,8 @@
 // Whatever changes a directory looks, takes the locks of all directories concerned at once, looks again, and changes; so names are made and
 // removed one after the other over all machines, and nobody waits in a circle. Renames of directories into others take one more lock of the whole file
 // system, so that no two of them can put two directories into each other.
-import {
-  hashAtHome,
-  numberedOpen,
-  numberedUnlink,
-  OPEN_MAKE,
-  OPEN_THERE,
-  objectClose,
-  objectWrite,
-  SharedObject,
-} from "../coherence/pager";
+import { hashAtHome, numberedOpen, numberedUnlink, OPEN_MAKE, OPEN_THERE } from "../coherence/named";
+import { objectClose, objectWrite, SharedObject } from "../coherence/pager";
 import { allocate, release } from "../memory/slab";
 import { EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ESTALE } from "../process/errno";
 import { Inode, TYPE_DIRECTORY } from "./archive";

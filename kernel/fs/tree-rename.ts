@@ -1,5 +1,5 @@
 // rename(2) in the directories of any file system; see tree-changes.ts.
-import { numberedUnlink } from "../coherence/pager";
+import { numberedUnlink } from "../coherence/named";
 import { allocate, release } from "../memory/slab";
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from "../process/errno";
 import {

@@ -12,7 +12,7 @@ export function absentCalls(each: u32): void {
   );
   visit("53 socketpair 54 setsockopt 55 getsockopt 57 fork 58 vfork 59 execve 61 wait4 64 semget", each);
   visit("65 semop 66 semctl 67 shmdt 68 msgget 69 msgsnd 70 msgrcv 71 msgctl", each);
-  visit("78 getdents 86 link", each);
+  visit("78 getdents", each);
   visit("88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown 98 getrusage 100 times", each);
   visit("101 ptrace 103 syslog 105 setuid 106 setgid 109 setpgid 111 getpgrp 112 setsid 113 setreuid", each);
   visit("114 setregid 115 getgroups 116 setgroups 117 setresuid 118 getresuid 119 setresgid", each);
@@ -45,7 +45,7 @@ export function absentCalls(each: u32): void {
   visit("243 mq_timedreceive 244 mq_notify 245 mq_getsetattr 246 kexec_load 247 waitid 248 add_key", each);
   visit("249 request_key 250 keyctl 251 ioprio_set 252 ioprio_get 253 inotify_init", each);
   visit("254 inotify_add_watch 255 inotify_rm_watch 256 migrate_pages 259 mknodat", each);
-  visit("260 fchownat 261 futimesat 265 linkat 266 symlinkat 268 fchmodat", each);
+  visit("260 fchownat 261 futimesat 266 symlinkat 268 fchmodat", each);
   visit("270 pselect6 272 unshare 275 splice 276 tee 277 sync_file_range", each);
   visit("278 vmsplice 279 move_pages 280 utimensat 281 epoll_pwait 282 signalfd 283 timerfd_create", each);
   visit("284 eventfd 285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);

@@ -4,7 +4,9 @@ import { SharedObject } from "../coherence/pager";
 import { descriptorAdd } from "../fs/descriptors";
 import {
   File,
+  fileCreate,
   fileFollow,
+  fileLinks,
   fileMode,
   fileRelease,
   fileSize,
@@ -27,6 +29,7 @@ import {
   placePath,
   Walk,
   walkEnd,
+  walkLink,
   walkMakeDirectory,
   walkNew,
   walkOpen,
@@ -46,6 +49,7 @@ import { readUserText, scratch, writeUser } from "./user-memory";
 
 const AT_FDCWD: i32 = -100;
 const AT_REMOVEDIR: u64 = 0x200;
+const AT_SYMLINK_FOLLOW: u64 = 0x400;
 const AT_EMPTY_PATH: u64 = 0x1000;
 const RENAME_NOREPLACE: u64 = 1;
 const PERMISSIONS: u32 = 0o7777;
@@ -213,6 +217,26 @@ export function renameat2(fromDirectory: u64, from: u64, toDirectory: u64, to: u
   return result;
 }
 
+export function link(from: u64, to: u64): i64 {
+  return linkat(u64(AT_FDCWD), from, u64(AT_FDCWD), to, 0);
+}
+
+export function linkat(fromDirectory: u64, from: u64, toDirectory: u64, to: u64, flags: u64): i64 {
+  if (flags & AT_EMPTY_PATH) return notImplemented("linkat with flags", flags, -EINVAL);
+  if (flags & ~AT_SYMLINK_FOLLOW) return -EINVAL;
+  const error = allocate(8);
+  const walk = walkArgument(fromDirectory, from, error);
+  let result = load<i64>(error);
+  if (result >= 0) {
+    const other = walkArgument(toDirectory, to, error);
+    result = load<i64>(error);
+    if (result >= 0) result = walkEnd(other, walkLink(walk, other));
+    walkEnd(walk, 0);
+  }
+  release(error);
+  return result;
+}
+
 // --- What a file is ---
 
 const STAT_BYTES: usize = 144;
@@ -222,11 +246,12 @@ function writeStat(file: File, to: u64): i64 {
   const followed = fileFollow(file);
   if (followed < 0) return followed;
   const size = fileSize(file);
+  const links = fileLinks(file);
   const at = scratch();
   memory.fill(at, 0, STAT_BYTES);
   store<u64>(at, 1 + u64(file.system));
   store<u64>(at + 8, inodeNumber(file));
-  store<u64>(at + 16, 1);
+  store<u64>(at + 16, links);
   store<u32>(at + 24, fileMode(file));
   if (file.place) describeDirectory(file, at + 16);
   store<u64>(at + 40, file.kind === KIND_CONSOLE ? 0x501 : 0);
@@ -268,12 +293,23 @@ export function stat(path: u64, to: u64): i64 {
 export function newfstatat(directory: u64, path: u64, to: u64, flags: u64): i64 {
   if (flags & AT_EMPTY_PATH) {
     const bytes = readUserText(scratch(), path, 2);
-    if (bytes === 0) return fstat(directory, to);
+    if (bytes === 0) return i32(directory) === AT_FDCWD ? statWorking(to) : fstat(directory, to);
   }
   const file = openPath(directory, path, O_RDONLY, 0);
   if (file < 0) return file;
   const result = writeStat(changetype<File>(usize(file)), to);
   fileRelease(changetype<File>(usize(file)));
+  return result;
+}
+
+function statWorking(to: u64): i64 {
+  const place = placeNew();
+  const file = fileCreate(KIND_DIRECTORY, O_RDONLY, 0, 0);
+  file.place = changetype<usize>(place);
+  let result = workingDirectory(place);
+  file.system = place.system;
+  if (result >= 0) result = writeStat(file, to);
+  fileRelease(file);
   return result;
 }
 

@@ -40,6 +40,8 @@ import {
   fstat,
   getcwd,
   getdents64,
+  link,
+  linkat,
   mkdir,
   mkdirat,
   newfstatat,
@@ -214,6 +216,7 @@ export function systemCallsPrepare(): void {
   row(83, "mkdir", "path mode", mkdir.index, ORIGIN);
   row(84, "rmdir", "path", rmdir.index, ORIGIN);
   row(85, "creat", "path mode", creat.index, ORIGIN);
+  row(86, "link", "from to", link.index, ORIGIN);
   row(87, "unlink", "path", unlink.index, ORIGIN);
   row(89, "readlink", "path", readlink.index, ORIGIN);
   row(95, "umask", "mask", umask.index, ORIGIN);
@@ -265,6 +268,7 @@ export function systemCallsPrepare(): void {
   row(302, "prlimit64", "id resource fresh old", prlimit64.index, HERE);
   row(306, "syncfs", "fd", syncfs.index, ORIGIN);
   row(309, "getcpu", "core node", getcpu.index, HERE);
+  row(265, "linkat", "fromDirectory from toDirectory to flags", linkat.index, ORIGIN);
   row(316, "renameat2", "fromDirectory from toDirectory to flags", renameat2.index, ORIGIN);
   row(318, "getrandom", "buffer bytes flags", getrandom.index, HERE);
   row(324, "membarrier", "command", membarrier.index, HERE);

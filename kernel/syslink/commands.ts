@@ -33,6 +33,8 @@ export const COMMAND_TRUNCATE: u32 = 11;
 export const COMMAND_UNLINK: u32 = 12;
 export const COMMAND_EXTEND: u32 = 13;
 export const COMMAND_GONE: u32 = 14;
+/** A name is to stand for what another one does (coherence/by-name.ts). */
+export const COMMAND_LINK: u32 = 15;
 export const COMMAND_READ_PAGE: u32 = 16;
 export const COMMAND_WRITE_PAGE: u32 = 17;
 export const COMMAND_FORWARD_READ: u32 = 18;
@@ -94,9 +96,9 @@ export const COMMAND_ORDERED: u32 = 53;
 export const COMMAND_UNTAKEN: u32 = 54; // to who sent the page to a writer who has no use for it
 
 /** Items. aux: */
-export const ITEM_NAME: u32 = 1; // 1 = create it; data: ASCII without an end mark
+export const ITEM_NAME: u32 = 1; // 1 = create it, of LINK: replace what it stood for; data: ASCII without an end mark
 export const ITEM_OBJECT: u32 = 2; // data: the object's linkid
-export const ITEM_SIZE: u32 = 3; // data: bytes[8]
+export const ITEM_SIZE: u32 = 3; // in an answer to SIZE: the names that lead to it; data: bytes[8]
 export const ITEM_ERROR: u32 = 4; // the errno; no data
 export const ITEM_PAGE: u32 = 5; // PageMessage.flags; data: index[8]
 export const ITEM_REQUESTER: u32 = 6; // a machine; no data
@@ -125,6 +127,8 @@ export const ITEM_LWP: u32 = 27; // data: what a thread that moves has besides r
 /** Which space of locks, flags << 8; data: first[8] last[8] mode[4] number[4], each */
 export const ITEM_LOCKS: u32 = 28;
 export const ITEM_ROOM: u32 = 29; // mirrors that the receiver may send, in all (coherence/mirror-room.ts); data: how many are answered[8]
+/** 1 = it was counted, of an object's home: names beside its own; data: the object that a name is a link to[8], the hash that its home is found by[8] */
+export const ITEM_LINK: u32 = 31;
 export const ITEM_BYTES: u32 = 30; // the loan's number; data: chunks[8] and their bytes (coherence/parts.ts)
 
 const ONE: u32 = 1;
@@ -142,6 +146,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_OPEN,              ITEM_NAME,      1,    255,  ONE,
   COMMAND_OPEN | R,          ITEM_OBJECT,    8,    8,    ANY,
   COMMAND_OPEN | R,          ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_OPEN | R,          ITEM_LINK,      16,   16,   ANY,
   COMMAND_OPEN | R,          ITEM_ERROR,     0,    0,    ANY,
   COMMAND_CLOSE,             0,              0,    0,    ANY,
   COMMAND_SIZE,              0,              0,    0,    ANY,
@@ -155,7 +160,12 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_EXTEND | R,        ITEM_ERROR,     0,    0,    ANY,
   COMMAND_GONE,              0,              0,    0,    ANY,
   COMMAND_UNLINK,            ITEM_NAME,      1,    255,  ONE,
+  COMMAND_UNLINK | R,        ITEM_LINK,      16,   16,   ANY,
   COMMAND_UNLINK | R,        ITEM_ERROR,     0,    0,    ANY,
+  COMMAND_LINK,              ITEM_NAME,      1,    255,  ONE,
+  COMMAND_LINK,              ITEM_LINK,      16,   16,   ANY,
+  COMMAND_LINK | R,          ITEM_LINK,      16,   16,   ANY,
+  COMMAND_LINK | R,          ITEM_ERROR,     0,    0,    ANY,
 
   COMMAND_READ_PAGE,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_READ_PAGE,         ITEM_SERIAL,    8,    8,    ANY,
@@ -241,6 +251,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_HOME_OBJECT,       ITEM_NAME,      1,    255,  ONE,
   COMMAND_HOME_OBJECT,       ITEM_SIZE,      8,    8,    ONE,
   COMMAND_HOME_OBJECT,       ITEM_REQUESTER, 0,    0,    ONE,
+  COMMAND_HOME_OBJECT,       ITEM_LINK,      16,   16,   ANY,
   COMMAND_HOME_PAGE,         ITEM_PAGE,      8,    8,    ONE,
   COMMAND_HOME_PAGE,         ITEM_PAGES,     16,   16,   ANY,
   COMMAND_HOME_PAGE,         ITEM_DATA,      4096, 4096, ANY,
@@ -256,6 +267,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_MIRROR | R,        ITEM_ROOM,      8,    8,    ONE,
   COMMAND_WILL,              ITEM_NAME,      1,    255,  ANY,
   COMMAND_WILL,              ITEM_SIZE,      8,    8,    ANY,
+  COMMAND_WILL,              ITEM_LINK,      16,   16,   ANY,
   COMMAND_WILL,              ITEM_PAGES,     16,   16,   ANY,
 
   COMMAND_JOIN,              0,              0,    0,    ANY,
@@ -328,6 +340,8 @@ export function commandName(command: u32): string {
       return "GONE";
     case COMMAND_UNLINK:
       return "UNLINK";
+    case COMMAND_LINK:
+      return "LINK";
     case COMMAND_READ_PAGE:
       return "READ_PAGE";
     case COMMAND_WRITE_PAGE:

@@ -45,13 +45,14 @@ int main(void)
 	refused(unlink("/tmp"), EISDIR, "unlink a mount point");
 	done(mkdir("/tmp/a", 0755), "mkdir");
 	refused(rename("/tmp/a", "/a"), EXDEV, "rename to another file system");
-	refused(link("/bin/mounts", "/tmp/link"), ENOSYS, "link");
+	refused(link("/bin/mounts", "/tmp/link"), EXDEV, "link");
+	refused(link("/dev/null", "/dev/link"), EROFS, "link a device");
 	refused(symlink("/bin/mounts", "/tmp/link"), ENOSYS, "symlink");
 	refused(open("/dev/new", O_CREAT | O_RDWR, 0600), EROFS, "a new device");
 	refused(mkdir("/dev/new", 0755), EROFS, "a directory of devices");
 	refused(unlink("/dev/null"), EROFS, "unlink a device");
 	refused(mkdir("/shm/new", 0755), EPERM, "a directory of shared objects");
-	refused(rename("/shm/one", "/shm/two"), EPERM, "rename a shared object");
+	refused(rename("/shm/one", "/shm/two"), ENOENT, "rename a shared object that is not there");
 	refused(open("/shm/one/two", O_CREAT | O_RDWR, 0600), ENOENT, "below a shared object");
 	done(stat("/", &root), "stat");
 	done(stat("/tmp", &memory), "stat");

@@ -1,6 +1,7 @@
 // Bugs in names, and in what carries them: the kernel is built with one line changed, and runs programs on clusters that know what they must find.
 import { seeded } from "../cluster.js";
 import { cProgram } from "../guest.js";
+import { outlived, writerDies, writerLeaves } from "../links.js";
 import { dies, goesOn, heals, openedMany, opener, remembered, subtree, systemOf } from "../names.js";
 import { type Bug, type Judged, plantsOf } from "./on-clusters.js";
 
@@ -36,6 +37,13 @@ export const nameJudges = {
     for (let each = 12 * seed; each < 12 * (seed + 1); each++)
       if (!openedMany(await opener(each, kernel))) return "somebody waits for ever";
     return undefined;
+  },
+  /** Links of files, and the machine that made them goes. */
+  links: async (seed, kernel) => {
+    const { said, wanted } = await outlived(seed % 2 === 0 ? writerDies : writerLeaves, seed, kernel);
+    const wrong = said.findIndex((line, i) => line !== wanted[i]);
+    if (wrong >= 0) return said[wrong];
+    return said.length === wanted.length ? undefined : "it has not come to its end";
   },
 } satisfies Readonly<Record<string, Judged>>;
 
@@ -92,9 +100,9 @@ const bugs: readonly Bug<keyof typeof nameJudges>[] = [
   {
     name: "of two machines that want a new shared object both get it",
     judge: "named",
-    file: "coherence/objects.ts",
-    from: "return how == OPEN_NEW && changetype<usize>(objectByName(name, bytes, false)) != 0;",
-    to: "return false;",
+    file: "coherence/by-name.ts",
+    from: "if (how == OPEN_NEW && changetype<usize>(objectByName(name, bytes, false)) != 0)",
+    to: "if (false)",
   },
   {
     name: "who was left out goes on with the names that it had",
@@ -109,6 +117,27 @@ const bugs: readonly Bug<keyof typeof nameJudges>[] = [
     file: "coherence/objects.ts",
     from: "    if (client.command == ASK_OPEN) homeOpened(object);\n",
     to: "",
+  },
+  {
+    name: "a home's heir is not told which names are links",
+    judge: "links",
+    file: "coherence/wills.ts",
+    from: "  linkPut(writer, object);\n",
+    to: "",
+  },
+  {
+    name: "a new home is not told which names are links",
+    judge: "links",
+    file: "coherence/homes.ts",
+    from: "  linkPut(writer, object);\n",
+    to: "",
+  },
+  {
+    name: "a file ends with its first name",
+    judge: "links",
+    file: "coherence/object-list.ts",
+    from: "if (object.name != 0 || object.links != 0) return;",
+    to: "if (object.name != 0) return;",
   },
 ];
 
