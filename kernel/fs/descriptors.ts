@@ -65,6 +65,14 @@ export function descriptorAdd(table: Descriptors, file: File, least: u64, closeO
   return found ? i64(fd) : -EMFILE;
 }
 
+export function descriptorsFull(table: Descriptors): bool {
+  table.spinLock().acquire();
+  let fd: u64 = 0;
+  while (fd < u64(DESCRIPTORS_MAX) && slotFile(table, fd)) fd++;
+  table.spinLock().release();
+  return fd === u64(DESCRIPTORS_MAX);
+}
+
 /** dup2: the file at exactly this number; what was there is closed. Takes the reference over. */
 export function descriptorSet(table: Descriptors, fd: u64, file: File, closeOnExec: bool): i64 {
   if (fd >= u64(DESCRIPTORS_MAX)) return -EBADF;

@@ -34,6 +34,7 @@ export const O_WRONLY: u32 = 1;
 export const O_RDWR: u32 = 2;
 export const O_CREAT: u32 = 0o100;
 export const O_EXCL: u32 = 0o200;
+const O_NOCTTY: u32 = 0o400;
 export const O_TRUNC: u32 = 0o1000;
 export const O_APPEND: u32 = 0o2000;
 export const O_NONBLOCK: u32 = 0o4000;
@@ -76,13 +77,19 @@ export class File {
   sleepLock(): SleepLock {
     return changetype<SleepLock>(this.lock);
   }
+  // Who opens with both bits may neither read nor write, as on Linux (open(2), "File access mode").
   readable(): bool {
-    return (this.flags & O_ACCESS) !== O_WRONLY;
+    return (this.flags & O_ACCESS) === O_RDONLY || (this.flags & O_ACCESS) === O_RDWR;
   }
   writable(): bool {
-    return (this.flags & O_ACCESS) !== O_RDONLY;
+    return (this.flags & O_ACCESS) === O_WRONLY || (this.flags & O_ACCESS) === O_RDWR;
   }
 }
+
+/** Kind.seekable: it has none; they count bytes; the same is everywhere, and lseek() says 0 (Linux, drivers/char/mem.c). */
+const PLACES_NONE: u32 = 0;
+const PLACES_COUNT: u32 = 1;
+const PLACES_SAME: u32 = 2;
 
 @unmanaged
 class Kind {
@@ -91,7 +98,7 @@ class Kind {
   write: u32 = 0;
   /** (file: File) => u64 */
   size: u32 = 0;
-  /** S_IFMT bits, and whether lseek() means anything. */
+  /** S_IFMT bits, and what places in it are: PLACES_*. */
   type: u32 = 0;
   seekable: u32 = 0;
 }
@@ -103,10 +110,10 @@ function kindAt(kind: u32): Kind {
   return changetype<Kind>(kinds + <usize>kind * offsetof<Kind>());
 }
 
-function row(kind: u32, type: u32, seekable: bool, read: u32, write: u32, size: u32): void {
+function row(kind: u32, type: u32, seekable: u32, read: u32, write: u32, size: u32): void {
   const at = kindAt(kind);
   at.type = type;
-  at.seekable = u32(seekable);
+  at.seekable = seekable;
   at.read = read;
   at.write = write;
   at.size = size;
@@ -117,14 +124,21 @@ let followLock = changetype<SleepLock>(0);
 
 export function filesPrepare(): void {
   followLock = sleepLockCreate();
-  //  kind            type            seekable  read                write                size
-  row(KIND_ARCHIVE, TYPE_REGULAR, true, readArchive.index, refuseWrite.index, sizeArchive.index);
-  row(KIND_DIRECTORY, TYPE_DIRECTORY, false, refuseDirectory.index, refuseDirectory.index, sizeNone.index);
-  row(KIND_SHARED, TYPE_REGULAR, true, readShared.index, writeShared.index, sizeShared.index);
-  row(KIND_CONSOLE, TYPE_CHARACTER, false, readNothing.index, writeConsole.index, sizeNone.index);
-  row(KIND_NULL, TYPE_CHARACTER, false, readNothing.index, swallow.index, sizeNone.index);
-  row(KIND_ZERO, TYPE_CHARACTER, false, readZeros.index, swallow.index, sizeNone.index);
-  row(KIND_RANDOM, TYPE_CHARACTER, false, readRandom.index, swallow.index, sizeNone.index);
+  //  kind            type            seekable      read                write                size
+  row(KIND_ARCHIVE, TYPE_REGULAR, PLACES_COUNT, readArchive.index, refuseWrite.index, sizeArchive.index);
+  row(
+    KIND_DIRECTORY,
+    TYPE_DIRECTORY,
+    PLACES_NONE,
+    refuseDirectory.index,
+    refuseDirectory.index,
+    sizeNone.index,
+  );
+  row(KIND_SHARED, TYPE_REGULAR, PLACES_COUNT, readShared.index, writeShared.index, sizeShared.index);
+  row(KIND_CONSOLE, TYPE_CHARACTER, PLACES_NONE, readNothing.index, writeConsole.index, sizeNone.index);
+  row(KIND_NULL, TYPE_CHARACTER, PLACES_SAME, readNothing.index, swallow.index, sizeNone.index);
+  row(KIND_ZERO, TYPE_CHARACTER, PLACES_SAME, readZeros.index, swallow.index, sizeNone.index);
+  row(KIND_RANDOM, TYPE_CHARACTER, PLACES_SAME, readRandom.index, swallow.index, sizeNone.index);
 }
 
 /** With one reference, the caller's. For KIND_SHARED it takes over the caller's reference to the object. */
@@ -132,7 +146,7 @@ export function fileCreate(kind: u32, flags: u32, inode: usize, object: usize): 
   const file = changetype<File>(allocate(offsetof<File>()));
   file.references = 1;
   file.kind = kind;
-  file.flags = flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
+  file.flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
   file.inode = inode;
   file.object = object;
   file.lock = changetype<usize>(sleepLockCreate());
@@ -184,7 +198,12 @@ export function fileLinks(file: File): u64 {
 }
 
 export function fileSeekable(file: File): bool {
-  return kindAt(file.kind).seekable !== 0;
+  return kindAt(file.kind).seekable !== PLACES_NONE;
+}
+
+/** One place is like the other. */
+export function fileEndless(file: File): bool {
+  return kindAt(file.kind).seekable === PLACES_SAME;
 }
 
 /** st_mode: type and permissions. */

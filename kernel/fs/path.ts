@@ -222,7 +222,7 @@ function enter(walk: Walk): i64 {
   }
   const system = mounted(walk);
   if (system !== SYSTEM_ROOT) return systemRoot(system, place);
-  if (place.system === SYSTEM_SHARED) return -ENOENT; // no directories there
+  if (place.system === SYSTEM_SHARED) return sharedFile(walk); // no directories there
   const error = treeFind(place, walk.name, walk.bytes, walk.found());
   if (error < 0) return error;
   if (!isDirectory(walk.found())) return -ENOTDIR;
@@ -287,9 +287,10 @@ export function walkOpen(walk: Walk, flags: u32, mode: u32, into: usize): i64 {
     const opened = treeOpenFile(walk.found(), again, into);
     if (opened >= 0) {
       const object = changetype<SharedObject>(load<usize>(into));
-      if (flags & O_TRUNC && (flags & O_ACCESS) !== O_RDONLY) objectTruncate(object, 0);
-      store<usize>(into, fileOf(walk, flags, changetype<usize>(object)));
-      return 0;
+      const cut = flags & O_TRUNC ? objectTruncate(object, 0) : 0;
+      if (cut < 0) objectClose(object);
+      else store<usize>(into, fileOf(walk, flags, changetype<usize>(object)));
+      return cut;
     }
     if (opened !== -ENOENT || again) return opened;
     again = stillThere(walk);
@@ -328,7 +329,7 @@ function openNode(walk: Walk, flags: u32, into: usize): i64 {
 
 function openDirectory(walk: Walk, flags: u32, into: usize): i64 {
   if ((flags & (O_CREAT | O_EXCL)) === (O_CREAT | O_EXCL)) return -EEXIST;
-  if (flags & O_CREAT || (flags & O_ACCESS) !== O_RDONLY) return -EISDIR;
+  if (flags & (O_CREAT | O_TRUNC) || (flags & O_ACCESS) !== O_RDONLY) return -EISDIR;
   const error = walkDirectory(walk);
   if (error < 0) return error;
   const file = fileCreate(KIND_DIRECTORY, flags, 0, 0);
@@ -341,7 +342,6 @@ function openDirectory(walk: Walk, flags: u32, into: usize): i64 {
 }
 
 function openShared(walk: Walk, flags: u32, into: usize): i64 {
-  if (walk.slash !== 0) return -ENOTDIR;
   const name = nameText(walk);
   let how = flags & O_CREAT ? OPEN_MAKE : OPEN_THERE;
   if (how === OPEN_MAKE && flags & O_EXCL) how = OPEN_NEW;
@@ -349,15 +349,27 @@ function openShared(walk: Walk, flags: u32, into: usize): i64 {
   release(name);
   if (opened < 0) return opened;
   const object = changetype<SharedObject>(load<usize>(into));
-  if (flags & O_DIRECTORY) {
+  let error: i64 = flags & O_DIRECTORY || walk.slash !== 0 ? -ENOTDIR : 0;
+  if (error >= 0 && flags & O_TRUNC) error = objectTruncate(object, 0);
+  if (error < 0) {
     objectClose(object);
-    return -ENOTDIR;
+    return error;
   }
   const file = fileCreate(KIND_SHARED, flags, 0, changetype<usize>(object));
   file.system = SYSTEM_SHARED;
-  if (flags & O_TRUNC && (flags & O_ACCESS) !== O_RDONLY) objectTruncate(object, 0);
   store<usize>(into, changetype<usize>(file));
   return 0;
+}
+
+/** Of who needs a directory of that name: -ENOTDIR, a shared object has it; or why there is none. */
+function sharedFile(walk: Walk): i64 {
+  const name = nameText(walk);
+  const into = allocate(8);
+  const opened = objectOpen(name, OPEN_THERE, into);
+  if (opened >= 0) objectClose(changetype<SharedObject>(load<usize>(into)));
+  release(into);
+  release(name);
+  return opened < 0 ? opened : -ENOTDIR;
 }
 
 /** The last part, zero-terminated, allocated. */
@@ -372,7 +384,8 @@ function nameText(walk: Walk): usize {
 /** mkdir(2) */
 export function walkMakeDirectory(walk: Walk, mode: u32): i64 {
   if (!hasName(walk)) return -EEXIST;
-  const refused = unchangeable(walk.at(), -EPERM);
+  const there = walk.at().system === SYSTEM_SHARED && sharedFile(walk) === -ENOTDIR;
+  const refused = unchangeable(walk.at(), there ? -EEXIST : -EPERM);
   return refused < 0 ? refused : treeMakeDirectory(walk.at(), walk.name, walk.bytes, mode);
 }
 
@@ -386,6 +399,7 @@ function unchangeable(place: Place, shared: i64): i64 {
 export function walkUnlink(walk: Walk): i64 {
   if (!hasName(walk)) return -EISDIR;
   if (walk.at().system === SYSTEM_SHARED) {
+    if (walk.slash !== 0) return sharedFile(walk);
     const name = nameText(walk);
     const result = objectUnlink(name);
     release(name);
@@ -405,7 +419,8 @@ export function walkRemoveDirectory(walk: Walk): i64 {
   if (walk.last === LAST_DOT) return -EINVAL;
   if (walk.last === LAST_DOTS) return -ENOTEMPTY;
   if (!hasName(walk)) return -EBUSY;
-  const refused = unchangeable(walk.at(), -ENOTDIR);
+  if (walk.at().system === SYSTEM_SHARED) return sharedFile(walk);
+  const refused = unchangeable(walk.at(), -EPERM);
   return refused < 0 ? refused : treeRemoveDirectory(walk.at(), walk.name, walk.bytes);
 }
 

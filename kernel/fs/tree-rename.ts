@@ -17,7 +17,7 @@ import {
   placeCopy,
   placeOf,
 } from "./names";
-import { above, isDirectory, isRoot, isSame, treeFind } from "./tree";
+import { above, isDirectory, isRoot, isSame, treeFind, treeStands } from "./tree";
 import {
   childLeaves,
   directoryEnds,
@@ -102,7 +102,10 @@ function mayRename(work: Work, from: Place, to: Place, there: bool, replace: boo
   const entry = changetype<Entry>(work.entry);
   const target = changetype<Entry>(work.other);
   if (there && !replace) return -EEXIST;
-  if (!isDirectory(entry) && slash) return -ENOTDIR;
+  if (!isDirectory(entry) && slash) {
+    const stands = treeStands(to);
+    return stands < 0 ? stands : -ENOTDIR;
+  }
   const error = isDirectory(entry) ? isWithin(work, to, entry.number) : 0;
   if (error < 0 || !there || !isDirectory(target) || target.number === 0) return error;
   const within = isWithin(work, from, target.number);

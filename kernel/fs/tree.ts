@@ -216,7 +216,7 @@ function isBelowToo(place: Place, entry: Entry): bool {
 
 function dots(place: Place, position: u64, entry: Entry): i64 {
   const parent = changetype<Place>(allocate(offsetof<Place>()));
-  const error = position === 0 ? 0 : treeParent(place, parent);
+  const error = position === 0 ? treeStands(place) : treeParent(place, parent);
   entry.ordinal = 0;
   entry.number = position === 0 ? placeNumber(place) : placeNumber(parent);
   entry.mode = TYPE_DIRECTORY | 0o755;
@@ -224,6 +224,15 @@ function dots(place: Place, position: u64, entry: Entry): i64 {
   store<u16>(entryName(entry), 0x2e2e);
   release(changetype<usize>(parent));
   return error < 0 ? error : i64(position) + 1;
+}
+
+/** -ENOENT: who has it open has nothing to list, not even itself. */
+export function treeStands(place: Place): i64 {
+  if (place.number === 0) return 0;
+  const header = changetype<Header>(allocate(offsetof<Header>()));
+  const error = headerRead(place, header);
+  release(changetype<usize>(header));
+  return goneIsAbsent(error);
 }
 
 /** Of a directory: st_nlink (itself, its name, and the directories in it) and st_mode go to `into`, u64 and u32. */

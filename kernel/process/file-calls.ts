@@ -14,6 +14,7 @@ import {
 } from "../fs/descriptors";
 import {
   File,
+  fileEndless,
   fileFollow,
   fileLock,
   fileLockEnd,
@@ -32,7 +33,7 @@ import {
   O_DSYNC,
   O_NONBLOCK,
 } from "../fs/file";
-import { EBADF, EFAULT, EINVAL, ENOTTY, ENXIO, ESPIPE } from "./errno";
+import { EBADF, EFAULT, EINVAL, EISDIR, ENOTTY, ENXIO, ESPIPE } from "./errno";
 import { fcntlLock, isLockCommand, RESERVE, reserve } from "./lock-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
@@ -85,11 +86,10 @@ export function writev(fd: u64, vector: u64, count: u64): i64 {
 }
 
 function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, offset: u64, out: bool): i64 {
-  if (count > IOV_MAX) return -EINVAL;
   const at = fileOf(fd);
   if (at === 0) return -EBADF;
   const file = changetype<File>(at);
-  let result = fileFollow(file);
+  let result = count > IOV_MAX ? -EINVAL : fileFollow(file);
   if (result < 0) {
     fileRelease(file);
     return result;
@@ -98,6 +98,7 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
   if (out ? file.writable() : file.readable()) {
     const all = vector === 0 && count === 0 ? i64(bytes) : vectorBytes(vector, count);
     if (all < 0) result = vector === 0 && count === 0 ? -EFAULT : all;
+    else if (file.kind === KIND_DIRECTORY) result = all > 0 || vector === 0 ? -EISDIR : 0;
     else if (offset !== AT_POSITION) {
       result = fileSeekable(file)
         ? runAt(file, buffer, bytes, vector, count, offset, u64(all), out)
@@ -308,6 +309,7 @@ function sought(file: File, offset: i64, whence: u64): i64 {
     if (offset < 0 || offset >= size) return -ENXIO;
     return whence === SEEK_DATA ? offset : size;
   }
+  if (fileEndless(file) && whence <= SEEK_HOLE) return 0;
   return base >= 0 && base + offset >= 0 ? base + offset : -EINVAL;
 }
 
@@ -344,7 +346,7 @@ export function dup2(fd: u64, target: u64): i64 {
 }
 
 export function dup3(fd: u64, target: u64, flags: u64): i64 {
-  if (u32(fd) === u32(target)) return -EINVAL;
+  if (u32(flags) & ~O_CLOEXEC || u32(fd) === u32(target)) return -EINVAL;
   const file = fileOf(fd);
   if (file === 0) return -EBADF;
   const table = currentLwp().process.descriptors;
@@ -366,6 +368,7 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
   switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
+      if (descriptorFlags(table, u64(u32(fd))) < 0) return -EBADF;
       if (u64(u32(argument)) >= u64(DESCRIPTORS_MAX)) return -EINVAL;
       return duplicate(fd, u64(u32(argument)), command === F_DUPFD_CLOEXEC);
     case F_GETFD:

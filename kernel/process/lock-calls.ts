@@ -11,7 +11,7 @@ import { EXCLUSIVE_LOCK, SHARED_LOCK } from "../coherence/lock-pieces";
 import { LOCK_RANGE_BYTES, LOCK_RANGES_MAX } from "../coherence/object-locks";
 import { SharedObject } from "../coherence/pager";
 import { descriptorFile } from "../fs/descriptors";
-import { File, fileRelease, fileSize, KIND_SHARED } from "../fs/file";
+import { File, fileFollow, fileRelease, fileSize, KIND_SHARED } from "../fs/file";
 import { EAGAIN, EBADF, EFAULT, EINTR, EINVAL, ENOTTY, EOVERFLOW, ERESTART } from "./errno";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
@@ -57,6 +57,8 @@ export function fcntlLock(fd: u64, command: u64, argument: u64): i64 {
 }
 
 function byFile(file: File, command: u64, argument: u64): i64 {
+  const followed = fileFollow(file);
+  if (followed < 0) return followed;
   if (file.kind !== KIND_SHARED)
     return notImplemented("lock on a file that is not in /shm: kind", u64(file.kind), -EINVAL);
   const range = scratch();
@@ -141,10 +143,15 @@ export function flock(fd: u64, operation: u64): i64 {
   const at = fileOf(fd);
   if (at === 0) return -EBADF;
   const file = changetype<File>(at);
-  let result: i64 = 0;
+  let result = fileFollow(file);
+  if (result < 0) {
+    fileRelease(file);
+    return result;
+  }
   if (file.kind !== KIND_SHARED) {
     result = notImplemented("flock of a file that is not in /shm: kind", u64(file.kind), -EINVAL);
   } else if (what !== LOCK_SH && what !== LOCK_EX && what !== LOCK_UN) result = -EINVAL;
+  else if (what !== LOCK_UN && !file.readable() && !file.writable()) result = -EBADF;
   else {
     const object = changetype<SharedObject>(file.object);
     const owner = u64(at);

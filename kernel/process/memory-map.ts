@@ -4,7 +4,7 @@
 // changes entries and page tables together.
 
 import { descriptorFile } from "../fs/descriptors";
-import { File, fileRelease, fileSize, KIND_ARCHIVE, KIND_SHARED, KIND_ZERO } from "../fs/file";
+import { File, fileFollow, fileRelease, fileSize, KIND_ARCHIVE, KIND_SHARED, KIND_ZERO } from "../fs/file";
 import { EACCES, EBADF, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM } from "./errno";
 import { currentLwp } from "./lwp";
 import {
@@ -80,15 +80,14 @@ function mapFile(at: u64, bytes: u64, protection: u32, flags: u32, file: File, o
   if (!file.readable()) return -EACCES;
   if (offset + bytes > FILE_END) return -EOVERFLOW;
   const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
+  if (shared && protection & PROT_WRITE && !file.writable()) return -EACCES;
+  const followed = fileFollow(file);
+  if (followed < 0) return followed;
   switch (file.kind) {
     case KIND_ZERO:
       return mapAt(at, bytes, protection, flags, 0, 0);
     case KIND_SHARED:
-      if (shared && protection & PROT_WRITE && !file.writable()) return -EACCES;
-      return mapAt(at, bytes, protection, flags, changetype<usize>(file), offset);
-    case KIND_ARCHIVE:
-      // Never written, so that a shared mapping cannot be told from a private one.
-      if (shared && protection & PROT_WRITE) return -EACCES;
+    case KIND_ARCHIVE: // never written, so that a shared mapping cannot be told from a private one
       return mapAt(at, bytes, protection, flags, changetype<usize>(file), offset);
   }
   return -ENODEV;

@@ -1,7 +1,7 @@
 // The system calls about names (Linux man pages, section 2): what a path leads to is opened, made, removed, renamed, listed and described. Paths
 // begin at the root, at the working directory, or at a directory that is open.
 import { SharedObject } from "../coherence/pager";
-import { descriptorAdd } from "../fs/descriptors";
+import { descriptorAdd, descriptorsFull } from "../fs/descriptors";
 import {
   File,
   fileCreate,
@@ -41,7 +41,7 @@ import {
 import { entryNew, entryNumber, placeNumber, treeDescribe, treeNext } from "../fs/tree";
 import { WALL_CLOCK_EPOCH } from "../machine/time";
 import { allocate, release } from "../memory/slab";
-import { EBADF, EFAULT, EINVAL, ENOTDIR, EOPNOTSUPP, ERANGE } from "./errno";
+import { EBADF, EFAULT, EINVAL, EMFILE, ENOENT, ENOTDIR, EOPNOTSUPP, ERANGE } from "./errno";
 import { fileOf } from "./file-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
@@ -53,13 +53,16 @@ const AT_SYMLINK_FOLLOW: u64 = 0x400;
 const AT_EMPTY_PATH: u64 = 0x1000;
 const RENAME_NOREPLACE: u64 = 1;
 const PERMISSIONS: u32 = 0o7777;
+/** Of a new directory (mkdir(2)). */
+const DIRECTORY_PERMISSIONS: u32 = 0o1777;
 
 /** Where a path has come to, with its last part left; or an error, in `*error`, and null. */
 function walkArgument(directory: u64, path: u64, error: usize): Walk {
   const walk = walkNew();
   const bytes = readUserText(walk.path, path, PATH_BYTES);
-  let result: i64 = bytes < 0 ? bytes : 0;
-  if (result >= 0) result = walkFrom(walk, directory);
+  let result: i64 = bytes;
+  if (result === 0) result = -ENOENT; // whatever the directory is
+  if (result > 0) result = walkFrom(walk, directory);
   store<i64>(error, result);
   if (result >= 0) return walk;
   walkEnd(walk, 0);
@@ -133,6 +136,10 @@ export function creat(path: u64, mode: u64): i64 {
 }
 
 export function openat(directory: u64, path: u64, flags: u64, mode: u64): i64 {
+  const both = O_CREAT | O_DIRECTORY;
+  if ((u32(flags) & both) === both) return -EINVAL;
+  // Nothing is made or cut that cannot be given.
+  if (descriptorsFull(currentLwp().process.descriptors)) return -EMFILE;
   const file = openPath(directory, path, u32(flags), masked(mode));
   if (file < 0) return file;
   const closeOnExec = (u32(flags) & O_CLOEXEC) !== 0;
@@ -172,7 +179,7 @@ export function mkdirat(directory: u64, path: u64, mode: u64): i64 {
   const walk = walkArgument(directory, path, error);
   let result = load<i64>(error);
   release(error);
-  if (result >= 0) result = walkEnd(walk, walkMakeDirectory(walk, masked(mode)));
+  if (result >= 0) result = walkEnd(walk, walkMakeDirectory(walk, masked(mode) & DIRECTORY_PERMISSIONS));
   return result;
 }
 
