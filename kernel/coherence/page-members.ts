@@ -183,8 +183,8 @@ export function pagesForsaken(): void {
   mirrorsForsake();
   homesForsake();
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
+    keptForsake(changetype<SharedObject>(at)); // which asks what its ranges let this machine write
     rangesForsaken(changetype<SharedObject>(at));
-    keptForsake(changetype<SharedObject>(at));
   }
   everyPage(forsake.index);
   objectsBury();
