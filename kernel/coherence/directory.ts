@@ -217,7 +217,13 @@ function leaveRange(page: Page, event: u8, message: PageMessage): void {
 /** `machine` has touched the page, which it was granted with a range that it gives up. */
 export function directoryKeep(page: Page, machine: u32): void {
   refresh(page);
-  if (page.ranged == 0 || page.directory != HELD || <u32>page.owner != machine) return;
+  if (page.directory == HELD && <u32>page.owner == machine) directoryAlone(page);
+}
+
+/** Its record says from now on what its range has said. */
+export function directoryAlone(page: Page): void {
+  if (page.ranges == 0 || page.ranged == 0) return;
+  refresh(page);
   rangesCarve(changetype<RangeSet>(page.ranges), page.index);
   page.ranged = 0;
 }

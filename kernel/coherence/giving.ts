@@ -6,17 +6,19 @@ import { mayTakeIn } from "../memory/reserve";
 import { clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_GIVE_BACK, ITEM_PAGE } from "../syslink/commands";
 import { itemData, itemFind, itemPut, MessageHeader } from "../syslink/message";
+import { directoryAlone } from "./directory";
 import { engineAsk } from "./engine";
-import { rangesReady } from "./grants";
+import { rangesOf, rangesReady } from "./grants";
 import { pageDrop, pageMayDrop, pageMayFetch } from "./merge";
 import { objectById } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine } from "./pages";
-import { PAGE_LAST } from "./ranges";
+import { PAGE_LAST, rangesPutState } from "./ranges";
 import { Page } from "./records";
 import { isIdle, isSettledObject } from "./resting";
 import { EVERYTHING, takeAway } from "./revocations";
+import { INVALID } from "./table";
 
 /** The page goes to its home, or the home asks for it. Then it is in use. */
 export function pageGiveBack(object: SharedObject, page: Page, now: u64): void {
@@ -45,11 +47,20 @@ export function pageOffered(from: u32, message: MessageHeader): void {
   pageGiveBack(object, page, 0);
 }
 
-/** What this machine has of the page is thrown away: it leaves the page tables, its bytes stay. */
-export function dropPage(object: SharedObject, index: u64): void {
+/**
+ * What this machine has of the page is thrown away: it leaves the page tables, its bytes stay. False: somebody uses it, who may be about to
+ * write; then its record is one of its own.
+ */
+export function dropPage(object: SharedObject, index: u64): bool {
   rangesReady(object);
   const page = pageFindOrMake(object, index);
-  if (!pageMayDrop(engine, page)) return;
+  if (!isIdle(page, 0)) {
+    if (object.home == clusterSelf()) directoryAlone(page);
+    else rangesPutState(rangesOf(object), index, index, INVALID);
+    return false;
+  }
+  if (!pageMayDrop(engine, page)) return false;
   const written = takeAway(page, EVERYTHING);
   pageDrop(engine, page, written);
+  return true;
 }

@@ -140,7 +140,7 @@ function relieveOf(object: SharedObject, now: u64): void {
       keptForget(object, kept);
       freed++;
     } else if (state == SHARED) {
-      dropPage(object, index);
+      if (!dropPage(object, index)) continue;
       const page = pageFind(object, index);
       frameFree(page.frame);
       page.frame = 0;
