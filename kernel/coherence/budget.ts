@@ -182,7 +182,7 @@ function pagesGiveBack(now: u64, excess: u64): void {
 
 let leastObject: usize = 0;
 
-/** The smallest range that is a record; false: there is none. */
+/** The smallest range that is a record; false: there is none, or it cannot go now. */
 function rangeShed(now: u64): bool {
   let least: u64 = ~(<u64>0);
   let found: usize = 0;
@@ -204,14 +204,14 @@ function rangeShed(now: u64): bool {
   const object = changetype<SharedObject>(leastObject);
   const range = changetype<Range>(found);
   if (object.home == clusterSelf()) shedAtHome(object, range.first, range.last, range, now);
-  else shedElsewhere(object, range.first, range.last, range.state, now);
+  else return shedElsewhere(object, range.first, range.last, range.state, now);
   return true;
 }
 
-function shedElsewhere(object: SharedObject, first: u64, last: u64, state: u8, now: u64): void {
+function shedElsewhere(object: SharedObject, first: u64, last: u64, state: u8, now: u64): bool {
   if (state == SHARED) {
     for (let index = first; index <= last; index++) dropPage(object, index);
-    return;
+    return true;
   }
   // Pages of it that were never touched go with all that was granted so.
   let bytes: u64 = 0;
@@ -219,16 +219,14 @@ function shedElsewhere(object: SharedObject, first: u64, last: u64, state: u8, n
     const index = changetype<Kept>(at).index;
     if (index >= first && index <= last) bytes++;
   }
-  if (bytes <= last - first) {
-    rangesGiveUp(object);
-    return;
-  }
+  if (bytes <= last - first) return rangesGiveUp(object);
   for (let index = first; index <= last; index++) {
     const page = pageFindOrMake(object, index);
     rangesReady(object);
     rangesPutState(rangesOf(object), index, index, INVALID);
     pageGiveBack(object, page, now);
   }
+  return true;
 }
 
 function shedAtHome(object: SharedObject, first: u64, last: u64, range: Range, now: u64): void {

@@ -3,7 +3,8 @@
 // pages that it has touched, which get records at the home, and has nothing of the others any more. A machine that is to have pages to itself
 // which nobody has used yet (a directory that it has made, fs/names.ts) has the home recall these. Core 0 only.
 //
-// Invariant: while a recall is under way no range is granted, so that an answer speaks of every range that its sender has.
+// Invariant: while a recall is under way no range is granted, so that an answer speaks of every range that its sender has. Who gives up ranges of
+// its own accord has asked for no page of the object, so that none is on its way; and what it says then answers no recall.
 import { ASYNCHRONOUS, portReply } from "../lwkt/port";
 import { bit, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_RECALL, ITEM_HELD, ITEM_PAGES } from "../syslink/commands";
@@ -42,6 +43,8 @@ const EIO: i64 = 5;
 const HELD_MAX: u32 = 256;
 /** ITEM_PAGES: no more pages of this range follow. */
 const FINAL: u32 = 1;
+/** RECALL's msgid, and its answer's; 0: a claim, or what a machine gives up unasked. */
+const RECALLED: u32 = 1;
 
 export function rangesOf(object: SharedObject): RangeSet {
   return changetype<RangeSet>(object.ranges);
@@ -85,7 +88,7 @@ function recallAsk(object: SharedObject, index: u64): u64 {
     rest &= rest - 1;
     if (isDead(machine)) continue; // its ranges are lost as soon as the engine hears of it
     set.recalling |= bit(machine);
-    const writer = messageTo(machine, 16 + 24, object.id, 0, COMMAND_RECALL);
+    const writer = messageTo(machine, 16 + 24, object.id, RECALLED, COMMAND_RECALL);
     const data = itemPut(writer, ITEM_PAGES, 0, 16);
     store<u64>(data, index);
     store<u64>(data, PAGE_LAST, 8);
@@ -99,8 +102,14 @@ export function rangesTakeBack(object: SharedObject): void {
   if (rangesOf(object).recalling == 0) recallAsk(object, 0);
 }
 
-/** What this machine, the home, holds by ranges and has not touched. */
+/** What this machine, the home, holds by ranges between these, but for pages that have records: it uses them. */
 export function rangesDropOwn(object: SharedObject, first: u64, last: u64): void {
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.index < first || page.index > last || !pageIsHere(page)) continue;
+    rangesReady(object);
+    directoryKeep(page, clusterSelf());
+  }
   rangesReady(object);
   rangesReleased(rangesOf(object), <u8>clusterSelf(), first, last, UNUSED);
 }
@@ -140,6 +149,7 @@ function released(object: SharedObject, from: u32, message: MessageHeader): void
   if (load<u64>(itemData(range)) <= last) {
     rangesReleased(set, <u8>from, load<u64>(itemData(range)), last, UNUSED);
   }
+  if (message.msgid == 0) return;
   set.recalling &= ~bit(from);
   recallGoOn(object);
 }
@@ -159,7 +169,7 @@ function claimed(object: SharedObject, from: u32, first: u64, last: u64): void {
     if (range.directory != HELD || (range.flags & STORED) != 0 || machine == from) continue;
     if (machine == clusterSelf() || isDead(machine) || (set.recalling & bit(machine)) != 0) continue;
     set.recalling |= bit(machine);
-    const writer = messageTo(machine, 16 + 24, object.id, 0, COMMAND_RECALL);
+    const writer = messageTo(machine, 16 + 24, object.id, RECALLED, COMMAND_RECALL);
     const data = itemPut(writer, ITEM_PAGES, 0, 16);
     store<u64>(data, first);
     store<u64>(data, last, 8);
@@ -171,12 +181,6 @@ function claimed(object: SharedObject, from: u32, first: u64, last: u64): void {
 function ownGiveUp(object: SharedObject, first: u64, last: u64): void {
   pagesAsked(object);
   const set = rangesOf(object);
-  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
-    const page = changetype<Page>(at);
-    if (page.index < first || page.index > last || !pageIsHere(page)) continue;
-    rangesReady(object);
-    directoryKeep(page, clusterSelf());
-  }
   for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
     const kept = changetype<Kept>(at);
     if (kept.index < first || kept.index > last || kept.former != 0) continue;
@@ -223,9 +227,13 @@ function recalled(object: SharedObject, message: MessageHeader): void {
   if (first <= last) answerRecall(object, first, last, message.msgid);
 }
 
-/** Of its own accord: as if the home had recalled all. */
-export function rangesGiveUp(object: SharedObject): void {
+/** Of its own accord: as if the home had recalled all. False: not now, since more may be on its way. */
+export function rangesGiveUp(object: SharedObject): bool {
+  pagesAsked(object);
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject)
+    if (changetype<Page>(at).transaction != 0) return false;
   answerRecall(object, 0, PAGE_LAST, 0);
+  return true;
 }
 
 function answerRecall(object: SharedObject, first: u64, last: u64, msgid: u32): void {

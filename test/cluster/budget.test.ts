@@ -2,6 +2,8 @@
 // one record as with thousands, and memory that runs short is made room in.
 import { describe, expect, it } from "vitest";
 import { repeat, type SeededRun, seeded } from "../support/cluster.js";
+import { cProgram, hasMusl, missing } from "../support/guest.js";
+import { fileAt } from "../support/homes.js";
 import { LitmusCluster } from "../support/litmus-cluster.js";
 
 const LIMIT_MS = 200_000;
@@ -54,4 +56,23 @@ describe("a budget of records", { timeout: LIMIT_MS }, () => {
     // A hundred pages more, each at least once; how often more the order of things decides.
     expect(more("pagesRevalidated")).toBeGreaterThan(100);
   });
+
+  // A home that gave up a range of its own gave up the page that a thread was about to write; others got it as well.
+  it.skipIf(!hasMusl)(
+    `promise 84: a home that gives up what it has keeps the pages that it uses${missing("musl")}`,
+    async () => {
+      const run = await ran(cProgram("shed").host, ["own", 100, "f"], { append: "records=64", limit: 5e9 });
+      expect(run.lines.filter((line) => line.endsWith("shed: wrong 0"))).toHaveLength(2);
+    },
+  );
+
+  // Otherwise the home takes back what it has just granted, and which is used without a message.
+  it.skipIf(!hasMusl)(
+    `promise 84: ranges are not given up while more of them are on their way${missing("musl")}`,
+    async () => {
+      const shape = { cores: 2, seed: 3, append: "records=64", limit: 5e9 };
+      const run = await ran(cProgram("shed").host, ["asked", 120, fileAt(1, 2)], shape);
+      expect(run.lines.filter((line) => line.endsWith("shed: wrong 0"))).toHaveLength(2);
+    },
+  );
 });

@@ -10,7 +10,7 @@ import { given, isGiven } from "../given.js";
 import { type Guessed, guessed, guesses, wrongOfGuessed } from "../guessed.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
-import { homeOf } from "../homes.js";
+import { fileAt, homeOf } from "../homes.js";
 import { heirIsNew, homeDiesAsAnotherLeaves, isTold, leftBehind } from "../left-behind.js";
 import {
   allIsThere,
@@ -57,6 +57,17 @@ const runs =
     if (meets && stats.every((each) => (each[meets] ?? 0) === 0)) return `${meets} stays 0`;
     return undefined;
   };
+
+/** What machines have that give up ranges (test/c/shed.c). */
+const shed =
+  (args: readonly (string | number)[], cores: number): Judged =>
+  (seed, kernel) =>
+    runs([
+      {
+        ...{ program: cProgram("shed").host, args, machines: 2, cores },
+        ...{ append: "records=64", right: /shed: wrong 0/ },
+      },
+    ])(seed, kernel);
 
 const counted = / total (\d+) least \d+ most \d+ counted \1 median/;
 const records = runs([
@@ -352,6 +363,8 @@ export const kernelJudges = {
   holders: moving("writer"),
   homes: moving("next home"),
   records,
+  shedsOwn: shed(["own", 100, "f"], 1),
+  shedsAsked: shed(["asked", 120, fileAt(1, 2)], 2),
   short,
   lent,
   rests: borrowers(false),

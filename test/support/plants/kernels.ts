@@ -40,6 +40,20 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "if (!isIdle(page, now)) continue;",
   },
   {
+    name: "a home gives up pages that it uses with their range",
+    judge: "shedsOwn",
+    file: "coherence/grants.ts",
+    from: "if (page.index < first || page.index > last || !pageIsHere(page)) continue;\n    rangesReady",
+    to: "if (page.index <= PAGE_LAST) continue;\n    rangesReady",
+  },
+  {
+    name: "ranges are given up while more of them are on their way",
+    judge: "shedsAsked",
+    file: "coherence/grants.ts",
+    from: "if (changetype<Page>(at).transaction != 0) return false;",
+    to: "if (changetype<Page>(at).index > PAGE_LAST) return false;",
+  },
+  {
     name: "a new home without a record of a page does not count what it has itself",
     judge: "full",
     file: "coherence/frozen.ts",
