@@ -6,7 +6,7 @@ import { Part, Parts } from "./coherence/parts";
 import { isRecord, RangeSet, rangeAt, rangeOf, STORED } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { eraBegins, serialEnded, serialReverted } from "./coherence/serials";
-import { LOST } from "./coherence/table";
+import { HELD, LOST } from "./coherence/table";
 import { TrapFrame } from "./frame";
 import { Interface } from "./net/interface";
 import { Link } from "./syslink/link";
@@ -40,6 +40,7 @@ export {
   rangesForgetSharer,
   rangesHold,
   rangesHolders,
+  rangesKeep,
   rangesLose,
   rangesLost,
   rangesMayGrant,
@@ -303,6 +304,16 @@ export function rangeState(set: RangeSet, index: u64): u32 {
 }
 export function rangeIsLost(set: RangeSet, index: u64): bool {
   return rangeOf(set, index).directory == LOST;
+}
+/** Who was granted the page with all of its range, 0 = nobody. */
+export function rangeHolder(set: RangeSet, index: u64): u32 {
+  const range = rangeOf(set, index);
+  return range.directory == HELD && (range.flags & STORED) == 0 ? range.owner : 0;
+}
+/** Who has the page, by its range, 0 = nobody alone. */
+export function rangeOwner(set: RangeSet, index: u64): u32 {
+  const range = rangeOf(set, index);
+  return range.directory == HELD ? range.owner : 0;
 }
 export function rangeSetCount(set: RangeSet): u32 {
   return set.count;

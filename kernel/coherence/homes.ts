@@ -16,7 +16,7 @@ import {
   pageTells,
   RESTORE,
 } from "./hand-in";
-import { Kept } from "./kept";
+import { Kept, keptFind } from "./kept";
 import { mirrorsFreeze } from "./left-mirrors";
 import { LINK_BYTES, linkCame, linkHeard, linkPut } from "./links";
 import { loanReturns } from "./loans";
@@ -24,11 +24,11 @@ import { mirrorsOn, mirrorsThaw, mirrorsWanted } from "./mirror-pages";
 import { objectHashed } from "./object-index";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
-import { pagesAsked } from "./page-index";
+import { pageFind, pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
-import { rangesCarve, rangesHolders, rangesLost } from "./ranges";
+import { rangeAt, rangesCarve, rangesHolders, rangesLost } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
 import {
@@ -44,7 +44,7 @@ import { releaseRevocation } from "./revocations";
 import { hasReverted, serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { shelfUse } from "./shelves";
-import { LOST, UNUSED } from "./table";
+import { HELD, LOST, UNUSED } from "./table";
 import {
   engineAwaits,
   engineFreeze,
@@ -227,7 +227,7 @@ function freeze(object: SharedObject, home: u32): void {
   object.home = home;
   if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
   if (stored) object.handedTo = object.gaveTo = 0;
-  if (stored) object.holders = rangesHolders(rangesOf(object), 0) & ~bit(clusterSelf());
+  if (stored) object.holders = holdersOf(object) & ~bit(clusterSelf());
   rangesFrozen(object, stored);
   locksFreeze(object);
   futexesMove(object);
@@ -246,6 +246,24 @@ function freeze(object: SharedObject, home: u32): void {
     page.roomless = 0;
     drain(page);
   }
+}
+
+/** Of ranges. Of a page that has a record or bytes here its own report says who had it. */
+function holdersOf(object: SharedObject): u64 {
+  const set = rangesOf(object);
+  let holders = rangesHolders(set, 0);
+  for (let number: u32 = 0; number < set.count; number++) {
+    const range = rangeAt(set, number);
+    if (range.directory != HELD || (holders & bit(range.owner)) != 0 || range.owner == clusterSelf())
+      continue;
+    for (let index = range.first; index <= range.last; index++) {
+      if (changetype<usize>(pageFind(object, index)) != 0) continue;
+      if (changetype<usize>(keptFind(object, index)) != 0) continue;
+      holders |= bit(range.owner);
+      break;
+    }
+  }
+  return holders;
 }
 
 // --- Hand in ---

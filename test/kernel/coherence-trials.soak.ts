@@ -6,6 +6,7 @@ import { type Program, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { explore } from "../support/search.js";
 import {
+  GIVING,
   GUESSING,
   JOINED,
   LARGER,
@@ -26,7 +27,7 @@ const DAYS = 2 ** 31 - 1;
 const SHAPE_RUNS = 20;
 /** Of which it says how far it is. */
 const SHAPES_TOLD = 500;
-const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING];
+const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING];
 const shapeAt = (count: number) =>
   from === undefined
     ? KINDS[count % KINDS.length]! + 1 + Math.floor(count / KINDS.length)

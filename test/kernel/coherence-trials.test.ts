@@ -6,9 +6,11 @@ import { World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { collecting } from "../support/notes-stories.js";
 import { rowAddress, states } from "../support/page-table.js";
+import { rangeStories } from "../support/range-stories.js";
 import { explore, Violation } from "../support/search.js";
 import { tellStory } from "../support/story.js";
 import {
+  GIVING,
   GUESSING,
   JOINED,
   LARGER,
@@ -41,6 +43,7 @@ test.each([
   ["joined", JOINED],
   ["guessing", GUESSING],
   ["unmapping", UNMAPPING],
+  ["giving", GIVING],
 ])("%s clusters: 60, four seeds each", (_, from) => {
   let kernel = new KernelWasm();
   let events = 0;
@@ -84,6 +87,35 @@ test("what is lost with a range goes on by other numbers", () => {
   expect(run).not.toThrow();
   world.planted = "what is lost with a range keeps its numbers";
   expect(run).toThrow(/has number 0\.1 for 2 at machine 1 and for 1 at machine 6/);
+});
+
+// What was granted while more was asked for is used without a message; the home does not know of it.
+test.each(Object.entries(rangeStories))(
+  "promise 73: planted in how ranges are given up, and seen: %s",
+  (planted, story) => {
+    expect(() => tellStory(new KernelWasm(), story, planted)).toThrow(/2 machines can write/);
+  },
+);
+
+test("promise 73: what is given up is no answer to a recall", () =>
+  tellStory(new KernelWasm(), rangeStories["what is given up answers a recall"]));
+
+// The home has nothing of such a page that it could report when everything freezes; its holder dies before he has told of it.
+test.each<[string, number, Mode, number, RegExp]>([
+  [
+    "what another has, and was never here, is nobody's",
+    GIVING + 1367,
+    "safety",
+    9,
+    /nobody was told of the loss/,
+  ],
+  ["what the home uses goes with its range", GIVING + 10, "safety", 5, /has number|can write|machine \d is/],
+])("R2, promise 73: planted, and seen: %s", (planted, shape, mode, seed, says) => {
+  const world = worldOf(new KernelWasm(), shapeOf(shape));
+  const run = () => trial(world, shape, mode, seed);
+  expect(run).not.toThrow();
+  world.planted = planted;
+  expect(run).toThrow(says);
 });
 
 test("promise 85: who is about to write when others unmap has a copy like others", () =>

@@ -10,6 +10,18 @@ const NAMES = [
   ...["UNUSED", "CLEAN_SHARED", "HELD", "RECOVERING", "LOST"],
 ];
 
+/** In these states of a page threads may use it. */
+const READABLE = [
+  "SHARED",
+  "SHARED_WRITE",
+  "OWNED",
+  "OWNED_WRITE",
+  "EXCLUSIVE",
+  "MODIFIED",
+  "LOWERING",
+  "LEAVING",
+];
+
 export class Judge {
   readonly #cluster: Cluster;
   readonly #pasts: Pasts;
@@ -73,7 +85,9 @@ export class Judge {
       // Who serves a home that he does not yet know to be dead is an orphan already.
       if (!this.#cluster.homeLives(page)) continue;
       this.#checkPage(page);
-      if (this.#cluster.numbered) this.#serials.check(page);
+      if (!this.#cluster.numbered) continue;
+      this.#serials.check(page);
+      if (this.#cluster.ranges) this.#checkAlone(page);
     }
   }
 
@@ -97,6 +111,31 @@ export class Judge {
     }
     if (writers > 1 || (writers === 1 && readers > 0))
       throw new Violation(`${writers} machines can write while ${readers} can read`);
+  }
+
+  /** Who takes himself for the only one with the page, by its record or a range, may write it at any moment, and nobody hears of it. */
+  #checkAlone(page: number): void {
+    const { numbers, c } = this.#cluster;
+    const states = numbers.map((number) => this.#standing(number, page));
+    const alone = states.findIndex((state) => state === c["EXCLUSIVE"] || state === c["MODIFIED"]);
+    const other = states.findIndex(
+      (state, index) => index !== alone && READABLE.some((name) => c[name] === state),
+    );
+    if (alone >= 0 && other >= 0)
+      throw new Violation(
+        `machine ${alone + 1} is ${this.#named(states[alone]!)} in page ${page}, machine ${other + 1} ${this.#named(states[other]!)}`,
+      );
+  }
+
+  /** What a machine may do with the page, as far as it knows, and as long as it counts. */
+  #standing(number: number, page: number): number | undefined {
+    const { engines, takeover } = this.#cluster;
+    const { pages, objects } = this.#cluster.machine(number);
+    const { known, moving } = objects[this.#cluster.objectOf(page)]!;
+    if (!this.#cluster.runs(number) || !known || moving !== 0) return undefined;
+    if (takeover && !this.#cluster.members().includes(number)) return undefined;
+    if (pages[page]!.exists) return engines.do.state(engines.page(number, page));
+    return engines.do.rangeState(engines.set(number), BigInt(page));
   }
 
   /** Nothing can happen any more: then every thread must be done. */

@@ -3,8 +3,16 @@ import type { MirrorNotice } from "./coherence-mirror-state.js";
 import type { ViewNotice } from "./coherence-view-state.js";
 import type { Words } from "./fingerprint.js";
 
-/** What is not about one page: a recall, its answer with the pages that the sender has touched, what becomes of views. */
-export type Notice = { kind: "recall" } | { kind: "touched"; pages: number[] } | ViewNotice | MirrorNotice;
+/**
+ * What is not about one page: a recall of ranges between these pages, what a machine has touched of those that it gives up, recalled or not; that
+ * a machine wants these pages to itself; what becomes of views.
+ */
+export type Notice =
+  | { kind: "recall"; first: bigint; last: bigint }
+  | { kind: "touched"; pages: number[]; first: bigint; last: bigint; recalled: boolean }
+  | { kind: "claim"; first: bigint; last: bigint }
+  | ViewNotice
+  | MirrorNotice;
 
 const NOTICES: Notice["kind"][] = [
   "recall",
@@ -17,6 +25,7 @@ const NOTICES: Notice["kind"][] = [
   "given",
   "fetch",
   "tell",
+  "claim",
 ];
 
 export function put64(words: Words, value: bigint): void {
@@ -32,12 +41,14 @@ export function putNotice(words: Words, notice: Notice, mirrored: boolean): void
   if ("asked" in notice) words.put(notice.asked);
   if ("request" in notice) for (const word of [notice.to, notice.request]) words.put(word);
   if ("restore" in notice) words.put(Number(notice.restore) | (Number(notice.alone) << 1));
-  if ("last" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
+  if ("home" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
   if ("serial" in notice && mirrored) put64(words, notice.serial);
   if ("object" in notice)
     words.put(
       2 * notice.object + (notice.complete ? 1 : 0) + (notice.lossy ? 1024 : 0) + (notice.doubts ? 2048 : 0),
     );
   if ("phase" in notice) words.put((notice.view << 4) | notice.phase);
+  if ("first" in notice) for (const bound of [notice.first, notice.last]) put64(words, bound);
+  if ("recalled" in notice) words.put(notice.recalled ? 1 : 0);
   if ("pages" in notice) words.put(notice.pages.reduce((bits, page) => bits | (1 << page), 0));
 }

@@ -52,6 +52,8 @@ export interface Setup {
   /** Records merge and are thrown away when they may; the home fetches pages that it does not need so many times. */
   merges?: boolean;
   fetches?: number;
+  /** Ranges are given up by their holders, claimed by others and recalled in parts, so many times in all (coherence-recalls.ts). */
+  gives?: number;
   /** Pages are granted one by one, since records are few. */
   narrow?: boolean;
   /** Machines that have no frames left for what others hand in as they leave. */
@@ -163,7 +165,7 @@ export interface Saved {
   forgivable: number[];
   views: View[];
   mirrors: MirrorState | undefined;
-  counts: [deaths: number, faults: number, recalls: number, fetches: number, leavings: number];
+  counts: [deaths: number, faults: number, recalls: number, fetches: number, leavings: number, gives: number];
   losses: LossState;
   tellings: TellingsSaved;
 }
@@ -210,6 +212,8 @@ export class Cluster {
   /** So many machines may leave in good order, and so many have begun to (coherence-leaves.ts). */
   leaves = 0;
   leavings = 0;
+  /** So often ranges were given up or claimed. */
+  gives = 0;
   /** A bug that the judge is to find, of coherence-views.ts, coherence-homes.ts or coherence-mirror.ts; none: "". */
   planted = "";
   /** The judge looks at serial numbers too: half as much work again. */
@@ -494,10 +498,20 @@ export class Cluster {
     this.forgivable[page]!++;
   }
 
-  /** At the home: bit per other machine that has ranges of the object. */
+  /** holdersOf() of homes.ts, at the home: bit per other machine that has ranges of the object. */
   rangeHolders(number: number): number {
     if (!this.ranges) return 0;
-    return (Number(this.engines.do.holders(this.engines.set(number), 0n)) << 1) & ~(1 << number);
+    const set = this.engines.set(number);
+    let holders = Number(this.engines.do.holders(set, 0n)) << 1;
+    if (
+      this.setup.gives !== undefined &&
+      this.planted !== "what another has, and was never here, is nobody's"
+    )
+      for (const page of this.pages) {
+        const { exists, kept } = this.machine(number).pages[page]!;
+        if (!exists && !kept) holders |= 1 << this.engines.do.rangeOwner(set, BigInt(page));
+      }
+    return holders & ~(1 << number) & ~1;
   }
 
   rangesFrozen(number: number): void {
@@ -529,7 +543,7 @@ export class Cluster {
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
       mirrors: this.mirror && copyMirrors(this.mirror),
-      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.leavings],
+      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives],
       losses: this.losses.save(),
       tellings: this.tellings.save(),
     };
@@ -543,7 +557,7 @@ export class Cluster {
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
-    [this.deaths, this.faults, this.recalls, this.fetches, this.leavings] = saved.counts;
+    [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives] = saved.counts;
     this.losses.load(saved.losses);
     this.tellings.load(saved.tellings);
   }
@@ -561,7 +575,7 @@ export class Cluster {
       words.put(members | (second << 16));
       words.put(leaving);
     }
-    words.put(this.recalls | (this.fetches << 8));
+    words.put(this.recalls | (this.fetches << 8) | (this.gives << 16));
     this.#machines.forEach((machine, index) => {
       const here = this.pages.filter((page) => machine.pages[page]!.exists);
       this.engines.digest(words, index + 1, here);

@@ -3,13 +3,13 @@
 // (coherence-pager.ts). It knows the whole cluster, so it can say after every event whether two writers met or a reader saw
 // an old value (coherence-judge.ts). With `ranges` pages begin without records, as parts of their object's ranges, and the
 // home may recall what it granted so; with `takeover` membership goes by views, and homes move (coherence-views.ts).
-import { LAST } from "./coherence-engines.js";
 import { Judge } from "./coherence-judge.js";
 import { type MergeStep, Merging } from "./coherence-merge.js";
 import { type MirrorStep, Mirrors } from "./coherence-mirror.js";
 import type { UnmapStep } from "./coherence-notes.js";
 import type { Notice } from "./coherence-notices.js";
 import { Pagers } from "./coherence-pager.js";
+import { type RecallStep, Recalls } from "./coherence-recalls.js";
 import { Cluster, type Saved, type Setup } from "./coherence-state.js";
 import { type ViewStep, Views } from "./coherence-views.js";
 import type { WireStep } from "./joined-wire.js";
@@ -25,7 +25,6 @@ export type Step =
   | { do: "retire"; machine: number; thread: number }
   | { do: "gone"; machine: number; page: number }
   | { do: "deliver"; from: number; to: number }
-  | { do: "recall"; machine: number }
   | { do: "kill"; machine: number }
   | { do: "notice"; machine: number; dead: number }
   | { do: "return"; machine: number }
@@ -33,17 +32,31 @@ export type Step =
   | { do: "pause" | "resume"; machine: number }
   | MergeStep
   | MirrorStep
+  | RecallStep
   | UnmapStep
   | ViewStep
   | WireStep;
 
 /** What need not happen. */
-const optional = new Set<Step["do"]>(["kill", "pause", "exit", "leave", "merge", "drop", "fetch", "unmap"]);
+const optional = new Set<Step["do"]>([
+  "kill",
+  "pause",
+  "exit",
+  "leave",
+  "merge",
+  "drop",
+  "fetch",
+  "unmap",
+  "claim",
+  "giveUp",
+  "release",
+]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
   readonly membership: Views;
   readonly mirrors = new Mirrors(this);
   readonly #merging: Merging;
+  readonly #recalls = new Recalls(this, (machine) => this.runs(machine) && this.#isMember(machine));
   readonly #judge = new Judge(this);
   readonly #pagers = new Pagers(this, this.#judge, this.mirrors);
 
@@ -74,8 +87,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       if (this.takeover) steps.push(...this.membership.steps(m));
       else this.#news(steps, m);
       steps.push(...this.#merging.steps(m), ...this.mirrors.steps(m), ...this.notes.steps(m));
-      if (m === this.#recaller() && this.recalls < (this.setup.recalls ?? 0) && machine.recalling === 0)
-        steps.push({ do: "recall", machine: m });
+      steps.push(...this.#recalls.steps(m));
       if (machine.stopped && !this.membership.leavesOut(m)) steps.push({ do: "resume", machine: m });
       if (this.faults < kills) this.#faults(steps, m);
     }
@@ -118,11 +130,6 @@ export class World extends Cluster implements search.World<Step, Saved> {
   #moves(number: number): boolean {
     const here = this.machine(number).objects[0];
     return here !== undefined && (!here.known || here.moving !== 0);
-  }
-
-  /** The home that may recall ranges. */
-  #recaller(): number {
-    return this.living().find((m) => this.homeFor(m, 0) === m && !this.#moves(m)) ?? 0;
   }
 
   /** Who comes back asks for nothing until everybody has told him that they know (cluster.ts, MEMBERS). */
@@ -173,7 +180,10 @@ export class World extends Cluster implements search.World<Step, Saved> {
         this.#pagers.gone(step.machine, step.page);
         break;
       case "recall":
-        this.#recall(step.machine);
+      case "claim":
+      case "giveUp":
+      case "release":
+        this.#recalls.take(step);
         break;
       case "deliver":
         this.#deliver(step.from, step.to);
@@ -352,43 +362,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
     }
   }
 
-  // --- Recalling ranges, as grants.ts does ---
-
-  #touched(number: number): number[] {
-    this.unmerge(number);
-    const { engines } = this;
-    const { pages } = this.machine(number);
-    return this.pages.filter(
-      (page) => pages[page]!.exists && engines.do.isHere(engines.page(number, page)) !== 0,
-    );
-  }
-
-  #recall(home: number): void {
-    const { engines } = this;
-    this.recalls++;
-    const machine = this.machine(home);
-    for (const page of this.#touched(home)) engines.do.keep(engines.page(home, page), home);
-    engines.do.released(engines.set(home), home, 0n, LAST, this.c["UNUSED"]!);
-    for (const m of this.numbers) {
-      if (m === home || this.knowsDead(home, m)) continue;
-      machine.recalling |= 1 << (m - 1);
-      this.tell(home, m, { kind: "recall" });
-    }
-    engines.do.recalling(engines.set(home), BigInt(machine.recalling));
-  }
-
   #noticed(from: number, to: number, notice: Notice, value: number): void {
-    const { engines } = this;
-    if (this.#moves(to) && (notice.kind === "recall" || notice.kind === "touched")) return;
-    if (notice.kind === "recall") {
-      if (from !== this.homeFor(to, 0)) return;
-      this.tell(to, from, { kind: "touched", pages: this.#touched(to) });
-      engines.do.putState(engines.set(to), 0n, LAST, this.c["INVALID"]!);
-    } else if (notice.kind === "touched") {
-      if (to !== this.homeFor(to, 0)) return;
-      for (const page of notice.pages) engines.do.keep(this.find(to, page), from);
-      engines.do.released(engines.set(to), from, 0n, LAST, this.c["UNUSED"]!);
-      this.answered(to, from);
+    if (notice.kind === "recall" || notice.kind === "touched" || notice.kind === "claim") {
+      if (!this.#moves(to)) this.#recalls.noticed(from, to, notice);
     } else if (notice.kind === "mirror") this.mirrors.came(from, to, notice, value);
     else this.membership.noticed(from, to, notice, value);
   }

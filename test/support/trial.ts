@@ -37,8 +37,12 @@ export const GUESSING = 4_000_000;
 /** And from here on any of all these, whose threads unmap pages. */
 export const UNMAPPING = 5_000_000;
 
+/** And from here on any with ranges, which machines give up and claim. */
+export const GIVING = 6_000_000;
+
 /** The cluster of this number. */
 export function shapeOf(number: number): Shape {
+  if (number >= GIVING) return givingOf(number - GIVING);
   if (number >= UNMAPPING) return unmappingOf(number);
   if (number >= GUESSING) return guessingOf(number);
   if (number >= JOINED) return joinedOf(number);
@@ -164,6 +168,15 @@ function unmappingOf(number: number): Shape {
   const kinds = [0, LARGER, MIRRORED, JOINED, GUESSING];
   const shape = shapeOf(kinds[number % kinds.length]! + number - UNMAPPING);
   return { ...shape, notes: number % 3 };
+}
+
+/** The next one of these that has ranges. */
+function givingOf(number: number): Shape {
+  const kinds = [0, LARGER, JOINED, GUESSING, UNMAPPING];
+  for (let at = 16 * number; ; at++) {
+    const shape = shapeOf(kinds[number % kinds.length]! + at);
+    if (shape.ranges) return { ...shape, gives: 1 + (number % 7), recalls: (number >> 2) % 4 };
+  }
 }
 
 /** Of one run: what goes slowly there, and how faults follow each other. */
