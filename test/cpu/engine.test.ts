@@ -166,6 +166,22 @@ describe("operand forms", () => {
     expect(s.register("rcx") & 0xffffn).toBe(0x5a5an);
   });
 
+  // SDM vol. 2, ENTER: the operand size says what of the stack pointer goes to the frame pointer
+  test("ENTER with a 16-bit operand changes BP alone, however wide the stack is", () => {
+    for (const nesting of [0, 1]) {
+      cpu.start([0x66, 0xc8, 0x10, 0, nesting, 0xf4], { rsp: 0x5_2000 });
+      cpu.state().set({ rbp: 0x1234_5678_9abc_def0n });
+      expect(cpu.run(10)).toBe(2);
+      expect(cpu.read(0x5_1ffe, 2)).toBe(0xdef0n);
+      expect(cpu.state().register("rbp")).toBe(0x1234_5678_9abc_1ffen);
+      expect(cpu.state().register("rsp")).toBe(BigInt(0x5_1ffe - 2 * nesting - 0x10));
+    }
+    cpu.start([0xc8, 0x10, 0, 0, 0xf4], { rsp: 0x5_2000 });
+    cpu.state().set({ rbp: 0x1234_5678_9abc_def0n });
+    expect(cpu.run(10)).toBe(2);
+    expect(cpu.state().register("rbp")).toBe(0x5_1ff8n);
+  });
+
   test("real mode: far segments and the stack", () => {
     const s = run(
       `

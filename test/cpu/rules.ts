@@ -115,6 +115,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("LAR, LSL, VERR, VERW", "SDM vol. 2, LAR", ["cpu/modes", "LAR, LSL, VERR and VERW by type, DPL and RPL"]),
     rule("SYSENTER_CS holds a selector", "APM vol. 2, 6.1.2", ["cpu/system", "SYSENTER_CS is a selector: bits 63 to 16 read as zero"]),
     rule("SYSENTER and SYSEXIT are of legacy mode", "APM vol. 3, SYSENTER", ["cpu/modes", "SYSENTER and SYSEXIT", "SYSENTER and SYSEXIT are #UD in long mode"]),
+    rule("ENTER: what goes to the frame pointer", "SDM vol. 2, ENTER", ["cpu/engine", "ENTER with a 16-bit operand changes BP alone, however wide the stack is"]),
     rule("SWAPGS", "APM vol. 3, SWAPGS", ["cpu/modes", "SWAPGS exchanges the bases"]),
     rule("A20M#", "SDM vol. 3B, 23.33", ["cpu/engine-state", "A20: with the gate closed 1 MiB is 0, and opening it takes effect"]),
     rule("CR0.EM, TS and MP: x87 and MMX", "SDM vol. 3A, 2.5", ["cpu/x87", "%s with CR0 bits %i: vector %i", "%s with CR0 bits %i runs"]),

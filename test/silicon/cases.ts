@@ -360,6 +360,8 @@ export class Builder extends Scene {
       // Deeper displays would reach out of the windows.
       if (chance(random, 80)) ins.immediate16 = random.below(64);
       ins.immediate8_2nd = pick(random, [0, 0, 1, 2, 3, 5, 32, 33]);
+      // Without a display nothing is read there, and what stays of the old frame pointer shows.
+      if ((ins.immediate8_2nd & 31) < 2) this.registers[RBP] = integer(random);
     }
     if (EXPLICIT_LENGTHS.has(op))
       for (const n of [RAX, RDX])

@@ -92,7 +92,8 @@ function enter(m: Meaning, size: Operand, nesting: Operand): void {
   const bottom = m.minus(end, resize(m, m.get(size), before.width));
   const display = m.register(RBP, before.width);
   const old = m.register(RBP, width);
-  // With a 16-bit stack and a 32-bit operand the frame pointer takes all of ESP, as SP alone has moved.
+  // The operand size says how much of the stack pointer the frame pointer takes: with a 16-bit stack and a 32-bit operand
+  // all of ESP, of which SP alone has moved; with a 16-bit operand BP alone, whatever the stack.
   const high = m.and(m.register(RSP, 32), m.constant(0xffff_0000, 32));
   const pointer = width > before.width ? m.or(high, m.zeroExtend(frame, 32)) : frame;
   // Each word is stored before the next is loaded: the display may overlap the frame.
@@ -106,7 +107,7 @@ function enter(m: Meaning, size: Operand, nesting: Operand): void {
   m.when(m.notEqual(level, constant(0)), () => m.store("ss", end, resize(m, pointer, width)));
   m.probe("ss", bottom, width); // the manual has the final stack pointer checked as if it were written
   m.setRegister(RSP, bottom);
-  m.setRegister(RBP, pointer);
+  m.setRegister(RBP, resize(m, pointer, width));
 }
 
 function leave(m: Meaning): void {
