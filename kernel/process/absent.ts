@@ -17,7 +17,7 @@ export function absentCalls(each: u32): void {
   visit("101 ptrace 103 syslog 105 setuid 106 setgid 109 setpgid 111 getpgrp 112 setsid 113 setreuid", each);
   visit("114 setregid 115 getgroups 116 setgroups 117 setresuid 118 getresuid 119 setresgid", each);
   visit("120 getresgid 121 getpgid 122 setfsuid 123 setfsgid 124 getsid 125 capget 126 capset", each);
-  visit("128 rt_sigtimedwait 129 rt_sigqueueinfo 132 utime 133 mknod 134 uselib 135 personality", each);
+  visit("132 utime 133 mknod 134 uselib 135 personality", each);
   visit("136 ustat 137 statfs 138 fstatfs 139 sysfs 140 getpriority 141 setpriority", each);
   visit("148 sched_rr_get_interval 149 mlock 150 munlock 151 mlockall", each);
   visit("152 munlockall 153 vhangup 154 modify_ldt 155 pivot_root 156 _sysctl 157 prctl 159 adjtimex", each);
@@ -50,7 +50,7 @@ export function absentCalls(each: u32): void {
   visit("278 vmsplice 279 move_pages 280 utimensat 281 epoll_pwait 282 signalfd 283 timerfd_create", each);
   visit("284 eventfd 285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);
   visit("290 eventfd2 291 epoll_create1 293 pipe2 294 inotify_init1", each);
-  visit("297 rt_tgsigqueueinfo 298 perf_event_open 299 recvmmsg 300 fanotify_init 301 fanotify_mark", each);
+  visit("298 perf_event_open 299 recvmmsg 300 fanotify_init 301 fanotify_mark", each);
   visit("303 name_to_handle_at 304 open_by_handle_at 305 clock_adjtime 307 sendmmsg", each);
   visit("308 setns 310 process_vm_readv 311 process_vm_writev 312 kcmp 313 finit_module", each);
   visit("314 sched_setattr 315 sched_getattr 317 seccomp 319 memfd_create", each);

@@ -59,7 +59,7 @@ function timerMain(argument: usize): void {
     if (timer.interval === 0) timer.deadline = 0;
     else timer.deadline += ((now - timer.deadline) / timer.interval + 1) * timer.interval;
     queueUnlock(queue);
-    signalProcess(timer.process, SIGALRM, SI_KERNEL, 0);
+    signalProcess(timer.process, SIGALRM, SI_KERNEL, 0, 0);
     queueLock(queue);
   }
   queueUnlock(queue);

@@ -1,7 +1,7 @@
 // Light-weight processes: the threads of a process, each on a kernel thread of its own (DragonFly's lwp).
 //
 // Invariant: an lwp is on its process's list from lwpCreate() to the last step of lwpExit(); its fields belong to
-// its own thread, except `pending`, `thread` and the futex fields, which have their locks named at them.
+// its own thread, except `signals`, `thread` and the futex fields, which have their locks named at them.
 import { cli, resume, sti } from "../arch";
 import { clusterLeave, userLeaving } from "../coherence/progress";
 import { TrapFrame } from "../frame";
@@ -21,8 +21,9 @@ import { Letter, letterCreate, letterDestroy } from "../syslink/letter";
 import { waitQueueCreate } from "./lock";
 import { Process } from "./process";
 import { lwpRan } from "./processor-time";
-import { returningToUser, SignalInfo, userWorkPending } from "./signal";
+import { returningToUser, userWorkPending } from "./signal";
 import { frameSanitize } from "./signal-frame";
+import { SignalInfo, SignalQueue, signalQueueCreate, signalQueueDestroy } from "./signal-queue";
 import { USER_TOP } from "./user-memory";
 
 /** The FXSAVE area (Intel SDM vol. 1, 10.5.1): two of its fields, and what Linux starts a program with. */
@@ -54,11 +55,11 @@ export class Lwp {
   /** Where the thread begins in user mode: frame, FXSAVE area, FS base. */
   start: usize = 0;
 
-  // Signals (signal.ts). Bit n-1 stands for signal n. `pending` and `codes` under process.lock.
+  // Signals (signal.ts). Bit n-1 stands for signal n. `signals`, a SignalQueue, under process.lock.
   blocked: u64 = 0;
-  pending: u64 = 0;
-  /** Per signal: si_code and the sender. */
-  codes: usize = 0;
+  /** It waits for one of these, also of those that it blocks (sigwait(3)). */
+  awaited: u64 = 0;
+  signals: usize = 0;
   /** SignalInfo of the signal being taken. */
   info: usize = 0;
   /** rt_sigsuspend and the like: the mask to go back to. */
@@ -99,8 +100,13 @@ export class Lwp {
   moves: u32 = 0;
   mailbox: usize = 0;
   letter: usize = 0;
-  /** In a shadow: `blocked` as the proxy knows it. */
+  /** In a shadow: `blocked` and `awaited` as the proxy knows them. */
   toldMask: u64 = 0;
+  toldAwaited: u64 = 0;
+
+  queue(): SignalQueue {
+    return changetype<SignalQueue>(this.signals);
+  }
 }
 
 /** Lwp.start: all that a fresh kernel thread needs to enter user mode. */
@@ -119,7 +125,7 @@ export function lwpCreate(process: Process): Lwp {
   lwp.process = process;
   lwp.affinity = u64.MAX_VALUE;
   lwp.scratch = allocate(4096);
-  lwp.codes = allocate(64 * 8);
+  lwp.signals = changetype<usize>(signalQueueCreate());
   lwp.info = allocate(offsetof<SignalInfo>());
   lwp.wait = changetype<usize>(waitQueueCreate());
   lwp.start = allocate(START_FRAME + offsetof<TrapFrame>());
@@ -131,7 +137,7 @@ export function lwpCreate(process: Process): Lwp {
 export function lwpDestroy(lwp: Lwp): void {
   assert(lwp.futexQueued === 0, "an lwp ended on a futex queue");
   release(lwp.scratch);
-  release(lwp.codes);
+  signalQueueDestroy(lwp.queue());
   release(lwp.info);
   release(lwp.wait);
   release(lwp.start);
@@ -140,7 +146,7 @@ export function lwpDestroy(lwp: Lwp): void {
   release(changetype<usize>(lwp));
 }
 
-const LETTER_BYTES: u32 = 1792;
+const LETTER_BYTES: u32 = 2560;
 
 /** For what the lwp's own thread says to other machines. */
 export function lwpLetter(lwp: Lwp): Letter {

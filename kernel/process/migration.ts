@@ -12,41 +12,59 @@ import { PRIORITY_KERNEL, PRIORITY_USER, threadExit } from "../lwkt/thread";
 import { clusterSelf, isDead } from "../syslink/cluster";
 import { ITEM_LWP, ITEM_STATE } from "../syslink/commands";
 import { Letter, letterPut, letterSend } from "../syslink/letter";
-import { itemData, itemFind, MessageHeader } from "../syslink/message";
+import { itemData, itemDataBytes, itemFind, MessageHeader } from "../syslink/message";
 import { EAGAIN, EINVAL } from "./errno";
 import { Lwp, lwpCapture, lwpLeave, lwpLetter, lwpMain, lwpRun, STATE_BYTES, stateWrite } from "./lwp";
 import { lwpExit, lwpVanish } from "./process";
 import { lwpTime } from "./processor-time";
 import { machineOf, proxyMain, slotCount, threadStartAt } from "./proxy";
 import { callMove, putCall } from "./shadow";
+import {
+  queueAppend,
+  queueBytes,
+  queueRead,
+  queueWrite,
+  SignalQueue,
+  signalQueueCreate,
+  signalQueueDestroy,
+} from "./signal-queue";
 import { CALL_MOVED } from "./spread";
 
-/** Signals have a code and a sender, 8 bytes each. */
-const CODES_BYTES: usize = 64 * 8;
-export const LWP_BYTES: u32 = 48 + u32(CODES_BYTES);
+const BELONGINGS_BYTES: usize = 40;
 
-/** ITEM_LWP: what a thread that moves has besides its registers and its mask. The signals that waited for it, which go. */
-export function belongingsPut(letter: Letter, lwp: Lwp): u64 {
-  const at = letterPut(letter, ITEM_LWP, 0, LWP_BYTES);
+/** ITEM_LWP: what a thread that moves has besides its registers and its mask. The signals that waited for it, which go: a SignalQueue. */
+export function belongingsPut(letter: Letter, lwp: Lwp): usize {
+  const process = lwp.process;
+  const fresh = changetype<usize>(signalQueueCreate());
+  process.spinLock().acquire();
+  const gone = lwp.signals;
+  lwp.signals = fresh; // what comes from now on is another one
+  process.spinLock().release();
+  const queue = changetype<SignalQueue>(gone);
+  const at = letterPut(letter, ITEM_LWP, 0, u32(BELONGINGS_BYTES + queueBytes(queue)));
   store<u64>(at, lwp.affinity);
   store<u64>(at, lwp.alternateBase, 8);
   store<u64>(at, lwp.alternateBytes, 16);
   store<u64>(at, u64(lwp.alternateFlags), 24);
-  lwp.process.spinLock().acquire();
-  const told = lwp.pending;
-  store<u64>(at, told, 32);
-  store<u64>(at, lwpTime(lwp), 40);
-  memory.copy(at + 48, lwp.codes, CODES_BYTES);
-  lwp.pending = 0; // what comes from now on is another one
-  lwp.process.spinLock().release();
-  return told;
+  store<u64>(at, lwpTime(lwp), 32);
+  queueWrite(queue, at + BELONGINGS_BYTES);
+  return gone;
 }
 
-/** It does not go: these signals wait for it here. */
-export function belongingsStay(lwp: Lwp, told: u64): void {
+/** It has gone, with them. 0: it had none. */
+export function belongingsGone(gone: usize): void {
+  if (gone !== 0) signalQueueDestroy(changetype<SignalQueue>(gone));
+}
+
+/** It does not go: these signals wait for it here, before those that have come since. */
+export function belongingsStay(lwp: Lwp, gone: usize): void {
+  if (gone === 0) return;
   lwp.process.spinLock().acquire();
-  lwp.pending |= told;
+  const since = lwp.queue();
+  lwp.signals = gone;
+  queueAppend(lwp.queue(), since);
   lwp.process.spinLock().release();
+  signalQueueDestroy(since);
 }
 
 /** The lwp is on no list, or its own thread calls. */
@@ -59,13 +77,8 @@ export function belongingsTake(lwp: Lwp, message: MessageHeader): void {
   lwp.alternateBytes = load<u64>(at, 16);
   lwp.alternateFlags = load<u32>(at, 24);
   lwp.process.spinLock().acquire();
-  lwp.ran = load<u64>(at, 40);
-  let left = load<u64>(at, 32) & ~lwp.pending;
-  lwp.pending |= left;
-  for (; left !== 0; left &= left - 1) {
-    const signal = usize(ctz<u64>(left));
-    store<u64>(lwp.codes + (signal << 3), load<u64>(at + 48 + (signal << 3)));
-  }
+  lwp.ran = load<u64>(at, 32);
+  queueRead(lwp.queue(), at + BELONGINGS_BYTES, usize(itemDataBytes(item)) - BELONGINGS_BYTES);
   lwp.process.spinLock().release();
 }
 
@@ -87,8 +100,9 @@ export function migrate(lwp: Lwp, wanted: u64): i64 {
     const letter = lwpLetter(lwp);
     store<u64>(putCall(letter, lwp, CALL_MOVED), u64(slot));
     stateWrite(lwp, letterPut(letter, ITEM_STATE, 0, u32(STATE_BYTES)));
-    belongingsPut(letter, lwp);
+    const gone = belongingsPut(letter, lwp);
     letterSend(letter);
+    belongingsGone(gone);
     lwpVanish(lwp);
   }
   const started = threadStartAt(lwp, machineOf(slot), slot % coreCount(), true);

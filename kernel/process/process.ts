@@ -45,6 +45,7 @@ import { tellGone } from "./proxy";
 import { shadowLeft, tellExit } from "./shadow";
 import { lwpWanted, signalProcess } from "./signal";
 import { SIGKILL, SIGTERM } from "./signal-numbers";
+import { SignalQueue, signalQueueCreate, signalQueueDestroy } from "./signal-queue";
 import { isSpread, spreadAdd, spreadOver, spreadRemove, spreadServe } from "./spread";
 import { loadInit } from "./start";
 import { systemCallsPrepare } from "./syscalls";
@@ -83,8 +84,7 @@ export class Process {
   umask: u32 = 0;
   actions: usize = 0;
   /** Signals for the process as a whole, taken by whichever thread does not block them. */
-  pending: u64 = 0;
-  codes: usize = 0;
+  signals: usize = 0;
   /** Gone: waited for on `ended`, as the end of a shadow's threads. */
   gone: u32 = 0;
   ended: usize = 0;
@@ -108,6 +108,9 @@ export class Process {
   }
   sleepLock(): SleepLock {
     return changetype<SleepLock>(this.startLock);
+  }
+  queue(): SignalQueue {
+    return changetype<SignalQueue>(this.signals);
   }
   action(signal: u32): usize {
     return this.actions + <usize>(signal - 1) * ACTION_BYTES;
@@ -145,7 +148,7 @@ export function processNew(id: u32): Process {
   process.id = id;
   process.map = mapCreate(spaceCreate());
   process.actions = allocate(<usize>SIGNALS * ACTION_BYTES);
-  process.codes = allocate(64 * 8);
+  process.signals = changetype<usize>(signalQueueCreate());
   process.ended = changetype<usize>(waitQueueCreate());
   return process;
 }
@@ -172,7 +175,7 @@ export function processRelease(process: Process): void {
   release(process.lock);
   sleepLockDestroy(process.sleepLock());
   release(process.actions);
-  release(process.codes);
+  signalQueueDestroy(process.queue());
   release(process.ended);
   release(process.name);
   release(changetype<usize>(process));
@@ -339,7 +342,7 @@ let initStopped: bool = false;
 export function initStop(times: u32): void {
   initStopped = true;
   farewellHurry();
-  if (init !== 0) signalProcess(changetype<Process>(init), times === 1 ? SIGTERM : SIGKILL, 0, 0);
+  if (init !== 0) signalProcess(changetype<Process>(init), times === 1 ? SIGTERM : SIGKILL, 0, 0, 0);
 }
 
 /** Init's status, the last run's when there were several. */

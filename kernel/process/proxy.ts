@@ -48,17 +48,18 @@ import { itemData, itemDataBytes, itemFind, MessageHeader, REFERENCES, RESPONSE 
 import { EIO } from "./errno";
 import { Lwp, lwpLetter, lwpRun, STATE_BYTES, startFrame, stateRead, stateWrite } from "./lwp";
 import { entryAt, MapEntry } from "./mapping";
-import { belongingsPut, belongingsStay, moveAsked, moved } from "./migration";
+import { belongingsGone, belongingsPut, belongingsStay, moveAsked, moved } from "./migration";
 import { ACTION_BYTES, lwpExit, Process, processEnd, SIGNALS } from "./process";
-import { actionHandler, defaultAction, lwpWanted, SIG_DFL, SIG_IGN, SignalInfo, takeSignal } from "./signal";
+import { actionHandler, defaultAction, lwpWanted, SIG_DFL, SIG_IGN, takeSignal } from "./signal";
 import { signalBit } from "./signal-numbers";
+import { SIGNAL_BYTES, SignalInfo, signalWrite } from "./signal-queue";
 import { CALL_FETCH, CALL_MOVE, CALL_MOVED, processLinkid, STATUS_KILLED } from "./spread";
 import { systemCall } from "./syscalls";
 
 const CALL_EXIT: u32 = 60;
 const CALL_EXIT_GROUP: u32 = 231;
 /** Room for THREAD_START: name, state and actions. */
-const START_BYTES: u32 = 5120;
+const START_BYTES: u32 = 6144;
 
 // --- Placing ---
 
@@ -99,7 +100,7 @@ export function threadStartAt(child: Lwp, machine: u32, core: u32, moves: bool):
   store<u64>(thread + 8, child.blocked);
   store<u64>(thread + 16, nanoseconds());
   stateWrite(child, letterPut(letter, ITEM_STATE, 0, u32(STATE_BYTES)));
-  const told: u64 = moves ? belongingsPut(letter, child) : 0;
+  const gone: usize = moves ? belongingsPut(letter, child) : 0;
   if (!known) {
     store<u64>(letterPut(letter, ITEM_OBJECT | REFERENCES, 0, 8), processLinkid(process));
     const bytes = min<u32>(u32(textBytes(process.name)), 255);
@@ -114,8 +115,11 @@ export function threadStartAt(child: Lwp, machine: u32, core: u32, moves: bool):
   const result = letterAsk(letter);
   process.sleepLock().release();
   letterDestroy(letter);
-  if (result >= 0) return result;
-  belongingsStay(child, told);
+  if (result >= 0) {
+    belongingsGone(gone);
+    return result;
+  }
+  belongingsStay(child, gone);
   // It may have begun there, and others have seen what it did.
   if (result === -EIO) lose(process, machine);
   child.machine = 0;
@@ -206,8 +210,9 @@ function passSignals(lwp: Lwp): void {
     const signal = takeSignal(lwp);
     if (signal === 0) continue;
     const handler = actionHandler(process, signal);
-    if (handler === SIG_IGN) continue;
-    if (handler === SIG_DFL && !(lwp.blocked & signalBit(signal))) {
+    const blocked = (lwp.blocked & signalBit(signal)) !== 0;
+    if (handler === SIG_IGN && !blocked) continue;
+    if (handler === SIG_DFL && !blocked) {
       defaultAction(lwp, signal);
       continue;
     }
@@ -215,7 +220,8 @@ function passSignals(lwp: Lwp): void {
     const letter = lwpLetter(lwp);
     letterBegin(letter, lwp.machine, processLinkid(process), 0, COMMAND_THREAD_SIGNAL);
     letterPut(letter, ITEM_THREAD, lwp.id, 0);
-    store<u64>(letterPut(letter, ITEM_SIGNAL, signal, 8), u64(info.code) | (info.address << 32));
+    const at = letterPut(letter, ITEM_SIGNAL, signal, u32(SIGNAL_BYTES));
+    signalWrite(at, signal, info.code, u32(info.address), info.value);
     letterSend(letter);
   }
 }

@@ -180,6 +180,7 @@ export function putCall(letter: Letter, lwp: Lwp, number: u32): usize {
   memory.fill(at, 0, 48);
   store<u64>(at + 48, lwp.blocked);
   lwp.toldMask = lwp.blocked;
+  lwp.toldAwaited = 0;
   return at;
 }
 
@@ -223,10 +224,11 @@ function ask(lwp: Lwp, letter: Letter): MessageItem {
   return result;
 }
 
-/** The signals that the thread blocks are not what the origin was told. */
+/** The signals that the thread blocks, or waits for, are not what the origin was told. */
 export function tellMask(lwp: Lwp): void {
   const letter = lwpLetter(lwp);
-  putCall(letter, lwp, CALL_MASK);
+  store<u64>(putCall(letter, lwp, CALL_MASK), lwp.awaited);
+  lwp.toldAwaited = lwp.awaited;
   letterSend(letter);
 }
 

@@ -7,8 +7,9 @@
 import { TrapFrame } from "../frame";
 import { criticalEnter, criticalExit, fpuReload, fpuSave, threadCurrent } from "../lwkt/thread";
 import { FX_MXCSR, FXSAVE_BYTES, Lwp } from "./lwp";
-import { SA_NODEFER, SA_ONSTACK, SignalInfo } from "./signal";
+import { SA_NODEFER, SA_ONSTACK } from "./signal";
 import { signalBit, UNBLOCKABLE } from "./signal-numbers";
+import { SignalInfo } from "./signal-queue";
 import { readUser, scratch, USER_TOP, userRange, writeUser } from "./user-memory";
 
 const UCONTEXT: usize = 8;
@@ -147,11 +148,14 @@ function saveFault(at: usize, info: SignalInfo, lwp: Lwp): void {
   store<u64>(at + 176, lwp.faultAddress);
 }
 
-function saveInfo(at: usize, info: SignalInfo): void {
+/** siginfo_t, in zeros. */
+export const INFO_BYTES: usize = 128;
+export function saveInfo(at: usize, info: SignalInfo): void {
   store<u32>(at, info.signal);
   store<u32>(at + 8, info.code);
-  // SI_USER and SI_TKILL name the sender (pid, then uid 0); a fault its address.
+  // SI_USER, SI_QUEUE and SI_TKILL name the sender (pid, then uid 0), and a value; a fault its address.
   store<u64>(at + 16, info.address);
+  store<u64>(at + 24, info.value);
 }
 
 /** rt_sigreturn: RSP points behind the restorer's address. False: not a frame to return to. */

@@ -24,6 +24,8 @@ export const SIGTTIN: u32 = 21;
 export const SIGTTOU: u32 = 22;
 export const SIGURG: u32 = 23;
 export const SIGWINCH: u32 = 28;
+/** The first real-time signal. */
+export const SIGRTMIN: u32 = 32;
 
 /** si_code */
 export const SI_USER: u32 = 0;
@@ -49,6 +51,8 @@ export function signalBit(signal: u32): u64 {
 
 /** SIGKILL and SIGSTOP: never blocked, handled or ignored. */
 export const UNBLOCKABLE: u64 = (1 << 8) | (1 << 18);
+/** What an instruction has done comes first: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS. */
+export const SYNCHRONOUS: u64 = (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7) | (1 << 10) | (1 << 30);
 /** Ignored unless handled. */
 export const IGNORED: u64 = (1 << 16) | (1 << 17) | (1 << 22) | (1 << 27);
 /** Would stop the process: there is no job control, so they do nothing but say so. */

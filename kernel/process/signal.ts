@@ -1,7 +1,7 @@
 // Signals: raising them, and taking them on the way back to user mode (Linux signal(7)).
 //
-// Invariant: a pending bit is set under process.lock before its thread is kicked, so that a thread that is about
-// to sleep or to leave for user mode either sees the bit or is woken from where it sleeps.
+// Invariant: a signal is put into its queue under process.lock before its thread is kicked, so that a thread that is about
+// to sleep or to leave for user mode either sees it or is woken from where it sleeps.
 import { print, printAsciiZ, printHex, printLetter } from "../console";
 import { TrapFrame } from "../frame";
 import { threadCurrent } from "../lwkt/thread";
@@ -26,9 +26,11 @@ import {
   SIGSEGV,
   SIGTRAP,
   STOPPING,
+  SYNCHRONOUS,
   signalBit,
   TRAP_TRACE,
 } from "./signal-numbers";
+import { queueForget, queuePut, queueTake, SignalInfo } from "./signal-queue";
 
 /** sigaction's handler values */
 export const SIG_DFL: u64 = 0;
@@ -39,17 +41,6 @@ export const SA_ONSTACK: u64 = 0x0800_0000;
 export const SA_RESTART: u64 = 0x1000_0000;
 export const SA_NODEFER: u64 = 0x4000_0000;
 export const SA_RESETHAND: u64 = 0x8000_0000;
-
-/** What a handler is told. */
-@unmanaged
-export class SignalInfo {
-  signal: u32 = 0;
-  code: u32 = 0;
-  /** si_addr of a fault, else si_pid. */
-  address: u64 = 0;
-  trap: u64 = 0;
-  error: u64 = 0;
-}
 
 export function actionHandler(process: Process, signal: u32): u64 {
   return load<u64>(process.action(signal));
@@ -66,25 +57,26 @@ function ignored(process: Process, signal: u32): bool {
 
 // --- Raising ---
 
-/** To one thread (tgkill). process.lock is held: it keeps the lwp from going away. processKickCore() is to follow. */
-export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32): void {
+/**
+ * To one thread (tgkill). False: there is no room for another one. process.lock is held: it keeps the lwp from going away. processKickCore() is to
+ * follow.
+ */
+export function signalThread(lwp: Lwp, signal: u32, code: u32, sender: u32, value: u64): bool {
   const process = lwp.process;
   assert(process.spinLock().held(), "a signal sent to an lwp that may be gone");
   // What is blocked waits: there may be a handler when it is blocked no more.
-  if (ignored(process, signal) && !(lwp.blocked & signalBit(signal))) return;
-  store<u64>(lwp.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
-  lwp.pending |= signalBit(signal);
+  if (ignored(process, signal) && !(lwp.blocked & signalBit(signal))) return true;
+  return queuePut(lwp.queue(), signal, code, sender, value);
 }
 
-/** To the process (kill): whichever thread does not block it and is first takes it. */
-export function signalProcess(process: Process, signal: u32, code: u32, sender: u32): void {
+/** To the process (kill): whichever thread does not block it and is first takes it. False: there is no room for another one. */
+export function signalProcess(process: Process, signal: u32, code: u32, sender: u32, value: u64): bool {
   process.spinLock().acquire();
-  if (!ignored(process, signal) || blockedByAll(process, signal)) {
-    store<u64>(process.codes + ((<usize>(signal - 1)) << 3), (u64(sender) << 32) | u64(code));
-    process.pending |= signalBit(signal);
-  }
+  const waits = !ignored(process, signal) || blockedByAll(process, signal);
+  const good = !waits || queuePut(process.queue(), signal, code, sender, value);
   process.spinLock().release();
   processKick(process);
+  return good;
 }
 
 function blockedByAll(process: Process, signal: u32): bool {
@@ -97,18 +89,23 @@ function blockedByAll(process: Process, signal: u32): bool {
 export function actionTaken(process: Process, signal: u32): void {
   assert(process.spinLock().held(), "an action changed beside the process's lock");
   if (!ignored(process, signal)) return;
-  process.pending &= ~signalBit(signal);
+  queueForget(process.queue(), signalBit(signal));
   for (let at = process.lwps; at !== 0; at = changetype<Lwp>(at).next)
-    changetype<Lwp>(at).pending &= ~signalBit(signal);
+    queueForget(changetype<Lwp>(at).queue(), signalBit(signal));
+}
+
+/** Those that a thread may take now, of what waits for it or for its process. */
+function open(lwp: Lwp): u64 {
+  return ~lwp.blocked | lwp.awaited;
 }
 
 function takeable(lwp: Lwp): u64 {
-  return (lwp.pending | lwp.process.pending) & ~lwp.blocked;
+  return (lwp.queue().pending | lwp.process.queue().pending) & open(lwp);
 }
 
 /** What a proxy passes on besides: its thread keeps what it blocks itself, to have it at hand when it blocks it no more. */
 function passable(lwp: Lwp): u64 {
-  return takeable(lwp) | (lwp.machine !== 0 ? lwp.pending : 0);
+  return takeable(lwp) | (lwp.machine !== 0 ? lwp.queue().pending : 0);
 }
 
 /** There is something for the lwp to look at, also when that cuts no wait short. */
@@ -169,9 +166,10 @@ export function returningToUser(frame: TrapFrame): void {
   maskChanged(lwp);
 }
 
-/** A thread away from home tells its proxy which signals it blocks. */
+/** A thread away from home tells its proxy which signals it blocks, and which it waits for. */
 export function maskChanged(lwp: Lwp): void {
-  if (lwp.process.origin !== 0 && lwp.blocked !== lwp.toldMask) tellMask(lwp);
+  if (lwp.process.origin === 0) return;
+  if (lwp.blocked !== lwp.toldMask || lwp.awaited !== lwp.toldAwaited) tellMask(lwp);
 }
 
 /** A call that a signal cut short runs again, unless the handler's flags say that it must fail with EINTR. */
@@ -183,24 +181,39 @@ function restartCall(lwp: Lwp, frame: TrapFrame, again: bool): void {
   frame.rip -= 2; // SYSCALL is two bytes long
 }
 
-/** Takes the lowest signal out of the pending ones and describes it in lwp.info; 0 when another thread was faster. */
+/** Takes a signal out of those that wait, and describes it in lwp.info; 0 when another thread was faster. */
 export function takeSignal(lwp: Lwp): u32 {
-  const process = lwp.process;
-  const info = changetype<SignalInfo>(lwp.info);
-  process.spinLock().acquire();
-  const set = passable(lwp);
-  const signal: u32 = set === 0 ? 0 : u32(ctz<u64>(set)) + 1;
-  if (signal !== 0) {
-    const own = (lwp.pending & signalBit(signal)) !== 0;
-    const code = load<u64>((own ? lwp.codes : process.codes) + ((<usize>(signal - 1)) << 3));
-    if (own) lwp.pending &= ~signalBit(signal);
-    else process.pending &= ~signalBit(signal);
-    info.signal = signal;
-    info.code = u32(code);
-    info.address = code >> 32;
-    info.trap = 0;
-    info.error = 0;
+  return takeOf(lwp, lwp.machine !== 0 ? ~(<u64>0) : open(lwp), open(lwp));
+}
+
+/** Of the signals in `set` those that a thread can wait for: one that it does not block and has no handler for does what it does otherwise. */
+export function awaitable(lwp: Lwp, set: u64): u64 {
+  let left = set;
+  for (let rest = set & ~lwp.blocked; rest !== 0; rest &= rest - 1) {
+    const signal = u32(ctz<u64>(rest)) + 1;
+    if (actionHandler(lwp.process, signal) <= SIG_IGN) left &= ~signalBit(signal);
   }
+  return left;
+}
+
+/** The same of a set only, whether the thread blocks them or not. */
+export function takeAwaited(lwp: Lwp, set: u64): u32 {
+  return takeOf(lwp, set, set);
+}
+
+/** The thread's own before its process's; of each what an instruction has done, then the lowest, as on Linux (kernel/signal.c, next_signal). */
+function takeOf(lwp: Lwp, own: u64, shared: u64): u32 {
+  const process = lwp.process;
+  process.spinLock().acquire();
+  let queue = lwp.queue();
+  let set = queue.pending & own;
+  if (set === 0) {
+    queue = process.queue();
+    set = queue.pending & shared;
+  }
+  if (set & SYNCHRONOUS) set &= SYNCHRONOUS;
+  const signal: u32 = set === 0 ? 0 : u32(ctz<u64>(set)) + 1;
+  if (signal !== 0) queueTake(queue, signal, changetype<SignalInfo>(lwp.info));
   process.spinLock().release();
   return signal;
 }
@@ -248,6 +261,7 @@ export function raiseFault(frame: TrapFrame, vector: u32): void {
   if (process.ending !== 0) return; // it may be the end that took the page away
   const info = changetype<SignalInfo>(lwp.info);
   info.trap = u64(vector);
+  info.value = 0;
   info.error = frame.error;
   describeFault(lwp, info, vector, frame.rip);
   const bit = signalBit(info.signal);

@@ -42,12 +42,12 @@ import { itemData, itemFind, itemPut, MessageHeader, RESPONSE } from "../syslink
 import { ESRCH } from "./errno";
 import { Lwp } from "./lwp";
 import { MEMORY_BYTES } from "./private-memory";
-import { Process, processEndHere, processKickCore, processRelease, SIGNALS } from "./process";
+import { Process, processEndHere, processKickCore, processRelease } from "./process";
 import { shadowAction, shadowForget, shadowGone, shadowStart } from "./shadow";
-import { signalBit } from "./signal-numbers";
+import { signalRead } from "./signal-queue";
 
 /**
- * Numbers of THREAD_CALL beyond those of system calls: a map entry is wanted; the blocked signals have changed; the thread would go to
+ * Numbers of THREAD_CALL beyond those of system calls: a map entry is wanted; the signals that it blocks, or waits for, have changed; the thread would go to
  * another core; it has left (migration.ts).
  */
 export const CALL_FETCH: u32 = 0x1000;
@@ -55,7 +55,7 @@ export const CALL_MASK: u32 = 0x1001;
 export const CALL_MOVE: u32 = 0x1002;
 export const CALL_MOVED: u32 = 0x1003;
 /** Room for a THREAD_CALL, as its row in commands.ts limits it. */
-const MAILBOX_BYTES: u32 = 1792;
+const MAILBOX_BYTES: u32 = 2560;
 /** Status of a process whose machine or threads are gone: as by SIGKILL. */
 export const STATUS_KILLED: u32 = 128 + 9;
 
@@ -203,6 +203,7 @@ function called(process: Process, from: u32, message: MessageHeader): void {
   if (changetype<usize>(lwp) !== 0 && lwp.request === 0) {
     lwp.blocked = load<u64>(itemData(call) + 48);
     accepted = true;
+    lwp.awaited = call.aux === CALL_MASK ? load<u64>(itemData(call)) : 0;
     if (call.aux !== CALL_MASK) {
       if (lwp.mailbox === 0) lwp.mailbox = allocate(MAILBOX_BYTES);
       assert(<u32>message.length <= MAILBOX_BYTES, "a THREAD_CALL is longer than its table says");
@@ -228,14 +229,11 @@ function wakeLwp(lwp: Lwp, request: u32): void {
 
 function signalled(process: Process, message: MessageHeader): void {
   const item = itemFind(message, ITEM_SIGNAL);
-  const signal = item.aux;
-  if (signal === 0 || signal > SIGNALS) return;
   let core: i32 = -1;
   process.spinLock().acquire();
   const lwp = lwpOf(process, itemFind(message, ITEM_THREAD).aux, 0);
   if (changetype<usize>(lwp) !== 0) {
-    store<u64>(lwp.codes + ((<usize>(signal - 1)) << 3), load<u64>(itemData(item)));
-    lwp.pending |= signalBit(signal);
+    signalRead(lwp.queue(), itemData(item));
     if (lwp.thread) core = i32(changetype<Thread>(lwp.thread).core);
   }
   process.spinLock().release();

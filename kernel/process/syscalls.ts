@@ -66,8 +66,11 @@ import {
   rtSigaction,
   rtSigpending,
   rtSigprocmask,
+  rtSigqueueinfo,
   rtSigreturn,
   rtSigsuspend,
+  rtSigtimedwait,
+  rtTgsigqueueinfo,
   sigaltstack,
   tgkill,
   tkill,
@@ -229,6 +232,8 @@ export function systemCallsPrepare(): void {
   row(108, "getegid", "", getRoot.index, HERE);
   row(110, "getppid", "", getppid.index, HERE);
   row(127, "rt_sigpending", "set maskBytes", rtSigpending.index, HERE);
+  row(128, "rt_sigtimedwait", "set info timeout maskBytes", rtSigtimedwait.index, HERE);
+  row(129, "rt_sigqueueinfo", "id signal info", rtSigqueueinfo.index, ORIGIN);
   row(130, "rt_sigsuspend", "set maskBytes", rtSigsuspend.index, HERE);
   row(131, "sigaltstack", "stack old", sigaltstack.index, HERE);
   row(142, "sched_setparam", "id from", schedSetparam.index, ORIGIN);
@@ -269,6 +274,7 @@ export function systemCallsPrepare(): void {
   row(306, "syncfs", "fd", syncfs.index, ORIGIN);
   row(309, "getcpu", "core node", getcpu.index, HERE);
   row(265, "linkat", "fromDirectory from toDirectory to flags", linkat.index, ORIGIN);
+  row(297, "rt_tgsigqueueinfo", "group id signal info", rtTgsigqueueinfo.index, ORIGIN);
   row(316, "renameat2", "fromDirectory from toDirectory to flags", renameat2.index, ORIGIN);
   row(318, "getrandom", "buffer bytes flags", getrandom.index, HERE);
   row(324, "membarrier", "command", membarrier.index, HERE);

@@ -7,6 +7,7 @@ import { framesFree } from "../memory/frames";
 import { bootNumber } from "../options";
 import { EFAULT, EINVAL, EPERM } from "./errno";
 import { currentLwp } from "./lwp";
+import { QUEUED_MOST } from "./signal-queue";
 import { STACK_BYTES } from "./start";
 import { SCRATCH_BYTES, scratch, userRange, writeUser } from "./user-memory";
 
@@ -66,6 +67,7 @@ export function sysinfo(to: u64): i64 {
 const RLIMIT_STACK: u64 = 3;
 const RLIMIT_CORE: u64 = 4;
 const RLIMIT_NOFILE: u64 = 7;
+const RLIMIT_SIGPENDING: u64 = 11;
 const RLIMITS: u64 = 16;
 const INFINITY: u64 = -1;
 
@@ -75,6 +77,7 @@ export function getrlimit(resource: u64, to: u64): i64 {
   if (resource === RLIMIT_STACK) limit = STACK_BYTES;
   if (resource === RLIMIT_CORE) limit = 0;
   if (resource === RLIMIT_NOFILE) limit = u64(DESCRIPTORS_MAX);
+  if (resource === RLIMIT_SIGPENDING) limit = u64(QUEUED_MOST);
   store<u64>(scratch(), limit);
   store<u64>(scratch() + 8, limit);
   return writeUser(to, scratch(), 16) ? 0 : -EFAULT;

@@ -121,7 +121,7 @@ export const ITEM_STATE: u32 = 21; // data: registers to go on with (process/lwp
 export const ITEM_CALL: u32 = 22; // the call's number; data: six arguments, the thread's blocked signals
 export const ITEM_RESULT: u32 = 23; // 1 = may be run again after a signal; data: the result[8], the origin's time[8]
 export const ITEM_RANGE: u32 = 24; // protection, kind << 8; data: start[8] end[8], and of a map entry offset[8] limit[8] object[8]
-export const ITEM_SIGNAL: u32 = 25; // the signal; data: code[4] sender[4], or its action
+export const ITEM_SIGNAL: u32 = 25; // the signal; data: itself (process/signal-queue.ts), or its action
 export const ITEM_ACTIONS: u32 = 26; // data: the actions of all signals
 export const ITEM_LWP: u32 = 27; // data: what a thread that moves has besides registers (process/migration.ts)
 /** Which space of locks, flags << 8; data: first[8] last[8] mode[4] number[4], each */
@@ -276,7 +276,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_JOIN | R,          ITEM_ERROR,     0,    0,    ANY,
   COMMAND_THREAD_START,      ITEM_THREAD,    24,   24,   ONE,
   COMMAND_THREAD_START,      ITEM_STATE,     1,    1024, ONE,
-  COMMAND_THREAD_START,      ITEM_LWP,       560,  560,  ANY,
+  COMMAND_THREAD_START,      ITEM_LWP,       40,   1552,  ANY,
   COMMAND_THREAD_START,      ITEM_OBJECT,    8,    8,    ANY,
   COMMAND_THREAD_START,      ITEM_NAME,      1,    255,  ANY,
   COMMAND_THREAD_START,      ITEM_ACTIONS,   2048, 2048, ANY,
@@ -284,12 +284,12 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_THREAD_CALL,       ITEM_THREAD,    0,    0,    ONE,
   COMMAND_THREAD_CALL,       ITEM_CALL,      56,   56,   ONE,
   COMMAND_THREAD_CALL,       ITEM_STATE,     1,    1024, ANY,
-  COMMAND_THREAD_CALL,       ITEM_LWP,       560,  560,  ANY,
+  COMMAND_THREAD_CALL,       ITEM_LWP,       40,   1552,  ANY,
   COMMAND_THREAD_CALL | R,   ITEM_RESULT,    16,   16,   ANY,
   COMMAND_THREAD_CALL | R,   ITEM_RANGE,     40,   40,   ANY,
   COMMAND_THREAD_CALL | R,   ITEM_ERROR,     0,    0,    ANY,
   COMMAND_THREAD_SIGNAL,     ITEM_THREAD,    0,    0,    ONE,
-  COMMAND_THREAD_SIGNAL,     ITEM_SIGNAL,    8,    8,    ONE,
+  COMMAND_THREAD_SIGNAL,     ITEM_SIGNAL,    24,   24,   ONE,
   COMMAND_PROCESS_FORGET,    ITEM_RANGE,     16,   16,   ONE,
   COMMAND_PROCESS_FORGET | R, ITEM_ERROR,    0,    0,    ANY,
   COMMAND_PROCESS_ACTION,    ITEM_SIGNAL,    32,   32,   ONE,
