@@ -12,7 +12,8 @@
 //   merge     owner: they are `mine` again
 //
 // Each message of lending has a number that rises with the owner. A loan is known by the last of them: a recall or a return
-// that names another is about a loan that is over, and chunks that come twice are taken once.
+// that names another is about a loan that is over, and chunks that come twice are taken once. But who gives back (the home recovers the page) may have
+// asked for more, and the owner have lent it before he hears of that: what comes back then is what the borrower had before.
 //
 //   bytes on the wire    chunks[8], then 64 bytes for each chunk that is named, in order
 //
@@ -54,7 +55,8 @@ export class Part {
 class Loan {
   chunks: u64 = 0;
   id: u32 = 0;
-  spare: u32 = 0;
+  /** The number before: the borrower named it as it asked for more, and has not been heard of since. */
+  before: u32 = 0;
 }
 const LOAN_BYTES: usize = 16;
 
@@ -193,6 +195,7 @@ export function partLend(parts: Parts, part: Part, machine: u32, chunks: u64, in
   assert(part.recalled == 0, "a machine lends a page that it recalls");
   const loan = loanOf(part, machine);
   parts.serial++;
+  loan.before = loan.chunks != 0 ? loan.id : 0;
   loan.id = parts.serial;
   loan.chunks |= chunks;
   part.lent |= chunks;
@@ -210,16 +213,19 @@ export function partLoan(part: Part, machine: u32): u32 {
 export function partMerge(part: Part, machine: u32, id: u32, at: usize): bool {
   const loan = loanOf(part, machine);
   const chunks = load<u64>(at);
-  if (part.owner != 0 || loan.chunks == 0 || loan.id != id || loan.chunks != chunks) return false;
+  if (part.owner != 0 || loan.chunks == 0 || (chunks & ~loan.chunks) != 0) return false;
+  const all = chunks == loan.chunks;
+  if (all ? loan.id != id : loan.before != id || id == 0) return false;
   scatter(part.frame, chunks, at);
   part.mine |= chunks;
-  ended(part, loan);
+  ended(part, loan, chunks);
   return true;
 }
 
-function ended(part: Part, loan: Loan): void {
-  part.lent &= ~loan.chunks;
-  loan.chunks = 0;
+function ended(part: Part, loan: Loan, chunks: u64): void {
+  part.lent &= ~chunks;
+  loan.chunks &= ~chunks;
+  loan.before = 0;
 }
 
 /**
@@ -229,7 +235,7 @@ function ended(part: Part, loan: Loan): void {
 export function partLost(part: Part, machine: u32): bool {
   const loan = loanOf(part, machine);
   if (part.owner != 0 || loan.chunks == 0) return false;
-  ended(part, loan);
+  ended(part, loan, loan.chunks);
   return true;
 }
 

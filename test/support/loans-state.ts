@@ -17,7 +17,6 @@ export const loanBugs = [
   "maps the page while something is lent",
   "gives back without the bytes",
   "keeps using what it gave back",
-  "lends what it recalls",
   "tells nobody of a borrower's death",
   "tells one who waits nothing of a borrower's death",
   "forgets to recall for a writer elsewhere",
@@ -28,11 +27,12 @@ export const loanBugs = [
   "drops what was lent when the home recovers the page",
 ] as const;
 /**
- * Not found, since other rules are enough. Who has a loan asks its lender directly next, behind what it gives back on the same link; who asks
+ * Not found, since other rules are enough. What is lent while more of it comes back is known from that. Who has a loan asks its lender directly next, behind what it gives back on the same link; who asks
  * by way of the home has none, or has given it back since, as the lender knows. And a request ends before its answer only with the lender,
  * who is heard no more then, or with the page's home, with which these worlds end (in the kernel the page is frozen then).
  */
 export const survivors = [
+  "lends what it recalls",
   "lends to a machine whose last loan is not the one it names",
   "keeps what was lent when the request has ended",
 ] as const;

@@ -41,6 +41,14 @@ const nextDied: readonly Step[] = [
   { do: "kill", machine: 3 },
   { do: "notice", machine: 4, dead: 3 },
 ];
+/** The same; machine 2, which has written its chunk, asks for another one. */
+const asksForMore: readonly Step[] = [
+  ...nextDied.slice(0, 8),
+  { do: "start", machine: 2, thread: 0 },
+  ...nextDied.slice(9),
+  { do: "notice", machine: 2, dead: 3 },
+  { do: "start", machine: 2, thread: 0, borrow: true },
+];
 /**
  * The same, and machine 4, which is told of that death, was to have the page behind machine 3. Nothing was lent then; machine 2 writes
  * to what it is lent, and dies.
@@ -112,6 +120,7 @@ export const loanCases: (LoanSetup & { kills: number; states: number })[] = [
   { programs: [["w0"], ["w1w1"]], home: 1, kills: 1, rejoins: true, states: 4157 },
   { programs: [["w0"], ["w1"], ["r1r1"]], home: 3, kills: 1, begins: lenderDied, states: 2796 },
   { programs: [["w0"], ["w1"], ["w2"], ["r1"]], home: 4, kills: 1, begins: nextDied, states: 650 },
+  { programs: [["w0"], ["w1w2"], ["w2"], ["r1"]], home: 4, kills: 1, begins: asksForMore, states: 4638 },
   { programs: [["w0r1"], ["w1"], ["w2"], ["p"]], home: 4, kills: 2, begins: toldTooSoon, states: 130 },
   { programs: [["w0"], ["w1"], ["r1"], ["r0"]], home: 4, kills: 2, begins: lostAfterwards, states: 52 },
   {

@@ -327,7 +327,7 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "a dead borrower's chunks count as lent for ever",
     part: "loans",
     file: "coherence/parts.ts",
-    from: "  if (part.owner != 0 || loan.chunks == 0) return false;\n  ended(part, loan);",
+    from: "  if (part.owner != 0 || loan.chunks == 0) return false;\n  ended(part, loan, loan.chunks);",
     to: "  if (part.owner != 0 || loan.chunks == 0) return false;",
   },
   {
