@@ -35,7 +35,7 @@ import {
   STORED,
 } from "./ranges";
 import { Page } from "./records";
-import { serialAnew } from "./serials";
+import { serialAnew, serialReverted } from "./serials";
 import { EXCLUSIVE, HELD, INVALID, LOST, UNUSED } from "./table";
 
 const EIO: i64 = 5;
@@ -333,6 +333,11 @@ export function rangesMachineDied(object: SharedObject, machine: u32): void {
 /** Who comes back may have bytes by the numbers that lost pages would begin with, or go on from. */
 function renumberLost(object: SharedObject): void {
   object.renumbered = 1;
+  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
+    const page = changetype<Page>(at);
+    if (page.ranged != 0 && rangeOf(rangesOf(object), page.index).directory == LOST)
+      serialReverted(engine, page);
+  }
   for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
     const kept = changetype<Kept>(at);
     if (kept.former == 0 && rangeOf(rangesOf(object), kept.index).directory == LOST)

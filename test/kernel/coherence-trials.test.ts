@@ -89,6 +89,15 @@ test("what is lost with a range goes on by other numbers", () => {
   expect(run).toThrow(/has number 0\.1 for 2 at machine 1 and for 1 at machine 6/);
 });
 
+test("so does what has a record still", () => {
+  const shape = GIVING + 12_486;
+  const world = worldOf(new KernelWasm(), shapeOf(shape));
+  const run = () => trial(world, shape, "safety", 18);
+  expect(run).not.toThrow();
+  world.planted = "a record that is lost with its range keeps its number";
+  expect(run).toThrow(/page 2 has number 0\.1 for 2 at machine 1 and for 1 at machine 2/);
+});
+
 // What was granted while more was asked for is used without a message; the home does not know of it.
 test.each(Object.entries(rangeStories))(
   "promise 73: planted in how ranges are given up, and seen: %s",

@@ -57,6 +57,7 @@ const functions = {
   setGuesses: "engineSetGuesses",
   setFlushes: "engineSetFlushes",
   reverted: "pageReverted",
+  ranged: "pageRanged",
   setRanged: "pageSetRanged",
   setFrozen: "pageSetFrozen",
   setLost: "pageSetLost",

@@ -470,8 +470,12 @@ export class Cluster {
   #renumberLost(number: number, set: number): void {
     for (const object of this.machine(number).objects) object.renumbered = true;
     for (const page of this.pages) {
-      const { kept } = this.machine(number).pages[page]!;
-      if (!kept || kept.former || this.engines.do.rangeIsLost(set, BigInt(page)) === 0) continue;
+      const { exists, kept } = this.machine(number).pages[page]!;
+      const here = exists
+        ? this.engines.do.ranged(this.engines.page(number, page)) !== 0 &&
+          this.planted !== "a record that is lost with its range keeps its number"
+        : kept && !kept.former;
+      if (!here || this.engines.do.rangeIsLost(set, BigInt(page)) === 0) continue;
       const at = this.find(number, page); // it may merge again
       this.engines.do.reverted(this.engines.engine(number), at);
     }
