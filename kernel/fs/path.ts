@@ -445,10 +445,8 @@ function renameShared(from: Walk, to: Walk, replace: bool): i64 {
   return result;
 }
 
-/** link(2), of two paths that were walked. What is refused first is what Linux refuses first (fs/namei.c, do_linkat). */
+/** link(2), of two paths that were walked, after walkThere() of the first. What is refused first is what Linux refuses first (fs/namei.c, do_linkat). */
 export function walkLink(from: Walk, to: Walk): i64 {
-  const there = ifThere(from, 0);
-  if (there < 0) return there;
   if (!hasName(to)) return -EEXIST;
   const slash = to.slash !== 0;
   to.slash = 0;
@@ -475,6 +473,11 @@ function linkShared(from: Walk, to: Walk): i64 {
 function systemOf(walk: Walk): u32 {
   const system = mounted(walk);
   return system !== SYSTEM_ROOT ? system : walk.at().system;
+}
+
+/** There is what the path names; or why it is not there. */
+export function walkThere(walk: Walk): i64 {
+  return ifThere(walk, 0);
 }
 
 /** `result` if there is what the path names; or why it is not there. */

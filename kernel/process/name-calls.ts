@@ -36,6 +36,7 @@ import {
   walkPath,
   walkRemoveDirectory,
   walkRename,
+  walkThere,
   walkUnlink,
 } from "../fs/path";
 import { entryNew, entryNumber, placeNumber, treeDescribe, treeNext } from "../fs/tree";
@@ -235,9 +236,12 @@ export function linkat(fromDirectory: u64, from: u64, toDirectory: u64, to: u64,
   const walk = walkArgument(fromDirectory, from, error);
   let result = load<i64>(error);
   if (result >= 0) {
-    const other = walkArgument(toDirectory, to, error);
-    result = load<i64>(error);
-    if (result >= 0) result = walkEnd(other, walkLink(walk, other));
+    result = walkThere(walk); // before anything is said of the other path
+    if (result >= 0) {
+      const other = walkArgument(toDirectory, to, error);
+      result = load<i64>(error);
+      if (result >= 0) result = walkEnd(other, walkLink(walk, other));
+    }
     walkEnd(walk, 0);
   }
   release(error);

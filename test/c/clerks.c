@@ -225,7 +225,7 @@ static char *buffer_for(size_t count)
 static size_t size_of(int fd)
 {
 	struct stat status;
-	return fstat(fd, &status) < 0 ? 0 : (size_t)status.st_size;
+	return fstat(fd, &status) < 0 || S_ISDIR(status.st_mode) ? 0 : (size_t)status.st_size;
 }
 
 static void reads(void)
@@ -326,10 +326,9 @@ static void describes(const struct stat *status, int modes)
 		note(status->st_mode & 07777);
 	if (S_ISREG(status->st_mode))
 		note((uint64_t)status->st_size);
-	if (S_ISDIR(status->st_mode))
-		note(status->st_nlink);
+	note(status->st_nlink);
 	say(" (%o %ld %u)", modes ? status->st_mode : 0, S_ISREG(status->st_mode) ? (long)status->st_size : 0L,
-	    S_ISDIR(status->st_mode) ? (unsigned)status->st_nlink : 0);
+	    (unsigned)status->st_nlink);
 }
 
 static void tells(void)
@@ -354,18 +353,19 @@ static void tells(void)
 	result(syscall(SYS_stat, path, brink + 2 * PAGE - 20));
 }
 
+static int kind_two(unsigned kind) { return (kind >= 6 && kind <= 9) || kind == 16; }
 static void changes_names(void)
 {
 	char path[600], other[600];
-	unsigned area, area2, kind = below(16);
+	unsigned area, area2, kind = below(18);
 	static const char *const said[] = {"mkdir", "mkdir", "mkdir", "rmdir", "unlink", "unlink", "rename", "rename", "rename", "rename_new",
-					   "unlinkat", "access", "renameat", "mkdirat", "creat", "chdir"};
+					   "unlinkat", "access", "renameat", "mkdirat", "creat", "chdir", "link", "linkat"};
 	do
 		some_path(path, &area), some_path(other, &area2);
-	while ((area == 2 && kind != 4 && kind != 5 && kind != 11 && kind != 14) ||
-	       (kind >= 6 && kind <= 9 && (area == 3 ? here : area) != (area2 == 3 ? here : area2)));
+	while ((area == 2 && (kind < 4 || kind == 10 || kind == 12 || kind == 13 || kind == 15)) ||
+	       (kind_two(kind) && (area == 3 ? here : area) != (area2 == 3 ? here : area2)));
 	errno = 0;
-	say("%s %s %s", said[kind], shown(path), kind >= 6 && kind <= 9 ? shown(other) : "");
+	say("%s %s %s", said[kind], shown(path), kind_two(kind) ? shown(other) : "");
 	switch (kind) {
 	case 0:
 	case 1:
@@ -405,6 +405,12 @@ static void changes_names(void)
 		if (area == 1 || area == 3)
 			break;
 		keep(descriptor(creat(path, 0604)), area);
+		break;
+	case 16:
+		result(link(argument(path), argument(other)));
+		break;
+	case 17:
+		result(linkat(any(), "a", any(), names[below(5)], 0));
 		break;
 	default:
 		if (!own)
@@ -591,8 +597,6 @@ static void maps(void)
 	size_t size = size_of(fd), room = FILE_MAX + 2 * PAGE;
 	unsigned at = below(FILE_MAX), count = below(300), value = below(255);
 	int shared = below(4) ? MAP_SHARED : MAP_PRIVATE, rights = below(4) ? PROT_READ | PROT_WRITE : PROT_READ;
-	if (is_directory(fd))
-		size = 0;
 	say(" map %u+%u of %zu, %d %d", at, count, size, shared, rights);
 	char *map = mmap(0, room, rights, shared, fd, 0);
 	result(map == MAP_FAILED ? -1 : 0);
@@ -610,7 +614,11 @@ static void maps(void)
 		if (shared == MAP_SHARED)
 			note_bytes(map + at, most);
 	}
-	fault = (unsigned)sigsetjmp(back, 1);
+	/* A process that is spread has private copies of what there was when it asked for them. */
+	if (shared == MAP_PRIVATE && cores_all > 1)
+		fault = 99;
+	else
+		fault = (unsigned)sigsetjmp(back, 1);
 	if (!fault && (size + PAGE - 1) / PAGE * PAGE < room)
 		note(*(volatile char *)(map + (size + PAGE - 1) / PAGE * PAGE));
 	say(" fault %u", fault);
