@@ -148,9 +148,10 @@ function resolveFile(lwp: Lwp, map: AddressSpace, entry: MapEntry, va: u64): boo
   const done = fileReadAt(changetype<File>(entry.file), offset, frame, bytes);
   map.sleepLock().acquire();
   faultLanded(map, entry);
-  if (done < 0 || entryOf(map.tables, va) !== 0) {
+  const bad = done <= 0; // lost, or behind the file's end
+  if (bad || entryOf(map.tables, va) !== 0) {
     frameFree(frame);
-    return done < 0 ? failed(lwp, SIGBUS, BUS_ADRERR) : true;
+    return bad ? failed(lwp, SIGBUS, BUS_ADRERR) : true;
   }
   return install(lwp, map, entry, va, frame);
 }

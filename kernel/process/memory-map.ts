@@ -100,8 +100,10 @@ function mapAt(at: u64, bytes: u64, protection: u32, flags: u32, file: usize, of
   let limit: u64 = 0;
   if (file) {
     kind = PRIVATE_FILE;
-    if (changetype<File>(file).kind === KIND_SHARED && (flags & MAP_TYPE) !== MAP_PRIVATE) kind = SHARED;
-    else limit = fileSize(changetype<File>(file));
+    const grows = changetype<File>(file).kind === KIND_SHARED;
+    if (grows && (flags & MAP_TYPE) !== MAP_PRIVATE) kind = SHARED;
+    // Where the file ends is seen when a page of it is read; a spread process reads them all at once, now.
+    else limit = grows && !map.memory ? FILE_END : fileSize(changetype<File>(file));
   }
   map.sleepLock().acquire();
   const start = place(map, at, bytes, flags);

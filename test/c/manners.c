@@ -1,6 +1,8 @@
 /* What calls about files say to odd arguments, in the order in which Linux looks at them. One machine. `/manners.data` is a file of the archive.
  * Usage: manners (BUSLOCK_SHM where the judge runs) */
 #include "cluster.h"
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -16,6 +18,7 @@ static void say(const char *call, long result, int counts)
 #define COUNT(call) say(#call, (long)(call), 1)
 
 static char buffer[8192];
+static sigjmp_buf back;
 
 static long size_of(const char *path)
 {
@@ -62,6 +65,39 @@ static void descriptors(void)
 	close(file);
 }
 
+static void on_fault(int number)
+{
+	siglongjmp(back, number);
+}
+static int touched(const volatile char *at)
+{
+	int fault = sigsetjmp(back, 1);
+	return fault ? -fault : *at;
+}
+
+/* A private mapping has the bytes that the file has when they are touched first. */
+static void private_mapping(void)
+{
+	struct sigaction action = {.sa_handler = on_fault};
+	sigaction(SIGBUS, &action, 0);
+	int file = open("grows", O_RDWR | O_CREAT, 0600);
+	memset(buffer, 'x', 5000);
+	COUNT(write(file, buffer, 100));
+	char *map = mmap(0, 12288, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	printf("manners: behind the end: %d\n", touched(map + 4096));
+	COUNT(write(file, buffer, 5000));
+	printf("manners: no more: %d %d %d\n", touched(map + 4096), touched(map + 5099), touched(map + 5100));
+	printf("manners: in the page that was the last: %d\n", touched(map + 3000));
+	printf("manners: behind the new end: %d\n", touched(map + 8192));
+	COUNT(ftruncate(file, 12288));
+	printf("manners: zeros: %d\n", touched(map + 8192));
+	COUNT(munmap(map, 12288));
+	map = mmap(0, 12288, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	COUNT(ftruncate(file, 4096));
+	printf("manners: cut off: %d\n", touched(map + 4096));
+	close(file);
+}
+
 static void directories(void)
 {
 	SAY(mkdir("made", 07777));
@@ -84,6 +120,8 @@ static void directories(void)
 	SAY(syscall(SYS_getdents64, made, buffer, sizeof buffer));
 	lseek(made, 0, SEEK_SET);
 	strcat(here, "/made");
+	SAY(linkat(AT_FDCWD, "none", 77, "x", 0));
+	SAY(link("none", (char *)1));
 	SAY(rmdir(here));
 	SAY(syscall(SYS_getdents64, made, buffer, sizeof buffer));
 	char other[1100];
@@ -164,6 +202,7 @@ int main(void)
 	if (chdir(directory ? directory : "/tmp") < 0 || mkdir("manners", 0755) < 0 || chdir("manners") < 0)
 		fail("manners");
 	descriptors();
+	private_mapping();
 	directories();
 	devices();
 	in_shared();
