@@ -19,7 +19,7 @@ import {
 } from "../coherence/pager";
 import { consoleWrite } from "../console";
 import { allocate, release } from "../memory/slab";
-import { EBADF, EINVAL, EIO, EISDIR, EROFS } from "../process/errno";
+import { EBADF, EINVAL, EIO, EISDIR, ENOENT, EROFS } from "../process/errno";
 import { SleepLock, sleepLockCreate, sleepLockDestroy } from "../process/lock";
 import { Inode, TYPE_CHARACTER, TYPE_DIRECTORY, TYPE_REGULAR } from "./archive";
 import { Entry } from "./names";
@@ -259,17 +259,18 @@ export function fileFollow(file: File): i64 {
   if (file.kind !== KIND_ARCHIVE) return 0;
   const entry = entryNew();
   let result = treeChanged(file.inode, entry);
-  if (result > 0) result = follow(file, entry);
+  if (result > 0) result = follow(file, entry, result === 1);
   release(changetype<usize>(entry));
   return result;
 }
 
-function follow(file: File, entry: Entry): i64 {
+/** `named`: it has its name. Else it may have ended since, and what was there before it was changed is all that there is. */
+function follow(file: File, entry: Entry, named: bool): i64 {
   const into = allocate(8);
-  const opened = treeOpenFile(entry, true, into);
+  const opened = treeOpenFile(entry, named, into);
   const object = load<usize>(into);
   release(into);
-  if (opened < 0) return opened;
+  if (opened < 0) return !named && opened === -ENOENT ? 0 : opened;
   followLock.acquire();
   const first = file.kind === KIND_ARCHIVE;
   if (first) {

@@ -30,7 +30,7 @@ import {
   Place,
   placeOf,
 } from "./names";
-import { goneIsAbsent, isDirectory, placeOfNode, refresh, treeFind } from "./tree";
+import { goneIsAbsent, isDirectory, isWord, placeOfNode, refresh, treeFind, wordLeave } from "./tree";
 
 /** Mode 0 and this number: a name of the file system below that was removed. */
 const REMOVED_NUMBER: u64 = 1;
@@ -255,7 +255,11 @@ export function treeOpenFile(entry: Entry, again: bool, into: usize): i64 {
 
 /** With the directory's lock: nothing is left of the name, here or below. */
 export function forget(place: Place, name: usize, bytes: u32, entry: Entry): i64 {
-  if (nodeChild(place.system, place.node, name, bytes) === 0) return namesRemove(place, name, bytes);
+  const node = nodeChild(place.system, place.node, name, bytes);
+  if (node === 0) return namesRemove(place, name, bytes);
+  const its = entry.number !== 0 && entry.ordinal === changetype<Inode>(node).ordinal;
+  const left = its ? wordLeave(place, changetype<Inode>(node), entry) : 0;
+  if (left < 0) return left;
   entry.number = REMOVED_NUMBER;
   entry.place = 0;
   entry.mode = entry.order = entry.ordinal = 0;
@@ -289,7 +293,7 @@ export function emptiness(place: Place, entry: Entry): i64 {
     const found = namesNext(place, key, entry);
     if (found === -ENOENT || found === -ESTALE) break;
     if (found < 0) return found;
-    if (entry.mode !== 0) return -ENOTEMPTY;
+    if (entry.mode !== 0 && !isWord(entry)) return -ENOTEMPTY;
     key = entry.key + 1;
   }
   for (let node = nodeNext(place.system, place.node, 0); node !== 0; ) {

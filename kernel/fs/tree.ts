@@ -23,6 +23,7 @@ import {
   headerRead,
   namesFind,
   namesNext,
+  namesPut,
   Place,
   placeOf,
 } from "./names";
@@ -73,7 +74,8 @@ export function placeOfNode(system: u32, node: usize, into: Place): i64 {
   if (into.number !== 0) {
     const entry = entryNew();
     const found = namesFind(into, inode.base, inode.baseBytes, entry);
-    const same = found === 0 && isDirectory(entry) && entry.ordinal === inode.ordinal;
+    let same = found === 0 && isDirectory(entry) && entry.ordinal === inode.ordinal;
+    if (found === 0 && !same) same = wordFind(into, inode, entry) === 0;
     if (same) placeOf(entry, system, into);
     into.node = node;
     release(changetype<usize>(entry));
@@ -86,17 +88,54 @@ export function placeOfNode(system: u32, node: usize, into: Place): i64 {
   return 0;
 }
 
-/** A file of the file system below has bytes of its own now, by this entry, by the name that it has below. 0: it is as it was; 1. */
+// --- Words ---
+//
+// What the file system below has is known by its name there until it is changed. When that name is taken away from it, a word is left in the
+// same directory, an entry by a name that no path has: who has it open, or works in it, finds it by that.
+
+const WORD_BYTES: u32 = 5;
+const SLASH: u8 = 0x2f;
+
+export function isWord(entry: Entry): bool {
+  return load<u8>(entryName(entry)) === SLASH;
+}
+
+function wordName(inode: Inode): usize {
+  const name = allocate(8);
+  store<u8>(name, SLASH);
+  store<u32>(name + 1, inode.ordinal);
+  return name;
+}
+
+/** -ENOENT: it has its name still, or is gone. */
+function wordFind(place: Place, inode: Inode, entry: Entry): i64 {
+  const name = wordName(inode);
+  const found = namesFind(place, name, WORD_BYTES, entry);
+  release(name);
+  return found;
+}
+
+/** With the lock of the directory that it lies in below. */
+export function wordLeave(place: Place, inode: Inode, entry: Entry): i64 {
+  const name = wordName(inode);
+  const error = namesPut(place, name, WORD_BYTES, entry);
+  release(name);
+  return error;
+}
+
+/** A file of the file system below has bytes of its own now, by this entry: 1, by the name that it has below; 2, by another; 0: it is as it was. */
 export function treeChanged(node: usize, entry: Entry): i64 {
   const place = changetype<Place>(allocate(offsetof<Place>()));
   let result = systemRoot(SYSTEM_ROOT, place); // now it is known what it lies in
   const inode = changetype<Inode>(node);
   if (result >= 0) result = placeOfNode(SYSTEM_ROOT, inode.parent, place);
-  if (result >= 0 && place.number !== 0) result = namesFind(place, inode.base, inode.baseBytes, entry);
-  else if (result >= 0) result = -ENOENT;
+  if (result >= 0 && place.number === 0) result = -ENOENT;
+  if (result >= 0) result = namesFind(place, inode.base, inode.baseBytes, entry);
+  const here = result >= 0 && entry.mode !== 0 && entry.ordinal === inode.ordinal;
+  if (result >= 0 && !here) result = wordFind(place, inode, entry);
   release(changetype<usize>(place));
   if (result === -ENOENT || result === -ESTALE) return 0;
-  return result < 0 ? result : i64(entry.mode !== 0 && entry.ordinal === inode.ordinal);
+  return result < 0 ? result : here ? 1 : 2;
 }
 
 /** A directory that had no pages may have some by now. */
@@ -181,7 +220,7 @@ export function treeNext(place: Place, position: u64, entry: Entry): i64 {
     key = entry.key + 1;
     entry.node = nodeByOrdinal(place.system, entry.ordinal);
     // What is below as well comes with that.
-    if (entry.mode !== 0 && !isBelowToo(place, entry)) return i64(key + KEYS);
+    if (entry.mode !== 0 && !isWord(entry) && !isBelowToo(place, entry)) return i64(key + KEYS);
   }
   let ordinal = position >= ORDINALS && position < MOUNTS ? u32(position - ORDINALS) : 0;
   while (position < MOUNTS) {

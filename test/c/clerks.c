@@ -409,9 +409,12 @@ static void changes_names(void)
 	case 16:
 		result(link(argument(path), argument(other)));
 		break;
-	case 17:
-		result(linkat(any(), "a", any(), names[below(5)], 0));
+	case 17: {
+		int from = any(), to = any();
+		if (area_of[from & 255] == area_of[to & 255])
+			result(linkat(from, "a", to, names[below(5)], 0));
 		break;
+	}
 	default:
 		if (!own)
 			result(chdir(path)), here = errno || area == 3 ? here : area;

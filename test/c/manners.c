@@ -195,6 +195,46 @@ static void followed(void)
 	COUNT(read(first, buffer, 10));
 }
 
+/* So does who has a directory of the archive open, or is in it, when it gets another name; also a file with another name, or one of several. */
+static void moved(void)
+{
+	const char *judge = getenv("BUSLOCK_SHM");
+	char root[300], here[600];
+	snprintf(root, sizeof root, "%s/manners.d", judge ? judge : "");
+	if (judge && (mkdir(root, 0755) < 0 || chdir(root) < 0 || mkdir("in", 0755) < 0 || close(creat("in/one", 0644)) < 0 ||
+		      close(creat("in/two", 0644)) < 0))
+		fail(root);
+	if (chdir(root) < 0 || chdir("in") < 0)
+		fail(root);
+	int in = open(".", O_RDONLY), one = open("one", O_RDONLY), two = open("two", O_RDONLY);
+	SAY(rename("../in", "../out"));
+	SAY(mkdir("../in", 0700));
+	SAY(close(open("here", O_CREAT | O_WRONLY, 0600)));
+	SAY(stat("../out/here", &(struct stat){0}));
+	SAY(faccessat(in, "here", F_OK, 0));
+	SAY(fchdir(in));
+	printf("manners: in %s\n", getcwd(here, sizeof here) ? strstr(here, "/manners.d") : strerror(errno));
+	unsigned listed = 0;
+	for (long got; (got = syscall(SYS_getdents64, in, buffer, sizeof buffer)) > 0;)
+		for (long at = 0; at < got; at += *(unsigned short *)(buffer + at + 16))
+			listed++;
+	COUNT(listed);
+	SAY(rename("one", "../first"));
+	int written = open("../first", O_WRONLY);
+	COUNT(write(written, "moved", 5));
+	COUNT(read(one, buffer, 100));
+	SAY(link("two", "../second"));
+	SAY(unlink("two"));
+	written = open("../second", O_WRONLY);
+	COUNT(write(written, "linked", 6));
+	COUNT(read(two, buffer, 100));
+	SAY(rmdir("../out"));
+	SAY(unlink("here"));
+	SAY(rmdir("../out"));
+	SAY(open("here", O_CREAT | O_WRONLY, 0600));
+	SAY(rmdir("../in"));
+}
+
 int main(void)
 {
 	const char *directory = getenv("BUSLOCK_SHM");
@@ -207,5 +247,6 @@ int main(void)
 	devices();
 	in_shared();
 	followed();
+	moved();
 	return 0;
 }

@@ -53,7 +53,9 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
   { timeout: 200_000 },
   () => {
     test("what odd arguments are told, in Linux's order", async () => {
-      const files = [{ path: "/manners.data", data: Buffer.from("of the archive"), mode: 0o644 }];
+      const paths = ["/manners.data", "/manners.d/in/one", "/manners.d/in/two"];
+      const data = (path: string) => Buffer.from(path === "/manners.data" ? "of the archive" : "");
+      const files = paths.map((path) => ({ path, data: data(path), mode: 0o644 }));
       const manners = { ...program(cProgram("manners").host), files };
       await expectSame("manners", [], { machines: 1, program: manners });
     });
