@@ -123,6 +123,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("MXCSR: reserved bits", "SDM vol. 1, 10.2.3", ["cpu/sse-environment", "LDMXCSR refuses reserved bits and leaves MXCSR alone"]),
     rule("16 bytes in memory are aligned", "SDM vol. 1, 10.4.1", ["cpu/sse-environment", "%s must be aligned", "%s need not"]),
     rule("FXRSTOR: checked whole before a register changes", "SDM vol. 2, FXRSTOR", ["cpu/system", "alignment, reserved MXCSR bits, and a fault on the second page leave all as it was"]),
+    rule("x87's control and status words, whoever loads them", "SDM vol. 1, 8.1.3", ["cpu/system-rows", "x87's control and status words as %s leaves them"]),
     rule("CR0, CR3, CR4, CR8", "SDM vol. 3A, 2.5", ["cpu/system", "CR0: impossible combinations are #GP, unknown bits are dropped, ET stays", "CR3 and CR4: reserved bits are #GP", "CR4 in long mode: what CPUID promises may be set, every other bit is #GP", "CR8 is the task priority; CR1, CR5 and the rest are #UD", "LMSW sets PE but never clears it; CLTS"]),
     rule("UMIP", "SDM vol. 3A, 2.5", ["cpu/modes", "UMIP keeps the tables from ring 3"]),
     rule("EFER", "APM vol. 2, 3.1.7", ["cpu/msr", "reserved bits and features that CPUID does not promise are #GP", "LME stays while paging is on; LMA is the processor's own"]),

@@ -449,6 +449,39 @@ describe("ports and processor state", () => {
     const bad = "mov dword ptr [0x20304], 0x10000;; ldmxcsr [0x20304]";
     expect(faultOf(bad, 13, true).error).toBe(0n);
   });
+  // SDM vol. 1, 8.1.3: ES and B say whether a flagged exception is unmasked; reserved bits are what FLDCW makes of them
+  test.each([
+    ["fxrstor64", "fxrstor64 [0x20000]", ""],
+    [
+      "xrstor64",
+      "mov eax, 1;; xor edx, edx;; xrstor64 [0x20000]",
+      "mov rax, cr4;; or eax, 0x40000;; mov cr4, rax",
+    ],
+    ["frstor", "db 0xdd, 0x24, 0x25, 0, 0, 2, 0", ""], // FRSTOR [0x20000], whose words are 32 bits long
+  ])("x87's control and status words as %s leaves them", (name, restore, first) => {
+    for (const [control, status, controlLeft, statusLeft] of [
+      [0xef3f, 0xb783, 0x0f7f, 0x3703], // nothing is unmasked
+      [0x5b36, 0x0c75, 0x1b76, 0x8cf5], // invalid operation and precision's kin are, and flagged
+      [0x0000, 0x8080, 0x0040, 0x0000],
+      [0x037e, 0x0041, 0x037e, 0x80c1],
+    ] as const) {
+      cpu.start(`fninit
+        ${first}
+        ${restore}
+        fnstcw [0x20300]
+        fnstsw ax
+        hlt`);
+      for (let at = 0x2_0000; at < 0x2_0240; at += 8) cpu.write(at, 8, 0n);
+      cpu.write(0x2_0000, 2, BigInt(control));
+      cpu.write(0x2_0000 + (name === "frstor" ? 4 : 2), 2, BigInt(status));
+      cpu.write(0x2_0200, 8, 1n); // of XRSTOR: the x87 state is there
+      cpu.run(100);
+      const left = [cpu.read(0x2_0300, 2), cpu.state().register("rax") & 0xffffn];
+      expect(left).toEqual([BigInt(controlLeft), BigInt(statusLeft)]);
+    }
+    cpu.start("fninit;; hlt");
+    cpu.run(10);
+  });
   // SDM vol. 3A, 4.6.1: write protection, SMEP, SMAP with AC
   test("SMAP: STAC opens user pages, CLAC closes them", () => {
     const open = `

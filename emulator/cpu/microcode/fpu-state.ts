@@ -128,8 +128,7 @@ export function restoreX87(core: usize, va: u64, wide: bool): void {
   const words = take(core, va);
   const ip = take(core, va + 8);
   const data = take(core, va + 16);
-  store<u32>(core, <u32>words & 0xffff, FCW);
-  store<u32>(core, <u32>(words >> 16) & 0xffff, FSW);
+  setControlAndStatus(core, <u32>words, <u32>(words >> 16));
   store<u32>(core, <u32>(words >> 32) & 0xff, FTW);
   store<u32>(core, <u32>(words >> 48) & 0x7ff, FOP);
   store<u64>(core, wide ? ip : ip & 0xffff_ffff, FIP);
@@ -186,14 +185,18 @@ export function readFpuStatus(core: usize): u64 {
 const EXCEPTIONS: u32 = 0x3f;
 const SUMMARY: u32 = 0x8080; // ES and B
 
-/** FLDCW: bit 6 reads as one; unmasking a flagged exception makes it pending. */
-export function writeFpuControl(core: usize, value: u64): u64 {
-  const control = (<u32>value & 0x1f7f) | 0x40;
+/** Whoever loads them: of FCW's reserved bits 6 reads as one; ES and B of FSW say that a flagged exception is not masked. */
+export function setControlAndStatus(core: usize, value: u32, status: u32): void {
+  const control = (value & 0x1f7f) | 0x40;
   store<u32>(core, control, FCW);
-  const status = load<u32>(core, FSW);
   const pending = (status & ~control & EXCEPTIONS) != 0;
-  store<u32>(core, pending ? status | SUMMARY : status & ~SUMMARY, FSW);
+  store<u32>(core, (pending ? status | SUMMARY : status & ~SUMMARY) & 0xffff, FSW);
   if (!pending) store<u32>(core, 0, X87_ERROR);
+}
+
+/** FLDCW: unmasking a flagged exception makes it pending. */
+export function writeFpuControl(core: usize, value: u64): u64 {
+  setControlAndStatus(core, <u32>value, load<u32>(core, FSW));
   return 1;
 }
 

@@ -24,10 +24,9 @@ import {
 } from "../layout";
 import { aligned, linear, loadLinear, probe, storeLinear, through } from "./access";
 import { faulted, mode } from "./core";
-import { fninit } from "./fpu-state";
+import { fninit, setControlAndStatus } from "./fpu-state";
 
 const SUMMARY: u32 = 0x8080; // ES and B
-const EXCEPTIONS: u32 = 0x3f;
 const EXPONENT_MAX: u32 = 0x7fff;
 
 function place(core: usize, i: u32): usize {
@@ -118,15 +117,12 @@ function loadEnvironment(core: usize, segment: u64, offset: u64, wide: bool, reg
   if (faulted(core)) return;
   const read = through(segment, ACCESS_READ);
   if (!aligned(core, va, each, read) || !probe(core, va, bytes, read)) return;
-  const control = (<u32>loadLinear(core, va, 2, 0) & 0x1f7f) | 0x40;
-  let status = <u32>loadLinear(core, va + each, 2, 0) & ~SUMMARY;
-  if (status & ~control & EXCEPTIONS) status |= SUMMARY;
+  const control = <u32>loadLinear(core, va, 2, 0);
+  const status = <u32>loadLinear(core, va + each, 2, 0);
   const tags = <u32>loadLinear(core, va + 2 * each, 2, 0);
   let valid: u32 = 0;
   for (let i: u32 = 0; i < 8; i++) if (((tags >> (2 * i)) & 3) != 3) valid |= 1 << i;
-  store<u32>(core, control, FCW);
-  store<u32>(core, status, FSW);
-  if (!(status & SUMMARY)) store<u32>(core, 0, X87_ERROR);
+  setControlAndStatus(core, control, status);
   store<u32>(core, valid, FTW);
   loadPointers(core, va, each);
   if (!registers) return;
