@@ -8,6 +8,8 @@ export type MergeStep =
   | { do: "merge"; machine: number; page: number }
   /** A copy, or what the home has alone, is thrown away. */
   | { do: "drop"; machine: number; page: number }
+  /** With Setup.gives: what is here of a page without any right, or a copy, goes with its frame. */
+  | { do: "forget"; machine: number; page: number }
   /** The home asks for a page that no thread of its needs. */
   | { do: "fetch"; machine: number; page: number };
 
@@ -25,6 +27,7 @@ export class Merging {
     if (!setup.merges) return [];
     const steps: MergeStep[] = [];
     for (const page of pages) {
+      if (this.#mayForget(machine, page)) steps.push({ do: "forget", machine, page });
       if (this.#moves(machine, page) || !this.#idle(machine, page)) continue;
       const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
       if (engines.do.mayMerge(engine, at) !== 0) steps.push({ do: "merge", machine, page });
@@ -37,6 +40,29 @@ export class Merging {
         steps.push({ do: "fetch", machine, page });
     }
     return steps;
+  }
+
+  /** relieveOf() of relief.ts: pages without a record, elsewhere than at their home. */
+  #mayForget(machine: number, page: number): boolean {
+    const { engines, setup, c } = this.#cluster;
+    const { kept } = this.#cluster.machine(machine).pages[page]!;
+    if (setup.gives === undefined || this.#moves(machine, page) || !kept || kept.former) return false;
+    const state = engines.do.rangeState(engines.set(machine), BigInt(page));
+    return (
+      machine !== this.#cluster.homeFor(machine, page) && (state === c["INVALID"] || state === c["SHARED"])
+    );
+  }
+
+  #forget(machine: number, page: number): void {
+    const { engines, notes, c } = this.#cluster;
+    const here = this.#cluster.machine(machine).pages[page]!;
+    if (engines.do.rangeState(engines.set(machine), BigInt(page)) === c["SHARED"]) {
+      const at = this.#cluster.find(machine, page);
+      engines.do.drop(engines.engine(machine), at, notes.takeAway(machine, page) ? 1 : 0);
+      if (this.#cluster.planted !== "a frame that is taken back leaves its number")
+        engines.do.restore(at, 0n, 0, 0);
+    }
+    Object.assign(here, { kept: undefined, frame: 0, framed: false, dirty: false });
   }
 
   /** No thread is at it, and it is not being revoked. */
@@ -67,7 +93,8 @@ export class Merging {
     const { engines } = cluster;
     const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
     const here = cluster.machine(machine).pages[page]!;
-    if (step.do === "fetch") {
+    if (step.do === "forget") this.#forget(machine, page);
+    else if (step.do === "fetch") {
       cluster.fetches++;
       this.#pagers.run(machine, page, () => engines.do.ask(engine, at, 1));
     } else if (step.do === "drop") {

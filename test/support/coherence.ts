@@ -45,6 +45,7 @@ const optional = new Set<Step["do"]>([
   "leave",
   "merge",
   "drop",
+  "forget",
   "fetch",
   "unmap",
   "claim",
@@ -239,6 +240,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
         break;
       case "merge":
       case "drop":
+      case "forget":
       case "fetch":
         this.#merging.take(step);
         break;
