@@ -212,13 +212,26 @@ export function renameat(fromDirectory: u64, from: u64, toDirectory: u64, to: u6
 
 export function renameat2(fromDirectory: u64, from: u64, toDirectory: u64, to: u64, flags: u64): i64 {
   if (flags & ~RENAME_NOREPLACE) return notImplemented("renameat2 with flags", flags, -EINVAL);
+  return ofTwo(fromDirectory, from, toDirectory, to, flags === 0 ? REPLACE : RENAME);
+}
+
+// Of two paths: what becomes of what the first one leads to.
+const RENAME: u32 = 0;
+const REPLACE: u32 = 1;
+const LINK: u32 = 2;
+
+function ofTwo(fromDirectory: u64, from: u64, toDirectory: u64, to: u64, what: u32): i64 {
   const error = allocate(8);
   const walk = walkArgument(fromDirectory, from, error);
   let result = load<i64>(error);
   if (result >= 0) {
-    const other = walkArgument(toDirectory, to, error);
-    result = load<i64>(error);
-    if (result >= 0) result = walkEnd(other, walkRename(walk, other, flags === 0));
+    if (what === LINK) result = walkThere(walk); // before anything is said of the other path
+    const other = result >= 0 ? walkArgument(toDirectory, to, error) : changetype<Walk>(0);
+    if (result >= 0) result = load<i64>(error);
+    if (result >= 0) {
+      result = what === LINK ? walkLink(walk, other) : walkRename(walk, other, what === REPLACE);
+      walkEnd(other, 0);
+    }
     walkEnd(walk, 0);
   }
   release(error);
@@ -232,20 +245,7 @@ export function link(from: u64, to: u64): i64 {
 export function linkat(fromDirectory: u64, from: u64, toDirectory: u64, to: u64, flags: u64): i64 {
   if (flags & AT_EMPTY_PATH) return notImplemented("linkat with flags", flags, -EINVAL);
   if (flags & ~AT_SYMLINK_FOLLOW) return -EINVAL;
-  const error = allocate(8);
-  const walk = walkArgument(fromDirectory, from, error);
-  let result = load<i64>(error);
-  if (result >= 0) {
-    result = walkThere(walk); // before anything is said of the other path
-    if (result >= 0) {
-      const other = walkArgument(toDirectory, to, error);
-      result = load<i64>(error);
-      if (result >= 0) result = walkEnd(other, walkLink(walk, other));
-    }
-    walkEnd(walk, 0);
-  }
-  release(error);
-  return result;
+  return ofTwo(fromDirectory, from, toDirectory, to, LINK);
 }
 
 // --- What a file is ---
