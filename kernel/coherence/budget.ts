@@ -65,7 +65,7 @@ export function recordsAreFew(): bool {
 export function recordsTend(now: u64): bool {
   if (mirrorsOn()) return roomsTend();
   // Mostly there is nothing to do.
-  if (now < restAt && !framesWanted(now) && !mayBeBeyond()) return false;
+  if (now < restAt && !framesWanted(now) && !mayShed(now)) return false;
   return tend(now);
 }
 
@@ -75,7 +75,7 @@ function tend(now: u64): bool {
   if (rested) mergeResting(now, false);
   const short = framesWanted(now);
   if (short) framesRelieve(now);
-  const many = mayBeBeyond() && now >= shedAt;
+  const many = mayShed(now);
   if (many) shed(now);
   else if (rested) note(kept(now));
   if (rested) restAt = now + max<u64>(REST, REST_SHARE * (nanoseconds() - begun));
@@ -85,6 +85,11 @@ function tend(now: u64): bool {
 function note(count: u64): void {
   stats().records = count;
   stats().recordsMost = max<u64>(stats().recordsMost, count);
+}
+
+/** Nothing is counted before it may be shed: with thousands of objects each piece of work would count them all. */
+function mayShed(now: u64): bool {
+  return now >= shedAt && mayBeBeyond();
 }
 
 /** False: there are no more records than there may be. Objects are counted only when ranges may have become too many since. */
@@ -151,7 +156,7 @@ function shed(now: u64): void {
       mergeResting(now, true);
       left = kept(now);
       if (left <= target) break;
-      const some = rangeShed(now);
+      const some = rangesShed(now, budget < FEW ? 1 : left - target);
       mergeResting(now, true);
       left = kept(now);
       if (!some && left == before) break;
@@ -180,12 +185,32 @@ function pagesGiveBack(now: u64, excess: u64): void {
   }
 }
 
-let leastObject: usize = 0;
+/** So many of the smallest ranges that are records, one of an object at the most; false: there is none, or it cannot go now. */
+function rangesShed(now: u64, most: u64): bool {
+  const least = leastKept();
+  let some = false;
+  let at = changetype<usize>(objectsFirst());
+  while (at != 0 && most != 0) {
+    const object = changetype<SharedObject>(at);
+    at = object.next;
+    if (!isSettledObject(object)) continue;
+    const set = rangesOf(object);
+    for (let number: u32 = 0; number < set.count; number++) {
+      const range = rangeAt(set, number);
+      if (!isKept(set, range) || range.last - range.first != least) continue;
+      if (object.home == clusterSelf()) shedAtHome(object, range.first, range.last, range, now);
+      else shedElsewhere(object, range.first, range.last, range.state, now);
+      some = true;
+      most--;
+      break;
+    }
+  }
+  return some;
+}
 
-/** The smallest range that is a record; false: there is none, or it cannot go now. */
-function rangeShed(now: u64): bool {
+/** How far the last page of the smallest range that is a record is from its first. */
+function leastKept(): u64 {
   let least: u64 = ~(<u64>0);
-  let found: usize = 0;
   let at = changetype<usize>(objectsFirst());
   while (at != 0) {
     const object = changetype<SharedObject>(at);
@@ -194,18 +219,10 @@ function rangeShed(now: u64): bool {
     const set = rangesOf(object);
     for (let number: u32 = 0; number < set.count; number++) {
       const range = rangeAt(set, number);
-      if (!isKept(set, range) || range.last - range.first >= least) continue;
-      least = range.last - range.first;
-      found = changetype<usize>(range);
-      leastObject = changetype<usize>(object);
+      if (isKept(set, range)) least = min<u64>(least, range.last - range.first);
     }
   }
-  if (found == 0) return false;
-  const object = changetype<SharedObject>(leastObject);
-  const range = changetype<Range>(found);
-  if (object.home == clusterSelf()) shedAtHome(object, range.first, range.last, range, now);
-  else return shedElsewhere(object, range.first, range.last, range.state, now);
-  return true;
+  return least;
 }
 
 function shedElsewhere(object: SharedObject, first: u64, last: u64, state: u8, now: u64): bool {

@@ -75,4 +75,19 @@ describe("a budget of records", { timeout: LIMIT_MS }, () => {
       expect(run.lines.filter((line) => line.endsWith("shed: wrong 0"))).toHaveLength(2);
     },
   );
+
+  // Each piece of work counted the records of all files, and they were given up one by one, each time with a look at all.
+  it.skipIf(!hasMusl)(
+    `more files than records cost little more than with room for all${missing("musl")}`,
+    async () => {
+      const cost = async (records: number) => {
+        const run = await ran(cProgram("drawers").host, [1500], {
+          machines: 1,
+          append: `records=${records}`,
+        });
+        return run.report.machines[0]!.instructions;
+      };
+      expect((await cost(1500)) / (await cost(100_000))).toBeLessThan(1.5);
+    },
+  );
 });
