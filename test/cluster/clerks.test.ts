@@ -1,10 +1,12 @@
 // Files and names that clerks of several machines use at random (test/c/clerks.c), below /tmp, below / over files of the archive, and in /shm: what each
 // call returned and read is what it is on Linux.
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { SeededOptions } from "../../emulator/cluster.js";
 import { type Program, program } from "../../emulator/images.js";
+import { withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
-import { expectSame } from "../support/same-as-linux.js";
+import { dies, leaves } from "../support/names.js";
+import { expectSame, onLinux } from "../support/same-as-linux.js";
 
 /** What the archive has below /clerks; put_archive() makes the same on Linux. */
 function withArchive(): Program {
@@ -63,5 +65,24 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
     test.each(rows.map((row, i) => ({ ...row, seed: i + 1 })))("promises 58, 59: $seed, %o", async (row) => {
       await sameAsLinux(row, row.seed, row.mode === "own" ? 250 : 500);
     });
+
+    // What it had written somebody else has seen, or what it wrote later: only its descriptors and locks go with it.
+    test.each([
+      { how: "leaves", mirror: 0, threads: 1, happening: leaves(3, 500) },
+      { how: "dies", mirror: 1, threads: 2, happening: dies(3, 700) },
+      { how: "dies", mirror: 2, threads: 1, happening: dies(3, 700) },
+    ])(
+      "promise R3: machine 3 $how half way, with $mirror mirrors, and nothing is missing",
+      async ({ mirror, threads, happening }) => {
+        const seed = 11 + mirror;
+        const words = ["ends", seed, 400, 3, threads, 1].map(String);
+        const append = `linkloss=60 blocked=600 leave=1000${mirror > 0 ? ` mirror=${mirror}` : ""}`;
+        const shape = { machines: 3, cores: 1, seed, append, program: withArchive() };
+        const { host } = cProgram("clerks");
+        const run = await withFaults(host, words, [happening], shape, 3000);
+        const said = run.said(1, /^clerks: /).map(({ text }) => text);
+        expect(said, run.text()).toEqual(await onLinux(host, 3, 1, words));
+      },
+    );
   },
 );
