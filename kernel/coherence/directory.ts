@@ -466,7 +466,8 @@ export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
     }
     if (<u32>slot.server != peer) continue;
     slot.server = 0;
-    if (page.directory == CLEAN_SHARED && page.sharers & bitOf(machine)) {
+    // Who asked for an operation has no copy any more, though it counts as a sharer: it has thrown it away.
+    if (slot.operating == 0 && page.directory == CLEAN_SHARED && page.sharers & bitOf(machine)) {
       sayPage(engine, page, machine, RIGHT_SHARED | WITH_DATA, slot.served, 0, NO_SERIAL);
       continue;
     }

@@ -156,6 +156,12 @@ test("a record that knows who was told of a loss does not merge before he has sa
   expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "liveness", 11)).toBeGreaterThan(20);
 });
 
+// Its copy went to make room, which the home is not told; the owner gave the page back, and died before he had heard of the operation.
+test("an operation fails with the machine that was to do it, also where the home has the page", () => {
+  const shape = GIVING + 40_674;
+  expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "safety", 14)).toBeGreaterThan(40);
+});
+
 // It has asked for the page that it had offered, and freezes; the home had ordered it before the writer that the page was offered to.
 test("who has offered the page is granted the right alone when it has frozen", () => {
   const shape = GUESSING + 10_896;
