@@ -21,7 +21,7 @@
 #define LINE 240
 
 static struct book {
-	struct meeting ready, over;
+	struct meeting ready, alive, over;
 	uint32_t turn;
 	uint64_t hash[CLERKS_MAX];
 	char lines[][LINE];
@@ -801,6 +801,7 @@ int main(int argc, char **argv)
 		slots[i] = -1;
 	book = share("clerks.book", sizeof *book + (each ? (size_t)steps * clerks * LINE : 0));
 	prepare();
+	meet(&book->ready, processes);
 	if (ends) {
 		char path[600];
 		snprintf(path, sizeof path, "%s/clerks.life", areas[2]);
@@ -808,7 +809,7 @@ int main(int argc, char **argv)
 			fail(path);
 		lock_life(node() - 1);
 	}
-	meet(&book->ready, processes);
+	meet(&book->alive, processes);
 	if (chdir(areas[0]) < 0)
 		fail(areas[0]);
 	on_threads(threads, own ? on_own : take_turns);
