@@ -134,9 +134,11 @@ describe.skipIf(!hasQemu || !hasMusl)(
     test("promise 114: a machine is killed: the others say so and go on, or are told of the loss", async () => {
       const options = ["linkloss=1500"];
       const machines = await bootCluster(
-        { files: [program("counter")], args: ["20000"], machines: 3, cores: 1, options },
+        // Longer than the test, however fast the host.
+        { files: [program("contend")], args: ["think", "300000000"], machines: 3, cores: 1, options },
         async ([first, second, third]) => {
-          await first!.says(/counter: node 1 \d+/, 40);
+          await first!.says("cluster: view 1: machines 1 2 3", 40);
+          await new Promise((resolve) => setTimeout(resolve, 1000));
           third!.kill();
           await first!.says("cluster: machine 3 is lost", 20);
           await second!.says("cluster: machine 3 is lost", 20);
