@@ -139,9 +139,9 @@ export const control = [
     flags: none,
     does: (m, index, bounds) => {
       const width = index.width as 16 | 32;
-      const both = m.get(bounds);
-      const lower = m.truncate(both, width);
-      const upper = m.truncate(m.shiftRight(both, m.constant(width, 8)), width);
+      // Two accesses, each with its own limit, alignment and page.
+      const lower = m.get({ ...bounds, width });
+      const upper = m.get({ ...m.displaced(bounds, m.constant(width / 8, 16)), width });
       const i = m.get(index);
       m.faultWhen(m.or(m.lessSigned(i, lower), m.lessSigned(upper, i)), BR);
     },

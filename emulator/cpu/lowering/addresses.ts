@@ -187,23 +187,19 @@ export class Addresses extends Flags {
   }
   /** After segmentation; outside 64-bit mode with its type and limit checks. */
   protected linear(segment: Segment, offset: Value, bytes: number, access: number): Scalar {
-    const { code } = this;
     if (this.form.mode64) {
       if (segment !== "fs" && segment !== "gs") return offset as Scalar;
-      this.push64(offset);
-      code
-        .get(CORE)
-        .access("i64.load", segmentAt(segment) + SEG_BASE)
-        .op("i64.add");
+      this.pushBased(segment, offset);
       return this.take(64);
     }
+    const { code } = this;
     // Most segments are data that grow upwards: what they allow is seen here, the rest by the microcode.
     const { anew } = this;
     if (anew !== undefined) return this.plainLinear(segment, offset, bytes, access, anew);
     const linear = new Scalar(64, code.local("i64"));
     this.#pushAllowed(segment, offset, bytes, access);
     code.if();
-    this.#pushBased(segment, offset).set(linear.local);
+    this.pushBased(segment, offset).set(linear.local);
     code.else();
     const { slot, type } = this.linkage.function("linear");
     code.get(CORE).i64(BigInt(SEGMENT_NUMBERS[segment]));
@@ -223,7 +219,7 @@ export class Addresses extends Flags {
   ): Scalar {
     if (this.form.mode64) return this.linear(segment, offset, bytes, access);
     this.#pushAllowed(segment, offset, bytes, access).op("i32.eqz").brIf(otherwise);
-    this.#pushBased(segment, offset);
+    this.pushBased(segment, offset);
     return this.take(64);
   }
   /** Outside 64-bit mode: 1 for a present segment of the right type, not expand-down, that holds all the bytes. */
@@ -247,11 +243,14 @@ export class Addresses extends Flags {
       .op("i64.le_u");
     return code.op("i32.and");
   }
-  #pushBased(segment: Segment, offset: Value): Body {
-    this.push64(offset)
+  /** The linear address, whether or not it may be had. In 64-bit mode only FS and GS have a base. */
+  protected pushBased(segment: Segment, offset: Value): Body {
+    this.push64(offset);
+    if (this.form.mode64 && segment !== "fs" && segment !== "gs") return this.code;
+    this.code
       .get(CORE)
       .access("i64.load", segmentAt(segment) + SEG_BASE)
       .op("i64.add");
-    return this.code.i64(0xffff_ffffn).op("i64.and");
+    return this.form.mode64 ? this.code : this.code.i64(0xffff_ffffn).op("i64.and");
   }
 }

@@ -80,12 +80,13 @@ export class Memory extends Addresses {
   }
 
   #operandLinear(o: Operand, bytes: number, access: number): Scalar {
-    const linear = this.linear(this.segmentOf(o), this.address(o), bytes, access);
+    const [segment, offset] = [this.segmentOf(o), this.address(o)];
     if (bytes === 16 && this.form.row.aligned) {
-      this.push64(linear).i64(15n).op("i64.and").i64(0n).op("i64.ne");
+      // Before the segment's limit, which in SS is another exception: so AMD's processors have it.
+      this.pushBased(segment, offset).i64(15n).op("i64.and").i64(0n).op("i64.ne");
       this.faultWhen(this.takeBit(), GENERAL_PROTECTION, 0);
     }
-    return linear;
+    return this.linear(segment, offset, bytes, access);
   }
 
   // --- the TLB ---

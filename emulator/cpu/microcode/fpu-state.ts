@@ -28,7 +28,21 @@ import {
 } from "../layout";
 import { aligned, linear, loadLinear, probe, storeLinear, through } from "./access";
 import { halt } from "./control";
-import { CR0_MP, CR0_NE, CR0_TS, coreIndex, cr0, faulted, GP, MF, mode, NM, raise, raisePlain } from "./core";
+import {
+  CR0_MP,
+  CR0_NE,
+  CR0_TS,
+  canonical,
+  coreIndex,
+  cr0,
+  faulted,
+  GP,
+  MF,
+  mode,
+  NM,
+  raise,
+  raisePlain,
+} from "./core";
 import { portWrite } from "./host";
 
 const IMAGE_BYTES: u32 = 512;
@@ -38,12 +52,18 @@ const TOP_OF_STACK: u32 = 0x3800; // in the status word
 function imageAddress(core: usize, segment: u64, offset: u64, access: u32): u64 {
   const va = linear(core, segment, offset, IMAGE_BYTES, access);
   if (faulted(core)) return 0;
-  if (va & 15) {
-    // APM vol. 5, FXSAVE: #AC(0) instead where that is checked; for lack of dword alignment, that is.
-    if (aligned(core, va, 4, through(segment, access))) raise(core, GP, 0);
+  const how = through(segment, access);
+  // An address that is none comes before one that is not aligned: through SS that is #SS.
+  if (va & 15 && (mode(core) & MODE_64) != 0 && !canonical(va)) {
+    probe(core, va, 1, how);
     return 0;
   }
-  probe(core, va, IMAGE_BYTES, through(segment, access));
+  if (va & 15) {
+    // APM vol. 5, FXSAVE: #AC(0) instead where that is checked; for lack of dword alignment, that is.
+    if (aligned(core, va, 4, how)) raise(core, GP, 0);
+    return 0;
+  }
+  probe(core, va, IMAGE_BYTES, how);
   return va;
 }
 
