@@ -275,12 +275,17 @@ export class Builder extends Scene {
   /** Address size of implicit operands: the mode's, or what the prefix makes of it. */
   stringBits: Bits = 64;
 
-  /** Registers that the instruction uses by itself. */
   prepare(): void {
     const { form, random } = this;
-    const { mnemonic: op } = form;
     this.stringBits = form.bits;
     if (form.bits !== 32 && chance(random, 10)) this.stringBits = 32;
+    this.implicitOperands();
+  }
+
+  /** Registers that the instruction uses by itself. */
+  implicitOperands(): void {
+    const { form, random } = this;
+    const { mnemonic: op } = form;
     if (STACK_USERS.has(op)) {
       const at = this.place(op === Mnemonic.Enter ? 64 : 16);
       this.pinAddress(RSP, at);

@@ -3,6 +3,7 @@
 import { Mnemonic } from "iced-x86";
 import type { Definition } from "../../emulator/cpu/instructions/define.js";
 import { families } from "../../emulator/cpu/instructions/index.js";
+import { makeBytes } from "./bytes.js";
 import { makeCase } from "./cases.js";
 import { describe, differences, skipped } from "./compare.js";
 import type { Emulated } from "./emulated.js";
@@ -76,6 +77,17 @@ export function judgeSequences(emulated: Emulated, bits: Bits, seeds: readonly n
   const forms = sequenceForms(userForms(bits), formName);
   function* cases() {
     for (const seed of seeds) yield makeSequence(forms, seed);
+  }
+  return judgeCases(emulated, cases());
+}
+
+/** Bytes at random in one mode, so many draws; some of them are left out. */
+export function judgeBytes(emulated: Emulated, bits: Bits, seed: number, count: number): Verdict {
+  function* cases() {
+    for (let i = 0; i < count; i++) {
+      const made = makeBytes(bits, seed + i);
+      if (made !== undefined) yield made;
+    }
   }
   return judgeCases(emulated, cases());
 }

@@ -7,7 +7,14 @@ import { Mnemonic } from "iced-x86";
 import type { Definition } from "../../emulator/cpu/instructions/define.js";
 import { Emulated } from "./emulated.js";
 import { type Bits, type Form, formName } from "./forms.js";
-import { judgeRounds, judgeSequences, privilegedForms, userForms, type Verdict } from "./judge.js";
+import {
+  judgeBytes,
+  judgeRounds,
+  judgeSequences,
+  privilegedForms,
+  userForms,
+  type Verdict,
+} from "./judge.js";
 import { absent, absentIn16Bit } from "./native.js";
 
 const CASES = 1_000_000;
@@ -17,7 +24,7 @@ const USAGE = `usage: npm run silicon -- [options]
   --cases N   how many cases to compare (${CASES})
   --seed N    the first seed (${SEED}); each form meets seed, seed + 1 and so on
   --row TEXT  only this form ("Addps_xmm_xmmm128, 64 bit"), all forms of a mnemonic ("addps"),
-              or sequences of instructions ("sequence 64", "sequence 32")
+              sequences of instructions ("sequence 64", "sequence 32"), or bytes at random ("bytes 64", 32, 16)
   --help      this text`;
 
 class UsageError extends Error {}
@@ -94,6 +101,8 @@ async function run({ cases, seed, row }: Wanted): Promise<Verdict> {
     const seeds = Array.from({ length: cases }, (_, i) => seed + i);
     return judgeSequences(emulated, Number(sequence[1]) as 64 | 32, seeds);
   }
+  const bytes = /^bytes (64|32|16)$/.exec(row ?? "");
+  if (bytes !== null) return judgeBytes(emulated, Number(bytes[1]) as Bits, seed, cases);
   const forms = formsOf(row);
   console.log(`silicon: ${cases} cases of ${forms.length} forms, from seed ${seed}`);
   const started = performance.now();

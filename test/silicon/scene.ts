@@ -12,6 +12,8 @@ export interface Case {
   readonly seed: number;
   /** Length of the code. */
   readonly length: number;
+  /** Of bytes at random: how much of it stands before the instruction, to set TF. */
+  readonly prelude?: number;
   /** Of a sequence: by offset in the code, RFLAGS bits that are undefined there. */
   readonly undefinedAt?: ReadonlyMap<number, number>;
   /** The wire record: map.CASE_BYTES. */

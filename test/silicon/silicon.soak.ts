@@ -4,7 +4,7 @@
 import { expect, test } from "vitest";
 import { Emulated } from "./emulated.js";
 import { formName } from "./forms.js";
-import { judge, judgeSequences, report, userForms } from "./judge.js";
+import { judge, judgeBytes, judgeSequences, report, userForms } from "./judge.js";
 import { absent, absentIn16Bit } from "./native.js";
 
 const first = Number(process.env["FIRST_SEED"] ?? 1000);
@@ -31,6 +31,20 @@ test.for([64, 32] as const)(
     const many = Array.from({ length: count * 1000 }, (_, i) => first + i);
     const verdict = judgeSequences(await Emulated.create(), bits, many);
     console.log(`silicon: ${verdict.tested} sequences compared`);
+    expect(verdict.failed, report(verdict)).toBe(0);
+  },
+);
+
+/** For each of SEEDS. */
+const BYTES = 10_000;
+
+test.for([64, 32, 16] as const)(
+  "bytes at random are on silicon what they are here in %i-bit code, for long",
+  async (bits, { skip }) => {
+    const why = bits === 16 ? absentIn16Bit() : absent;
+    skip(why !== undefined, why);
+    const verdict = judgeBytes(await Emulated.create(), bits, first, count * BYTES);
+    console.log(`silicon: ${verdict.tested} instructions from bytes at random compared`);
     expect(verdict.failed, report(verdict)).toBe(0);
   },
 );

@@ -9,7 +9,16 @@ import type { Definition, Meaning, Operand, Value } from "../../emulator/cpu/ins
 import { rows } from "../../emulator/cpu/instructions/index.js";
 import { Emulated } from "./emulated.js";
 import { existsIn, featuresOf, formName, formsOf, legacyEncodings } from "./forms.js";
-import { isSystem, judge, judgeRounds, judgeSequences, privilegedForms, report, userForms } from "./judge.js";
+import {
+  isSystem,
+  judge,
+  judgeBytes,
+  judgeRounds,
+  judgeSequences,
+  privilegedForms,
+  report,
+  userForms,
+} from "./judge.js";
 import { absent, absentIn16Bit } from "./native.js";
 
 /** How many cases the quick run draws in each mode, 20,000 in all; `npm run silicon` draws more. */
@@ -50,6 +59,25 @@ const SEQUENCES = 800;
 onSilicon.each([64, 32] as const)("sequences of instructions agree with silicon in %i-bit code", (bits) => {
   const all = Array.from({ length: SEQUENCES }, (_, i) => i + 1);
   const verdict = judgeSequences(emulated, bits, all);
+  expect(verdict.failed, report(verdict)).toBe(0);
+});
+
+/** How many the quick run draws in each mode; some are left out. */
+const BYTES = 3000;
+
+onSilicon.each([64, 32] as const)(
+  "bytes at random are on silicon what they are here in %i-bit code",
+  (bits) => {
+    const verdict = judgeBytes(emulated, bits, FIRST_SEED, BYTES);
+    expect(verdict.tested).toBeGreaterThan(BYTES / 2);
+    expect(verdict.failed, report(verdict)).toBe(0);
+  },
+);
+
+test("bytes at random are on silicon what they are here in 16-bit code", ({ skip }) => {
+  const why = absentIn16Bit();
+  skip(why !== undefined, why);
+  const verdict = judgeBytes(emulated, 16, FIRST_SEED, BYTES);
   expect(verdict.failed, report(verdict)).toBe(0);
 });
 
