@@ -7,6 +7,7 @@ import { ACCESSED, entriesBehind, NO_EXECUTE, PRESENT, setEntriesOnce, USER } fr
 import { sharedMappingAt } from "../process/mapping";
 import { wireTime } from "../syslink/peers";
 import { Client } from "./client";
+import { homesHeal } from "./homes";
 import { isSuspended } from "./page-members";
 import { SharedObject } from "./pager";
 import { streamAround, streamBehind, streamComes } from "./read-ahead";
@@ -72,7 +73,7 @@ function mayHold(client: Client): bool {
 /** What is here may not be used at the moment. */
 function isMoving(client: Client): bool {
   const object = changetype<SharedObject>(client.object);
-  return isSuspended() || object.dead != 0 || object.moving != 0;
+  return isSuspended() || object.dead != 0 || object.moving != 0 || homesHeal();
 }
 
 let mapFor: usize = 0;

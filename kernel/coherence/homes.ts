@@ -95,6 +95,8 @@ let deaths: u32 = 0;
 let doubts: bool = false;
 /** Mirrored: machines that died since everything is known to have had all its mirrors; a new machine does not know. */
 let unhealed: u32 = 0;
+/** See homesHeal(). */
+let heals: bool = false;
 const UNKNOWN: u32 = 255;
 
 /** FNV-1a, never 0; of a numbered object what its name says. */
@@ -168,9 +170,21 @@ export function homesSettled(): void {
   doubts = false;
 }
 
-/** Everything has all its mirrors. */
+/** Everything has all its mirrors: whoever waited for pages asks. */
 export function homesHealed(): void {
   unhealed = 0;
+  if (!heals) return;
+  heals = false;
+  for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next)
+    waitersAsk(changetype<SharedObject>(at));
+}
+
+/**
+ * Nobody here asks for a page yet. With more than one mirror what a dead machine had written comes back from as few as one that has it, and what it
+ * had written before that from another one: when more may die already, nobody may have seen either of them until all has all its mirrors.
+ */
+export function homesHeal(): bool {
+  return heals;
 }
 
 /** Machines that leave: what they have counts no more. */
@@ -195,6 +209,7 @@ export function homesFreeze(machines: u64, leaving: u64, interrupted: bool): usi
   // Mirrored, the home of every page has to be told what there is of it.
   const all = leaving != 0 || interrupted || mirrorsOn();
   leavers = leaving;
+  heals = mirrorsOn() && mirrorsWanted() > 1;
   mirrorsFreeze();
   stage = FROZEN;
   thawed = 0;
@@ -565,7 +580,11 @@ function thaw(object: SharedObject): void {
     drain(page);
   }
   mirrorsThaw(object);
-  at = object.pages;
+  waitersAsk(object);
+}
+
+function waitersAsk(object: SharedObject): void {
+  let at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.nextInObject;
@@ -598,6 +617,7 @@ export function homeOpened(object: SharedObject): void {
 /** This machine begins anew. */
 export function homesForsake(): void {
   stage = 0;
+  heals = false;
   thawed = 0;
 }
 

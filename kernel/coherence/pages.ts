@@ -26,6 +26,7 @@ import {
 } from "./contention";
 import { engineAsk, engineCreate, engineOperate } from "./engine";
 import { rangesReady } from "./grants";
+import { homesHeal } from "./homes";
 import { keptEnd } from "./kept";
 import {
   borrowDeclined,
@@ -180,7 +181,7 @@ function mayWait(client: Client): bool {
 /** Asks for the page, or sends the first client's operation when all that wait have one. */
 export function ask(page: Page, write: bool, now: u64): void {
   // homes.ts asks when it has a home again.
-  if (page.frozen != 0 || changetype<SharedObject>(page.holder).moving != 0) return;
+  if (page.frozen != 0 || changetype<SharedObject>(page.holder).moving != 0 || homesHeal()) return;
   if (refusesHere(page, write)) return;
   const first = changetype<Client>(page.waiters);
   const few = recordsAreFew();

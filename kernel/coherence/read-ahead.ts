@@ -14,6 +14,7 @@ import { askMany, isAsked } from "./asked";
 import { Client } from "./client";
 import { engineAsk } from "./engine";
 import { rangesOf, rangesReady } from "./grants";
+import { homesHeal } from "./homes";
 import { Kept, keptFind } from "./kept";
 import { isLentOut } from "./loans";
 import { readersOwn } from "./migratory";
@@ -191,7 +192,8 @@ function askTogether(object: SharedObject, index: u64, most: u64): u32 {
 /** False: no more for now. */
 function askAhead(object: SharedObject, index: u64): bool {
   if (isAsked(object, index)) return true;
-  if (object.dead != 0 || object.moving != 0 || isSuspended() || framesAhead() == 0) return false;
+  if (object.dead != 0 || object.moving != 0 || homesHeal()) return false;
+  if (isSuspended() || framesAhead() == 0) return false;
   // What this machine was granted with a range needs no record yet.
   let page = pageFind(object, index);
   if (changetype<usize>(page) == 0) {

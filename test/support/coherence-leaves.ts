@@ -31,7 +31,7 @@ export class Leaves {
     if (exited ? !threads.every(isDone) : leavings >= leaves) return [];
     const stay = numbers.filter((other) => members & ~leaving & bit(other) && this.#cluster.runs(other));
     if (!stay.includes(number) || stay.length === 1) return [];
-    const exits = this.#mirrors.on && !exited && this.#cluster.planted !== "who leaves owes mirrors";
+    const exits = this.#mirrors.on && !exited;
     return [{ do: exits ? "exit" : "leave", machine: number }];
   }
 

@@ -125,6 +125,13 @@ export class Mirrors {
     return Math.max(own, this.#state.shelves[machine - 1]![page]!);
   }
 
+  /** homesHeal() of homes.ts. */
+  heals(machine: number): boolean {
+    if (this.#copies < 2 || this.#cluster.planted === "what is restored is used before all is mirrored")
+      return false;
+    return !this.allHave(this.#cluster.machine(machine).membership.frozenFor);
+  }
+
   /** Who leaves may go: all that are members by that view have mirrored anew in it. */
   allHave(view: number): boolean {
     return this.#cluster.membersBy(view).every((m) => this.#state.healed[m - 1]! >= view);

@@ -156,13 +156,20 @@ export class World extends Cluster implements search.World<Step, Saved> {
   }
 
   take(step: Step): void {
+    const heal = this.numbers.filter((machine) => this.mirrors.heals(machine));
     try {
       this.#take(step);
+      for (const machine of heal) if (!this.mirrors.heals(machine)) this.#healed(machine);
     } catch (error) {
       throw error instanceof Assertion ? new Violation(error.message) : error;
     }
     this.#judge.check();
     this.mirrors.check();
+  }
+
+  /** homesHealed() of homes.ts. */
+  #healed(machine: number): void {
+    if (this.machine(machine).alive) for (const page of this.pages) this.#pagers.askAgain(machine, page);
   }
 
   #take(step: Step): void {
