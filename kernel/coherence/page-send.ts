@@ -15,7 +15,7 @@ import {
   ONCE,
   Page,
   RIGHT,
-  RIGHT_MODIFIED,
+  RIGHT_SHARED,
   SAY_FAILURE,
   SAY_GRANT,
   SAY_INVALIDATE,
@@ -58,7 +58,7 @@ export function send(page: Page, action: Action): void {
 function refuse(page: Page, action: Action): void {
   page.broken = 0;
   // What is left of it is here when the home asks for it.
-  if ((action.sayFlags & RIGHT) == RIGHT_MODIFIED) page.left = 1;
+  if ((action.sayFlags & RIGHT) != RIGHT_SHARED) page.left = 1;
   action.say = SAY_FAILURE;
   action.sayFlags = ONCE;
   action.acks = 0;

@@ -15,6 +15,7 @@ import {
   peerAt,
   RIGHT,
   RIGHT_MODIFIED,
+  RIGHT_SHARED,
   SAY_EARLY,
   SAY_FAILURE,
   SAY_GET_READ,
@@ -157,7 +158,7 @@ export function sayPage(
 function refuseBroken(engine: Engine, page: Page, to: u32, flags: u8, transaction: u32): void {
   page.broken = 0;
   // What is left of it is here when the home asks for it.
-  if ((flags & RIGHT) == RIGHT_MODIFIED) page.left = 1;
+  if ((flags & RIGHT) != RIGHT_SHARED) page.left = 1;
   say(engine, page, to, SAY_FAILURE, 0, PARTLY, transaction, 0);
   said = 0;
 }

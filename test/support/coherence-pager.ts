@@ -98,6 +98,7 @@ export class Pagers {
     const here = this.#cluster.machine(number).pages[page]!;
     const { broken = false } = here;
     here.broken = false;
+    here.unheard = undefined;
     return broken;
   }
 
@@ -107,8 +108,8 @@ export class Pagers {
     const machine = this.#cluster.machine(number);
     const at = this.#cluster.find(number, page);
     machine.pages[page]!.framed = true;
-    // Asked when it has a home again.
-    if (machine.objects[this.#cluster.objectOf(page)]!.moving !== 0) return;
+    // Asked when it has a home again, and all has its mirrors.
+    if (machine.objects[this.#cluster.objectOf(page)]!.moving !== 0 || this.#mirrors.heals(number)) return;
     const waiting = this.#waiting(number, page);
     const sendable =
       !this.#mirrors.on &&
@@ -199,6 +200,7 @@ export class Pagers {
     const broken = engines.do.broken(engines.page(number, page)) !== 0;
     const late = this.#cluster.planted === "what nobody waited for is lost behind what the same word grants";
     if ((nobodys || broken) && !late) here.broken = true;
+    if (nobodys) here.unheard = word;
     for (const { kind, to, flags, message } of wanted) {
       if (kind === c["ACT_SEND"]) this.#send(number, page, to, message, word);
       else if (kind === c["ACT_TAKE"]) {
@@ -274,8 +276,10 @@ export class Pagers {
 
   /** As page-send.ts does. */
   #refuseBroken(from: number, page: number, bytes: Uint8Array): void {
-    const { engines, c } = this.#cluster;
-    if ((bytes[3]! & c["RIGHT"]!) === c["RIGHT_MODIFIED"]) engines.do.leave(engines.page(from, page));
+    const { engines, c, planted } = this.#cluster;
+    const right = bytes[3]! & c["RIGHT"]!;
+    const has = planted === "who is refused a page has it" && right !== c["RIGHT_MODIFIED"];
+    if (right !== c["RIGHT_SHARED"] && !has) engines.do.leave(engines.page(from, page));
     bytes[0] = c["SAY_FAILURE"]!;
     bytes[3] = this.#cluster.c["ONCE"]!;
     new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(8, 0n, true);

@@ -124,6 +124,8 @@ export interface PageHere {
   ofFormerFile?: boolean;
   /** It was lost, and nobody waited for it here: who is to have it next is told. */
   broken?: boolean;
+  /** By this word, which ends with this machine. */
+  unheard?: Word | undefined;
   /** At a new home: it was given away by who leaves, and there was no room for it. */
   roomless?: boolean;
   /** At a new home: a machine that leaves was asked for it. */
@@ -359,6 +361,7 @@ export class Cluster {
   /** A machine's memory is gone, or counts no more. */
   loses(number: number): void {
     this.tellings.goes(number);
+    for (const { broken, unheard } of this.machine(number).pages) if (broken) this.losses.tell(unheard);
     this.deaths++;
     this.forgivable = this.forgivable.map((count) => count + 1);
   }

@@ -305,7 +305,7 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "a writer who is refused for a dead borrower's bytes leaves nothing",
     part: "loans",
     file: "coherence/say.ts",
-    from: "  if ((flags & RIGHT) == RIGHT_MODIFIED) page.left = 1;\n",
+    from: "  if ((flags & RIGHT) != RIGHT_SHARED) page.left = 1;\n",
     to: "",
   },
   {
