@@ -205,6 +205,7 @@ export {
   writerEnd,
 } from "./syslink/message";
 export * from "./unit-core";
+export * from "./unit-holdings";
 export * from "./unit-locks";
 
 /** Where the static data ends: tests place their records from here on. */
@@ -318,8 +319,8 @@ export function rangeOwner(set: RangeSet, index: u64): u32 {
 export function rangeSetCount(set: RangeSet): u32 {
   return set.count;
 }
-export function rangeSetRecalling(set: RangeSet, machines: u64): void {
-  set.recalling = machines;
+export function rangeSetRecalling(set: RangeSet): u64 {
+  return set.recalling;
 }
 export function pageSetRanged(page: Page, ranged: u8): void {
   page.ranged = ranged;
@@ -363,9 +364,6 @@ export function pageOpen(page: Page): u32 {
 }
 export function pageIsSole(page: Page): u32 {
   return page.sole;
-}
-export function rangeSetStored(set: RangeSet): void {
-  rangeAt(set, 0).flags = STORED;
 }
 export function pageOwner(page: Page): u32 {
   return page.owner;

@@ -34,7 +34,7 @@ export class GuestPages {
     // Linked at DIRECT_MAP, whose low 32 bits are 0: there physical memory lies from 0.
     this.#objects = Number(BigInt.asUintN(32, d.variable("kernel/coherence/object-list/objects")));
     const wanted = ["id", "home", "dead", "name", "nameBytes", "pages", "ranges", "next"] as const;
-    this.#object = d.fields("kernel/coherence/pager", "SharedObject", wanted);
+    this.#object = d.fields("kernel/coherence/shared-object", "SharedObject", wanted);
     this.#page = d.fields("kernel/coherence/records", "Page", [
       "index",
       "state",

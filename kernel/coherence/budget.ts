@@ -14,13 +14,15 @@ import { bootNumber } from "../options";
 import { stats } from "../stats";
 import { bit, clusterSelf } from "../syslink/cluster";
 import { dropPage, pageGiveBack } from "./giving";
-import { rangesDropOwn, rangesGiveUp, rangesOf, rangesReady, rangesTakeBack } from "./grants";
+import { rangesGiveUp, rangesReady, rangesTakeBack } from "./grants";
+import { ownDrop, rangesOf } from "./holdings";
 import { Kept } from "./kept";
 import { mirrorsOn } from "./mirror-pages";
 import { roomsTend } from "./mirror-room";
 import { objectsFirst } from "./object-list";
 import { pageCount, pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
+import { engine } from "./pages";
 import {
   isRecord,
   RANGES_SPARE,
@@ -259,7 +261,7 @@ function shedAtHome(object: SharedObject, first: u64, last: u64, range: Range, n
       at = changetype<Kept>(at).nextInObject;
       if (index >= first && index <= last) dropPage(object, index);
     }
-    rangesDropOwn(object, first, last);
+    ownDrop(engine, object, first, last);
   } else {
     for (let index = first; index <= last; index++) {
       if (mine) dropPage(object, index);

@@ -5,9 +5,8 @@
 // Invariant: a page has a record or a descriptor, or neither (its bytes are zeros, or not here), never both.
 import { frameFree } from "../memory/frames";
 import { allocate, allocateManyRaw, release } from "../memory/slab";
-import { clusterSelf } from "../syslink/cluster";
-import { SharedObject } from "./pager";
 import { Page } from "./records";
+import { SharedObject } from "./shared-object";
 import { INVALID } from "./table";
 
 const FIRST_BUCKETS: u32 = 1024;
@@ -188,11 +187,11 @@ function put(kept: Kept, object: SharedObject, index: u64, serial: u64, frame: u
   keptCount++;
 }
 
-/** A record is made for the page: its bytes move there. */
-export function keptTake(object: SharedObject, page: Page): void {
+/** A record is made for the page: its bytes move there. `self`: this machine. */
+export function keptTake(object: SharedObject, page: Page, self: u32): void {
   const kept = keptFind(object, page.index);
   if (changetype<usize>(kept) == 0) return;
-  if (kept.former != 0 && (page.state != INVALID || <u32>page.home == clusterSelf())) {
+  if (kept.former != 0 && (page.state != INVALID || <u32>page.home == self)) {
     keptForget(object, kept);
     return;
   }

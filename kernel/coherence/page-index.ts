@@ -60,7 +60,7 @@ export function pageMake(object: SharedObject, index: u64): Page {
   const page = changetype<Page>(allocate(offsetof<Page>() + clusterMachines() * PEER_BYTES));
   pageBegin(page, object, index, changetype<usize>(page) + offsetof<Page>());
   if (object.moving != 0) pageBeginFrozen(page, object);
-  keptTake(object, page);
+  keptTake(object, page, clusterSelf());
   reportsTake(object, page);
   askedTake(object, page);
   page.nextInObject = object.pages;

@@ -9,7 +9,7 @@ import { framesAreShort, framesToTake } from "../memory/reserve";
 import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { ASK_FRAMES, Client } from "./client";
 import { dropPage, pageGiveBack } from "./giving";
-import { rangesOf } from "./grants";
+import { rangesOf } from "./holdings";
 import { Kept, keptForget } from "./kept";
 import { mirrorsOn } from "./mirror-pages";
 import { objectsFirst } from "./object-list";

@@ -95,7 +95,7 @@ import { card, clusterMachines, clusterSelf, linkTo, MACHINES_MAX, NETWORK, PORT
 
 export { farewellBegin } from "./farewell";
 export { messageEnd, messageTo } from "./outbox";
-export { bit, clusterEpoch, clusterMachines, clusterSelf, isDead } from "./peers";
+export { bit, clusterEpoch, clusterMachines, clusterSelf, deadMachines, isDead } from "./peers";
 
 const ETIMEDOUT: i64 = 110;
 /**

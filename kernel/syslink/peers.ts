@@ -49,6 +49,9 @@ export function allMachines(): u64 {
 export function isDead(machine: u32): bool {
   return (excluded & bit(machine)) != 0;
 }
+export function deadMachines(): u64 {
+  return excluded;
+}
 export function exclude(machine: u32): void {
   excluded |= bit(machine);
 }

@@ -19,7 +19,7 @@ describe("what the kernel's sources declare", () => {
     const wanted = {
       "kernel/coherence/records": ["Page", "Peer", "PageMessage", "Action", "Engine"],
       "kernel/coherence/ranges": ["Range", "RangeSet"],
-      "kernel/coherence/pager": ["SharedObject"],
+      "kernel/coherence/shared-object": ["SharedObject"],
     };
     const expected: [string, number][] = [];
     const lines: string[] = [];

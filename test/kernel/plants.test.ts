@@ -9,6 +9,7 @@ import { lockPlants } from "../support/plants/locks.js";
 import { namePlants } from "../support/plants/names.js";
 import { notePlants } from "../support/plants/notes.js";
 import { orderPlants } from "../support/plants/orders.js";
+import { rangeSourcePlants } from "../support/plants/ranges.js";
 import { sourcePlants } from "../support/plants/sources.js";
 
 const plants = [
@@ -17,6 +18,7 @@ const plants = [
   ...linkSourcePlants,
   ...lockPlants,
   ...notePlants,
+  ...rangeSourcePlants,
   ...kernelPlants,
   ...orderPlants,
   ...namePlants,

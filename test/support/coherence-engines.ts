@@ -22,7 +22,6 @@ const functions = {
   keep: "directoryKeep",
   stands: "directoryStands",
   putState: "rangesPutState",
-  released: "rangesReleased",
   recalling: "rangeSetRecalling",
   state: "pageState",
   directory: "pageDirectory",
@@ -49,7 +48,6 @@ const functions = {
   serial: "pageSerial",
   forsaken: "pageForsaken",
   dirty: "pageDirty",
-  forgetSharer: "rangesForgetSharer",
   records: "rangeSetRecords",
   owner: "pageOwner",
   sharers: "pageSharers",
@@ -66,15 +64,31 @@ const functions = {
   isUntold: "pageIsUntold",
   broken: "pageBroken",
   reverts: "pageReverts",
-  setStored: "rangeSetStored",
   lose: "rangesLose",
   lost: "rangesLost",
   rangeIsLost: "rangeIsLost",
   rangeState: "rangeState",
   holders: "rangesHolders",
+  holdersFrom: "holdersFrom",
+  recallBegins: "recallBegins",
+  claimBegins: "claimBegins",
+  ownDrop: "ownDrop",
+  holderKeeps: "holderKeeps",
+  holderGives: "holderGives",
+  holderDied: "holderDied",
+  rangesMoved: "rangesMoved",
+  rangesForsaken: "rangesForsaken",
+  holdsAll: "holdsAll",
+  mayGiveUp: "mayGiveUp",
+  holdingsGiven: "holdingsGiven",
+  holdingsNamed: "holdingsNamed",
+  objectHere: "objectHere",
+  objectPage: "objectPage",
+  objectKept: "objectKept",
+  objectKeptSerial: "objectKeptSerial",
+  objectRenumbered: "objectRenumbered",
   holder: "rangeHolder",
   rangeOwner: "rangeOwner",
-  keepRange: "rangesKeep",
   transaction: "pageTransaction",
   carve: "rangesCarve",
   isFrozen: "pageIsFrozen",
@@ -136,6 +150,12 @@ export interface Shape {
   mirrored?: boolean;
   /** Readers guess who owns a page, and ask him as well. */
   guesses?: boolean;
+}
+
+/** Of a page: it has a record, or what is left of one. */
+export interface PageKept {
+  exists: boolean;
+  kept?: { serial: bigint; former?: boolean } | undefined;
 }
 
 export class Engines {
@@ -209,7 +229,6 @@ export class Engines {
   createSet(machine: number): void {
     this.#kernel.call("rangesCreate")(this.set(machine), this.set(machine) + this.#setBytes, RANGES);
     this.#kernel.call("rangeSetLimit")(this.set(machine), BigInt(this.#shape.pages));
-    this.do.recalling(this.set(machine), 0n);
     if (this.#shape.narrow) this.#kernel.call("rangeSetNarrow")(this.set(machine));
   }
 
@@ -219,6 +238,18 @@ export class Engines {
     this.#kernel.bytes.fill(0, at, at + this.#recordBytes);
     this.#kernel.call("pageSetIndex")(at, BigInt(page));
     this.#kernel.call("pageCreate")(at, home, at + this.#pageBytes, ranges ? this.set(machine) : 0);
+  }
+
+  /** What the machine knows of its only object, as the kernel has it: until the next call. */
+  object(machine: number, pages: readonly PageKept[]): number {
+    const at = this.do.objectHere(this.set(machine));
+    // As if the last page had come first.
+    for (let page = pages.length - 1; page >= 0; page--) {
+      const { exists, kept } = pages[page]!;
+      if (exists) this.do.objectPage(this.page(machine, page));
+      else if (kept) this.do.objectKept(page, kept.serial, kept.former ? 1 : 0);
+    }
+    return at;
   }
 
   /** pageSerial(), without a bigint. */

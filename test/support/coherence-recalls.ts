@@ -1,12 +1,13 @@
-// Ranges that machines of the cluster of coherence-state.ts hold, and how they lose them (kernel/coherence/grants.ts): the home recalls them, all or
-// some; a machine claims pages for itself; a holder, also the home, gives ranges up of its own accord, as a budget of records might want it
-// (budget.ts), at any moment.
+// Ranges that machines of the cluster of coherence-state.ts hold, and how they lose them: the home recalls them, all or some; a machine claims
+// pages for itself; a holder, also the home, gives ranges up of its own accord, as a budget of records might want it (budget.ts), at any
+// moment. What is asked for, named and kept is what kernel/coherence/holdings.ts says; here is when, and how it is told, in place of grants.ts.
 import { LAST } from "./coherence-engines.js";
 import type { Notice } from "./coherence-notices.js";
 import type { Cluster } from "./coherence-state.js";
+import { Violation } from "./search.js";
 
 export type RecallStep =
-  /** The home recalls all ranges. With Setup.gives: those from a page on. */
+  /** The home recalls all ranges, and each page of them that was touched gets a record. With Setup.gives: those from a page on. */
   | { do: "recall"; machine: number; first?: number }
   | { do: "claim"; machine: number; first: number; last: number }
   /** All that it was granted so; at the home one range of its own. */
@@ -42,8 +43,7 @@ export class Recalls {
   steps(number: number): RecallStep[] {
     const { setup, recalls, ranges, gives } = this.#cluster;
     if (!ranges || !this.#isSettled(number)) return [];
-    const { recalling } = this.#cluster.machine(number);
-    const more = recalls < (setup.recalls ?? 0) && recalling === 0;
+    const more = recalls < (setup.recalls ?? 0) && this.#cluster.recalling(number) === 0;
     if (setup.gives === undefined)
       return more && this.#recaller() === number ? [{ do: "recall", machine: number }] : [];
     const steps: RecallStep[] = [];
@@ -66,11 +66,8 @@ export class Recalls {
   /** It has a range of pages that were not all touched. */
   #mayGiveUp(number: number): boolean {
     const { engines, c, pages } = this.#cluster;
+    if (engines.do.mayGiveUp(this.#cluster.object(number)) === 0) return false;
     const here = this.#cluster.machine(number).pages;
-    const asks = pages.some(
-      (page) => here[page]!.exists && engines.do.transaction(engines.page(number, page)) !== 0,
-    );
-    if (asks && this.#cluster.planted !== "ranges are given up while more are asked for") return false;
     return pages.some(
       (page) =>
         !here[page]!.exists &&
@@ -104,94 +101,63 @@ export class Recalls {
 
   // --- At the home ---
 
-  #ask(home: number, machine: number, first: bigint, last: bigint): void {
-    const here = this.#cluster.machine(home);
-    here.recalling |= bit(machine - 1);
-    this.#cluster.tell(home, machine, { kind: "recall", first, last });
-    this.#cluster.engines.do.recalling(this.#cluster.engines.set(home), BigInt(here.recalling));
+  /** Bit per machine that is not spoken to. */
+  #silent(number: number): bigint {
+    return BigInt(this.#cluster.machine(number).noticed >> 1);
   }
 
-  /** Everybody is asked, and the home itself keeps what it has touched. */
-  #recallAll(home: number): void {
-    const cluster = this.#cluster;
-    const { engines } = cluster;
-    for (const page of this.#touched(home)) engines.do.keep(engines.page(home, page), home);
-    engines.do.released(engines.set(home), home, 0n, LAST, cluster.c["UNUSED"]!);
-    for (const m of cluster.numbers)
-      if (m !== home && !cluster.knowsDead(home, m)) this.#ask(home, m, 0n, LAST);
-  }
-
-  #touched(number: number): number[] {
-    this.#cluster.unmerge(number);
-    const { engines, pages } = this.#cluster;
-    const here = this.#cluster.machine(number).pages;
-    return pages.filter((page) => here[page]!.exists && engines.do.isHere(engines.page(number, page)) !== 0);
+  /** `machines`: a bit for each that is asked. */
+  #ask(home: number, machines: number, first: bigint, last: bigint): void {
+    for (const machine of this.#cluster.numbers)
+      if (Number(machines) & bit(machine - 1))
+        this.#cluster.tell(home, machine, { kind: "recall", first, last });
   }
 
   /** recallAsk() */
   #recall(home: number, first: bigint): void {
+    const { engines } = this.#cluster;
+    const object = this.#cluster.object(home);
+    const holders = engines.do.holdersFrom(engines.engine(home), object, first);
+    this.#ask(home, engines.do.recallBegins(object, holders, this.#silent(home)), first, LAST);
+  }
+
+  /** Everybody is asked, also who holds nothing, and the home gives up what it holds itself. */
+  #recallAll(home: number): void {
     const { engines, numbers } = this.#cluster;
-    const holders = Number(engines.do.holders(engines.set(home), first));
-    for (const m of numbers)
-      if (m !== home && holders & bit(m - 1) && !this.#cluster.knowsDead(home, m))
-        this.#ask(home, m, first, LAST);
+    this.#cluster.unmerge(home);
+    const object = this.#cluster.object(home);
+    engines.do.ownDrop(engines.engine(home), object, 0n, LAST);
+    const others = BigInt(numbers.reduce((bits, m) => bits | (m === home ? 0 : bit(m - 1)), 0));
+    this.#ask(home, engines.do.recallBegins(object, others, this.#silent(home)), 0n, LAST);
   }
 
   /** rangesClaim() */
   #claim(number: number, first: bigint, last: bigint): void {
-    const { engines, c } = this.#cluster;
-    const set = engines.set(number);
-    const all = this.#between(first, last);
-    if (all.every((page) => engines.do.rangeState(set, BigInt(page)) === c["EXCLUSIVE"])) return;
+    const { engines } = this.#cluster;
+    if (engines.do.holdsAll(this.#cluster.object(number), first, last) !== 0) return;
     if (this.#isHome(number)) this.#claimed(number, number, first, last);
     else this.#cluster.tell(number, this.#cluster.homeFor(number, 0), { kind: "claim", first, last });
   }
 
-  #between(first: bigint, last: bigint): number[] {
-    return this.#cluster.pages.filter((page) => page >= first && page <= last);
-  }
-
   #claimed(home: number, from: number, first: bigint, last: bigint): void {
     const { engines } = this.#cluster;
-    const here = this.#cluster.machine(home);
-    if (here.recalling !== 0) return;
-    if (from !== home) this.#giveUpOwn(home, first, last);
-    const holders = this.#between(first, last).map((page) =>
-      engines.do.holder(engines.set(home), BigInt(page)),
-    );
-    for (const machine of new Set(holders))
-      if (machine !== 0 && machine !== from && machine !== home && !this.#cluster.knowsDead(home, machine))
-        this.#ask(home, machine, first, last);
-  }
-
-  /** ownGiveUp() */
-  #giveUpOwn(home: number, first: bigint, last: bigint): void {
-    const { engines, c } = this.#cluster;
-    const set = engines.set(home);
-    for (const page of this.#between(first, last)) {
-      const { exists, kept } = this.#cluster.machine(home).pages[page]!;
-      const at = engines.page(home, page);
-      if (exists && engines.do.isHere(at) !== 0) engines.do.keep(at, home);
-      else if (!exists && kept && !kept.former) engines.do.keepRange(set, BigInt(page), home);
-    }
-    engines.do.released(set, home, first, last, c["UNUSED"]!);
+    const [engine, object] = [engines.engine(home), this.#cluster.object(home)];
+    const asked = engines.do.claimBegins(engine, object, from, first, last, this.#silent(home));
+    this.#ask(home, asked, first, last);
   }
 
   /** shedAtHome() of budget.ts: what is kept of the range is thrown away. */
   #release(home: number, first: number, last: number): void {
-    const { engines, c, notes } = this.#cluster;
+    const { engines, notes } = this.#cluster;
     for (let page = first; page <= last; page++) {
       const here = this.#cluster.machine(home).pages[page]!;
-      const used = here.exists && engines.do.isHere(engines.page(home, page)) !== 0;
-      if (used && this.#cluster.planted !== "what the home uses goes with its range")
-        engines.do.keep(engines.page(home, page), home);
       if (!here.kept || here.kept.former) continue;
       const at = this.#cluster.find(home, page);
       if (engines.do.mayDrop(engines.engine(home), at) === 0) continue;
       engines.do.drop(engines.engine(home), at, notes.takeAway(home, page) ? 1 : 0);
       here.dirty = false;
     }
-    engines.do.released(engines.set(home), home, BigInt(first), BigInt(last), c["UNUSED"]!);
+    engines.do.ownDrop(engines.engine(home), this.#cluster.object(home), BigInt(first), BigInt(last));
   }
 
   /** released() */
@@ -200,55 +166,38 @@ export class Recalls {
     from: number,
     { pages, first, last, recalled }: Extract<Notice, { kind: "touched" }>,
   ): void {
-    const cluster = this.#cluster;
-    const { engines, setup } = cluster;
-    const set = engines.set(home);
-    for (const page of pages)
-      if (setup.gives === undefined || cluster.machine(home).pages[page]!.exists)
-        engines.do.keep(cluster.find(home, page), from);
-      else engines.do.keepRange(set, BigInt(page), from);
-    engines.do.released(set, from, first, last, cluster.c["UNUSED"]!);
-    if (recalled || cluster.planted === "what is given up answers a recall") cluster.answered(home, from);
+    const { engines, setup } = this.#cluster;
+    const object = this.#cluster.object(home);
+    for (const page of pages) {
+      if (setup.gives === undefined) this.#cluster.find(home, page);
+      const { exists } = this.#cluster.machine(home).pages[page]!;
+      engines.do.holderKeeps(object, from, exists ? engines.page(home, page) : 0, BigInt(page));
+    }
+    engines.do.holderGives(object, from, first, last, recalled ? 1 : 0);
   }
 
   // --- Where they are held ---
 
   /** answerRecall() */
   #answer(number: number, first: bigint, last: bigint, recalled: boolean): void {
-    const cluster = this.#cluster;
-    const { engines, c, setup } = cluster;
-    const set = engines.set(number);
-    const home = cluster.homeFor(number, 0);
-    if (setup.gives === undefined) {
-      cluster.tell(number, home, { kind: "touched", pages: this.#touched(number), first, last, recalled });
-      engines.do.putState(set, first, last, c["INVALID"]!);
-      return;
-    }
-    const standing = this.#between(first, last).map((page) => ({
-      page,
-      state: this.#standing(number, page),
-    }));
-    const touched = standing.filter(({ state }) => state !== c["INVALID"]);
-    cluster.tell(number, home, {
-      kind: "touched",
-      pages: touched.map(({ page }) => page),
-      first,
-      last,
-      recalled,
-    });
-    engines.do.putState(set, first, last, c["INVALID"]!);
-    for (const { page, state } of touched)
-      if (!cluster.machine(number).pages[page]!.exists)
-        engines.do.putState(set, BigInt(page), BigInt(page), state);
+    const { engines, setup } = this.#cluster;
+    if (setup.gives === undefined) this.#cluster.unmerge(number);
+    this.#cluster.object(number);
+    const count = engines.do.holdingsGiven(first, last);
+    const pages = Array.from({ length: count }, (_, at) => Number(engines.do.holdingsNamed(at)));
+    const home = this.#cluster.homeFor(number, 0);
+    this.#cluster.tell(number, home, { kind: "touched", pages, first, last, recalled });
   }
 
-  /** What it may do with a page that it has touched. */
-  #standing(number: number, page: number): number {
-    const { engines, c } = this.#cluster;
-    const { exists, kept } = this.#cluster.machine(number).pages[page]!;
-    const at = engines.page(number, page);
-    if (exists) return engines.do.isHere(at) !== 0 ? engines.do.state(at) : c["INVALID"]!;
-    return kept && !kept.former ? engines.do.rangeState(engines.set(number), BigInt(page)) : c["INVALID"]!;
+  /** Nothing happens any more: no home waits for an answer. (Without Setup.gives also who has never heard of the object is asked.) */
+  checkEnd(): void {
+    if (this.#cluster.setup.gives === undefined) return;
+    for (const number of this.#cluster.living()) {
+      if (!this.#isServed(number) || !this.#isSettled(number) || !this.#isHome(number)) continue;
+      const recalling = this.#cluster.recalling(number);
+      if (recalling !== 0)
+        throw new Violation(`machine ${number} waits for ranges of others for ever (${recalling})`);
+    }
   }
 
   noticed(from: number, to: number, notice: RangeNotice): void {

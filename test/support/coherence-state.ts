@@ -152,8 +152,6 @@ export interface Machine {
   /** With `takeover`: what it knows of views, and of objects. */
   membership: Membership;
   objects: ObjectHere[];
-  /** At the home: bit per machine whose answer to a recall it awaits. */
-  recalling: number;
   /** Pages that were unmapped dirty, as many as can be noted; there were more. */
   notes: number[];
   notesLost: boolean;
@@ -272,7 +270,6 @@ export class Cluster {
         stopped: false,
         membership: unseen(machines),
         objects: [],
-        recalling: 0,
         notes: [],
         notesLost: false,
       });
@@ -470,18 +467,14 @@ export class Cluster {
 
   // --- Ranges, as grants.ts ---
 
-  #renumberLost(number: number, set: number): void {
-    for (const object of this.machine(number).objects) object.renumbered = true;
-    for (const page of this.pages) {
-      const { exists, kept } = this.machine(number).pages[page]!;
-      const here = exists
-        ? this.engines.do.ranged(this.engines.page(number, page)) !== 0 &&
-          this.planted !== "a record that is lost with its range keeps its number"
-        : kept && !kept.former;
-      if (!here || this.engines.do.rangeIsLost(set, BigInt(page)) === 0) continue;
-      const at = this.find(number, page); // it may merge again
-      this.engines.do.reverted(this.engines.engine(number), at);
-    }
+  /** Of the machine, with what it knows of its pages. */
+  object(number: number): number {
+    return this.engines.object(number, this.machine(number).pages);
+  }
+
+  /** At the home: bit per machine whose answer to a recall it awaits. */
+  recalling(number: number): number {
+    return this.ranges ? Number(this.engines.do.recalling(this.engines.set(number))) : 0;
   }
 
   rangesMachineDied(number: number, dead: number): void {
@@ -491,11 +484,14 @@ export class Cluster {
     if (dead === home) this.unmerge(number);
     if (dead === home) this.engines.do.putState(set, 0n, LAST, this.c["INVALID"]!);
     if (number !== home) return;
-    this.engines.do.forgetSharer(set, dead);
-    this.engines.do.released(set, dead, 0n, LAST, this.c["LOST"]!);
-    if (this.engines.do.lost(set) !== 0 && this.planted !== "what is lost with a range keeps its numbers")
-      this.#renumberLost(number, set);
-    this.answered(number, dead);
+    this.engines.do.holderDied(this.engines.engine(number), this.object(number), dead);
+    const { objects, pages } = this.machine(number);
+    if (this.engines.do.objectRenumbered() !== 0) for (const object of objects) object.renumbered = true;
+    pages.forEach((here, page) => {
+      const { exists, kept } = here;
+      if (exists || !kept) return;
+      here.kept = { ...kept, serial: this.engines.do.objectKeptSerial(page) as unknown as bigint };
+    });
   }
 
   /** What a machine gives away finds no room. */
@@ -523,20 +519,12 @@ export class Cluster {
 
   rangesFrozen(number: number): void {
     if (!this.ranges) return;
-    this.engines.createSet(number);
+    this.engines.do.rangesForsaken(this.object(number));
     this.rangesMoved(number);
-    this.machine(number).recalling = 0;
   }
 
   rangesMoved(number: number): void {
-    if (this.ranges) this.engines.do.setStored(this.engines.set(number));
-  }
-
-  /** At the home: the machine need not answer a recall any more. */
-  answered(number: number, machine: number): void {
-    const here = this.machine(number);
-    here.recalling &= ~(1 << (machine - 1));
-    this.engines.do.recalling(this.engines.set(number), BigInt(here.recalling));
+    if (this.ranges) this.engines.do.rangesMoved(this.object(number));
   }
 
   // --- Saving, for the exhaustive search ---
@@ -588,7 +576,7 @@ export class Cluster {
       this.engines.digest(words, index + 1, here);
       if (this.leaves > 0)
         for (const page of here) words.put(this.engines.do.isSole(this.engines.page(index + 1, page)));
-      this.#putMachine(words, machine);
+      this.#putMachine(words, machine, index + 1);
     });
     for (const wire of this.#wires) {
       words.put(wire.length);
@@ -604,7 +592,7 @@ export class Cluster {
     words.fingerprint(to);
   }
 
-  #putMachine(words: Words, machine: Machine): void {
+  #putMachine(words: Words, machine: Machine, number: number): void {
     for (const here of machine.pages) {
       const { exists, framed, dirty, revoking, frame, operation, done, kept, former } = here;
       words.put(
@@ -630,7 +618,7 @@ export class Cluster {
         (stopped ? 4 : 0) |
         (exited ? 8 : 0) |
         (noticed << 4) |
-        (machine.recalling << 20),
+        (this.recalling(number) << 20),
     );
     if (this.setup.notes !== undefined) {
       for (const { noted } of machine.pages) words.put(noted ? 1 : 0);

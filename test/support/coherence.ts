@@ -153,6 +153,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
 
   checkEnd(): void {
     this.#judge.checkEnd();
+    this.#recalls.checkEnd();
   }
 
   take(step: Step): void {
@@ -346,7 +347,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     // Mirrored, what a machine hears that is left out is no loss.
     if (machine.alive && !this.mirror)
       machine.failures += machine.threads.filter(({ state }) => state !== 0).length;
-    Object.assign(machine, { returned: true, alive: true, stopped: false, exited: false, recalling: 0 });
+    Object.assign(machine, { returned: true, alive: true, stopped: false, exited: false });
     Object.assign(machine, { notes: [], notesLost: false });
     this.create(number, 1);
     this.tellings.begins(number);

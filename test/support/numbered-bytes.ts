@@ -62,7 +62,7 @@ export class NumberedBytes {
     const d = new Declarations(kernelPath, kernel);
     this.#objects = Number(BigInt.asUintN(32, d.variable("kernel/coherence/object-list/objects")));
     const own = ["id", "dead", "frozen", "pages", "kept", "ranges", "next"] as const;
-    this.#object = d.fields("kernel/coherence/pager", "SharedObject", own);
+    this.#object = d.fields("kernel/coherence/shared-object", "SharedObject", own);
     const bytes = ["index", "serial", "changed", "noted", "frame", "nextInObject"] as const;
     this.#page = d.fields("kernel/coherence/records", "Page", [...bytes, "state", "shelf", "shelfFrame"]);
     this.#kept = d.fields("kernel/coherence/kept", "Kept", [...bytes, "standing", "former"]);

@@ -58,8 +58,8 @@ const bugs: readonly Bug<keyof typeof nameJudges>[] = [
   {
     name: "a home keeps what it has of a directory's range",
     judge: "cost",
-    file: "coherence/grants.ts",
-    from: "  if (from != clusterSelf()) ownGiveUp(object, first, last);\n",
+    file: "coherence/holdings.ts",
+    from: "  if (from != engine.self) ownGiveUp(engine, object, first, last);\n",
     to: "",
   },
   {

@@ -1,41 +1,174 @@
-// Bugs in how ranges are given up and looked at, planted in what grants.ts and homes.ts do (coherence-recalls.ts and coherence-state.ts have them by
-// name): stories, and clusters at random whose machines give up and claim ranges.
+// Bugs in how what machines hold by ranges is taken back, given up and lost (kernel/coherence/holdings.ts), and in what is around it
+// (coherence-state.ts and coherence-merge.ts have these by name): stories, and clusters at random whose machines give up and claim ranges.
 import { KernelWasm } from "../kernel-wasm.js";
 import { rangeStories } from "../range-stories.js";
-import { tellStory } from "../story.js";
-import { GIVING, shapeOf, trial, worldOf } from "../trial.js";
+import { type Story, tellStory } from "../story.js";
+import { GIVING, LARGER, type Mode, roomy, shapeOf, trial, worldOf } from "../trial.js";
+import { type Change, compiled } from "./compiled.js";
 import { atRandom, type Finding, type Planted } from "./plant.js";
 
-const SHAPES = 1500;
-const SEEDS = 10;
-/** Of trials that no small number of seeds finds. */
-const rare = { shape: GIVING + 12_486, seed: 18 };
+/** A trial that is right without the bug. */
+export type RangeTrial = readonly [shape: number, mode: Mode, seed: number];
 
-export const rangeBugs = [
-  "what the home uses goes with its range",
+export interface RangeBug extends Change {
+  readonly story?: Story;
+  /** One that no small number of seeds finds, or a quick test repeats. */
+  readonly trial?: RangeTrial;
+  readonly says?: RegExp;
+}
+
+const file = "coherence/holdings.ts";
+
+export const rangeBugs: readonly RangeBug[] = [
+  {
+    name: "ranges are given up while more are asked for",
+    file,
+    from: "if (changetype<Page>(at).transaction != 0) return false;",
+    to: "if (changetype<Page>(at).index > PAGE_LAST) return false;",
+    story: rangeStories.askedFor,
+    says: /2 machines can write/,
+  },
+  {
+    name: "what is given up answers a recall",
+    file,
+    from: "  if (recalled) recallEnds(object, machine);\n",
+    to: "  recallEnds(object, machine);\n",
+    story: rangeStories.recalledAsWell,
+    says: /2 machines can write/,
+  },
+  {
+    name: "what is lost with a range keeps its numbers",
+    file,
+    from: "  if (rangesLost(set)) renumberLost(engine, object);\n",
+    to: "",
+    trial: [LARGER + 130_893, "safety", 8],
+    says: /has number 0\.1 for 2 at machine 1 and for 1 at machine 6/,
+  },
+  {
+    name: "a record that is lost with its range keeps its number",
+    file,
+    from: "    if (page.ranged != 0 && rangeOf(set, page.index).directory == LOST) serialReverted(engine, page);\n",
+    to: "",
+    trial: [GIVING + 12_486, "safety", 18],
+    says: /page 2 has number 0\.1 for 2 at machine 1 and for 1 at machine 2/,
+  },
+  {
+    name: "what has merged and is lost with its range keeps its number",
+    file,
+    from: "      kept.serial = serialAnew(engine, kept.serial);\n",
+    to: "      kept.standing = INVALID;\n",
+    trial: [GIVING + 9059, "safety", 12],
+    says: /page 2 has number 0\.2 for 2 at machine 2 and for 3 at machine 3/,
+  },
+  {
+    name: "what the home uses goes with its range",
+    file,
+    from: "if (page.index < first || page.index > last || !pageIsHere(page)) continue;\n    setReady",
+    to: "if (page.index <= PAGE_LAST) continue;\n    setReady",
+    trial: [GIVING + 10, "safety", 5],
+    says: /has number|can write|machine \d is/,
+  },
+  {
+    name: "what the home has merged goes with what it gives up",
+    file,
+    from: "    rangesKeep(set, kept.index, <u8>engine.self);\n",
+    to: "",
+  },
+  {
+    name: "who gives up a range does not say that it has merged pages of it",
+    file,
+    from: "      call_indirect<void>(touched, kept.index);\n",
+    to: "      kept.away = 0;\n",
+  },
+  {
+    name: "who gives up a range has merged pages of it no more",
+    file,
+    from: "    rangesPutState(set, kept.index, kept.index, kept.standing);\n",
+    to: "",
+  },
+  {
+    name: "what is named of pages that have records at the home is not kept",
+    file,
+    from: "  if (changetype<usize>(page) != 0) directoryKeep(page, machine);\n  else ",
+    to: "  if (changetype<usize>(page) == 0) ",
+  },
+  {
+    name: "ranges are granted while others are recalled",
+    file,
+    from: "  rangesOf(object).recalling |= asked;\n",
+    to: "",
+  },
+  {
+    name: "pages are claimed while ranges are recalled",
+    file,
+    from: "  if (set.recalling != 0) return 0; // pages are granted one by one\n",
+    to: "",
+  },
+  {
+    name: "who has died is to answer a recall still",
+    file,
+    from: "  if (rangesLost(set)) renumberLost(engine, object);\n  recallEnds(object, machine);\n",
+    to: "  if (rangesLost(set)) renumberLost(engine, object);\n",
+  },
+  {
+    name: "what a machine held that died is nobody's",
+    file,
+    from: "rangesReleased(set, <u8>machine, 0, PAGE_LAST, LOST);",
+    to: "rangesReleased(set, <u8>machine, 0, PAGE_LAST, UNUSED);",
+  },
+  {
+    name: "who has died is known to have copies",
+    file,
+    from: "  rangesForgetSharer(set, machine);\n",
+    to: "",
+  },
+];
+
+/** Bugs of the simulated cluster. */
+export const rangeNames = [
   "what another has, and was never here, is nobody's",
   "a frame that is taken back leaves its number",
 ] as const;
-const rareBug = "a record that is lost with its range keeps its number";
 
-function run(planted: string, shape: number, seed: number): void {
-  const world = worldOf(new KernelWasm(), shapeOf(shape));
+const SHAPES = 1500;
+const SEEDS = 10;
+
+export function rangeTrial(kernel: KernelWasm, [shape, mode, seed]: RangeTrial, planted = ""): void {
+  const world = worldOf(kernel, shapeOf(shape));
   world.planted = planted;
-  trial(world, shape, seed % 2 === 0 && shape !== rare.shape ? "liveness" : "safety", seed);
+  trial(world, shape, mode, seed);
 }
 
-const atRandomWith = (planted: string): Finding[] =>
-  atRandom(SHAPES, 1, (number) => {
-    for (let seed = 1; seed <= SEEDS; seed++) run(planted, GIVING + number, seed);
+function atRandomWith(create: () => KernelWasm, planted = ""): Finding[] {
+  let kernel = create();
+  return atRandom(1, SHAPES, (_, number) => {
+    kernel = roomy(kernel, create);
+    const shape = GIVING + number;
+    const world = worldOf(kernel, shapeOf(shape));
+    world.planted = planted;
+    for (let seed = 1; seed <= SEEDS; seed++)
+      trial(world, shape, seed % 2 === 0 ? "liveness" : "safety", seed);
   });
+}
 
-const where = "grants.ts, budget.ts, relief.ts, homes.ts";
+export const rangeSourcePlants: readonly Planted[] = rangeBugs.map((bug) => ({
+  name: bug.name,
+  where: bug.file,
+  change: bug,
+  find: async () => {
+    const kernel = await compiled(bug, "unit.ts");
+    const { story, trial } = bug;
+    if (story) return atRandom(1, 1, () => tellStory(kernel(), story));
+    if (trial) return atRandom(1, 1, () => rangeTrial(kernel(), trial));
+    return atRandomWith(kernel);
+  },
+}));
+
 export const rangePlants: readonly Planted[] = [
-  ...Object.entries(rangeStories).map(([name, story]) => ({
+  ...rangeSourcePlants,
+  ...rangeNames.map((name) => ({
     name,
-    where,
-    find: () => atRandom(1, 1, () => tellStory(new KernelWasm(), story, name)),
+    where: "relief.ts, homes.ts",
+    find: () => atRandomWith(() => new KernelWasm(), name),
   })),
-  { name: rareBug, where, find: () => atRandom(1, 1, () => run(rareBug, rare.shape, rare.seed)) },
-  ...rangeBugs.map((name) => ({ name, where, find: () => atRandomWith(name) })),
 ];

@@ -1,0 +1,85 @@
+// What clusters of engines (test/support/coherence-holdings.ts) need of what machines hold by ranges; part of unit.ts. A test says before each call
+// what its machine knows of the object: one record stands for those of all machines.
+import { giveUp } from "./coherence/holdings";
+import { Kept } from "./coherence/kept";
+import { Page } from "./coherence/records";
+import { SharedObject } from "./coherence/shared-object";
+
+export {
+  claimBegins,
+  holderDied,
+  holderGives,
+  holderKeeps,
+  holdersFrom,
+  holdsAll,
+  mayGiveUp,
+  ownDrop,
+  rangesForsaken,
+  rangesMoved,
+  recallBegins,
+} from "./coherence/holdings";
+
+const PAGES: u32 = 16;
+const object = changetype<SharedObject>(memory.data(offsetof<SharedObject>(), 8));
+const descriptors: usize = memory.data(2048, 8);
+const named: usize = memory.data(128, 8);
+let namedCount: u32 = 0;
+
+/** The object, of which the machine has no pages yet. `ranges`: the machine's RangeSet. */
+export function objectHere(ranges: usize): SharedObject {
+  object.ranges = ranges;
+  object.pages = 0;
+  object.kept = 0;
+  object.keptFirst = 0;
+  object.renumbered = 0;
+  return object;
+}
+
+export function objectRenumbered(): u32 {
+  return object.renumbered;
+}
+
+/** The machine has a record of the page. */
+export function objectPage(page: Page): void {
+  page.nextInObject = object.pages;
+  object.pages = changetype<usize>(page);
+}
+
+function descriptor(index: u32): Kept {
+  assert(index < PAGES && PAGES * offsetof<Kept>() <= 2048, "unit: room");
+  return changetype<Kept>(descriptors + <usize>index * offsetof<Kept>());
+}
+
+/** It has merged; or `former`: a former life of the machine had it. */
+export function objectKept(index: u32, serial: u64, former: u32): void {
+  const kept = descriptor(index);
+  kept.index = index;
+  kept.serial = serial;
+  kept.former = <u8>former;
+  kept.previousInObject = 0;
+  kept.nextInObject = object.kept;
+  if (object.kept != 0) changetype<Kept>(object.kept).previousInObject = changetype<usize>(kept);
+  else object.keptFirst = changetype<usize>(kept);
+  object.kept = changetype<usize>(kept);
+}
+
+export function objectKeptSerial(index: u32): u64 {
+  return descriptor(index).serial;
+}
+
+function touched(index: u64): void {
+  assert(namedCount < PAGES, "unit: room");
+  store<u64>(named + ((<usize>namedCount) << 3), index);
+  namedCount++;
+}
+
+/** How many pages the answer names. */
+export function holdingsGiven(first: u64, last: u64): u32 {
+  namedCount = 0;
+  giveUp(object, first, last, touched.index);
+  return namedCount;
+}
+
+export function holdingsNamed(number: u32): u64 {
+  return load<u64>(named + ((<usize>number) << 3));
+}
