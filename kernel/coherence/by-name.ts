@@ -23,10 +23,11 @@ import {
   RESPONSE,
 } from "../syslink/message";
 import { ASK_LINK, ASK_OPEN, Client } from "./client";
-import { homeOf, NUMBERED_BYTES, nameHash } from "./homes";
+import { homeOf } from "./homes";
 import { isLinkName, LINK_BYTES, linkSaidHash, linkSaidTo, linkSay } from "./links";
 import { OPEN_NEW, OPEN_THERE } from "./named";
 import { objectByName, objectCreate, objectName, objectUnnamed, perish, referenceGiven } from "./object-list";
+import { isNumbered, nameHash } from "./object-names";
 import { SharedObject } from "./pager";
 import { begin } from "./questions";
 import { willChanged, willMake } from "./wills";
@@ -72,15 +73,11 @@ function unlinkHere(name: usize, bytes: u32): i64 {
   const object = objectByName(name, bytes, false);
   if (changetype<usize>(object) == 0) return -ENOENT;
   answersLink(object.linkTo, object.linkHash, 0);
+  // All links to a numbered object have the same name, or its only one.
   if (isNumbered(name, bytes) && object.links != 0) object.links--;
   else if (!isLinkName(name, bytes)) objectUnnamed(object);
   changed(object);
   return 0;
-}
-
-/** All links to it have the same name, or its only one. */
-function isNumbered(name: usize, bytes: u32): bool {
-  return bytes == NUMBERED_BYTES && load<u8>(name) == 0;
 }
 
 function changed(object: SharedObject): void {

@@ -1,3 +1,10 @@
+// Where objects have their homes (R8). The home of a named object is the member of the view that its name prefers (rendezvous hashing: Thaler
+// and Ravishankar, 1998), so all machines agree on it without asking, and only the objects of a machine that goes, or that are nearer to one that
+// comes, have to move. Nameless objects end with their home.
+//
+// A move goes by phases, each begun when all members of the view have ended the one before (members.ts): freeze, hand in (hand-in.ts), rebuild,
+// thaw; takeover.ts has what they mean for a page. Threads that ask about an object that moves wait; what they had asked of its former home they
+// ask again, and who slept on a futex is woken and looks again. Core 0 only.
 import { allocate } from "../memory/slab";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_HOME_OBJECT, ITEM_NAME, ITEM_REQUESTER, ITEM_SIZE } from "../syslink/commands";
@@ -58,12 +65,6 @@ import {
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
 import { PAGE_BYTES } from "./wire";
 
-/**
- * The name of an object that the kernel numbers itself, which no program can spell: a zero byte, the hash by which its home is chosen[4], what it
- * is[1], its number[8].
- */
-export const NUMBERED_BYTES: u32 = 14;
-
 /** SharedObject.moving */
 const FROZEN: u32 = 1;
 const HANDED_IN: u32 = 2;
@@ -98,21 +99,6 @@ let unhealed: u32 = 0;
 /** See homesHeal(). */
 let heals: bool = false;
 const UNKNOWN: u32 = 255;
-
-/** FNV-1a, never 0; of a numbered object what its name says. */
-export function nameHash(name: usize, bytes: u32): u32 {
-  if (bytes == NUMBERED_BYTES && load<u8>(name) == 0) return load<u32>(name, 1);
-  let hash: u32 = 0x811c_9dc5;
-  for (let i: usize = 0; i < bytes; i++) hash = (hash ^ <u32>load<u8>(name + i)) * 0x0100_0193;
-  return max<u32>(hash, 1);
-}
-
-export function numberedName(at: usize, kind: u32, number: u64, hash: u32): void {
-  store<u8>(at, 0);
-  store<u32>(at, hash, 1);
-  store<u8>(at, u8(kind), 5);
-  store<u64>(at, number, 6);
-}
 
 /** The member that the name prefers. */
 export function homeOf(hash: u32): u32 {

@@ -6,23 +6,20 @@
 // Core 0 only.
 import { ITEM_LINK } from "../syslink/commands";
 import { itemData, itemFind, itemPut, MessageHeader, MessageItem, MessageWriter } from "../syslink/message";
-import { NUMBERED_BYTES, numberedName } from "./homes";
+import { isNumbered, NUMBERED_LINK, numberedKind, numberedName, numberedNumber } from "./object-names";
 import { SharedObject } from "./pager";
-
-/** The kind of an object's name for its links (homes.ts): its number is the object's id. */
-const NUMBERED_LINK: u32 = 3;
 
 export function linkName(at: usize, hash: u32, object: u64): void {
   numberedName(at, NUMBERED_LINK, object, hash);
 }
 
 export function isLinkName(name: usize, bytes: u32): bool {
-  return bytes == NUMBERED_BYTES && load<u8>(name) == 0 && load<u8>(name, 5) == u8(NUMBERED_LINK);
+  return isNumbered(name, bytes) && numberedKind(name) == NUMBERED_LINK;
 }
 
 /** The id of the object that such a name is of. */
 export function linkNameObject(name: usize): u64 {
-  return load<u64>(name, 6);
+  return numberedNumber(name);
 }
 
 /** Bytes of an item that linkPut() adds. */

@@ -4,8 +4,9 @@ import { allocate, release } from "../memory/slab";
 import { clusterSelf } from "../syslink/cluster";
 import { ASK_LINK, ASK_OPEN, ASK_UNLINK, clientCurrent } from "./client";
 import { commitOutput } from "./commits";
-import { homeOf, NUMBERED_BYTES, numberedName } from "./homes";
+import { homeOf } from "./homes";
 import { linkName } from "./links";
+import { NUMBERED_BYTES, numberedName } from "./object-names";
 import { call, clientFor, SharedObject } from "./pager";
 
 const ENOENT: i64 = 2;

@@ -12,10 +12,10 @@ import {
 } from "../syslink/cluster";
 import { COMMAND_CLOSE, COMMAND_GONE } from "../syslink/commands";
 import { objectRangesCreate, objectRangesDrop } from "./grants";
-import { nameHash } from "./homes";
 import { isLinkName, linkNameObject } from "./links";
 import { indexAdd, indexByHash, indexById, indexRemove, objectHashed } from "./object-index";
 import { locksDrop } from "./object-locks";
+import { nameHash } from "./object-names";
 import { SharedObject } from "./pager";
 import { objectPagesDrop } from "./pages";
 import { remainsKeep } from "./remains";

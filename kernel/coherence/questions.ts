@@ -15,7 +15,8 @@ import {
   ASK_UNLINK,
   Client,
 } from "./client";
-import { homeOf, homesMove, nameHash } from "./homes";
+import { homeOf, homesMove } from "./homes";
+import { nameHash } from "./object-names";
 import { SharedObject } from "./pager";
 
 const ETIMEDOUT: i64 = 110;

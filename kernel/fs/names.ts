@@ -21,6 +21,7 @@
 // other cores, since `entriesLock` is held; where two pages are changed the order is said.
 import { pagesLock, pagesUnlock } from "../coherence/lock-calls";
 import { numberedOpen, OPEN_MAKE } from "../coherence/named";
+import { NUMBERED_NAMES } from "../coherence/object-names";
 import { objectClose, objectExtend, pageHeld, pageHold, pageLetGo, SharedObject } from "../coherence/pager";
 import { SpinLock } from "../lwkt/spinlock";
 import { allocate, release } from "../memory/slab";
@@ -28,10 +29,6 @@ import { ENOENT, ENOSPC, ESTALE } from "../process/errno";
 import { SleepLock, sleepLockCreate } from "../process/lock";
 import { clusterEpoch, clusterSelf } from "../syslink/cluster";
 import { TYPE_DIRECTORY } from "./archive";
-
-/** Kinds of numbered objects: the names of a file system, by its number; a file, by its own. */
-const NUMBERED_NAMES: u32 = 1;
-export const NUMBERED_FILE: u32 = 2;
 
 export const PAGE: u64 = 4096;
 export const ROOT_NUMBER: u64 = 1;

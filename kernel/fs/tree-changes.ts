@@ -3,7 +3,9 @@
 // Whatever changes a directory looks, takes the locks of all directories concerned at once, looks again, and changes; so names are made and
 // removed one after the other over all machines, and nobody waits in a circle. Renames of directories into others take one more lock of the whole file
 // system, so that no two of them can put two directories into each other.
+
 import { hashAtHome, numberedOpen, numberedUnlink, OPEN_MAKE, OPEN_THERE } from "../coherence/named";
+import { NUMBERED_FILE } from "../coherence/object-names";
 import { objectClose, objectWrite, SharedObject } from "../coherence/pager";
 import { allocate, release } from "../memory/slab";
 import { EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ESTALE } from "../process/errno";
@@ -20,7 +22,6 @@ import {
   headerWrite,
   LOCKS_BYTES,
   lockAdd,
-  NUMBERED_FILE,
   namesLock,
   namesNext,
   namesPut,

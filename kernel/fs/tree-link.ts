@@ -1,8 +1,10 @@
 // link(2) in the directories of any file system: one more name for a file; see tree-changes.ts.
+
 import { numberedLink, numberedOpen, numberedUnlink, OPEN_MAKE } from "../coherence/named";
+import { NUMBERED_FILE } from "../coherence/object-names";
 import { objectClose, SharedObject } from "../coherence/pager";
 import { EEXIST, ENOENT, EPERM } from "../process/errno";
-import { Entry, lockAdd, NUMBERED_FILE, namesLock, namesPut, namesUnlock, Place } from "./names";
+import { Entry, lockAdd, namesLock, namesPut, namesUnlock, Place } from "./names";
 import { isDirectory, treeFind } from "./tree";
 import { settle, treeCopyUp, Work, workBegin, workEnd } from "./tree-changes";
 

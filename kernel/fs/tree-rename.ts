@@ -1,5 +1,7 @@
 // rename(2) in the directories of any file system; see tree-changes.ts.
+
 import { numberedUnlink } from "../coherence/named";
+import { NUMBERED_FILE } from "../coherence/object-names";
 import { allocate, release } from "../memory/slab";
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from "../process/errno";
 import {
@@ -9,7 +11,6 @@ import {
   headerWrite,
   lockAdd,
   lockAddRename,
-  NUMBERED_FILE,
   namesLock,
   namesPut,
   namesUnlock,

@@ -44,7 +44,7 @@ import { MEMORY_BYTES } from "./private-memory";
 import { tellGone } from "./proxy";
 import { shadowLeft, tellExit } from "./shadow";
 import { lwpWanted, signalProcess } from "./signal";
-import { SIGKILL, SIGTERM } from "./signal-numbers";
+import { SIGKILL, SIGNALS, SIGTERM } from "./signal-numbers";
 import { SignalQueue, signalQueueCreate, signalQueueDestroy } from "./signal-queue";
 import { isSpread, spreadAdd, spreadOver, spreadRemove, spreadServe } from "./spread";
 import { loadInit } from "./start";
@@ -54,7 +54,6 @@ import { systemCallsPrepare } from "./syscalls";
 const ID_SHIFT: u32 = 16;
 /** A signal's action: handler u64, flags u64, restorer u64, mask u64, as rt_sigaction passes it. */
 export const ACTION_BYTES: usize = 32;
-export const SIGNALS: u32 = 64;
 
 @unmanaged
 export class Process {

@@ -1,6 +1,7 @@
 // Elsewhere than at the origin of a spread process (spread.ts): its shadow, and the threads that run in it. The shadow's map
 // holds what threads here have met of the origin's: an address that it lacks is asked for, what changes there is forgotten here.
 // A thread does some system calls itself (the table's HERE); all others are done by its proxy.
+
 import { clientCurrent } from "../coherence/client";
 import { framesAwait, objectClose, objectJoin, SharedObject } from "../coherence/pager";
 import { pinsRelease } from "../coherence/progress";
@@ -50,9 +51,9 @@ import {
   processEndHere,
   processNew,
   processRelease,
-  SIGNALS,
 } from "./process";
 import { actionTaken } from "./signal";
+import { SIGNALS } from "./signal-numbers";
 import {
   CALL_FETCH,
   CALL_MASK,

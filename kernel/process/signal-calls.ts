@@ -4,7 +4,7 @@ import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
 import { nanoseconds } from "../machine/time";
 import { EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH } from "./errno";
 import { currentLwp, Lwp } from "./lwp";
-import { ACTION_BYTES, Process, processEnd, processKickCore, SIGNALS } from "./process";
+import { ACTION_BYTES, Process, processEnd, processKickCore } from "./process";
 import { tellAction } from "./proxy";
 import {
   actionTaken,
@@ -16,7 +16,7 @@ import {
   takeAwaited,
 } from "./signal";
 import { alternateFlags, INFO_BYTES, onAlternateStack, saveInfo, signalFramePop } from "./signal-frame";
-import { SI_TKILL, SI_USER, SIGSEGV, signalBit, UNBLOCKABLE } from "./signal-numbers";
+import { SI_TKILL, SI_USER, SIGNALS, SIGSEGV, signalBit, UNBLOCKABLE } from "./signal-numbers";
 import { SignalInfo } from "./signal-queue";
 import { readUser, scratch, writeUser, writeUser64 } from "./user-memory";
 

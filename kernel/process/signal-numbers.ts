@@ -26,6 +26,8 @@ export const SIGURG: u32 = 23;
 export const SIGWINCH: u32 = 28;
 /** The first real-time signal. */
 export const SIGRTMIN: u32 = 32;
+/** Signals are 1 to so many. */
+export const SIGNALS: u32 = 64;
 
 /** si_code */
 export const SI_USER: u32 = 0;

@@ -1,7 +1,7 @@
 // The signals that wait for a thread or for a process as a whole, in the order in which they came (signal(7)): one of each standard signal, which further ones are
 // the same as, and as many as there are of the real-time signals, up to a limit. All of it under the process's lock.
 import { allocate, release } from "../memory/slab";
-import { SIGRTMIN, signalBit } from "./signal-numbers";
+import { SIGNALS, SIGRTMIN, signalBit } from "./signal-numbers";
 
 /** Real-time signals that may wait in one queue (RLIMIT_SIGPENDING; POSIX wants 32 at least). */
 export const QUEUED_MOST: u32 = 32;
@@ -155,6 +155,6 @@ export function signalWrite(to: usize, signal: u32, code: u32, sender: u32, valu
 
 export function signalRead(queue: SignalQueue, from: usize): void {
   const signal = load<u32>(from);
-  if (signal >= 1 && signal <= 64)
+  if (signal >= 1 && signal <= SIGNALS)
     queuePut(queue, signal, load<u32>(from, 4), load<u32>(from, 8), load<u64>(from, 16));
 }

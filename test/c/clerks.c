@@ -6,6 +6,7 @@
  *   ends    as turns; half way the clerks of the last process wait for its end (by a signal, or with its machine), and the others go on
  * Usage: clerks turns|own|ends SEED STEPS PROCESSES THREADS CORES [each] */
 #include "cluster.h"
+#include "random.h"
 #include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -35,28 +36,11 @@ static unsigned char area_of[256]; /* by descriptor */
 static unsigned here; /* the area of the working directory */
 static __thread int own_slots[SLOTS];
 
-static __thread uint64_t state, hash;
 static __thread unsigned me;
 static __thread char line[LINE];
 static __thread char *brink; /* two pages, behind which nothing is mapped */
 
-static unsigned below(unsigned n)
-{
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned)(state >> 33) % n;
-}
 static int often(unsigned n) { return below(n) != 0; }
-static void note(uint64_t value)
-{
-	for (int i = 0; i < 8; i++, value >>= 8)
-		hash = (hash ^ (value & 255)) * 1099511628211u;
-}
-static void note_bytes(const void *from, size_t bytes)
-{
-	const unsigned char *at = from;
-	for (size_t i = 0; i < bytes; i++)
-		hash = (hash ^ at[i]) * 1099511628211u;
-}
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
 	size_t at = strlen(line);

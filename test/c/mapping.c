@@ -2,6 +2,7 @@
  * bytes after each step: what is there, or which fault. All of it goes into a hash, which must be the same on every
  * kernel that means the same. Usage: mapping [SEED] [STEPS] [shared]: with it, files are mapped shared, and are of /shm */
 #include "cluster.h"
+#include "random.h"
 #include <setjmp.h>
 #include <signal.h>
 
@@ -10,17 +11,6 @@
 #define REGION ((char *)0x20000000)
 #define FILE_PAGES 24
 
-static uint64_t state, hash = 14695981039346656037u;
-static unsigned random_below(unsigned n)
-{
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned)(state >> 33) % n;
-}
-static void note(uint64_t value)
-{
-	for (int i = 0; i < 8; i++, value >>= 8)
-		hash = (hash ^ (value & 255)) * 1099511628211u;
-}
 
 static sigjmp_buf back;
 static volatile uint64_t fault;
@@ -61,19 +51,19 @@ static int shared_file(void)
 
 static void step(int file)
 {
-	unsigned first = random_below(PAGES), count = 1 + random_below(random_below(8) ? 8 : PAGES);
+	unsigned first = below(PAGES), count = 1 + below(below(8) ? 8 : PAGES);
 	if (count > PAGES - first)
 		count = PAGES - first;
 	char *at = REGION + first * PAGE;
-	int protection = (int[]){PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE}[random_below(4)];
-	switch (random_below(8)) {
+	int protection = (int[]){PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE}[below(4)];
+	switch (below(8)) {
 	case 0:
 	case 1:
 		result((long)mmap(at, count * PAGE, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 		break;
 	case 2:
 		result((long)mmap(at, count * PAGE, protection, sharing | MAP_FIXED, file,
-				  random_below(FILE_PAGES) * PAGE));
+				  below(FILE_PAGES) * PAGE));
 		break;
 	case 3:
 		result(munmap(at, count * PAGE));
@@ -87,10 +77,10 @@ static void step(int file)
 		break;
 	case 7: {
 		/* On memory of its own, so that no neighbour decides whether it is one mapping or two. */
-		unsigned wanted = 1 + random_below(12);
+		unsigned wanted = 1 + below(12);
 		mmap(at, count * PAGE, PROT_READ | PROT_WRITE, sharing | MAP_FIXED, file, 0);
 		look((volatile unsigned char *)at, 77);
-		if (wanted > count && first + wanted <= PAGES && random_below(2))
+		if (wanted > count && first + wanted <= PAGES && below(2))
 			munmap(at + count * PAGE, (wanted - count) * PAGE);
 		result((long)mremap(at, count * PAGE, wanted * PAGE, 0));
 		break;
@@ -111,8 +101,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < steps; i++) {
 		step(file);
 		for (int j = 0; j < 6; j++) {
-			volatile unsigned char *at = (unsigned char *)REGION + random_below(PAGES * PAGE);
-			note(look(at, random_below(2) ? 1 + (int)random_below(255) : 0));
+			volatile unsigned char *at = (unsigned char *)REGION + below(PAGES * PAGE);
+			note(look(at, below(2) ? 1 + (int)below(255) : 0));
 		}
 		if (i % (steps / 4) == steps / 4 - 1)
 			printf("mapping: step %u hash %016lx\n", i + 1, hash);

@@ -5,6 +5,7 @@
  *   own     all at once, each in its own part; a hash a thread
  * Usage: spaces turns|own SEED STEPS THREADS CORES [each] [signals] */
 #include "cluster.h"
+#include "random.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -34,24 +35,7 @@ static int own_parts;
 static uint32_t turn, finished, over;
 static uint64_t interrupted;
 
-static __thread uint64_t state;
-static __thread uint64_t hash;
 static __thread const char *what;
-static unsigned below(unsigned n)
-{
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned)(state >> 33) % n;
-}
-static void note(uint64_t value)
-{
-	for (int i = 0; i < 8; i++, value >>= 8)
-		hash = (hash ^ (value & 255)) * 1099511628211u;
-}
-static void note_bytes(const volatile unsigned char *at, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		hash = (hash ^ at[i]) * 1099511628211u;
-}
 static long result(long value)
 {
 	note(value == -1 ? (uint64_t)-errno : (uint64_t)value);

@@ -4,6 +4,7 @@
  * again; files that are removed while others have them. What each call returned and read goes into a hash, which machine 1 prints at the end; with "each"
  * whoever had a turn prints it. Usage: turns DIRECTORY|shm SEED TURNS [unmapped] [each] */
 #include "cluster.h"
+#include "random.h"
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -22,20 +23,6 @@ static struct control *control;
 static char directory[128];
 static int mapped = 1, each;
 
-static uint64_t state;
-static unsigned below(unsigned n)
-{
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned)(state >> 33) % n;
-}
-
-static uint64_t hash;
-static void note_bytes(const void *from, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		hash = (hash ^ ((const unsigned char *)from)[i]) * 1099511628211u;
-}
-static void note(uint64_t value) { note_bytes(&value, sizeof value); }
 static long result(long value)
 {
 	note(value < 0 ? (uint64_t)-errno : (uint64_t)value);

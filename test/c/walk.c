@@ -1,35 +1,28 @@
 /* A random walk through the calls about names, below one directory: each step prints what was asked and what came of it, so that the whole walk is
  * the same where the calls mean the same. Usage: walk DIRECTORY SEED STEPS (BUSLOCK_SHM where the judge runs) */
 #include "cluster.h"
+#include "random.h"
 #include <dirent.h>
 #include <sys/stat.h>
-
-static uint64_t state;
-
-static unsigned draw(unsigned below)
-{
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned)(state >> 33) % below;
-}
 
 /* Of few names, so that steps meet. */
 static const char *some_path(char *into)
 {
 	static const char *const names[] = {"a", "b", "c", "directory", "a name that is longer than most of the others are"};
-	unsigned parts = 1 + draw(4), depth = 0;
+	unsigned parts = 1 + below(4), depth = 0;
 	char *at = into;
 	for (unsigned i = 0; i < parts; i++) {
-		unsigned kind = draw(16);
-		const char *part = names[draw(5)];
+		unsigned kind = below(16);
+		const char *part = names[below(5)];
 		if (kind == 0)
 			part = ".";
 		if (kind == 1 && depth > 0)
 			part = "..";
 		depth += part[0] != '.';
 		depth -= strcmp(part, "..") == 0;
-		at += sprintf(at, "%s%s", i ? draw(20) ? "/" : "//" : "", part);
+		at += sprintf(at, "%s%s", i ? below(20) ? "/" : "//" : "", part);
 	}
-	if (draw(16) == 0)
+	if (below(16) == 0)
 		strcpy(at, "/");
 	return into;
 }
@@ -69,12 +62,12 @@ static long take(unsigned step, unsigned which, const char *path, const char *ot
 	case 0:
 	case 1:
 	case 2:
-		return mkdir(path, draw(2) ? 0755 : 0700);
+		return mkdir(path, below(2) ? 0755 : 0700);
 	case 3:
 		return rmdir(path);
 	case 4:
 	case 5:
-		fd = open(path, O_CREAT | O_WRONLY | (draw(2) ? O_EXCL : O_TRUNC), 0640);
+		fd = open(path, O_CREAT | O_WRONLY | (below(2) ? O_EXCL : O_TRUNC), 0640);
 		if (fd < 0)
 			return -1;
 		sprintf(text, "%u", step);
@@ -106,7 +99,7 @@ static long take(unsigned step, unsigned which, const char *path, const char *ot
 		*more = (unsigned)atoi(text);
 		return result;
 	case 14:
-		return truncate(path, draw(3));
+		return truncate(path, below(3));
 	default:
 		return remove(path);
 	}
@@ -126,7 +119,7 @@ int main(int argc, char **argv)
 	if (chdir(directory) < 0 || mkdir("walk.test", 0755) < 0 || chdir("walk.test") < 0)
 		fail(directory);
 	for (unsigned step = 0; step < steps; step++) {
-		unsigned which = draw(16), more = 0;
+		unsigned which = below(16), more = 0;
 		some_path(path);
 		some_path(other);
 		errno = 0;

@@ -23,6 +23,7 @@ const enumerations: readonly Names[] = [
   ["coherence/mirrors.ts", /^MIRROR_/],
   ["coherence/named.ts", /^OPEN_/],
   ["coherence/object-locks.ts", /^LOCKS_/],
+  ["coherence/object-names.ts", /^NUMBERED_(?!BYTES$)/],
   ["coherence/operation.ts", /^(ADD|AND|OR|XOR|EXCHANGE|COMPARE_EXCHANGE|BORROW)$/],
   ["coherence/records.ts", /^SAY_/],
   ["coherence/records.ts", /^ACT_/],
