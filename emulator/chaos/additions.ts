@@ -6,7 +6,7 @@
 // not: it explains one value that nobody got.
 
 import type { Addition } from "./ledger.js";
-import { atResume, type Evidence, shown, viewAt } from "./promises.js";
+import { atResume, type Evidence, shown, toldTooLate, viewAt } from "./promises.js";
 
 export type Window = readonly [from: number, to: number];
 
@@ -22,7 +22,8 @@ export function judgeAdditions(e: Evidence): { tested: number; broken: string[] 
   const unknown = silences(e);
   const broken: string[] = [];
   let tested = 0;
-  const judges = (a: Addition) => !atResume(e, a) && !touches(windows, a.invoked, a.returned);
+  const told = (a: Addition) => e.mirror === 0 || !toldTooLate(e, a);
+  const judges = (a: Addition) => !atResume(e, a) && !touches(windows, a.invoked, a.returned) && told(a);
   const judged = known.filter(judges);
   const others = new Set(known.filter((a) => !judges(a)).map((a) => a.old!));
   for (const segment of segments(judged, windows)) {

@@ -10,7 +10,7 @@
 
 import { disorder, segments, touches, twice, type Window } from "./additions.js";
 import type { Addition } from "./ledger.js";
-import { atResume, type Evidence, shown } from "./promises.js";
+import { atResume, type Evidence, shown, toldTooLate } from "./promises.js";
 
 interface Loss {
   readonly at: number;
@@ -75,14 +75,6 @@ export function nothingTakenBack(e: Evidence): { tested: number; broken: string[
 
 const told = (a: Addition) =>
   `${a.returned.toFixed(3)}: machine ${a.machine} was told of a loss, and had mirrors`;
-
-/** Its machine had said that it is left out. */
-function toldTooLate({ reading }: Evidence, a: Addition): boolean {
-  return reading.views.some(
-    ({ machine, members, at }) =>
-      machine === a.machine && !members.includes(machine) && a.returned <= at && at <= a.heard,
-  );
-}
 
 /** For long enough nothing but the end of other machines, less than half of all, was done to it or its wire. */
 function isInTouch(e: Evidence, a: Addition): boolean {

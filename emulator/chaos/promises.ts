@@ -128,6 +128,14 @@ function leftOut(e: Evidence): { tested: number; broken: string[] } {
   return { tested, broken: shown(broken) };
 }
 
+/** Its machine had said that it is left out: mirrored, what it tells then others need not have seen. */
+export function toldTooLate({ reading }: Evidence, a: Addition): boolean {
+  return reading.views.some(
+    ({ machine, members, at }) =>
+      machine === a.machine && !members.includes(machine) && a.returned <= at && at <= a.heard,
+  );
+}
+
 /**
  * A guest that stood still as a whole runs until its timer shows it the time: ARCHITECTURE.md names that as not covered, so
  * what it does within this time after is not judged.

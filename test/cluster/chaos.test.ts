@@ -172,6 +172,17 @@ describe("the judge", () => {
     expect(row({ ...both, mirror: 2 }).broken).not.toEqual([]);
   });
 
+  test("mirrored, what a machine tells when it has said that it is left out may be counted again", () => {
+    const late = (told: number) => (lines: Line[]) => [
+      ...lines,
+      say(215, 2, "cluster: view 4: machines 1, this one is left out", 1),
+      say(told, 2, "ledger: 0 400 200000000 201000000", 1),
+    ];
+    expect(broken(evidence(late(216), 1))).not.toContain("R0 count");
+    expect(broken(evidence(late(214), 1))).toContain("R0 count");
+    expect(broken(evidence(late(216)))).toContain("R0 count");
+  });
+
   test("R3: who is in touch and has mirrors is told of no loss", () => {
     const told = (mirror: number) =>
       broken({
