@@ -1,8 +1,9 @@
-// What clusters of engines (test/support/coherence-holdings.ts) need of what machines hold by ranges; part of unit.ts. A test says before each call
-// what its machine knows of the object: one record stands for those of all machines.
+// What clusters of engines (test/support/coherence-state.ts) need of objects: what machines hold by ranges, how records of pages begin and end; part of
+// unit.ts. A test says before each call what its machine knows of the object: one record stands for those of all machines.
 import { giveUp } from "./coherence/holdings";
-import { Kept } from "./coherence/kept";
-import { Page } from "./coherence/records";
+import { Kept, mayKeep } from "./coherence/kept";
+import { pageBeginAgain } from "./coherence/page-begin";
+import { Engine, Page } from "./coherence/records";
 import { SharedObject } from "./coherence/shared-object";
 
 export {
@@ -25,13 +26,15 @@ const descriptors: usize = memory.data(2048, 8);
 const named: usize = memory.data(128, 8);
 let namedCount: u32 = 0;
 
-/** The object, of which the machine has no pages yet. `ranges`: the machine's RangeSet. */
-export function objectHere(ranges: usize): SharedObject {
+/** The object, of which the machine has no pages yet. `ranges`: the machine's RangeSet, 0 = without. */
+export function objectHere(ranges: usize, home: u32, moving: u32, renumbered: u32): SharedObject {
   object.ranges = ranges;
+  object.home = home;
+  object.moving = moving;
   object.pages = 0;
   object.kept = 0;
   object.keptFirst = 0;
-  object.renumbered = 0;
+  object.renumbered = renumbered;
   return object;
 }
 
@@ -50,11 +53,14 @@ function descriptor(index: u32): Kept {
   return changetype<Kept>(descriptors + <usize>index * offsetof<Kept>());
 }
 
-/** It has merged; or `former`: a former life of the machine had it. */
-export function objectKept(index: u32, serial: u64, former: u32): void {
+/** It has merged, with Page.dirty and Page.changed in bit 1 as `flags`; or `former`: a former life of the machine had it. */
+export function objectKept(index: u32, serial: u64, flags: u32, framed: u32, former: u32): void {
   const kept = descriptor(index);
   kept.index = index;
   kept.serial = serial;
+  kept.dirty = <u8>(flags & 1);
+  kept.changed = <u8>(flags >> 1);
+  kept.frame = framed;
   kept.former = <u8>former;
   kept.previousInObject = 0;
   kept.nextInObject = object.kept;
@@ -65,6 +71,21 @@ export function objectKept(index: u32, serial: u64, former: u32): void {
 
 export function objectKeptSerial(index: u32): u64 {
   return descriptor(index).serial;
+}
+
+/** A record for the page, which is all zeros, with what objectKept() has said of it, if anything. True: it has a frame of before. */
+export function pageMade(engine: Engine, page: Page, index: u32, peers: usize): bool {
+  const kept = changetype<Kept>(object.kept);
+  const any = object.kept != 0;
+  assert(!any || kept.index == <u64>index, "unit: what is kept is of another page");
+  pageBeginAgain(engine, page, object, index, peers, kept);
+  return page.frame != 0;
+}
+
+/** The page's record goes: does anything stay of it? */
+export function pageStays(page: Page, framed: u32): bool {
+  page.frame = framed;
+  return mayKeep(object, page);
 }
 
 function touched(index: u64): void {

@@ -325,9 +325,6 @@ export function rangeSetRecalling(set: RangeSet): u64 {
 export function pageSetRanged(page: Page, ranged: u8): void {
   page.ranged = ranged;
 }
-export function pageSetFrozen(page: Page, frozen: u8): void {
-  page.frozen = frozen;
-}
 export function pageIsFrozen(page: Page): u32 {
   return page.frozen;
 }

@@ -12,7 +12,8 @@ import { rangesOf, rangesReady } from "./grants";
 import { Kept, keptEnd, keptForget, keptHide, keptPut, keptShow } from "./kept";
 import { hasLoans } from "./loans";
 import { mirrorsOn } from "./mirror-pages";
-import { pageBegin, pageFindOrMake, pageRemove } from "./page-index";
+import { pageBegin } from "./page-begin";
+import { pageFindOrMake, pageRemove } from "./page-index";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { Range, rangeOf, rangesMerge, rangesPutState } from "./ranges";
@@ -48,7 +49,7 @@ const peers: usize = memory.data(4096, 8);
 /** The record that the page would have, until the next call. */
 function show(object: SharedObject, kept: Kept): Page {
   memory.fill(changetype<usize>(record), 0, offsetof<Page>());
-  pageBegin(record, object, kept.index, peers);
+  pageBegin(engine, record, object, kept.index, peers);
   record.frozen = u8(object.frozen != 0);
   keptShow(object, kept, record);
   return record;
@@ -149,7 +150,7 @@ function recordsOf(object: SharedObject, range: Range): void {
 /** One record stands for all pages of the range. */
 function settleRange(object: SharedObject, range: Range, doubts: bool, adopts: u32): void {
   memory.fill(changetype<usize>(record), 0, offsetof<Page>());
-  pageBegin(record, object, range.first, peers);
+  pageBegin(engine, record, object, range.first, peers);
   record.ranged = 0;
   record.owner = range.owner;
   record.sharers = range.sharers;

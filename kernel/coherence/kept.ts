@@ -100,10 +100,15 @@ function grow(): void {
   release(old);
 }
 
+/** The page's record goes: is there anything to be kept of it? Of bytes that were never here nothing is but the range. */
+export function mayKeep(object: SharedObject, page: Page): bool {
+  if (object.frozen != 0 && page.state != INVALID) return true;
+  return page.frame != 0 || page.serial != 0 || page.had != 0 || page.dirty != 0;
+}
+
 /** The page's record goes: what it holds of bytes is kept. */
 export function keptPut(object: SharedObject, page: Page): void {
-  const stands = object.frozen != 0 && page.state != INVALID;
-  if (!stands && page.frame == 0 && page.serial == 0 && page.had == 0 && page.dirty == 0) return;
+  if (!mayKeep(object, page)) return;
   assert(changetype<usize>(keptFind(object, page.index)) == 0, "bytes of one page are kept twice");
   roomFor(1);
   const kept = changetype<Kept>(allocate(offsetof<Kept>()));
@@ -185,19 +190,6 @@ function put(kept: Kept, object: SharedObject, index: u64, serial: u64, frame: u
   object.kept = changetype<usize>(kept);
   object.usedEnd = max<u64>(object.usedEnd, index + 1);
   keptCount++;
-}
-
-/** A record is made for the page: its bytes move there. `self`: this machine. */
-export function keptTake(object: SharedObject, page: Page, self: u32): void {
-  const kept = keptFind(object, page.index);
-  if (changetype<usize>(kept) == 0) return;
-  if (kept.former != 0 && (page.state != INVALID || <u32>page.home == self)) {
-    keptForget(object, kept);
-    return;
-  }
-  keptShow(object, kept, page);
-  kept.frame = 0;
-  keptForget(object, kept);
 }
 
 /** With its frame. */

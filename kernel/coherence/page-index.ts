@@ -2,19 +2,17 @@
 // objects that are gone, kept while a thread still has one pinned. Core 0 only.
 import { frameFree } from "../memory/frames";
 import { allocate, release } from "../memory/slab";
-import { clusterMachines, clusterSelf } from "../syslink/cluster";
+import { clusterMachines } from "../syslink/cluster";
 import { askedNext, askedTake, NOT_ASKED } from "./asked";
-import { pageCreate } from "./engine";
-import { bucketIn, Kept, keptFind, keptPut, keptTake } from "./kept";
+import { bucketIn, Kept, keptFind, keptForget, keptPut } from "./kept";
 import { loansDrop } from "./loans";
 import { mirrorsForget } from "./mirror-pages";
+import { pageBeginAgain } from "./page-begin";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { RangeSet, rangesUsed } from "./ranges";
 import { Page, PEER_BYTES } from "./records";
 import { reportsTake } from "./reports";
-import { serialReverted } from "./serials";
-import { INVALID } from "./table";
 
 const FIRST_BUCKETS: u32 = 1024;
 
@@ -58,9 +56,9 @@ export function pageFindOrMake(object: SharedObject, index: u64): Page {
 export function pageMake(object: SharedObject, index: u64): Page {
   if (pageCount > tableMask) grow();
   const page = changetype<Page>(allocate(offsetof<Page>() + clusterMachines() * PEER_BYTES));
-  pageBegin(page, object, index, changetype<usize>(page) + offsetof<Page>());
-  if (object.moving != 0) pageBeginFrozen(page, object);
-  keptTake(object, page, clusterSelf());
+  const kept = keptFind(object, index);
+  pageBeginAgain(engine, page, object, index, changetype<usize>(page) + offsetof<Page>(), kept);
+  if (changetype<usize>(kept) != 0) keptForget(object, kept);
   reportsTake(object, page);
   askedTake(object, page);
   page.nextInObject = object.pages;
@@ -69,27 +67,6 @@ export function pageMake(object: SharedObject, index: u64): Page {
   insert(page);
   pageCount++;
   return page;
-}
-
-/** As its range has it. */
-export function pageBegin(page: Page, object: SharedObject, index: u64, peers: usize): void {
-  page.object = object.id;
-  page.index = index;
-  page.holder = changetype<usize>(object);
-  pageCreate(page, object.home, peers, object.ranges);
-  if (object.home != clusterSelf()) page.ranged = 0;
-  else if (object.renumbered != 0 && object.moving == 0) serialReverted(engine, page);
-}
-
-/**
- * The object's home moves. A page that is here was frozen with it, or will be at once; what was granted with a range and never touched is
- * not held any more.
- */
-function pageBeginFrozen(page: Page, object: SharedObject): void {
-  const kept = keptFind(object, page.index);
-  const isHere = changetype<usize>(kept) != 0 && kept.former == 0;
-  page.frozen = u8(object.frozen != 0 || !isHere);
-  if (!isHere) page.state = INVALID;
 }
 
 function insert(page: Page): void {

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { hasMusl, missing } from "../support/guest.js";
 import { guessPlants } from "../support/plants/guesses.js";
+import { keptPlants } from "../support/plants/kept.js";
 import { kernelJudges } from "../support/plants/kernel-judges.js";
 import { kernelPlants } from "../support/plants/kernels.js";
 import { linkBugs } from "../support/plants/links.js";
@@ -27,6 +28,7 @@ const kinds: Readonly<Record<string, readonly Planted[]>> = {
   "notes of what was unmapped": notePlants,
   "how a home moves": movePlants,
   "how ranges are given up": rangePlants,
+  "how records begin and end": keptPlants,
   membership: membershipPlants,
   links: linkBugs,
   "chunks that are lent": loanPlants,

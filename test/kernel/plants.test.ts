@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import { changed } from "../support/plants/compiled.js";
 import { guessPlants } from "../support/plants/guesses.js";
+import { keptPlants } from "../support/plants/kept.js";
 import { kernelPlants } from "../support/plants/kernels.js";
 import { linkSourcePlants } from "../support/plants/links.js";
 import { lockPlants } from "../support/plants/locks.js";
@@ -19,6 +20,7 @@ const plants = [
   ...lockPlants,
   ...notePlants,
   ...rangeSourcePlants,
+  ...keptPlants,
   ...kernelPlants,
   ...orderPlants,
   ...namePlants,

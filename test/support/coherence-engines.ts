@@ -57,7 +57,6 @@ const functions = {
   reverted: "pageReverted",
   ranged: "pageRanged",
   setRanged: "pageSetRanged",
-  setFrozen: "pageSetFrozen",
   setLost: "pageSetLost",
   setWaited: "pageSetWaited",
   lossFreezes: "lossFreezes",
@@ -87,6 +86,8 @@ const functions = {
   objectKept: "objectKept",
   objectKeptSerial: "objectKeptSerial",
   objectRenumbered: "objectRenumbered",
+  pageMade: "pageMade",
+  pageStays: "pageStays",
   holder: "rangeHolder",
   rangeOwner: "rangeOwner",
   transaction: "pageTransaction",
@@ -152,10 +153,17 @@ export interface Shape {
   guesses?: boolean;
 }
 
-/** Of a page: it has a record, or what is left of one. */
+/** Of a page: it has a record, or what is left of one; and a frame. */
 export interface PageKept {
   exists: boolean;
-  kept?: { serial: bigint; former?: boolean } | undefined;
+  framed: boolean;
+  kept?: { serial: bigint; flags: number; former?: boolean } | undefined;
+}
+
+export interface ObjectKnown {
+  home: number;
+  moving: number;
+  renumbered: boolean;
 }
 
 export class Engines {
@@ -240,16 +248,36 @@ export class Engines {
     this.#kernel.call("pageCreate")(at, home, at + this.#pageBytes, ranges ? this.set(machine) : 0);
   }
 
-  /** What the machine knows of its only object, as the kernel has it: until the next call. */
-  object(machine: number, pages: readonly PageKept[]): number {
-    const at = this.do.objectHere(this.set(machine));
+  /** What the machine knows of an object, as the kernel has it until the next call; of no pages of it. */
+  #object(machine: number, { home, moving, renumbered }: ObjectKnown): number {
+    const set = this.#shape.ranges ? this.set(machine) : 0;
+    return this.do.objectHere(set, home, moving, renumbered ? 1 : 0);
+  }
+
+  /** The same, of its only object, with pages. */
+  object(machine: number, object: ObjectKnown, pages: readonly PageKept[]): number {
+    const at = this.#object(machine, object);
     // As if the last page had come first.
     for (let page = pages.length - 1; page >= 0; page--) {
       const { exists, kept } = pages[page]!;
       if (exists) this.do.objectPage(this.page(machine, page));
-      else if (kept) this.do.objectKept(page, kept.serial, kept.former ? 1 : 0);
+      else if (kept) this.#kept(page, pages[page]!);
     }
     return at;
+  }
+
+  #kept(page: number, { kept, framed }: PageKept): void {
+    const { serial, flags, former = false } = kept!;
+    this.do.objectKept(page, serial, flags, framed || former ? 1 : 0, former ? 1 : 0);
+  }
+
+  /** The page gets a record; true: it has a frame of before. */
+  makePage(machine: number, page: number, object: ObjectKnown, here: PageKept): boolean {
+    const at = this.page(machine, page);
+    this.#kernel.bytes.fill(0, at, at + this.#recordBytes);
+    this.#object(machine, object);
+    if (here.kept) this.#kept(page, here);
+    return this.do.pageMade(this.engine(machine), at, page, at + this.#pageBytes) !== 0;
   }
 
   /** pageSerial(), without a bigint. */

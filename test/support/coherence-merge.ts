@@ -104,9 +104,9 @@ export class Merging {
       engines.do.merge(engine, at);
       here.exists = false;
       here.kept = { serial: engines.do.serial(at) as unknown as bigint, flags: engines.do.dirty(at) };
-      // As keptPut() does: of bytes that were never here nothing stays but the range.
-      const nothing = !here.framed && BigInt(here.kept.serial) === 0n && here.kept.flags === 0;
-      if (cluster.setup.gives !== undefined && nothing) here.kept = undefined;
+      // Without Setup.gives also nothing is kept.
+      const stays = engines.do.pageStays(at, here.framed ? 1 : 0) !== 0;
+      if (cluster.setup.gives !== undefined && !stays) here.kept = undefined;
     }
   }
 }

@@ -409,33 +409,16 @@ export class Cluster {
     const here = this.machine(machine).pages[page]!;
     const at = this.engines.page(machine, page);
     if (here.exists) return at;
-    here.exists = true;
     const object = this.machine(machine).objects[this.objectOf(page)]!;
-    this.engines.createPage(machine, page, object.home);
-    const { kept } = here;
+    const framed = this.engines.makePage(machine, page, object, here);
+    if (here.kept?.former) {
+      Object.assign(here, { framed, former: framed });
+      if (!framed) here.frame = 0;
+    }
+    here.exists = true;
     here.kept = undefined;
-    // As page-index.ts does, in that order: what is kept has its number.
-    if (this.takeover && object.home !== machine) this.engines.do.setRanged(at, 0);
-    else if (this.takeover && object.renumbered && object.moving === 0)
-      this.engines.do.reverted(this.engines.engine(machine), at);
-    if (kept && !kept.former) this.#restore(at, kept);
-    if (!this.takeover) return at;
-    if (kept?.former) this.#inherit(machine, page, at, kept);
-    if (object.moving !== 0) this.engines.do.setFrozen(at, 1);
     if (!this.ranges && object.home === machine && object.lost) this.engines.do.setLost(at);
     return at;
-  }
-  #restore(at: number, { serial, flags }: { serial: bigint; flags: number }): void {
-    this.engines.do.restore(at, serial, flags & 1, flags >> 1);
-  }
-  /** As keptTake() of kept.ts. */
-  #inherit(machine: number, page: number, at: number, kept: { serial: bigint; flags: number }): void {
-    const here = this.machine(machine).pages[page]!;
-    const home = this.homeFor(machine, page);
-    here.framed = this.engines.do.state(at) === this.c["INVALID"] && home !== machine;
-    here.former = here.framed;
-    if (here.framed) this.#restore(at, kept);
-    else here.frame = 0;
   }
   /** The bytes of a machine that was left out, by their numbers: those that are to be known in its next life. */
   remainsOf(number: number): Map<number, { serial: bigint; frame: number }> {
@@ -455,7 +438,7 @@ export class Cluster {
   unmerge(machine: number): void {
     for (const page of this.pages) {
       const { kept } = this.machine(machine).pages[page]!;
-      if (kept && !kept.former) this.engines.do.setFrozen(this.find(machine, page), 0);
+      if (kept && !kept.former) this.find(machine, page);
     }
   }
   state(machine: number, page = 0): number {
@@ -469,7 +452,8 @@ export class Cluster {
 
   /** Of the machine, with what it knows of its pages. */
   object(number: number): number {
-    return this.engines.object(number, this.machine(number).pages);
+    const { objects, pages } = this.machine(number);
+    return this.engines.object(number, objects[0]!, pages);
   }
 
   /** At the home: bit per machine whose answer to a recall it awaits. */
@@ -481,8 +465,11 @@ export class Cluster {
     if (!this.ranges) return;
     const home = this.homeFor(number, 0);
     const set = this.engines.set(number);
-    if (dead === home) this.unmerge(number);
-    if (dead === home) this.engines.do.putState(set, 0n, LAST, this.c["INVALID"]!);
+    // Of an object that moves coherence-homes.ts knows what stays.
+    if (dead === home && !this.takeover) {
+      this.unmerge(number);
+      this.engines.do.putState(set, 0n, LAST, this.c["INVALID"]!);
+    }
     if (number !== home) return;
     this.engines.do.holderDied(this.engines.engine(number), this.object(number), dead);
     const { objects, pages } = this.machine(number);

@@ -139,7 +139,8 @@ export function rangeTrial(kernel: KernelWasm, [shape, mode, seed]: RangeTrial, 
   trial(world, shape, mode, seed);
 }
 
-function atRandomWith(create: () => KernelWasm, planted = ""): Finding[] {
+/** Clusters whose machines give up ranges, as they come. */
+export function givingAtRandom(create: () => KernelWasm, planted = ""): Finding[] {
   let kernel = create();
   return atRandom(1, SHAPES, (_, number) => {
     kernel = roomy(kernel, create);
@@ -160,7 +161,7 @@ export const rangeSourcePlants: readonly Planted[] = rangeBugs.map((bug) => ({
     const { story, trial } = bug;
     if (story) return atRandom(1, 1, () => tellStory(kernel(), story));
     if (trial) return atRandom(1, 1, () => rangeTrial(kernel(), trial));
-    return atRandomWith(kernel);
+    return givingAtRandom(kernel);
   },
 }));
 
@@ -169,6 +170,6 @@ export const rangePlants: readonly Planted[] = [
   ...rangeNames.map((name) => ({
     name,
     where: "relief.ts, homes.ts",
-    find: () => atRandomWith(() => new KernelWasm(), name),
+    find: () => givingAtRandom(() => new KernelWasm(), name),
   })),
 ];
