@@ -46,6 +46,7 @@ export function smbiosTables(cores: number, ramBytes: number): Uint8Array {
       [UNKNOWN, 0, 0, 0, SAFE, SAFE, SAFE, UNKNOWN],
       u32(0),
       [0, 0, 0, 0],
+      [0], // no SKU number
     ]),
     ...structure(4, handle.processor, [
       "CPU 0",
@@ -59,6 +60,7 @@ export function smbiosTables(cores: number, ramBytes: number): Uint8Array {
       [...u16(NONE), ...u16(NONE), ...u16(NONE)],
       [0, 0, 0, cores, cores, cores],
       [...u16(1 << 2), ...u16(UNKNOWN)], // 64 bits
+      [...u16(cores), ...u16(cores), ...u16(cores)], // as above, in words: 3.0's structure has them
     ]),
     ...structure(16, handle.array, [
       [SAFE, SAFE, SAFE], // on the board, system memory, no error correction
