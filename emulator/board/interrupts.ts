@@ -48,12 +48,17 @@ export class Interrupts implements InterruptBus {
     if (!reached) this.#nobody(message);
   }
 
-  /** A message-signalled interrupt: a bus master's store to 0xFEEx_xxxx (SDM, "Message Address Register Format"). */
+  /**
+   * A message-signalled interrupt: a bus master's store to 0xFEEx_xxxx (SDM, "Message Address Register Format"). With the
+   * redirection hint it goes to one of those that it names, the one with the lowest priority.
+   */
   message(address: number, data: number): void {
+    const [hint, logical] = [(address & 8) !== 0, (address & 4) !== 0];
+    const mode = (data >>> 8) & 7;
     this.deliver({
       destination: destination8((address >>> 12) & 0xff),
-      logical: (address & 4) !== 0,
-      mode: (data >>> 8) & 7,
+      logical,
+      mode: mode === delivery.fixed && hint && logical ? delivery.lowestPriority : mode,
       vector: data & 0xff,
       level: (data & 0x8000) !== 0,
     });

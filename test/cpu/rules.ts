@@ -152,6 +152,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("logical destinations, flat and cluster", "SDM vol. 3A, 11.6.2.2", ["devices/local-apic", "fixed, %s", "cluster logical, destination %i"]),
     rule("logical destinations of x2APIC", "SDM vol. 3A, 11.12.10", ["devices/x2apic", "fixed, %s", "8-bit destinations of I/O APIC and MSI: IDs, cluster 0, and 0xFF as broadcast"]),
     rule("lowest priority", "SDM vol. 3A, 11.6.2.4", ["devices/local-apic", "lowest priority goes to the lowest TPR among those addressed and enabled"], ["devices/x2apic", "lowest priority among logical destinations"]),
+    rule("the redirection hint of a message", "SDM vol. 3A, 11.11.1", ["devices/local-apic", "with the redirection hint a message goes to the lowest priority of those that it names"]),
     rule("ExtINT, LINT0, LINT1", "SDM vol. 3A, 11.5.1", ["devices/local-apic", "LINT0 as ExtINT passes the 8259 pair's request on, whatever the TPR", "an edge is one interrupt, a level one until EOI finds it gone", "LINT1 as NMI", "ExtINT in an interrupt message asks for one INTA cycle"], ["devices/board", "the 8259 pair's INTR is pin 0 of the I/O APIC, for ExtINT"]),
     rule("self-IPI", "SDM vol. 3A, 11.12.11", ["devices/x2apic", "self IPI; an illegal vector is an error of the sender"]),
     rule("priorities of interrupts", "SDM vol. 3A, 11.8.3", ["devices/local-apic", "only a higher priority class interrupts the one in service", "CR8 is TPR bits 7 to 4; lowering it raises attention"]),

@@ -567,6 +567,15 @@ describe("between cores", () => {
     expect(cores[0].get(r.tmr + 0x30)).toBe(1 << 3);
   });
 
+  // SDM vol. 3A, 11.11.1
+  test("with the redirection hint a message goes to the lowest priority of those that it names", () => {
+    for (const [index, core] of cores.entries()) core.set(r.tpr, [0x20, 0x30, 0x10, 0x10][index]);
+    interrupts.message(0xfee0_f00c, 0x62);
+    expect(reached()).toEqual([-1, -1, 0x62, -1]);
+    interrupts.message(0xfee0_1008, 0x64); // physical: it names one
+    expect(reached()[1]).toBe(0x64);
+  });
+
   test("modes that do not exist or are not implemented say so", () => {
     for (const mode of [2, 3, 7]) {
       send(0, mode << 8, 1);
