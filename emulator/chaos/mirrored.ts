@@ -15,11 +15,12 @@ import { atResume, type Evidence, shown, toldTooLate } from "./promises.js";
 interface Loss {
   readonly at: number;
   readonly machine: number;
+  readonly killed: boolean;
 }
 
 /** Machines that were killed, or that a view left out. */
 function losses({ reading, deaths, linkloss, machines }: Evidence): Loss[] {
-  const found: Loss[] = deaths.map(({ machine, at }) => ({ machine, at }));
+  const found: Loss[] = deaths.map(({ machine, at }) => ({ machine, at, killed: true }));
   let members: readonly number[] = Array.from({ length: machines }, (_, i) => i + 1);
   let number = 0;
   for (const view of reading.views) {
@@ -31,7 +32,7 @@ function losses({ reading, deaths, linkloss, machines }: Evidence): Loss[] {
         const known = found.some(
           (one) => one.machine === machine && Math.abs(one.at - view.at) < 2 * linkloss,
         );
-        if (!known) found.push({ machine, at: view.at });
+        if (!known) found.push({ machine, at: view.at, killed: false });
       }
     ({ members, number } = view);
   }
@@ -41,13 +42,19 @@ function losses({ reading, deaths, linkloss, machines }: Evidence): Loss[] {
 /** So long it may take until what too few machines have is mirrored anew. */
 const healed = ({ linkloss }: Evidence): number => 2 * linkloss + 50;
 
-/** Times in which more machines are lost than there are mirrors. */
+/** Times in which more machines are lost than there are mirrors: one after the other, before all can have been mirrored anew. */
 function voids(e: Evidence, lost: readonly Loss[]): Window[] {
-  return lost.flatMap((first, i): Window[] => {
-    const together = lost.slice(i).filter(({ at }) => at <= first.at + healed(e));
-    if (new Set(together.map(({ machine }) => machine)).size <= e.mirror) return [];
-    return [[first.at - 2 * e.linkloss, together.at(-1)!.at + healed(e)]];
-  });
+  const rows: Loss[][] = [];
+  for (const loss of lost) {
+    const last = rows.at(-1)?.at(-1);
+    // Whom a view leaves out was out of reach before, and nobody could mirror anew.
+    const since = loss.killed ? loss.at : loss.at - 2 * e.linkloss;
+    if (last !== undefined && since <= last.at + healed(e)) rows.at(-1)!.push(loss);
+    else rows.push([loss]);
+  }
+  return rows
+    .filter((row) => new Set(row.map(({ machine }) => machine)).size > e.mirror)
+    .map((row): Window => [row[0]!.at - 2 * e.linkloss, row.at(-1)!.at + healed(e)]);
 }
 
 export function nothingTakenBack(e: Evidence): { tested: number; broken: string[] } {

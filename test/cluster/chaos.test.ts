@@ -170,6 +170,14 @@ describe("the judge", () => {
     const both = { ...twice, deaths: [...twice.deaths, { machine: 1, life: 0, at: 290 }] };
     expect(row(both).broken).toEqual([]);
     expect(row({ ...both, mirror: 2 }).broken).not.toEqual([]);
+    // A third one before everything can have two mirrors again, and behind that.
+    const three = (at: number) => ({
+      ...both,
+      mirror: 2,
+      deaths: [...both.deaths, { machine: 3, life: 0, at }],
+    });
+    expect(row(three(480)).broken).toEqual([]);
+    expect(row(three(600)).broken).not.toEqual([]);
   });
 
   test("mirrored, what a machine tells when it has said that it is left out may be counted again", () => {
