@@ -31,6 +31,7 @@ export function objectHere(ranges: usize, home: u32, moving: u32, renumbered: u3
   object.ranges = ranges;
   object.home = home;
   object.moving = moving;
+  object.frozen = 0; // what is kept of pages has records before that
   object.pages = 0;
   object.kept = 0;
   object.keptFirst = 0;

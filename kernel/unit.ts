@@ -207,6 +207,7 @@ export {
 export * from "./unit-core";
 export * from "./unit-holdings";
 export * from "./unit-locks";
+export * from "./unit-moves";
 
 /** Where the static data ends: tests place their records from here on. */
 export function unitHeap(): usize {

@@ -2,7 +2,7 @@
 // chose. Neighbours of which the same is to be told are one message; who has more to say than a link takes goes on later. Core 0 only.
 import { frameAllocate } from "../memory/frames";
 import { mayTakeFrame } from "../memory/reserve";
-import { bit, clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import {
   COMMAND_HOME_OWNER,
   COMMAND_HOME_PAGE,
@@ -20,6 +20,7 @@ import { homesLeaving } from "./homes";
 import { Kept } from "./kept";
 import { mirrorFetched, mirrorGive } from "./left-mirrors";
 import { mirrorsGave, mirrorsOn, pageTaken } from "./mirror-pages";
+import { moveGives } from "./moves";
 import { isZero } from "./page-data";
 import { pageFind, pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
@@ -187,7 +188,7 @@ function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   const report = engineGive(page, doubts);
   const untold: u32 = page.broken != 0 ? UNTOLD : 0;
   if (report != REPORT_HAD) page.broken = 0; // it goes along
-  if (report != REPORT_HAD) object.gaveTo |= bit(object.home);
+  if (report != REPORT_HAD) moveGives(object);
   const data = report != REPORT_HAD && page.frame != 0;
   serialEnded(page, written);
   mirrorsGave(page);

@@ -9,7 +9,6 @@ import { allocate } from "../memory/slab";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_HOME_OBJECT, ITEM_NAME, ITEM_REQUESTER, ITEM_SIZE } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
-import { lossFreezes } from "./directory";
 import { keptFreeze, keptRebuild, keptRebuilt, keptThaw } from "./frozen";
 import { rangesFrozen, rangesMoved, rangesOf, rangesReady } from "./grants";
 import {
@@ -28,6 +27,23 @@ import { mirrorsFreeze } from "./left-mirrors";
 import { LINK_BYTES, linkCame, linkHeard, linkPut } from "./links";
 import { loanReturns } from "./loans";
 import { mirrorsOn, mirrorsThaw, mirrorsWanted } from "./mirror-pages";
+import {
+  DOUBTS,
+  FROM_HOME,
+  FROZEN,
+  HANDED_IN,
+  moveDied,
+  moveFreezes,
+  moveFreezesPage,
+  moveHears,
+  moveIsFlushed,
+  moveLoses,
+  moveRebuilds,
+  moveSays,
+  moveThaws,
+  NAMED,
+  OURS,
+} from "./moves";
 import { objectHashed } from "./object-index";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
@@ -35,7 +51,7 @@ import { pageFind, pagesAsked } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
-import { rangeAt, rangesCarve, rangesHolders, rangesLost } from "./ranges";
+import { rangesCarve } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
 import {
@@ -48,13 +64,12 @@ import {
   reportsDrop,
 } from "./reports";
 import { releaseRevocation } from "./revocations";
-import { hasReverted, serialReverted } from "./serials";
+import { serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { shelfUse } from "./shelves";
-import { HELD, LOST, UNUSED } from "./table";
+import { LOST, UNUSED } from "./table";
 import {
   engineAwaits,
-  engineFreeze,
   engineOffers,
   engineRebuild,
   engineRestore,
@@ -65,23 +80,7 @@ import {
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
 import { PAGE_BYTES } from "./wire";
 
-/** SharedObject.moving */
-const FROZEN: u32 = 1;
-const HANDED_IN: u32 = 2;
-
-/** ITEM_NAME's aux: the sender was the home, so that nothing is lost; the object still has its name. */
-const FROM_HOME: u32 = 1;
-const NAMED: u32 = 2;
-/** Somebody has died, as far as the sender knows, since all had ended a move. */
-const DOUBTS: u32 = 4;
-/** The home had lost something, and told nobody yet. */
-const LOSSY: u32 = 8;
-/** Bytes of pages that nobody has now may be elsewhere by the numbers that those pages would begin with (SharedObject.renumbered). */
-const RENUMBERED: u32 = 16;
-/** SharedObject.complete: this machine was the home; the one that was has handed in, in this view. */
-const OURS: u32 = 1;
-const TOLD: u32 = 2;
-/** And above: `unhealed`. */
+/** ITEM_NAME's aux: what is said of the object, and above: `unhealed`. */
 const UNHEALED_SHIFT: u32 = 8;
 
 let members: u64 = 0;
@@ -140,11 +139,7 @@ export function homeDied(object: SharedObject, machine: u32): void {
 /** What it had of objects that move, by ranges or from this machine, nobody has. */
 export function homesMachineDied(machine: u32): void {
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
-    const object = changetype<SharedObject>(at);
-    // It may have made its directories already, and served others, or have died with what was given to it: what the one before knew is old.
-    if ((object.handedTo & bit(machine)) != 0) object.complete = 0;
-    const had = (object.moving != 0 ? object.holders : 0) | object.gaveTo;
-    if (!mirrorsOn() && (had & bit(machine)) != 0) object.lossy = 1;
+    moveDied(changetype<SharedObject>(at), machine, mirrorsOn());
   }
   deaths++;
   doubts = true;
@@ -216,19 +211,11 @@ function freeze(object: SharedObject, home: u32): void {
   const stored = object.home == clusterSelf() && object.moving == 0;
   pagesAsked(object);
   keptFreeze(object, stored); // while this machine knows that it is the home
-  // What another machine has handed in does not count any more: it may have died since, or hands in again.
-  object.complete = stored ? OURS : object.complete & OURS;
   if (home != clusterSelf() || object.willOf != object.home) willDrop(object);
   object.heirs = 0;
-  object.moving = FROZEN;
-  object.frozen = 1;
-  object.handing = 0;
   if (isRoomless(object)) object.lossy = 1; // nobody was told yet, and the next home has not heard of it
   reportsDrop(object);
-  object.home = home;
-  if (stored && rangesLost(rangesOf(object))) object.lossy = 1;
-  if (stored) object.handedTo = object.gaveTo = 0;
-  if (stored) object.holders = holdersOf(object) & ~bit(clusterSelf());
+  moveFreezes(engine, object, home, hasPage.index);
   rangesFrozen(object, stored);
   locksFreeze(object);
   futexesMove(object);
@@ -239,9 +226,7 @@ function freeze(object: SharedObject, home: u32): void {
     loanReturns(page);
     refusalsForget(page);
     releaseRevocation(page);
-    if (stored) lossFreezes(page);
-    if (stored && hasReverted(page)) object.renumbered = 1;
-    engineFreeze(engine, page, stored && (page.frame != 0 || page.broken != 0));
+    moveFreezesPage(engine, object, page, stored, page.frame != 0 || page.broken != 0);
     page.twinOf = 0;
     page.told = 0;
     page.roomless = 0;
@@ -249,22 +234,10 @@ function freeze(object: SharedObject, home: u32): void {
   }
 }
 
-/** Of ranges. Of a page that has a record or bytes here its own report says who had it. */
-function holdersOf(object: SharedObject): u64 {
-  const set = rangesOf(object);
-  let holders = rangesHolders(set, 0);
-  for (let number: u32 = 0; number < set.count; number++) {
-    const range = rangeAt(set, number);
-    if (range.directory != HELD || (holders & bit(range.owner)) != 0 || range.owner == clusterSelf())
-      continue;
-    for (let index = range.first; index <= range.last; index++) {
-      if (changetype<usize>(pageFind(object, index)) != 0) continue;
-      if (changetype<usize>(keptFind(object, index)) != 0) continue;
-      holders |= bit(range.owner);
-      break;
-    }
-  }
-  return holders;
+/** Then its own report says who else had it. */
+function hasPage(object: SharedObject, index: u64): bool {
+  if (changetype<usize>(pageFind(object, index)) != 0) return true;
+  return changetype<usize>(keptFind(object, index)) != 0;
 }
 
 // --- Hand in ---
@@ -291,7 +264,7 @@ export function homesHandIn(): bool {
   let object = objectsFirst();
   while (changetype<usize>(object) != 0) {
     if (object.moving == FROZEN) {
-      countUntold(object);
+      moveIsFlushed(object);
       if (object.home == clusterSelf()) handInHere(object);
       else if (!handIn(object)) return false;
       object.moving = HANDED_IN;
@@ -299,14 +272,6 @@ export function homesHandIn(): bool {
     object = changetype<SharedObject>(object.next);
   }
   return true;
-}
-
-/** Nobody who was told of a loss is to be heard of any more. */
-function countUntold(object: SharedObject): void {
-  for (let at = object.pages; at != 0; at = changetype<Page>(at).nextInObject) {
-    if (changetype<Page>(at).untold != 0) object.lossy = 1;
-    if (changetype<Page>(at).reverts != 0) object.renumbered = 1;
-  }
 }
 
 function handInHere(object: SharedObject): void {
@@ -325,12 +290,7 @@ function handIn(object: SharedObject): bool {
 }
 
 function objectHandIn(object: SharedObject): void {
-  object.handedTo |= bit(object.home);
-  let aux = (object.complete & OURS ? FROM_HOME : 0) | (object.name != 0 ? NAMED : 0);
-  if (object.lossy != 0) aux |= LOSSY;
-  if (doubts) aux |= DOUBTS;
-  if (object.renumbered != 0) aux |= RENUMBERED;
-  aux |= unhealed << UNHEALED_SHIFT;
+  const aux = moveSays(object, doubts) | (object.name != 0 ? NAMED : 0) | (unhealed << UNHEALED_SHIFT);
   const writer = messageTo(
     object.home,
     16 + 8 + 256 + 16 + 8 + LINK_BYTES,
@@ -373,12 +333,10 @@ function objectCame(object: SharedObject, from: u32, message: MessageHeader): vo
   const size = load<u64>(itemData(itemFind(message, ITEM_SIZE)));
   opened(object, from, itemFind(message, ITEM_REQUESTER).aux);
   if (object.complete == 0) object.size = max<u64>(object.size, size);
-  if (name.aux & LOSSY) object.lossy = 1;
+  moveHears(object, name.aux);
   if (name.aux & DOUBTS) doubts = true;
-  if (name.aux & RENUMBERED) object.renumbered = 1;
   unhealed = min<u32>(unhealed, (name.aux >> UNHEALED_SHIFT) & UNKNOWN); // whoever knows of fewer is right
   if (name.aux & FROM_HOME) {
-    object.complete |= TOLD;
     object.size = size;
     linkCame(object, message);
     if (!(name.aux & NAMED)) objectUnnamed(object);
@@ -460,22 +418,15 @@ function rebuild(object: SharedObject): void {
   // What so many dead machines had that others saw, somebody has as well.
   const manyDied = mirrorsOn() && deaths != 0 && unhealed > mirrorsWanted();
   const mirrored = mirrorsOn() && !manyDied && object.lossy == 0;
-  const buries = !mirrored && (object.complete == 0 || object.lossy != 0 || manyDied);
   const ours = (object.complete & OURS) != 0;
-  if (buries) {
-    bury(object);
-    object.renumbered = 1;
-  }
+  const loses = moveLoses(object, mirrored, manyDied);
+  if (loses) bury(object);
   const roomless = isRoomless(object);
   if (roomless) buryRoomless(object);
   // Mirrored, what nobody has was not lost. But a machine that was left out may have written to it, unseen, and come back.
-  if (mirrored || roomless) object.renumbered = 1;
-  object.lossy = 0;
-  object.holders = 0;
-  object.handedTo = object.gaveTo = 0;
+  moveRebuilds(object, loses || mirrored || roomless);
   willDrop(object);
   object.died = 0;
-  object.complete = 0;
   opened(object, clusterSelf(), object.references);
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf() && isDead(machine)) opened(object, machine, 0);
@@ -541,12 +492,7 @@ export function homesThaw(home: u32): void {
     const moved = object.home == home && object.moving == HANDED_IN && home != clusterSelf();
     if (moved) {
       keptThaw(object);
-      object.frozen = 0;
-      object.moving = 0;
-      object.complete = 0;
-      object.lossy = 0;
-      object.holders = 0;
-      object.handedTo = object.gaveTo = 0;
+      moveThaws(object);
     }
     if (object.home == home && object.moving == 0) thaw(object);
     if (moved) locksThaw(object);

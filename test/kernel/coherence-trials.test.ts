@@ -100,15 +100,6 @@ test.each(rangeBugs.filter(({ story, trial }) => story ?? trial).map((bug) => [b
   },
 );
 
-// The home has nothing of such a page that it could report when everything freezes; its holder dies before he has told of it.
-test("R2, promise 73: what another has, and was never here, is somebody's", () => {
-  const run = (planted = "") => rangeTrial(new KernelWasm(), [GIVING + 1367, "safety", 9], planted);
-  expect(run).not.toThrow();
-  expect(() => run("what another has, and was never here, is nobody's")).toThrow(
-    /nobody was told of the loss/,
-  );
-});
-
 test("promise 85: who is about to write when others unmap has a copy like others", () =>
   tellStory(new KernelWasm(), collecting));
 

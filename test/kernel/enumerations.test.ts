@@ -10,8 +10,6 @@ const enumerations: readonly Names[] = [
   ["coherence/access.ts", /^(?!CMP$|LOG_XMM$)/],
   ["coherence/client.ts", /^ASK_/],
   ["coherence/early.ts", /^EARLY_/],
-  ["coherence/homes.ts", /^(FROZEN|HANDED_IN)$/],
-  ["coherence/homes.ts", /^(OURS|TOLD)$/],
   ["coherence/instruction.ts", /^FROM_/],
   ["coherence/instruction.ts", /^REX_/],
   ["coherence/lock-pieces.ts", /^(SHARED|EXCLUSIVE)_LOCK$/],
@@ -22,6 +20,8 @@ const enumerations: readonly Names[] = [
   ["coherence/locked.ts", /^(KEEP$|AS_)/],
   ["coherence/mirrors.ts", /^MIRROR_/],
   ["coherence/named.ts", /^OPEN_/],
+  ["coherence/moves.ts", /^(FROZEN|HANDED_IN)$/],
+  ["coherence/moves.ts", /^(OURS|TOLD)$/],
   ["coherence/object-locks.ts", /^LOCKS_/],
   ["coherence/object-names.ts", /^NUMBERED_(?!BYTES$)/],
   ["coherence/operation.ts", /^(ADD|AND|OR|XOR|EXCHANGE|COMPARE_EXCHANGE|BORROW)$/],
@@ -49,7 +49,7 @@ const reasons: readonly Names[] = [
 ];
 /** Bits of one word each. */
 const flags: readonly Names[] = [
-  ["coherence/homes.ts", /^(FROM_HOME|NAMED|DOUBTS|LOSSY)$/],
+  ["coherence/moves.ts", /^(FROM_HOME|NAMED|DOUBTS|LOSSY)$/],
   ["coherence/directory.ts", /^FOUND(_|$)/],
   ["coherence/lock-space.ts", /^LOCK_T/],
   ["coherence/lock-table.ts", /^DO_/],
@@ -127,7 +127,7 @@ test("two of one value are seen", () => {
 });
 
 test("two flags with one bit are seen", () => {
-  const text = read("coherence/homes.ts").replace(/(LOSSY: u32 =) \d+/, "$1 6");
+  const text = read("coherence/moves.ts").replace(/(LOSSY: u32 =) \d+/, "$1 6");
   expect(overlaps(membersOf(flags[0]!, text))).toEqual([
     "NAMED and LOSSY share 2",
     "DOUBTS and LOSSY share 4",

@@ -7,6 +7,7 @@ import { keptPlants } from "../support/plants/kept.js";
 import { kernelPlants } from "../support/plants/kernels.js";
 import { linkSourcePlants } from "../support/plants/links.js";
 import { lockPlants } from "../support/plants/locks.js";
+import { moveSourcePlants } from "../support/plants/moves.js";
 import { namePlants } from "../support/plants/names.js";
 import { notePlants } from "../support/plants/notes.js";
 import { orderPlants } from "../support/plants/orders.js";
@@ -18,6 +19,7 @@ const plants = [
   ...guessPlants,
   ...linkSourcePlants,
   ...lockPlants,
+  ...moveSourcePlants,
   ...notePlants,
   ...rangeSourcePlants,
   ...keptPlants,

@@ -12,8 +12,16 @@ import {
   saidToTheDead,
   untouched,
 } from "../support/move-stories.js";
+import { compiled } from "../support/plants/compiled.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
-import { moveAtRandom, moveBugs, moveBySearch, moveFoundByStory } from "../support/plants/moves.js";
+import {
+  moveAtRandom,
+  moveBugs,
+  moveBySearch,
+  moveFoundByStory,
+  moveLines,
+} from "../support/plants/moves.js";
+import { rangeTrial } from "../support/plants/ranges.js";
 import {
   askedBefore,
   askedOfTheDead,
@@ -38,6 +46,17 @@ describe("a home that moves", () => {
   const told = Object.keys(moveStories) as (keyof typeof moveStories)[];
   test.each(told)("%s", (bug) => expect(moveFoundByStory(bug)).not.toEqual([]));
   test.each(told)("without the bug: %s", (bug) => tellStory(new KernelWasm(), moveStories[bug]));
+  // The kernel's own lines (moves.ts).
+  test.each(moveLines.filter(({ story, trial }) => story ?? trial).map((bug) => [bug.name, bug] as const))(
+    "planted in the kernel, and seen: %s",
+    async (_, bug) => {
+      const { story, trial } = bug;
+      const run = (kernel: KernelWasm) => (story ? tellStory(kernel, story) : rangeTrial(kernel, trial!));
+      expect(() => run(new KernelWasm())).not.toThrow();
+      const kernel = await compiled(bug, "unit.ts");
+      expect(() => run(kernel())).toThrow();
+    },
+  );
 });
 
 describe("membership", () => {

@@ -81,6 +81,18 @@ const functions = {
   mayGiveUp: "mayGiveUp",
   holdingsGiven: "holdingsGiven",
   holdingsNamed: "holdingsNamed",
+  moveBegins: "moveBegins",
+  moveDied: "moveDied",
+  moveFreezesPage: "moveFreezesPage",
+  moveGives: "moveGives",
+  moveHears: "moveHears",
+  moveIsFlushed: "moveIsFlushed",
+  moveLoses: "moveLoses",
+  movePut: "movePut",
+  moveRebuilds: "moveRebuilds",
+  moveSays: "moveSays",
+  moveThaws: "moveThaws",
+  moveWord: "moveWord",
   objectHere: "objectHere",
   objectPage: "objectPage",
   objectKept: "objectKept",
@@ -163,7 +175,7 @@ export interface PageKept {
 export interface ObjectKnown {
   home: number;
   moving: number;
-  renumbered: boolean;
+  renumbered: number;
 }
 
 export class Engines {
@@ -251,7 +263,7 @@ export class Engines {
   /** What the machine knows of an object, as the kernel has it until the next call; of no pages of it. */
   #object(machine: number, { home, moving, renumbered }: ObjectKnown): number {
     const set = this.#shape.ranges ? this.set(machine) : 0;
-    return this.do.objectHere(set, home, moving, renumbered ? 1 : 0);
+    return this.do.objectHere(set, home, moving, renumbered);
   }
 
   /** The same, of its only object, with pages. */

@@ -3,25 +3,26 @@
 // coherence-views.ts says when.
 import type { Leaves } from "./coherence-leaves.js";
 import type { Mirrors } from "./coherence-mirror.js";
+import { Moves } from "./coherence-moves.js";
 import type { Pagers } from "./coherence-pager.js";
-import { type Cluster, NO_SERIAL } from "./coherence-state.js";
+import type { Cluster } from "./coherence-state.js";
 import { FROZEN, HANDED_IN, type ObjectHere, type ViewNotice } from "./coherence-view-state.js";
 
 type HomeNotice = Exclude<ViewNotice, { kind: "mark" }>;
-
-const bit = (machine: number) => 1 << machine;
 
 export class Homes {
   readonly #cluster: Cluster;
   readonly #pagers: Pagers;
   readonly #mirrors: Mirrors;
   readonly #leaves: Leaves;
+  readonly #moves: Moves;
 
   constructor(cluster: Cluster, pagers: Pagers, mirrors: Mirrors, leaves: Leaves) {
     this.#cluster = cluster;
     this.#pagers = pagers;
     this.#mirrors = mirrors;
     this.#leaves = leaves;
+    this.#moves = new Moves(cluster);
   }
 
   /** Who knows of an object without having been told asks there. */
@@ -86,18 +87,12 @@ export class Homes {
 
   /** Another machine is dead (peerDied() of homes.ts); `left`: it had nothing any more. */
   died(number: number, dead: number, left: boolean): void {
-    const { engines, pages, objects, planted } = this.#cluster;
+    const { engines, pages, objects } = this.#cluster;
     const machine = this.#cluster.machine(number);
     for (const object of objects) {
       const here = machine.objects[object]!;
-      const held =
-        (here.holders & bit(dead)) !== 0 && planted !== "what was held by ranges when all froze is nobody's";
-      const gave =
-        (here.gaveTo & bit(dead)) !== 0 && planted !== "what who leaves gave to the dead is nobody's";
-      if (((here.moving !== 0 && held) || gave) && !left) here.lossy = true;
-      // It may have made its directories already, and served others, or have died with what was given to it.
-      const forgets = planted === "who was the home once has everything";
-      if (here.handedTo & bit(dead) && !forgets) here.ours = false;
+      if (!left)
+        this.#moves.of(number, object, (at) => engines.do.moveDied(at, dead, this.#mirrors.on ? 1 : 0));
       if (!here.known || here.home !== dead) continue;
       here.moving = Math.max(here.moving, FROZEN);
     }
@@ -125,10 +120,9 @@ export class Homes {
       if (!here.known && this.#cluster.planted !== "a new machine grants what was lost by ranges")
         this.#cluster.rangesMoved(to);
       if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN });
-      if (here.moving !== 0 && notice.complete) here.complete = true;
-      if (here.moving !== 0 && notice.lossy) here.lossy = true;
-      if (here.moving !== 0 && notice.renumbered) here.renumbered = true;
-      if (here.moving !== 0 && notice.doubts) machine.membership.doubts = true;
+      if (here.moving === 0) return;
+      this.#moves.of(to, notice.object, (at) => engines.do.moveHears(at, notice.says));
+      if (notice.says & this.#cluster.c["DOUBTS"]!) machine.membership.doubts = true;
     } else if (objects.length > 0) {
       const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
       if (!known || moving === 0) return;
@@ -158,27 +152,24 @@ export class Homes {
   #freezeObject(number: number, object: number, here: ObjectHere, home: number): void {
     const { engines } = this.#cluster;
     const stored = here.home === number && here.moving === 0;
+    const engine = engines.engine(number);
     if (this.#cluster.planted !== "what has merged is nobody's") this.#unmerge(number);
-    here.ours ||= stored;
-    here.complete = here.ours;
-    if (stored && this.#untold(number, object, here)) here.lossy = true;
-    if (stored && this.#hasReverted(number, object)) here.renumbered = true;
-    if (stored) here.handedTo = here.gaveTo = 0;
-    if (stored) here.holders = this.#cluster.rangeHolders(number);
-    here.moving = FROZEN;
-    here.home = home;
+    if (stored && this.#untold(number, object, here)) here.lossy = 1;
+    if (this.#roomless(number, object).length > 0) here.lossy = 1;
+    this.#moves.of(number, object, (at) => engines.do.moveBegins(engine, at, home));
     if (stored && this.#cluster.planted !== "a lost page's frame is the page")
       for (const page of this.#pagesHere(number, object)) engines.do.stands(engines.page(number, page));
-    if (this.#roomless(number, object).length > 0) here.lossy = true;
     this.#cluster.rangesFrozen(number);
     for (const page of this.#pagesHere(number, object)) {
-      Object.assign(this.#cluster.machine(number).pages[page]!, { roomless: false, fetching: false });
+      const itsPage = this.#cluster.machine(number).pages[page]!;
+      Object.assign(itsPage, { roomless: false, fetching: false });
       this.#pagers.endRevocation(number, page);
-      const [engine, at] = [engines.engine(number), engines.page(number, page)];
-      if (stored) engines.do.lossFreezes(at);
-      const { framed, broken } = this.#cluster.machine(number).pages[page]!;
-      const has = stored && (framed || broken) ? 1 : 0;
-      this.#pagers.run(number, page, () => engines.do.freeze(engine, at, has));
+      const has = itsPage.framed || itsPage.broken ? 1 : 0;
+      this.#pagers.run(number, page, () =>
+        this.#moves.of(number, object, (at) =>
+          engines.do.moveFreezesPage(engine, at, engines.page(number, page), stored ? 1 : 0, has),
+        ),
+      );
     }
   }
 
@@ -201,20 +192,9 @@ export class Homes {
     for (const page of merged) engines.do.keep(engines.page(number, page), 0); // refreshes it
   }
 
-  /** hasReverted() of serials.ts, of some page. */
-  #hasReverted(number: number, object: number): boolean {
-    const { engines, c } = this.#cluster;
-    return this.#pagesHere(number, object).some((page) => {
-      const at = engines.page(number, page);
-      const serial = BigInt.asUintN(64, BigInt(engines.do.serial(at)));
-      return (serial !== NO_SERIAL && serial >> 32n !== 0n) || engines.do.directory(at) === c["RECOVERING"];
-    });
-  }
-
-  /** At the home: somebody is to be told still of the loss of pages that have no records. */
+  /** At the home: somebody is to be told still of the loss of pages that have no records; those of a range moves.ts knows. */
   #untold(number: number, object: number, here: ObjectHere): boolean {
-    const { engines, ranges, pages } = this.#cluster;
-    if (ranges && engines.do.lost(engines.set(number)) !== 0) return true;
+    const { ranges, pages } = this.#cluster;
     const made = this.#pagesHere(number, object);
     const unmade = pages.filter((page) => this.#cluster.objectOf(page) === object).length > made.length;
     return !ranges && here.lost && unmade;
@@ -227,20 +207,12 @@ export class Homes {
       const here = machine.objects[object]!;
       if (!here.known || here.moving !== FROZEN) continue;
       here.moving = HANDED_IN;
-      for (const page of this.#pagesHere(number, object)) {
-        if (engines.do.isUntold(engines.page(number, page)) !== 0) here.lossy = true;
-        if (engines.do.reverts(engines.page(number, page)) !== 0) here.renumbered = true;
-      }
-      if (here.home !== number) here.handedTo |= bit(here.home);
-      if (here.home !== number)
-        this.#cluster.tell(number, here.home, {
-          kind: "object",
-          object,
-          complete: here.ours,
-          lossy: here.lossy,
-          renumbered: here.renumbered && this.#cluster.planted !== "who was the home alone knows of eras",
-          doubts: machine.membership.doubts,
-        });
+      let says = 0;
+      this.#moves.of(number, object, (at) => {
+        engines.do.moveIsFlushed(at);
+        if (here.home !== number) says = engines.do.moveSays(at, machine.membership.doubts ? 1 : 0);
+      });
+      if (here.home !== number) this.#cluster.tell(number, here.home, { kind: "object", object, says });
       for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
     }
   }
@@ -346,19 +318,18 @@ export class Homes {
     const { engines } = this.#cluster;
     const machine = this.#cluster.machine(number);
     // What a dead machine had that others saw, somebody has as well.
-    const loses = (!here.complete || here.lossy) && !this.#mirrors.on;
-    here.lossy = false;
-    here.holders = 0;
-    here.handedTo = here.gaveTo = 0;
+    const mirrored = this.#mirrors.on;
+    const ours = (here.complete & this.#cluster.c["OURS"]!) !== 0;
     const roomless = this.#roomless(number, object);
-    if (loses || this.#mirrors.on || roomless.length > 0) here.renumbered = true;
-    here.lost = loses && this.#cluster.planted !== "what nobody has is zero";
+    this.#moves.of(number, object, (at) => {
+      const loses = engines.do.moveLoses(at, mirrored ? 1 : 0, 0) !== 0;
+      here.lost = loses && this.#cluster.planted !== "what nobody has is zero";
+      engines.do.moveRebuilds(at, loses || mirrored || roomless.length > 0 ? 1 : 0);
+    });
     const { ranges, pages } = this.#cluster;
     const set = engines.set(number);
     if (ranges && here.lost) engines.do.lose(set, 0n, BigInt(pages.length - 1));
     if (ranges) for (const page of roomless) engines.do.lose(set, BigInt(page), BigInt(page));
-    const { ours } = here;
-    here.complete = here.ours = false;
     here.moving = 0;
     for (const page of this.#pagesHere(number, object)) {
       const at = engines.page(number, page);
@@ -404,12 +375,8 @@ export class Homes {
     for (const object of objects) {
       const here = this.#cluster.machine(number).objects[object]!;
       if (!here.known || here.home !== home) continue;
-      if (here.moving === HANDED_IN && home !== number) {
-        here.moving = 0;
-        here.complete = here.ours = here.lossy = false;
-        here.holders = 0;
-        here.handedTo = here.gaveTo = 0;
-      }
+      if (here.moving === HANDED_IN && home !== number)
+        this.#moves.of(number, object, (at) => engines.do.moveThaws(at));
       if (here.moving !== 0) continue;
       for (const page of this.#pagesHere(number, object)) {
         const [engine, at] = [engines.engine(number), engines.page(number, page)];

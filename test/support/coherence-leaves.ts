@@ -1,6 +1,7 @@
 // Machines that leave the cluster of coherence-state.ts in good order (farewell.ts, and what homes.ts makes of it): their program has
 // ended, they hand in all that they have by a view in which they are leaving, say so, and the next view is without them.
 import type { Mirrors } from "./coherence-mirror.js";
+import { Moves } from "./coherence-moves.js";
 import { type Cluster, instructions, isDone } from "./coherence-state.js";
 import type { ViewNotice } from "./coherence-view-state.js";
 
@@ -12,10 +13,12 @@ const bit = (machine: number) => 1 << machine;
 export class Leaves {
   readonly #cluster: Cluster;
   readonly #mirrors: Mirrors;
+  readonly #moves: Moves;
 
   constructor(cluster: Cluster, mirrors: Mirrors) {
     this.#mirrors = mirrors;
     this.#cluster = cluster;
+    this.#moves = new Moves(cluster);
   }
 
   /**
@@ -103,7 +106,7 @@ export class Leaves {
       return;
     }
     here.broken = false;
-    this.#cluster.machine(number).objects[this.#cluster.objectOf(page)]!.gaveTo |= bit(home);
+    this.#moves.of(number, this.#cluster.objectOf(page), (object) => engines.do.moveGives(object));
     const value = here.framed ? here.frame : 0;
     this.#cluster.tell(number, home, { kind: "given", page, report: report | untold, serial, ...to }, value);
   }

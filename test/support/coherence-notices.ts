@@ -43,10 +43,8 @@ export function putNotice(words: Words, notice: Notice, mirrored: boolean): void
   if ("restore" in notice) words.put(Number(notice.restore) | (Number(notice.alone) << 1));
   if ("home" in notice) words.put((notice.last ? 1 : 0) | (notice.home << 1));
   if ("serial" in notice && mirrored) put64(words, notice.serial);
-  if ("object" in notice)
-    words.put(
-      2 * notice.object + (notice.complete ? 1 : 0) + (notice.lossy ? 1024 : 0) + (notice.doubts ? 2048 : 0),
-    );
+  // Without RENUMBERED: the search does not tell numbers apart.
+  if ("object" in notice) words.put((notice.object << 5) | (notice.says & 15));
   if ("phase" in notice) words.put((notice.view << 4) | notice.phase);
   if ("first" in notice) for (const bound of [notice.first, notice.last]) put64(words, bound);
   if ("recalled" in notice) words.put(notice.recalled ? 1 : 0);

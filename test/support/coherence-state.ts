@@ -284,11 +284,10 @@ export class Cluster {
     const object = {
       known: life === 0 || !this.takeover,
       moving: 0,
-      complete: false,
-      ours: false,
+      complete: 0,
       lost: false,
-      renumbered: false,
-      lossy: false,
+      renumbered: 0,
+      lossy: 0,
       holders: 0,
       handedTo: 0,
       gaveTo: 0,
@@ -473,7 +472,7 @@ export class Cluster {
     if (number !== home) return;
     this.engines.do.holderDied(this.engines.engine(number), this.object(number), dead);
     const { objects, pages } = this.machine(number);
-    if (this.engines.do.objectRenumbered() !== 0) for (const object of objects) object.renumbered = true;
+    if (this.engines.do.objectRenumbered() !== 0) for (const object of objects) object.renumbered = 1;
     pages.forEach((here, page) => {
       const { exists, kept } = here;
       if (exists || !kept) return;
@@ -486,22 +485,6 @@ export class Cluster {
     this.tellings.suffers(page);
     this.deaths++;
     this.forgivable[page]!++;
-  }
-
-  /** holdersOf() of homes.ts, at the home: bit per other machine that has ranges of the object. */
-  rangeHolders(number: number): number {
-    if (!this.ranges) return 0;
-    const set = this.engines.set(number);
-    let holders = Number(this.engines.do.holders(set, 0n)) << 1;
-    if (
-      this.setup.gives !== undefined &&
-      this.planted !== "what another has, and was never here, is nobody's"
-    )
-      for (const page of this.pages) {
-        const { exists, kept } = this.machine(number).pages[page]!;
-        if (!exists && !kept) holders |= 1 << this.engines.do.rangeOwner(set, BigInt(page));
-      }
-    return holders & ~(1 << number) & ~1;
   }
 
   rangesFrozen(number: number): void {

@@ -57,10 +57,10 @@ export class Tellings {
   }
 
   #hasTo(machine: number, page: number): boolean {
-    const { numbers, ranges } = this.#cluster;
+    const { numbers, ranges, c } = this.#cluster;
     const { alive, objects } = this.#cluster.machine(machine);
     // Left out, and it does not know: those who do not know either may give it anything yet.
-    if (ranges || alive || objects[this.#cluster.objectOf(page)]!.ours) return true;
+    if (ranges || alive || (objects[this.#cluster.objectOf(page)]!.complete & c["OURS"]!) !== 0) return true;
     return (
       this.#hasRecord(machine, page) ||
       numbers.some(

@@ -51,34 +51,22 @@ export interface ObjectHere {
   known: boolean;
   home: number;
   moving: number;
-  /** The former home has handed in. */
-  complete: boolean;
-  /** This machine was it. */
-  ours: boolean;
+  /** SharedObject.complete: OURS and TOLD of moves.ts. */
+  complete: number;
   /** At the home: what nobody has may have been at the former one. */
   lost: boolean;
-  /** This home took over from one that died. */
-  renumbered: boolean;
-  /** Something of it was lost that the former home had told nobody yet. */
-  lossy: boolean;
-  /** Moving, and this machine was the home: bit per machine that had ranges of it then. */
+  /** As SharedObject has them; bit m-1: machine m. */
+  renumbered: number;
+  lossy: number;
   holders: number;
-  /** Moving: bit per machine to which this one has handed in. */
   handedTo: number;
-  /** Bit per machine of these to which this one, which leaves, has given pages. */
   gaveTo: number;
 }
 
 export type ViewNotice =
   | { kind: "mark"; phase: number; view: number }
-  | {
-      kind: "object";
-      object: number;
-      complete: boolean;
-      lossy: boolean;
-      doubts: boolean;
-      renumbered: boolean;
-    }
+  /** `says`: moveSays() of moves.ts. */
+  | { kind: "object"; object: number; says: number }
   /** `restore`: nobody has the page, and that machine has the newest bytes of it; `alone`: nobody else has a copy. */
   | { kind: "owner"; page: number; restore: boolean; alone: boolean }
   /** Whoever has the page next is to be told of a loss. */
@@ -136,25 +124,14 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
   put(deaf | (coming << 16));
   put(left | (handedIn ? 1 : 0));
   for (const mark of marks) put(mark + 1);
-  for (const {
-    known,
-    home,
-    moving,
-    complete,
-    ours,
-    lost,
-    lossy,
-    holders,
-    handedTo,
-    gaveTo,
-  } of machine.objects) {
+  for (const { known, home, moving, complete, lost, lossy, holders, handedTo, gaveTo } of machine.objects) {
     put(gaveTo);
     put(
       (known ? 1 : 0) |
         (home << 1) |
         (moving << 8) |
-        (complete ? 1 << 12 : 0) |
-        (ours ? 1 << 15 : 0) |
+        ((complete & 2) << 11) |
+        ((complete & 1) << 15) |
         (lost ? 1 << 13 : 0) |
         (lossy ? 1 << 14 : 0) |
         (holders << 16) |

@@ -105,22 +105,22 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
   {
     name: "what a machine held by ranges is nobody's when it dies while their home moves",
     judge: "holders",
-    file: "coherence/homes.ts",
+    file: "coherence/moves.ts",
     from: "const had = (object.moving != 0 ? object.holders : 0) | object.gaveTo;",
     to: "const had = object.gaveTo;",
   },
   {
     name: "what who leaves gave to the dead is nobody's",
     judge: "passedOn",
-    file: "coherence/homes.ts",
+    file: "coherence/moves.ts",
     from: "const had = (object.moving != 0 ? object.holders : 0) | object.gaveTo;",
     to: "const had = object.moving != 0 ? object.holders : 0;",
   },
   {
     name: "a former home knows everything, though another one has served since",
     judge: "homes",
-    file: "coherence/homes.ts",
-    from: "    if ((object.handedTo & bit(machine)) != 0) object.complete = 0;\n",
+    file: "coherence/moves.ts",
+    from: "  if ((object.handedTo & bitOf(dead)) != 0) object.complete = 0;\n",
     to: "",
   },
   {
