@@ -112,6 +112,8 @@ export function isAtHome(page: Page): bool {
 }
 
 export function directoryMessage(engine: Engine, page: Page, message: PageMessage): void {
+  // A stranger (strangers.ts) answers a former home also when all have frozen.
+  if (message.kind == SAY_SURRENDER && engine.self != page.home && !(message.flags & WITH_DATA)) return;
   assert(engine.self == page.home, "a directory message to a machine that is not the home");
   refresh(page);
   const copy = saysCopy(page, message);

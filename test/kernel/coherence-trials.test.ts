@@ -139,6 +139,12 @@ test("a word that nobody heard ends with the machine that it came to", () => {
   expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "safety", 8)).toBeGreaterThan(50);
 });
 
+// It has frozen and knows nothing of the page; the one that it answers is the home no more when it hears that.
+test("a stranger's answer comes to a machine that was the home", () => {
+  const shape = LARGER + 4441;
+  expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "safety", 3)).toBeGreaterThan(100);
+});
+
 // Two waited for one who died; the word of the first comes when the home has asked the page for itself, by a record made anew.
 test("a record that knows who was told of a loss does not merge before he has said so", () => {
   const shape = GUESSING + 262;
