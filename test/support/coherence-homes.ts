@@ -60,7 +60,7 @@ export class Homes {
       for (const number of numbers) {
         const here = this.#cluster.machine(number).pages[page]!;
         if (here.kept?.former) Object.assign(here, { kept: undefined, frame: 0 });
-        here.ofFormerFile = here.exists;
+        here.ofFormerFile = here.exists || here.kept !== undefined;
       }
   }
 
