@@ -170,10 +170,10 @@ function unmappingOf(number: number): Shape {
   return { ...shape, notes: number % 3 };
 }
 
-/** The next one of these that has ranges. */
+/** The next one of these that has ranges; each kind has a million shapes. */
 function givingOf(number: number): Shape {
   const kinds = [0, LARGER, JOINED, GUESSING, UNMAPPING];
-  for (let at = 16 * number; ; at++) {
+  for (let at = (16 * number) % 999_983; ; at++) {
     const shape = shapeOf(kinds[number % kinds.length]! + at);
     if (shape.ranges) return { ...shape, gives: 1 + (number % 7), recalls: (number >> 2) % 4 };
   }
