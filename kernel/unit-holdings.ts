@@ -3,8 +3,10 @@
 import { giveUp } from "./coherence/holdings";
 import { Kept, mayKeep } from "./coherence/kept";
 import { pageBeginAgain } from "./coherence/page-begin";
+import { RangeSet, rangeOf } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { SharedObject } from "./coherence/shared-object";
+import { isKeptRange, shedOf } from "./coherence/shedding";
 
 export {
   claimBegins,
@@ -19,6 +21,16 @@ export {
   rangesMoved,
   recallBegins,
 } from "./coherence/holdings";
+export {
+  mayTakeFrom,
+  rangeLeaves,
+  SHED_ALL,
+  SHED_COPIES,
+  SHED_FETCH,
+  SHED_OFFER,
+  SHED_OWN,
+  SHED_RECALL,
+} from "./coherence/shedding";
 
 const PAGES: u32 = 16;
 const object = changetype<SharedObject>(memory.data(offsetof<SharedObject>(), 8));
@@ -104,4 +116,15 @@ export function holdingsGiven(first: u64, last: u64): u32 {
 
 export function holdingsNamed(number: u32): u64 {
   return load<u64>(named + ((<usize>number) << 3));
+}
+
+/** Behind the last page of the range that begins there and counts; 0: none does. */
+export function keptRangeEnd(first: u64): u64 {
+  const set = changetype<RangeSet>(object.ranges);
+  const range = rangeOf(set, first);
+  return range.first == first && isKeptRange(set, range) ? range.last + 1 : 0;
+}
+
+export function rangeShedOf(engine: Engine, first: u64): u32 {
+  return shedOf(engine, object, rangeOf(changetype<RangeSet>(object.ranges), first));
 }

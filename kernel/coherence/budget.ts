@@ -12,9 +12,8 @@
 import { nanoseconds } from "../machine/time";
 import { bootNumber } from "../options";
 import { stats } from "../stats";
-import { bit, clusterSelf } from "../syslink/cluster";
 import { dropPage, pageGiveBack } from "./giving";
-import { rangesGiveUp, rangesReady, rangesTakeBack } from "./grants";
+import { rangesGiveUp, rangesTakeBack } from "./grants";
 import { ownDrop, rangesOf } from "./holdings";
 import { Kept } from "./kept";
 import { mirrorsOn } from "./mirror-pages";
@@ -23,20 +22,21 @@ import { objectsFirst } from "./object-list";
 import { pageCount, pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
-import {
-  isRecord,
-  RANGES_SPARE,
-  Range,
-  RangeSet,
-  rangeAt,
-  rangesEdits,
-  rangesPutState,
-  STORED,
-} from "./ranges";
+import { isRecord, RANGES_SPARE, Range, rangeAt, rangesEdits } from "./ranges";
 import { Page } from "./records";
 import { framesRelieve, framesWanted } from "./relief";
 import { isIdle, isSettledObject, mergeResting } from "./resting";
-import { HELD, INVALID, SHARED } from "./table";
+import {
+  isKeptRange,
+  rangeLeaves,
+  SHED_ALL,
+  SHED_COPIES,
+  SHED_FETCH,
+  SHED_OFFER,
+  SHED_OWN,
+  SHED_RECALL,
+  shedOf,
+} from "./shedding";
 
 const RECORDS: u64 = 4096;
 const FEW: u64 = 64;
@@ -117,14 +117,6 @@ function entries(): u64 {
 
 // --- What counts ---
 
-function isKept(set: RangeSet, range: Range): bool {
-  if (!isRecord(range)) return false;
-  // Being taken back.
-  return (
-    range.directory != HELD || (range.flags & STORED) != 0 || !((set.recalling >> (range.owner - 1)) & 1)
-  );
-}
-
 function kept(now: u64): u64 {
   let sum: u64 = 0;
   let object = objectsFirst();
@@ -134,7 +126,8 @@ function kept(now: u64): u64 {
         if (isIdle(changetype<Page>(at), now)) sum++;
       }
       const set = rangesOf(object);
-      for (let number: u32 = 0; number < set.count; number++) sum += u64(isKept(set, rangeAt(set, number)));
+      for (let number: u32 = 0; number < set.count; number++)
+        sum += u64(isKeptRange(set, rangeAt(set, number)));
     }
     object = changetype<SharedObject>(object.next);
   }
@@ -199,9 +192,8 @@ function rangesShed(now: u64, most: u64): bool {
     const set = rangesOf(object);
     for (let number: u32 = 0; number < set.count; number++) {
       const range = rangeAt(set, number);
-      if (!isKept(set, range) || range.last - range.first != least) continue;
-      if (object.home == clusterSelf()) shedAtHome(object, range.first, range.last, range, now);
-      else shedElsewhere(object, range.first, range.last, range.state, now);
+      if (!isKeptRange(set, range) || range.last - range.first != least) continue;
+      rangeShed(object, range, now);
       some = true;
       most--;
       break;
@@ -221,51 +213,47 @@ function leastKept(): u64 {
     const set = rangesOf(object);
     for (let number: u32 = 0; number < set.count; number++) {
       const range = rangeAt(set, number);
-      if (isKept(set, range)) least = min<u64>(least, range.last - range.first);
+      if (isKeptRange(set, range)) least = min<u64>(least, range.last - range.first);
     }
   }
   return least;
 }
 
-function shedElsewhere(object: SharedObject, first: u64, last: u64, state: u8, now: u64): bool {
-  if (state == SHARED) {
-    for (let index = first; index <= last; index++) dropPage(object, index);
-    return true;
+function rangeShed(object: SharedObject, range: Range, now: u64): void {
+  const first = range.first;
+  const last = range.last;
+  switch (shedOf(engine, object, range)) {
+    case SHED_COPIES:
+      for (let index = first; index <= last; index++) dropPage(object, index);
+      break;
+    case SHED_OWN:
+      keptDrop(object, first, last);
+      ownDrop(engine, object, first, last);
+      break;
+    case SHED_RECALL:
+      rangesTakeBack(object);
+      break;
+    case SHED_FETCH:
+      for (let index = first; index <= last; index++)
+        pageGiveBack(object, pageFindOrMake(object, index), now);
+      break;
+    case SHED_ALL:
+      rangesGiveUp(object);
+      break;
+    case SHED_OFFER:
+      for (let index = first; index <= last; index++) {
+        const page = pageFindOrMake(object, index);
+        rangeLeaves(engine, object, page);
+        pageGiveBack(object, page, now);
+      }
+      break;
   }
-  // Pages of it that were never touched go with all that was granted so.
-  let bytes: u64 = 0;
-  for (let at = object.kept; at != 0; at = changetype<Kept>(at).nextInObject) {
-    const index = changetype<Kept>(at).index;
-    if (index >= first && index <= last) bytes++;
-  }
-  if (bytes <= last - first) return rangesGiveUp(object);
-  for (let index = first; index <= last; index++) {
-    const page = pageFindOrMake(object, index);
-    rangesReady(object);
-    rangesPutState(rangesOf(object), index, index, INVALID);
-    pageGiveBack(object, page, now);
-  }
-  return true;
 }
 
-function shedAtHome(object: SharedObject, first: u64, last: u64, range: Range, now: u64): void {
-  const wide = (range.flags & STORED) == 0;
-  const held = range.directory == HELD;
-  const self = clusterSelf();
-  const mine = held ? <u32>range.owner == self : range.sharers == bit(self);
-  if (held && wide && !mine) {
-    rangesTakeBack(object);
-  } else if (wide) {
-    for (let at = object.kept; at != 0; ) {
-      const index = changetype<Kept>(at).index;
-      at = changetype<Kept>(at).nextInObject;
-      if (index >= first && index <= last) dropPage(object, index);
-    }
-    ownDrop(engine, object, first, last);
-  } else {
-    for (let index = first; index <= last; index++) {
-      if (mine) dropPage(object, index);
-      else pageGiveBack(object, pageFindOrMake(object, index), now);
-    }
+function keptDrop(object: SharedObject, first: u64, last: u64): void {
+  for (let at = object.kept; at != 0; ) {
+    const index = changetype<Kept>(at).index;
+    at = changetype<Kept>(at).nextInObject;
+    if (index >= first && index <= last) dropPage(object, index);
   }
 }

@@ -6,20 +6,18 @@ import { mayTakeIn } from "../memory/reserve";
 import { clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_GIVE_BACK, ITEM_PAGE } from "../syslink/commands";
 import { itemData, itemFind, itemPut, MessageHeader } from "../syslink/message";
-import { directoryAlone } from "./directory";
 import { engineAsk } from "./engine";
 import { rangesReady } from "./grants";
-import { rangesOf } from "./holdings";
 import { pageDrop, pageMayDrop, pageMayFetch } from "./merge";
 import { objectById } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
 import { drain, engine } from "./pages";
-import { PAGE_LAST, rangesPutState } from "./ranges";
+import { PAGE_LAST } from "./ranges";
 import { Page } from "./records";
 import { isIdle, isSettledObject } from "./resting";
 import { EVERYTHING, takeAway } from "./revocations";
-import { INVALID } from "./table";
+import { mayTakeFrom, rangeLeaves } from "./shedding";
 
 /** The page goes to its home, or the home asks for it. Then it is in use. */
 export function pageGiveBack(object: SharedObject, page: Page, now: u64): void {
@@ -44,7 +42,7 @@ export function pageOffered(from: u32, message: MessageHeader): void {
   if (index > PAGE_LAST || !mayTakeIn()) return;
   rangesReady(object);
   const page = pageFindOrMake(object, index);
-  if (!isIdle(page, 0) || (page.ranged == 0 && <u32>page.owner != from)) return;
+  if (!isIdle(page, 0) || !mayTakeFrom(page, from)) return;
   pageGiveBack(object, page, 0);
 }
 
@@ -56,8 +54,7 @@ export function dropPage(object: SharedObject, index: u64): bool {
   rangesReady(object);
   const page = pageFindOrMake(object, index);
   if (!isIdle(page, 0)) {
-    if (object.home == clusterSelf()) directoryAlone(page);
-    else rangesPutState(rangesOf(object), index, index, INVALID);
+    rangeLeaves(engine, object, page);
     return false;
   }
   if (!pageMayDrop(engine, page)) return false;

@@ -13,6 +13,7 @@ import {
   MIRRORED,
   type Mode,
   roomy,
+  SHEDDING,
   shapeOf,
   trial,
   trialOf,
@@ -27,7 +28,7 @@ const DAYS = 2 ** 31 - 1;
 const SHAPE_RUNS = 20;
 /** Of which it says how far it is. */
 const SHAPES_TOLD = 500;
-const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING];
+const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING, SHEDDING];
 const shapeAt = (count: number) =>
   from === undefined
     ? KINDS[count % KINDS.length]! + 1 + Math.floor(count / KINDS.length)

@@ -19,6 +19,7 @@ import {
   MIRRORED,
   type Mode,
   roomy,
+  SHEDDING,
   shapeOf,
   shrink,
   trial,
@@ -46,6 +47,7 @@ test.each([
   ["guessing", GUESSING],
   ["unmapping", UNMAPPING],
   ["giving", GIVING],
+  ["shedding", SHEDDING],
 ])("%s clusters: 60, four seeds each", (_, from) => {
   let kernel = new KernelWasm();
   let events = 0;
@@ -189,6 +191,27 @@ test("a failure is made short, and its command repeats it", () => {
   const steps = [...said.matchAll(/^\{"do".*$/gm)].map(([line]) => JSON.parse(line));
   const again = shrink(worldOf(kernel, shapeOf(Number(shape))), shapeOf(Number(shape)).kills, steps);
   expect(again.steps).toEqual(steps); // none can be left out
+});
+
+// Of ranges that are too many: what shedding.ts says becomes of them (promise 84).
+test("each way to give up a range is taken", () => {
+  const ways = new Set<number>();
+  let kernel = new KernelWasm();
+  for (let shape = SHEDDING; shape < SHEDDING + 20; shape++) {
+    kernel = roomy(kernel);
+    const world = worldOf(kernel, shapeOf(shape));
+    const { engines } = world;
+    const take = world.take.bind(world);
+    world.take = (step) => {
+      if (step.do === "shed") {
+        world.object(step.machine);
+        ways.add(engines.do.rangeShedOf(engines.engine(step.machine), BigInt(step.first)));
+      }
+      take(step);
+    };
+    for (let seed = 1; seed <= 4; seed++) trial(world, shape, "safety", seed);
+  }
+  expect([...ways].sort()).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
 const three = { machines: 3, home: 1, takeover: true };

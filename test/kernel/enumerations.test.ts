@@ -31,6 +31,7 @@ const enumerations: readonly Names[] = [
   ["coherence/records.ts", /^RIGHT_/],
   ["coherence/revocations.ts", /^(WRITE_ONLY|EVERYTHING)$/],
   ["coherence/shared-futex.ts", /^(WOKEN|HOME_DIED|OWNER_LOST)$/],
+  ["coherence/shedding.ts", /^SHED_/],
   ["coherence/takeover.ts", /^REPORT_/],
   ["syslink/commands.ts", /^COMMAND_(?!UNKNOWN$)/],
   ["syslink/commands.ts", /^ITEM_(?!UNKNOWN$|MISSING$|LENGTH$|TWICE$)/],

@@ -28,7 +28,7 @@ export class Merging {
     const steps: MergeStep[] = [];
     for (const page of pages) {
       if (this.#mayForget(machine, page)) steps.push({ do: "forget", machine, page });
-      if (this.#moves(machine, page) || !this.#idle(machine, page)) continue;
+      if (this.#moves(machine, page) || !this.isIdle(machine, page)) continue;
       const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
       if (engines.do.mayMerge(engine, at) !== 0) steps.push({ do: "merge", machine, page });
       if (engines.do.mayDrop(engine, at) !== 0) steps.push({ do: "drop", machine, page });
@@ -66,7 +66,7 @@ export class Merging {
   }
 
   /** No thread is at it, and it is not being revoked. */
-  #idle(machine: number, page: number): boolean {
+  isIdle(machine: number, page: number): boolean {
     const { threads, pages } = this.#cluster.machine(machine);
     const here = pages[page]!;
     if (!here.exists || here.revoking >= 0 || here.broken) return false;

@@ -5,12 +5,13 @@ import type { Words } from "./fingerprint.js";
 
 /**
  * What is not about one page: a recall of ranges between these pages, what a machine has touched of those that it gives up, recalled or not; that
- * a machine wants these pages to itself; what becomes of views.
+ * a machine wants these pages to itself; that it would rather not keep a page; what becomes of views.
  */
 export type Notice =
   | { kind: "recall"; first: bigint; last: bigint }
   | { kind: "touched"; pages: number[]; first: bigint; last: bigint; recalled: boolean }
   | { kind: "claim"; first: bigint; last: bigint }
+  | { kind: "offer"; page: number }
   | ViewNotice
   | MirrorNotice;
 
@@ -26,6 +27,7 @@ const NOTICES: Notice["kind"][] = [
   "fetch",
   "tell",
   "claim",
+  "offer",
 ];
 
 export function put64(words: Words, value: bigint): void {

@@ -33,7 +33,7 @@ export class Recalls {
   }
 
   /** Its only object has a home, as far as it knows. */
-  #isSettled(number: number): boolean {
+  isSettled(number: number): boolean {
     const here = this.#cluster.machine(number).objects[0];
     return here?.known === true && here.moving === 0;
   }
@@ -42,7 +42,7 @@ export class Recalls {
 
   steps(number: number): RecallStep[] {
     const { setup, recalls, ranges, gives } = this.#cluster;
-    if (!ranges || !this.#isSettled(number)) return [];
+    if (!ranges || !this.isSettled(number)) return [];
     const more = recalls < (setup.recalls ?? 0) && this.#cluster.recalling(number) === 0;
     if (setup.gives === undefined)
       return more && this.#recaller() === number ? [{ do: "recall", machine: number }] : [];
@@ -60,7 +60,7 @@ export class Recalls {
 
   /** The home that may recall ranges: the first of them. */
   #recaller(): number {
-    return this.#cluster.living().find((m) => this.#isHome(m) && this.#isSettled(m)) ?? 0;
+    return this.#cluster.living().find((m) => this.#isHome(m) && this.isSettled(m)) ?? 0;
   }
 
   /** It has a range of pages that were not all touched. */
@@ -92,11 +92,11 @@ export class Recalls {
     const cluster = this.#cluster;
     if (step.do !== "recall") cluster.gives++;
     else cluster.recalls++;
-    if (step.do === "giveUp") this.#answer(step.machine, 0n, LAST, false);
-    else if (step.do === "release") this.#release(step.machine, step.first, step.last);
+    if (step.do === "giveUp") this.answer(step.machine, 0n, LAST, false);
+    else if (step.do === "release") this.release(step.machine, step.first, step.last);
     else if (step.do === "claim") this.#claim(step.machine, BigInt(step.first), BigInt(step.last));
     else if (step.first === undefined) this.#recallAll(step.machine);
-    else this.#recall(step.machine, BigInt(step.first));
+    else this.recall(step.machine, BigInt(step.first));
   }
 
   // --- At the home ---
@@ -114,7 +114,7 @@ export class Recalls {
   }
 
   /** recallAsk() */
-  #recall(home: number, first: bigint): void {
+  recall(home: number, first: bigint): void {
     const { engines } = this.#cluster;
     const object = this.#cluster.object(home);
     const holders = engines.do.holdersFrom(engines.engine(home), object, first);
@@ -147,7 +147,7 @@ export class Recalls {
   }
 
   /** shedAtHome() of budget.ts: what is kept of the range is thrown away. */
-  #release(home: number, first: number, last: number): void {
+  release(home: number, first: number, last: number): void {
     const { engines, notes } = this.#cluster;
     for (let page = first; page <= last; page++) {
       const here = this.#cluster.machine(home).pages[page]!;
@@ -179,7 +179,7 @@ export class Recalls {
   // --- Where they are held ---
 
   /** answerRecall() */
-  #answer(number: number, first: bigint, last: bigint, recalled: boolean): void {
+  answer(number: number, first: bigint, last: bigint, recalled: boolean): void {
     const { engines, setup } = this.#cluster;
     if (setup.gives === undefined) this.#cluster.unmerge(number);
     this.#cluster.object(number);
@@ -193,7 +193,7 @@ export class Recalls {
   checkEnd(): void {
     if (this.#cluster.setup.gives === undefined) return;
     for (const number of this.#cluster.living()) {
-      if (!this.#isServed(number) || !this.#isSettled(number) || !this.#isHome(number)) continue;
+      if (!this.#isServed(number) || !this.isSettled(number) || !this.#isHome(number)) continue;
       const recalling = this.#cluster.recalling(number);
       if (recalling !== 0)
         throw new Violation(`machine ${number} waits for ranges of others for ever (${recalling})`);
@@ -206,6 +206,6 @@ export class Recalls {
       if (to === home) this.#released(to, from, notice);
     } else if (notice.kind === "claim") {
       if (to === home && from !== home) this.#claimed(to, from, notice.first, notice.last);
-    } else if (from === home) this.#answer(to, notice.first, notice.last, true);
+    } else if (from === home) this.answer(to, notice.first, notice.last, true);
   }
 }

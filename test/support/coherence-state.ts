@@ -54,6 +54,8 @@ export interface Setup {
   fetches?: number;
   /** Ranges are given up by their holders, claimed by others and recalled in parts, so many times in all (coherence-recalls.ts). */
   gives?: number;
+  /** Ranges are too many for a machine's budget of records, so many times in all (coherence-shedding.ts). */
+  sheds?: number;
   /** Pages are granted one by one, since records are few. */
   narrow?: boolean;
   /** Machines that have no frames left for what others hand in as they leave. */
@@ -165,7 +167,15 @@ export interface Saved {
   forgivable: number[];
   views: View[];
   mirrors: MirrorState | undefined;
-  counts: [deaths: number, faults: number, recalls: number, fetches: number, leavings: number, gives: number];
+  counts: [
+    deaths: number,
+    faults: number,
+    recalls: number,
+    fetches: number,
+    leavings: number,
+    gives: number,
+    sheds: number,
+  ];
   losses: LossState;
   tellings: TellingsSaved;
 }
@@ -212,8 +222,9 @@ export class Cluster {
   /** So many machines may leave in good order, and so many have begun to (coherence-leaves.ts). */
   leaves = 0;
   leavings = 0;
-  /** So often ranges were given up or claimed. */
+  /** So often ranges were given up or claimed, or were too many. */
   gives = 0;
+  sheds = 0;
   /** A bug that the judge is to find, of coherence-views.ts, coherence-homes.ts or coherence-mirror.ts; none: "". */
   planted = "";
   /** The judge looks at serial numbers too: half as much work again. */
@@ -508,7 +519,7 @@ export class Cluster {
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
       mirrors: this.mirror && copyMirrors(this.mirror),
-      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives],
+      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives, this.sheds],
       losses: this.losses.save(),
       tellings: this.tellings.save(),
     };
@@ -522,7 +533,8 @@ export class Cluster {
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
-    [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives] = saved.counts;
+    [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives, this.sheds] =
+      saved.counts;
     this.losses.load(saved.losses);
     this.tellings.load(saved.tellings);
   }
@@ -540,7 +552,7 @@ export class Cluster {
       words.put(members | (second << 16));
       words.put(leaving);
     }
-    words.put(this.recalls | (this.fetches << 8) | (this.gives << 16));
+    words.put(this.recalls | (this.fetches << 8) | (this.gives << 16) | (this.sheds << 24));
     this.#machines.forEach((machine, index) => {
       const here = this.pages.filter((page) => machine.pages[page]!.exists);
       this.engines.digest(words, index + 1, here);

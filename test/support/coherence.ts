@@ -10,6 +10,7 @@ import type { UnmapStep } from "./coherence-notes.js";
 import type { Notice } from "./coherence-notices.js";
 import { Pagers } from "./coherence-pager.js";
 import { type RecallStep, Recalls } from "./coherence-recalls.js";
+import { Shedding, type ShedStep } from "./coherence-shedding.js";
 import { Cluster, type Saved, type Setup } from "./coherence-state.js";
 import { type ViewStep, Views } from "./coherence-views.js";
 import type { WireStep } from "./joined-wire.js";
@@ -33,6 +34,7 @@ export type Step =
   | MergeStep
   | MirrorStep
   | RecallStep
+  | ShedStep
   | UnmapStep
   | ViewStep
   | WireStep;
@@ -51,12 +53,14 @@ const optional = new Set<Step["do"]>([
   "claim",
   "giveUp",
   "release",
+  "shed",
 ]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
   readonly membership: Views;
   readonly mirrors = new Mirrors(this);
   readonly #merging: Merging;
+  readonly #shedding: Shedding;
   readonly #recalls = new Recalls(this, (machine) => this.runs(machine) && this.#isMember(machine));
   readonly #judge = new Judge(this);
   readonly #pagers = new Pagers(this, this.#judge, this.mirrors);
@@ -65,6 +69,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
     super(kernel, setup);
     this.membership = new Views(this, this.#pagers, this.mirrors);
     this.#merging = new Merging(this, this.#pagers);
+    this.#shedding = new Shedding(this, this.#pagers, this.#recalls, this.#merging);
   }
 
   // --- Stepping ---
@@ -88,7 +93,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       if (this.takeover) steps.push(...this.membership.steps(m));
       else this.#news(steps, m);
       steps.push(...this.#merging.steps(m), ...this.mirrors.steps(m), ...this.notes.steps(m));
-      steps.push(...this.#recalls.steps(m));
+      steps.push(...this.#recalls.steps(m), ...this.#shedding.steps(m));
       if (machine.stopped && !this.membership.leavesOut(m)) steps.push({ do: "resume", machine: m });
       if (this.faults < kills) this.#faults(steps, m);
     }
@@ -193,6 +198,9 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "giveUp":
       case "release":
         this.#recalls.take(step);
+        break;
+      case "shed":
+        this.#shedding.take(step);
         break;
       case "deliver":
         this.#deliver(step.from, step.to);
@@ -375,6 +383,8 @@ export class World extends Cluster implements search.World<Step, Saved> {
   #noticed(from: number, to: number, notice: Notice, value: number): void {
     if (notice.kind === "recall" || notice.kind === "touched" || notice.kind === "claim") {
       if (!this.#moves(to)) this.#recalls.noticed(from, to, notice);
+    } else if (notice.kind === "offer") {
+      if (!this.#moves(to)) this.#shedding.offered(to, from, notice.page);
     } else if (notice.kind === "mirror") this.mirrors.came(from, to, notice, value);
     else this.membership.noticed(from, to, notice, value);
   }

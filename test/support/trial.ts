@@ -40,8 +40,13 @@ export const UNMAPPING = 5_000_000;
 /** And from here on any with ranges, which machines give up and claim. */
 export const GIVING = 6_000_000;
 
+/** And from here on any of those, where ranges are too many as well. */
+export const SHEDDING = 7_000_000;
+
 /** The cluster of this number. */
 export function shapeOf(number: number): Shape {
+  if (number >= SHEDDING)
+    return { ...givingOf(number - SHEDDING), merges: true, sheds: 1 + (number % 5), gives: number % 3 };
   if (number >= GIVING) return givingOf(number - GIVING);
   if (number >= UNMAPPING) return unmappingOf(number);
   if (number >= GUESSING) return guessingOf(number);

@@ -1,10 +1,12 @@
 // Bugs in how a page's record begins again and what stays when it ends (kernel/coherence/page-begin.ts, kept.ts), in clusters at random whose
-// records merge and whose ranges are given up.
+// records merge and whose ranges are given up; and in what becomes of ranges that are too many (shedding.ts).
+
+import { GIVING, SHEDDING } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
 import type { Planted } from "./plant.js";
 import { givingAtRandom } from "./ranges.js";
 
-const bugs: readonly Change[] = [
+const bugs: readonly (Change & { sheds?: true })[] = [
   {
     name: "what was granted with a range and never touched is held while its home moves",
     file: "coherence/page-begin.ts",
@@ -53,11 +55,18 @@ const bugs: readonly Change[] = [
     from: "return page.frame != 0 || page.serial != 0 || page.had != 0 || page.dirty != 0;",
     to: "return page.serial != 0;",
   },
+  {
+    name: "who offers a page of a range has those before it no more",
+    file: "coherence/shedding.ts",
+    from: "rangesPutState(rangesOf(object), page.index, page.index, INVALID);",
+    to: "rangesPutState(rangesOf(object), 0, page.index, INVALID);",
+    sheds: true,
+  },
 ];
 
 export const keptPlants: readonly Planted[] = bugs.map((bug) => ({
   name: bug.name,
   where: bug.file,
   change: bug,
-  find: async () => givingAtRandom(await compiled(bug, "unit.ts")),
+  find: async () => givingAtRandom(await compiled(bug, "unit.ts"), "", bug.sheds ? SHEDDING : GIVING),
 }));

@@ -29,7 +29,7 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "GIVE_BACK: the home does not take what it is offered",
     judge: "short",
     file: "coherence/giving.ts",
-    from: "  if (!isIdle(page, 0) || (page.ranged == 0 && <u32>page.owner != from)) return;\n",
+    from: "  if (!isIdle(page, 0) || !mayTakeFrom(page, from)) return;\n",
     to: "  if (page.index == index) return;\n",
   },
   {

@@ -137,11 +137,11 @@ export function rangeTrial(kernel: KernelWasm, [shape, mode, seed]: RangeTrial, 
 }
 
 /** Clusters whose machines give up ranges, as they come. */
-export function givingAtRandom(create: () => KernelWasm, planted = ""): Finding[] {
+export function givingAtRandom(create: () => KernelWasm, planted = "", from = GIVING): Finding[] {
   let kernel = create();
   return atRandom(1, SHAPES, (_, number) => {
     kernel = roomy(kernel, create);
-    const shape = GIVING + number;
+    const shape = from + number;
     const world = worldOf(kernel, shapeOf(shape));
     world.planted = planted;
     for (let seed = 1; seed <= SEEDS; seed++)
