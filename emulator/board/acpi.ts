@@ -40,7 +40,8 @@ export function acpiFiles(cores: number): Map<string, Uint8Array> {
   tables.pointer(TABLES, fadt + 36, 4, facs);
   tables.pointer(TABLES, fadt + 40, 4, dsdt);
   tables.pointer(TABLES, fadt + 140, 8, dsdt);
-  const madt = tables.appendTable("APIC", 4, madtBody(cores));
+  // ACPI 5.0's, as the FADT's revision says: 4 is 6.0's.
+  const madt = tables.appendTable("APIC", 3, madtBody(cores));
   const mcfg = tables.appendTable("MCFG", 1, mcfgBody());
   const hpet = tables.appendTable("HPET", 1, hpetBody());
   const listed = [fadt, madt, mcfg, hpet];

@@ -122,6 +122,7 @@ test.each([1, 2, 64])(
   "MADT: %i cores, the I/O APIC, the PIT on pin 2, the SCI by level, NMI on LINT1",
   (cores) => {
     const madt = walk(cores).get("APIC")!;
+    expect([walk(cores).get("FACP")![8], madt[8]]).toEqual([5, 3]); // both of ACPI 5.0
     expect([madt.readUInt32LE(36), madt.readUInt32LE(40)]).toEqual([address.localApic, 1]);
     const entries: number[][] = [];
     for (let at = 44; at < madt.length; at += madt[at + 1])
