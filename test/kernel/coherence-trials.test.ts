@@ -147,6 +147,11 @@ test("a stranger's answer comes to a machine that was the home", () => {
   expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "safety", 3)).toBeGreaterThan(100);
 });
 
+// The new home has older bytes of it by chance; its owner asks to write.
+test("a page that its owner has is not given away again by a home that says so by a range", () => {
+  expect(trial(worldOf(new KernelWasm(), shapeOf(351_292)), 351_292, "safety", 8)).toBeGreaterThan(100);
+});
+
 // Two waited for one who died; the word of the first comes when the home has asked the page for itself, by a record made anew.
 test("a record that knows who was told of a loss does not merge before he has said so", () => {
   const shape = GUESSING + 262;

@@ -231,11 +231,13 @@ export class Pagers {
 
   /** At the home. */
   #isHeld(number: number, page: number): boolean {
-    const { engines, c } = this.#cluster;
-    return (
-      this.#cluster.homeFor(number, page) === number &&
-      engines.do.directory(engines.page(number, page)) === c["HELD"]
-    );
+    const { engines, c, ranges } = this.#cluster;
+    if (this.#cluster.homeFor(number, page) !== number) return false;
+    const at = engines.page(number, page);
+    if (!ranges || engines.do.ranged(at) === 0) return engines.do.directory(at) === c["HELD"];
+    // What was granted with a range and never touched is at home still.
+    const [set, index] = [engines.set(number), BigInt(page)];
+    return engines.do.rangeOwner(set, index) !== 0 && engines.do.holder(set, index) === 0;
   }
 
   #send(from: number, page: number, to: number, bytes: Uint8Array, failing: Word): void {
