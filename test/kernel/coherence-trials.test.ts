@@ -2,7 +2,7 @@
 // lose their lease and come back, that begin anew, that leave in good order. Safety: nothing wrong after any event, whatever fails. Liveness:
 // faults stop, and everybody finishes. A failure prints the command that repeats it and the fewest events that lead to it.
 import { expect, test } from "vitest";
-import { World } from "../support/coherence.js";
+import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { collecting } from "../support/notes-stories.js";
 import { rowAddress, states } from "../support/page-table.js";
@@ -10,7 +10,7 @@ import { compiled } from "../support/plants/compiled.js";
 import { rangeBugs, rangeTrial } from "../support/plants/ranges.js";
 import { rangeStories } from "../support/range-stories.js";
 import { explore, Violation } from "../support/search.js";
-import { tellStory } from "../support/story.js";
+import { comes, exclude, inTurn, kill, play, retire, start, tellStory } from "../support/story.js";
 import {
   GIVING,
   GUESSING,
@@ -71,7 +71,7 @@ test("who leaves mirrored does not make its mirrors pages", () => {
 });
 
 // Both were written by a machine that died before they were on two others, and came to one. The page that was written last is back first.
-test("promise 85: with more than one mirror what comes back is used when all has all its mirrors", () => {
+test("R3: with more than one mirror what comes back is used when all has all its mirrors", () => {
   const shape = MIRRORED + 110_508;
   const world = worldOf(new KernelWasm(), shapeOf(shape));
   const run = () => trial(world, shape, "liveness", 3);
@@ -156,6 +156,23 @@ test("a page that its owner has is not given away again by a home that says so b
 test("a record that knows who was told of a loss does not merge before he has said so", () => {
   const shape = GUESSING + 262;
   expect(trial(worldOf(new KernelWasm(), shapeOf(shape)), shape, "liveness", 11)).toBeGreaterThan(20);
+});
+
+// The home is left out with bytes of a file that nobody else has heard of: the other machine makes another file by that name.
+test("what a machine that is left out has merged is not of the file that was made anew", () => {
+  const setup = { machines: 2, pages: 1, home: 2, ranges: true, merges: true, takeover: true };
+  const world = new World(new KernelWasm(), { ...setup, programs: [["w0w0"], ["w0w0"]] });
+  Object.assign(world, { rejoins: true, pauses: true, remains: true, numbered: true });
+  const pause: Step = { do: "pause", machine: 2 };
+  const moves = (["install", "freeze", "handIn", "rebuild"] as const).map(
+    (what): Step => ({ do: what, machine: 1 }),
+  );
+  const steps = inTurn(
+    [start(2), retire(2), start(2), { do: "merge", machine: 2, page: 0 }],
+    [kill(1), exclude(1), comes(1), pause, exclude(2), ...moves],
+    [start(1), retire(1), start(1)],
+  );
+  expect(play(world, steps, 2)).toHaveLength(steps.length);
 });
 
 // Its copy went to make room, which the home is not told; the owner gave the page back, and died before he had heard of the operation.
