@@ -27,8 +27,6 @@ export interface LiveCoreData {
 
 /** Instructions between looks at the clock for the APIC timer: some hundred microseconds. */
 const SLICE = 20_000;
-/** A core that waits for a store by MWAIT looks so often: nobody rings for that. */
-const MONITOR_NANOSECONDS = 1e6;
 
 export class LiveCore {
   /** The core's mailbox. */
@@ -88,8 +86,7 @@ export class LiveCore {
 
   /** Machine time at which a core that sleeps is to be run again, whatever happens; Infinity: never. */
   get deadline(): number {
-    const due = this.#devices.nextDeadline();
-    return this.#engine.monitors(this.#core) ? Math.min(due, this.#now() + MONITOR_NANOSECONDS) : due;
+    return this.#devices.nextDeadline();
   }
 
   /** Milliseconds until then, 0 when it has come. */

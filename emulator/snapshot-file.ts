@@ -12,7 +12,7 @@ import type { Schedule, ScheduleRecord } from "./schedule.js";
 import type { Snapshot } from "./snapshot.js";
 import { writeWhole } from "./whole-file.js";
 
-const MAGIC = Buffer.from("BUSLOCK\x06", "latin1");
+const MAGIC = Buffer.from("BUSLOCK\x07", "latin1");
 const DIGEST_BYTES = 32;
 
 /** What a machine and its schedule were made of, by name; texts and numbers as they are, images by their digest. */

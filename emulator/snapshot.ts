@@ -4,7 +4,7 @@
 import type { MarkedLines } from "./cpu/code-marks.js";
 import type { CoreRecord } from "./cpu/state.js";
 
-export const SNAPSHOT_VERSION = 3;
+export const SNAPSHOT_VERSION = 4;
 const PAGE_BYTES = 4096;
 const ZEROS = new Uint8Array(PAGE_BYTES);
 

@@ -1,16 +1,18 @@
 // Which memory holds decoded code, so that a change of it is noticed. Per physical page a generation, whose bit 0
-// says that code was decoded from the page, and 64 bits that say from which lines of 64 bytes.
+// says that stores to the page are looked at, and 64 bits that say from which lines of 64 bytes code was decoded.
+// The looks serve MONITOR as well (monitor.ts), which marks no line.
 //
 // A reader of code sets bit 0, reads the generation, then the bytes, marks their lines, and reads the bytes again if
 // a mark is new. A writer of a marked line clears the marks and raises the generation, which also clears bit 0. So
 // whatever was decoded from older bytes carries an older generation. Both kinds of marking happen under the bus lock,
-// which lets stores that are under way finish first; microcode/physical.ts codeWritten() is the writer in the cores.
+// which lets stores that are under way finish first; microcode/physical.ts written() is the writer in the cores.
 // Invariant: a store to a page with bit 0 set takes the slow path, because no core has a fast tag for it.
 
 import type { BusLock } from "./bus-lock.js";
 import {
   CODE_GENERATIONS,
   CODE_LINES,
+  RAM_BASE_WORD,
   TLB,
   TLB_DATA_BANKS,
   TLB_ENTRIES,
@@ -24,6 +26,7 @@ import {
   ZERO_WORD,
 } from "./layout.js";
 import { coreAddress } from "./memory-plan.js";
+import { LINE_BYTES, tellWatchers } from "./monitor.js";
 
 const PAGE = 4096;
 const LINE_SHIFT = 6;
@@ -113,12 +116,17 @@ export function writtenBy(memory: WebAssembly.Memory, physical: number, length: 
     if ((Atomics.load(words, index) & 1) === 0) continue;
     const from = Math.max(physical - page * PAGE, 0);
     const to = Math.min(end - page * PAGE, PAGE);
+    const host = words[RAM_BASE_WORD >>> 2]! + page * PAGE + from;
+    tellWatchers(words, host, to - from, LINE_BYTES);
     if ((Atomics.load(lines, linesOf(generationAt)) & lineMask(from, to - from)) === 0n) continue;
     // The marks go first: one that is set meanwhile belongs to code that the new generation makes stale as well.
     Atomics.store(lines, linesOf(generationAt), 0n);
     for (let old = Atomics.load(words, index); old & 1; ) {
       const seen = Atomics.compareExchange(words, index, old, (old + 2) & ~1);
-      if (seen === old) break;
+      if (seen === old) {
+        tellWatchers(words, host, to - from, PAGE);
+        break;
+      }
       old = seen;
     }
   }

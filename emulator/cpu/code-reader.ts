@@ -121,6 +121,12 @@ export class CodeReader {
     this.#marks.slowStores(coreAddress(core));
   }
 
+  /** Stores to the page of RAM at this wasm address take the slow way from now on, for who waits for one (monitor.ts). */
+  watchPage(core: number, host: number): void {
+    const page = Math.floor((host - this.#o.plan.ramBase) / PAGE);
+    this.#marks.mark(core, CODE_GENERATIONS + page * 4, page);
+  }
+
   /**
    * From now on an instruction at one of these page offsets is a block of its own which generated code never finds:
    * the run loop gets to see it before it runs. Offsets, since one page may have many addresses.

@@ -54,7 +54,7 @@ import {
 } from "./layout.js";
 import { SLOT } from "./lowering/linkage.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
-import { waits } from "./monitor.js";
+import { lineWatched, setWatcher } from "./monitor.js";
 import { Onlooker, type Watch } from "./onlooker.js";
 import { Performance } from "./performance.js";
 import { type EngineModules, type Program, programOf } from "./program.js";
@@ -154,7 +154,10 @@ export class Engine {
     });
     const microcode = new WebAssembly.Instance(options.modules.microcode, {
       env: { memory, abort: () => this.#abort() },
-      host: this.#onlooker.imports(hostImports(hosts, memory.buffer)),
+      host: {
+        ...this.#onlooker.imports(hostImports(hosts, memory.buffer)),
+        watchPage: (core: number, host: number) => this.#reader.watchPage(core, host),
+      },
     });
     this.#microcode = microcode.exports as unknown as Microcode;
     const { buffer } = memory;
@@ -497,10 +500,6 @@ export class Engine {
   runnable(core: number): boolean {
     return this.#events.wakes(core, coreAddress(core));
   }
-  /** Waiting for a store, of which nobody tells (monitor.ts). */
-  monitors(core: number): boolean {
-    return waits(this.#words, coreAddress(core));
-  }
   /** Stores that a core has executed and that have not reached memory. */
   storesWaiting(core: number): number {
     return this.#stores.count(coreAddress(core));
@@ -583,6 +582,9 @@ export class Engine {
     this.#stops.forget(core);
     this.state(core).restore(record);
     if (this.#get(STORE_BUFFER_WORD) === 0) this.#stores.drain(coreAddress(core)); // nobody would look there
+    const line = lineWatched(this.#words, coreAddress(core));
+    setWatcher(this.#words, core, line !== 0);
+    if (line !== 0) this.#reader.watchPage(core, line);
     this.#reader.slowStores(core);
     this.#set(coreAddress(core) + DEBUG_CHANGED, 1);
   }

@@ -32,7 +32,7 @@ import {
   SHADOW_STACK,
   WAIT_FOR_SIPI,
 } from "./layout.js";
-import { lineChanged, waits, wantsInterrupt } from "./monitor.js";
+import { lineStored, waits, wantsInterrupt } from "./monitor.js";
 import type { Onlooker } from "./onlooker.js";
 import type { Performance } from "./performance.js";
 
@@ -162,7 +162,7 @@ export class Events {
     if (raised !== 0) this.#attend(core, c, raised);
     if (activity !== HALTED) return false;
     const words = this.#words;
-    if (waits(words, c) && (lineChanged(words, c) || this.#interruptBreaks(core, c))) {
+    if (waits(words, c) && (lineStored(words, c) || this.#interruptBreaks(core, c))) {
       this.#set(c + ACTIVITY, ACTIVE);
       return true;
     }

@@ -2,7 +2,7 @@
 //
 //   0000_0000  machine words (64 KiB): RAM size, A20 mask, bus lock, ...
 //   0001_0000  core blocks, CORE_BYTES each, CORES_MAX of them
-//   CODE_GENERATIONS  one u32 per physical page of RAM: bit 0 = code was decoded from it, rest = its generation
+//   CODE_GENERATIONS  one u32 per physical page of RAM: bit 0 = stores to it are looked at, rest = its generation
 //   CODE_LINES        one u64 per physical page of RAM: bit n = code was decoded from the 64 bytes at n * 64
 //   then, placed by `plan()` in engine.ts for the cores and the RAM that the machine has:
 //   decoded-op caches (one per core) · ROM · RAM (page aligned, physical 0 first)
@@ -24,6 +24,7 @@ export const ZERO_WORD = 0x30; // u64: always 0; stands for the code generation 
 export const STORE_BUFFER_WORD = 0x38; // u32: entries of each core's store buffer; 0: there is none (microcode/store-buffer.ts)
 export const SHADOWED_WORD = 0x3c; // u32: 1 when the ROM's place below 1 MiB is RAM that holds a copy of it
 export const SLOW_DATA_WORD = 0x40; // u32: not 0: every data access takes the slow way, for store buffers or for who looks on
+export const WATCHERS_WORD = 0x48; // u64: cores that want to know of stores to their MONITOR_HOST (monitor.ts)
 export const LOOKING_WORD = 0x44; // u32: what the host is told of: LOOKING_DATA, LOOKING_WALKS (onlooker.ts)
 export const LOOKING_DATA = 1;
 export const LOOKING_WALKS = 2;
@@ -136,7 +137,6 @@ export const MAILBOX = 0x600; // 64 u32, atomic, written by other threads too (d
 export const ATTENTION = 0x640; // u32, atomic: ATTENTION_* bits; = MAILBOX word 16
 
 // ATTENTION bits
-export const ATTENTION_DEBUG = 64; // a debug trap waits in DEBUG_PENDING
 export const ATTENTION_INTERRUPT = 1; // the local APIC may have an interrupt to give
 export const ATTENTION_NMI = 2;
 export const ATTENTION_INIT = 4;
@@ -144,6 +144,8 @@ export const ATTENTION_SIPI = 8;
 export const ATTENTION_STOP = 16; // the host wants the core back: run() returns
 export const ATTENTION_BUS_LOCK = 32; // another core holds the bus: park until BUS_LOCK_WORD is 0
 export const ATTENTION_COUNTERS = 64; // PERF_DUE or PERF_BLOCKS has changed
+export const ATTENTION_DEBUG = 128; // a debug trap waits in DEBUG_PENDING
+export const ATTENTION_STORED = 256; // MONITOR_STORED is 1, for a thread that sleeps
 
 // --- The engine's own words (decode.ts, interpreter.ts); nobody else writes them ---
 export const ZERO = 0x700; // u64: always 0; what an absent base or index register reads
@@ -186,7 +188,8 @@ export const RANDOM_KEY = 0xa20; // 8 u32 and a u64 that counts: RDRAND's genera
 export const RANDOM_COUNT = 0xa40;
 export const MONITOR_ARMED = 0xa48; // u32: MONITOR has named a line (microcode/monitor.ts)
 export const MONITOR_BREAKS = 0xa4c; // u32: MWAIT's ECX bit 0: interrupts wake it with IF clear as well
-export const MONITOR_HOST = 0xa50; // u32: wasm address of the line
+export const MONITOR_HOST = 0xa50; // u32: wasm address of the line, or 0
+export const MONITOR_STORED = 0xa54; // u32: 1 when somebody has stored to it since
 /** Bits of MSR_DEBUGCTL: branches are recorded; TF traps after branches alone. */
 export const DEBUGCTL_LBR = 1;
 export const DEBUGCTL_BTF = 2;
@@ -194,8 +197,7 @@ export const MSR_LAST_BRANCH_FROM = 0xa58; // u64 each: while DebugCtl.LBR is se
 export const MSR_LAST_BRANCH_TO = 0xa60;
 export const MSR_LAST_INTERRUPT_FROM = 0xa68; // the branch before the latest interrupt or exception
 export const MSR_LAST_INTERRUPT_TO = 0xa70;
-export const MONITOR_LINE = 0xa80; // 64 bytes: what the line held then
-export const MORE_STATE_END = 0xac0;
+export const MORE_STATE_END = 0xa80;
 export const MC_BANKS = 6;
 
 // --- The store buffer, oldest entry first (microcode/store-buffer.ts) ---

@@ -157,3 +157,34 @@ test("code written by another thread is seen", { retry: 0 }, async () => {
   const { cpu } = await race(program(Number(labels.get("again")) + 1), 1);
   expect(cpu.read(CELL, 4)).toBe(1n);
 });
+
+// SDM vol. 3A, 9.10.4
+test("MWAIT: no store to the line is missed, also one that puts back what was there", {
+  retry: 0,
+}, async () => {
+  const rounds = 3_000;
+  // Whose turn it is stands in the next line; a store to the first one says that it is the other's now.
+  const { cpu } = await race(
+    `
+    turn: mov eax, ebx
+    push rcx
+    xor ecx, ecx
+    xor edx, edx
+    monitor
+    mov eax, [rbx+64]
+    and eax, 1
+    cmp eax, r15d
+    je mine
+    xor eax, eax
+    mwait
+    pop rcx
+    jmp turn
+    mine: pop rcx
+    inc dword ptr [rbx+64]
+    mov byte ptr [rbx], 0
+    dec ecx
+    jnz turn`,
+    rounds,
+  );
+  expect(cpu.read(CELL + 64, 4)).toBe(BigInt(2 * rounds));
+});

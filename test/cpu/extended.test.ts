@@ -411,10 +411,53 @@ describe("MONITOR and MWAIT (SDM vol. 3A, 9.10.4)", () => {
     cpu.run(100);
     expect(s.register("rbx")).toBe(1n);
   });
-  test("a device's store wakes as well", () => {
-    waiting(wait());
-    cpu.write(LINE, 4, 5);
+  test.each([
+    `mov byte ptr [${LINE + 63}], 0`,
+    `mov qword ptr [${LINE + 8}], 5;; mov qword ptr [${LINE + 8}], 0`,
+    `lock or dword ptr [${LINE}], 0`,
+    `xor eax, eax;; xchg [${LINE + 32}], ax`,
+    `mov eax, 7;; lock cmpxchg [${LINE}], ecx`,
+    `pxor xmm0, xmm0;; movups [${LINE - 15}], xmm0`,
+    `xor eax, eax;; mov edi, ${LINE - 64};; mov ecx, 17;; rep stosd`,
+    `mov esi, ${LINE};; mov edi, ${LINE};; mov ecx, 64;; rep movsb`,
+    `mov esp, ${LINE + 64};; push 0`,
+  ])("a store that leaves the line as it was wakes: %s", (store) => {
+    const s = waiting(wait());
+    cpu.start(`xor ecx, ecx;; ${store};; hlt`, { at: 0x6_0000, core: 1, rsp: STACK_TOP });
+    cpu.run(300, 1);
     expect(cpu.engine.runnable(0)).toBe(true);
+    cpu.run(100);
+    expect(s.register("rbx")).toBe(1n);
+  });
+  test("a store to code in the line's page, whose stores nobody looks at then, does not lose the wait", () => {
+    waiting(wait());
+    const code = LINE + 0x100;
+    cpu.start("nop;; hlt", { at: code, core: 1, rsp: STACK_TOP });
+    cpu.run(10, 1);
+    cpu.start(`mov byte ptr [${code}], 0x90;; mov byte ptr [${LINE}], 0;; hlt`, {
+      at: 0x6_0000,
+      core: 1,
+      rsp: STACK_TOP,
+    });
+    cpu.run(10, 1);
+    expect(cpu.engine.runnable(0)).toBe(true);
+  });
+  test("two cores wait for lines of one page: each for its own", () => {
+    waiting(wait());
+    const other = wait().replace(String(LINE + 8), String(LINE + 64));
+    cpu.start(other, { at: 0x6_0000, core: 1, rsp: STACK_TOP });
+    cpu.run(100, 1);
+    cpu.write(LINE + 64, 4, 0);
+    expect([0, 1].map((core) => cpu.engine.runnable(core))).toEqual([false, true]);
+    cpu.write(LINE + 60, 4, 0);
+    expect(cpu.engine.runnable(0)).toBe(true);
+  });
+  test("a device's store wakes as well, whatever it is", () => {
+    for (const value of [5, 0]) {
+      waiting(wait());
+      cpu.write(LINE + 60, 4, value);
+      expect(cpu.engine.runnable(0)).toBe(true);
+    }
   });
   test("a store between the two is not missed; without MONITOR MWAIT goes on", () => {
     const s = start(`mov rax, ${LINE};; xor ecx, ecx;; xor edx, edx;; monitor;; inc qword ptr [rax]

@@ -143,7 +143,7 @@ export const rules: Readonly<Record<string, readonly Rule[]>> = {
     rule("RDPMC", "APM vol. 3, RDPMC", ["cpu/performance", "RDPMC: at level 3 with CR4.PCE only; of a counter that is not there #GP (APM vol. 3, RDPMC)"]),
   ],
   "waiting for a store": [
-    rule("MONITOR and MWAIT: what wakes", "SDM vol. 3A, 9.10.4", ["cpu/extended", "a store of another core to the line wakes, to the next line does not", "a device's store wakes as well", "a store between the two is not missed; without MONITOR MWAIT goes on", "after it HLT is a HLT: the line no longer wakes", "an interrupt wakes with IF clear when ECX bit 0 asks for it, and is not taken"]),
+    rule("MONITOR and MWAIT: what wakes", "SDM vol. 3A, 9.10.4", ["cpu/extended", "a store of another core to the line wakes, to the next line does not", "a store that leaves the line as it was wakes: %s", "a store to code in the line's page, whose stores nobody looks at then, does not lose the wait", "two cores wait for lines of one page: each for its own", "a device's store wakes as well, whatever it is", "a store between the two is not missed; without MONITOR MWAIT goes on", "after it HLT is a HLT: the line no longer wakes", "an interrupt wakes with IF clear when ECX bit 0 asks for it, and is not taken"], ["cpu/engine-threads", "MWAIT: no store to the line is missed, also one that puts back what was there"]),
     rule("MONITOR and MWAIT: extensions and privilege", "SDM vol. 3A, 9.10.4", ["cpu/extended", "ECX: no extensions of MONITOR, one of MWAIT; user code has neither"]),
   ],
   "local APIC": [

@@ -78,4 +78,15 @@ describe("MWAIT", () => {
       // 4000 instructions of each round are the holder's own; a core that did not sleep would spin through the other's.
       for (const core of [0, 1]) expect(machine.core(core).retired).toBeLessThan(ROUNDS * (4000 + 100));
     });
+  test("a machine restored elsewhere while a core sleeps wakes it by the same store", async () => {
+    const machine = await Machine.create({ cores: 2 });
+    machine.start(play);
+    for (let at = 0; at < 5; at++) {
+      machine.run({ limit: 3001, seed: 4 });
+      const restored = await Machine.create({ cores: 2 });
+      restored.restore(machine.snapshot());
+      expect(restored.run({ limit: 1e7, seed: 4 })).toBe("halted");
+      expect(restored.read(BALL, 4)).toBe(BigInt(2 * ROUNDS));
+    }
+  });
 });

@@ -78,7 +78,7 @@ describe("a machine saved to a file", () => {
     const bad = join(folder, "bad");
     for (const [bytes, why] of [
       [Buffer.from("#!/bin/sh"), "bad: not a snapshot of a machine"],
-      [changed(7), "bad: version 249, wanted 6"],
+      [changed(7), "bad: version 248, wanted 7"],
       [good.subarray(0, good.length - 1), "bad: cut or damaged"],
       [good.subarray(0, 20), "bad: cut or damaged"],
       [changed(good.length >> 1), "bad: cut or damaged"],

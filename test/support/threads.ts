@@ -7,7 +7,7 @@ import type { EngineModules, EnginePlan } from "../../emulator/cpu/engine.js";
 
 const engine = pathToFileURL(join(process.cwd(), "dist/emulator/cpu/engine.js")).href;
 
-/** What each thread does: runs its core until it sleeps, and says how many instructions that took. */
+/** What each thread does: runs its core until it sleeps for good, and says how many instructions that took. */
 const program = `
   import { parentPort, workerData } from "node:worker_threads";
   const { Engine } = await import(workerData.engine);
@@ -28,11 +28,19 @@ const program = `
     performanceInterrupt() {},
     unimplemented(what) { throw new Error(what); },
   };
+  const { waits } = await import(new URL("monitor.js", workerData.engine).href);
+  const { ATTENTION } = await import(new URL("layout.js", workerData.engine).href);
+  const { coreAddress } = await import(new URL("memory-plan.js", workerData.engine).href);
+  const [words, c] = [new Int32Array(memory.buffer), coreAddress(core)];
   const engine = new Engine(memory, plan, Array(plan.cores).fill(host), { modules, live: true });
   parentPort.postMessage("ready");
   parentPort.once("message", () => {
     let retired = 0;
-    while (engine.runnable(core)) retired += engine.run(core, 100000);
+    for (;;) {
+      if (engine.runnable(core)) retired += engine.run(core, 100000);
+      else if (waits(words, c)) Atomics.wait(words, (c + ATTENTION) >>> 2, 0);
+      else break;
+    }
     parentPort.postMessage(retired);
   });
 `;

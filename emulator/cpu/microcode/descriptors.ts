@@ -23,7 +23,7 @@ import {
   limitOf,
   raise,
 } from "./core";
-import { codeWritten, readBus, writeBus } from "./physical";
+import { readBus, writeBus, written } from "./physical";
 import { serialize } from "./store-buffer";
 import { ON_BUS, translate } from "./translation";
 
@@ -175,6 +175,6 @@ function changeType(core: usize, va: u64, set: u32, keep: u32): bool {
   serialize(core);
   if (set) atomic.or<u8>(<usize>place, <u8>set);
   if (keep != 0xff) atomic.and<u8>(<usize>place, <u8>keep);
-  codeWritten(core, <usize>place, 1);
+  written(core, <usize>place, 1);
   return true;
 }

@@ -27,6 +27,8 @@ export declare function writeTaskPriority(core: u32, value: u32): void;
 export declare function performanceInterrupt(core: u32): void;
 /** A counter was enabled for an event that nothing here counts. */
 export declare function unknownEvent(core: u32, event: u32): void;
+/** From now on stores to the page of RAM at this wasm address take the slow way (code-marks.ts). */
+export declare function watchPage(core: u32, host: u32): void;
 /** While LOOKING_WORD says so: a data access, with its ACCESS_* bits; a store has not reached memory yet. */
 export declare function accessed(core: u32, linear: u64, bytes: u32, access: u32, value: u64): void;
 /**

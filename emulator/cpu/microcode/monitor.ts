@@ -1,6 +1,5 @@
-// MONITOR and MWAIT. Intel SDM vol. 3A, 9.10.4 and vol. 2. MONITOR remembers the line of 64 bytes and what it held; the
-// engine wakes a core that waits (engine.ts runnable()) when the line holds something else, whoever stored it. So a
-// store that changes nothing wakes nobody.
+// MONITOR and MWAIT. Intel SDM vol. 3A, 9.10.4 and vol. 2. MONITOR names a line of 64 bytes (watchers.ts); the engine wakes
+// a core that waits (events.ts) when anything was stored to it, by whomever.
 
 import {
   ACCESS_READ,
@@ -8,8 +7,6 @@ import {
   HALTED,
   MONITOR_ARMED,
   MONITOR_BREAKS,
-  MONITOR_HOST,
-  MONITOR_LINE,
   MSR_HWCR,
   MSR_MISC_ENABLE,
   SS,
@@ -18,8 +15,8 @@ import { linear, loadLinear } from "./access";
 import { cpl, faulted, GP, raise, raisePlain, UD } from "./core";
 import { serialize } from "./store-buffer";
 import { ON_BUS, translate } from "./translation";
+import { LINE, watch } from "./watchers";
 
-const LINE_BYTES: usize = 64;
 export const DISARMED: u32 = 0;
 const ARMED: u32 = 1;
 /** MWAIT waits: the core is HALTED. */
@@ -54,9 +51,8 @@ export function monitor(core: usize, segment: u64, offset: u64, extensions: u64)
   serialize(core); // this core's own earlier stores are no reason to wake
   store<u32>(core, DISARMED, MONITOR_ARMED);
   if (place & ON_BUS) return 0; // device memory is not watched: MWAIT goes on at once
-  const line = <usize>place & ~(LINE_BYTES - 1);
-  memory.copy(core + MONITOR_LINE, line, LINE_BYTES);
-  store<u32>(core, <u32>line, MONITOR_HOST);
+  const line = <usize>place & ~(LINE - 1);
+  watch(core, line);
   store<u32>(core, ARMED, MONITOR_ARMED);
   return 1;
 }

@@ -1,5 +1,5 @@
 // Physical memory as a core sees it: RAM, the ROM and its copy below 1 MiB, and the bus for everything else.
-// board/map.ts draws the map. Invariant: whoever stores to RAM calls codeWritten() for that address afterwards, so
+// board/map.ts draws the map. Invariant: whoever stores to RAM calls written() for that address afterwards, so
 // that decoded code never outlives the bytes that it came from.
 
 import {
@@ -17,6 +17,7 @@ import {
 import { coreIndex } from "./core";
 import { busRead, busWrite } from "./host";
 import { settle } from "./store-buffer";
+import { LINE, PAGE, tellWatchers } from "./watchers";
 
 const MIB: u64 = 0x10_0000;
 const GIB4: u64 = 0x1_0000_0000;
@@ -67,13 +68,15 @@ export function generationWord(host: usize): usize {
 }
 
 /**
- * Bytes of RAM at this wasm address have changed. If code was decoded from one of their lines, all code of the page is
- * stale. The line marks go before the generation rises: a mark set meanwhile belongs to code that is then stale too.
+ * Bytes of RAM at this wasm address were stored: who waits for that hears of it. If code was decoded from one of their lines,
+ * all code of the page is stale. The line marks go before the generation rises: a mark set meanwhile belongs to code that
+ * is then stale too.
  */
-export function codeWritten(core: usize, host: usize, bytes: u32): void {
+export function written(core: usize, host: usize, bytes: u32): void {
   const word = generationWord(host);
   let old = atomic.load<u32>(word);
   if ((old & 1) == 0) return;
+  tellWatchers(host, bytes, LINE);
   if (!isCode(host, bytes)) return;
   const lines = linesOf(host);
   atomic.store<u64>(lines, 0);
@@ -81,6 +84,8 @@ export function codeWritten(core: usize, host: usize, bytes: u32): void {
     const seen = atomic.cmpxchg<u32>(word, old, (old + 2) & ~1);
     if (seen == old) {
       store<u32>(core, 1, CODE_WRITTEN);
+      // Nobody looks at stores to this page from here on: who watched one of its lines is to look for himself.
+      tellWatchers(host, bytes, PAGE);
       return;
     }
     old = seen;
@@ -93,7 +98,7 @@ export function storeHost(core: usize, host: usize, bytes: u32, value: u64): voi
   else if (bytes == 2) store<u16>(host, <u16>value);
   else if (bytes == 4) store<u32>(host, <u32>value);
   else store<u64>(host, value);
-  codeWritten(core, host, bytes);
+  written(core, host, bytes);
 }
 
 /** Whether code was decoded from a line of these bytes. */
@@ -178,7 +183,7 @@ export function updateEntry64(core: usize, physical: u64, old: u64, bits: u64): 
   }
   if (isRom(host)) return true; // a ROM keeps its bits
   if (atomic.cmpxchg<u64>(host, old, old | bits) != old) return false;
-  codeWritten(core, host, 8);
+  written(core, host, 8);
   return true;
 }
 
@@ -190,6 +195,6 @@ export function updateEntry32(core: usize, physical: u64, old: u64, bits: u64): 
   }
   if (isRom(host)) return true;
   if (<u64>atomic.cmpxchg<u32>(host, <u32>old, <u32>(old | bits)) != old) return false;
-  codeWritten(core, host, 4);
+  written(core, host, 4);
   return true;
 }
