@@ -35,7 +35,7 @@ const MODEL_APIC = 1;
 export function acpiFiles(cores: number): Map<string, Uint8Array> {
   const tables = new TableFile();
   const facs = tables.append(facsTable());
-  const dsdt = tables.appendTable("DSDT", 2, dsdtBody());
+  const dsdt = tables.appendTable("DSDT", 2, dsdtBody(cores));
   const fadt = tables.appendTable("FACP", 5, fadtBody());
   tables.pointer(TABLES, fadt + 36, 4, facs);
   tables.pointer(TABLES, fadt + 40, 4, dsdt);
@@ -267,7 +267,15 @@ function pciControl(): readonly number[] {
   );
 }
 
-function dsdtBody(): Uint8Array {
+/** A processor, by the number that the MADT has for its local APIC (ACPI 6.4, 5.2.12.2 and 8.4). */
+const processor = (core: number) =>
+  aml.device(
+    `C${core.toString(16).toUpperCase().padStart(3, "0")}`,
+    aml.name("_HID", aml.text("ACPI0007")),
+    aml.name("_UID", aml.integer(core)),
+  );
+
+function dsdtBody(cores: number): Uint8Array {
   const routes = (of: (device: number) => number) =>
     aml.packageOf(
       ...Array.from({ length: PCI_DEVICES }, (_, device) =>
@@ -346,6 +354,7 @@ function dsdtBody(): Uint8Array {
       ),
     ),
   );
+  const processors = Array.from({ length: cores }, (_, core) => processor(core));
   const sleepState = (type: number) =>
     aml.packageOf(aml.integer(type), aml.integer(type), aml.integer(0), aml.integer(0));
   return Uint8Array.from([
@@ -354,7 +363,7 @@ function dsdtBody(): Uint8Array {
     // _PIC (ACPI 6.4, 5.8.1): the operating system says which interrupt controllers it uses; until then the 8259 pair.
     ...aml.name("\\PICF", aml.integer(MODEL_PIC)),
     ...aml.method("\\_PIC", 1, aml.store(aml.argument(0), model)),
-    ...aml.scope("\\_SB", pci, keyboard, mouse, com1, rtc, hpet, board),
+    ...aml.scope("\\_SB", ...processors, pci, keyboard, mouse, com1, rtc, hpet, board),
   ]);
 }
 

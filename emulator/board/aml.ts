@@ -31,6 +31,9 @@ export const integer = (value: number): Aml => {
   return value <= 0xffff ? [0x0b, ...bytesOf(value, 2)] : [0x0c, ...bytesOf(value, 4)];
 };
 
+/** A string. */
+export const text = (characters: string): Aml => [0x0d, ...Buffer.from(characters, "latin1"), 0];
+
 export const name = (text: string, value: Aml): Aml => [0x08, ...nameString(text), ...value];
 export const scope = (text: string, ...body: Aml[]): Aml => [
   0x10,

@@ -139,6 +139,17 @@ test.each([1, 2, 64])(
   },
 );
 
+// ACPI 6.4, 5.2.12.2: "OSPM associates the Processor Local APIC Structure with a processor object declared in the namespace"
+test.each([1, 2, 64])("each of %i processors of the MADT is one of the DSDT, by its _UID", (cores) => {
+  const tables = walk(cores);
+  const [madt, fadt, dsdt] = ["APIC", "FACP", "DSDT"].map((signature) => tables.get(signature)!);
+  expect([fadt[8], madt[8]]).toEqual([5, 3]); // revisions of one ACPI: 5.0
+  for (let core = 0; core < cores; core++) {
+    const device = [...aml.name("_HID", aml.text("ACPI0007")), ...aml.name("_UID", aml.integer(core))];
+    expect([core, dsdt.includes(Buffer.from(device))]).toEqual([core, true]);
+  }
+});
+
 test("MCFG: 256 buses of ECAM", () => {
   const mcfg = walk(1).get("MCFG")!;
   expect([mcfg.readBigUInt64LE(44), mcfg[54], mcfg[55], mcfg.length]).toEqual([
@@ -158,6 +169,7 @@ describe("AML", () => {
     ["a double word", aml.integer(0x1234_5678), [0x0c, 0x78, 0x56, 0x34, 0x12]],
     ["a name", aml.name("_S5", aml.integer(0)), [0x08, 0x5f, 0x53, 0x35, 0x5f, 0]],
     ["a root name", aml.name("\\A", [1]), [0x08, 0x5c, 0x41, 0x5f, 0x5f, 0x5f, 1]],
+    ["a string", aml.text("A"), [0x0d, 0x41, 0]],
     ["an EISA ID", aml.eisaId("PNP0A03"), [0x0c, 0x41, 0xd0, 0x0a, 0x03]],
     [
       "a method",
