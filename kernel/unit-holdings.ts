@@ -5,6 +5,7 @@ import { Kept, mayKeep } from "./coherence/kept";
 import { pageBeginAgain } from "./coherence/page-begin";
 import { RangeSet, rangeOf } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
+import { reportsTake } from "./coherence/reports";
 import { SharedObject } from "./coherence/shared-object";
 import { isKeptRange, shedOf } from "./coherence/shedding";
 
@@ -38,12 +39,23 @@ const descriptors: usize = memory.data(2048, 8);
 const named: usize = memory.data(128, 8);
 let namedCount: u32 = 0;
 
-/** The object, of which the machine has no pages yet. `ranges`: the machine's RangeSet, 0 = without. */
-export function objectHere(ranges: usize, home: u32, moving: u32, renumbered: u32): SharedObject {
+/**
+ * The object, of which the machine has no pages yet. `ranges`: the machine's RangeSet, 0 = without; `frozen`: what is kept of pages says what ranges
+ * do not; `reports`: a RangeSet of what was handed in of pages without records, 0 = each that is handed in has one.
+ */
+export function objectHere(
+  ranges: usize,
+  reports: usize,
+  home: u32,
+  moving: u32,
+  frozen: u32,
+  renumbered: u32,
+): SharedObject {
   object.ranges = ranges;
+  object.reports = reports;
   object.home = home;
   object.moving = moving;
-  object.frozen = 0; // what is kept of pages has records before that
+  object.frozen = frozen;
   object.pages = 0;
   object.kept = 0;
   object.keptFirst = 0;
@@ -66,13 +78,19 @@ function descriptor(index: u32): Kept {
   return changetype<Kept>(descriptors + <usize>index * offsetof<Kept>());
 }
 
-/** It has merged, with Page.dirty and Page.changed in bit 1 as `flags`; or `former`: a former life of the machine had it. */
-export function objectKept(index: u32, serial: u64, flags: u32, framed: u32, former: u32): void {
+/**
+ * It has merged, with Page.dirty and Page.changed in bit 1 as `flags`; or `former`: a former life of the machine had it. `stands`: of an object that is
+ * frozen, as pageStands().
+ */
+export function objectKept(index: u32, serial: u64, flags: u32, framed: u32, former: u32, stands: u32): void {
   const kept = descriptor(index);
   kept.index = index;
   kept.serial = serial;
   kept.dirty = <u8>(flags & 1);
   kept.changed = <u8>(flags >> 1);
+  kept.standing = <u8>stands;
+  kept.away = <u8>(stands >> 8);
+  kept.sole = <u8>(stands >> 16);
   kept.frame = framed;
   kept.former = <u8>former;
   kept.previousInObject = 0;
@@ -85,6 +103,21 @@ export function objectKept(index: u32, serial: u64, flags: u32, framed: u32, for
 export function objectKeptSerial(index: u32): u64 {
   return descriptor(index).serial;
 }
+export function objectKeptFlags(index: u32): u32 {
+  const kept = descriptor(index);
+  return <u32>kept.dirty | ((<u32>kept.changed) << 1);
+}
+export function objectKeptStands(index: u32): u32 {
+  const kept = descriptor(index);
+  return <u32>kept.standing | ((<u32>kept.away) << 8) | ((<u32>kept.sole) << 16);
+}
+export function objectKeptOf(index: u32): Kept {
+  return descriptor(index);
+}
+/** Of a record of a frozen page: what stays of it when it goes. */
+export function pageStands(page: Page): u32 {
+  return <u32>page.state | ((<u32>page.away) << 8) | ((<u32>page.sole) << 16);
+}
 
 /** A record for the page, which is all zeros, with what objectKept() has said of it, if anything. True: it has a frame of before. */
 export function pageMade(engine: Engine, page: Page, index: u32, peers: usize): bool {
@@ -92,6 +125,7 @@ export function pageMade(engine: Engine, page: Page, index: u32, peers: usize): 
   const any = object.kept != 0;
   assert(!any || kept.index == <u64>index, "unit: what is kept is of another page");
   pageBeginAgain(engine, page, object, index, peers, kept);
+  if (object.reports != 0) reportsTake(object, page);
   return page.frame != 0;
 }
 

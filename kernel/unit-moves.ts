@@ -1,8 +1,11 @@
 // What clusters of engines (test/support/coherence-moves.ts) need of objects whose homes move; part of unit.ts. As unit-holdings.ts: a test says before each call
 // what its machine knows of the object, and reads it again behind it.
 import { Kept } from "./coherence/kept";
+import { keptRebuild, keptRebuilt, keptThaw } from "./coherence/kept-moves";
 import { moveFreezes } from "./coherence/moves";
+import { RangeSet, rangeAt, rangeOf, rangesCreate, STORED } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
+import { isReported, REPORTED_ROOMLESS } from "./coherence/reports";
 import { SharedObject } from "./coherence/shared-object";
 
 export {
@@ -19,6 +22,32 @@ export {
   OURS,
 } from "./coherence/moves";
 
+export {
+  ALONE,
+  EMPTIES,
+  mayGive,
+  pageChosen,
+  pageChosenFlags,
+  pageGives,
+  pageHandedIn,
+  pageRebuildBegins,
+  pageRebuilds,
+  pageReports,
+  pageTells,
+  RESTORE,
+  RESTORES,
+} from "./coherence/page-moves";
+
+/** What of the page is around the engine: it has a frame, which may be of a former life; there was no room for what came of it. */
+export function pageFramed(page: Page, framed: u32, former: u32, roomless: u32): void {
+  page.frame = framed;
+  page.former = former;
+  page.roomless = <u8>roomless;
+}
+export function pageIsRoomless(page: Page): u32 {
+  return page.roomless;
+}
+
 /** `ranges`: the machine's RangeSet; bit m-1: machine m. */
 export function movePut(
   object: SharedObject,
@@ -31,6 +60,7 @@ export function movePut(
   holders: u32,
   handedTo: u32,
   gaveTo: u32,
+  frozen: u32,
 ): void {
   object.ranges = ranges;
   object.home = home;
@@ -41,6 +71,7 @@ export function movePut(
   object.holders = holders;
   object.handedTo = handedTo;
   object.gaveTo = gaveTo;
+  object.frozen = frozen;
 }
 
 /** Of these the one of that number, from 0. */
@@ -60,8 +91,10 @@ export function moveWord(object: SharedObject, number: u32): u32 {
       return <u32>object.holders;
     case 6:
       return <u32>object.handedTo;
-    default:
+    case 7:
       return <u32>object.gaveTo;
+    default:
+      return object.frozen;
   }
 }
 
@@ -78,4 +111,66 @@ function has(object: SharedObject, index: u64): bool {
 /** moveFreezes() */
 export function moveBegins(engine: Engine, object: SharedObject, home: u32): void {
   moveFreezes(engine, object, home, has.index);
+}
+
+// --- Pages without a record ---
+
+export { keptAdopt, keptFreeze, keptHandIn, keptReport, mayStow } from "./coherence/kept-moves";
+export { reportsGive, reportsPut } from "./coherence/reports";
+export { REPORT_ROOMLESS } from "./coherence/takeover";
+
+/** Of the object nothing has been handed in yet. */
+export function reportsClear(set: RangeSet): void {
+  rangesCreate(set, set.at, set.capacity);
+  rangeAt(set, 0).flags = STORED;
+}
+
+/** Of a page without a record: it came here, there was no room for it, and nobody else has it. */
+export function reportIsRoomless(set: RangeSet, index: u64): bool {
+  const range = rangeOf(set, index);
+  return (range.state & REPORTED_ROOMLESS) != 0 && !isReported(range);
+}
+
+/** By page: what the kernel wants of it, below; the machine that was chosen for it, in the byte above. */
+export const WANTS_RECORD: u32 = 1;
+export const WANTS_NOTHING: u32 = 2;
+export const WANTS_EMPTY: u32 = 4;
+const wants: usize = memory.data(64, 8);
+const PAGES: u32 = 16;
+
+export function keptWants(index: u32): u32 {
+  return load<u32>(wants + (index << 2));
+}
+function want(index: u64, what: u32): void {
+  if (index < <u64>PAGES) store<u32>(wants + ((<usize>index) << 2), keptWants(<u32>index) | what);
+}
+function wantsRecord(_object: SharedObject, index: u64): void {
+  want(index, WANTS_RECORD);
+}
+function wantsNothing(_object: SharedObject, kept: Kept): void {
+  want(kept.index, WANTS_NOTHING);
+}
+function wantsEmpty(_object: SharedObject, kept: Kept): void {
+  want(kept.index, WANTS_EMPTY);
+}
+function wantsOwner(_object: SharedObject, first: u64, last: u64, machine: u32): void {
+  for (let index = first; index <= last; index++) want(index, machine << 8);
+}
+
+/** keptRebuild(). Records are to be made before keptRebuilts(). */
+export function keptRebuilds(engine: Engine, object: SharedObject, doubts: u32): void {
+  memory.fill(wants, 0, 64);
+  keptRebuild(engine, object, doubts != 0, wantsRecord.index, wantsOwner.index);
+}
+
+/** keptRebuilt() */
+export function keptRebuilts(engine: Engine, object: SharedObject, stale: u32): void {
+  memory.fill(wants, 0, 64);
+  keptRebuilt(engine, object, stale != 0, wantsNothing.index, wantsEmpty.index);
+}
+
+/** keptThaw() */
+export function keptThaws(object: SharedObject): void {
+  memory.fill(wants, 0, 64);
+  keptThaw(object, wantsRecord.index);
 }

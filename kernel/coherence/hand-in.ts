@@ -15,14 +15,15 @@ import {
 } from "../syslink/commands";
 import { itemData, itemFind, itemPut, MessageHeader, MessageItem, MessageWriter } from "../syslink/message";
 import { linkIsFull } from "../syslink/outbox";
-import { keptAdopt, keptHandIn, keptReport, pageStow } from "./frozen";
+import { pageStow } from "./frozen";
 import { homesLeaving } from "./homes";
 import { Kept } from "./kept";
+import { keptAdopt, keptHandIn, keptReport } from "./kept-moves";
 import { mirrorFetched, mirrorGive } from "./left-mirrors";
 import { mirrorsGave, mirrorsOn, pageTaken } from "./mirror-pages";
-import { moveGives } from "./moves";
 import { isZero } from "./page-data";
 import { pageFind, pageFindOrMake } from "./page-index";
+import { ALONE, FETCH, mayGive, pageGives, pageReports, RESTORE, TELL } from "./page-moves";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { PAGE_LAST } from "./ranges";
@@ -31,13 +32,11 @@ import { reportsPut } from "./reports";
 import { EVERYTHING, takeAway } from "./revocations";
 import { NO_SERIAL, serialEnded } from "./serials";
 import { mirrorBest, shelfUse } from "./shelves";
-import { CLEAN_SHARED, HELD, UNUSED } from "./table";
 import {
   engineAdopt,
   engineAsked,
   engineBest,
   engineClaimed,
-  engineGive,
   engineGiven,
   engineHasOffered,
   engineOfferedFor,
@@ -59,13 +58,6 @@ import {
 } from "./takeover";
 import { PAGE_BYTES } from "./wire";
 
-/** HOME_OWNER's aux: what is left of the page there becomes it; nobody else has a copy of it. */
-export const RESTORE: u32 = 1;
-export const ALONE: u32 = 2;
-/** Or: the newest bytes of it are there only, and are to come here, since that machine leaves. */
-export const FETCH: u32 = 4;
-/** Or: that machine is to tell of a loss whoever has the page next. */
-export const TELL: u32 = 8;
 /** So many pages one message is about at the most. */
 const RUN_MAX: u64 = 65536;
 
@@ -81,7 +73,7 @@ export function pagesHandInHere(object: SharedObject): void {
     if (to != 0) engineHasOffered(engine, page, clusterSelf(), to, engineOfferedFor(page));
     engineBest(page, clusterSelf(), mirrorBest(page), homesLeaving());
   }
-  keptHandIn(object);
+  keptHandIn(engine, object);
 }
 
 /**
@@ -101,31 +93,17 @@ export function pagesHandIn(object: SharedObject, leaving: bool, doubts: bool): 
 }
 
 function pageHandIn(object: SharedObject, page: Page, leaving: bool, doubts: bool): void {
-  let report = engineReport(engine, page);
-  if (report == REPORT_NOTHING) {
-    if (page.had == 0 && page.shelf == 0 && engineAsked(page) == 0 && page.broken == 0) return;
-    report = REPORT_HAD;
-  }
-  if (leaving && report != REPORT_AWAY) {
+  const report = pageReports(engine, page, page.had != 0 || page.shelf != 0);
+  if (report == REPORT_NOTHING) return;
+  if (leaving && mayGive(report)) {
     giveAway(object, page, doubts);
     return;
   }
   const writer = messageTo(object.home, 16 + 16 + 16 + 8 + 16, object.id, 0, COMMAND_HOME_PAGE);
-  store<u64>(itemPut(writer, ITEM_PAGE, report | untoldOf(page, report), 8), page.index);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
   claimPut(writer, engineAsked(page), engineOfferedTo(page), engineOfferedFor(page));
   if (mirrorsOn()) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
   messageEnd();
-}
-
-/** Who has nothing of the page can tell nobody of its loss: the new home does. */
-function untoldOf(page: Page, report: u32): u32 {
-  return page.broken != 0 && (report == REPORT_HAD || report == REPORT_AWAY) ? UNTOLD : 0;
-}
-
-/** The new home has heard all that this machine handed in. */
-export function pageHandedIn(page: Page): void {
-  const report = engineReport(engine, page);
-  if (report == REPORT_NOTHING || report == REPORT_AWAY) page.broken = 0;
 }
 
 /** What decides whose a page is that was offered to a writer. */
@@ -144,7 +122,7 @@ function keptGoOut(object: SharedObject, leaving: bool, doubts: bool): bool {
     at = kept.previousInObject;
     if (kept.told != 0) continue;
     const full = linkIsFull(object.home);
-    const report = full ? REPORT_NOTHING : keptReport(object, kept);
+    const report = full ? REPORT_NOTHING : keptReport(engine, object, kept);
     const index = kept.index;
     const isNext = report == told && (index + 1 == first || index == last + 1) && last - first < RUN_MAX - 1;
     if (!isNext && told != REPORT_NOTHING) runHandIn(object, first, last, told);
@@ -185,11 +163,9 @@ function giveAway(object: SharedObject, page: Page, doubts: bool): void {
   const offeredTo = engineOfferedTo(page);
   const offeredFor = engineOfferedFor(page);
   const written = takeAway(page, EVERYTHING); // while its state says whether it may be
-  const report = engineGive(page, doubts);
-  const untold: u32 = page.broken != 0 ? UNTOLD : 0;
-  if (report != REPORT_HAD) page.broken = 0; // it goes along
-  if (report != REPORT_HAD) moveGives(object);
-  const data = report != REPORT_HAD && page.frame != 0;
+  const report = pageGives(object, page, doubts);
+  const has = (report & ~UNTOLD) != REPORT_HAD;
+  const data = has && page.frame != 0;
   serialEnded(page, written);
   mirrorsGave(page);
   const writer = messageTo(
@@ -199,11 +175,10 @@ function giveAway(object: SharedObject, page: Page, doubts: bool): void {
     0,
     COMMAND_HOME_PAGE,
   );
-  store<u64>(itemPut(writer, ITEM_PAGE, report | untold, 8), page.index);
+  store<u64>(itemPut(writer, ITEM_PAGE, report, 8), page.index);
   claimPut(writer, engineAsked(page), offeredTo, offeredFor);
   if (data) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), page.serial);
-  else if (mirrorsOn() && report == REPORT_HAD)
-    store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
+  else if (mirrorsOn() && !has) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));
   if (data && !isZero(page.frame))
     memory.copy(itemPut(writer, ITEM_DATA, 0, PAGE_BYTES), page.frame, PAGE_BYTES);
   messageEnd();
@@ -331,15 +306,7 @@ function pagesChosen(object: SharedObject, first: u64, last: u64, flags: u32): v
     const page = changetype<Page>(at);
     if (page.index >= first && page.index <= last) engineAdopt(page, (flags & ALONE) != 0);
   }
-  keptAdopt(object, first, last, (flags & ALONE) != 0);
-}
-
-/** At the new home, of a page whose directory is made: whoever has it next is told of its loss by who has it now. */
-export function pageTells(object: SharedObject, page: Page): void {
-  if (page.broken == 0 || page.directory == UNUSED || page.directory == CLEAN_SHARED) return;
-  if (page.directory == HELD && <u32>page.owner == clusterSelf()) return;
-  page.broken = 0; // LOST: whoever asks is told anyway
-  if (page.directory == HELD) pagesChoose(object, page.index, page.index, page.owner, TELL);
+  keptAdopt(engine, object, first, last, (flags & ALONE) != 0);
 }
 
 export function pagesChoose(object: SharedObject, first: u64, last: u64, machine: u32, flags: u32): void {

@@ -9,20 +9,10 @@ import { allocate } from "../memory/slab";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_HOME_OBJECT, ITEM_NAME, ITEM_REQUESTER, ITEM_SIZE } from "../syslink/commands";
 import { itemData, itemDataBytes, itemFind, itemPut, MessageHeader } from "../syslink/message";
-import { keptFreeze, keptRebuild, keptRebuilt, keptThaw } from "./frozen";
-import { rangesFrozen, rangesMoved, rangesOf, rangesReady } from "./grants";
-import {
-  ALONE,
-  pageHandedIn,
-  pagesChoose,
-  pagesChooseAlone,
-  pagesHandedIn,
-  pagesHandIn,
-  pagesHandInHere,
-  pageTells,
-  RESTORE,
-} from "./hand-in";
-import { Kept, keptFind } from "./kept";
+import { rangesFrozen, rangesMoved, rangesReady } from "./grants";
+import { pagesChoose, pagesChooseAlone, pagesHandedIn, pagesHandIn, pagesHandInHere } from "./hand-in";
+import { Kept, keptFind, keptForget } from "./kept";
+import { keptFreeze, keptRebuild, keptRebuilt, keptThaw } from "./kept-moves";
 import { mirrorsFreeze } from "./left-mirrors";
 import { LINK_BYTES, linkCame, linkHeard, linkPut } from "./links";
 import { loanReturns } from "./loans";
@@ -47,11 +37,21 @@ import {
 import { objectHashed } from "./object-index";
 import { objectById, objectMake, objectsFirst, objectUnnamed, perish } from "./object-list";
 import { locksFreeze, locksHandIn, locksThaw } from "./object-locks";
-import { pageFind, pagesAsked } from "./page-index";
+import { pageFind, pageFindOrMake, pagesAsked } from "./page-index";
+import {
+  EMPTIES,
+  pageChosen,
+  pageChosenFlags,
+  pageHandedIn,
+  pageRebuildBegins,
+  pageRebuilds,
+  pageTells,
+  RESTORES,
+  TELL,
+} from "./page-moves";
 import { SharedObject } from "./pager";
 import { drain, engine, wantedAgain } from "./pages";
 import { questionsTake } from "./questions";
-import { rangesCarve } from "./ranges";
 import { Page } from "./records";
 import { refusalsForget } from "./refusals";
 import {
@@ -64,19 +64,9 @@ import {
   reportsDrop,
 } from "./reports";
 import { releaseRevocation } from "./revocations";
-import { serialReverted } from "./serials";
 import { futexesMove } from "./shared-futex";
 import { shelfUse } from "./shelves";
-import { LOST, UNUSED } from "./table";
-import {
-  engineAwaits,
-  engineOffers,
-  engineRebuild,
-  engineRestore,
-  engineSettle,
-  engineThaw,
-  engineUnanswered,
-} from "./takeover";
+import { engineAwaits, engineThaw, engineUnanswered } from "./takeover";
 import { objectLoses, willDrop, willMake, willRead } from "./wills";
 import { PAGE_BYTES } from "./wire";
 
@@ -210,7 +200,7 @@ export function homesFreeze(machines: u64, leaving: u64, interrupted: bool): usi
 function freeze(object: SharedObject, home: u32): void {
   const stored = object.home == clusterSelf() && object.moving == 0;
   pagesAsked(object);
-  keptFreeze(object, stored); // while this machine knows that it is the home
+  keptFreeze(engine, object, stored); // while this machine knows that it is the home
   if (home != clusterSelf() || object.willOf != object.home) willDrop(object);
   object.heirs = 0;
   if (isRoomless(object)) object.lossy = 1; // nobody was told yet, and the next home has not heard of it
@@ -431,44 +421,25 @@ function rebuild(object: SharedObject): void {
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
     if (machine != clusterSelf() && isDead(machine)) opened(object, machine, 0);
   }
-  keptRebuild(object, doubts && !mirrored, pagesChooseAlone.index);
-  keptRebuilt(object, !ours);
+  keptRebuild(engine, object, doubts && !mirrored, recordMade.index, pagesChooseAlone.index);
+  keptRebuilt(engine, object, !ours, keptForget.index, keptEmptied.index);
   let at = object.pages;
   while (at != 0) {
     const page = changetype<Page>(at);
     at = page.nextInObject;
-    page.ranged = 0;
-    const offers = engineOffers(engine, page);
-    engineThaw(engine, page, clusterSelf());
+    const offers = pageRebuildBegins(engine, page);
     drain(page); // nobody is asked yet: object.moving
-    let adopts = engineRebuild(engine, page, false, doubts && !mirrored);
-    if (adopts == 0) adopts = offers;
-    let flags = !mirrorsOn() && engineSettle(engine, page) ? ALONE : 0;
     rangesReady(object);
-    if (mirrored && page.directory == UNUSED && page.best != 0) {
-      adopts = engineRestore(engine, page);
-      flags = RESTORE;
-      if (adopts == 0) {
-        shelfUse(page);
-        rangesCarve(rangesOf(object), page.index);
-        continue;
-      }
+    const doubtful = doubts && !mirrored;
+    const wants = pageRebuilds(engine, object, page, offers, false, doubtful, mirrorsOn(), mirrored, ours);
+    if (wants & RESTORES) {
+      shelfUse(page);
+      continue;
     }
-    // A stale copy is no backing store: others may have been told already that its bytes are lost.
-    const nobodys = page.directory == LOST || page.directory == UNUSED;
-    const stale = !ours && nobodys && page.frame != 0;
-    page.roomless = 0;
-    if (stale) memory.fill(page.frame, 0, PAGE_BYTES);
-    if (page.directory == LOST) serialReverted(engine, page);
-    if (page.directory == UNUSED) {
-      page.ranged = 1; // nobody has it: as its range says
-      if (object.renumbered != 0 || stale) serialReverted(engine, page);
-      // What remains of a former life here (remains.ts) is not what others would read.
-      if (page.former != 0) memory.fill(page.frame, 0, PAGE_BYTES);
-      page.former = 0;
-    } else rangesCarve(rangesOf(object), page.index);
-    if (adopts != 0) pagesChoose(object, page.index, page.index, adopts, flags);
-    pageTells(object, page);
+    if (wants & EMPTIES && page.frame != 0) memory.fill(page.frame, 0, PAGE_BYTES);
+    if (pageChosen() != 0) pagesChoose(object, page.index, page.index, pageChosen(), pageChosenFlags());
+    const teller = pageTells(engine, page);
+    if (teller != 0) pagesChoose(object, page.index, page.index, teller, TELL);
   }
   reportsDrop(object);
   object.frozen = 0;
@@ -476,6 +447,14 @@ function rebuild(object: SharedObject): void {
   willMake(object);
   locksThaw(object);
   perish(object);
+}
+
+function recordMade(object: SharedObject, index: u64): void {
+  pageFindOrMake(object, index);
+}
+
+function keptEmptied(_object: SharedObject, kept: Kept): void {
+  memory.fill(kept.frame, 0, PAGE_BYTES);
 }
 
 // --- Thaw ---
@@ -491,7 +470,7 @@ export function homesThaw(home: u32): void {
     const next = object.next;
     const moved = object.home == home && object.moving == HANDED_IN && home != clusterSelf();
     if (moved) {
-      keptThaw(object);
+      keptThaw(object, recordMade.index);
       moveThaws(object);
     }
     if (object.home == home && object.moving == 0) thaw(object);
@@ -507,7 +486,7 @@ function thaw(object: SharedObject): void {
     const page = changetype<Page>(at);
     at = page.nextInObject;
     if (page.frozen == 0) continue;
-    if (object.home != clusterSelf()) pageHandedIn(page);
+    if (object.home != clusterSelf()) pageHandedIn(engine, page);
     engineThaw(engine, page, object.home);
     drain(page);
   }

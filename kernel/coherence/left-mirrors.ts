@@ -7,12 +7,13 @@
 import { clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_HOME_PAGE, ITEM_DATA, ITEM_PAGE, ITEM_SERIAL } from "../syslink/commands";
 import { itemData, itemFind, itemPut, MessageHeader } from "../syslink/message";
-import { FETCH, pagesChoose } from "./hand-in";
+import { pagesChoose } from "./hand-in";
 import { homesLeaving } from "./homes";
 import { mirrorsOn } from "./mirror-pages";
 import { objectsFirst } from "./object-list";
 import { isZero } from "./page-data";
 import { pageFind, pageFindOrMake } from "./page-index";
+import { FETCH } from "./page-moves";
 import { SharedObject } from "./pager";
 import { engine } from "./pages";
 import { Page } from "./records";

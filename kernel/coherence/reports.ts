@@ -1,10 +1,10 @@
 // What is handed in to a new home about pages that have no record there (homes.ts): ranges, of which each says what the records of its
-// pages would. A record that is made meanwhile takes over what is said of its page. Core 0 only.
-import { clusterSelf } from "../syslink/cluster";
-import { SharedObject } from "./pager";
+// pages would. A record that is made meanwhile takes over what is said of its page. Pure, as engine.ts.
+
 import { setCreate, setDrop, setReady } from "./range-sets";
 import { Range, RangeSet, rangeAt, rangeOf, rangesMerge, STORED } from "./ranges";
 import { bitOf, Page } from "./records";
+import { SharedObject } from "./shared-object";
 import { UNUSED } from "./table";
 import { engineReported, isAbsent, REPORT_ROOMLESS } from "./takeover";
 
@@ -110,9 +110,9 @@ export function isRoomless(object: SharedObject): bool {
 }
 
 /** Must each of these pages have a record at the home: has another machine what it answers for, and a third one copies? */
-export function isReportedApart(range: Range): bool {
-  const others = range.sharers & ~bitOf(clusterSelf());
-  if (range.owner != 0) return <u32>range.owner != clusterSelf() && range.sharers != 0;
+export function isReportedApart(range: Range, self: u32): bool {
+  const others = range.sharers & ~bitOf(self);
+  if (range.owner != 0) return <u32>range.owner != self && range.sharers != 0;
   return others == range.sharers && (others & (others - 1)) != 0;
 }
 

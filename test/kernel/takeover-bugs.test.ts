@@ -15,11 +15,13 @@ import {
 import { compiled } from "../support/plants/compiled.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import {
+  keptMoveLines,
   moveAtRandom,
   moveBugs,
   moveBySearch,
   moveFoundByStory,
   moveLines,
+  pageMoveLines,
 } from "../support/plants/moves.js";
 import { rangeTrial } from "../support/plants/ranges.js";
 import {
@@ -46,15 +48,16 @@ describe("a home that moves", () => {
   const told = Object.keys(moveStories) as (keyof typeof moveStories)[];
   test.each(told)("%s", (bug) => expect(moveFoundByStory(bug)).not.toEqual([]));
   test.each(told)("without the bug: %s", (bug) => tellStory(new KernelWasm(), moveStories[bug]));
-  // The kernel's own lines (moves.ts).
-  test.each(moveLines.filter(({ story, trial }) => story ?? trial).map((bug) => [bug.name, bug] as const))(
+  // The kernel's own lines (moves.ts, page-moves.ts, kept-moves.ts, reports.ts).
+  const lines = [...moveLines, ...pageMoveLines, ...keptMoveLines];
+  test.each(lines.filter(({ story, trial }) => story ?? trial).map((bug) => [bug.name, bug] as const))(
     "planted in the kernel, and seen: %s",
     async (_, bug) => {
-      const { story, trial } = bug;
+      const { story, trial, says } = bug;
       const run = (kernel: KernelWasm) => (story ? tellStory(kernel, story) : rangeTrial(kernel, trial!));
       expect(() => run(new KernelWasm())).not.toThrow();
       const kernel = await compiled(bug, "unit.ts");
-      expect(() => run(kernel())).toThrow();
+      expect(() => run(kernel())).toThrow(says);
     },
   );
 });

@@ -27,12 +27,8 @@ const functions = {
   directory: "pageDirectory",
   leave: "pageLeave",
   freeze: "engineFreeze",
-  report: "engineReport",
   reported: "engineReported",
-  give: "engineGive",
   given: "engineGiven",
-  rebuild: "engineRebuild",
-  settle: "engineSettle",
   adopt: "engineAdopt",
   thaw: "engineThaw",
   unanswered: "engineUnanswered",
@@ -81,6 +77,36 @@ const functions = {
   mayGiveUp: "mayGiveUp",
   holdingsGiven: "holdingsGiven",
   holdingsNamed: "holdingsNamed",
+  breaks: "pageBreak",
+  keptAdopt: "keptAdopt",
+  keptFreeze: "keptFreeze",
+  keptHandIn: "keptHandIn",
+  keptRebuilds: "keptRebuilds",
+  keptRebuilts: "keptRebuilts",
+  keptReport: "keptReport",
+  keptThaws: "keptThaws",
+  keptWants: "keptWants",
+  mayStow: "mayStow",
+  objectKeptFlags: "objectKeptFlags",
+  objectKeptOf: "objectKeptOf",
+  objectKeptStands: "objectKeptStands",
+  pageStands: "pageStands",
+  reportIsRoomless: "reportIsRoomless",
+  reportsClear: "reportsClear",
+  reportsGive: "reportsGive",
+  reportsPut: "reportsPut",
+  isBroken: "pageIsBroken",
+  pageFramed: "pageFramed",
+  pageIsRoomless: "pageIsRoomless",
+  mayGive: "mayGive",
+  pageChosen: "pageChosen",
+  pageChosenFlags: "pageChosenFlags",
+  pageGives: "pageGives",
+  pageHandedIn: "pageHandedIn",
+  pageRebuildBegins: "pageRebuildBegins",
+  pageRebuilds: "pageRebuilds",
+  pageReports: "pageReports",
+  pageTells: "pageTells",
   moveBegins: "moveBegins",
   moveDied: "moveDied",
   moveFreezesPage: "moveFreezesPage",
@@ -116,12 +142,10 @@ const functions = {
   claimed: "engineClaimed",
   hasOffered: "engineHasOffered",
   offerGiven: "engineOfferGiven",
-  offers: "engineOffers",
   best: "engineBest",
   fetches: "engineFetches",
   fetched: "engineFetched",
   bestOf: "pageBest",
-  engineRestore: "engineRestore",
   engineRestored: "engineRestored",
   target: "pageTarget",
   mirror: "pageMirror",
@@ -169,17 +193,27 @@ export interface Shape {
   guesses?: boolean;
 }
 
+/** What is left of a record that has merged; `former`: that a former life of the machine had (remains.ts). */
+export interface Kept {
+  serial: bigint;
+  flags: number;
+  former?: boolean;
+  /** While its object is frozen: what no range says then. */
+  stands?: number;
+}
+
 /** Of a page: it has a record, or what is left of one; and a frame. */
 export interface PageKept {
   exists: boolean;
   framed: boolean;
-  kept?: { serial: bigint; flags: number; former?: boolean } | undefined;
+  kept?: Kept | undefined;
 }
 
 export interface ObjectKnown {
   home: number;
   moving: number;
   renumbered: number;
+  frozen: number;
 }
 
 export class Engines {
@@ -220,7 +254,7 @@ export class Engines {
     this.#setBytes = round(kernel.call("rangeSetBytes")());
     this.#pageBytes = round(kernel.call("pageRecordBytes")());
     this.#recordBytes = this.#pageBytes + round(shape.machines * this.c["PEER_BYTES"]!);
-    this.#first = this.#engineBytes + this.#setBytes + RANGES * this.c["RANGE_BYTES"]!;
+    this.#first = this.#engineBytes + 2 * (this.#setBytes + RANGES * this.c["RANGE_BYTES"]!);
     this.#stride = this.#first + shape.pages * this.#recordBytes;
     this.#bytes = shape.machines * this.#stride;
     this.#region = kernel.room(this.#bytes);
@@ -234,6 +268,10 @@ export class Engines {
   }
   set(machine: number): number {
     return this.engine(machine) + this.#engineBytes;
+  }
+  /** What was handed in to it of pages without records. */
+  reports(machine: number): number {
+    return this.set(machine) + this.#setBytes + RANGES * this.c["RANGE_BYTES"]!;
   }
   page(machine: number, page: number): number {
     return this.engine(machine) + this.#first + page * this.#recordBytes;
@@ -254,6 +292,9 @@ export class Engines {
     this.#kernel.call("rangesCreate")(this.set(machine), this.set(machine) + this.#setBytes, RANGES);
     this.#kernel.call("rangeSetLimit")(this.set(machine), BigInt(this.#shape.pages));
     if (this.#shape.narrow) this.#kernel.call("rangeSetNarrow")(this.set(machine));
+    const reports = this.reports(machine);
+    this.#kernel.call("rangesCreate")(reports, reports + this.#setBytes, RANGES);
+    this.do.reportsClear(reports);
   }
 
   createPage(machine: number, page: number, home: number): void {
@@ -265,9 +306,10 @@ export class Engines {
   }
 
   /** What the machine knows of an object, as the kernel has it until the next call; of no pages of it. */
-  #object(machine: number, { home, moving, renumbered }: ObjectKnown): number {
+  #object(machine: number, { home, moving, frozen, renumbered }: ObjectKnown): number {
     const set = this.#shape.ranges ? this.set(machine) : 0;
-    return this.do.objectHere(set, home, moving, renumbered);
+    const reports = frozen === 0 ? 0 : this.reports(machine);
+    return this.do.objectHere(set, reports, home, moving, frozen, renumbered);
   }
 
   /** The same, of its only object, with pages. */
@@ -283,8 +325,8 @@ export class Engines {
   }
 
   #kept(page: number, { kept, framed }: PageKept): void {
-    const { serial, flags, former = false } = kept!;
-    this.do.objectKept(page, serial, flags, framed || former ? 1 : 0, former ? 1 : 0);
+    const { serial, flags, former = false, stands = 0 } = kept!;
+    this.do.objectKept(page, serial, flags, framed || former ? 1 : 0, former ? 1 : 0, stands);
   }
 
   /** The page gets a record; true: it has a frame of before. */
@@ -343,6 +385,9 @@ export class Engines {
     const count = this.#rangeCount(this.set(machine));
     words.put(count);
     part(this.set(machine) + this.#setBytes, count * this.c["RANGE_BYTES"]!);
+    const reports = this.reports(machine);
+    const reported = this.#rangeCount(reports);
+    if (reported > 1) part(reports + this.#setBytes, reported * this.c["RANGE_BYTES"]!);
     for (const page of pages) {
       const at = this.page(machine, page);
       part(at, this.#protocolBytes);

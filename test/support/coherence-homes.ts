@@ -1,6 +1,7 @@
 // Homes of the world of coherence.ts, and how they move when a view comes: what homes.ts makes of takeover.ts. A machine freezes the
 // objects whose home moves, hands in what it has of them, makes directories of what was handed in to it, and asks again;
 // coherence-views.ts says when.
+import { KeptMoves } from "./coherence-kept.js";
 import type { Leaves } from "./coherence-leaves.js";
 import type { Mirrors } from "./coherence-mirror.js";
 import { Moves } from "./coherence-moves.js";
@@ -16,6 +17,7 @@ export class Homes {
   readonly #mirrors: Mirrors;
   readonly #leaves: Leaves;
   readonly #moves: Moves;
+  readonly #kept: KeptMoves;
 
   constructor(cluster: Cluster, pagers: Pagers, mirrors: Mirrors, leaves: Leaves) {
     this.#cluster = cluster;
@@ -23,6 +25,7 @@ export class Homes {
     this.#mirrors = mirrors;
     this.#leaves = leaves;
     this.#moves = new Moves(cluster);
+    this.#kept = new KeptMoves(cluster, this.#moves);
   }
 
   /** Who knows of an object without having been told asks there. */
@@ -119,23 +122,38 @@ export class Homes {
       const here = machine.objects[notice.object]!;
       if (!here.known && this.#cluster.planted !== "a new machine grants what was lost by ranges")
         this.#cluster.rangesMoved(to);
-      if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN });
+      const frozen = this.#kept.on ? 1 : 0;
+      if (!here.known) Object.assign(here, { known: true, home: to, moving: HANDED_IN, frozen });
       if (here.moving === 0) return;
       this.#moves.of(to, notice.object, (at) => engines.do.moveHears(at, notice.says));
       if (notice.says & this.#cluster.c["DOUBTS"]!) machine.membership.doubts = true;
     } else if (objects.length > 0) {
       const { moving, known } = machine.objects[this.#cluster.objectOf(notice.page)]!;
       if (!known || moving === 0) return;
-      const at = this.#cluster.find(to, notice.page);
+      const page = machine.pages[notice.page]!;
+      const records = !this.#kept.on || (notice.kind === "report" && this.#wantsRecord(notice));
+      if (records) this.#cluster.find(to, notice.page);
+      const at = engines.page(to, notice.page);
       if (notice.kind === "fetch") this.#leaves.fetched(to, notice.page, from);
       else if (notice.kind === "report") this.#reported(to, from, notice);
-      else if (notice.kind === "given") this.#leaves.given(to, notice, value);
-      else if (notice.kind === "tell") machine.pages[notice.page]!.broken = true;
+      else if (notice.kind === "given") this.#leaves.given(to, from, notice, value);
+      else if (notice.kind === "tell") this.#broken(to, notice.page);
       else if (notice.restore) {
         this.#mirrors.use(to, notice.page);
         engines.do.engineRestored(at);
-      } else engines.do.adopt(at, notice.alone ? 1 : 0);
+      } else if (page.exists) engines.do.adopt(at, notice.alone ? 1 : 0);
+      else this.#kept.adopt(to, notice.page, notice.alone);
     }
+  }
+
+  /** More is said of the page than a range can. */
+  #wantsRecord({ asked, to, report }: Extract<HomeNotice, { kind: "report" }>): boolean {
+    return asked !== 0 || to !== 0 || (report & this.#cluster.c["UNTOLD"]!) !== 0;
+  }
+
+  #broken(number: number, page: number): void {
+    this.#cluster.find(number, page);
+    this.#cluster.machine(number).pages[page]!.broken = true;
   }
 
   /** The objects whose home moves, or `all`. */
@@ -153,9 +171,11 @@ export class Homes {
     const { engines } = this.#cluster;
     const stored = here.home === number && here.moving === 0;
     const engine = engines.engine(number);
-    if (this.#cluster.planted !== "what has merged is nobody's") this.#unmerge(number);
+    const planted = this.#cluster.planted === "what has merged is nobody's";
+    if (this.#kept.on && !planted) this.#kept.freeze(number, stored);
     if (stored && this.#untold(number, object, here)) here.lossy = 1;
     if (this.#roomless(number, object).length > 0) here.lossy = 1;
+    if (this.#kept.on) this.#kept.dropReports(number);
     this.#moves.of(number, object, (at) => engines.do.moveBegins(engine, at, home));
     if (stored && this.#cluster.planted !== "a lost page's frame is the page")
       for (const page of this.#pagesHere(number, object)) engines.do.stands(engines.page(number, page));
@@ -176,20 +196,12 @@ export class Homes {
   /** Pages that came here, and for which there was no room; nobody else has them. */
   #roomless(number: number, object: number): number[] {
     const { engines } = this.#cluster;
-    return this.#pagesHere(number, object).filter((page) => {
+    const made = this.#pagesHere(number, object).filter((page) => {
       const at = engines.page(number, page);
       const has = engines.do.owner(at) !== 0 || BigInt(engines.do.sharers(at)) !== 0n;
       return this.#cluster.machine(number).pages[page]!.roomless && !has;
     });
-  }
-
-  /** Records again, which say what their ranges say of them. */
-  #unmerge(number: number): void {
-    const { engines, pages } = this.#cluster;
-    const here = this.#cluster.machine(number).pages;
-    const merged = pages.filter((page) => here[page]!.kept && !here[page]!.kept!.former);
-    this.#cluster.unmerge(number);
-    for (const page of merged) engines.do.keep(engines.page(number, page), 0); // refreshes it
+    return this.#kept.on ? [...made, ...this.#kept.roomless(number)] : made;
   }
 
   /** At the home: somebody is to be told still of the loss of pages that have no records; those of a range moves.ts knows. */
@@ -213,45 +225,49 @@ export class Homes {
         if (here.home !== number) says = engines.do.moveSays(at, machine.membership.doubts ? 1 : 0);
       });
       if (here.home !== number) this.#cluster.tell(number, here.home, { kind: "object", object, says });
-      for (const page of this.#pagesHere(number, object)) this.#report(number, page, here.home);
+      const made = this.#pagesHere(number, object);
+      if (this.#kept.on && here.home === number) this.#kept.handIn(number);
+      else if (this.#kept.on) this.#reportKept(number, here.home);
+      for (const page of made) this.#report(number, page, here.home);
+    }
+  }
+
+  #reportKept(number: number, home: number): void {
+    const { engines } = this.#cluster;
+    const leaves = this.#leaves.isLeaving(number);
+    for (const [page, report] of this.#kept.reports(number)) {
+      const said = { report, serial: 0n, asked: 0, to: 0, request: 0 };
+      const notice = { ...({ kind: "report", page } as const), ...said };
+      if (leaves && engines.do.mayGive(report) !== 0) {
+        this.#cluster.find(number, page);
+        this.#leaves.give(number, page, home);
+        this.#kept.stow(number, page);
+      } else this.#cluster.tell(number, home, notice);
     }
   }
 
   #report(number: number, page: number, home: number): void {
-    const { engines } = this.#cluster;
-    const at = engines.page(number, page);
-    let report = engines.do.report(engines.engine(number), at);
-    if (this.#cluster.planted === "an owner is reported as a copy" && report > 1 && report < 4) report = 1;
-    if (this.#cluster.planted === "copies are not reported" && report === 1) report = 0;
+    const { engines, c } = this.#cluster;
+    const engine = engines.engine(number);
     const leaves = this.#leaves.isLeaving(number) && home !== number;
     const silent = leaves && this.#cluster.planted === "what is on who leaves is nobody's";
     const serial = silent ? 0n : this.#mirrors.best(number, page);
-    const asked = engines.do.asked(at);
-    const untold =
-      this.#untoldOf(number, page) && this.#cluster.planted !== "a loss stays with who has nothing";
-    if (report === 0 && serial === 0n && asked === 0 && !untold) return;
-    if (leaves && report !== this.#cluster.c["REPORT_AWAY"] && report !== 0) {
+    const report = this.#moves.page(number, page, (at) =>
+      engines.do.pageReports(engine, at, serial === 0n ? 0 : 1),
+    );
+    if (report === 0) return;
+    if (leaves && engines.do.mayGive(report) !== 0) {
       this.#leaves.give(number, page, home);
-      if (asked === 0) return;
-      report = 0;
+      return;
     }
-    const offered = report === this.#cluster.c["REPORT_OFFERED"];
+    const at = engines.page(number, page);
+    const offered = report === c["REPORT_OFFERED"];
     const to = offered ? engines.do.offeredTo(at) : 0;
     const request = offered ? engines.do.offeredFor(at) : 0;
-    const notice = {
-      ...({ kind: "report", page, serial, asked, to, request } as const),
-      report: report | (untold ? this.#cluster.c["UNTOLD"]! : 0),
-    };
+    const asked = engines.do.asked(at);
+    const notice = { ...({ kind: "report", page, serial, asked, to, request } as const), report };
     if (home === number) this.#reported(number, number, notice);
     else this.#cluster.tell(number, home, notice);
-  }
-
-  /** untoldOf() of hand-in.ts. */
-  #untoldOf(number: number, page: number): boolean {
-    const { engines, c } = this.#cluster;
-    const report = engines.do.report(engines.engine(number), engines.page(number, page));
-    const nothing = report === 0 || report === c["REPORT_AWAY"];
-    return this.#cluster.machine(number).pages[page]!.broken === true && nothing;
   }
 
   #reported(home: number, from: number, notice: Extract<HomeNotice, { kind: "report" }>): void {
@@ -261,7 +277,8 @@ export class Homes {
     if (asked !== 0) engines.do.claimed(engine, at, from, asked);
     if (to !== 0) engines.do.hasOffered(engine, at, from, to, request);
     const { UNTOLD } = this.#cluster.c;
-    engines.do.reported(at, from, report & ~UNTOLD!);
+    if (this.#cluster.machine(home).pages[page]!.exists) engines.do.reported(at, from, report & ~UNTOLD!);
+    if (this.#kept.on && from !== home) this.#kept.reported(home, page, from, report & ~UNTOLD!);
     if (report & UNTOLD!) this.#cluster.machine(home).pages[page]!.broken = true;
     if (this.#mirrors.on) engines.do.best(at, from, serial, this.#leavers(home));
   }
@@ -330,43 +347,51 @@ export class Homes {
     const set = engines.set(number);
     if (ranges && here.lost) engines.do.lose(set, 0n, BigInt(pages.length - 1));
     if (ranges) for (const page of roomless) engines.do.lose(set, BigInt(page), BigInt(page));
+    if (this.#kept.on) this.#kept.rebuild(number, machine.membership.doubts, !ours);
+    for (const page of this.#pagesHere(number, object))
+      this.#rebuildPage(number, object, page, (here.lost || roomless.includes(page)) && !ranges, ours);
+    // Until now nobody asks here.
     here.moving = 0;
-    for (const page of this.#pagesHere(number, object)) {
-      const at = engines.page(number, page);
-      engines.do.setRanged(at, 0);
-      const doubts = machine.membership.doubts && !this.#mirrors.on ? 1 : 0;
-      const noRoom = roomless.includes(page);
-      const isLost = (here.lost || noRoom) && !ranges ? 1 : 0;
-      const offers = engines.do.offers(engines.engine(number), at);
-      const adopts = engines.do.rebuild(engines.engine(number), at, isLost, doubts) || offers;
-      if (this.#mirrors.restores(number, page)) continue;
-      const alone = !this.#mirrors.on && engines.do.settle(engines.engine(number), at) !== 0;
-      const unused = engines.do.directory(at) === this.#cluster.c["UNUSED"];
-      const lost = engines.do.directory(at) === this.#cluster.c["LOST"];
-      // A stale copy is no backing store: others may have been told already that its bytes are lost.
-      const stale = !ours && (lost || unused) && machine.pages[page]!.framed;
-      if (stale) machine.pages[page]!.frame = 0;
-      machine.pages[page]!.roomless = false;
-      if (unused && machine.pages[page]!.former) machine.pages[page]!.frame = 0;
-      if (lost || (unused && (here.renumbered || stale))) engines.do.reverted(engines.engine(number), at);
-      if (ranges && unused) engines.do.setRanged(at, 1);
-      else if (ranges) engines.do.carve(set, BigInt(page));
-      if (adopts !== 0 && this.#cluster.planted !== "the copy that counts is not told so")
-        this.#cluster.tell(number, adopts, { kind: "owner", page, restore: false, alone });
-      this.#tells(number, page);
-    }
+    if (!this.#kept.on) return;
+    here.frozen = 0;
+    this.#kept.dropReports(number);
+    this.#kept.end(number);
   }
 
-  /** pageTells() of hand-in.ts. */
-  #tells(number: number, page: number): void {
-    const { engines, c } = this.#cluster;
-    const here = this.#cluster.machine(number).pages[page]!;
-    const at = engines.page(number, page);
-    const [directory, owner] = [engines.do.directory(at), engines.do.owner(at)];
-    if (!here.broken || directory === c["UNUSED"] || directory === c["CLEAN_SHARED"]) return;
-    if (directory === c["HELD"] && owner === number) return;
-    here.broken = false;
-    if (directory === c["HELD"]) this.#cluster.tell(number, owner, { kind: "tell", page });
+  #rebuildPage(number: number, object: number, page: number, lost: boolean, ours: boolean): void {
+    const { engines, c, planted } = this.#cluster;
+    const machine = this.#cluster.machine(number);
+    const here = machine.pages[page]!;
+    const engine = engines.engine(number);
+    const mirrors = this.#mirrors.on ? 1 : 0;
+    const doubts = machine.membership.doubts && mirrors === 0 ? 1 : 0;
+    let offers = 0;
+    this.#pagers.run(number, page, () => {
+      offers = engines.do.pageRebuildBegins(engine, engines.page(number, page));
+    });
+    let [wants, teller, to, flags] = [0, 0, 0, 0];
+    this.#moves.of(number, object, (about) =>
+      this.#moves.page(number, page, (at) => {
+        const isLost = lost ? 1 : 0;
+        const our = ours ? 1 : 0;
+        wants = engines.do.pageRebuilds(
+          ...([engine, about, at, offers, isLost, doubts, mirrors, mirrors, our] as const),
+        );
+        to = engines.do.pageChosen();
+        flags = engines.do.pageChosenFlags();
+        if (wants !== c["RESTORES"]) teller = engines.do.pageTells(engine, at);
+      }),
+    );
+    if (wants === c["RESTORES"]) {
+      this.#mirrors.use(number, page);
+      return;
+    }
+    if (wants === c["EMPTIES"]) here.frame = 0;
+    if (to !== 0 && planted !== "the copy that counts is not told so") {
+      const restore = flags === c["RESTORE"];
+      this.#cluster.tell(number, to, { kind: "owner", page, restore, alone: flags === c["ALONE"] });
+    }
+    if (teller !== 0) this.#cluster.tell(number, teller, { kind: "tell", page });
   }
 
   /** `home` has rebuilt what was handed in to it. */
@@ -375,14 +400,15 @@ export class Homes {
     for (const object of objects) {
       const here = this.#cluster.machine(number).objects[object]!;
       if (!here.known || here.home !== home) continue;
-      if (here.moving === HANDED_IN && home !== number)
-        this.#moves.of(number, object, (at) => engines.do.moveThaws(at));
+      const moved = here.moving === HANDED_IN && home !== number;
+      if (moved && this.#kept.on) this.#kept.thaw(number);
+      if (moved) this.#moves.of(number, object, (at) => engines.do.moveThaws(at));
+      if (moved) this.#kept.end(number);
       if (here.moving !== 0) continue;
       for (const page of this.#pagesHere(number, object)) {
         const [engine, at] = [engines.engine(number), engines.page(number, page)];
         if (engines.do.isFrozen(at) === 0) continue;
-        if (home !== number && this.#untoldOf(number, page))
-          this.#cluster.machine(number).pages[page]!.broken = false;
+        if (home !== number) this.#moves.page(number, page, (its) => engines.do.pageHandedIn(engine, its));
         this.#pagers.run(number, page, () => engines.do.thaw(engine, at, home));
       }
       this.#mirrors.thaw(number, object);

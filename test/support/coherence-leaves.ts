@@ -1,5 +1,6 @@
 // Machines that leave the cluster of coherence-state.ts in good order (farewell.ts, and what homes.ts makes of it): their program has
 // ended, they hand in all that they have by a view in which they are leaving, say so, and the next view is without them.
+import { KeptMoves } from "./coherence-kept.js";
 import type { Mirrors } from "./coherence-mirror.js";
 import { Moves } from "./coherence-moves.js";
 import { type Cluster, instructions, isDone } from "./coherence-state.js";
@@ -14,11 +15,13 @@ export class Leaves {
   readonly #cluster: Cluster;
   readonly #mirrors: Mirrors;
   readonly #moves: Moves;
+  readonly #kept: KeptMoves;
 
   constructor(cluster: Cluster, mirrors: Mirrors) {
     this.#mirrors = mirrors;
     this.#cluster = cluster;
     this.#moves = new Moves(cluster);
+    this.#kept = new KeptMoves(cluster, this.#moves);
   }
 
   /**
@@ -86,29 +89,32 @@ export class Leaves {
     const at = engines.page(number, page);
     const offered = engines.do.offeredTo(at);
     const to = { to: offered, request: offered === 0 ? 0 : engines.do.offeredFor(at) };
-    let written =
-      this.#cluster.planted !== "what is given away is looked at too late" &&
-      this.#cluster.notes.takeAway(number, page);
-    const report = engines.do.give(at, this.#cluster.machine(number).membership.doubts ? 1 : 0);
-    if (this.#cluster.planted === "what is given away is looked at too late")
-      written = this.#cluster.notes.takeAway(number, page);
+    const asked = engines.do.asked(at);
+    const late = this.#cluster.planted === "what is given away is looked at too late";
+    let written = !late && this.#cluster.notes.takeAway(number, page);
+    const doubts = this.#cluster.machine(number).membership.doubts ? 1 : 0;
+    let report = 0;
+    this.#moves.of(number, this.#cluster.objectOf(page), (object) =>
+      this.#moves.page(number, page, (its) => {
+        report = engines.do.pageGives(object, its, doubts);
+      }),
+    );
+    if (late) written = this.#cluster.notes.takeAway(number, page);
     const serial = engines.do.forsaken(at, written ? 1 : 0) as unknown as bigint;
     here.dirty = false;
     this.#mirrors.gave(number, page);
-    const untold = here.broken ? c["UNTOLD"]! : 0;
-    if (report === c["REPORT_HAD"]) {
+    if ((report & ~c["UNTOLD"]!) === c["REPORT_HAD"]) {
       const best = this.#mirrors.best(number, page);
-      if (best !== 0n || untold !== 0)
-        this.#cluster.tell(number, home, {
-          ...{ kind: "report", page, report: report | untold, serial: best },
-          ...{ asked: 0, to: 0, request: 0 },
-        });
+      // The home would learn nothing of it.
+      if (report === c["REPORT_HAD"] && best === 0n && asked === 0) return;
+      this.#cluster.tell(number, home, { kind: "report", page, report, serial: best, asked, ...to });
       return;
     }
-    here.broken = false;
-    this.#moves.of(number, this.#cluster.objectOf(page), (object) => engines.do.moveGives(object));
     const value = here.framed ? here.frame : 0;
-    this.#cluster.tell(number, home, { kind: "given", page, report: report | untold, serial, ...to }, value);
+    this.#cluster.tell(number, home, { kind: "given", page, report, serial, ...to }, value);
+    // The claim goes by a message of its own, as in test/model/Move.tla.
+    const none = { report: 0, serial: 0n, to: 0, request: 0 };
+    if (asked !== 0) this.#cluster.tell(number, home, { kind: "report", page, asked, ...none });
   }
 
   /** mirrorGive() of left-mirrors.ts. */
@@ -119,7 +125,7 @@ export class Leaves {
   }
 
   /** pageGiven() of hand-in.ts. */
-  given(number: number, notice: GivenNotice, value: number): void {
+  given(number: number, from: number, notice: GivenNotice, value: number): void {
     const { page, serial } = notice;
     const { engines, c, setup } = this.#cluster;
     const report = notice.report & ~c["UNTOLD"]!;
@@ -127,8 +133,21 @@ export class Leaves {
       this.#mirrors.fetched(number, page, serial, value);
       return;
     }
-    const at = this.#cluster.find(number, page);
     const here = this.#cluster.machine(number).pages[page]!;
+    if (this.#kept.on && !here.exists && setup.roomless?.includes(number) && !here.framed) {
+      // There is no room for it anywhere.
+      if (notice.report !== report) {
+        this.#cluster.find(number, page);
+        here.broken = true;
+      }
+      if (here.exists) here.roomless = true;
+      this.#kept.reported(number, page, from, c["REPORT_ROOMLESS"]!);
+      this.#cluster.losesPage(page);
+      return;
+    }
+    const made = !here.exists;
+    const at = this.#cluster.find(number, page);
+    if (notice.report !== report) here.broken = true;
     if (!here.framed && setup.roomless?.includes(number)) {
       here.roomless = true;
       this.#cluster.losesPage(page);
@@ -143,6 +162,6 @@ export class Leaves {
     engines.do.restore(at, bits, dirty, 0);
     this.#mirrors.given(number, page);
     if (!offer) engines.do.given(at, number, report === c["REPORT_COPY_GIVEN"] ? 1 : 0);
-    if (notice.report !== report) here.broken = true;
+    if (made && this.#kept.on) this.#kept.stow(number, page);
   }
 }

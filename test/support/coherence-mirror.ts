@@ -481,18 +481,6 @@ export class Mirrors {
     this.#state.shelves[machine - 1]![page] = value;
   }
 
-  /** At a new home that has made its directory: nobody has the page, but somebody has bytes of it. True: that was so. */
-  restores(home: number, page: number): boolean {
-    const { engines, c } = this.#cluster;
-    const at = engines.page(home, page);
-    if (!this.on || engines.do.directory(at) !== c["UNUSED"] || BigInt(engines.do.bestOf(at)) === 0n)
-      return false;
-    const owner = engines.do.engineRestore(engines.engine(home), at);
-    if (owner === 0) this.use(home, page);
-    else this.#cluster.tell(home, owner, { kind: "owner", page, restore: true, alone: false });
-    return true;
-  }
-
   /** The newest bytes here become the page. */
   use(machine: number, page: number): void {
     const { engines } = this.#cluster;

@@ -69,9 +69,16 @@ export class Notes {
       const here = this.#cluster.machine(number).pages[page]!;
       let state = c["INVALID"]!;
       if (here.exists) state = engines.do.state(engines.page(number, page));
-      else if (here.kept && !here.kept.former)
-        state = engines.do.rangeState(engines.set(number), BigInt(page));
+      else if (here.kept && !here.kept.former) state = this.#standingOf(number, page);
       if (engines.do.mayHaveWritten(state) !== 0) here.noted = true;
     }
+  }
+
+  /** Of a page without a record. */
+  #standingOf(number: number, page: number): number {
+    const { engines } = this.#cluster;
+    const { objects, pages } = this.#cluster.machine(number);
+    if (objects[0]!.frozen !== 0) return (pages[page]!.kept!.stands ?? 0) & 255;
+    return engines.do.rangeState(engines.set(number), BigInt(page));
   }
 }

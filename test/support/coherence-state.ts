@@ -1,6 +1,6 @@
 // A small cluster as the page protocol sees it, and everything that decides how it goes on: the engines' memory, page tables
 // and threads of every machine, the messages on the wires, the newest value of every page. What happens is coherence.ts's.
-import { Engines, LAST } from "./coherence-engines.js";
+import { Engines, type Kept, LAST } from "./coherence-engines.js";
 import { Losses, type LossState, type Word } from "./coherence-losses.js";
 import { copyMirrors, type MirrorState, mirrorState, mirrorWords } from "./coherence-mirror-state.js";
 import { Notes } from "./coherence-notes.js";
@@ -120,8 +120,7 @@ export interface PageHere {
   frame: number;
   /** Its bytes are those of a former life, which it has not been told are the page's. */
   former?: boolean | undefined;
-  /** What is left of a record that has merged; `former`: that a former life of the machine had (remains.ts). */
-  kept?: { serial: bigint; flags: number; former?: boolean } | undefined;
+  kept?: Kept | undefined;
   /** Its file has been made anew without this machine: what it has of it nobody can use. */
   ofFormerFile?: boolean;
   /** It was lost, and nobody waited for it here: who is to have it next is told. */
@@ -200,6 +199,8 @@ export class Cluster {
   readonly c: Record<string, number>;
   readonly pages: number[];
   readonly ranges: boolean;
+  /** Records merge: when a home moves, pages without a record get none for that. */
+  readonly merges: boolean;
   /** Per page, the newest value that was written. */
   latest: number[];
   /** Values that went with a dead machine may be forgotten once each; this many may be. */
@@ -249,6 +250,7 @@ export class Cluster {
     this.#homes = typeof home === "number" ? Array.from({ length: pages }, () => home) : home;
     if (this.#homes.length !== pages) throw new Error(`${pages} pages, but ${this.#homes.length} homes`);
     this.ranges = ranges;
+    this.merges = ranges && setup.merges === true;
     const mirrored = (setup.mirrored ?? 0) > 0;
     if (mirrored && (ranges || !setup.takeover)) throw new Error("mirrored: with takeover, without ranges");
     this.engines = new Engines(kernel, { machines, pages, ranges, narrow, mirrored, guesses });
@@ -302,6 +304,7 @@ export class Cluster {
       holders: 0,
       handedTo: 0,
       gaveTo: 0,
+      frozen: 0,
     };
     this.machine(number).objects = this.objects.map((each) => ({ ...object, home: this.preferred(each) }));
     const fresh = { exists: false, framed: false, dirty: false, revoking: -1, operation: 0, done: 0 };
@@ -386,6 +389,7 @@ export class Cluster {
         ? phase === REBUILT
         : marks[REBUILT * this.setup.machines + here.home - 1]! >= view;
     here.moving = rebuilt ? 0 : Math.min(phase, HANDED_IN);
+    if (this.merges) here.frozen = here.moving === 0 ? 0 : 1;
   }
   homeLives(page: number): boolean {
     return this.takeover || this.machine(this.home(page)).alive;
@@ -427,6 +431,7 @@ export class Cluster {
     }
     here.exists = true;
     here.kept = undefined;
+    if (object.frozen !== 0) here.roomless = this.engines.do.pageIsRoomless(at) !== 0;
     if (!this.ranges && object.home === machine && object.lost) this.engines.do.setLost(at);
     return at;
   }
@@ -587,6 +592,7 @@ export class Cluster {
       words.put(frame);
       words.put(operation);
       words.put(kept?.flags ?? -1);
+      if (kept?.stands) words.put(kept.stands);
       if (kept?.former) put64(words, kept.serial);
       if (former || here.ofFormerFile) words.put(former ? 1 : 2);
       if (here.broken) words.put(3);

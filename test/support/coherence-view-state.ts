@@ -61,6 +61,8 @@ export interface ObjectHere {
   holders: number;
   handedTo: number;
   gaveTo: number;
+  /** With records that merge: what is kept of pages says what its ranges do not. */
+  frozen: number;
 }
 
 export type ViewNotice =
@@ -124,8 +126,9 @@ export function membershipWords(put: (word: number) => void, machine: Machine): 
   put(deaf | (coming << 16));
   put(left | (handedIn ? 1 : 0));
   for (const mark of marks) put(mark + 1);
-  for (const { known, home, moving, complete, lost, lossy, holders, handedTo, gaveTo } of machine.objects) {
-    put(gaveTo);
+  for (const object of machine.objects) {
+    const { known, home, moving, complete, lost, lossy, holders, handedTo, gaveTo, frozen } = object;
+    put(gaveTo | (frozen << 8));
     put(
       (known ? 1 : 0) |
         (home << 1) |

@@ -56,21 +56,21 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
   {
     name: "a new home without a record of a page does not count what it has itself",
     judge: "full",
-    file: "coherence/frozen.ts",
-    from: "    if (report != REPORT_NOTHING) reportsPut(object, kept.index, kept.index, clusterSelf(), report);\n",
+    file: "coherence/kept-moves.ts",
+    from: "    if (report != REPORT_NOTHING) reportsPut(object, kept.index, kept.index, engine.self, report);\n",
     to: "",
   },
   {
     name: "lost bytes without a record keep their number",
     judge: "full",
-    file: "coherence/frozen.ts",
+    file: "coherence/kept-moves.ts",
     from: "if (directory == UNUSED && object.renumbered == 0 && !emptied) continue;",
     to: "if (directory == LOST || (object.renumbered == 0 && !emptied)) continue;",
   },
   {
     name: "what is here without a record is not, after its home has moved",
     judge: "full",
-    file: "coherence/frozen.ts",
+    file: "coherence/kept-moves.ts",
     from: "    rangesPutState(rangesOf(object), kept.index, kept.index, right);\n",
     to: "",
   },
@@ -205,7 +205,7 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "R3: who leaves tells nobody of its mirrors",
     judge: "mirrorsLeave",
     file: "coherence/hand-in.ts",
-    from: "  else if (mirrorsOn() && report == REPORT_HAD)\n    store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));\n",
+    from: "  else if (mirrorsOn() && !has) store<u64>(itemPut(writer, ITEM_SERIAL, 0, 8), mirrorBest(page));\n",
     to: "",
   },
   {
@@ -225,9 +225,9 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
   {
     name: "R3: the newest mirror that is left does not become the page",
     judge: "mirroredEndures",
-    file: "coherence/homes.ts",
-    from: "if (mirrored && page.directory == UNUSED && page.best != 0) {",
-    to: "if (mirrored && page.directory == UNUSED && page.best == ~(<u64>0)) {",
+    file: "coherence/page-moves.ts",
+    from: "if (trusted && page.directory == UNUSED && page.best != 0) {",
+    to: "if (trusted && page.directory == UNUSED && page.best == ~(<u64>0)) {",
   },
   {
     name: "R3: a new home says nothing of mirrors for which it has no room",
@@ -274,8 +274,8 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
   {
     name: "R7: bytes of a former life count as the page's at a home that its machine becomes",
     judge: "former",
-    file: "coherence/frozen.ts",
-    from: "keptForget(object, kept); // it is not what others would read",
+    file: "coherence/kept-moves.ts",
+    from: "call_indirect<void>(forgets, object, kept); // it is not what others would read",
     to: "kept.former = 0;",
   },
   {
@@ -401,8 +401,8 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "R7: who gives a page away looks whether it was written when it is here no more",
     judge: "leavesNoted",
     file: "coherence/hand-in.ts",
-    from: "  const written = takeAway(page, EVERYTHING); // while its state says whether it may be\n  const report = engineGive(page, doubts);\n",
-    to: "  const report = engineGive(page, doubts);\n  const written = takeAway(page, EVERYTHING);\n",
+    from: "  const written = takeAway(page, EVERYTHING); // while its state says whether it may be\n  const report = pageGives(object, page, doubts);\n",
+    to: "  const report = pageGives(object, page, doubts);\n  const written = takeAway(page, EVERYTHING);\n",
   },
   {
     name: "runs without records: pages that came are not said to be here",

@@ -1,11 +1,12 @@
 // Bugs in how a home moves: planted in what members.ts and homes.ts do (coherence-views.ts and coherence-homes.ts have them by name), by some seeds first,
-// which mostly find them, then in every order of events; and in the kernel's own lines that say what a machine knows of an object (moves.ts).
+// which mostly find them, then in every order of events; and in the kernel's own lines
+// that say what a machine knows of an object (moves.ts), and what is told and made of a page (page-moves.ts).
 import { type Program, type Saved, World, wander } from "../coherence.js";
 import { KernelWasm } from "../kernel-wasm.js";
 import { knownStories, moveStories } from "../move-stories.js";
 import { explore } from "../search.js";
 import { tellStory } from "../story.js";
-import { GIVING, LARGER } from "../trial.js";
+import { GIVING, GUESSING, LARGER } from "../trial.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 import { type LineBug, linePlant } from "./ranges.js";
 
@@ -27,8 +28,6 @@ const fresh = new Map([...wide, ...small].map((world): [World, Saved] => [world,
 export const moveBugs = [
   "hands in too early",
   "rebuilds too early",
-  "an owner is reported as a copy",
-  "copies are not reported",
   "what nobody has is zero",
   "the copy that counts is not told so",
   "nobody asks again",
@@ -149,7 +148,288 @@ export const moveLines: readonly LineBug[] = [
     to: "",
   },
 ];
-export const moveSourcePlants: readonly Planted[] = moveLines.map(linePlant);
+
+const pageFile = "coherence/page-moves.ts";
+/** What is told of a page, what goes along, and what the new home makes of it. */
+export const pageMoveLines: readonly LineBug[] = [
+  {
+    name: "an owner is reported as a copy",
+    file: "coherence/takeover.ts",
+    from: "      return REPORT_OWNED;\n",
+    to: "      return REPORT_COPY;\n",
+  },
+  {
+    name: "copies are not reported",
+    file: "coherence/takeover.ts",
+    from: "    case SHARED:\n      return REPORT_COPY;\n",
+    to: "",
+  },
+  {
+    name: "a loss stays with who has nothing",
+    file: pageFile,
+    from: "return page.broken != 0 && (report == REPORT_HAD || report == REPORT_AWAY) ? UNTOLD : 0;",
+    to: "return page.broken > 1 && report == REPORT_HAD ? UNTOLD : 0;",
+  },
+  {
+    name: "a loss stays with who leaves",
+    file: pageFile,
+    from: "  const untold: u32 = page.broken != 0 ? UNTOLD : 0;\n  if (report == REPORT_HAD)",
+    to: "  const untold: u32 = 0;\n  if (report == REPORT_HAD)",
+    trial: [300_446, "liveness", 9],
+    says: /went back to an older version, and nobody was told/,
+  },
+  {
+    name: "a loss goes along with who leaves, and stays",
+    file: pageFile,
+    from: "  page.broken = 0; // it goes along\n",
+    to: "",
+  },
+  {
+    name: "who leaves does not know to whom it gave",
+    file: pageFile,
+    from: "  moveGives(object);\n",
+    to: "",
+    story: knownStories.passedOnToTheDead,
+  },
+  {
+    name: "a loss that was handed in is told here as well",
+    file: pageFile,
+    from: "  if (report == REPORT_NOTHING || report == REPORT_AWAY) page.broken = 0;\n",
+    to: "  if (report == REPORT_COPY) page.broken = 0;\n",
+  },
+  {
+    name: "who leaves gives what is another's",
+    file: pageFile,
+    from: "return (report & ~UNTOLD) != REPORT_AWAY;",
+    to: "return report != REPORT_NOTHING;",
+  },
+  {
+    name: "who asked for a page that was offered, and has nothing of it, does not say so",
+    file: pageFile,
+    from: "if (!had && engineAsked(page) == 0 && page.broken == 0)",
+    to: "if (!had && page.broken == 0)",
+  },
+  {
+    name: "who offered a page in vain is not told so",
+    file: pageFile,
+    from: "  if (chosen == 0) chosen = offers;\n",
+    to: "",
+  },
+  {
+    name: "whoever is chosen has the only copy",
+    file: pageFile,
+    from: "engineSettle(engine, page) ? ALONE : 0;",
+    to: "engineSettle(engine, page) ? ALONE : ALONE;",
+  },
+  {
+    name: "what a new home has of a page is the page, if nobody has it",
+    file: pageFile,
+    from: "const stale = !ours && (",
+    to: "const stale = page.index > 99 && (",
+  },
+  {
+    name: "a page that is lost as its home moves keeps its number",
+    file: pageFile,
+    from: "  if (page.directory == LOST) serialReverted(engine, page);\n",
+    to: "",
+  },
+  {
+    name: "a page that nobody has goes on by the number that it had at its new home",
+    file: pageFile,
+    from: "  if (object.renumbered != 0 || stale) serialReverted(engine, page);\n",
+    to: "",
+  },
+  {
+    name: "what remains of a former life is the page at its new home",
+    file: pageFile,
+    from: "return stale || former ? EMPTIES : 0;",
+    to: "return stale && former ? EMPTIES : 0;",
+  },
+  {
+    name: "nobody is told of a loss whose hearer is the new home",
+    file: pageFile,
+    from: "  return page.directory == HELD ? page.owner : 0;\n",
+    to: "  return 0;\n",
+  },
+  {
+    name: "a page that nobody has is no part of its range",
+    file: pageFile,
+    from: "  if (page.ranges != 0) page.ranged = 1; // nobody has it: as its range says\n",
+    to: "",
+  },
+];
+
+const keptFile = "coherence/kept-moves.ts";
+const reportsFile = "coherence/reports.ts";
+/** Pages without a record, and what is handed in of them. */
+export const keptMoveLines: readonly LineBug[] = [
+  {
+    name: "what has merged is of the first era for the next home",
+    file: keptFile,
+    from: "    if (stored && hasReverted(page)) object.renumbered = 1;\n",
+    to: "",
+  },
+  {
+    name: "what a home that was has merged of a lost page is the page",
+    file: keptFile,
+    from: "      if (stored) directoryStands(page);\n",
+    to: "",
+  },
+  {
+    name: "what a home that was has merged is not in its store",
+    file: keptFile,
+    from: "engineFreeze(engine, page, stored && page.frame != 0);",
+    to: "engineFreeze(engine, page, false);",
+  },
+  {
+    name: "what has merged freezes again",
+    file: keptFile,
+    from: "if (isRemains(kept) || object.frozen != 0) continue;\n    const page",
+    to: "if (isRemains(kept)) continue;\n    const page",
+  },
+  {
+    name: "what has merged is not frozen",
+    file: keptFile,
+    from: 'an answer");\n    keptHide(kept, page);\n',
+    to: 'an answer");\n',
+  },
+  {
+    name: "what a new home itself has merged is nobody's",
+    file: keptFile,
+    from: "    if (report != REPORT_NOTHING) reportsPut(object, kept.index, kept.index, engine.self, report);\n",
+    to: "",
+  },
+  {
+    name: "what has merged, and was chosen, is not told so",
+    file: keptFile,
+    from: "    engineAdopt(page, alone);\n    keptHide(kept, page);\n",
+    to: "    engineAdopt(page, alone);\n",
+  },
+  {
+    name: "what was handed in of a page that has a record counts twice",
+    file: keptFile,
+    from: "  reportsLeave(object);\n",
+    to: "",
+  },
+  {
+    name: "owner and sharers are one holder of a range",
+    file: keptFile,
+    from: "isReported(range) && isReportedApart(range, engine.self)",
+    to: "isReported(range) && range.owner > 99",
+  },
+  {
+    name: "what was away, and nobody has, is nobody's",
+    file: keptFile,
+    from: "    else if (isReported(range) || (range.state & REPORTED_AWAY) != 0)\n",
+    to: "    else if (isReported(range))\n",
+  },
+  {
+    name: "a new home has no copy of what it shares without a record",
+    file: keptFile,
+    from: "mine != 0 ? SHARED : INVALID;",
+    to: "mine != 0 ? INVALID : INVALID;",
+  },
+  {
+    name: "a range whose home has moved is nobody's",
+    file: keptFile,
+    from: "    record.directory,\n    record.owner,\n",
+    to: "    UNUSED,\n    record.owner,\n",
+  },
+  {
+    name: "nobody is told that a range was chosen",
+    file: keptFile,
+    from: "  if (machine != 0) call_indirect<void>(adopts, object, range.first, range.last, machine);\n",
+    to: "",
+  },
+  {
+    name: "what remains of a former life and has no record is the page at its new home",
+    file: keptFile,
+    from: "      call_indirect<void>(forgets, object, kept); // it is not what others would read\n",
+    to: "      kept.former = 0;\n",
+  },
+  {
+    name: "what a new home has merged is the page, if nobody has it",
+    file: keptFile,
+    from: "const emptied = stale && kept.frame != 0;",
+    to: "const emptied = stale && kept.frame == 99;",
+  },
+  {
+    name: "lost bytes without a record keep their number",
+    file: keptFile,
+    from: "if (directory == UNUSED && object.renumbered == 0 && !emptied) continue;",
+    to: "if (directory == LOST || (object.renumbered == 0 && !emptied)) continue;",
+  },
+  {
+    name: "who answers for a page of which others have copies merges it",
+    file: keptFile,
+    from: "      call_indirect<void>(makes, object, kept.index);\n      continue;\n",
+    to: "",
+  },
+  {
+    name: "what has merged here has not been written when the home has moved",
+    file: keptFile,
+    from: "    kept.dirty = u8(state == MODIFIED);\n",
+    to: "    kept.dirty = 0;\n",
+  },
+  {
+    name: "what is here without a record is not, after its home has moved",
+    file: keptFile,
+    from: "    rangesPutState(rangesOf(object), kept.index, kept.index, right);\n",
+    to: "",
+  },
+  {
+    name: "whose request was open has a page with which nothing is under way",
+    file: keptFile,
+    from: "  if ((page.asked | <u32>page.claimed) != 0) return false;\n",
+    to: "",
+    shapes: GUESSING,
+  },
+  {
+    name: "a loss is nothing that a record is kept for",
+    file: keptFile,
+    from: "if (page.former != 0 || page.broken != 0) return false;",
+    to: "if (page.former != 0) return false;",
+  },
+  {
+    name: "what a home that was heard of losses goes with the record",
+    file: keptFile,
+    from: "  if ((page.untold | page.reverts) != 0) return false;\n",
+    to: "",
+  },
+  {
+    name: "a record does not take over who has the page",
+    file: reportsFile,
+    from: "  page.owner = range.owner;\n  page.sharers = range.sharers;\n  if",
+    to: "  page.sharers = range.sharers;\n  if",
+  },
+  {
+    name: "a record does not take over that the page was away",
+    file: reportsFile,
+    from: "  if (range.state & REPORTED_AWAY) page.away = 1;\n",
+    to: "",
+  },
+  {
+    name: "a record that goes does not say who has the page",
+    file: reportsFile,
+    from: "  put(set, page.index, page.index, flags);\n",
+    to: "",
+  },
+  {
+    name: "a record that goes does not say that the page was away",
+    file: reportsFile,
+    from: "  if (page.away != 0) flags |= REPORTED_AWAY;\n",
+    to: "",
+  },
+  {
+    name: "of those who hand in the last one counts",
+    file: reportsFile,
+    from: "    record.sharers = range.sharers;\n    record.away",
+    to: "    record.sharers = 0;\n    record.away",
+  },
+];
+export const moveSourcePlants: readonly Planted[] = [...moveLines, ...pageMoveLines, ...keptMoveLines].map(
+  linePlant,
+);
 
 const where = "homes.ts, members.ts";
 export const movePlants: readonly Planted[] = [

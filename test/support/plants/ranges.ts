@@ -15,6 +15,8 @@ export interface LineBug extends Change {
   /** One that no small number of seeds finds, or a quick test repeats. */
   readonly trial?: RangeTrial;
   readonly says?: RegExp;
+  /** Clusters of this number and behind it show it. */
+  readonly shapes?: number;
 }
 
 const file = "coherence/holdings.ts";
@@ -159,7 +161,7 @@ export const linePlant = (bug: LineBug): Planted => ({
     const { story, trial } = bug;
     if (story) return atRandom(1, 1, () => tellStory(kernel(), story));
     if (trial) return atRandom(1, 1, () => rangeTrial(kernel(), trial));
-    return givingAtRandom(kernel);
+    return givingAtRandom(kernel, "", bug.shapes);
   },
 });
 
