@@ -48,7 +48,8 @@ export function reportsPut(object: SharedObject, first: u64, last: u64, from: u3
     record.sharers = range.sharers;
     record.away = range.state & REPORTED_AWAY;
     engineReported(record, from, report);
-    put(set, at, end, (range.state & ~REPORTED_AWAY) | record.away | flagsOf(report));
+    const away = record.away != 0 ? REPORTED_AWAY : 0;
+    put(set, at, end, (range.state & ~REPORTED_AWAY) | away | flagsOf(report));
     at = end + 1;
   }
 }

@@ -421,6 +421,14 @@ export const keptMoveLines: readonly LineBug[] = [
     to: "",
   },
   {
+    name: "a page that was away, and that nobody has, found no room",
+    file: reportsFile,
+    from: "const away = record.away != 0 ? REPORTED_AWAY : 0;",
+    to: "const away = record.away;",
+    trial: [GIVING + 1360, "liveness", 7],
+    says: /machine 3 is told of a loss of page 1, of which nothing was lost/,
+  },
+  {
     name: "of those who hand in the last one counts",
     file: reportsFile,
     from: "    record.sharers = range.sharers;\n    record.away",
