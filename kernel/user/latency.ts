@@ -30,7 +30,7 @@ import {
 
 const PAGE: usize = 4096;
 const COUNT: u32 = 100;
-const COUNT_MAX: u32 = 4096;
+const COUNT_MAX: u32 = 16384;
 const ADDS_MAX: u32 = 1_000_000;
 
 let common: usize = 0;

@@ -12,9 +12,11 @@ import type { Operation } from "../support/latency.js";
 import type { Figure } from "./bench.js";
 
 const FRAME_BYTES = 64;
-const PINGS = 1000;
-/** Enough that the host has compiled the handlers of guest code before half of them are done. */
-const COUNT = 3000;
+/** Enough of both that the host has compiled most of what they run long before half of them are done. */
+const PINGS = 8000;
+const COUNT = 12_000;
+/** A machine has all those pages. */
+const MEMORY = "256M";
 const ADDS = 100_000;
 /** What a machine does alone, as steps of the program `steps`: each some tens of milliseconds; how often; in how many pairs of runs. */
 const WORK = { add: "a0x1000000", shared: "t64-127x200", own: "T64-127x200" } as const;
@@ -76,7 +78,20 @@ interface Sample {
 }
 
 async function sample(url: string, { name, machines, home }: Operation, count: number): Promise<Sample> {
-  const run = ["run", "--live", "--machines", machines, "--cores", 1, "--bridge", url, "--append", "ahead=0"];
+  const run = [
+    "run",
+    "--live",
+    "--machines",
+    machines,
+    "--cores",
+    1,
+    "--bridge",
+    url,
+    "--memory",
+    MEMORY,
+    "--append",
+    "ahead=0",
+  ];
   const file = `/shm/${fileAt(home, machines)}`;
   const command = new Command([...run, "latency", name, count, file, ...(name === "add" ? [] : ["each"])]);
   const { status } = await command.ended;
