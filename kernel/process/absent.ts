@@ -20,7 +20,7 @@ export function absentCalls(each: u32): void {
   visit("132 utime 133 mknod 134 uselib 135 personality", each);
   visit("136 ustat 137 statfs 138 fstatfs 139 sysfs 140 getpriority 141 setpriority", each);
   visit("148 sched_rr_get_interval 149 mlock 150 munlock 151 mlockall", each);
-  visit("152 munlockall 153 vhangup 154 modify_ldt 155 pivot_root 156 _sysctl 157 prctl 159 adjtimex", each);
+  visit("152 munlockall 153 vhangup 154 modify_ldt 155 pivot_root 156 _sysctl 159 adjtimex", each);
   visit("160 setrlimit 161 chroot 163 acct 164 settimeofday 165 mount 166 umount2 167 swapon", each);
   visit(
     "168 swapoff 169 reboot 170 sethostname 171 setdomainname 172 iopl 173 ioperm 174 create_module",

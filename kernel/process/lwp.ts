@@ -52,6 +52,9 @@ export class Lwp {
   frame: TrapFrame = changetype<TrapFrame>(0);
   /** Cores that it may run on. */
   affinity: u64 = 0;
+  /** What it is called, THREAD_NAME bytes with a zero at the end (pthread_setname_np(3)); of a thread elsewhere its proxy knows. */
+  name: u64 = 0;
+  nameRest: u64 = 0;
   /** Where the thread begins in user mode: frame, FXSAVE area, FS base. */
   start: usize = 0;
 
@@ -114,6 +117,18 @@ const START_FX: usize = 0;
 const START_FS: usize = 512;
 /** Room below the frame for what the processor would push if IRET itself faulted. */
 const START_FRAME: usize = 2048;
+
+export const THREAD_NAME: usize = 16;
+
+export function lwpName(lwp: Lwp): usize {
+  return changetype<usize>(lwp) + offsetof<Lwp>("name");
+}
+/** As much of it as there is room for. */
+export function lwpRename(lwp: Lwp, text: usize, bytes: usize): void {
+  const kept = min<usize>(bytes, THREAD_NAME - 1);
+  memory.fill(lwpName(lwp), 0, THREAD_NAME);
+  memory.copy(lwpName(lwp), text, kept);
+}
 
 export function currentLwp(): Lwp {
   return changetype<Lwp>(threadCurrent().lwp);

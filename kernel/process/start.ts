@@ -19,7 +19,7 @@ import { random64 } from "../fs/random";
 import { allocate, release } from "../memory/slab";
 import { bootArguments, bootNumber, bootOption } from "../options";
 import { loadElf, Program } from "./elf";
-import { Lwp, startFrame } from "./lwp";
+import { Lwp, lwpRename, startFrame } from "./lwp";
 import { PROT_READ, PROT_WRITE } from "./mapping";
 import { mapProgram } from "./memory-map";
 import { Process } from "./process";
@@ -112,6 +112,7 @@ function openNamed(name: usize, path: usize): usize {
 function begin(lwp: Lwp, file: File, path: usize): bool {
   const process = lwp.process;
   nameProcess(process, path);
+  lwpRename(lwp, process.name, textBytes(process.name));
   if (!openStandard(process)) return false;
   const program = changetype<Program>(allocate(offsetof<Program>()));
   let good = loadElf(path, file, program);

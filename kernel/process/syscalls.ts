@@ -89,6 +89,7 @@ import {
   getRoot,
   gettid,
   membarrier,
+  prctl,
   schedGetaffinity,
   schedGetPriorityMax,
   schedGetPriorityMin,
@@ -242,6 +243,7 @@ export function systemCallsPrepare(): void {
   row(145, "sched_getscheduler", "id", schedGetscheduler.index, ORIGIN);
   row(146, "sched_get_priority_max", "policy", schedGetPriorityMax.index, HERE);
   row(147, "sched_get_priority_min", "policy", schedGetPriorityMin.index, HERE);
+  row(157, "prctl", "option at", prctl.index, ORIGIN);
   row(158, "arch_prctl", "code address", archPrctl.index, HERE);
   row(162, "sync", "", sync.index, ORIGIN);
   row(186, "gettid", "", gettid.index, HERE);

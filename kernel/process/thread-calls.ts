@@ -12,17 +12,28 @@ import {
   lwpDestroy,
   lwpMain,
   lwpMove,
+  lwpName,
+  lwpRename,
   lwpRun,
   setStartFsBase,
   startCopy,
   startFrame,
+  THREAD_NAME,
 } from "./lwp";
 import { migrate } from "./migration";
 import { notImplemented } from "./not-implemented";
 import { lwpExit, nextId, processAddLwp, processEnd } from "./process";
 import { machineOf, proxyStart, slotBase, slotCount } from "./proxy";
 import { isSpread } from "./spread";
-import { readUser, scratch, USER_TOP, writeUser32, writeUser64 } from "./user-memory";
+import {
+  readUser,
+  readUserText,
+  scratch,
+  USER_TOP,
+  writeUser,
+  writeUser32,
+  writeUser64,
+} from "./user-memory";
 
 const CLONE_VM: u64 = 0x100;
 const CLONE_FS: u64 = 0x200;
@@ -48,6 +59,7 @@ export function clone(flags: u64, stack: u64, parentId: u64, childId: u64, tls: 
   child.id = nextId();
   child.blocked = parent.blocked;
   child.affinity = parent.affinity;
+  memory.copy(lwpName(child), lwpName(parent), THREAD_NAME);
   if (flags & CLONE_CHILD_CLEARTID) child.clearChildId = childId;
   inherit(parent, child, stack);
   if (flags & CLONE_SETTLS) setStartFsBase(child, tls);
@@ -145,6 +157,20 @@ export function archPrctl(code: u64, address: u64): i64 {
       return address === 0 ? 0 : notImplemented("arch_prctl code", code, -EPERM);
   }
   return notImplemented("arch_prctl code", code, -EINVAL);
+}
+
+const PR_SET_NAME: u64 = 15;
+const PR_GET_NAME: u64 = 16;
+
+/** The caller's name. */
+export function prctl(option: u64, at: u64): i64 {
+  const lwp = currentLwp();
+  if (option === PR_GET_NAME) return writeUser(at, lwpName(lwp), THREAD_NAME) ? 0 : -EFAULT;
+  if (option !== PR_SET_NAME) return notImplemented("prctl option", option, -EINVAL);
+  const bytes = readUserText(scratch(), at, THREAD_NAME - 1);
+  if (bytes === -EFAULT) return -EFAULT;
+  lwpRename(lwp, scratch(), bytes < 0 ? THREAD_NAME - 1 : usize(bytes));
+  return 0;
 }
 
 // --- Scheduling ---
