@@ -193,9 +193,10 @@ function rangesShed(now: u64, most: u64): bool {
     for (let number: u32 = 0; number < set.count; number++) {
       const range = rangeAt(set, number);
       if (!isKeptRange(set, range) || range.last - range.first != least) continue;
-      rangeShed(object, range, now);
-      some = true;
-      most--;
+      if (rangeShed(object, range, now)) {
+        some = true;
+        most--;
+      }
       break;
     }
   }
@@ -219,7 +220,8 @@ function leastKept(): u64 {
   return least;
 }
 
-function rangeShed(object: SharedObject, range: Range, now: u64): void {
+/** False: it cannot go now, since more of it is on its way, or others are asked already. */
+function rangeShed(object: SharedObject, range: Range, now: u64): bool {
   const first = range.first;
   const last = range.last;
   switch (shedOf(engine, object, range)) {
@@ -231,15 +233,13 @@ function rangeShed(object: SharedObject, range: Range, now: u64): void {
       ownDrop(engine, object, first, last);
       break;
     case SHED_RECALL:
-      rangesTakeBack(object);
-      break;
+      return rangesTakeBack(object);
     case SHED_FETCH:
       for (let index = first; index <= last; index++)
         pageGiveBack(object, pageFindOrMake(object, index), now);
       break;
     case SHED_ALL:
-      rangesGiveUp(object);
-      break;
+      return rangesGiveUp(object);
     case SHED_OFFER:
       for (let index = first; index <= last; index++) {
         const page = pageFindOrMake(object, index);
@@ -248,6 +248,7 @@ function rangeShed(object: SharedObject, range: Range, now: u64): void {
       }
       break;
   }
+  return true;
 }
 
 function keptDrop(object: SharedObject, first: u64, last: u64): void {

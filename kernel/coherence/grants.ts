@@ -89,9 +89,10 @@ function recallSay(object: SharedObject, machines: u64, first: u64, last: u64): 
   }
 }
 
-/** Without anybody who waits for it. */
-export function rangesTakeBack(object: SharedObject): void {
-  if (rangesOf(object).recalling == 0) recallAsk(object, 0);
+/** Without anybody who waits for it. False: others are asked already, or there is nobody to be asked. */
+export function rangesTakeBack(object: SharedObject): bool {
+  const set = rangesOf(object);
+  return set.recalling == 0 && recallAsk(object, 0) != 0 && set.recalling != 0;
 }
 
 /** Answers those whose recall is done, and begins the next one. */
