@@ -111,6 +111,7 @@ export {
   stepMayTake,
   stepTake,
 } from "./coherence/steps";
+export { strangerAnswers, strangerSays, strangerTells } from "./coherence/strangers";
 export * from "./coherence/table";
 export {
   engineAdopt,

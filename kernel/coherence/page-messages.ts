@@ -2,9 +2,10 @@
 // whose invariants hold here.
 import { nanoseconds } from "../machine/time";
 import { stats } from "../stats";
-import { clusterMachines, clusterSelf, messageEnd, messageTo } from "../syslink/cluster";
+import { clusterMachines, clusterSelf, deadMachines, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_READ_PAGE, ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
 import { itemPut, MessageHeader, RESPONSE } from "../syslink/message";
+import { answerTo } from "../syslink/outbox";
 import { isContended, rightLost } from "./contention";
 import { engineMessage } from "./engine";
 import { rangesReady } from "./grants";
@@ -25,17 +26,18 @@ import {
   SAY_GRANT,
   SAY_GUESS,
   SAY_PURGE,
+  SAY_REJECTED,
   WITH_DATA,
 } from "./records";
 import { passed, queuesOn, refusalsCame, refuses } from "./refusals";
 import { revocable, takeAway, takeRunsRight, WRITE_ONLY } from "./revocations";
 import { runBringsCopies, runGives, runPage, runPages, runRead, runsBegin, runsEnd } from "./runs";
 import { sayGiven, stepCopy, stepGive, stepMayGive, stepTake } from "./steps";
-import { strangerAnswers } from "./strangers";
+import { strangerAnswers, strangerSays, strangerTells } from "./strangers";
 import { EXCLUSIVE, MODIFIED } from "./table";
 import { giveTogether, TOGETHER, takeTogether } from "./together";
 import { pageStored } from "./wills";
-import { REFUSED, wireAgain, wireIndex, wireLent, wireLoan, wireRead } from "./wire";
+import { commandOf, EAGAIN, REFUSED, wireAgain, wireIndex, wireLent, wireLoan, wireRead } from "./wire";
 
 /** Messages about objects that are not here. */
 export let strangers: u64 = 0;
@@ -155,11 +157,22 @@ function gaveShortly(object: SharedObject): bool {
   return true;
 }
 
+/** To `incoming`, of an object that this machine does not know. */
+function answerStranger(object: u64): void {
+  const say = strangerSays(incoming);
+  const to = strangerTells(incoming, deadMachines());
+  if (say == 0 || to == 0) return;
+  const writer = answerTo(to, 16 + 16 + 8, object, strangerAnswers(incoming), commandOf(say, 0));
+  store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), wireIndex);
+  if (say == SAY_REJECTED) itemPut(writer, ITEM_ERROR, EAGAIN, 0);
+  messageEnd();
+}
+
 /** `incoming`, of the page wireIndex. */
 function said(from: u32, linkid: u64, object: SharedObject): void {
   if (changetype<usize>(object) == 0 || object.dead != 0) {
     strangers++;
-    strangerAnswers(linkid, wireIndex, incoming);
+    answerStranger(linkid);
     return;
   }
   const asks =

@@ -1,12 +1,9 @@
 // What a machine answers about pages of an object that it does not know, or no more: it has never opened it, has let go of it, or
 // began anew meanwhile. It has nothing of the page, and says so to whoever waits for a word of it: the home that asks all machines
 // for what a dead owner may have left, a writer, a machine that guessed that the page was here, one that offers it the page, and one whose
-// guess was wrong while the home died and came back, so that its operation reaches the new life.
-import { isDead, messageEnd } from "../syslink/cluster";
-import { ITEM_ERROR, ITEM_PAGE } from "../syslink/commands";
-import { itemPut } from "../syslink/message";
-import { answerTo } from "../syslink/outbox";
+// guess was wrong while the home died and came back, so that its operation reaches the new life. Pure, as engine.ts; page-messages.ts sends it.
 import {
+  bitOf,
   PageMessage,
   RIGHT,
   RIGHT_MODIFIED,
@@ -20,38 +17,32 @@ import {
   SAY_SURRENDER,
   SAY_UNTAKEN,
 } from "./records";
-import { commandOf, EAGAIN } from "./wire";
 
-export function strangerAnswers(object: u64, index: u64, message: PageMessage): void {
+/** 0: nothing. */
+export function strangerSays(message: PageMessage): u8 {
   switch (message.kind) {
     case SAY_PURGE:
-      answer(message.from, SAY_SURRENDER, object, index, 0);
-      break;
+      return SAY_SURRENDER;
     case SAY_INVALIDATE:
-      answerThird(message, SAY_ACKNOWLEDGED, object, index);
-      break;
+      return SAY_ACKNOWLEDGED;
     case SAY_EXECUTE:
-      answerThird(message, SAY_REJECTED, object, index);
-      break;
-    case SAY_EARLY:
-      if ((message.flags & RIGHT) == RIGHT_MODIFIED)
-        answer(message.from, SAY_UNTAKEN, object, index, message.transaction);
-      break;
     case SAY_GET_OPERATE:
-      answer(message.from, SAY_REJECTED, object, index, message.transaction);
-      break;
+      return SAY_REJECTED;
+    case SAY_EARLY:
+      return (message.flags & RIGHT) == RIGHT_MODIFIED ? SAY_UNTAKEN : 0;
+    default:
+      return 0;
   }
 }
 
-/** Who asked himself may know this machine's new life before it knows him: he is answered whoever is a member. */
-function answerThird(message: PageMessage, say: u8, object: u64, index: u64): void {
+/** To whom; 0: to nobody, since he is dead. Who asked himself may know this machine's new life before it knows him: he is answered whoever is a member. */
+export function strangerTells(message: PageMessage, dead: u64): u32 {
+  if (message.kind != SAY_INVALIDATE && message.kind != SAY_EXECUTE) return message.from;
   const to = message.requester;
-  if (to == message.from || !isDead(to)) answer(to, say, object, index, message.transaction);
+  return to == message.from || !(dead & bitOf(to)) ? to : 0;
 }
 
-function answer(to: u32, say: u8, object: u64, index: u64, transaction: u32): void {
-  const writer = answerTo(to, 16 + 16 + 8, object, transaction, commandOf(say, 0));
-  store<u64>(itemPut(writer, ITEM_PAGE, 0, 8), index);
-  if (say == SAY_REJECTED) itemPut(writer, ITEM_ERROR, EAGAIN, 0);
-  messageEnd();
+/** The transaction that the answer is of. */
+export function strangerAnswers(message: PageMessage): u32 {
+  return message.kind == SAY_PURGE ? 0 : message.transaction;
 }

@@ -293,25 +293,16 @@ export class World extends Cluster implements search.World<Step, Saved> {
     this.mirrors.followed(from, to);
   }
 
-  /** As strangers.ts does. */
+  /** Of an object that the machine does not know. */
   #strangerAnswers(number: number, page: number, words: Uint32Array): void {
-    const { c } = this;
-    const kind = words[0]! & 255;
-    const from = (words[0]! >> 8) & 255;
-    const requester = (words[0]! >> 16) & 255;
-    const writes = ((words[0]! >>> 24) & c["RIGHT"]!) === c["RIGHT_MODIFIED"];
-    const [to, say] = {
-      [c["SAY_PURGE"]!]: [from, c["SAY_SURRENDER"]!],
-      [c["SAY_INVALIDATE"]!]: [requester, c["SAY_ACKNOWLEDGED"]!],
-      [c["SAY_EXECUTE"]!]: [requester, c["SAY_REJECTED"]!],
-      [c["SAY_EARLY"]!]: [writes ? from : 0, c["SAY_UNTAKEN"]!],
-      [c["SAY_GET_OPERATE"]!]: [from, c["SAY_REJECTED"]!],
-    }[kind] ?? [0, 0];
-    // Who asked himself may know this machine's new life before it knows him.
-    if (to === 0 || (to !== from && this.knowsDead(number, to))) return;
+    const { do: kernel } = this.engines;
+    const message = this.engines.put(words);
+    const say = kernel.strangerSays(message);
+    const to = kernel.strangerTells(message, BigInt(this.machine(number).noticed >> 1));
+    if (say === 0 || to === 0) return;
     const answer = new Uint32Array(words.length);
     answer[0] = say | (number << 8);
-    answer[1] = kind === c["SAY_PURGE"] ? 0 : words[1]!;
+    answer[1] = kernel.strangerAnswers(message);
     this.put(number, to, { words: answer, page, value: -2 });
   }
 

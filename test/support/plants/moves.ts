@@ -435,9 +435,48 @@ export const keptMoveLines: readonly LineBug[] = [
     to: "    record.sharers = 0;\n    record.away",
   },
 ];
-export const moveSourcePlants: readonly Planted[] = [...moveLines, ...pageMoveLines, ...keptMoveLines].map(
-  linePlant,
-);
+
+const strangersFile = "coherence/strangers.ts";
+/** What a machine answers about objects that it does not know. */
+export const strangerLines: readonly LineBug[] = [
+  {
+    name: "who knows nothing of an object does not say that nothing of it is here",
+    file: strangersFile,
+    from: "    case SAY_PURGE:\n      return SAY_SURRENDER;\n",
+    to: "",
+  },
+  {
+    name: "who knows nothing of an object does not acknowledge",
+    file: strangersFile,
+    from: "    case SAY_INVALIDATE:\n      return SAY_ACKNOWLEDGED;\n",
+    to: "",
+  },
+  {
+    name: "who knows nothing of an object says so to who passed an operation on",
+    file: strangersFile,
+    from: "  if (message.kind != SAY_INVALIDATE && message.kind != SAY_EXECUTE) return message.from;\n",
+    to: "  if (message.kind != SAY_INVALIDATE) return message.from;\n",
+  },
+  {
+    name: "who asked himself hears nothing of who does not know him yet",
+    file: strangersFile,
+    from: "return to == message.from || !(dead & bitOf(to)) ? to : 0;",
+    to: "return !(dead & bitOf(to)) ? to : 0;",
+  },
+  {
+    name: "what is offered to who knows nothing of the object is taken",
+    file: strangersFile,
+    from: "(message.flags & RIGHT) == RIGHT_MODIFIED ? SAY_UNTAKEN : 0;",
+    to: "0;",
+    shapes: GUESSING,
+  },
+];
+export const moveSourcePlants: readonly Planted[] = [
+  ...moveLines,
+  ...pageMoveLines,
+  ...keptMoveLines,
+  ...strangerLines,
+].map(linePlant);
 
 const where = "homes.ts, members.ts";
 export const movePlants: readonly Planted[] = [
