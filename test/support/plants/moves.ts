@@ -165,24 +165,12 @@ export const pageMoveLines: readonly LineBug[] = [
     to: "",
   },
   {
-    name: "a loss stays with who has nothing",
-    file: pageFile,
-    from: "return page.broken != 0 && (report == REPORT_HAD || report == REPORT_AWAY) ? UNTOLD : 0;",
-    to: "return page.broken > 1 && report == REPORT_HAD ? UNTOLD : 0;",
-  },
-  {
     name: "a loss stays with who leaves",
     file: pageFile,
     from: "  const untold: u32 = page.broken != 0 ? UNTOLD : 0;\n  if (report == REPORT_HAD)",
     to: "  const untold: u32 = 0;\n  if (report == REPORT_HAD)",
     trial: [300_446, "liveness", 9],
     says: /went back to an older version, and nobody was told/,
-  },
-  {
-    name: "a loss goes along with who leaves, and stays",
-    file: pageFile,
-    from: "  page.broken = 0; // it goes along\n",
-    to: "",
   },
   {
     name: "who leaves does not know to whom it gave",
@@ -192,28 +180,17 @@ export const pageMoveLines: readonly LineBug[] = [
     story: knownStories.passedOnToTheDead,
   },
   {
-    name: "a loss that was handed in is told here as well",
-    file: pageFile,
-    from: "  if (report == REPORT_NOTHING || report == REPORT_AWAY) page.broken = 0;\n",
-    to: "  if (report == REPORT_COPY) page.broken = 0;\n",
-  },
-  {
     name: "who leaves gives what is another's",
     file: pageFile,
     from: "return (report & ~UNTOLD) != REPORT_AWAY;",
     to: "return report != REPORT_NOTHING;",
   },
   {
-    name: "who asked for a page that was offered, and has nothing of it, does not say so",
-    file: pageFile,
-    from: "if (!had && engineAsked(page) == 0 && page.broken == 0)",
-    to: "if (!had && page.broken == 0)",
-  },
-  {
     name: "who offered a page in vain is not told so",
     file: pageFile,
     from: "  if (chosen == 0) chosen = offers;\n",
     to: "",
+    shapes: GUESSING + 100_000,
   },
   {
     name: "whoever is chosen has the only copy",
@@ -222,34 +199,17 @@ export const pageMoveLines: readonly LineBug[] = [
     to: "engineSettle(engine, page) ? ALONE : ALONE;",
   },
   {
-    name: "what a new home has of a page is the page, if nobody has it",
-    file: pageFile,
-    from: "const stale = !ours && (",
-    to: "const stale = page.index > 99 && (",
-  },
-  {
     name: "a page that is lost as its home moves keeps its number",
     file: pageFile,
     from: "  if (page.directory == LOST) serialReverted(engine, page);\n",
     to: "",
+    shapes: GUESSING + 100_000,
   },
   {
     name: "a page that nobody has goes on by the number that it had at its new home",
     file: pageFile,
     from: "  if (object.renumbered != 0 || stale) serialReverted(engine, page);\n",
     to: "",
-  },
-  {
-    name: "what remains of a former life is the page at its new home",
-    file: pageFile,
-    from: "return stale || former ? EMPTIES : 0;",
-    to: "return stale && former ? EMPTIES : 0;",
-  },
-  {
-    name: "nobody is told of a loss whose hearer is the new home",
-    file: pageFile,
-    from: "  return page.directory == HELD ? page.owner : 0;\n",
-    to: "  return 0;\n",
   },
   {
     name: "a page that nobody has is no part of its range",
@@ -264,28 +224,10 @@ const reportsFile = "coherence/reports.ts";
 /** Pages without a record, and what is handed in of them. */
 export const keptMoveLines: readonly LineBug[] = [
   {
-    name: "what has merged is of the first era for the next home",
-    file: keptFile,
-    from: "    if (stored && hasReverted(page)) object.renumbered = 1;\n",
-    to: "",
-  },
-  {
-    name: "what a home that was has merged of a lost page is the page",
-    file: keptFile,
-    from: "      if (stored) directoryStands(page);\n",
-    to: "",
-  },
-  {
     name: "what a home that was has merged is not in its store",
     file: keptFile,
     from: "engineFreeze(engine, page, stored && page.frame != 0);",
     to: "engineFreeze(engine, page, false);",
-  },
-  {
-    name: "what has merged freezes again",
-    file: keptFile,
-    from: "if (isRemains(kept) || object.frozen != 0) continue;\n    const page",
-    to: "if (isRemains(kept)) continue;\n    const page",
   },
   {
     name: "what has merged is not frozen",
@@ -342,30 +284,6 @@ export const keptMoveLines: readonly LineBug[] = [
     to: "",
   },
   {
-    name: "what remains of a former life and has no record is the page at its new home",
-    file: keptFile,
-    from: "      call_indirect<void>(forgets, object, kept); // it is not what others would read\n",
-    to: "      kept.former = 0;\n",
-  },
-  {
-    name: "what a new home has merged is the page, if nobody has it",
-    file: keptFile,
-    from: "const emptied = stale && kept.frame != 0;",
-    to: "const emptied = stale && kept.frame == 99;",
-  },
-  {
-    name: "lost bytes without a record keep their number",
-    file: keptFile,
-    from: "if (directory == UNUSED && object.renumbered == 0 && !emptied) continue;",
-    to: "if (directory == LOST || (object.renumbered == 0 && !emptied)) continue;",
-  },
-  {
-    name: "who answers for a page of which others have copies merges it",
-    file: keptFile,
-    from: "      call_indirect<void>(makes, object, kept.index);\n      continue;\n",
-    to: "",
-  },
-  {
     name: "what has merged here has not been written when the home has moved",
     file: keptFile,
     from: "    kept.dirty = u8(state == MODIFIED);\n",
@@ -378,46 +296,15 @@ export const keptMoveLines: readonly LineBug[] = [
     to: "",
   },
   {
-    name: "whose request was open has a page with which nothing is under way",
-    file: keptFile,
-    from: "  if ((page.asked | <u32>page.claimed) != 0) return false;\n",
-    to: "",
-    shapes: GUESSING,
-  },
-  {
-    name: "a loss is nothing that a record is kept for",
-    file: keptFile,
-    from: "if (page.former != 0 || page.broken != 0) return false;",
-    to: "if (page.former != 0) return false;",
-  },
-  {
-    name: "what a home that was heard of losses goes with the record",
-    file: keptFile,
-    from: "  if ((page.untold | page.reverts) != 0) return false;\n",
-    to: "",
-  },
-  {
     name: "a record does not take over who has the page",
     file: reportsFile,
     from: "  page.owner = range.owner;\n  page.sharers = range.sharers;\n  if",
     to: "  page.sharers = range.sharers;\n  if",
   },
   {
-    name: "a record does not take over that the page was away",
-    file: reportsFile,
-    from: "  if (range.state & REPORTED_AWAY) page.away = 1;\n",
-    to: "",
-  },
-  {
     name: "a record that goes does not say who has the page",
     file: reportsFile,
     from: "  put(set, page.index, page.index, flags);\n",
-    to: "",
-  },
-  {
-    name: "a record that goes does not say that the page was away",
-    file: reportsFile,
-    from: "  if (page.away != 0) flags |= REPORTED_AWAY;\n",
     to: "",
   },
   {
@@ -444,31 +331,6 @@ export const strangerLines: readonly LineBug[] = [
     file: strangersFile,
     from: "    case SAY_PURGE:\n      return SAY_SURRENDER;\n",
     to: "",
-  },
-  {
-    name: "who knows nothing of an object does not acknowledge",
-    file: strangersFile,
-    from: "    case SAY_INVALIDATE:\n      return SAY_ACKNOWLEDGED;\n",
-    to: "",
-  },
-  {
-    name: "who knows nothing of an object says so to who passed an operation on",
-    file: strangersFile,
-    from: "  if (message.kind != SAY_INVALIDATE && message.kind != SAY_EXECUTE) return message.from;\n",
-    to: "  if (message.kind != SAY_INVALIDATE) return message.from;\n",
-  },
-  {
-    name: "who asked himself hears nothing of who does not know him yet",
-    file: strangersFile,
-    from: "return to == message.from || !(dead & bitOf(to)) ? to : 0;",
-    to: "return !(dead & bitOf(to)) ? to : 0;",
-  },
-  {
-    name: "what is offered to who knows nothing of the object is taken",
-    file: strangersFile,
-    from: "(message.flags & RIGHT) == RIGHT_MODIFIED ? SAY_UNTAKEN : 0;",
-    to: "0;",
-    shapes: GUESSING,
   },
 ];
 export const moveSourcePlants: readonly Planted[] = [
