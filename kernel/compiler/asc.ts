@@ -8,7 +8,8 @@
 //   --debug --exportTable      function names, and the table for unit tests in Node
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { main } from "assemblyscript/asc";
+import { main, type Transform } from "assemblyscript/asc";
+import type binaryen from "binaryen";
 
 export interface DialectSource {
   /** Path of the main file below `root`. */
@@ -29,6 +30,27 @@ export interface DialectResult {
   readonly read: readonly string[];
   /** What asc said though it succeeded. */
   readonly warnings: string;
+}
+
+/** A function of up to so many of binaryen's instructions is put in place of each call, and of the only one. Its own limits (12 and 200)
+ * are for size: most of what the kernel does on its way through a page miss is called from one place, and what a call costs here,
+ * registers saved and arguments brought home, is more than what the function does. */
+const inlined = { always: 20, onlyCall: 4000 };
+
+/** Puts functions in place of calls before asc optimizes with limits that it does not let one choose. */
+class Inlining {
+  declare readonly binaryen: typeof binaryen;
+
+  afterCompile(module: binaryen.Module): void {
+    const { binaryen } = this;
+    binaryen.setOptimizeLevel(3);
+    binaryen.setShrinkLevel(0);
+    binaryen.setDebugInfo(true);
+    binaryen.setAlwaysInlineMaxSize(inlined.always);
+    binaryen.setOneCallerInlineMaxSize(inlined.onlyCall);
+    binaryen.setAllowInliningFunctionsWithLoops(true);
+    module.runPasses(["inlining"]);
+  }
 }
 
 /** Initial memory, in 64 KiB pages, for running the module in Node. */
@@ -70,6 +92,8 @@ export async function compileDialect(source: DialectSource): Promise<DialectResu
       return text;
     },
     listFiles: () => [],
+    // asc makes the object of the class, with `binaryen` in it, though its types ask for objects.
+    transforms: source.optimize === 3 ? [Inlining as unknown as Transform] : [],
     writeFile: (name: string, contents: string | Uint8Array) => void written.set(name, contents),
   });
   if (error !== null) throw new Error(`asc ${source.entry}:\n${said.join("")}${error.message}`);

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { compileDialect } from "../../kernel/compiler/asc.js";
 import { layout } from "../../kernel/compiler/image.js";
+import { parseModule } from "../../kernel/compiler/wasm.js";
 import { randomSource } from "./dialect-generator.js";
 import { difference, hostRunsPrograms, runInEngine, whyNot } from "./run.js";
 import { sample } from "./sample.js";
@@ -48,3 +49,16 @@ describe.skipIf(!hostRunsPrograms).each([0, 3] as const)(
     });
   },
 );
+
+test("a function that is called from one place stands there, however long it is", async () => {
+  const lines = Array.from({ length: 80 }, (_, n) => `sum = sum * 3 + load<u32>(PLACE + ${4 * n});`);
+  const text = `
+    const PLACE: usize = memory.data(1024);
+    function once(begin: u32): u32 { let sum = begin; ${lines.join("\n")} return sum; }
+    export function start(stack: u64): void { store<u32>(PLACE, once(u32(stack)) + 1); }
+  `;
+  const names = async (optimize: 0 | 3) =>
+    parseModule(await compile(text, optimize)).functions.map(({ name }) => name.split("/").at(-1));
+  expect(await names(0)).toContain("once");
+  expect(await names(3)).not.toContain("once");
+});
