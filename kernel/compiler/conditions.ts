@@ -131,10 +131,13 @@ const circuit = (at: number, then: readonly Instruction[], otherwise: readonly I
   made(at, "end"),
 ];
 
-/** The instructions of a function with its conditions as conditions. */
-export function withConditions(body: readonly Instruction[]): readonly Instruction[] {
+/** The instructions of a function with such a result, its conditions as conditions. */
+export function withConditions(
+  body: readonly Instruction[],
+  result: Instruction["result"],
+): readonly Instruction[] {
   const conditions = new Conditions(body);
-  const results: (Instruction["result"] | "none")[] = ["none"];
+  const results: Instruction["result"][] = [result];
   const code: Instruction[] = [];
   /** Where each instruction's code began. */
   const places: number[] = [];

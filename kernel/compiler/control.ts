@@ -350,7 +350,7 @@ function jumpTable(g: Generator, index: Reg, blocks: readonly Block[], fallback:
 function leave(g: Generator): void {
   const block = g.blocks[0]!;
   if (block.result !== undefined) deliver(g, g.operands.pop(), block);
-  g.a.jump(block.label);
+  g.leave();
   g.unreachable();
 }
 

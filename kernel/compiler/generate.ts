@@ -8,7 +8,6 @@ import { access } from "./access.js";
 import {
   Assembler,
   type Chunk,
-  join,
   Label,
   type Memory,
   R12,
@@ -29,6 +28,7 @@ import { integer } from "./integer.js";
 import type { Intrinsic } from "./intrinsics.js";
 import { type LocalPlan, planLocals } from "./locals.js";
 import { type Move, moveAll, Operands, sizeOf, type Value } from "./operands.js";
+import { withReturns } from "./returns.js";
 import { readStructure, type Structure } from "./structure.js";
 import { symbolOf } from "./symbols.js";
 import { variables } from "./variables.js";
@@ -72,16 +72,21 @@ export interface Block {
 /** Instructions that take a comparison from the flags; before all others it is put into a register. */
 const readFlags = new Set(["br_if", "if", "select", "i32.eqz", "drop", "local.set", "local.tee"]);
 
+/** An epilogue of up to so many bytes stands wherever the function returns, in place of a jump to it. */
+const epilogueBytes = 10;
+
 export class Generator {
-  readonly a = new Assembler();
-  readonly operands: Operands;
+  a!: Assembler;
+  operands!: Operands;
   readonly plan: LocalPlan;
   readonly structure: Structure;
   readonly #wishes: ReadonlyMap<number, Reg>;
-  readonly blocks: Block[] = [];
+  blocks: Block[] = [];
   /** Jumps here stop the processor with an undefined instruction. */
-  readonly trap = new Label();
-  readonly jumpTables: { readonly name: string; readonly labels: readonly string[] }[] = [];
+  trap = new Label();
+  jumpTables: { readonly name: string; readonly labels: readonly string[] }[] = [];
+  /** Slots of the frame. */
+  #slots: number;
   /** Whether any path leads to the present instruction. */
   reachable = true;
   /** Depth of blocks inside code that is skipped as unreachable. */
@@ -89,8 +94,8 @@ export class Generator {
   /** Index of the present instruction. */
   at = 0;
   /** Labels of the conditions that `if` and `br_if` take, and && and || that decide them, by index. */
-  readonly users = new Map<number, Outcomes>();
-  readonly circuits = new Map<number, DecidingCircuit | undefined>();
+  users = new Map<number, Outcomes>();
+  circuits = new Map<number, DecidingCircuit | undefined>();
 
   readonly f: WasmFunction;
 
@@ -99,7 +104,8 @@ export class Generator {
     written: WasmFunction,
     readonly target: Target,
   ) {
-    const f = { ...written, body: withConditions(written.body) };
+    const { result } = written.signature;
+    const f = { ...written, body: withConditions(withReturns(written.body, result), result) };
     this.f = f;
     const preserved = target.base === R15 ? [RBX, RBP, R12, R13, R14] : [RBX, RBP, R12, R13, R14, R15];
     const clobbers = f.body.flatMap((instruction, at) => {
@@ -109,16 +115,32 @@ export class Generator {
     this.#wishes = readWishes(f.body, (instruction) => takenBy({ module, target }, instruction));
     this.plan = planLocals(f, preserved, argumentRegisters, clobbers, this.#wishes);
     this.structure = readStructure(f.body);
-    this.operands = new Operands(this.a, this.plan);
+    this.#slots = this.plan.slots;
   }
 
-  /** The function's code, and its jump tables. */
+  /** The function's code, and its jump tables. How many slots its frame has is known when all of it has been made: then it is made
+   * again, if there are more than its locals need. */
   generate(): Chunk[] {
+    const chunks = this.#generate();
+    if (this.operands.slots === this.#slots) return chunks;
+    this.#slots = this.operands.slots;
+    return this.#generate();
+  }
+
+  #generate(): Chunk[] {
     const { f } = this;
     const { result } = f.signature;
-    const label = new Label();
-    const joins = { label, register: RAX, otherwise: undefined };
-    this.blocks.push({ kind: "function", start: -1, result, height: 0, ...joins });
+    this.a = new Assembler();
+    this.operands = new Operands(this.a, this.plan);
+    this.trap = new Label();
+    this.jumpTables = [];
+    this.reachable = true;
+    this.skipped = 0;
+    this.users = new Map();
+    this.circuits = new Map();
+    const joins = { label: new Label(), register: RAX, otherwise: undefined };
+    this.blocks = [{ kind: "function", start: -1, result, height: 0, ...joins }];
+    this.#prologue();
     for (this.at = 0; this.at < f.body.length; this.at++) this.step(f.body[this.at]!);
     if (this.blocks.length > 0) throw new Error(`function ${f.name}: blocks are left open`);
     if (this.trap.uses > 0) {
@@ -126,8 +148,7 @@ export class Generator {
       this.a.plain("Ud2");
     }
     const name = symbolOf.function(f.index);
-    const code = join(name, 16, this.#prologue(), this.a.finish(name));
-    return [code, ...this.jumpTables.map(jumpTableChunk)];
+    return [this.a.finish(name), ...this.jumpTables.map(jumpTableChunk)];
   }
 
   step(instruction: Instruction): void {
@@ -147,23 +168,23 @@ export class Generator {
 
   // --- Frame ---
 
-  #prologue(): Chunk {
-    const a = new Assembler();
+  #prologue(): void {
+    const { a } = this;
     const { saved, zeroed } = this.plan;
     for (const reg of saved) a.op("Push", 64, r(reg));
-    if (this.operands.slots > 0) a.op("Sub", 64, r(RSP), 8 * this.operands.slots);
-    this.#receive(a);
+    if (this.#slots > 0) a.op("Sub", 64, r(RSP), 8 * this.#slots);
+    this.#receive();
     for (const { home, type } of zeroed) {
       const place = this.operands.place(home);
       if (typeof place === "number") a.op("Xor", 32, r(place), r(place));
       else a.op("Mov", sizeOf(type), place, 0);
     }
-    return a.finish("prologue");
   }
 
   /** Brings the parameters home: those for the frame first, then the others at once, then those that came
    * on the stack. */
-  #receive(a: Assembler): void {
+  #receive(): void {
+    const { a, frame } = this;
     const moves: Move[] = [];
     const late: (() => void)[] = [];
     this.f.signature.parameters.forEach((type, n) => {
@@ -177,7 +198,7 @@ export class Generator {
         else a.op("Mov", size, place, r(from));
         return;
       }
-      const passed = { base: RSP, displacement: 8 * (this.frame.words + 1 + n - argumentRegisters.length) };
+      const passed = { base: RSP, displacement: 8 * (frame.words + 1 + n - argumentRegisters.length) };
       late.push(() => {
         const through = typeof place === "number" ? place : RAX;
         a.op("Mov", size, r(through), passed);
@@ -190,20 +211,32 @@ export class Generator {
 
   epilogue(): void {
     const { a } = this;
-    if (this.operands.slots > 0) a.op("Add", 64, r(RSP), 8 * this.operands.slots);
+    if (this.#slots > 0) a.op("Add", 64, r(RSP), 8 * this.#slots);
     for (const reg of [...this.plan.saved].reverse()) a.op("Pop", 64, r(reg));
     a.plain("Retnq");
+  }
+
+  /** Leaves the function, here or at its end. */
+  leave(): void {
+    const sum = this.#slots === 0 ? 0 : this.#slots < 16 ? 4 : 7;
+    const bytes = this.plan.saved.reduce((all, reg) => all + (reg < 8 ? 1 : 2), sum + 1);
+    if (bytes <= epilogueBytes && !this.#isLast()) this.epilogue();
+    else this.a.jump(this.blocks[0]!.label);
+  }
+
+  /** Whether the function ends behind the present instruction. */
+  #isLast(): boolean {
+    return this.f.body.slice(this.at + 1).every(({ opcode }) => opcode.name === "end");
   }
 
   /** Of the function whose code is complete. */
   get frame(): Frame {
     const { parameters } = this.f.signature;
-    const { slots } = this.operands;
     const { saved } = this.plan;
     return {
       saved,
-      slots,
-      words: slots + saved.length,
+      slots: this.#slots,
+      words: this.#slots + saved.length,
       passed: Math.max(0, parameters.length - argumentRegisters.length),
     };
   }

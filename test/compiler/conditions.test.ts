@@ -105,7 +105,7 @@ function allValues(some: readonly number[][]): void {
 /** Names of the instructions that are made of a condition before an `if`. */
 function namesOf(condition: number[]): string {
   const wasm = buildModule({ functions: [asked(condition, false)], exports: { start: 0 } });
-  const names = withConditions(parseModule(wasm).functions[0]!.body).map(({ opcode }) => opcode.name);
+  const names = withConditions(parseModule(wasm).functions[0]!.body, "i32").map(({ opcode }) => opcode.name);
   const last = names.lastIndexOf("if");
   return names.slice(0, last).join(" ");
 }

@@ -11,8 +11,16 @@ const formatter = new Formatter(FormatterSyntax.Intel);
 
 /** The code of the first function; the second is there to be called, with three parameters. */
 function codeOf(parameters: readonly ValueType[], code: number[], locals: readonly ValueType[] = []) {
+  return codeOfFunction({ parameters, result: "i32", locals, code });
+}
+
+/** ... which has no result. */
+function codeOfNone(parameters: readonly ValueType[], code: number[], locals: readonly ValueType[] = []) {
+  return codeOfFunction({ parameters, locals, code });
+}
+
+function codeOfFunction(first: FunctionSource) {
   const callee: FunctionSource = { parameters: ["i32", "i32", "i32"], result: "i32", code: i32(0) };
-  const first: FunctionSource = { parameters, result: "i32", locals, code };
   const module = parseModule(buildModule({ functions: [first, callee], exports: { first: 0 } }));
   const generator = new Generator(module, module.functions[0]!, kernelTarget);
   const [chunk] = generator.generate();
@@ -76,4 +84,32 @@ test("a small multiple is added by one LEA", () => {
   expect(codeOf(["i32", "i32"], place).lines).toEqual(["lea eax,[rdi+rsi*8]", "ret"]);
   const row = [...get(1), ...i32(2), ...op("i32.shl"), ...i32(100), ...op("i32.add")];
   expect(codeOf(["i32", "i32"], row).lines).toEqual(["lea eax,[rsi*4+64h]", "ret"]);
+});
+
+const jumps = (lines: readonly string[]) => lines.filter((line) => line.startsWith("jmp"));
+
+test("each way out of a function whose frame is small has its own end", () => {
+  const early = [...get(0), ...op("if", 0x40), ...i32(7), ...op("return"), ...op("end"), ...get(1)];
+  const { lines } = codeOf(["i32", "i32"], early);
+  expect(jumps(lines)).toEqual([]);
+  expect(lines.filter((line) => line === "ret")).toHaveLength(2);
+});
+
+test("a branch to the function's end leaves from where it is, and an `if` around a branch alone is none", () => {
+  const store = (place: number) => [...i32(place), ...get(0), ...access("i32.store")];
+  const out = [
+    ...[...op("block", 0x40), ...get(0), ...op("if", 0x40), ...op("br", 1), ...op("end"), ...store(0x1000)],
+    ...[
+      ...op("block", 0x40),
+      ...get(1),
+      ...op("if", 0x40),
+      ...store(0x2000),
+      ...op("else"),
+      ...store(0x3000),
+    ],
+    ...[...op("end"), ...op("end"), ...op("end")],
+  ];
+  const module = codeOf(["i32", "i32"], [...out, ...get(1)]);
+  expect(jumps(module.lines)).toHaveLength(1);
+  expect(jumps(codeOfNone(["i32", "i32"], out).lines)).toEqual([]);
 });
