@@ -2,7 +2,8 @@
 //
 // Where control flow joins, a block's result is in RAX and everything below it is in the frame or constant.
 // The && and || of the source arrive as `if (result i32) X else 0`; when a branch uses the result, each part
-// jumps to where the whole is decided, and no 0 or 1 is ever made.
+// jumps to where the whole is decided, and no 0 or 1 is ever made. So does each way to the end of any other block whose result only
+// a branch takes, which is a decision: what is constant there jumps to where the branch would.
 import { inverse, Label, RAX, type Reg, r } from "./assembler.js";
 import { clobbersOf } from "./calls.js";
 import { isWrite } from "./flow.js";
@@ -25,6 +26,13 @@ export interface Outcomes {
 export interface DecidingCircuit {
   readonly circuit: Circuit;
   readonly outcomes: Outcomes;
+}
+
+/** A block whose result only a branch takes. */
+export interface Decision {
+  readonly outcomes: Outcomes;
+  /** Some way leads to its end. */
+  reached: boolean;
 }
 
 /** A br_table of up to this many labels is a chain of comparisons. */
@@ -54,6 +62,12 @@ function jumpWhen(g: Generator, sense: boolean, condition: Value, target: Label)
 // --- Blocks ---
 
 function enter(g: Generator, kind: "block" | "loop", instruction: Instruction): void {
+  const decision = kind === "block" ? decisionAt(g, instruction) : undefined;
+  if (decision !== undefined) {
+    stabiliseAll(g);
+    pushBlock(g, "decision", instruction, new Label(), undefined, decision);
+    return;
+  }
   stabilise(g);
   const label = new Label();
   if (kind === "loop") g.a.bind(label);
@@ -66,10 +80,13 @@ function pushBlock(
   { result }: Instruction,
   label: Label,
   otherwise: Label | undefined,
+  decision?: Decision,
 ): void {
   const height = g.operands.stack.length;
-  const home = result === undefined || kind === "circuit" ? undefined : homeOfResult(g);
-  g.blocks.push({ kind, start: g.at, result, height, label, register: home?.register ?? RAX, otherwise });
+  const decided = kind === "circuit" || kind === "decision";
+  const register = result === undefined || decided ? RAX : (homeOfResult(g)?.register ?? RAX);
+  const block = { kind, start: g.at, result, height, label, register, otherwise };
+  g.blocks.push(decision === undefined ? block : { ...block, decision });
 }
 
 /** The local that the result of the block which begins here is set to at once, if that has a register and no way to the end goes on
@@ -92,6 +109,9 @@ function stabilise(g: Generator): void {
   );
 }
 
+/** Before the parts of what a branch takes: the branch comes later and must find nothing left to save on one way only. */
+const stabiliseAll = (g: Generator) => g.operands.stabilise(g.blocks.at(-1)!.height, () => true);
+
 /** Registers and homes that the block which begins here may change. */
 function changedInside(g: Generator): (Reg | Home)[] {
   const changed: (Reg | Home)[] = [];
@@ -113,13 +133,16 @@ function conditional(g: Generator, instruction: Instruction): void {
     enterCircuit(g, instruction, deciding, condition);
     return;
   }
-  stabilise(g);
+  const decision = decisionAt(g, instruction);
+  if (decision !== undefined) stabiliseAll(g);
+  else stabilise(g);
   const labels: Outcomes = g.users.get(g.at) ?? { onTrue: new Label(), onFalse: new Label(), falls: true };
   g.users.set(g.at, labels);
   if (condition.place !== "decided") jumpWhen(g, false, condition, labels.onFalse);
   g.a.bind(labels.onTrue);
   labels.height = g.operands.stack.length;
-  pushBlock(g, "if", instruction, new Label(), labels.onFalse);
+  const kind = decision === undefined ? "if" : "decision";
+  pushBlock(g, kind, instruction, new Label(), labels.onFalse, decision);
 }
 
 /** Moves the result of a block to where its end expects it. */
@@ -133,8 +156,11 @@ function otherwise(g: Generator): void {
     return;
   }
   if (g.reachable) {
-    if (block.result !== undefined) deliver(g, operands.pop(), block);
-    a.jump(block.label);
+    if (block.decision !== undefined) decide(g, operands.pop(), block.decision);
+    else {
+      if (block.result !== undefined) deliver(g, operands.pop(), block);
+      a.jump(block.label);
+    }
   }
   operands.truncate(block.height);
   a.bind(block.otherwise!);
@@ -147,6 +173,10 @@ function end(g: Generator): void {
   const block = g.blocks.pop()!;
   if (block.kind === "circuit") {
     leaveCircuit(g, block);
+    return;
+  }
+  if (block.decision !== undefined) {
+    leaveDecision(g, block.height, block.decision);
     return;
   }
   const joined = block.label.uses > 0 && block.kind !== "loop";
@@ -200,6 +230,10 @@ function userAt(g: Generator, at: number): Outcomes | undefined {
     const around = g.circuits.get(innermost.start)!;
     if (around.circuit.armEnd === at) return around.outcomes;
   }
+  if (innermost.decision !== undefined) {
+    const { otherwise, end } = g.structure.extents.get(innermost.start)!;
+    if (at === end || at === otherwise) return innermost.decision.outcomes;
+  }
   if (opcode.name !== "if" && opcode.name !== "br_if") return undefined;
   const known = g.users.get(at);
   if (known !== undefined) return known;
@@ -209,7 +243,10 @@ function userAt(g: Generator, at: number): Outcomes | undefined {
 }
 
 function outcomesOfBranch(g: Generator, depth: number): Outcomes | undefined {
-  const { label, result, kind } = g.blockAt(depth);
+  const { label, result, kind, decision } = g.blockAt(depth);
+  const { top } = g.operands;
+  if (decision !== undefined && top!.place === "constant")
+    return { onTrue: outcomeOf(top!, decision), onFalse: new Label(), falls: false };
   if (result !== undefined && kind !== "loop") return undefined;
   return { onTrue: label, onFalse: new Label(), falls: false };
 }
@@ -230,8 +267,7 @@ function enterCircuit(
   { circuit, outcomes }: DecidingCircuit,
   condition: Value,
 ): void {
-  // The branch that takes the outcome comes later and must find nothing left to save on one way only.
-  g.operands.stabilise(g.blocks.at(-1)!.height, () => true);
+  stabiliseAll(g);
   const armWhen = circuit.constantArm === "else";
   if (condition.place === "decided") {
     const { onTrue, onFalse } = g.users.get(g.at)!;
@@ -243,16 +279,62 @@ function enterCircuit(
 
 function leaveCircuit(g: Generator, block: Block): void {
   const { circuit, outcomes } = g.circuits.get(block.start)!;
+  g.at = circuit.end;
+  leaveDecision(g, block.height, { outcomes, reached: true });
+}
+
+// --- Decisions ---
+
+/** Where the result of the block that begins here leads, if it is one that only a branch takes. */
+function decisionAt(g: Generator, { result }: Instruction): Decision | undefined {
+  const { end, tabledTo } = g.structure.extents.get(g.at)!;
+  const outcomes = result === "i32" && !tabledTo ? outcomesOf(g, end + 1) : undefined;
+  return outcomes && { outcomes, reached: false };
+}
+
+/** Where a constant leads. */
+const outcomeOf = ({ constant }: Value, { outcomes: { onTrue, onFalse } }: Decision) =>
+  constant === 0n ? onFalse : onTrue;
+
+/** Goes where a value leads; what comes next is something else. */
+function decide(g: Generator, value: Value, decision: Decision): void {
+  const { a } = g;
+  const { onTrue, onFalse, falls } = decision.outcomes;
+  decision.reached = true;
+  if (value.place === "decided") a.jump(falls ? onTrue : onFalse);
+  else if (value.place === "constant") a.jump(outcomeOf(value, decision));
+  else {
+    jumpWhen(g, true, value, onTrue);
+    a.jump(onFalse);
+  }
+}
+
+/** Goes where a value leads if the condition holds; otherwise the value stays. */
+function decideIf(g: Generator, condition: Value, decision: Decision): void {
+  const { operands, a } = g;
+  const { top } = operands;
+  if (top!.place === "constant") {
+    decision.reached = true;
+    jumpWhen(g, true, condition, outcomeOf(top!, decision));
+    return;
+  }
+  const stays = new Label();
+  jumpWhen(g, false, condition, stays);
+  operands.aside(() => decide(g, operands.pop(), decision));
+  a.bind(stays);
+}
+
+/** The end of what is decided: the last part falls through with one of the outcomes. */
+function leaveDecision(g: Generator, height: number, { outcomes, reached }: Decision): void {
   const { operands } = g;
+  const { onTrue, onFalse, falls } = outcomes;
   if (g.reachable) {
     const value = operands.pop();
-    const { onTrue, onFalse, falls } = outcomes;
     if (value.place !== "decided") jumpWhen(g, !falls, value, falls ? onFalse : onTrue);
   }
-  operands.truncate(block.height);
-  g.at = circuit.end;
-  g.reachable = true;
-  operands.pushDecided();
+  operands.truncate(height);
+  g.reachable ||= reached;
+  if (g.reachable) operands.pushDecided();
 }
 
 // --- Branches ---
@@ -260,6 +342,7 @@ function leaveCircuit(g: Generator, block: Block): void {
 function branch(g: Generator, depth: number): void {
   const block = g.blockAt(depth);
   if (block.kind === "loop") repeatLoop(g, block);
+  else if (block.decision !== undefined) decide(g, g.operands.pop(), block.decision);
   else {
     if (block.result !== undefined) deliver(g, g.operands.pop(), block);
     g.a.jump(block.label);
@@ -291,11 +374,16 @@ function branchIf(g: Generator, depth: number): void {
   const condition = operands.pop();
   if (condition.place === "decided") {
     // The part that decides it has jumped; the other outcome may have come by a jump as well.
+    if (block.decision !== undefined) block.decision.reached = true;
     a.bind(g.users.get(g.at)!.onFalse);
     return;
   }
   if (block.result === undefined || block.kind === "loop") {
     jumpWhen(g, true, condition, block.label);
+    return;
+  }
+  if (block.decision !== undefined) {
+    decideIf(g, condition, block.decision);
     return;
   }
   // The result stays on the stack when the branch is not taken, so it moves to RAX on both ways.

@@ -23,7 +23,7 @@ import {
 } from "./assembler.js";
 import { argumentRegisters, calls, clobbersOf, takenBy } from "./calls.js";
 import { withConditions } from "./conditions.js";
-import { control, type DecidingCircuit, type Outcomes, skipUnreachable } from "./control.js";
+import { control, type DecidingCircuit, type Decision, type Outcomes, skipUnreachable } from "./control.js";
 import { integer } from "./integer.js";
 import type { Intrinsic } from "./intrinsics.js";
 import { type LocalPlan, planLocals } from "./locals.js";
@@ -56,7 +56,7 @@ export interface Frame {
 export type Handler = (g: Generator, instruction: Instruction) => void;
 
 export interface Block {
-  readonly kind: "function" | "block" | "loop" | "if" | "circuit";
+  readonly kind: "function" | "block" | "loop" | "if" | "circuit" | "decision";
   /** Index of the instruction that opened it. */
   readonly start: number;
   readonly result: ValueType | undefined;
@@ -67,6 +67,7 @@ export interface Block {
   readonly register: Reg;
   /** Where the condition of an `if` goes when it is false, until that place is reached. */
   readonly otherwise: Label | undefined;
+  readonly decision?: Decision;
 }
 
 /** Instructions that take a comparison from the flags; before all others it is put into a register. */
@@ -158,7 +159,8 @@ export class Generator {
       return;
     }
     const { top } = this.operands;
-    const decides = (name === "else" || name === "end") && this.blocks.at(-1)!.kind === "circuit";
+    const { kind } = this.blocks.at(-1)!;
+    const decides = (name === "else" || name === "end") && (kind === "circuit" || kind === "decision");
     if (top?.place === "flags" && !readFlags.has(name) && !decides) this.operands.settle(top);
     const handler = handlers[name];
     if (handler === undefined)

@@ -9,6 +9,8 @@ export interface Extent {
   branchedTo: boolean;
   /** ... and goes on elsewhere otherwise: a br_if or a br_table. */
   triedTo: boolean;
+  /** ... which is a br_table. */
+  tabledTo: boolean;
 }
 
 /** `if (result i32) X else constant end`, or with the constant first. */
@@ -34,19 +36,27 @@ interface Open {
   otherwise: number | undefined;
   branchedTo: boolean;
   triedTo: boolean;
+  tabledTo: boolean;
 }
 
 function readExtents(body: readonly Instruction[]): Map<number, Extent> {
   const extents = new Map<number, Extent>();
-  const begin = (start: number) => ({ start, otherwise: undefined, branchedTo: false, triedTo: false });
+  const begin = (start: number): Open => {
+    return { start, otherwise: undefined, branchedTo: false, triedTo: false, tabledTo: false };
+  };
   const open: Open[] = [begin(-1)];
   body.forEach(({ opcode: { name }, index, labels }, at) => {
     if (opensBlock(name)) open.push(begin(at));
     else if (name === "else") open.at(-1)!.otherwise = at;
     else if (name === "br") open.at(-1 - index)!.branchedTo = true;
     else if (name === "br_if" || name === "br_table") {
-      for (const depth of name === "br_if" ? [index] : labels)
-        Object.assign(open.at(-1 - depth)!, { branchedTo: true, triedTo: true });
+      const tabled = name === "br_table";
+      for (const depth of tabled ? labels : [index])
+        Object.assign(open.at(-1 - depth)!, {
+          branchedTo: true,
+          triedTo: true,
+          ...(tabled && { tabledTo: true }),
+        });
     } else if (name === "end") {
       const { start, ...extent } = open.pop()!;
       extents.set(start, { ...extent, end: at });

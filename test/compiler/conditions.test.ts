@@ -64,6 +64,45 @@ test.skipIf(!hostRunsPrograms)(
   },
 );
 
+const carried = (value: number[], condition: number[]) => [
+  ...[...value, ...condition, ...op("br_if", 0)],
+  ...op("drop"),
+];
+const early = (condition: number[], value: number[]) => [
+  ...[...condition, ...op("if", 0x40)],
+  ...[...value, ...op("br", 1), ...op("end")],
+];
+const block = (...parts: number[][]) => [...op("block", 0x7f), ...parts.flat(), ...op("end")];
+const chosen = (condition: number[], yes: number[], no: number[]) => [
+  ...[...condition, ...op("if", 0x7f), ...yes],
+  ...[...op("else"), ...no, ...op("end")],
+];
+
+/** Blocks of which a branch takes the result (control.ts: decisions). */
+const decisions = leaves.flatMap((a, n) =>
+  leaves.flatMap((b, k) => {
+    const c = leaves[(n + 2 * k + 1) % leaves.length]!;
+    return [
+      block(carried(i32(1), a), carried(i32(0), b), c),
+      block(early(a, i32(1)), early(b, i32(0)), c),
+      [...block(carried(get(1), a), early(b, get(2)), c), ...op("i32.eqz")],
+      chosen(a, b, c),
+      chosen(a, chosen(b, c, a), block(carried(i32(1), b), c)),
+      chosen(a, block(early(b, i32(0)), c), i32(1)),
+      block(carried(i32(0), chosen(a, b, i32(0))), c),
+      block(carried(i32(1), block(carried(i32(0), a), b)), c),
+      block(early(a, chosen(b, c, i32(1))), [...b, ...op("return")]),
+    ];
+  }),
+);
+
+test.skipIf(!hostRunsPrograms)(
+  `blocks of which a branch takes the result give what V8 gives${hostRunsPrograms ? "" : ` (skipped: ${whyNot})`}`,
+  () => {
+    for (let from = 0; from < decisions.length; from += MANY) allValues(decisions.slice(from, from + MANY));
+  },
+);
+
 /** Conditions in one program. */
 const MANY = 40;
 

@@ -86,6 +86,8 @@ test("a small multiple is added by one LEA", () => {
   expect(codeOf(["i32", "i32"], row).lines).toEqual(["lea eax,[rsi*4+64h]", "ret"]);
 });
 
+/** Moves between registers, and numbers that are made. */
+const moves = (lines: readonly string[]) => lines.filter((line) => /^(mov|xor) \w+,\w+$/.test(line));
 const jumps = (lines: readonly string[]) => lines.filter((line) => line.startsWith("jmp"));
 
 test("each way out of a function whose frame is small has its own end", () => {
@@ -112,4 +114,18 @@ test("a branch to the function's end leaves from where it is, and an `if` around
   const module = codeOf(["i32", "i32"], [...out, ...get(1)]);
   expect(jumps(module.lines)).toHaveLength(1);
   expect(jumps(codeOfNone(["i32", "i32"], out).lines)).toEqual([]);
+});
+
+test("a block whose result a branch takes jumps where the branch would, and makes no number", () => {
+  const asked = [
+    ...[...op("block", 0x7f), ...get(0), ...i32(5), ...op("i32.eq"), ...op("if", 0x40)],
+    ...[...get(1), ...i32(0x1000), ...access("i32.store"), ...i32(1), ...op("br", 1), ...op("end")],
+    ...[...i32(0), ...get(0), ...i32(9), ...op("i32.lt_u"), ...op("br_if", 0), ...op("drop")],
+    ...[...get(1), ...access("i32.load8_u"), ...op("end")],
+    ...[...op("if", 0x40), ...get(1), ...get(0), ...access("i32.store"), ...op("end")],
+  ];
+  const { lines } = codeOfNone(["i32", "i32"], asked);
+  expect(moves(lines)).toEqual([]);
+  expect(lines.filter((line) => line.startsWith("cmp"))).toHaveLength(2);
+  expect(lines.filter((line) => line.startsWith("test"))).toEqual(["test eax,eax"]);
 });
