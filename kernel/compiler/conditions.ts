@@ -3,7 +3,7 @@
 // comparison and put them together.
 //
 // Invariant: what is left out on one of the ways, or moved, does nothing but make a value: reads of locals, globals and plain memory,
-// constants, arithmetic that cannot trap.
+// constants, arithmetic that cannot trap. What comes first on every way may set locals that the rest does not read.
 import { opcodeNamed } from "./opcodes.js";
 import type { Instruction } from "./wasm.js";
 
@@ -33,11 +33,17 @@ function pure({ opcode }: Instruction): { takes: number; gives: number } | undef
   return gives?.length === 1 && takes !== undefined ? { takes: takes.length, gives: 1 } : undefined;
 }
 
-/** Where the expression begins that ends with instruction `last`; undefined: it is not pure. */
-function startOf(body: readonly Instruction[], last: number): number | undefined {
+const keeps = { takes: 1, gives: 1 };
+
+/** Where the expression begins that ends with instruction `last`; undefined: it is not pure. With `kept` it may set locals, which are
+ * put there. */
+function startOf(body: readonly Instruction[], last: number, kept?: Set<number>): number | undefined {
   let missing = 1;
   for (let at = last; at >= 0; at--) {
-    const effect = pure(body[at]!);
+    const { opcode, index } = body[at]!;
+    const tee = opcode.name === "local.tee" && kept !== undefined;
+    if (tee) kept.add(index);
+    const effect = tee ? keeps : pure(body[at]!);
     if (effect === undefined) return undefined;
     missing += effect.takes - effect.gives;
     if (missing === 0) return at;
@@ -75,7 +81,7 @@ class Conditions {
     if (this.#isComparison(last)) return true;
     const { name } = this.body[last]!.opcode;
     if (name !== "i32.or" && name !== "i32.and") return false;
-    const second = startOf(this.body, last - 1);
+    const second = startOf(this.body, last - 1, new Set());
     return second !== undefined && second > 0 && this.#isTruth(last - 1) && this.#isTruth(second - 1);
   }
 
@@ -97,12 +103,15 @@ class Conditions {
 
   /** One of two values, one of which is known. */
   #chosen(last: number): Rewritten | undefined {
-    const third = startOf(this.body, last - 1);
+    const kept = new Set<number>();
+    const third = startOf(this.body, last - 1, kept);
     if (third === undefined || third === 0) return undefined;
     const second = startOf(this.body, third - 1);
     if (second === undefined || second === 0) return undefined;
     const first = startOf(this.body, second - 1);
     if (first === undefined) return undefined;
+    const reads = ({ opcode, index }: Instruction) => opcode.name === "local.get" && kept.has(index);
+    if (this.body.slice(first, third).some(reads)) return undefined;
     const isConstant = (start: number, end: number) =>
       end === start + 1 && this.body[start]!.opcode.name === "i32.const";
     if (isConstant(first, second) === isConstant(second, third)) return undefined;

@@ -46,7 +46,7 @@ const conditions = [...trees(1), ...trees(2).filter((_, n) => n % 3 === 0)];
 const asked = (condition: number[], branch: boolean): FunctionSource => ({
   parameters: ["i32", "i32", "i32"],
   result: "i32",
-  locals: ["i32"],
+  locals: ["i32", "i32"],
   code: branch
     ? [
         ...op("block", 0x40),
@@ -100,6 +100,26 @@ test.skipIf(!hostRunsPrograms)(
   `blocks of which a branch takes the result give what V8 gives${hostRunsPrograms ? "" : ` (skipped: ${whyNot})`}`,
   () => {
     for (let from = 0; from < decisions.length; from += MANY) allValues(decisions.slice(from, from + MANY));
+  },
+);
+
+/** A condition that sets a local, which the others read or not. */
+const sets = [...get(0), ...i32(1), ...op("i32.and"), ...op("local.tee", 4), ...get(1), ...op("i32.eq")];
+const setting = [
+  ...[leaves[1]!, leaves[2]!, [...get(4), ...op("i32.eqz")]].flatMap((arm) => [
+    [...i32(1), ...arm, ...sets, ...op("select")],
+    [...arm, ...i32(0), ...sets, ...op("select")],
+    [...sets, ...arm, ...op("i32.or")],
+    [...arm, ...sets, ...op("i32.and")],
+  ]),
+];
+
+test.skipIf(!hostRunsPrograms)(
+  `what comes first may set locals that the rest does not read${hostRunsPrograms ? "" : ` (skipped: ${whyNot})`}`,
+  () => {
+    allValues(setting);
+    expect(namesOf(setting[0]!)).not.toContain("select");
+    expect(namesOf(setting[8]!)).toContain("select");
   },
 );
 
