@@ -108,6 +108,9 @@ const icedRegisters = Object.fromEntries(
   ]),
 ) as Record<Size, Register[]>;
 
+/** They leave the flags as TEST of their result does. */
+const logical = new Set(["And", "Or", "Xor"]);
+
 const fitsByte = (value: number) => value >= -128 && value <= 127;
 export const fits32 = (value: bigint | number) => value >= -0x8000_0000 && value <= 0x7fff_ffff;
 
@@ -180,6 +183,8 @@ export class Assembler {
   readonly #jumps: Jump[] = [];
   /** Where a label was bound last, without counting jumps. */
   #lastBound = -1;
+  /** The flags tell of this register, as TEST would, while nothing has been added behind the instruction that changed it. */
+  #tested = { at: -1, jumps: 0, key: "" };
   readonly #relocations: (Relocation & { jumpsBefore: number })[] = [];
   readonly #symbols = new Map<string, Label>();
 
@@ -211,12 +216,21 @@ export class Assembler {
 
   /** An instruction by mnemonic and operand size; `lock` gives it the prefix. */
   op(mnemonic: string, size: Size, first?: Operand, second?: Operand, lock = false): void {
+    if (mnemonic === "Test" && first instanceof R && first === second && this.#isTested(size, first)) return;
     const key = `${mnemonic}${size}${lock ? "L" : ""} ${first === undefined ? "" : operandKey(first)} ${second === undefined ? "" : operandKey(second)}`;
     this.#emit(key, memoryOf(first, second), () => {
       const instruction = this.#build(mnemonic, size, first, second);
       if (lock) instruction.hasLockPrefix = true;
       return instruction;
     });
+    if (first instanceof R && logical.has(mnemonic))
+      this.#tested = { at: this.#length, jumps: this.#jumps.length, key: `${size} ${first.number}` };
+  }
+
+  #isTested(size: Size, { number }: R): boolean {
+    const { at, jumps, key } = this.#tested;
+    const here = at === this.#length && jumps === this.#jumps.length && this.#lastBound !== this.#length;
+    return here && key === `${size} ${number}`;
   }
 
   #build(mnemonic: string, size: Size, first?: Operand, second?: Operand): Instruction {
@@ -495,19 +509,4 @@ function jumpEncoding(jump: Jump, distance: number): number[] {
   if (!jump.long) return [jump.condition < 0 ? 0xeb : 0x70 + jump.condition, distance & 0xff];
   const rel32 = [distance, distance >> 8, distance >> 16, distance >> 24].map((byte) => byte & 0xff);
   return jump.condition < 0 ? [0xe9, ...rel32] : [0x0f, 0x80 + jump.condition, ...rel32];
-}
-
-/** Chunks one after the other as one; later ones must not need more alignment than the first. */
-export function join(name: string, align: number, ...chunks: Chunk[]): Chunk {
-  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.bytes.length, 0));
-  const relocations: Relocation[] = [];
-  const symbols = new Map<string, number>();
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk.bytes, at);
-    for (const relocation of chunk.relocations) relocations.push({ ...relocation, at: relocation.at + at });
-    for (const [symbol, offset] of chunk.symbols) symbols.set(symbol, offset + at);
-    at += chunk.bytes.length;
-  }
-  return { name, bytes, relocations, align, symbols };
 }

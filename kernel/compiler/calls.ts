@@ -95,8 +95,9 @@ function inline(g: Generator, intrinsic: Intrinsic, signature: Signature): void 
   // Values that stay must leave the registers that the code changes.
   operands.spillRegisters(operands.stack.length, registersOf(intrinsic));
   operands.transfer(values, intrinsic.arguments);
-  intrinsic.code!(a, g.target);
-  if (signature.result !== undefined) operands.pushRegister(signature.result, RAX);
+  const to = intrinsic.anywhere ? (g.destination() ?? g.allocate()) : RAX;
+  intrinsic.code!(a, g.target, to);
+  if (signature.result !== undefined) operands.pushRegister(signature.result, to);
 }
 
 function callIndirect(g: Generator, typeIndex: number): void {

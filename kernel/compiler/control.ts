@@ -400,10 +400,11 @@ function branchIf(g: Generator, depth: number): void {
 
 function branchTable(g: Generator, labels: readonly number[]): void {
   const { operands } = g;
-  const index = operands.own(operands.pop(), [RAX]);
   const blocks = labels.map((depth) => g.blockAt(depth));
   const fallback = blocks.pop()!;
-  if (fallback.result !== undefined && fallback.kind !== "loop") deliver(g, operands.pop(), fallback);
+  const carries = fallback.result !== undefined && fallback.kind !== "loop";
+  const index = operands.own(operands.pop(), carries ? [RAX] : []);
+  if (carries) deliver(g, operands.pop(), fallback);
   if (blocks.length <= chainLength) jumpChain(g, index, blocks, fallback);
   else jumpTable(g, index, blocks, fallback);
   operands.freeRegister(index);

@@ -24,16 +24,17 @@ import {
 import { argumentRegisters, calls, clobbersOf, takenBy } from "./calls.js";
 import { withConditions } from "./conditions.js";
 import { control, type DecidingCircuit, type Decision, type Outcomes, skipUnreachable } from "./control.js";
+import { isWrite } from "./flow.js";
 import { integer } from "./integer.js";
 import type { Intrinsic } from "./intrinsics.js";
-import { type LocalPlan, planLocals } from "./locals.js";
+import { type Home, type LocalPlan, planLocals } from "./locals.js";
 import { type Move, moveAll, Operands, sizeOf, type Value } from "./operands.js";
 import { withReturns } from "./returns.js";
 import { readStructure, type Structure } from "./structure.js";
 import { symbolOf } from "./symbols.js";
 import { variables } from "./variables.js";
 import type { Instruction, ValueType, WasmFunction, WasmModule } from "./wasm.js";
-import { readWishes } from "./wishes.js";
+import { inPlace, readWishes, shifts } from "./wishes.js";
 
 /** What differs between the kernel and a user program. */
 export interface Target {
@@ -289,9 +290,29 @@ export class Generator {
       const carries = block.result !== undefined && (name !== "br" || block.kind !== "loop");
       return carries && block.register !== RAX ? block.register : undefined;
     }
-    if (name !== "local.set" && name !== "local.tee") return undefined;
-    const home = this.plan.homes.get(this.at + 1);
-    if (home === undefined || !("register" in home)) return undefined;
+    return this.#destinedHome();
+  }
+
+  /** The register of the local that is set next, or to what instructions make of the result in place. */
+  #destinedHome(): Reg | undefined {
+    const read = new Set<Home | undefined>();
+    const changes = (instruction: Instruction | undefined, takes: number) =>
+      instruction !== undefined &&
+      inPlace.has(instruction.opcode.name) &&
+      instruction.opcode.takes!.length === takes;
+    let at = this.at + 1;
+    for (; !isWrite(this.f.body[at]!.opcode.name); at++) {
+      const [next, user] = [this.f.body[at]!, this.f.body[at + 1]];
+      if (changes(next, 1)) continue;
+      const reads = next.opcode.name === "local.get";
+      if ((!reads && !next.opcode.name.endsWith(".const")) || !changes(user, 2)) return undefined;
+      // A shift's count would have to go to RCX.
+      if (reads && shifts.has(user!.opcode.name)) return undefined;
+      if (reads) read.add(this.plan.homes.get(at));
+      at++;
+    }
+    const home = this.plan.homes.get(at);
+    if (home === undefined || !("register" in home) || read.has(home)) return undefined;
     this.operands.copyReadsOf(home);
     return home.register;
   }

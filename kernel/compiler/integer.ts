@@ -19,14 +19,25 @@ function resultRegister(g: Generator, left: Value, right: Value): Reg {
   return g.allocate();
 }
 
-function binary(mnemonic: Arithmetic, type: ValueType): Handler {
-  const size = sizeOf(type);
+/** The lower half is all that is wanted of a result, and all that it is made of: the constant's lower half does. */
+function lowerHalf(right: Value): Value {
+  return right.place === "constant" ? { ...right, constant: BigInt.asIntN(32, right.constant) } : right;
+}
+
+function binary(mnemonic: Arithmetic, written: ValueType): Handler {
   const commutes = mnemonic !== "Sub";
   return (g) => {
     const { operands, a } = g;
     let right = operands.pop();
     let left = operands.pop();
-    if (mnemonic === "And" && testOnly(g, type, left, right)) return;
+    if (mnemonic === "And" && testOnly(g, written, left, right)) return;
+    const halved = written === "i64" && g.next?.opcode.name === "i32.wrap_i64";
+    const type = halved ? "i32" : written;
+    const size = sizeOf(type);
+    if (halved) {
+      g.skipNext();
+      right = lowerHalf(right);
+    }
     const wanted = g.destination();
     const swap =
       left.place === "constant" ||
@@ -36,7 +47,10 @@ function binary(mnemonic: Arithmetic, type: ValueType): Handler {
     const source = operands.source(right);
     if (shortForm(g, mnemonic, type, left, right)) return;
     const to = resultRegister(g, left, right);
-    if (mnemonic === "Imul" && typeof source === "number") {
+    const low = mnemonic === "And" ? lowBits(right) : undefined;
+    const from = operands.registerNow(left);
+    if (low !== undefined && from !== undefined) a.extend("Movzx", 32, low, r(to), r(from));
+    else if (mnemonic === "Imul" && typeof source === "number") {
       a.multiply(size, r(to), operands.memory(left) ?? r(operands.register(left)), source);
     } else {
       operands.move(to, left);
@@ -46,6 +60,12 @@ function binary(mnemonic: Arithmetic, type: ValueType): Handler {
     operands.free(right);
     operands.pushRegister(type, to);
   };
+}
+
+/** The width of the low part that a mask leaves, if MOVZX does it. */
+function lowBits(mask: Value): 8 | 16 | undefined {
+  if (mask.place !== "constant") return undefined;
+  return mask.constant === 0xffn ? 8 : mask.constant === 0xffffn ? 16 : undefined;
 }
 
 /** LEA for a sum that goes to a third register. */

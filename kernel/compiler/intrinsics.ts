@@ -32,11 +32,13 @@ export interface Intrinsic {
   readonly arguments: readonly Reg[];
   /** Registers that the code changes besides. */
   readonly changes: readonly Reg[];
-  readonly code?: (a: Assembler, target: Target) => void;
+  readonly code?: Code;
+  /** Its result may be made in any register, which its code is told. */
+  readonly anywhere?: boolean;
   readonly stub?: string;
 }
 
-type Code = (a: Assembler, target: Target) => void;
+type Code = (a: Assembler, target: Target, result: Reg) => void;
 
 const inline = (
   name: string,
@@ -222,7 +224,12 @@ export const kernelIntrinsics: readonly Intrinsic[] = [
   }),
   multiplyHigh,
   stub("crc32c", "iii>i"),
-  inline("coreBlock", ">i", [], (a) => a.op("Mov", 32, r(RAX), { displacement: 0, segment: "gs" })),
+  {
+    ...inline("coreBlock", ">i", [], (a, _, to) =>
+      a.op("Mov", 32, r(to), { displacement: 0, segment: "gs" }),
+    ),
+    anywhere: true,
+  },
   stub("copyFromUser", "iIi>i"),
   stub("copyToUser", "Iii>i"),
   stub("userCompareExchange32", "Iiii>i"),

@@ -168,7 +168,7 @@ function weigh(f: WasmFunction, webs: Webs, wishes: ReadonlyMap<number, Reg>): v
       if (web === undefined) return;
       web.weight += 8 ** Math.min(loops, 6);
       if (isWrite(name)) web.wish ??= wishOf(f.body[at - 1], webs, at - 1);
-      else web.wish ??= wishes.get(at);
+      else web.wish ??= changeable.find((reg) => reg === wishes.get(at));
     }
   });
 }

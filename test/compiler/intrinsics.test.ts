@@ -2,7 +2,7 @@
 // through the assembler.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { Assembler } from "../../kernel/compiler/assembler.js";
+import { Assembler, RAX } from "../../kernel/compiler/assembler.js";
 import { programStubs } from "../../kernel/compiler/helpers.js";
 import {
   type Intrinsic,
@@ -62,7 +62,7 @@ describe.each(files)("%s", (path, rows, target, stubs) => {
       expect(registers.length, name).toBe(type.indexOf(">"));
       expect(new Set(registers).size, name).toBe(registers.length);
       const a = new Assembler();
-      code!(a, target);
+      code!(a, target, RAX);
       expect(a.finish(name).bytes.length, name).toBeGreaterThan(0);
     }
   });

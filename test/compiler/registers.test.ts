@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { Generator } from "../../kernel/compiler/generate.js";
 import { kernelTarget } from "../../kernel/compiler/intrinsics.js";
 import { parseModule, type ValueType } from "../../kernel/compiler/wasm.js";
-import { access, buildModule, call, type FunctionSource, get, i32, op } from "./module.js";
+import { access, buildModule, call, type FunctionSource, get, i32, i64, op } from "./module.js";
 
 const formatter = new Formatter(FormatterSyntax.Intel);
 
@@ -128,4 +128,67 @@ test("a block whose result a branch takes jumps where the branch would, and make
   expect(moves(lines)).toEqual([]);
   expect(lines.filter((line) => line.startsWith("cmp"))).toHaveLength(2);
   expect(lines.filter((line) => line.startsWith("test"))).toEqual(["test eax,eax"]);
+});
+
+test("what AND leaves in the flags is not tested again, unless a way from elsewhere leads there", () => {
+  const kept = [...get(0), ...i32(4), ...op("i32.and"), ...op("local.tee", 1), ...op("if", 0x40)];
+  const then = [...get(1), ...get(0), ...access("i32.store"), ...op("end")];
+  const tests = (code: number[]) =>
+    codeOfNone(["i32"], code, ["i32"]).lines.filter((line) => line.startsWith("test"));
+  expect(tests([...kept, ...then])).toEqual([]);
+  const first = [...get(0), ...op("if", 0x40), ...get(0), ...i32(4), ...op("i32.and"), ...op("local.set", 1)];
+  expect(tests([...first, ...op("end"), ...get(1), ...op("if", 0x40), ...then])).toHaveLength(2);
+  const wide = [
+    ...get(0),
+    ...i32(4),
+    ...op("i32.and"),
+    ...op("i64.extend_i32_u"),
+    ...i64(0n),
+    ...op("i64.lt_s"),
+  ];
+  expect(
+    tests([...wide, ...op("if", 0x40), ...get(0), ...get(0), ...access("i32.store"), ...op("end")]),
+  ).toHaveLength(1);
+});
+
+test("a mask of the low 8 or 16 bits is a MOVZX, and half of a result is made as half", () => {
+  const masked = (mask: number) => codeOf(["i32", "i32"], [...get(1), ...i32(mask), ...op("i32.and")]).lines;
+  expect(masked(0xff)).toEqual(["movzx eax,sil", "ret"]);
+  expect(masked(0xffff)).toEqual(["movzx eax,si", "ret"]);
+  const half = [...get(0), ...i64(0xf_ffff_ffff_f000n), ...op("i64.and"), ...op("i32.wrap_i64")];
+  expect(codeOf(["i64"], half).lines).toEqual(["mov rax,rdi", "and eax,0FFFFF000h", "ret"]);
+});
+
+test("what is changed in place for a local is made in its register", () => {
+  const field = [
+    ...get(0),
+    ...access("i32.load16_u"),
+    ...i32(0x3ff),
+    ...op("i32.and"),
+    ...op("local.set", 2),
+  ];
+  const used = [...get(0), ...get(2), ...get(1), ...access("i32.store"), ...access("i32.store"), ...get(2)];
+  const { lines } = codeOf(["i32", "i32"], [...field, ...get(0), ...used], ["i32"]);
+  expect(lines.slice(0, 2)).toEqual(["movzx r10d,word ptr [r15+rdi]", "and r10d,3FFh"]);
+});
+
+test("the count of a shift is made where shifts take it, a table's index where it is", () => {
+  const bit = [...i32(1), ...get(0), ...i32(3), ...op("i32.sub"), ...op("i32.shl")];
+  expect(codeOf(["i32"], bit).lines).toEqual(["lea ecx,[rdi-3]", "mov eax,1", "shl eax,cl", "ret"]);
+  const table = [
+    ...op("br_table", 5, 0, 1, 0, 1, 0, 1),
+    ...op("end"),
+    ...get(0),
+    ...i32(1),
+    ...access("i32.store"),
+  ];
+  const chosen = [
+    ...op("block", 0x40),
+    ...op("block", 0x40),
+    ...get(0),
+    ...i32(3),
+    ...op("i32.sub"),
+    ...table,
+  ];
+  expect(moves(codeOfNone(["i32"], [...chosen, ...op("end")]).lines)).toEqual([]);
 });
