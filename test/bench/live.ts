@@ -15,8 +15,9 @@ const FRAME_BYTES = 64;
 /** Enough of both that the host has compiled most of what they run long before half of them are done. */
 const PINGS = 8000;
 const COUNT = 12_000;
-/** A machine has all those pages. */
+/** A machine has all those pages, and a record of each: within a smaller budget whole ranges are upgraded at once. */
 const MEMORY = "256M";
+const WORDS = "ahead=0 records=16384";
 const ADDS = 100_000;
 /** What a machine does alone, as steps of the program `steps`: each some tens of milliseconds; how often; in how many pairs of runs. */
 const WORK = { add: "a0x1000000", shared: "t64-127x200", own: "T64-127x200" } as const;
@@ -90,7 +91,7 @@ async function sample(url: string, { name, machines, home }: Operation, count: n
     "--memory",
     MEMORY,
     "--append",
-    "ahead=0",
+    WORDS,
   ];
   const file = `/shm/${fileAt(home, machines)}`;
   const command = new Command([...run, "latency", name, count, file, ...(name === "add" ? [] : ["each"])]);
