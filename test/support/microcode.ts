@@ -66,6 +66,7 @@ const host = {
   writeTscDeadline: () => {},
   accessed: () => {},
   walked: () => {},
+  watchPage: () => {},
   readTaskPriority: () => current!.taskPriority,
   writeTaskPriority: (_core: number, value: number): void => {
     current!.taskPriority = value;
