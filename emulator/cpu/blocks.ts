@@ -23,6 +23,7 @@ import {
   BLOCK_SECOND_PAGE,
   OP_BYTES,
   OP_CHAIN,
+  OP_GUESS,
   OP_PATCH,
 } from "./layout.js";
 
@@ -132,6 +133,7 @@ export class Blocks {
       const target = (place.physical % PAGE) + decoded.links[op];
       const record = first + op * OP_BYTES;
       if (target >= 0 && target < PAGE) this.#set(record + OP_PATCH, record + OP_CHAIN);
+      else if (!Number.isNaN(target)) this.#set(record + OP_PATCH, record + OP_GUESS);
     }
     this.#set(block + BLOCK_PHYSICAL, place.physical);
     this.#set(block + BLOCK_GENERATION_AT, place.generationAt);

@@ -55,7 +55,7 @@ export interface CodeReaderOptions {
   /** After a block was decoded: its handlers have to be in the table before it runs. */
   handlersNeeded(): void;
   /** A core has forgotten its blocks. */
-  forgotten(): void;
+  forgotten(core: number): void;
   fetchedFromDevice(core: number, linear: bigint): void;
 }
 
@@ -106,7 +106,7 @@ export class CodeReader {
     if (blocks === undefined) {
       const { memory, plan } = this.#o;
       const at = plan.cacheBase + core * plan.cacheBytes;
-      blocks = new Blocks(memory.buffer, at, plan.cacheBytes, () => this.#o.forgotten());
+      blocks = new Blocks(memory.buffer, at, plan.cacheBytes, () => this.#o.forgotten(core));
       this.#blocks[core] = blocks;
     }
     return blocks;

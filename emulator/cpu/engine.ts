@@ -40,6 +40,8 @@ import {
   RANDOM_KEY,
   REPEATING,
   RETIRED,
+  RETURNS,
+  RETURNS_BYTES,
   RIP,
   RUN_BUDGET,
   RUN_OP,
@@ -190,7 +192,10 @@ export class Engine {
       hostOf: (physical) => this.#microcode["hostAt"](0, physical),
       decoder: this.#program.decoder,
       handlersNeeded: () => this.#makeReady(),
-      forgotten: () => this.#fusion.forget(),
+      forgotten: (core) => {
+        this.#fusion.forget();
+        this.#forgetGuesses(coreAddress(core));
+      },
       fetchedFromDevice: (core, linear) =>
         hosts[core].unimplemented(`instruction fetch from a device at ${linear.toString(16)}`),
     });
@@ -206,6 +211,11 @@ export class Engine {
   }
   #indexOf(address: number): number {
     return (address - coreAddress(0)) / (coreAddress(1) - coreAddress(0));
+  }
+  /** What would lead to blocks that are gone. */
+  #forgetGuesses(c: number): void {
+    this.#set(c + CHAIN_SINK, 0);
+    for (let at = 0; at < RETURNS_BYTES; at += 4) this.#set(c + RETURNS + at, c + CHAIN_SINK);
   }
   #abort(): never {
     throw new Error("the microcode aborted");

@@ -209,26 +209,24 @@ function enter(linkage: Linkage): FunctionCode {
     code.end();
 
     code.get(entry).access("i32.load", TLB_PHYSICAL).i32(12).op("i32.shl");
-    code.get(linear).op("i32.wrap_i64").i32(0xfff).op("i32.and").op("i32.or").tee(physical);
+    code.get(linear).op("i32.wrap_i64").i32(0xfff).op("i32.and").op("i32.or").set(physical);
+    const found = code.block();
+    // The block that came last from there is there again, mostly: its place in the hash table need not be fetched.
+    const others = code.block();
+    code.get(patch).access("i32.load").tee(block).op("i32.eqz").brIf(others);
+    checkBlock(code, block, physical, others);
+    code.get(block).access("i32.load", BLOCK_SECOND_AT).op("i32.eqz").brIf(found);
+    code.end();
+    code.get(physical);
     pushHash(code, physical);
     code.get(CORE).access("i32.load", CODE_CACHE_AT).op("i32.add").access("i32.load").set(block);
-    const found = code.block();
     const search = code.loop();
     code.get(block).op("i32.eqz");
     code.if();
     exit(code, EXIT.decode, pushBudget);
     code.end();
     const next = code.block();
-    code.get(block).access("i32.load", BLOCK_PHYSICAL).get(physical).op("i32.ne").brIf(next);
-    code
-      .get(block)
-      .access("i32.load8_u", BLOCK_KEY)
-      .get(CORE)
-      .access("i32.load", BLOCK_MODE)
-      .op("i32.ne")
-      .brIf(next);
-    code.get(block).access("i32.load", BLOCK_GENERATION_AT).access("i32.load");
-    code.get(block).access("i32.load", BLOCK_GENERATION).op("i32.ne").brIf(next);
+    checkBlock(code, block, physical, next);
     code.get(block).access("i32.load", BLOCK_SECOND_AT).op("i32.eqz").brIf(found);
     checkSecondPage(code, block, linear, next);
     code.get(CORE).i32(CHAIN_SINK).op("i32.add").set(patch);
@@ -273,6 +271,15 @@ function enter(linkage: Linkage): FunctionCode {
       .access("i32.load16_u", BLOCK_HEADER_BYTES + OP_HANDLER)
       .returnCallIndirect(TYPE.handler);
   });
+}
+
+/** Leads elsewhere unless it is the block there, decoded in this mode, and its code is what it was. */
+function checkBlock(code: Body, block: number, physical: number, otherwise: Label): void {
+  code.get(block).access("i32.load", BLOCK_PHYSICAL).get(physical).op("i32.ne").brIf(otherwise);
+  code.get(block).access("i32.load8_u", BLOCK_KEY);
+  code.get(CORE).access("i32.load", BLOCK_MODE).op("i32.ne").brIf(otherwise);
+  code.get(block).access("i32.load", BLOCK_GENERATION_AT).access("i32.load");
+  code.get(block).access("i32.load", BLOCK_GENERATION).op("i32.ne").brIf(otherwise);
 }
 
 /** The byte offset of a physical address's hash entry; hashOf() is the same in TypeScript. */

@@ -158,11 +158,14 @@ export const RUN_BUDGET = 0x720; // i32: what is left of run()'s budget, as of t
 export const RUN_START = 0x724; // i32: run()'s budget
 export const RUN_OP = 0x728; // u32: wasm address of the op that made a slow call; 0 between instructions
 export const CHAIN_SINK = 0x730; // u32: takes links that must not be kept
+export const RETURN_NEXT = 0x73c; // u32: offset in RETURNS where the next call goes
 export const BLOCK_FOUND = 0x734; // u32: the block that an exit code is about
 export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 export const STEPPING = 0x748; // u32: one instruction at a time: data breakpoints are noted, and elsewhere ask for that
 export const DEBUG_CHANGED = 0x74c; // u32: the debug registers were written: the run loop looks at them
+export const RETURNS = 0x780; // 16 u32, a ring: of the latest calls the OP_GUESS of the record behind each, where its return leads
+export const RETURNS_BYTES = 64;
 
 // --- More architectural state: what RDMSR and WRMSR alone reach (microcode/msr-words.ts), and what came after SSE ---
 export const MORE_STATE = 0x800;
@@ -253,7 +256,7 @@ export const OP_REGISTERS = 4; // 3 u16, by operand number: offset of the regist
 export const OP_IMMEDIATE2 = 8; // u16, for the third of them: second immediate (ENTER); of an x87 instruction its opcode as FOP has it
 export const OP_BASE = 10; // u16: offset of the base register (ZERO, BLOCK_RIP) in the core block, 64 wide
 export const OP_CHAIN = 4; // u32, of a near branch, which has no registers: block that follows when it is taken, once known
-export const OP_PATCH = 8; // u32, of a near branch: where enter() writes that block: OP_CHAIN of this op, or CHAIN_SINK
+export const OP_PATCH = 8; // u32, of a near branch: where enter() writes that block: OP_CHAIN of this op, or OP_GUESS
 export const OP_INDEX = 12; // u16: offset of the index register
 export const OP_SCALE = 14; // u8: log2, modulo 64 as shifts take it
 export const OP_FLAGS = 14; // ... with OP_STACK_BASED
@@ -262,6 +265,7 @@ export const OP_OFFSET = 16; // u8: of its first byte from the block's
 export const OP_REST = 17; // u8: instructions of the block after this one
 export const OP_CODE = 18; // u16: iced's Code, for reports
 export const OP_SHORT = 20; // i32: the immediate beside a displacement
+export const OP_GUESS = 20; // u32, of an op that leaves for another page or for where a register says, and of a block's end: the block that came last; enter() looks whether it is
 export const OP_LONG = 24; // i64: the displacement from the base (RIP-relative: from BLOCK_RIP); without one the immediate, as wide as the operand; of a near branch the target's distance from BLOCK_RIP
 export const OP_STACK_BASED = 64; // the memory operand is in SS: non-canonical is #SS(0)
 

@@ -45,7 +45,7 @@ import { type Linkage, SLOT, TYPE } from "./lowering/linkage.js";
 import type { Store } from "./lowering/memory.js";
 import { BUDGET, OP, type OpFields } from "./lowering/op-fields.js";
 import { Repeats } from "./lowering/repeat.js";
-import { GENERAL_PROTECTION, REGISTER_LOADS, REGISTER_STORES } from "./lowering/transfers.js";
+import { GENERAL_PROTECTION, type JumpOf, REGISTER_LOADS, REGISTER_STORES } from "./lowering/transfers.js";
 import { Scalar } from "./lowering/values.js";
 import { Wide } from "./lowering/vectors.js";
 import { Body, type FunctionCode } from "./wasm.js";
@@ -123,7 +123,7 @@ class Lowering extends Repeats implements Meaning {
   readonly mode64: boolean;
   #scope = scope();
   #outer: { scope: Scope; stores: Store[]; flags: unknown }[] = [];
-  #jump: { target: Scalar; condition: Scalar | undefined } | undefined;
+  #jump: { target: Scalar; condition: Scalar | undefined; of: JumpOf } | undefined;
 
   constructor(
     form: Form,
@@ -398,13 +398,13 @@ class Lowering extends Repeats implements Meaning {
   }
 
   // --- control ---
-  jump(target: Value): void {
+  jump(target: Value, of?: JumpOf): void {
     if (this.#outer.length > 0) this.refuse("jump() inside a when(): use jumpWhen()");
-    this.#jump = { target: this.#destination(target), condition: undefined };
+    this.#jump = { target: this.#destination(target), condition: undefined, of };
   }
   jumpWhen(condition: Value, target: Value): void {
     if (this.#outer.length > 0) this.refuse("jumpWhen() inside a when()");
-    this.#jump = { target: this.#destination(target), condition: condition as Scalar };
+    this.#jump = { target: this.#destination(target), condition: condition as Scalar, of: undefined };
   }
   #destination(target: Value): Scalar {
     const t = target as Scalar;
@@ -524,19 +524,19 @@ class Lowering extends Repeats implements Meaning {
     if (row.ends === true || row.transfers === true) this.resume();
     else if (this.#jump === undefined) this.next();
     else {
-      const { target, condition } = this.#jump;
-      if (condition === undefined) this.#follow(target);
+      const { target, condition, of } = this.#jump;
+      if (condition === undefined) this.#follow(target, of);
       else {
         this.pushCondition(condition);
         this.code.if();
-        this.#follow(target);
+        this.#follow(target, of);
         this.code.end();
         this.next();
       }
     }
   }
-  #follow(target: Scalar): void {
-    if (!target.direct) this.followComputed(target);
-    else this.followDirect(target, !this.#checkedWhenFollowed() || this.form.row === END_OF_BLOCK.row);
+  #follow(target: Scalar, of: JumpOf): void {
+    if (!target.direct) this.followComputed(target, of);
+    else this.followDirect(target, !this.#checkedWhenFollowed() || this.form.row === END_OF_BLOCK.row, of);
   }
 }

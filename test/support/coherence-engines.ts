@@ -50,7 +50,6 @@ const functions = {
   strangerAnswers: "strangerAnswers",
   strangerSays: "strangerSays",
   strangerTells: "strangerTells",
-  failsForNobody: "failsForNobody",
   setView: "engineSetView",
   setGuesses: "engineSetGuesses",
   setFlushes: "engineSetFlushes",

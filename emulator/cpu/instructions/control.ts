@@ -58,7 +58,7 @@ export const control = [
     does: (m, destination) => {
       const to = target(m, destination);
       m.push(m.truncate(m.nextRip(), m.operandSize));
-      m.jump(to);
+      m.jump(to, "call");
     },
   },
   {
@@ -72,7 +72,7 @@ export const control = [
         const bytes = m.get(release);
         m.setRegister(RSP, m.plus(stack, m.zeroExtend(bytes, stack.width)));
       }
-      m.jump(to);
+      m.jump(to, "return");
     },
   },
   { op: JCC, access: ["r"], flags: none, does: (m, to) => m.jumpWhen(m.conditionOf(), m.branchTarget(to)) },

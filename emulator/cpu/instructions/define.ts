@@ -93,7 +93,8 @@ export interface Meaning {
   setRegister(r: General, v: Value): void;
   nextRip(): Value; // address of the following instruction, 64 wide
   /** Near transfer: target truncated to the operand size, canonical and limit checks (#GP), ends the row. */
-  jump(target: Value): void;
+  /** `of`: a call notes where its return will lead, and a return looks there first. */
+  jump(target: Value, of?: "call" | "return"): void;
   jumpWhen(condition: Value, target: Value): void;
   branchTarget(o: Operand): Value; // of a relative branch operand
   /** Stack width from mode; several follow each other; the new RSP is committed with the rest. */

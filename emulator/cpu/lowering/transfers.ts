@@ -18,8 +18,12 @@ import {
   GPR,
   OP_BYTES,
   OP_CHAIN,
+  OP_GUESS,
   OP_HANDLER,
   OP_PATCH,
+  RETURN_NEXT,
+  RETURNS,
+  RETURNS_BYTES,
   RIP,
   SEG_LIMIT,
   SEGMENT_BYTES,
@@ -32,6 +36,8 @@ import { BUDGET, OP } from "./op-fields.js";
 import type { Scalar } from "./values.js";
 import { Vectors } from "./vectors.js";
 
+/** Whether the op is a near call, a near return or neither. */
+export type JumpOf = "call" | "return" | undefined;
 export const GENERAL_PROTECTION = 13;
 const CS_LIMIT = SEGMENTS + CS * SEGMENT_BYTES + SEG_LIMIT;
 
@@ -121,10 +127,49 @@ export class Transfers extends Vectors {
     this.code.get(CORE).get(OP);
     this.#pushRefunded().i32(SLOT.resume).returnCallIndirect(TYPE.handler);
   }
-  /** A near transfer to a computed address. */
-  protected followComputed(target: Scalar): void {
+  /** A near transfer to a computed address. enter() tries first what it found last: of a return, behind the latest call. */
+  protected followComputed(target: Scalar, of: JumpOf): void {
+    const { code } = this;
+    if (of === "call") this.#noteCall();
     this.setRip(target);
-    this.enterAnew();
+    code.get(CORE).i32(0).access("i32.store", CODE_WRITTEN);
+    code.get(CORE);
+    if (of === "return") this.#pushReturn();
+    else code.get(OP).i32(OP_GUESS).op("i32.add");
+    this.#pushRefunded().i32(SLOT.enter).returnCallIndirect(TYPE.handler);
+  }
+  /** The record of the block's end, which nothing reaches behind a call, keeps what the return leads to. */
+  #noteCall(): void {
+    const { code } = this;
+    const next = code.local("i32");
+    code.get(CORE).get(CORE).access("i32.load", RETURN_NEXT).tee(next).op("i32.add");
+    code
+      .get(OP)
+      .i32(OP_BYTES + OP_GUESS)
+      .op("i32.add")
+      .access("i32.store", RETURNS);
+    code
+      .get(CORE)
+      .get(next)
+      .i32(4)
+      .op("i32.add")
+      .i32(RETURNS_BYTES - 1)
+      .op("i32.and");
+    code.access("i32.store", RETURN_NEXT);
+  }
+  #pushReturn(): void {
+    const { code } = this;
+    const last = code.local("i32");
+    code.get(CORE);
+    code
+      .get(CORE)
+      .access("i32.load", RETURN_NEXT)
+      .i32(4)
+      .op("i32.sub")
+      .i32(RETURNS_BYTES - 1)
+      .op("i32.and");
+    code.tee(last).access("i32.store", RETURN_NEXT);
+    code.get(CORE).get(last).op("i32.add").access("i32.load", RETURNS);
   }
   /** A 16-bit branch that wraps leads elsewhere than its distance says: never linked. 1 in a local when it does. */
   #wraps(): number | undefined {
@@ -139,7 +184,7 @@ export class Transfers extends Vectors {
    * A near transfer to the op's own target: straight to the block that it is linked to while that is still good and
    * nothing wants attention, else by way of enter(), which links it.
    */
-  protected followDirect(target: Scalar, checked: boolean): void {
+  protected followDirect(target: Scalar, checked: boolean, of: JumpOf): void {
     const { code } = this;
     const block = code.local("i32");
     const left = code.local("i32");
@@ -158,6 +203,7 @@ export class Transfers extends Vectors {
     code.get(CORE).access("i32.load", ATTENTION).op("i32.or").brIf(slow);
     this.#pushRefunded().get(block).access("i32.load8_u", BLOCK_COUNT).op("i32.sub").tee(left);
     code.i32(0).op("i32.lt_s").brIf(slow);
+    if (of === "call") this.#noteCall();
     code.get(CORE);
     this.push64(target).access("i64.store", BLOCK_RIP);
     code.get(CORE).get(block).i32(BLOCK_HEADER_BYTES).op("i32.add").get(left);
@@ -166,6 +212,7 @@ export class Transfers extends Vectors {
     if (anew !== undefined) return;
     code.end();
     if (!checked) this.faultWhen(this.badTarget(target), GENERAL_PROTECTION, 0);
+    if (of === "call") this.#noteCall();
     this.setRip(target);
     code.get(CORE).get(OP).access("i32.load", OP_PATCH);
     if (wraps !== undefined) {
