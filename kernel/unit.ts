@@ -29,6 +29,7 @@ export {
   pageIsHere,
   tableIndex,
 } from "./coherence/engine";
+export { failsForNobody } from "./coherence/losses";
 export { pageDrop, pageMayDrop, pageMayFetch, pageMayMerge, pageMerge } from "./coherence/merge";
 export * from "./coherence/mirrors";
 export {

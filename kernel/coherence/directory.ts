@@ -473,8 +473,8 @@ export function directoryDeath(engine: Engine, page: Page, peer: u32): void {
       sayPage(engine, page, machine, RIGHT_SHARED | WITH_DATA, slot.served, 0, NO_SERIAL);
       continue;
     }
-    // Whatever it had asked for: what it is told is that the page is lost now.
-    if (<u32>page.owner == peer) page.passed |= bitOf(machine);
+    // Whatever it had asked for, and before whichever gift: what it is told is that the page is lost now. If somebody else has it, it is found there.
+    if (page.directory == HELD) page.passed |= bitOf(machine);
     say(engine, page, machine, SAY_FAILURE, 0, 0, slot.served, 0);
   }
   const slot = peerAt(page, peer);

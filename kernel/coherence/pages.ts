@@ -39,6 +39,7 @@ import {
   loansStart,
   pageTouched,
 } from "./loans";
+import { failsForNobody } from "./losses";
 import { asksToWrite, spinDelay } from "./migratory";
 import { mirrorsOn, mirrorsStart, pageCopied, pageTaken, writersWait } from "./mirror-pages";
 import { isBorrowing } from "./operation";
@@ -311,22 +312,12 @@ export function writerWaits(page: Page): bool {
   return false;
 }
 
-/** The home wanted it for nobody (budget.ts), or whoever wanted it has ended, and all is frozen: who has it next is told. */
-function failsForNobody(page: Page, count: u32): bool {
-  if (page.frozen == 0 || page.waiters != 0 || page.ahead != 0 || <u32>page.home != clusterSelf())
-    return false;
-  for (let i: u32 = 0; i < count; i++) {
-    if (changetype<Action>(engine.actions + i * ACTION_BYTES).kind == ACT_FAIL) return true;
-  }
-  return false;
-}
-
 /** True: threads that wait should ask again. */
 function perform(page: Page): bool {
   let again = false;
+  if (failsForNobody(engine, page)) page.broken = 1;
   const count = engine.actionCount;
   engine.actionCount = 0;
-  if (failsForNobody(page, count)) page.broken = 1;
   for (let i: u32 = 0; i < count; i++) {
     const action = changetype<Action>(engine.actions + i * ACTION_BYTES);
     switch (action.kind) {

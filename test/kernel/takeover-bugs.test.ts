@@ -16,6 +16,7 @@ import { compiled } from "../support/plants/compiled.js";
 import { membershipBugs, membershipFound, stories, tell } from "../support/plants/membership.js";
 import {
   keptMoveLines,
+  lossLines,
   moveAtRandom,
   moveBugs,
   moveBySearch,
@@ -48,8 +49,8 @@ describe("a home that moves", () => {
   const told = Object.keys(moveStories) as (keyof typeof moveStories)[];
   test.each(told)("%s", (bug) => expect(moveFoundByStory(bug)).not.toEqual([]));
   test.each(told)("without the bug: %s", (bug) => tellStory(new KernelWasm(), moveStories[bug]));
-  // The kernel's own lines (moves.ts, page-moves.ts, kept-moves.ts, reports.ts).
-  const lines = [...moveLines, ...pageMoveLines, ...keptMoveLines];
+  // The kernel's own lines (moves.ts, page-moves.ts, kept-moves.ts, reports.ts, losses.ts).
+  const lines = [...moveLines, ...pageMoveLines, ...keptMoveLines, ...lossLines];
   test.each(lines.filter(({ story, trial }) => story ?? trial).map((bug) => [bug.name, bug] as const))(
     "planted in the kernel, and seen: %s",
     async (_, bug) => {

@@ -50,6 +50,7 @@ const functions = {
   strangerAnswers: "strangerAnswers",
   strangerSays: "strangerSays",
   strangerTells: "strangerTells",
+  failsForNobody: "failsForNobody",
   setView: "engineSetView",
   setGuesses: "engineSetGuesses",
   setFlushes: "engineSetFlushes",

@@ -185,18 +185,12 @@ export class Pagers {
     const held = this.#isHeld(number, page);
     const waited = this.#toBeTold(number, page).length > 0;
     engines.do.setWaited(engines.page(number, page), waited ? 1 : 0);
-    const frozen = engines.do.isFrozen(engines.page(number, page)) !== 0;
     const wanted = engines.run(number, work);
+    const nobodys = engines.do.failsForNobody(engines.engine(number), engines.page(number, page)) !== 0;
     const left = lost.length > 0 ? losses.byRanges(number) : lost;
     const word =
       heard ?? losses.word([page, ...lost.filter((each) => each !== page && !left.includes(each))]);
     if (!held && this.#isHeld(number, page)) losses.given(number, page, here.frame);
-    // As failsForNobody() of pages.ts.
-    const nobodys =
-      frozen &&
-      !waited &&
-      wanted.some(({ kind }) => kind === c["ACT_FAIL"]) &&
-      this.#cluster.homeFor(number, page) === number;
     const broken = engines.do.broken(engines.page(number, page)) !== 0;
     const late = this.#cluster.planted === "what nobody waited for is lost behind what the same word grants";
     if ((nobodys || broken) && !late) here.broken = true;
@@ -220,7 +214,7 @@ export class Pagers {
         here.operation = 0;
         const told = this.#toBeTold(number, page);
         this.#tell(number, told, word);
-        if (told.length > 0 || this.#cluster.homeFor(number, page) === number) continue;
+        if (told.length > 0 || nobodys || this.#cluster.homeFor(number, page) === number) continue;
         // Who asked has ended, since its machine leaves.
         if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
       }

@@ -333,11 +333,47 @@ export const strangerLines: readonly LineBug[] = [
     to: "",
   },
 ];
+
+const lossFile = "coherence/losses.ts";
+/** Losses that a home which has frozen hears of, or that nobody waits for. */
+export const lossLines: readonly LineBug[] = [
+  {
+    name: "who failed with a request that was passed on before the page was given away again is told once more",
+    file: "coherence/directory.ts",
+    from: "    if (page.directory == HELD) page.passed |= bitOf(machine);\n",
+    to: "    if (<u32>page.owner == peer) page.passed |= bitOf(machine);\n",
+    trial: [GUESSING + 30_078, "liveness", 5],
+    says: /machine 6 is told 2 times of losses of page 0/,
+  },
+  {
+    name: "the next home does not remember what fails there for nobody",
+    file: lossFile,
+    from: "if (<u32>page.home != engine.self && home != engine.self) return false;",
+    to: "if (<u32>page.home != engine.self) return false;",
+    trial: [300_446, "liveness", 9],
+    says: /page 0 went back to an older version/,
+  },
+  {
+    name: "the former home does not remember what fails there for nobody",
+    file: lossFile,
+    from: "if (<u32>page.home != engine.self && home != engine.self) return false;",
+    to: "if (home != engine.self) return false;",
+  },
+  {
+    name: "what fails in a frozen page while somebody waits is for nobody",
+    file: lossFile,
+    from: "page.frozen == 0 || page.waiters != 0 ||",
+    to: "page.frozen == 0 ||",
+    trial: [GUESSING + 150, "safety", 7],
+    says: /machine 5 is told 2 times of losses of page 3/,
+  },
+];
 export const moveSourcePlants: readonly Planted[] = [
   ...moveLines,
   ...pageMoveLines,
   ...keptMoveLines,
   ...strangerLines,
+  ...lossLines,
 ].map(linePlant);
 
 const where = "homes.ts, members.ts";

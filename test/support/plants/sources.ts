@@ -140,7 +140,7 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "who asked before the page was given away is told of a loss that nobody knows of",
     part: "pages",
     file: "coherence/directory.ts",
-    from: "    if (<u32>page.owner == peer) page.passed |= bitOf(machine);\n",
+    from: "    if (page.directory == HELD) page.passed |= bitOf(machine);\n",
     to: "",
     story: askedBefore,
   },
