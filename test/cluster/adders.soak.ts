@@ -2,9 +2,10 @@
 // number. `ADDERS=<number>` runs that one alone.
 import { describe, expect, test } from "vitest";
 import { Random } from "../../emulator/random.js";
-import { plantedKernel } from "../bugs/plant.js";
 import { type Adding, add } from "../support/adders.js";
 import { hasMusl, missing } from "../support/guest.js";
+import { kernelWith } from "../support/plants/on-clusters.js";
+import { adderBugs } from "../support/plants/soaks.js";
 
 const CASES = Number(process.env["CASES"] ?? 60);
 const only = process.env["ADDERS"];
@@ -42,16 +43,9 @@ describe.skipIf(!hasMusl)(
   },
 );
 
-/** A home that goes on waiting for a dead machine's confirmation (refusals.ts) is not among them: these runs do not show it. Which of `kinds` shows it, file, what it says, and what a broken kernel says. */
-const bugs: readonly (readonly [number, string, string, string])[] = [
-  [3, "loans.ts", "else if (partLost(part, machine)) page.broken = 1;", "else partLost(part, machine);"],
-];
-
 describe.skipIf(!hasMusl)("planted bugs", { timeout: 3_000_000 }, () => {
-  test.each(bugs)("kind %i: %s without %s", async (kind, file, from, to) => {
-    const kernel = (await plantedKernel({
-      kernel: { file: `kernel/coherence/${file}`, changes: [[from, to]] },
-    }))!;
+  test.each(adderBugs)("$name, seen by kind $kind", async ({ kind, ...change }) => {
+    const kernel = await kernelWith(change);
     let found = false;
     for (let number = 1; number <= 12 && !found; number++)
       found = (await add({ ...drawn(number), ...kinds[kind]! }, kernel)).wrong !== null;

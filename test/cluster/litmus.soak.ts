@@ -2,7 +2,6 @@
 // (on four machines) IRIW, with nothing, MFENCE and a LOCKed instruction between their steps. About 8 minutes of a core; the rows
 // of litmus-buffers.test.ts some 30 more, the clusters of litmus-random.test.ts, from seed SHAPES_FROM on, SOAK_SEEDS of them (300), another 30.
 import { afterAll, describe, expect, test } from "vitest";
-import { plantedKernel } from "../bugs/plant.js";
 import {
   betweenMachines,
   beyondOrder,
@@ -11,6 +10,8 @@ import {
   withBuffers,
 } from "../support/litmus-cluster.js";
 import { playAtRandom } from "../support/litmus-random-cluster.js";
+import { kernelWith } from "../support/plants/on-clusters.js";
+import { lentBugs, litmusBugs } from "../support/plants/soaks.js";
 
 const SEEDS = 1000;
 /** Clusters at random: so many, from that seed on. */
@@ -51,27 +52,8 @@ describe("at random", () => {
     for (let seed = FIRST; seed < FIRST + CLUSTERS; seed++) await playAtRandom(seed, 2);
   });
 
-  test.each([
-    [
-      "a writer does not wait for acknowledgements",
-      "coherence/engine.ts",
-      "return (page.acksExpected & ~(page.acksReceived | engine.dead)) == 0;",
-      "return (page.acksExpected & page.acksReceived) == page.acksReceived;",
-    ],
-    [
-      "of several readers one is invalidated",
-      "coherence/directory.ts",
-      "  invalidated = page.sharers & ~from;\n",
-      "  invalidated = page.sharers & ~from;\n  invalidated &= -invalidated;\n",
-    ],
-    [
-      "a part covers what is lent to another",
-      "coherence/parts.ts",
-      "return (chunks & ~part.mine) == 0;",
-      "return true;",
-    ],
-  ])("planted: %s", { timeout: 1_800_000 }, async (_, file, from, to) => {
-    const kernel = (await plantedKernel({ kernel: { file: `kernel/${file}`, changes: [[from, to]] } }))!;
+  test.each(litmusBugs)("planted: $name", { timeout: 1_800_000 }, async (bug) => {
+    const kernel = await kernelWith(bug);
     const all = async () => {
       for (let seed = 1; seed <= 200; seed++) await playAtRandom(seed, 2, { kernel });
     };
@@ -103,17 +85,8 @@ describe("words in chunks that are lent, of one page and of two", { timeout: 1_8
     expect(litmus.statistic("chunksLent")).toBeGreaterThan(100);
   });
 
-  test.each([
-    ["a part covers what is lent to another", "return (chunks & ~part.mine) == 0;", "return true;"],
-    [
-      "what comes back is thrown away",
-      "  scatter(part.frame, chunks, at);\n  part.mine |= chunks;\n  ended",
-      "  part.mine |= chunks;\n  ended",
-    ],
-  ])("planted: %s", async (_, from, to) => {
-    const kernel = (await plantedKernel({
-      kernel: { file: "kernel/coherence/parts.ts", changes: [[from, to]] },
-    }))!;
+  test.each(lentBugs)("planted: $name", async (bug) => {
+    const kernel = await kernelWith(bug);
     const litmus = await LitmusCluster.create({ machines: 2, tests, lent: true, rounds: 12, kernel });
     expect(() => litmus.runAll(1, 20)).toThrow();
   });

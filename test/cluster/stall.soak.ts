@@ -1,9 +1,10 @@
 // Many seeds of cores that stand still, and a bug that only they show: a second thread's fault, long under way, that takes
 // the dirty bit from the page-table entry by which the first has written.
 import { describe, expect, test } from "vitest";
-import { plantedKernel } from "../bugs/plant.js";
 import { repeat, seeded } from "../support/cluster.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
+import { kernelWith } from "../support/plants/on-clusters.js";
+import { stallBug } from "../support/plants/soaks.js";
 
 const LIMIT_MS = 1_800_000;
 const STALL = 300_000;
@@ -29,12 +30,7 @@ describe.skipIf(!hasMusl)(`cores that stand still${missing("musl")}`, { timeout:
   });
 
   test("a fault that forgets that another thread has written is found", async () => {
-    const kernel = await plantedKernel({
-      kernel: {
-        file: "kernel/coherence/page-grants.ts",
-        changes: [["old & (DIRTY | WRITABLE) : 0", "old & WRITABLE : 0"]],
-      },
-    });
+    const kernel = await kernelWith(stallBug);
     for (let seed = 1; seed <= PLANTED_SEEDS; seed++)
       if (!RIGHT.test((await mutex(seed, kernel)).report.result)) return;
     throw new Error(`not found by seeds 1 to ${PLANTED_SEEDS}`);

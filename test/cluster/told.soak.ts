@@ -2,8 +2,9 @@
 // are drawn from a number. `TOLD=<number>` runs that one alone.
 import { describe, expect, test } from "vitest";
 import { Random } from "../../emulator/random.js";
-import { plantedKernel } from "../bugs/plant.js";
 import { hasMusl, missing } from "../support/guest.js";
+import { kernelWith } from "../support/plants/on-clusters.js";
+import { toldBugs } from "../support/plants/soaks.js";
 import { KINDS, type Telling, tell, wrong } from "../support/told.js";
 
 const CASES = Number(process.env["CASES"] ?? 60);
@@ -36,23 +37,9 @@ describe.skipIf(!hasMusl)(`deaths at any message${missing("musl")}`, { timeout: 
   });
 });
 
-/** File, what it says, what a broken kernel says; and the kind of telling that shows it. */
-const bugs: readonly (readonly [Telling["kind"], string, string, string])[] = [
-  ["name", "pager.ts", "if (create) commitOutput();", ""],
-  ["lock", "lock-calls.ts", "  commitOutput(); // others see that it is locked\n", ""],
-  ["unlink", "homes.ts", " || object.unlinked != 0", ""],
-  ["unlink", "pager.ts", "  commitOutput(); // others see that it is gone\n", ""],
-  ["size", "pager.ts", "  commitOutput(); // others see the size\n  const locked", "  const locked"],
-  ["size", "questions.ts", "client.machine == machine && moves", "false"],
-  ["append", "pager.ts", "if (!known || object.size < end) commitOutput();", ""],
-  ["wake", "shared-futex.ts", "commitOutput(); // who is woken", "// who is woken"],
-];
-
 describe.skipIf(!hasMusl)("planted bugs", { timeout: 3_000_000 }, () => {
-  test.each(bugs)("%s: %s without %s", async (kind, file, from, to) => {
-    const kernel = (await plantedKernel({
-      kernel: { file: `kernel/coherence/${file}`, changes: [[from, to]] },
-    }))!;
+  test.each(toldBugs)("$name, seen by $kind", async ({ kind, ...change }) => {
+    const kernel = await kernelWith(change);
     let found = false;
     for (let number = 1; number <= 20 && !found; number++) {
       const telling = {

@@ -13,6 +13,11 @@ export interface Bug<Judge extends string> extends Change {
 
 const SEEDS = 6;
 
+/** The kernel with that line changed. */
+export async function kernelWith({ file, from, to }: Change): Promise<Uint8Array> {
+  return (await plantedKernel({ kernel: { file: `kernel/${file}`, changes: [[from, to]] } }))!;
+}
+
 async function found(judge: Judged, kernel: Uint8Array | undefined): Promise<Finding[]> {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const says = await judge(seed, kernel).catch((error: Error) => error.message);
@@ -34,9 +39,5 @@ export const plantsOf = <Judge extends string>(
     where: file,
     change: { name, file, from, to },
     ...(survives && { survives }),
-    find: async () =>
-      found(
-        judges[judge],
-        (await plantedKernel({ kernel: { file: `kernel/${file}`, changes: [[from, to]] } }))!,
-      ),
+    find: async () => found(judges[judge], await kernelWith({ name, file, from, to })),
   }));
