@@ -199,9 +199,10 @@ export class Machine implements Scheduled {
         this.advance(this.#now + Math.max(...this.#spent));
         return "breakpoint";
       }
-      if (turn !== "idle" && !this.#asleep()) continue;
-      this.drainStores(null);
-      return "halted";
+      if (turn === "idle") return "halted";
+      if (!this.#asleep()) continue;
+      this.drainStores(null); // a store that comes to memory may end an MWAIT
+      if (this.#asleep()) return "halted";
     }
   }
 

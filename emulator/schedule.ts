@@ -160,10 +160,9 @@ export class Schedule {
   turn(limit = Number.POSITIVE_INFINITY): Turn {
     if (this.#under !== null) return this.#go(this.#under);
     if (!this.#machines.some((m) => m.powered)) return "off";
-    const active = this.#seat();
+    const active = this.#seat() || this.#seatWoken();
     const deadline = Math.max(Math.min(this.#nextDeadline(), limit), this.now);
     if (active === 0) {
-      for (const machine of this.#machines) machine.drainStores?.(null);
       if (deadline === Number.POSITIVE_INFINITY) return "idle";
       this.#advance(deadline);
       return "slept";
@@ -215,6 +214,13 @@ export class Schedule {
       seats[active++] = seat;
     }
     return active;
+  }
+
+  /** Nobody runs: the stores that wait come to memory, and wake who waits for one (MWAIT); gives how many can run then. */
+  #seatWoken(): number {
+    if (!this.#buffers) return 0;
+    for (const machine of this.#machines) machine.drainStores?.(null);
+    return this.#seat();
   }
 
   /** Whether the core, whose slice is over, stands still from the end of the quantum on. */

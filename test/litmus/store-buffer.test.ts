@@ -99,6 +99,36 @@ describe("a store waits until something orders it", () => {
   });
 });
 
+// A core that waits for a store sleeps until it has reached memory (SDM vol. 3A, 9.10.4), not until the next interrupt or for good.
+test.each(["cli", "sti"])(
+  "a store that waits while every core sleeps ends an MWAIT, after %s",
+  async (flag) => {
+    const sleepers = await Machine.create({ cores: 2, memory: 16 << 20, storeBuffer: 4 });
+    sleepers.start(
+      `${flag}
+    mov eax, ${X}
+    xor ecx, ecx
+    xor edx, edx
+    monitor
+    lock inc dword ptr [${OWN}]
+    xor eax, eax
+    mwait
+    mov ebx, [${X}]
+    cli
+    hlt`,
+      { at: CODE, cores: [0] },
+    );
+    const other = `wait: cmp dword ptr [${OWN}], 1\njne wait\nmov ecx, 100\nidle: loop idle\n${STORE}\nhlt`;
+    sleepers.start(other, { at: HANDLER, cores: [1] });
+    const begun = sleepers.snapshot();
+    for (const seed of [1, 2, 3, 4]) {
+      sleepers.restore(begun);
+      expect(sleepers.run({ seed, slice: 3 })).toBe("halted");
+      expect(sleepers.core(0).register("rbx")).toBe(1n);
+    }
+  },
+);
+
 describe("a core sees its own", () => {
   test("stores, byte by byte, newest first, with memory around them (AMD APM vol. 2, 7.2)", () => {
     start(`mov dword ptr [${X + 2}], 0x44332211
