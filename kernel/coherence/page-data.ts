@@ -18,11 +18,12 @@ export let differenceBytes: u32 = NO_DIFFERENCE;
 /** Where the bytes to send stand; 0 when they are all zeros. */
 export function dataToSend(page: Page, action: Action): usize {
   differenceBytes = NO_DIFFERENCE;
+  const counters = stats();
   if (action.sayFlags & SAME_DATA) {
-    stats().pagesRevalidated++;
+    counters.pagesRevalidated++;
     return 0;
   }
-  stats().pagesSent++;
+  counters.pagesSent++;
   differenceBytes = differenceFor(page, action);
   if (differenceBytes != NO_DIFFERENCE) return differenceRoom;
   return page.frame != 0 && !isZero(page.frame) ? page.frame : 0;
@@ -70,7 +71,8 @@ export function dataTake(page: Page, incoming: PageMessage): void {
     page.twinOf = 0;
     return;
   }
-  stats().pagesReceived++;
+  const counters = stats();
+  counters.pagesReceived++;
   if (wireDifferenceBytes != NO_DIFFERENCE) differenceApply(page.frame, wireDifference, wireDifferenceBytes);
   else if (wireData != 0) memory.copy(page.frame, wireData, PAGE_BYTES);
   else memory.fill(page.frame, 0, PAGE_BYTES);

@@ -150,7 +150,8 @@ export function pageAsked(client: Client): i64 {
   }
   client.delay = 0;
   streamMet(client, page);
-  stats().pageFaultsCoherence++;
+  const counters = stats();
+  counters.pageFaultsCoherence++;
   if (client.command == ASK_HOLD) client.touches = 0; // of an earlier fault's instruction
   if (isLentHere(page, client.touches)) return 0; // the instruction is tried again
   if (page.broken != 0) {

@@ -4,6 +4,7 @@ import { portReply } from "../lwkt/port";
 import { isDead } from "../syslink/cluster";
 import {
   ASK_EXTEND,
+  ASK_FAULT,
   ASK_FUTEX_CANCEL,
   ASK_FUTEX_WAIT,
   ASK_FUTEX_WAKE,
@@ -89,6 +90,7 @@ function movesOn(client: Client): bool {
 
 /** Whether the client's question has to wait until objects that move have a home again. */
 export function questionWaits(client: Client): bool {
+  if (client.command == ASK_FAULT) return false; // its page is asked for then
   return isByName(client)
     ? homesMove() || isDead(homeOf(nameHash(client.name, client.nameBytes)))
     : isOfMovingObject(client);

@@ -22,7 +22,10 @@ export function setDrop(set: usize): void {
 
 /** Before every change. */
 export function setReady(set: RangeSet): void {
-  if (set.count + ROOM <= set.capacity) return;
+  if (set.count + ROOM > set.capacity) grow(set);
+}
+
+function grow(set: RangeSet): void {
   const capacity = set.capacity * 2;
   const at = allocate(<usize>(capacity * RANGE_BYTES));
   memory.copy(at, set.at, <usize>(set.count * RANGE_BYTES));

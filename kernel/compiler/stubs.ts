@@ -390,7 +390,7 @@ const reloadCodeSegment = chunk("reload cs", (a) => {
 /** (sum EDI, address ESI, bytes EDX): a line a round, then what is left of one. */
 const crc32c = chunk("crc32c", (a) => {
   const [block, lines, line] = [new Label(), new Label(), new Label()];
-  const [words, word, end] = [new Label(), new Label(), new Label()];
+  const words = new Label();
   const sums = (count: number) => {
     for (let at = 0; at < 8 * count; at += 8) a.op("Crc32", 64, r(RAX), { base: RSI, displacement: at });
     a.op("Add", 64, r(RSI), 8 * count);
@@ -416,14 +416,13 @@ const crc32c = chunk("crc32c", (a) => {
   a.op("Sub", 32, r(RCX), 1);
   a.jumpIf("ne", line);
   a.bind(words);
-  a.shift("Shr", 32, r(RDX), 3);
-  a.op("And", 32, r(RDX), 7);
-  a.jumpIf("e", end);
-  a.bind(word);
-  sums(1);
-  a.op("Sub", 32, r(RDX), 1);
-  a.jumpIf("ne", word);
-  a.bind(end);
+  for (const count of [4, 2, 1]) {
+    const less = new Label();
+    a.op("Test", 32, r(RDX), 8 * count);
+    a.jumpIf("e", less);
+    sums(count);
+    a.bind(less);
+  }
   a.plain("Retnq");
 });
 

@@ -30,6 +30,10 @@ export class SpinLock {
 
 /** Takes the lock at `word` for `holder`; the caller is in a critical section. */
 export function lockWord(word: usize, holder: u32): void {
+  if (atomic.cmpxchg<u32>(word, 0, holder) !== 0) lockWait(word, holder);
+}
+
+function lockWait(word: usize, holder: u32): void {
   while (atomic.cmpxchg<u32>(word, 0, holder) !== 0) {
     assert(atomic.load<u32>(word) !== holder, "spinlock taken twice by one core");
     while (atomic.load<u32>(word) !== 0) {

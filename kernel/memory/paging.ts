@@ -187,11 +187,10 @@ function freeTables(table: usize, level: u32): void {
   frameFree(table);
 }
 
-/** The table behind `slot`; 0 when there is none and `create` is not told or memory is out. */
-function tableBelow(slot: usize, create: bool): usize {
+/** The table behind `slot`, which is made if there is none; 0: memory is out. */
+function tableBelow(slot: usize): usize {
   const entry = atomic.load<u64>(slot);
   if (entry !== 0) return <usize>(entry & FRAME_MASK);
-  if (!create) return 0;
   const frame = frameAllocate();
   if (frame === 0) return 0;
   const there = atomic.cmpxchg<u64>(slot, 0, u64(frame) | TABLE);
@@ -200,19 +199,32 @@ function tableBelow(slot: usize, create: bool): usize {
   return <usize>(there & FRAME_MASK);
 }
 
+/** Of the entry for `va` in a table of `level`: 1 a page table, 2 a directory, 3 the pointers. */
+function slotIn(table: usize, va: u64, level: u32): usize {
+  return table + (<usize>(va >> (9 * level)) & 0xff8);
+}
+
 /** Where the leaf entry of `va` lies; 0 = there is no table for it. */
-function leafOf(space: usize, va: u64, create: bool): usize {
+function leafOf(space: usize, va: u64): usize {
   assert(va < USER_END, "a user address above the user half");
-  const directory = tableBelow(space + <usize>((va >> 30) << 3), create);
+  const directory = atomic.load<u64>(slotIn(space, va, 3));
   if (directory === 0) return 0;
-  const pages = tableBelow(directory + <usize>(((va >> 21) & 511) << 3), create);
-  if (pages === 0) return 0;
-  return pages + <usize>(((va >> 12) & 511) << 3);
+  const pages = atomic.load<u64>(slotIn(<usize>(directory & FRAME_MASK), va, 2));
+  return pages === 0 ? 0 : slotIn(<usize>(pages & FRAME_MASK), va, 1);
+}
+
+/** The same, with tables that are made where there are none; 0: memory is out. */
+function leafMade(space: usize, va: u64): usize {
+  const leaf = leafOf(space, va);
+  if (leaf !== 0) return leaf;
+  const directory = tableBelow(slotIn(space, va, 3));
+  const pages: usize = directory === 0 ? 0 : tableBelow(slotIn(directory, va, 2));
+  return pages === 0 ? 0 : slotIn(pages, va, 1);
 }
 
 /** False: no memory for a table. The entry must have been clear. `flags`: WRITABLE, USER, ..., PRESENT is added. */
 export function mapPage(space: usize, va: u64, frame: u64, flags: u64): bool {
-  const leaf = leafOf(space, va, true);
+  const leaf = leafMade(space, va);
   if (leaf === 0) return false;
   const old = atomic.cmpxchg<u64>(leaf, 0, (frame & FRAME_MASK) | flags | PRESENT);
   assert(old === 0, "a page is mapped where one is already");
@@ -225,13 +237,13 @@ export function unmapPage(space: usize, va: u64): u64 {
 }
 
 export function entryOf(space: usize, va: u64): u64 {
-  const leaf = leafOf(space, va, false);
+  const leaf = leafOf(space, va);
   return leaf === 0 ? 0 : atomic.load<u64>(leaf);
 }
 
 /** Swaps the entry atomically; returns the old one. The tables must exist (tablesFor) unless entry is 0. No shoot-down. */
 export function setEntry(space: usize, va: u64, entry: u64): u64 {
-  const leaf = leafOf(space, va, entry !== 0);
+  const leaf = entry !== 0 ? leafMade(space, va) : leafOf(space, va);
   if (leaf === 0) {
     if (entry !== 0) panic("setEntry: no memory for a page table (call tablesFor first)");
     return 0;
@@ -241,7 +253,7 @@ export function setEntry(space: usize, va: u64, entry: u64): u64 {
 
 /** Where the entry lies, for replaceEntry(); 0: there is no table for it. */
 export function entryAt(space: usize, va: u64): usize {
-  return leafOf(space, va, false);
+  return leafOf(space, va);
 }
 
 /** Sets the entry there if it still is `expected`; returns what was there. */
@@ -251,7 +263,7 @@ export function replaceEntry(at: usize, expected: u64, entry: u64): u64 {
 
 /** Clears these bits of a present entry; returns the old one, 0 if there is none. No shoot-down. */
 export function clearBits(space: usize, va: u64, bits: u64): u64 {
-  const leaf = leafOf(space, va, false);
+  const leaf = leafOf(space, va);
   if (leaf === 0) return 0;
   while (true) {
     const old = atomic.load<u64>(leaf);
@@ -270,7 +282,7 @@ export function lowerEntries(space: usize, va: u64, pages: u32): u64 {
   let at = va;
   for (const end = va + (u64(pages) << 12); at !== end; ) {
     const stop = min<u64>(end, at + (entriesBehind(at) << 12));
-    const leaf = leafOf(space, at, false);
+    const leaf = leafOf(space, at);
     const last = leaf + <usize>((stop - at) >> 9);
     for (let entry = leaf; leaf !== 0 && entry !== last; entry += 8, page <<= 1) {
       let old = atomic.load<u64>(entry);
@@ -299,7 +311,7 @@ export function takeEntries(space: usize, va: u64, pages: u32, found: usize): vo
   let present: u64 = 0;
   let dirty: u64 = 0;
   let page: u64 = 1;
-  const leaf = leafOf(space, va, false);
+  const leaf = leafOf(space, va);
   const end = leaf !== 0 ? leaf + ((<usize>pages) << 3) : 0;
   for (let entry = leaf; entry !== end; entry += 8, page <<= 1) {
     if (atomic.load<u64>(entry) === 0) continue;
@@ -320,7 +332,7 @@ export function entriesBehind(va: u64): u64 {
 /** Entries, from `entries` on, for pages from `va` on, of one page table; where one is already it stays. */
 export function setEntriesOnce(space: usize, va: u64, entries: usize, count: u32): void {
   assert(u64(count) <= entriesBehind(va), "entries of two page tables");
-  const leaf = leafOf(space, va, false);
+  const leaf = leafOf(space, va);
   if (leaf === 0) return;
   for (let at: usize = 0; at < usize(count) << 3; at += 8)
     atomic.cmpxchg<u64>(leaf + at, 0, load<u64>(entries + at));
@@ -328,7 +340,7 @@ export function setEntriesOnce(space: usize, va: u64, entries: usize, count: u32
 
 /** Makes the tables for va, so that setEntry cannot fail. False: no memory. */
 export function tablesFor(space: usize, va: u64): bool {
-  return leafOf(space, va, true) !== 0;
+  return leafMade(space, va) !== 0;
 }
 
 /** The running core's user half becomes `space`. Interrupts off or in a critical section. */

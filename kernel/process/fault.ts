@@ -62,7 +62,8 @@ export function pageFault(frame: TrapFrame, address: u64): bool {
   const lwp = changetype<Lwp>(thread.lwp);
   if (partedFault(frame, address)) return true;
   assert(!(frame.error & ERROR_RESERVED), "a reserved bit is set in a page table");
-  stats().pageFaults++;
+  const counters = stats();
+  counters.pageFaults++;
   lwp.faultAddress = address;
   lwp.faultError = u32(frame.error);
   lwp.faultCode = SEGV_MAPERR;

@@ -291,7 +291,8 @@ export function systemCall(frame: TrapFrame): void {
   const lwp = currentLwp();
   const number = frame.rax;
   lwp.frame = frame;
-  stats().systemCalls++;
+  const counters = stats();
+  counters.systemCalls++;
   if (number >= u64(CALLS) || rowAt(u32(number)).handler === 0) {
     reportAbsent(lwp, number);
     frame.rax = u64(-ENOSYS);

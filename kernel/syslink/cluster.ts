@@ -212,7 +212,7 @@ function frameArrived(_argument: usize): void {
     return;
   }
   sti(); // other handlers wait for this one's critical section, but for shoot-downs
-  for (let frames: u32 = 0; frames < FRAMES_AT_ONCE && receiveFrame(); frames++) {}
+  for (let frames: u32 = 1; receiveFrame() && frames < FRAMES_AT_ONCE && nicWaiting(); frames++) {}
   if (together != 0) framesEnd();
   nicReceiveEnd();
   const now = nanoseconds();

@@ -181,7 +181,8 @@ export function pump(now: u64): bool {
       }
       transmit(link, machine, slot, now);
     }
-    stats().retransmissions += link.retransmissions - before;
+    const again = link.retransmissions - before;
+    if (again != 0) stats().retransmissions += again;
     dirtyLinks &= ~bit(machine);
   }
   nicFlush();

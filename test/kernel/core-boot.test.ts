@@ -130,5 +130,5 @@ test.skipIf(objdump)(`promises 8 and 41: no locked instruction on a core's own d
     expect(code.has(name), `${name} is a function of the image`).toBe(true);
     expect(code.get(name), name).not.toMatch(locked);
   }
-  expect(code.get("kernel/lwkt/spinlock/lockWord")).toMatch(locked); // the pattern finds what it should
+  expect(code.get("kernel/lwkt/spinlock/lockWait")).toMatch(locked); // the pattern finds what it should
 });
