@@ -453,6 +453,21 @@ describe("real mode", () => {
     must(m, "iret", 2);
     expect([code(m), m.rip, m.gpr(RSP), m.u64(L.FLAGS_OTHER)]).toEqual([0x100, 0x12n, 0xffff_0100n, 0x302n]);
   });
+  // SDM vol. 2, IRET: of a doubleword in real mode ID, AC and RF count beyond FLAGS; VIF, VIP and VM stay
+  test("IRETD changes ID and AC, and neither VIF nor VIP", () => {
+    const [ID, VIP, VIF, AC] = [0x20_0000, 0x10_0000, 0x8_0000, 0x4_0000];
+    const left = (before: number, image: number) => {
+      const m = real();
+      m.setU64(L.FLAGS_OTHER, BigInt(before | 2));
+      [0x12, 0x100, image].forEach((word, i) => {
+        m.physical.setUint32(0x2100 + 4 * i, word, true);
+      });
+      must(m, "iret", 4);
+      return Number(m.u64(L.FLAGS_OTHER));
+    };
+    expect(left(0, ID | VIP | VIF | AC | 0x3202)).toBe(ID | AC | 0x3202);
+    expect(left(VIP | VIF | AC, ID)).toBe(ID | VIP | VIF | 2);
+  });
   test("an exception has no error code", () => {
     const m = real();
     deliver(m, 13, 0);

@@ -290,8 +290,10 @@ function iretUnprotected(core: usize, bytes: u32): bool {
   loadUnprotected(core, CS, selector);
   store<u64>(core, rip, RIP);
   const before = rflags(core);
+  // Neither mode changes VIF and VIP (SDM vol. 2, IRET; APM vol. 3, IRET), which level 0 of protected mode may.
+  const kept = FLAG_VIF | FLAG_VIP;
   // Virtual-8086 mode may change IF at IOPL 3 only, and never IOPL: as level 3 would.
-  setRflags(core, mergeFlags(core, before, image, bytes, virtual ? 3 : 0));
+  setRflags(core, mergeFlags(core, before, (image & ~kept) | (before & kept), bytes, virtual ? 3 : 0));
   updateMode(core);
   return true;
 }
