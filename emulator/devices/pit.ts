@@ -255,9 +255,9 @@ function load(channel: Channel, count: number, tick: number): void {
     return;
   }
   if (periodic(channel) && channel.loadedAt !== NEVER) {
-    if (!channel.gate) channel.awaitsTrigger = true;
-    else if (tick >= channel.loadedAt) channel.reloadAt = cycleEnd(channel, tick);
-    else channel.count = count;
+    if (tick < channel.loadedAt) channel.count = count;
+    else if (!channel.gate) channel.awaitsTrigger = true;
+    else channel.reloadAt = cycleEnd(channel, tick);
     return;
   }
   channel.count = count;
@@ -300,7 +300,8 @@ function setGate(channel: Channel, gate: boolean, tick: number): void {
     return;
   }
   if (gates) {
-    channel.loadedAt = tick - Math.max(channel.heldAt, 0);
+    // A count that waits for its tick is loaded at that one, whatever the gate does before.
+    channel.loadedAt = Math.max(loadedAt, tick - Math.max(channel.heldAt, 0));
     channel.heldAt = NEVER;
     return;
   }

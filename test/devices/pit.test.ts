@@ -233,6 +233,20 @@ describe("channel 2 and port 0x61", () => {
   });
 
   // Intel 8254
+  test("a count is loaded one tick after it was written, whatever the gate does in between", () => {
+    program(2, 0, 10);
+    gate(true);
+    at(1);
+    expect(latched(2)).toBe(10);
+    expect(wave(10, 11)).toEqual([0, 1]);
+  });
+  test("mode 2: of two counts within a tick the second is loaded, also while the gate is low", () => {
+    program(2, 2, 10);
+    write(2, 7);
+    write(2, 0);
+    at(1);
+    expect(latched(2)).toBe(7);
+  });
   test("mode 1: one shot by the gate, triggered again while it runs", () => {
     program(2, 1, 10);
     expect(wave(5)).toEqual([1]);
