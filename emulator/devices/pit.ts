@@ -7,7 +7,8 @@
 import { ticksAt, timeOfTick } from "../clock.js";
 import { type Alarm, type Clock, Line, RegisterFile, type Trace } from "./device.js";
 
-const NEVER = -1;
+/** No tick: a count that began with its low half may seem to have been loaded before power-on, so -1 is one. */
+const NEVER = Number.MIN_SAFE_INTEGER;
 const CHANNELS = 3;
 
 const resetChannel = () => ({

@@ -232,7 +232,6 @@ describe("channel 2 and port 0x61", () => {
     expect([...wave(100), latched(2)]).toEqual([0, 10]);
   });
 
-  // Intel 8254
   test("a count is loaded one tick after it was written, whatever the gate does in between", () => {
     program(2, 0, 10);
     gate(true);
@@ -247,6 +246,7 @@ describe("channel 2 and port 0x61", () => {
     at(1);
     expect(latched(2)).toBe(7);
   });
+  // Intel 8254
   test("mode 1: one shot by the gate, triggered again while it runs", () => {
     program(2, 1, 10);
     expect(wave(5)).toEqual([1]);
@@ -302,6 +302,14 @@ describe("channel 2 and port 0x61", () => {
     expect(wave(10, 11, 12, 100)).toEqual([1, 0, 1, 1]);
   });
 
+  test("mode 3: a new count goes on where the old one's high half ended, also right behind power-on", () => {
+    gate(true);
+    program(2, 3, 4); // loaded at 1
+    at(1);
+    write(2, 8); // from 3 on, with its low half: as if it had been loaded at -1
+    write(2, 0);
+    expect(wave(2, 3, 4, 6, 7)).toEqual([1, 0, 0, 0, 1]);
+  });
   // Intel 8254
   test("mode 5: the same, started by the gate", () => {
     program(2, 5, 10);
