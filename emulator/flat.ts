@@ -10,7 +10,7 @@ import { ACTIVE } from "./cpu/layout.js";
 import type { CoreState, SegmentName } from "./cpu/state.js";
 
 export interface FlatOptions {
-  /** Where the program stands and every chosen core begins, outside of the tables; 0x10000 unless told. */
+  /** Where the program stands and every chosen core begins, outside of the tables; 0x10000 unless told, 0x7C00 for 16 bits. */
   readonly at?: number;
   readonly bits?: 16 | 32 | 64;
   /** The cores that begin there; all of them unless told. */
@@ -61,8 +61,17 @@ interface Target {
   write(address: number, bytes: 8, value: bigint | number): void;
 }
 
-/** Throws where a program would lie under the tables. */
+const SEGMENT16_BYTES = 0x1_0000;
+
+/** Where a program stands unless told: in 16 bits CS reaches the first 64 KiB. */
+export const placeOf = ({ at, bits }: FlatOptions): number => at ?? (bits === 16 ? 0x7c00 : 0x1_0000);
+
+/** Throws where a program would lie under the tables, or beyond what CS reaches. */
 export function checkPlace(at: number, bytes: number, bits: 16 | 32 | 64): void {
+  if (bits === 16 && at + bytes > SEGMENT16_BYTES)
+    throw new RangeError(
+      `start: ${bytes} bytes at ${at.toString(16)} do not end below 10000, as those of 16 bits have to`,
+    );
   const tables: [from: number, to: number][] = [[flat.gdt, flat.gdt + flat.gdtBytes]];
   if (bits === 64) tables.push([flat.pml4, flat.directoriesEnd]);
   for (const [from, to] of tables) {
@@ -73,7 +82,7 @@ export function checkPlace(at: number, bytes: number, bits: 16 | 32 | 64): void 
 }
 
 export function enterFlat(machine: Target, o: FlatOptions): void {
-  const { bits = 64, at = 0x1_0000, stack = 0x9_0000, ring = 0 } = o;
+  const { bits = 64, stack = 0x9_0000, ring = 0 } = o;
   if (ring === 3 && bits !== 64) throw new Error("ring 3 is offered in 64-bit mode only");
   DESCRIPTORS.forEach((d, i) => {
     machine.write(flat.gdt + 8 * i, 8, d);
@@ -83,7 +92,7 @@ export function enterFlat(machine: Target, o: FlatOptions): void {
   for (const index of cores) {
     const core = machine.core(index);
     enter(core, bits, ring);
-    core.set({ rip: at, rsp: stack - index * 0x1000, rdi: index });
+    core.set({ rip: placeOf(o), rsp: stack - index * 0x1000, rdi: index });
     core.rflags = 2n;
     core.activity = ACTIVE;
   }

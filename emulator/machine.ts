@@ -12,7 +12,7 @@ import { ACTIVE, HALTED } from "./cpu/layout.js";
 import type { Watch } from "./cpu/onlooker.js";
 import type { CoreState } from "./cpu/state.js";
 import { shutdownText } from "./disassembler.js";
-import { checkPlace, enterFlat, type FlatOptions } from "./flat.js";
+import { checkPlace, enterFlat, type FlatOptions, placeOf } from "./flat.js";
 import { buildBoard, buildHardware, type Hardware, type MachineOptions, typeOn } from "./hardware.js";
 import type { Link } from "./link.js";
 import { Random } from "./random.js";
@@ -177,7 +177,7 @@ export class Machine implements Scheduled {
    * (flat.ts); throws where the program would lie under them. Core i finds i in RDI.
    */
   start(program: string | Uint8Array, options: FlatOptions = {}): void {
-    const at = options.at ?? 0x1_0000;
+    const at = placeOf(options);
     const bits: Bits = options.bits ?? 64;
     const bytes = typeof program === "string" ? assemble(program, { bits, origin: at }) : program;
     checkPlace(at, bytes.length, bits);

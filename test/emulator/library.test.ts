@@ -92,4 +92,17 @@ describe("what is not there is refused", () => {
     machine.start("mov ax, 7\n hlt", { at: 0x7c00, bits: 16 });
     expect(machine.run()).toBe("halted");
   });
+
+  test("a program of 16 bits where CS does not reach it; unless told it stands where CS does", async () => {
+    const machine = await Machine.create(small);
+    for (const at of [0xffff, 0x1_0000, 0x2_0000])
+      expect(() => machine.start("nop\n hlt", { at, bits: 16 })).toThrow(
+        /2 bytes at \w+ do not end below 10000/,
+      );
+    for (const at of [0xfffe, undefined]) {
+      machine.start("nop\n hlt", { bits: 16, ...(at === undefined ? {} : { at }) });
+      expect(machine.run()).toBe("halted");
+      expect(machine.core().rip).toBe(BigInt((at ?? 0x7c00) + 2));
+    }
+  });
 });
