@@ -1,6 +1,7 @@
 // Checked values of the command line and of the library's options, with errors that name the option.
 
 import { CORES_MAX, RAM_BYTES_MAX } from "./board/map.js";
+import { checkWhole } from "./bounds.js";
 import { STORE_BUFFER_MAX } from "./cpu/layout.js";
 
 export const MACHINES_MAX = 64;
@@ -34,6 +35,9 @@ export const checkMachines = (n: number): number => checkCount("machines", n, MA
 
 /** Entries of a store buffer. */
 export const checkStoreBuffer = (n: number): number => checkCount("store buffer", n, STORE_BUFFER_MAX);
+
+/** What a seed may be: others would give the run of one of these, or of none. */
+export const checkSeed = (n: number): number => checkWhole("seed", n, 0, 0xffff_ffff);
 
 function checkCount(what: string, n: number, max: number): number {
   if (!Number.isInteger(n) || n < 1 || n > max) throw new RangeError(`${what} ${n}: wanted 1 to ${max}`);

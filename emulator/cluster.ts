@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { Capture } from "../netbridge/pcap.js";
 import type { Witness, WitnessSnapshot } from "../netbridge/witness.js";
-import { macOf } from "./arguments.js";
+import { checkMachines, checkMirror, checkSeed, macOf } from "./arguments.js";
 import { ConsoleReader } from "./console.js";
 import { archive, type Program } from "./images.js";
 import { type NetworkOptions, SeededNetwork } from "./link.js";
@@ -129,7 +129,9 @@ export class SeededCluster {
   }
 
   static async create(o: SeededOptions): Promise<SeededCluster> {
-    const random = new Random(o.seed);
+    checkMachines(o.machines);
+    checkMirror(o.mirror ?? 0);
+    const random = new Random(checkSeed(o.seed));
     const clock = { now: () => 0 };
     const network = new SeededNetwork(random.fork("network"), () => clock.now(), o.network);
     const { initrd, words } = archive(o.program);

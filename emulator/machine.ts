@@ -2,10 +2,12 @@
 // seeded cluster is made of, and what hardware-level tests use. Cores run when a schedule says so, or run(); one
 // instruction takes one nanosecond.
 
+import { checkSeed } from "./arguments.js";
 import { assemble, type Bits } from "./assembler.js";
 import { CoreDevices } from "./board/core-devices.js";
 import { address, ISA_LINES } from "./board/map.js";
 import type { Pc, PowerEvent } from "./board/pc.js";
+import { checkWhole } from "./bounds.js";
 import { CoreHost } from "./core-host.js";
 import { compile, Engine } from "./cpu/engine.js";
 import { ACTIVE, HALTED } from "./cpu/layout.js";
@@ -116,7 +118,7 @@ export class Machine implements Scheduled {
     this.#devices.forEach((devices, core) => {
       hosts.push(new CoreHost({ core, cores: this.cores, board: this.#board, devices, clock, trace }));
     });
-    const random = new Random(o.seed ?? 1).fork(this.name);
+    const random = new Random(checkSeed(o.seed ?? 1)).fork(this.name);
     for (let core = 0; core < this.cores; core++)
       this.#engine.seedRandom(
         core,
@@ -187,6 +189,8 @@ export class Machine implements Scheduled {
 
   /** Runs all cores until they sleep for good, or the limit. */
   run({ limit = 1e9, seed = 1, slice = 50, stall = 0 }: RunOptions = {}): RunEnd {
+    checkSeed(seed);
+    if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit, 0, Number.MAX_SAFE_INTEGER);
     const schedule = new Schedule([this], [], new Random(seed), { slice, stall });
     schedule.now = this.#now;
     const end = this.#now + limit;
@@ -219,6 +223,7 @@ export class Machine implements Scheduled {
   /** Lets one core retire at most this many instructions; gives how many it did. */
   step(core = 0, instructions = 1): number {
     this.#checkCore(core);
+    checkWhole("instructions", instructions, 0, Number.MAX_SAFE_INTEGER);
     let done = 0;
     while (done < instructions && this.powered && this.runnable(core)) {
       const ran = this.runCore(core, instructions - done);
@@ -231,13 +236,19 @@ export class Machine implements Scheduled {
 
   /** Runs come back, with "breakpoint", before an instruction at one of these linear addresses; the next goes on. */
   setBreakpoints(linear: Iterable<bigint>): void {
-    this.#engine.setBreakpoints(new Set(linear));
+    const all = new Set(linear);
+    for (const address of all) {
+      if (typeof address !== "bigint" || address !== BigInt.asUintN(64, address))
+        throw new RangeError(`breakpoint at ${address}: wanted a bigint of 64 bits without sign`);
+    }
+    this.#engine.setBreakpoints(all);
   }
 
   /**
    * For a debugger: pauses the machine once a core has retired so many instructions. -1 for no core.
    */
   pauseAt(core: number, retired = 0): void {
+    if (core !== -1) this.#checkCore(core);
     this.#pauseCore = core;
     this.#pauseRetired = retired;
   }
@@ -262,11 +273,14 @@ export class Machine implements Scheduled {
 
   /** RAM was changed by way of `ram` or storageAt(). */
   changed(physical: number, length: number): void {
+    checkWhole("changed: address", physical, 0, this.ram.length);
+    checkWhole("changed: length", length, 0, this.ram.length - physical);
     this.#engine.written(physical, length);
   }
 
   /** What is stored at a physical address, up to the end of its page; null for devices and holes. */
   storageAt(physical: number): { bytes: Uint8Array; writable: boolean } | null {
+    checkWhole("storage: address", physical, 0, Number.MAX_SAFE_INTEGER);
     const inPage = PAGE_BYTES - (physical % PAGE_BYTES);
     if (physical < address.videoHole || (physical >= address.highRam && physical < this.ram.length))
       return { bytes: this.ram.subarray(physical, physical + inPage), writable: true };
@@ -288,7 +302,7 @@ export class Machine implements Scheduled {
 
   /** A byte typed on the console; false when its device has no room for it. */
   receiveByte(byte: number): boolean {
-    return typeOn(this.#board, this.#options, byte);
+    return typeOn(this.#board, this.#options, checkWhole("byte", byte, 0, 0xff));
   }
 
   pressPowerButton(): void {
@@ -298,6 +312,7 @@ export class Machine implements Scheduled {
 
   /** CR8 as the core reads it. */
   taskPriority(core: number): number {
+    this.#checkCore(core);
     return this.#devices[core]!.cr8();
   }
 

@@ -6,6 +6,7 @@
 // still for a while that the seed draws, as a virtual processor does whose host has other work, or a core in SMM.
 // Invariant: what happens depends on the seed and on the guests only, never on the host.
 
+import { checkWhole } from "./bounds.js";
 import type { Random } from "./random.js";
 
 /** What the schedule needs of a machine. Cores are numbered from 0. */
@@ -78,6 +79,8 @@ const seatsOf = (machines: readonly Scheduled[]): Seat[] =>
     }));
   });
 
+const SLICE_MAX = 2 ** 30;
+
 /** Whether a core stands still because somebody outside wants it; machines by their number in the schedule. */
 export type Held = (machine: number, core: number) => boolean;
 
@@ -141,9 +144,9 @@ export class Schedule {
     this.#others = others;
     this.#random = random;
     this.#quantum = options.quantum ?? 2000;
-    this.#slice = options.slice ?? 500;
+    this.#slice = checkWhole("slice", options.slice ?? 500, 1, SLICE_MAX);
     this.#slices = options.slices ?? Number.POSITIVE_INFINITY;
-    this.stall = options.stall ?? 0;
+    this.stall = checkWhole("stall", options.stall ?? 0, 0, STALL_MAX);
     this.#seats = seatsOf(machines);
     this.#buffers = machines.some((m) => m.buffersStores === true);
   }

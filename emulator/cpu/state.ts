@@ -2,7 +2,9 @@
 // Invariant: what is written here takes effect at the next instruction; derived words (MODE, the TLB) follow.
 
 import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { checkWhole } from "../bounds.js";
 import {
+  ACTIVE,
   ACTIVITY,
   CORE_BYTES,
   CORE_INDEX,
@@ -67,6 +69,7 @@ import {
   SEG_SELECTOR,
   SEGMENT_BYTES,
   SEGMENTS,
+  SHUTDOWN,
   SS,
   ST,
   STORE_BUFFER,
@@ -255,6 +258,9 @@ export class CoreState {
   setSegment(name: SegmentName, state: Partial<SegmentState>): void {
     const at = SEGMENTS + segmentNumbers[name] * SEGMENT_BYTES;
     const s = { ...this.segment(name), ...state };
+    checkWhole("selector", s.selector, 0, 0xffff);
+    checkWhole("attributes", s.attributes, 0, 0xff_ffff);
+    checkWhole("limit", s.limit, 0, 0xffff_ffff);
     this.#view.setUint32(at + SEG_SELECTOR, s.selector, true);
     this.#view.setUint32(at + SEG_ATTRIBUTES, s.attributes, true);
     this.#setU64(at + SEG_BASE, s.base);
@@ -266,20 +272,20 @@ export class CoreState {
   }
   set gdtr({ base, limit }: TableState) {
     this.#setU64(GDTR_BASE, base);
-    this.#view.setUint32(GDTR_LIMIT, limit, true);
+    this.#view.setUint32(GDTR_LIMIT, checkWhole("limit", limit, 0, 0xffff), true);
   }
   get idtr(): TableState {
     return { base: this.#u64(IDTR_BASE), limit: this.#view.getUint32(IDTR_LIMIT, true) };
   }
   set idtr({ base, limit }: TableState) {
     this.#setU64(IDTR_BASE, base);
-    this.#view.setUint32(IDTR_LIMIT, limit, true);
+    this.#view.setUint32(IDTR_LIMIT, checkWhole("limit", limit, 0, 0xffff), true);
   }
   get cpl(): number {
     return this.#view.getUint32(CPL, true);
   }
   set cpl(level: number) {
-    this.#view.setUint32(CPL, level, true);
+    this.#view.setUint32(CPL, checkWhole("privilege level", level, 0, 3), true);
     this.#changed();
   }
 
@@ -325,7 +331,7 @@ export class CoreState {
     return this.#view.getUint32(ACTIVITY, true);
   }
   set activity(value: number) {
-    this.#view.setUint32(ACTIVITY, value, true);
+    this.#view.setUint32(ACTIVITY, checkWhole("activity", value, ACTIVE, SHUTDOWN), true);
   }
   /** MODE_CODE32 and its kin (layout.ts). */
   get mode(): number {

@@ -105,4 +105,59 @@ describe("what is not there is refused", () => {
       expect(machine.core().rip).toBe(BigInt((at ?? 0x7c00) + 2));
     }
   });
+
+  test("numbers that mean nothing", async () => {
+    const machine = await Machine.create({ ...small, cores: 2 });
+    machine.start("top: jmp top");
+    for (const seed of [-1, 1.5, Number.NaN, 2 ** 32]) {
+      expect(() => machine.run({ seed })).toThrow(`seed ${seed}: wanted a whole number from 0 to 4294967295`);
+      await expect(Machine.create({ ...small, seed })).rejects.toThrow(`seed ${seed}: wanted`);
+    }
+    for (const slice of [0, 2.5, Number.NaN])
+      expect(() => machine.run({ slice })).toThrow(`slice ${slice}: wanted`);
+    for (const stall of [-1, 0.5, 1e12])
+      expect(() => machine.run({ stall })).toThrow(`stall ${stall}: wanted`);
+    for (const limit of [-1, 1.5, Number.NaN])
+      expect(() => machine.run({ limit })).toThrow(`limit ${limit}: wanted`);
+    for (const n of [-1, 1.5, Number.NaN])
+      expect(() => machine.step(0, n)).toThrow(`instructions ${n}: wanted`);
+    for (const at of [-1n, 1n << 64n])
+      expect(() => machine.setBreakpoints([at])).toThrow(`breakpoint at ${at}: wanted`);
+    for (const index of [2, -2]) expect(() => machine.pauseAt(index)).toThrow(`core ${index}: there are`);
+    expect(() => machine.taskPriority(2)).toThrow("core 2: there are");
+    for (const at of [-1, 0.5]) {
+      expect(() => machine.storageAt(at)).toThrow(`address ${at}: wanted`);
+      expect(() => machine.changed(at, 1)).toThrow(`address ${at}: wanted`);
+    }
+    expect(() => machine.changed(0xf_ffff, 2)).toThrow("length 2: wanted a whole number from 0 to 1");
+    for (const byte of [-1, 256]) expect(() => machine.receiveByte(byte)).toThrow(`byte ${byte}: wanted`);
+    expect(machine.instructions).toBe(0);
+  });
+
+  test("what no register of a core holds", async () => {
+    const core = (await Machine.create(small)).core();
+    for (const level of [-1, 4]) expect(() => (core.cpl = level)).toThrow(`privilege level ${level}: wanted`);
+    for (const activity of [-1, 4])
+      expect(() => (core.activity = activity)).toThrow(`activity ${activity}: wanted`);
+    expect(() => core.setSegment("ds", { selector: 0x1_0000 })).toThrow("selector 65536: wanted");
+    expect(() => core.setSegment("ds", { attributes: -1 })).toThrow("attributes -1: wanted");
+    expect(() => core.setSegment("ds", { limit: 2 ** 32 })).toThrow("limit 4294967296: wanted");
+    expect(() => (core.gdtr = { base: 0n, limit: 0x1_0000 })).toThrow("limit 65536: wanted");
+    expect(() => (core.idtr = { base: 0n, limit: -1 })).toThrow("limit -1: wanted");
+  });
+
+  test("clusters of no machine", async () => {
+    const cluster = {
+      ...{ machines: 2, cores: 1, memory: 16 << 20, seed: 3, arguments: [], onLine: () => {} },
+      ...{ firmware: await firmware(), kernel: readImage("kernel", kernelPath), program: program("hello") },
+    };
+    for (const machines of [0, -1, 1.5, 65])
+      await expect(runSeeded({ ...cluster, machines })).rejects.toThrow(
+        `machines ${machines}: wanted 1 to 64`,
+      );
+    for (const mirror of [-1, 1.5])
+      await expect(runSeeded({ ...cluster, mirror })).rejects.toThrow(`mirror ${mirror}: wanted`);
+    for (const seed of [-1, 1.5])
+      await expect(runSeeded({ ...cluster, seed })).rejects.toThrow(`seed ${seed}: wanted`);
+  });
 });
