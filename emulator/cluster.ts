@@ -71,7 +71,8 @@ export function commandLine(
   if (o.mirror) words.push(`mirror=${o.mirror}`);
   if (o.append !== undefined) words.push(o.append);
   for (const word of o.arguments) {
-    if (/\s/.test(word)) throw new Error(`argument "${word}": a word of the command line has no blanks`);
+    if (!/^\S+$/.test(word))
+      throw new Error(`argument "${word}": a word of the command line has no blanks, and is not empty`);
   }
   return [...words, ...(o.arguments.length > 0 ? ["--", ...o.arguments] : [])].join(" ");
 }

@@ -146,7 +146,7 @@ describe("what is not there is refused", () => {
     expect(() => (core.idtr = { base: 0n, limit: -1 })).toThrow("limit -1: wanted");
   });
 
-  test("clusters of no machine", async () => {
+  test("clusters of no machine, and words that the guest would not find", async () => {
     const cluster = {
       ...{ machines: 2, cores: 1, memory: 16 << 20, seed: 3, arguments: [], onLine: () => {} },
       ...{ firmware: await firmware(), kernel: readImage("kernel", kernelPath), program: program("hello") },
@@ -159,5 +159,9 @@ describe("what is not there is refused", () => {
       await expect(runSeeded({ ...cluster, mirror })).rejects.toThrow(`mirror ${mirror}: wanted`);
     for (const seed of [-1, 1.5])
       await expect(runSeeded({ ...cluster, seed })).rejects.toThrow(`seed ${seed}: wanted`);
+    for (const word of ["", " ", "a b"])
+      await expect(runSeeded({ ...cluster, arguments: ["x", word] })).rejects.toThrow(
+        `argument "${word}": a word`,
+      );
   });
 });
