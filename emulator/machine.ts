@@ -220,16 +220,17 @@ export class Machine implements Scheduled {
     return true;
   }
 
-  /** Lets one core retire at most this many instructions; gives how many it did. */
+  /** Lets one core retire at most this many instructions, up to where a run would come back; gives how many it did. */
   step(core = 0, instructions = 1): number {
     this.#checkCore(core);
     checkWhole("instructions", instructions, 0, Number.MAX_SAFE_INTEGER);
     let done = 0;
     while (done < instructions && this.powered && this.runnable(core)) {
       const ran = this.runCore(core, instructions - done);
-      if (ran === 0) break;
       done += ran;
+      if (ran === 0 || this.pausedCore >= 0) break;
     }
+    this.pausedCore = -1;
     this.advance(this.#now + done);
     return done;
   }

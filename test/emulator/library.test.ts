@@ -49,6 +49,30 @@ it("traces what is asked for", async () => {
   expect(lines.join("\n")).toMatch(/^[^\n]* memory [^\n]*50000[^\n]*$/);
 });
 
+describe("a core that is stepped stops where a run does", () => {
+  const stepped = "nop\n nop\n mov [0x50000], eax\n nop\n hlt";
+  test("before a breakpoint, and what runs next does not stop where there is none", async () => {
+    const machine = await Machine.create(small);
+    machine.start(stepped, { at: 0x9000 });
+    machine.setBreakpoints([0x9001n]);
+    expect(machine.step(0, 4)).toBe(1);
+    expect([machine.core().rip, machine.atBreakpoint]).toEqual([0x9001n, true]);
+    expect(machine.step(0, 1)).toBe(1);
+    expect([machine.core().rip, machine.atBreakpoint]).toEqual([0x9002n, false]);
+    expect(machine.run()).toBe("halted");
+  });
+
+  test("after an instruction that touches what is watched", async () => {
+    const machine = await Machine.create(small);
+    machine.start(stepped, { at: 0x9000 });
+    machine.watch({ accessed: (_, linear) => linear === 0x50000n });
+    expect(machine.step(0, 5)).toBe(3);
+    expect(machine.atWatchpoint).toBe(true);
+    machine.watch(null);
+    expect(machine.run()).toBe("halted");
+  });
+});
+
 describe("what is not there is refused", () => {
   test("cores, registers, places in RAM, lines", async () => {
     const machine = await Machine.create({ ...small, cores: 2 });
