@@ -1,5 +1,5 @@
 // The clusters at random of coherence-trials.test.ts until they are stopped, or as many as SOAK_SEEDS says: small ones, larger ones, mirrored
-// ones, those over the kernel's links, those that guess and those that unmap pages in turn, or those of SHAPES_FROM and the shapes behind it; before that their larger exhaustive
+// ones, those over the kernel's links, and so on (trial.ts) in turn, or those of SHAPES_FROM and the shapes behind it; before that their larger exhaustive
 // searches. What fails is said at once, with the command that repeats it: TRIAL=... .
 import { expect, test } from "vitest";
 import { type Program, World } from "../support/coherence.js";
@@ -10,6 +10,7 @@ import {
   GUESSING,
   JOINED,
   LARGER,
+  LOSING,
   MIRRORED,
   type Mode,
   roomy,
@@ -28,7 +29,7 @@ const DAYS = 2 ** 31 - 1;
 const SHAPE_RUNS = 20;
 /** Of which it says how far it is. */
 const SHAPES_TOLD = 500;
-const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING, SHEDDING];
+const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING, SHEDDING, LOSING];
 const shapeAt = (count: number) =>
   from === undefined
     ? KINDS[count % KINDS.length]! + 1 + Math.floor(count / KINDS.length)

@@ -16,6 +16,7 @@ import {
   GUESSING,
   JOINED,
   LARGER,
+  LOSING,
   MIRRORED,
   type Mode,
   roomy,
@@ -48,6 +49,7 @@ test.each([
   ["unmapping", UNMAPPING],
   ["giving", GIVING],
   ["shedding", SHEDDING],
+  ["losing", LOSING],
 ])("%s clusters: 60, four seeds each", (_, from) => {
   let kernel = new KernelWasm();
   let events = 0;

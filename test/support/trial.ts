@@ -21,6 +21,8 @@ export interface Shape extends Setup {
   leaves: number;
   /** What goes slowly is drawn for each run. */
   uneven?: boolean;
+  /** What fails does so soon after a home has fetched a page for nobody. */
+  hasty?: boolean;
   /** Over the kernel's links, on a wire where so much goes wrong. */
   trouble?: Trouble;
 }
@@ -43,8 +45,12 @@ export const GIVING = 6_000_000;
 /** And from here on any of those, where ranges are too many as well. */
 export const SHEDDING = 7_000_000;
 
+/** And from here on small ones where pages are lost that nobody waits for, and homes move. */
+export const LOSING = 8_000_000;
+
 /** The cluster of this number. */
 export function shapeOf(number: number): Shape {
+  if (number >= LOSING) return losingOf(number - LOSING);
   if (number >= SHEDDING)
     return { ...givingOf(number - SHEDDING), merges: true, sheds: 1 + (number % 5), gives: number % 3 };
   if (number >= GIVING) return givingOf(number - GIVING);
@@ -184,15 +190,33 @@ function givingOf(number: number): Shape {
   }
 }
 
+/** The next small one that has ranges, and whose home moves. */
+function losingOf(number: number): Shape {
+  for (let at = (16 * number) % 999_983; ; at++) {
+    const shape = smallOf(at);
+    if (!shape.ranges || !shape.takeover || shape.machines < 3) continue;
+    return {
+      ...shape,
+      merges: true,
+      fetches: 6 + (number % 10),
+      kills: 2 + (number % 2),
+      leaves: 1 + (number % 3),
+      uneven: true,
+      hasty: true,
+      ...(number % 2 === 0 && { gives: 1 + (number % 7) }),
+    };
+  }
+}
+
 /** Of one run: what goes slowly there, and how faults follow each other. */
 class Pace {
   readonly #next: (limit: number) => number;
   readonly #slow = new Set<string>();
-  /** A fault that could happen does so once in so many times; and right behind another one. */
+  /** A fault that could happen does so once in so many times; and right behind another one, or a fetch. */
   readonly #rarity: number;
   readonly #rarityThen: number;
 
-  constructor({ machines }: Shape, next: (limit: number) => number) {
+  constructor({ machines, hasty = false }: Shape, next: (limit: number) => number) {
     this.#next = next;
     const kinds = ["start", "retire", "gone", "install", "phase", "merge"];
     const all = Array.from({ length: machines }, (_, i) => i + 1);
@@ -200,8 +224,8 @@ class Pace {
       for (const kind of kinds) if (next(6) === 0) this.#slow.add(`${kind} ${machine}`);
       for (const to of all) if (next(6) === 0) this.#slow.add(`${machine} ${to}`);
     }
-    this.#rarity = [3, 12, 50][next(3)]!;
-    this.#rarityThen = [2, 12][next(2)]!;
+    this.#rarity = hasty ? 100 : [3, 12, 50][next(3)]!;
+    this.#rarityThen = hasty ? 2 : [2, 12][next(2)]!;
   }
 
   isSlow(step: Step): boolean {
@@ -237,7 +261,7 @@ export const roomy = (kernel: KernelWasm, create = () => new KernelWasm()): Kern
 /** A world of this shape, at its beginning. */
 export function worldOf(
   kernel: KernelWasm,
-  { kills, rejoins, pauses, remains, leaves, uneven: _, trouble, ...setup }: Shape,
+  { kills, rejoins, pauses, remains, leaves, uneven: _, hasty: __, trouble, ...setup }: Shape,
 ): World {
   const world = trouble ? new JoinedWorld(kernel, setup, trouble) : new World(kernel, setup);
   world.rejoins = rejoins;
@@ -291,7 +315,7 @@ export function wanderIn(
     }
     let step = pace ? pace.choose(steps, count - failed) : steps[next(steps.length)]!;
     if (!pace && isRare(step) && next(12) !== 0) step = steps.find((each) => !isRare(each)) ?? step;
-    if (isRare(step)) failed = count;
+    if (isRare(step) || (uneven?.hasty && step.do === "fetch")) failed = count;
     taken.push(step);
     world.take(step);
   }
