@@ -316,7 +316,7 @@ export function writerWaits(page: Page): bool {
 /** True: threads that wait should ask again. */
 function perform(page: Page): bool {
   let again = false;
-  if (failsForNobody(engine, page)) page.broken = 1;
+  if (failsForNobody(engine, page, changetype<SharedObject>(page.holder).home)) page.broken = 1;
   const count = engine.actionCount;
   engine.actionCount = 0;
   for (let i: u32 = 0; i < count; i++) {

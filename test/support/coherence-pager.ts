@@ -186,7 +186,8 @@ export class Pagers {
     const waited = this.#toBeTold(number, page).length > 0;
     engines.do.setWaited(engines.page(number, page), waited ? 1 : 0);
     const wanted = engines.run(number, work);
-    const nobodys = engines.do.failsForNobody(engines.engine(number), engines.page(number, page)) !== 0;
+    const next = this.#cluster.homeFor(number, page);
+    const nobodys = engines.do.failsForNobody(engines.engine(number), engines.page(number, page), next) !== 0;
     const left = lost.length > 0 ? losses.byRanges(number) : lost;
     const word =
       heard ?? losses.word([page, ...lost.filter((each) => each !== page && !left.includes(each))]);

@@ -45,7 +45,7 @@ export interface Guessed {
 }
 
 /** In milliseconds: the writer is out of reach for less than counts as death; its program is told so, and ends behind that. */
-const [CUT, MENDED, LINKLOSS, BLOCKED, WAITS, LATER] = [28, 110, 200, 20, 20, 100];
+const [CUT, MENDED, LINKLOSS, BLOCKED, WAITS, LATER] = [28, 110, 200, 20, 34, 100];
 /** Microseconds. */
 const LATE = 1000;
 const usual = { later: 110, back: 0, roles: USUAL, seed: 1 };

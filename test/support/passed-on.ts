@@ -85,7 +85,7 @@ export async function passedOnToTheDead(seed: number, kernel?: Uint8Array): Prom
           interrupts(cluster);
           for (const out of [HOME, NEXT]) {
             cluster.nodes[out - 1]!.machine.pressPowerButton();
-            cluster.run(cluster.schedule.now + 300_000);
+            cluster.run(cluster.schedule.now + 1_000_000);
           }
         },
       ],

@@ -6,7 +6,7 @@ import { KernelWasm } from "../kernel-wasm.js";
 import { knownStories, moveStories } from "../move-stories.js";
 import { explore } from "../search.js";
 import { tellStory } from "../story.js";
-import { GIVING, GUESSING, LARGER } from "../trial.js";
+import { GIVING, GUESSING, LARGER, LOSING } from "../trial.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 import { type LineBug, linePlant } from "./ranges.js";
 
@@ -348,7 +348,7 @@ export const lossLines: readonly LineBug[] = [
   {
     name: "the next home does not remember what fails there for nobody",
     file: lossFile,
-    from: "if (<u32>page.home != engine.self && home != engine.self) return false;",
+    from: "if (<u32>page.home != engine.self && next != engine.self) return false;",
     to: "if (<u32>page.home != engine.self) return false;",
     trial: [300_446, "liveness", 9],
     says: /page 0 went back to an older version/,
@@ -356,16 +356,18 @@ export const lossLines: readonly LineBug[] = [
   {
     name: "the former home does not remember what fails there for nobody",
     file: lossFile,
-    from: "if (<u32>page.home != engine.self && home != engine.self) return false;",
-    to: "if (home != engine.self) return false;",
+    from: "if (<u32>page.home != engine.self && next != engine.self) return false;",
+    to: "if (next != engine.self) return false;",
+    shapes: LOSING,
+    survives: true,
   },
   {
     name: "what fails in a frozen page while somebody waits is for nobody",
     file: lossFile,
     from: "page.frozen == 0 || page.waiters != 0 ||",
     to: "page.frozen == 0 ||",
-    trial: [GUESSING + 150, "safety", 7],
-    says: /machine 5 is told 2 times of losses of page 3/,
+    trial: [300_457, "liveness", 2],
+    says: /machine 1 is told 2 times of losses of page 1/,
   },
 ];
 export const moveSourcePlants: readonly Planted[] = [

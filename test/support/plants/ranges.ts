@@ -17,6 +17,7 @@ export interface LineBug extends Change {
   readonly says?: RegExp;
   /** Clusters of this number and behind it show it. */
   readonly shapes?: number;
+  readonly survives?: true;
 }
 
 const file = "coherence/holdings.ts";
@@ -156,6 +157,7 @@ export const linePlant = (bug: LineBug): Planted => ({
   name: bug.name,
   where: bug.file,
   change: bug,
+  ...(bug.survives && { survives: true }),
   find: async () => {
     const kernel = await compiled(bug, "unit.ts");
     const { story, trial } = bug;
