@@ -6,7 +6,7 @@ import { KernelWasm } from "../kernel-wasm.js";
 import { knownStories, moveStories } from "../move-stories.js";
 import { explore } from "../search.js";
 import { tellStory } from "../story.js";
-import { GIVING, GUESSING, LARGER, LOSING } from "../trial.js";
+import { GIVING, GUESSING, LARGER, LOSING, SHEDDING, UNMAPPING } from "../trial.js";
 import { atRandom, bySearch, type Finding, type Planted } from "./plant.js";
 import { type LineBug, linePlant } from "./ranges.js";
 
@@ -103,24 +103,28 @@ export const moveLines: readonly LineBug[] = [
     file,
     from: "  if (rangesLost(rangesOf(object))) object.lossy = 1;\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "a loss that the home had told nobody yet is its own",
     file,
     from: "  if (object.lossy != 0) says |= LOSSY;\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "of whom was told of a loss is heard still",
     file,
     from: "    if (changetype<Page>(at).untold != 0) object.lossy = 1;\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "what reverts has its number still",
     file,
     from: "    if (changetype<Page>(at).reverts != 0) object.renumbered = 1;\n",
     to: "",
+    shapes: GIVING + 111,
   },
   {
     name: "pages of another era are of the first for the next home",
@@ -134,18 +138,21 @@ export const moveLines: readonly LineBug[] = [
     file,
     from: "(object.complete == 0 || object.lossy != 0 || many)",
     to: "(object.lossy != 0 || many)",
+    shapes: GIVING + 100,
   },
   {
     name: "a new home does not hear of losses",
     file,
     from: "(object.complete == 0 || object.lossy != 0 || many)",
     to: "(object.complete == 0 || many)",
+    shapes: GIVING + 100,
   },
   {
     name: "pages that nobody has go on by the numbers that they had",
     file,
     from: "  if (renumbers) object.renumbered = 1;\n",
     to: "",
+    shapes: SHEDDING + 100,
   },
 ];
 
@@ -157,12 +164,14 @@ export const pageMoveLines: readonly LineBug[] = [
     file: "coherence/takeover.ts",
     from: "      return REPORT_OWNED;\n",
     to: "      return REPORT_COPY;\n",
+    shapes: UNMAPPING + 101,
   },
   {
     name: "copies are not reported",
     file: "coherence/takeover.ts",
     from: "    case SHARED:\n      return REPORT_COPY;\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "a loss stays with who leaves",
@@ -184,6 +193,7 @@ export const pageMoveLines: readonly LineBug[] = [
     file: pageFile,
     from: "return (report & ~UNTOLD) != REPORT_AWAY;",
     to: "return report != REPORT_NOTHING;",
+    shapes: LOSING + 101,
   },
   {
     name: "who offered a page in vain is not told so",
@@ -197,6 +207,7 @@ export const pageMoveLines: readonly LineBug[] = [
     file: pageFile,
     from: "engineSettle(engine, page) ? ALONE : 0;",
     to: "engineSettle(engine, page) ? ALONE : ALONE;",
+    shapes: 300_100,
   },
   {
     name: "a page that is lost as its home moves keeps its number",
@@ -210,12 +221,14 @@ export const pageMoveLines: readonly LineBug[] = [
     file: pageFile,
     from: "  if (object.renumbered != 0 || stale) serialReverted(engine, page);\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "a page that nobody has is no part of its range",
     file: pageFile,
     from: "  if (page.ranges != 0) page.ranged = 1; // nobody has it: as its range says\n",
     to: "",
+    shapes: GIVING + 100,
   },
 ];
 
@@ -228,30 +241,35 @@ export const keptMoveLines: readonly LineBug[] = [
     file: keptFile,
     from: "engineFreeze(engine, page, stored && page.frame != 0);",
     to: "engineFreeze(engine, page, false);",
+    shapes: LOSING + 101,
   },
   {
     name: "what has merged is not frozen",
     file: keptFile,
     from: 'an answer");\n    keptHide(kept, page);\n',
     to: 'an answer");\n',
+    shapes: GIVING + 100,
   },
   {
     name: "what a new home itself has merged is nobody's",
     file: keptFile,
     from: "    if (report != REPORT_NOTHING) reportsPut(object, kept.index, kept.index, engine.self, report);\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "what has merged, and was chosen, is not told so",
     file: keptFile,
     from: "    engineAdopt(page, alone);\n    keptHide(kept, page);\n",
     to: "    engineAdopt(page, alone);\n",
+    shapes: LOSING + 101,
   },
   {
     name: "what was handed in of a page that has a record counts twice",
     file: keptFile,
     from: "  reportsLeave(object);\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "owner and sharers are one holder of a range",
@@ -264,36 +282,42 @@ export const keptMoveLines: readonly LineBug[] = [
     file: keptFile,
     from: "    else if (isReported(range) || (range.state & REPORTED_AWAY) != 0)\n",
     to: "    else if (isReported(range))\n",
+    shapes: GIVING + 100,
   },
   {
     name: "a new home has no copy of what it shares without a record",
     file: keptFile,
     from: "mine != 0 ? SHARED : INVALID;",
     to: "mine != 0 ? INVALID : INVALID;",
+    shapes: LOSING + 134,
   },
   {
     name: "a range whose home has moved is nobody's",
     file: keptFile,
     from: "    record.directory,\n    record.owner,\n",
     to: "    UNUSED,\n    record.owner,\n",
+    shapes: GIVING + 100,
   },
   {
     name: "nobody is told that a range was chosen",
     file: keptFile,
     from: "  if (machine != 0) call_indirect<void>(adopts, object, range.first, range.last, machine);\n",
     to: "",
+    shapes: LOSING + 101,
   },
   {
     name: "what has merged here has not been written when the home has moved",
     file: keptFile,
     from: "    kept.dirty = u8(state == MODIFIED);\n",
     to: "    kept.dirty = 0;\n",
+    shapes: GIVING + 100,
   },
   {
     name: "what is here without a record is not, after its home has moved",
     file: keptFile,
     from: "    rangesPutState(rangesOf(object), kept.index, kept.index, right);\n",
     to: "",
+    shapes: GIVING + 100,
   },
   {
     name: "a record does not take over who has the page",
@@ -306,6 +330,7 @@ export const keptMoveLines: readonly LineBug[] = [
     file: reportsFile,
     from: "  put(set, page.index, page.index, flags);\n",
     to: "",
+    shapes: LOSING + 100,
   },
   {
     name: "a page that was away, and that nobody has, found no room",
@@ -320,6 +345,7 @@ export const keptMoveLines: readonly LineBug[] = [
     file: reportsFile,
     from: "    record.sharers = range.sharers;\n    record.away",
     to: "    record.sharers = 0;\n    record.away",
+    shapes: LARGER + 102,
   },
 ];
 
@@ -331,6 +357,7 @@ export const strangerLines: readonly LineBug[] = [
     file: strangersFile,
     from: "    case SAY_PURGE:\n      return SAY_SURRENDER;\n",
     to: "",
+    shapes: LARGER + 111,
   },
 ];
 

@@ -3,7 +3,7 @@
 import { KernelWasm } from "../kernel-wasm.js";
 import { rangeStories } from "../range-stories.js";
 import { type Story, tellStory } from "../story.js";
-import { GIVING, LARGER, type Mode, roomy, shapeOf, trial, worldOf } from "../trial.js";
+import { GIVING, LARGER, LOSING, type Mode, roomy, SHEDDING, shapeOf, trial, worldOf } from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
 import { atRandom, type Finding, type Planted } from "./plant.js";
 
@@ -76,30 +76,35 @@ export const rangeBugs: readonly LineBug[] = [
     file,
     from: "    rangesKeep(set, kept.index, <u8>engine.self);\n",
     to: "",
+    shapes: GIVING + 101,
   },
   {
     name: "who gives up a range does not say that it has merged pages of it",
     file,
     from: "      call_indirect<void>(touched, kept.index);\n",
     to: "      kept.away = 0;\n",
+    shapes: LOSING + 100,
   },
   {
     name: "who gives up a range has merged pages of it no more",
     file,
     from: "    rangesPutState(set, kept.index, kept.index, kept.standing);\n",
     to: "",
+    shapes: SHEDDING + 100,
   },
   {
     name: "what is named of pages that have records at the home is not kept",
     file,
     from: "  if (changetype<usize>(page) != 0) directoryKeep(page, machine);\n  else ",
     to: "  if (changetype<usize>(page) == 0) ",
+    shapes: LARGER + 100,
   },
   {
     name: "ranges are granted while others are recalled",
     file,
     from: "  rangesOf(object).recalling |= asked;\n",
     to: "",
+    shapes: LARGER + 100,
   },
   {
     name: "pages are claimed while ranges are recalled",
@@ -112,12 +117,14 @@ export const rangeBugs: readonly LineBug[] = [
     file,
     from: "  if (rangesLost(set)) renumberLost(engine, object);\n  recallEnds(object, machine);\n",
     to: "  if (rangesLost(set)) renumberLost(engine, object);\n",
+    shapes: SHEDDING + 101,
   },
   {
     name: "what a machine held that died is nobody's",
     file,
     from: "rangesReleased(set, <u8>machine, 0, PAGE_LAST, LOST);",
     to: "rangesReleased(set, <u8>machine, 0, PAGE_LAST, UNUSED);",
+    shapes: SHEDDING + 101,
   },
   {
     name: "who has died is known to have copies",
