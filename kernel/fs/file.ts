@@ -21,9 +21,13 @@ import { consoleWrite } from "../console";
 import { allocate, release } from "../memory/slab";
 import { EBADF, EINVAL, EIO, EISDIR, ENOENT, EROFS } from "../process/errno";
 import { SleepLock, sleepLockCreate, sleepLockDestroy } from "../process/lock";
-import { Inode, TYPE_CHARACTER, TYPE_DIRECTORY, TYPE_REGULAR } from "./archive";
+import { Inode, TYPE_CHARACTER, TYPE_DIRECTORY, TYPE_FIFO, TYPE_REGULAR } from "./archive";
+import { epollEnd, epollReady, interestsForget } from "./epoll";
+import { eventEnd, eventRead, eventReady, eventWrite } from "./event-counter";
 import { Entry } from "./names";
+import { pipeEnd, pipeRead, pipeReady, pipeWrite } from "./pipe";
 import { randomBytes } from "./random";
+import { READABLE, readinessLock, readinessUnlock, WRITABLE } from "./readiness";
 import { entryNew, treeChanged } from "./tree";
 import { treeOpenFile } from "./tree-changes";
 
@@ -40,6 +44,7 @@ export const O_APPEND: u32 = 0o2000;
 export const O_NONBLOCK: u32 = 0o4000;
 /** O_SYNC has this bit as well. */
 export const O_DSYNC: u32 = 0o10000;
+export const O_DIRECT: u32 = 0o40000;
 export const O_DIRECTORY: u32 = 0o200000;
 export const O_CLOEXEC: u32 = 0o2000000;
 
@@ -51,7 +56,10 @@ export const KIND_CONSOLE: u32 = 3;
 export const KIND_NULL: u32 = 4;
 export const KIND_ZERO: u32 = 5;
 export const KIND_RANDOM: u32 = 6;
-const KINDS: u32 = 7;
+export const KIND_PIPE: u32 = 7;
+export const KIND_EVENT: u32 = 8;
+export const KIND_EPOLL: u32 = 9;
+const KINDS: u32 = 10;
 
 @unmanaged
 export class File {
@@ -73,6 +81,11 @@ export class File {
   number: u64 = 0;
   mode: u32 = 0;
   system: u32 = 0;
+  /** A pipe, an eventfd or an epoll: what its kind has made; and its Source (readiness.ts). */
+  stream: usize = 0;
+  source: usize = 0;
+  /** What epolls want to know of it (epoll.ts). */
+  interests: usize = 0;
 
   sleepLock(): SleepLock {
     return changetype<SleepLock>(this.lock);
@@ -101,9 +114,13 @@ class Kind {
   /** S_IFMT bits, and what places in it are: PLACES_*. */
   type: u32 = 0;
   seekable: u32 = 0;
+  /** (file: File) => u32: the events of poll(2) that are there, asked under the lock of readiness; 0 = it is always ready. */
+  ready: u32 = 0;
+  /** (file: File) => void: it is open no more. 0 = nothing is to be done. */
+  ended: u32 = 0;
 }
 
-const kinds: usize = memory.data(140, 4);
+const kinds: usize = memory.data(280, 4);
 
 function kindAt(kind: u32): Kind {
   assert(kind < KINDS, "a file of no kind");
@@ -117,6 +134,12 @@ function row(kind: u32, type: u32, seekable: u32, read: u32, write: u32, size: u
   at.read = read;
   at.write = write;
   at.size = size;
+}
+
+/** Of a kind that is not always ready, or can be waited for all the same. */
+function rowReady(kind: u32, ready: u32, ended: u32): void {
+  kindAt(kind).ready = ready;
+  kindAt(kind).ended = ended;
 }
 
 /** Held while a file becomes another kind. */
@@ -139,6 +162,14 @@ export function filesPrepare(): void {
   row(KIND_NULL, TYPE_CHARACTER, PLACES_SAME, readNothing.index, swallow.index, sizeNone.index);
   row(KIND_ZERO, TYPE_CHARACTER, PLACES_SAME, readZeros.index, swallow.index, sizeNone.index);
   row(KIND_RANDOM, TYPE_CHARACTER, PLACES_SAME, readRandom.index, swallow.index, sizeNone.index);
+  row(KIND_PIPE, TYPE_FIFO, PLACES_NONE, pipeRead.index, pipeWrite.index, sizeNone.index);
+  row(KIND_EVENT, 0, PLACES_NONE, eventRead.index, eventWrite.index, sizeNone.index);
+  row(KIND_EPOLL, 0, PLACES_NONE, refuseBytes.index, refuseBytes.index, sizeNone.index);
+  rowReady(KIND_CONSOLE, readyAlways.index, 0);
+  rowReady(KIND_RANDOM, readyAlways.index, 0);
+  rowReady(KIND_PIPE, pipeReady.index, pipeEnd.index);
+  rowReady(KIND_EVENT, eventReady.index, eventEnd.index);
+  rowReady(KIND_EPOLL, epollReady.index, epollEnd.index);
 }
 
 /** With one reference, the caller's. For KIND_SHARED it takes over the caller's reference to the object. */
@@ -161,6 +192,9 @@ export function fileRelease(file: File): void {
   const before = atomic.sub<u32>(changetype<usize>(file) + offsetof<File>("references"), 1);
   assert(before > 0, "a file released once too often");
   if (before > 1) return;
+  interestsForget(file);
+  const ended = kindAt(file.kind).ended;
+  if (ended !== 0) call_indirect<void>(ended, file);
   if (file.object) {
     const object = changetype<SharedObject>(file.object);
     const owner = u64(changetype<usize>(file));
@@ -192,6 +226,26 @@ export function fileSize(file: File): u64 {
   return call_indirect<u64>(kindAt(file.kind).size, file);
 }
 
+const READY: u32 = READABLE | WRITABLE;
+
+/** The events of poll(2) that are there. The lock of readiness is held. */
+export function fileReadyHeld(file: File): u32 {
+  const ready = kindAt(file.kind).ready;
+  return ready === 0 ? READY : call_indirect<u32>(ready, file);
+}
+
+export function fileReady(file: File): u32 {
+  readinessLock();
+  const events = fileReadyHeld(file);
+  readinessUnlock();
+  return events;
+}
+
+/** May it be asked for by epoll(7)? */
+export function fileTellsReadiness(file: File): bool {
+  return kindAt(file.kind).ready !== 0;
+}
+
 /** st_nlink, of what is no directory. */
 export function fileLinks(file: File): u64 {
   return file.kind === KIND_SHARED ? u64(objectLinks(changetype<SharedObject>(file.object))) : 1;
@@ -221,7 +275,7 @@ export function fileTruncate(file: File, size: u64): i64 {
 
 /** What was written to it is safe, as far as it is to be (mirrored mode). Only files keep bytes. */
 export function fileSync(file: File): i64 {
-  if (kindAt(file.kind).type === TYPE_CHARACTER) return -EINVAL;
+  if (kindAt(file.kind).type === TYPE_CHARACTER || file.stream !== 0) return -EINVAL;
   return file.kind === KIND_SHARED && commitOutput() !== 0 ? -EIO : 0;
 }
 
@@ -332,6 +386,12 @@ function writeConsole(_file: File, _offset: u64, buffer: usize, bytes: usize): i
   if (commitOutput() != 0) return -EIO;
   consoleWrite(buffer, bytes);
   return i64(bytes);
+}
+function refuseBytes(_file: File, _offset: u64, _buffer: usize, _bytes: usize): i64 {
+  return -EINVAL;
+}
+function readyAlways(_file: File): u32 {
+  return READY;
 }
 function swallow(_file: File, _offset: u64, _buffer: usize, bytes: usize): i64 {
   return i64(bytes);

@@ -4,7 +4,7 @@
 
 /** `each`: table index of (number: u32, name: usize, length: u32) => void; `name` points at UTF-16 letters. */
 export function absentCalls(each: u32): void {
-  visit("22 pipe 23 select 27 mincore 29 shmget 30 shmat 31 shmctl", each);
+  visit("27 mincore 29 shmget 30 shmat 31 shmctl", each);
   visit("40 sendfile 41 socket 42 connect 43 accept 44 sendto", each);
   visit(
     "45 recvfrom 46 sendmsg 47 recvmsg 48 shutdown 49 bind 50 listen 51 getsockname 52 getpeername",
@@ -37,19 +37,19 @@ export function absentCalls(each: u32): void {
     each,
   );
   visit("205 set_thread_area 206 io_setup 207 io_destroy 208 io_getevents 209 io_submit 210 io_cancel", each);
-  visit("211 get_thread_area 212 lookup_dcookie 213 epoll_create 214 epoll_ctl_old 215 epoll_wait_old", each);
+  visit("211 get_thread_area 212 lookup_dcookie 214 epoll_ctl_old 215 epoll_wait_old", each);
   visit("216 remap_file_pages 219 restart_syscall 220 semtimedop 221 fadvise64", each);
   visit("222 timer_create 223 timer_settime 224 timer_gettime 225 timer_getoverrun 226 timer_delete", each);
-  visit("227 clock_settime 232 epoll_wait 233 epoll_ctl 235 utimes 236 vserver 237 mbind", each);
+  visit("227 clock_settime 235 utimes 236 vserver 237 mbind", each);
   visit("238 set_mempolicy 239 get_mempolicy 240 mq_open 241 mq_unlink 242 mq_timedsend", each);
   visit("243 mq_timedreceive 244 mq_notify 245 mq_getsetattr 246 kexec_load 247 waitid 248 add_key", each);
   visit("249 request_key 250 keyctl 251 ioprio_set 252 ioprio_get 253 inotify_init", each);
   visit("254 inotify_add_watch 255 inotify_rm_watch 256 migrate_pages 259 mknodat", each);
   visit("260 fchownat 261 futimesat 266 symlinkat 268 fchmodat", each);
-  visit("270 pselect6 272 unshare 275 splice 276 tee 277 sync_file_range", each);
-  visit("278 vmsplice 279 move_pages 280 utimensat 281 epoll_pwait 282 signalfd 283 timerfd_create", each);
-  visit("284 eventfd 285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);
-  visit("290 eventfd2 291 epoll_create1 293 pipe2 294 inotify_init1", each);
+  visit("272 unshare 275 splice 276 tee 277 sync_file_range", each);
+  visit("278 vmsplice 279 move_pages 280 utimensat 282 signalfd 283 timerfd_create", each);
+  visit("285 fallocate 286 timerfd_settime 287 timerfd_gettime 288 accept4 289 signalfd4", each);
+  visit("294 inotify_init1", each);
   visit("298 perf_event_open 299 recvmmsg 300 fanotify_init 301 fanotify_mark", each);
   visit("303 name_to_handle_at 304 open_by_handle_at 305 clock_adjtime 307 sendmmsg", each);
   visit("308 setns 310 process_vm_readv 311 process_vm_writev 312 kcmp 313 finit_module", each);

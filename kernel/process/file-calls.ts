@@ -27,16 +27,20 @@ import {
   fileUnlock,
   fileWriteAt,
   KIND_DIRECTORY,
+  KIND_PIPE,
   KIND_SHARED,
   O_APPEND,
   O_CLOEXEC,
+  O_DIRECT,
   O_DSYNC,
   O_NONBLOCK,
 } from "../fs/file";
+import { PIPE_BYTES, pipeUnread } from "../fs/pipe";
 import { EBADF, EFAULT, EINVAL, EISDIR, ENOTTY, ENXIO, ESPIPE } from "./errno";
 import { fcntlLock, isLockCommand, RESERVE, reserve } from "./lock-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
+import { stream } from "./stream";
 import {
   readUser,
   readUserPart,
@@ -99,7 +103,9 @@ function transfer(fd: u64, buffer: u64, bytes: u64, vector: u64, count: u64, off
     const all = vector === 0 && count === 0 ? i64(bytes) : vectorBytes(vector, count);
     if (all < 0) result = vector === 0 && count === 0 ? -EFAULT : all;
     else if (file.kind === KIND_DIRECTORY) result = all > 0 || vector === 0 ? -EISDIR : 0;
-    else if (offset !== AT_POSITION) {
+    else if (file.stream !== 0 && offset === AT_POSITION) {
+      result = stream(file, buffer, u64(all), vector, count, out);
+    } else if (offset !== AT_POSITION) {
       result = fileSeekable(file)
         ? runAt(file, buffer, bytes, vector, count, offset, u64(all), out)
         : -ESPIPE;
@@ -362,6 +368,7 @@ const F_SETFD: u64 = 2;
 const F_GETFL: u64 = 3;
 const F_SETFL: u64 = 4;
 const F_DUPFD_CLOEXEC: u64 = 1030;
+const F_GETPIPE_SZ: u64 = 1032;
 
 export function fcntl(fd: u64, command: u64, argument: u64): i64 {
   const table = currentLwp().process.descriptors;
@@ -377,12 +384,15 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
       return descriptorSetFlags(table, u64(u32(fd)), u32(argument) & 1);
   }
   if (isLockCommand(command)) return fcntlLock(fd, command, argument);
+  if (command === F_GETPIPE_SZ) return pipeSize(fd);
   if (command !== F_GETFL && command !== F_SETFL) return notImplemented("fcntl command", command, -EINVAL);
   const at = fileOf(fd);
   if (at === 0) return -EBADF;
   const file = changetype<File>(at);
-  const result: i64 = command === F_GETFL ? i64(file.flags) : 0;
-  if (command === F_SETFL) {
+  let result: i64 = command === F_GETFL ? i64(file.flags) : 0;
+  if (command === F_SETFL && u32(argument) & O_DIRECT && file.kind === KIND_PIPE) {
+    result = notImplemented("a pipe of packets, flags", u64(u32(argument)), -EINVAL);
+  } else if (command === F_SETFL) {
     const changeable = O_APPEND | O_NONBLOCK;
     file.flags = (file.flags & ~changeable) | (u32(argument) & changeable);
   }
@@ -390,39 +400,34 @@ export function fcntl(fd: u64, command: u64, argument: u64): i64 {
   return result;
 }
 
-// --- Waiting, and devices ---
-
-const POLLFD_BYTES: u64 = 8;
-const POLLNVAL: u32 = 0x20;
-/** POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM: no file here ever keeps a reader or a writer waiting. */
-const POLL_READY: u32 = 0x145;
-
-/** poll(2); the limit is the caller's to sleep out when nothing was asked that is ready. Returns how many are. */
-export function pollFiles(fds: u64, count: u64): i64 {
-  if (count > u64(DESCRIPTORS_MAX)) return -EINVAL;
-  let ready: i64 = 0;
-  for (let i: u64 = 0; i < count; i++) {
-    const entry = scratch();
-    if (!readUser(entry, fds + i * POLLFD_BYTES, 8)) return -EFAULT;
-    const fd = load<i32>(entry);
-    let events: u32 = 0;
-    if (fd >= 0) {
-      const file = fileOf(u64(fd));
-      events = file === 0 ? POLLNVAL : u32(load<u16>(entry + 4)) & POLL_READY;
-      if (file) fileRelease(changetype<File>(file));
-    }
-    store<u16>(entry + 6, u16(events));
-    if (!writeUser(fds + i * POLLFD_BYTES, entry, 8)) return -EFAULT;
-    if (events) ready++;
-  }
-  return ready;
+function pipeSize(fd: u64): i64 {
+  const at = fileOf(fd);
+  if (at === 0) return -EBADF;
+  const result = changetype<File>(at).kind === KIND_PIPE ? PIPE_BYTES : -EBADF;
+  fileRelease(changetype<File>(at));
+  return result;
 }
+
+// --- Devices ---
+
+const FIONBIO: u64 = 0x5421;
+const FIONREAD: u64 = 0x541b;
 
 /** The console is a wire, not a terminal: programs then buffer by the block, as into a file. */
 export function ioctl(fd: u64, request: u64, argument: u64): i64 {
   if (request === RESERVE) return reserve(fd, argument);
-  const file = fileOf(fd);
-  if (file === 0) return -EBADF;
-  fileRelease(changetype<File>(file));
-  return -ENOTTY;
+  const at = fileOf(fd);
+  if (at === 0) return -EBADF;
+  const file = changetype<File>(at);
+  let result = -ENOTTY;
+  if (request === FIONREAD && file.kind === KIND_PIPE) {
+    store<u32>(scratch(), pipeUnread(file));
+    result = writeUser(argument, scratch(), 4) ? 0 : -EFAULT;
+  } else if (request === FIONBIO) {
+    result = readUser(scratch(), argument, 4) ? 0 : -EFAULT;
+    if (result === 0)
+      file.flags = load<u32>(scratch()) !== 0 ? file.flags | O_NONBLOCK : file.flags & ~O_NONBLOCK;
+  }
+  fileRelease(file);
+  return result;
 }

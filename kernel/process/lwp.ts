@@ -81,6 +81,9 @@ export class Lwp {
   faultCode: u32 = 0;
   faultSignal: u32 = 0;
 
+  /** Something that it watches has told (watching.ts; under `wait`). */
+  told: u32 = 0;
+
   // Futexes (futex.ts); the links under the bucket's lock, as long as futexQueued.
   wait: usize = 0;
   futexNext: usize = 0;

@@ -122,7 +122,8 @@ export function interrupted(): bool {
 
 export function lwpInterrupted(lwp: Lwp): bool {
   const ending = atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending"));
-  return ending !== 0 || takeable(lwp) !== 0;
+  // A proxy waits for nothing any more whose thread is lost.
+  return ending !== 0 || takeable(lwp) !== 0 || (lwp.lost !== 0 && lwp.machine !== 0);
 }
 
 /** With interrupts off, just before user mode: is there something that returningToUser() would have to see? */

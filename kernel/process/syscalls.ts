@@ -9,6 +9,17 @@ import { stats } from "../stats";
 import { absentCalls } from "./absent";
 import { EINTR, ENOSYS, ERESTART } from "./errno";
 import {
+  epollCreate1,
+  epollCreateSized,
+  epollCtl,
+  epollPwait,
+  epollWait,
+  eventfd,
+  eventfd2,
+  pipe,
+  pipe2,
+} from "./event-calls";
+import {
   close,
   dup,
   dup2,
@@ -59,6 +70,7 @@ import {
   unlink,
   unlinkat,
 } from "./name-calls";
+import { poll, ppoll, pselect6, select } from "./poll-calls";
 import { callOrigin } from "./shadow";
 import {
   kill,
@@ -102,16 +114,7 @@ import {
   setRobustList,
   setTidAddress,
 } from "./thread-calls";
-import {
-  clockGetres,
-  clockGettime,
-  clockNanosleep,
-  gettimeofday,
-  nanosleep,
-  poll,
-  ppoll,
-  time,
-} from "./time-calls";
+import { clockGetres, clockGettime, clockNanosleep, gettimeofday, nanosleep, time } from "./time-calls";
 
 const CALLS: u32 = 512;
 
@@ -191,6 +194,8 @@ export function systemCallsPrepare(): void {
   row(19, "readv", "fd vector count", readv.index, ORIGIN);
   row(20, "writev", "fd vector count", writev.index, ORIGIN);
   row(21, "access", "path mode", access.index, ORIGIN);
+  row(22, "pipe", "to", pipe.index, ORIGIN);
+  row(23, "select", "count read write except limit", select.index, ORIGIN);
   row(24, "sched_yield", "", schedYield.index, HERE);
   row(25, "mremap", "at oldBytes newBytes flags", mremap.index, ORIGIN);
   row(26, "msync", "at bytes flags", msync.index, ORIGIN);
@@ -252,12 +257,15 @@ export function systemCallsPrepare(): void {
   row(202, "futex", "address operation value limit second third", futex.index, HERE);
   row(203, "sched_setaffinity", "id bytes mask", schedSetaffinity.index, HERE);
   row(204, "sched_getaffinity", "id bytes mask", schedGetaffinity.index, HERE);
+  row(213, "epoll_create", "size", epollCreateSized.index, ORIGIN);
   row(217, "getdents64", "fd buffer bytes", getdents64.index, ORIGIN);
   row(218, "set_tid_address", "at", setTidAddress.index, ORIGIN);
   row(228, "clock_gettime", "clock to", clockGettime.index, HERE);
   row(229, "clock_getres", "clock to", clockGetres.index, HERE);
   row(230, "clock_nanosleep", "clock flags request remaining", clockNanosleep.index, HERE);
   row(231, "exit_group", "status", exitGroup.index, ORIGIN);
+  row(232, "epoll_wait", "fd events most limit", epollWait.index, ORIGIN);
+  row(233, "epoll_ctl", "fd operation of event", epollCtl.index, ORIGIN);
   row(234, "tgkill", "group id signal", tgkill.index, ORIGIN);
   row(257, "openat", "directory path flags mode", openat.index, ORIGIN);
   row(258, "mkdirat", "directory path mode", mkdirat.index, ORIGIN);
@@ -266,10 +274,16 @@ export function systemCallsPrepare(): void {
   row(264, "renameat", "fromDirectory from toDirectory to", renameat.index, ORIGIN);
   row(267, "readlinkat", "directory path", readlinkat.index, ORIGIN);
   row(269, "faccessat", "directory path mode", faccessat.index, ORIGIN);
-  row(271, "ppoll", "fds count limit mask", ppoll.index, ORIGIN);
+  row(270, "pselect6", "count read write except limit mask", pselect6.index, HERE);
+  row(271, "ppoll", "fds count limit mask maskBytes", ppoll.index, HERE);
   row(273, "set_robust_list", "head bytes", setRobustList.index, ORIGIN);
   row(274, "get_robust_list", "id head bytes", getRobustList.index, ORIGIN);
+  row(281, "epoll_pwait", "fd events most limit mask maskBytes", epollPwait.index, HERE);
+  row(284, "eventfd", "count", eventfd.index, ORIGIN);
+  row(290, "eventfd2", "count flags", eventfd2.index, ORIGIN);
+  row(291, "epoll_create1", "flags", epollCreate1.index, ORIGIN);
   row(292, "dup3", "fd target flags", dup3.index, ORIGIN);
+  row(293, "pipe2", "to flags", pipe2.index, ORIGIN);
   row(295, "preadv", "fd vector count offset", preadv.index, ORIGIN);
   row(296, "pwritev", "fd vector count offset", pwritev.index, ORIGIN);
   row(302, "prlimit64", "id resource fresh old", prlimit64.index, HERE);

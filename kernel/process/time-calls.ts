@@ -3,7 +3,6 @@
 import { queueLock, queueUnlock, WaitQueue, waitOn } from "../lwkt/wait";
 import { nanoseconds, WALL_CLOCK_EPOCH } from "../machine/time";
 import { EFAULT, EINTR, EINVAL } from "./errno";
-import { pollFiles } from "./file-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
 import { processCpuTime, threadCpuTime } from "./processor-time";
@@ -147,28 +146,6 @@ export function clockNanosleep(clock: u64, flags: u64, request: u64, remaining: 
   const left: u64 = deadline > now ? deadline - now : 0;
   if (!absolute && remaining && writePair(remaining, left / SECOND, left % SECOND) !== 0) return -EFAULT;
   return -EINTR;
-}
-
-/** poll(2): `limit` in milliseconds, negative = for ever. */
-export function poll(fds: u64, count: u64, limit: u64): i64 {
-  const ready = pollFiles(fds, count);
-  const milliseconds = i32(limit);
-  if (ready !== 0 || milliseconds === 0) return ready;
-  const deadline: u64 = milliseconds < 0 ? u64.MAX_VALUE : nanoseconds() + u64(milliseconds) * 1_000_000;
-  return sleepUntil(deadline) ? 0 : -EINTR;
-}
-
-/** ppoll(2) without a signal mask; with one it would have to be set for the time of the call. */
-export function ppoll(fds: u64, count: u64, limit: u64, mask: u64): i64 {
-  if (mask) return notImplemented("ppoll with a mask of", mask, -EINVAL);
-  const ready = pollFiles(fds, count);
-  if (ready !== 0) return ready;
-  let deadline = u64.MAX_VALUE;
-  if (limit) {
-    if (!readUser(scratch(), limit, 16)) return -EFAULT;
-    deadline = nanoseconds() + load<u64>(scratch()) * SECOND + load<u64>(scratch() + 8);
-  }
-  return nanoseconds() >= deadline || sleepUntil(deadline) ? 0 : -EINTR;
 }
 
 /** False: a signal came first. */
