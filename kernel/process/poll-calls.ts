@@ -22,7 +22,7 @@ import { EBADF, EFAULT, EINTR, EINVAL, ENOMEM } from "./errno";
 import { fileOf } from "./file-calls";
 import { currentLwp } from "./lwp";
 import { callOrigin } from "./shadow";
-import { maskChanged } from "./signal";
+import { interrupted, maskChanged } from "./signal";
 import { UNBLOCKABLE } from "./signal-numbers";
 import { readUser, scratch, writeUser } from "./user-memory";
 import { awaitTold, FOR_EVER, ThreadWatch, threadWatch, threadWatchEnd } from "./watching";
@@ -59,6 +59,7 @@ function awaitReady(list: usize, count: u32, deadline: u64): i64 {
   }
   let result = i64(looked(list, count));
   if (result === 0 && deadline !== 0) result = awaitFiles(list, count, deadline);
+  else if (result === 0 && interrupted()) result = -EINTR; // before the time, even none at all
   for (let i: u32 = 0; i < count; i++) {
     const file = lookAt(list, i).file;
     if (file) fileRelease(changetype<File>(file));

@@ -225,6 +225,20 @@ static void others(int ends[2], int counter)
 	printf("polls: pselect: %s", done(pselect(0, 0, 0, 0, &time, 0)));
 	printf(", %s\n", took(20));
 	printf("polls: signals %u\n", signals);
+	/* It is there already, and there is no time: it comes even so, unless something is ready. */
+	time = (struct timespec){0, 0};
+	printf("polls: ppoll, no time: %s\n", done(ppoll(fds, 2, &time, &none)));
+	printf("polls: signals %u\n", signals);
+	pthread_kill(pthread_self(), SIGUSR1);
+	printf("polls: pselect, no time: %s\n", done(pselect(0, 0, 0, 0, &time, &none)));
+	printf("polls: signals %u\n", signals);
+	pthread_kill(pthread_self(), SIGUSR1);
+	printf("polls: ppoll: %s\n", done(ppoll(fds, 2, 0, &none)));
+	pthread_kill(pthread_self(), SIGUSR1);
+	write(ends[1], "x", 1);
+	printf("polls: ready and a signal: %s\n", done(ppoll(fds, 2, 0, &none)));
+	printf("polls: signals %u\n", signals);
+	read(ends[0], &eight, 1);
 	pthread_sigmask(SIG_UNBLOCK, &blocked, 0);
 	printf("polls: signals %u\n", signals);
 	task.fd = ends[1];
