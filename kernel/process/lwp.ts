@@ -106,6 +106,9 @@ export class Lwp {
   moves: u32 = 0;
   mailbox: usize = 0;
   letter: usize = 0;
+  /** Signals that the proxy has passed to the thread, counted at both; of the proxy those among them that the thread has not taken, as far as is known (process.lock). */
+  passed: u32 = 0;
+  underway: u64 = 0;
   /** In a shadow: `blocked` and `awaited` as the proxy knows them. */
   toldMask: u64 = 0;
   toldAwaited: u64 = 0;

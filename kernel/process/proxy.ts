@@ -90,6 +90,8 @@ export function proxyStart(child: Lwp, machine: u32, core: u32): i64 {
 export function threadStartAt(child: Lwp, machine: u32, core: u32, moves: bool): i64 {
   const process = child.process;
   child.machine = machine;
+  child.passed = 0;
+  child.underway = 0;
   // One after the other: only the first message to a machine makes it a shadow of the process.
   process.sleepLock().acquire();
   const known = (process.shadows & bit(machine)) !== 0;
@@ -216,6 +218,10 @@ function passSignals(lwp: Lwp): void {
       defaultAction(lwp, signal);
       continue;
     }
+    process.spinLock().acquire();
+    lwp.passed++;
+    lwp.underway |= signalBit(signal);
+    process.spinLock().release();
     const info = changetype<SignalInfo>(lwp.info);
     const letter = lwpLetter(lwp);
     letterBegin(letter, lwp.machine, processLinkid(process), 0, COMMAND_THREAD_SIGNAL);

@@ -55,6 +55,7 @@ import {
 import { actionTaken } from "./signal";
 import { SIGNALS } from "./signal-numbers";
 import {
+  CALL_BYTES,
   CALL_FETCH,
   CALL_MASK,
   CALL_MOVE,
@@ -177,9 +178,13 @@ export function putCall(letter: Letter, lwp: Lwp, number: u32): usize {
   const process = lwp.process;
   letterBegin(letter, process.origin, processLinkid(process), 0, COMMAND_THREAD_CALL);
   letterPut(letter, ITEM_THREAD, lwp.id, 0);
-  const at = letterPut(letter, ITEM_CALL, number, 56);
+  const at = letterPut(letter, ITEM_CALL, number, u32(CALL_BYTES));
   memory.fill(at, 0, 48);
+  process.spinLock().acquire();
   store<u64>(at + 48, lwp.blocked);
+  store<u64>(at + 56, u64(lwp.passed));
+  store<u64>(at + 64, lwp.queue().pending & ~lwp.blocked);
+  process.spinLock().release();
   lwp.toldMask = lwp.blocked;
   lwp.toldAwaited = 0;
   return at;

@@ -122,8 +122,9 @@ export function interrupted(): bool {
 
 export function lwpInterrupted(lwp: Lwp): bool {
   const ending = atomic.load<u32>(changetype<usize>(lwp.process) + offsetof<Process>("ending"));
-  // A proxy waits for nothing any more whose thread is lost.
-  return ending !== 0 || takeable(lwp) !== 0 || (lwp.lost !== 0 && lwp.machine !== 0);
+  if (ending !== 0 || takeable(lwp) !== 0) return true;
+  // A proxy waits neither for a thread that is lost, nor for one that has a signal to take.
+  return lwp.machine !== 0 && (lwp.lost !== 0 || (lwp.underway & ~lwp.blocked) !== 0);
 }
 
 /** With interrupts off, just before user mode: is there something that returningToUser() would have to see? */

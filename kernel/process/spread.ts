@@ -54,6 +54,8 @@ export const CALL_FETCH: u32 = 0x1000;
 export const CALL_MASK: u32 = 0x1001;
 export const CALL_MOVE: u32 = 0x1002;
 export const CALL_MOVED: u32 = 0x1003;
+/** ITEM_CALL, as its row says. */
+export const CALL_BYTES: usize = 72;
 /** Room for a THREAD_CALL, as its row in commands.ts limits it. */
 const MAILBOX_BYTES: u32 = 2560;
 /** Status of a process whose machine or threads are gone: as by SIGKILL. */
@@ -201,7 +203,7 @@ function called(process: Process, from: u32, message: MessageHeader): void {
   process.spinLock().acquire();
   const lwp = lwpOf(process, id, from);
   if (changetype<usize>(lwp) !== 0 && lwp.request === 0) {
-    lwp.blocked = load<u64>(itemData(call) + 48);
+    takeMask(lwp, itemData(call) + 48);
     accepted = true;
     lwp.awaited = call.aux === CALL_MASK ? load<u64>(itemData(call)) : 0;
     if (call.aux !== CALL_MASK) {
@@ -213,6 +215,13 @@ function called(process: Process, from: u32, message: MessageHeader): void {
   }
   process.spinLock().release();
   if (!accepted) refuse(from, message);
+}
+
+/** What a call says about the thread's signals: a wait for it is cut short by those, too, that it has and has not taken, or does not have yet. */
+function takeMask(lwp: Lwp, at: usize): void {
+  lwp.blocked = load<u64>(at);
+  if (load<u64>(at, 8) === u64(lwp.passed)) lwp.underway = 0;
+  lwp.underway |= load<u64>(at, 16);
 }
 
 /** Lwp.request */
@@ -234,6 +243,7 @@ function signalled(process: Process, message: MessageHeader): void {
   const lwp = lwpOf(process, itemFind(message, ITEM_THREAD).aux, 0);
   if (changetype<usize>(lwp) !== 0) {
     signalRead(lwp.queue(), itemData(item));
+    lwp.passed++;
     if (lwp.thread) core = i32(changetype<Thread>(lwp.thread).core);
   }
   process.spinLock().release();

@@ -118,7 +118,7 @@ export const ITEM_OFFERED: u32 = 19; // the machine that the page was offered to
 
 export const ITEM_THREAD: u32 = 20; // the thread's id; data: per command
 export const ITEM_STATE: u32 = 21; // data: registers to go on with (process/lwp.ts)
-export const ITEM_CALL: u32 = 22; // the call's number; data: six arguments, the thread's blocked signals
+export const ITEM_CALL: u32 = 22; // the call's number; data: six arguments, the signals that the thread blocks[8], how many it has been passed[8], which it could take[8]
 export const ITEM_RESULT: u32 = 23; // 1 = may be run again after a signal; data: the result[8], the origin's time[8]
 export const ITEM_RANGE: u32 = 24; // protection, kind << 8; data: start[8] end[8], and of a map entry offset[8] limit[8] object[8]
 export const ITEM_SIGNAL: u32 = 25; // the signal; data: itself (process/signal-queue.ts), or its action
@@ -282,7 +282,7 @@ const ROWS: usize = memory.data<u32>([
   COMMAND_THREAD_START,      ITEM_ACTIONS,   2048, 2048, ANY,
   COMMAND_THREAD_START | R,  ITEM_ERROR,     0,    0,    ANY,
   COMMAND_THREAD_CALL,       ITEM_THREAD,    0,    0,    ONE,
-  COMMAND_THREAD_CALL,       ITEM_CALL,      56,   56,   ONE,
+  COMMAND_THREAD_CALL,       ITEM_CALL,      72,   72,   ONE,
   COMMAND_THREAD_CALL,       ITEM_STATE,     1,    1024, ANY,
   COMMAND_THREAD_CALL,       ITEM_LWP,       40,   1552,  ANY,
   COMMAND_THREAD_CALL | R,   ITEM_RESULT,    16,   16,   ANY,

@@ -248,6 +248,43 @@ static void others(int ends[2], int counter)
 	pthread_join(thread, 0);
 }
 
+/* --- A thread that lets a signal in at times only, whenever it is sent --- */
+
+#define SENT 40
+static volatile unsigned awaits, ended;
+
+static void *lets_in(void *argument)
+{
+	sigset_t blocked, none;
+	(void)argument;
+	sigemptyset(&none);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &blocked, 0);
+	pthread_kill(pthread_self(), SIGUSR1);
+	printf("polls: sent before: %s\n", done(ppoll(0, 0, 0, &none)));
+	for (unsigned i = 0; i < SENT; i++) {
+		awaits = i + 1;
+		ended += i % 2 ? ppoll(0, 0, 0, &none) < 0 : pselect(0, 0, 0, 0, 0, &none) < 0;
+	}
+	return 0;
+}
+
+static void sent_at_any_time(void)
+{
+	pthread_t thread;
+	signals = 0;
+	pthread_create(&thread, 0, lets_in, 0);
+	for (unsigned i = 0; i < SENT; i++) {
+		while (awaits <= i)
+			sched_yield();
+		usleep(i * 5);
+		pthread_kill(thread, SIGUSR1);
+	}
+	pthread_join(thread, 0);
+	printf("polls: signals %u, %u ended\n", signals, ended);
+}
+
 /* --- Each thread waits for all pipes, and one of them takes what is there --- */
 
 #define ROUNDS 30
@@ -307,6 +344,7 @@ int main(int count, char **words)
 	selects(ends, counter);
 	ends_go();
 	others(ends, counter);
+	sent_at_any_time();
 	many();
 	return 0;
 }
