@@ -100,26 +100,34 @@ function destroy(pipe: Pipe): void {
   release(changetype<usize>(pipe));
 }
 
+/** Of the first page; they stay there until pipeTaken(). */
 export function pipeRead(file: File, _offset: u64, buffer: usize, bytes: usize): i64 {
   if (bytes === 0) return 0;
   const pipe = pipeOf(file);
+  let result: i64 = 0;
+  pipe.sleepLock().acquire();
+  if (pipe.used > 0) {
+    const slot = pipe.slot(0);
+    result = i64(min<usize>(bytes, usize(slot.bytes)));
+    memory.copy(buffer, slot.page + usize(slot.from), usize(result));
+  } else if (pipe.ends & WRITER) result = -EAGAIN;
+  pipe.sleepLock().release();
+  return result;
+}
+
+/** So many bytes, which were read, go out. The open file's lock has been held since. */
+export function pipeTaken(file: File, bytes: usize): void {
+  assert(file.sleepLock().held(), "bytes of a pipe are taken that another one has read");
+  const pipe = pipeOf(file);
   pipe.sleepLock().acquire();
   const wasFull = pipe.used === SLOTS;
-  let done: usize = 0;
-  while (done < bytes && pipe.used > 0) {
-    const slot = pipe.slot(0);
-    const count = min<usize>(bytes - done, usize(slot.bytes));
-    memory.copy(buffer + done, slot.page + usize(slot.from), count);
-    slot.from += u32(count);
-    slot.bytes -= u32(count);
-    done += count;
-    if (slot.bytes === 0) drop(pipe);
-  }
+  const slot = pipe.slot(0);
+  slot.from += u32(bytes);
+  slot.bytes -= u32(bytes);
+  if (slot.bytes === 0) drop(pipe);
   const room = wasFull && pipe.used < SLOTS;
-  const over = (pipe.ends & WRITER) === 0;
   pipe.sleepLock().release();
   if (room) tell(changetype<Source>(pipe.writeSource), WRITABLE);
-  return done > 0 ? i64(done) : over ? 0 : -EAGAIN;
 }
 
 function drop(pipe: Pipe): void {

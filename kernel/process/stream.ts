@@ -1,10 +1,10 @@
 // Reading and writing what has no places and may have to be waited for: pipes and eventfds. Bytes pass through a piece of kernel memory, a page of a
-// pipe at most; what has been read and finds no room in the user's memory is lost, as an eventfd's count on Linux.
+// pipe at most; a piece for which there is not all of the user's memory is not moved, but an eventfd's count is lost then, all of it as on Linux.
 //
 // Invariant: whoever takes bytes out holds the open file's lock until they are with the user, so that what one call reads lay together. Nobody holds it who waits.
 import { framesAwait } from "../coherence/pager";
 import { File, fileReadAt, fileWriteAt, KIND_PIPE, O_NONBLOCK } from "../fs/file";
-import { PIPE_BUF, pipeBegin } from "../fs/pipe";
+import { PIPE_BUF, pipeBegin, pipeTaken } from "../fs/pipe";
 import { ALWAYS, READABLE, WRITABLE } from "../fs/readiness";
 import { mayTakeFrame } from "../memory/reserve";
 import { allocate, release } from "../memory/slab";
@@ -28,6 +28,7 @@ class Cursor {
 /** `total` bytes at `buffer`, or by the vector if there is one. */
 export function stream(file: File, buffer: u64, total: u64, vector: u64, count: u64, out: bool): i64 {
   if (vector === 0 && count === 0 && !userRange(buffer, total)) return -EFAULT;
+  if (vector !== 0 && total === 0) return 0;
   const room = usize(min<u64>(total, u64(PIPE_BUF)));
   const cursor = changetype<Cursor>(allocate(offsetof<Cursor>() + max<usize>(room, 8)));
   cursor.at = buffer;
@@ -53,11 +54,11 @@ function readStream(file: File, cursor: Cursor, total: u64): i64 {
       done === 0 ? awaitBytes(file, piece(cursor), wanted) : fileReadAt(file, 0, piece(cursor), wanted);
     result = got;
     if (got <= 0) break;
-    const moved = carry(cursor, piece(cursor), usize(got), false);
-    done += u64(moved);
     result = -EFAULT;
-    if (moved < usize(got) || usize(got) < wanted) break;
-  } while (done < total);
+    if (carry(cursor, piece(cursor), usize(got), false) < usize(got)) break;
+    if (file.kind === KIND_PIPE) pipeTaken(file, usize(got));
+    done += u64(got);
+  } while (done < total && file.kind === KIND_PIPE);
   file.sleepLock().release();
   return done > 0 ? i64(done) : result;
 }
@@ -86,18 +87,24 @@ function writeStream(file: File, cursor: Cursor, total: u64): i64 {
   let done: u64 = 0;
   let result: i64 = 0;
   do {
-    const first = done === 0 && file.kind === KIND_PIPE;
-    const wanted = first ? pipeBegin(file, total) : usize(min<u64>(total - done, u64(PIPE_BUF)));
-    const moved = carry(cursor, piece(cursor), wanted, true);
+    const wanted = pieceBytes(file, cursor, total, done);
     result = -EFAULT;
-    if (moved === 0 && wanted !== 0) break;
-    result = awaitRoom(file, piece(cursor), moved);
+    if (carry(cursor, piece(cursor), wanted, true) < wanted) break;
+    result = awaitRoom(file, piece(cursor), wanted);
     if (result === -EPIPE) brokenPipe();
     if (result <= 0) break;
     done += u64(result);
     if (usize(result) < wanted) break;
   } while (done < total);
   return done > 0 ? i64(done) : result;
+}
+
+/** How much of what is left to write goes at once. To an eventfd each part of a vector is a write of its own. */
+function pieceBytes(file: File, cursor: Cursor, total: u64, done: u64): usize {
+  if (file.kind === KIND_PIPE && done === 0) return pipeBegin(file, total);
+  if (file.kind === KIND_PIPE) return usize(min<u64>(total - done, u64(PIPE_BUF)));
+  while (cursor.bytes === 0 && next(cursor)) {}
+  return usize(min<u64>(cursor.bytes, u64(PIPE_BUF)));
 }
 
 function awaitRoom(file: File, buffer: usize, bytes: usize): i64 {

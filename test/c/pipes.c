@@ -135,6 +135,38 @@ static void ends_of_it(void)
 	close(ends[1]);
 }
 
+/* Memory that ends in the middle: what does not fit whole is not taken, nor given. */
+static void half_memory(void)
+{
+	int ends[2], unread;
+	char *two = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *end = two + 4096;
+	mprotect(end, 4096, PROT_NONE);
+	open_pipe(ends, O_NONBLOCK);
+	STEP("write from the end of memory", write(ends[1], end - 4, 8));
+	STEP("nothing of it", read(ends[0], page, 100));
+	write(ends[1], "what is read", 12);
+	STEP("read into nowhere", read(ends[0], nowhere, 12));
+	STEP("read into the end of memory", read(ends[0], end - 4, 12));
+	memset(page, 0, 20);
+	STEP("all of it is there", read(ends[0], page, 100));
+	printf("pipes: %s\n", page);
+	write(ends[1], page, 4096);
+	write(ends[1], page, 4096);
+	STEP("two pages into one", read(ends[0], two, 8192));
+	ioctl(ends[0], FIONREAD, &unread);
+	printf("pipes: unread %d\n", unread);
+	STEP("two pages from one", write(ends[1], two, 8192));
+	ioctl(ends[0], FIONREAD, &unread);
+	printf("pipes: unread %d\n", unread);
+	struct iovec vector[2] = {{page, 100}, {nowhere, 100}};
+	STEP("writev of half a vector", writev(ends[1], vector, 2));
+	STEP("readv of half a vector", readv(ends[0], vector, 2));
+	ioctl(ends[0], FIONREAD, &unread);
+	printf("pipes: unread %d\n", unread);
+	close_pipe(ends);
+	munmap(two, 8192);
+}
+
 /* --- Waiting --- */
 
 struct task {
@@ -328,6 +360,7 @@ int main(int count, char **words)
 	for (unsigned i = 0; i < sizeof pieces / sizeof *pieces; i++)
 		room(pieces[i]);
 	ends_of_it();
+	half_memory();
 	waiting();
 	many();
 	return 0;
