@@ -8,6 +8,8 @@ import { EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM } from "../process/errno";
 import { File, fileCreate, fileReadyHeld, fileTellsReadiness, KIND_EPOLL, O_RDWR } from "./file";
 import {
   ALWAYS,
+  POLLIN,
+  POLLOUT,
   READABLE,
   readinessLock,
   readinessUnlock,
@@ -21,15 +23,18 @@ import {
 export const EPOLL_CTL_ADD: u32 = 1;
 export const EPOLL_CTL_DEL: u32 = 2;
 export const EPOLL_CTL_MOD: u32 = 3;
-/** Wakes one of several epolls or more: here all. */
+/** Wakes one of several epolls or more: here all. Once asked for it stays, and only these may come with it. */
 const EPOLLEXCLUSIVE: u32 = 1 << 28;
 const EPOLLWAKEUP: u32 = 1 << 29;
 const EPOLLONESHOT: u32 = 1 << 30;
 const EPOLLET: u32 = 1 << 31;
 /** What of an interest's events is none. */
 const MANNERS: u32 = EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET;
+const EXCLUSIVE: u32 = EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLET | POLLIN | POLLOUT | ALWAYS;
 /** struct epoll_event of x86-64: events u32, data u64, packed. */
 export const EVENT_BYTES: usize = 12;
+/** What epollTake() puts before the events. */
+export const TAKING_BYTES: usize = 8;
 /** Epolls that watch one another: one more in a chain of them is refused. */
 const CHAIN_MOST: u32 = 6;
 /** Interests of all epolls (max_user_watches). */
@@ -52,6 +57,10 @@ class Interest extends Watch {
   fd: u32 = 0;
   manners: u32 = 0;
   data: u64 = 0;
+  /** Which call of epollTake() told of it last, as which of its events, and what was wanted then. */
+  taking: u32 = 0;
+  place: u32 = 0;
+  wanted: u32 = 0;
   /** Links of the epoll's interests, and of the file's. */
   following: usize = 0;
   before: usize = 0;
@@ -91,7 +100,9 @@ export function epollEnd(file: File): void {
 export function epollChange(set: File, operation: u32, file: File, fd: u32, events: u32, data: u64): i64 {
   if (!fileTellsReadiness(file)) return -EPERM;
   if (set === file || set.kind !== KIND_EPOLL) return -EINVAL;
-  if (events & EPOLLEXCLUSIVE && (operation === EPOLL_CTL_MOD || file.kind === KIND_EPOLL)) return -EINVAL;
+  if (events & EPOLLEXCLUSIVE) {
+    if (operation === EPOLL_CTL_MOD || file.kind === KIND_EPOLL || events & ~EXCLUSIVE) return -EINVAL;
+  }
   const epoll = epollOf(set);
   const fresh = operation === EPOLL_CTL_ADD ? allocate(offsetof<Interest>()) : 0;
   readinessLock();
@@ -103,6 +114,7 @@ export function epollChange(set: File, operation: u32, file: File, fd: u32, even
   } else if (operation !== EPOLL_CTL_DEL && operation !== EPOLL_CTL_MOD) result = -EINVAL;
   else if (known === 0) result = -ENOENT;
   else if (operation === EPOLL_CTL_DEL) forget(changetype<Interest>(known));
+  else if (changetype<Interest>(known).manners & EPOLLEXCLUSIVE) result = -EINVAL;
   else change(changetype<Interest>(known), events, data);
   readinessUnlock();
   if (fresh !== 0 && result < 0) release(fresh);
@@ -173,15 +185,15 @@ function change(interest: Interest, events: u32, data: u64): void {
   interest.events = (events & ~MANNERS) | ALWAYS;
   interest.manners = events & MANNERS;
   interest.data = data;
+  interest.taking = 0;
   if (fileReadyHeld(changetype<File>(interest.file)) & interest.events) interestTold(interest);
 }
 
 /** By the file's source: a Watch is told. */
 function interestTold(watch: Watch): void {
   const interest = changetype<Interest>(changetype<usize>(watch));
-  if (interest.isQueued) return;
   const epoll = changetype<Epoll>(interest.epoll);
-  enqueue(epoll, interest);
+  if (!interest.isQueued) enqueue(epoll, interest);
   tellHeld(epoll, READABLE);
 }
 
@@ -192,6 +204,16 @@ function enqueue(epoll: Epoll, interest: Interest): void {
   if (epoll.queueLast !== 0) changetype<Interest>(epoll.queueLast).queueNext = changetype<usize>(interest);
   else epoll.queue = changetype<usize>(interest);
   epoll.queueLast = changetype<usize>(interest);
+  epoll.queued++;
+}
+
+function enqueueFirst(epoll: Epoll, interest: Interest): void {
+  interest.isQueued = 1;
+  interest.queueBefore = 0;
+  interest.queueNext = epoll.queue;
+  if (epoll.queue !== 0) changetype<Interest>(epoll.queue).queueBefore = changetype<usize>(interest);
+  else epoll.queueLast = changetype<usize>(interest);
+  epoll.queue = changetype<usize>(interest);
   epoll.queued++;
 }
 
@@ -229,24 +251,57 @@ export function interestsForget(file: File): void {
   readinessUnlock();
 }
 
-/** Up to `most` events that are there, to kernel memory; how many. Who was told first is first. */
+/** Calls of epollTake(), under the lock. */
+let takings: u32 = 0;
+
+/** Up to `most` events that are there, to kernel memory behind a word of `to` that is for epollReturn(); how many. Who was told first is first. */
 export function epollTake(set: File, to: usize, most: u32): u32 {
   const epoll = epollOf(set);
+  let at = to + TAKING_BYTES;
   let count: u32 = 0;
   readinessLock();
+  takings++;
+  store<u32>(to, takings);
   for (let left = epoll.queued; left > 0 && count < most; left--) {
     const interest = changetype<Interest>(epoll.queue);
     const events = fileReadyHeld(changetype<File>(interest.file)) & interest.events;
     dequeue(epoll, interest);
     if (events === 0) continue;
-    store<u32>(to + <usize>count * EVENT_BYTES, events);
-    store<u64>(to + <usize>count * EVENT_BYTES, interest.data, 4);
-    count++;
+    store<u32>(at, events);
+    store<u64>(at, interest.data, 4);
+    at += EVENT_BYTES;
+    interest.taking = takings;
+    interest.place = count++;
+    interest.wanted = interest.events;
     if (interest.manners & EPOLLONESHOT) interest.events = 0;
     else if (!(interest.manners & EPOLLET)) enqueue(epoll, interest);
   }
   readinessUnlock();
   return count;
+}
+
+/** Of the `count` events that epollTake() has found those from the so manieth on were told to nobody: they are the first again. */
+export function epollReturn(set: File, to: usize, first: u32, count: u32): void {
+  const epoll = epollOf(set);
+  readinessLock();
+  for (let place = count; place > first; place--) {
+    const at = takenAs(epoll, load<u32>(to), place - 1);
+    if (at === 0) continue;
+    const interest = changetype<Interest>(at);
+    interest.events = interest.wanted;
+    if (interest.isQueued) dequeue(epoll, interest);
+    enqueueFirst(epoll, interest);
+  }
+  tellHeld(epoll, READABLE);
+  readinessUnlock();
+}
+
+/** 0: it has gone since, or was changed, or told once more. */
+function takenAs(epoll: Epoll, taking: u32, place: u32): usize {
+  let at = epoll.interests;
+  while (at !== 0 && (changetype<Interest>(at).taking !== taking || changetype<Interest>(at).place !== place))
+    at = changetype<Interest>(at).following;
+  return at;
 }
 
 /** Lock held. Those that were told and are not ready any more leave the queue. */

@@ -1,20 +1,29 @@
 // pipe, pipe2, eventfd, eventfd2 and the calls of epoll(7) (Linux man pages, section 2).
 import { descriptorAdd, descriptorClose } from "../fs/descriptors";
-import { EPOLL_CTL_DEL, EVENT_BYTES, epollChange, epollCreate, epollTake } from "../fs/epoll";
+import {
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EVENT_BYTES,
+  epollChange,
+  epollCreate,
+  epollReturn,
+  epollTake,
+  TAKING_BYTES,
+} from "../fs/epoll";
 import { eventCreate } from "../fs/event-counter";
 import { File, fileRelease, KIND_EPOLL, O_CLOEXEC, O_DIRECT, O_NONBLOCK } from "../fs/file";
 import { pipeCreate } from "../fs/pipe";
 import { READABLE } from "../fs/readiness";
 import { nanoseconds } from "../machine/time";
 import { mayTakeFrame } from "../memory/reserve";
-import { allocate, release } from "../memory/slab";
-import { EBADF, EFAULT, EINVAL, ENFILE } from "./errno";
+import { allocate, allocateOrNone, release } from "../memory/slab";
+import { EBADF, EFAULT, EINVAL, ENFILE, ENOMEM } from "./errno";
 import { fileOf } from "./file-calls";
 import { currentLwp } from "./lwp";
 import { notImplemented } from "./not-implemented";
 import { maskAfterCall, maskForCall } from "./poll-calls";
 import { callOrigin } from "./shadow";
-import { readUser, SCRATCH_BYTES, scratch, userRange, writeUser } from "./user-memory";
+import { readUser, SCRATCH_BYTES, scratch, userRange, writeUser, writeUserPart } from "./user-memory";
 import { awaitTold, FOR_EVER, ThreadWatch, threadWatch, threadWatchEnd } from "./watching";
 
 /** A descriptor for a new file, whose reference it takes over. */
@@ -90,6 +99,7 @@ export function epollCtl(epfd: u64, operation: u64, fd: u64, event: u64): i64 {
   if (changes && !readUser(scratch(), event, EVENT_BYTES)) return -EFAULT;
   const events: u32 = changes ? load<u32>(scratch()) : 0;
   const data: u64 = changes ? load<u64>(scratch(), 4) : 0;
+  if (u32(operation) === EPOLL_CTL_ADD && !mayTakeFrame()) return -ENOMEM;
   const epoll = fileOf(epfd);
   if (epoll === 0) return -EBADF;
   const file = fileOf(fd);
@@ -111,7 +121,10 @@ export function epollCtl(epfd: u64, operation: u64, fd: u64, event: u64): i64 {
 
 const EVENTS_MOST: i32 = 0x7fff_ffff / i32(EVENT_BYTES);
 
-/** `limit` in milliseconds, negative = for ever. What is ready beyond a page of events is there for the next call. */
+/** As many events are told at once at most. */
+const TOLD_MOST: i32 = 1024;
+
+/** `limit` in milliseconds, negative = for ever. */
 export function epollWait(epfd: u64, to: u64, most64: u64, limit: u64): i64 {
   const most = i32(most64);
   if (most <= 0 || most > EVENTS_MOST) return -EINVAL;
@@ -119,25 +132,38 @@ export function epollWait(epfd: u64, to: u64, most64: u64, limit: u64): i64 {
   const at = fileOf(epfd);
   if (at === 0) return -EBADF;
   const file = changetype<File>(at);
-  let result: i64 = -EINVAL;
-  if (file.kind === KIND_EPOLL) {
-    const page = i32(SCRATCH_BYTES / EVENT_BYTES);
-    result = take(file, u32(min<i32>(most, page)), i32(limit));
-    if (result > 0 && !writeUser(to, scratch(), usize(result) * EVENT_BYTES)) result = -EFAULT;
-  }
+  const result =
+    file.kind === KIND_EPOLL ? waitFor(file, to, min<i32>(most, TOLD_MOST), i32(limit)) : -EINVAL;
   fileRelease(file);
   return result;
 }
 
-/** Into scratch(). */
-function take(file: File, most: u32, limit: i32): i64 {
-  let result = i64(epollTake(file, scratch(), most));
+function waitFor(file: File, to: u64, most: i32, limit: i32): i64 {
+  const inScratch = i32((SCRATCH_BYTES - TAKING_BYTES) / EVENT_BYTES);
+  const large =
+    most > inScratch && mayTakeFrame() ? allocateOrNone(TAKING_BYTES + usize(most) * EVENT_BYTES) : 0;
+  const events = large !== 0 ? large : scratch();
+  let result = take(file, events, u32(large !== 0 ? most : min<i32>(most, inScratch)), i32(limit));
+  if (result > 0) {
+    const bytes = usize(result) * EVENT_BYTES;
+    const told = writeUserPart(to, events + TAKING_BYTES, bytes) / EVENT_BYTES;
+    if (i64(told) < result) {
+      epollReturn(file, events, u32(told), u32(result));
+      result = told > 0 ? i64(told) : -EFAULT;
+    }
+  }
+  release(large);
+  return result;
+}
+
+function take(file: File, to: usize, most: u32, limit: i32): i64 {
+  let result = i64(epollTake(file, to, most));
   if (result !== 0 || limit === 0) return result;
   const deadline = limit < 0 ? FOR_EVER : nanoseconds() + u64(limit) * 1_000_000;
   const watch = changetype<ThreadWatch>(allocate(offsetof<ThreadWatch>()));
   threadWatch(watch, file, READABLE);
   while (true) {
-    result = i64(epollTake(file, scratch(), most));
+    result = i64(epollTake(file, to, most));
     if (result !== 0) break;
     result = awaitTold(deadline);
     if (result <= 0) break;

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 
 static const char *done(long result)
@@ -19,6 +20,8 @@ static const char *done(long result)
 		snprintf(to, sizeof text[0], "%ld", result);
 	return to;
 }
+
+static void *volatile nowhere = (void *)8;
 
 #define STEP(what, result) printf("epolls: %s: %s\n", what, done(result))
 
@@ -80,12 +83,28 @@ static void counters(void)
 	printf("epolls: it was %lu, close on exec %d\n", (unsigned long)last, fcntl(fd, F_GETFD));
 	close(fd);
 	STEP("bad flags", eventfd(0, 2));
+	fd = eventfd(0, EFD_NONBLOCK);
+	uint64_t values[2] = {3, 4};
+	struct iovec whole[2] = {{values, 8}, {values + 1, 8}}, halves[2] = {{values, 4}, {(char *)values + 4, 4}};
+	STEP("two writes at once", writev(fd, whole, 2));
+	STEP("half of one twice", writev(fd, halves, 2));
+	values[0] = 0;
+	STEP("a read in halves", readv(fd, halves, 2));
+	printf("epolls: it was %lu\n", (unsigned long)values[0]);
+	add(fd, 9);
+	STEP("a read into nowhere", read(fd, nowhere, 8));
+	STEP("a write from nowhere", write(fd, nowhere, 8));
+	STEP("pread", pread(fd, two, 8, 0));
+	STEP("fsync", fsync(fd));
+	STEP("ftruncate", ftruncate(fd, 0));
+	STEP("mmap", (long)mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0));
+	STEP("fchdir", fchdir(fd));
+	close(fd);
 }
 
 /* --- Sets --- */
 
 static struct epoll_event found[64];
-static void *volatile nowhere = (void *)8;
 static volatile int less = -1;
 
 static int change(int set, int operation, int fd, unsigned events)
@@ -216,6 +235,92 @@ static void levels_and_edges(void)
 	told("closed", set, fds, 1, 0);
 	free(all);
 	close(set), close(counter), close(ends[1]);
+}
+
+/* Once per thing that happens: also to a set in a set, whether or not that has been told already. */
+static void sets_of_sets(void)
+{
+	int inner = epoll_create1(0), outer = epoll_create1(0), ends[2];
+	char bytes[8];
+	pipe(ends);
+	change(inner, EPOLL_CTL_ADD, ends[0], EPOLLIN);
+	change(outer, EPOLL_CTL_ADD, inner, EPOLLIN | EPOLLET);
+	told("an inner set of nothing", outer, &inner, 1, 0);
+	write(ends[1], "x", 1);
+	told("an edge of it", outer, &inner, 1, 0);
+	told("once", outer, &inner, 1, 0);
+	write(ends[1], "x", 1);
+	told("and another one", outer, &inner, 1, 0);
+	read(ends[0], bytes, 8);
+	told("nothing again", outer, &inner, 1, 0);
+	close(inner);
+	write(ends[1], "x", 1);
+	told("the inner one has gone", outer, &inner, 1, 0);
+	close(outer), close(ends[0]), close(ends[1]);
+}
+
+/* epoll_ctl(2), EPOLLEXCLUSIVE */
+static void exclusive(void)
+{
+	int set = epoll_create1(0), inner = epoll_create1(0), counter = eventfd(1, 0);
+	STEP("exclusive, a set", change(set, EPOLL_CTL_ADD, inner, EPOLLIN | EPOLLEXCLUSIVE));
+	STEP("exclusive, one shot", change(set, EPOLL_CTL_ADD, counter, EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT));
+	STEP("exclusive, priority", change(set, EPOLL_CTL_ADD, counter, EPOLLPRI | EPOLLEXCLUSIVE));
+	STEP("exclusive", change(set, EPOLL_CTL_ADD, counter, EPOLLIN | EPOLLOUT | EPOLLET | EPOLLEXCLUSIVE));
+	told("an exclusive one", set, &counter, 1, 0);
+	STEP("changed to exclusive", change(set, EPOLL_CTL_MOD, counter, EPOLLIN | EPOLLEXCLUSIVE));
+	STEP("changed", change(set, EPOLL_CTL_MOD, counter, EPOLLIN));
+	STEP("taken out", change(set, EPOLL_CTL_DEL, counter, 0));
+	STEP("of a pipe", change(counter, EPOLL_CTL_ADD, set, EPOLLIN));
+	STEP("of itself", change(set, EPOLL_CTL_ADD, set, EPOLLIN));
+	close(set), close(inner), close(counter);
+}
+
+/* What finds no room in the caller's memory is told the next time. */
+static void no_room(void)
+{
+	int set = epoll_create1(0), counters[4];
+	char *two = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mprotect(two + 4096, 4096, PROT_NONE);
+	for (unsigned i = 0; i < 4; i++) {
+		counters[i] = eventfd(1, 0);
+		change(set, EPOLL_CTL_ADD, counters[i], EPOLLIN | (i < 2 ? EPOLLET : EPOLLONESHOT));
+	}
+	STEP("no memory", epoll_wait(set, (void *)(two + 4096), 4, 0));
+	STEP("room for half of one", epoll_wait(set, (void *)(two + 4096 - 6), 4, 0));
+	STEP("room for one and a half", epoll_wait(set, (void *)(two + 4096 - 18), 4, 0));
+	told("the others", set, counters, 4, 0);
+	told("all told", set, counters, 4, 0);
+	for (unsigned i = 0; i < 4; i++)
+		close(counters[i]);
+	munmap(two, 8192);
+	close(set);
+}
+
+/* More than are told at once, of those that are ready all the time. */
+static void large(void)
+{
+	static struct epoll_event events[700];
+	static int copies[600], times[1024];
+	int set = epoll_create1(0), counter = eventfd(1, 0);
+	for (unsigned i = 0; i < 600; i++) {
+		copies[i] = dup(counter);
+		change(set, EPOLL_CTL_ADD, copies[i], EPOLLIN);
+	}
+	STEP("all of them", epoll_wait(set, events, 700, 0));
+	for (unsigned round = 0; round < 6; round++) {
+		STEP("a hundred", epoll_wait(set, events, 100, 0));
+		for (unsigned i = 0; i < 100; i++)
+			times[(unsigned)events[i].data.u64]++;
+	}
+	unsigned once = 0;
+	for (unsigned i = 0; i < 600; i++)
+		once += times[copies[i]] == 1;
+	printf("epolls: %u were told in turn\n", once);
+	for (unsigned i = 0; i < 600; i++)
+		close(copies[i]);
+	STEP("one that is not there", epoll_wait(set, events, 700, 0));
+	close(set), close(counter);
 }
 
 /* --- Waiting --- */
@@ -350,6 +455,10 @@ int main(int count, char **words)
 	counters();
 	refused();
 	levels_and_edges();
+	sets_of_sets();
+	exclusive();
+	no_room();
+	large();
 	waiting();
 	many(EPOLLIN);
 	many(EPOLLIN | EPOLLET);
