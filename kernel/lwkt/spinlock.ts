@@ -2,7 +2,7 @@
 // same core can want it: handlers wait for the critical count to reach zero.
 import { pause } from "../arch";
 import { shootDownAnswer } from "../memory/paging";
-import { thisCore } from "./core";
+import { Core, thisCore } from "./core";
 import { criticalLeave } from "./critical";
 
 @unmanaged
@@ -13,7 +13,7 @@ export class SpinLock {
   acquire(): void {
     const core = thisCore();
     core.critical++;
-    lockWord(changetype<usize>(this), core.index + 1);
+    if (atomic.cmpxchg<u32>(changetype<usize>(this), 0, core.index + 1) !== 0) acquireWait(this, core);
   }
 
   release(): void {
@@ -26,6 +26,25 @@ export class SpinLock {
   held(): bool {
     return this.holder === thisCore().index + 1;
   }
+}
+
+/**
+ * The holder may wait for room among the messages for this core, to wake a crowd for instance: as long as nothing else is critical here they run, and
+ * so does who is woken.
+ */
+function acquireWait(lock: SpinLock, core: Core): void {
+  const word = changetype<usize>(lock);
+  do {
+    assert(!lock.held(), "spinlock taken twice by one core");
+    while (atomic.load<u32>(word) !== 0) {
+      shootDownAnswer(core);
+      if (core.critical === 1 && core.pending !== 0) {
+        criticalLeave(core);
+        core.critical++;
+      }
+      pause();
+    }
+  } while (atomic.cmpxchg<u32>(word, 0, core.index + 1) !== 0);
 }
 
 /** Takes the lock at `word` for `holder`; the caller is in a critical section. */

@@ -1,4 +1,4 @@
-// Pipes, counters of events, and who waits for them (test/c/pipes.c, polls.c, epolls.c): as on Linux, also when the threads are on other machines.
+// Pipes, counters of events, and who waits for them (test/c/pipes.c, polls.c, epolls.c, crowd.c): as on Linux, also when the threads are on other machines.
 import { describe, expect, test } from "vitest";
 import type { SeededCluster } from "../../emulator/cluster.js";
 import { repeat, seeded } from "../support/cluster.js";
@@ -17,6 +17,8 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
     test.each(shapes)("pipes, as on Linux: %o", (shape) => expectSame("pipes", [], shape));
     test.each(shapes)("poll and select, as on Linux: %o", (shape) => expectSame("polls", [], shape));
     test.each(shapes)("eventfd and epoll, as on Linux: %o", (shape) => expectSame("epolls", [], shape));
+
+    test("a crowd that is let go at once, as on Linux", () => expectSame("crowd", []));
 
     test.each(shapes)("threads that wait end with their process: %o", async (shape) => {
       await expectSame("pipes", ["end"], shape);
