@@ -78,6 +78,9 @@ export class Core {
   timeoutLast: usize = 0;
   timerDeadline: u64 = 0;
 
+  /** Objects of its slabs that others have released (slab.ts), linked through their first word; changed by locked instructions. */
+  returned: usize = 0;
+
   /** Free frames kept at hand, linked through their first word. */
   frames: usize = 0;
   frameCount: u32 = 0;

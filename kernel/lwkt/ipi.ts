@@ -52,6 +52,20 @@ export function ipiSendPassive(target: u32, fn: u32, argument: usize): void {
   criticalLeave(core);
 }
 
+/** A passive one, unless half of the ring is taken: then nothing is sent, and nothing waits or runs here, whatever locks are held. */
+export function ipiOffer(target: u32, fn: u32, argument: usize): bool {
+  const core = thisCore();
+  core.critical++;
+  const ring = coreAt(target).rings + <usize>core.index * RING_BYTES;
+  const room = load<u32>(ring) - atomic.load<u32>(ring, TAIL) < ENTRIES / 2;
+  if (room) {
+    enqueue(core, coreAt(target), fn, argument);
+    statsOf(core).ipisPassive++;
+  }
+  criticalLeave(core);
+  return room;
+}
+
 function enqueue(core: Core, target: Core, fn: u32, argument: usize): void {
   const ring = target.rings + <usize>core.index * RING_BYTES;
   while (load<u32>(ring) - atomic.load<u32>(ring, TAIL) === ENTRIES) {

@@ -4,6 +4,7 @@ import { Core, PENDING_RESCHEDULE } from "../lwkt/core";
 import { messagesRun } from "../lwkt/ipi";
 import { stackCheck, Thread, threadsReap } from "../lwkt/thread";
 import { timeoutExpired } from "../lwkt/wait";
+import { slabTakeBack } from "../memory/slab";
 import { apicTimerSet } from "./apic";
 import { apicTicks, nanoseconds } from "./time";
 
@@ -39,6 +40,7 @@ export function timerTick(core: Core): void {
     timeoutExpired(core, thread);
   }
   messagesRun(core); // the passive ones
+  slabTakeBack(core);
   threadsReap(core);
   stackCheck(changetype<Thread>(core.thread));
   // A thread that ran at two ticks has had its slice. (A timeout that comes between them shortens it.)

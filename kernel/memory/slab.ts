@@ -1,12 +1,13 @@
 // The slab allocator (promise 51), after Bonwick and DragonFly's kmalloc: each core has slabs of its own for each size
-// class, straight over the direct map, and takes no lock. What another core allocated goes home by passive IPI.
+// class, straight over the direct map, and takes no lock. What another core allocated goes home by passive IPI, or when too many are under way
+// by a list: whoever releases memory may hold a lock that a message wants, and must not run messages until there is room.
 //
 // A slab is one frame, or a block of four for objects above 512 bytes; its header is at its start, and the frame map
 // says how large it is. Objects never touched follow the header; freed ones are linked through their first word and
 // marked, so that freeing one twice is noticed. Above 3072 bytes an object is a block of frames.
-import { CORE_SLABS, Core, thisCore } from "../lwkt/core";
+import { CORE_SLABS, Core, coreAt, thisCore } from "../lwkt/core";
 import { criticalLeave } from "../lwkt/critical";
-import { ipiSendPassive } from "../lwkt/ipi";
+import { ipiOffer } from "../lwkt/ipi";
 import { panic } from "../panic";
 import {
   blockOrder,
@@ -197,13 +198,36 @@ export function release(pointer: usize): void {
   const core = thisCore();
   core.critical++;
   if (slab.core === core.index) giveBack(core, slab, pointer);
-  else ipiSendPassive(slab.core, releaseHere.index, pointer);
+  else if (!ipiOffer(slab.core, releaseHere.index, pointer)) {
+    // By the table, so that binaryen leaves it out of line.
+    call_indirect<void>(releaseLater.index, coreAt(slab.core), pointer);
+  }
   criticalLeave(core);
 }
 
 /** IPI message from a core that released an object of this one. */
 function releaseHere(pointer: usize): void {
   giveBack(thisCore(), slabOf(pointer), pointer);
+}
+
+function releaseLater(owner: Core, pointer: usize): void {
+  const list = changetype<usize>(owner) + offsetof<Core>("returned");
+  let first: usize = 0;
+  do {
+    first = atomic.load<usize>(list);
+    store<usize>(pointer, first);
+  } while (atomic.cmpxchg<usize>(list, first, pointer) !== first);
+}
+
+/** In a critical section of the core: what others have released later. */
+export function slabTakeBack(core: Core): void {
+  if (core.returned === 0) return;
+  let pointer = atomic.xchg<usize>(changetype<usize>(core) + offsetof<Core>("returned"), 0);
+  while (pointer !== 0) {
+    const next = load<usize>(pointer);
+    giveBack(core, slabOf(pointer), pointer);
+    pointer = next;
+  }
 }
 
 /** In a critical section of the slab's core. */
@@ -232,6 +256,7 @@ function slabDestroy(head: usize, slab: Slab): void {
 /** Frees this core's empty slabs. In a critical section; for the leak check. */
 export function slabTrim(): void {
   const core = thisCore();
+  slabTakeBack(core);
   for (let kind: u32 = 0; kind < CLASSES; kind++) {
     const head = headOf(core, kind);
     let slab = changetype<Slab>(load<usize>(head));

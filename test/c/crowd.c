@@ -1,7 +1,9 @@
-/* A crowd: more threads than a core has messages for another wait for one word, and for one counter, and are let go all at once.
+/* A crowd: more threads than a core has messages for another wait for one word, and for one counter, and are let go all at once. Then
+ * a thread is sent signals faster than its core takes home what they were kept in.
  * Usage: crowd [THREADS], 320 unless told */
 #include "cluster.h"
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -55,6 +57,37 @@ static void sets(void)
 		close((int)(1000 - k));
 }
 
+/* --- Many signals, one after the other --- */
+
+#define SIGNALS 2000
+static volatile unsigned taken;
+static void take(int signal)
+{
+	(void)signal;
+	taken++;
+}
+
+static void *takes(void *argument)
+{
+	(void)argument;
+	while (taken < SIGNALS)
+		;
+	return 0;
+}
+
+static void signals(void)
+{
+	pthread_t thread;
+	struct sigaction action = {.sa_handler = take};
+	sigaction(SIGRTMIN, &action, 0);
+	if (pthread_create(&thread, 0, takes, 0))
+		fail("pthread_create");
+	for (unsigned sent = 0; sent < SIGNALS;)
+		sent += pthread_kill(thread, SIGRTMIN) == 0;
+	pthread_join(thread, 0);
+	printf("crowd: %u signals taken\n", taken);
+}
+
 int main(int count, char **words)
 {
 	static pthread_t threads[CROWD];
@@ -76,6 +109,7 @@ int main(int count, char **words)
 	printf("crowd: %u of %u told\n", told, parties);
 	for (unsigned i = 0; i < 3; i++)
 		sets();
+	signals();
 	printf("crowd: the end\n");
 	return 0;
 }
