@@ -13,14 +13,14 @@ export function absentCalls(each: u32): void {
   visit("53 socketpair 54 setsockopt 55 getsockopt 57 fork 58 vfork 59 execve 61 wait4 64 semget", each);
   visit("65 semop 66 semctl 67 shmdt 68 msgget 69 msgsnd 70 msgrcv 71 msgctl", each);
   visit("78 getdents", each);
-  visit("88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown 98 getrusage 100 times", each);
-  visit("101 ptrace 103 syslog 105 setuid 106 setgid 109 setpgid 111 getpgrp 112 setsid 113 setreuid", each);
-  visit("114 setregid 115 getgroups 116 setgroups 117 setresuid 118 getresuid 119 setresgid", each);
-  visit("120 getresgid 121 getpgid 122 setfsuid 123 setfsgid 124 getsid 125 capget 126 capset", each);
+  visit("88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown", each);
+  visit("101 ptrace 103 syslog 105 setuid 106 setgid 109 setpgid 112 setsid 113 setreuid", each);
+  visit("114 setregid 116 setgroups 117 setresuid 119 setresgid", each);
+  visit("122 setfsuid 123 setfsgid 125 capget 126 capset", each);
   visit("132 utime 133 mknod 134 uselib 135 personality", each);
   visit("136 ustat 137 statfs 138 fstatfs 139 sysfs 140 getpriority 141 setpriority", each);
-  visit("148 sched_rr_get_interval 149 mlock 150 munlock 151 mlockall", each);
-  visit("152 munlockall 153 vhangup 154 modify_ldt 155 pivot_root 156 _sysctl 159 adjtimex", each);
+  visit("148 sched_rr_get_interval", each);
+  visit("153 vhangup 154 modify_ldt 155 pivot_root 156 _sysctl 159 adjtimex", each);
   visit("160 setrlimit 161 chroot 163 acct 164 settimeofday 165 mount 166 umount2 167 swapon", each);
   visit(
     "168 swapoff 169 reboot 170 sethostname 171 setdomainname 172 iopl 173 ioperm 174 create_module",
@@ -38,7 +38,7 @@ export function absentCalls(each: u32): void {
   );
   visit("205 set_thread_area 206 io_setup 207 io_destroy 208 io_getevents 209 io_submit 210 io_cancel", each);
   visit("211 get_thread_area 212 lookup_dcookie 214 epoll_ctl_old 215 epoll_wait_old", each);
-  visit("216 remap_file_pages 219 restart_syscall 220 semtimedop 221 fadvise64", each);
+  visit("216 remap_file_pages 219 restart_syscall 220 semtimedop", each);
   visit("222 timer_create 223 timer_settime 224 timer_gettime 225 timer_getoverrun 226 timer_delete", each);
   visit("227 clock_settime 235 utimes 236 vserver 237 mbind", each);
   visit("238 set_mempolicy 239 get_mempolicy 240 mq_open 241 mq_unlink 242 mq_timedsend", each);
@@ -54,12 +54,12 @@ export function absentCalls(each: u32): void {
   visit("303 name_to_handle_at 304 open_by_handle_at 305 clock_adjtime 307 sendmmsg", each);
   visit("308 setns 310 process_vm_readv 311 process_vm_writev 312 kcmp 313 finit_module", each);
   visit("314 sched_setattr 315 sched_getattr 317 seccomp 319 memfd_create", each);
-  visit("320 kexec_file_load 321 bpf 322 execveat 323 userfaultfd 325 mlock2 326 copy_file_range", each);
-  visit("327 preadv2 328 pwritev2 329 pkey_mprotect 330 pkey_alloc 331 pkey_free 332 statx", each);
+  visit("320 kexec_file_load 321 bpf 322 execveat 323 userfaultfd 326 copy_file_range", each);
+  visit("327 preadv2 328 pwritev2 329 pkey_mprotect 330 pkey_alloc 331 pkey_free", each);
   visit("333 io_pgetevents 424 pidfd_send_signal 425 io_uring_setup 426 io_uring_enter", each);
   visit("427 io_uring_register 428 open_tree 429 move_mount 430 fsopen 431 fsconfig 432 fsmount", each);
-  visit("433 fspick 434 pidfd_open 436 close_range 437 openat2 438 pidfd_getfd", each);
-  visit("439 faccessat2 440 process_madvise 441 epoll_pwait2 442 mount_setattr 443 quotactl_fd", each);
+  visit("433 fspick 434 pidfd_open 437 openat2 438 pidfd_getfd", each);
+  visit("440 process_madvise 441 epoll_pwait2 442 mount_setattr 443 quotactl_fd", each);
   visit(
     "444 landlock_create_ruleset 445 landlock_add_rule 446 landlock_restrict_self 447 memfd_secret",
     each,

@@ -325,6 +325,21 @@ export function close(fd: u64): i64 {
   return descriptorClose(currentLwp().process.descriptors, u64(u32(fd)));
 }
 
+const CLOSE_RANGE_UNSHARE: u64 = 2;
+const CLOSE_RANGE_CLOEXEC: u64 = 4;
+
+/** The table is this process's alone. */
+export function closeRange(first: u64, last: u64, flags: u64): i64 {
+  if (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || u32(first) > u32(last)) return -EINVAL;
+  const table = currentLwp().process.descriptors;
+  const end = min<u32>(u32(last), DESCRIPTORS_MAX - 1);
+  for (let fd = u32(first); fd <= end; fd++) {
+    if (flags & CLOSE_RANGE_CLOEXEC) descriptorSetFlags(table, u64(fd), 1);
+    else descriptorClose(table, u64(fd));
+  }
+  return 0;
+}
+
 export function ftruncate(fd: u64, size: u64): i64 {
   if (i64(size) < 0) return -EINVAL;
   const at = fileOf(fd);

@@ -50,6 +50,7 @@ import { readUserText, scratch, writeUser } from "./user-memory";
 
 const AT_FDCWD: i32 = -100;
 const AT_REMOVEDIR: u64 = 0x200;
+const AT_EACCESS: u64 = 0x200;
 const AT_SYMLINK_FOLLOW: u64 = 0x400;
 const AT_EMPTY_PATH: u64 = 0x1000;
 const RENAME_NOREPLACE: u64 = 1;
@@ -324,6 +325,39 @@ function statWorking(to: u64): i64 {
   return result;
 }
 
+const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+const AT_NO_AUTOMOUNT: u64 = 0x800;
+/** How fresh it is to be: it is always what is so. */
+const AT_STATX_SYNC: u64 = 0x6000;
+const STATX_RESERVED: u64 = 0x8000_0000;
+const STATX_BASIC: u32 = 0x7ff;
+const STATX_BYTES: usize = 256;
+
+/** statx(2): what stat tells, in other places. */
+export function statx(directory: u64, path: u64, flags: u64, mask: u64, to: u64): i64 {
+  const known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC;
+  if (flags & ~known || (flags & AT_STATX_SYNC) === AT_STATX_SYNC || mask & STATX_RESERVED) return -EINVAL;
+  const result = newfstatat(directory, path, to, flags & AT_EMPTY_PATH);
+  if (result < 0) return result;
+  const old = scratch(); // where the stat is still, of which the program has been given a copy
+  const at = scratch() + STAT_BYTES;
+  memory.fill(at, 0, STATX_BYTES);
+  store<u32>(at, STATX_BASIC);
+  store<u32>(at, load<u32>(old, 56), 4);
+  store<u32>(at, load<u32>(old, 16), 16);
+  store<u16>(at, load<u16>(old, 24), 28);
+  memory.copy(at + 32, old + 8, 8);
+  memory.copy(at + 40, old + 48, 8);
+  memory.copy(at + 48, old + 64, 8);
+  memory.copy(at + 64, old + 72, 8);
+  memory.copy(at + 96, old + 104, 8);
+  memory.copy(at + 112, old + 88, 8);
+  store<u32>(at, load<u32>(old, 40) >> 8, 128);
+  store<u32>(at, load<u32>(old, 40) & 0xff, 132);
+  store<u32>(at, load<u32>(old), 140);
+  return writeUser(to, at, STATX_BYTES) ? 0 : -EFAULT;
+}
+
 /** R_OK, W_OK and X_OK. */
 const ACCESS_ALL: u32 = 7;
 
@@ -339,6 +373,12 @@ export function faccessat(directory: u64, path: u64, mode: u64): i64 {
   const result = accessAllowed(fileMode(file), file.system, u32(mode));
   fileRelease(file);
   return result;
+}
+
+/** faccessat2(2): whose permissions are asked for is the same here. */
+export function faccessat2(directory: u64, path: u64, mode: u64, flags: u64): i64 {
+  if (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW)) return -EINVAL;
+  return faccessat(directory, path, mode);
 }
 
 export function readlink(path: u64): i64 {

@@ -21,6 +21,7 @@ import {
 } from "./event-calls";
 import {
   close,
+  closeRange,
   dup,
   dup2,
   dup3,
@@ -47,6 +48,7 @@ import {
   chdir,
   creat,
   faccessat,
+  faccessat2,
   fchdir,
   fstat,
   getcwd,
@@ -65,6 +67,7 @@ import {
   renameat2,
   rmdir,
   stat,
+  statx,
   truncate,
   umask,
   unlink,
@@ -95,10 +98,12 @@ import {
   exitGroup,
   exitThread,
   getcpu,
+  getGroup,
   getpid,
   getppid,
   getRobustList,
   getRoot,
+  getRoots,
   gettid,
   membarrier,
   prctl,
@@ -115,6 +120,7 @@ import {
   setTidAddress,
 } from "./thread-calls";
 import { clockGetres, clockGettime, clockNanosleep, gettimeofday, nanosleep, time } from "./time-calls";
+import { fadvise64, getrusage, mlock, mlock2, mlockall, munlock, munlockall, times } from "./usage-calls";
 
 const CALLS: u32 = 512;
 
@@ -236,6 +242,23 @@ export function systemCallsPrepare(): void {
   row(104, "getgid", "", getRoot.index, HERE);
   row(107, "geteuid", "", getRoot.index, HERE);
   row(108, "getegid", "", getRoot.index, HERE);
+  row(98, "getrusage", "who to", getrusage.index, HERE);
+  row(100, "times", "to", times.index, HERE);
+  row(111, "getpgrp", "", getpid.index, HERE);
+  row(115, "getgroups", "count list", getRoot.index, HERE);
+  row(118, "getresuid", "real effective saved", getRoots.index, HERE);
+  row(120, "getresgid", "real effective saved", getRoots.index, HERE);
+  row(121, "getpgid", "id", getGroup.index, HERE);
+  row(124, "getsid", "id", getGroup.index, HERE);
+  row(149, "mlock", "at bytes", mlock.index, ORIGIN);
+  row(150, "munlock", "at bytes", munlock.index, ORIGIN);
+  row(151, "mlockall", "flags", mlockall.index, HERE);
+  row(152, "munlockall", "", munlockall.index, HERE);
+  row(221, "fadvise64", "fd offset bytes advice", fadvise64.index, ORIGIN);
+  row(325, "mlock2", "at bytes flags", mlock2.index, ORIGIN);
+  row(332, "statx", "directory path flags mask to", statx.index, ORIGIN);
+  row(436, "close_range", "first last flags", closeRange.index, ORIGIN);
+  row(439, "faccessat2", "directory path mode flags", faccessat2.index, ORIGIN);
   row(110, "getppid", "", getppid.index, HERE);
   row(127, "rt_sigpending", "set maskBytes", rtSigpending.index, HERE);
   row(128, "rt_sigtimedwait", "set info timeout maskBytes", rtSigtimedwait.index, HERE);

@@ -116,6 +116,16 @@ export function getRoot(): i64 {
   return 0;
 }
 
+/** getresuid, getresgid: real, effective, saved. */
+export function getRoots(real: u64, effective: u64, saved: u64): i64 {
+  return writeUser32(real, 0) && writeUser32(effective, 0) && writeUser32(saved, 0) ? 0 : -EFAULT;
+}
+/** getpgid, getsid: the process leads its group and its session. */
+export function getGroup(id: u64): i64 {
+  const own = currentLwp().process.id;
+  return u32(id) === 0 || u32(id) === own ? i64(own) : -ESRCH;
+}
+
 export function setTidAddress(at: u64): i64 {
   const lwp = currentLwp();
   lwp.clearChildId = at;

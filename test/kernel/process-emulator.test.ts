@@ -10,6 +10,8 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
     test("errors of system calls", () => expectSame("refused", []));
     test("system calls asked for amiss, and an unaligned access that is to be told", () =>
       expectSame("amiss", []));
+    test("what a process has used, who it is, what it locks, closes and is told of files", () =>
+      expectSame("usage", []));
     test("a random walk through the memory calls", () => expectSame("mapping", ["7", "200"]));
     test("the same on a shared file", () => expectSame("mapping", ["8", "100", "shared"]));
     test("threads that change and touch the same shared pages at once", () =>
