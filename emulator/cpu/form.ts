@@ -41,6 +41,9 @@ export interface Form {
 
 /** Has it a memory operand by ModRM, or by an address of its own? Then its displacement stands where an immediate would else. */
 export const hasDisplacement = ({ operands }: Form): boolean => operands.some((o) => o.place === "modrm");
+/** An immediate beside a displacement. */
+export const hasShort = (form: Form): boolean =>
+  hasDisplacement(form) && form.operands.some((o) => o.place === "immediate");
 /** To an address of its own, to which its block may be linked. It has no other operand. */
 export const isNearBranch = ({ operands }: Form): boolean => operands.some((o) => o.kind === "branch");
 

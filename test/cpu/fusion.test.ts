@@ -4,6 +4,7 @@
 import { expect, test } from "vitest";
 import { BLOCK_FUSED, BLOCK_HASH_ENTRIES } from "../../emulator/cpu/layout.js";
 import { FixedFields } from "../../emulator/cpu/lowering/op-fields.js";
+import { programOf } from "../../emulator/cpu/program.js";
 import { Random } from "../../emulator/random.js";
 import { makeCase } from "../silicon/cases.js";
 import { Emulated } from "../silicon/emulated.js";
@@ -11,7 +12,7 @@ import { type Bits, formName } from "../silicon/forms.js";
 import { userForms } from "../silicon/judge.js";
 import type { Case } from "../silicon/scene.js";
 import { makeSequence, sequenceForms } from "../silicon/sequences.js";
-import { Cpu } from "../support/cpu.js";
+import { CODE, Cpu } from "../support/cpu.js";
 
 const NEVER = Number.POSITIVE_INFINITY;
 const AT_ONCE = 0;
@@ -177,4 +178,45 @@ test("what takes the time is fused, and nothing else", async () => {
   expect(fusedBlocks(cpu)).toBe(1);
   cpu.run(30_000_000);
   expect(cpu.state().register("rax")).toBe((10_000_000n * 10_000_001n) / 2n);
+});
+
+test("ops that differ in the immediate beside a displacement alone are not one function", async () => {
+  for (const value of [1, 2]) {
+    const cpu = await Cpu.create({ hot: AT_ONCE });
+    cpu.start(`
+      again: mov dword ptr [rbx+8], ${value}
+      add dword ptr [rbx+8], ${10 * value}
+      imul eax, [rbx+8], ${100 + value}
+      dec ecx
+      jnz again
+      hlt`);
+    cpu.state().set({ rbx: 0x20_0000, rcx: 3 }); // the first round finds nothing in the TLB: each op is done by its own handler
+    cpu.run(20);
+    expect(cpu.state().register("rax")).toBe(BigInt(11 * value * (100 + value)));
+  }
+});
+
+test("what one machine has had fused serves others, whose blocks lie elsewhere", { retry: 0 }, async () => {
+  const [BEFORE, FUNCTION] = [0x5_0000, 0x5_1000];
+  /** Slots in use after a machine that had so many other blocks before. */
+  const slots = async (before: number): Promise<number> => {
+    const cpu = await Cpu.create({ hot: 1000 });
+    cpu.start(`
+      again: call rbx
+      mov [0x200000], eax
+      call ${FUNCTION}
+      dec ecx
+      jnz again
+      hlt`);
+    const others = Array.from({ length: before }, (_, i) => `jmp other${i}\nother${i}:`);
+    cpu.place(BEFORE, `${others.join("\n")}\nmov eax, ${CODE}\njmp rax`);
+    cpu.place(FUNCTION, "lea eax, [rcx + 1]\ninc edx\nret");
+    cpu.state().set({ rip: BEFORE, rbx: FUNCTION, rcx: 2_000_000, rdx: 0 });
+    cpu.run(25_000_000);
+    expect(cpu.state().register("rdx")).toBe(4_000_000n);
+    expect(fusedBlocks(cpu)).toBeGreaterThan(2);
+    return programOf(cpu.modules).forms.slotsEnd;
+  };
+  const first = await slots(0);
+  expect(await slots(3)).toBe(first);
 });

@@ -2,7 +2,7 @@
 // serves all of them reads it from the op's record; code for one op alone (fused blocks, fusion.ts) has it written in.
 // Invariant: both push the same values, so a handler means the same either way.
 
-import { type Form, hasDisplacement, isNearBranch } from "../form.js";
+import { type Form, hasDisplacement, hasShort, isNearBranch } from "../form.js";
 import type { Width } from "../instructions/define.js";
 import {
   OP_BASE,
@@ -141,10 +141,14 @@ export class FixedFields implements OpFields {
     return code.i64(BigInt(this.#u8(OP_FLAGS)));
   }
 
-  /** Equal for two ops of one form exactly when the same would be pushed. A near branch is linked in place of its registers. */
+  /**
+   * Equal for two ops of one form exactly when the same would be pushed. A near branch is linked in place of its registers, and
+   * what leads elsewhere has its guess in place of a short immediate.
+   */
   keyIn(form: Form): string {
     const where = isNearBranch(form) ? "" : [0, 2, 4, 6].map((r) => this.#u16(OP_REGISTERS + r)).join();
-    const rest = [OP_INDEX, OP_SCALE, OP_SHORT, OP_SHORT + 2].map((field) => this.#u16(field));
+    const fields = hasShort(form) ? [OP_INDEX, OP_SCALE, OP_SHORT, OP_SHORT + 2] : [OP_INDEX, OP_SCALE];
+    const rest = fields.map((field) => this.#u16(field));
     return `${where} ${rest} ${this.#u64(OP_LONG)}`;
   }
 }
