@@ -12,6 +12,7 @@ import {
 } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { Delays } from "./delays.js";
 import { type FaultOptions, Faults } from "./faults.js";
 import { FRAME_BYTES_MAX } from "./frame.js";
 import { isLoopback } from "./loopback.js";
@@ -74,7 +75,7 @@ export class Bridge {
   readonly #sockets: WebSocketServer;
   readonly #tcp: TcpServer | null;
   readonly #tcpMembers = new Set<Socket>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #delays = new Delays();
   /** Port by port, for members that have named themselves. */
   readonly #stations = new Map<number, number>();
   #deaf: Weather["deaf"] = [];
@@ -165,7 +166,7 @@ export class Bridge {
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#delays.drop();
     for (const member of this.#sockets.clients) member.terminate();
     for (const socket of this.#tcpMembers) socket.destroy();
     this.#capture?.close();
@@ -251,7 +252,7 @@ export class Bridge {
     const port: number = this.#switch.attach((frame) => {
       for (const delay of this.#faults.copies(this.#sender, port)) {
         if (delay <= 0) send(frame);
-        else this.#later(delay, () => send(frame));
+        else this.#delays.hold(delay, () => send(frame));
       }
     });
     return port;
@@ -272,14 +273,6 @@ export class Bridge {
     this.#station(port, null);
     this.#members--;
     this.#options.log(`member ${port} left`);
-  }
-
-  #later(microseconds: number, action: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      action();
-    }, microseconds / 1000);
-    this.#timers.add(timer);
   }
 }
 

@@ -19,7 +19,7 @@ import { Command, installed, seeded } from "../support/cluster.js";
 import { coherenceFigures } from "./coherence.js";
 import { cpuBenchmarks } from "./cpu.js";
 import { linuxFigures } from "./linux.js";
-import { liveFigures } from "./live.js";
+import { liveFigures, wireFigures } from "./live.js";
 import { scanFigures } from "./scan.js";
 import { simulatorFigures } from "./simulator.js";
 import { takeoverFigures } from "./takeover.js";
@@ -229,6 +229,7 @@ const sections: Record<string, Section> = {
   takeover: takeoverFigures,
   scan: scanFigures,
   live: liveFigures,
+  wire: wireFigures,
   linux: linuxFigures,
 };
 

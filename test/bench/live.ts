@@ -40,36 +40,63 @@ const rows: readonly Row[] = [
   { name: "read", machines: 8, home: 3, what: "the same, 8 machines", goal: GOALS.third },
 ];
 
+/** A wire as between machines of one room, on which a frame is under way so long; microseconds. */
+const WIRE = 100;
+
 export async function liveFigures(): Promise<Figure[]> {
-  const bridge = new Command(["bridge", "--listen", "127.0.0.1:0", "--json"]);
+  return onBridge([], async (url) => [...(await missFigures("live", url)), ...(await taxFigures(url))]);
+}
+
+/** The same misses, where the wire takes its time: what the machines themselves take stays what it is. */
+export async function wireFigures(): Promise<Figure[]> {
+  return onBridge(["--delay", WIRE], (url) => missFigures("wire", url));
+}
+
+async function onBridge<T>(
+  options: readonly (string | number)[],
+  use: (url: string) => Promise<T>,
+): Promise<T> {
+  const bridge = new Command(["bridge", "--listen", "127.0.0.1:0", "--json", ...options]);
   try {
     await bridge.says("url");
     const { url } = JSON.parse(bridge.out) as { url: string };
-    const before = await roundTrip(url);
-    const figures: Figure[] = [];
-    const add = (name: string, value: number, unit: string, note?: string) =>
-      figures.push({ section: "live", name, value, unit, ...(note === undefined ? {} : { note }) });
-    const samples: [Row, Sample][] = [];
-    for (const row of rows) samples.push([row, await sample(url, row, COUNT)]);
-    const adds = await sample(url, { name: "add", machines: 2, home: 1 }, ADDS);
-    const after = await roundTrip(url);
-    const r = (before.median + after.median) / 2;
-    add("R, 64-byte frames", r / 1000, "us", "median of both ends of the run");
-    add("R, 99th percentile", Math.max(before.p99, after.p99) / 1000, "us");
-    for (const [{ what, goal: most }, { median, p99 }] of samples) {
-      add(`${what}: median`, median / r, "R", goal(most));
-      add(`${what}: 99th percentile`, p99 / r, "R");
-    }
-    add("contended lock xadd, a machine's own: mean", adds.total / ADDS / r, "R");
-    const tax = await taxes(url);
-    add("uncontended lock xadd, its page here: against no cluster", tax.add, "times", atMost(OWNED_ADD));
-    add("work on shared pages that are here: against no cluster", tax.shared, "times", atMost(TAX));
-    add("work on memory of its own: against no cluster", tax.own, "times", atMost(TAX));
-    return figures;
+    return await use(url);
   } finally {
     bridge.kill();
     await bridge.ended;
   }
+}
+
+async function missFigures(section: string, url: string): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const add = (name: string, value: number, unit: string, note?: string) =>
+    figures.push({ section, name, value, unit, ...(note === undefined ? {} : { note }) });
+  const before = await roundTrip(url);
+  const samples: [Row, Sample][] = [];
+  for (const row of rows) samples.push([row, await sample(url, row, COUNT)]);
+  const adds = await sample(url, { name: "add", machines: 2, home: 1 }, ADDS);
+  const after = await roundTrip(url);
+  const r = (before.median + after.median) / 2;
+  add("R, 64-byte frames", r / 1000, "us", "median of both ends of the run");
+  add("R, 99th percentile", Math.max(before.p99, after.p99) / 1000, "us");
+  for (const [{ what, goal: most }, { median, p99 }] of samples) {
+    add(`${what}: median`, median / r, "R", goal(most));
+    add(`${what}: 99th percentile`, p99 / r, "R");
+  }
+  add("contended lock xadd, a machine's own: mean", adds.total / ADDS / r, "R");
+  return figures;
+}
+
+async function taxFigures(url: string): Promise<Figure[]> {
+  const tax = await taxes(url);
+  const add = (name: string, value: number, most: number): Figure => ({
+    ...{ section: "live", name, value, unit: "times", note: atMost(most) },
+  });
+  return [
+    add("uncontended lock xadd, its page here: against no cluster", tax.add, OWNED_ADD),
+    add("work on shared pages that are here: against no cluster", tax.shared, TAX),
+    add("work on memory of its own: against no cluster", tax.own, TAX),
+  ];
 }
 
 interface Sample {
