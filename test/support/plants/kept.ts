@@ -6,7 +6,7 @@ import { type Change, compiled } from "./compiled.js";
 import type { Planted } from "./plant.js";
 import { givingAtRandom } from "./ranges.js";
 
-const bugs: readonly (Change & { sheds?: true })[] = [
+const bugs: readonly (Change & { sheds?: true; survives?: true })[] = [
   {
     name: "what was granted with a range and never touched is held while its home moves",
     file: "coherence/page-begin.ts",
@@ -24,6 +24,7 @@ const bugs: readonly (Change & { sheds?: true })[] = [
     file: "coherence/page-begin.ts",
     from: "page.frozen = u8(object.frozen != 0 || !isHere);",
     to: "page.frozen = 1;",
+    survives: true,
   },
   {
     name: "what the home makes a record of after a loss has its number of before",
@@ -68,5 +69,6 @@ export const keptPlants: readonly Planted[] = bugs.map((bug) => ({
   name: bug.name,
   where: bug.file,
   change: bug,
+  ...(bug.survives && { survives: true }),
   find: async () => givingAtRandom(await compiled(bug, "unit.ts"), "", bug.sheds ? SHEDDING : GIVING),
 }));
