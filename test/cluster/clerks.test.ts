@@ -1,54 +1,12 @@
 // Files and names that clerks of several machines use at random (test/c/clerks.c), below /tmp, below / over files of the archive, and in /shm: what each
 // call returned and read is what it is on Linux.
 import { describe, expect, test } from "vitest";
-import type { SeededOptions } from "../../emulator/cluster.js";
-import { type Program, program } from "../../emulator/images.js";
+import { program } from "../../emulator/images.js";
+import { clerkRows, sameClerks, withArchive } from "../support/clerks.js";
 import { withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { dies, leaves } from "../support/names.js";
 import { expectSame, onLinux } from "../support/same-as-linux.js";
-
-/** What the archive has below /clerks; put_archive() makes the same on Linux. */
-function withArchive(): Program {
-  const files = ["a", "b", "box/a", "box/deep/c", "deep/b"].map((path, i) => ({
-    path: `/clerks/${path}`,
-    data: Uint8Array.from({ length: i * 2200 }, (_, k) => k * 3 + Math.floor(k / 256) + i),
-    mode: 0o644,
-  }));
-  return { ...program(cProgram("clerks").host), files };
-}
-
-interface Row extends Partial<SeededOptions> {
-  readonly mode: "turns" | "own";
-  readonly threads: number;
-}
-
-const rows: readonly Row[] = [
-  { mode: "turns", machines: 1, cores: 2, threads: 2 },
-  { mode: "turns", machines: 3, cores: 1, threads: 1 },
-  { mode: "own", machines: 3, cores: 1, threads: 1 },
-  { mode: "own", machines: 2, cores: 2, threads: 2 },
-  { mode: "turns", machines: 2, cores: 2, threads: 2, mirror: 1 },
-  {
-    mode: "turns",
-    machines: 4,
-    cores: 1,
-    threads: 1,
-    network: { delay: [1, 300], faults: { loss: 0.03, duplicate: 0.03 }, reorder: true },
-  },
-  { mode: "turns", machines: 3, cores: 1, threads: 4, spread: true },
-  { mode: "own", machines: 2, cores: 2, threads: 4, spread: true, stall: 200_000 },
-  { mode: "turns", machines: 2, cores: 1, threads: 1, append: "records=100" },
-  { mode: "own", machines: 1, cores: 2, threads: 2, storeBuffer: 8 },
-];
-
-async function sameAsLinux(row: Row, seed: number, steps: number): Promise<void> {
-  const { mode, threads, ...options } = row;
-  const processes = options.spread === true ? 1 : options.machines!;
-  const cores = options.spread === true ? options.machines! * options.cores! : 1;
-  const words = [mode, seed, steps, processes, threads, cores].map(String);
-  await expectSame("clerks", words, { ...options, seed, program: withArchive() });
-}
 
 describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x64")(
   `files and names at random${missing("musl")}`,
@@ -62,9 +20,9 @@ describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x6
       await expectSame("manners", [], { machines: 1, program: manners });
     });
 
-    test.each(rows.map((row, i) => ({ ...row, seed: i + 1 })))("promises 58, 59: $seed, %o", async (row) => {
-      await sameAsLinux(row, row.seed, row.mode === "own" ? 250 : 500);
-    });
+    test.each(clerkRows.map((row, i) => [i + 1, row] as const))("promises 58, 59: %i, %o", (seed, row) =>
+      sameClerks(row, seed),
+    );
 
     // What it had written somebody else has seen, or what it wrote later: only its descriptors and locks go with it.
     test.each([

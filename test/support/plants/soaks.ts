@@ -252,6 +252,22 @@ export const lentBugs: readonly Change[] = [
   },
 ];
 
+/** as-linux.soak.ts: an address space at random sees it. */
+export const spaceBugs: readonly Change[] = [
+  {
+    name: "who was shown a mapping is not told that it is gone",
+    file: "process/memory-map.ts",
+    from: "  if (machines !== 0) tellForget(currentLwp().process, machines, start, end);\n",
+    to: "",
+  },
+  {
+    name: "what was unmapped is there again",
+    file: "process/memory-map.ts",
+    from: "  if (map.memory) memoryClear(map, start, end);\n",
+    to: "",
+  },
+];
+
 export const soakBugs: readonly Change[] = [
   ...spreadBugs,
   ...chaosBugs,
@@ -260,4 +276,5 @@ export const soakBugs: readonly Change[] = [
   stallBug,
   ...litmusBugs,
   ...lentBugs,
+  ...spaceBugs,
 ];
