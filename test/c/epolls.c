@@ -1,6 +1,7 @@
 /* eventfd(2) and epoll(7): what a counter counts, what a set of interests tells of, once or as long as it is so. Prints one line a step.
  * Usage: epolls [THREADS], 4 unless told */
 #include "cluster.h"
+#include "stepwise.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -9,25 +10,13 @@
 #include <sys/uio.h>
 #include <time.h>
 
-static const char *done(long result)
-{
-	static char text[4][48];
-	static unsigned next;
-	char *to = text[next++ % 4];
-	if (result < 0)
-		snprintf(to, sizeof text[0], "%s", strerror(errno));
-	else
-		snprintf(to, sizeof text[0], "%ld", result);
-	return to;
-}
-
 static void *volatile nowhere = (void *)8;
 
 #define STEP(what, result) printf("epolls: %s: %s\n", what, done(result))
 
 static void nap(unsigned milliseconds)
 {
-	struct timespec time = {0, milliseconds * 1000000l};
+	struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000l};
 	nanosleep(&time, 0);
 }
 

@@ -2,6 +2,7 @@
  * Usage: pipes [THREADS], 4 unless told; pipes end: the process ends while its threads wait in pipes, eventfds, epolls and select(); pipes stay: it
  * does not end */
 #include "cluster.h"
+#include "stepwise.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -14,18 +15,6 @@
 
 static char page[1 << 17];
 static void *volatile nowhere = (void *)8;
-
-static const char *done(long result)
-{
-	static char text[4][48];
-	static unsigned next;
-	char *to = text[next++ % 4];
-	if (result < 0)
-		snprintf(to, sizeof text[0], "%s", strerror(errno));
-	else
-		snprintf(to, sizeof text[0], "%ld", result);
-	return to;
-}
 
 #define STEP(what, result) printf("pipes: %s: %s\n", what, done(result))
 
@@ -40,7 +29,7 @@ static void handle(int signal, int flags)
 
 static void nap(unsigned milliseconds)
 {
-	struct timespec time = {0, milliseconds * 1000000l};
+	struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000l};
 	nanosleep(&time, 0);
 }
 

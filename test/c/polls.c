@@ -1,23 +1,12 @@
 /* poll, ppoll, select and pselect6 over pipes and counters: what is ready, what becomes ready, time and signals. Prints one line a step.
  * Usage: polls [THREADS], 4 unless told */
 #include "cluster.h"
+#include "stepwise.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <time.h>
-
-static const char *done(long result)
-{
-	static char text[4][48];
-	static unsigned next;
-	char *to = text[next++ % 4];
-	if (result < 0)
-		snprintf(to, sizeof text[0], "%s", strerror(errno));
-	else
-		snprintf(to, sizeof text[0], "%ld", result);
-	return to;
-}
 
 static struct timespec began;
 

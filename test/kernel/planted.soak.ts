@@ -1,5 +1,5 @@
 // The table of planted bugs, printed: what is wrong, and where; which proof finds it, after how many states of a search or runs at
-// random (or seeds of clusters of emulated machines); and who survives. `npm run soak -- planted` makes it (some 15 minutes).
+// random (or seeds of clusters of emulated machines); and who survives. `npm run soak -- planted` makes it (more than an hour).
 import { afterAll, describe, expect, test } from "vitest";
 import { hasMusl, missing } from "../support/guest.js";
 import { guessPlants } from "../support/plants/guesses.js";

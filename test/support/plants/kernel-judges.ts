@@ -10,7 +10,7 @@ import { given, isGiven } from "../given.js";
 import { type Guessed, guessed, guesses, wrongOfGuessed } from "../guessed.js";
 import { cProgram, glibcProgram, hasGlibc } from "../guest.js";
 import { type Held, tellHeld, wrongOf } from "../held.js";
-import { fileAt, homeOf } from "../homes.js";
+import { homeOf } from "../homes.js";
 import { heirIsNew, homeDiesAsAnotherLeaves, isTold, leftBehind } from "../left-behind.js";
 import {
   allIsThere,
@@ -364,7 +364,6 @@ export const kernelJudges = {
   homes: moving("next home"),
   records,
   shedsOwn: shed(["own", 100, "f"], 1),
-  shedsAsked: shed(["asked", 120, fileAt(1, 2)], 2),
   short,
   lent,
   rests: borrowers(false),

@@ -47,13 +47,6 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     to: "if (page.index <= PAGE_LAST) continue;\n    setReady",
   },
   {
-    name: "ranges are given up while more of them are on their way",
-    judge: "shedsAsked",
-    file: "coherence/holdings.ts",
-    from: "if (changetype<Page>(at).transaction != 0) return false;",
-    to: "if (changetype<Page>(at).index > PAGE_LAST) return false;",
-  },
-  {
     name: "a new home without a record of a page does not count what it has itself",
     judge: "full",
     file: "coherence/kept-moves.ts",

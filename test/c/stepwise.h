@@ -1,0 +1,16 @@
+/* For programs that print a line for each step: what a call gave, or its error in words. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *done(long result)
+{
+	static char text[4][48];
+	static unsigned next;
+	char *to = text[next++ % 4];
+	if (result < 0)
+		snprintf(to, sizeof text[0], "%s", strerror(errno));
+	else
+		snprintf(to, sizeof text[0], "%ld", result);
+	return to;
+}
