@@ -125,7 +125,7 @@ static void refused(void)
 	STEP("not a set", change(ends[0], EPOLL_CTL_ADD, ends[1], EPOLLIN));
 	STEP("itself", change(set, EPOLL_CTL_ADD, set, EPOLLIN));
 	STEP("a file", change(set, EPOLL_CTL_ADD, file, EPOLLIN));
-	STEP("not open", change(set, EPOLL_CTL_ADD, 99, EPOLLIN));
+	STEP("not open", change(set, EPOLL_CTL_ADD, not_open(), EPOLLIN));
 	STEP("not in it", change(set, EPOLL_CTL_DEL, ends[0], 0));
 	STEP("nor to be changed", change(set, EPOLL_CTL_MOD, ends[0], 0));
 	STEP("add", change(set, EPOLL_CTL_ADD, ends[0], EPOLLIN));
@@ -135,7 +135,7 @@ static void refused(void)
 	STEP("wait for none", epoll_wait(set, found, 0, 0));
 	STEP("wait for less", epoll_wait(set, found, less, 0));
 	STEP("wait of a pipe", epoll_wait(ends[0], found, 1, 0));
-	STEP("wait of none", epoll_wait(98, found, 1, 0));
+	STEP("wait of none", epoll_wait(not_open(), found, 1, 0));
 	STEP("read of a set", read(set, found, 8));
 	STEP("a set in a set", change(other, EPOLL_CTL_ADD, set, EPOLLIN));
 	STEP("in a circle", change(set, EPOLL_CTL_ADD, other, EPOLLIN));

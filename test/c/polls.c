@@ -48,7 +48,7 @@ static void polls(int ends[2], int counter)
 	fds[0].events = POLLIN | POLLRDNORM;
 	fds[1].events = POLLWRNORM;
 	look("other names", fds, 4, -1);
-	fds[3].fd = 77;
+	fds[3].fd = not_open();
 	look("not open", fds, 4, -1);
 	fds[3].fd = -1;
 	char byte;
@@ -108,8 +108,9 @@ static void selects(int ends[2], int counter)
 	choose("at once", ends, counter, &time);
 	printf("polls: %s\n", time.tv_sec == 4 || time.tv_sec == 5 ? "much left" : "WRONG time left");
 	FD_ZERO(&reads);
-	FD_SET(78, &reads);
-	printf("polls: not open: %s\n", done(select(79, &reads, 0, 0, 0)));
+	int none = not_open();
+	FD_SET(none, &reads);
+	printf("polls: not open: %s\n", done(select(none + 1, &reads, 0, 0, 0)));
 	printf("polls: less than none: %s\n", done(select(-1, 0, 0, 0, 0)));
 	time = (struct timeval){-1, 0};
 	printf("polls: less than no time: %s\n", done(select(0, 0, 0, 0, &time)));
@@ -153,7 +154,7 @@ struct task {
 static void *later(void *argument)
 {
 	struct task *task = argument;
-	struct timespec time = {0, 20000000};
+	struct timespec time = {0, 100000000};
 	nanosleep(&time, 0);
 	uint64_t one = 1;
 	if (task->fd < 0)

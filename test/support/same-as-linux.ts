@@ -7,7 +7,10 @@ import { repeat, seeded } from "./cluster.js";
 import { temporaryFolder } from "./folder.js";
 import { cProgram } from "./guest.js";
 
-/** What the first of so many processes printed. */
+/** ms that a program may take on Linux. */
+const LIMIT = 30_000;
+
+/** What the first of so many processes printed, and last that it was ended, if it took too long. */
 export async function onLinux(
   path: string,
   machines: number,
@@ -21,12 +24,18 @@ export async function onLinux(
       const child = spawn(path, args, {
         env: { ...env, BUSLOCK_CORES: `${cores}` },
         stdio: ["ignore", "pipe", "inherit"],
+        timeout: LIMIT,
+        killSignal: "SIGKILL",
       });
       let output = "";
       child.stdout.on("data", (bytes: Buffer) => {
         output += bytes.toString("latin1");
       });
-      return new Promise<string>((resolve) => child.on("close", () => resolve(output)));
+      return new Promise<string>((resolve) =>
+        child.on("close", (_status, signal) =>
+          resolve(signal === "SIGKILL" ? `${output}\nended on Linux after ${LIMIT} ms` : output),
+        ),
+      );
     });
     const [first] = await Promise.all(nodes);
     return first!.split("\n").filter((line) => line !== "");
