@@ -19,17 +19,21 @@ const resetChannel = () => ({
   /** Bytes accessed: 1 low, 2 high, 3 low then high. */
   access: 3,
   gate: true,
-  /** The count register as last written, and the count in the counting element. */
+  /** The count register as last written (0: not yet), and the count that the counting element was loaded with. */
   reload: 0,
   count: 0,
+  /** Null count: what was written last has not been loaded. */
+  fresh: true,
   /** Tick at which the counting element held `count`; NEVER before it is loaded. */
   loadedAt: NEVER as number,
   /** Ticks counted when the gate (or in mode 0 the first byte of a new count) stopped it; NEVER while it runs. */
   heldAt: NEVER as number,
-  /** Modes 2 and 3: tick at which `reload` takes over from `count`; NEVER when they are one. */
+  /** Tick at which `reload` is loaded, whatever the gate does until then: the next one, after a count or a trigger. */
+  loadAt: NEVER as number,
+  /** Modes 2 and 3: tick at which a new count is loaded if the counter runs on: the end of the period. */
   reloadAt: NEVER as number,
-  /** Modes 1 and 5: a count was written and waits for its trigger. */
-  awaitsTrigger: false,
+  /** Mode 4: the strobe is over, and the gate has moved `loadedAt` since. */
+  strobed: false,
   lowWritten: NEVER as number,
   highRead: false,
   countLatch: NEVER as number,
@@ -126,8 +130,7 @@ export class Pit {
     const tick = this.#tick();
     settle(channel, tick);
     const out = output(channel, tick) ? 0x80 : 0;
-    const fresh = channel.awaitsTrigger || channel.reloadAt !== NEVER || tick < channel.loadedAt;
-    const nullCount = fresh || channel.loadedAt === NEVER ? 0x40 : 0;
+    const nullCount = channel.fresh ? 0x40 : 0;
     return out | nullCount | (channel.access << 4) | (channel.modeBits << 1) | (channel.bcd ? 1 : 0);
   }
 
@@ -156,10 +159,11 @@ export class Pit {
     this.timerExpired();
     const channel = this.#state.channels[index];
     if (channel.access === 3 && channel.lowWritten === NEVER) {
+      const tick = this.#tick();
+      settle(channel, tick);
       channel.lowWritten = value;
       // Mode 0: "Writing the first byte disables counting. OUT is set low immediately." (output says so too)
-      if (channel.mode === 0 && channel.loadedAt !== NEVER)
-        channel.heldAt = Math.max(0, elapsed(channel, this.#tick()));
+      if (channel.mode === 0) hold(channel, tick);
     } else {
       const digits = channel.access === 1 ? value : (value << 8) | Math.max(channel.lowWritten, 0);
       channel.lowWritten = NEVER;
@@ -238,36 +242,33 @@ export class Pit {
 
 const full = (channel: Channel) => (channel.bcd ? 10_000 : 65_536);
 const periodic = (channel: Channel) => channel.mode === 2 || channel.mode === 3;
+/** A low gate stops the counter. */
+const gated = ({ mode }: Channel) => mode !== 1 && mode !== 5;
 const highHalf = (count: number) => Math.ceil(count / 2);
 
-/** Ticks since the counting element held `count`; negative before. */
+/** Ticks since the counting element held `count`; negative before it was loaded. */
 function elapsed(channel: Channel, tick: number): number {
   if (channel.loadedAt === NEVER) return -1;
   return channel.heldAt !== NEVER ? channel.heldAt : tick - channel.loadedAt;
 }
 
-/** A complete count was written. */
+function hold(channel: Channel, tick: number): void {
+  if (channel.loadedAt !== NEVER) channel.heldAt = elapsed(channel, tick);
+}
+
+/** A complete count was written: until it is loaded the counting element goes on with what it has. */
 function load(channel: Channel, count: number, tick: number): void {
   settle(channel, tick);
   channel.reload = count;
+  channel.fresh = true;
   const { mode } = channel;
-  if (mode === 1 || mode === 5) {
-    channel.awaitsTrigger = true;
-    return;
-  }
-  if (periodic(channel) && channel.loadedAt !== NEVER) {
-    if (tick < channel.loadedAt) channel.count = count;
-    else if (!channel.gate) channel.awaitsTrigger = true;
-    else channel.reloadAt = cycleEnd(channel, tick);
-    return;
-  }
-  channel.count = count;
-  channel.loadedAt = tick + 1;
-  channel.heldAt = channel.gate ? NEVER : 0;
+  if (mode === 1 || mode === 5) return; // loaded by the trigger
+  if (!periodic(channel) || channel.loadedAt === NEVER) channel.loadAt = tick + 1;
+  else if (channel.gate && channel.loadAt === NEVER) channel.reloadAt = periodEnd(channel, tick);
 }
 
 /** Modes 2 and 3: the tick at which a new count takes over: the end of the period, or of the half period. */
-function cycleEnd(channel: Channel, tick: number): number {
+function periodEnd(channel: Channel, tick: number): number {
   const { count } = channel;
   const phase = elapsed(channel, tick) % count;
   const half = highHalf(count);
@@ -275,63 +276,53 @@ function cycleEnd(channel: Channel, tick: number): number {
   return tick + left;
 }
 
-/** Lets a new count that is due take over. */
+/** Loads the counting element if that is due. */
 function settle(channel: Channel, tick: number): void {
-  const { reloadAt } = channel;
-  if (reloadAt === NEVER || tick < reloadAt) return;
-  const afterHighHalf = channel.mode === 3 && output(channel, reloadAt - 1) && channel.count > 1;
+  const { loadAt, reloadAt } = channel;
+  const due = loadAt !== NEVER ? loadAt : reloadAt;
+  if (due === NEVER || tick < due) return;
+  const afterHighHalf =
+    due === reloadAt && channel.mode === 3 && output(channel, due - 1) && channel.count > 1;
+  const stopped = gated(channel) && (!channel.gate || (channel.mode === 0 && channel.lowWritten !== NEVER));
   channel.count = channel.reload;
-  channel.reloadAt = NEVER;
   // In mode 3 the new count may begin with its low half.
-  channel.loadedAt = afterHighHalf ? reloadAt - highHalf(channel.count) : reloadAt;
+  channel.loadedAt = afterHighHalf ? due - highHalf(channel.count) : due;
+  channel.heldAt = stopped ? 0 : NEVER;
+  channel.loadAt = NEVER;
+  channel.reloadAt = NEVER;
+  channel.fresh = false;
+  channel.strobed = false;
 }
 
 function setGate(channel: Channel, gate: boolean, tick: number): void {
   if (gate === channel.gate) return;
   settle(channel, tick);
   channel.gate = gate;
-  const { mode, loadedAt } = channel;
-  const gates = mode === 0 || mode === 4;
-  if (gates && loadedAt === NEVER) return;
-  if (mode === 0 && channel.lowWritten !== NEVER) return; // held already
-  if (!gate && (gates || (periodic(channel) && loadedAt !== NEVER))) {
-    channel.heldAt = Math.max(0, tick - loadedAt);
-    if (channel.reloadAt !== NEVER) channel.awaitsTrigger = true;
+  const { mode } = channel;
+  if (!gate) {
+    // The period has no end any more: a new count waits for the trigger.
     channel.reloadAt = NEVER;
-    return;
-  }
-  if (gates) {
-    // A count that waits for its tick is loaded at that one, whatever the gate does before.
-    channel.loadedAt = Math.max(loadedAt, tick - Math.max(channel.heldAt, 0));
+    if (gated(channel)) hold(channel, tick);
+  } else if (mode !== 0 && mode !== 4) {
+    // The rising edge starts a new count; until its tick modes 2 and 3 stand where they were stopped.
+    if (channel.reload !== 0) channel.loadAt = tick + 1;
+  } else if (channel.heldAt !== NEVER && !(mode === 0 && channel.lowWritten !== NEVER)) {
+    channel.strobed ||= channel.heldAt >= channel.count && tick > channel.loadedAt + channel.count;
+    channel.loadedAt = tick - channel.heldAt;
     channel.heldAt = NEVER;
-    return;
   }
-  // Modes 1, 2, 3 and 5: the rising edge starts a new count.
-  if (!gate || (channel.reload === 0 && loadedAt === NEVER)) return;
-  // A one-shot that is triggered again stays low, so it is reloaded without the tick between.
-  const stays = mode === 1 && !output(channel, tick);
-  channel.count = channel.reload;
-  channel.loadedAt = stays ? tick : tick + 1;
-  channel.heldAt = NEVER;
-  channel.reloadAt = NEVER;
-  channel.awaitsTrigger = false;
 }
 
 function output(channel: Channel, tick: number): boolean {
   const { mode, count } = channel;
   const ticks = elapsed(channel, tick);
-  switch (mode) {
-    case 0:
-      return channel.lowWritten === NEVER && channel.loadedAt !== NEVER && ticks >= count;
-    case 1:
-      return ticks < 0 || ticks >= count;
-    case 2:
-      return ticks < 0 || !channel.gate || ticks % count !== count - 1;
-    case 3:
-      return ticks < 0 || !channel.gate || ticks % count < highHalf(count);
-    default:
-      return ticks < 0 || ticks !== count;
-  }
+  if (mode === 0) return !channel.fresh && channel.lowWritten === NEVER && ticks >= count;
+  if (ticks < 0 || (periodic(channel) && channel.heldAt !== NEVER)) return true;
+  if (mode === 1) return ticks >= count;
+  if (mode === 2) return ticks % count !== count - 1;
+  if (mode === 3) return ticks % count < highHalf(count);
+  // The strobe ends with its tick, also where the gate has stopped the counter at it.
+  return channel.strobed || ticks !== count || tick !== channel.loadedAt + count;
 }
 
 /** What a read of the counting element gives. */
@@ -351,16 +342,21 @@ function counted(channel: Channel, tick: number): number {
 
 /** The next tick after `tick` at which the output may change, or NEVER. */
 function nextChange(channel: Channel, tick: number): number {
-  const { mode, count, loadedAt, reloadAt } = channel;
+  const due = channel.loadAt !== NEVER ? channel.loadAt : channel.reloadAt;
+  const turn = nextTurn(channel, tick);
+  if (due === NEVER || turn === NEVER) return Math.max(due, turn);
+  return Math.min(due, turn);
+}
+
+/** The same while nothing is loaded. */
+function nextTurn(channel: Channel, tick: number): number {
+  const { mode, count, loadedAt } = channel;
   if (loadedAt === NEVER || channel.heldAt !== NEVER) return NEVER;
-  if (periodic(channel) && !channel.gate) return NEVER;
   const ticks = tick - loadedAt;
-  if (ticks < 0) return loadedAt;
   if (periodic(channel)) {
     const base = tick - (ticks % count);
     const turn = base + (mode === 2 ? count - 1 : highHalf(count));
-    const change = tick < turn ? turn : base + count;
-    return reloadAt !== NEVER ? Math.min(change, reloadAt) : change;
+    return tick < turn ? turn : base + count;
   }
   if (ticks < count) return loadedAt + count;
   return (mode === 4 || mode === 5) && ticks === count ? loadedAt + count + 1 : NEVER;

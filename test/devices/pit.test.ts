@@ -257,7 +257,34 @@ describe("channel 2 and port 0x61", () => {
     expect(wave(20)).toEqual([0]);
     gate(false);
     gate(true);
-    expect(wave(20, 29, 30)).toEqual([0, 0, 1]);
+    expect(wave(20, 29, 30, 31)).toEqual([0, 0, 0, 1]); // loaded at 21 as by any trigger, low until 31
+  });
+
+  test("mode 4: the strobe is of one tick, whatever the gate does, and a count written at its tick does not end it", () => {
+    gate(true);
+    program(2, 4, 10);
+    expect(wave(10, 11)).toEqual([1, 0]);
+    gate(false);
+    expect(wave(11, 12, 30)).toEqual([0, 1, 1]);
+    gate(true);
+    expect(wave(30, 31)).toEqual([1, 1]);
+    write(2, 4);
+    write(2, 0);
+    expect(wave(36)).toEqual([0]);
+    write(2, 3);
+    write(2, 0);
+    expect(wave(36, 37, 40)).toEqual([0, 1, 0]);
+  });
+
+  test("until a new count is loaded the old one is read", () => {
+    gate(true);
+    program(2, 4, 100);
+    at(11);
+    write(2, 50);
+    write(2, 0);
+    expect(latched(2)).toBe(90);
+    at(12);
+    expect(latched(2)).toBe(50);
   });
 
   test("mode 1: a new count waits for the next trigger", () => {
