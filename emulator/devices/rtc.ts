@@ -39,7 +39,7 @@ const IRQF = 0x80;
 const FLAGS = b.periodic | b.alarm | b.update;
 const VALID = 0x80; // register D: the battery is good
 const PM = 0x80;
-/** Alarm values from here on match anything. */
+/** Alarm bytes from here on match anything; any other is compared with the register's byte. */
 const WILDCARD = 0xc0;
 
 const reset = (startTime: number) => ({
@@ -52,7 +52,7 @@ const reset = (startTime: number) => ({
   origin: 0,
   /** Days that the day of the week is ahead of the date's. */
   weekdayAhead: 0,
-  /** While SET or the divider's reset holds the clock: the date registers as software writes them. */
+  /** While SET or the divider's reset holds the clock: the date registers' bytes, plain memory until it goes on. */
   held: null as Record<string, number> | null,
   nvram: new Array<number>(NVRAM_BYTES).fill(0),
   /** Up to where flags have been collected: whole seconds, and ticks of the periodic rate. */
@@ -111,8 +111,6 @@ export class Rtc {
 
   /** The value of a date register, before BCD. */
   #dateField(index: number): number {
-    const { held } = this.#state;
-    if (held !== null && held[index] !== undefined) return held[index];
     const date = new Date(this.#now() * 1000);
     switch (index) {
       case field.second:
@@ -134,12 +132,15 @@ export class Rtc {
     }
   }
 
-  /** Changes one field of the date; while held, the others may not fit it yet. */
-  #setDateField(index: number, value: number): void {
-    const fields: Record<string, number> = {};
-    for (const other of dateFields) fields[other] = other === index ? value : this.#dateField(other);
-    if (this.#state.held !== null) this.#state.held = fields;
-    else this.#setDate(fields);
+  /** Changes one field of the date; while held, it need not be a date. */
+  #setDateByte(index: number, byte: number): void {
+    const { held } = this.#state;
+    if (held !== null) held[index] = byte;
+    else this.#setDate({ ...this.#fields(), [index]: this.#decode(index, byte) });
+  }
+
+  #fields(): Record<string, number> {
+    return Object.fromEntries(dateFields.map((index) => [index, this.#dateField(index)]));
   }
 
   /** The divider chain goes on, so the second ends when it would have. */
@@ -162,9 +163,9 @@ export class Rtc {
     if (holds && state.held === null) {
       state.seconds = this.#now();
       state.origin += Math.floor((this.#clock.now() - state.origin) / SECOND) * SECOND;
-      state.held = {};
+      state.held = mapped(this.#fields(), (index, value) => this.#encode(index, value));
     } else if (!holds && state.held !== null) {
-      const fields = Object.fromEntries(dateFields.map((index) => [index, this.#dateField(index)]));
+      const fields = mapped(state.held, (index, byte) => this.#decode(index, byte));
       state.held = null;
       this.#setDate(fields);
     }
@@ -191,7 +192,8 @@ export class Rtc {
 
   #read(): number {
     const index = this.#state.index & 0x7f;
-    if (dateFields.includes(index)) return this.#encode(index, this.#dateField(index));
+    if (dateFields.includes(index))
+      return this.#state.held?.[index] ?? this.#encode(index, this.#dateField(index));
     switch (index) {
       case register.a:
         return this.#state.a | (this.#updating() ? UIP : 0);
@@ -209,7 +211,7 @@ export class Rtc {
   #write(value: number): void {
     const index = this.#state.index & 0x7f;
     this.#collect();
-    if (dateFields.includes(index)) this.#setDateField(index, this.#decode(index, value));
+    if (dateFields.includes(index)) this.#setDateByte(index, value);
     else if (index === register.a) this.#setA(value & 0x7f);
     else if (index === register.b) this.#setB(value);
     else if (index === register.c || index === register.d)
@@ -280,8 +282,8 @@ export class Rtc {
   #alarmMatches(second: number): boolean {
     const time = [second % 60, Math.floor(second / 60) % 60, Math.floor(second / 3600) % 24];
     return alarmField.every((index, part) => {
-      const value = this.#state.nvram[index];
-      return value >= WILDCARD || this.#decode(index, value) === time[part];
+      const byte = this.#state.nvram[index];
+      return byte >= WILDCARD || byte === this.#encode(index, time[part]);
     });
   }
 
@@ -327,5 +329,13 @@ export class Rtc {
   }
 }
 
+/** The registers with each value replaced. */
+const mapped = (
+  registers: Readonly<Record<string, number>>,
+  change: (index: number, value: number) => number,
+): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(registers).map(([index, value]) => [index, change(Number(index), value)]),
+  );
 const dividerReset = ({ a }: State) => (a & divider.reset) === divider.reset;
 const interrupting = ({ b: enabled, c }: State) => (enabled & c & FLAGS) !== 0;

@@ -90,6 +90,25 @@ test("SET holds the clock while the fields are written one by one", () => {
   expect(get(r.second)).toBe(0x59);
 });
 
+// MC146818A: "Time, Calendar, and Alarm Locations" are bytes of memory; what they mean is asked when the clock goes on
+test("while SET holds the clock its registers are memory, whatever is written, and DM decides at the end", () => {
+  set(r.b, b.set | b.hours24);
+  for (const index of [r.second, r.minute, r.hour, r.weekday, r.day, r.month, r.year, r.century])
+    for (const byte of [0xff, 0xaa, 0x1f, 0x55, 0x00]) {
+      set(index, byte);
+      expect(get(index)).toBe(byte);
+    }
+  const binary = [26, 11, 23, 17, 45, 59];
+  for (const [n, index] of [r.year, r.month, r.day, r.hour, r.minute, r.second].entries())
+    set(index, binary[n]);
+  set(r.century, 20);
+  set(r.b, b.hours24 | b.binary);
+  clock.advance(SECOND);
+  expect([r.century, r.year, r.month, r.day, r.hour, r.minute, r.second].map(get)).toEqual([
+    20, 26, 11, 23, 17, 46, 0,
+  ]);
+});
+
 test("a field written without SET goes on from there", () => {
   set(r.second, 0x10);
   clock.advance(3 * SECOND);
@@ -168,6 +187,23 @@ describe("flags and the line", () => {
     clock.advance(1);
     expect(rtc.irq.level).toBe(true);
     expect(get(r.c) & 0xa0).toBe(0xa0);
+  });
+
+  test("an alarm is compared byte by byte: digits that are none are never met", () => {
+    build("2004-02-28T12:00:20Z");
+    set(alarm.second, 0x1f); // not 25
+    set(alarm.minute, 0xff);
+    set(alarm.hour, 0xff);
+    clock.advance(60 * SECOND);
+    expect(get(r.c) & b.aie).toBe(0);
+    set(r.b, 0); // twelve hours
+    set(alarm.second, 0x25);
+    set(alarm.hour, 0x12); // midnight, it is 92
+    clock.advance(60 * SECOND);
+    expect(get(r.c) & b.aie).toBe(0);
+    set(alarm.hour, 0x92);
+    clock.advance(60 * SECOND);
+    expect(get(r.c) & b.aie).toBe(b.aie);
   });
 
   test("SET clears UIE", () => {
