@@ -111,6 +111,8 @@ export class Uart16550 {
       this.#change({ divisor: (this.#state.divisor & 0xff00) | byte });
       return;
     }
+    // A new character ends the interrupt of the one before, and is an edge of its own on an edge-triggered input.
+    this.#change({ emptied: false });
     // The terminal is taken to have the same format, whatever it is; what comes back is cut to the character's length.
     if ((this.#state.mcr & mcr.loop) !== 0) this.#accept(byte & ((0x20 << (this.#state.lcr & 3)) - 1));
     else this.#send(byte);

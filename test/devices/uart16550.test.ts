@@ -94,6 +94,15 @@ describe("the transmitter", () => {
     set(r.fcr, 5); // and so does the transmitter's reset
     expect(get(r.iir)).toBe(0xc2);
   });
+
+  test("each character is an edge of the line, also while the interrupt of the one before waits", () => {
+    const levels: boolean[] = [];
+    set(r.ier, 2);
+    uart.irq.to((level) => levels.push(level));
+    set(r.data, 0x41);
+    set(r.data, 0x42);
+    expect(levels.slice(-4)).toEqual([false, true, false, true]);
+  });
 });
 
 describe("the receiver", () => {
