@@ -177,12 +177,12 @@ export class Uart16550 {
 
   #controlFifo(value: number): void {
     const toggles = ((value ^ this.#state.fcr) & FIFO_ENABLED) !== 0;
-    const clears = toggles || (value & 2) !== 0;
     // The other bits are programmable only while bit 0 is written as 1; bits 1 and 2 clear themselves.
+    const bits = (value & FIFO_ENABLED) !== 0 ? value : 0;
     this.#change({
-      fcr: (value & FIFO_ENABLED) !== 0 ? value & 0xc9 : 0,
-      ...(clears ? { received: [], timedOut: false } : {}),
-      ...(toggles || (value & 4) !== 0 ? { emptied: true } : {}),
+      fcr: bits & 0xc9,
+      ...(toggles || (bits & 2) !== 0 ? { received: [], timedOut: false } : {}),
+      ...(toggles || (bits & 4) !== 0 ? { emptied: true } : {}),
     });
     this.#restartTimeout();
   }

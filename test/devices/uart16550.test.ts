@@ -112,6 +112,12 @@ describe("the receiver", () => {
     expect(type(0x62)).toEqual([true]);
   });
 
+  test("FCR's other bits do nothing while bit 0 is written as 0", () => {
+    type(0x61);
+    set(r.fcr, 0xce);
+    expect([get(r.iir), get(r.lsr), get(r.data)]).toEqual([1, 0x61, 0x61]);
+  });
+
   test("interrupts at a character, until it is read", () => {
     set(r.ier, 1);
     type(0x61);
