@@ -336,6 +336,31 @@ describe("far transfers", () => {
       must(m, "farJump", SPARE | 3, 0, 4);
       expect([m.u32(L.CPL), m.rip, m.gpr(RSP)]).toEqual([3, 0x9000n, 0x5000n - 8n]);
     });
+    // SDM vol. 2, CALL: "IF stack not large enough ... #SS", then "IF EIP outside code segment limit ... #GP(0)"
+    test("the stack's faults come before an address outside of the code segment", () => {
+      const m = protectedMode();
+      m.write64(GDT + SPARE2, descriptor(CODE, 0, BIG, 0, 0xfff));
+      expect(m.faultOf("farCall", SPARE2, 0x1000, 4, 0)).toMatchObject({ vector: 13, error: 0 });
+      expect([m.gpr(RSP), m.segment(L.CS).selector]).toEqual([STACK, selector.code32]);
+      m.setGpr(RSP, 2n);
+      expect(m.faultOf("farCall", SPARE2, 0x1000, 4, 0)).toMatchObject({ vector: 12, error: 0 });
+      callGate(m, SPARE2, 0x1000, 3);
+      expect(m.faultOf("farCall", SPARE, 0, 4, 0)).toMatchObject({ vector: 12, error: 0 });
+      expect(m.faultOf("farJump", SPARE, 0, 4)).toMatchObject({ vector: 13, error: 0 });
+      ring3(m);
+      expect(m.faultOf("farCall", SPARE | 3, 0, 4, 0)).toMatchObject({ vector: 13, error: 0 });
+      m.physical.setUint32(TSS + 4, 2, true);
+      expect(m.faultOf("farCall", SPARE | 3, 0, 4, 0)).toMatchObject({ vector: 12, error: selector.data });
+      const r = new Microcode();
+      r.setGpr(RSP, 1n);
+      expect(r.faultOf("farCall", 0, 0x1_0000, 4, 0)).toMatchObject({ vector: 12 });
+      const l = long();
+      callGate(l, selector.code64, 0x9000, 3);
+      l.write64(GDT + SPARE + 8, 0x8000n);
+      expect(l.faultOf("farCall", SPARE, 0, 4, 0)).toMatchObject({ vector: 13, error: 0 });
+      l.setGpr(RSP, 1n << 63n);
+      expect(l.faultOf("farCall", SPARE, 0, 4, 0)).toMatchObject({ vector: 12, error: 0 });
+    });
     test("64-bit: 16-byte gates, a null SS, eight-byte words", () => {
       const m = long();
       callGate(m, selector.code64, 0x9000, 3);

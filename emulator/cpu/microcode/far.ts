@@ -98,7 +98,10 @@ function returnToTask(core: usize, next: u64): bool {
   return taskSwitch(core, link, tasks.BY_RETURN, next);
 }
 
-/** Is this address one that the code segment with these attributes and limit can run at? #GP(0) if not. */
+/**
+ * Is this address one that the code segment with these attributes and limit can run at? #GP(0) if not. CALL asks when all
+ * is pushed: SDM vol. 2 and APM vol. 3 have the stack's faults first.
+ */
 function reachable(core: usize, attributes: u32, limit: u32, rip: u64): bool {
   const wide = (mode(core) & MODE_LONG) != 0 && (attributes & ATTRIBUTE_LONG) != 0;
   if (wide ? canonical(rip) : rip <= <u64>limit) return true;
@@ -345,8 +348,8 @@ function operand(offset: u64, bytes: u32): u64 {
 
 function transfer(core: usize, selector: u32, offset: u64, bytes: u32, call: bool, next: u64): bool {
   if ((mode(core) & MODE_PROTECTED) == 0) {
-    if (offset > limitOf(core, CS)) return refuse(core, GP, 0);
     if (call && !pushReturn(core, bytes, next)) return false;
+    if (offset > limitOf(core, CS)) return refuse(core, GP, 0);
     loadUnprotected(core, CS, selector);
     if (call) commitStack(core);
     store<u64>(core, offset, RIP);
@@ -382,8 +385,8 @@ function transferDirect(core: usize, selector: u32, offset: u64, bytes: u32, cal
     : (selector & 3) > level || descriptor.dpl() != level;
   if (wrong) return refuse(core, GP, name);
   if (!descriptor.present()) return refuse(core, NP, name);
-  if (!reachable(core, descriptor.attributes(), descriptor.limit(), offset)) return false;
   if (call && !pushReturn(core, bytes, next)) return false;
+  if (!reachable(core, descriptor.attributes(), descriptor.limit(), offset)) return false;
   if (!descriptor.markAccessed(core)) return false;
   if (call) commitStack(core);
   enterCode(core, name | level, offset);
@@ -424,10 +427,10 @@ function transferByGate(core: usize, gate: u32, call: bool, next: u64): bool {
   const bits = descriptor.attributes() & (ATTRIBUTE_LONG | ATTRIBUTE_BIG);
   if (long && bits != ATTRIBUTE_LONG) return refuse(core, GP, name);
   if (!descriptor.present()) return refuse(core, NP, name);
-  if (!reachable(core, descriptor.attributes(), descriptor.limit(), rip)) return false;
   const bytes: u32 = long ? 8 : wide ? 4 : 2;
   if (!inward) {
     if (call && !pushReturn(core, bytes, next)) return false;
+    if (!reachable(core, descriptor.attributes(), descriptor.limit(), rip)) return false;
     if (!descriptor.markAccessed(core)) return false;
     if (call) commitStack(core);
     enterCode(core, name | level, rip);
@@ -445,6 +448,7 @@ function callInwardLong(core: usize, name: u32, rip: u64, next: u64): bool {
   useFlatStack(core, rsp, level, 0);
   if (!push(core, 8, selectorOf(core, SS)) || !push(core, 8, gpr(core, RSP))) return false;
   if (!push(core, 8, selectorOf(core, CS)) || !push(core, 8, next)) return false;
+  if (!reachable(core, descriptor.attributes(), descriptor.limit(), rip)) return false;
   if (!descriptor.markAccessed(core)) return false;
   commitStack(core);
   setSegment(core, SS, level, 0, 0, 0);
@@ -463,6 +467,7 @@ function callInward(core: usize, name: u32, rip: u64, next: u64, bytes: u32, par
   if (!push(core, bytes, selectorOf(core, SS)) || !push(core, bytes, gpr(core, RSP))) return false;
   if (!copyParameters(core, bytes, parameters)) return false;
   if (!push(core, bytes, selectorOf(core, CS)) || !push(core, bytes, next)) return false;
+  if (!reachable(core, attributes, limit, rip)) return false;
   if (!descriptor.markAccessed(core) || !descriptor.markAccessedAt(core, codeAt, attributes)) return false;
   commitStack(core);
   setSegment(core, SS, stackSelector, descriptor.attributes(), descriptor.base(), descriptor.limit());
