@@ -179,6 +179,8 @@ export class Hpet {
     });
     this.#matchAll();
     const changed = ((before ^ value) & general.legacy) !== 0;
+    // An edge that has been is no other one when the timers go on, or on another line.
+    if (changed || (value & general.enable) === 0) this.#state.raised = 0;
     // The lines change hands while nobody asserts them.
     if (changed && this.legacy) this.#outputs.legacyReplacement(true);
     this.#drive();
@@ -205,7 +207,7 @@ export class Hpet {
     // "If the value is not supported by this particular timer, then the value read back will not match what is written."
     const route = (ROUTES & (1 << routeOf(value))) !== 0 ? value : timer.config;
     timer.config = (value & WRITABLE & ~ROUTE_BITS) | (route & ROUTE_BITS);
-    if ((timer.config & config.mode32) !== 0) timer.comparator &= TWO_32 - 1n;
+    narrow(timer);
     this.#matchAll();
     this.#drive();
   }
@@ -222,7 +224,7 @@ export class Hpet {
     timer.setsHigh = sets && which === 0;
     if (!periodic || sets) timer.comparator = withHalf(timer.comparator, which, value);
     if (periodic) timer.period = withHalf(timer.period, which, value);
-    if ((timer.config & config.mode32) !== 0) timer.comparator &= TWO_32 - 1n;
+    narrow(timer);
     this.#matchAll();
   }
 
@@ -362,6 +364,12 @@ export class Hpet {
   }
 }
 
+/** A timer of 32 bits has no upper halves. */
+function narrow(timer: HpetTimer): void {
+  if ((timer.config & config.mode32) === 0) return;
+  timer.comparator &= TWO_32 - 1n;
+  timer.period &= TWO_32 - 1n;
+}
 const reserved = { read: () => 0, write: () => {} };
 const halfOf = (value: bigint, which: 0 | 1): number =>
   Number(which === 0 ? value & (TWO_32 - 1n) : value >> 32n);

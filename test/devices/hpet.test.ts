@@ -193,6 +193,31 @@ describe("periodic", () => {
 });
 
 // IA-PC HPET
+test("an edge that has been comes again neither when the counter goes on nor on a legacy line", () => {
+  bench.set(timer(1).conf, ENABLE | route(21));
+  bench.set64(timer(1).comparator, 50n);
+  bench.set(r.conf, 1);
+  bench.ticks(60);
+  bench.happened();
+  bench.set(r.conf, 0);
+  bench.set(r.conf, 1);
+  expect(bench.happened()).toEqual(["60: 21-"]);
+  bench.set64(timer(1).comparator, 80n);
+  bench.ticks(40);
+  bench.happened();
+  bench.set(r.conf, 3);
+  bench.set(r.conf, 1);
+  expect(bench.happened()).toEqual(["100: legacy on", "100: 21-", "100: legacy off"]);
+});
+
+test("a period has 32 bits in 32-bit mode", () => {
+  bench.set(timer(0).conf, ENABLE | PERIODIC | SET | MODE32 | route(20));
+  bench.set64(timer(0).comparator, 0x1_0000_0032n);
+  bench.set(r.conf, 1);
+  bench.ticks(120);
+  expect(bench.happened().filter((text) => text.endsWith("+"))).toEqual(["50: 20+", "100: 20+"]);
+});
+
 test("legacy replacement: timer 0 is the PIT's line, timer 1 the RTC's, whatever they are routed to", () => {
   for (const index of [0, 1, 2]) {
     bench.set(timer(index).conf, ENABLE | route(20));
