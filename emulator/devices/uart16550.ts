@@ -31,6 +31,8 @@ const reset = () => ({
   scr: 0,
   divisor: 12, // 9600 baud; the data sheet leaves it undefined
   received: [] as number[],
+  /** The receiver buffer without a FIFO: it keeps what has been read. */
+  buffer: 0,
   overrun: false,
   /** The THRE interrupt: set when the transmitter empties, cleared by reading the IIR or writing the THR. */
   emptied: false,
@@ -100,7 +102,9 @@ export class Uart16550 {
 
   #readData(): number {
     if (this.#latched()) return this.#state.divisor & 0xff;
-    const byte = this.#state.received.shift() ?? 0;
+    const empty = this.#capacity() === 1 ? this.#state.buffer : 0;
+    const byte = this.#state.received.shift() ?? empty;
+    this.#state.buffer = byte;
     this.#change({ timedOut: false });
     this.#restartTimeout();
     return byte;
@@ -258,8 +262,9 @@ function interrupting(state: State): number {
   const { ier: enabled, fcr, received, overrun, timedOut, emptied, msr: modem } = state;
   const trigger = (fcr & FIFO_ENABLED) !== 0 ? TRIGGERS[fcr >> 6] : 1;
   if ((enabled & ier.lineStatus) !== 0 && overrun) return iir.lineStatus;
-  if ((enabled & ier.received) !== 0 && received.length >= trigger) return iir.received;
+  // "Bit 3 is set along with bit 2 when a time-out interrupt is pending", also from the trigger level on.
   if ((enabled & ier.received) !== 0 && timedOut) return iir.timeout;
+  if ((enabled & ier.received) !== 0 && received.length >= trigger) return iir.received;
   if ((enabled & ier.transmitterEmpty) !== 0 && emptied) return iir.transmitterEmpty;
   if ((enabled & ier.modemStatus) !== 0 && (modem & 0x0f) !== 0) return iir.modem;
   return iir.none;

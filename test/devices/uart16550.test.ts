@@ -112,6 +112,23 @@ describe("the receiver", () => {
     expect(type(0x62)).toEqual([true]);
   });
 
+  test("a time-out shows at the trigger level too; both end with a read", () => {
+    setDivisor(1);
+    set(r.fcr, 0x41);
+    set(r.ier, 1);
+    type(1, 2, 3, 4);
+    expect(get(r.iir)).toBe(0xc4);
+    clock.advance(4.1 * CHARACTER);
+    expect(get(r.iir)).toBe(0xcc);
+    get(r.data);
+    expect(get(r.iir)).toBe(0xc1);
+  });
+
+  test("without FIFO the buffer keeps what has been read", () => {
+    type(0x61);
+    expect([get(r.data), get(r.data), get(r.lsr)]).toEqual([0x61, 0x61, 0x60]);
+  });
+
   test("FCR's other bits do nothing while bit 0 is written as 0", () => {
     type(0x61);
     set(r.fcr, 0xce);
