@@ -156,19 +156,22 @@ export class Rtc {
     state.weekdayAhead = (((fields[field.weekday] - 1 - new Date(date).getUTCDay()) % 7) + 7) % 7;
   }
 
-  /** Holds the date registers, or lets them go on from what they hold. */
-  #hold(): void {
+  /** The date registers are held: their bytes are what they were, in the format of that time. */
+  #stop(): void {
     const state = this.#state;
-    const holds = (state.b & b.set) !== 0 || dividerReset(state);
-    if (holds && state.held === null) {
-      state.seconds = this.#now();
-      state.origin += Math.floor((this.#clock.now() - state.origin) / SECOND) * SECOND;
-      state.held = mapped(this.#fields(), (index, value) => this.#encode(index, value));
-    } else if (!holds && state.held !== null) {
-      const fields = mapped(state.held, (index, byte) => this.#decode(index, byte));
-      state.held = null;
-      this.#setDate(fields);
-    }
+    if (state.held !== null) return;
+    state.seconds = this.#now();
+    state.origin += Math.floor((this.#clock.now() - state.origin) / SECOND) * SECOND;
+    state.held = mapped(this.#fields(), (index, value) => this.#encode(index, value));
+  }
+
+  /** Unless something else holds them they go on from what they hold, by the format of now. */
+  #resume(): void {
+    const state = this.#state;
+    if (state.held === null || (state.b & b.set) !== 0 || dividerReset(state)) return;
+    const fields = mapped(state.held, (index, byte) => this.#decode(index, byte));
+    state.held = null;
+    this.#setDate(fields);
   }
 
   /** A field's bytes: BCD unless DM says binary, hours in 12 with PM in bit 7 unless 24/12 says 24. */
@@ -222,11 +225,12 @@ export class Rtc {
 
   #setA(value: number): void {
     const wasReset = dividerReset(this.#state);
+    if (dividerReset({ a: value })) this.#stop();
     this.#state.a = value;
     if (wasReset && !dividerReset(this.#state)) this.#state.origin = this.#clock.now() - HALF_SECOND;
     if (!dividerReset(this.#state) && (value & divider.bits) !== divider.normal)
       this.#trace("rtc", `register A: time base DV ${(value & divider.bits) >> 4} is not implemented`);
-    this.#hold();
+    this.#resume();
     this.#state.ticksSeen = this.#ticks();
   }
 
@@ -234,9 +238,10 @@ export class Rtc {
     if ((value & b.daylight) !== 0)
       this.#trace("rtc", "register B: DSE (daylight saving) is not implemented");
     if ((value & SQUARE_WAVE) !== 0) this.#trace("rtc", "register B: SQWE (square wave) is not implemented");
+    if ((value & b.set) !== 0) this.#stop();
     // "SET ... clears UIE."
     this.#state.b = (value & b.set) !== 0 ? value & ~b.update : value;
-    this.#hold();
+    this.#resume();
   }
 
   #updating(): boolean {
@@ -337,5 +342,5 @@ const mapped = (
   Object.fromEntries(
     Object.entries(registers).map(([index, value]) => [index, change(Number(index), value)]),
   );
-const dividerReset = ({ a }: State) => (a & divider.reset) === divider.reset;
+const dividerReset = ({ a }: Pick<State, "a">) => (a & divider.reset) === divider.reset;
 const interrupting = ({ b: enabled, c }: State) => (enabled & c & FLAGS) !== 0;

@@ -109,6 +109,14 @@ test("while SET holds the clock its registers are memory, whatever is written, a
   ]);
 });
 
+test("the write that sets SET leaves the bytes in the format that they had", () => {
+  set(r.b, b.set | b.binary);
+  expect([get(r.minute), get(r.hour)]).toEqual([0x59, 0x23]);
+  set(r.b, b.set | b.hours24);
+  set(r.b, b.hours24);
+  expect(date()).toEqual(["20", "4", "2", "28", "23", "59", "58"]);
+});
+
 test("a field written without SET goes on from there", () => {
   set(r.second, 0x10);
   clock.advance(3 * SECOND);
