@@ -1,13 +1,15 @@
 // The machines that a ROM is shown to: ours, without a board, QEMU and Bochs. Each gives what was written to port E9.
 
-import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Cpu } from "../support/cpu.js";
 import { temporaryFolder } from "../support/folder.js";
 import type { Model } from "./cases/index.js";
 
 const SECONDS = 30;
+/** Who has told nothing more for so long goes round in a case that does not end there. All cases of a ROM take less than one. */
+const SECONDS_SILENT = 4;
 /** For a case that does not end on ours. */
 export const SECONDS_ENDLESS = 3;
 /** A case needs a tenth of this. */
@@ -39,27 +41,30 @@ export async function ours(rom: Uint8Array): Promise<Uint8Array> {
   return Uint8Array.from(portsWritten.filter(({ port }) => port === E9).map(({ value }) => value));
 }
 
-export function inQemu(rom: Uint8Array, seconds = SECONDS): Uint8Array {
+export async function inQemu(rom: Uint8Array, seconds = SECONDS): Promise<Uint8Array> {
   const folder = temporaryFolder();
   try {
-    writeFileSync(join(folder.path, "rom"), rom);
-    spawnSync(
+    const [image, log] = [join(folder.path, "rom"), join(folder.path, "log")];
+    writeFileSync(image, rom);
+    writeFileSync(log, "");
+    const qemu = spawn(
       "qemu-system-x86_64",
       [
         ..."-machine pc -m 16 -display none -no-reboot -monitor none -serial none -nic none".split(" "),
-        ...[
-          "-cpu",
-          "max",
-          "-bios",
-          join(folder.path, "rom"),
-          "-debugcon",
-          `file:${join(folder.path, "log")}`,
-        ],
+        ...["-cpu", "max", "-bios", image, "-debugcon", `file:${log}`],
         ...["-device", "isa-debug-exit,iobase=0xf4,iosize=1"],
       ],
-      { timeout: seconds * 1000, killSignal: "SIGKILL" },
+      { stdio: "ignore", timeout: seconds * 1000, killSignal: "SIGKILL" },
     );
-    return new Uint8Array(readFileSync(join(folder.path, "log")));
+    let told = -1;
+    const watch = setInterval(() => {
+      const { size } = statSync(log);
+      if (size === told) qemu.kill("SIGKILL");
+      told = size;
+    }, SECONDS_SILENT * 1000);
+    await new Promise((resolve) => qemu.once("close", resolve));
+    clearInterval(watch);
+    return new Uint8Array(readFileSync(log));
   } finally {
     folder.remove();
   }

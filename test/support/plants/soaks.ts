@@ -268,6 +268,30 @@ export const spaceBugs: readonly Change[] = [
   },
 ];
 
+/** as-linux.soak.ts, what files hold: all changes at once, where each alone leaves another that does its work. */
+export const turnBugs: readonly (Pick<Change, "name" | "file"> & {
+  readonly changes: readonly (readonly [from: string, to: string])[];
+})[] = [
+  {
+    name: "what lay behind a file's end comes back when it grows",
+    file: "coherence/pager.ts",
+    changes: [
+      [
+        "memory.fill(frame + from, 0, usize(PAGE) - from);",
+        "if (from == 0) memory.fill(frame, 0, usize(PAGE));",
+      ],
+      ["  if (clean) return 0;", "  if (clean || size > 0) return 0;"],
+    ],
+  },
+  {
+    name: "a file that became shorter leaves its pages where they are",
+    file: "coherence/pager.ts",
+    changes: [
+      ["    call(client, ASK_RECALL);\n    clear(client, size, 0);\n", "    clear(client, size, 0);\n"],
+    ],
+  },
+];
+
 export const soakBugs: readonly Change[] = [
   ...spreadBugs,
   ...chaosBugs,
@@ -277,4 +301,5 @@ export const soakBugs: readonly Change[] = [
   ...litmusBugs,
   ...lentBugs,
   ...spaceBugs,
+  ...turnBugs.flatMap(({ name, file, changes }) => changes.map(([from, to]) => ({ name, file, from, to }))),
 ];
