@@ -415,12 +415,21 @@ class Lowering extends Repeats implements Meaning {
   /** #GP(0) for a target that is not canonical or beyond CS's limit, before anything is committed. */
   #checkJump(): void {
     if (this.#jump === undefined) return;
-    const { target, condition } = this.#jump;
+    const { target, condition, of } = this.#jump;
     // A direct branch without other effects is checked only where it is not linked to its block yet.
     if (this.#checkedWhenFollowed()) return;
     let bad = this.badTarget(target);
     if (condition !== undefined) bad = this.and(bad, condition);
-    this.faultWhen(bad, GENERAL_PROTECTION, 0);
+    if (of !== "call" || this.anew !== undefined) {
+      this.faultWhen(bad, GENERAL_PROTECTION, 0);
+      return;
+    }
+    // APM vol. 3, CALL (near): the return address is pushed first; nothing of it is seen when the target is bad.
+    this.pushCondition(bad);
+    this.code.if();
+    this.probeStores();
+    this.fault(GENERAL_PROTECTION, 0);
+    this.code.end();
   }
   #checkedWhenFollowed(): boolean {
     const { registers, stackPointer } = this.#scope;

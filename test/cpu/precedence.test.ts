@@ -158,6 +158,16 @@ describe("faults of one instruction (SDM vol. 3A, table 6-2: decoding, then exec
     expect(limited(bound, { dsLimit: ABSENT + 2 })).toEqual([1, GP]);
     expect(limited(`bound eax, [${DATA}]`, { dsLimit: DATA + 3 })).toEqual([1, GP]);
   });
+  // APM vol. 3, CALL (near) pushes before it looks at the target; and as an AMD EPYC answers
+  test("CALL: the stack's faults come before #GP of the target, which leaves the stack as it was", () => {
+    const call = (stack: string) => `mov rsp, ${stack};; mov rax, 0x8000000000000000;; call rax`;
+    const user = true;
+    expect(raised(call(`${ABSENT + 8}`), { user })).toEqual([PF]);
+    expect(raised(call("0x8000000000000008"), { user })).toEqual([SS]);
+    cpu.write(DATA, 8, 0x1111n);
+    expect(raised(call(`${DATA + 8}`), { user })).toEqual([GP]);
+    expect(cpu.read(DATA, 8)).toBe(0x1111n);
+  });
   // As an AMD EPYC answers: the manuals do not order these.
   test("16-byte alignment comes before SS's limit; an address that is none before FXSAVE's alignment", () => {
     const beyond = (instruction: string) => `mov ebp, 0xfffffff7;; ${instruction}`;

@@ -227,11 +227,19 @@ export class Memory extends Addresses {
   }
   probe(segment: Segment, offset: Value, width: Width): void {
     const linear = this.linear(segment, offset, width / 8, ACCESS_WRITE);
-    this.#lookUp(linear, width / 8, TLB_WRITE);
+    this.#probe(linear, width / 8, this.#stackOf(segment));
+  }
+  /** What the stores that are held back fault with comes now: before another fault that is due. */
+  protected probeStores(): void {
+    for (const store of this.stores)
+      if (store.kind === "linear") this.#probe(store.linear, store.bytes, store.stack);
+  }
+  #probe(linear: Scalar, bytes: number, stack: Stack): void {
+    this.#lookUp(linear, bytes, TLB_WRITE);
     if (this.#missesLeave()) return;
     this.code.op("i32.eqz");
     this.code.if();
-    this.#slow(SLOT.probeWrite, TYPE.loadSlow, linear, width / 8, this.#stackOf(segment));
+    this.#slow(SLOT.probeWrite, TYPE.loadSlow, linear, bytes, stack);
     this.code.op("drop");
     this.checkFault();
     this.code.end();
