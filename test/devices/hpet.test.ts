@@ -192,7 +192,6 @@ describe("periodic", () => {
   });
 });
 
-// IA-PC HPET
 test("an edge that has been comes again neither when the counter goes on nor on a legacy line", () => {
   bench.set(timer(1).conf, ENABLE | route(21));
   bench.set64(timer(1).comparator, 50n);
@@ -218,6 +217,7 @@ test("a period has 32 bits in 32-bit mode", () => {
   expect(bench.happened().filter((text) => text.endsWith("+"))).toEqual(["50: 20+", "100: 20+"]);
 });
 
+// IA-PC HPET
 test("legacy replacement: timer 0 is the PIT's line, timer 1 the RTC's, whatever they are routed to", () => {
   for (const index of [0, 1, 2]) {
     bench.set(timer(index).conf, ENABLE | route(20));
