@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { plantedKernel } from "../bugs/plant.js";
 import { clerkRows, sameClerks } from "../support/clerks.js";
 import { hasMusl, missing } from "../support/guest.js";
+import { noRoot } from "../support/on-linux.js";
 import { kernelWith } from "../support/plants/on-clusters.js";
 import { spaceBugs, turnBugs } from "../support/plants/soaks.js";
 import { sameSpace, spaceRows } from "../support/spaces.js";
@@ -12,8 +13,8 @@ import { sameTurns, turnRows } from "../support/turns.js";
 const first = Number(process.env["FIRST_SEED"] ?? 1000);
 const seeds = Array.from({ length: Number(process.env["SEEDS"] ?? 20) }, (_, i) => first + i);
 
-describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x64")(
-  `many seeds${missing("musl")}`,
+describe.skipIf(!hasMusl || noRoot !== "" || process.platform !== "linux" || process.arch !== "x64")(
+  `many seeds${missing("musl")}${noRoot}`,
   { timeout: 200_000 },
   () => {
     test.each(spaceBugs)("planted, and seen: $name", async (change) => {

@@ -6,10 +6,11 @@ import { clerkRows, sameClerks, withArchive } from "../support/clerks.js";
 import { withFaults } from "../support/faults.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
 import { dies, leaves } from "../support/names.js";
-import { expectSame, onLinux } from "../support/same-as-linux.js";
+import { noRoot, onLinux } from "../support/on-linux.js";
+import { expectSame } from "../support/same-as-linux.js";
 
-describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x64")(
-  `files and names at random${missing("musl")}`,
+describe.skipIf(!hasMusl || noRoot !== "" || process.platform !== "linux" || process.arch !== "x64")(
+  `files and names at random${missing("musl")}${noRoot}`,
   { timeout: 200_000 },
   () => {
     test("what odd arguments are told, in Linux's order", async () => {

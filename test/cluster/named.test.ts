@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { program } from "../../emulator/images.js";
 import { repeat, seeded } from "../support/cluster.js";
 import { cProgram, hasMusl, missing } from "../support/guest.js";
-import { expectSame, onLinux } from "../support/same-as-linux.js";
+import { onLinux } from "../support/on-linux.js";
+import { expectSame } from "../support/same-as-linux.js";
 
 const here = describe.skipIf(!hasMusl || process.platform !== "linux" || process.arch !== "x64");
 const systems = ["/tmp", "/"];

@@ -1,20 +1,18 @@
 // One process, its threads on the cores of several machines (`buslock run --spread`): programs that know of no cluster print
 // what they print on the host's Linux, whatever the number of machines; what they share is told by the report's counts.
-import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import type { SeededCluster } from "../../emulator/cluster.js";
 import { Command, repeat, type SeededRun, seeded } from "../support/cluster.js";
 import { withFaults } from "../support/faults.js";
 import { cProgram, glibcProgram, hasGlibc, hasMusl, missing } from "../support/guest.js";
+import { aloneOnLinux } from "../support/on-linux.js";
 
 const linux = process.platform === "linux" && process.arch === "x64";
 const musl = describe.skipIf(!hasMusl || !linux);
 const glibc = describe.skipIf(!hasGlibc || !linux);
 
 const onLinux = (path: string, args: readonly (string | number)[]): string[] =>
-  spawnSync(path, args.map(String), { encoding: "utf8", timeout: 30_000 })
-    .stdout.split("\n")
-    .filter((line) => line !== "");
+  aloneOnLinux(path, args.map(String)).lines;
 
 /** What machine 1's console showed of the program. */
 const printed = (run: SeededRun, name: string): string[] =>

@@ -1,15 +1,10 @@
 // C programs, static with musl, on the guest kernel: the same binary runs on the host's Linux, which is the judge of
 // what it prints.
-import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { bootQemu, cProgram, hasMusl, hasQemu, missing } from "../support/guest.js";
+import { aloneOnLinux } from "../support/on-linux.js";
 
 const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
-
-function onLinux(path: string, args: readonly string[] = []): { lines: string[]; status: number | null } {
-  const { stdout, status } = spawnSync(path, args, { encoding: "utf8", timeout: 30_000 });
-  return { lines: stdout.split("\n").filter((line) => line !== ""), status };
-}
 
 both(`the same as on Linux${missing("qemu", "musl")}`, () => {
   test.each([
@@ -22,7 +17,7 @@ both(`the same as on Linux${missing("qemu", "musl")}`, () => {
   ])("%s on %i cores", async (name, cores) => {
     const built = cProgram(name);
     const { lines, status } = await bootQemu({ files: [built], cores });
-    expect(lines).toEqual(onLinux(built.host).lines);
+    expect(lines).toEqual(aloneOnLinux(built.host).lines);
     expect(status).toBe(0);
   });
 
@@ -30,14 +25,14 @@ both(`the same as on Linux${missing("qemu", "musl")}`, () => {
   test.each([1, 2, 3])("a random walk through the memory calls, seed %i", async (seed) => {
     const built = cProgram("mapping");
     const { lines, status } = await bootQemu({ files: [built], args: [`${seed}`] });
-    expect(lines).toEqual(onLinux(built.host, [`${seed}`]).lines);
+    expect(lines).toEqual(aloneOnLinux(built.host, [`${seed}`]).lines);
     expect(status).toBe(0);
   });
 
   test("a position-independent program (static-pie)", async () => {
     const built = cProgram("fpu", "-static-pie");
     const { lines, status } = await bootQemu({ files: [built] });
-    expect(lines).toEqual(onLinux(built.host).lines);
+    expect(lines).toEqual(aloneOnLinux(built.host).lines);
     expect(status).toBe(0);
   });
 });

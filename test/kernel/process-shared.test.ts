@@ -1,7 +1,7 @@
 // Programs on shared files, on a cluster of one machine: the same binaries run as several processes on the host's Linux.
 import { describe, expect, test } from "vitest";
 import { bootQemu, cProgram, hasMusl, hasQemu, missing, program } from "../support/guest.js";
-import { onLinux } from "../support/same-as-linux.js";
+import { onLinux } from "../support/on-linux.js";
 
 const both = describe.skipIf(!hasQemu || !hasMusl || process.platform !== "linux" || process.arch !== "x64");
 
