@@ -282,6 +282,36 @@ describe("far transfers", () => {
     expect(m.faultOf("farJump", SPARE, 0x9000, 4)).toMatchObject({ vector: 13, error: SPARE });
   });
 
+  // As an AMD EPYC answers, and as APM vol. 3 tells it: CS is loaded, then CS and RIP are pushed
+  test("CALL into and out of 64-bit code uses the stack as the called code has it", () => {
+    const m = long();
+    m.write64(GDT + SPARE, descriptor(DATA, 0, BIG, 0x2000, 0xffff));
+    must(m, "loadSegment", L.SS, SPARE);
+    must(m, "farCall", selector.code32, 0x9000, 4, 0x8007);
+    expect([m.gpr(RSP), m.physical.getUint32(0x8000 - 8, true)]).toEqual([STACK - 8n, 0x8007]);
+    m.physical.setUint32(0x6000 - 16, 0, true);
+    must(m, "farCall", selector.code64, 0x9000, 4, 0x9007);
+    expect([m.gpr(RSP), m.physical.getUint32(0x6000 - 16, true)]).toEqual([STACK - 16n, 0x9007]);
+  });
+
+  // APM vol. 3, RET (far) and IRET: the pops come first
+  test("RET and IRET read all of their frame before they look at a descriptor", () => {
+    const m = protectedMode();
+    const limited = (limit: number) => {
+      m.write64(GDT + SPARE, descriptor(DATA, 0, BIG, 0, limit));
+      must(m, "loadSegment", L.SS, SPARE);
+    };
+    limited(0x6007);
+    m.physical.setUint32(0x6000, 0x9000, true);
+    m.physical.setUint32(0x6004, 0x100 | 3, true); // beyond the GDT
+    expect(m.faultOf("farReturn", 4, 0)).toMatchObject({ vector: 12, error: 0 });
+    m.physical.setUint32(0x6004, 0x100, true);
+    expect(m.faultOf("farReturn", 4, 0)).toMatchObject({ vector: 13, error: 0x100 });
+    limited(0x600f);
+    m.physical.setUint32(0x6004, 3, true);
+    expect(m.faultOf("iret", 4, 0)).toMatchObject({ vector: 12, error: 0 });
+  });
+
   test("there is no jump to a TSS in long mode", () => {
     const l = long();
     expect(l.faultOf("farJump", selector.task, 0, 4)).toMatchObject({ vector: 13, error: selector.task });

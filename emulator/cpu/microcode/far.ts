@@ -60,7 +60,7 @@ import { watching } from "./debug";
 import * as descriptor from "./descriptors";
 import { deliver, useInnerStack } from "./events";
 import { dropInnerSegments, loadUnprotected, setVirtual } from "./segments";
-import { commitStack, peek, push, release, useCurrentStack, useFlatStack } from "./stack";
+import { commitStack, peek, push, release, useCurrentStack, useFlatStack, useStack } from "./stack";
 import { serialize } from "./store-buffer";
 import * as tasks from "./tasks";
 import { virtualImages, virtualInterruptWaits, virtualPop } from "./virtual";
@@ -204,6 +204,15 @@ function returnTo(
   withStack: bool,
 ): bool {
   const level = selector & 3;
+  // APM vol. 3: all of the frame is popped before a descriptor is looked at.
+  let stackPointer: u64 = 0;
+  let stackSelector: u32 = 0;
+  if (withStack || level != cpl(core)) {
+    stackPointer = peek(core, frame + extra, bytes);
+    if (faulted(core)) return false;
+    stackSelector = <u32>peek(core, frame + extra + bytes, bytes) & 0xffff;
+    if (faulted(core)) return false;
+  }
   if (descriptor.isNull(selector)) return refuse(core, GP, 0);
   const name = selector & 0xfffc;
   if (!descriptor.fetch(core, selector, GP, 0)) return false;
@@ -212,14 +221,6 @@ function returnTo(
   if (wrong) return refuse(core, GP, name);
   if (!descriptor.present()) return refuse(core, NP, name);
   const outer = level > cpl(core);
-  let stackPointer: u64 = 0;
-  let stackSelector: u32 = 0;
-  if (outer || withStack) {
-    stackPointer = peek(core, frame + extra, bytes);
-    if (faulted(core)) return false;
-    stackSelector = <u32>peek(core, frame + extra + bytes, bytes) & 0xffff;
-    if (faulted(core)) return false;
-  }
   const attributes = descriptor.attributes();
   const base = descriptor.base();
   const limit = descriptor.limit();
@@ -348,7 +349,7 @@ function operand(offset: u64, bytes: u32): u64 {
 
 function transfer(core: usize, selector: u32, offset: u64, bytes: u32, call: bool, next: u64): bool {
   if ((mode(core) & MODE_PROTECTED) == 0) {
-    if (call && !pushReturn(core, bytes, next)) return false;
+    if (call && !pushReturn(core, bytes, next, 0)) return false;
     if (offset > limitOf(core, CS)) return refuse(core, GP, 0);
     loadUnprotected(core, CS, selector);
     if (call) commitStack(core);
@@ -370,8 +371,9 @@ function transfer(core: usize, selector: u32, offset: u64, bytes: u32, call: boo
   return refuse(core, GP, selector & 0xfffc);
 }
 
-function pushReturn(core: usize, bytes: u32, next: u64): bool {
-  useCurrentStack(core, 0);
+/** On the stack as the code sees it that is called: APM vol. 3 has CS loaded first. */
+function pushReturn(core: usize, bytes: u32, next: u64, attributes: u32): bool {
+  useStack(core, 0, (mode(core) & MODE_LONG) != 0 && (attributes & ATTRIBUTE_LONG) != 0);
   return push(core, bytes, selectorOf(core, CS)) && push(core, bytes, next);
 }
 
@@ -385,7 +387,7 @@ function transferDirect(core: usize, selector: u32, offset: u64, bytes: u32, cal
     : (selector & 3) > level || descriptor.dpl() != level;
   if (wrong) return refuse(core, GP, name);
   if (!descriptor.present()) return refuse(core, NP, name);
-  if (call && !pushReturn(core, bytes, next)) return false;
+  if (call && !pushReturn(core, bytes, next, descriptor.attributes())) return false;
   if (!reachable(core, descriptor.attributes(), descriptor.limit(), offset)) return false;
   if (!descriptor.markAccessed(core)) return false;
   if (call) commitStack(core);
@@ -429,7 +431,7 @@ function transferByGate(core: usize, gate: u32, call: bool, next: u64): bool {
   if (!descriptor.present()) return refuse(core, NP, name);
   const bytes: u32 = long ? 8 : wide ? 4 : 2;
   if (!inward) {
-    if (call && !pushReturn(core, bytes, next)) return false;
+    if (call && !pushReturn(core, bytes, next, descriptor.attributes())) return false;
     if (!reachable(core, descriptor.attributes(), descriptor.limit(), rip)) return false;
     if (!descriptor.markAccessed(core)) return false;
     if (call) commitStack(core);

@@ -30,10 +30,15 @@ let pointer: u64 = 0;
 
 /** The stack in SS:RSP at the current privilege. `fault` is the error code of #SS beyond its limit. */
 export function useCurrentStack(core: usize, fault: u32): void {
+  useStack(core, fault, (mode(core) & MODE_64) != 0);
+}
+
+/** The same as code of 64 bits has it (`wide`), or any other. */
+export function useStack(core: usize, fault: u32, wide: bool): void {
   pointer = gpr(core, RSP);
   access = ACCESS_STACK;
   error = fault;
-  flat = (mode(core) & MODE_64) != 0;
+  flat = wide;
   mask = ~(0 as u64);
   if (flat) return;
   base = baseOf(core, SS);
