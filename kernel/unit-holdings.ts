@@ -7,7 +7,7 @@ import { RangeSet, rangeOf } from "./coherence/ranges";
 import { Engine, Page } from "./coherence/records";
 import { reportsTake } from "./coherence/reports";
 import { SharedObject } from "./coherence/shared-object";
-import { isKeptRange, shedOf } from "./coherence/shedding";
+import { isKeptRange, reliefOf, shedOf } from "./coherence/shedding";
 
 export {
   claimBegins,
@@ -23,8 +23,13 @@ export {
   recallBegins,
 } from "./coherence/holdings";
 export {
+  frameTake,
   mayTakeFrom,
+  RELIEF_DROP,
+  RELIEF_FORGET,
+  RELIEF_OFFER,
   rangeLeaves,
+  reliefOffers,
   SHED_ALL,
   SHED_COPIES,
   SHED_FETCH,
@@ -161,4 +166,9 @@ export function keptRangeEnd(first: u64): u64 {
 
 export function rangeShedOf(engine: Engine, first: u64): u32 {
   return shedOf(engine, object, rangeOf(changetype<RangeSet>(object.ranges), first));
+}
+
+/** Of what is kept of the page. */
+export function keptRelief(index: u32): u32 {
+  return reliefOf(object, descriptor(index));
 }

@@ -29,7 +29,7 @@ export {
   pageIsHere,
   tableIndex,
 } from "./coherence/engine";
-export { failsForNobody } from "./coherence/losses";
+export { failsForNobody, lossRefuses, lossTold } from "./coherence/losses";
 export { pageDrop, pageMayDrop, pageMayFetch, pageMayMerge, pageMerge } from "./coherence/merge";
 export * from "./coherence/mirrors";
 export {
@@ -341,12 +341,6 @@ export function pageIsUntold(page: Page): u32 {
 export function pageReverts(page: Page): u32 {
   return page.reverts;
 }
-/** Once: as pages.ts does when it tells somebody. */
-export function pageBroken(page: Page): u32 {
-  const broken = page.broken;
-  page.broken = 0;
-  return broken;
-}
 export function pageSetLost(page: Page): void {
   page.directory = LOST;
 }
@@ -530,7 +524,7 @@ export function partsTaken(parts: Parts, machine: u32): u32 {
   return load<u32>(parts.taken + ((machine - 1) << 2));
 }
 /** Its frame has other bytes than those that were numbered (loans.ts). */
-/** Bytes of the page died with a machine that had borrowed them (loans.ts). */
+/** Of the page something is lost, and nobody was told (losses.ts). */
 export function pageBreak(page: Page, broken: u32): void {
   page.broken = broken;
 }
@@ -539,10 +533,6 @@ export function pageIsBroken(page: Page): u32 {
 }
 export function pageUnnumbered(page: Page): void {
   page.serial = 0;
-}
-/** Given up for a writer who was not given it (pages.ts). */
-export function pageLeave(page: Page): void {
-  page.left = 1;
 }
 
 // --- The LOCKed instruction that another machine does ---

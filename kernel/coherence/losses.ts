@@ -1,5 +1,17 @@
-// A loss that comes to light where nobody waits for the page. Pure, as engine.ts.
-import { ACT_FAIL, ACTION_BYTES, Action, Engine, Page } from "./records";
+// Whom a loss is told of that comes to light where nobody waits for the page, or that is of bytes which it had lent: whoever is to have the page
+// next, here or elsewhere, once (Page.broken). Pure, as engine.ts.
+import {
+  ACT_FAIL,
+  ACTION_BYTES,
+  Action,
+  Engine,
+  ONCE,
+  Page,
+  RIGHT,
+  RIGHT_SHARED,
+  SAY_FAILURE,
+  SAY_GRANT,
+} from "./records";
 
 /**
  * Among what the engine wants done for a frozen page: it fails, here at its home, the one that was or the one that will be (`next`), which wanted
@@ -12,4 +24,24 @@ export function failsForNobody(engine: Engine, page: Page, next: u32): bool {
     if (changetype<Action>(engine.actions + i * ACTION_BYTES).kind == ACT_FAIL) return true;
   }
   return false;
+}
+
+/** Who asks for the page here, or is granted it, is told instead. */
+export function lossTold(page: Page): bool {
+  if (page.broken == 0) return false;
+  page.broken = 0;
+  return true;
+}
+
+/**
+ * What the engine says of the page is about to leave: the loss has come to light by what this answers, or nobody waited for it. Of losses of
+ * before the engine knows itself (say.ts).
+ */
+export function lossRefuses(page: Page, action: Action): void {
+  if (action.say != SAY_GRANT || !lossTold(page)) return;
+  // What is left of it is here when the home asks for it.
+  if ((action.sayFlags & RIGHT) != RIGHT_SHARED) page.left = 1;
+  action.say = SAY_FAILURE;
+  action.sayFlags = ONCE;
+  action.acks = 0;
 }

@@ -5,25 +5,13 @@ import { stats } from "../stats";
 import { messageEnd, messageTo } from "../syslink/cluster";
 import { operationServed } from "./contention";
 import { bytesWrite, lend, lentBytes, operationUsable, partsLock } from "./loans";
+import { lossRefuses } from "./losses";
 import { mirrorBefore, mirrorBehind, mirrorsOn } from "./mirror-pages";
 import { isBorrowing, operationPerform } from "./operation";
 import { dataToSend, differenceBytes } from "./page-data";
 import { isSuspended } from "./page-members";
 import { engine } from "./pages";
-import {
-  Action,
-  ONCE,
-  Page,
-  RIGHT,
-  RIGHT_SHARED,
-  SAY_FAILURE,
-  SAY_GRANT,
-  SAY_INVALIDATE,
-  SAY_OPERATED,
-  SAY_REJECTED,
-  TAKE_IT,
-  WITH_DATA,
-} from "./records";
+import { Action, Page, SAY_INVALIDATE, SAY_OPERATED, SAY_REJECTED, TAKE_IT, WITH_DATA } from "./records";
 import { refusalsSent } from "./refusals";
 import { runTakes } from "./runs";
 import { commandOf, NO_DIFFERENCE, PAGE_MESSAGE_BYTES_MAX, wireWrite } from "./wire";
@@ -37,7 +25,7 @@ export function sendOnly(page: Page): void {
 
 export function send(page: Page, action: Action): void {
   if (action.say == SAY_OPERATED) performFor(page, action);
-  if (action.say == SAY_GRANT && page.broken != 0) refuse(page, action);
+  lossRefuses(page, action);
   const withData = (action.sayFlags & WITH_DATA) != 0;
   const data = withData ? dataToSend(page, action) : 0; // 0 as well when the receiver has it
   if (action.say == SAY_INVALIDATE) stats().invalidations++;
@@ -52,16 +40,6 @@ export function send(page: Page, action: Action): void {
   bytesWrite(writer);
   messageEnd();
   if (withData) mirrorBehind(page, action.to);
-}
-
-/** The loss has come to light by what this answers, or nobody waited for it: who was to have the page is told. */
-function refuse(page: Page, action: Action): void {
-  page.broken = 0;
-  // What is left of it is here when the home asks for it.
-  if ((action.sayFlags & RIGHT) != RIGHT_SHARED) page.left = 1;
-  action.say = SAY_FAILURE;
-  action.sayFlags = ONCE;
-  action.acks = 0;
 }
 
 /** The operation is done as its answer is written: nothing comes between the engine's word and this. */

@@ -39,7 +39,7 @@ import {
   loansStart,
   pageTouched,
 } from "./loans";
-import { failsForNobody } from "./losses";
+import { failsForNobody, lossTold } from "./losses";
 import { asksToWrite, spinDelay } from "./migratory";
 import { mirrorsOn, mirrorsStart, pageCopied, pageTaken, writersWait } from "./mirror-pages";
 import { isBorrowing } from "./operation";
@@ -154,10 +154,7 @@ export function pageAsked(client: Client): i64 {
   counters.pageFaultsCoherence++;
   if (client.command == ASK_HOLD) client.touches = 0; // of an earlier fault's instruction
   if (isLentHere(page, client.touches)) return 0; // the instruction is tried again
-  if (page.broken != 0) {
-    page.broken = 0;
-    return -EIO;
-  }
+  if (lossTold(page)) return -EIO;
   if (client.command == ASK_HOLD || client.unseen == 0) pageTouched(page, client.touches);
   client.page = changetype<usize>(page);
   client.nextWaiter = 0;
@@ -337,8 +334,7 @@ function perform(page: Page): bool {
           loansRecall(page);
           break;
         }
-        if (page.broken != 0) {
-          page.broken = 0;
+        if (lossTold(page)) {
           fail(page);
           break;
         }

@@ -9,7 +9,6 @@ import { framesAreShort, framesToTake } from "../memory/reserve";
 import { clusterMachines, clusterSelf } from "../syslink/cluster";
 import { ASK_FRAMES, Client } from "./client";
 import { dropPage, pageGiveBack } from "./giving";
-import { rangesOf } from "./holdings";
 import { Kept, keptForget } from "./kept";
 import { mirrorsOn } from "./mirror-pages";
 import { objectsFirst } from "./object-list";
@@ -17,11 +16,11 @@ import { pageFind, pageFindOrMake } from "./page-index";
 import { isSuspended } from "./page-members";
 import { SharedObject } from "./pager";
 import { pageAsked } from "./pages";
-import { rangeOf } from "./ranges";
 import { Page } from "./records";
 import { remainsDrop } from "./remains";
 import { isIdle, isSettledObject, mergeResting, PATIENCE } from "./resting";
-import { INVALID, OWNED, SHARED } from "./table";
+import { frameTake, RELIEF_DROP, RELIEF_FORGET, RELIEF_OFFER, reliefOf, reliefOffers } from "./shedding";
+import { INVALID } from "./table";
 
 const ENOMEM: i64 = 12;
 const NEVER: u64 = ~(<u64>0);
@@ -134,19 +133,15 @@ function relieveOf(object: SharedObject, now: u64): void {
     const kept = changetype<Kept>(at);
     at = kept.previousInObject;
     const index = kept.index;
-    const state = rangeOf(rangesOf(object), index).state;
-    if (kept.frame == 0) continue;
-    if (state == INVALID) {
+    const relief = reliefOf(object, kept);
+    if (relief == RELIEF_FORGET) {
       keptForget(object, kept);
       freed++;
-    } else if (state == SHARED) {
+    } else if (relief == RELIEF_DROP) {
       if (!dropPage(object, index)) continue;
-      const page = pageFind(object, index);
-      frameFree(page.frame);
-      page.frame = 0;
-      page.serial = 0;
+      frameFree(frameTake(pageFind(object, index)));
       freed++;
-    } else if (offered < GIVEN_AT_ONCE && now >= object.fullUntil) {
+    } else if (relief == RELIEF_OFFER && offered < GIVEN_AT_ONCE && now >= object.fullUntil) {
       pageGiveBack(object, pageFindOrMake(object, index), now);
       offered++;
     }
@@ -172,7 +167,7 @@ function relieveRecords(object: SharedObject, now: u64): void {
   if (now < object.fullUntil) return;
   for (let at = object.pages; at != 0 && offered < GIVEN_AT_ONCE; at = changetype<Page>(at).nextInObject) {
     const page = changetype<Page>(at);
-    if (page.state != OWNED || page.frame == 0 || !isIdle(page, now)) continue;
+    if (!reliefOffers(page) || !isIdle(page, now)) continue;
     pageGiveBack(object, page, now);
     offered++;
   }

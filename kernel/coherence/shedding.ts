@@ -1,14 +1,15 @@
 // Which ranges count as records, and what becomes of one that is too many (promise 84): it ends here without a word, at its home by what the home
-// says, or elsewhere by what its holder says. Pure, as engine.ts; budget.ts says when, and does it.
+// says, or elsewhere by what its holder says. And what becomes of pages of other homes when frames run short. Pure, as engine.ts; budget.ts and relief.ts
+// say when, and do it.
 
 import { directoryAlone } from "./directory";
 import { rangesOf } from "./holdings";
 import { Kept } from "./kept";
 import { setReady } from "./range-sets";
-import { isRecord, Range, RangeSet, rangesPutState, STORED } from "./ranges";
+import { isRecord, Range, RangeSet, rangeOf, rangesPutState, STORED } from "./ranges";
 import { bitOf, Engine, Page } from "./records";
 import { SharedObject } from "./shared-object";
-import { HELD, INVALID, SHARED } from "./table";
+import { HELD, INVALID, OWNED, SHARED } from "./table";
 
 /** What is here of each of its pages is thrown away; at the home of what has been kept, and the rest is nobody's. */
 export const SHED_COPIES: u32 = 1;
@@ -61,4 +62,30 @@ export function rangeLeaves(engine: Engine, object: SharedObject, page: Page): v
 /** At the home, which is offered a page: does `machine` answer for it, as far as is known here? */
 export function mayTakeFrom(page: Page, machine: u32): bool {
   return page.ranged != 0 || <u32>page.owner == machine;
+}
+
+/** Its bytes may not be used any more, and go; a copy, which is thrown away with them; or it is offered to its home. */
+export const RELIEF_FORGET: u32 = 1;
+export const RELIEF_DROP: u32 = 2;
+export const RELIEF_OFFER: u32 = 3;
+
+/** Of a page of another home without a record; 0: no frame is to be had of it. */
+export function reliefOf(object: SharedObject, kept: Kept): u32 {
+  if (kept.frame == 0) return 0;
+  const state = rangeOf(rangesOf(object), kept.index).state;
+  if (state == INVALID) return RELIEF_FORGET;
+  return state == SHARED ? RELIEF_DROP : RELIEF_OFFER;
+}
+
+/** Of a page of another home with a record, which cannot merge since others have copies of what is here: is it offered to its home? */
+export function reliefOffers(page: Page): bool {
+  return page.state == OWNED && page.frame != 0;
+}
+
+/** Of a page that was dropped (merge.ts). The caller has its frame then. */
+export function frameTake(page: Page): usize {
+  const frame = page.frame;
+  page.frame = 0;
+  page.serial = 0;
+  return frame;
 }

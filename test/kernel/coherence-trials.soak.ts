@@ -13,6 +13,7 @@ import {
   LOSING,
   MIRRORED,
   type Mode,
+  RELIEVING,
   roomy,
   SHEDDING,
   shapeOf,
@@ -29,7 +30,7 @@ const DAYS = 2 ** 31 - 1;
 const SHAPE_RUNS = 20;
 /** Of which it says how far it is. */
 const SHAPES_TOLD = 500;
-const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING, SHEDDING, LOSING];
+const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING, SHEDDING, LOSING, RELIEVING];
 const shapeAt = (count: number) =>
   from === undefined
     ? KINDS[count % KINDS.length]! + 1 + Math.floor(count / KINDS.length)

@@ -17,7 +17,7 @@ import { notePlants } from "../support/plants/notes.js";
 import { suspectedBy } from "../support/plants/on-clusters.js";
 import { orderJudges, orderPlants } from "../support/plants/orders.js";
 import type { Finding, Planted } from "../support/plants/plant.js";
-import { rangePlants } from "../support/plants/ranges.js";
+import { rangeSourcePlants } from "../support/plants/ranges.js";
 import { rowPlants } from "../support/plants/rows-found.js";
 import { sourcePlants } from "../support/plants/sources.js";
 
@@ -27,7 +27,7 @@ const kinds: Readonly<Record<string, readonly Planted[]>> = {
   "guesses and offers": guessPlants,
   "notes of what was unmapped": notePlants,
   "how a home moves": movePlants,
-  "how ranges are given up": rangePlants,
+  "how ranges are given up": rangeSourcePlants,
   "how records begin and end": keptPlants,
   membership: membershipPlants,
   links: linkBugs,

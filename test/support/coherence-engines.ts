@@ -25,7 +25,6 @@ const functions = {
   recalling: "rangeSetRecalling",
   state: "pageState",
   directory: "pageDirectory",
-  leave: "pageLeave",
   freeze: "engineFreeze",
   reported: "engineReported",
   given: "engineGiven",
@@ -61,7 +60,8 @@ const functions = {
   setWaited: "pageSetWaited",
   lossFreezes: "lossFreezes",
   isUntold: "pageIsUntold",
-  broken: "pageBroken",
+  lossRefuses: "lossRefuses",
+  lossTold: "lossTold",
   reverts: "pageReverts",
   lose: "rangesLose",
   lost: "rangesLost",
@@ -130,6 +130,9 @@ const functions = {
   objectRenumbered: "objectRenumbered",
   pageMade: "pageMade",
   keptRangeEnd: "keptRangeEnd",
+  frameTake: "frameTake",
+  keptRelief: "keptRelief",
+  reliefOffers: "reliefOffers",
   rangeShedOf: "rangeShedOf",
   rangeLeaves: "rangeLeaves",
   mayTakeFrom: "mayTakeFrom",
@@ -346,6 +349,14 @@ export class Engines {
   serialWords(machine: number, page: number): [changes: number, era: number] {
     const at = (this.page(machine, page) + this.#serialAt) >> 2;
     return [this.#words[at]!, this.#words[at + 1]!];
+  }
+
+  /** The page's message is about to leave; it may be changed. */
+  refuses(machine: number, page: number, message: Uint8Array): void {
+    const action = this.#actions;
+    this.#kernel.bytes.set(message, action + 8);
+    this.do.lossRefuses(this.page(machine, page), action);
+    message.set(this.#kernel.bytes.subarray(action + 8, action + 8 + message.length));
   }
 
   /** The address of the message, for engineMessage(). */

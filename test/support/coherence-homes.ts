@@ -153,7 +153,7 @@ export class Homes {
 
   #broken(number: number, page: number): void {
     this.#cluster.find(number, page);
-    this.#cluster.machine(number).pages[page]!.broken = true;
+    this.#cluster.breaks(number, page);
   }
 
   /** The objects whose home moves, or `all`. */
@@ -184,7 +184,7 @@ export class Homes {
       const itsPage = this.#cluster.machine(number).pages[page]!;
       Object.assign(itsPage, { roomless: false, fetching: false });
       this.#pagers.endRevocation(number, page);
-      const has = itsPage.framed || itsPage.broken ? 1 : 0;
+      const has = itsPage.framed || this.#cluster.isBroken(number, page) ? 1 : 0;
       this.#pagers.run(number, page, () =>
         this.#moves.of(number, object, (at) =>
           engines.do.moveFreezesPage(engine, at, engines.page(number, page), stored ? 1 : 0, has),
@@ -279,7 +279,7 @@ export class Homes {
     const { UNTOLD } = this.#cluster.c;
     if (this.#cluster.machine(home).pages[page]!.exists) engines.do.reported(at, from, report & ~UNTOLD!);
     if (this.#kept.on && from !== home) this.#kept.reported(home, page, from, report & ~UNTOLD!);
-    if (report & UNTOLD!) this.#cluster.machine(home).pages[page]!.broken = true;
+    if (report & UNTOLD!) this.#cluster.breaks(home, page);
     if (this.#mirrors.on) engines.do.best(at, from, serial, this.#leavers(home));
   }
 

@@ -138,7 +138,7 @@ export class Leaves {
       // There is no room for it anywhere.
       if (notice.report !== report) {
         this.#cluster.find(number, page);
-        here.broken = true;
+        this.#cluster.breaks(number, page);
       }
       if (here.exists) here.roomless = true;
       this.#kept.reported(number, page, from, c["REPORT_ROOMLESS"]!);
@@ -147,7 +147,7 @@ export class Leaves {
     }
     const made = !here.exists;
     const at = this.#cluster.find(number, page);
-    if (notice.report !== report) here.broken = true;
+    if (notice.report !== report) this.#cluster.breaks(number, page);
     if (!here.framed && setup.roomless?.includes(number)) {
       here.roomless = true;
       this.#cluster.losesPage(page);

@@ -10,6 +10,8 @@ export type MergeStep =
   | { do: "drop"; machine: number; page: number }
   /** With Setup.gives: what is here of a page without any right, or a copy, goes with its frame. */
   | { do: "forget"; machine: number; page: number }
+  /** With Setup.offers: a page that only this machine has, or others have copies of, is offered to its home. */
+  | { do: "offer"; machine: number; page: number }
   /** The home asks for a page that no thread of its needs. */
   | { do: "fetch"; machine: number; page: number };
 
@@ -28,6 +30,7 @@ export class Merging {
     const steps: MergeStep[] = [];
     for (const page of pages) {
       if (this.#mayForget(machine, page)) steps.push({ do: "forget", machine, page });
+      if (this.#mayOffer(machine, page)) steps.push({ do: "offer", machine, page });
       if (this.#moves(machine, page) || !this.isIdle(machine, page)) continue;
       const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
       if (engines.do.mayMerge(engine, at) !== 0) steps.push({ do: "merge", machine, page });
@@ -42,34 +45,70 @@ export class Merging {
     return steps;
   }
 
-  /** relieveOf() of relief.ts: pages without a record, elsewhere than at their home. */
-  #mayForget(machine: number, page: number): boolean {
+  // --- When frames run short, as relief.ts ---
+
+  /** What becomes of a page of another home; 0: nothing. */
+  #relief(machine: number, page: number): number {
     const { engines, setup, c } = this.#cluster;
-    const { kept } = this.#cluster.machine(machine).pages[page]!;
-    if (setup.gives === undefined || this.#moves(machine, page) || !kept || kept.former) return false;
-    const state = engines.do.rangeState(engines.set(machine), BigInt(page));
-    return (
-      machine !== this.#cluster.homeFor(machine, page) && (state === c["INVALID"] || state === c["SHARED"])
-    );
+    const here = this.#cluster.machine(machine).pages[page]!;
+    if (setup.gives === undefined || this.#moves(machine, page)) return 0;
+    if (machine === this.#cluster.homeFor(machine, page)) return 0;
+    if (here.kept) {
+      this.#cluster.object(machine);
+      return engines.do.keptRelief(page);
+    }
+    if (!here.exists || !this.isIdle(machine, page)) return 0;
+    const at = engines.page(machine, page);
+    engines.do.pageFramed(at, here.framed ? 1 : 0, here.former ? 1 : 0, here.roomless ? 1 : 0);
+    return engines.do.reliefOffers(at) !== 0 ? c["RELIEF_OFFER"]! : 0;
+  }
+
+  #mayOffer(machine: number, page: number): boolean {
+    const { offers, setup, c } = this.#cluster;
+    return offers < (setup.offers ?? 0) && this.#relief(machine, page) === c["RELIEF_OFFER"];
+  }
+
+  #mayForget(machine: number, page: number): boolean {
+    const relief = this.#relief(machine, page);
+    return relief !== 0 && relief !== this.#cluster.c["RELIEF_OFFER"];
   }
 
   #forget(machine: number, page: number): void {
-    const { engines, notes, c } = this.#cluster;
+    const { engines, c } = this.#cluster;
     const here = this.#cluster.machine(machine).pages[page]!;
-    if (engines.do.rangeState(engines.set(machine), BigInt(page)) === c["SHARED"]) {
-      const at = this.#cluster.find(machine, page);
-      engines.do.drop(engines.engine(machine), at, notes.takeAway(machine, page) ? 1 : 0);
-      if (this.#cluster.planted !== "a frame that is taken back leaves its number")
-        engines.do.restore(at, 0n, 0, 0);
+    if (this.#relief(machine, page) === c["RELIEF_DROP"]) {
+      if (!this.dropPage(machine, page)) return;
+      engines.do.frameTake(engines.page(machine, page));
     }
-    Object.assign(here, { kept: undefined, frame: 0, framed: false, dirty: false });
+    Object.assign(here, { kept: undefined, frame: 0, framed: false, former: false, dirty: false });
+  }
+
+  /** pageGiveBack() of giving.ts, elsewhere than at its home. */
+  #offer(machine: number, page: number): void {
+    this.#cluster.offers++;
+    this.#cluster.find(machine, page);
+    this.#cluster.tell(machine, this.#cluster.homeFor(machine, page), { kind: "offer", page });
+  }
+
+  /** dropPage() of giving.ts. */
+  dropPage(machine: number, page: number): boolean {
+    const { engines, notes } = this.#cluster;
+    const [engine, at] = [engines.engine(machine), this.#cluster.find(machine, page)];
+    if (!this.isIdle(machine, page)) {
+      engines.do.rangeLeaves(engine, this.#cluster.object(machine), at);
+      return false;
+    }
+    if (engines.do.mayDrop(engine, at) === 0) return false;
+    engines.do.drop(engine, at, notes.takeAway(machine, page) ? 1 : 0);
+    this.#cluster.machine(machine).pages[page]!.dirty = false;
+    return true;
   }
 
   /** No thread is at it, and it is not being revoked. */
   isIdle(machine: number, page: number): boolean {
     const { threads, pages } = this.#cluster.machine(machine);
     const here = pages[page]!;
-    if (!here.exists || here.revoking >= 0 || here.broken) return false;
+    if (!here.exists || here.revoking >= 0 || this.#cluster.isBroken(machine, page)) return false;
     return threads.every(({ state, program, at }) => state === 0 || program[at]!.page !== page);
   }
 
@@ -94,6 +133,7 @@ export class Merging {
     const [engine, at] = [engines.engine(machine), engines.page(machine, page)];
     const here = cluster.machine(machine).pages[page]!;
     if (step.do === "forget") this.#forget(machine, page);
+    else if (step.do === "offer") this.#offer(machine, page);
     else if (step.do === "fetch") {
       cluster.fetches++;
       this.#pagers.run(machine, page, () => engines.do.ask(engine, at, 1));

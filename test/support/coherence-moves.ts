@@ -52,12 +52,9 @@ export class Moves {
     const { engines } = this.#cluster;
     const here = this.#cluster.machine(number).pages[page]!;
     const at = engines.page(number, page);
-    engines.do.breaks(at, here.broken ? 1 : 0);
     engines.do.pageFramed(at, here.framed ? 1 : 0, here.former ? 1 : 0, here.roomless ? 1 : 0);
     const result = work(at);
-    here.broken = engines.do.isBroken(at) !== 0;
     here.roomless = engines.do.pageIsRoomless(at) !== 0;
-    engines.do.breaks(at, 0);
     return result;
   }
 }

@@ -39,7 +39,7 @@ export class Pagers {
     if (what === "o") this.#mirrors.comes(number, thread);
     else if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
     else if (this.#homeless(number, page)) this.#fail(number, thread);
-    else if (this.#isBroken(number, page)) this.#tell(number, [thread], this.#cluster.losses.word([page]));
+    else if (this.#toldOfLoss(number, page)) this.#tell(number, [thread], this.#cluster.losses.word([page]));
     else {
       thread.state = 1;
       this.#askFor(number, page, this.#need(thread) === 2);
@@ -93,13 +93,11 @@ export class Pagers {
 
   // --- Asking ---
 
-  /** Once. */
-  #isBroken(number: number, page: number): boolean {
-    const here = this.#cluster.machine(number).pages[page]!;
-    const { broken = false } = here;
-    here.broken = false;
-    here.unheard = undefined;
-    return broken;
+  #toldOfLoss(number: number, page: number): boolean {
+    const { engines } = this.#cluster;
+    if (!this.#cluster.isBroken(number, page)) return false;
+    this.#cluster.machine(number).pages[page]!.unheard = undefined;
+    return engines.do.lossTold(engines.page(number, page)) !== 0;
   }
 
   /** For the threads that wait, as pages.ts does. */
@@ -192,9 +190,8 @@ export class Pagers {
     const word =
       heard ?? losses.word([page, ...lost.filter((each) => each !== page && !left.includes(each))]);
     if (!held && this.#isHeld(number, page)) losses.given(number, page, here.frame);
-    const broken = engines.do.broken(engines.page(number, page)) !== 0;
-    const late = this.#cluster.planted === "what nobody waited for is lost behind what the same word grants";
-    if ((nobodys || broken) && !late) here.broken = true;
+    if (!this.#cluster.isBroken(number, page)) here.unheard = undefined;
+    if (nobodys) this.#cluster.breaks(number, page);
     if (nobodys) here.unheard = word;
     for (const { kind, to, flags, message } of wanted) {
       if (kind === c["ACT_SEND"]) this.#send(number, page, to, message, word);
@@ -220,7 +217,6 @@ export class Pagers {
         if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
       }
     }
-    if ((nobodys || broken) && late) here.broken = true;
     if (again) this.askAgain(number, page);
   }
 
@@ -240,9 +236,9 @@ export class Pagers {
     const { c } = cluster;
     const here = cluster.machine(from).pages[page]!;
     cluster.messages++;
-    if (bytes[0] === c["SAY_GRANT"] && this.#isBroken(from, page)) this.#refuseBroken(from, page, bytes);
-    if (bytes[0] === c["SAY_EARLY"] && here.broken)
-      throw new Violation("bytes of a page that is lost go early");
+    cluster.engines.refuses(from, page, bytes);
+    const broken = cluster.isBroken(from, page);
+    if (bytes[0] === c["SAY_EARLY"] && broken) throw new Violation("bytes of a page that is lost go early");
     const data = (bytes[3]! & c["WITH_DATA"]!) !== 0;
     if (data) cluster.dataMessages++;
     const transaction = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
@@ -250,7 +246,7 @@ export class Pagers {
     if ((kind === c["SAY_GET_OPERATE"] || kind === c["SAY_EXECUTE"]) && bytes[2] === from)
       here.operation = transaction;
     // As performFor() of page-send.ts: nor of bytes that are lost, of which nobody was told.
-    const usable = !cluster.machine(from).stopped && !here.broken;
+    const usable = !cluster.machine(from).stopped && !broken;
     if (kind === c["SAY_OPERATED"] && !usable) bytes[0] = c["SAY_REJECTED"]!;
     else if (kind === c["SAY_OPERATED"]) {
       here.framed = true;
@@ -269,17 +265,6 @@ export class Pagers {
     const words = new Uint32Array(bytes.buffer);
     cluster.put(from, to, { words, page, value: data ? here.frame : -2, ...(word && { word }) });
     if (data) this.#mirrors.behind(from, page, to);
-  }
-
-  /** As page-send.ts does. */
-  #refuseBroken(from: number, page: number, bytes: Uint8Array): void {
-    const { engines, c, planted } = this.#cluster;
-    const right = bytes[3]! & c["RIGHT"]!;
-    const has = planted === "who is refused a page has it" && right !== c["RIGHT_MODIFIED"];
-    if (right !== c["RIGHT_SHARED"] && !has) engines.do.leave(engines.page(from, page));
-    bytes[0] = c["SAY_FAILURE"]!;
-    bytes[3] = this.#cluster.c["ONCE"]!;
-    new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(8, 0n, true);
   }
 
   #operated(number: number, page: number, outcome: number, word: Word): void {
@@ -307,7 +292,7 @@ export class Pagers {
 
   /** True when some thread still lacks something. */
   #grant(number: number, page: number, right: number): boolean {
-    if (this.#isBroken(number, page)) {
+    if (this.#toldOfLoss(number, page)) {
       this.#tell(number, this.#waiting(number, page), this.#cluster.losses.word([page]));
       return false;
     }

@@ -52,22 +52,9 @@ export class Shedding {
     else if (what === c["SHED_ALL"]) this.#recalls.answer(machine, 0n, LAST, false);
     else
       for (let page = first; page <= last; page++)
-        if (what === c["SHED_COPIES"]) this.#drop(machine, page);
+        if (what === c["SHED_COPIES"]) this.#merging.dropPage(machine, page);
         else if (what === c["SHED_FETCH"]) this.#fetch(machine, page);
         else this.#offer(machine, page);
-  }
-
-  /** dropPage() of giving.ts. */
-  #drop(machine: number, page: number): void {
-    const { engines, notes } = this.#cluster;
-    const [engine, at] = [engines.engine(machine), this.#cluster.find(machine, page)];
-    if (!this.#merging.isIdle(machine, page)) {
-      engines.do.rangeLeaves(engine, this.#cluster.object(machine), at);
-      return;
-    }
-    if (engines.do.mayDrop(engine, at) === 0) return;
-    engines.do.drop(engine, at, notes.takeAway(machine, page) ? 1 : 0);
-    this.#cluster.machine(machine).pages[page]!.dirty = false;
   }
 
   /** pageGiveBack() of giving.ts, at the home. */

@@ -56,6 +56,8 @@ export interface Setup {
   gives?: number;
   /** Ranges are too many for a machine's budget of records, so many times in all (coherence-shedding.ts). */
   sheds?: number;
+  /** Frames run short: with `gives`, so many pages in all are offered to their homes (coherence-merge.ts). */
+  offers?: number;
   /** Pages are granted one by one, since records are few. */
   narrow?: boolean;
   /** Machines that have no frames left for what others hand in as they leave. */
@@ -123,9 +125,7 @@ export interface PageHere {
   kept?: Kept | undefined;
   /** Its file has been made anew without this machine: what it has of it nobody can use. */
   ofFormerFile?: boolean;
-  /** It was lost, and nobody waited for it here: who is to have it next is told. */
-  broken?: boolean;
-  /** By this word, which ends with this machine. */
+  /** It was lost, and nobody waited for it here: who is to have it next is told. By this word, which ends with this machine. */
   unheard?: Word | undefined;
   /** At a new home: it was given away by who leaves, and there was no room for it. */
   roomless?: boolean;
@@ -174,6 +174,7 @@ export interface Saved {
     leavings: number,
     gives: number,
     sheds: number,
+    offers: number,
   ];
   losses: LossState;
   tellings: TellingsSaved;
@@ -226,6 +227,8 @@ export class Cluster {
   /** So often ranges were given up or claimed, or were too many. */
   gives = 0;
   sheds = 0;
+  /** So many pages were offered to their homes since frames run short. */
+  offers = 0;
   /** A bug that the judge is to find, of coherence-views.ts, coherence-homes.ts or coherence-mirror.ts; none: "". */
   planted = "";
   /** The judge looks at serial numbers too: half as much work again. */
@@ -371,7 +374,9 @@ export class Cluster {
   /** A machine's memory is gone, or counts no more. */
   loses(number: number): void {
     this.tellings.goes(number);
-    for (const { broken, unheard } of this.machine(number).pages) if (broken) this.losses.tell(unheard);
+    this.machine(number).pages.forEach(({ unheard }, page) => {
+      if (this.isBroken(number, page)) this.losses.tell(unheard);
+    });
     this.deaths++;
     this.forgivable = this.forgivable.map((count) => count + 1);
   }
@@ -456,6 +461,14 @@ export class Cluster {
       if (kept && !kept.former) this.find(machine, page);
     }
   }
+  /** Of its page something is lost, and nobody was told: who is to have it next is. */
+  isBroken(machine: number, page: number): boolean {
+    const { exists } = this.machine(machine).pages[page]!;
+    return exists && this.engines.do.isBroken(this.engines.page(machine, page)) !== 0;
+  }
+  breaks(machine: number, page: number): void {
+    this.engines.do.breaks(this.engines.page(machine, page), 1);
+  }
   state(machine: number, page = 0): number {
     return this.engines.do.state(this.find(machine, page));
   }
@@ -524,7 +537,16 @@ export class Cluster {
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
       mirrors: this.mirror && copyMirrors(this.mirror),
-      counts: [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives, this.sheds],
+      counts: [
+        this.deaths,
+        this.faults,
+        this.recalls,
+        this.fetches,
+        this.leavings,
+        this.gives,
+        this.sheds,
+        this.offers,
+      ],
       losses: this.losses.save(),
       tellings: this.tellings.save(),
     };
@@ -538,8 +560,16 @@ export class Cluster {
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
-    [this.deaths, this.faults, this.recalls, this.fetches, this.leavings, this.gives, this.sheds] =
-      saved.counts;
+    [
+      this.deaths,
+      this.faults,
+      this.recalls,
+      this.fetches,
+      this.leavings,
+      this.gives,
+      this.sheds,
+      this.offers,
+    ] = saved.counts;
     this.losses.load(saved.losses);
     this.tellings.load(saved.tellings);
   }
@@ -558,6 +588,7 @@ export class Cluster {
       words.put(leaving);
     }
     words.put(this.recalls | (this.fetches << 8) | (this.gives << 16) | (this.sheds << 24));
+    if (this.setup.offers !== undefined) words.put(this.offers);
     this.#machines.forEach((machine, index) => {
       const here = this.pages.filter((page) => machine.pages[page]!.exists);
       this.engines.digest(words, index + 1, here);
@@ -580,7 +611,7 @@ export class Cluster {
   }
 
   #putMachine(words: Words, machine: Machine, number: number): void {
-    for (const here of machine.pages) {
+    for (const [page, here] of machine.pages.entries()) {
       const { exists, framed, dirty, revoking, frame, operation, done, kept, former } = here;
       words.put(
         (exists ? 1 : 0) |
@@ -595,7 +626,7 @@ export class Cluster {
       if (kept?.stands) words.put(kept.stands);
       if (kept?.former) put64(words, kept.serial);
       if (former || here.ofFormerFile) words.put(former ? 1 : 2);
-      if (here.broken) words.put(3);
+      if (this.isBroken(number, page)) words.put(3);
       if (here.roomless) words.put(4);
       if (here.fetching) words.put(5);
     }

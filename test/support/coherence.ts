@@ -48,6 +48,7 @@ const optional = new Set<Step["do"]>([
   "merge",
   "drop",
   "forget",
+  "offer",
   "fetch",
   "unmap",
   "claim",
@@ -257,6 +258,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "merge":
       case "drop":
       case "forget":
+      case "offer":
       case "fetch":
         this.#merging.take(step);
         break;

@@ -319,8 +319,14 @@ const lostAsItIsServed: Story = {
   told: 1,
 };
 
-/** Of what moves.ts knows of an object. */
-export const knownStories = { heldByRanges, writtenByTheNext, passedOnToTheDead, numberedAnew } as const;
+/** Of what moves.ts knows of an object, and losses.ts of a loss. */
+export const knownStories = {
+  heldByRanges,
+  writtenByTheNext,
+  passedOnToTheDead,
+  numberedAnew,
+  lostAsItIsServed,
+} as const;
 
 /** By the bug of the simulated cluster that they show. */
 export const moveStories = {
@@ -329,5 +335,4 @@ export const moveStories = {
   "a new machine grants what was lost by ranges": homeThatIsNew,
   "a view that interrupts a move is a death": twoLeave,
   "what is on who leaves is nobody's": mirrorThatLeaves,
-  "what nobody waited for is lost behind what the same word grants": lostAsItIsServed,
 } as const;

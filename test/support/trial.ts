@@ -48,8 +48,13 @@ export const SHEDDING = 7_000_000;
 /** And from here on small ones where pages are lost that nobody waits for, and homes move. */
 export const LOSING = 8_000_000;
 
+/** And from here on any with ranges, whose machines run short of frames. */
+export const RELIEVING = 9_000_000;
+
 /** The cluster of this number. */
 export function shapeOf(number: number): Shape {
+  if (number >= RELIEVING)
+    return { ...givingOf(number - RELIEVING), merges: true, gives: number % 3, offers: 1 + (number % 6) };
   if (number >= LOSING) return losingOf(number - LOSING);
   if (number >= SHEDDING)
     return { ...givingOf(number - SHEDDING), merges: true, sheds: 1 + (number % 5), gives: number % 3 };

@@ -70,5 +70,5 @@ export const keptPlants: readonly Planted[] = bugs.map((bug) => ({
   where: bug.file,
   change: bug,
   ...(bug.survives && { survives: true }),
-  find: async () => givingAtRandom(await compiled(bug, "unit.ts"), "", bug.sheds ? SHEDDING : GIVING),
+  find: async () => givingAtRandom(await compiled(bug, "unit.ts"), bug.sheds ? SHEDDING : GIVING),
 }));

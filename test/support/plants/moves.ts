@@ -396,6 +396,30 @@ export const lossLines: readonly LineBug[] = [
     trial: [300_457, "liveness", 2],
     says: /machine 1 is told 2 times of losses of page 1/,
   },
+  {
+    name: "who is refused a page has it",
+    file: "coherence/say.ts",
+    from: "if ((flags & RIGHT) != RIGHT_SHARED) page.left = 1;",
+    to: "if ((flags & RIGHT) > 2) page.left = 1;",
+    trial: [UNMAPPING + 111_790, "safety", 16],
+    says: /machine 4 is told 2 times of losses of page 0, of which there were 1 at most/,
+  },
+  {
+    name: "a loss that comes to light by what it answers is known",
+    file: lossFile,
+    from: "if (action.say != SAY_GRANT || !lossTold(page)) return;",
+    to: "if (action.say > 0 || !lossTold(page)) return;",
+    story: knownStories.lostAsItIsServed,
+    says: /page 0 went back to an older version, and nobody was told/,
+  },
+  {
+    name: "what nobody has heard of a loss is known",
+    file: "coherence/directory.ts",
+    from: "  if (message.flags & (PARTLY | ONCE)) page.broken = 1;\n",
+    to: "",
+    story: knownStories.lostAsItIsServed,
+    says: /page 0 went back to an older version, and nobody was told/,
+  },
 ];
 export const moveSourcePlants: readonly Planted[] = [
   ...moveLines,

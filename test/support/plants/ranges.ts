@@ -1,9 +1,20 @@
-// Bugs in how what machines hold by ranges is taken back, given up and lost (kernel/coherence/holdings.ts), and in what is around it
-// (coherence-state.ts and coherence-merge.ts have these by name): stories, and clusters at random whose machines give up and claim ranges.
-import { KernelWasm } from "../kernel-wasm.js";
+// Bugs in how what machines hold by ranges is taken back, given up and lost (kernel/coherence/holdings.ts), and in what becomes of pages when frames
+// run short (shedding.ts): stories, and clusters at random whose machines give up and claim ranges, or frames.
+import type { KernelWasm } from "../kernel-wasm.js";
 import { rangeStories } from "../range-stories.js";
 import { type Story, tellStory } from "../story.js";
-import { GIVING, LARGER, LOSING, type Mode, roomy, SHEDDING, shapeOf, trial, worldOf } from "../trial.js";
+import {
+  GIVING,
+  LARGER,
+  LOSING,
+  type Mode,
+  RELIEVING,
+  roomy,
+  SHEDDING,
+  shapeOf,
+  trial,
+  worldOf,
+} from "../trial.js";
 import { type Change, compiled } from "./compiled.js";
 import { atRandom, type Finding, type Planted } from "./plant.js";
 
@@ -134,26 +145,21 @@ export const rangeBugs: readonly LineBug[] = [
   },
 ];
 
-/** Bugs of the simulated cluster. */
-export const rangeNames = ["a frame that is taken back leaves its number"] as const;
-
 const SHAPES = 1500;
 const SEEDS = 10;
 
-export function rangeTrial(kernel: KernelWasm, [shape, mode, seed]: RangeTrial, planted = ""): void {
+export function rangeTrial(kernel: KernelWasm, [shape, mode, seed]: RangeTrial): void {
   const world = worldOf(kernel, shapeOf(shape));
-  world.planted = planted;
   trial(world, shape, mode, seed);
 }
 
 /** Clusters whose machines give up ranges, as they come. */
-export function givingAtRandom(create: () => KernelWasm, planted = "", from = GIVING): Finding[] {
+export function givingAtRandom(create: () => KernelWasm, from = GIVING): Finding[] {
   let kernel = create();
   return atRandom(1, SHAPES, (_, number) => {
     kernel = roomy(kernel, create);
     const shape = from + number;
     const world = worldOf(kernel, shapeOf(shape));
-    world.planted = planted;
     for (let seed = 1; seed <= SEEDS; seed++)
       trial(world, shape, seed % 2 === 0 ? "liveness" : "safety", seed);
   });
@@ -170,17 +176,42 @@ export const linePlant = (bug: LineBug): Planted => ({
     const { story, trial } = bug;
     if (story) return atRandom(1, 1, () => tellStory(kernel(), story));
     if (trial) return atRandom(1, 1, () => rangeTrial(kernel(), trial));
-    return givingAtRandom(kernel, "", bug.shapes);
+    return givingAtRandom(kernel, bug.shapes);
   },
 });
 
-export const rangeSourcePlants: readonly Planted[] = rangeBugs.map(linePlant);
-
-export const rangePlants: readonly Planted[] = [
-  ...rangeSourcePlants,
-  ...rangeNames.map((name) => ({
-    name,
-    where: "relief.ts",
-    find: () => givingAtRandom(() => new KernelWasm(), name),
-  })),
+const reliefFile = "coherence/shedding.ts";
+/** What becomes of pages when frames run short. */
+export const reliefBugs: readonly LineBug[] = [
+  {
+    name: "a frame that is taken back leaves its number",
+    file: reliefFile,
+    from: "  page.frame = 0;\n  page.serial = 0;\n  return frame;",
+    to: "  page.frame = 0;\n  return frame;",
+    shapes: RELIEVING,
+  },
+  {
+    name: "when frames run short the bytes of a copy go, and its right stays",
+    file: reliefFile,
+    from: "  if (state == INVALID) return RELIEF_FORGET;",
+    to: "  if (state == INVALID || state == SHARED) return RELIEF_FORGET;",
+    shapes: RELIEVING,
+  },
+  {
+    name: "when frames run short the bytes of a page that is here alone go, and its right stays",
+    file: reliefFile,
+    from: "  if (state == INVALID) return RELIEF_FORGET;",
+    to: "  if (state != SHARED) return RELIEF_FORGET;",
+    shapes: RELIEVING,
+  },
+  {
+    name: "a home takes a page from whoever offers it",
+    file: reliefFile,
+    from: "return page.ranged != 0 || <u32>page.owner == machine;",
+    to: "return page.ranged != 0 || <u32>page.owner != 0;",
+    shapes: RELIEVING,
+    survives: true,
+  },
 ];
+
+export const rangeSourcePlants: readonly Planted[] = [...rangeBugs, ...reliefBugs].map(linePlant);
