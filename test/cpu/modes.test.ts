@@ -292,6 +292,18 @@ describe("far transfers", () => {
     m.physical.setUint32(0x6000 - 16, 0, true);
     must(m, "farCall", selector.code64, 0x9000, 4, 0x9007);
     expect([m.gpr(RSP), m.physical.getUint32(0x6000 - 16, true)]).toEqual([STACK - 16n, 0x9007]);
+    // RET releases its parameters as well as the code there has the stack: here 16 bits, or 64
+    m.write64(GDT + SPARE, descriptor(DATA, 0, 0, 0, 0xffff));
+    for (const [code, pointer] of [
+      [selector.code64, 0x1_6006n],
+      [selector.code32, 0x6006n],
+    ] as const) {
+      must(m, "loadSegment", L.SS, SPARE);
+      m.setGpr(RSP, STACK);
+      m.write64(0x6000, (BigInt(code) << 32n) | 0x9000n);
+      must(m, "farReturn", 4, 0xfffe);
+      expect(m.gpr(RSP)).toBe(pointer);
+    }
   });
 
   // APM vol. 3, RET (far) and IRET: the pops come first
@@ -310,6 +322,13 @@ describe("far transfers", () => {
     limited(0x600f);
     m.physical.setUint32(0x6004, 3, true);
     expect(m.faultOf("iret", 4, 0)).toMatchObject({ vector: 12, error: 0 });
+    limited(0x6013);
+    m.write64(GDT + SPARE2, descriptor(CODE, 3, BIG, 0, 0x8fff));
+    m.physical.setUint32(0x6004, SPARE2 | 3, true);
+    m.physical.setUint32(0x600c, 0x100, true); // a stack beyond the GDT, and RIP is beyond CS's limit
+    expect(m.faultOf("farReturn", 4, 0)).toMatchObject({ vector: 13, error: 0 });
+    m.physical.setUint32(0x6000, 0x8000, true);
+    expect(m.faultOf("farReturn", 4, 0)).toMatchObject({ vector: 13, error: 0x100 });
   });
 
   test("there is no jump to a TSS in long mode", () => {

@@ -225,11 +225,12 @@ function returnTo(
   const base = descriptor.base();
   const limit = descriptor.limit();
   const codeAt = descriptor.address;
+  // APM vol. 3: of CS and RIP everything is checked before SS is.
+  if (!reachable(core, attributes, limit, rip)) return false;
   if (outer || withStack) {
     const wide = (mode(core) & MODE_LONG) != 0 && (attributes & ATTRIBUTE_LONG) != 0;
     if (!checkReturnStack(core, stackSelector, level, wide)) return false;
   }
-  if (!reachable(core, attributes, limit, rip)) return false;
   // SDM vol. 3A, 3.4.5.1: loading a register marks its segment, and neither is loaded before both may be.
   if ((outer || withStack) && !descriptor.isNull(stackSelector) && !descriptor.markAccessed(core))
     return false;
@@ -238,6 +239,7 @@ function returnTo(
   if (outer || withStack) {
     returnStack(core, stackSelector, stackPointer + extra, attributes);
   } else {
+    useStack(core, 0, (mode(core) & MODE_LONG) != 0 && (attributes & ATTRIBUTE_LONG) != 0); // as the code there has it
     release(frame + extra);
     commitStack(core);
   }
