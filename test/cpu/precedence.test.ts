@@ -169,6 +169,13 @@ describe("faults of one instruction (SDM vol. 3A, table 6-2: decoding, then exec
     expect(cpu.read(DATA, 8)).toBe(0x1111n);
   });
   // As an AMD EPYC answers: the manuals do not order these.
+  test("RET far reads CS first, then RIP, SS and RSP; IRET begins with RFLAGS", () => {
+    const missed = (instruction: string) => {
+      expect(raised(`mov rsp, ${ABSENT + 0x40};; ${instruction}`, { user: true })).toEqual([PF]);
+      return Number(cpu.state().register("cr2")) - ABSENT - 0x40;
+    };
+    expect(["db 0x48, 0xcb", "iretq"].map(missed)).toEqual([8, 16]);
+  });
   test("16-byte alignment comes before SS's limit; an address that is none before FXSAVE's alignment", () => {
     const beyond = (instruction: string) => `mov ebp, 0xfffffff7;; ${instruction}`;
     expect(limited(beyond("movups xmm0, [ebp]"))).toEqual([1, SS]);

@@ -114,7 +114,7 @@ function reservedCode(core: usize): bool {
   return (mode(core) & MODE_LONG) != 0 && (descriptor.attributes() & both) == both;
 }
 
-// --- IRET, RET far ---
+// --- IRET, RET far: the words of a frame are read from above, as AMD's processors do ---
 
 /** IRET with an operand size of 2, 4 or 8 bytes; next is the address behind it. NMIs are open again even when it faults. */
 export function iret(core: usize, size: u64, next: u64): u64 {
@@ -137,11 +137,11 @@ function returnFromInterrupt(core: usize, bytes: u32, next: u64): bool {
     if (mode(core) & MODE_LONG) return refuse(core, GP, 0);
     return returnToTask(core, next);
   }
-  const rip = peek(core, 0, bytes);
+  const flags = peek(core, bytes * 2, bytes);
   if (faulted(core)) return false;
   const selector = <u32>peek(core, bytes, bytes) & 0xffff;
   if (faulted(core)) return false;
-  const flags = peek(core, bytes * 2, bytes);
+  const rip = peek(core, 0, bytes);
   if (faulted(core)) return false;
   const legacy = (mode(core) & MODE_LONG) == 0;
   if (legacy && bytes == 4 && (flags & FLAG_VM) != 0 && cpl(core) == 0) {
@@ -160,9 +160,9 @@ function returnFromInterrupt(core: usize, bytes: u32, next: u64): bool {
 export function farReturn(core: usize, size: u64, extra: u64): u64 {
   const bytes = <u32>size;
   useCurrentStack(core, 0);
-  const rip = peek(core, 0, bytes);
-  if (faulted(core)) return 0;
   const selector = <u32>peek(core, bytes, bytes) & 0xffff;
+  if (faulted(core)) return 0;
+  const rip = peek(core, 0, bytes);
   if (faulted(core)) return 0;
   if (mode(core) & MODE_PROTECTED) {
     return u64(returnTo(core, rip, selector, bytes, bytes * 2, <u32>extra, false));
@@ -208,9 +208,9 @@ function returnTo(
   let stackPointer: u64 = 0;
   let stackSelector: u32 = 0;
   if (withStack || level != cpl(core)) {
-    stackPointer = peek(core, frame + extra, bytes);
-    if (faulted(core)) return false;
     stackSelector = <u32>peek(core, frame + extra + bytes, bytes) & 0xffff;
+    if (faulted(core)) return false;
+    stackPointer = peek(core, frame + extra, bytes);
     if (faulted(core)) return false;
   }
   if (descriptor.isNull(selector)) return refuse(core, GP, 0);
@@ -283,11 +283,11 @@ function iretUnprotected(core: usize, bytes: u32): bool {
   const virtual = (mode(core) & MODE_V86) != 0;
   const barred = virtual && iopl(core) != 3;
   if (barred && (bytes != 2 || !virtualImages(core))) return refuse(core, GP, 0);
-  const rip = peek(core, 0, bytes);
+  const image = peek(core, bytes * 2, bytes);
   if (faulted(core)) return false;
   const selector = <u32>peek(core, bytes, bytes) & 0xffff;
   if (faulted(core)) return false;
-  const image = peek(core, bytes * 2, bytes);
+  const rip = peek(core, 0, bytes);
   if (faulted(core)) return false;
   if (rip > limitOf(core, CS)) return refuse(core, GP, 0);
   if (barred && !virtualPop(core, image)) return refuse(core, GP, 0);
