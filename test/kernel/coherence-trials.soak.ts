@@ -10,6 +10,7 @@ import {
   GUESSING,
   JOINED,
   LARGER,
+  LENDING,
   LOSING,
   MIRRORED,
   type Mode,
@@ -30,7 +31,19 @@ const DAYS = 2 ** 31 - 1;
 const SHAPE_RUNS = 20;
 /** Of which it says how far it is. */
 const SHAPES_TOLD = 500;
-const KINDS = [0, LARGER, MIRRORED, JOINED, GUESSING, UNMAPPING, GIVING, SHEDDING, LOSING, RELIEVING];
+const KINDS = [
+  0,
+  LARGER,
+  MIRRORED,
+  JOINED,
+  GUESSING,
+  UNMAPPING,
+  GIVING,
+  SHEDDING,
+  LOSING,
+  RELIEVING,
+  LENDING,
+];
 const shapeAt = (count: number) =>
   from === undefined
     ? KINDS[count % KINDS.length]! + 1 + Math.floor(count / KINDS.length)

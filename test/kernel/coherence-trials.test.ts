@@ -16,6 +16,7 @@ import {
   GUESSING,
   JOINED,
   LARGER,
+  LENDING,
   LOSING,
   MIRRORED,
   type Mode,
@@ -52,6 +53,7 @@ test.each([
   ["shedding", SHEDDING],
   ["losing", LOSING],
   ["relieving", RELIEVING],
+  ["lending", LENDING],
 ])("%s clusters: 60, four seeds each", (_, from) => {
   let kernel = new KernelWasm();
   let events = 0;

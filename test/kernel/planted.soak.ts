@@ -6,6 +6,7 @@ import { guessPlants } from "../support/plants/guesses.js";
 import { keptPlants } from "../support/plants/kept.js";
 import { kernelJudges } from "../support/plants/kernel-judges.js";
 import { kernelPlants } from "../support/plants/kernels.js";
+import { lendingPlants } from "../support/plants/lending.js";
 import { linkBugs } from "../support/plants/links.js";
 import { loanPlants } from "../support/plants/loans.js";
 import { lockPlants } from "../support/plants/locks.js";
@@ -31,7 +32,7 @@ const kinds: Readonly<Record<string, readonly Planted[]>> = {
   "how records begin and end": keptPlants,
   membership: membershipPlants,
   links: linkBugs,
-  "chunks that are lent": loanPlants,
+  "chunks that are lent": [...loanPlants, ...lendingPlants],
   "range locks": lockPlants,
   "mirrored mode": mirrorPlants,
   "order between machines": orderPlants,

@@ -101,6 +101,7 @@ export class Homes {
     }
     this.#cluster.rangesMachineDied(number, dead);
     this.#mirrors.died(number, dead);
+    this.#cluster.loans.died(number, dead);
     for (const page of pages) {
       if (!machine.pages[page]!.exists) continue;
       if (this.#mirrors.on) engines.do.forgetPeer(engines.engine(number), engines.page(number, page), dead);
@@ -113,6 +114,7 @@ export class Homes {
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
       this.#pagers.run(number, page, () => engines.do.peerDied(engine, at, dead));
     }
+    this.#cluster.loans.gone(number);
   }
 
   noticed(from: number, to: number, notice: HomeNotice, value: number): void {
@@ -183,6 +185,7 @@ export class Homes {
     for (const page of this.#pagesHere(number, object)) {
       const itsPage = this.#cluster.machine(number).pages[page]!;
       Object.assign(itsPage, { roomless: false, fetching: false });
+      this.#cluster.loans.returns(number, page, true);
       this.#pagers.endRevocation(number, page);
       const has = itsPage.framed || this.#cluster.isBroken(number, page) ? 1 : 0;
       this.#pagers.run(number, page, () =>

@@ -76,7 +76,13 @@ export class Judge {
   #right(machine: number, page: number): number {
     let most = 0;
     for (const { right } of this.#cluster.machine(machine).threads) most = Math.max(most, right[page]!);
-    return most;
+    if (most > 0 && this.#cluster.loans.has(machine, page))
+      throw new Violation(`machine ${machine} maps a page that is in parts`);
+    const { alive } = this.#cluster.machine(machine);
+    return alive && this.#isMember(machine) && this.#cluster.loans.covers(machine, page) ? 2 : most;
+  }
+  #isMember(machine: number): boolean {
+    return !this.#cluster.takeover || this.#cluster.members().includes(machine);
   }
 
   /** One writer or any number of readers, and every copy that can be read is the newest. */
@@ -213,7 +219,8 @@ export class Judge {
       const at = cluster.find(home, page);
       engines.do.keep(at, 0); // refreshes it
       const holder = engines.do.directory(at) === c["HELD"] ? engines.do.owner(at) : home;
-      const has = Math.max(0, cluster.machine(holder).pages[page]!.frame);
+      const where = cluster.loans.whereIs(holder, page);
+      const has = Math.max(0, cluster.machine(where).pages[page]!.frame);
       if (has !== cluster.latest[page])
         throw new Violation(
           `page ${page} is ${has} at machine ${holder}, the newest value ${cluster.latest[page]}`,

@@ -109,6 +109,7 @@ export class Merging {
     const { threads, pages } = this.#cluster.machine(machine);
     const here = pages[page]!;
     if (!here.exists || here.revoking >= 0 || this.#cluster.isBroken(machine, page)) return false;
+    if (this.#cluster.loans.has(machine, page)) return false;
     return threads.every(({ state, program, at }) => state === 0 || program[at]!.page !== page);
   }
 

@@ -1,4 +1,5 @@
 // What machines of the cluster of coherence-state.ts tell each other besides page messages.
+import type { LoanNotice } from "./coherence-loans.js";
 import type { MirrorNotice } from "./coherence-mirror-state.js";
 import type { ViewNotice } from "./coherence-view-state.js";
 import type { Words } from "./fingerprint.js";
@@ -12,6 +13,7 @@ export type Notice =
   | { kind: "touched"; pages: number[]; first: bigint; last: bigint; recalled: boolean }
   | { kind: "claim"; first: bigint; last: bigint }
   | { kind: "offer"; page: number }
+  | LoanNotice
   | ViewNotice
   | MirrorNotice;
 
@@ -28,6 +30,8 @@ const NOTICES: Notice["kind"][] = [
   "tell",
   "claim",
   "offer",
+  "loanRecall",
+  "loanReturn",
 ];
 
 export function put64(words: Words, value: bigint): void {
@@ -39,6 +43,8 @@ export function put64(words: Words, value: bigint): void {
 export function putNotice(words: Words, notice: Notice, mirrored: boolean): void {
   words.put(NOTICES.indexOf(notice.kind) + 1);
   if ("page" in notice) words.put(notice.page);
+  if ("loan" in notice) words.put(notice.loan);
+  if ("data" in notice) for (const byte of notice.data.subarray(0, 12)) words.put(byte);
   if ("report" in notice) words.put(notice.report);
   if ("asked" in notice) words.put(notice.asked);
   if ("request" in notice) for (const word of [notice.to, notice.request]) words.put(word);

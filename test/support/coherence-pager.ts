@@ -2,6 +2,7 @@
 // engine. A thread asks for its page, gets a right to it, retires its instruction; a right that is revoked ends late, as
 // page tables and TLBs let go.
 import type { Judge } from "./coherence-judge.js";
+import type { Loan } from "./coherence-loans.js";
 import type { Word } from "./coherence-losses.js";
 import type { Mirrors } from "./coherence-mirror.js";
 import { type Cluster, isDone, type Thread } from "./coherence-state.js";
@@ -16,6 +17,7 @@ export class Pagers {
     this.#mirrors = mirrors;
     this.#cluster = cluster;
     this.#judge = judge;
+    cluster.loans.asks = (number, page) => this.askAgain(number, page);
   }
 
   // --- Threads ---
@@ -34,16 +36,38 @@ export class Pagers {
     return !this.#cluster.takeover && this.#cluster.knowsDead(number, this.#cluster.home(page));
   }
 
-  start(number: number, thread: Thread): void {
+  start(number: number, thread: Thread, borrow: boolean): void {
     const { what, page } = thread.program[thread.at]!;
+    const { engines, loans, c } = this.#cluster;
     if (what === "o") this.#mirrors.comes(number, thread);
     else if (thread.right[page]! >= this.#need(thread)) this.execute(number, thread);
+    else if (what !== "x" && loans.covers(number, page) && !this.#cluster.isBroken(number, page))
+      this.#carryOut(number, thread);
     else if (this.#homeless(number, page)) this.#fail(number, thread);
-    else if (this.#toldOfLoss(number, page)) this.#tell(number, [thread], this.#cluster.losses.word([page]));
-    else {
+    else if (this.#toldOfLoss(number, page))
+      this.#tell(number, [thread], this.#cluster.losses.word([page]), true);
+    else if (borrow) {
+      thread.state = 3;
+      const [engine, at] = [engines.engine(number), engines.page(number, page)];
+      const loan = loans.loanNumber(number, page);
+      this.run(number, page, () => engines.do.operate(engine, at, c["BORROW"]!, 1n, loan));
+    } else {
       thread.state = 1;
       this.#askFor(number, page, this.#need(thread) === 2);
     }
+  }
+
+  /** In this machine's part of a page, by the kernel. */
+  #carryOut(number: number, thread: Thread): void {
+    const { page } = thread.program[thread.at]!;
+    const here = this.#cluster.machine(number).pages[page]!;
+    this.#judge.sees(number, page, here.frame);
+    if (this.#need(thread) === 2) {
+      here.frame = ++this.#cluster.latest[page]!;
+      this.#cluster.losses.written(page);
+      this.#judge.writes(number, page, here.frame);
+    }
+    this.#next(thread);
   }
 
   execute(number: number, thread: Thread): void {
@@ -76,12 +100,12 @@ export class Pagers {
   }
 
   /** They are told of a loss. */
-  #tell(number: number, threads: readonly Thread[], word: Word): void {
+  #tell(number: number, threads: readonly Thread[], word: Word, ofLent = false): void {
     const [first] = threads;
     if (first === undefined) return;
     this.#cluster.losses.tell(word);
     const operates = threads.every(({ state }) => state === 3);
-    this.#cluster.tellings.told(number, first.program[first.at]!.page, operates);
+    this.#cluster.tellings.told(number, first.program[first.at]!.page, operates, ofLent);
     for (const thread of threads) this.#fail(number, thread);
   }
 
@@ -136,7 +160,12 @@ export class Pagers {
   mayGo(number: number, page: number): boolean {
     const { threads, pages } = this.#cluster.machine(number);
     const pinned = threads.some(({ state, program, at }) => state === 2 && program[at]!.page === page);
-    return pages[page]!.revoking >= 0 && !pinned && this.#mirrors.ready(number, page);
+    return (
+      pages[page]!.revoking >= 0 &&
+      !pinned &&
+      this.#mirrors.ready(number, page) &&
+      !this.#cluster.loans.isLentOut(number, page)
+    );
   }
 
   gone(number: number, page: number): void {
@@ -172,9 +201,18 @@ export class Pagers {
 
   /**
    * Runs the engine and carries out what it wants, as pager.ts does. `value`: of the page that came, in fact or in name (`same`);
-   * `heard`: what the message was a word about.
+   * `heard`: what the message was a word about; `ofLent`: and that may be of no more than what was lent.
    */
-  run(number: number, page: number, work: () => void, value = 0, same = false, from = 0, heard?: Word): void {
+  run(
+    number: number,
+    page: number,
+    work: () => void,
+    value = 0,
+    same = false,
+    from = 0,
+    heard?: Word,
+    ofLent = false,
+  ): void {
     const { engines, c, losses } = this.#cluster;
     const machine = this.#cluster.machine(number);
     const here = machine.pages[page]!;
@@ -206,12 +244,13 @@ export class Pagers {
         if (!machine.stopped) again = this.#grant(number, page, flags) || again;
       } else if (kind === c["ACT_REVOKE"]) {
         here.revoking = here.revoking < 0 ? flags : Math.min(here.revoking, flags);
+        this.#cluster.loans.recall(number, page);
       } else if (kind === c["ACT_WAKE"]) again = true;
       else if (kind === c["ACT_OPERATED"]) this.#operated(number, page, flags, word);
       else if (kind === c["ACT_FAIL"]) {
         here.operation = 0;
         const told = this.#toBeTold(number, page);
-        this.#tell(number, told, word);
+        this.#tell(number, told, word, ofLent);
         if (told.length > 0 || nobodys || this.#cluster.homeFor(number, page) === number) continue;
         // Who asked has ended, since its machine leaves.
         if (machine.threads.every(isDone)) this.#cluster.losses.tell(word);
@@ -247,7 +286,13 @@ export class Pagers {
       here.operation = transaction;
     // As performFor() of page-send.ts: nor of bytes that are lost, of which nobody was told.
     const usable = !cluster.machine(from).stopped && !broken;
-    if (kind === c["SAY_OPERATED"] && !usable) bytes[0] = c["SAY_REJECTED"]!;
+    const loan = kind === c["SAY_OPERATED"] ? this.#lends(from, page, to, bytes) : undefined;
+    if (loan !== undefined) here.framed = true;
+    else if (
+      kind === c["SAY_OPERATED"] &&
+      (!usable || this.#isBorrowing(bytes) || cluster.loans.has(from, page))
+    )
+      bytes[0] = c["SAY_REJECTED"]!;
     else if (kind === c["SAY_OPERATED"]) {
       here.framed = true;
       // As if one of its own threads did it.
@@ -263,8 +308,26 @@ export class Pagers {
     }
     if (data) this.#mirrors.before(from, page, to);
     const words = new Uint32Array(bytes.buffer);
-    cluster.put(from, to, { words, page, value: data ? here.frame : -2, ...(word && { word }) });
+    cluster.put(from, to, {
+      words,
+      page,
+      value: data ? here.frame : -2,
+      ...(word && { word }),
+      ...(loan && { loan }),
+    });
     if (data) this.#mirrors.behind(from, page, to);
+  }
+
+  #isBorrowing(bytes: Uint8Array): boolean {
+    const operation = new DataView(bytes.buffer, bytes.byteOffset).getUint32(16, true);
+    return (operation & 15) === this.#cluster.c["BORROW"];
+  }
+
+  #lends(from: number, page: number, to: number, bytes: Uint8Array): Loan | undefined {
+    const { loans } = this.#cluster;
+    if (!loans.on || !this.#isBorrowing(bytes)) return undefined;
+    const has = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(32, true);
+    return loans.lend(from, page, to, has);
   }
 
   #operated(number: number, page: number, outcome: number, word: Word): void {
@@ -277,6 +340,12 @@ export class Pagers {
       throw new Violation(`machine ${number} is told of an operation it has not sent`);
     const { done } = pages[page]!;
     pages[page]!.operation = 0;
+    if (thread.program[thread.at]!.what !== "x") {
+      // Tried again, as it was lent what it needs; or it wants the page.
+      thread.state = outcome === c["OPERATION_DONE"] ? 0 : 1;
+      thread.declined = thread.state === 1;
+      return;
+    }
     if (outcome === c["OPERATION_FAILED"]) {
       if (deaths === 0) throw new Violation(`an operation of machine ${number} fails`);
       this.#tell(number, [thread], word);
@@ -292,8 +361,12 @@ export class Pagers {
 
   /** True when some thread still lacks something. */
   #grant(number: number, page: number, right: number): boolean {
+    if (this.#cluster.loans.isLentOut(number, page)) {
+      this.#cluster.loans.recall(number, page);
+      return false;
+    }
     if (this.#toldOfLoss(number, page)) {
-      this.#tell(number, this.#waiting(number, page), this.#cluster.losses.word([page]));
+      this.#tell(number, this.#waiting(number, page), this.#cluster.losses.word([page]), true);
       return false;
     }
     const allowed = right === this.#cluster.c["RIGHT_MODIFIED"] ? 2 : 1;

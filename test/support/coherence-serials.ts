@@ -76,12 +76,19 @@ export class Serials {
     if (exists) {
       const changed = dirty || (engines.do.dirty(engines.page(number, page)) & 2) !== 0;
       const [changes, era] = engines.serialWords(number, page);
+      if (this.#isUnnumbered(changes, era)) return;
       this.#put(era, changed ? changes + 1 : changes, frame, number, number);
     } else if (kept) {
       const changes = Number(BigInt.asUintN(32, kept.serial));
       const era = Number(BigInt.asUintN(32, kept.serial >> 32n));
+      if (this.#isUnnumbered(changes, era)) return;
       this.#put(era, dirty || kept.flags & 2 ? changes + 1 : changes, frame, number, number);
     }
+  }
+
+  /** What was lent here has the number of zeros (loans.ts). Nobody is told that it is the page. */
+  #isUnnumbered(changes: number, era: number): boolean {
+    return this.#cluster.loans.on && changes === 0 && era === 0;
   }
 
   #underWay(page: number): void {

@@ -1,6 +1,7 @@
 // A small cluster as the page protocol sees it, and everything that decides how it goes on: the engines' memory, page tables
 // and threads of every machine, the messages on the wires, the newest value of every page. What happens is coherence.ts's.
 import { Engines, type Kept, LAST } from "./coherence-engines.js";
+import { type Loan, Loans } from "./coherence-loans.js";
 import { Losses, type LossState, type Word } from "./coherence-losses.js";
 import { copyMirrors, type MirrorState, mirrorState, mirrorWords } from "./coherence-mirror-state.js";
 import { Notes } from "./coherence-notes.js";
@@ -58,6 +59,8 @@ export interface Setup {
   sheds?: number;
   /** Frames run short: with `gives`, so many pages in all are offered to their homes (coherence-merge.ts). */
   offers?: number;
+  /** Who has a page to himself lends it, so often in all (coherence-loans.ts). */
+  lends?: number;
   /** Pages are granted one by one, since records are few. */
   narrow?: boolean;
   /** Machines that have no frames left for what others hand in as they leave. */
@@ -85,6 +88,8 @@ export interface Wire {
   page: number;
   value: number;
   notice?: Notice;
+  /** What is lent with an answer. */
+  loan?: Loan;
   /** It tells of a loss. */
   word?: Word;
 }
@@ -175,7 +180,10 @@ export interface Saved {
     gives: number,
     sheds: number,
     offers: number,
+    lent: number,
+    givenBack: number,
   ];
+  parts: Uint8Array;
   losses: LossState;
   tellings: TellingsSaved;
 }
@@ -215,6 +223,7 @@ export class Cluster {
   readonly losses: Losses;
   readonly tellings: Tellings;
   readonly notes = new Notes(this);
+  readonly loans: Loans;
   messages = 0;
   dataMessages = 0;
   /** Machines that died come back. */
@@ -229,6 +238,9 @@ export class Cluster {
   sheds = 0;
   /** So many pages were offered to their homes since frames run short. */
   offers = 0;
+  /** So often something was lent; and given back, or recalled, without need. */
+  lent = 0;
+  givenBack = 0;
   /** A bug that the judge is to find, of coherence-views.ts, coherence-homes.ts or coherence-mirror.ts; none: "". */
   planted = "";
   /** The judge looks at serial numbers too: half as much work again. */
@@ -258,6 +270,7 @@ export class Cluster {
     if (mirrored && (ranges || !setup.takeover)) throw new Error("mirrored: with takeover, without ranges");
     this.engines = new Engines(kernel, { machines, pages, ranges, narrow, mirrored, guesses });
     this.c = this.engines.c;
+    this.loans = new Loans(this, kernel);
     this.pages = Array.from({ length: pages }, (_, page) => page);
     this.takeover = setup.takeover ?? false;
     this.numbers = Array.from({ length: machines }, (_, index) => index + 1);
@@ -297,6 +310,7 @@ export class Cluster {
   /** A machine's memory at the beginning of a life. */
   create(number: number, life: number): void {
     this.engines.createMachine(number, life);
+    this.loans.create(number);
     const object = {
       known: life === 0 || !this.takeover,
       moving: 0,
@@ -446,7 +460,7 @@ export class Cluster {
     const remains = new Map<number, { serial: bigint; frame: number }>();
     for (const page of this.pages) {
       const here = this.machine(number).pages[page]!;
-      if (!here.exists || !here.framed || here.ofFormerFile) continue;
+      if (!here.exists || !here.framed || here.ofFormerFile || this.loans.has(number, page)) continue;
       const at = this.engines.page(number, page);
       const written = this.notes.takeAway(number, page) ? 1 : 0;
       const serial = BigInt.asUintN(64, BigInt(this.engines.do.forsaken(at, written)));
@@ -531,6 +545,7 @@ export class Cluster {
   save(): Saved {
     return {
       region: this.engines.save(),
+      parts: this.loans.save(),
       machines: this.#machines.map(copy),
       wires: this.#wires.map((wire) => wire.slice()),
       latest: this.latest.slice(),
@@ -546,6 +561,8 @@ export class Cluster {
         this.gives,
         this.sheds,
         this.offers,
+        this.lent,
+        this.givenBack,
       ],
       losses: this.losses.save(),
       tellings: this.tellings.save(),
@@ -554,6 +571,7 @@ export class Cluster {
 
   load(saved: Saved): void {
     this.engines.load(saved.region);
+    this.loans.load(saved.parts);
     this.#machines = saved.machines.map(copy);
     this.#wires = saved.wires.map((wire) => wire.slice());
     this.latest = saved.latest.slice();
@@ -569,6 +587,8 @@ export class Cluster {
       this.gives,
       this.sheds,
       this.offers,
+      this.lent,
+      this.givenBack,
     ] = saved.counts;
     this.losses.load(saved.losses);
     this.tellings.load(saved.tellings);
@@ -589,16 +609,19 @@ export class Cluster {
     }
     words.put(this.recalls | (this.fetches << 8) | (this.gives << 16) | (this.sheds << 24));
     if (this.setup.offers !== undefined) words.put(this.offers);
+    if (this.loans.on) words.put(this.lent | (this.givenBack << 8));
     this.#machines.forEach((machine, index) => {
       const here = this.pages.filter((page) => machine.pages[page]!.exists);
       this.engines.digest(words, index + 1, here);
       if (this.leaves > 0)
         for (const page of here) words.put(this.engines.do.isSole(this.engines.page(index + 1, page)));
       this.#putMachine(words, machine, index + 1);
+      this.loans.words((word) => words.put(word), index + 1);
     });
     for (const wire of this.#wires) {
       words.put(wire.length);
-      for (const { words: message, value, page, notice } of wire) {
+      for (const { words: message, value, page, notice, loan } of wire) {
+        if (loan !== undefined) for (const byte of [loan.id, ...loan.data.subarray(0, 12)]) words.put(byte);
         words.put(value);
         words.put(page);
         const bytes = this.c[this.mirror ? "PAGE_MESSAGE_BYTES" : "PAGE_MESSAGE_SERIALS"]!;

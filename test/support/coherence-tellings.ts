@@ -12,6 +12,8 @@ import { Violation } from "./search.js";
 export interface TellingsSaved {
   readonly suffered: readonly number[];
   readonly told: readonly number[];
+  readonly borrowers: readonly number[];
+  readonly toldOfLent: readonly number[];
 }
 
 export class Tellings {
@@ -21,12 +23,17 @@ export class Tellings {
   #suffered: readonly number[];
   /** By machine and page: so often its threads were told in this life. */
   #told: readonly number[];
+  /** The same of those who had borrowed it: what was lent is another loss. */
+  #borrowers: readonly number[];
+  #toldOfLent: readonly number[];
 
   constructor(cluster: Cluster, machines: number, pages: number) {
     this.#cluster = cluster;
     this.#pages = pages;
     this.#suffered = Array.from({ length: pages }, () => 0);
     this.#told = Array.from({ length: machines * pages }, () => 0);
+    this.#borrowers = this.#suffered;
+    this.#toldOfLent = this.#told;
   }
 
   #at(machine: number, page: number): number {
@@ -38,6 +45,10 @@ export class Tellings {
   /** The machine is gone with what it has, or what it has counts no more. */
   goes(machine: number): void {
     this.#suffered = this.#suffered.map((count, page) => (this.#hasTo(machine, page) ? count + 1 : count));
+  }
+  /** What was lent of it is gone with its borrower, as its owner knows now. */
+  borrowerGone(page: number): void {
+    this.#borrowers = this.#borrowers.with(page, this.#borrowers[page]! + 1);
   }
   /** An operation is sent to a machine that was guessed to have the page, and that is gone: nobody knows whether it was done. */
   guessed(from: number, to: number, page: number): void {
@@ -100,8 +111,9 @@ export class Tellings {
 
   // --- Who is told ---
 
-  /** Threads of the machine that ask for the page are told of a loss, or one whose operation fails. */
-  told(machine: number, page: number, operates = false): void {
+  /** `ofLent`: it may be that of what was lent. Threads of the machine that ask for the page are told of a loss, or one whose operation fails. */
+  told(machine: number, page: number, operates = false, ofLent = false): void {
+    if (ofLent && this.#isToldOfLent(machine, page)) return;
     const suffered = this.#suffered[page]!;
     if (suffered === 0)
       throw new Violation(`machine ${machine} is told of a loss of page ${page}, of which nothing was lost`);
@@ -115,15 +127,28 @@ export class Tellings {
       );
   }
 
+  /** Of what was lent, as its words may say; once for each borrower. */
+  #isToldOfLent(machine: number, page: number): boolean {
+    const at = this.#at(machine, page);
+    if (this.#toldOfLent[at]! === this.#borrowers[page]!) return false;
+    this.#toldOfLent = this.#toldOfLent.with(at, this.#toldOfLent[at]! + 1);
+    return true;
+  }
+
   /** Another life. */
   begins(machine: number): void {
-    this.#told = this.#told.map((told, at) => (Math.floor(at / this.#pages) === machine - 1 ? 0 : told));
+    const anew = (told: number, at: number) => (Math.floor(at / this.#pages) === machine - 1 ? 0 : told);
+    this.#told = this.#told.map(anew);
+    this.#toldOfLent = this.#toldOfLent.map(anew);
   }
 
   save(): TellingsSaved {
-    return { suffered: this.#suffered, told: this.#told };
+    const [suffered, told] = [this.#suffered, this.#told];
+    return { suffered, told, borrowers: this.#borrowers, toldOfLent: this.#toldOfLent };
   }
-  load({ suffered, told }: TellingsSaved): void {
+  load({ suffered, told, borrowers, toldOfLent }: TellingsSaved): void {
+    this.#borrowers = borrowers;
+    this.#toldOfLent = toldOfLent;
     this.#suffered = suffered;
     this.#told = told;
   }

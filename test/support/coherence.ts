@@ -4,6 +4,7 @@
 // an old value (coherence-judge.ts). With `ranges` pages begin without records, as parts of their object's ranges, and the
 // home may recall what it granted so; with `takeover` membership goes by views, and homes move (coherence-views.ts).
 import { Judge } from "./coherence-judge.js";
+import type { LoanStep } from "./coherence-loans.js";
 import { type MergeStep, Merging } from "./coherence-merge.js";
 import { type MirrorStep, Mirrors } from "./coherence-mirror.js";
 import type { UnmapStep } from "./coherence-notes.js";
@@ -22,7 +23,7 @@ export type { Program, Saved, Setup } from "./coherence-state.js";
 
 /** One step that the world can take next. */
 export type Step =
-  | { do: "start"; machine: number; thread: number }
+  | { do: "start"; machine: number; thread: number; borrow?: true }
   | { do: "retire"; machine: number; thread: number }
   | { do: "gone"; machine: number; page: number }
   | { do: "deliver"; from: number; to: number }
@@ -31,6 +32,7 @@ export type Step =
   | { do: "return"; machine: number }
   | { do: "welcome"; machine: number; back: number }
   | { do: "pause" | "resume"; machine: number }
+  | LoanStep
   | MergeStep
   | MirrorStep
   | RecallStep
@@ -55,6 +57,8 @@ const optional = new Set<Step["do"]>([
   "giveUp",
   "release",
   "shed",
+  "giveBack",
+  "recallLoan",
 ]);
 
 export class World extends Cluster implements search.World<Step, Saved> {
@@ -82,8 +86,11 @@ export class World extends Cluster implements search.World<Step, Saved> {
       const machine = this.machine(m);
       if (!machine.alive) continue;
       machine.threads.forEach((thread, index) => {
-        if (thread.state === 0 && thread.at < thread.program.length && this.#isMember(m))
+        if (thread.state === 0 && thread.at < thread.program.length && this.#isMember(m)) {
           steps.push({ do: "start", machine: m, thread: index });
+          if (this.loans.mayBorrow(m, thread))
+            steps.push({ do: "start", machine: m, thread: index, borrow: true });
+        }
         if (thread.state === 2) steps.push({ do: "retire", machine: m, thread: index });
       });
       for (const page of this.pages)
@@ -94,7 +101,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
       if (this.takeover) steps.push(...this.membership.steps(m));
       else this.#news(steps, m);
       steps.push(...this.#merging.steps(m), ...this.mirrors.steps(m), ...this.notes.steps(m));
-      steps.push(...this.#recalls.steps(m), ...this.#shedding.steps(m));
+      steps.push(...this.#recalls.steps(m), ...this.#shedding.steps(m), ...this.loans.steps(m));
       if (machine.stopped && !this.membership.leavesOut(m)) steps.push({ do: "resume", machine: m });
       if (this.faults < kills) this.#faults(steps, m);
     }
@@ -183,7 +190,11 @@ export class World extends Cluster implements search.World<Step, Saved> {
     switch (step.do) {
       case "start":
         this.#open(step.machine, step.thread);
-        this.#pagers.start(step.machine, this.machine(step.machine).threads[step.thread]!);
+        this.#pagers.start(
+          step.machine,
+          this.machine(step.machine).threads[step.thread]!,
+          step.borrow === true,
+        );
         break;
       case "retire":
         this.#pagers.execute(step.machine, this.machine(step.machine).threads[step.thread]!);
@@ -199,6 +210,10 @@ export class World extends Cluster implements search.World<Step, Saved> {
       case "giveUp":
       case "release":
         this.#recalls.take(step);
+        break;
+      case "giveBack":
+      case "recallLoan":
+        this.loans.take(step);
         break;
       case "shed":
         this.#shedding.take(step);
@@ -276,7 +291,7 @@ export class World extends Cluster implements search.World<Step, Saved> {
   }
 
   #deliver(from: number, to: number): void {
-    const { words, page, value, notice, word } = this.wire(from, to).shift()!;
+    const { words, page, value, notice, word, loan } = this.wire(from, to).shift()!;
     this.mirrors.arrived(from, to);
     if (notice !== undefined) {
       this.#noticed(from, to, notice, value);
@@ -290,8 +305,13 @@ export class World extends Cluster implements search.World<Step, Saved> {
     const { engines } = this;
     const at = this.find(to, page);
     const same = ((words[0]! >>> 24) & this.c["SAME_DATA"]!) !== 0;
+    if ((words[0]! & 255) === this.c["SAY_PURGE"]) this.loans.returns(to, page);
+    const transaction = engines.do.transaction(at);
+    if (loan) this.loans.came(to, page, from, loan, transaction !== 0 && transaction === words[1]);
     const work = () => engines.do.message(engines.engine(to), at, engines.put(words));
-    this.#pagers.run(to, page, work, value, same, from, word);
+    const fails = (words[0]! & 255) === this.c["SAY_FAILURE"];
+    const ofLent = fails && ((words[0]! >>> 24) & this.c["PARTLY"]!) !== 0;
+    this.#pagers.run(to, page, work, value, same, from, word, ofLent);
     this.mirrors.followed(from, to);
   }
 
@@ -325,11 +345,13 @@ export class World extends Cluster implements search.World<Step, Saved> {
     this.machine(number).noticed |= 1 << dead;
     engines.do.dead(engines.engine(number), dead);
     this.rangesMachineDied(number, dead);
+    this.loans.died(number, dead);
     for (const page of this.pages) {
       if (!this.machine(number).pages[page]!.exists) continue;
       const [engine, at] = [engines.engine(number), engines.page(number, page)];
       this.#pagers.run(number, page, () => engines.do.peerDied(engine, at, dead));
     }
+    this.loans.gone(number);
   }
 
   /** Empty memory but for what remains, the same number, the rest of its programs. */
@@ -376,6 +398,8 @@ export class World extends Cluster implements search.World<Step, Saved> {
   #noticed(from: number, to: number, notice: Notice, value: number): void {
     if (notice.kind === "recall" || notice.kind === "touched" || notice.kind === "claim") {
       if (!this.#moves(to)) this.#recalls.noticed(from, to, notice);
+    } else if (notice.kind === "loanRecall" || notice.kind === "loanReturn") {
+      this.loans.noticed(from, to, notice);
     } else if (notice.kind === "offer") {
       if (!this.#moves(to)) this.#shedding.offered(to, from, notice.page);
     } else if (notice.kind === "mirror") this.mirrors.came(from, to, notice, value);

@@ -29,7 +29,8 @@ export const loanBugs = [
 /**
  * Not found, since other rules are enough. What is lent while more of it comes back is known from that. Who has a loan asks its lender directly next, behind what it gives back on the same link; who asks
  * by way of the home has none, or has given it back since, as the lender knows. And a request ends before its answer only with the lender,
- * who is heard no more then, or with the page's home, with which these worlds end (in the kernel the page is frozen then).
+ * who is heard no more then, or with the page's home, with which these worlds end (in the kernel the page is frozen then). Nor
+ * are they where homes move (coherence-loans.ts).
  */
 export const survivors = [
   "lends what it recalls",

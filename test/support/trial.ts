@@ -51,8 +51,12 @@ export const LOSING = 8_000_000;
 /** And from here on any with ranges, whose machines run short of frames. */
 export const RELIEVING = 9_000_000;
 
+/** And from here on any that is not mirrored, where pages are lent. */
+export const LENDING = 10_000_000;
+
 /** The cluster of this number. */
 export function shapeOf(number: number): Shape {
+  if (number >= LENDING) return lendingOf(number - LENDING);
   if (number >= RELIEVING)
     return { ...givingOf(number - RELIEVING), merges: true, gives: number % 3, offers: 1 + (number % 6) };
   if (number >= LOSING) return losingOf(number - LOSING);
@@ -211,6 +215,15 @@ function losingOf(number: number): Shape {
       ...(number % 2 === 0 && { gives: 1 + (number % 7) }),
     };
   }
+}
+
+/** Threads that lend write more, and do no operations in every second one. */
+function lendingOf(number: number): Shape {
+  const kinds = [0, LARGER, 0, GUESSING, GIVING, LOSING, UNMAPPING];
+  let shape = shapeOf(kinds[number % kinds.length]! + number);
+  if (shape.mirrored !== undefined) shape = smallOf(number);
+  const write = (program: string) => (number % 2 === 0 ? program.replaceAll("x", "w") : program);
+  return { ...shape, programs: shape.programs.map((each) => each.map(write)), lends: 1 + (number % 6) };
 }
 
 /** Of one run: what goes slowly there, and how faults follow each other. */
