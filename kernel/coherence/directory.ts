@@ -150,7 +150,7 @@ function speaksOf(page: Page, message: PageMessage): bool {
 
 /** What the home tells once whoever is to have the page next is told, if it was told to nobody. */
 function heardByNobody(page: Page, message: PageMessage): void {
-  if (message.flags & (PARTLY | ONCE)) page.broken = 1;
+  if (message.flags & ONCE) page.broken = 1;
 }
 
 /** At the former home of a frozen page: somebody was told of its loss before he froze. */

@@ -8,6 +8,7 @@ import {
   DATA_DIRTY,
   Engine,
   LOCAL_MAX,
+  ONCE,
   PAGE_MESSAGE_BYTES,
   PARTLY,
   Page,
@@ -159,7 +160,7 @@ function refuseBroken(engine: Engine, page: Page, to: u32, flags: u8, transactio
   page.broken = 0;
   // What is left of it is here when the home asks for it.
   if ((flags & RIGHT) != RIGHT_SHARED) page.left = 1;
-  say(engine, page, to, SAY_FAILURE, 0, PARTLY, transaction, 0);
+  say(engine, page, to, SAY_FAILURE, 0, PARTLY | ONCE, transaction, 0);
   said = 0;
 }
 

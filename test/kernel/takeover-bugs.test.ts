@@ -36,6 +36,7 @@ import {
   heardOfHere,
   lostTwice,
   playOn,
+  refusedBehind,
   tellStory,
   toldAndFound,
   toldAndReverts,
@@ -85,6 +86,9 @@ test("R2, R8: a page that was granted with a range and never touched is not lost
 
 test("R2: what the home asked for on nobody's account the next who asks is told of", () =>
   tellStory(new KernelWasm(), fetchedForNobody));
+
+test("R2: who waits behind the one that is told of lost bytes hears of them once", () =>
+  tellStory(new KernelWasm(), refusedBehind));
 
 test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
   tellStory(new KernelWasm(), askedOfTheDead));

@@ -415,7 +415,7 @@ export const lossLines: readonly LineBug[] = [
   {
     name: "what nobody has heard of a loss is known",
     file: "coherence/directory.ts",
-    from: "  if (message.flags & (PARTLY | ONCE)) page.broken = 1;\n",
+    from: "  if (message.flags & ONCE) page.broken = 1;\n",
     to: "",
     story: knownStories.lostAsItIsServed,
     says: /page 0 went back to an older version, and nobody was told/,
