@@ -105,6 +105,40 @@ export const dies = (machine: number, seed: number): Happening => [
   ({ network }) => network.partition([[1, 2, 3, 4].filter((port) => port !== machine), [machine]]),
 ];
 
+/** It sends no more from that frame on: the boundary of two of its messages, while all make names. */
+export const diesBefore = (machine: number, frame: number): Happening => [
+  30,
+  ({ network }) => {
+    let frames = 0;
+    network.tap((from) => {
+      if (from !== machine || ++frames !== frame) return;
+      network.partition([[1, 2, 3, 4].filter((port) => port !== machine), [machine]]);
+    });
+  },
+];
+
+/**
+ * What is wrong with the names that the survivors find (machine 2 or 3 is dead); null: nothing. Mirrored, nothing that others have seen is lost,
+ * and what the dead machine was renaming has the old name, the new one, or both; volatile, what is lost is told.
+ */
+export function wrongNames(run: FaultRun, dead: number, mirrored: boolean): string | null {
+  const survivors = [1, 5 - dead];
+  const each = survivors.map((machine) => found(run, machine));
+  for (const machine of survivors)
+    if (!goesOn(run, machine)) return `machine ${machine} makes no names any more`;
+  if (!mirrored) {
+    const lost = each.some(({ missing, odd, names }) => missing > 0 || odd > 0 || names[dead - 1] === 0);
+    return lost && each.every(({ told }) => told === 0) ? "what is lost is told to nobody" : null;
+  }
+  for (const [i, { names, missing, odd, told }] of each.entries()) {
+    const machine = survivors[i]!;
+    if (missing + odd + told > 0) return `machine ${machine}: missing ${missing}, odd ${odd}, told ${told}`;
+    const of = [1, 2, 3].find((of) => names[of - 1]! < 1 || names[of - 1]! > (of === dead ? 2 : 1));
+    if (of !== undefined) return `machine ${machine} finds ${names[of - 1]} names of machine ${of}'s file`;
+  }
+  return null;
+}
+
 export const heals: Happening = [115, ({ network }) => network.partition([])];
 
 export const leaves = (machine: number, at: number): Happening => [
