@@ -523,7 +523,6 @@ export function partsSerial(parts: Parts): u32 {
 export function partsTaken(parts: Parts, machine: u32): u32 {
   return load<u32>(parts.taken + ((machine - 1) << 2));
 }
-/** Its frame has other bytes than those that were numbered (loans.ts). */
 /** Of the page something is lost, and nobody was told (losses.ts). */
 export function pageBreak(page: Page, broken: u32): void {
   page.broken = broken;
@@ -531,6 +530,7 @@ export function pageBreak(page: Page, broken: u32): void {
 export function pageIsBroken(page: Page): u32 {
   return page.broken;
 }
+/** Its frame has other bytes than those that were numbered (loans.ts). */
 export function pageUnnumbered(page: Page): void {
   page.serial = 0;
 }

@@ -48,7 +48,7 @@ export const HAS_COPY: u8 = 16;
  * more than these is lost.
  */
 export const PARTLY: u8 = 16;
-/** FAILURE, LOSS: the home tells of this loss once, by this word. */
+/** FAILURE, LOSS: this loss is told once, by this word; who is refused because of it is told without. */
 export const ONCE: u8 = 32;
 /** LOSS: nobody waited there, so nobody was told. */
 export const UNHEARD: u8 = 64;
