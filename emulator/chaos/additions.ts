@@ -6,6 +6,7 @@
 // not: it explains one value that nobody got.
 
 import type { Addition } from "./ledger.js";
+import { stations } from "./plan.js";
 import { atResume, type Evidence, shown, toldTooLate, viewAt } from "./promises.js";
 
 export type Window = readonly [from: number, to: number];
@@ -59,13 +60,20 @@ function lossWindows({ reading: { additions }, deaths, linkloss, end }: Evidence
   return survivorsLost || deaths.length > 1 ? [...told, ...died] : told;
 }
 
-/** Times in which a thread may have added without telling: after its last line. */
+/** Times in which a thread may have added without telling: after its last line, or all its life if it has told nothing. */
 function silences(e: Evidence): Window[] {
+  const { additions } = e.reading;
   const last = new Map<string, Addition>();
-  for (const a of e.reading.additions) last.set(`${a.machine} ${a.life} ${a.thread}`, a);
-  return [...last.values()].map((a): Window => {
-    const death = e.deaths.find(({ machine, life }) => machine === a.machine && life === a.life);
-    return [a.returned, death === undefined ? Number.POSITIVE_INFINITY : death.at + 2 * e.linkloss];
+  for (const a of additions) last.set(`${a.machine} ${a.life} ${a.thread}`, a);
+  const threads = [...new Set(additions.map(({ thread }) => thread))];
+  return stations(e.machines).flatMap((machine) => {
+    const deaths = e.deaths.filter((death) => death.machine === machine).map(({ at }) => at);
+    return [Number.NEGATIVE_INFINITY, ...deaths].flatMap((begun, life) =>
+      threads.map((thread): Window => {
+        const from = last.get(`${machine} ${life} ${thread}`)?.returned ?? begun;
+        return [from, (deaths[life] ?? Number.POSITIVE_INFINITY) + 2 * e.linkloss];
+      }),
+    );
   });
 }
 

@@ -156,6 +156,17 @@ describe("the judge", () => {
     expect(broken(evidence(back(false), 1))).toEqual(["R0 count", "R3 mirrored"]);
   });
 
+  // A host that is busy kills a process before it has passed on what its machine said.
+  test("who died before it told anything may have got any value until then", () => {
+    const mute = (lines: Line[]) =>
+      lines.filter(
+        ({ machine, life, text }) => machine === 1 || life === 1 || !text.startsWith("ledger: 0 "),
+      );
+    expect(broken(evidence(mute))).toEqual([]);
+    const later = evidence((lines) => mute(lines).filter(({ text }) => !text.startsWith("ledger: 0 400 ")));
+    expect(broken(later)).toEqual(["R0 count"]);
+  });
+
   test("R3: what was told stays, as long as no more machines are lost than there are mirrors", () => {
     const row = (e: Evidence) => judge(e).find(({ promise }) => promise === "R3 mirrored")!;
     const { tested, broken } = row(evidence((lines) => lines, 1));
