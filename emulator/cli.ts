@@ -74,6 +74,7 @@ const options = {
   bridge: () => new Option("--bridge <url>", "websocket URL of a bridge to join").argParser(checked(bridgeUrl)),
   token: () => new Option("--token <text>", "what the bridge asks for").env("BUSLOCK_TOKEN"),
   limit: () => new Option("--limit <seconds>", "give up after so many seconds (of virtual time when seeded)").argParser(checked(whole("limit", 1, 1e6))),
+  grace: () => new Option("--grace <seconds>", "live, without --chaos: so long the others go on once a machine has died (default: 30)").argParser(checked(whole("grace", 1, 1e6))),
   file: () => new Option("--file <file[=path]>", "a file for the program, which finds it as /NAME, or under that path").argParser(several),
   stdin: () => new Option("--stdin <file>", "what the program reads from its standard input (nothing without)"),
   loss: () => new Option("--loss <p>", "probability that a frame is lost").argParser(probability),
@@ -169,6 +170,7 @@ traceOptions(program.command("run"))
   .addOption(options.delay())
   .addOption(options.pcap())
   .addOption(options.limit())
+  .addOption(options.grace())
   .addOption(options.json())
   .addOption(new Option("--quiet", "no console lines, only the result"))
   .addOption(options.gdb("with --seed or --chaos: every core of every machine is a thread of one program"))

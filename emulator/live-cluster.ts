@@ -22,13 +22,12 @@ export interface LiveOptions extends ClusterOptions {
   readonly machineArguments?: (machine: string) => readonly string[];
   readonly kernelPath?: string;
   readonly limitSeconds: number;
+  /** That the others go on once a machine has died. */
+  readonly graceSeconds: number;
   /** Ends the run early (Ctrl-C). */
   readonly signal: AbortSignal;
   readonly onNote: (line: string) => void;
 }
-
-/** Seconds that the others have to tell of a lost machine and to end, once one has died. */
-const GRACE_SECONDS = 30;
 
 export async function runLive(o: LiveOptions): Promise<ClusterReport> {
   const started = performance.now();
@@ -120,7 +119,7 @@ async function runMachines(o: LiveOptions, seats: Seats, lines: string[]): Promi
       const report = await runMachine(machine, whole, stopped);
       if (report.problem !== "" && grace === null) {
         o.onNote(`${name}: ${report.problem}`);
-        grace = setTimeout(() => stop.abort(), GRACE_SECONDS * 1000);
+        grace = setTimeout(() => stop.abort(), o.graceSeconds * 1000);
       }
       return report;
     }),

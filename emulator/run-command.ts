@@ -39,6 +39,7 @@ export interface RunOptions extends TraceOptions, ProgramFiles {
   readonly delay?: [number, number];
   readonly pcap?: string;
   readonly limit?: number;
+  readonly grace?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly gdb?: number;
@@ -52,6 +53,8 @@ export interface RunOptions extends TraceOptions, ProgramFiles {
 }
 
 const LIVE_LIMIT_SECONDS = 600;
+/** That the others have to tell of a lost machine and to end, once one has died. */
+const GRACE_SECONDS = 30;
 /** The line that shows how far a seeded run is stands for so long. */
 const PROGRESS_MICROSECONDS = 100_000;
 
@@ -66,6 +69,10 @@ export async function run(name: string, args: string[], o: RunOptions): Promise<
     throw new Error("--report goes with --seed: the memory of live machines is their processes' own");
   if (o.report !== undefined && o.gdb !== undefined)
     throw new Error("--report does not go with --gdb: there time goes back");
+  if (o.grace !== undefined && (o.seed !== undefined || o.chaos !== undefined))
+    throw new Error(
+      "--grace goes with live runs without --chaos: elsewhere no machine's process dies by itself",
+    );
   if (o.wait === true && o.gdb === undefined) throw new Error("--wait goes with --gdb");
   const lonely = (["chaosFaults", "chaosCount", "chaosTime"] as const).find((key) => o[key] !== undefined);
   if (o.chaos === undefined && lonely !== undefined)
@@ -295,6 +302,7 @@ function liveOptions(common: Common, o: RunOptions, signal: AbortSignal, progres
     bridgeArguments: faults,
     machineArguments: (machine) => traceArguments(o, machine),
     limitSeconds: o.limit ?? LIVE_LIMIT_SECONDS,
+    graceSeconds: o.grace ?? GRACE_SECONDS,
     signal,
     onNote: (line) => progress.line(`run | ${line}`),
   };

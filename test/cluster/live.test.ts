@@ -67,13 +67,16 @@ live("live cluster", { timeout: 180_000 }, () => {
   });
 
   it("tells of a killed machine; the others do not hang", async () => {
-    const run = buslock("run", "--machines", 3, "--cores", 1, "--append", "linkloss=2000", "counter", 400000);
+    const words = ["--append", "linkloss=2000", "--grace", 10];
+    const run = buslock("run", "--machines", 3, "--cores", 1, ...words, "counter", 400000);
     for (const other of ["machine1", "machine2"]) await run.says(`${other} | cluster: machine 3 is here`);
     const victim = processes("--name machine3").find((pid) => childrenOf(run.child.pid!).includes(pid));
     process.kill(victim!, "SIGKILL");
     await run.says("machine3: killed by SIGKILL", 10);
     await run.says(/machine[12] \| cluster: machine 3 is lost/, 20);
     expect((await run.ended).status).toBe(1);
+    for (const other of ["machine1", "machine2"])
+      expect(run.out).toMatch(new RegExp(`^${other} .* given up$`, "m"));
   });
 
   it("--chaos kills a machine's process and starts another; every promise is judged", async () => {
