@@ -1,4 +1,4 @@
-// Every check of the table passes on what is intact and fails on what is broken.
+// Every check of the table passes on what is intact and fails on what is broken; kernels are built anew in bugs.soak.ts.
 import { describe, expect, test } from "vitest";
 import { bugs } from "./table.js";
 
@@ -10,7 +10,7 @@ describe("intact", () => {
 });
 
 describe("planted and seen", () => {
-  for (const { name, broken, check, plant } of bugs)
+  for (const { name, broken, check, plant } of bugs.filter(({ plant }) => plant.kernel === undefined))
     test(`${name} (${broken}), by ${check.name}`, async () => {
       expect(await check(plant), "the bug was not seen").toBeTypeOf("string");
     });

@@ -132,6 +132,7 @@ export const moveLines: readonly LineBug[] = [
     from: "  if (stored && hasReverted(page)) object.renumbered = 1;\n",
     to: "",
     trial: [LARGER + 1263, "liveness", 5],
+    slow: true,
   },
   {
     name: "a new home takes losses for zeros",

@@ -25,6 +25,8 @@ export interface LineBug extends Change {
   readonly story?: Story;
   /** One that no small number of seeds finds, or a quick test repeats. */
   readonly trial?: RangeTrial;
+  /** One that takes seconds: no quick test repeats it. */
+  readonly slow?: true;
   readonly says?: RegExp;
   /** Clusters of this number and behind it show it. */
   readonly shapes?: number;
