@@ -45,6 +45,8 @@ const reset = () => ({
   /** The byte in the output buffer, and the status bits that describe it. */
   buffer: 0,
   flags: 0,
+  /** What the controller has answered while a byte waited in the output buffer: it comes before any of the devices'. */
+  answer: null as { readonly buffer: number; readonly flags: number } | null,
   /** A command that waits for its operand, or 0. */
   pending: 0,
   /** The last write went to port 64. */
@@ -97,10 +99,14 @@ export class I8042 {
     return buffer;
   }
 
-  /** The next byte of a device, if the output buffer is empty. */
+  /** The controller's answer or the next byte of a device, if the output buffer is empty. */
   #take(): void {
-    const { flags, commandByte: bits } = this.#state;
+    const { flags, answer, commandByte: bits } = this.#state;
     if ((flags & status.output) !== 0) return;
+    if (answer !== null) {
+      this.#change({ ...answer, answer: null });
+      return;
+    }
     const { keyboard, mouse } = this.#devices;
     const key = (bits & commandByte.keyboardDisabled) === 0 ? keyboard.send() : undefined;
     if (key !== undefined) {
@@ -118,7 +124,8 @@ export class I8042 {
   }
 
   #answer(buffer: number, flags = 0): void {
-    this.#change({ buffer, flags: status.output | flags });
+    this.#change({ answer: { buffer, flags: status.output | flags } });
+    this.#take();
   }
 
   /** Commands written to port 64. */

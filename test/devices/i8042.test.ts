@@ -113,6 +113,16 @@ test("a disabled line holds its device's bytes back; to send to the device enabl
   expect(toMouse(0xf2)).toEqual([0xfa, 0]);
 });
 
+test("an answer of the controller's waits until the byte before it is read, and comes before the devices'", () => {
+  command(0x60, 0x01);
+  chip.data.write(0, 1, 0xf2);
+  command(0x20);
+  expect([status() & 1, data(), data()]).toEqual([1, 0xfa, 0x01]);
+  expect(events).toEqual(["irq1 +", "irq1 -", "irq1 +", "irq1 -", "irq1 +"]);
+  command(0xd3, 0x55);
+  expect(answers()).toEqual([0xab, MOUSE + 0x55, 0x83]);
+});
+
 test("what the keyboard says is translated where the command byte says so", () => {
   command(0x60, 0x40);
   expect(toKeyboard(0xf2)).toEqual([0xfa, 0xab, 0x41]);
