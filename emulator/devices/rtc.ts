@@ -1,7 +1,8 @@
 // The real-time clock of a PC: Motorola MC146818A data sheet, with the century byte at 0x32 that ACPI's
 // FADT names. Index and data ports. Nothing ticks: the date is a function of machine time, and the flags
 // of register C are what has gone by since the last look.
-// The day of the week is a counter of its own, which begins as the date says.
+// The day of the week is a counter of its own, which begins as the date says. Bytes that name no time (31 February, on
+// the way from 31 January to 28 February) stay as written until their counter goes on.
 // Not there: daylight saving (DSE), the square wave, which a PC does not connect, and other time bases than 32.768 kHz.
 // Invariant: `irq` is asserted exactly while an enabled flag of register C is set.
 
@@ -10,6 +11,7 @@ import { type Alarm, type Clock, Line, RegisterFile, type Trace } from "./device
 
 const SECOND = 1_000_000_000;
 const DAY = 86_400;
+const MONTHS = 12;
 /** "The first update cycle begins one-half second" after the divider's reset. */
 const HALF_SECOND = SECOND / 2;
 /** The update cycle: UIP shows 244 us before it and during its 1984 us. */
@@ -21,6 +23,12 @@ const register = { a: 0x0a, b: 0x0b, c: 0x0c, d: 0x0d, century: 0x32 } as const;
 /** Date fields by register; alarms stand at 1, 3 and 5. */
 const field = { second: 0, minute: 2, hour: 4, weekday: 6, day: 7, month: 8, year: 9 } as const;
 const alarmField = [1, 3, 5] as const;
+/** How long a counter stands still, but for those that go on at midnight at the earliest. */
+const secondsOf: Readonly<Record<number, number>> = {
+  [field.second]: 1,
+  [field.minute]: 60,
+  [field.hour]: 3600,
+};
 const dateFields: readonly number[] = [...Object.values(field), register.century];
 const UIP = 0x80;
 const b = {
@@ -52,6 +60,8 @@ const reset = (startTime: number) => ({
   origin: 0,
   /** Days that the day of the week is ahead of the date's. */
   weekdayAhead: 0,
+  /** Date registers' bytes that name no time, until their counters go on. */
+  odd: {} as Record<string, number>,
   /** While SET or the divider's reset holds the clock: the date registers' bytes, plain memory until it goes on. */
   held: null as Record<string, number> | null,
   nvram: new Array<number>(NVRAM_BYTES).fill(0),
@@ -132,46 +142,61 @@ export class Rtc {
     }
   }
 
-  /** Changes one field of the date; while held, it need not be a date. */
+  /** A date register's byte. */
+  #dateByte(index: number): number {
+    const { held, odd, seconds } = this.#state;
+    const since = (time: number) => Math.floor(time / (secondsOf[index] ?? DAY));
+    const kept = held?.[index] ?? (since(this.#now()) === since(seconds) ? odd[index] : undefined);
+    return kept ?? this.#encode(index, this.#dateField(index));
+  }
+
+  #dateBytes(): Record<string, number> {
+    return Object.fromEntries(dateFields.map((index) => [index, this.#dateByte(index)]));
+  }
+
+  /** Changes one field of the date, which need not be one then. */
   #setDateByte(index: number, byte: number): void {
     const { held } = this.#state;
     if (held !== null) held[index] = byte;
-    else this.#setDate({ ...this.#fields(), [index]: this.#decode(index, byte) });
-  }
-
-  #fields(): Record<string, number> {
-    return Object.fromEntries(dateFields.map((index) => [index, this.#dateField(index)]));
+    else this.#setDate({ ...this.#dateBytes(), [index]: byte });
   }
 
   /** The divider chain goes on, so the second ends when it would have. */
-  #setDate(fields: Record<string, number>): void {
+  #setDate(bytes: Record<string, number>): void {
     const state = this.#state;
-    const year = fields[register.century] * 100 + fields[field.year];
-    const { second, minute, hour, day, month } = field;
-    const time = [fields[hour], fields[minute], fields[second]] as const;
-    const date = Date.UTC(year, fields[month] - 1, fields[day], ...time);
-    state.seconds = date / 1000;
+    const value = (index: number, last: number) => Math.min(this.#decode(index, bytes[index]), last);
+    const year = value(register.century, 99) * 100 + value(field.year, 99);
+    const month = value(field.month, MONTHS);
+    const day = value(field.day, midnight(year, month + 1, 0).getUTCDate());
+    const date = midnight(year, month, day);
+    date.setUTCHours(value(field.hour, 23), value(field.minute, 59), value(field.second, 59));
+    state.seconds = date.getTime() / 1000;
     state.origin += Math.floor((this.#clock.now() - state.origin) / SECOND) * SECOND;
     state.secondsSeen = state.seconds;
-    state.weekdayAhead = (((fields[field.weekday] - 1 - new Date(date).getUTCDay()) % 7) + 7) % 7;
+    state.weekdayAhead = (((value(field.weekday, 99) - 1 - date.getUTCDay()) % 7) + 7) % 7;
+    const real = (index: number) => this.#encode(index, this.#dateField(index));
+    state.odd = Object.fromEntries(
+      dateFields.filter((index) => bytes[index] !== real(index)).map((index) => [index, bytes[index]]),
+    );
   }
 
   /** The date registers are held: their bytes are what they were, in the format of that time. */
   #stop(): void {
     const state = this.#state;
     if (state.held !== null) return;
+    const bytes = this.#dateBytes();
     state.seconds = this.#now();
     state.origin += Math.floor((this.#clock.now() - state.origin) / SECOND) * SECOND;
-    state.held = mapped(this.#fields(), (index, value) => this.#encode(index, value));
+    state.held = bytes;
   }
 
   /** Unless something else holds them they go on from what they hold, by the format of now. */
   #resume(): void {
     const state = this.#state;
     if (state.held === null || (state.b & b.set) !== 0 || dividerReset(state)) return;
-    const fields = mapped(state.held, (index, byte) => this.#decode(index, byte));
+    const bytes = state.held;
     state.held = null;
-    this.#setDate(fields);
+    this.#setDate(bytes);
   }
 
   /** A field's bytes: BCD unless DM says binary, hours in 12 with PM in bit 7 unless 24/12 says 24. */
@@ -195,8 +220,7 @@ export class Rtc {
 
   #read(): number {
     const index = this.#state.index & 0x7f;
-    if (dateFields.includes(index))
-      return this.#state.held?.[index] ?? this.#encode(index, this.#dateField(index));
+    if (dateFields.includes(index)) return this.#dateByte(index);
     switch (index) {
       case register.a:
         return this.#state.a | (this.#updating() ? UIP : 0);
@@ -334,13 +358,11 @@ export class Rtc {
   }
 }
 
-/** The registers with each value replaced. */
-const mapped = (
-  registers: Readonly<Record<string, number>>,
-  change: (index: number, value: number) => number,
-): Record<string, number> =>
-  Object.fromEntries(
-    Object.entries(registers).map(([index, value]) => [index, change(Number(index), value)]),
-  );
+/** Months are 1 to 12, days 1 to 31; what is beyond counts on from there. */
+const midnight = (year: number, month: number, day: number): Date => {
+  const date = new Date(0); // Date.UTC takes the first hundred years for those of the 20th century
+  date.setUTCFullYear(year, month - 1, day);
+  return date;
+};
 const dividerReset = ({ a }: Pick<State, "a">) => (a & divider.reset) === divider.reset;
 const interrupting = ({ b: enabled, c }: State) => (enabled & c & FLAGS) !== 0;

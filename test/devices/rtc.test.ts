@@ -123,6 +123,25 @@ test("a field written without SET goes on from there", () => {
   expect(date().slice(4)).toEqual(["23", "59", "13"]);
 });
 
+// MC146818A, "Time, Calendar, and Alarm Locations"
+test("what names no date while it is written field by field without SET stays until its counter goes on", () => {
+  build("2005-02-10T23:59:58Z");
+  for (const [index, value] of [
+    [r.day, 0x31],
+    [r.month, 0x03],
+    [r.century, 0x00],
+  ]) {
+    set(index, value);
+    expect(get(index)).toBe(value);
+  }
+  expect(date()).toEqual(["0", "5", "3", "31", "23", "59", "58"]);
+  set(r.month, 0x06);
+  set(r.second, 0x7f);
+  expect(date()).toEqual(["0", "5", "6", "31", "23", "59", "7f"]);
+  clock.advance(SECOND);
+  expect(date()).toEqual(["0", "5", "7", "1", "0", "0", "0"]);
+});
+
 test("UIP shows for 2228 us before the second, and not while SET holds the clock", () => {
   clock.advance(SECOND - 2_228_001);
   expect(get(r.a)).toBe(0x26);
