@@ -119,14 +119,15 @@ export function cacheAct(engine: Engine, page: Page, event: u8, action: u8, mess
       page.transaction = 0;
       if (page.causeKind == 0) page.dirty = 0;
       put(engine, page, ACT_FAIL, 0);
-      refuse(engine, page);
+      refuse(engine, page, unheard(page) != 0);
       break;
     case TELL_LOSS:
       say(engine, page, page.home, SAY_LOSS, 0, page.partly | unheard(page), 0, 0);
-      page.partly &= PARTLY;
+      // What is told once hears the first who was ordered behind this machine, and comes yet.
+      if (unheard(page) == 0) page.partly &= PARTLY;
       break;
     case REFUSE:
-      refuse(engine, page);
+      refuse(engine, page, true);
       break;
     case ASK_OPERATE:
       askOperate(engine, page, event);
@@ -322,8 +323,11 @@ function surrender(engine: Engine, page: Page, data: bool): void {
   say(engine, page, page.home, SAY_SURRENDER, 0, flags, 0, 0);
 }
 
-/** Nobody whom the home ordered behind this machine's request will get the page from here. */
-function refuse(engine: Engine, page: Page): void {
+/**
+ * Nobody whom the home ordered behind this machine's request will get the page from here. `passesOn`: what is told once, and was heard by nobody
+ * here, the first of them is told in place of this machine.
+ */
+function refuse(engine: Engine, page: Page, passesOn: bool): void {
   answerOperations(engine, page, SAY_REJECTED);
   let readers = page.readers;
   page.readers = 0;
@@ -331,7 +335,7 @@ function refuse(engine: Engine, page: Page): void {
     const machine = <u32>ctz(readers) + 1;
     readers &= readers - 1;
     const peer = peerAt(page, machine);
-    if (peer.guessed == 0) say(engine, page, machine, SAY_FAILURE, 0, page.partly & PARTLY, peer.reader, 0);
+    if (peer.guessed == 0) sayRefused(engine, page, machine, peer.reader, passesOn);
     peer.guessed = 0;
     peer.reader = 0;
   }
@@ -340,7 +344,12 @@ function refuse(engine: Engine, page: Page): void {
   } else if (page.laterKind == INVALIDATE) {
     say(engine, page, page.laterMachine, SAY_ACKNOWLEDGED, 0, 0, page.laterTransaction, 0);
   } else if (page.laterKind == FORWARD_WRITE) {
-    say(engine, page, page.laterMachine, SAY_FAILURE, 0, page.partly & PARTLY, page.laterTransaction, 0);
+    sayRefused(engine, page, page.laterMachine, page.laterTransaction, passesOn);
   }
   clearLater(page);
+}
+
+function sayRefused(engine: Engine, page: Page, to: u32, transaction: u32, passesOn: bool): void {
+  say(engine, page, to, SAY_FAILURE, 0, passesOn ? page.partly : page.partly & PARTLY, transaction, 0);
+  if (passesOn) page.partly &= PARTLY;
 }

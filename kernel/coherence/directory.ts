@@ -150,7 +150,14 @@ function speaksOf(page: Page, message: PageMessage): bool {
 
 /** What the home tells once whoever is to have the page next is told, if it was told to nobody. */
 function heardByNobody(page: Page, message: PageMessage): void {
-  if (message.flags & ONCE) page.broken = 1;
+  if (message.flags & ONCE && !isFollowed(page, message)) page.broken = 1;
+}
+
+/** Was somebody ordered behind the request of who tells of a loss? He refuses him, and tells him what was told once (cache.ts). */
+function isFollowed(page: Page, message: PageMessage): bool {
+  const from = bitOf(message.from);
+  if (page.owner == 0 || page.sharers & from) return false;
+  return page.owner == message.from ? page.sharers != 0 : (page.passed & from) != 0;
 }
 
 /** At the former home of a frozen page: somebody was told of its loss before he froze. */

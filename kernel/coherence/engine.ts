@@ -397,6 +397,7 @@ function receive(engine: Engine, page: Page, message: PageMessage): void {
       else putLater(engine, page, FORWARD_WRITE, message);
       break;
     case SAY_LOSS_KNOWN:
+      page.partly &= PARTLY;
       cacheEvent(engine, page, FAILURE_KNOWN, message);
       break;
     case SAY_PURGE:

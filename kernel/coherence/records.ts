@@ -48,7 +48,7 @@ export const HAS_COPY: u8 = 16;
  * more than these is lost.
  */
 export const PARTLY: u8 = 16;
-/** FAILURE, LOSS: this loss is told once, by this word; who is refused because of it is told without. */
+/** FAILURE, LOSS: this loss is told once, by this word; who is refused because of it is told without, unless nobody heard it there (UNHEARD). */
 export const ONCE: u8 = 32;
 /** LOSS: nobody waited there, so nobody was told. */
 export const UNHEARD: u8 = 64;
@@ -231,7 +231,10 @@ export class Page {
   /** And this machine was its home: it was lost, and nobody had been told; somebody has been, and what nobody has is to revert. */
   untold: u8 = 0;
   reverts: u8 = 0;
-  /** This machine's request failed by a word of bytes that died with their borrower, or of a loss that is told once: PARTLY, ONCE. */
+  /**
+   * This machine's request failed by a word of bytes that died with their borrower, or of a loss that is told once: PARTLY, ONCE. The latter until
+   * the home knows, if nobody heard it here: who comes behind it is to hear it.
+   */
   partly: u8 = 0;
   // Requests that guess the owner (early.ts). The machine that the page was last given to, or that was seen to own it.
   successor: u8 = 0;

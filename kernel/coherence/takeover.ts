@@ -146,6 +146,8 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.causeMachine = 0;
   page.purge = 0;
   page.left = 0;
+  if (page.partly & ONCE) page.broken = 1; // whoever was ordered behind this machine hears nothing of it any more
+  page.partly &= PARTLY;
   page.guess = 0;
   page.successor = 0;
   page.overtaken = 0;

@@ -5,6 +5,7 @@ import { type Step, World } from "../support/coherence.js";
 import { guessedWhileLost, offeredBack, olderOffer } from "../support/guess-stories.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
 import { operationForItself, operationOfTheHome, rightForTheLeaver } from "../support/leave-stories.js";
+import { lentStories } from "../support/lent-stories.js";
 import {
   fetchedForNobody,
   givenAndFrozenAgain,
@@ -90,6 +91,11 @@ test("R2: what the home asked for on nobody's account the next who asks is told 
 
 test("R2: who waits behind the one that is told of lost bytes hears of them once", () =>
   tellStory(new KernelWasm(), refusedBehind));
+
+test.each(Object.entries(lentStories))(
+  "R2: of lost bytes of which nobody hears where they are told one other does, and once: %s",
+  (_, story) => tellStory(new KernelWasm(), story),
+);
 
 test("R5, R8: who asked a machine that dies while all is frozen is told", () =>
   tellStory(new KernelWasm(), askedOfTheDead));

@@ -113,8 +113,9 @@ export class Tellings {
 
   /** `ofLent`: it may be that of what was lent. Threads of the machine that ask for the page are told of a loss, or one whose operation fails. */
   told(machine: number, page: number, operates = false, ofLent = false): void {
-    if (ofLent && this.#isToldOfLent(machine, page)) return;
     const suffered = this.#suffered[page]!;
+    // What was lent and nobody was told of may be lost once more, with the rest of the page.
+    if ((ofLent || suffered === 0) && this.#isToldOfLent(machine, page)) return;
     if (suffered === 0)
       throw new Violation(`machine ${machine} is told of a loss of page ${page}, of which nothing was lost`);
     if (operates || !this.#cluster.homeLives(page)) return;

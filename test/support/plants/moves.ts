@@ -3,6 +3,7 @@
 // that say what a machine knows of an object (moves.ts), and what is told and made of a page (page-moves.ts).
 import { type Program, type Saved, World, wander } from "../coherence.js";
 import { KernelWasm } from "../kernel-wasm.js";
+import { lentStories } from "../lent-stories.js";
 import { knownStories, moveStories } from "../move-stories.js";
 import { explore } from "../search.js";
 import { tellStory } from "../story.js";
@@ -416,10 +417,42 @@ export const lossLines: readonly LineBug[] = [
   {
     name: "what nobody has heard of a loss is known",
     file: "coherence/directory.ts",
-    from: "  if (message.flags & ONCE) page.broken = 1;\n",
+    from: "  if (message.flags & ONCE && !isFollowed(page, message)) page.broken = 1;\n",
     to: "",
     story: knownStories.lostAsItIsServed,
     says: /page 0 went back to an older version, and nobody was told/,
+  },
+  {
+    name: "what was told where nobody waits is not told once to who waited behind",
+    file: "coherence/cache.ts",
+    from: "refuse(engine, page, unheard(page) != 0);",
+    to: "refuse(engine, page, false);",
+    story: lentStories["behind one before, who leaves as well"],
+    says: /0 threads are told of a loss, and 1 should have been/,
+  },
+  {
+    name: "nor to who comes behind later",
+    file: "coherence/cache.ts",
+    from: "refuse(engine, page, true);",
+    to: "refuse(engine, page, false);",
+    story: lentStories["behind one behind, who leaves as well"],
+    says: /0 threads are told of a loss, and 1 should have been/,
+  },
+  {
+    name: "who waits behind where nobody waits is told by the home as well",
+    file: "coherence/directory.ts",
+    from: "message.flags & ONCE && !isFollowed(page, message)",
+    to: "message.flags & ONCE",
+    story: lentStories["a writer behind"],
+    says: /machine 4 is told of a loss of page 0, of which nothing was lost/,
+  },
+  {
+    name: "who freezes tells nobody what it was told where nobody waits",
+    file: "coherence/takeover.ts",
+    from: "if (page.partly & ONCE) page.broken = 1;",
+    to: "",
+    story: lentStories["a writer who is not reached"],
+    says: /0 threads are told of a loss, and 1 should have been/,
   },
 ];
 export const moveSourcePlants: readonly Planted[] = [

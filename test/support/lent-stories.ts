@@ -1,0 +1,66 @@
+// Stories (story.ts) of bytes that were lent and are lost with their borrower: machine 1, the page's home, had lent them to machine 2. Machine 3
+// asks for the page and is told; but it leaves, and nobody waits for the page there any more. Of the others one hears of it, and once.
+import type { Program } from "./coherence.js";
+import {
+  ARRIVES,
+  deliver,
+  exclude,
+  freeze,
+  gone,
+  type Happening,
+  install,
+  inTurn,
+  kill,
+  leave,
+  retire,
+  type Story,
+  start,
+} from "./story.js";
+
+/** The machines from 3 on have these programs. */
+function lost(programs: readonly Program[], ...then: (Happening | readonly Happening[])[]): Story {
+  const others = [1, ...programs.map((_, index) => 3 + index)];
+  const steps = inTurn(...then);
+  const all = [["w"], ["ww"], ...programs.map((one) => [one])];
+  return {
+    setup: { machines: all.length, home: 1, programs: all, takeover: true, lends: 1 },
+    kills: 1,
+    leaves: steps.filter((step) => step !== ARRIVES && step.do === "leave").length,
+    steps: inTurn(
+      [start(1), retire(1), { do: "start", machine: 2, thread: 0, borrow: true }, ARRIVES, start(2)],
+      [kill(2), exclude(2), ...others.map(install), ARRIVES, ...others.map(freeze), ARRIVES],
+      others.map((machine) => ({ do: "handIn", machine })),
+      [ARRIVES, { do: "rebuild", machine: 1 }, ARRIVES, start(3), deliver(3, 1)],
+      steps,
+    ),
+    told: 1,
+  };
+}
+
+/** Machine 4 has asked as well, and its request has come to machine 3; or it comes when machine 3 has been told. */
+const before = [start(4), deliver(4, 1), deliver(1, 3), leave(3), gone(1)];
+const behind = [leave(3), gone(1), start(4), deliver(4, 1), deliver(1, 3), deliver(1, 3)];
+/** It is on its way there when machine 3 freezes, from whom its home has heard that nobody waits. */
+const never = inTurn(
+  [leave(3), gone(1), install(1), install(3), install(4)],
+  [deliver(1, 3), deliver(1, 3), deliver(1, 3), deliver(4, 3), deliver(4, 3)],
+  [start(4), deliver(4, 1), deliver(4, 1), deliver(4, 1), deliver(3, 1), deliver(3, 1), deliver(3, 1)],
+  freeze(3),
+);
+
+export const lentStories = {
+  "a writer before": lost(["w", "wwww"], before),
+  "a writer before, and the home freezes": lost(
+    ["w", "wwww"],
+    [before, install(1), install(3), install(4), deliver(1, 3)].flat(),
+    [deliver(3, 1), deliver(3, 1), deliver(4, 1), deliver(4, 1), freeze(1), deliver(3, 1)],
+  ),
+  "a writer behind": lost(["w", "wwww"], behind),
+  "a writer who is not reached": lost(["w", "wwww"], never),
+  "a reader before": lost(["w", "rrwr"], before),
+  "a reader behind": lost(["w", "rrwr"], behind),
+  "behind one before, who leaves as well": lost(["w", "w", "rwrw"], before, install(4), leave(4), ARRIVES),
+  "behind one behind, who leaves as well": lost(["w", "w", "rwrw"], behind, install(4), leave(4), ARRIVES),
+  // The home hears that nobody was told before anybody else asks.
+  nobody: lost(["w", "wwrw"], leave(3), gone(1), deliver(1, 3), deliver(3, 1)),
+} satisfies Record<string, Story>;
