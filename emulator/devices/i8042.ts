@@ -45,7 +45,9 @@ const reset = () => ({
   /** The byte in the output buffer, and the status bits that describe it. */
   buffer: 0,
   flags: 0,
-  /** What the controller has answered while a byte waited in the output buffer: it comes before any of the devices'. */
+  /** That byte is the controller's answer, which its next answer replaces. */
+  own: false,
+  /** What the controller has answered while a device's byte was there: it comes before the devices' next ones. */
   answer: null as { readonly buffer: number; readonly flags: number } | null,
   /** A command that waits for its operand, or 0. */
   pending: 0,
@@ -104,17 +106,17 @@ export class I8042 {
     const { flags, answer, commandByte: bits } = this.#state;
     if ((flags & status.output) !== 0) return;
     if (answer !== null) {
-      this.#change({ ...answer, answer: null });
+      this.#change({ ...answer, answer: null, own: true });
       return;
     }
     const { keyboard, mouse } = this.#devices;
     const key = (bits & commandByte.keyboardDisabled) === 0 ? keyboard.send() : undefined;
     if (key !== undefined) {
-      this.#answer((bits & commandByte.translate) === 0 ? key : (translated[key] ?? key));
+      this.#fill((bits & commandByte.translate) === 0 ? key : (translated[key] ?? key), 0);
       return;
     }
     const moved = (bits & commandByte.mouseDisabled) === 0 ? mouse.send() : undefined;
-    if (moved !== undefined) this.#answer(moved, status.mouse);
+    if (moved !== undefined) this.#fill(moved, status.mouse);
   }
 
   /** Whoever sends to a device enables its line. */
@@ -123,8 +125,16 @@ export class I8042 {
     this.#setCommandByte(0, disabled);
   }
 
+  /** A device's byte, into the empty output buffer. */
+  #fill(buffer: number, flags: number): void {
+    this.#change({ buffer, flags: status.output | flags, own: false });
+  }
+
   #answer(buffer: number, flags = 0): void {
-    this.#change({ answer: { buffer, flags: status.output | flags } });
+    this.#change({
+      answer: { buffer, flags: status.output | flags },
+      ...(this.#state.own ? { flags: 0 } : {}),
+    });
     this.#take();
   }
 

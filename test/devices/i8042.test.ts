@@ -123,6 +123,15 @@ test("an answer of the controller's waits until the byte before it is read, and 
   expect(answers()).toEqual([0xab, MOUSE + 0x55, 0x83]);
 });
 
+test("an answer that nobody has read gives way to the next one", () => {
+  command(0x60, 0x00);
+  command(0xd2, 0x11);
+  chip.data.write(0, 1, 0xee);
+  command(0xaa);
+  command(0x20);
+  expect(answers()).toEqual([0x04, 0xee]);
+});
+
 test("what the keyboard says is translated where the command byte says so", () => {
   command(0x60, 0x40);
   expect(toKeyboard(0xf2)).toEqual([0xfa, 0xab, 0x41]);

@@ -154,6 +154,14 @@ export const keyboard: Table = {
       },
     },
     {
+      name: "20 while the keyboard's answer waits: the command byte comes behind what is there, before the rest",
+      steps: (t) => {
+        command(t, 0xae);
+        full(data(t, 0xf2));
+        gives(command(t, 0x20), ACK, 0x20, 0xab, 0x83);
+      },
+    },
+    {
       name: "keyboard: ED and F3 with their options",
       steps: (t) => {
         key(t, 0xed, ACK);
