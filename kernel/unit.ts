@@ -530,16 +530,13 @@ export function pageBreak(page: Page, broken: u32): void {
 export function pageIsBroken(page: Page): u32 {
   return page.broken;
 }
-/** Its frame has other bytes than those that were numbered (loans.ts). */
-export function pageUnnumbered(page: Page): void {
-  page.serial = 0;
-}
 
 // --- The LOCKed instruction that another machine does ---
 export { accessBytes, accessDecode, accessPerform } from "./coherence/access";
 export { DIFFERENCE_MAX, differenceApply, differenceValid, differenceWrite } from "./coherence/difference";
 export { lockedDecode, lockedRetire } from "./coherence/locked";
 export { BORROW, operationOf, operationPerform, operationValid } from "./coherence/operation";
+export { serialForget } from "./coherence/serials";
 export function lockedBytes(): usize {
   return offsetof<Instruction>();
 }

@@ -9,7 +9,7 @@ import { SharedObject } from "./pager";
 import { Page } from "./records";
 import { reportsGive } from "./reports";
 import { takeKept } from "./revocations";
-import { NO_SERIAL, serialEnded } from "./serials";
+import { isNumbered, serialEnded } from "./serials";
 
 const record = changetype<Page>(memory.data(offsetof<Page>(), 8));
 
@@ -64,6 +64,6 @@ export function keptRemain(object: SharedObject): void {
     at = kept.nextInObject;
     kept.had = 0;
     kept.former = 1;
-    if (kept.frame == 0 || kept.serial == 0 || kept.serial == NO_SERIAL) keptForget(object, kept);
+    if (kept.frame == 0 || kept.serial == 0 || !isNumbered(kept.serial)) keptForget(object, kept);
   }
 }

@@ -65,6 +65,7 @@ import {
 } from "./parts";
 import { Action, Page } from "./records";
 import { EVERYTHING, takeAway } from "./revocations";
+import { serialForget } from "./serials";
 import { INVALID, MODIFIED } from "./table";
 import { isSpunOn } from "./turns";
 
@@ -335,7 +336,7 @@ export function loanCame(page: Page, from: u32, id: u32, at: usize, open: bool):
     begun(part, page, nanoseconds());
   }
   assert(part.owner == from, "two machines lend chunks of one page");
-  page.serial = 0; // the frame has not the bytes any more that were numbered so (serials.ts)
+  serialForget(page);
   partTake(part, id, at);
   partsLock.release();
   if (!open || page.frozen != 0) giveBack(page, part);

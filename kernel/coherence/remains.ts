@@ -16,7 +16,7 @@ import { objectForget, objectsFirst } from "./object-list";
 import { pageFind, pageRemove } from "./page-index";
 import { SharedObject } from "./pager";
 import { Page } from "./records";
-import { NO_SERIAL } from "./serials";
+import { isNumbered } from "./serials";
 import { INVALID } from "./table";
 
 /** Is the record there for its bytes only? */
@@ -52,7 +52,7 @@ export function remainsKeep(object: SharedObject): bool {
 }
 
 function mayRemain(page: Page): bool {
-  if (page.frame == 0 || page.serial == 0 || page.serial == NO_SERIAL) return false;
+  if (page.frame == 0 || page.serial == 0 || !isNumbered(page.serial)) return false;
   if (page.state != INVALID || (page.waiters | page.operator) != 0) return false;
   if ((page.holds | page.revoking) != 0) return false;
   return atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) == 0;

@@ -13,7 +13,9 @@
 // them has begun itself it knows by the page's number. So no two eras of a page are one.
 import { Engine, Page, PageMessage, SAME_DATA, WITH_DATA } from "./records";
 
-/** The bytes that are here are none that have a number. */
+/** In place of the count: the bytes that are here are none that have a number. */
+const UNNUMBERED: u64 = 0xffff_ffff;
+/** So, and nothing is known of the page's era. */
 export const NO_SERIAL: u64 = ~(<u64>0);
 /** One view may lose a page so often. */
 const ERAS_OF_VIEW: u32 = 8;
@@ -22,6 +24,15 @@ const ERAS_OF_VIEW: u32 = 8;
 export function serialEnded(page: Page, written: bool): void {
   if (written || page.changed != 0) page.serial++;
   page.changed = 0;
+}
+
+export function isNumbered(serial: u64): bool {
+  return (serial & UNNUMBERED) != UNNUMBERED;
+}
+
+/** What is in the frame now has no number. A home knows by the page's which eras it has begun: that stays. */
+export function serialForget(page: Page): void {
+  page.serial |= UNNUMBERED;
 }
 
 /** At the home: what is in its frame becomes the page, whatever newer there was. */
@@ -52,7 +63,7 @@ export function serialTaken(page: Page, message: PageMessage): void {
 
 /** WITH_DATA for whoever has the bytes `has`. */
 export function dataFor(page: Page, has: u64): u8 {
-  return has == page.serial && has != NO_SERIAL ? WITH_DATA | SAME_DATA : WITH_DATA;
+  return has == page.serial && isNumbered(has) ? WITH_DATA | SAME_DATA : WITH_DATA;
 }
 
 /** This machine freezes for the view: its directories of the one before are over. */

@@ -4,6 +4,7 @@
 import { expect, test } from "vitest";
 import { type Step, World } from "../support/coherence.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
+import { homeBorrows } from "../support/lent-stories.js";
 import { collecting } from "../support/notes-stories.js";
 import { rowAddress, states } from "../support/page-table.js";
 import { compiled } from "../support/plants/compiled.js";
@@ -110,6 +111,9 @@ test.each(rangeBugs.filter(({ story, trial }) => story ?? trial).map((bug) => [b
 
 test("promise 85: who is about to write when others unmap has a copy like others", () =>
   tellStory(new KernelWasm(), collecting));
+
+test("promise 85: a home that has borrowed bytes of a page knows still which eras of it it has begun", () =>
+  tellStory(new KernelWasm(), homeBorrows));
 
 // What it has is here no more by then, so it was not written here.
 test("promise 85: who leaves looks at its page tables before it gives a page away", () => {

@@ -269,7 +269,7 @@ export class Loans {
     if (this.#do("partOwner", part) !== from) throw new Violation(`two machines lend page ${page}`);
     this.#kernel.bytes.set(data, this.#room);
     this.#do("partTake", part, id, this.#room);
-    this.#do("pageUnnumbered", at);
+    this.#do("serialForget", at);
     this.#cluster.machine(number).pages[page]!.framed = true;
     this.#show(number, page);
     const frozen = engines.do.isFrozen(at) !== 0 && !this.#planted("what is lent stays with who has frozen");

@@ -3,8 +3,8 @@
 import type { Cluster, PageHere } from "./coherence-state.js";
 import { Violation } from "./search.js";
 
-/** Of NO_SERIAL. */
-const NO_ERA = 2 ** 32 - 1;
+/** In place of the count, of bytes without a number. */
+const UNNUMBERED = 2 ** 32 - 1;
 
 export class Serials {
   readonly #cluster: Cluster;
@@ -39,11 +39,11 @@ export class Serials {
   }
 
   /** What was never written, or never touched, is zeros. */
-  #put(era: number, changes: number, frame: number, from: number, to: number): void {
-    if (era === NO_ERA) return;
+  #put(era: number, changes: number, frame: number, from: number, to: number, changed = false): void {
+    if (changes === UNNUMBERED) return;
     const at = this.#count++;
     this.#eras[at] = era;
-    this.#changes[at] = changes;
+    this.#changes[at] = changed ? changes + 1 : changes;
     this.#values[at] = Math.max(0, frame);
     this.#where[at] = [from, to];
   }
@@ -76,19 +76,12 @@ export class Serials {
     if (exists) {
       const changed = dirty || (engines.do.dirty(engines.page(number, page)) & 2) !== 0;
       const [changes, era] = engines.serialWords(number, page);
-      if (this.#isUnnumbered(changes, era)) return;
-      this.#put(era, changed ? changes + 1 : changes, frame, number, number);
+      this.#put(era, changes, frame, number, number, changed);
     } else if (kept) {
       const changes = Number(BigInt.asUintN(32, kept.serial));
       const era = Number(BigInt.asUintN(32, kept.serial >> 32n));
-      if (this.#isUnnumbered(changes, era)) return;
-      this.#put(era, dirty || kept.flags & 2 ? changes + 1 : changes, frame, number, number);
+      this.#put(era, changes, frame, number, number, dirty || (kept.flags & 2) !== 0);
     }
-  }
-
-  /** What was lent here has the number of zeros (loans.ts). Nobody is told that it is the page. */
-  #isUnnumbered(changes: number, era: number): boolean {
-    return this.#cluster.loans.on && changes === 0 && era === 0;
   }
 
   #underWay(page: number): void {

@@ -80,7 +80,8 @@ export interface Setup {
 }
 
 const NO_MESSAGE = new Uint32Array(0);
-export const NO_SERIAL = 2n ** 64n - 1n;
+const UNNUMBERED = 2n ** 32n - 1n;
+const isNumbered = (serial: bigint) => (serial & UNNUMBERED) !== UNNUMBERED;
 
 export interface Wire {
   /** A PageMessage. */
@@ -464,7 +465,7 @@ export class Cluster {
       const at = this.engines.page(number, page);
       const written = this.notes.takeAway(number, page) ? 1 : 0;
       const serial = BigInt.asUintN(64, BigInt(this.engines.do.forsaken(at, written)));
-      if (serial !== 0n && serial !== NO_SERIAL) remains.set(page, { serial, frame: here.frame });
+      if (serial !== 0n && isNumbered(serial)) remains.set(page, { serial, frame: here.frame });
     }
     return remains;
   }

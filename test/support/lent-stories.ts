@@ -1,5 +1,4 @@
-// Stories (story.ts) of bytes that were lent and are lost with their borrower: machine 1, the page's home, had lent them to machine 2. Machine 3
-// asks for the page and is told; but it leaves, and nobody waits for the page there any more. Of the others one hears of it, and once.
+// Stories (story.ts) of bytes that were lent.
 import type { Program } from "./coherence.js";
 import {
   ARRIVES,
@@ -12,12 +11,16 @@ import {
   inTurn,
   kill,
   leave,
+  notice,
   retire,
   type Story,
   start,
 } from "./story.js";
 
-/** The machines from 3 on have these programs. */
+/**
+ * Bytes are lost with their borrower: machine 1, the page's home, had lent them to machine 2. Machine 3 asks for the page and is told; but it leaves, and
+ * nobody waits for the page there any more. Of the others one hears of it, and once. The machines from 3 on have these programs.
+ */
 function lost(programs: readonly Program[], ...then: (Happening | readonly Happening[])[]): Story {
   const others = [1, ...programs.map((_, index) => 3 + index)];
   const steps = inTurn(...then);
@@ -64,3 +67,30 @@ export const lentStories = {
   // The home hears that nobody was told before anybody else asks.
   nobody: lost(["w", "wwrw"], leave(3), gone(1), deliver(1, 3), deliver(3, 1)),
 } satisfies Record<string, Story>;
+
+const dies = (dead: number, ...others: number[]) =>
+  inTurn(kill(dead), ...others.map((machine) => notice(machine, dead)), ARRIVES);
+
+/**
+ * Promise 85: machine 2 dies with the page, which machine 1, its home, begins another era of. Machine 3 gets a copy of what machine 4 wrote in that era,
+ * and machine 1 borrows what it wrote afterwards. Machine 4 dies as well: what machine 5 writes has other numbers than what machine 3 has.
+ */
+export const homeBorrows: Story = {
+  setup: { machines: 5, home: 1, programs: [["r"], ["w"], ["rr"], ["www"], ["ww"]], lends: 1 },
+  kills: 2,
+  steps: inTurn(
+    [start(2), ARRIVES, retire(2), ...dies(2, 1, 3, 4, 5)],
+    [start(4), ARRIVES, start(4), ARRIVES, retire(4), start(3), ARRIVES, gone(4), ARRIVES, retire(3)],
+    [
+      start(4),
+      ARRIVES,
+      gone(3),
+      ARRIVES,
+      retire(4),
+      { do: "start", machine: 1, thread: 0, borrow: true },
+      ARRIVES,
+    ],
+    [...dies(4, 1, 3, 5), start(5), ARRIVES, start(5), ARRIVES, retire(5), start(3), ARRIVES],
+  ),
+  told: 2,
+};

@@ -448,7 +448,7 @@ export class LoansWorld extends LoansCluster implements search.World<Step, Saved
       if (!open && this.bug("drops what was lent when the request has ended")) return;
       if (part === 0) part = this.do("partBegin", this.parts(to), 0n, 0n, 1, this.frame(to), from);
       this.do("partTake", part, id, this.room);
-      this.do("pageUnnumbered", this.page(to));
+      this.do("serialForget", this.page(to));
       if (!open && !this.bug("keeps what was lent when the request has ended")) this.#giveBack(to);
     } else if (part === 0) return;
     else if (kind === "recall") {

@@ -1,13 +1,13 @@
 // Promise 85 on whole clusters, from outside: what machines have of a page under one serial number (kernel/coherence/serials.ts) is the same
 // bytes. Read out of their memory as a debugger would (emulator/timeline/guest-pages.ts has how), between two turns of the schedule: pages with
-// records, those without, and mirrors; but for what may be written, or has been and is not numbered yet. Borrowed chunks have no
-// number, so machines are to lend none (`bytes=0`).
+// records, those without, and mirrors; but for what may be written, or has been and is not numbered yet, and for borrowed chunks, which have no
+// number.
 import { kernelPath, readImage } from "../../emulator/images.js";
 import type { SeededCluster } from "../../emulator/index.js";
 import { Declarations, type Field } from "../../emulator/timeline/declarations.js";
 
 const PAGE = 4096;
-const NO_SERIAL = 2n ** 64n - 1n;
+const UNNUMBERED = 2n ** 32n - 1n;
 /** Page tables may say that such a page was written (mayHaveWritten() of engine.ts). */
 const WRITTEN = ["EXCLUSIVE", "MODIFIED", "LOWERING", "LEAVING", "OFFERING"];
 
@@ -89,7 +89,7 @@ export class NumberedBytes {
     const holders = new Map<string, Holder>();
     const suspected = new Set<string>();
     const put = (machine: Machine, name: string, serial: bigint, frame: number) => {
-      if (serial === NO_SERIAL || !machine.has(frame)) return;
+      if ((serial & UNNUMBERED) === UNNUMBERED || !machine.has(frame)) return;
       const bytes = machine.ram.subarray(frame, frame + PAGE);
       const key = `page ${name} number ${serial >> 32n}.${serial & 0xffff_ffffn}`;
       const first = holders.get(key);

@@ -29,6 +29,8 @@ export const numberedRuns: readonly NumberedRun[] = [
   { ...three, program: () => "counter", args: [3000], append: "bytes=0 ship=0" },
   { ...three, program: () => "counter", args: [240], append: "bytes=0 mirror=1" },
   { ...three, program: () => "contend", args: ["lock", 1500], append: "bytes=0 ship=0" },
+  // Pages are lent.
+  { ...three, program: () => "contend", args: ["apart", 4000, 3000], append: "" },
 ];
 
 /** More written pages are unmapped than can be noted (test/c/noted.c). */

@@ -303,8 +303,8 @@ const bugs: readonly Bug<keyof typeof kernelJudges>[] = [
     name: "R7: a page that remains is told by its number without its era",
     judge: "returns",
     file: "coherence/serials.ts",
-    from: "return has == page.serial && has != NO_SERIAL ?",
-    to: "return (<u32>has == <u32>page.serial || (<u32>has) + 1 == <u32>page.serial) && has != NO_SERIAL ?",
+    from: "return has == page.serial && isNumbered(has) ?",
+    to: "return (<u32>has == <u32>page.serial || (<u32>has) + 1 == <u32>page.serial) && isNumbered(has) ?",
   },
   {
     name: "runs: all pages of a run are of its first one's transaction",

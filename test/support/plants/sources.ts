@@ -3,6 +3,7 @@
 import { type Program, World, wander } from "../coherence.js";
 import type { KernelWasm } from "../kernel-wasm.js";
 import { answeredLate, operationForItself, operationOfTheHome } from "../leave-stories.js";
+import { homeBorrows } from "../lent-stories.js";
 import { LoansWorld } from "../loans-world.js";
 import { fetchedForNobody, untouched } from "../move-stories.js";
 import { type Beginning, beginnings } from "../offer-stories.js";
@@ -50,8 +51,8 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     name: "whoever asks has the page's bytes, if he has any",
     part: "pages",
     file: "coherence/serials.ts",
-    from: "return has == page.serial && has != NO_SERIAL ?",
-    to: "return has != 0 && has != NO_SERIAL ?",
+    from: "return has == page.serial && isNumbered(has) ?",
+    to: "return has != 0 && isNumbered(has) ?",
   },
   {
     name: "what was written has the number of what it was before",
@@ -66,6 +67,14 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
     file: "coherence/serials.ts",
     from: "page.serial = serialAnew(engine, page.serial);",
     to: "",
+  },
+  {
+    name: "a home that borrows forgets which eras it has begun",
+    part: "loans",
+    file: "coherence/serials.ts",
+    from: "page.serial |= UNNUMBERED;",
+    to: "page.serial = UNNUMBERED;",
+    story: homeBorrows,
   },
   {
     name: "the owner that the home relieves is not counted among those with a copy",
