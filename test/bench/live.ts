@@ -10,6 +10,7 @@ import { atMost, GOALS, goal, OWNED_ADD, TAX } from "../support/goals.js";
 import { fileAt } from "../support/homes.js";
 import type { Operation } from "../support/latency.js";
 import type { Figure } from "./bench.js";
+import { ping } from "./ping.js";
 
 const FRAME_BYTES = 64;
 /** Enough of both that the host has compiled most of what they run long before half of them are done. */
@@ -19,6 +20,8 @@ const COUNT = 12_000;
 const MEMORY = "256M";
 const WORDS = "ahead=0 records=16384";
 const ADDS = 100_000;
+/** Of four seconds each: longer than all pings take. */
+const SLEEPS = 10;
 /** What a machine does alone, as steps of the program `steps`: each some tens of milliseconds; how often; in how many pairs of runs. */
 const WORK = { add: "a0x1000000", shared: "t64-127x200", own: "T64-127x200" } as const;
 const REPEATS = 9;
@@ -75,10 +78,12 @@ async function missFigures(section: string, url: string): Promise<Figure[]> {
   const samples: [Row, Sample][] = [];
   for (const row of rows) samples.push([row, await sample(url, row, COUNT)]);
   const adds = await sample(url, { name: "add", machines: 2, home: 1 }, ADDS);
+  const answered = await answer(url);
   const after = await roundTrip(url);
   const r = (before.median + after.median) / 2;
   add("R, 64-byte frames", r / 1000, "us", "median of both ends of the run");
   add("R, 99th percentile", Math.max(before.p99, after.p99) / 1000, "us");
+  add("a machine's answer to 64 bytes of a process (ICMP echo): median", answered / r, "R");
   for (const [{ what, goal: most }, { median, p99 }] of samples) {
     add(`${what}: median`, median / r, "R", goal(most));
     add(`${what}: 99th percentile`, p99 / r, "R");
@@ -160,6 +165,32 @@ async function taxes(url: string): Promise<Record<keyof typeof WORK, number>> {
   }
   const of = (kind: keyof typeof WORK) => median(pairs.map((pair) => pair[kind]));
   return { add: of("add"), shared: of("shared"), own: of("own") };
+}
+
+/** Nanoseconds that a frame takes to a machine that sleeps, and its answer back. */
+async function answer(url: string): Promise<number> {
+  const sleeps = Array<string>(SLEEPS).fill("1s4000");
+  const run = [
+    "run",
+    "--live",
+    "--machines",
+    2,
+    "--cores",
+    1,
+    "--bridge",
+    url,
+    "steps",
+    "/shm/asleep",
+    "1w0",
+  ];
+  const command = new Command([...run, ...sleeps]);
+  try {
+    await command.says("machine1 | cluster: view 1: machines 1 2");
+    return median(await ping(url, 1, PINGS));
+  } finally {
+    command.kill("SIGINT");
+    await command.ended;
+  }
 }
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
