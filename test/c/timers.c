@@ -12,6 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Seconds by which a host that is busy may be late; and a time that it does not stand still while a thread runs. */
+#define PATIENCE 20
+#define LONG 0.3
+static const struct timespec sleeps_long = {0, 300000000};
+
 static volatile sig_atomic_t rang;
 static void on_alarm(int number)
 {
@@ -48,21 +53,28 @@ static void timers(void)
 	struct itimerval once = {{0, 0}, {0, 30000}}, often = {{0, 10000}, {0, 20000}}, none = {{0, 0}, {0, 0}}, left;
 	double from = begins();
 	say("setitimer", setitimer(ITIMER_REAL, &once, 0) == 0);
-	say("pause ends by it", pause() == -1 && errno == EINTR && rang == 1 && took(from) >= 0.03 && took(from) < 1);
+	while (!rang)
+		;
+	say("it rings", rang == 1 && took(from) >= 0.03 && took(from) < PATIENCE);
 	say("getitimer after it", getitimer(ITIMER_REAL, &left) == 0 && !memcmp(&left, &none, sizeof left));
+	/* Of those that ring again: one may have rung before the program waits for it. */
+	from = begins();
+	setitimer(ITIMER_REAL, &often, 0);
+	say("pause ends by it", pause() == -1 && errno == EINTR && rang >= 1 && took(from) >= 0.02 && took(from) < PATIENCE);
 	from = begins();
 	setitimer(ITIMER_REAL, &often, 0);
 	while (rang < 5)
 		pause();
-	say("five times", took(from) >= 0.06 && took(from) < 2);
+	say("five times", took(from) >= 0.06 && took(from) < PATIENCE);
 	say("the old one comes back", setitimer(ITIMER_REAL, &none, &left) == 0 && left.it_interval.tv_usec == 10000 &&
 					      left.it_interval.tv_sec == 0 && left.it_value.tv_sec == 0);
 	rang = 0;
 	struct timespec wait = {0, 50000000};
 	say("and rings no more", nanosleep(&wait, 0) == 0 && rang == 0);
-	setitimer(ITIMER_REAL, &once, 0);
+	setitimer(ITIMER_REAL, &often, 0);
 	struct timespec rest, hour = {3600, 0};
-	say("nanosleep is cut short", nanosleep(&hour, &rest) == -1 && errno == EINTR && rest.tv_sec >= 3598 && rest.tv_sec < 3600);
+	say("nanosleep is cut short", nanosleep(&hour, &rest) == -1 && errno == EINTR && rest.tv_sec >= 3600 - PATIENCE - 1 && rest.tv_sec < 3600);
+	setitimer(ITIMER_REAL, &none, 0);
 	say("alarm", alarm(100) == 0 && alarm(1) == 100 && alarm(0) == 1 && alarm(0) == 0);
 	struct itimerval half = {{0, 0}, {7, 600000}};
 	setitimer(ITIMER_REAL, &half, 0);
@@ -78,7 +90,7 @@ static void timers(void)
 static void *busy(void *clock)
 {
 	pthread_getcpuclockid(pthread_self(), clock);
-	spin(CLOCK_THREAD_CPUTIME_ID, 0.05);
+	spin(CLOCK_THREAD_CPUTIME_ID, LONG);
 	return 0;
 }
 
@@ -86,18 +98,18 @@ static void clocks(void)
 {
 	clockid_t mine, theirs;
 	pthread_t thread;
-	struct timespec wait = {0, 50000000}, fine;
+	struct timespec fine;
 	double own = seconds(CLOCK_THREAD_CPUTIME_ID), all = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	say("they run", all > 0 && own > 0 && own <= all);
-	nanosleep(&wait, 0);
-	say("not in sleep", seconds(CLOCK_THREAD_CPUTIME_ID) - own < 0.02);
+	nanosleep(&sleeps_long, 0);
+	say("not in sleep", seconds(CLOCK_THREAD_CPUTIME_ID) - own < LONG);
 	spin(CLOCK_THREAD_CPUTIME_ID, 0.03);
 	say("in work", seconds(CLOCK_PROCESS_CPUTIME_ID) - all >= 0.03);
 	own = seconds(CLOCK_THREAD_CPUTIME_ID);
 	pthread_create(&thread, 0, busy, &theirs);
 	pthread_join(thread, 0);
-	say("another thread's is not mine", seconds(CLOCK_THREAD_CPUTIME_ID) - own < 0.02);
-	say("but the process's, when it has ended", seconds(CLOCK_PROCESS_CPUTIME_ID) - all >= 0.08);
+	say("another thread's is not mine", seconds(CLOCK_THREAD_CPUTIME_ID) - own < LONG);
+	say("but the process's, when it has ended", seconds(CLOCK_PROCESS_CPUTIME_ID) - all >= LONG + 0.03);
 	say("its clock is gone", seconds(theirs) == -1 && errno == EINVAL);
 	say("mine by its number", pthread_getcpuclockid(pthread_self(), &mine) == 0 && seconds(mine) >= own);
 	say("the process's", clock_getcpuclockid(0, &mine) == 0 && seconds(mine) >= all && clock_getres(mine, &fine) == 0);
