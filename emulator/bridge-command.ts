@@ -3,7 +3,7 @@
 import { getRandomValues } from "node:crypto";
 import { Bridge, type Weather } from "../netbridge/server.js";
 import { hostMicroseconds } from "./host-clock.js";
-import { CTRL_C, interrupted } from "./interrupt.js";
+import { CTRL_C, interrupted, interruptSignal } from "./interrupt.js";
 import { Random } from "./random.js";
 import { tierUpSoon } from "./tier-up.js";
 
@@ -38,6 +38,8 @@ export interface BridgeNews {
 
 export async function bridge(o: BridgeCommandOptions): Promise<void> {
   const random = new Random(o.seed);
+  // Who reads that the bridge is there may end it at once.
+  const over = interruptSignal();
   const tell = process.connected ? (news: BridgeNews) => process.send?.(news) : () => {};
   let news: BridgeNews = { stations: [], orders: 0 };
   const server = await Bridge.open({
@@ -74,7 +76,7 @@ export async function bridge(o: BridgeCommandOptions): Promise<void> {
     );
   }
   // SIGTERM is how a service that has done its work is ended.
-  if ((await interrupted()) === CTRL_C) process.exitCode = 130;
+  if ((await interrupted(over)) === CTRL_C) process.exitCode = 130;
   const { members, ...counts } = server.counts;
   await server.close();
   process.off("message", order);

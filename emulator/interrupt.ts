@@ -26,7 +26,7 @@ export function interruptSignal(softly: () => boolean = () => false): AbortSigna
 }
 
 /** Gives the reason. */
-export function interrupted(signal = interruptSignal()): Promise<unknown> {
+export function interrupted(signal: AbortSignal): Promise<unknown> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(signal.reason);
     else signal.addEventListener("abort", () => resolve(signal.reason), { once: true });

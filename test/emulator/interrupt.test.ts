@@ -70,8 +70,8 @@ test.each([
   ["SIGTERM", 0],
 ] as const)("a bridge, by %s", async (signal, status) => {
   const bridge = buslock("bridge", "--listen", "127.0.0.1:0");
-  await bridge.says("bridge at");
-  bridge.kill(signal);
+  // As soon as it says that it is there.
+  bridge.child.stdout!.once("data", () => bridge.kill(signal));
   expect(await bridge.ended).toMatchObject({ status });
   expect(bridge.err).toMatch(/^frames: forwarded 0/);
 });
