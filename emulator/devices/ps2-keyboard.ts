@@ -1,6 +1,7 @@
 // An enhanced keyboard on the PS/2 serial line, on which nobody presses a key: what it says are its answers. IBM PS/2 Hardware
 // Interface Technical Reference, "101- and 102-Key Keyboards", Commands from and to the System.
-// Invariant: every byte from the controller is answered, and the answers wait here until the controller takes them.
+// Invariant: every byte from the controller is answered, and the answers wait here until the controller takes them, as
+// many as the keyboard's FIFO holds; what nobody takes for longer is lost.
 
 import type { Trace } from "./device.js";
 
@@ -10,6 +11,7 @@ export const TEST_PASSED = 0xaa;
 const ECHO = 0xee;
 const IDENTITY = [0xab, 0x83] as const;
 const SCAN_CODE_SETS = 3;
+const FIFO_BYTES = 16;
 /** 10.9 characters a second, after half a second. */
 const TYPEMATIC_DEFAULT = 0x2b;
 
@@ -123,7 +125,8 @@ export class Ps2Keyboard implements Ps2Device {
   }
 
   #answer(...bytes: number[]): void {
-    this.#state.waiting.push(...bytes);
+    const { waiting } = this.#state;
+    waiting.push(...bytes.slice(0, FIFO_BYTES - waiting.length));
   }
 
   send(): number | undefined {

@@ -123,6 +123,13 @@ test("an answer of the controller's waits until the byte before it is read, and 
   expect(answers()).toEqual([0xab, MOUSE + 0x55, 0x83]);
 });
 
+test("the keyboard keeps no more than its FIFO holds, however much nobody reads", () => {
+  command(0x60, 0x00);
+  for (let byte = 0; byte < 1000; byte++) chip.data.write(0, 1, 0xee);
+  expect(answers()).toEqual(new Array(1 + 16).fill(0xee));
+  expect(toKeyboard(0xf2)).toEqual([0xfa, 0xab, 0x83]);
+});
+
 test("an answer that nobody has read gives way to the next one", () => {
   command(0x60, 0x00);
   command(0xd2, 0x11);
