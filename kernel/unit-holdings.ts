@@ -23,6 +23,7 @@ export {
   recallBegins,
 } from "./coherence/holdings";
 export {
+  dropBegins,
   frameTake,
   mayTakeFrom,
   RELIEF_DROP,

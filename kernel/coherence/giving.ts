@@ -8,7 +8,7 @@ import { COMMAND_GIVE_BACK, ITEM_PAGE } from "../syslink/commands";
 import { itemData, itemFind, itemPut, MessageHeader } from "../syslink/message";
 import { engineAsk } from "./engine";
 import { rangesReady } from "./grants";
-import { pageDrop, pageMayDrop, pageMayFetch } from "./merge";
+import { pageDrop, pageMayFetch } from "./merge";
 import { objectById } from "./object-list";
 import { pageFindOrMake } from "./page-index";
 import { SharedObject } from "./pager";
@@ -17,7 +17,7 @@ import { PAGE_LAST } from "./ranges";
 import { Page } from "./records";
 import { isIdle, isSettledObject } from "./resting";
 import { EVERYTHING, takeAway } from "./revocations";
-import { mayTakeFrom, rangeLeaves } from "./shedding";
+import { dropBegins, mayTakeFrom } from "./shedding";
 
 /** The page goes to its home, or the home asks for it. Then it is in use. */
 export function pageGiveBack(object: SharedObject, page: Page, now: u64): void {
@@ -46,19 +46,11 @@ export function pageOffered(from: u32, message: MessageHeader): void {
   pageGiveBack(object, page, 0);
 }
 
-/**
- * What this machine has of the page is thrown away: it leaves the page tables, its bytes stay. False: somebody uses it, who may be about to
- * write; then its record is one of its own.
- */
+/** What this machine has of the page is thrown away: it leaves the page tables, its bytes stay. False: it may not go. */
 export function dropPage(object: SharedObject, index: u64): bool {
   rangesReady(object);
   const page = pageFindOrMake(object, index);
-  if (!isIdle(page, 0)) {
-    rangeLeaves(engine, object, page);
-    return false;
-  }
-  if (!pageMayDrop(engine, page)) return false;
-  const written = takeAway(page, EVERYTHING);
-  pageDrop(engine, page, written);
+  if (!dropBegins(engine, object, page, isIdle(page, 0))) return false;
+  pageDrop(engine, page, takeAway(page, EVERYTHING));
   return true;
 }

@@ -7,6 +7,7 @@ import {
   Engine,
   ONCE,
   Page,
+  PageMessage,
   RIGHT,
   RIGHT_SHARED,
   SAY_FAILURE,
@@ -39,9 +40,15 @@ export function lossTold(page: Page): bool {
  */
 export function lossRefuses(page: Page, action: Action): void {
   if (action.say != SAY_GRANT || !lossTold(page)) return;
+  lossSays(page, changetype<PageMessage>(changetype<usize>(action) + offsetof<Action>("say")), ONCE);
+}
+
+/** Who was to be granted the page by this message is told instead. */
+export function lossSays(page: Page, message: PageMessage, flags: u8): void {
   // What is left of it is here when the home asks for it.
-  if ((action.sayFlags & RIGHT) != RIGHT_SHARED) page.left = 1;
-  action.say = SAY_FAILURE;
-  action.sayFlags = ONCE;
-  action.acks = 0;
+  if ((message.flags & RIGHT) != RIGHT_SHARED) page.left = 1;
+  message.kind = SAY_FAILURE;
+  message.flags = flags;
+  message.acks = 0;
+  message.serial = 0;
 }

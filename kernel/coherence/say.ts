@@ -1,5 +1,6 @@
 // What the engine wants done, and what it says to other machines and to itself: each is written where the caller finds it, the actions in
 // order, this machine's own messages in a ring that settle() empties. Part of engine.ts.
+import { lossSays, lossTold } from "./losses";
 import {
   ACT_SEND,
   ACTION_BYTES,
@@ -14,11 +15,8 @@ import {
   Page,
   PageMessage,
   peerAt,
-  RIGHT,
   RIGHT_MODIFIED,
-  RIGHT_SHARED,
   SAY_EARLY,
-  SAY_FAILURE,
   SAY_GET_READ,
   SAY_GET_WRITE,
   SAY_GRANT,
@@ -146,21 +144,13 @@ export function sayPage(
   has: u64,
 ): void {
   said = 0;
-  if (page.broken != 0 && to != engine.self) {
-    refuseBroken(engine, page, to, flags, transaction);
-    return;
-  }
   const data = flags & WITH_DATA ? dataFor(page, has) : 0;
   say(engine, page, to, SAY_GRANT, 0, flags | data, transaction, acks);
-  if (said != 0) changetype<PageMessage>(said).base = has;
-}
-
-/** Some of its bytes died with the machine that had borrowed them: who was to have the page is told, once. */
-function refuseBroken(engine: Engine, page: Page, to: u32, flags: u8, transaction: u32): void {
-  page.broken = 0;
-  // What is left of it is here when the home asks for it.
-  if ((flags & RIGHT) != RIGHT_SHARED) page.left = 1;
-  say(engine, page, to, SAY_FAILURE, 0, PARTLY | ONCE, transaction, 0);
+  if (said == 0) return;
+  changetype<PageMessage>(said).base = has;
+  if (to == engine.self || !lossTold(page)) return;
+  // Some of its bytes died with the machine that had borrowed them.
+  lossSays(page, changetype<PageMessage>(said), PARTLY | ONCE);
   said = 0;
 }
 

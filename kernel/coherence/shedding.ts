@@ -5,6 +5,7 @@
 import { directoryAlone } from "./directory";
 import { rangesOf } from "./holdings";
 import { Kept } from "./kept";
+import { pageMayDrop } from "./merge";
 import { setReady } from "./range-sets";
 import { isRecord, Range, RangeSet, rangeOf, rangesPutState, STORED } from "./ranges";
 import { bitOf, Engine, Page } from "./records";
@@ -57,6 +58,13 @@ export function rangeLeaves(engine: Engine, object: SharedObject, page: Page): v
   setReady(rangesOf(object));
   if (object.home == engine.self) directoryAlone(page);
   else rangesPutState(rangesOf(object), page.index, page.index, INVALID);
+}
+
+/** What is here of the page is to be thrown away; `idle`: nobody uses it. May it go? Who uses it may be about to write: then its record is one of its own. */
+export function dropBegins(engine: Engine, object: SharedObject, page: Page, idle: bool): bool {
+  if (idle) return pageMayDrop(engine, page);
+  rangeLeaves(engine, object, page);
+  return false;
 }
 
 /** At the home, which is offered a page: does `machine` answer for it, as far as is known here? */

@@ -38,6 +38,7 @@ const functions = {
   merge: "pageMerge",
   mayDrop: "pageMayDrop",
   mayFetch: "pageMayFetch",
+  dropBegins: "dropBegins",
   drop: "pageDrop",
   restore: "pageRestore",
   serial: "pageSerial",

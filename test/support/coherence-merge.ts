@@ -94,11 +94,8 @@ export class Merging {
   dropPage(machine: number, page: number): boolean {
     const { engines, notes } = this.#cluster;
     const [engine, at] = [engines.engine(machine), this.#cluster.find(machine, page)];
-    if (!this.isIdle(machine, page)) {
-      engines.do.rangeLeaves(engine, this.#cluster.object(machine), at);
-      return false;
-    }
-    if (engines.do.mayDrop(engine, at) === 0) return false;
+    const idle = this.isIdle(machine, page) ? 1 : 0;
+    if (engines.do.dropBegins(engine, this.#cluster.object(machine), at, idle) === 0) return false;
     engines.do.drop(engine, at, notes.takeAway(machine, page) ? 1 : 0);
     this.#cluster.machine(machine).pages[page]!.dirty = false;
     return true;

@@ -164,6 +164,20 @@ export interface Machine {
   notesLost: boolean;
 }
 
+/** Of the cluster. */
+const counters = [
+  "deaths",
+  "faults",
+  "recalls",
+  "fetches",
+  "leavings",
+  "gives",
+  "sheds",
+  "offers",
+  "lent",
+  "givenBack",
+] as const;
+
 export interface Saved {
   region: Uint8Array;
   machines: Machine[];
@@ -172,18 +186,7 @@ export interface Saved {
   forgivable: number[];
   views: View[];
   mirrors: MirrorState | undefined;
-  counts: [
-    deaths: number,
-    faults: number,
-    recalls: number,
-    fetches: number,
-    leavings: number,
-    gives: number,
-    sheds: number,
-    offers: number,
-    lent: number,
-    givenBack: number,
-  ];
+  counts: readonly number[];
   parts: Uint8Array;
   losses: LossState;
   tellings: TellingsSaved;
@@ -553,18 +556,7 @@ export class Cluster {
       forgivable: this.forgivable.slice(),
       views: this.views.slice(),
       mirrors: this.mirror && copyMirrors(this.mirror),
-      counts: [
-        this.deaths,
-        this.faults,
-        this.recalls,
-        this.fetches,
-        this.leavings,
-        this.gives,
-        this.sheds,
-        this.offers,
-        this.lent,
-        this.givenBack,
-      ],
+      counts: counters.map((name) => this[name]),
       losses: this.losses.save(),
       tellings: this.tellings.save(),
     };
@@ -579,18 +571,9 @@ export class Cluster {
     this.forgivable = saved.forgivable.slice();
     this.views = saved.views.slice();
     this.mirror = saved.mirrors && copyMirrors(saved.mirrors);
-    [
-      this.deaths,
-      this.faults,
-      this.recalls,
-      this.fetches,
-      this.leavings,
-      this.gives,
-      this.sheds,
-      this.offers,
-      this.lent,
-      this.givenBack,
-    ] = saved.counts;
+    counters.forEach((name, index) => {
+      this[name] = saved.counts[index]!;
+    });
     this.losses.load(saved.losses);
     this.tellings.load(saved.tellings);
   }

@@ -400,9 +400,9 @@ export const lossLines: readonly LineBug[] = [
   },
   {
     name: "who is refused a page has it",
-    file: "coherence/say.ts",
-    from: "if ((flags & RIGHT) != RIGHT_SHARED) page.left = 1;",
-    to: "if ((flags & RIGHT) > 2) page.left = 1;",
+    file: lossFile,
+    from: "if ((message.flags & RIGHT) != RIGHT_SHARED) page.left = 1;",
+    to: "if ((message.flags & RIGHT) > 2) page.left = 1;",
     trial: [UNMAPPING + 111_790, "safety", 16],
     says: /machine 4 is told 2 times of losses of page 0, of which there were 1 at most/,
   },

@@ -313,8 +313,8 @@ const bugs: readonly (Change & { part: Part; story?: Story })[] = [
   {
     name: "a writer who is refused for a dead borrower's bytes leaves nothing",
     part: "loans",
-    file: "coherence/say.ts",
-    from: "  if ((flags & RIGHT) != RIGHT_SHARED) page.left = 1;\n",
+    file: "coherence/losses.ts",
+    from: "  if ((message.flags & RIGHT) != RIGHT_SHARED) page.left = 1;\n",
     to: "",
   },
   {
