@@ -8,7 +8,7 @@ import { interruptsDrainNothing } from "../support/waiting-stores.js";
 test.each(withBuffers)(
   "promise 57: $what, with store buffers",
   async (o) => {
-    const { seen, millisecondsEach } = (await LitmusCluster.create(o)).runAll(1, 2);
+    const { seen, millisecondsEach } = (await LitmusCluster.create(o)).runAll(1, 1);
     console.info(`litmus with store buffers, ${o.what}: ${millisecondsEach} ms a seed`);
     for (const name of o.tests) expect(seen.get(name)!.size, name).toBeGreaterThan(0);
   },
