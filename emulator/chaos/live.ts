@@ -24,6 +24,8 @@ const LOOK_MS = 200;
 const HEARTBEAT_MS = 5;
 /** Until all machines have met: their processes start, and their kernels boot. */
 const MEET_MS = 60_000;
+/** The one finding where they have not: there is nothing else to judge. */
+const MEETING = { promise: "start", says: "all machines meet before anything is done to them" };
 /** How exact the time stamp counters fit, and the moment at which a signal strikes: a core's turn is some hundred microseconds. */
 const SKEW_MS = 2;
 const ENDING_MS = 5000;
@@ -65,19 +67,17 @@ class Siege {
     const plan = planOf(this.#c, this.#o.machines);
     for (const machine of stations(this.#o.machines)) this.#begin(machine);
     const storm = new Storm(this.#o.machines, plan, this.#hands(), this.#c.tell);
-    let on = await this.#met();
+    const apart = await this.#meet();
     this.#rezero();
     const beat = this.#heartbeat();
-    on = on && (await storm.run());
-    if (storm.stretches.length === 0) throw new Error("--chaos: the machines did not meet");
-    on = on && (await this.#settle(storm));
+    const on = apart === null && (await storm.run()) && (await this.#settle(storm));
     clearInterval(beat);
     storm.last.to = this.#now();
     const evidence = this.#evidence(storm.stretches);
     await this.#end();
     return {
       plan,
-      findings: judge(evidence),
+      findings: apart === null ? judge(evidence) : [{ ...MEETING, tested: 1, broken: [apart] }],
       additions: evidence.reading.additions.length,
       report: this.#report(),
       milliseconds: evidence.end,
@@ -129,8 +129,8 @@ class Siege {
     }
   }
 
-  /** Until every machine has taken a view of all. */
-  async #met(): Promise<boolean> {
+  /** Until every machine has taken a view of all; else tells why none will. */
+  async #meet(): Promise<string | null> {
     const all = stations(this.#o.machines);
     const whole = `machines ${all.join(" ")}`;
     const has = (machine: number) =>
@@ -139,10 +139,12 @@ class Siege {
       );
     const until = this.#now() + MEET_MS;
     while (!all.every(has)) {
-      if (this.#now() > until || all.some((m) => this.#life(m).process.how !== null)) return false;
-      if (!(await this.#reach(this.#now() + LOOK_MS / 10))) return false;
+      const ended = all.find((m) => this.#life(m).process.how !== null);
+      if (ended !== undefined) return `${machineName(ended)} ended before all had met`;
+      if (this.#now() > until) return `they have not met within ${MEET_MS / 1000} s`;
+      if (!(await this.#reach(this.#now() + LOOK_MS / 10))) return "the run was over before all had met";
     }
-    return true;
+    return null;
   }
 
   /** Until all are well again and have been seen to count, or the time for it is over. */

@@ -262,7 +262,8 @@ function privateWork(e: Evidence): { tested: number; broken: string[] } {
   const broken: string[] = [];
   let tested = 0;
   for (const machine of stations(e.machines)) {
-    const mine = rounds.filter((line) => line.machine === machine);
+    // Before the plan's zero machines start and meet, and nobody has looked how busy their host is.
+    const mine = rounds.filter((line) => line.machine === machine && line.at >= 0);
     for (let i = 1; i < mine.length; i++) {
       const [from, to] = [mine[i - 1]!, mine[i]!];
       if (from.life !== to.life) continue;

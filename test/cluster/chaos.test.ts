@@ -156,6 +156,16 @@ describe("the judge", () => {
     expect(broken(evidence(back(false), 1))).toEqual(["R0 count", "R3 mirrored"]);
   });
 
+  test("work of its own is asked of a machine from the plan's zero on", () => {
+    const e = evidence();
+    const round = (at: number) => ({ at, heard: at, machine: 1, life: 0 });
+    const since = (at: number) => ({
+      ...e,
+      reading: { ...e.reading, rounds: [round(at), ...e.reading.rounds] },
+    });
+    expect(broken(since(-900))).toEqual([]);
+  });
+
   // A host that is busy kills a process before it has passed on what its machine said.
   test("who died before it told anything may have got any value until then", () => {
     const mute = (lines: Line[]) =>

@@ -93,6 +93,16 @@ live("live cluster", { timeout: 180_000 }, () => {
       expect(promises.find((row) => row.promise === promise)!.tested, promise).toBeGreaterThan(0);
   });
 
+  it("--chaos: where the machines have not met that is all that is judged", async () => {
+    const run = buslock("run", "--live", "--cores", 1, "--chaos", 18, "--limit", 1, "--json", "endure");
+    expect((await run.ended).status, run.err).toBe(1);
+    const { promises, whole } = verdictOf(run);
+    expect(whole).toBe(false);
+    expect(promises).toMatchObject([
+      { promise: "start", tested: 1, broken: ["the run was over before all had met"] },
+    ]);
+  });
+
   it("refuses a wrong token, a missing bridge and absurd sizes, in words and with status 2", async () => {
     const missing = buslock("boot", "--program", "hello", "--bridge", "ws://127.0.0.1:9/");
     expect((await missing.ended).status).toBe(2);
