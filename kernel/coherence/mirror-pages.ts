@@ -11,6 +11,7 @@ import { bootNumber } from "../options";
 import { stats } from "../stats";
 import { bit, clusterMachines, clusterSelf, isDead, messageEnd, messageTo } from "../syslink/cluster";
 import { COMMAND_MIRROR, ITEM_DATA, ITEM_PAGE, ITEM_REQUESTER, ITEM_SERIAL } from "../syslink/commands";
+import { membersUnheard } from "../syslink/members";
 import { itemPut, MessageHeader } from "../syslink/message";
 import { messagePosition, messagesArrived, messagesOverflow } from "../syslink/outbox";
 import { homesLeaving, homesMove } from "./homes";
@@ -104,7 +105,7 @@ export function pageTaken(page: Page, from: u32, serial: u64): void {
 
 /** The page is about to go to another machine: what has to be there first goes first. */
 export function mirrorBefore(page: Page, to: u32): void {
-  if (!on) return;
+  if (!on || isDead(to)) return; // whom nobody speaks to any more gets nothing
   mirrorsLook();
   if (!mirrorFresh(page)) return; // nothing that is not safe was written before it
   cut();
@@ -178,6 +179,7 @@ export function mirrorsCount(): u64 {
  */
 export function mirrorAll(): u64 {
   const others = othersNow();
+  if (<u32>popcnt(others) < wanted && (othersOfView() & ~others) != 0) return LATER; // they are fewer when a view says so
   if (others == 0) return 0;
   if (partly && !allSent(others)) return LATER;
   cut();
@@ -299,6 +301,15 @@ export function writersWait(page: Page): bool {
   return true;
 }
 
+/**
+ * Members of the view, spoken to or not: whom this machine does not hear any more may go on without it, and without those that have what it
+ * wrote.
+ */
+function othersOfView(): u64 {
+  return othersNow() | (membersUnheard() & ~homesLeaving());
+}
+
+/** Whom this machine speaks to, and who stays. */
 function othersNow(): u64 {
   let others: u64 = 0;
   for (let machine: u32 = 1; machine <= clusterMachines(); machine++) {
@@ -310,7 +321,7 @@ function othersNow(): u64 {
 /** What links have been acknowledged meanwhile. */
 export function mirrorsLook(): void {
   const others = othersNow();
-  mirrorSet(engine, wanted, others);
+  mirrorSet(engine, wanted, othersOfView());
   if (engine.mirrors == 0) return;
   for (let rest = others; rest != 0; rest &= rest - 1) {
     const machine = <u32>ctz(rest) + 1;

@@ -93,7 +93,17 @@ import {
 } from "./membership";
 import { itemData, itemFind, itemPut, MessageHeader } from "./message";
 import { linkDirty, messageEnd, noticeTo, overflowDrain, voteSend } from "./outbox";
-import { bit, clusterEpoch, clusterMachines, clusterSelf, epochSet, exclude, include, linkTo } from "./peers";
+import {
+  bit,
+  clusterEpoch,
+  clusterMachines,
+  clusterSelf,
+  deadMachines,
+  epochSet,
+  exclude,
+  include,
+  linkTo,
+} from "./peers";
 import { View, viewCopy, viewHas, viewLife } from "./view";
 
 const MILLISECOND: u64 = 1_000_000;
@@ -426,6 +436,11 @@ function phases(now: u64): u64 {
 /** What this machine had mirrors of for others has them elsewhere by now. */
 function othersHave(): bool {
   return !mirrorsOn() || allHealed == current.number;
+}
+
+/** Members of the view that are not spoken to any more: they, or this machine, are of none that follows. */
+export function membersUnheard(): u64 {
+  return current.members & deadMachines() & ~bit(clusterSelf());
 }
 
 /** What had lost its mirror in that view has got another one, as far as it was this machine's. */

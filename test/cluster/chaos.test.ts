@@ -265,4 +265,24 @@ describe("a seeded cluster, struck", { timeout: 120_000 }, () => {
     expect(replay).toContain("--mirror 1");
     expect(chaos.findings.find(({ promise }) => promise === "R3 mirrored")!.tested).toBeGreaterThan(100);
   });
+
+  // Who is cut off from one machine tells of nothing that the other one alone has: the view may be the first one's, without both.
+  test.each([
+    [1, 3],
+    [31, 4],
+  ])(
+    "R3: seed %i, %i machines: two mirrors, and links are lost before a view says whose",
+    async (seed, machines) => {
+      const { chaos, replay } = await chaosRun({
+        chaos: seed,
+        machines,
+        chaosFaults: "bridge,oneway,cut",
+        chaosCount: 2,
+        chaosTime: 120,
+        mirror: 2,
+      });
+      expect(kept(chaos), `${replay}\n${verdict(chaos)}`).toBe(true);
+      expect(chaos.findings.find(({ promise }) => promise === "R3 mirrored")!.tested).toBeGreaterThan(100);
+    },
+  );
 });
