@@ -162,7 +162,7 @@ function isFollowed(page: Page, message: PageMessage): bool {
 
 /** At the former home of a frozen page: somebody was told of its loss before he froze. */
 export function lossFrozen(page: Page, message: PageMessage): void {
-  if (message.flags & UNHEARD) heardByNobody(page, message);
+  if (message.flags & UNHEARD && message.flags & ONCE) page.tellers |= bitOf(message.from);
   if (message.flags & (PARTLY | UNHEARD) || !(page.passed & bitOf(message.from))) return;
   page.untold = 0;
   page.reverts = 1;

@@ -11,7 +11,7 @@ import { Kept, keptHide, keptShow } from "./kept";
 import { pageBegin } from "./page-begin";
 import { setReady } from "./range-sets";
 import { Range, rangeOf, rangesMerge, rangesPutState } from "./ranges";
-import { bitOf, Engine, Page } from "./records";
+import { bitOf, Engine, ONCE, Page } from "./records";
 import {
   isReported,
   isReportedApart,
@@ -92,7 +92,7 @@ export function keptHandIn(engine: Engine, object: SharedObject): void {
 /** The frozen page's record, with which nothing is under way, may go again. */
 export function mayStow(page: Page): bool {
   if (page.former != 0 || page.broken != 0) return false;
-  if ((page.untold | page.reverts) != 0) return false;
+  if ((page.untold | page.reverts) != 0 || (page.partly & ONCE) != 0 || page.tellers != 0) return false;
   if ((page.asked | <u32>page.claimed) != 0) return false;
   if ((page.waiters | page.operator | page.twin) != 0 || (page.holds | page.revoking) != 0) return false;
   if (atomic.load<u32>(changetype<usize>(page) + offsetof<Page>("pins")) != 0) return false;

@@ -6,6 +6,7 @@ import {
   Action,
   Engine,
   ONCE,
+  PARTLY,
   Page,
   PageMessage,
   RIGHT,
@@ -51,4 +52,17 @@ export function lossSays(page: Page, message: PageMessage, flags: u8): void {
   message.flags = flags;
   message.acks = 0;
   message.serial = 0;
+}
+
+/** Frozen, and what this machine was told once nobody heard here; nor does any more who was ordered behind it: whoever is to have the page next does. */
+export function lossIsPassedOn(page: Page): void {
+  if (page.partly & ONCE) page.broken = 1;
+  page.partly &= PARTLY;
+}
+
+/** All that was said of the frozen page has come: its home of before does not know what nobody heard here, or died. */
+export function lossReports(engine: Engine, page: Page): void {
+  lossIsPassedOn(page);
+  if (page.tellers & engine.dead) page.broken = 1;
+  page.tellers &= ~engine.dead;
 }

@@ -217,6 +217,11 @@ export class Page {
    * tells of a loss of this page; what others say is about an earlier one.
    */
   passed: u64 = 0;
+  /**
+   * Frozen, and this machine was its home: machines that told of a loss which nobody heard there, and tell whoever comes behind them, or the next
+   * home. If one dies, this machine does.
+   */
+  tellers: u64 = 0;
   /** Machines whose operations wait here until this machine has the right; the rest is in the peers' slots. */
   operations: u64 = 0;
   /** This machine's own open operation, the machine that it was sent to, and afterwards the old value in `operand`. */

@@ -29,6 +29,7 @@ import {
   tenureForget,
 } from "./early";
 import { cacheEvent } from "./engine";
+import { lossIsPassedOn, lossReports } from "./losses";
 import {
   ACT_FAIL,
   ACT_TAKE,
@@ -45,9 +46,12 @@ import {
   SAY_EARLY,
   SAY_EXECUTE,
   SAY_FAILURE,
+  SAY_FORWARD_READ,
+  SAY_FORWARD_WRITE,
   SAY_GET_OPERATE,
   SAY_GRANT,
   SAY_LOSS,
+  SAY_LOSS_KNOWN,
   SAY_OPERATED,
   SAY_ORDERED,
   SAY_PURGE,
@@ -146,8 +150,6 @@ export function engineFreeze(engine: Engine, page: Page, stored: bool): void {
   page.causeMachine = 0;
   page.purge = 0;
   page.left = 0;
-  if (page.partly & ONCE) page.broken = 1; // whoever was ordered behind this machine hears nothing of it any more
-  page.partly &= PARTLY;
   page.guess = 0;
   page.successor = 0;
   page.overtaken = 0;
@@ -257,6 +259,14 @@ export function engineFrozen(engine: Engine, page: Page, message: PageMessage): 
     case SAY_LOSS:
       lossFrozen(page, message);
       break;
+    case SAY_FORWARD_READ:
+    case SAY_FORWARD_WRITE:
+      // The home counts on it that who was ordered behind this machine hears from it what is told once.
+      lossIsPassedOn(page);
+      break;
+    case SAY_LOSS_KNOWN:
+      page.partly &= PARTLY; // the home tells whoever is next
+      break;
     case SAY_EARLY:
       assert(false, "bytes come early to a machine that has frozen");
       break;
@@ -344,7 +354,9 @@ function isAway(engine: Engine, page: Page): bool {
   return page.reverts == 0 || (engine.dead & bitOf(page.away)) != 0;
 }
 
+/** All that was under way when the page was frozen has come. */
 export function engineReport(engine: Engine, page: Page): u32 {
+  lossReports(engine, page);
   switch (hasOf(page)) {
     case MODIFIED:
       return REPORT_ALONE;
@@ -621,6 +633,7 @@ export function engineThaw(engine: Engine, page: Page, home: u32): void {
   page.frozen = 0;
   page.sole = 0;
   page.untold = 0;
+  page.tellers = 0;
   page.passed = 0;
   page.asked = 0;
   page.claimed = 0;

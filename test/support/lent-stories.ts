@@ -21,13 +21,18 @@ import {
  * Bytes are lost with their borrower: machine 1, the page's home, had lent them to machine 2. Machine 3 asks for the page and is told; but it leaves, and
  * nobody waits for the page there any more. Of the others one hears of it, and once. The machines from 3 on have these programs.
  */
-function lost(programs: readonly Program[], ...then: (Happening | readonly Happening[])[]): Story {
+const lost = (programs: readonly Program[], ...then: Then): Story => lostTo("w", programs, ...then);
+
+type Then = (Happening | readonly Happening[])[];
+
+/** And the home has that one. */
+function lostTo(home: Program, programs: readonly Program[], ...then: Then): Story {
   const others = [1, ...programs.map((_, index) => 3 + index)];
   const steps = inTurn(...then);
-  const all = [["w"], ["ww"], ...programs.map((one) => [one])];
+  const all = [[home], ["ww"], ...programs.map((one) => [one])];
   return {
     setup: { machines: all.length, home: 1, programs: all, takeover: true, lends: 1 },
-    kills: 1,
+    kills: 1 + steps.filter((step) => step !== ARRIVES && step.do === "kill").length,
     leaves: steps.filter((step) => step !== ARRIVES && step.do === "leave").length,
     steps: inTurn(
       [start(1), retire(1), { do: "start", machine: 2, thread: 0, borrow: true }, ARRIVES, start(2)],
@@ -51,6 +56,19 @@ const never = inTurn(
   freeze(3),
 );
 
+/** Machine 3 leaves, and all know of the view; its home's word that the bytes are lost is on its way to it, before the mark of that view. */
+const leaving = inTurn(
+  [leave(3), gone(1), install(1), install(3), install(4)],
+  [deliver(4, 1), deliver(4, 1), deliver(3, 1), deliver(3, 1)],
+);
+/** The home freezes first, and hears then that nobody has heard of it. */
+const frozenHome = inTurn(leaving, freeze(1), deliver(1, 3), deliver(3, 1));
+/** The home tells its own thread, and machine 3 freezes before it hears that the home knows. */
+const frozenTeller = inTurn(
+  [...leaving, deliver(1, 3), deliver(3, 1), start(1)],
+  [deliver(1, 3), deliver(1, 3), deliver(4, 3), deliver(4, 3), freeze(3)],
+);
+
 export const lentStories = {
   "a writer before": lost(["w", "wwww"], before),
   "a writer before, and the home freezes": lost(
@@ -64,6 +82,9 @@ export const lentStories = {
   "a reader behind": lost(["w", "rrwr"], behind),
   "behind one before, who leaves as well": lost(["w", "w", "rwrw"], before, install(4), leave(4), ARRIVES),
   "behind one behind, who leaves as well": lost(["w", "w", "rwrw"], behind, install(4), leave(4), ARRIVES),
+  "nobody, and the home freezes before it hears of it": lostTo("wr", ["w", "w"], frozenHome, start(1)),
+  "nobody, and the teller dies when the home has frozen": lostTo("wr", ["w", "w"], frozenHome, kill(3)),
+  "nobody, and the teller freezes before the home knows": lostTo("wr", ["r", "w"], frozenTeller),
   // The home hears that nobody was told before anybody else asks.
   nobody: lost(["w", "wwrw"], leave(3), gone(1), deliver(1, 3), deliver(3, 1)),
 } satisfies Record<string, Story>;
