@@ -1,6 +1,6 @@
 // Self-tests of page tables, TLB shoot-down, and interrupts of devices.
 import { copyFromUser, out8 } from "../arch";
-import { thisCore } from "../lwkt/core";
+import { coreCount, thisCore } from "../lwkt/core";
 import { PRIORITY_USER } from "../lwkt/thread";
 import { queueLock, queueUnlock, sleep, WaitQueue, waitOn, wakeAll } from "../lwkt/wait";
 import { interruptAllocate } from "../machine/apic";
@@ -22,7 +22,7 @@ import {
 } from "../memory/paging";
 import { allocate, release } from "../memory/slab";
 import { CHECK_START, check, checkByTables, checkStart } from "../syslink/check";
-import { expect, finished, join, LONG, MILLISECOND, shared, startOnAll } from "./support";
+import { expect, finished, join, LONG, MILLISECOND, PATIENCE, shared, startOnAll } from "./support";
 
 const PAGE_VA: u64 = 0x40_0000_1000;
 
@@ -76,6 +76,7 @@ export function pagesTest(): void {
 /** Reads the page all the time; after the change has been announced it must see the new frame. */
 function pageReader(_core: usize): void {
   useSpace(load<usize>(shared, 4));
+  atomic.add<u32>(shared + 20, 1);
   while (atomic.load<u32>(shared) === 0) {
     const announced = atomic.load<u32>(shared + 8);
     expect(word(PAGE_VA) >= announced, "shoot-down: a stale translation");
@@ -85,7 +86,7 @@ function pageReader(_core: usize): void {
   finished();
 }
 
-/** Each round maps another frame, whose number is announced only after the shoot-down. */
+/** Each round maps another frame, whose number is announced only after the shoot-down. All cores read before the first. */
 export function shootDownTest(): void {
   const space = spaceCreate();
   const frames = allocate(8);
@@ -94,6 +95,10 @@ export function shootDownTest(): void {
   const entry = entryOf(space, PAGE_VA) & ~FRAME_MASK;
   store<usize>(shared, space, 4);
   startOnAll(pageReader.index, PRIORITY_USER);
+  for (let wait = 0; atomic.load<u32>(shared + 20) < coreCount(); wait++) {
+    expect(wait < PATIENCE, "shoot-down: a core does not read");
+    sleep(MILLISECOND);
+  }
   for (let round: u32 = 1; round <= 200; round++) {
     const frame = load<usize>(frames + ((<usize>(round & 1)) << 2));
     store<u32>(frame, round);

@@ -33,7 +33,8 @@ describe.skipIf(qemu.missing)(`boot under QEMU ${qemu.missing}`, () => {
         // Messages to a core that is at it already share an interrupt, and passive ones raise none; but a sender to
         // a full ring prods its target, so interrupts are bounded by the messages of both kinds only.
         expect(stats["ipiInterrupts"]).toBeLessThan(stats["ipisSent"]! + stats["ipisPassive"]!);
-        expect(stats["shootDowns"]).toBeGreaterThan(100);
+        // Every other core has the space loaded in all of the 200 rounds.
+        expect(stats["shootDowns"]).toBeGreaterThanOrEqual(200 * (cores - 1));
       }
     },
     120_000,
