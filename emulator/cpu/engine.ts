@@ -26,14 +26,12 @@ import {
   BLOCK_COUNT,
   BLOCK_FOUND,
   BLOCK_HEADER_BYTES,
-  BLOCK_RIP,
   CHAIN_SINK,
   DEBUG_CHANGED,
   DEBUG_PENDING,
   DR,
   FAULT_VECTOR,
   FLAGS_OTHER,
-  OP_BYTES,
   OP_CODE,
   OP_HANDLER,
   OP_REST,
@@ -46,6 +44,8 @@ import {
   RUN_BUDGET,
   RUN_OP,
   RUN_START,
+  RUN_STOP,
+  RUN_STOPPED,
   SHADOW,
   SHADOW_STACK,
   SHUTDOWN,
@@ -54,7 +54,6 @@ import {
   STORE_BUFFER_MAX,
   STORE_BUFFER_WORD,
 } from "./layout.js";
-import { SLOT } from "./lowering/linkage.js";
 import { coreAddress, type EnginePlan, writeMachineWords } from "./memory-plan.js";
 import { lineWatched, setWatcher } from "./monitor.js";
 import { Onlooker, type Watch } from "./onlooker.js";
@@ -95,7 +94,8 @@ const UD = 6;
 
 interface Exports {
   enter(core: number, patch: number, budget: number): number;
-  start(core: number, op: number, budget: number): number;
+  partial(core: number, block: number, budget: number): number;
+  slice(core: number, hot: number, budget: number): number;
   refresh(core: number): void;
 }
 
@@ -120,6 +120,7 @@ export class Engine {
   readonly #stops: Stops;
   readonly #reader: CodeReader;
   readonly #fusion: Fusion;
+  readonly #hot: number;
   readonly #performance: Performance;
   readonly #branches: BranchRecords;
   readonly #states: (CoreState | undefined)[] = [];
@@ -182,8 +183,8 @@ export class Engine {
       },
     });
     this.#generated = engine.exports as unknown as Exports;
-    const hot = options.hot ?? (options.live ? HOT.live : HOT.seeded);
-    this.#fusion = new Fusion(buffer, this.#program.forms, hot, () => this.#makeReady());
+    this.#hot = options.hot ?? (options.live ? HOT.live : HOT.seeded);
+    this.#fusion = new Fusion(buffer, this.#program.forms, this.#hot, () => this.#makeReady());
     this.#reader = new CodeReader({
       memory,
       plan,
@@ -241,6 +242,7 @@ export class Engine {
     try {
       left = this.#slices(core, c, budget);
     } finally {
+      this.#unstop(c);
       this.#events.running = -1;
       if (this.#live) this.#bus.park(core);
     }
@@ -275,11 +277,19 @@ export class Engine {
   }
 
   #loop(core: number, c: number, budget: number): number {
-    const { enter, refresh } = this.#generated;
+    const { enter, refresh, slice } = this.#generated;
     const onlooker = this.#onlooker;
     const { stepwise } = onlooker;
     let left = budget;
     for (;;) {
+      if (left > 0 && this.#plain) {
+        const why = slice(c, this.#hot, left);
+        if (why === EXIT.done) return 0;
+        if (why !== EXIT.look) {
+          left = this.#handle(why, core, c);
+          continue;
+        }
+      }
       if (onlooker.hit) return left;
       this.#set(c + RUN_BUDGET, left);
       this.#set(c + RUN_OP, 0);
@@ -380,23 +390,19 @@ export class Engine {
 
   /** Runs as much of the block at BLOCK_FOUND as the budget covers. */
   #partial(c: number, budget: number): number {
-    const block = this.#get(c + BLOCK_FOUND);
-    const count = this.#bytes[block + BLOCK_COUNT];
-    this.#set(c + BLOCK_RIP, this.#get(c + RIP));
-    this.#set(c + BLOCK_RIP + 4, this.#get(c + RIP + 4));
-    if (budget >= count) return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
-    // The op that may not run any more becomes a stop meanwhile. With less budget than the block has ops nobody can
-    // come to it by way of another block; what is charged here is given back by the rest of the ops at every exit.
-    const fused = this.#fusion.unfuse(block);
-    const stop = block + BLOCK_HEADER_BYTES + budget * OP_BYTES + OP_HANDLER;
-    const handler = this.#view.getUint16(stop, true);
-    this.#view.setUint16(stop, SLOT.stop, true);
-    try {
-      return this.#generated.start(c, block + BLOCK_HEADER_BYTES, budget - count);
-    } finally {
-      this.#view.setUint16(stop, handler, true); // whatever a device may have thrown
-      if (fused !== null) this.#fusion.fuseAgain(fused);
-    }
+    return this.#generated.partial(c, this.#get(c + BLOCK_FOUND), budget);
+  }
+  /** The op that was a stop meanwhile is itself again, whatever a device may have thrown. */
+  #unstop(c: number): void {
+    const op = this.#get(c + RUN_STOP);
+    if (op === 0) return;
+    this.#view.setUint16(op + OP_HANDLER, this.#get(c + RUN_STOPPED), true);
+    this.#set(c + RUN_STOP, 0);
+  }
+
+  /** Nobody looks on, nor stops at instructions, nor waits for blocks to be fused: cores that take turns go the short way. */
+  get #plain(): boolean {
+    return !this.#live && !this.#onlooker.stepwise && !this.#reader.stops && !this.#fusion.waits;
   }
 
   /**

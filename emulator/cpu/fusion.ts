@@ -21,7 +21,7 @@ import { type FixedOp, fusible, lowerFused } from "./meaning.js";
 
 /**
  * Instructions that a block has taken, by its samples, when it is fused. To generate and compile a function takes about a millisecond:
- * what its ops save in so many. A seeded run is cut within blocks all the time, and each time a fused one is taken apart; live that is rare.
+ * what its ops save in so many. A seeded run is cut within blocks all the time, and then goes op by op; live that is rare.
  */
 export const HOT = { seeded: 400_000, live: 100_000 } as const;
 /** Blocks are fused together, as many; or after so many samples. */
@@ -30,13 +30,12 @@ const PATIENCE = 256;
 /** In a process. */
 const FUNCTIONS_MAX = 8192;
 
-/** The first op of a run, and the table slot of the function that does the run. */
+/** A block's first op, and the table slot of the function that does the block's. */
 interface Head {
   readonly op: number;
   readonly slot: number;
 }
 interface Run {
-  readonly first: number;
   readonly ops: FixedOp[];
   /** Equal for runs that the same function can do. */
   key: string;
@@ -68,15 +67,14 @@ export class Fusion {
   #set(address: number, value: number): void {
     this.#words[address >>> 2] = value;
   }
-  #own(op: number): number {
-    return this.#view.getUint16(op + OP_OWN, true);
-  }
-  #doneBy(op: number, slot: number): void {
-    this.#view.setUint16(op + OP_HANDLER, slot, true);
-  }
   /** As far as it can be, or it never will be: what runs on into a second page counts no heat. */
   #isFused(block: number): boolean {
     return this.#bytes[block + BLOCK_FUSED] !== 0 || this.#get(block + BLOCK_SECOND_AT) !== 0;
+  }
+
+  /** Blocks are hot that have no function yet. */
+  get waits(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** A slice of so many instructions has ended in that block. No generated code is running. */
@@ -106,59 +104,32 @@ export class Fusion {
     const heads: Head[] = [];
     for (const block of this.#waiting) {
       this.#bytes[block + BLOCK_FUSED] = 1;
-      for (const run of this.#runs(block)) {
-        const slot = this.#forms.fused(run.key, FUNCTIONS_MAX, (slot, linkage) =>
-          lowerFused(run.ops, slot, linkage),
-        );
-        if (slot !== undefined) heads.push({ op: run.first, slot });
-      }
+      const run = this.#runOf(block);
+      if (run.ops.length < 2) continue;
+      const slot = this.#forms.fused(run.key, FUNCTIONS_MAX, (slot, linkage) =>
+        lowerFused(run.ops, slot, linkage),
+      );
+      if (slot !== undefined) heads.push({ op: block + BLOCK_HEADER_BYTES, slot });
     }
     this.#waiting.clear();
     this.#waited = 0;
     this.#makeReady();
-    this.fuseAgain(heads);
+    for (const { op, slot } of heads) this.#view.setUint16(op + OP_HANDLER, slot, true);
   }
 
-  /** Ops that may be fused, two at least; the way on from a block's end counts as one. */
-  #runs(block: number): Run[] {
-    const runs: Run[] = [];
+  /** The block's ops that may be fused; the way on from its end counts as one. What may not be ends a block (decode.ts). */
+  #runOf(block: number): Run {
+    const run: Run = { ops: [], key: "" };
     const ops = this.#bytes[block + BLOCK_COUNT] + 1;
-    let run: Run | undefined;
     for (let index = 0; index < ops; index++) {
       const op = block + BLOCK_HEADER_BYTES + index * OP_BYTES;
-      const slot = this.#own(op);
+      const slot = this.#view.getUint16(op + OP_OWN, true);
       const form = this.#forms.formAt(slot);
-      if (form === undefined || !fusible(form)) {
-        run = undefined;
-        continue;
-      }
-      if (run === undefined) {
-        run = { first: op, ops: [], key: "" };
-        runs.push(run);
-      }
+      if (form === undefined || !fusible(form)) break;
       const fields = new FixedFields(this.#view, op);
       run.ops.push({ form, slot, fields });
       run.key += `${slot}: ${fields.keyIn(form)}; `;
     }
-    return runs.filter(({ ops }) => ops.length > 1);
-  }
-
-  /** Each op is done by its own handler until fuseAgain() is given the answer; null: each is. */
-  unfuse(block: number): readonly Head[] | null {
-    if (this.#bytes[block + BLOCK_FUSED] === 0) return null;
-    const heads: Head[] = [];
-    const first = block + BLOCK_HEADER_BYTES;
-    const end = first + this.#bytes[block + BLOCK_COUNT] * OP_BYTES;
-    for (let op = first; op < end; op += OP_BYTES) {
-      const slot = this.#view.getUint16(op + OP_HANDLER, true);
-      const own = this.#own(op);
-      if (slot === own) continue;
-      heads.push({ op, slot });
-      this.#doneBy(op, own);
-    }
-    return heads;
-  }
-  fuseAgain(heads: readonly Head[]): void {
-    for (const { op, slot } of heads) this.#doneBy(op, slot);
+    return run;
   }
 }

@@ -4,6 +4,8 @@
 
 import { MODE_KEY } from "./decode.js";
 import {
+  A20_MASK_WORD,
+  A20_SEEN,
   ACCESS_EXECUTE,
   ACCESS_STACK,
   ACTIVITY,
@@ -11,10 +13,12 @@ import {
   BLOCK_BYTES,
   BLOCK_COUNT,
   BLOCK_FOUND,
+  BLOCK_FUSED,
   BLOCK_GENERATION,
   BLOCK_GENERATION_AT,
   BLOCK_HASH_ENTRIES,
   BLOCK_HEADER_BYTES,
+  BLOCK_HEAT,
   BLOCK_KEY,
   BLOCK_MODE,
   BLOCK_NEXT,
@@ -31,6 +35,7 @@ import {
   CS,
   DEBUG_CHANGED,
   DEBUG_PENDING,
+  DEBUGCTL_LBR,
   EMPTY_BANK,
   FAULT_ERROR,
   FAULT_HAS_ERROR,
@@ -40,14 +45,21 @@ import {
   INTERRUPT_WANTED,
   MODE,
   MODE_64,
+  MSR_DEBUGCTL,
   NMI_BLOCKED,
   NMI_WANTED,
+  OP_BYTES,
   OP_HANDLER,
   OP_OFFSET,
+  OP_OWN,
   OP_REST,
+  PERF_BLOCKS,
   RIP,
   RUN_BUDGET,
   RUN_OP,
+  RUN_START,
+  RUN_STOP,
+  RUN_STOPPED,
   SEG_BASE,
   SEG_LIMIT,
   SEGMENT_BYTES,
@@ -85,6 +97,9 @@ export const EXIT = {
   partial: 5,
   /** The op at RUN_OP has no row. */
   unimplemented: 6,
+  /** slice(): the budget is gone, and nothing is to be looked at; or something is, and nothing has run. */
+  done: 7,
+  look: 8,
 } as const;
 
 const CORE = 0;
@@ -405,11 +420,117 @@ function refreshInto(code: Body): void {
     .op("select");
   code.access("i32.store", FPU_TRAP);
 }
-/** start(core, op, budget): runs from an op on; its block has been charged. */
-function start(): FunctionCode {
+/**
+ * Runs as much of a block as the budget covers; gives why it came back. The op that may not run any more becomes a stop
+ * meanwhile: with less budget than the block has ops nobody can come to it by way of another block. What is charged here
+ * is given back by the rest of the ops at every exit.
+ */
+function pushPartial(code: Body, block: number, budget: number): void {
+  const [left, stop, why] = ["i32", "i32", "i32"].map((type) => code.local(type as "i32"));
+  const pushOp = () => void code.get(block).i32(BLOCK_HEADER_BYTES).op("i32.add");
+  code.get(CORE).get(CORE).access("i64.load", RIP).access("i64.store", BLOCK_RIP);
+  code.get(budget).get(block).access("i32.load8_u", BLOCK_COUNT).op("i32.sub").tee(left);
+  code.i32(0).op("i32.ge_s");
+  code.if();
+  code.get(CORE);
+  pushOp();
+  code
+    .get(left)
+    .get(block)
+    .access("i32.load16_u", BLOCK_HEADER_BYTES + OP_HANDLER);
+  code.callIndirect(TYPE.handler).set(why);
+  code.else();
+  pushOp();
+  code.get(budget).i32(OP_BYTES).op("i32.mul").op("i32.add").set(stop);
+  code.get(CORE).get(stop).access("i32.load16_u", OP_HANDLER).access("i32.store", RUN_STOPPED);
+  code.get(CORE).get(stop).access("i32.store", RUN_STOP);
+  code.get(stop).i32(SLOT.stop).access("i32.store16", OP_HANDLER);
+  code.get(CORE);
+  pushOp();
+  // By its own handler: the first op's other one may be that of a fused block, which would go past the stop.
+  code
+    .get(left)
+    .get(block)
+    .access("i32.load16_u", BLOCK_HEADER_BYTES + OP_OWN);
+  code.callIndirect(TYPE.handler).set(why);
+  code.get(stop).get(CORE).access("i32.load", RUN_STOPPED).access("i32.store16", OP_HANDLER);
+  code.get(CORE).i32(0).access("i32.store", RUN_STOP);
+  code.end();
+  code.get(why);
+}
+/** partial(core, block, budget). */
+function partial(): FunctionCode {
   const code = new Body(3);
-  code.get(CORE).get(1).get(2).get(1).access("i32.load16_u", OP_HANDLER).returnCallIndirect(TYPE.handler);
-  return { type: TYPE.handler, body: code.finish(), name: "start" };
+  pushPartial(code, 1, 2);
+  return { type: TYPE.handler, body: code.finish(), name: "partial" };
+}
+
+/** Whether Events.take() would do anything. */
+function pushPending(code: Body): void {
+  code.get(CORE).access("i32.load", ATTENTION);
+  code.get(CORE).access("i32.load", A20_SEEN).i32(A20_MASK_WORD).access("i32.load").op("i32.ne").op("i32.or");
+  code.get(CORE).access("i32.load", NMI_WANTED).op("i32.or");
+  code.get(CORE).access("i64.load", FLAGS_OTHER).i64(FLAG_IF).op("i64.and").i64(0n).op("i64.ne");
+  code.get(CORE).access("i32.load", INTERRUPT_WANTED).op("i32.and").op("i32.or");
+}
+
+/**
+ * slice(core, hot, budget): what the run loop does for a core of which nothing is to be looked at, in one call: cores that
+ * take turns do an instruction or two each time. EXIT.partial: the block has had `hot` instructions (fusion.ts).
+ */
+function slice(): FunctionCode {
+  const code = new Body(3);
+  const [hot, budget] = [1, 2];
+  const [why, block, heat] = [1, 2, 3].map(() => code.local("i32"));
+  pushPending(code);
+  code.get(CORE).access("i32.load", SHADOW).op("i32.or");
+  code.get(CORE).access("i32.load", DEBUG_PENDING).op("i32.or");
+  code.get(CORE).access("i32.load", DEBUG_CHANGED).op("i32.or");
+  code.get(CORE).access("i32.load", ACTIVITY).op("i32.or");
+  code.get(CORE).access("i32.load", PERF_BLOCKS).op("i32.or");
+  code.get(CORE).access("i32.load", MSR_DEBUGCTL).i32(DEBUGCTL_LBR).op("i32.and").op("i32.or");
+  code
+    .get(CORE)
+    .access("i64.load", FLAGS_OTHER)
+    .i64(FLAG_TF | FLAG_RF)
+    .op("i64.and")
+    .i64(0n)
+    .op("i64.ne");
+  code.op("i32.or");
+  code.if();
+  code.i32(EXIT.look).op("return");
+  code.end();
+  refreshInto(code);
+  code.get(CORE).i32(0).access("i32.store", RUN_OP);
+  code.get(CORE).get(CORE).i32(CHAIN_SINK).op("i32.add").get(budget);
+  code.i32(SLOT.enter).callIndirect(TYPE.handler).tee(why);
+  code.i32(EXIT.partial).op("i32.eq");
+  code.if();
+  code.get(CORE).access("i32.load", RUN_BUDGET).set(budget);
+  code.get(CORE).access("i32.load", BLOCK_FOUND).set(block);
+  code.get(block).access("i32.load8_u", BLOCK_FUSED).op("i32.eqz");
+  code.get(block).access("i32.load", BLOCK_SECOND_AT).op("i32.eqz").op("i32.and");
+  code.if();
+  code.get(block).access("i32.load", BLOCK_HEAT);
+  code.get(CORE).access("i32.load", RUN_START).get(budget).op("i32.sub").op("i32.add").tee(heat);
+  code.get(hot).op("i32.ge_s");
+  code.if();
+  code.get(why).op("return");
+  code.end();
+  code.get(block).get(heat).access("i32.store", BLOCK_HEAT);
+  code.end();
+  code.get(CORE).i32(0).access("i32.store", SHADOW);
+  pushPartial(code, block, budget);
+  code.set(why);
+  code.end();
+  pushPending(code);
+  code.get(why).i32(EXIT.budget).op("i32.ne").op("i32.or");
+  code.get(CORE).access("i32.load", RUN_BUDGET).op("i32.or");
+  code.if();
+  code.get(why).op("return");
+  code.end();
+  code.i32(EXIT.done);
+  return { type: TYPE.handler, body: code.finish(), name: "slice" };
 }
 function refresh(): FunctionCode {
   const code = new Body(1);
@@ -478,7 +599,7 @@ const BUS_IMPORTS = [
   { name: "unlockBus", type: TYPE.core, slot: SLOT.unlockBus },
 ] as const;
 
-/** The module of everything but the rows' handlers. Exports enter(core, patch, budget) and refresh(core). */
+/** The module of everything but the rows' handlers. Exports what engine.ts calls. */
 export function engineModule(linkage: Linkage): Uint8Array<ArrayBuffer> {
   const slowCall = new Body(3);
   note(slowCall);
@@ -487,7 +608,8 @@ export function engineModule(linkage: Linkage): Uint8Array<ArrayBuffer> {
     enter(linkage),
     resume(),
     refresh(),
-    start(),
+    partial(),
+    slice(),
     leaving(SLOT.fault, EXIT.fault),
     leaving(SLOT.invalid, EXIT.fault, (code) => raise(code, UD, undefined)),
     leaving(SLOT.tooLong, EXIT.fault, (code) => raise(code, GP, 0)),

@@ -164,6 +164,8 @@ export const TLB_CODE_BANK = 0x744; // u32: ... for instructions
 export const CODE_CACHE_AT = 0x738; // u32: wasm address of this core's decoded-op cache
 export const STEPPING = 0x748; // u32: one instruction at a time: data breakpoints are noted, and elsewhere ask for that
 export const DEBUG_CHANGED = 0x74c; // u32: the debug registers were written: the run loop looks at them
+export const RUN_STOP = 0x750; // u32: the op that may not run any more and is a stop meanwhile, or 0
+export const RUN_STOPPED = 0x754; // u32: its handler
 export const RETURNS = 0x780; // 16 u32, a ring: of the latest calls the OP_GUESS of the record behind each, where its return leads
 export const RETURNS_BYTES = 64;
 

@@ -104,6 +104,8 @@ const programs: Readonly<Record<string, string>> = {
     mov edi, 0x201000
     mov ecx, 37
     rep movsb
+    mov ecx, 1
+    rep movsb
     mov ecx, 5
     lodsq
     stosq
