@@ -1,7 +1,9 @@
 // x86-TSO between machines over a thousand seeds, each from the moment when all machines had joined: SB, MP, LB, 2+2W and
 // (on four machines) IRIW, with nothing, MFENCE and a LOCKed instruction between their steps. About 8 minutes of a core; the rows
-// of litmus-buffers.test.ts some 30 more, the clusters of litmus-random.test.ts, from seed SHAPES_FROM on, SOAK_SEEDS of them (300), another 30.
+// of litmus-buffers.test.ts some 30 more, the clusters of litmus-random.test.ts, from seed SHAPES_FROM on, SOAK_SEEDS of them (300), another 30;
+// as many tests of each row of test/litmus/random.test.ts, on one machine, a few more.
 import { afterAll, describe, expect, test } from "vitest";
+import { LitmusMachine } from "../support/litmus.js";
 import {
   betweenMachines,
   beyondOrder,
@@ -9,6 +11,7 @@ import {
   sequential,
   withBuffers,
 } from "../support/litmus-cluster.js";
+import { onOneMachine, runAtRandom } from "../support/litmus-random.js";
 import { playAtRandom } from "../support/litmus-random-cluster.js";
 import { kernelWith } from "../support/plants/on-clusters.js";
 import { lentBugs, litmusBugs } from "../support/plants/soaks.js";
@@ -50,6 +53,15 @@ describe.each([
 describe("at random", () => {
   test("tests on clusters", { timeout: 24 * 3_600_000 }, async () => {
     for (let seed = FIRST; seed < FIRST + CLUSTERS; seed++) await playAtRandom(seed, 2);
+  });
+
+  describe.each([0, 1, 4])("cores of one machine with %i entries", (entries) => {
+    test.each(onOneMachine)("%o", { timeout: 1_800_000 }, async (bounds) => {
+      const machine = await LitmusMachine.create(entries);
+      const { forbidden, share } = runAtRandom(machine, entries, bounds, CLUSTERS, FIRST);
+      expect(forbidden).toEqual([]);
+      expect(share).toBeGreaterThan(0.2);
+    });
   });
 
   test.each(litmusBugs)("planted: $name", { timeout: 1_800_000 }, async (bug) => {

@@ -5,7 +5,7 @@ import { hasMusl, missing } from "../support/guest.js";
 import { dies, found, goesOn, heals, leaves, remembered, wrongNames } from "../support/names.js";
 
 describe.skipIf(!hasMusl)(`names outlive machines${missing("musl")}`, { timeout: 300_000 }, () => {
-  test.each([2, 3, 4, 5])("R3: mirrored, a machine dies: what was seen is there (seed %i)", async (seed) => {
+  test.each([2, 4])("R3: mirrored, a machine dies: what was seen is there (seed %i)", async (seed) => {
     const dead = seed < 4 ? 3 : 2;
     const r = await remembered(seed, 1, [dies(dead, seed)]);
     expect(wrongNames(r, dead, true), r.text()).toBeNull();
@@ -16,14 +16,14 @@ describe.skipIf(!hasMusl)(`names outlive machines${missing("musl")}`, { timeout:
     }
   });
 
-  test.each([2, 3, 4, 5])("R2: volatile, a machine dies: what is lost is told (seed %i)", async (seed) => {
+  test.each([2, 4])("R2: volatile, a machine dies: what is lost is told (seed %i)", async (seed) => {
     const dead = seed < 4 ? 3 : 2;
     const r = await remembered(seed, 0, [dies(dead, seed)]);
     expect(wrongNames(r, dead, false), r.text()).toBeNull();
   });
 
-  test.each([2, 3, 4, 5])("R1: a machine leaves: nothing is lost (seed %i)", async (seed) => {
-    const gone = 2 + (seed % 2);
+  test.each([2, 4])("R1: a machine leaves: nothing is lost (seed %i)", async (seed) => {
+    const gone = 1 + seed / 2;
     const r = await remembered(seed, 0, [leaves(gone, 30 + seed)]);
     expect(r.said(gone, /^cluster: this machine has left$/).length, r.text()).toBe(1);
     for (const machine of [1, 5 - gone]) {

@@ -79,7 +79,6 @@ const small: readonly Small[] = [
   { programs: [["w1w0"], ["r0"], ["w0"]], home: 2, ranges: true, recalls: 1 },
   { programs: [["w1x0"], ["r0"], ["w0"]], home: 2, ranges: true, recalls: 1 },
   { programs: [["w"], ["w"], ["rr"]], home: 1, guesses: true },
-  { programs: [["rr"], ["ww"], ["rr"], []], home: 4, guesses: true },
   { programs: [[], ["ww", "r"], ["ww"]], home: 1, guesses: true },
   { programs: [["x"], ["ww"], ["wr"]], home: 1, guesses: true },
   { programs: [[], ["wr"], ["ww"]], home: 1, kills: 1, guesses: true },
