@@ -80,6 +80,8 @@ describe.skipIf(!hasQemu)(`clusters of QEMU machines${missing("qemu")}`, { retry
         options: ["linkloss=900"],
       },
       async ([first, second], start) => {
+        // Both: one that has not heard the other one's first life does not miss it.
+        await first!.says("cluster: machine 2 is here", 40);
         await second!.says("cluster: machine 1 is here", 40);
         second!.kill();
         const again = start(2);
