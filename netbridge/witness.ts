@@ -7,7 +7,8 @@
 // in no view that the former one is in: it does not vote twice. The cluster takes it in by a view of its machines.
 //
 // Before the first view it is the one who knows whether there is a cluster already: machines that come later, and hear
-// nobody, do not get its vote for another.
+// nobody, do not get its vote for another. And it tells the newest view that it heard of: all machines of that one may be gone when another
+// comes that was left out of it.
 
 import { HEADER_BYTES } from "./frame.js";
 
@@ -45,9 +46,11 @@ export interface WitnessState {
   readonly cluster: bigint;
   /** Of the view that is voted on; the one before is decided. */
   readonly number: bigint;
+  /** The one before: members, witness, leaving and lives as they stand in a frame; empty if nobody has shown it. */
+  readonly decided: Uint8Array;
   readonly promised: bigint;
   readonly acceptedBallot: bigint;
-  /** What was accepted: members, witness, leaving and lives as they stand in a frame. */
+  /** What was accepted, as `decided`. */
   readonly accepted: Uint8Array;
 }
 
@@ -56,6 +59,7 @@ export type WitnessSnapshot = readonly string[];
 const NOTHING: WitnessState = {
   cluster: 0n,
   number: 1n,
+  decided: new Uint8Array(),
   promised: 0n,
   acceptedBallot: 0n,
   accepted: new Uint8Array(),
@@ -74,22 +78,23 @@ export class Witness {
 
   /** As JSON can hold it. */
   snapshot(): WitnessSnapshot {
-    const { cluster, number, promised, acceptedBallot, accepted } = this.state;
+    const { cluster, number, promised, acceptedBallot, accepted, decided } = this.state;
     return [
       ...[cluster, number, promised, acceptedBallot].map(String),
-      Buffer.from(accepted).toString("hex"),
+      ...[accepted, decided].map((view) => Buffer.from(view).toString("hex")),
     ];
   }
 
   restore(snapshot: WitnessSnapshot): void {
     const [cluster, number, promised, acceptedBallot] = snapshot.slice(0, 4).map(BigInt);
-    const accepted = new Uint8Array(Buffer.from(snapshot[4]!, "hex"));
+    const [accepted, decided] = snapshot.slice(4).map((hex) => new Uint8Array(Buffer.from(hex, "hex")));
     this.state = {
       cluster: cluster!,
       number: number!,
       promised: promised!,
       acceptedBallot: acceptedBallot!,
-      accepted,
+      accepted: accepted!,
+      decided: decided!,
     };
   }
 
@@ -105,6 +110,7 @@ export class Witness {
     if (body[KIND] === VIEW) return this.#viewed(body, cluster, number);
     if (body[KIND] !== PREPARE && body[KIND] !== ACCEPT) return null;
     if (!this.#isNext(cluster, number)) return this.#answer(body, TELL);
+    if (body[KIND] === PREPARE && number > 1n) this.state = { ...this.state, decided: body.slice(MEMBERS) };
     const ballot = view.getBigUint64(BALLOT, true);
     if (body[KIND] === PREPARE) {
       if (ballot > this.state.promised) this.state = { ...this.state, promised: ballot };
@@ -125,7 +131,7 @@ export class Witness {
     if (number > 0n) {
       const another = known !== cluster && (known === 0n || whole);
       if (another || (known === cluster && next > this.state.number))
-        this.state = { ...NOTHING, cluster, number: next };
+        this.state = { ...NOTHING, cluster, number: next, decided: body.slice(MEMBERS) };
     }
     return this.#answer(body, TELL);
   }
@@ -143,8 +149,8 @@ export class Witness {
 
   #answer(to: Uint8Array, kind: number): Uint8Array {
     const { state } = this;
-    const shows = kind === PROMISE ? state.accepted : new Uint8Array(NOBODY);
-    const content = shows.length === 0 ? new Uint8Array(NOBODY) : shows;
+    const shows = { [PROMISE]: state.accepted, [TELL]: state.decided }[kind];
+    const content = shows === undefined || shows.length === 0 ? new Uint8Array(NOBODY) : shows;
     const frame = new Uint8Array(HEADER_BYTES + MEMBERS + content.length);
     frame.set(GROUP, 0);
     frame.set(ADDRESS, 6);

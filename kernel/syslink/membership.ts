@@ -10,7 +10,8 @@
 // misses a machine asks all for a promise, and lets them accept the view that a promise shows to be under way, else
 // its own. What is accepted twice the same way by a majority is decided, whatever is lost, doubled or late. The voters are lives:
 // a machine that starts again, and so has forgotten its promises, is not a voter of the view that its earlier life was in;
-// likewise the bridge, whose life stands in the view. Only when every machine that was configured answers, no life counts.
+// likewise the bridge, whose life stands in the view. Only when every machine that was configured answers, and the bridge with the newest view
+// that it heard of, no life counts: so a cluster goes on of whose lives too few are left, or none.
 //
 // A vote is kept by deeds: who accepts a view without some machine speaks to it no more (`shunned`), so that its lease
 // is not renewed; who accepts one without itself (`condemned`) uses no lease until it knows what became of it.
@@ -77,6 +78,8 @@ export class Membership {
   voters: u64 = 0;
   present: u64 = 0;
   witnessVoted: u64 = 0;
+  /** The witness knows another cluster, and of this one nothing. */
+  witnessElsewhere: u32 = 0;
   askAt: u64 = 0;
   askEvery: u64 = 0;
   wantedSince: u64 = 0;
@@ -264,8 +267,7 @@ export function membershipInput(m: Membership, at: usize, bytes: u32, now: u64):
   const vote = changetype<Vote>(at);
   if ((vote.to != 0 && <u32>vote.to != m.self) || <u32>vote.from == m.self) return;
   if (vote.kind == VOTE_WITNESS) {
-    m.witness = vote.life;
-    m.witnessCluster = vote.cluster;
+    witnessTells(m, vote, now);
     return;
   }
   if (vote.kind == VOTE_VIEW) {
@@ -301,6 +303,24 @@ function behind(m: Membership, vote: Vote): bool {
   if (vote.number == view.number + 1) return false;
   if (view.number != 0) send(m, VOTE_VIEW, vote.from, view, 0, 0);
   return true;
+}
+
+/** It tells the newest view that it heard of, to whom it does not vote with. */
+function witnessTells(m: Membership, vote: Vote, now: u64): void {
+  const view = viewOf(m);
+  m.witness = vote.life;
+  m.witnessCluster = vote.cluster;
+  if (view.number == 0) return;
+  if (vote.cluster == view.cluster) {
+    const known = vote.number - 1;
+    if (vote.members == 0 || known <= view.number) return;
+    voteReadView(vote, changetype<View>(m.scratch), view.cluster, known);
+    install(m, changetype<View>(m.scratch), now, now);
+  } else if (vote.cluster != 0) {
+    m.witnessElsewhere = 1;
+    if (m.phase == PREPARING) prepared(m, now);
+    else if (m.phase == ACCEPTING) decided(m, now);
+  }
 }
 
 function viewCame(m: Membership, vote: Vote, now: u64): void {
@@ -414,14 +434,24 @@ function wanted(m: Membership, to: View): bool {
   return false;
 }
 
+/** No life that is a member of the newest view is left: all machines are here, in others. */
+function isOver(m: Membership): bool {
+  for (let machine: u32 = 1; machine <= m.machines; machine++) {
+    const life = linkLife(m, machine);
+    if (life == 0 || viewHas(viewOf(m), machine, life)) return false;
+  }
+  return true;
+}
+
 /** How many members with lower numbers could do it. */
 function turn(m: Membership): u32 {
   // That this machine wants to leave nobody else knows.
   if (m.leaving != 0 && !(viewOf(m).leaving & bitOf(m.self))) return 0;
   let before: u32 = 0;
+  const any = viewOf(m).number == 0 || isOver(m);
   for (let machine: u32 = 1; machine < m.self; machine++) {
     const life = m.left & bitOf(machine) ? 0 : linkLife(m, machine);
-    if (life != 0 && (viewOf(m).number == 0 || viewHas(viewOf(m), machine, life))) before++;
+    if (life != 0 && (any || viewHas(viewOf(m), machine, life))) before++;
   }
   return before;
 }
@@ -429,7 +459,7 @@ function turn(m: Membership): u32 {
 /** When to be called again. */
 export function membershipTick(m: Membership, now: u64): u64 {
   let next = heartbeat(m, now);
-  if (viewOf(m).number != 0 && !isMember(m)) return next;
+  if (viewOf(m).number != 0 && !isMember(m) && !isOver(m)) return next;
   // What was accepted and is not heard of again must be decided too: it may have been already.
   const wants = wanted(m, changetype<View>(m.scratch));
   if (!wants && m.acceptedBallot == 0) {
@@ -461,23 +491,30 @@ function propose(m: Membership, now: u64): void {
   m.ballotSeen = m.ballot;
   m.promised = m.ballot;
   m.phase = PREPARING;
-  m.voters = bitOf(m.self);
-  m.present = m.voters;
-  m.witnessVoted = 0;
+  votesBegin(m);
   m.bestBallot = m.acceptedBallot;
   if (m.acceptedBallot != 0) viewCopy(changetype<View>(m.proposal), changetype<View>(m.accepted));
-  send(m, VOTE_PREPARE, 0, none(), m.ballot, 0);
+  send(m, VOTE_PREPARE, 0, viewOf(m), m.ballot, 0); // which is what the witness remembers as the newest
   prepared(m, now);
 }
 
+/** This machine's own vote: it counts where its life is the view's. */
+function votesBegin(m: Membership): void {
+  const mine = bitOf(m.self);
+  m.voters = viewOf(m).number == 0 || isMember(m) ? mine : 0;
+  m.present = mine;
+  m.witnessVoted = 0;
+  m.witnessElsewhere = 0;
+}
+
 /**
- * More than half of the votes of the view before. Or every machine that was configured, whatever its life: what might have been
- * decided without us is known to none of them, hence to nobody.
+ * More than half of the votes of the view before. Or every machine that was configured, whatever its life, and the witness: what might
+ * have been decided by lives that are over is known to none of them, hence to nobody.
  */
 function enough(m: Membership): bool {
-  if (m.present == allOf(m)) return true;
   const view = viewOf(m);
   const first = view.number == 0;
+  if (m.present == allOf(m) && (first || m.witnessVoted != 0 || m.witnessElsewhere != 0)) return true;
   const electors = first ? allOf(m) : view.members;
   const witness = m.witnessVoted != 0 && (first || m.witnessVoted == view.witness);
   const votes: u32 = 2 * <u32>popcnt(m.voters & electors) + u32(witness);
@@ -513,9 +550,7 @@ function prepared(m: Membership, now: u64): void {
   const proposal = changetype<View>(m.proposal);
   if (m.bestBallot == 0) wanted(m, proposal);
   m.phase = ACCEPTING;
-  m.voters = bitOf(m.self);
-  m.present = m.voters;
-  m.witnessVoted = 0;
+  votesBegin(m);
   m.acceptedBallot = m.ballot;
   viewCopy(changetype<View>(m.accepted), proposal);
   m.wordSeen = lastWord(m, now);

@@ -10,6 +10,7 @@
 //   cluster[8] number[8]                        what is voted on, or what the sender has
 //   ballot[8] acceptedBallot[8] life[8]         in ACCEPTED and VIEW acceptedBallot is a silence (silence.ts), nanoseconds
 //   members[8] witness[8] leaving[8] lives[8 for each member, in the order of their numbers]
+//                                               of the view that is accepted (PROMISE), to be (ACCEPT) or known (PREPARE, VIEW, WITNESS)
 
 export const VOTE_TYPE: u32 = 0x88b5;
 /** 03:42:4c:4b:00:01, in memory's order. */
@@ -25,7 +26,7 @@ export const VOTE_ACCEPT: u32 = 3;
 export const VOTE_ACCEPTED: u32 = 4;
 /** The newest view that the sender knows. */
 export const VOTE_VIEW: u32 = 5;
-/** The witness: which life it is (`life`), and of which cluster and number it knows. */
+/** The witness: which life it is (`life`), of which cluster it knows, and the number that is voted on; the view before it, if it was told. */
 export const VOTE_WITNESS: u32 = 6;
 
 @unmanaged

@@ -109,6 +109,49 @@ describe("cuts", () => {
     expect(active(members), members.state()).toEqual([1]);
   });
 
+  test("R0: who went on alone is dead, and starts again: the other one, left out, does not go on with the view before", () => {
+    const members = cluster(2);
+    cut(members, [1], [0, 2]);
+    members.run(3000);
+    expect(active(members)).toEqual([2]);
+    const { life } = members.machine(1);
+    members.machine(2).alive = false;
+    heal(members);
+    members.boot(2);
+    members.run(4000);
+    expect(members.whole(), members.state()).toBe(true);
+    expect(members.machine(1).life).not.toBe(life);
+  });
+
+  test("R3: one of two dies, and the bridge forgets: when both are back, the one that lived goes on in its life", () => {
+    const members = cluster(2);
+    members.machine(2).alive = false;
+    members.restartBridge();
+    members.run(3000);
+    const { life } = members.machine(1);
+    members.boot(2);
+    members.run(4000);
+    expect(members.whole(), members.state()).toBe(true);
+    expect(members.machine(1).life).toBe(life);
+  });
+
+  test.each([0, 1])(
+    "R7: no life of the newest view is left: all go on in the next one (the bridge has forgotten %i times)",
+    (times) => {
+      const members = cluster(3);
+      cut(members, [0, 1, 2], [3]);
+      members.run(3000);
+      expect(active(members)).toEqual([1, 2]);
+      for (let m = 1; m <= 2; m++) members.machine(m).alive = false;
+      for (let t = 0; t < times; t++) members.restartBridge();
+      heal(members);
+      members.run(2000);
+      for (let m = 1; m <= 2; m++) members.boot(m);
+      members.run(5000);
+      expect(members.whole(), members.state()).toBe(true);
+    },
+  );
+
   test("a cluster that starts without one of its machines waits for it, then begins, and takes it in later", () => {
     const members = new Members(kernel, 3, 5, rooms);
     members.machine(3).alive = false;

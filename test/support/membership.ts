@@ -38,8 +38,9 @@ export class Split extends Error {}
 
 export class Members {
   now = 1;
-  /** Views that were installed. */
+  /** Views that were installed; by cluster and number. */
   readonly views = new Set<string>();
+  readonly #decided = new Map<string, string>();
   readonly machines: Machine[] = [];
   witness: Witness;
   /** heard[a][b]: a hears b. Machine 0 is the bridge's witness. */
@@ -173,6 +174,10 @@ export class Members {
     this.witness = new Witness(
       this.planted === "a bridge that forgot has its old life" ? this.witness.life : ++this.#lives,
     );
+    // What none who lives knows, and the bridge has forgotten, may be decided another time.
+    for (const [number, view] of this.#decided)
+      if (!this.machines.some((machine) => machine.alive && machine.installed === view))
+        this.#decided.delete(number);
   }
 
   /** One millisecond. */
@@ -298,9 +303,10 @@ export class Members {
     for (let k = 1; k <= this.count; k++) if (shunned & (1n << BigInt(k - 1))) this.lose(m, k);
     const view = this.view(m);
     if (this.field(m, 1) === 0n || view === machine.installed) return;
-    for (const other of this.machines)
-      if (other.alive && other.installed.split(" ")[0] === view.split(" ")[0] && other.installed !== view)
-        throw new Split(`machine ${m} has the view ${view}, another ${other.installed}`);
+    const number = view.split(" ")[0]!;
+    const known = this.#decided.get(number) ?? view;
+    if (known !== view) throw new Split(`machine ${m} has the view ${view}, there was another ${known}`);
+    this.#decided.set(number, view);
     if (!this.views.has(view)) this.changes++;
     this.views.add(view);
     machine.installed = view;
