@@ -13,6 +13,8 @@ export interface Line {
 export interface View {
   readonly at: number;
   readonly machine: number;
+  /** From 0: one more each time that machines which knew of no view, all of them, have begun with a first one again. */
+  readonly cluster: number;
   readonly number: number;
   readonly members: readonly number[];
 }
@@ -51,6 +53,37 @@ export interface Reading {
   readonly verdicts: readonly Line[];
 }
 
+/** Is it a later view than that one, whenever it was announced? */
+export const isNewer = (view: View, than: View): boolean =>
+  view.cluster === than.cluster ? view.number > than.number : view.cluster > than.cluster;
+
+/** Views as they are announced. */
+class Views {
+  readonly all: View[] = [];
+  #cluster = 0;
+  /** By machine and life: its first line; the cluster and number that it acts by. */
+  readonly #begun = new Map<string, number>();
+  readonly #acts = new Map<string, { cluster: number; number: number }>();
+
+  line({ at, machine, life, text }: Line): void {
+    const key = `${machine} ${life}`;
+    const begun = this.#begun.get(key) ?? at;
+    this.#begun.set(key, begun);
+    const said = /^cluster: view (\d+): machines((?: \d+)+)(, this one is left out)?/.exec(text);
+    if (said === null) return;
+    const number = Number(said[1]);
+    const member = said[3] === undefined;
+    // A first view that is older than one of its members is another cluster's.
+    if (number === 1 && member && this.all.some((view) => view.cluster === this.#cluster && view.at < begun))
+      this.#cluster++;
+    const acts = this.#acts.get(key);
+    const cluster = acts !== undefined && acts.number < number ? acts.cluster : this.#cluster;
+    if (member) this.#acts.set(key, { cluster, number });
+    else this.#acts.delete(key);
+    this.all.push({ at, machine, cluster, number, members: said[2]!.trim().split(" ").map(Number) });
+  }
+}
+
 /** Lines that only tools want to read. */
 export const isLedger = (text: string): boolean => text.startsWith("ledger: ");
 
@@ -59,13 +92,12 @@ export function read(
   lines: readonly Line[],
   zero: (machine: number, life: number) => number = () => 0,
 ): Reading {
-  const views: View[] = [];
+  const views = new Views();
   const additions: Addition[] = [];
   const rounds: Round[] = [];
-  for (const { at, machine, life, text } of lines) {
-    const view = /^cluster: view (\d+): machines((?: \d+)+)/.exec(text);
-    if (view !== null)
-      views.push({ at, machine, number: Number(view[1]), members: view[2]!.trim().split(" ").map(Number) });
+  for (const line of lines) {
+    const { at, machine, life, text } = line;
+    views.line(line);
     const addition = /^ledger: (\d+) (\d+|failed) (\d+) (\d+)$/.exec(text);
     if (addition !== null) {
       const [thread, invoked, returned] = [addition[1], addition[3], addition[4]].map(Number);
@@ -86,7 +118,7 @@ export function read(
   }
   const that = (wanted: RegExp) => lines.filter(({ text }) => wanted.test(text));
   return {
-    views,
+    views: views.all,
     additions,
     panics: that(/^panic: /),
     rounds,

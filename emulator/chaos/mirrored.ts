@@ -9,8 +9,9 @@
 // that nobody got a value.
 
 import { disorder, segments, touches, twice, type Window } from "./additions.js";
-import type { Addition } from "./ledger.js";
-import { atResume, type Evidence, shown, toldTooLate } from "./promises.js";
+import { type Addition, isNewer, type View } from "./ledger.js";
+import { stations } from "./plan.js";
+import { atResume, type Evidence, shown, toldTooLate, viewAt } from "./promises.js";
 
 interface Loss {
   readonly at: number;
@@ -21,12 +22,12 @@ interface Loss {
 /** Machines that were killed, or that a view left out. */
 function losses({ reading, deaths, linkloss, machines }: Evidence): Loss[] {
   const found: Loss[] = deaths.map(({ machine, at }) => ({ machine, at, killed: true }));
-  let members: readonly number[] = Array.from({ length: machines }, (_, i) => i + 1);
-  let number = 0;
+  let members: readonly number[] = stations(machines);
+  let last: View | null = null;
   for (const view of reading.views) {
-    if (view.number === number) continue;
+    if (last !== null && !isNewer(view, last)) continue;
     // Everybody has begun anew.
-    const all = view.number < number;
+    const all = last !== null && view.cluster > last.cluster;
     for (const machine of members)
       if (all || !view.members.includes(machine)) {
         const known = found.some(
@@ -34,7 +35,8 @@ function losses({ reading, deaths, linkloss, machines }: Evidence): Loss[] {
         );
         if (!known) found.push({ machine, at: view.at, killed: false });
       }
-    ({ members, number } = view);
+    ({ members } = view);
+    last = view;
   }
   return found.sort((a, b) => a.at - b.at);
 }
@@ -42,7 +44,7 @@ function losses({ reading, deaths, linkloss, machines }: Evidence): Loss[] {
 /** So long it may take until what too few machines have is mirrored anew. */
 const healed = ({ linkloss }: Evidence): number => 2 * linkloss + 50;
 
-/** Times in which more machines are lost than there are mirrors: one after the other, before all can have been mirrored anew. */
+/** Times in which more machines are lost than there are mirrors, or all that a view has: one after the other, before all can have been mirrored anew. */
 function voids(e: Evidence, lost: readonly Loss[]): Window[] {
   const rows: Loss[][] = [];
   for (const loss of lost) {
@@ -52,9 +54,12 @@ function voids(e: Evidence, lost: readonly Loss[]): Window[] {
     if (last !== undefined && since <= last.at + healed(e)) rows.at(-1)!.push(loss);
     else rows.push([loss]);
   }
-  return rows
-    .filter((row) => new Set(row.map(({ machine }) => machine)).size > e.mirror)
-    .map((row): Window => [row[0]!.at - 2 * e.linkloss, row.at(-1)!.at + healed(e)]);
+  const isVoid = (row: readonly Loss[]) => {
+    const machines = new Set(row.map(({ machine }) => machine));
+    const view = viewAt(e.reading.views, row[0]!.at);
+    return machines.size > e.mirror || view?.members.every((machine) => machines.has(machine)) === true;
+  };
+  return rows.filter(isVoid).map((row): Window => [row[0]!.at - 2 * e.linkloss, row.at(-1)!.at + healed(e)]);
 }
 
 export function nothingTakenBack(e: Evidence): { tested: number; broken: string[] } {

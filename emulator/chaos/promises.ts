@@ -3,7 +3,7 @@
 // was done to the cluster (storm.ts) and what may be seen of it then, nothing of the guests' memory.
 
 import { judgeAdditions, unjustified } from "./additions.js";
-import type { Addition, Reading, View } from "./ledger.js";
+import { type Addition, isNewer, type Reading, type View } from "./ledger.js";
 import { nothingTakenBack } from "./mirrored.js";
 import { stations } from "./plan.js";
 import type { Stretch } from "./storm.js";
@@ -77,24 +77,17 @@ const ms = (time: number): string => time.toFixed(3);
 
 // --- R0 ---
 
-function oneView({ reading, machines }: Evidence): { tested: number; broken: string[] } {
+function oneView({ reading }: Evidence): { tested: number; broken: string[] } {
   const broken: string[] = [];
-  let known = new Map<number, View>();
+  const known = new Map<string, View>();
   for (const view of reading.views) {
-    const first = known.get(view.number);
-    const key = view.members.join(" ");
-    // Everybody has begun anew: a first view of all, as at the start, after later ones.
-    if (
-      view.number === 1 &&
-      view.members.length === machines &&
-      Math.max(0, ...known.keys()) > 1 &&
-      first?.members.join(" ") !== key
-    )
-      known = new Map();
-    if (first === undefined) known.set(view.number, view);
-    else if (first.members.join(" ") !== key)
+    const name = `${view.cluster} ${view.number}`;
+    const first = known.get(name) ?? view;
+    known.set(name, first);
+    const [members, others] = [view, first].map((one) => one.members.join(" "));
+    if (members !== others)
       broken.push(
-        `${ms(view.at)}: machine ${view.machine} takes view ${view.number} for ${key}, machine ${first.machine} for ${first.members.join(" ")}`,
+        `${ms(view.at)}: machine ${view.machine} takes view ${view.number} for ${members}, machine ${first.machine} for ${others}`,
       );
   }
   return { tested: reading.views.length, broken: shown(broken) };
@@ -105,7 +98,7 @@ export function viewAt(views: readonly View[], at: number): View | null {
   let newest: View | null = null;
   for (const view of views) {
     if (view.at > at) break;
-    if (newest === null || view.number > newest.number) newest = view;
+    if (newest === null || isNewer(view, newest)) newest = view;
   }
   return newest;
 }

@@ -190,11 +190,15 @@ describe("the judge", () => {
     // Machine 1 dies as well: two at about one time are more than one mirror is for.
     const both = { ...twice, deaths: [...twice.deaths, { machine: 1, life: 0, at: 290 }] };
     expect(row(both).broken).toEqual([]);
-    expect(row({ ...both, mirror: 2 }).broken).not.toEqual([]);
+    // Nor is anything left with two of them when the view has no other machine.
+    expect(row({ ...both, mirror: 2 }).broken).toEqual([]);
+    const { reading } = both;
+    const views = reading.views.map((view) => ({ ...view, members: [...view.members, 3] }));
+    const others = { ...both, mirror: 2, reading: { ...reading, views } };
+    expect(row(others).broken).not.toEqual([]);
     // A third one before everything can have two mirrors again, and behind that.
     const three = (at: number) => ({
-      ...both,
-      mirror: 2,
+      ...others,
       deaths: [...both.deaths, { machine: 3, life: 0, at }],
     });
     expect(row(three(480)).broken).toEqual([]);
@@ -210,6 +214,19 @@ describe("the judge", () => {
     expect(broken(evidence(late(216), 1))).not.toContain("R0 count");
     expect(broken(evidence(late(214), 1))).toContain("R0 count");
     expect(broken(evidence(late(216)))).toContain("R0 count");
+  });
+
+  test("R0: a first view of a machine that is younger than the cluster is another cluster's, and not of one that is older", () => {
+    const again = (life: number) =>
+      broken(
+        evidence((lines) => [
+          ...lines,
+          say(300, 1, "cluster: machine 1 of 2, 10.66.0.1, MTU 9000", life),
+          say(305, 1, "cluster: view 1: machines 1", life),
+        ]),
+      );
+    expect(again(1)).not.toContain("R0 views");
+    expect(again(0)).toContain("R0 views");
   });
 
   test("R3: who is in touch and has mirrors is told of no loss", () => {
@@ -265,6 +282,24 @@ describe("a seeded cluster, struck", { timeout: 120_000 }, () => {
     expect(replay).toContain("--mirror 1");
     expect(chaos.findings.find(({ promise }) => promise === "R3 mirrored")!.tested).toBeGreaterThan(100);
   });
+
+  // The other one goes on alone with the bridge's vote, is killed, and starts again. In the second all lives of the view end, and
+  // the bridge forgets.
+  test.each([
+    [30205, 5, 485, 1, "cluster: view 3: machines 1 2"],
+    [21015, 8, 655, 2, "cluster: view 1: machines 1 2"],
+  ])(
+    "R0: seed %i: who was left out does not go on by the view before",
+    async (chaosSeed, chaosCount, chaosTime, cores, view) => {
+      const { chaos, replay, lines } = await chaosRun({
+        ...{ chaos: chaosSeed, machines: 2, cores, mirror: 1, memory: 64 << 20 },
+        ...{ chaosFaults: "all", chaosCount, chaosTime },
+        ...(cores === 1 && { append: "records=16" }),
+      });
+      expect(kept(chaos), `${replay}\n${verdict(chaos)}`).toBe(true);
+      expect(lines.findLast((line) => line.includes("cluster: view"))).toContain(view);
+    },
+  );
 
   // Who is cut off from one machine tells of nothing that the other one alone has: the view may be the first one's, without both.
   test.each([

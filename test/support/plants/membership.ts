@@ -25,6 +25,17 @@ export const stories: Record<string, (members: Members) => void> = {
     cut(members, [1], [0, 2]);
     members.run(3000);
   },
+  // 2 goes on alone and dies: when it starts again, only the bridge knows of its view.
+  "the bridge tells no view": (members) => {
+    members.run(200);
+    cut(members, [1], [0, 2]);
+    members.run(3000);
+    members.machine(2).alive = false;
+    heal(members);
+    members.boot(2);
+    members.run(4000);
+    if (!members.whole()) throw new Split(`one of two stays left out:\n${members.state()}`);
+  },
 };
 const sizeOf = (planted: string) => (planted.startsWith("voters") ? 3 : 2);
 
@@ -34,6 +45,7 @@ export const membershipBugs = [
   "a new life vouches for the old one",
   "the witness votes for everyone",
   "voters heard nothing of whom they leave out",
+  "the bridge tells no view",
 ] as const;
 
 /** The story of that bug, with or without it. */
