@@ -126,14 +126,14 @@ export function homeDied(object: SharedObject, machine: u32): void {
   object.died = machine;
 }
 
-/** What it had of objects that move, by ranges or from this machine, nobody has. */
-export function homesMachineDied(machine: u32): void {
+/** What it had of objects that move, by ranges or from this machine, nobody has. `came`: in a view that nobody has frozen for. */
+export function homesMachineDied(machine: u32, came: bool): void {
   for (let at = changetype<usize>(objectsFirst()); at != 0; at = changetype<SharedObject>(at).next) {
     moveDied(changetype<SharedObject>(at), machine, mirrorsOn());
   }
   deaths++;
   doubts = true;
-  if (unhealed < UNKNOWN) unhealed++;
+  if (!came && unhealed < UNKNOWN) unhealed++; // a life that has had nothing takes no mirror with it
 }
 
 /** All have ended the move. */

@@ -475,9 +475,10 @@ function again(clients: usize): void {
 
 /** LOSTLINK: every operation that needs that machine ends. */
 function died(machine: u32): void {
+  const came = (coming & bit(machine)) != 0; // nobody freezes before this machine has flushed the view that it comes in
   dying &= ~bit(machine);
   coming &= ~bit(machine);
-  if (!(membership.left & bit(machine))) homesMachineDied(machine);
+  if (!(membership.left & bit(machine))) homesMachineDied(machine, came);
   willsMachineDied(machine);
   pagesMachineDied(machine);
   objectsMachineDied(machine);

@@ -8,6 +8,7 @@ import { allKinds, drawPlan, faultText, parseKinds } from "../../emulator/chaos/
 import { type Evidence, judge } from "../../emulator/chaos/promises.js";
 import { Random } from "../../emulator/random.js";
 import { chaosRun } from "../support/chaos.js";
+import { storm } from "../support/storms.js";
 
 const plan = (seed: number, machines = 3, kinds = allKinds) =>
   drawPlan(new Random(seed), { machines, linkloss: 100 }, { kinds, count: 12, from: 0, to: 1000 });
@@ -281,6 +282,17 @@ describe("a seeded cluster, struck", { timeout: 120_000 }, () => {
     expect(kept(chaos), `${replay}\n${verdict(chaos)}`).toBe(true);
     expect(replay).toContain("--mirror 1");
     expect(chaos.findings.find(({ promise }) => promise === "R3 mirrored")!.tested).toBeGreaterThan(100);
+  });
+
+  // Drawn, and broken once (chaos.soak.ts has many).
+  test.each([
+    [
+      60017,
+      "R3: two of three are lost, and one of them a second time before it has anything: what both mirrors had is told",
+    ],
+  ])("storm %i: %s", async (seed) => {
+    const { chaos, replay } = await chaosRun(storm(seed));
+    expect(kept(chaos), `${replay}\n${verdict(chaos)}`).toBe(true);
   });
 
   // The other one goes on alone with the bridge's vote, is killed, and starts again. In the second all lives of the view end, and
