@@ -443,17 +443,30 @@ function isOver(m: Membership): bool {
   return true;
 }
 
-/** How many members with lower numbers could do it. */
-function turn(m: Membership): u32 {
+/** How many members with lower numbers could do it. `missed`: they would, but for those who hear all of these. */
+function turn(m: Membership, missed: u64): u32 {
   // That this machine wants to leave nobody else knows.
   if (m.leaving != 0 && !(viewOf(m).leaving & bitOf(m.self))) return 0;
   let before: u32 = 0;
   const any = viewOf(m).number == 0 || isOver(m);
   for (let machine: u32 = 1; machine < m.self; machine++) {
     const life = m.left & bitOf(machine) ? 0 : linkLife(m, machine);
-    if (life != 0 && (any || viewHas(viewOf(m), machine, life))) before++;
+    if (life == 0 || (!any && !viewHas(viewOf(m), machine, life))) continue;
+    if (missed == 0 || (missed & ~load<u64>(m.hears + ((machine - 1) << 3))) != 0) before++;
   }
   return before;
+}
+
+/** Those whom `next` leaves out, if that is all that is new in it. */
+function missedBy(m: Membership, next: View): u64 {
+  const view = viewOf(m);
+  if ((next.members & ~view.members) != 0 || next.witness != view.witness) return 0;
+  if (next.leaving != (view.leaving & next.members)) return 0;
+  for (let rest = next.members; rest != 0; rest &= rest - 1) {
+    const machine = <u32>ctz(rest) + 1;
+    if (viewLife(next, machine) != viewLife(view, machine)) return 0;
+  }
+  return view.members & ~next.members;
 }
 
 /** When to be called again. */
@@ -467,7 +480,8 @@ export function membershipTick(m: Membership, now: u64): u64 {
     return next;
   }
   if (m.wantedSince == 0) m.wantedSince = now;
-  const start = m.wantedSince + <u64>(turn(m) + (wants ? 0 : 2)) * TURN;
+  const before = turn(m, wants ? missedBy(m, changetype<View>(m.scratch)) : 0);
+  const start = m.wantedSince + <u64>(before + (wants ? 0 : 2)) * TURN;
   if (now < start) return min<u64>(next, start);
   if (m.phase == IDLE || now >= m.askAt) propose(m, now);
   next = min<u64>(next, m.askAt);
@@ -475,7 +489,7 @@ export function membershipTick(m: Membership, now: u64): u64 {
 }
 
 function heartbeat(m: Membership, now: u64): u64 {
-  if (turn(m) != 0 && isMember(m)) return NEVER;
+  if (turn(m, 0) != 0 && isMember(m)) return NEVER;
   if (now >= m.heartbeatAt) {
     m.heartbeatAt = now + HEARTBEAT;
     send(m, VOTE_VIEW, 0, viewOf(m), 0, 0);

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { Witness } from "../../netbridge/witness.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
-import { cut, heal, Members, trial } from "../support/membership.js";
+import { cut, heal, LOSS, Members, trial } from "../support/membership.js";
 import { chance } from "../support/search.js";
 
 const kernel = new KernelWasm();
@@ -164,6 +164,15 @@ describe("cuts", () => {
     members.boot(3);
     members.run(1500);
     expect(members.whole(), members.state()).toBe(true);
+  });
+});
+
+describe("coming and going", () => {
+  test("R4: the one machine that misses another one waits for nobody who hears it", () => {
+    const members = cluster(6);
+    members.hears[6]![4] = false;
+    members.run(LOSS + 60);
+    expect(active(members).length, members.state()).toBe(5);
   });
 });
 
