@@ -183,6 +183,7 @@ export {
   MEMBERSHIP_BYTES,
   membershipCondemned,
   membershipCreate,
+  membershipExpected,
   membershipHeard,
   membershipHears,
   membershipInput,

@@ -83,8 +83,10 @@ function epochs(link: Link, at: usize, flags: u32, now: u64): bool {
     link.helloAt = now;
     return false;
   }
-  if (link.state == LINK_UP) lose(link);
-  else rise(link, from, challenge, now);
+  if (link.state == LINK_UP) {
+    lose(link);
+    link.succeeded = 1;
+  } else rise(link, from, challenge, now);
   return link.state == LINK_UP;
 }
 

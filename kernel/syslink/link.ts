@@ -80,6 +80,8 @@ export class Link {
   dead1: u64 = 0;
   dead2: u64 = 0;
   dead3: u64 = 0;
+  /** The link was lost to a new life of the peer: the one before is over. */
+  succeeded: u32 = 0;
   lossTime: u64 = 0;
   /** Without anything to send for so long, an empty datagram goes. */
   pingIdle: u64 = 0;
@@ -204,6 +206,7 @@ export function slotOf(link: Link, sequence: u32): Slot {
 
 function restart(link: Link): void {
   link.state = LINK_DOWN;
+  link.succeeded = 0;
   link.peerEpoch = 0;
   link.candidate = 0;
   link.oldest = 0;

@@ -78,6 +78,7 @@ import {
   Membership,
   membershipAsk,
   membershipCreate,
+  membershipExpected,
   membershipHeard,
   membershipHears,
   membershipInput,
@@ -247,6 +248,7 @@ function linkGone(machine: u32): void {
   up &= ~bit(machine);
   exclude(machine);
   overflowDrain();
+  const succeeded = linkTo(machine).succeeded != 0;
   linkReset(linkTo(machine));
   linkDirty(machine);
   membershipLink(membership, machine, 0);
@@ -255,8 +257,8 @@ function linkGone(machine: u32): void {
   if (membership.left & bit(machine)) say("cluster: machine ", machine, " has left\n");
   else if (!farewellHeard(machine)) say("cluster: machine ", machine, " is lost\n");
   tellWhoIsHeard();
-  // Two lives that have lost each other never speak again: who belongs to nothing begins another.
-  if (!isMember(membership)) forsaken = true;
+  // Two lives that have lost each other never speak again: who belongs to nothing begins another, unless the other one has.
+  if (!succeeded && !isMember(membership)) forsaken = true;
 }
 
 /** Who has links with all members may become one. */
@@ -285,7 +287,8 @@ export function membersTick(now: u64): u64 {
   linksHeard();
   next = min<u64>(next, membershipTick(membership, now));
   membersLook(now);
-  if (forsaken && phase != LEFT && (current.number == 0 || !isMember(membership)))
+  // Not while a view may be under way that takes this life in: it would have a member that nobody is.
+  if (forsaken && phase != LEFT && !isMember(membership) && !membershipExpected(membership))
     next = min<u64>(next, beginAnew(now));
   if (member) next = min<u64>(next, leaseLook(membership, current, up, now));
   next = min<u64>(next, phases(now));
@@ -336,6 +339,7 @@ function install(view: View, now: u64): void {
     else if (was) forsaken = true;
     return;
   }
+  forsaken = false;
   if (!was) former.members = 0;
   if (was && moves) {
     markSet(clusterSelf(), INTERRUPTED, current.number);

@@ -186,6 +186,11 @@ export function membershipCondemned(m: Membership): bool {
   );
 }
 
+/** A view that this life accepted takes it in, and is not known to be decided or not. */
+export function membershipExpected(m: Membership): bool {
+  return m.acceptedBallot != 0 && viewHas(changetype<View>(m.accepted), m.self, m.life);
+}
+
 /** The machines that are needed for more than half of the view's votes, the bridge's not counted. */
 export function membershipMajority(m: Membership): u32 {
   return (<u32>popcnt(viewOf(m).members) >> 1) + 1;

@@ -174,6 +174,29 @@ describe("coming and going", () => {
     members.run(LOSS + 60);
     expect(active(members).length, members.state()).toBe(5);
   });
+
+  test("R7: who begins anew makes nobody else do so", () => {
+    const members = cluster(6);
+    cut(members, [0, 1, 2, 3], [4], [5], [6]);
+    members.run(2500);
+    const lives = members.lives;
+    heal(members);
+    members.run(1500);
+    expect(members.whole(), members.state()).toBe(true);
+    expect(members.lives - lives).toBe(3);
+  });
+
+  // Machine 3 cannot go on without machine 1, which is back when 3 has given it up and those who come have met it.
+  test("R4, R7: who votes for a view that takes it in, and without one that it hears, is a member of it", () => {
+    const members = cluster(5);
+    cut(members, [0, 1, 2, 3], [4], [5]);
+    members.run(2500);
+    members.machine(1).pausedUntil = members.now + 2000;
+    members.machine(2).alive = false;
+    heal(members);
+    members.run(5000);
+    expect(members.whole(), members.state()).toBe(true);
+  });
 });
 
 describe("seeds", () => {

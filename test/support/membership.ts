@@ -34,6 +34,8 @@ interface Machine {
   /** Whom it leaves out counts as dead from then on. */
   deadAt: number;
   wasMember: boolean;
+  /** It begins anew as soon as no view can be under way that takes it in. */
+  forsaken: boolean;
 }
 
 export class Split extends Error {}
@@ -81,6 +83,7 @@ export class Members {
         "Field",
         "Majority",
         "Condemned",
+        "Expected",
         "Reborn",
         "Shunned",
         "Heard",
@@ -97,9 +100,15 @@ export class Members {
         installed: "",
         deadAt: 0,
         wasMember: false,
+        forsaken: false,
       });
       this.boot(m);
     }
+  }
+
+  /** How many lives there have been. */
+  get lives(): number {
+    return Number(this.#lives);
   }
 
   machine(m: number): Machine {
@@ -118,6 +127,7 @@ export class Members {
 
   #fresh(machine: Machine): void {
     machine.wasMember = false;
+    machine.forsaken = false;
     machine.peers = Array.from({ length: this.count }, () => ({
       life: 0n,
       dead: new Set<bigint>(),
@@ -194,6 +204,7 @@ export class Members {
       if (!machine.alive || machine.pausedUntil > this.now) continue;
       this.#heard(machine, ({ heard }) => heard);
       this.#do["Tick"]!(machine.at, BigInt(this.now) * MS);
+      if (machine.forsaken && !this.isMember(m) && !this.#do["Expected"]!(machine.at)) this.#reborn(m);
       this.#pump(m);
       this.#look(m);
     }
@@ -228,7 +239,7 @@ export class Members {
           }
           const refused = this.#runs(b) && this.hears[a]![b]! && theirs.dead.has(life);
           const reborn = speaks && hearsUs && other.life !== mine.life;
-          if (refused || reborn || this.now >= mine.heard + LOSS) this.lose(a, b);
+          if (refused || reborn || this.now >= mine.heard + LOSS) this.lose(a, b, reborn);
         } else if (speaks && hearsUs && !mine.dead.has(other.life)) {
           mine.life = other.life;
           mine.heard = this.now;
@@ -248,14 +259,15 @@ export class Members {
       }
   }
 
-  lose(a: number, b: number): void {
+  /** `succeeded`: to another life of that machine. */
+  lose(a: number, b: number, succeeded = false): void {
     const peer = this.machine(a).peers[b - 1]!;
     if (peer.life === 0n) return;
     peer.dead.add(peer.life);
     peer.life = 0n;
     this.#do["Link"]!(this.machine(a).at, b, 0n);
-    // Two lives that have lost each other never speak again: who belongs to nothing begins another.
-    if (!this.isMember(a)) this.#reborn(a);
+    // Two lives that have lost each other never speak again: who belongs to nothing begins another, unless the other one has.
+    if (!succeeded && !this.isMember(a)) this.machine(a).forsaken = true;
   }
 
   #reborn(m: number): void {
@@ -321,6 +333,7 @@ export class Members {
         this.lose(m, k);
     if (!member && machine.wasMember) this.#reborn(m);
     if (member) machine.wasMember = true;
+    if (member) machine.forsaken = false;
   }
 
   /** Cut when it was a member in this life and is none any more. */
