@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { Witness } from "../../netbridge/witness.js";
 import { KernelWasm } from "../support/kernel-wasm.js";
-import { cut, heal, LOSS, Members, trial } from "../support/membership.js";
+import { cut, heal, LOSS, Members, trialAndPeace } from "../support/membership.js";
 import { chance } from "../support/search.js";
 
 const kernel = new KernelWasm();
@@ -205,22 +205,7 @@ describe("seeds", () => {
     (count) => {
       let changes = 0;
       for (let seed = 1; seed <= 6; seed++) {
-        try {
-          const members = trial(new Members(kernel, count, seed * 7 + count, rooms), seed * 7 + count);
-          heal(members);
-          members.loss = 0;
-          for (let m = 1; m <= count; m++) {
-            if (!members.machine(m).alive) members.boot(m);
-            members.machine(m).pausedUntil = 0;
-          }
-          members.run(9000);
-          expect(members.whole(), members.state()).toBe(true);
-          changes += members.changes;
-        } catch (error) {
-          throw new Error(
-            `seed ${seed}, ${count} machines: ${error instanceof Error ? error.message : error}`,
-          );
-        }
+        changes += trialAndPeace(kernel, count, seed, rooms);
       }
       expect(changes).toBeGreaterThan(12);
     },

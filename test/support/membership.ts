@@ -421,3 +421,21 @@ export function trial(members: Members, seed: number): Members {
   }
   return members;
 }
+
+/** And then nothing: all must become one. How many views there were; throws what went wrong, with the seed. */
+export function trialAndPeace(kernel: KernelWasm, count: number, seed: number, rooms: number[]): number {
+  try {
+    const members = trial(new Members(kernel, count, seed * 7 + count, rooms), seed * 7 + count);
+    heal(members);
+    members.loss = 0;
+    for (let m = 1; m <= count; m++) {
+      if (!members.machine(m).alive) members.boot(m);
+      members.machine(m).pausedUntil = 0;
+    }
+    members.run(9000);
+    if (!members.whole()) throw new Error(`they are not one:\n${members.state()}`);
+    return members.changes;
+  } catch (error) {
+    throw new Error(`seed ${seed}, ${count} machines: ${error instanceof Error ? error.message : error}`);
+  }
+}
