@@ -11,7 +11,9 @@ export const ASK_UNHOLD: u32 = 3;
 export const ASK_OPEN: u32 = 4;
 export const ASK_CLOSE: u32 = 5;
 export const ASK_SIZE: u32 = 6;
+/** The home does it, whose threads may wait: where this machine is it by the time that the question is served, the asker. */
 export const ASK_TRUNCATE: u32 = 7;
+export const HOME_IS_HERE: i64 = 1;
 export const ASK_EXTEND: u32 = 8;
 export const ASK_UNLINK: u32 = 9;
 /** A name is to stand for what another one does (by-name.ts). */

@@ -65,6 +65,7 @@ import {
   ASK_UNLOCK,
   ASK_UNMAP,
   Client,
+  HOME_IS_HERE,
 } from "./client";
 import { commitAsked } from "./commits";
 import { rangesClaim, rangesRecall } from "./grants";
@@ -150,6 +151,7 @@ export function requestServe(client: Client, now: u64): i64 {
       grow(object, client.size);
       return 0;
     case ASK_TRUNCATE:
+      if (object.dead == 0 && object.home == clusterSelf()) return HOME_IS_HERE;
       return ask(client, object, COMMAND_TRUNCATE, ITEM_SIZE);
     case ASK_SET_SIZE:
       object.size = client.size;

@@ -26,6 +26,7 @@ import {
   ASK_UNMAP,
   Client,
   clientCurrent,
+  HOME_IS_HERE,
 } from "./client";
 import { commitOutput } from "./commits";
 import { objectLockTail, objectUnlock } from "./lock-calls";
@@ -103,13 +104,12 @@ export function objectTruncate(object: SharedObject, size: u64): i64 {
 }
 
 function resize(object: SharedObject, size: u64): i64 {
-  if (object.home == clusterSelf()) {
-    truncateHere(object, size, 0, 0);
-    return 0;
-  }
   const client = clientFor(object);
   client.size = size;
-  return call(client, ASK_TRUNCATE);
+  const result = call(client, ASK_TRUNCATE);
+  if (result != HOME_IS_HERE) return result;
+  truncateHere(object, size, 0, 0);
+  return 0;
 }
 
 /**

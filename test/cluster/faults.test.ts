@@ -91,6 +91,22 @@ describe.skipIf(!hasMusl)(`machines that are cut off${missing("musl")}`, { timeo
     expect(on!.at, run.text()).toBeLessThan(30 + LOSS + 8);
   });
 
+  test("R8: the home is lost while its heir gives a file one length after the other: it does so itself then", async () => {
+    const name = Array.from({ length: 99 }, (_, i) => `s${i}`).find(
+      (name) => homeOf(name, [1, 2, 3]) === 1 && homeOf(name, [2, 3]) === 2,
+    )!;
+    const run = await withFaults(
+      cProgram("sized").host,
+      [2, name, 150],
+      [[40, ({ network }) => network.partition([[1], [2, 3, 4]])]],
+      { machines: 3, seed: 1, append },
+      400,
+    );
+    const [, lengths, rest] = /^sized: (\d+) lengths, (.*)$/.exec(run.said(2, /^sized/)[0]?.text ?? "") ?? [];
+    expect(rest, run.text()).toBe("0 failed, 0 wrong");
+    expect(Number(lengths), run.text()).toBeGreaterThan(100);
+  });
+
   test("promise 115: a machine that was not there at the start joins, and objects that it is the home of move to it", async () => {
     const run = await withFaults(
       steady(),
