@@ -60,6 +60,11 @@ export function pagesFlush(): void {
   engine.flushes = 1;
 }
 
+/** It has said so, and has not frozen yet. */
+export function pagesFlushed(): bool {
+  return engine.flushes != 0;
+}
+
 /**
  * This machine is about to freeze for the view: what it renumbers from here on has other numbers than whatever was renumbered before, also by
  * its own former life, whose bytes may remain elsewhere.

@@ -18,6 +18,7 @@ import {
 } from "./client";
 import { homeOf, homesMove } from "./homes";
 import { nameHash } from "./object-names";
+import { pagesFlushed } from "./page-members";
 import { SharedObject } from "./pager";
 
 const ETIMEDOUT: i64 = 110;
@@ -88,9 +89,13 @@ function movesOn(client: Client): bool {
     : isOfMovingObject(client);
 }
 
-/** Whether the client's question has to wait until objects that move have a home again. */
+/**
+ * Whether the client's question has to wait until objects that move have a home again; also while a view is flushed: behind this machine's marker
+ * it could come to a former home that has frozen, which would make a second file of a name.
+ */
 export function questionWaits(client: Client): bool {
   if (client.command == ASK_FAULT) return false; // its page is asked for then
+  if (pagesFlushed() && (isByName(client) || isOfObject(client))) return true;
   return isByName(client)
     ? homesMove() || isDead(homeOf(nameHash(client.name, client.nameBytes)))
     : isOfMovingObject(client);

@@ -1,7 +1,11 @@
 // What tests ask of names (kernel/fs/names.ts) on seeded clusters: what they cost, what is left of them when machines die, leave and come back.
 
+import { kernelPath, readImage } from "../../emulator/images.js";
+import { Declarations } from "../../emulator/timeline/declarations.js";
+import { Syslink } from "../../emulator/timeline/syslink.js";
 import { type FaultRun, type Happening, withFaults } from "./faults.js";
 import { cProgram } from "./guest.js";
+import { Marks } from "./passed-on.js";
 import { type Followed, followed } from "./steps.js";
 
 /** A file system by the seed. */
@@ -147,14 +151,46 @@ export const leaves = (machine: number, at: number): Happening => [
 ];
 
 /** Files are opened for the first time while machine 3 leaves (test/c/opener.c). */
-export const opener = (seed: number, kernel?: Uint8Array): Promise<FaultRun> =>
+export const opener = (
+  seed: number,
+  kernel?: Uint8Array,
+  happenings: readonly Happening[] = [],
+): Promise<FaultRun> =>
   withFaults(
     cProgram("opener").host,
     [40],
-    [leaves(3, 25 + ((seed * 0.37) % 16))],
+    [...happenings, leaves(3, 25 + ((seed * 0.37) % 16))],
     { machines: 3, seed, append: "linkloss=3000 blocked=60 leave=1000", ...(kernel && { kernel }) },
     150,
   );
+
+/**
+ * The same: opens that a machine asks for by a link on which it has said that a view is flushed, and not yet that it has frozen. A former home that
+ * has would make another file of that name.
+ */
+export async function openedBehindMark(seed: number, kernel?: Uint8Array): Promise<readonly string[]> {
+  const syslink = new Syslink(new Declarations(kernelPath, readImage("kernel", kernelPath)));
+  const marks = new Marks();
+  const flushed = new Set<string>();
+  const behind: string[] = [];
+  const watches: Happening = [
+    20,
+    ({ network }) =>
+      network.tap((from, frame, now) => {
+        const link = `${from} to ${frame[0] === 0x52 ? frame[5] : 0}`;
+        const said = syslink.decode(frame).filter(({ again }) => !again);
+        const is = (phase: "FLUSHED" | "FROZEN") => [2, 3].some((view) => marks.in(frame, phase, view));
+        const flushes = is("FLUSHED");
+        const later = flushes ? said.slice(said.findIndex(({ name }) => name === "VIEW")) : said;
+        if (flushes) flushed.add(link);
+        if (flushed.has(link) && later.some(({ name }) => name === "OPEN"))
+          behind.push(`${now / 1e6}: ${link}`);
+        if (is("FROZEN")) flushed.delete(link);
+      }),
+  ];
+  await opener(seed, kernel, [watches]);
+  return behind;
+}
 
 /** Both others have opened many, to the end. */
 export const openedMany = (run: FaultRun): boolean =>

@@ -20,7 +20,7 @@ const stems = Array.from({ length: 26 ** 3 }, (_, i) =>
 type Phase = "FLUSHED" | "FROZEN" | "HANDED_IN";
 
 /** Reads of a frame whether its sender says that it has ended a phase of a view (kernel/syslink/marks.ts). */
-class Marks {
+export class Marks {
   readonly #numbers: (file: string, name: string) => number;
   constructor() {
     const declarations = new Declarations(kernelPath, readImage("kernel", kernelPath));
