@@ -72,6 +72,8 @@ function epochs(link: Link, at: usize, flags: u32, now: u64): bool {
   if (to != 0 && to != link.epoch) {
     link.stale++;
     if (link.state == LINK_DOWN) accept(link, from, challenge);
+    // A word from the past has brought it up with a former life of this machine: the answer to its challenge ends that, else both ask for ever.
+    else if (from == link.peerEpoch && challenge != 0) link.echo = challenge;
     link.helloAt = min<u64>(link.helloAt, now);
     return false;
   }

@@ -235,6 +235,18 @@ describe("promise 32: failure and return", () => {
     expect(pair.received[1]!.map((bytes) => bytes[8])).toEqual([1, 3]);
     expect(pair.received[0]!.map((bytes) => bytes[8])).toEqual([4]);
   });
+  // By these seeds the link comes up with a life that is over, by what it had said.
+  test.each([32, 43])(
+    "a late word of a former life: no hello leads to the next for ever (seed %i)",
+    (seed) => {
+      const pair = new Pair(new KernelWasm(), seed, { delay: 2 * MS, repeat: 820 }, { loss: 80 * MS });
+      pair.run(300);
+      pair.reboot(1, 303n);
+      pair.run(100 * MS);
+      expect(pair.up).toBe(true);
+      expect(pair.datagrams).toBeLessThan(150);
+    },
+  );
   test("what was queued before the first contact is delivered", () => {
     const pair = new Pair(new KernelWasm(), 1, {});
     pair.cut = true;

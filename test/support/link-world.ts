@@ -38,8 +38,8 @@ const SHORT = 8;
 const LONG = 600;
 const calm = { drop: 0, repeat: 0, timeout: 0, reboot: 0, capacity: 2 };
 export const budgets: Budget[] = [
-  { ...calm, send: [[], []], reboot: 1, states: 6827 },
-  { ...calm, send: [[SHORT], []], reboot: 1, up: true, states: 20598 },
+  { ...calm, send: [[], []], reboot: 1, states: 7901 },
+  { ...calm, send: [[SHORT], []], reboot: 1, up: true, states: 21873 },
   { ...calm, send: [[SHORT, SHORT], []], repeat: 1, capacity: 3, up: true, states: 38987 },
   { ...calm, send: [[LONG], []], drop: 1, timeout: 1, up: true, states: 99372 },
   { ...calm, send: [[], []], reboot: 1, timeout: 1 },
