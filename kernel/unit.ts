@@ -411,6 +411,8 @@ export function linkField(link: Link, field: u32): u64 {
       return link.received;
     case 17:
       return link.nextSequence;
+    case 18:
+      return link.refused;
     default:
       return 0;
   }

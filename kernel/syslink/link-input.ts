@@ -78,7 +78,10 @@ function epochs(link: Link, at: usize, flags: u32, now: u64): bool {
     return false;
   }
   if (link.state == LINK_UP && from == link.peerEpoch) return ofPeer(link, flags, challenge, now);
-  if (to != 0 && flags & REFUSED) return false;
+  if (to != 0 && flags & REFUSED) {
+    if (link.state == LINK_DOWN) link.refused = 1;
+    return false;
+  }
   if (to == 0 || !(flags & HELLO) || load<u32>(at, 28) != link.challenge) {
     // Somebody new, or a word from the past: it must name our epoch and answer our challenge before it is believed.
     if (link.state == LINK_DOWN) accept(link, from, challenge);

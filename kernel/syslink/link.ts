@@ -82,6 +82,8 @@ export class Link {
   dead3: u64 = 0;
   /** The link was lost to a new life of the peer: the one before is over. */
   succeeded: u32 = 0;
+  /** The peer has lost a link of which this end never came up: it hears nothing more of this life. */
+  refused: u32 = 0;
   lossTime: u64 = 0;
   /** Without anything to send for so long, an empty datagram goes. */
   pingIdle: u64 = 0;
@@ -207,6 +209,7 @@ export function slotOf(link: Link, sequence: u32): Slot {
 function restart(link: Link): void {
   link.state = LINK_DOWN;
   link.succeeded = 0;
+  link.refused = 0;
   link.peerEpoch = 0;
   link.candidate = 0;
   link.oldest = 0;

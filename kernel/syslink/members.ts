@@ -197,6 +197,7 @@ export function linkHeard(machine: u32): void {
   linkDirty(machine);
   if (link.state == LINK_UP && !(up & bit(machine))) linkUp(machine, link);
   else if (link.state == LINK_LOST) linkGone(machine);
+  else if (link.refused != 0) linkRefused(link);
 }
 
 export function voteCame(at: usize, bytes: u32, now: u64): void {
@@ -259,6 +260,13 @@ function linkGone(machine: u32): void {
   tellWhoIsHeard();
   // Two lives that have lost each other never speak again: who belongs to nothing begins another, unless the other one has.
   if (!succeeded && !isMember(membership)) forsaken = true;
+}
+
+/** As when the link is lost, but that it was up at the other end only. */
+function linkRefused(link: Link): void {
+  settled = false;
+  link.refused = 0;
+  if (!isMember(membership)) forsaken = true;
 }
 
 /** Who has links with all members may become one. */

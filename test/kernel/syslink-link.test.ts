@@ -205,6 +205,24 @@ describe("promise 32: failure and return", () => {
     pair.run(1500 * MS);
     expect(pair.losses[1]).toBe(1);
   });
+  test("a link that was up at one end only, and is lost there: the other end hears that it has to be another", () => {
+    const pair = new Pair(new KernelWasm(), 1, {});
+    pair.run(20); // the first hellos are on their way
+    pair.deaf = 1;
+    pair.run(200);
+    expect([pair.field(0, 0), pair.field(1, 0)]).toEqual([1, 0]);
+    pair.cut = true;
+    pair.run(11_000 * MS);
+    expect(pair.losses).toEqual([1, 0]);
+    pair.deaf = -1;
+    pair.cut = false;
+    pair.run(2000 * MS);
+    expect(pair.up).toBe(false);
+    expect(pair.field(1, 18)).toBe(1);
+    pair.reboot(1, 303n);
+    pair.run(2000 * MS);
+    expect(pair.up).toBe(true);
+  });
   test("a one-way wire: what the deaf side says does not confirm what the other one said", () => {
     const pair = new Pair(new KernelWasm(), 1, {}, { loss: 60_000 * MS });
     pair.run(1500 * MS);
