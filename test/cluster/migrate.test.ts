@@ -55,15 +55,20 @@ musl(`threads that move${missing("musl")}`, { timeout: 120_000 }, () => {
     expect(free[3], free.join(" ")).toBeGreaterThanOrEqual(free[1]! - 2);
   });
 
+  // Where no thread was there just then, it ends by the loss of what one had written there.
   test("a machine that dies while threads come and go ends the process", async () => {
     const die = (cluster: SeededCluster) => {
       cluster.nodes[1]!.machine.powered = false;
     };
-    const run = await withFaults(cProgram("migrate").host, ["4", "100000", "3"], [[30, die]], {
-      append: "spread linkloss=60",
-    });
-    expect(run.said(1, /^migrate: killed: machine 2 is lost, and threads with it$/), run.text()).toHaveLength(
-      1,
-    );
+    let withThreads = 0;
+    for (const at of [27, 30, 33]) {
+      const run = await withFaults(cProgram("migrate").host, ["4", "100000", "3"], [[at, die]], {
+        append: "spread linkloss=60",
+      });
+      const ended = run.said(1, /^migrate: killed(: machine 2 is lost, and threads with it| by SIGBUS .*)$/);
+      expect(ended, run.text()).toHaveLength(1);
+      if (ended[0]!.text.endsWith("threads with it")) withThreads++;
+    }
+    expect(withThreads).toBeGreaterThan(1);
   });
 });

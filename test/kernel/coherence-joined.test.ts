@@ -23,7 +23,7 @@ interface Case {
 const cases: readonly Case[] = [
   { programs: [["w"], ["w"]], states: 406 },
   { programs: [["rw"], ["wr"]], states: 13_999 },
-  { programs: [["w"], ["w"]], kills: 1, rejoins: true, home: 2, states: 10_099 },
+  { programs: [["w"], ["w"]], kills: 1, rejoins: true, home: 2, states: 13_203 },
 ];
 
 for (const { programs, kills = 0, rejoins = false, home = 1, states } of cases) {
