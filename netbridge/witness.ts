@@ -25,7 +25,8 @@ const PROMISE = 2;
 const ACCEPT = 3;
 const ACCEPTED = 4;
 const VIEW = 5;
-const TELL = 6;
+/** What it knows, to whom it does not vote with. */
+export const TELL = 6;
 
 const KIND = 4;
 const FROM = 5;
@@ -36,7 +37,7 @@ const NUMBER = 16;
 const BALLOT = 24;
 const ACCEPTED_BALLOT = 32;
 const LIFE = 40;
-const MEMBERS = 48;
+export const MEMBERS = 48;
 /** A view without members: members, witness, leaving. */
 const NOBODY = BODY_BYTES - MEMBERS;
 

@@ -420,6 +420,7 @@ function refreshInto(code: Body): void {
     .op("select");
   code.access("i32.store", FPU_TRAP);
 }
+
 /**
  * Runs as much of a block as the budget covers; gives why it came back. The op that may not run any more becomes a stop
  * meanwhile: with less budget than the block has ops nobody can come to it by way of another block. What is charged here
@@ -428,36 +429,34 @@ function refreshInto(code: Body): void {
 function pushPartial(code: Body, block: number, budget: number): void {
   const [left, stop, why] = ["i32", "i32", "i32"].map((type) => code.local(type as "i32"));
   const pushOp = () => void code.get(block).i32(BLOCK_HEADER_BYTES).op("i32.add");
+  const runFrom = (handler: number) => {
+    code.get(CORE);
+    pushOp();
+    code
+      .get(left)
+      .get(block)
+      .access("i32.load16_u", BLOCK_HEADER_BYTES + handler);
+    code.callIndirect(TYPE.handler).set(why);
+  };
   code.get(CORE).get(CORE).access("i64.load", RIP).access("i64.store", BLOCK_RIP);
   code.get(budget).get(block).access("i32.load8_u", BLOCK_COUNT).op("i32.sub").tee(left);
   code.i32(0).op("i32.ge_s");
   code.if();
-  code.get(CORE);
-  pushOp();
-  code
-    .get(left)
-    .get(block)
-    .access("i32.load16_u", BLOCK_HEADER_BYTES + OP_HANDLER);
-  code.callIndirect(TYPE.handler).set(why);
+  runFrom(OP_HANDLER);
   code.else();
   pushOp();
   code.get(budget).i32(OP_BYTES).op("i32.mul").op("i32.add").set(stop);
   code.get(CORE).get(stop).access("i32.load16_u", OP_HANDLER).access("i32.store", RUN_STOPPED);
   code.get(CORE).get(stop).access("i32.store", RUN_STOP);
   code.get(stop).i32(SLOT.stop).access("i32.store16", OP_HANDLER);
-  code.get(CORE);
-  pushOp();
   // By its own handler: the first op's other one may be that of a fused block, which would go past the stop.
-  code
-    .get(left)
-    .get(block)
-    .access("i32.load16_u", BLOCK_HEADER_BYTES + OP_OWN);
-  code.callIndirect(TYPE.handler).set(why);
+  runFrom(OP_OWN);
   code.get(stop).get(CORE).access("i32.load", RUN_STOPPED).access("i32.store16", OP_HANDLER);
   code.get(CORE).i32(0).access("i32.store", RUN_STOP);
   code.end();
   code.get(why);
 }
+
 /** partial(core, block, budget). */
 function partial(): FunctionCode {
   const code = new Body(3);

@@ -135,6 +135,29 @@ describe("cuts", () => {
     expect(members.machine(1).life).toBe(life);
   });
 
+  // It is cut off while all begin anew, and hears of their cluster first when a machine is missing.
+  test("R3: the bridge knows another cluster: when all are back, the one that lived goes on in its life", () => {
+    const members = cluster(3);
+    for (let m = 1; m <= 3; m++) members.machine(m).alive = false;
+    cut(members, [0], [1, 2, 3]);
+    for (let m = 1; m <= 3; m++) members.boot(m);
+    members.run(1000);
+    expect(members.whole(), members.state()).toBe(true);
+    members.machine(3).alive = false;
+    members.run(2500);
+    expect(active(members), members.state()).toEqual([1, 2]);
+    heal(members);
+    members.machine(2).alive = false;
+    members.run(2500);
+    expect(active(members), members.state()).toEqual([]);
+    const { life } = members.machine(1);
+    members.boot(2);
+    members.boot(3);
+    members.run(4000);
+    expect(members.whole(), members.state()).toBe(true);
+    expect(members.machine(1).life).toBe(life);
+  });
+
   test.each([0, 1])(
     "R7: no life of the newest view is left: all go on in the next one (the bridge has forgotten %i times)",
     (times) => {

@@ -2,7 +2,7 @@
 // delays and is cut in any direction, machines that die and come back, a bridge that starts again. Links are played:
 // up while both ends hear each other, lost for good after LOSS of silence. It sees all machines, so it can say after
 // every step whether two sides go on.
-import { Witness } from "../../netbridge/witness.js";
+import { MEMBERS, TELL, Witness } from "../../netbridge/witness.js";
 import type { KernelWasm } from "./kernel-wasm.js";
 import { chance } from "./search.js";
 
@@ -12,8 +12,6 @@ export const GRACE = 500;
 export const LEASE = 450;
 const MS = 1_000_000n;
 const ETHERNET = 14;
-/** The kind of a vote's frame by which the witness tells what it knows. */
-const TELL = 6;
 
 interface Peer {
   /** The life at the other end while the link is up; those that it was lost with. */
@@ -299,7 +297,7 @@ export class Members {
       if (this.planted === "the witness votes for everyone") this.witness = new Witness(this.witness.life);
       const answer = this.witness.receive(frame);
       if (this.planted === "the bridge tells no view" && answer?.[ETHERNET + 4] === TELL)
-        answer.fill(0, ETHERNET + 48);
+        answer.fill(0, ETHERNET + MEMBERS);
       if (answer !== null) this.#throw(0, answer.slice(ETHERNET));
     }
     for (let m = 1; m <= this.count; m++) {

@@ -168,7 +168,7 @@ export const opener = (
  * The same: opens that a machine asks for by a link on which it has said that a view is flushed, and not yet that it has frozen. A former home that
  * has would make another file of that name.
  */
-export async function openedBehindMark(seed: number, kernel?: Uint8Array): Promise<readonly string[]> {
+export async function openedBehindMark(seed: number): Promise<readonly string[]> {
   const syslink = new Syslink(new Declarations(kernelPath, readImage("kernel", kernelPath)));
   const marks = new Marks();
   const flushed = new Set<string>();
@@ -188,7 +188,7 @@ export async function openedBehindMark(seed: number, kernel?: Uint8Array): Promi
         if (is("FROZEN")) flushed.delete(link);
       }),
   ];
-  await opener(seed, kernel, [watches]);
+  await opener(seed, undefined, [watches]);
   return behind;
 }
 
